@@ -1,0 +1,1 @@
+"""Sources of rows: YAML specs over REST, and classes from installed packages."""

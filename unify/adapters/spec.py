@@ -1,0 +1,209 @@
+"""An adapter spec as typed data: what ``rest_specs/NAME.yaml`` says, checked and with its defaults.
+
+The language is fixed by rest_specs/README.md. Reading it from YAML is ``specfile``'s business.
+Texts may hold ``{name}`` variables; ``template`` puts values in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = Any  # a JSON value out of a spec's ``body``: dict, list, str, int, float, bool or None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Something a connection supplies. ``default`` None: it must be given if ``required``."""
+
+    name: str
+    description: str = ""
+    default: str | None = None
+    secret: bool = False
+    required: bool = False
+
+
+AuthType = Literal["none", "basic", "bearer", "api_key", "oauth2", "session", "aws_sigv4", "jwt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How requests prove who asks; ``settings`` holds the keys that belong to ``type`` (templates)."""
+
+    type: AuthType = "none"
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+
+PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_url", "auto"]
+Place = Literal["query", "body", "path"]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How a table's pages follow each other. ``max_pages`` bounds it; None: no bound but the data."""
+
+    type: PagingType = "auto"
+    page_param: str = "page"
+    first: int = 1
+    offset_param: str = "offset"
+    size_param: str | None = None
+    size: int | None = None
+    cursor_param: str = "cursor"
+    cursor_path: str | None = None
+    cursor_column: str | None = None
+    cursor_header: str | None = None
+    more_path: str | None = None
+    path: str | None = None  # next_url: where the address is in the body
+    total_path: str | None = None
+    pages_path: str | None = None
+    place: Place = "query"  # the spec's key is ``in``
+    max_pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A connection's budget, all workers together."""
+
+    requests_per_second: float | None = None
+    concurrency: int = 4
+
+
+ErrorAction = Literal["skip", "fail", "retry", "wait"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """What to do with an answer of this status (and, if given, whose body contains ``body``)."""
+
+    status: int | None
+    action: ErrorAction
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDef:
+    """What a spec says of one column; ``source`` is its ``from``: a dotted path, ``$.path`` or ``{variable}``."""
+
+    name: str
+    type: str | None = None
+    description: str = ""
+    format: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """Parents: rows of a SELECT over the connection's own tables, or given rows. ``batch`` joins values."""
+
+    query: str | None = None
+    rows: tuple[Mapping[str, str | int | float | bool], ...] = ()
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incremental:
+    """How later loads ask for what changed only."""
+
+    cursor: str
+    param: str | None = None
+    start: str | None = None
+    lookback_s: float = 0.0
+    format: str = "iso8601"
+    window_s: float | None = None
+    order: Literal["asc", "desc"] | None = None
+
+
+Strategy = Literal["reload", "append", "merge", "merge_delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """When and how a table is brought up to date; ``strategy`` None: merge where possible, else reload."""
+
+    every_s: float | None = None
+    strategy: Strategy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A column whose constants in a query's WHERE become request parameters."""
+
+    column: str
+    param: str
+    ops: tuple[str, ...] = ("=",)
+    required: bool = False
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Not stored: each query calls the API; answers are kept for ``cache_s``."""
+
+    cache_s: float = 0.0
+
+
+Format = Literal["json", "jsonl", "csv", "xml"]
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level."""
+
+    name: str
+    method: str
+    path: str
+    description: str = ""
+    params: Mapping[str, Json] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Json = None
+    form: Mapping[str, str] | None = None
+    rows: str | None = None
+    key: tuple[str, ...] = ()
+    for_each: ForEach | None = None
+    columns: tuple[ColumnDef, ...] = ()
+    exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    flatten: int | None = None
+    paging: Paging | None = None
+    incremental: Incremental | None = None
+    refresh: Refresh = Refresh()
+    live: Live | None = None
+    filters: tuple[Filter, ...] = ()
+    errors: tuple[ErrorRule, ...] = ()
+    format: Format = "json"
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A SELECT over the connection's own tables, under a name."""
+
+    name: str
+    query: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """One adapter. ``path`` is the file it came from, for messages."""
+
+    name: str
+    path: str
+    base_url: str
+    description: str = ""
+    documentation: str = ""
+    options: tuple[Option, ...] = ()
+    auth: Auth = Auth()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    paging: Paging = Paging()
+    limits: Limits = Limits()
+    errors: tuple[ErrorRule, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    tables: tuple[TableSpec, ...] = ()
+    views: tuple[View, ...] = ()
+    check: str | None = None  # request that shows who we are, e.g. ``GET /user``; identity column below
+    check_identity: str | None = None
+
+    def table(self, name: str) -> TableSpec | None:
+        return next((table for table in self.tables if table.name == name), None)

@@ -1,0 +1,164 @@
+"""What the layers hand each other: tables, jobs, statuses. Frozen, without behaviour that reaches out.
+
+Moments end in ``_at`` and are aware UTC; durations end in ``_s`` and are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """``connection.table``, as a person writes it and as the lake stores it."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a stored or declared table; ``type`` is a DuckDB type, or "" where it is not known yet."""
+
+    name: str
+    type: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDef:
+    """One data set an adapter can load.
+
+    ``columns`` holds what the adapter declares; a load usually finds more.
+    ``key`` names the columns that identify a row; empty where the API has no identity for rows.
+    ``refresh_every_s`` is None where nobody asked for a schedule.
+    ``parents`` names the tables of the same connection that are loaded before this one.
+    """
+
+    name: str
+    description: str = ""
+    columns: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
+    refresh_every_s: float | None = None
+    parents: tuple[str, ...] = ()
+
+
+class Action(StrEnum):
+    """What a job does to its table."""
+
+    LOAD = "load"  # the first time: everything
+    REFRESH = "refresh"  # what changed since
+    RELOAD = "reload"  # everything again
+
+
+class JobState(StrEnum):
+    """Where a job is. The first three are active: at most one such job per table and action."""
+
+    QUEUED = "queued"  # waits for a worker, for ``start_at``, or for another job
+    RUNNING = "running"
+    PUBLISHING = "publishing"  # staged; the rows are on their way into the lake
+    DONE = "done"
+    FAILED = "failed"  # the source or the configuration said no; ``error`` says why
+    CANCELLED = "cancelled"
+    DEAD = "dead"  # crashed or failed as often as is allowed
+
+    @property
+    def active(self) -> bool:
+        return self in (JobState.QUEUED, JobState.RUNNING, JobState.PUBLISHING)
+
+
+class Priority:
+    """Smaller is sooner."""
+
+    PERSON = 0
+    SCHEDULE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which configuration a job is to be run with: absolute paths, never a secret."""
+
+    connections: str
+    specs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderJob:
+    """One load, as the queue holds it.
+
+    ``uid`` is unique over all queues ever made: the ledger in the lake knows a load by it.
+    ``attempt`` counts claims, from 1; 0 was never claimed. ``epoch`` is the daemon start that claimed it.
+    ``waits_for`` is the id of a job that has to end first (a parent table's load).
+    """
+
+    id: int
+    uid: str
+    tenant: str
+    action: Action
+    table: TableName
+    origin: Origin
+    priority: int
+    state: JobState
+    attempt: int
+    epoch: int
+    created_at: datetime
+    start_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    waits_for: int | None = None
+    cancel_asked: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderStatus:
+    """How far a job is: a hint for people, never the truth (that is the queue and the ledger).
+
+    ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us.
+    """
+
+    job: int
+    table: TableName
+    action: Action
+    state: JobState
+    rows: int = 0
+    pages: int = 0
+    pages_total: int | None = None
+    bytes: int = 0
+    elapsed_s: float = 0.0
+    waiting_until: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRecord:
+    """A row of the ledger ``unify.loads``: how one load ended.
+
+    ``status`` is success, partial (some rows discarded, and counted) or failed.
+    ``rows_total`` counts the table after the load. ``cursor`` holds the incremental state, by the
+    JSON text of the ``for_each`` row ("" for a table without parents).
+    """
+
+    job: int
+    uid: str
+    action: str
+    table: TableName
+    status: str
+    reason: str = ""
+    rows_read: int = 0
+    rows_written: int = 0
+    rows_discarded: int = 0
+    rows_total: int = 0
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    cursor: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None

@@ -1,0 +1,99 @@
+"""Where things are and how much of everything there may be: read once, handed down frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from unify.errors import StoreError
+
+IPC_PATH_LIMIT = 100  # bytes; the kernel's sockaddr_un allows 107, the socket names need the rest
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The home folder of one tenant, the configuration in force, and the limits.
+
+    ``connections`` need not exist: a shell without connections still runs SQL.
+    ``specs`` are folders read in order before the bundled rest_specs.
+    """
+
+    home: Path
+    connections: Path
+    specs: tuple[Path, ...] = ()
+    tenant: str = DEFAULT_TENANT
+    workers: int = 4  # loads side by side; they mostly wait for the network
+
+    @property
+    def catalog_url(self) -> str:
+        """What DuckLake attaches: the only place that knows the catalog is a SQLite file."""
+        return f"ducklake:sqlite:{self.lake / 'catalog.sqlite'}"
+
+    @property
+    def lake(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def data_path(self) -> Path:
+        return self.lake / "files"
+
+    @property
+    def lake_lock(self) -> Path:
+        return self.lake / "lake.lock"
+
+    @property
+    def queue(self) -> Path:
+        return self.home / "queue.db"
+
+    @property
+    def staging(self) -> Path:
+        return self.home / "staging"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def daemon_lock(self) -> Path:
+        return self.home / "daemon.lock"
+
+    @property
+    def history(self) -> Path:
+        return self.home / "history"
+
+    @property
+    def cache(self) -> Path:
+        return self.home / "cache"
+
+    @property
+    def run(self) -> Path:
+        """The folder of the daemon's sockets: under home, or in the temp folder where that path is too long."""
+        here = self.home / "run"
+        if len(os.fsencode(here)) <= IPC_PATH_LIMIT - len("/commands.sock"):
+            return here
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"unify-{os.getuid()}-{digest}"
+
+    def prepare(self) -> None:
+        """Make the folders, readable by nobody else (mode 0700, whatever the umask)."""
+        for folder in (self.home, self.lake, self.data_path, self.staging, self.logs, self.cache, self.run):
+            private_folder(folder)
+
+
+def private_folder(folder: Path) -> None:
+    """Make ``folder`` with mode 0700. Raises StoreError naming it if it cannot be made or is somebody else's."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid != os.getuid():
+            raise StoreError(f"{folder}: belongs to another user; choose another folder with --home")
+        if status.st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder with --home"
+        ) from error

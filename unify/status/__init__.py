@@ -1,0 +1,1 @@
+"""What goes on right now, over ZeroMQ: a hint, never the truth."""

@@ -1,0 +1,1 @@
+"""What outlives a process: the lake, its catalog, the queue, staged files."""
