@@ -71,7 +71,7 @@ class Settings:
 
     @property
     def run(self) -> Path:
-        """The folder of the daemon's sockets: under home, or in the temp folder where that path is too long."""
+        """The folder of the daemon's sockets: under home, or the temp folder where that path is too long."""
         here = self.home / "run"
         if len(os.fsencode(here)) <= IPC_PATH_LIMIT - len("/commands.sock"):
             return here
@@ -80,7 +80,8 @@ class Settings:
 
     def prepare(self) -> None:
         """Make the folders, readable by nobody else (mode 0700, whatever the umask)."""
-        for folder in (self.home, self.lake, self.data_path, self.staging, self.logs, self.cache, self.run):
+        folders = (self.home, self.lake, self.data_path, self.staging, self.logs, self.cache, self.run)
+        for folder in folders:
             private_folder(folder)
 
 

@@ -98,5 +98,6 @@ class Adapter(ABC):
     def check(self) -> Check:
         """Ask the API for as little as shows whether the credentials work. Raises SourceError."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give back connections and threads."""

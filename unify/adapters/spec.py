@@ -83,7 +83,7 @@ class ErrorRule:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDef:
-    """What a spec says of one column; ``source`` is its ``from``: a dotted path, ``$.path`` or ``{variable}``."""
+    """What a spec says of one column; ``source`` is its ``from``: dotted path, ``$.path`` or ``{variable}``."""
 
     name: str
     type: str | None = None

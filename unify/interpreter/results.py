@@ -1,0 +1,69 @@
+"""What a statement gives back, and how the interpreter speaks to whoever sits in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from unify.model import LoaderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    """A column of a result; ``type`` is DuckDB's text: BIGINT, DECIMAL(5,2), STRUCT(a INTEGER)."""
+
+    name: str
+    type: str
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows on their way to be displayed.
+
+    ``batches``  read once, in order; the query runs while they are read.
+    ``note``     where the data came from, for the footer: "stored 12 min ago".
+    """
+
+    columns: tuple[ResultColumn, ...]
+    batches: Iterator[Sequence[tuple[object, ...]]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a statement without rows did: "3 rows inserted". For a person, never among rows."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A command's own output as text: ``system status``, ``help``."""
+
+    text: str
+
+
+Result = Rows | Message | Text
+
+
+class Watcher(Protocol):
+    """Whoever sits in front: told what goes on while a statement runs."""
+
+    def notice(self, text: str) -> None:
+        """Say one line that is not part of any result."""
+
+    def progress(self, statuses: Sequence[LoaderStatus]) -> None:
+        """Show how far the loads are that the statement waits for; at most ten times a second."""
+
+    def settled(self) -> None:
+        """The waiting is over: take away what ``progress`` showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What can be completed: connections, their tables, and the columns known of a table ("s.t")."""
+
+    schemas: tuple[str, ...] = ()
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
