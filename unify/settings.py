@@ -86,7 +86,7 @@ class Settings:
 
 
 def private_folder(folder: Path) -> None:
-    """Make ``folder`` with mode 0700. Raises StoreError naming it if it cannot be made or is somebody else's."""
+    """Make ``folder`` with mode 0700. Raises StoreError naming it if that cannot be done."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()

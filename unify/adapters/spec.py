@@ -83,7 +83,7 @@ class ErrorRule:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDef:
-    """What a spec says of one column; ``source`` is its ``from``: dotted path, ``$.path`` or ``{variable}``."""
+    """A column as the spec declares it; ``source`` is its ``from``: a path, ``$.path`` or ``{variable}``."""
 
     name: str
     type: str | None = None
