@@ -1,0 +1,1 @@
+"""Behaviour seen from the outside: real processes, real sockets, loopback only."""

@@ -1,0 +1,54 @@
+"""Fixtures every test may use: a home of its own, the command line in it, the sample API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import DemoAPI, Unify, serving_demo
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have settings of their own; no test sees them."""
+    for name in (
+        "UNIFY_HOME",
+        "UNIFY_CONNECTIONS",
+        "UNIFY_SPECS",
+        "UNIFY_TENANT",
+        "NO_COLOR",
+        "PAGER",
+        "EDITOR",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """An empty home folder; at the end its daemon is stopped by its own command, and proved gone."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    yield folder
+    Unify(folder).stop_daemon()
+
+
+@pytest.fixture
+def unify(home: Path) -> Unify:
+    """The command line in a home of its own: ``unify("select 1")`` gives stdout, stderr and status."""
+    return Unify(home)
+
+
+@pytest.fixture(scope="session")
+def demo_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoAPI]:
+    """One sample API for all tests: its data never changes."""
+    with serving_demo(tmp_path_factory.mktemp("demo_api")) as api:
+        yield api
+
+
+@pytest.fixture
+def demo_unify(unify: Unify, demo_api: DemoAPI) -> Unify:
+    """The command line with one connection, ``github``, to the sample API."""
+    unify.connect(demo_api.connection())
+    return unify
