@@ -1,0 +1,57 @@
+"""Durations as people write them: ``5 minutes``, ``15m``, ``1h 30m``, ``2 days``, ``0``."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {
+    "ms": 0.001,
+    "millisecond": 0.001,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hr": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+    "w": 604800.0,
+    "week": 604800.0,
+}
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-z]*)", re.IGNORECASE)
+_LONGEST_S = 100 * 366 * 86400.0  # a century: anything longer is a slip of the hand
+
+
+def parse_duration(text: str | int) -> float:
+    """Seconds; a number without a unit counts seconds.
+
+    Raises  ValueError with a sentence that shows what would have been right.
+    """
+    wanted = f"{text!r} is not a duration; write it like 30s, 15 minutes, 1 hour or 2 days"
+    if isinstance(text, bool):
+        raise ValueError(wanted)
+    words = str(text).strip()
+    total, position = 0.0, 0
+    while position < len(words):
+        part = _PART.match(words, position)
+        if part is None:
+            raise ValueError(wanted)
+        total += float(part[1]) * _unit(part[2], wanted)
+        position = part.end()
+        position += len(words[position:]) - len(words[position:].lstrip(" ,"))
+    if not words:
+        raise ValueError(wanted)
+    if total > _LONGEST_S:
+        raise ValueError(f"{text!r} is longer than a century")
+    return total
+
+
+def _unit(name: str, wanted: str) -> float:
+    folded = name.lower()
+    seconds = _SECONDS.get(folded or "s") or _SECONDS.get(folded.removesuffix("s"))
+    if seconds is None:
+        raise ValueError(wanted)
+    return seconds
