@@ -1,1 +1,1 @@
-"""What goes on right now, over ZeroMQ: a hint, never the truth."""
+"""The status channel: what the daemon tells, and what it is told, over ZeroMQ on this machine."""

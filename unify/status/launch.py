@@ -1,0 +1,128 @@
+"""Starting and stopping the daemon from a shell: however many try at once, one runs."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unify.errors import DaemonUnreachable
+from unify.settings import Settings
+from unify.status import instance
+from unify.status.client import StatusClient
+from unify.status.messages import About
+
+START_S = 20.0  # a cold start takes well under 2 s; a machine under load gets its time
+STOP_S = 15.0  # the daemon itself ends within 10 s
+COMMAND = "unify.loading.daemon"  # by name: this layer may start the daemon, not know it
+OUTPUT = "daemon.out"  # what the interpreter says before the daemon's own log stands
+
+
+def daemon_running(settings: Settings) -> bool:
+    """Whether a living daemon holds this home's lock."""
+    return instance.is_locked(settings.daemon_lock)
+
+
+def ensure_daemon(settings: Settings, timeout_s: float = START_S) -> About:
+    """See that a daemon runs and answers, starting it if need be; gives who answers.
+
+    The daemon gets a session of its own and none of our streams, so that closing the terminal, or a
+    pipe that waits for our end, means nothing to it. Raises DaemonUnreachable with the reason.
+    """
+    settings.prepare()
+    deadline = time.monotonic() + timeout_s
+    if not daemon_running(settings):
+        with instance.holding(_start_lock(settings), timeout_s) as ours:
+            if ours and not daemon_running(settings):
+                _start(settings, deadline)
+    with StatusClient(settings.run, max(1.0, deadline - time.monotonic())) as client:
+        return client.ping()
+
+
+def stop_daemon(settings: Settings, timeout_s: float = STOP_S) -> bool:
+    """End the daemon and wait until it has gone; False if there was none. Its jobs are ready again."""
+    if not daemon_running(settings):
+        return False
+    with StatusClient(settings.run) as client:
+        try:
+            client.stop()
+        except DaemonUnreachable:
+            if daemon_running(settings):
+                raise
+    if not instance.wait_until_free(settings.daemon_lock, timeout_s):
+        raise DaemonUnreachable(f"the daemon was asked to stop and has not within {timeout_s:.0f} s")
+    return True
+
+
+def _start_lock(settings: Settings) -> Path:
+    """Held while a daemon starts: twenty shells at once start one process, not twenty."""
+    return settings.daemon_lock.with_name("daemon.start.lock")
+
+
+def _start(settings: Settings, deadline: float) -> None:
+    """Start the process and wait for the byte that says its sockets are bound."""
+    ready, announce = os.pipe()
+    try:
+        with _output(settings) as output:
+            process = subprocess.Popen(
+                _command(settings, announce),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=settings.home,
+                start_new_session=True,
+                pass_fds=(announce,),
+            )
+        os.close(announce)
+        announce = -1
+        _wait_for_byte(ready, process, settings, deadline)
+    finally:
+        for descriptor in (ready, announce):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _command(settings: Settings, announce: int) -> list[str]:
+    return [
+        sys.executable,
+        *("-P", "-m", COMMAND),  # -P: no module is ever imported from a folder the user happens to be in
+        *("--home", os.path.abspath(settings.home)),
+        *("--tenant", settings.tenant),
+        *("--workers", str(settings.workers)),
+        *("--announce", str(announce)),
+    ]
+
+
+@contextmanager
+def _output(settings: Settings) -> Iterator[int]:
+    """The file that catches what the new process writes before its log stands."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    handle = os.open(settings.logs / OUTPUT, flags, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _wait_for_byte(ready: int, process: subprocess.Popen[bytes], settings: Settings, deadline: float) -> None:
+    """Return when the daemon has announced itself. Its end without a byte is an end of file."""
+    readable, _, _ = select.select([ready], [], [], max(0.0, deadline - time.monotonic()))
+    if readable and os.read(ready, 1):
+        process.returncode = 0  # it is nobody's child any more; whether it lives, its lock says
+        return
+    if not readable:
+        process.kill()
+    process.wait()
+    if not daemon_running(settings):  # else another one won the race, and is as good
+        raise DaemonUnreachable(f"the daemon does not start: {_last_words(settings)}")
+
+
+def _last_words(settings: Settings) -> str:
+    path = settings.logs / OUTPUT
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{lines[-1]} ({path})" if lines else f"see {settings.logs}"

@@ -1,0 +1,212 @@
+"""The daemon's end of the status channel: events to everybody, answers to whoever asks.
+
+Both sockets are ``ipc://`` files in a folder only their owner can enter. They are bound only while
+the daemon's lock is held: a second bind to the same address would silently take it over.
+The server has no thread of its own; the daemon's loop polls its sockets and calls it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import zmq
+
+from unify.errors import UnifyError
+from unify.model import JobState, LoaderStatus
+from unify.settings import private_folder
+from unify.status.messages import (
+    COMMANDS_SOCKET,
+    EVENT_TOPIC,
+    EVENTS_SOCKET,
+    MAX_BYTES,
+    WELCOME_TOPIC,
+    About,
+    Ask,
+    BadMessage,
+    Event,
+    Reply,
+    Request,
+    Snapshot,
+    Welcome,
+    decode,
+    encode,
+)
+
+EVENT_INTERVAL_S = 0.1  # at most 10 events a second for each job; a change of state is told at once
+BOARD_SIZE = 1000  # statuses kept for snapshots beside those of busy jobs
+SEND_QUEUE = 10_000  # events kept for a slow subscriber; one that loses some asks for a snapshot
+
+_BUSY = (JobState.RUNNING, JobState.PUBLISHING)
+
+
+class Handler(Protocol):
+    """What the daemon does when it is asked. A UnifyError becomes the answer's ``error``."""
+
+    def about(self) -> About: ...
+
+    def kick(self) -> None:
+        """Look into the queue now."""
+
+    def cancel(self, job: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def offer_environment(self, values: dict[str, str]) -> None:
+        """Values of environment variables, for the connections that name them. Kept in memory only."""
+
+
+class StatusServer:
+    """Binds when it is made; the folder's owner alone can connect."""
+
+    def __init__(
+        self,
+        folder: Path,
+        epoch: int,
+        *,
+        interval_s: float = EVENT_INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        private_folder(folder)
+        self.epoch = epoch
+        self.sequence = 0
+        self._folder = folder
+        self._interval_s = interval_s
+        self._clock = clock
+        self._board: dict[int, LoaderStatus] = {}
+        self._sent_at: dict[int, float] = {}
+        self._held: dict[int, LoaderStatus] = {}
+        self._context = zmq.Context()
+        self._events = self._bind(zmq.XPUB, folder / EVENTS_SOCKET)
+        self._commands = self._bind(zmq.ROUTER, folder / COMMANDS_SOCKET)
+
+    @property
+    def sockets(self) -> Sequence[zmq.Socket[bytes]]:
+        """What to poll for input; then call ``answer``."""
+        return (self._events, self._commands)
+
+    def publish(self, status: LoaderStatus) -> None:
+        """Tell everybody; progress within ``interval_s`` of the last event of its job is held back."""
+        before = self._board.get(status.job)
+        if before is not None and before.state is status.state and self._due_in_s(status.job) > 0:
+            self._held[status.job] = status
+        else:
+            self._send(status)
+
+    def flush(self) -> None:
+        """Send what was held back and is due by now."""
+        for job in [job for job in self._held if self._due_in_s(job) <= 0]:
+            self._send(self._held[job])
+
+    def wait_s(self) -> float | None:
+        """In how many seconds ``flush`` has something to do; None: nothing is held back."""
+        return max(0.0, min(map(self._due_in_s, self._held))) if self._held else None
+
+    def answer(self, handler: Handler) -> None:
+        """Greet every new subscriber and answer every request that has arrived."""
+        self._greet()
+        while (received := _receive(self._commands)) is not None:
+            sender, *body = received
+            reply = self._reply(body, handler)
+            if reply is not None:
+                self._commands.send_multipart([sender, encode(reply)], zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Take the sockets away; returns when their files are gone, so that the lock may go next."""
+        self._events.close(linger=1000)  # ms; the last events of jobs still reach who listens
+        self._commands.close(linger=1000)
+        self._context.term()
+        for name in (EVENTS_SOCKET, COMMANDS_SOCKET):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def __enter__(self) -> StatusServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _bind(self, kind: int, path: Path) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
+        socket.set(zmq.SNDHWM, SEND_QUEUE)
+        if kind == zmq.XPUB:
+            socket.set(zmq.XPUB_VERBOSE, 1)
+        socket.bind(f"ipc://{path}")
+        path.chmod(0o600)
+        return socket
+
+    def _greet(self) -> None:
+        """Answer each subscription to a welcome topic on that topic; ZeroMQ keeps their order."""
+        while (received := _receive(self._events)) is not None:
+            subscription = received[0]
+            topic = subscription[1:]
+            if subscription[:1] == b"\x01" and topic.startswith(WELCOME_TOPIC):
+                self._events.send_multipart([topic, encode(Welcome(self.epoch, self.sequence))])
+
+    def _reply(self, body: Sequence[bytes], handler: Handler) -> Reply | None:
+        """The answer to one request; None where it cannot be read, so that nobody knows whose it is."""
+        try:
+            request = decode(b"".join(body), Request)
+        except BadMessage:
+            return None
+        try:
+            return self._answered(request, handler)
+        except UnifyError as error:
+            return Reply(request.id, error=error.message)
+
+    def _answered(self, request: Request, handler: Handler) -> Reply:
+        match request.ask:
+            case Ask.SNAPSHOT:
+                return Reply(request.id, snapshot=self._snapshot())
+            case Ask.KICK:
+                handler.kick()
+            case Ask.CANCEL if request.job is not None:
+                handler.cancel(request.job)
+            case Ask.STOP:
+                handler.stop()
+            case Ask.ENVIRONMENT:
+                handler.offer_environment(dict(request.environment))
+            case Ask.PING | Ask.CANCEL:
+                pass
+        return Reply(request.id, about=handler.about())
+
+    def _snapshot(self) -> Snapshot:
+        """The board, which shows what was sent: for a listener, what is held back has not happened yet."""
+        return Snapshot(self.epoch, self.sequence, tuple(self._board.values()))
+
+    def _send(self, status: LoaderStatus) -> None:
+        self._held.pop(status.job, None)
+        self._sent_at[status.job] = self._clock()
+        self._remember(status)
+        self.sequence += 1
+        event = Event(self.epoch, self.sequence, status)
+        self._events.send_multipart([EVENT_TOPIC, encode(event)])
+
+    def _due_in_s(self, job: int) -> float:
+        return self._sent_at.get(job, float("-inf")) + self._interval_s - self._clock()
+
+    def _remember(self, status: LoaderStatus) -> None:
+        self._board.pop(status.job, None)  # the youngest go to the end
+        self._board[status.job] = status
+        if len(self._board) > BOARD_SIZE:
+            self._forget_the_oldest()
+
+    def _forget_the_oldest(self) -> None:
+        oldest = next((job for job, status in self._board.items() if status.state not in _BUSY), None)
+        if oldest is not None:
+            del self._board[oldest]
+            self._sent_at.pop(oldest, None)
+            self._held.pop(oldest, None)
+
+
+def _receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
+    """The next message that has arrived, or None."""
+    try:
+        return socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
