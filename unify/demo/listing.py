@@ -1,0 +1,159 @@
+"""What a list request asks for: which rows, in which order, which page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from unify.demo.data import Account, Commit, Issue, Milestone, Repo
+
+PER_PAGE = 30
+PER_PAGE_MOST = 100
+
+Item = TypeVar("Item")
+
+
+class Query:
+    """The parameters of one request, and the addresses of its neighbour pages."""
+
+    def __init__(self, url: str, path: str, query: str) -> None:
+        self.address = f"{url}{path}"
+        self.parameters = dict(parse_qsl(query, keep_blank_values=True))
+        self.page = max(1, self.number("page", 1))
+        self.per_page = min(PER_PAGE_MOST, self.number("per_page", PER_PAGE) or PER_PAGE)
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.parameters.get(name, default).strip()
+
+    def number(self, name: str, default: int) -> int:
+        """A parameter as a number; what is none counts as not given."""
+        text = self.text(name)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
+
+    @property
+    def start(self) -> int:
+        return (self.page - 1) * self.per_page
+
+    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+        return items[self.start : self.start + self.per_page]
+
+    def links(self, total: int) -> dict[str, str]:
+        """The Link header of this page among ``total`` rows; none where all fit on one page."""
+        last = max(1, -(-total // self.per_page))
+        places = []
+        if self.page > 1:
+            places.append(("prev", min(self.page - 1, last)))
+        if self.page < last:
+            places += [("next", self.page + 1), ("last", last)]
+        if self.page > 1:
+            places.append(("first", 1))
+        links = [f'<{self._address({"page": str(page)})}>; rel="{name}"' for name, page in places]
+        return {"Link": ", ".join(links)} if links else {}
+
+    def links_by_id(self, last_id: int) -> dict[str, str]:
+        """The Link header of a list that continues after an id; ``first`` is a template, as on GitHub."""
+        following = self._address({"since": str(last_id)})
+        return {"Link": f'<{following}>; rel="next", <{self.address}{{?since}}>; rel="first"'}
+
+    def _address(self, changed: Mapping[str, str]) -> str:
+        return f"{self.address}?{urlencode({**self.parameters, **changed})}"
+
+
+def ordered(items: Sequence[Item], key: Callable[[Item], object], *, descending: bool) -> list[Item]:
+    """``items`` by ``key``; those that are equal stay as they are, in either direction."""
+    return sorted(items, key=key, reverse=descending)  # type: ignore[arg-type]  # keys are text or numbers
+
+
+def repos(items: Sequence[Repo], query: Query, viewer: Account, default_sort: str) -> list[Repo]:
+    """Repositories by ``type``, ``visibility``, ``sort`` and ``direction``."""
+    kept = [repo for repo in items if _wanted(repo, query, viewer)]
+    sort = query.text("sort", default_sort)
+    keys: dict[str, Callable[[Repo], str]] = {
+        "created": lambda repo: repo.created_at,
+        "updated": lambda repo: repo.updated_at,
+        "pushed": lambda repo: repo.updated_at,
+    }
+    key = keys.get(sort, lambda repo: repo.full_name)
+    direction = query.text("direction", "desc" if sort in keys else "asc")
+    return ordered(kept, key, descending=direction == "desc")
+
+
+def _wanted(repo: Repo, query: Query, viewer: Account) -> bool:
+    by_kind = {
+        "owner": repo.owner.id == viewer.id,
+        "member": repo.owner.id != viewer.id,
+        "public": not repo.private,
+        "private": repo.private,
+    }
+    kind = query.text("type", "all")
+    if "/user/" not in query.address and kind in ("owner", "member"):
+        kind = "all"  # of somebody else's list: it is theirs already
+    return by_kind.get(kind, True) and by_kind.get(query.text("visibility", "all"), True)
+
+
+def pulls(items: Sequence[Issue], query: Query) -> list[Issue]:
+    """Pull requests by ``state``, ``head``, ``base``, ``sort`` and ``direction``."""
+    kept = [issue for issue in _of_state(items, query) if _of_branches(issue, query)]
+    sort = query.text("sort", "created")
+    direction = query.text("direction", "desc" if sort == "created" else "asc")
+    return ordered(kept, _issue_key(sort), descending=direction == "desc")
+
+
+def _of_branches(issue: Issue, query: Query) -> bool:
+    base, head = query.text("base"), query.text("head")
+    assert issue.pull is not None
+    return base in ("", "main") and head in ("", f"{issue.repo.owner.login}:{issue.pull.head_ref}")
+
+
+def issues(items: Sequence[Issue], query: Query) -> list[Issue]:
+    """Issues by ``state``, ``since``, ``labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
+    since = _comparable(query.text("since"))
+    labels = {name for name in query.text("labels").split(",") if name}
+    kept = [
+        issue
+        for issue in _of_state(items, query)
+        if issue.updated_at >= since
+        and labels <= {label.name for label in issue.labels}
+        and query.text("creator") in ("", issue.author.login)
+        and query.text("assignee") in ("", "*", *(person.login for person in issue.assignees))
+    ]
+    descending = query.text("direction", "desc") == "desc"
+    return ordered(kept, _issue_key(query.text("sort", "created")), descending=descending)
+
+
+def _of_state(items: Sequence[Issue], query: Query) -> Sequence[Issue]:
+    state = query.text("state", "open")
+    return items if state == "all" else [issue for issue in items if issue.state == state]
+
+
+def _issue_key(sort: str) -> Callable[[Issue], tuple[object, int]]:
+    if sort == "updated":
+        return lambda issue: (issue.updated_at, issue.number)
+    if sort in ("comments", "popularity"):
+        return lambda issue: (issue.comments, issue.number)
+    return lambda issue: (issue.created_at, issue.number)
+
+
+def commits(items: Sequence[Commit], query: Query) -> list[Commit]:
+    """Commits between ``since`` and ``until``, of an ``author``, newest first."""
+    since, until = _comparable(query.text("since")), _comparable(query.text("until")) or "9999"
+    author = query.text("author")
+    return [
+        commit
+        for commit in reversed(items)
+        if since <= commit.committed_at <= until
+        and author in ("", commit.author_email, commit.author.login if commit.author else None)
+    ]
+
+
+def milestones(items: Sequence[Milestone], query: Query) -> list[Milestone]:
+    """Milestones by ``state``, the open ones if it is not given."""
+    state = query.text("state", "open")
+    return [item for item in items if state in ("all", "closed" if item.closed_at else "open")]
+
+
+def _comparable(moment: str) -> str:
+    """A moment of a request in the form the rows have it: whole seconds, UTC, ``Z``."""
+    whole = moment.partition(".")[0].removesuffix("Z").removesuffix("+00:00")
+    return f"{whole}Z" if whole else ""

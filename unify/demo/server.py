@@ -1,0 +1,190 @@
+"""The sample API as a process: ``python -m unify.demo.server``.
+
+It binds to 127.0.0.1 only, says ``listening on http://127.0.0.1:PORT`` once it does, and ends when its
+standard input ends, so that it never outlives whoever started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TextIO
+
+from unify.demo.routes import Answer, Routes, problem
+from unify.demo.shapes import encode
+from unify.demo.world import build
+
+HOUR_S = 3600
+QUOTA = {"core": 5000, "search": 30 * 60}  # requests an hour; announced and counted, never enforced
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. ``token`` is what callers have to send; ``log`` gets a line a request."""
+
+    port: int
+    token: str
+    latency_s: float
+    log: Path | None
+    keep: bool
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        "unify.demo.server", description="A sample API that answers as GitHub's does."
+    )
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free one")
+    parser.add_argument("--token", default="demo", help="the only token accepted (default: %(default)s)")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="wait so long before each answer")
+    parser.add_argument("--log", type=Path, help="append a line for each request to this file")
+    parser.add_argument("--keep", action="store_true", help="go on when standard input ends")
+    given = parser.parse_args(arguments)
+    return Options(given.port, given.token, given.latency_ms / 1000, given.log, given.keep)
+
+
+class Quota:
+    """Counts requests by the clock hour, for the x-ratelimit headers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hour = 0
+        self._used = dict.fromkeys(QUOTA, 0)
+
+    def count(self, resource: str, requests: int = 1) -> dict[str, int]:
+        """Count a request; what is left never reaches nought, since nothing is refused."""
+        hour = int(time.time()) // HOUR_S
+        with self._lock:
+            if hour != self._hour:
+                self._hour, self._used = hour, dict.fromkeys(QUOTA, 0)
+            self._used[resource] += requests
+            limit, used = QUOTA[resource], min(self._used[resource], QUOTA[resource] - 1)
+        return {"limit": limit, "remaining": limit - used, "reset": (hour + 1) * HOUR_S, "used": used}
+
+
+class Server(ThreadingHTTPServer):
+    """The listening socket and what all requests share."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, options: Options, log: TextIO | None) -> None:
+        super().__init__(("127.0.0.1", options.port), Handler)
+        self.options = options
+        self.log = log
+        self.quota = Quota()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.routes = Routes(build(), self.url)
+        self._log_lock = threading.Lock()
+
+    def record(self, line: str) -> None:
+        """Append one line to the log, whole and at once."""
+        if self.log is not None:
+            with self._log_lock:
+                self.log.write(f"{line}\n")
+                self.log.flush()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is its own business; anything else is a mistake here and is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection: reads requests, sends answers, each in a single write."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    server_version = "unify-demo"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        if self.server.options.latency_s:
+            time.sleep(self.server.options.latency_s)
+        answer = self._refused() or self._answer()
+        self.server.record(f"{self.command} {self.path} {answer.status}")
+        self._send(answer)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _refused(self) -> Answer | None:
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if not token:
+            return problem(401, "Requires authentication")
+        known = scheme.lower() in ("bearer", "token") and token.strip() == self.server.options.token
+        return None if known else problem(401, "Bad credentials")
+
+    def _answer(self) -> Answer:
+        if self.path.partition("?")[0] == "/rate_limit":
+            resources = {resource: self.server.quota.count(resource, 0) for resource in QUOTA}
+            return Answer(200, encode({"resources": resources, "rate": resources["core"]}).encode())
+        answer = self.server.routes.answer(self.path)
+        if answer.status == 200 and self.headers.get("If-None-Match") == self._tag():
+            return Answer(304, b"", answer.headers, answer.resource)
+        return answer
+
+    def _tag(self) -> str:
+        """The ETag of this address: its rows never change."""
+        return f'W/"{hashlib.sha256(self.path.encode()).hexdigest()}"'
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        if answer.status != 204:
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(answer.body)))
+        if answer.status in (200, 304):
+            self.send_header("ETag", self._tag())
+        for name, number in self.server.quota.count(answer.resource).items():
+            self.send_header(f"X-RateLimit-{name.capitalize()}", str(number))
+        self.send_header("X-RateLimit-Resource", answer.resource)
+        self.send_header("X-GitHub-Media-Type", "github.v3; format=json")
+        for name, text in answer.headers.items():
+            self.send_header(name, text)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Standard error stays empty: ``--log`` is the place for this."""
+
+
+def serve(options: Options) -> None:
+    """Answer requests until standard input ends or a signal comes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if not options.keep:
+        if not os.isatty(0):  # a Ctrl-C in the shell that started us is meant for the shell
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    log = options.log.open("a", encoding="utf-8") if options.log else None
+    try:
+        with Server(options, log) as server:
+            sys.stdout.write(f"listening on {server.url}\n")
+            sys.stdout.flush()
+            server.serve_forever()
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _end_with_input() -> None:
+    """Ask this process to end, as a signal would, when nobody holds the other end of standard input."""
+    try:
+        while os.read(0, 4096):
+            continue
+    finally:  # standard input may also be closed already, which is an error to read
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    serve(parse())

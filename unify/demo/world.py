@@ -1,0 +1,251 @@
+"""The sample world: the same people, repositories, issues and commits every time it is made.
+
+Time    everything happens between 2023 and the end of March 2026, whatever today is.
+Chance  only ``Random.random`` is used, which Python keeps the same from version to version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TypeVar
+
+from unify.demo import words
+from unify.demo.data import Account, Commit, Issue, Label, Milestone, Pull, Repo, World
+
+SEED = 20230117
+BEGINNING = datetime(2023, 1, 17, 8, 30, tzinfo=UTC)
+END = datetime(2026, 3, 31, 17, 0, tzinfo=UTC)
+PEOPLE = 84
+
+Item = TypeVar("Item")
+
+
+class Dice:
+    """Chance that comes out the same on every machine."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed).random
+
+    def below(self, limit: int) -> int:
+        return int(self._random() * limit)
+
+    def chance(self, probability: float) -> bool:
+        return self._random() < probability
+
+    def one(self, items: Sequence[Item]) -> Item:
+        return items[self.below(len(items))]
+
+    def some(self, items: Sequence[Item], most: int) -> tuple[Item, ...]:
+        """Up to ``most`` different items, in their order."""
+        picked = {self.below(len(items)) for _ in range(self.below(most + 1))} if items else set()
+        return tuple(items[place] for place in sorted(picked))
+
+    def moments(self, count: int, first: datetime, last: datetime) -> list[datetime]:
+        """``count`` moments between the two, in order, to the second."""
+        span_s = (last - first).total_seconds()
+        return [first + timedelta(seconds=int(self._random() * span_s)) for _ in range(count)]
+
+    def after(self, moment: datetime, days: float) -> datetime:
+        """Some time after ``moment``, soon more often than late, and never after the END."""
+        later = moment + timedelta(seconds=int(60 + self._random() ** 3 * days * 86_400))
+        return min(later, END)
+
+
+def build() -> World:
+    """Make the world. It takes some hundredths of a second and is the same every time."""
+    dice = Dice(SEED)
+    users = _people(dice)
+    orgs = [_organization(number, entry) for number, entry in enumerate(words.ORGS)]
+    owners = {account.login: account for account in (*orgs, users[0])}
+    repos = [
+        _repo(dice, number, entry, owners[entry.owner], users) for number, entry in enumerate(words.REPOS)
+    ]
+    by_name = list(zip(repos, words.REPOS, strict=True))
+    issues = {repo.full_name: _issues(dice, repo, entry) for repo, entry in by_name}
+    commits = {repo.full_name: _commits(dice, repo, entry) for repo, entry in by_name}
+    return World(users[0], users, orgs, repos, issues, commits)
+
+
+def iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sha(*parts: object) -> str:
+    """Forty hexadecimal digits that depend on nothing but ``parts``."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:40]
+
+
+def _people(dice: Dice) -> list[Account]:
+    people = [_viewer()]
+    logins = {words.VIEWER}
+    while len(people) < PEOPLE:
+        first, last = dice.one(words.FIRST_NAMES), dice.one(words.LAST_NAMES)
+        login = _ascii(f"{first}-{last}" if dice.chance(0.4) else f"{first[0]}{last}")
+        if login in logins:
+            continue
+        logins.add(login)
+        people.append(
+            Account(
+                id=4_100_000 + len(people) * 7_919,
+                login=login,
+                kind="User",
+                name=f"{first} {last}",
+                email=f"{login}@people.example" if dice.chance(0.6) else None,
+                location=dice.one(words.PLACES) if dice.chance(0.7) else None,
+                company=f"@{dice.one(words.ORGS).login}" if dice.chance(0.5) else None,
+                bio=None,
+                created_at=iso(BEGINNING - timedelta(days=dice.below(3_000))),
+            )
+        )
+    return people
+
+
+def _viewer() -> Account:
+    bio = "The person whose token this is"
+    email = f"{words.VIEWER}@people.example"
+    created_at = iso(BEGINNING - timedelta(days=400))
+    return Account(4_100_000, words.VIEWER, "User", "Demo Reader", email, None, None, bio, created_at)
+
+
+def _organization(number: int, entry: words.OrgWords) -> Account:
+    return Account(
+        id=9_500_000 + number * 104_729,
+        login=entry.login,
+        kind="Organization",
+        name=entry.name,
+        email=f"hello@{entry.login}.example",
+        location=entry.location,
+        company=None,
+        bio=entry.description,
+        created_at=iso(BEGINNING - timedelta(days=300 + 40 * number)),
+    )
+
+
+def _repo(dice: Dice, number: int, entry: words.RepoWords, owner: Account, people: Sequence[Account]) -> Repo:
+    identity = 610_000_000 + number * 1_299_709
+    first = number * 5 % len(people)
+    team = tuple((*people[first:], *people[:first])[: 8 + number % 4])
+    labels = tuple(
+        Label(identity * 9 + place, *entry_label) for place, entry_label in enumerate(words.LABELS)
+    )
+    created = BEGINNING + timedelta(days=number * 11)
+    return Repo(
+        id=identity,
+        owner=owner,
+        name=entry.name,
+        description=entry.description,
+        language=entry.language,
+        private=entry.private,
+        topics=entry.topics,
+        stars=0 if entry.private else dice.below(entry.pulls * 40 + 3),
+        forks=dice.below(entry.pulls + 1),
+        size=entry.commits * 37,
+        labels=labels,
+        milestones=tuple(_milestone(identity, place, team[place], created) for place in range(3)),
+        team=team,
+        created_at=iso(created),
+        updated_at=iso(END - timedelta(hours=number * 3)),
+    )
+
+
+def _milestone(repo_id: int, place: int, creator: Account, created: datetime) -> Milestone:
+    due = created + timedelta(days=180 * (place + 1))
+    return Milestone(
+        id=repo_id // 100 + place,
+        number=place + 1,
+        title=f"{place + 1}.0",
+        creator=creator,
+        created_at=iso(created + timedelta(days=place)),
+        due_on=iso(due) if place < 2 else None,
+        closed_at=iso(due + timedelta(days=4)) if place == 0 else None,
+    )
+
+
+def _issues(dice: Dice, repo: Repo, entry: words.RepoWords) -> list[Issue]:
+    count = entry.pulls + entry.issues
+    pulls_left = entry.pulls
+    made = []
+    for place, created in enumerate(sorted(dice.moments(count, BEGINNING + timedelta(days=170), END))):
+        is_pull = dice.chance(pulls_left / (count - place))
+        pulls_left -= is_pull
+        made.append(_issue(dice, repo, entry.things, place + 1, created, pull=is_pull))
+    return made
+
+
+def _issue(
+    dice: Dice, repo: Repo, things: Sequence[str], number: int, created: datetime, *, pull: bool
+) -> Issue:
+    opening = dice.one(words.PULL_VERBS if pull else words.ISSUE_OPENINGS)
+    closed = dice.after(created, 90 if pull else 400) if dice.chance(0.85) else None
+    closed = closed if closed is not None and closed < END else None
+    comments = 0 if dice.chance(0.3) else dice.below(24)
+    touched = dice.after(closed or created, 60) if comments else closed or created
+    identity = 2_600_000_000 + repo.id % 1_000_000 * 1_000 + number  # beyond 32 bits, as on GitHub
+    return Issue(
+        id=identity,
+        number=number,
+        repo=repo,
+        title=f"{opening} {dice.one(things)} {dice.one(words.CIRCUMSTANCES)}",
+        body=dice.one(words.BODIES) or None,
+        author=dice.one(repo.team),
+        assignees=dice.some(repo.team, 2),
+        labels=dice.some(repo.labels, 3),
+        milestone=dice.one(repo.milestones) if dice.chance(0.3) else None,
+        comments=comments,
+        locked=dice.chance(0.01),
+        created_at=iso(created),
+        updated_at=iso(touched),
+        closed_at=iso(closed) if closed else None,
+        closed_by=dice.one(repo.team) if closed else None,
+        state_reason=None if pull or not closed else dice.one(("completed", "completed", "not_planned")),
+        pull=_pull(dice, repo, number, identity, closed) if pull else None,
+    )
+
+
+def _pull(dice: Dice, repo: Repo, number: int, issue_id: int, closed: datetime | None) -> Pull:
+    merged = closed is not None and dice.chance(0.86)
+    return Pull(
+        id=issue_id - 900_000_000,
+        head_ref=f"{dice.one(('fix', 'feature', 'chore'))}/{number}",
+        head_sha=sha(repo.full_name, "head", number),
+        base_sha=sha(repo.full_name, "base", number),
+        draft=closed is None and dice.chance(0.2),
+        merged_at=iso(closed) if merged and closed else None,
+        merge_sha=sha(repo.full_name, "merge", number) if merged else None,
+        reviewers=dice.some(repo.team, 2) if closed is None else (),
+    )
+
+
+def _commits(dice: Dice, repo: Repo, entry: words.RepoWords) -> list[Commit]:
+    made: list[Commit] = []
+    for place, moment in enumerate(sorted(dice.moments(entry.commits, BEGINNING + timedelta(days=160), END))):
+        author = dice.one(repo.team)
+        known = dice.chance(0.95)
+        made.append(
+            Commit(
+                sha=sha(repo.full_name, "commit", place),
+                repo=repo,
+                author=author if known else None,
+                author_name=author.name,
+                author_email=author.email or f"{author.id}+{author.login}@users.noreply.example",
+                message=_message(dice, entry.things),
+                committed_at=iso(moment),
+                parents=(made[-1].sha,) if made else (),
+            )
+        )
+    return made
+
+
+def _message(dice: Dice, things: Sequence[str]) -> str:
+    subject = f"{dice.one(words.PULL_VERBS)} {dice.one(things)}"
+    return f"{subject}\n\n{dice.one(words.BODIES)}".rstrip()
+
+
+_PLAIN = str.maketrans({"ł": "l", "ø": "o", "á": "a", "í": "i", "ë": "e"})
+
+
+def _ascii(name: str) -> str:
+    return name.lower().translate(_PLAIN)
