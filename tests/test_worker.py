@@ -1,0 +1,260 @@
+"""Worker processes under supervision: real ones, killed for real."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.runners import as_the_table_says
+from unify.loading.task import (
+    Ending,
+    Outcome,
+    Progress,
+    Report,
+    Task,
+    decode_report,
+    decode_task,
+    encode_report,
+    encode_task,
+)
+from unify.loading.workers import LEASE_S, Crew, Lost, exit_reason
+from unify.model import Action, Origin, TableName
+
+
+def task(does: str, job: int = 1, **environment: str) -> Task:
+    return Task(
+        job=job,
+        uid=f"uid-{job}",
+        attempt=1,
+        tenant="default",
+        action=Action.LOAD,
+        table=TableName("test", does),
+        origin=Origin("/nowhere/connections.yaml"),
+        home="/nowhere",
+        environment=environment,
+    )
+
+
+class Clock:
+    """The time of day for a crew; a test may move it."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+@contextmanager
+def crew(size: int = 2, clock: Clock | None = None) -> Iterator[Crew]:
+    members = Crew(size, as_the_table_says, clock or Clock())
+    try:
+        yield members
+    finally:
+        members.close()
+
+
+def listen(members: Crew, until: type[Outcome] | type[Lost] | type[Progress]) -> list[Report | Lost]:
+    """What the workers say, up to and with the first ``until``."""
+    happened: list[Report | Lost] = []
+    deadline = time.monotonic() + 20
+    while not any(isinstance(event, until) for event in happened):
+        assert time.monotonic() < deadline, happened
+        select.select(members.descriptors, [], [], members.wait_s())
+        members.press()
+        for worker in members.workers:
+            for report in worker.reports():
+                happened.append(report)
+                if isinstance(report, Outcome):
+                    worker.task = None
+        happened.extend(members.collect_lost())
+    return happened
+
+
+def outcome(members: Crew) -> Outcome:
+    last = listen(members, Outcome)[-1]
+    assert isinstance(last, Outcome)
+    return last
+
+
+def loss(members: Crew) -> Lost:
+    last = listen(members, Lost)[-1]
+    assert isinstance(last, Lost)
+    return last
+
+
+def test_a_task_is_done_in_another_process_which_stays_for_the_next(tmp_path: Path) -> None:
+    with crew() as members:
+        members.assign(task("pid"))
+        first = outcome(members).progress.rows
+        members.assign(task("pid", job=2))
+        second = outcome(members).progress.rows
+        assert first == second != os.getpid()
+        assert len(members.workers) == 1
+
+
+def test_progress_is_sent_seldom_and_the_outcome_tells_the_end() -> None:
+    with crew() as members:
+        members.assign(task("count"))
+        *progress, last = listen(members, Outcome)
+    assert isinstance(last, Outcome)
+    assert (last.ending, last.progress.rows) == (Ending.SEALED, 1000)
+    assert len(progress) < 5
+
+
+def test_an_error_of_the_source_comes_home_with_what_the_queue_needs() -> None:
+    with crew() as members:
+        members.assign(task("limit"))
+        failure = outcome(members).failure
+    assert failure is not None
+    assert (failure.kind, failure.message) == ("RateLimited", "api: 429 Too Many Requests")
+    assert (failure.retryable, failure.retry_after_s, failure.bug) == (True, 2.5, False)
+
+
+def test_a_bug_comes_home_with_its_place_and_the_worker_lives_on() -> None:
+    with crew(size=1) as members:
+        members.assign(task("bug"))
+        failure = outcome(members).failure
+        assert failure is not None
+        assert (failure.kind, failure.bug, failure.retryable) == ("ZeroDivisionError", True, False)
+        assert "runners.py" in failure.trace
+        members.assign(task("count"))
+        assert outcome(members).ending is Ending.SEALED
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [("crash", "the worker was killed by SIGSEGV"), ("exit", "the worker ended with status 7")],
+)
+def test_a_crash_is_noticed_with_its_reason(does: str, reason: str) -> None:
+    with crew() as members:
+        members.assign(task(does))
+        lost = loss(members)
+    assert lost == Lost(task(does), reason)
+
+
+def test_a_killed_worker_leaves_the_others_untouched() -> None:
+    with crew() as members:
+        members.assign(task("hang", job=1))
+        members.assign(task("hang", job=2))
+        victim, other = members.workers
+        listen(members, Progress)
+        assert victim.process.pid is not None
+        os.kill(victim.process.pid, signal.SIGKILL)
+        lost = loss(members)
+        assert lost.task == task("hang", job=1)
+        assert "SIGKILL" in lost.reason
+        assert members.workers == [other]
+        assert other.process.is_alive()
+
+
+def test_a_worker_deaf_to_the_polite_signal_is_killed_within_two_seconds() -> None:
+    with crew() as members:
+        members.assign(task("ignore"))
+        listen(members, Progress)
+        started = time.monotonic()
+        [worker] = members.workers
+        worker.end("cancelled")
+        assert loss(members) == Lost(task("ignore"), "cancelled")
+        assert time.monotonic() - started < 2
+
+
+def test_a_stopped_worker_loses_its_lease_and_its_life() -> None:
+    clock = Clock()
+    with crew(clock=clock) as members:
+        members.assign(task("hang"))
+        listen(members, Progress)
+        [worker] = members.workers
+        assert worker.process.pid is not None
+        os.kill(worker.process.pid, signal.SIGSTOP)
+        clock.ahead_s = LEASE_S
+        lost = loss(members)
+    assert lost.task == task("hang")
+    assert "said nothing for 60 s" in lost.reason
+
+
+def test_a_crew_is_never_larger_than_its_size() -> None:
+    with crew(size=2) as members:
+        members.warm_up()
+        members.assign(task("hang", job=1))
+        assert members.has_room
+        members.assign(task("hang", job=2))
+        assert (members.has_room, len(members.workers)) == (False, 2)
+        assert members.working_on(2) is members.workers[1]
+        assert members.working_on(3) is None
+
+
+def test_closing_ends_every_worker_hanging_ones_too() -> None:
+    with crew(size=2) as members:
+        members.assign(task("ignore", job=1))
+        members.assign(task("hang", job=2))
+        listen(members, Progress)
+        pids = [worker.process.pid for worker in members.workers]
+    assert not any(_lives(pid) for pid in pids)
+
+
+def test_workers_end_when_their_daemon_is_killed() -> None:
+    code = (
+        "import sys, time\n"
+        "from tests.test_worker import Crew, as_the_table_says, listen, task, Progress\n"
+        "if __name__ == '__main__':\n"
+        "    members = Crew(1, as_the_table_says)\n"
+        "    members.assign(task('hang'))\n"
+        "    print(listen(members, Progress)[-1].rows, flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        worker = int(daemon.stdout.readline())
+        daemon.kill()
+        daemon.wait()
+        _wait_for_end(worker)
+
+
+def test_tasks_and_reports_survive_the_pipe() -> None:
+    sent = task("count", TOKEN="canary")
+    assert decode_task(encode_task(sent)) == sent
+    progress = Progress(1, 2, rows=3, pages_total=4)
+    for report in (progress, Outcome(1, 2, Ending.SEALED, progress)):
+        assert decode_report(encode_report(report)) == report
+    for junk in (b"", b"x{}", b"p{", b'o{"job":1}'):
+        with pytest.raises(ValueError, match=r".+"):
+            decode_report(junk)
+
+
+def test_values_that_travel_with_a_task_are_not_shown() -> None:
+    assert "canary" not in repr(task("count", TOKEN="canary"))
+
+
+def test_the_way_a_process_ended_is_named() -> None:
+    assert exit_reason(-15) == "the worker was killed by SIGTERM"
+    assert exit_reason(-9) == "the worker was killed by SIGKILL (out of memory?)"
+    assert exit_reason(3) == "the worker ended with status 3"
+
+
+def _lives(pid: int | None) -> bool:
+    assert pid is not None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_for_end(pid: int, within_s: float = 5.0) -> None:
+    """Return when ``pid`` has gone, which is nobody's child here."""
+    deadline = time.monotonic() + within_s
+    while _lives(pid):
+        assert time.monotonic() < deadline, f"process {pid} still lives"
+        time.sleep(0.01)

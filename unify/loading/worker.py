@@ -1,0 +1,137 @@
+"""A worker process: takes one task after the other from its pipe, and ends with the daemon.
+
+It holds no lock, opens neither the queue nor the lake for writing, and is told everything it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+
+from unify.errors import UnifyError
+from unify.loading.task import (
+    ERROR_LENGTH,
+    MESSAGE_BYTES,
+    Ending,
+    Failure,
+    Outcome,
+    Progress,
+    Report,
+    Task,
+    decode_task,
+    encode_report,
+    failure_of,
+)
+
+REPORT_INTERVAL_S = 0.1  # progress is worth at most ten messages a second
+HEARTBEAT_S = 5.0  # the daemon hears of a busy worker at least this often; see workers.LEASE_S
+
+Runner = Callable[[Task, "Reporter"], Outcome]
+
+
+def worker_main(pipe: Connection, run: Runner) -> None:
+    """Serve tasks until the daemon closes the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a foreground daemon is the daemon's to handle
+    line = _Line(pipe)
+    threading.Thread(target=_watch_daemon, args=(line,), name="watchdog", daemon=True).start()
+    while (data := line.next_task()) is not None:
+        task = decode_task(data)
+        reporter = Reporter(task, line.send)
+        line.busy_with(reporter)
+        try:
+            outcome = _outcome(task, reporter, run)
+        finally:
+            line.busy_with(None)
+        line.send(outcome)
+
+
+class Reporter:
+    """Counts what a load does and tells the daemon, seldom enough. Called from any thread of the adapter."""
+
+    def __init__(self, task: Task, send: Callable[[Report], None]) -> None:
+        self._send = send
+        self._lock = threading.Lock()
+        self._progress = Progress(task.job, task.attempt)
+        self._sent_at = 0.0
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is by now."""
+        return self._progress
+
+    def update(self, change: Callable[[Progress], Progress], *, urgent: bool = False) -> None:
+        """Replace the progress by ``change`` of it, and send it if the last one is long enough ago."""
+        with self._lock:
+            self._progress = change(self._progress)
+            if not urgent and time.monotonic() - self._sent_at < REPORT_INTERVAL_S:
+                return
+            self._sent_at = time.monotonic()
+        self._send(self._progress)
+
+    def beat(self) -> None:
+        """Say again how far it is: we live."""
+        self._send(self._progress)
+
+
+class _Line:
+    """The pipe to the daemon, shared by the threads of this process."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._sending = threading.Lock()
+        self._reporter: Reporter | None = None
+
+    def next_task(self) -> bytes | None:
+        """The next task, or None when the daemon has closed its end."""
+        try:
+            return self._pipe.recv_bytes(MESSAGE_BYTES)
+        except (EOFError, ConnectionResetError):
+            return None
+
+    def send(self, report: Report) -> None:
+        """Tell the daemon. Nobody listening means that the daemon is gone, and so are we."""
+        try:
+            with self._sending:
+                self._pipe.send_bytes(encode_report(report))
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)
+
+    def busy_with(self, reporter: Reporter | None) -> None:
+        self._reporter = reporter
+
+    def beat(self) -> None:
+        reporter = self._reporter
+        if reporter is not None:
+            reporter.beat()
+
+
+def _watch_daemon(line: _Line) -> None:
+    """End this process at once when the daemon ends, however it ends; meanwhile, show signs of life."""
+    daemon = parent_process()
+    if daemon is None:
+        raise RuntimeError("a worker is started by the daemon, as a process of its own")
+    while not wait([daemon.sentinel], timeout=HEARTBEAT_S):
+        line.beat()
+    os._exit(1)
+
+
+def _outcome(task: Task, reporter: Reporter, run: Runner) -> Outcome:
+    """What came of ``task``; an error of any kind is an outcome too."""
+    try:
+        return run(task, reporter)
+    except UnifyError as error:
+        failure = failure_of(error)
+    except Exception as error:  # noqa: BLE001 - a bug must reach the log with its place, and the worker live on
+        failure = Failure(
+            kind=type(error).__name__,
+            message=f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
+            bug=True,
+            trace="".join(traceback.format_exception(error))[-4 * ERROR_LENGTH :],
+        )
+    return Outcome(task.job, task.attempt, Ending.FAILED, reporter.progress, failure)
