@@ -94,16 +94,25 @@ class ColumnDef:
 
 @dataclass(frozen=True, slots=True)
 class ForEach:
-    """Parents: rows of a SELECT over the connection's own tables, or given rows. ``batch`` joins values."""
+    """Parents: rows of a SELECT over the connection's own tables, or given rows. ``batch`` joins values.
+
+    ``tables``   the tables the SELECT reads, in its order.
+    ``columns``  the variables it gives; None where only running it tells (``select *``).
+    """
 
     query: str | None = None
     rows: tuple[Mapping[str, str | int | float | bool], ...] = ()
     batch: int | None = None
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Incremental:
-    """How later loads ask for what changed only."""
+    """How later loads ask for what changed only.
+
+    ``{cursor}`` in a text is where a load begins, ``{until}`` where its ``window`` ends.
+    """
 
     cursor: str
     param: str | None = None
@@ -148,7 +157,12 @@ Format = Literal["json", "jsonl", "csv", "xml"]
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level."""
+    """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level.
+
+    ``where``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
+               without regard to case. Texts with a variable that has no value do not count; where none
+               counts, every row is kept.
+    """
 
     name: str
     method: str
@@ -159,6 +173,7 @@ class TableSpec:
     body: Json = None
     form: Mapping[str, str] | None = None
     rows: str | None = None
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     for_each: ForEach | None = None
     columns: tuple[ColumnDef, ...] = ()
@@ -177,11 +192,12 @@ class TableSpec:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A SELECT over the connection's own tables, under a name."""
+    """A SELECT over the connection's own tables and the views before it, under a name."""
 
     name: str
     query: str
     description: str = ""
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +218,8 @@ class AdapterSpec:
     allowed_origins: tuple[str, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     views: tuple[View, ...] = ()
-    check: str | None = None  # request that shows who we are, e.g. ``GET /user``; identity column below
-    check_identity: str | None = None
+    check: str | None = None  # the request that shows whether credentials work, e.g. ``GET /user``
+    check_identity: str | None = None  # dotted path in its answer: as whom
 
     def table(self, name: str) -> TableSpec | None:
         return next((table for table in self.tables if table.name == name), None)

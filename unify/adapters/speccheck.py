@@ -1,0 +1,305 @@
+"""What single keys cannot tell: whether the parts of a spec fit together.
+
+Each check adds its mistakes to the report; none of them sends a request or runs a query.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from unify.adapters import specforms, template
+from unify.adapters.spec import AdapterSpec, ForEach, Incremental, Paging, TableSpec, View
+from unify.adapters.specreader import Report
+from unify.adapters.specsql import Selected, circles, examine
+from unify.text import did_you_mean
+from unify.yamlnodes import Place
+
+
+def check(spec: AdapterSpec, report: Report) -> AdapterSpec:
+    """Check ``spec`` as a whole; returned is the same spec, knowing what its SELECTs read and give."""
+    _names(spec, report)
+    spec = _parents(spec, report)
+    _address(spec, report)
+    for index, table in enumerate(spec.tables):
+        _table(table, spec, ("tables", index), report)
+    return replace(spec, views=tuple(_views(spec, report)))
+
+
+def _names(spec: AdapterSpec, report: Report) -> None:
+    """Tables and views share one schema, where upper and lower case are the same."""
+    seen: dict[str, int] = {}
+    places: list[tuple[Place, str]] = [(("tables", i), table.name) for i, table in enumerate(spec.tables)]
+    places += [(("views", i), view.name) for i, view in enumerate(spec.views)]
+    for place, name in places:
+        line = report.line((*place, "name"))
+        if name and name.lower() in seen:
+            report.add((*place, "name"), f"{name} is described already, in line {seen[name.lower()]}")
+        seen.setdefault(name.lower(), line)
+    folded = [option.name.lower() for option in spec.options]
+    for option in spec.options:
+        if folded.count(option.name.lower()) > 1:
+            report.add(("options", option.name), "differs from another option only in upper and lower case")
+
+
+# -- SELECTs ---------------------------------------------------------------------------------------
+
+
+def _parents(spec: AdapterSpec, report: Report) -> AdapterSpec:
+    stored = [table.name for table in spec.tables if table.live is None and table.name]
+    tables = tuple(_with_parents(table, stored, ("tables", i), report) for i, table in enumerate(spec.tables))
+    parents = {table.name: table.for_each.tables for table in tables if table.for_each}
+    places = {table.name: ("tables", i, "for_each") for i, table in enumerate(tables)}
+    for circle in circles(parents):
+        way = " → ".join((*circle, circle[0]))
+        report.add(places[circle[0]], f"the tables wait for each other: {way}")
+    return replace(spec, tables=tables)
+
+
+def _with_parents(table: TableSpec, stored: list[str], place: Place, report: Report) -> TableSpec:
+    each = table.for_each
+    if each is None:
+        return table
+    here = (*place, "for_each")
+    if (each.query is None) == (not each.rows):
+        report.add(here, "expected a query or rows, one of them")
+    if each.query is not None:
+        query = (*here, "query")
+        found = _select(each.query, stored, query if report.has(query) else here, report)
+        return replace(table, for_each=replace(each, tables=found.tables, columns=found.columns))
+    columns = tuple(each.rows[0]) if each.rows else None
+    if any(tuple(row) != columns for row in each.rows):
+        report.add(here, "every row needs the same columns in the same order")
+    return replace(table, for_each=replace(each, columns=columns))
+
+
+def _views(spec: AdapterSpec, report: Report) -> Iterator[View]:
+    known = [table.name for table in spec.tables if table.name]
+    for index, view in enumerate(spec.views):
+        found = _select(view.query, known, ("views", index, "query"), report) if view.query else None
+        known.append(view.name)
+        yield replace(view, tables=found.tables if found else ())
+
+
+def _select(sql: str, own: Sequence[str], place: Place, report: Report) -> Selected:
+    try:
+        return examine(sql, own)
+    except ValueError as error:
+        report.add(place, str(error))
+        return Selected((), None)
+
+
+# -- variables -------------------------------------------------------------------------------------
+
+
+def _address(spec: AdapterSpec, report: Report) -> None:
+    """Everything outside the tables: only options are variables here."""
+    options = {option.name for option in spec.options}
+    _texts(spec.base_url, ("base_url",), options, report)
+    _base_url(spec, report)
+    settings = spec.auth.settings
+    session = options | {"session"} if spec.auth.type == "session" else options
+    for key, value in settings.items():
+        _texts(value, ("auth", key), session if key == "value" else options, report)
+    _texts(dict(spec.headers), ("headers",), options, report)
+    _texts(spec.check or "", ("check", "request"), options, report)
+
+
+def _base_url(spec: AdapterSpec, report: Report) -> None:
+    """Where every option in it has a default, the whole is a web address."""
+    defaults = {option.name: option.default for option in spec.options}
+    names = template.names(spec.base_url)
+    if not names or not all(defaults.get(name) for name in names):
+        return
+    filled = template.fill(spec.base_url, defaults, "plain")
+    try:
+        specforms.web(filled)
+    except ValueError as error:
+        place: Place = ("options", names[0], "default") if len(names) == 1 else ("base_url",)
+        report.add(place, str(error))
+
+
+def _texts(
+    value: object, place: Place, known: set[str] | None, report: Report, *, body: bool = False
+) -> None:
+    """Every variable in every text of ``value`` is one of ``known`` (None: anything may be).
+
+    ``body``  braces that are no variable are part of the text, as GraphQL has them.
+    """
+    match value:
+        case str():
+            _text(value, place, known, report, body=body)
+        case dict():
+            for key, item in value.items():
+                _texts(item, (*place, key), known, report, body=body)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _texts(item, (*place, index), known, report, body=body)
+        case _:
+            return
+
+
+def _text(text: str, place: Place, known: set[str] | None, report: Report, *, body: bool) -> None:
+    for name in template.names(text):
+        if known is not None and name not in known:
+            report.add(place, _unknown_variable(name, known))
+    stray = None if body else specforms.stray_braces(text)
+    if stray is not None:
+        report.add(place, f"{stray} is no variable; a variable is one name in braces, such as {{org}}")
+
+
+def _unknown_variable(name: str, known: set[str]) -> str:
+    hint = did_you_mean(name, known)
+    if hint:
+        return f"unknown variable {{{name}}}{hint}"
+    if name in ("cursor", "until"):
+        return f"{{{name}}} belongs to incremental" + (" with a window" if name == "until" else "")
+    listed = ", ".join(f"{{{each}}}" for each in sorted(known)) or "none"
+    return f"unknown variable {{{name}}}; known here: {listed}"
+
+
+# -- one table -------------------------------------------------------------------------------------
+
+
+def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
+    paging = table.paging or spec.paging
+    known = _known(table, spec, paging, place, report)
+    _texts(table.path, (*place, "request"), known, report)
+    _texts(dict(table.params), (*place, "params"), known, report)
+    _texts(dict(table.headers), (*place, "headers"), known, report)
+    _texts(table.body, (*place, "body"), known, report, body=True)
+    _texts(dict(table.form or {}), (*place, "form"), known, report)
+    _texts(dict(table.where), (*place, "where"), {option.name for option in spec.options}, report)
+    _body(table, place, report)
+    _columns(table, spec, known, place, report)
+    _paging(spec.paging if table.paging is None else table.paging, table, place, report)
+    if table.incremental is not None:
+        _incremental(table, table.incremental, (*place, "incremental"), report)
+    _refresh(table, place, report)
+    _origin(table, spec, place, report)
+
+
+def _known(
+    table: TableSpec, spec: AdapterSpec, paging: Paging, place: Place, report: Report
+) -> set[str] | None:
+    """The variables of a table's request; None where ``for_each`` does not tell its columns."""
+    known = {option.name for option in spec.options}
+    each = table.for_each or ForEach(columns=())
+    for name in sorted(known & set(each.columns or ())):
+        report.add((*place, "for_each"), f"{name} is an option and a column of for_each; rename the column")
+    if table.incremental is not None:
+        known |= {"cursor", "until"} if table.incremental.window_s else {"cursor"}
+    if paging.place != "query":
+        added = {name for name in _paging_names(paging) if name}
+        if "cursor" in added & known:
+            report.add(
+                (*place, "paging"), "{cursor} belongs to incremental here; choose another cursor_param"
+            )
+        known |= added
+    return None if each.columns is None else known | set(each.columns)
+
+
+def _paging_names(paging: Paging) -> tuple[str | None, ...]:
+    match paging.type:
+        case "page":
+            return (paging.page_param, paging.size_param)
+        case "offset":
+            return (paging.offset_param, paging.size_param)
+        case "cursor":
+            return (paging.cursor_param, paging.size_param)
+        case _:
+            return (paging.size_param,)
+
+
+def _body(table: TableSpec, place: Place, report: Report) -> None:
+    for key, value in (("body", table.body), ("form", table.form)):
+        if value is not None and table.method == "GET":
+            report.add((*place, key), "a GET has no body; write the request as POST /…")
+    if table.body is not None and table.form is not None:
+        report.add((*place, "form"), "expected body or form, not both")
+
+
+def _columns(
+    table: TableSpec, spec: AdapterSpec, known: set[str] | None, place: Place, report: Report
+) -> None:
+    secret = {option.name for option in spec.options if option.secret}
+    for column in table.columns:
+        here = (*place, "columns", column.name, "from")
+        _texts(column.source or "", here, known, report)
+        if secret & set(template.names(column.source or "")):
+            report.add(here, "a secret option is never stored in a table")
+    needed = dict.fromkeys(table.key, (*place, "key"))
+    if table.incremental is not None:
+        needed.setdefault(table.incremental.cursor, (*place, "incremental", "cursor"))
+    for name, here in needed.items():
+        if _matches(name, table.exclude):
+            report.add(here, f"the column {name} is left out by exclude")
+        elif table.only and name and not _matches(name, table.only):
+            report.add(here, f"the column {name} is not among only")
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), glob.lower()) for glob in globs)
+
+
+def _paging(paging: Paging, table: TableSpec, place: Place, report: Report) -> None:
+    here: Place = (*place, "paging") if table.paging is not None else ("paging",)
+    if table.paging is None and place != ("tables", 0):
+        return  # the adapter's paging is checked once
+    if paging.size_param and paging.size is None:
+        report.add(here, "size_param needs a size")
+    sources = [key for key in (paging.cursor_path, paging.cursor_column, paging.cursor_header) if key]
+    if paging.type == "cursor" and len(sources) != 1:
+        report.add(here, "expected cursor_path, cursor_column or cursor_header, one of them")
+
+
+def _incremental(table: TableSpec, incremental: Incremental, place: Place, report: Report) -> None:
+    used = set(template.names_in([table.path, dict(table.params), table.body, dict(table.form or {})]))
+    if incremental.param and "cursor" in used:
+        report.add((*place, "param"), "expected param or {cursor} in the request, not both")
+    if not incremental.param and "cursor" not in used and incremental.order != "desc":
+        report.add(
+            place, "nothing tells the API where to begin: give param, or {cursor} in params, or order: desc"
+        )
+    if incremental.window_s is not None and "until" not in used:
+        report.add((*place, "window"), "a window needs {until} in params or body: where a slice ends")
+    if incremental.window_s is not None and incremental.start is None:
+        report.add((*place, "window"), "a window needs a start")
+    if incremental.start and incremental.format in ("iso8601", "date"):
+        _moment(incremental.start, (*place, "start"), report)
+
+
+def _moment(text: str, place: Place, report: Report) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        report.add(place, f"{text!r} is no moment; write it like 2015-01-01T00:00:00Z")
+
+
+def _refresh(table: TableSpec, place: Place, report: Report) -> None:
+    here = (*place, "refresh", "strategy")
+    strategy = table.refresh.strategy
+    if strategy in ("merge", "merge_delete") and not table.key:
+        report.add(here, f"{strategy} needs a key")
+    if strategy == "merge_delete" and table.incremental is not None:
+        report.add(here, "merge_delete has to see every row, so it does not go with incremental")
+    if strategy == "append" and table.incremental is None:
+        report.add(here, "append needs incremental; without it every refresh would double the rows")
+    if table.live is not None and (strategy or table.refresh.every_s or table.incremental):
+        report.add((*place, "live"), "a live table is never stored, so refresh and incremental mean nothing")
+    for each in table.filters:
+        if each.required and table.live is None:
+            report.add((*place, "filters", each.column, "required"), "only a live table can require a filter")
+
+
+def _origin(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
+    """A request that is a full address goes where the base address does."""
+    target, base = urlsplit(table.path), urlsplit(spec.base_url)
+    if not target.scheme or template.names(spec.base_url):
+        return
+    origin = f"{target.scheme}://{target.netloc}"
+    if (target.scheme, target.netloc) != (base.scheme, base.netloc) and origin not in spec.allowed_origins:
+        report.add((*place, "request"), f"leads to {origin}, not to {base.scheme}://{base.netloc}")

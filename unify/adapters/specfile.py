@@ -1,0 +1,71 @@
+"""Adapter specs on disk: where they are, and what they say once every mistake is ruled out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import unify
+from unify import yamlfile
+from unify.adapters import specbuild, speccheck
+from unify.adapters.spec import AdapterSpec
+from unify.adapters.speckeys import SPEC
+from unify.adapters.specreader import MISSING, Report, read
+from unify.errors import Problem, SpecError, UnknownName
+from unify.text import counted, did_you_mean
+
+
+def load_spec(path: Path) -> AdapterSpec:
+    """The spec in ``path``, checked.
+
+    Raises  SpecError with every mistake in ``problems``, in file order; its message lists them, a line each.
+            ConfigError where the file cannot be read at all.
+    """
+    spec, problems = examine(path)
+    if problems:
+        lines = "\n".join(str(problem) for problem in problems)
+        raise SpecError(lines, problems=tuple(problems))
+    return spec
+
+
+def examine(path: Path) -> tuple[AdapterSpec, list[Problem]]:
+    """The spec as far as it can be read, and every mistake in it, in file order."""
+    document = yamlfile.read(path)
+    report = Report(document.path)
+    report.problems += document.problems
+    if document.root is None:
+        if not report.problems:
+            report.add((), "the file is empty; a spec begins with name, base_url and tables")
+        return AdapterSpec("", document.path, ""), report.problems
+    values = read(SPEC, document.root, (), report)
+    spec = specbuild.build(values, report)
+    if values is not MISSING:
+        spec = speccheck.check(spec, report)
+    return spec, sorted(set(report.problems), key=lambda problem: (problem.line, problem.column))
+
+
+def bundled_specs() -> Path:
+    """The folder of the specs that come with Unify: inside the wheel, or beside the package in a checkout."""
+    package = Path(unify.__file__).resolve().parent
+    inside = package / "rest_specs"
+    return inside if inside.is_dir() else package.parent / "rest_specs"
+
+
+def find_spec(adapter: str, folders: Sequence[Path]) -> Path:
+    """The file that describes ``adapter``: the first of ``folders`` that has it, then the bundled ones.
+
+    Raises  UnknownName with the nearest name there is.
+    """
+    known: dict[str, Path] = {}
+    for folder in (*folders, bundled_specs()):
+        for file in _specs(folder):
+            known.setdefault(file.stem, file)
+    if adapter in known:
+        return known[adapter]
+    hint = did_you_mean(adapter, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
+    looked = ", ".join(str(folder) for folder in (*folders, bundled_specs()))
+    raise UnknownName(f"no adapter {adapter}{hint} ({counted(len(known), 'spec')} in {looked})")
+
+
+def _specs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.yaml")) if folder.is_dir() else []

@@ -1,0 +1,143 @@
+"""SQL in specs: one SELECT over the connection's own tables, and nothing that reaches further.
+
+This is the fence an author meets; the query runs on a locked connection besides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unify.text import did_you_mean
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_LONGEST = 10_000  # characters
+# Functions that look outside the rows they are given: files, settings, catalogs, other statements.
+_OUTSIDE = re.compile(
+    r"(read|write|duckdb|pragma|parquet|sqlite|postgres|mysql|iceberg|delta|sniff|st_read|http|query|glob|seq_scan"
+    r"|getenv|getvariable|current_setting|set_config|nextval|currval|which_secret|load_aws|force_checkpoint"
+    r"|checkpoint|copy_database|sql_auto_complete|test_all_types|repeat_row|summary|in_search_path|txid_current"
+    r"|current_(?:catalog|database|schemas?|user|role|query)|user|session_user|version)(?:_.*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a SELECT reads and gives; ``columns`` is None where only running it tells (``select *``)."""
+
+    tables: tuple[str, ...]
+    columns: tuple[str, ...] | None
+
+
+def examine(sql: str, own: Collection[str]) -> Selected:
+    """Look into a SELECT of a spec.
+
+    ``own``  the names it may read from, compared without regard to case.
+    Raises  ValueError with a sentence, where it is anything else.
+    """
+    from sqlglot import exp
+
+    query = _parse(sql)
+    made = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    tables: dict[str, None] = {}
+    for node in query.walk():
+        _refuse(node)
+        if isinstance(node, exp.Table):
+            name = _table(node, own, made)
+            if name is not None:
+                tables[name] = None
+    return Selected(tuple(tables), _columns(query))
+
+
+def _parse(sql: str) -> exp.Query:
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    if len(sql) > _LONGEST:
+        raise ValueError(f"the SELECT is longer than {_LONGEST:,} characters")
+    try:
+        statements = [found for found in sqlglot.parse(sql, read="duckdb") if found is not None]
+    except (SqlglotError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "nested too deep"
+        raise ValueError(f"this is not SQL: {re.sub(chr(27) + r'.*?m', '', reason)}") from error
+    if len(statements) != 1:
+        raise ValueError("expected exactly one SELECT" if statements else "expected a SELECT")
+    query = statements[0]
+    if not isinstance(query, exp.Query):
+        raise ValueError(f"only a SELECT is allowed here, not {query.key.upper()}")
+    return query
+
+
+def _refuse(node: exp.Expr) -> None:
+    from sqlglot import exp
+
+    if isinstance(node, (exp.Command, exp.DDL, exp.DML, exp.Into)) and not isinstance(node, exp.Query):
+        raise ValueError(f"only a SELECT is allowed here, not {node.key.upper()}")
+    if isinstance(node, (exp.Placeholder, exp.Parameter)):
+        raise ValueError("a SELECT in a spec has no parameters")
+    if isinstance(node, (exp.Anonymous, exp.Func)):
+        name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
+        if _OUTSIDE.fullmatch(name):
+            raise ValueError(
+                f"the function {name} looks outside the connection's tables, so it is not allowed"
+            )
+
+
+def _table(node: exp.Table, own: Collection[str], made: set[str]) -> str | None:
+    """The own table a node reads; None for a name that the query makes itself."""
+    from sqlglot import exp
+
+    if not isinstance(node.this, exp.Identifier):
+        raise ValueError(
+            f"{node.sql('duckdb')}: only the connection's own tables are allowed, no table functions"
+        )
+    if node.args.get("db") or node.args.get("catalog"):
+        raise ValueError(
+            f"{node.sql('duckdb')}: write the table's name alone; other connections are not allowed"
+        )
+    name = node.name.lower()
+    if name in made:
+        return None
+    found = next((table for table in own if table.lower() == name), None)
+    if found is None:
+        raise ValueError(f"no table {node.name} here{did_you_mean(node.name, own)}")
+    return found
+
+
+def _columns(query: exp.Query) -> tuple[str, ...] | None:
+    if query.is_star:
+        return None
+    names = tuple(query.named_selects)
+    if not all(names):
+        raise ValueError("give every column a name: … as NAME")
+    return names
+
+
+def circles(parents: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Every circle of tables that wait for each other, each once, starting with its first name."""
+    seen: set[frozenset[str]] = set()
+    for start in parents:
+        circle = _circle(start, parents)
+        if circle and frozenset(circle) not in seen:
+            seen.add(frozenset(circle))
+            yield circle
+
+
+def _circle(start: str, parents: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """A way from ``start`` back to itself, or nothing."""
+    ways: list[tuple[str, ...]] = [(start,)]
+    visited: set[str] = set()
+    while ways:
+        way = ways.pop()
+        for parent in parents.get(way[-1], ()):
+            if parent == start:
+                return way
+            if parent not in visited:
+                visited.add(parent)
+                ways.append((*way, parent))
+    return ()
