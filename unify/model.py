@@ -94,6 +94,7 @@ class LoaderJob:
 
     ``uid`` is unique over all queues ever made: the ledger in the lake knows a load by it.
     ``attempt`` counts claims, from 1; 0 was never claimed. ``epoch`` is the daemon start that claimed it.
+    ``failures`` counts the attempts that crashed or failed: a clean stop or a wait is none.
     ``waits_for`` is the id of a job that has to end first (a parent table's load).
     """
 
@@ -114,6 +115,7 @@ class LoaderJob:
     waits_for: int | None = None
     cancel_asked: bool = False
     error: str = ""
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,9 @@ class LoadRecord:
     """A row of the ledger ``unify.loads``: how one load ended.
 
     ``status`` is success, partial (some rows discarded, and counted) or failed.
-    ``rows_total`` counts the table after the load. ``cursor`` holds the incremental state, by the
-    JSON text of the ``for_each`` row ("" for a table without parents).
+    ``rows_written`` are the inserted and the updated ones. ``rows_total`` counts the table after the load.
+    ``cursor`` holds the incremental state, by the JSON text of the ``for_each`` row ("" for a table
+    without parents).
     """
 
     job: int
@@ -153,6 +156,9 @@ class LoadRecord:
     reason: str = ""
     rows_read: int = 0
     rows_written: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
     rows_discarded: int = 0
     rows_total: int = 0
     requests: int = 0

@@ -1,0 +1,91 @@
+"""The one place where DuckDB is opened and configured, and where names and values become SQL text."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.duckdb_types import quote_name as quoted
+from unify.errors import StoreError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["connect", "extension_path", "literal", "load_extension", "quoted"]
+
+EXTENSIONS = ("sqlite_scanner", "ducklake")  # in the order they are loaded
+
+# Nothing is fetched from the network behind a statement's back, and no Python variable of ours
+# becomes a table because a query happens to use its name.
+CONFIG: Mapping[str, str] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+
+
+def literal(text: str) -> str:
+    """``text`` as a string constant, for statements that take no parameters (ATTACH, COMMENT, SET)."""
+    if "\0" in text:
+        raise StoreError("a text with a NUL character cannot be part of a statement")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def connect(
+    *, temp_folder: Path | None = None, notice: Callable[[str], None] | None = None
+) -> DuckDBPyConnection:
+    """An in-memory DuckDB with the extensions the lake needs.
+
+    ``temp_folder``  where it spills what does not fit into memory; its own choice is the working folder.
+    ``notice``       is told when an extension has to be downloaded, because no wheel carries it here.
+    """
+    import duckdb  # 50 ms: not before the first statement needs it
+
+    config: dict[str, str | bool | int | float | list[str]] = dict(CONFIG)
+    if temp_folder is not None:
+        config["temp_directory"] = str(temp_folder)
+    connection = duckdb.connect(config=config)
+    try:
+        for name in EXTENSIONS:
+            load_extension(connection, name, notice)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def load_extension(
+    connection: DuckDBPyConnection, name: str, notice: Callable[[str], None] | None = None
+) -> None:
+    """Load an extension from its wheel; where there is none for this platform, through DuckDB's INSTALL."""
+    import duckdb
+
+    path = extension_path(name, duckdb.__version__)
+    try:
+        if path is not None:
+            connection.execute(f"LOAD {literal(os.fspath(path))}")
+            return
+        if notice is not None:
+            notice(f"no package carries DuckDB's extension {name} for this platform: using DuckDB's download")
+        connection.execute(f"INSTALL {name}")
+        connection.execute(f"LOAD {name}")
+    except duckdb.Error as error:
+        raise StoreError(
+            f"DuckDB's extension {name} cannot be loaded: {error}; "
+            f"install the package duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}"
+        ) from error
+
+
+def extension_path(name: str, version: str) -> Path | None:
+    """The extension file that came with the wheel ``duckdb_extension_NAME``, or None."""
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None:
+        return None
+    for folder in spec.submodule_search_locations or ():
+        path = Path(folder) / "extensions" / f"v{version}" / f"{name}.duckdb_extension"
+        if path.is_file():
+            return path
+    return None

@@ -1,0 +1,71 @@
+"""DuckDB's errors in our own tree: the one border where they are translated."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from unify.errors import Interrupted, QueryError, StoreError, UnifyError
+
+_PREFIX = re.compile(r"^(?:[A-Z]\w*|TransactionContext|FATAL|INTERNAL)(?: [A-Z]\w*)* Error: ")
+_INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
+_STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
+
+# What SQLite and the operating system say under DuckDB's words, and what a person does about it.
+_STORE_FAULTS = tuple(
+    (re.compile(pattern, re.IGNORECASE), said)
+    for pattern, said in (
+        (
+            "no space left|disk is full|disk quota|file too large",
+            "the disk is full; make room and try again",
+        ),
+        (
+            "readonly database|read-only mode|read-only file system|permission denied",
+            "it is read-only for this user",
+        ),
+        (
+            "not a database|malformed|disk image|no magic bytes|too small to be a parquet",
+            "it is damaged; restore it from a backup, or move it away and load again",
+        ),
+        (
+            "database is locked",
+            "another program holds it open; only Unify should write to it",
+        ),
+        (
+            "unable to open database",
+            "it cannot be opened",
+        ),
+    )
+)
+
+
+def plain(error: BaseException) -> str:
+    """DuckDB's explanation without its class name, its stack and names of its own; LINE and caret stay."""
+    text = _STACK.sub("", str(error))
+    text = _PREFIX.sub("", text, count=1)
+    return _INTERNAL_NAME.sub("", text).strip() or type(error).__name__
+
+
+def refusal(error: BaseException, place: Path) -> UnifyError:
+    """What a user's statement ended with: their mistake, unless the lake at ``place`` is in trouble."""
+    import duckdb
+
+    if isinstance(error, duckdb.InterruptException):
+        return Interrupted("the statement was interrupted")
+    if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+        return StoreError(f"DuckDB failed inside itself: {plain(error)}")
+    fault = _fault(error)
+    if fault and (str(place) in str(error) or "DuckLake" in str(error)):
+        return StoreError(f"{place}: {fault} ({plain(error)})")
+    return QueryError(plain(error))
+
+
+def trouble(error: BaseException, place: Path) -> StoreError:
+    """What went wrong with the lake at ``place`` when Unify itself worked on it."""
+    fault = _fault(error)
+    return StoreError(f"{place}: {fault} ({plain(error)})" if fault else f"{place}: {plain(error)}")
+
+
+def _fault(error: BaseException) -> str:
+    text = str(error)
+    return next((said for pattern, said in _STORE_FAULTS if pattern.search(text)), "")

@@ -1,0 +1,186 @@
+"""Locks between processes: ``flock`` on a file, gone by itself when its holder dies.
+
+The file's content says who holds the lock, for messages only; the truth is the kernel's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unify.errors import StoreError
+
+
+class FileLock:
+    """One lock file, opened when first needed and never inherited by a child process.
+
+    Reentrant: the thread that holds it may take it again; other threads of the process wait.
+    Two ``FileLock`` objects on one path exclude each other, in one process too.
+    """
+
+    def __init__(self, path: Path, purpose: str = "") -> None:
+        self.path = path
+        self.purpose = purpose
+        self._threads = threading.RLock()
+        self._depth = 0
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock now."""
+        return self._depth > 0
+
+    @contextmanager
+    def holding(self, timeout_s: float | None = None) -> Iterator[None]:
+        """Hold the lock for the block. Raises StoreError naming the holder when ``timeout_s`` passes."""
+        self.acquire(timeout_s)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def acquire(self, timeout_s: float | None = None) -> None:
+        """Take the lock, waiting as long as it takes or ``timeout_s``; ``release`` gives it back."""
+        if not self._threads.acquire(timeout=-1 if timeout_s is None else timeout_s):
+            raise self._busy(timeout_s)
+        try:
+            if self._depth == 0:
+                self._descriptor = self._lock(timeout_s)
+            self._depth += 1
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def try_acquire(self) -> bool:
+        """Take the lock if nobody has it."""
+        if not self._threads.acquire(blocking=False):
+            return False
+        if self._depth == 0:
+            descriptor = self._open()
+            if not _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                os.close(descriptor)
+                self._threads.release()
+                return False
+            self._descriptor = descriptor
+            self._sign(descriptor)
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """Give back one ``acquire``; the last one frees the lock."""
+        self._depth -= 1
+        if self._depth == 0 and self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)  # closing the only descriptor of this open file frees its flock
+        self._threads.release()
+
+    def holder(self) -> str:
+        """Who holds the lock, as they signed it: ``process 4711 (daemon)``; "" when nobody does."""
+        if self.held:
+            return _signature(self.purpose)
+        if is_free(self.path):
+            return ""
+        try:
+            return self.path.read_text("utf-8", errors="replace").strip() or "another process"
+        except OSError:
+            return "another process"
+
+    def _lock(self, timeout_s: float | None) -> int:
+        descriptor = self._open()
+        if not _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if timeout_s is not None:
+                if not _flock_within(descriptor, timeout_s):
+                    raise self._busy(timeout_s)
+            else:
+                _flock_or_close(descriptor)
+        self._sign(descriptor)
+        return descriptor
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
+
+    def _sign(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, _signature(self.purpose).encode(), 0)
+        except OSError:
+            return  # a full disk must not cost us the lock; the signature only serves messages
+
+    def _busy(self, timeout_s: float | None) -> StoreError:
+        return StoreError(
+            f"{self.path}: still held by {self.holder() or 'another process'} after {timeout_s:g} s; "
+            "try again when it has finished (an open transaction in a shell ends with commit or rollback)"
+        )
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock at ``path`` just now; a missing file is free."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be opened ({error.strerror})") from error
+    try:
+        return _flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)
+
+
+def _signature(purpose: str) -> str:
+    return f"process {os.getpid()}" + (f" ({purpose})" if purpose else "")
+
+
+def _flock(descriptor: int, operation: int) -> bool:
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _flock_or_close(descriptor: int) -> None:
+    """Wait for the lock as long as it takes; Ctrl-C gives up and leaves nothing open."""
+    try:
+        _flock(descriptor, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _flock_within(descriptor: int, timeout_s: float) -> bool:
+    """Wait for the lock in the kernel's own queue, on a thread, because flock knows no timeout.
+
+    True leaves ``descriptor`` locked. After False the thread still waits; it closes the
+    descriptor, and with it frees the lock, as soon as it gets it.
+    """
+    guard = threading.Lock()
+    got = threading.Event()
+    abandoned = False
+
+    def wait() -> None:
+        _flock(descriptor, fcntl.LOCK_EX)
+        with guard:
+            got.set()
+            if abandoned:
+                os.close(descriptor)
+
+    threading.Thread(target=wait, name="lock", daemon=True).start()
+    try:
+        got.wait(timeout_s)
+    except BaseException:
+        with guard:
+            abandoned = not got.is_set()
+            if not abandoned:
+                os.close(descriptor)
+        raise
+    with guard:
+        abandoned = not got.is_set()
+    return not abandoned

@@ -1,0 +1,150 @@
+-- Every statement of the queue, by name. Mutations of an attempt are fenced by (id, attempt):
+-- whoever was declared dead and came back changes nothing.
+
+-- name: insert
+INSERT INTO job (uid, tenant, action, connection, table_name, origin, priority, state, created_at, start_at)
+VALUES (:uid, :tenant, :action, :connection, :table_name, :origin, :priority, 'queued', :now, :start_at)
+RETURNING *;
+
+-- name: active_of
+SELECT * FROM job
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND action = :action
+  AND state IN ('queued', 'running', 'publishing');
+
+-- name: join
+-- Somebody asks again for a job that is on its way: the more urgent wish counts, a cancellation
+-- asked before is taken back. A start put off after a failure stays put off.
+UPDATE job
+SET priority = min(priority, :priority),
+    cancel_asked = 0,
+    start_at = CASE WHEN attempt = 0 THEN min(start_at, :start_at) ELSE start_at END
+WHERE id = :id
+RETURNING *;
+
+-- name: claim
+-- The most urgent job of the connection with the fewest running, then the oldest.
+WITH busy AS (
+    SELECT tenant, connection, count(*) AS running
+    FROM job WHERE state IN ('running', 'publishing')
+    GROUP BY tenant, connection
+)
+UPDATE job
+SET state = 'running', attempt = attempt + 1, epoch = :epoch, started_at = :now, waits_for = NULL
+WHERE id = (
+    SELECT ready.id
+    FROM job AS ready
+    LEFT JOIN busy ON busy.tenant = ready.tenant AND busy.connection = ready.connection
+    LEFT JOIN job AS awaited ON awaited.id = ready.waits_for
+    WHERE ready.state = 'queued'
+      AND ready.start_at <= :now
+      AND (awaited.id IS NULL OR awaited.state = 'done')
+      AND NOT EXISTS (
+          SELECT 1 FROM job AS other
+          WHERE other.tenant = ready.tenant AND other.connection = ready.connection
+            AND other.table_name = ready.table_name AND other.state IN ('running', 'publishing')
+      )
+    ORDER BY ready.priority, coalesce(busy.running, 0), ready.created_at, ready.id
+    LIMIT 1
+)
+RETURNING *;
+
+-- name: next_start
+SELECT min(start_at) FROM job WHERE state = 'queued' AND start_at > :now;
+
+-- name: get
+SELECT * FROM job WHERE id = :id;
+
+-- name: active
+SELECT * FROM job WHERE state IN ('queued', 'running', 'publishing') ORDER BY priority, created_at, id;
+
+-- name: recent
+SELECT * FROM job ORDER BY id DESC LIMIT :count;
+
+-- name: holds
+SELECT 1 FROM job WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing');
+
+-- name: publishing
+UPDATE job SET state = 'publishing'
+WHERE id = :id AND attempt = :attempt AND state = 'running' AND cancel_asked = 0
+RETURNING *;
+
+-- name: finish
+UPDATE job
+SET state = :state, error = :error, finished_at = :now, cancel_asked = 0, waits_for = NULL,
+    failures = failures + (:state IN ('failed', 'dead'))
+WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
+RETURNING *;
+
+-- name: requeue
+UPDATE job
+SET state = 'queued', start_at = :start_at, error = :error, failures = failures + :failed
+WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
+RETURNING *;
+
+-- name: wait_for
+UPDATE job
+SET state = 'queued', waits_for = :parent
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+RETURNING *;
+
+-- name: broken_waiters
+SELECT waiter.*, awaited.connection || '.' || awaited.table_name AS awaited_name,
+       awaited.state AS awaited_state, awaited.error AS awaited_error
+FROM job AS waiter JOIN job AS awaited ON awaited.id = waiter.waits_for
+WHERE waiter.state = 'queued' AND awaited.state IN ('failed', 'cancelled', 'dead');
+
+-- name: end_queued
+UPDATE job
+SET state = :state, error = :error, finished_at = :now, waits_for = NULL, cancel_asked = 0
+WHERE id = :id AND state = 'queued'
+RETURNING *;
+
+-- name: ask_cancel
+UPDATE job SET cancel_asked = 1 WHERE id = :id AND state IN ('running', 'publishing') RETURNING *;
+
+-- name: retry
+UPDATE job
+SET state = 'queued', uid = :uid, failures = 0, error = '', start_at = :now, finished_at = NULL,
+    cancel_asked = 0, priority = min(priority, :priority)
+WHERE id = :id AND state IN ('failed', 'dead', 'cancelled')
+RETURNING *;
+
+-- name: orphans
+SELECT * FROM job WHERE state IN ('running', 'publishing') AND epoch < :epoch ORDER BY id;
+
+-- name: new_epoch
+UPDATE counter SET value = value + 1 WHERE name = 'epoch' RETURNING value;
+
+-- name: forget
+DELETE FROM job
+WHERE finished_at < :before AND id NOT IN (SELECT id FROM job ORDER BY id DESC LIMIT :keep)
+  AND id NOT IN (SELECT waits_for FROM job WHERE waits_for IS NOT NULL AND state = 'queued');
+
+-- name: put_schedule
+INSERT INTO schedule (tenant, connection, table_name, origin, every_s, next_at, starting)
+VALUES (:tenant, :connection, :table_name, :origin, :every_s, :next_at, :starting)
+ON CONFLICT (tenant, connection, table_name) DO UPDATE
+SET origin = excluded.origin, every_s = excluded.every_s, next_at = excluded.next_at,
+    starting = excluded.starting
+RETURNING *;
+
+-- name: drop_schedule
+DELETE FROM schedule
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+RETURNING *;
+
+-- name: schedules
+SELECT * FROM schedule ORDER BY tenant, connection, table_name;
+
+-- name: due_schedules
+-- Due, or run by a clock that was ahead of this one.
+SELECT * FROM schedule
+WHERE every_s IS NOT NULL AND (next_at <= :now OR last_at > :now)
+ORDER BY next_at, tenant, connection, table_name;
+
+-- name: move_schedule
+UPDATE schedule SET next_at = :next_at, last_at = :last_at
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name;
+
+-- name: next_due
+SELECT min(next_at) FROM schedule WHERE every_s IS NOT NULL;

@@ -1,0 +1,48 @@
+-- The queue's tables, one section a schema version. A section is never changed once it is released:
+-- a new version gets a section of its own, which turns the version before it into the new one.
+-- Moments are microseconds since 1970, UTC.
+
+-- name: 1
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counter VALUES ('epoch', 0);
+
+CREATE TABLE job (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid          TEXT NOT NULL UNIQUE,
+    tenant       TEXT NOT NULL,
+    action       TEXT NOT NULL,
+    connection   TEXT NOT NULL,
+    table_name   TEXT NOT NULL,
+    origin       TEXT NOT NULL,
+    priority     INTEGER NOT NULL,
+    state        TEXT NOT NULL CHECK
+                 (state IN ('queued', 'running', 'publishing', 'done', 'failed', 'cancelled', 'dead')),
+    attempt      INTEGER NOT NULL DEFAULT 0,
+    failures     INTEGER NOT NULL DEFAULT 0,
+    epoch        INTEGER NOT NULL DEFAULT 0,
+    created_at   INTEGER NOT NULL,
+    start_at     INTEGER NOT NULL,
+    started_at   INTEGER,
+    finished_at  INTEGER,
+    waits_for    INTEGER,
+    cancel_asked INTEGER NOT NULL DEFAULT 0,
+    error        TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX job_active ON job (tenant, connection, table_name, action)
+    WHERE state IN ('queued', 'running', 'publishing');
+CREATE INDEX job_queued ON job (priority, created_at, id) WHERE state = 'queued';
+CREATE INDEX job_busy ON job (tenant, connection, table_name) WHERE state IN ('running', 'publishing');
+CREATE INDEX job_waiting ON job (waits_for) WHERE waits_for IS NOT NULL;
+CREATE INDEX job_ended ON job (finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE schedule (
+    tenant     TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    origin     TEXT NOT NULL,
+    every_s    REAL,
+    next_at    INTEGER,
+    last_at    INTEGER,
+    starting   TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (tenant, connection, table_name)
+) WITHOUT ROWID;

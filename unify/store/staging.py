@@ -1,0 +1,174 @@
+"""Staged loads: what a worker fetched, complete on the disk before anybody publishes it.
+
+``staging/UID/ATTEMPT/`` belongs to one attempt of one job. Its manifest is written last, by rename:
+a folder with a manifest holds a whole load, a folder without one holds nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from unify.errors import StoreError
+from unify.model import Column, LoaderJob
+from unify.store.failpoints import failpoint
+
+MANIFEST = "manifest.json"
+STRATEGIES = ("reload", "append", "merge", "merge_delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a staged load consists of.
+
+    ``files``     names of Parquet files in the attempt's folder, in the order of arrival; missing
+                  columns are NULL.
+    ``columns``   all columns in the table's order, with the types they are to have.
+    ``declared``  names of those whose type the spec declares: on a reload it wins over the stored one.
+    ``key``       names of the columns that identify a row; empty: none.
+    ``strategy``  one of STRATEGIES.
+    ``complete``  every row the source has was read: only then may merge_delete drop unseen keys.
+    ``cursors``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
+                  with one key is the younger.
+    """
+
+    files: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: int
+    strategy: str = "reload"
+    discarded: int = 0
+    cursors: Mapping[str, str] = field(default_factory=dict)
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    key: tuple[str, ...] = ()
+    description: str = ""
+    declared: tuple[str, ...] = ()
+    complete: bool = True
+    cursor_column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A sealed attempt: its folder and what is in it."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self.folder / name for name in self.manifest.files)
+
+
+class Staging:
+    """The staging folder of one home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def attempt(self, job: LoaderJob) -> Path:
+        """Where the files of this attempt of ``job`` belong."""
+        return self.folder / job.uid / str(job.attempt)
+
+    def begin(self, job: LoaderJob) -> Path:
+        """An empty folder for this attempt; what an earlier life of it left is removed."""
+        folder = self.attempt(job)
+        with _naming(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(mode=0o700, parents=True)
+        return folder
+
+    def sealed(self, job: LoaderJob) -> Staged | None:
+        """The whole load this attempt left, or None if it did not get that far."""
+        folder = self.attempt(job)
+        return Staged(folder, read_manifest(folder)) if (folder / MANIFEST).is_file() else None
+
+    def discard(self, job: LoaderJob) -> None:
+        """Remove everything every attempt of ``job`` staged."""
+        folder = self.folder / job.uid
+        with _naming(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def sweep(self, owned: Collection[tuple[str, int]]) -> list[Path]:
+        """Remove the attempts nobody owns, given as (uid, attempt); gives what was removed."""
+        removed = []
+        with _naming(self.folder):
+            for folder in sorted(self.folder.glob("*/*")):
+                if (folder.parent.name, _number(folder.name)) not in owned:
+                    shutil.rmtree(folder)
+                    removed.append(folder)
+            for parent in self.folder.iterdir():
+                if parent.is_dir() and not any(parent.iterdir()):
+                    parent.rmdir()
+        return removed
+
+
+def seal(folder: Path, manifest: Manifest) -> Staged:
+    """Make a staged load whole: every file on the disk, then the manifest by rename, then the folder."""
+    _check(folder, manifest)
+    with _naming(folder):
+        for name in manifest.files:
+            _sync(folder / name)
+        failpoint("staging.before_manifest")
+        temporary = folder / f"{MANIFEST}.new"
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(manifest))
+            file.flush()
+            os.fsync(file.fileno())
+        failpoint("staging.before_rename")
+        temporary.replace(folder / MANIFEST)
+        _sync(folder)
+        _sync(folder.parent)
+        failpoint("staging.sealed")
+    return Staged(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in ``folder``. Raises StoreError if it is not one."""
+    path = folder / MANIFEST
+    with _naming(path):
+        data = path.read_bytes()
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: not a manifest ({error}); the load has to be fetched again") from error
+    _check(folder, manifest)
+    return manifest
+
+
+def _check(folder: Path, manifest: Manifest) -> None:
+    if manifest.strategy not in STRATEGIES:
+        raise StoreError(f"{folder}: unknown strategy {manifest.strategy!r}")
+    for name in manifest.files:
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise StoreError(f"{folder}: {name!r} is not the name of a file in this folder")
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder / name}: is missing; the load has to be fetched again")
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isdecimal() else -1
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,212 @@
+"""A user's statements on the lake: which of them write, under what lock, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unify.duckdb_types import exact_cast, parse_type
+from unify.errors import QueryError, UnifyError
+from unify.store import duckerrors
+from unify.text import counted
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from unify.store.lake import Lake
+
+BATCH_ROWS = 2048  # DuckDB's own vector size: a batch is one of its chunks
+USER_WAIT_S = 60.0  # a publish takes seconds; a shell's open transaction may take for ever
+
+_READING = frozenset({"SELECT", "EXPLAIN", "SET", "VARIABLE_SET", "PRAGMA", "LOAD", "ATTACH", "DETACH"})
+_READING_TOO = frozenset({"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTENSION", "TRANSACTION"})
+_WITH_ROWS = frozenset({"SELECT", "EXPLAIN", "CALL", "EXECUTE", "PRAGMA", "RELATION", "LOGICAL_PLAN"})
+_BEGINS = frozenset({"begin", "start"})
+_COUNTED = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", "MERGE_INTO": "merged"}
+_DONE = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTACH": "attached", "SET": "set"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement gave.
+
+    ``columns``  (name, DuckDB type) of its rows; None where it has no rows, and ``summary`` says what it did.
+    ``batches``  the rows, read once; the statement runs while they are read. Values Python cannot hold
+                 exactly (nanoseconds, months, infinite dates) come as DuckDB's own text.
+    """
+
+    columns: tuple[tuple[str, str], ...] | None
+    summary: str
+    batches: Callable[[], Iterator[Sequence[tuple[object, ...]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A statement as DuckDB's parser sees it: ``kind`` is its StatementType."""
+
+    sql: str
+    kind: str
+    words: tuple[str, ...]  # its tokens in lower case, comments left out; at most the first hundred
+    writes: bool
+
+
+class Statements:
+    """Runs a user's statements on a lake; remembers whether a transaction of theirs is open."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.in_transaction = False
+
+    def run(self, sql: str, parameters: object = None) -> Outcome:
+        """Run one statement.
+
+        Locks   a statement that writes holds the writers' lock while it runs; BEGIN takes it until
+                COMMIT or ROLLBACK, because a transaction that starts reading cannot turn to writing
+                once somebody else has committed.
+        Raises  QueryError with DuckDB's explanation; StoreError when the lake itself is in trouble.
+        """
+        statement = self.parsed(sql)
+        if statement.kind == "TRANSACTION":
+            return self._transaction(statement)
+        if not statement.writes or self.in_transaction:
+            return self._run(statement, parameters)
+        with self.lake.lock(USER_WAIT_S):
+            return self._run(statement, parameters)
+
+    def parsed(self, sql: str) -> Parsed:
+        """What kind of statement ``sql`` is. Raises QueryError."""
+        with self._refused():
+            kinds = [one.type.name for one in self.lake.connection.extract_statements(sql)]
+        if not kinds:
+            raise QueryError("there is no statement here")
+        kind = "COPY_DATABASE" if "COPY_DATABASE" in kinds else kinds[-1]
+        words = _words(sql)
+        return Parsed(sql, kind, words, _writes(kind, words))
+
+    def _transaction(self, statement: Parsed) -> Outcome:
+        begins = statement.words[0] in _BEGINS
+        taken = begins and not self.in_transaction and not self.lake.read_only
+        if taken:
+            self.lake.take_lock(USER_WAIT_S)
+        try:
+            self._execute(statement.sql)
+        except BaseException:
+            if taken:
+                self.lake.free_lock()
+            if not begins:
+                self._ended()
+            raise
+        if begins:
+            self.in_transaction = True
+        else:
+            self._ended()
+        return Outcome(None, statement.words[0], _nothing)
+
+    def _ended(self) -> None:
+        if self.in_transaction:
+            self.in_transaction = False
+            if not self.lake.read_only:
+                self.lake.free_lock()
+
+    def _run(self, statement: Parsed, parameters: object) -> Outcome:
+        if statement.kind == "SELECT":
+            return self._select(statement.sql, parameters)
+        connection = self._execute(statement.sql, parameters)
+        columns = _columns(connection)
+        if statement.kind in _WITH_ROWS:
+            return Outcome(columns, "", lambda: self._batches(connection))
+        with self._refused():
+            return Outcome(None, _summary(statement.kind, columns, connection.fetchall()), _nothing)
+
+    def _select(self, sql: str, parameters: object) -> Outcome:
+        connection = self._execute(sql, parameters)
+        columns = _columns(connection)
+        exact = [exact_cast(f"c{i}", parse_type(kind)) for i, (_, kind) in enumerate(columns)]
+        if any(cast != f"c{i}" for i, cast in enumerate(exact)):
+            names = ", ".join(f"c{i}" for i in range(len(columns)))
+            inner = sql.rstrip().rstrip(";")
+            wrapped = f"SELECT {', '.join(exact)} FROM (\n{inner}\n) AS rows({names})"
+            connection = self._execute(wrapped, parameters)
+        return Outcome(columns, "", lambda: self._batches(connection))
+
+    def _batches(self, connection: DuckDBPyConnection) -> Iterator[Sequence[tuple[object, ...]]]:
+        while True:
+            with self._refused():
+                rows = connection.fetchmany(BATCH_ROWS)
+            if not rows:
+                return
+            yield rows
+
+    def _execute(self, sql: str, parameters: object = None) -> DuckDBPyConnection:
+        with self._refused():
+            return self.lake.connection.execute(sql, parameters)
+
+    def _refused(self) -> _Refused:
+        return _Refused(self.lake)
+
+
+class _Refused:
+    """Translates what DuckDB raises over a user's statement."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        import duckdb
+
+        if isinstance(error, duckdb.Error):
+            translated: UnifyError = duckerrors.refusal(error, self.lake.place)
+            raise translated from error
+
+
+def _columns(connection: DuckDBPyConnection) -> tuple[tuple[str, str], ...]:
+    return tuple((str(column[0]), str(column[1])) for column in connection.description or ())
+
+
+def _summary(kind: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]) -> str:
+    verb = _COUNTED.get(kind, "written" if kind in ("CREATE", "COPY") else "")
+    if verb and rows and columns and columns[0][0] == "Count":
+        return f"{counted(int(str(rows[0][0])), 'row')} {verb}"
+    return _DONE.get(kind, "done")
+
+
+def _nothing() -> Iterator[Sequence[tuple[object, ...]]]:
+    return iter(())
+
+
+def _writes(kind: str, words: Sequence[str]) -> bool:
+    match kind:
+        case "EXPLAIN":  # EXPLAIN ANALYZE runs what it explains
+            return "analyze" in words[1:4] and any(_writes_word(word) for word in words[2:])
+        case "COPY":
+            return _copies_in(words)
+        case _:
+            return kind not in _READING and kind not in _READING_TOO
+
+
+def _writes_word(word: str) -> bool:
+    return word in ("insert", "update", "delete", "merge", "create", "truncate", "alter", "drop", "copy")
+
+
+def _copies_in(words: Sequence[str]) -> bool:
+    """COPY t FROM writes, COPY t TO and COPY (select) TO do not: the first of the two words tells."""
+    depth = 0
+    for word in words:
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth == 0 and word in ("from", "to"):
+            return word == "from"
+    return True
+
+
+def _words(sql: str) -> tuple[str, ...]:
+    """The first tokens of ``sql`` in lower case. DuckDB's tokenizer leaves comments out of its list."""
+    import duckdb
+
+    starts = [position for position, _ in duckdb.tokenize(sql)[:101]]
+    data = sql.encode()  # positions count bytes
+    pieces = zip(starts[:100], [*starts[1:], len(data)], strict=False)
+    return tuple(data[start:end].decode().split(None, 1)[0].lower() for start, end in pieces)
