@@ -1,0 +1,225 @@
+"""A GitHub nobody here wrote: the emulator of the npm package ``emulate``, filled over its own REST API."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+import requests
+import yaml
+
+from tests.support import clean_environment
+
+PACKAGE = "emulate@0.11.2"
+OWNER = "mona"  # whose token Unify gets
+WRITERS = ("mona", "hubot", "lin", "søren")  # each opens issues and pull requests under a token of their own
+STRANGERS = 6
+Json = Any
+
+# The package listens on every interface; here only this machine may reach it, and it says when it can.
+LOOPBACK_ONLY = """
+const { Server } = require("node:net");
+const listen = Server.prototype.listen;
+Server.prototype.listen = function (port) {
+  this.once("listening", () => console.log(`listening on http://127.0.0.1:${this.address().port}`));
+  return listen.call(this, port, "127.0.0.1");
+};
+"""
+
+# owner/name → issues, pull requests, files to commit; more than a hundred of each somewhere, for paging
+REPOS: dict[str, tuple[int, int, int]] = {
+    "mona/lark": (230, 115, 104),
+    "mona/quiet": (0, 0, 1),
+    "mona/tern": (31, 12, 3),
+    "birds/owl": (104, 9, 2),
+    "birds/wren": (3, 1, 0),
+    "fish/pike": (7, 2, 0),
+}
+EMPTY = "mona/hollow"  # without any commit
+
+
+def token_of(login: str) -> str:
+    return f"token-of-{login.encode('ascii', 'replace').decode()}"
+
+
+class Emulator:
+    """A running emulator, and plain requests to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.token = token_of(OWNER)
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def call(self, method: str, path: str, body: Json = None, login: str = OWNER) -> Json:
+        """Send one request as ``login``; the decoded answer comes back, anything but success is an error."""
+        headers = {"Authorization": f"Bearer {token_of(login)}"}
+        answer = self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def rows(self, path: str) -> list[Json]:
+        """Every row behind ``path``, following Link headers, as a client without Unify would."""
+        rows: list[Json] = []
+        address: str | None = self.url + path
+        while address:
+            answer = self.session.get(address, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+            if answer.status_code == 409:
+                assert "empty" in answer.json()["message"]
+                return []
+            assert answer.ok, f"{address}: {answer.status_code} {answer.text}"
+            rows += answer.json()
+            address = answer.links.get("next", {}).get("url")
+        return rows
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Emulator]:
+    """The emulator as a process on a free port of this machine, with people and empty repositories."""
+    (folder / "seed.yaml").write_text(yaml.safe_dump(_seed()), encoding="utf-8")
+    (folder / "loopback.cjs").write_text(LOOPBACK_ONLY, encoding="utf-8")
+    command = [str(_installed() / "node_modules" / ".bin" / "emulate"), "start", "--port", str(_free_port())]
+    process = subprocess.Popen(
+        [*command, "--service", "github", "--seed", "seed.yaml"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env=clean_environment(folder, {"NODE_OPTIONS": f"--require {folder / 'loopback.cjs'}"}),
+    )
+    with process:
+        try:
+            emulator = Emulator(_announced(process))
+            with emulator.session:
+                yield emulator
+        finally:
+            process.kill()
+
+
+def fill(emulator: Emulator) -> None:
+    """Commit files, open issues and pull requests, and close some, over the emulator's own REST API."""
+    for name, (issues, pulls, files) in REPOS.items():
+        if not name.startswith(f"{OWNER}/"):
+            emulator.call("PUT", f"/repos/{name}/collaborators/{OWNER}", {"permission": "admin"})
+        for number in range(files):
+            _commit(emulator, name, number)
+        emulator.call("POST", f"/repos/{name}/milestones", {"title": "1.0"})
+        for number in range(issues):
+            _issue(emulator, name, number)
+        for number in range(pulls):
+            _pull(emulator, name, number)
+
+
+def _commit(emulator: Emulator, repo: str, number: int) -> None:
+    content = base64.b64encode(f"file {number}\n".encode()).decode()
+    body = {"message": f"Add file {number}\n\nWith a body — ünïcode.", "content": content}
+    emulator.call("PUT", f"/repos/{repo}/contents/files/{number}.txt", body)
+
+
+def _issue(emulator: Emulator, repo: str, number: int) -> None:
+    body = {
+        "title": f'Issue {number}: it\'s "quoted", has a comma and 日本語',
+        "body": None if number % 5 == 0 else f"Body\r\nof {number}",
+        "labels": ["bug", f"batch {number % 3}"][: number % 3],
+        "assignees": [OWNER] if number % 4 == 0 else [],
+        "milestone": 1 if number % 6 == 0 else None,
+    }
+    made = emulator.call("POST", f"/repos/{repo}/issues", body, WRITERS[number % len(WRITERS)])
+    if number % 3 == 0:
+        closed = {"state": "closed", "state_reason": "not_planned" if number % 2 else "completed"}
+        emulator.call("PATCH", f"/repos/{repo}/issues/{made['number']}", closed)
+
+
+def _pull(emulator: Emulator, repo: str, number: int) -> None:
+    body = {"title": f"Pull {number}", "head": f"topic-{number}", "base": "main", "draft": number % 7 == 0}
+    made = emulator.call("POST", f"/repos/{repo}/pulls", body, WRITERS[number % len(WRITERS)])
+    if number % 3 == 0:
+        emulator.call("PATCH", f"/repos/{repo}/pulls/{made['number']}", {"state": "closed"})
+    elif number % 3 == 1 and number % 7:
+        emulator.call("PUT", f"/repos/{repo}/pulls/{made['number']}/merge", {})
+
+
+def _seed() -> Json:
+    strangers = [f"stranger{number}" for number in range(STRANGERS)]
+    people = [*WRITERS, *strangers]
+    names = [*REPOS, EMPTY]
+    return {
+        "tokens": {
+            token_of(login): {"login": login, "scopes": ["repo", "user", "admin:org"]} for login in WRITERS
+        },
+        "github": {
+            "users": [
+                {"login": login, "name": login.title(), "email": f"{login}@a.example"} for login in people
+            ],
+            "orgs": [
+                {"login": login, "name": login.title(), "members": [{"login": OWNER, "role": "admin"}]}
+                for login in ("birds", "fish")
+            ],
+            "repos": [
+                {"owner": name.split("/")[0], "name": name.split("/")[1], "auto_init": name != EMPTY}
+                for name in names
+            ],
+        },
+    }
+
+
+def _announced(process: subprocess.Popen[str]) -> str:
+    """The address it says it listens on; its output until then if it ends instead."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if found := re.search(r"listening on (http://127\.0\.0\.1:[0-9]+)", line):
+            return found[1]
+    raise AssertionError(f"the emulator did not start:\n{said}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _installed() -> Path:
+    """The folder the package is installed in, kept between runs; skips the test, aloud, where npm cannot."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"the GitHub emulator needs {program}, which is not installed: nothing was compared")
+    cache = platformdirs.user_cache_path("unify-tests") / PACKAGE
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with (cache.parent / "install.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "node_modules").exists():
+            _install(cache)
+    return cache
+
+
+def _install(cache: Path) -> None:
+    fresh = cache.with_name(f"{cache.name}.{os.getpid()}")
+    command = [
+        "npm",
+        "install",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        str(fresh),
+        PACKAGE,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        shutil.rmtree(fresh, ignore_errors=True)
+        pytest.skip(f"npm could not install {PACKAGE}: nothing was compared\n{done.stderr[-2000:]}")
+    fresh.rename(cache)
