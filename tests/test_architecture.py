@@ -1,0 +1,81 @@
+"""Rules about the code itself: layers, one version, documents that keep up."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import unify
+from unify.connections import load_connections
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_every_module_imports_its_own_package_and_lower_layers_only() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-logo", "--no-cache"], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_module_of_the_program_has_a_layer() -> None:
+    layers = project()["tool"]["importlinter"]["contracts"][0]["layers"]
+    placed = {name.strip() for layer in layers for name in layer.split("|")}
+    there = {
+        f"unify.{path.stem}"
+        for path in (CHECKOUT / "unify").iterdir()
+        if (path.suffix == ".py" or (path / "__init__.py").exists()) and not path.stem.startswith("__")
+    }
+    assert there == placed
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert "version" not in project()["project"]
+    assert project()["tool"]["hatch"]["version"]["path"] == "unify/__init__.py"
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", unify.__version__)
+    written = [
+        path
+        for path in (CHECKOUT / "unify").rglob("*.py")
+        if f'"{unify.__version__}"' in path.read_text(encoding="utf-8")
+    ]
+    assert written == [CHECKOUT / "unify" / "__init__.py"]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    reasons = set(
+        re.findall(r"`([A-Za-z0-9_-]+)`", (CHECKOUT / "docs" / "dependencies.md").read_text("utf-8"))
+    )
+    wanted = project()["project"]["dependencies"] + project()["project"]["optional-dependencies"]["dev"]
+    names = {re.split(r"[^A-Za-z0-9_-]", requirement)[0] for requirement in wanted}
+    assert names <= reasons
+    assert reasons - names <= {"hatchling", "emulate"}
+
+
+def test_the_sample_of_connections_is_valid_and_asks_for_nothing() -> None:
+    sample = load_connections(CHECKOUT / "connections.yaml")
+
+    assert list(sample.all) == ["github"]
+    assert not sample.broken
+    assert sample.all["github"].options["token"] == "${GITHUB_TOKEN}"
+
+
+@pytest.mark.parametrize("spec", sorted((CHECKOUT / "rest_specs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_bundled_spec_is_named_as_its_file(spec: Path) -> None:
+    assert yaml.safe_load(spec.read_text(encoding="utf-8"))["name"] == spec.stem
+
+
+@pytest.mark.parametrize("module", ["pandas", "rich", "sqlglot", "prompt_toolkit", "duckdb"])
+def test_starting_imports_nothing_heavy(module: str) -> None:
+    """``unify --version`` answers before anything large is imported."""
+    code = f"import sys, unify.shell.app; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
