@@ -30,6 +30,11 @@ class Rows:
     note: str = ""
 
 
+def listed(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]], note: str = "") -> Rows:
+    """Rows made here rather than by DuckDB: ``columns`` as (name, DuckDB type)."""
+    return Rows(tuple(ResultColumn(*column) for column in columns), iter([rows] if rows else []), note)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a statement without rows did: "3 rows inserted". For a person, never among rows."""
@@ -44,7 +49,12 @@ class Text:
     text: str
 
 
-Result = Rows | Message | Text
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """``exit``: nothing more is to be read."""
+
+
+Result = Rows | Message | Text | Leave
 
 
 class Watcher(Protocol):

@@ -1,0 +1,117 @@
+"""One text a command: what ``help`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unify.errors import UnknownName
+from unify.text import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A command as ``help NAME`` explains it; ``forms`` are what can be typed."""
+
+    name: str
+    forms: tuple[str, ...]
+    text: str
+
+
+TOPICS = (
+    Topic(
+        "select",
+        ("select … from CONNECTION.TABLE …;",),
+        "Any SQL that DuckDB knows, over tables named connection.table, in any mix. A table that was\n"
+        "never loaded is loaded first, with its progress in view; Ctrl-C stops waiting, and the load goes\n"
+        "on in the background. Your own tables live beside them: create table t as select …;",
+    ),
+    Topic(
+        "show",
+        (
+            "show connections",
+            "show schemas",
+            "show tables [from SCHEMA]",
+            "show columns from SCHEMA.TABLE [like 'PATTERN']",
+            "show jobs",
+            "show settings",
+        ),
+        "Lists what there is. show tables lists what can be loaded too, with rows, age and state.",
+    ),
+    Topic(
+        "describe",
+        ("describe [SCHEMA.TABLE]", "??"),
+        "The columns of a table with their types and descriptions; without a name, and as ??, those of\n"
+        "the table used last.",
+    ),
+    Topic("count", ("count SCHEMA.TABLE",), "The number of rows: select count(*) from SCHEMA.TABLE."),
+    Topic(
+        "load",
+        ("load table SCHEMA.TABLE",),
+        "Fetches a table the first time. A query does so by itself; this waits without one.",
+    ),
+    Topic(
+        "refresh",
+        (
+            "refresh table SCHEMA.TABLE",
+            "refresh table SCHEMA.TABLE every DURATION [starting HH:MM]",
+            "refresh table SCHEMA.TABLE never",
+        ),
+        "Fetches what changed since the last load, where the API can tell; else everything. With every,\n"
+        "the daemon goes on doing so: every 15 minutes, every 1 day starting 06:00. never ends that.",
+    ),
+    Topic(
+        "reload",
+        ("reload table SCHEMA.TABLE",),
+        "Fetches everything again. The old rows answer until the new ones are complete.",
+    ),
+    Topic(
+        "clear",
+        ("clear table SCHEMA.TABLE",),
+        "Forgets the stored rows of a table, and cancels what is loading it. The next query loads it anew.",
+    ),
+    Topic(
+        "system",
+        (
+            "system status",
+            "system start daemon",
+            "system stop daemon",
+            "system restart daemon",
+            "system cancel JOB",
+            "system retry JOB",
+        ),
+        "Shows and steers the background work. JOB is the number that show jobs lists.",
+    ),
+    Topic(
+        "set",
+        ("set max_age = 'DURATION'", "set max_age = 0", "set max_age = none"),
+        "How old an answer may be. With a duration, a query waits for data at least that fresh; with 0\n"
+        "it always refreshes; with none it never does. default: answer at once, refresh behind it what\n"
+        "is past its schedule. Other names are settings of DuckDB's.",
+    ),
+    Topic("help", ("help [TOPIC]",), "This list, or one command explained."),
+    Topic("exit", ("exit", "quit"), "Leaves the shell. Loads go on in the background."),
+)
+
+
+def help_text(topic: str | None) -> str:
+    """The list of all commands, or one explained. Raises UnknownName with the nearest topic."""
+    if topic is None:
+        return _overview()
+    found = next((known for known in TOPICS if known.name == topic.lower().split()[0]), None)
+    if found is None:
+        known = [known.name for known in TOPICS]
+        raise UnknownName(f"there is no help on {topic}{did_you_mean(topic, known)} (help lists the topics)")
+    return "\n".join([*(f"  {form}" for form in found.forms), "", found.text])
+
+
+def _overview() -> str:
+    forms = [f"  {form}" for topic in TOPICS for form in topic.forms]
+    return "\n".join(
+        [
+            "SQL runs when a ; closes it; a command below runs on Enter.",
+            "",
+            *forms,
+            "",
+            "help TOPIC explains one: " + ", ".join(topic.name for topic in TOPICS),
+        ]
+    )

@@ -1,0 +1,197 @@
+"""From one typed statement to its result: every command meets its module here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import assert_never
+
+from unify.errors import UnknownName
+from unify.interpreter.freshness import AT_ONCE, MaxAge
+from unify.interpreter.helptexts import help_text
+from unify.interpreter.listing import Listing
+from unify.interpreter.loads import Loads
+from unify.interpreter.query import Query
+from unify.interpreter.results import Leave, Message, Names, Result, Text, Watcher
+from unify.interpreter.sources import Sources
+from unify.interpreter.state import State
+from unify.interpreter.system import System
+from unify.interpreter.systemtables import SystemTables
+from unify.interpreter.tables import Tables
+from unify.language import commands
+from unify.language.commands import Command
+from unify.language.parser import Statement, parse
+from unify.model import TableName
+from unify.settings import Settings
+from unify.store.lake import Lake
+from unify.store.queue import Queue
+
+
+class Interpreter:
+    """One person's session: what their statements mean, and the state they share.
+
+    ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
+    ``wait``         False: a load is asked for and not waited for (--no-wait).
+    Lake and queue are opened when a statement first needs them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        watcher: Watcher,
+        *,
+        environment: Mapping[str, str],
+        max_age: MaxAge = AT_ONCE,
+        wait: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.watcher = watcher
+        self.max_age = max_age
+        self.wait = wait
+        self.sources = Sources(settings, environment)
+
+    def __enter__(self) -> Interpreter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of lake, queue and status channel; what the daemon does goes on."""
+        opened = vars(self)  # a cached_property is there once somebody needed it
+        for name in ("loads", "queue", "lake"):
+            if name in opened:
+                opened.pop(name).close()
+
+    def run(self, statement: str | Statement) -> Result:
+        """Carry out one statement. Raises UnifyError, its place counted within the statement."""
+        return self.execute(parse(statement, self.settings.cache))
+
+    def execute(self, command: Command) -> Result:
+        """Carry out one command. Rows are read, and so the query runs, after this returns."""
+        if isinstance(command, commands.Show):
+            return self._show(command)
+        if isinstance(command, commands.Fill):
+            return self._fill(command)
+        if isinstance(command, commands.Steer):
+            return self._steer(command)
+        match command:
+            case commands.Query(sql):
+                return self.query.run(sql, self.max_age)
+            case commands.Count(table):
+                return self.query.count(table, self.max_age)
+            case commands.Describe(table):
+                return self.listing.columns(table or self._last_used())
+            case commands.Set():
+                return self._set(command)
+            case commands.Help(topic):
+                return Text(help_text(topic))
+            case commands.Exit():
+                return Leave()
+            case unknown:
+                assert_never(unknown)
+
+    def cancel_waited(self) -> str | None:
+        """Cancel the loads the last statement stopped waiting for; says so, or None if there are none."""
+        return self.loads.cancel_waited() if "loads" in vars(self) else None
+
+    def names(self) -> Names:
+        """What can be completed. Reads configuration and lake; sends no request."""
+        return self.state.names()
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(self.settings, purpose="a shell", notice=self.watcher.notice)
+
+    @cached_property
+    def queue(self) -> Queue:
+        return Queue(self.settings.queue, notice=self.watcher.notice)
+
+    @cached_property
+    def loads(self) -> Loads:
+        return Loads(self.settings, self.queue, self.sources, self.watcher)
+
+    @cached_property
+    def state(self) -> State:
+        return State(self.lake, self.queue, self.sources)
+
+    @cached_property
+    def listing(self) -> Listing:
+        return Listing(self.state)
+
+    @cached_property
+    def tables(self) -> Tables:
+        return Tables(self.lake, self.sources, self.loads, wait=self.wait)
+
+    @cached_property
+    def system(self) -> System:
+        return System(self.settings, self.queue, self.loads)
+
+    @cached_property
+    def query(self) -> Query:
+        system = SystemTables(self.lake, self.state)
+        return Query(self.lake, self.sources, self.loads, system, self.watcher, wait=self.wait)
+
+    def _show(self, command: commands.Show) -> Result:
+        match command:
+            case commands.ShowConnections():
+                return self.listing.connections()
+            case commands.ShowSchemas():
+                return self.listing.schemas()
+            case commands.ShowTables(schema):
+                return self.listing.tables(schema)
+            case commands.ShowColumns(table, like):
+                return self.listing.columns(table, like)
+            case commands.ShowJobs():
+                return self.listing.jobs()
+            case commands.ShowSettings():
+                return self.listing.settings(self.max_age)
+            case unknown:
+                assert_never(unknown)
+
+    def _fill(self, command: commands.Fill) -> Result:
+        match command:
+            case commands.Load(table):
+                return self.tables.load(table)
+            case commands.Refresh(table):
+                return self.tables.refresh(table)
+            case commands.Reload(table):
+                return self.tables.reload(table)
+            case commands.Clear(table):
+                return self.tables.clear(table)
+            case commands.RefreshEvery(table, every_s, starting):
+                return self.tables.refresh_every(table, every_s, starting)
+            case commands.RefreshNever(table):
+                return self.tables.refresh_never(table)
+            case unknown:
+                assert_never(unknown)
+
+    def _steer(self, command: commands.Steer) -> Result:
+        match command:
+            case commands.SystemStatus():
+                return self.system.status()
+            case commands.StartDaemon():
+                return self.system.start()
+            case commands.StopDaemon():
+                return self.system.stop()
+            case commands.RestartDaemon():
+                return self.system.restart()
+            case commands.CancelJob(job):
+                return self.system.cancel(job)
+            case commands.RetryJob(job):
+                return self.system.retry(job)
+            case unknown:
+                assert_never(unknown)
+
+    def _set(self, command: commands.Set) -> Result:
+        """Raises UsageError for a value that is no duration."""
+        self.max_age = MaxAge.parse(command.value)
+        return Message(f"{command.name} = {self.max_age}")
+
+    def _last_used(self) -> TableName:
+        if self.query.last_table is None:
+            raise UnknownName("no table was used yet: describe SCHEMA.TABLE")
+        return self.query.last_table

@@ -1,0 +1,138 @@
+"""``show …`` and ``describe``: what there is, as rows."""
+
+from __future__ import annotations
+
+import fnmatch
+from datetime import UTC, datetime
+
+from unify.errors import UnknownName
+from unify.interpreter.freshness import MaxAge
+from unify.interpreter.results import Rows, listed
+from unify.interpreter.state import State
+from unify.interpreter.systemtables import COUNT, MOMENT, TABLES, TEXT
+from unify.model import Column, LoaderJob, TableName
+from unify.store import catalog
+from unify.text import ago, did_you_mean
+
+
+class Listing:
+    """Answers the listing commands from one reading of the state."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def connections(self) -> Rows:
+        rows = [
+            (found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None)
+            for found in self.state.connections()
+        ]
+        return listed(TABLES["connections"].columns, rows)
+
+    def schemas(self) -> Rows:
+        sources = self.state.sources
+        rows: list[tuple[object, ...]] = [(name, "connection") for name in sources.names]
+        own = catalog.schemas(self.state.lake)
+        rows += [(name, "user") for name in own if not sources.has(name)]
+        rows.append(("unify", "system"))
+        return listed([("schema", TEXT), ("kind", TEXT)], rows)
+
+    def tables(self, schema: str | None) -> Rows:
+        """Raises UnknownName for a schema that is neither a connection nor a schema of the lake."""
+        if schema is not None:
+            self._known_schema(schema)
+        now = datetime.now(UTC)
+        rows = [
+            (
+                found.name.schema,
+                found.name.table,
+                found.rows,
+                ago((now - found.loaded_at).total_seconds()) if found.loaded_at else None,
+                found.state,
+                found.description or None,
+            )
+            for found in self.state.tables(schema)
+        ]
+        columns = [("schema", TEXT), ("table", TEXT), ("rows", COUNT), ("loaded", TEXT)]
+        return listed([*columns, ("state", TEXT), ("description", TEXT)], rows)
+
+    def columns(self, table: TableName, like: str | None = None) -> Rows:
+        """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
+        pattern = _glob(like) if like is not None else "*"
+        found = [
+            column
+            for column in self._columns(table)
+            if fnmatch.fnmatchcase(column.name.lower(), pattern.lower())
+        ]
+        rows = [(column.name, column.type or None, column.description or None) for column in found]
+        note = "" if self._is_stored(table) else "types are found out by the first load"
+        return listed([("column_name", TEXT), ("column_type", TEXT), ("description", TEXT)], rows, note)
+
+    def jobs(self) -> Rows:
+        rows = [
+            (
+                job.id,
+                job.action.value,
+                str(job.table),
+                job.state.value,
+                job.attempt,
+                job.created_at,
+                job.finished_at,
+                job.error or None,
+            )
+            for job in self._jobs()
+        ]
+        columns = [("job", COUNT), ("action", TEXT), ("table", TEXT), ("state", TEXT)]
+        columns += [("attempt", COUNT), ("created_at", MOMENT), ("finished_at", MOMENT), ("error", TEXT)]
+        return listed(columns, rows)
+
+    def settings(self, max_age: MaxAge) -> Rows:
+        settings = self.state.sources.settings
+        rows = [
+            ("max_age", str(max_age), "how old an answer may be before a query waits for a refresh"),
+            ("home", str(settings.home), "where everything is stored (--home, UNIFY_HOME)"),
+            ("connections", str(settings.connections), "the file of connections (--connections)"),
+            (
+                "specs",
+                ":".join(map(str, settings.specs)),
+                "folders of specs before the bundled ones (--specs)",
+            ),
+            ("tenant", settings.tenant, "whose warehouse this is (--tenant, UNIFY_TENANT)"),
+            ("workers", str(settings.workers), "loads side by side"),
+        ]
+        return listed([("name", TEXT), ("value", TEXT), ("description", TEXT)], rows)
+
+    def _jobs(self) -> list[LoaderJob]:
+        """Every active job and the hundred youngest, oldest first."""
+        queue = self.state.queue
+        found = {job.id: job for job in (*queue.recent(100), *queue.active())}
+        return sorted(found.values(), key=lambda job: job.id)
+
+    def _columns(self, table: TableName) -> tuple[Column, ...]:
+        sources = self.state.sources
+        if not table.schema:
+            table = TableName("main", table.table)
+        name = sources.spelled(table) if self._offered(table) else table
+        if stored := catalog.columns(self.state.lake, name):
+            return stored
+        if sources.has(table.schema):
+            return sources.table(table).columns
+        known = [str(found.name) for found in self.state.tables()]
+        raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
+
+    def _offered(self, table: TableName) -> bool:
+        sources = self.state.sources
+        return sources.has(table.schema) and table.table.lower() in sources.tables(table.schema)
+
+    def _is_stored(self, table: TableName) -> bool:
+        return bool(catalog.columns(self.state.lake, table))
+
+    def _known_schema(self, schema: str) -> None:
+        known = {*self.state.sources.names, *catalog.schemas(self.state.lake), "unify"}
+        if schema.lower() not in {name.lower() for name in known}:
+            raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
+
+
+def _glob(like: str) -> str:
+    """A LIKE pattern as a glob: its own special characters are taken literally."""
+    escaped = "".join(f"[{char}]" if char in "*?[" else char for char in like)
+    return escaped.replace("%", "*").replace("_", "?")

@@ -1,0 +1,161 @@
+"""Asking for loads and waiting for them. The queue holds the truth; status events only hurry us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from unify.errors import Interrupted, LoadFailed
+from unify.interpreter.results import Watcher
+from unify.interpreter.sources import Sources
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, TableName
+from unify.settings import Settings
+from unify.status.client import StatusClient
+from unify.status.launch import daemon_running, ensure_daemon
+from unify.store.queue import NewJob, Queue
+
+LOOK_S = 0.25  # how often the queue is asked, whatever events say: the bound on a lost event
+SHOW_S = 0.1  # progress is shown at most ten times a second
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A load somebody waits for."""
+
+    table: TableName
+    action: Action
+
+
+class Loads:
+    """The interpreter's only way to the daemon: jobs into the queue, hints out of the status channel."""
+
+    def __init__(self, settings: Settings, queue: Queue, sources: Sources, watcher: Watcher) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.sources = sources
+        self.watcher = watcher
+        self._client: StatusClient | None = None
+        self._left: list[int] = []  # jobs that Ctrl-C stopped waiting for
+
+    def request(self, wanted: Wanted, priority: int = Priority.PERSON) -> LoaderJob:
+        """Put a load into the queue, or join the one that is there, and see that a daemon works on it."""
+        self.sources.require_secrets(wanted.table.schema)
+        job = self.queue.enqueue(
+            NewJob(
+                tenant=self.settings.tenant,
+                action=wanted.action,
+                table=wanted.table,
+                origin=self.sources.origin,
+                priority=priority,
+            ),
+            datetime.now(UTC),
+        )
+        self._wake_daemon()
+        return job
+
+    def wait(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
+        """Wait until every job has ended, showing progress. Gives the jobs as they ended.
+
+        Raises LoadFailed naming table and reason if one did not end well; Interrupted on Ctrl-C,
+        and then the loads go on.
+        """
+        try:
+            ended = self._wait(jobs)
+        except KeyboardInterrupt:
+            self._left = [job.id for job in jobs]
+            raise Interrupted(_goes_on(jobs)) from None
+        finally:
+            self.watcher.settled()
+        for job in ended:
+            if job.state is not JobState.DONE:
+                raise LoadFailed(_reason(job))
+        return ended
+
+    def wait_ended(self, job: LoaderJob) -> None:
+        """Wait until a job has ended, however it ends."""
+        try:
+            self.wait([job])
+        except LoadFailed:
+            return  # cancelled, most likely: that is what was asked
+
+    def again(self, job: LoaderJob) -> LoaderJob:
+        """Ask once more for a load that has ended."""
+        return self.request(Wanted(job.table, job.action))
+
+    def cancel_waited(self) -> str | None:
+        """Cancel what the last Ctrl-C stopped waiting for; gives the sentence that says so."""
+        cancelled = [job for id in self._left if (job := self.cancel(id)) is not None]
+        self._left = []
+        return f"cancelled: {', '.join(str(job.table) for job in cancelled)}" if cancelled else None
+
+    def cancel(self, job: int) -> LoaderJob | None:
+        """Cancel a job wherever it is: in the queue here, at a worker through the daemon."""
+        cancelled = self.queue.cancel(job, datetime.now(UTC))
+        if cancelled is not None and cancelled.state.active and daemon_running(self.settings):
+            self._connected().cancel(job)
+        return cancelled
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _wait(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
+        client = self._connected()
+        latest: dict[int, LoaderStatus] = {status.job: status for status in client.subscribe()}
+        shown_at = 0.0
+        while True:
+            current = [self.queue.get(job.id) for job in jobs]
+            if not any(job.state.active for job in current):
+                return current
+            self._keep_daemon_alive()
+            until = time.monotonic() + LOOK_S
+            while (left_s := until - time.monotonic()) > 0:
+                for status in client.events(min(left_s, SHOW_S)):
+                    latest[status.job] = status
+                if time.monotonic() - shown_at >= SHOW_S:
+                    self.watcher.progress(self._watched(current, latest))
+                    shown_at = time.monotonic()
+                if any(latest[job.id].state is JobState.DONE for job in current if job.id in latest):
+                    break  # the queue will say so too; ask it now
+
+    def _watched(self, jobs: Sequence[LoaderJob], latest: dict[int, LoaderStatus]) -> Sequence[LoaderStatus]:
+        """The statuses of these jobs and of the ones they wait for, parents first."""
+        ids = [parent for job in jobs if (parent := job.waits_for)] + [job.id for job in jobs]
+        waiting = {job.id: LoaderStatus(job.id, job.table, job.action, job.state) for job in jobs}
+        return [found for id in ids if (found := latest.get(id) or waiting.get(id))]
+
+    def _wake_daemon(self) -> None:
+        ensure_daemon(self.settings)
+        client = self._connected()
+        client.offer_environment(self.sources.secrets_by_name())
+        client.kick()
+
+    def _keep_daemon_alive(self) -> None:
+        """A daemon that was killed is started again by whoever waits for it."""
+        if not daemon_running(self.settings):
+            self.close()
+            self._wake_daemon()
+            self._connected().subscribe()
+
+    def _connected(self) -> StatusClient:
+        if self._client is None:
+            self._client = StatusClient(self.settings.run)
+        return self._client
+
+
+def _goes_on(jobs: Sequence[LoaderJob]) -> str:
+    tables = ", ".join(str(job.table) for job in jobs)
+    return f"stopped waiting; loading {tables} goes on in the background (system status shows it)"
+
+
+def _reason(job: LoaderJob) -> str:
+    match job.state:
+        case JobState.CANCELLED:
+            return f"{job.table}: the load was cancelled (job {job.id})"
+        case JobState.DEAD:
+            return f"{job.table}: given up after {job.attempt} attempts: {job.error} (system retry {job.id})"
+        case _:
+            return f"{job.table}: {job.error}"

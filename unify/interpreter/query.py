@@ -1,0 +1,172 @@
+"""SQL: find the tables it uses, see that they are there and fresh enough, run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from unify.errors import LoadFailed, QueryError
+from unify.interpreter.freshness import MaxAge, Need, decide
+from unify.interpreter.loads import Loads, Wanted
+from unify.interpreter.results import Message, Result, ResultColumn, Rows, Watcher
+from unify.interpreter.sources import Sources
+from unify.interpreter.systemtables import SystemTables
+from unify.interpreter.tables import outcome
+from unify.language import sqltext
+from unify.language.sqltext import TableRef
+from unify.model import Action, LoaderJob, Priority, TableName
+from unify.store import catalog, ledger
+from unify.store.catalog import StoredTable
+from unify.store.duck import quoted
+from unify.store.lake import Lake, Outcome
+from unify.text import ago, counted
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A table of a connection that a query uses, and what it needs before the query can run."""
+
+    name: TableName
+    need: Need
+    stored: StoredTable | None
+
+
+class Query:
+    """Runs any SQL over the lake, loading what it names."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        sources: Sources,
+        loads: Loads,
+        system: SystemTables,
+        watcher: Watcher,
+        *,
+        wait: bool,
+    ) -> None:
+        self.lake = lake
+        self.sources = sources
+        self.loads = loads
+        self.system = system
+        self.watcher = watcher
+        self.wait = wait
+        self.last_table: TableName | None = None
+
+    def run(self, sql: str, max_age: MaxAge) -> Result:
+        """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted."""
+        tables = sqltext.tables(sql)
+        self.system.refresh(table.table for table in tables if table.schema.lower() == "unify")
+        used = self._used(tables)
+        standing = self._standing(used, max_age)
+        note = self._provide(standing)
+        return _result(self.lake.execute(sql), note)
+
+    def count(self, table: TableName, max_age: MaxAge) -> Result:
+        """``select count(*)`` of one table."""
+        schema = f"{quoted(table.schema)}." if table.schema else ""
+        return self.run(f"SELECT count(*) AS count FROM {schema}{quoted(table.table)}", max_age)
+
+    def _used(self, tables: Sequence[TableRef]) -> list[TableName]:
+        """The tables of connections among ``tables``, as their adapters spell them.
+
+        Raises UnknownName, before anything is loaded, for one that neither adapter nor lake has, and
+        QueryError for one the statement would write to: its rows belong to its connection.
+        """
+        used: dict[TableName, None] = {}
+        for table in tables:
+            if table.catalog not in ("", "lake") or not self._is_connection(table):
+                continue
+            name = TableName(table.schema, table.table)
+            offered = self.sources.tables(table.schema)
+            if table.table.lower() in offered:
+                name = self.sources.spelled(name)
+                if table.written:
+                    raise QueryError(_belongs(name))
+                used[name] = None
+            elif not table.written and not catalog.columns(self.lake, name):
+                self.sources.table(name)
+        if used:
+            self.last_table = next(iter(used))
+        return list(used)
+
+    def _is_connection(self, table: TableRef) -> bool:
+        """Whether ``table`` belongs to a connection. Raises UnknownName if its schema is nobody's."""
+        if self.sources.has(table.schema):
+            return True
+        asked = table.schema and not table.catalog and not table.written
+        if asked and not catalog.is_schema(self.lake, table.schema):
+            self.sources.connection(table.schema)  # says so, with the nearest connection
+        return False
+
+    def _standing(self, used: Sequence[TableName], max_age: MaxAge) -> list[Standing]:
+        if not used:
+            return []
+        stored = catalog.stored_tables(self.lake)
+        now = datetime.now(UTC)
+        return [
+            Standing(
+                name,
+                decide(
+                    stored[name].loaded_at if name in stored else None,
+                    self.sources.refresh_every_s(name),
+                    max_age,
+                    now,
+                ),
+                stored.get(name),
+            )
+            for name in used
+        ]
+
+    def _provide(self, standing: Sequence[Standing]) -> str:
+        """Load what has to be there, queue what is past its time; gives the footer's note."""
+        needed = [
+            Wanted(table.name, Action.LOAD if table.stored is None else Action.REFRESH)
+            for table in standing
+            if table.need in (Need.FIRST_LOAD, Need.FRESH_DATA)
+        ]
+        jobs = [self.loads.request(wanted) for wanted in needed]
+        for table in standing:
+            if table.need is Need.REFRESH_BEHIND:
+                self._refresh_behind(table)
+        if not jobs:
+            return _ages(standing)
+        if not self.wait:
+            raise LoadFailed(_not_waiting(jobs))
+        ended = self.loads.wait(jobs)
+        return "; ".join(outcome(job, ledger.find(self.lake, job.uid)) for job in ended)
+
+    def _refresh_behind(self, table: Standing) -> None:
+        """Queue a refresh; that it cannot be queued is worth a notice, not the answer."""
+        assert table.stored is not None
+        age = ago((datetime.now(UTC) - table.stored.loaded_at).total_seconds())
+        self.loads.request(Wanted(table.name, Action.REFRESH), Priority.SCHEDULE)
+        self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
+
+
+def _result(outcome: Outcome, note: str) -> Result:
+    if outcome.columns is None:
+        return Message(outcome.summary)
+    columns = tuple(ResultColumn(name, type) for name, type in outcome.columns)
+    return Rows(columns, outcome.batches(), note)
+
+
+def _ages(standing: Sequence[Standing]) -> str:
+    """``stored 12 min ago``: the oldest of the tables used."""
+    loaded = [table.stored.loaded_at for table in standing if table.stored]
+    if not loaded:
+        return ""
+    return f"stored {ago((datetime.now(UTC) - min(loaded)).total_seconds())}"
+
+
+def _belongs(name: TableName) -> str:
+    return (
+        f"{name} is filled by its connection and cannot be written to. "
+        f"Work on a copy: create table {name.table} as select * from {name}; "
+        f"to forget its rows: clear table {name}"
+    )
+
+
+def _not_waiting(jobs: Sequence[LoaderJob]) -> str:
+    tables = ", ".join(f"{job.table} (job {job.id})" for job in jobs)
+    return f"{counted(len(jobs), 'table')} not loaded yet, and --no-wait was given: {tables} is on its way"

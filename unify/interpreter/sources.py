@@ -1,0 +1,115 @@
+"""The configured connections and the tables they offer, read from disk only as far as somebody asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+
+from unify.adapters import registry
+from unify.connections import Connection, Connections, environment_names, load_connections
+from unify.errors import ConfigError, UnknownName
+from unify.model import Origin, TableDef, TableName
+from unify.settings import Settings
+from unify.text import did_you_mean
+
+
+class Sources:
+    """Connections by name, and the tables of each; schema names compare without case, as in DuckDB."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.environment = environment
+        self._tables: dict[str, Mapping[str, TableDef]] = {}
+
+    @cached_property
+    def connections(self) -> Connections:
+        """What connections.yaml says. Raises ConfigError where the file as a whole cannot be read."""
+        return load_connections(self.settings.connections)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every connection's name, the broken ones too, in the file's order."""
+        return (*self.connections.all, *self.connections.broken)
+
+    @property
+    def origin(self) -> Origin:
+        """Which configuration jobs asked for here are to be run with."""
+        return Origin(
+            connections=os.path.abspath(self.settings.connections),
+            specs=tuple(os.path.abspath(folder) for folder in self.settings.specs),
+        )
+
+    def connection(self, name: str) -> Connection:
+        """The connection called ``name``. Raises what is wrong with it, or UnknownName."""
+        folded = name.lower()
+        for broken, error in self.connections.broken.items():
+            if broken.lower() == folded:
+                raise error
+        for known, connection in self.connections.all.items():
+            if known.lower() == folded:
+                return connection
+        raise UnknownName(self._no_connection(name))
+
+    def has(self, schema: str) -> bool:
+        """Whether ``schema`` is a configured connection, broken or not."""
+        return schema.lower() in {name.lower() for name in self.names}
+
+    def tables(self, connection: str) -> Mapping[str, TableDef]:
+        """The tables of a connection by lower-case name, in the adapter's order. Sends no request."""
+        configured = self.connection(connection)
+        if configured.name not in self._tables:
+            found = registry.describe_adapter(configured, self.settings.specs)
+            self._tables[configured.name] = {table.name.lower(): table for table in found}
+        return self._tables[configured.name]
+
+    def table(self, name: TableName) -> TableDef:
+        """What the adapter says of a table. Raises UnknownName with the nearest it has."""
+        offered = self.tables(name.schema)
+        found = offered.get(name.table.lower())
+        if found is None:
+            raise UnknownName(
+                f"connection {name.schema} has no table {name.table}"
+                f"{did_you_mean(name.table, [table.name for table in offered.values()])}"
+                f" (show tables from {name.schema} lists them)"
+            )
+        return found
+
+    def spelled(self, name: TableName) -> TableName:
+        """``name`` as the connection and its adapter write it. Raises UnknownName."""
+        return TableName(self.connection(name.schema).name, self.table(name).name)
+
+    def refresh_every_s(self, name: TableName) -> float | None:
+        """How often the table is to be refreshed: the connection's word before the spec's."""
+        own = self.connection(name.schema).refresh.get(name.table)
+        return own if own is not None else self.table(name).refresh_every_s
+
+    def require_secrets(self, connection: str) -> None:
+        """Raise UnresolvedSecret now, before any job is queued, if a reference leads nowhere."""
+        registry.check_connection(self.connection(connection), self.settings.specs, self.environment)
+
+    def secrets_by_name(self) -> Mapping[str, str]:
+        """The environment variables the connections name, as far as they are set here."""
+        named = {name for known in self.connections.all.values() for name in environment_names(known)}
+        return {name: self.environment[name] for name in sorted(named) if name in self.environment}
+
+    def _no_connection(self, name: str) -> str:
+        path = self.settings.connections
+        if not self.names:
+            where = f"{path} has no connections" if path.exists() else f"there is no {path}"
+            return (
+                f"no connection {name}: {where}. Write one, for example:\n"
+                f"  {name}:\n    adapter: github\n    options: {{token: ${{GITHUB_TOKEN}}}}\n"
+                "or try `unify demo`, which needs no account"
+            )
+        return f"no connection {name} in {path}{did_you_mean(name, self.names)} (show connections lists them)"
+
+    def problems(self) -> Mapping[str, ConfigError]:
+        """Connections that cannot be used, with the reason; their specs are read to find out."""
+        found = dict(self.connections.broken)
+        for name in self.connections.all:
+            try:
+                self.tables(name)
+            except ConfigError as error:
+                found[name] = error
+        return found

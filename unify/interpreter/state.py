@@ -1,0 +1,146 @@
+"""What there is right now: every table, stored or not, with what the queue is doing to it.
+
+``show tables``, ``show connections`` and the ``unify.*`` tables are all views of this one reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from unify.errors import ConfigError
+from unify.interpreter.results import Names
+from unify.interpreter.sources import Sources
+from unify.model import JobState, LoaderJob, TableDef, TableName
+from unify.store import catalog
+from unify.store.catalog import StoredTable
+from unify.store.lake import Lake
+from unify.store.queue import Queue
+
+_ACTIVE_WORDS = {
+    JobState.QUEUED: "queued",
+    JobState.RUNNING: "loading",
+    JobState.PUBLISHING: "loading",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """One table a person can name. ``rows`` and ``loaded_at`` are None where nothing is stored."""
+
+    name: TableName
+    kind: str  # connection, view or user
+    state: str  # stored, not loaded, queued, loading, failed
+    rows: int | None = None
+    loaded_at: datetime | None = None
+    description: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionState:
+    """One connection. ``state`` is "ok" or "broken", ``problem`` says why."""
+
+    name: str
+    adapter: str
+    tables: int
+    stored: int
+    state: str
+    problem: str = ""
+
+
+class State:
+    """Reads lake, queue and configuration; changes none of them."""
+
+    def __init__(self, lake: Lake, queue: Queue, sources: Sources) -> None:
+        self.lake = lake
+        self.queue = queue
+        self.sources = sources
+
+    def tables(self, schema: str | None = None) -> Iterator[TableState]:
+        """Tables of the connections, then the user's own; of one schema if ``schema`` names it."""
+        stored = catalog.stored_tables(self.lake)
+        jobs = self._latest_jobs()
+        for connection in self.sources.names:
+            if schema is None or connection.lower() == schema.lower():
+                yield from self._connection_tables(connection, stored, jobs)
+        for table in catalog.user_tables(self.lake):
+            if not self.sources.has(table.name.schema) and schema in (None, table.name.schema):
+                yield TableState(table.name, table.kind, "stored", rows=table.rows)
+
+    def connections(self) -> Iterator[ConnectionState]:
+        """Every connection of connections.yaml, the broken ones with the reason."""
+        stored = catalog.stored_tables(self.lake)
+        problems = self.sources.problems()
+        for name in self.sources.names:
+            known = self.sources.connections.all.get(name)
+            offered = len(self.sources.tables(name)) if name not in problems else 0
+            yield ConnectionState(
+                name=name,
+                adapter=known.adapter if known else "",
+                tables=offered,
+                stored=sum(1 for table in stored if table.schema == name),
+                state="broken" if name in problems else "ok",
+                problem=problems[name].message if name in problems else "",
+            )
+
+    def names(self) -> Names:
+        """What can be completed: every schema, its tables, and the columns of what is stored."""
+        tables: dict[str, list[str]] = {name: [] for name in (*self.sources.names, "unify")}
+        for table in self.tables():
+            tables.setdefault(table.name.schema, []).append(table.name.table)
+        columns = {
+            str(table): tuple(column.name for column in found)
+            for table, found in catalog.all_columns(self.lake).items()
+        }
+        return Names(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
+
+    def _connection_tables(
+        self,
+        connection: str,
+        stored: Mapping[TableName, StoredTable],
+        jobs: Mapping[TableName, LoaderJob],
+    ) -> Iterator[TableState]:
+        try:
+            offered = self.sources.tables(connection)
+        except ConfigError:
+            return  # `show connections` says what is wrong with it
+        for table in offered.values():
+            yield _table_state(TableName(connection, table.name), table, stored, jobs)
+
+    def _latest_jobs(self) -> dict[TableName, LoaderJob]:
+        """The youngest job of each table, active ones before ended ones."""
+        latest: dict[TableName, LoaderJob] = {}
+        for job in (*self.queue.active(), *self.queue.recent(1000)):
+            latest.setdefault(job.table, job)
+        return latest
+
+
+def _table_state(
+    name: TableName,
+    table: TableDef,
+    stored: Mapping[TableName, StoredTable],
+    jobs: Mapping[TableName, LoaderJob],
+) -> TableState:
+    job = jobs.get(name)
+    have = stored.get(name)
+    state = "stored" if have else "not loaded"
+    if job is not None and job.state in _ACTIVE_WORDS:
+        state = _ACTIVE_WORDS[job.state]
+    elif job is not None and job.state in (JobState.FAILED, JobState.DEAD) and _is_news(job, have):
+        state = "failed"
+    return TableState(
+        name=name,
+        kind="connection",
+        state=state,
+        rows=have.rows_total if have else None,
+        loaded_at=have.loaded_at if have else None,
+        description=table.description,
+        error=job.error if job and state == "failed" else "",
+    )
+
+
+def _is_news(job: LoaderJob, have: StoredTable | None) -> bool:
+    """Whether a job's end came after what is stored: a later load has made good an earlier failure."""
+    return have is None or (job.finished_at is not None and job.finished_at > have.loaded_at)

@@ -1,0 +1,116 @@
+"""``system …``: see and steer what goes on in the background."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from unify.errors import UnknownName
+from unify.interpreter.loads import Loads
+from unify.interpreter.results import Message, Text
+from unify.model import Action, JobState, LoaderJob, LoaderStatus
+from unify.settings import Settings
+from unify.status.client import StatusClient
+from unify.status.launch import daemon_running, ensure_daemon, stop_daemon
+from unify.store.queue import Queue
+from unify.text import counted
+
+VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
+
+
+class System:
+    """Background work, as a person sees it: complete when the daemon is down, livelier when it runs."""
+
+    def __init__(self, settings: Settings, queue: Queue, loads: Loads) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.loads = loads
+
+    def status(self) -> Text:
+        running = daemon_running(self.settings)
+        jobs = sorted(self.queue.active(), key=lambda job: (job.state is JobState.QUEUED, job.id))
+        live = self._live() if running and jobs else {}
+        lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
+        if jobs:
+            tasks = [live.get(job.id) or _from_queue(job) for job in jobs]
+            lines += ["Tasks:", *task_lines(tasks, datetime.now(UTC))]
+        else:
+            lines.append("No tasks")
+        return Text("\n".join(lines))
+
+    def start(self) -> Message:
+        already = daemon_running(self.settings)
+        ensure_daemon(self.settings)
+        return Message(f"the daemon {'was running already' if already else 'is running'}")
+
+    def stop(self) -> Message:
+        stopped = stop_daemon(self.settings)
+        return Message("the daemon has stopped" if stopped else "the daemon was not running")
+
+    def restart(self) -> Message:
+        stop_daemon(self.settings)
+        ensure_daemon(self.settings)
+        return Message("the daemon is running anew")
+
+    def cancel(self, id: int) -> Message:
+        job = self.loads.cancel(id)
+        if job is None:
+            raise UnknownName(f"there is no job {id} (show jobs lists them)")
+        if job.state is JobState.CANCELLED:
+            return Message(f"job {id} ({job.table}) is cancelled")
+        if job.state.active:
+            return Message(f"job {id} ({job.table}) is being cancelled")
+        return Message(f"job {id} ({job.table}) had ended already: {job.state.value}")
+
+    def retry(self, id: int) -> Message:
+        job = self.queue.get(id)
+        if job is None:
+            raise UnknownName(f"there is no job {id} (show jobs lists them)")
+        if job.state.active:
+            return Message(f"job {id} ({job.table}) has not ended: {job.state.value}")
+        again = self.loads.again(job)
+        return Message(f"job {again.id} ({again.table}) is queued")
+
+    def _live(self) -> dict[int, LoaderStatus]:
+        client = StatusClient(self.settings.run)
+        try:
+            return {status.job: status for status in client.snapshot()}
+        finally:
+            client.close()
+
+
+def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
+    """One aligned line a task: what, how many rows, how far, for how long."""
+    titles = [f"{VERBS[task.action]} table: {task.table}" for task in tasks]
+    width = max(map(len, titles))
+    return [
+        f"   {title:<{width}}  {progress_text(task, now)}".rstrip()
+        for title, task in zip(titles, tasks, strict=True)
+    ]
+
+
+def progress_text(task: LoaderStatus, now: datetime) -> str:
+    """``1,300 rows  13 of 40 pages  0:00:09`` as far as each is known."""
+    if task.state is JobState.QUEUED:
+        return "queued"
+    parts = [f"{counted(task.rows, 'row'):>12}"]
+    if task.pages_total:
+        parts.append(f"{task.pages:,} of {task.pages_total:,} pages")
+    parts.append(clock(task.elapsed_s))
+    if task.waiting_until is not None and task.waiting_until > now:
+        left_s = (task.waiting_until - now).total_seconds()
+        parts.append(f"rate limited, goes on in {max(1, round(left_s))} s")
+    if task.state is JobState.PUBLISHING:
+        parts.append("publishing")
+    return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """``0:00:09``: hours, minutes, seconds."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def _from_queue(job: LoaderJob) -> LoaderStatus:
+    """What the queue alone knows of a job, when no daemon tells more."""
+    elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
+    return LoaderStatus(job.id, job.table, job.action, job.state, elapsed_s=elapsed_s)

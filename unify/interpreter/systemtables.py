@@ -1,0 +1,150 @@
+"""The schema ``unify``: the system's own state as tables, made anew when a statement names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from unify.interpreter.state import State
+from unify.store import catalog
+from unify.store.lake import Lake
+
+TEXT = "VARCHAR"
+COUNT = "BIGINT"
+MOMENT = "TIMESTAMP WITH TIME ZONE"
+
+Row = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemTable:
+    """A table of the schema ``unify``: its columns as (name, type), and how its rows are read."""
+
+    columns: Sequence[tuple[str, str]]
+    read: Callable[[State], Iterable[Row]]
+
+
+def _connections(state: State) -> Iterable[Row]:
+    for found in state.connections():
+        yield found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None
+
+
+def _tables(state: State) -> Iterable[Row]:
+    for found in state.tables():
+        yield (
+            found.name.schema,
+            found.name.table,
+            found.kind,
+            found.state,
+            found.rows,
+            found.loaded_at,
+            found.description or None,
+            found.error or None,
+        )
+
+
+def _columns(state: State) -> Iterable[Row]:
+    for name, columns in catalog.all_columns(state.lake).items():
+        for position, column in enumerate(columns, 1):
+            yield name.schema, name.table, position, column.name, column.type, column.description or None
+
+
+def _jobs(state: State) -> Iterable[Row]:
+    for job in state.queue.recent(10_000):
+        yield (
+            job.id,
+            job.uid,
+            job.tenant,
+            job.action.value,
+            job.table.schema,
+            job.table.table,
+            job.state.value,
+            job.priority,
+            job.attempt,
+            job.created_at,
+            job.start_at,
+            job.started_at,
+            job.finished_at,
+            job.error or None,
+        )
+
+
+def _settings(state: State) -> Iterable[Row]:
+    settings = state.sources.settings
+    yield "home", str(settings.home)
+    yield "connections", str(settings.connections)
+    yield "tenant", settings.tenant
+    yield "workers", str(settings.workers)
+
+
+TABLES = {
+    "connections": SystemTable(
+        (
+            ("name", TEXT),
+            ("adapter", TEXT),
+            ("tables", COUNT),
+            ("stored", COUNT),
+            ("state", TEXT),
+            ("problem", TEXT),
+        ),
+        _connections,
+    ),
+    "tables": SystemTable(
+        (
+            ("schema", TEXT),
+            ("table", TEXT),
+            ("kind", TEXT),
+            ("state", TEXT),
+            ("rows", COUNT),
+            ("loaded_at", MOMENT),
+            ("description", TEXT),
+            ("error", TEXT),
+        ),
+        _tables,
+    ),
+    "columns": SystemTable(
+        (
+            ("schema", TEXT),
+            ("table", TEXT),
+            ("position", COUNT),
+            ("column", TEXT),
+            ("type", TEXT),
+            ("description", TEXT),
+        ),
+        _columns,
+    ),
+    "jobs": SystemTable(
+        (
+            ("job", COUNT),
+            ("uid", TEXT),
+            ("tenant", TEXT),
+            ("action", TEXT),
+            ("connection", TEXT),
+            ("table", TEXT),
+            ("state", TEXT),
+            ("priority", COUNT),
+            ("attempt", COUNT),
+            ("created_at", MOMENT),
+            ("start_at", MOMENT),
+            ("started_at", MOMENT),
+            ("finished_at", MOMENT),
+            ("error", TEXT),
+        ),
+        _jobs,
+    ),
+    "settings": SystemTable((("name", TEXT), ("value", TEXT)), _settings),
+}
+
+
+class SystemTables:
+    """Puts fresh snapshots of the named tables where DuckDB finds them as ``unify.NAME``."""
+
+    def __init__(self, lake: Lake, state: State) -> None:
+        self.lake = lake
+        self.state = state
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Read the named tables anew; names that are none of ours are left to DuckDB's own error."""
+        for name in {name.lower() for name in names}:
+            if (table := TABLES.get(name)) is not None:
+                self.lake.snapshot_table(name, table.columns, list(table.read(self.state)))

@@ -1,0 +1,73 @@
+"""``load``, ``refresh``, ``reload``, ``clear``: one table, by its owner's word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from unify.interpreter.loads import Loads, Wanted
+from unify.interpreter.results import Message
+from unify.interpreter.sources import Sources
+from unify.model import Action, LoaderJob, LoadRecord, TableName
+from unify.store import catalog, ledger
+from unify.store.lake import Lake
+from unify.text import ago, counted
+
+_DONE_WORDS = {Action.LOAD: "loaded", Action.REFRESH: "refreshed", Action.RELOAD: "reloaded"}
+
+
+class Tables:
+    """Fills, refreshes and empties tables of connections."""
+
+    def __init__(self, lake: Lake, sources: Sources, loads: Loads, *, wait: bool) -> None:
+        self.lake = lake
+        self.sources = sources
+        self.loads = loads
+        self.wait = wait
+
+    def load(self, table: TableName) -> Message:
+        """Fetch a table the first time; a stored one stays, and the message says how to renew it."""
+        name = self.sources.spelled(table)
+        stored = catalog.stored_tables(self.lake).get(name)
+        if stored is not None:
+            age = ago((datetime.now(UTC) - stored.loaded_at).total_seconds())
+            return Message(
+                f"{name} is stored already ({counted(stored.rows_total, 'row')}, {age}): "
+                f"refresh table {name} fetches what changed, reload table {name} everything again"
+            )
+        return self._run(name, Action.LOAD)
+
+    def refresh(self, table: TableName) -> Message:
+        """Fetch what changed; a table never loaded is loaded."""
+        name = self.sources.spelled(table)
+        stored = name in catalog.stored_tables(self.lake)
+        return self._run(name, Action.REFRESH if stored else Action.LOAD)
+
+    def reload(self, table: TableName) -> Message:
+        """Fetch everything again; the old rows stay until the new ones are complete."""
+        return self._run(self.sources.spelled(table), Action.RELOAD)
+
+    def clear(self, table: TableName) -> Message:
+        """Forget the rows of a table, after cancelling what is loading it."""
+        name = self.sources.spelled(table)
+        for job in self.loads.queue.active():
+            if job.table == name:
+                self.loads.cancel(job.id)
+                self.loads.wait_ended(job)
+        had = catalog.clear(self.lake, name)
+        return Message(f"{name} is cleared" if had else f"{name} had no stored rows")
+
+    def _run(self, name: TableName, action: Action) -> Message:
+        job = self.loads.request(Wanted(name, action))
+        if not self.wait:
+            return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")
+        [ended] = self.loads.wait([job])
+        return Message(outcome(ended, ledger.find(self.lake, ended.uid)))
+
+
+def outcome(job: LoaderJob, record: LoadRecord | None) -> str:
+    """``github.pulls: 1,204 rows loaded in 3.1 s``, from the ledger's row."""
+    word = _DONE_WORDS[job.action]
+    if record is None:
+        return f"{job.table}: {word}"
+    discarded = f", {counted(record.rows_discarded, 'row')} discarded" if record.rows_discarded else ""
+    return f"{job.table}: {counted(record.rows_read, 'row')} {word} in {record.seconds:.1f} s{discarded}"
