@@ -13,13 +13,13 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, order=True)
 class TableName:
-    """``connection.table``, as a person writes it and as the lake stores it."""
+    """``connection.table``, as a person writes it and as the lake stores it; schema "" is a bare name."""
 
     schema: str
     table: str
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.table}"
+        return f"{self.schema}.{self.table}" if self.schema else self.table
 
 
 @dataclass(frozen=True, slots=True)

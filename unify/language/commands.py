@@ -1,0 +1,179 @@
+"""What a person can ask for: one frozen dataclass per statement of our own, and ``Query`` for SQL.
+
+A new command is a dataclass here, a line in grammar.lark, a method in ``grammar.Builder``; where
+commands are carried out, ``assert_never`` then names every place that has to learn it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import time
+
+from unify.model import TableName
+
+OWN_SETTINGS = frozenset({"max_age"})  # `set` of any other name is DuckDB's
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL for DuckDB, exactly as it was typed; ``line`` is where it starts in its script, from 1."""
+
+    sql: str
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShowConnections:
+    """``show connections``"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSchemas:
+    """``show schemas``"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTables:
+    """``show tables [from github]`` — of one schema, or of all (None)."""
+
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowColumns:
+    """``show columns from github.pulls [like 'p']`` — ``like`` is a pattern of SQL's LIKE, or None."""
+
+    table: TableName
+    like: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowJobs:
+    """``show jobs``"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSettings:
+    """``show settings``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """``describe github.pulls`` · ``??`` — None is the table used last; a bare name has schema ""."""
+
+    table: TableName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """``count github.pulls`` — a bare name has schema ""."""
+
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """``load table github.pulls`` — fetch it the first time."""
+
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """``refresh table github.pulls`` — fetch what changed, now."""
+
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """``reload table github.pulls`` — fetch everything again."""
+
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """``clear table github.pulls`` — forget the rows."""
+
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshEvery:
+    """``refresh table github.pulls every 15 minutes [starting 08:00]``
+
+    ``starting``  the time of day of the first refresh, on the clock of whoever typed it; None: from now on.
+    """
+
+    table: TableName
+    every_s: float
+    starting: time | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshNever:
+    """``refresh table github.pulls never`` — end its schedule."""
+
+    table: TableName
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """``system status``"""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDaemon:
+    """``system start daemon``"""
+
+
+@dataclass(frozen=True, slots=True)
+class StopDaemon:
+    """``system stop daemon``"""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartDaemon:
+    """``system restart daemon``"""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """``system cancel 12``"""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryJob:
+    """``system retry 12``"""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """``help [topic]`` — the words of the topic with one space between them, or None."""
+
+    topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """``exit`` · ``quit``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """``set max_age = '5 minutes'`` — one of OWN_SETTINGS in lower case, and its value without quotes."""
+
+    name: str
+    value: str
+
+
+Show = ShowConnections | ShowSchemas | ShowTables | ShowColumns | ShowJobs | ShowSettings
+Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
+Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
+
+Command = Query | Show | Describe | Count | Fill | Steer | Help | Exit | Set

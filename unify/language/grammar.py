@@ -1,0 +1,212 @@
+"""The grammar at work: grammar.lark built once, and the commands made of what it finds.
+
+Imported late, by the first command of a session: SQL alone never pays for Lark.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import time
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import VisitError
+
+from unify.durations import parse_duration
+from unify.language import commands
+from unify.language.commands import Command
+from unify.language.scanner import unquoted
+from unify.model import TableName
+
+GRAMMAR_FILE = "grammar.lark"
+CACHE_FILE = "grammar.cache"
+_building = threading.Lock()
+
+
+class BadValue(Exception):
+    """A value of the right shape that means nothing, such as 25:00; ``start`` is its place in the text."""
+
+    def __init__(self, message: str, start: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.start = start
+
+
+def grammar_text() -> str:
+    """The grammar: inside the package when installed, at the repository's top in a checkout."""
+    packaged = files("unify") / GRAMMAR_FILE
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    return (Path(__file__).parents[2] / GRAMMAR_FILE).read_text(encoding="utf-8")
+
+
+def lark(cache_folder: Path | None = None) -> Lark:
+    """The parser of our commands, built on first use; kept in ``cache_folder`` for the next process.
+
+    A folder that cannot be written, and a cache that cannot be read, only cost the time of building.
+    """
+    with _building:
+        return _built(cache_folder)
+
+
+@cache
+def _built(cache_folder: Path | None) -> Lark:
+    stored: str | bool = False
+    if cache_folder is not None:
+        stored = str(cache_folder / CACHE_FILE)
+        with suppress(OSError):  # Lark keeps the mode of a file it finds: readable by nobody else
+            Path(stored).touch(mode=0o600)
+    return Lark(grammar_text(), parser="lalr", lexer="contextual", cache=stored)
+
+
+def command(text: str, cache_folder: Path | None = None) -> Command:
+    """The command that ``text`` is, comments already blanked out.
+
+    Raises  lark's UnexpectedInput where it is none, BadValue where a value means nothing.
+    """
+    tree = lark(cache_folder).parse(text)
+    try:
+        return Builder().transform(tree)
+    except VisitError as error:
+        raise error.orig_exc from None
+
+
+@v_args(inline=True)
+class Builder(Transformer[Token, Command]):
+    """Makes the command of each line of the grammar; methods in its order, one section a family."""
+
+    # --- What there is
+
+    def show_connections(self) -> Command:
+        return commands.ShowConnections()
+
+    def show_schemas(self) -> Command:
+        return commands.ShowSchemas()
+
+    def show_tables(self, schema: str | None) -> Command:
+        return commands.ShowTables(schema)
+
+    def show_columns(self, table: TableName, like: str | None) -> Command:
+        return commands.ShowColumns(table, like)
+
+    def show_jobs(self) -> Command:
+        return commands.ShowJobs()
+
+    def show_settings(self) -> Command:
+        return commands.ShowSettings()
+
+    def describe(self, table: TableName | None) -> Command:
+        return commands.Describe(table)
+
+    def describe_last(self) -> Command:
+        return commands.Describe(None)
+
+    def count(self, table: TableName) -> Command:
+        return commands.Count(table)
+
+    # --- Tables and their loads
+
+    def load(self, table: TableName) -> Command:
+        return commands.Load(table)
+
+    def refresh(self, table: TableName) -> Command:
+        return commands.Refresh(table)
+
+    def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Command:
+        return commands.RefreshEvery(table, every_s, starting)
+
+    def refresh_never(self, table: TableName) -> Command:
+        return commands.RefreshNever(table)
+
+    def reload(self, table: TableName) -> Command:
+        return commands.Reload(table)
+
+    def clear(self, table: TableName) -> Command:
+        return commands.Clear(table)
+
+    # --- Background work
+
+    def system_status(self) -> Command:
+        return commands.SystemStatus()
+
+    def start_daemon(self) -> Command:
+        return commands.StartDaemon()
+
+    def stop_daemon(self) -> Command:
+        return commands.StopDaemon()
+
+    def restart_daemon(self) -> Command:
+        return commands.RestartDaemon()
+
+    def cancel_job(self, job: Token) -> Command:
+        return commands.CancelJob(_job(job))
+
+    def retry_job(self, job: Token) -> Command:
+        return commands.RetryJob(_job(job))
+
+    # --- The session
+
+    def help(self, *topic: Token) -> Command:
+        return commands.Help(" ".join(topic) or None)
+
+    def exit(self) -> Command:
+        return commands.Exit()
+
+    def set(self, name: Token, value: str) -> Command:
+        return commands.Set(str(name).lower(), value)
+
+    # --- Parts
+
+    def table(self, connection: Token, table: Token) -> TableName:
+        return TableName(unquoted(connection), unquoted(table))
+
+    def any_table(self, first: Token, second: Token | None) -> TableName:
+        return TableName("", unquoted(first)) if second is None else self.table(first, second)
+
+    def schema(self, name: Token) -> str:
+        return unquoted(name)
+
+    def string(self, text: Token) -> str:
+        return unquoted(text)
+
+    def duration(self, *parts: Token) -> float:
+        return _duration(parts)
+
+    def clock(self, text: Token) -> time:
+        return _clock(text)
+
+    def value(self, *words: Token) -> str:
+        return " ".join(unquoted(word) for word in words)
+
+
+def _duration(parts: Sequence[Token]) -> float:
+    text = " ".join(unquoted(part) for part in parts)
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise BadValue(str(error), _start(parts[0])) from None
+    if seconds <= 0:
+        raise BadValue(f"every {text} would never pause; write it like every 15 minutes", _start(parts[0]))
+    return seconds
+
+
+def _clock(text: Token) -> time:
+    hours, _, minutes = unquoted(text).partition(":")
+    try:
+        return time(int(hours), int(minutes))
+    except ValueError:
+        raise BadValue(f"{text} is no time of day; write it like 08:00", _start(text)) from None
+
+
+def _job(number: Token) -> int:
+    if len(number) > 18:  # beyond SQLite's integers, beyond any job
+        raise BadValue(f"there is no job {number[:18]}…", _start(number))
+    return int(number)
+
+
+def _start(token: Token) -> int:
+    return token.start_pos or 0

@@ -1,0 +1,101 @@
+"""What is wrong with a command, where, and what would have fitted: for people, in the words they type."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from lark import Lark
+from lark.exceptions import UnexpectedInput, UnexpectedToken
+from lark.lexer import PatternStr
+
+from unify.errors import CommandSyntaxError
+from unify.language.grammar import BadValue, lark
+from unify.language.scanner import Kind, Token, significant, without_comments
+from unify.text import did_you_mean
+
+_END = "$END"
+_WORDS = {
+    "CONNECTION": "a table, written connection.table",
+    "NAME": "a table, written connection.table",
+    "TABLE": "a table's name",
+    "SCHEMA": "a schema's name",
+    "STRING": "a text in 'quotes'",
+    "JOB": "a job's number",
+    "AMOUNT": "a duration such as 15 minutes",
+    "MORE": "a number",
+    "UNIT": "a unit such as minutes",
+    "CLOCK": "a time of day such as 08:00",
+    "SETTING": "a setting's name",
+    "TOPIC": "a topic",
+    "PLAIN": "a value",
+    "_DOT": '"." and a table\'s name',
+    "_LAST_USED": "??",
+    _END: "the end of the command",
+}
+_SHOWN = 40  # characters of somebody's text in a message
+
+
+def misfit(source: str, text: str, error: UnexpectedInput, cache_folder: Path | None) -> CommandSyntaxError:
+    """The error for ``text``, which is ``source`` with its comments blanked out, that Lark refused."""
+    ended = isinstance(error, UnexpectedToken) and error.token.type == _END
+    start = len(text.rstrip()) if ended else error.pos_in_stream or 0
+    expected = following(text[:start], cache_folder)
+    offending = next((token for token in significant(source) if token.end > start), None)
+    return _error(_message(offending, expected), source, start, expected)
+
+
+def misvalue(source: str, error: BadValue) -> CommandSyntaxError:
+    """The error for a value that means nothing."""
+    return _error(error.message, source, error.start, ())
+
+
+def following(text: str, cache_folder: Path | None) -> tuple[str, ...]:
+    """What may come after ``text``: keywords in alphabetical order, then descriptions of values.
+
+    Where ``text`` itself cannot be read, what may come at the place it cannot be read from.
+    """
+    parser = lark(cache_folder)
+    steps = parser.parse_interactive(without_comments(text))
+    with suppress(UnexpectedInput):  # where reading stops is the place that was asked for
+        steps.exhaust_lexer()
+    accepted: set[str] = steps.accepts()  # type: ignore[no-untyped-call]  # Lark left it without types
+    return _words(parser, accepted)
+
+
+def _message(offending: Token | None, expected: tuple[str, ...]) -> str:
+    wanted = _listed(expected)
+    if offending is None:
+        return f"the command ends too early, expected {wanted}"
+    if offending.kind is Kind.OPEN_QUOTE:
+        return f"the quote {offending.text[0]} that starts here is never closed"
+    if offending.kind is Kind.OPEN_COMMENT:
+        return "the comment that starts here is never closed"
+    if offending.text == "-":
+        return f'"-" does not fit here, expected {wanted}; a name with - in it goes in "quotes"'
+    found = offending.text if len(offending.text) <= _SHOWN else offending.text[:_SHOWN] + "…"
+    return f'"{found}" does not fit here, expected {wanted}{did_you_mean(found, expected)}'
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _words(parser: Lark, accepted: set[str]) -> tuple[str, ...]:
+    """Terminals in the words of a user; a quoted text only where nothing plainer would do."""
+    if len(accepted) > 1:
+        accepted = accepted - {"STRING"}
+    literals = {
+        term.name: term.pattern.value for term in parser.terminals if isinstance(term.pattern, PatternStr)
+    }
+    keywords = {name[1:].lower() for name in accepted if name.startswith("_") and name not in _WORDS}
+    signs = {literals[name] for name in accepted if name in literals and name not in _WORDS}
+    values = [text for name, text in _WORDS.items() if name in accepted]
+    return (*sorted(keywords), *sorted(signs), *dict.fromkeys(values))
+
+
+def _error(message: str, source: str, start: int, expected: tuple[str, ...]) -> CommandSyntaxError:
+    line = source.count("\n", 0, start) + 1
+    column = start - source.rfind("\n", 0, start)
+    return CommandSyntaxError(message, source=source, line=line, column=column, expected=expected)
