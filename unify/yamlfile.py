@@ -137,14 +137,20 @@ class _Builder:
         try:
             yield from yaml.parse(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            reason = error.problem or error.context or "it ends too early"
-            raise _Unreadable(Flaw(self._place(), line, column, f"this is not YAML: {reason}")) from error
+            raise _Unreadable(self._unreadable(error)) from error
         except yaml.reader.ReaderError as error:
             before = text[: error.position]
             line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
             raise _Unreadable(Flaw((), line, column, "a character that YAML does not allow")) from error
+
+    def _unreadable(self, error: yaml.MarkedYAMLError) -> Flaw:
+        """What never ends is shown where it begins, anything else where it is."""
+        reason = error.problem or "it ends too early"
+        mark = error.problem_mark or error.context_mark
+        if error.context and error.context_mark and "end of stream" in reason:
+            mark, reason = error.context_mark, f"{reason} {error.context}"
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return Flaw(self._place(), line, column, f"this is not YAML: {reason}")
 
     def _place(self) -> Place:
         return tuple(step for level in self._stack if (step := level.step) != "")

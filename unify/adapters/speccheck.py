@@ -12,7 +12,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from unify.adapters import specforms, template
-from unify.adapters.spec import AdapterSpec, ForEach, Incremental, Paging, TableSpec, View
+from unify.adapters.spec import AdapterSpec, ErrorRule, ForEach, Incremental, Paging, TableSpec, View
 from unify.adapters.specreader import Report
 from unify.adapters.specsql import Selected, circles, examine
 from unify.text import did_you_mean
@@ -106,6 +106,7 @@ def _address(spec: AdapterSpec, report: Report) -> None:
         _texts(value, ("auth", key), session if key == "value" else options, report)
     _texts(dict(spec.headers), ("headers",), options, report)
     _texts(spec.check or "", ("check", "request"), options, report)
+    _rules(spec.errors, (), report)
 
 
 def _base_url(spec: AdapterSpec, report: Report) -> None:
@@ -179,6 +180,7 @@ def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) ->
     if table.incremental is not None:
         _incremental(table, table.incremental, (*place, "incremental"), report)
     _refresh(table, place, report)
+    _rules(table.errors, place, report)
     _origin(table, spec, place, report)
 
 
@@ -293,6 +295,12 @@ def _refresh(table: TableSpec, place: Place, report: Report) -> None:
     for each in table.filters:
         if each.required and table.live is None:
             report.add((*place, "filters", each.column, "required"), "only a live table can require a filter")
+
+
+def _rules(rules: Sequence[ErrorRule], place: Place, report: Report) -> None:
+    for index, rule in enumerate(rules):
+        if rule.status is None and rule.body is None:
+            report.add((*place, "errors", index), "which answer? give status or body, or both")
 
 
 def _origin(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:

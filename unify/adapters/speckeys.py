@@ -181,8 +181,8 @@ LIMITS = Record(
 ERROR = Record(
     "errors[]",
     (
-        Key("status", Number(100, 599), "The answer's status.", "any error", "404"),
-        Key("body", _TEXT, "A text its body holds.", "any", "rate limit"),
+        Key("status", Number(100, 599), "The answer's status.", "any, with this body", "404"),
+        Key("body", _TEXT, "A text its body holds.", "any, with this status", "rate limit"),
         Key(
             "action",
             Text(choices=("skip", "fail", "retry", "wait")),
