@@ -66,9 +66,9 @@ class Interpreter:
             if name in opened:
                 opened.pop(name).close()
 
-    def run(self, statement: str | Statement) -> Result:
-        """Carry out one statement. Raises UnifyError, its place counted within the statement."""
-        return self.execute(parse(statement, self.settings.cache))
+    def run(self, statement: str, line: int = 1) -> Result:
+        """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError."""
+        return self.execute(parse(Statement(statement, line), self.settings.cache))
 
     def execute(self, command: Command) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""

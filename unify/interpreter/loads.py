@@ -14,7 +14,7 @@ from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, Tab
 from unify.settings import Settings
 from unify.status.client import StatusClient
 from unify.status.launch import daemon_running, ensure_daemon
-from unify.store.queue import NewJob, Queue
+from unify.store.queue import NewJob, Queue, Schedule
 
 LOOK_S = 0.25  # how often the queue is asked, whatever events say: the bound on a lost event
 SHOW_S = 0.1  # progress is shown at most ten times a second
@@ -72,6 +72,11 @@ class Loads:
             if job.state is not JobState.DONE:
                 raise LoadFailed(_reason(job))
         return ended
+
+    def schedule(self, wanted: Schedule) -> None:
+        """Set when a table is refreshed by itself, and see that a daemon does it."""
+        self.queue.schedule(wanted)
+        self._wake_daemon()
 
     def wait_ended(self, job: LoaderJob) -> None:
         """Wait until a job has ended, however it ends."""

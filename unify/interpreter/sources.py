@@ -86,7 +86,7 @@ class Sources:
 
     def require_secrets(self, connection: str) -> None:
         """Raise UnresolvedSecret now, before any job is queued, if a reference leads nowhere."""
-        registry.check_connection(self.connection(connection), self.settings.specs, self.environment)
+        registry.check_secrets(self.connection(connection), self.settings.specs, self.environment)
 
     def secrets_by_name(self) -> Mapping[str, str]:
         """The environment variables the connections name, as far as they are set here."""

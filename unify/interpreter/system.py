@@ -62,7 +62,7 @@ class System:
         return Message(f"job {id} ({job.table}) had ended already: {job.state.value}")
 
     def retry(self, id: int) -> Message:
-        job = self.queue.get(id)
+        job = self.queue.find(id)
         if job is None:
             raise UnknownName(f"there is no job {id} (show jobs lists them)")
         if job.state.active:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 
 from unify.interpreter.loads import Loads, Wanted
 from unify.interpreter.results import Message
@@ -10,6 +10,7 @@ from unify.interpreter.sources import Sources
 from unify.model import Action, LoaderJob, LoadRecord, TableName
 from unify.store import catalog, ledger
 from unify.store.lake import Lake
+from unify.store.queue import Schedule
 from unify.text import ago, counted
 
 _DONE_WORDS = {Action.LOAD: "loaded", Action.REFRESH: "refreshed", Action.RELOAD: "reloaded"}
@@ -56,12 +57,38 @@ class Tables:
         had = catalog.clear(self.lake, name)
         return Message(f"{name} is cleared" if had else f"{name} had no stored rows")
 
+    def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
+        """Have the daemon refresh a table; ``starting`` is a time of day on this machine's clock."""
+        name = self.sources.spelled(table)
+        first = next_at(starting, every_s, datetime.now().astimezone())
+        self._schedule(name, every_s, first, starting.isoformat("minutes") if starting else "")
+        return Message(f"{name} is refreshed every {every_s:g} seconds, next at {first:%Y-%m-%d %H:%M %Z}")
+
+    def refresh_never(self, table: TableName) -> Message:
+        """End the schedule of a table, its spec's too."""
+        name = self.sources.spelled(table)
+        self._schedule(name, None, None, "")
+        return Message(f"{name} is refreshed only when asked")
+
+    def _schedule(self, name: TableName, every_s: float | None, first: datetime | None, start: str) -> None:
+        tenant, origin = self.sources.settings.tenant, self.sources.origin
+        next_utc = first.astimezone(UTC) if first else None
+        self.loads.schedule(Schedule(tenant, name, origin, every_s, next_utc, starting=start))
+
     def _run(self, name: TableName, action: Action) -> Message:
         job = self.loads.request(Wanted(name, action))
         if not self.wait:
             return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")
         [ended] = self.loads.wait([job])
         return Message(outcome(ended, ledger.find(self.lake, ended.uid)))
+
+
+def next_at(starting: time | None, every_s: float, now: datetime) -> datetime:
+    """The first run of a schedule: at the next ``starting`` on ``now``'s clock, else ``every_s`` from now."""
+    if starting is None:
+        return now + timedelta(seconds=every_s)
+    today = now.replace(hour=starting.hour, minute=starting.minute, second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)
 
 
 def outcome(job: LoaderJob, record: LoadRecord | None) -> str:
