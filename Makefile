@@ -7,22 +7,19 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := -c 'show tables from github' \
+  -c 'select number, title, user_login from github.pulls order by created_at desc limit 10' \
+  -c 'select owner, repo, count(*) as pulls, count(merged_at) as merged from github.pulls group by all order by pulls desc limit 5' \
+  -c 'system status'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test check bench campaign clean
 
 demo: .venv/app
 	@if [ -t 0 ] && [ -t 1 ]; then \
-	  echo 'Try:  select number, title, user_login from github.pulls limit 10;'; \
-	  echo '      show tables         what there is'; \
-	  echo '      help                what else you can type; exit or Ctrl-D leaves'; \
 	  exec $(BIN)/unify demo; \
 	else \
-	  exec $(BIN)/unify demo --echo --format box \
-	    -c 'show tables from github' \
-	    -c 'select number, title, user_login from github.pulls order by created_at desc limit 10' \
-	    -c 'select base_repo_full_name as repo, count(*) as pulls, count(merged_at) as merged from github.pulls group by all order by pulls desc limit 5' \
-	    -c 'system status'; \
+	  exec $(BIN)/unify demo --echo --format box $(DEMO); \
 	fi
 
 test: .venv/dev

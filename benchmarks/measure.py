@@ -1,0 +1,42 @@
+"""Time commands and steps, and show them side by side."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the report: how long something took, and how often that is its yardstick."""
+
+    what: str
+    seconds: float
+    yardstick_s: float
+    promised: float | None = None  # at most this many times the yardstick (docs: "Speed")
+
+    def __str__(self) -> str:
+        ratio = self.seconds / self.yardstick_s
+        promise = f"(promised: {self.promised:g})" if self.promised is not None else ""
+        return f"{self.what:<44} {self.seconds * 1000:>9,.0f} ms  {ratio:>6.1f} times  {promise}".rstrip()
+
+
+def best(run: Callable[[], object], rounds: int = 5) -> float:
+    """The shortest of some rounds: what the machine can do when nothing else disturbs."""
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def command(words: Sequence[str], home: Path) -> Callable[[], object]:
+    """Something to time: run ``words`` to their end in ``home``; an error status is an error."""
+    from tests.support import clean_environment
+
+    environment = clean_environment(home)
+    return lambda: subprocess.run(words, check=True, capture_output=True, cwd=home, env=environment)

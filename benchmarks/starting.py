@@ -1,0 +1,18 @@
+"""How long it takes to start, against an interpreter that does nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure, best, command
+
+
+def measure(home: Path) -> Iterator[Figure]:
+    """Start the command line in several ways."""
+    python = best(command([sys.executable, "-c", "pass"], home))
+    yield Figure("python -c pass", python, python)
+    for what, promised in ((("--version",), 5), (("-c", "select 1"), 25)):
+        seconds = best(command([sys.executable, "-m", "unify", *what], home))
+        yield Figure(f"unify {' '.join(what)}", seconds, python, promised)
