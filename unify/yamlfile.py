@@ -7,6 +7,7 @@ keys, second documents, depth and size beyond reason are flaws; aliases are shar
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ MAX_NODES = 100_000  # counted with aliases followed
 # These two quote nothing: a password without quotes may begin with ! or *
 _NO_TAG = "a tag (!…) is not allowed; put the text in quotes"
 _NO_ANCHOR = "an alias (*…) of nothing written above; put the text in quotes"
+_LINE_KEY = re.compile(r"""[\s-]*["']?([\w.-]+)["']?\s*:""")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -116,8 +118,10 @@ class _Builder:
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node] = {}
         self._documents = 0
+        self._text = ""
 
     def build(self, text: str) -> None:
+        self._text = text
         for event in self._events(text):
             match event:
                 case yaml.ScalarEvent():
@@ -150,7 +154,17 @@ class _Builder:
         if error.context and error.context_mark and "end of stream" in reason:
             mark, reason = error.context_mark, f"{reason} {error.context}"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return Flaw(self._place(), line, column, f"this is not YAML: {reason}")
+        return Flaw(self._place_in(line), line, column, f"this is not YAML: {reason}")
+
+    def _place_in(self, line: int) -> Place:
+        """The place of what stands in ``line``: the parser reads ahead of what it tells us."""
+        lines = self._text.split("\n")
+        found = _LINE_KEY.match(lines[line - 1]) if line <= len(lines) else None
+        place = self._place()
+        if found is None:
+            return place
+        above = place[:-1] if self._stack and self._stack[-1].key else place
+        return (*above, found[1])
 
     def _place(self) -> Place:
         return tuple(step for level in self._stack if (step := level.step) != "")

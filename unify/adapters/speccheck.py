@@ -67,8 +67,10 @@ def _with_parents(table: TableSpec, stored: list[str], place: Place, report: Rep
     if (each.query is None) == (not each.rows):
         report.add(here, "expected a query or rows, one of them")
     if each.query is not None:
-        query = (*here, "query")
-        found = _select(each.query, stored, query if report.has(query) else here, report)
+        found = _select(each.query, stored, (*here, "query"), report)
+        for name in found.columns or ():
+            if template.names(f"{{{name}}}") != (name,):
+                report.add((*here, "query"), f"the column {name!r} cannot be a variable; write … as NAME")
         return replace(table, for_each=replace(each, tables=found.tables, columns=found.columns))
     columns = tuple(each.rows[0]) if each.rows else None
     if any(tuple(row) != columns for row in each.rows):

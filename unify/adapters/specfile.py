@@ -10,7 +10,7 @@ from unify import yamlfile
 from unify.adapters import specbuild, speccheck
 from unify.adapters.spec import AdapterSpec
 from unify.adapters.speckeys import SPEC
-from unify.adapters.specreader import MISSING, Report, read
+from unify.adapters.specreader import MISSING, Json, Missing, Report, read
 from unify.errors import Problem, SpecError, UnknownName
 from unify.text import counted, did_you_mean
 
@@ -32,12 +32,13 @@ def examine(path: Path) -> tuple[AdapterSpec, list[Problem]]:
     """The spec as far as it can be read, and every mistake in it, in file order."""
     document = yamlfile.read(path)
     report = Report(document.path)
-    report.problems += document.problems
-    if document.root is None:
-        if not report.problems:
-            report.add((), "the file is empty; a spec begins with name, base_url and tables")
-        return AdapterSpec("", document.path, ""), report.problems
-    values = read(SPEC, document.root, (), report)
+    values: Json | Missing = MISSING
+    if document.root is not None:
+        values = read(SPEC, document.root, (), report)
+    elif not document.flaws:
+        report.add((), "the file is empty; a spec begins with name, base_url and tables")
+    for flaw in document.flaws:
+        report.add_flaw(flaw)
     spec = specbuild.build(values, report)
     if values is not MISSING:
         spec = speccheck.check(spec, report)

@@ -21,7 +21,7 @@ from unify.adapters.specshape import (
 )
 from unify.errors import Problem
 from unify.text import did_you_mean
-from unify.yamlnodes import Entry, List, Map, Node, Place, Scalar, place_name, plain
+from unify.yamlnodes import Entry, Flaw, List, Map, Node, Place, Scalar, place_name, plain
 
 Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 
@@ -49,27 +49,28 @@ class Report:
         """Call the list item at ``place`` by ``name`` in messages."""
         self._labels[place] = name
 
-    def has(self, place: Place) -> bool:
-        """Does the file have a value at ``place``?"""
-        return place in self._marks
-
     def line(self, place: Place) -> int:
-        return self._mark(place)[0]
+        return self._marks[self._known(place)][0]
 
     def add(self, place: Place, text: str) -> None:
         """Note a mistake at ``place``, or at the nearest place above it that the file has."""
-        line, column = self._mark(place)
-        self.problems.append(Problem(self.path, line, column, self.key(place), text))
+        here = self._known(place)
+        line, column = self._marks[here]
+        self.problems.append(Problem(self.path, line, column, self._key(here) or "spec", text))
 
-    def key(self, place: Place) -> str:
+    def add_flaw(self, flaw: Flaw) -> None:
+        """Note something the file may not contain, under the names its list items have by now."""
+        key = self._key(flaw.place) or "YAML"
+        self.problems.append(Problem(self.path, flaw.line, flaw.column, key, flaw.text))
+
+    def _key(self, place: Place) -> str:
         """``tables.pulls.incremental.cursor``"""
-        steps = [self._labels.get(place[: i + 1], step) for i, step in enumerate(place)]
-        return place_name(tuple(steps)) or "spec"
+        return place_name(tuple(self._labels.get(place[: i + 1], step) for i, step in enumerate(place)))
 
-    def _mark(self, place: Place) -> tuple[int, int]:
+    def _known(self, place: Place) -> Place:
         while place not in self._marks:
             place = place[:-1]
-        return self._marks[place]
+        return place
 
 
 def read(kind: Kind, node: Node, place: Place, report: Report) -> Json | Missing:

@@ -50,7 +50,7 @@ def examine(sql: str, own: Collection[str]) -> Selected:
             name = _table(node, own, made)
             if name is not None:
                 tables[name] = None
-    return Selected(tuple(tables), _columns(query))
+    return Selected(tuple(tables), None if query.is_star else tuple(query.named_selects))
 
 
 def _parse(sql: str) -> exp.Query:
@@ -107,15 +107,6 @@ def _table(node: exp.Table, own: Collection[str], made: set[str]) -> str | None:
     if found is None:
         raise ValueError(f"no table {node.name} here{did_you_mean(node.name, own)}")
     return found
-
-
-def _columns(query: exp.Query) -> tuple[str, ...] | None:
-    if query.is_star:
-        return None
-    names = tuple(query.named_selects)
-    if not all(names):
-        raise ValueError("give every column a name: … as NAME")
-    return names
 
 
 def circles(parents: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
