@@ -275,14 +275,14 @@ MISTAKES = [
     # SELECTs
     (
         "    for_each: drop table orders\n",
-        "9:15: tables.orders.for_each: only a SELECT is allowed here, not DROP",
+        "9:15: tables.orders.for_each: only a SELECT is allowed here, not 'DROP'",
     ),
     ("    for_each: select x from orders\n", "9:15: tables.orders.for_each: the tables wait for each other"),
     ("    for_each: select x from boards\n", "no table boards here"),
     ("    for_each: select x from jira.issues\n", "write the table's name alone"),
     ("    for_each: select 1 as x; select 2 as y\n", "expected exactly one SELECT"),
-    ("    for_each: copy orders to '/tmp/x'\n", "only a SELECT is allowed here, not COPY"),
-    ("    for_each: attach '/tmp/x'\n", "only a SELECT is allowed here, not ATTACH"),
+    ("    for_each: copy orders to '/tmp/x'\n", "only a SELECT is allowed here, not 'COPY'"),
+    ("    for_each: attach '/tmp/x'\n", "only a SELECT is allowed here, not 'ATTACH'"),
     ("    for_each: install httpfs\n", "only a SELECT is allowed here, not"),
     ("    for_each: select * from '/etc/passwd'\n", "no table /etc/passwd here"),
     ("    for_each: select * from read_csv('/etc/passwd')\n", "no table functions"),
@@ -290,10 +290,12 @@ MISTAKES = [
     ("    for_each: select * from glob('/*')\n", "no table functions"),
     ("    for_each: select getenv('HOME') as x\n", "the function getenv looks outside"),
     ("    for_each: select current_setting('threads') as x\n", "the function current_setting looks outside"),
+    ('    for_each: with "/etc/x.csv" as (select 1 as a) select a from y\n', "after WITH a plain name"),
+    ("    for_each: with duckdb_settings as (select 1 as a) select a from y\n", "after WITH a plain name"),
     ("    for_each: select ? as x\n", "a SELECT in a spec has no parameters"),
     ("    for_each: select 1\n", "the column '1' cannot be a variable; write … as NAME"),
-    ("    for_each: select from where\n", "this is not SQL"),
-    ("    for_each: 'select 1 as x into y'\n", "SELECT"),
+    ("    for_each: select from where\n", "this is not SQL that can be read"),
+    ("    for_each: select 1 as x into y\n", "only a SELECT is allowed here, not 'INTO'"),
     (
         "    for_each: select a from a\n  - {name: a, request: GET /a, for_each: select o from orders}\n",
         "the tables wait for each other: orders → a → orders",
@@ -304,7 +306,7 @@ MISTAKES = [
     ),
     (
         "views: [{name: v, query: insert into orders values (1)}]\n",
-        "only a SELECT is allowed here, not INSERT",
+        "only a SELECT is allowed here, not 'INSERT'",
     ),
     ("views: [{name: v, query: select * from v}]\n", "no table v here"),
 ]

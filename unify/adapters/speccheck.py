@@ -12,10 +12,10 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from unify.adapters import specforms, template
-from unify.adapters.spec import AdapterSpec, ErrorRule, ForEach, Incremental, Paging, TableSpec, View
+from unify.adapters.spec import AdapterSpec, ErrorRule, Incremental, Paging, TableSpec, View
 from unify.adapters.specreader import Report
 from unify.adapters.specsql import Selected, circles, examine
-from unify.text import did_you_mean
+from unify.adapters.specvariables import check_texts, known_in
 from unify.yamlnodes import Place
 
 
@@ -100,14 +100,14 @@ def _select(sql: str, own: Sequence[str], place: Place, report: Report) -> Selec
 def _address(spec: AdapterSpec, report: Report) -> None:
     """Everything outside the tables: only options are variables here."""
     options = {option.name for option in spec.options}
-    _texts(spec.base_url, ("base_url",), options, report)
+    check_texts(spec.base_url, ("base_url",), options, report)
     _base_url(spec, report)
     settings = spec.auth.settings
     session = options | {"session"} if spec.auth.type == "session" else options
     for key, value in settings.items():
-        _texts(value, ("auth", key), session if key == "value" else options, report)
-    _texts(dict(spec.headers), ("headers",), options, report)
-    _texts(spec.check or "", ("check", "request"), options, report)
+        check_texts(value, ("auth", key), session if key == "value" else options, report)
+    check_texts(dict(spec.headers), ("headers",), options, report)
+    check_texts(spec.check or "", ("check", "request"), options, report)
     _rules(spec.errors, (), report)
 
 
@@ -125,57 +125,18 @@ def _base_url(spec: AdapterSpec, report: Report) -> None:
         report.add(place, str(error))
 
 
-def _texts(
-    value: object, place: Place, known: set[str] | None, report: Report, *, body: bool = False
-) -> None:
-    """Every variable in every text of ``value`` is one of ``known`` (None: anything may be).
-
-    ``body``  braces that are no variable are part of the text, as GraphQL has them.
-    """
-    match value:
-        case str():
-            _text(value, place, known, report, body=body)
-        case dict():
-            for key, item in value.items():
-                _texts(item, (*place, key), known, report, body=body)
-        case list() | tuple():
-            for index, item in enumerate(value):
-                _texts(item, (*place, index), known, report, body=body)
-        case _:
-            return
-
-
-def _text(text: str, place: Place, known: set[str] | None, report: Report, *, body: bool) -> None:
-    for name in template.names(text):
-        if known is not None and name not in known:
-            report.add(place, _unknown_variable(name, known))
-    stray = None if body else specforms.stray_braces(text)
-    if stray is not None:
-        report.add(place, f"{stray} is no variable; a variable is one name in braces, such as {{org}}")
-
-
-def _unknown_variable(name: str, known: set[str]) -> str:
-    hint = did_you_mean(name, known)
-    if hint:
-        return f"unknown variable {{{name}}}{hint}"
-    if name in ("cursor", "until"):
-        return f"{{{name}}} belongs to incremental" + (" with a window" if name == "until" else "")
-    listed = ", ".join(f"{{{each}}}" for each in sorted(known)) or "none"
-    return f"unknown variable {{{name}}}; known here: {listed}"
-
-
 # -- one table -------------------------------------------------------------------------------------
 
 
 def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
     paging = table.paging or spec.paging
-    known = _known(table, spec, paging, place, report)
-    _texts(table.path, (*place, "request"), known, report)
-    _texts(dict(table.params), (*place, "params"), known, report)
-    _texts(dict(table.headers), (*place, "headers"), known, report)
-    _texts(table.body, (*place, "body"), known, report, body=True)
-    _texts(dict(table.form or {}), (*place, "form"), known, report)
-    _texts(dict(table.where), (*place, "where"), {option.name for option in spec.options}, report)
+    known = known_in(table, spec, paging, place, report)
+    check_texts(table.path, (*place, "request"), known, report)
+    check_texts(dict(table.params), (*place, "params"), known, report)
+    check_texts(dict(table.headers), (*place, "headers"), known, report)
+    check_texts(table.body, (*place, "body"), known, report, body=True)
+    check_texts(dict(table.form or {}), (*place, "form"), known, report)
+    check_texts(dict(table.where), (*place, "where"), {option.name for option in spec.options}, report)
     _body(table, place, report)
     _columns(table, spec, known, place, report)
     _paging(spec.paging if table.paging is None else table.paging, table, place, report)
@@ -184,38 +145,6 @@ def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) ->
     _refresh(table, place, report)
     _rules(table.errors, place, report)
     _origin(table, spec, place, report)
-
-
-def _known(
-    table: TableSpec, spec: AdapterSpec, paging: Paging, place: Place, report: Report
-) -> set[str] | None:
-    """The variables of a table's request; None where ``for_each`` does not tell its columns."""
-    known = {option.name for option in spec.options}
-    each = table.for_each or ForEach(columns=())
-    for name in sorted(known & set(each.columns or ())):
-        report.add((*place, "for_each"), f"{name} is an option and a column of for_each; rename the column")
-    if table.incremental is not None:
-        known |= {"cursor", "until"} if table.incremental.window_s else {"cursor"}
-    if paging.place != "query":
-        added = {name for name in _paging_names(paging) if name}
-        if "cursor" in added & known:
-            report.add(
-                (*place, "paging"), "{cursor} belongs to incremental here; choose another cursor_param"
-            )
-        known |= added
-    return None if each.columns is None else known | set(each.columns)
-
-
-def _paging_names(paging: Paging) -> tuple[str | None, ...]:
-    match paging.type:
-        case "page":
-            return (paging.page_param, paging.size_param)
-        case "offset":
-            return (paging.offset_param, paging.size_param)
-        case "cursor":
-            return (paging.cursor_param, paging.size_param)
-        case _:
-            return (paging.size_param,)
 
 
 def _body(table: TableSpec, place: Place, report: Report) -> None:
@@ -232,7 +161,7 @@ def _columns(
     secret = {option.name for option in spec.options if option.secret}
     for column in table.columns:
         here = (*place, "columns", column.name, "from")
-        _texts(column.source or "", here, known, report)
+        check_texts(column.source or "", here, known, report)
         if secret & set(template.names(column.source or "")):
             report.add(here, "a secret option is never stored in a table")
     needed = dict.fromkeys(table.key, (*place, "key"))

@@ -5,6 +5,7 @@ This is the fence an author meets; the query runs on a locked connection besides
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from unify.text import did_you_mean
 if TYPE_CHECKING:
     from sqlglot import exp
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 10_000  # characters
 # Functions that look outside the rows they are given: files, settings, catalogs, other statements.
 _OUTSIDE = re.compile(
-    r"(read|write|duckdb|pragma|parquet|sqlite|postgres|mysql|iceberg|delta|sniff|st_read|http|query|glob|seq_scan"
+    r"(read|write|json_execute|duckdb|pragma|parquet|sqlite|postgres|pg|mysql|iceberg|delta|sniff|st_read|http|query|glob|seq_scan"
     r"|getenv|getvariable|current_setting|set_config|nextval|currval|which_secret|load_aws|force_checkpoint"
     r"|checkpoint|copy_database|sql_auto_complete|test_all_types|repeat_row|summary|in_search_path|txid_current"
     r"|current_(?:catalog|database|schemas?|user|role|query)|user|session_user|version)(?:_.*)?"
@@ -42,7 +44,7 @@ def examine(sql: str, own: Collection[str]) -> Selected:
     from sqlglot import exp
 
     query = _parse(sql)
-    made = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    made = {_made(cte.alias) for cte in query.find_all(exp.CTE)}
     tables: dict[str, None] = {}
     for node in query.walk():
         _refuse(node)
@@ -60,24 +62,37 @@ def _parse(sql: str) -> exp.Query:
 
     if len(sql) > _LONGEST:
         raise ValueError(f"the SELECT is longer than {_LONGEST:,} characters")
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns on stderr of what we refuse below
     try:
         statements = [found for found in sqlglot.parse(sql, read="duckdb") if found is not None]
     except (SqlglotError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "nested too deep"
-        raise ValueError(f"this is not SQL: {re.sub(chr(27) + r'.*?m', '', reason)}") from error
+        raise ValueError(f"this is not SQL that can be read{_near(error)}") from error
     if len(statements) != 1:
         raise ValueError("expected exactly one SELECT" if statements else "expected a SELECT")
     query = statements[0]
     if not isinstance(query, exp.Query):
-        raise ValueError(f"only a SELECT is allowed here, not {query.key.upper()}")
+        raise ValueError(f"only a SELECT is allowed here, not {sql.split(maxsplit=1)[0].upper()[:20]!r}")
     return query
+
+
+def _near(error: Exception) -> str:
+    details = getattr(error, "errors", None)
+    word = details[0].get("highlight") if details else None
+    return f", near {word!r}" if word else ""
+
+
+def _made(name: str) -> str:
+    """The name of a CTE. One that could mean a file or a system table elsewhere in the query is refused."""
+    if not _PLAIN.fullmatch(name) or _OUTSIDE.fullmatch(name.lower()):
+        raise ValueError(f"{name!r}: give the part of the query after WITH a plain name")
+    return name.lower()
 
 
 def _refuse(node: exp.Expr) -> None:
     from sqlglot import exp
 
     if isinstance(node, (exp.Command, exp.DDL, exp.DML, exp.Into)) and not isinstance(node, exp.Query):
-        raise ValueError(f"only a SELECT is allowed here, not {node.key.upper()}")
+        raise ValueError(f"only a SELECT is allowed here, not {node.key.upper()!r}")
     if isinstance(node, (exp.Placeholder, exp.Parameter)):
         raise ValueError("a SELECT in a spec has no parameters")
     if isinstance(node, (exp.Anonymous, exp.Func)):

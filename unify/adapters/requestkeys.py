@@ -1,0 +1,170 @@
+"""The keys of the spec language that say how an API is asked: proof, pages, limits, errors."""
+
+from __future__ import annotations
+
+from unify.adapters.specshape import Anything, Entries, Items, Key, Number, Record, Text, Variants
+
+_TEXT = Text()
+_SIZE = Number(1, 1_000_000)
+_SENT_IN = Text(choices=("header", "query", "cookie"))
+
+AUTH = Variants(
+    "auth",
+    {
+        "none": (),
+        "basic": (
+            Key("username", _TEXT, "User name.", "", "{email}", True),
+            Key("password", _TEXT, "Password or token.", "empty", "{token}"),
+        ),
+        "bearer": (Key("token", _TEXT, "Sent as `Authorization: Bearer …`.", "", "{token}", True),),
+        "api_key": (
+            Key("name", _TEXT, "Header, parameter or cookie that carries it.", "", "X-API-Key", True),
+            Key("value", _TEXT, "What it carries.", "", "{api_key}", True),
+            Key("in", _SENT_IN, "Where it goes.", "header", "query"),
+        ),
+        "oauth2": (
+            Key(
+                "grant",
+                Text(
+                    choices=("client_credentials", "refresh_token", "authorization_code", "device_code"),
+                ),
+                "How a token is had.",
+                "client_credentials",
+                "refresh_token",
+            ),
+            Key("token_url", Text("address"), "Where tokens are given.", "", "https://a.example/token", True),
+            Key(
+                "authorize_url",
+                Text("address"),
+                "Where a person consents.",
+                "",
+                "https://a.example/authorize",
+            ),
+            Key("client_id", _TEXT, "Name of the application.", "", "{client_id}", True),
+            Key("client_secret", _TEXT, "Its password.", "none", "{client_secret}"),
+            Key(
+                "refresh_token", _TEXT, "A refresh token the connection supplies.", "none", "{refresh_token}"
+            ),
+            Key("scopes", Items(_TEXT), "What is asked for.", "what the API gives", "[read]"),
+        ),
+        "session": (
+            Key("request", Text("request"), "The log-in request.", "", "POST /login", True),
+            Key("body", Anything(), "Its JSON body.", "none", '{user: "{user}"}'),
+            Key(
+                "form",
+                Entries(_TEXT, "column"),
+                "Its form fields, instead of a body.",
+                "none",
+                '{u: "{user}"}',
+            ),
+            Key("token", Text("path"), "Where the token is in the answer.", "", "data.token", True),
+            Key("name", _TEXT, "Header, parameter or cookie that carries it.", "Authorization", "X-Session"),
+            Key(
+                "value", _TEXT, "What it carries; `{session}` is the token.", "Bearer {session}", "{session}"
+            ),
+            Key("in", _SENT_IN, "Where it goes.", "header", "cookie"),
+        ),
+        "aws_sigv4": (
+            Key("access_key_id", _TEXT, "Access key.", "", "{access_key_id}", True),
+            Key("secret_access_key", _TEXT, "Its secret.", "", "{secret_access_key}", True),
+            Key("session_token", _TEXT, "Token of temporary credentials.", "none", "{session_token}"),
+            Key("region", _TEXT, "Region.", "", "us-east-1", True),
+            Key("service", _TEXT, "Service as signatures name it.", "", "ce", True),
+        ),
+        "jwt": (
+            Key("algorithm", Text(choices=("HS256", "RS256", "ES256")), "Signature.", "RS256", "ES256"),
+            Key("key", _TEXT, "Signing key.", "", "{private_key}", True),
+            Key("key_id", _TEXT, "The `kid` of the header.", "none", "{key_id}"),
+            Key(
+                "claims", Entries(_TEXT, "column"), "Claims beside `iat` and `exp`.", "none", '{iss: "{app}"}'
+            ),
+            Key("lifetime", Text("duration"), "From `iat` to `exp`.", "5 minutes", "10 minutes"),
+        ),
+    },
+    default=None,
+    meaning="How requests prove who asks.",
+)
+
+_CURSOR_KEYS = (
+    Key("cursor_path", Text("path"), "Where the next cursor is in the body.", "none", "meta.next"),
+    Key("cursor_column", Text("path"), "The last row's member that is the next cursor.", "none", "id"),
+    Key("cursor_header", Text("header"), "The answer's header with the next cursor.", "none", "X-Next"),
+    Key(
+        "cursor_param", _TEXT, "Carries the cursor; the first page goes without.", "cursor", "starting_after"
+    ),
+    Key("more_path", Text("path"), "Member of the body that says whether more follows.", "none", "has_more"),
+)
+_SIZE_KEYS = (
+    Key("size_param", _TEXT, "Carries the page size.", "none", "per_page"),
+    Key("size", _SIZE, "Rows a page.", "the API's own", "100"),
+)
+_ADDED_KEYS = (
+    Key("total_path", Text("path"), "Where the body says how many rows there are.", "none", "total"),
+    Key("pages_path", Text("path"), "Where the body says how many pages there are.", "none", "pages"),
+)
+_PAGE_KEYS = (
+    Key("page_param", _TEXT, "Carries the page number.", "page", "page"),
+    Key("first", Number(0, 1), "Number of the first page.", "1", "0"),
+)
+_OFFSET_KEYS = (Key("offset_param", _TEXT, "Carries the number of rows to pass over.", "offset", "startAt"),)
+
+PAGING = Variants(
+    "paging",
+    {
+        "none": (),
+        "page": (*_PAGE_KEYS, *_SIZE_KEYS, *_ADDED_KEYS),
+        "offset": (*_OFFSET_KEYS, *_SIZE_KEYS, *_ADDED_KEYS),
+        "cursor": (*_CURSOR_KEYS, *_SIZE_KEYS),
+        "link_header": (*_SIZE_KEYS, *_ADDED_KEYS),
+        "next_url": (
+            Key(
+                "path", Text("path"), "Where the next page's address is in the body.", "", "links.next", True
+            ),
+            *_SIZE_KEYS,
+        ),
+        "auto": _SIZE_KEYS,
+    },
+    default="auto",
+    common=(
+        Key(
+            "in",
+            Text(choices=("query", "body", "path")),
+            "Where page, offset, cursor and size go; in body and path their names are variables.",
+            "query",
+            "body",
+        ),
+        Key("max_pages", Number(1, 1_000_000), "Stop after so many pages.", "no bound", "50"),
+    ),
+    meaning="How the pages of a table follow each other.",
+)
+
+LIMITS = Record(
+    "limits",
+    (
+        Key(
+            "requests_per_second",
+            Number(0.001, 10_000, whole=False),
+            "All workers together.",
+            "no limit",
+            "10",
+        ),
+        Key("concurrency", Number(1, 64), "Requests side by side.", "4", "8"),
+    ),
+)
+
+ERROR = Record(
+    "errors[]",
+    (
+        Key("status", Number(100, 599), "The answer's status.", "any, with this body", "404"),
+        Key("body", _TEXT, "A text its body holds.", "any, with this status", "rate limit"),
+        Key(
+            "action",
+            Text(choices=("skip", "fail", "retry", "wait")),
+            "skip: this request has no rows (its first page only); fail: the load ends; "
+            "retry: ask again soon; wait: as for 429.",
+            "",
+            "skip",
+            True,
+        ),
+    ),
+)
