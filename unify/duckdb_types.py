@@ -26,9 +26,10 @@ _NUMBERS = frozenset(
     [*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "BIGNUM", "FLOAT", "DOUBLE", "DECIMAL"]
 )
 # What DuckDB's Python client loses: the months of an interval, nanoseconds, infinite dates (they come
-# as year 9999), zone offsets with seconds; years it cannot hold are an error or text.
+# as year 9999), zone offsets with seconds, the digits of a 32-bit float (it comes widened to 64 bits);
+# years it cannot hold are an error or text.
 _TIMES = ("DATE", "TIME", "TIME_NS", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "INTERVAL")
-_INEXACT = frozenset([*_TIMES, *_SHORT, "UNION", "VARIANT"])
+_INEXACT = frozenset([*_TIMES, *_SHORT, "FLOAT", "UNION", "VARIANT"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from unify.shell.display import values
 
 Write = Callable[[object], str]
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_NOT_FINITE = {"nan": math.nan, "-nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _LINE_BREAKS = str.maketrans("\r\n", "  ")
 # What is valid in a JSON string and could still steer a terminal; the C0 controls are escaped anyway.
 _UNSAFE = re.compile(
@@ -48,8 +49,6 @@ def _writer(type: Type) -> Write:
     match type.name:
         case "BOOLEAN" | "DOUBLE":
             return _plain
-        case "FLOAT":
-            return lambda value: values.float32_text(value) if _finite(value) else _non_finite(value)
         case "JSON":
             return _embedded
         case "LIST" | "ARRAY":
@@ -58,8 +57,8 @@ def _writer(type: Type) -> Write:
             return _object(type) if type.names else _row(type)
         case "MAP":
             return _map(type)
-        case "BIGNUM":
-            return lambda value: value if _number(value) else _plain(value)
+        case "FLOAT" | "BIGNUM":
+            return _number
         case _ if type.numeric or type.name in ("VARIANT", "UNION"):
             return _plain
         case _:
@@ -86,13 +85,17 @@ def _plain(value: object) -> str:
             return string(values.text(other))
 
 
-def _number(value: object) -> TypeGuard[str]:
-    """Whether ``value`` is a number written as text, as the client returns BIGNUM."""
-    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
+def _number(value: object) -> str:
+    """A number that arrives as text, and is one in JSON, too."""
+    match value:
+        case str() if _NUMBER.fullmatch(value):
+            return value
+        case str() if value in _NOT_FINITE:
+            return _non_finite(_NOT_FINITE[value])
+        case float() if math.isfinite(value):
+            return values.float32_text(value)
+        case other:
+            return _plain(other)
 
 
 def _non_finite(value: object) -> str:

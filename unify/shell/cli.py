@@ -1,0 +1,250 @@
+"""The command line: what may be asked, and what was.
+
+Options may stand before or after a subcommand. Statements (``-c``) and files (``-f``) run in the order
+they were given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, cast
+
+from unify.errors import UsageError
+from unify.shell.display.look import FORMATS, Format
+from unify.text import did_you_mean
+
+Task = Literal[
+    "shell", "demo", "check", "spec check", "daemon run", "daemon start", "daemon stop", "daemon status"
+]
+
+USAGE = """\
+unify [OPTIONS]                   interactive shell (a script on stdin when stdin is no terminal)
+       unify -c "STATEMENTS"             run and exit; repeatable
+       unify -f FILE                     run a script; - is stdin; repeatable
+       unify demo [OPTIONS]              the same shell on a bundled sample API, nothing left behind
+       unify check [CONNECTION ...]      validate connections and credentials
+       unify spec check FILE ...         validate adapter specs
+       unify daemon run|start|stop|status"""
+EPILOG = """\
+Rows go to stdout, everything else to stderr. Exit status: 0 all done; 1 a statement or load failed;
+2 usage or configuration; 130 interrupted.
+Environment: UNIFY_HOME, UNIFY_CONNECTIONS, UNIFY_SPECS, UNIFY_TENANT, NO_COLOR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One ``-c`` or ``-f``: the statements themselves, or the path of a file ("-" is stdin)."""
+
+    kind: Literal["statements", "file"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What the command line asks for. None: not said, so environment or default decide.
+
+    ``words``  what follows the subcommand: connections to check, spec files.
+    """
+
+    task: Task = "shell"
+    words: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    format: Format | None = None
+    output: str | None = None
+    header: bool = True
+    null: str | None = None
+    max_rows: int | None = None
+    quiet: bool = False
+    echo: bool = False
+    variables: tuple[tuple[str, str], ...] = ()
+    keep_going: bool = False
+    home: str | None = None
+    connections: str | None = None
+    specs: tuple[str, ...] = ()
+    tenant: str | None = None
+    max_age: str | None = None
+    wait: bool = True
+    debug: bool = False
+
+
+class Help(Exception):
+    """--help or --version: ``text`` is all that was asked for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def parse(arguments: Sequence[str]) -> Invocation:
+    """Read the command line. Raises UsageError with what to do instead, or Help with what to print."""
+    several = _Several()
+    _refuse_unknown(arguments, several)
+    asked = vars(_root(several).parse_args(arguments))
+    asked.pop("action", None)  # the second word of a task of two
+    words = tuple(asked.pop("words", ()))
+    return Invocation(
+        **asked,
+        words=words,
+        steps=tuple(several.steps),
+        variables=tuple(several.variables),
+        specs=tuple(several.specs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Several:
+    """The options that may be given several times, in the order given, before and after a subcommand."""
+
+    steps: list[Step] = field(default_factory=list)
+    variables: list[tuple[str, str]] = field(default_factory=list)
+    specs: list[str] = field(default_factory=list)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in our words, as an exception."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(_explained(message))
+
+
+class _Add(argparse.Action):
+    """Appends to a list that lives outside argparse, which would begin a new one at a subcommand."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, *, into: list[Any], **rest: Any) -> None:
+        super().__init__(option_strings, dest, **rest)
+        self.into = into
+
+    def __call__(self, _parser: object, _namespace: object, value: Any, _option: str | None = None) -> None:
+        self.into.append(value)
+
+
+class _Print(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, **rest: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **rest)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from unify import __version__
+
+        raise Help(f"unify {__version__}\n" if "--version" in self.option_strings else parser.format_help())
+
+
+def _root(several: _Several) -> argparse.ArgumentParser:
+    options = _options(several)
+    root = _Parser(
+        prog="unify",
+        usage=USAGE,
+        epilog=EPILOG,
+        parents=[options],
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tasks = root.add_subparsers(title="commands", metavar="", parser_class=_Parser)
+    _task(tasks, options, "demo", "demo", "try it on a sample API")
+    check = _task(tasks, options, "check", "check", "validate connections and credentials")
+    check.add_argument("words", nargs="*", metavar="CONNECTION")
+    spec = tasks.add_parser("spec", add_help=False, allow_abbrev=False, help="validate adapter specs")
+    spec_check = _task(_actions(spec), options, "check", "spec check", "validate adapter specs")
+    spec_check.add_argument("words", nargs="+", metavar="FILE")
+    daemon = tasks.add_parser("daemon", add_help=False, allow_abbrev=False, help="the background loader")
+    actions = _actions(daemon)
+    _task(actions, options, "run", "daemon run", "run it in the foreground")
+    _task(actions, options, "start", "daemon start", "start it in the background")
+    _task(actions, options, "stop", "daemon stop", "stop it; its loads are continued by the next")
+    _task(actions, options, "status", "daemon status", "say whether it runs; exit 1 if not")
+    return root
+
+
+def _actions(parser: argparse.ArgumentParser) -> Any:
+    return parser.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Parser)
+
+
+def _task(tasks: Any, options: argparse.ArgumentParser, word: str, task: str, help: str) -> _Parser:
+    parser = tasks.add_parser(word, parents=[options], add_help=False, allow_abbrev=False, help=help)
+    parser.set_defaults(task=task)
+    return cast(_Parser, parser)
+
+
+def _options(several: _Several) -> argparse.ArgumentParser:
+    """Every option, none with a default: an option not given must not undo one given before."""
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    add = options.add_argument
+    steps: dict[str, Any] = {"action": _Add, "into": several.steps}
+    add("-c", metavar="STATEMENTS", type=_statements, help="run these and exit; repeatable", **steps)
+    add("-f", metavar="FILE", type=_file, help="run a script; - is stdin; repeatable", **steps)
+    add("--format", choices=FORMATS, help="default: box on a terminal, csv elsewhere")
+    add("-o", "--output", metavar="FILE", help="write rows to FILE, in the format of its suffix")
+    add("--no-header", dest="header", action="store_false", help="no column names")
+    add("--null", metavar="TEXT", help="what stands for NULL")
+    add("--max-rows", metavar="N", type=_row_count, help="show at most N rows of a result")
+    add("-q", "--quiet", action="store_true", help="no progress, no notices")
+    add("--echo", action="store_true", help="show each statement on stderr before it runs")
+    variables: dict[str, Any] = {"action": _Add, "into": several.variables}
+    add("--var", metavar="NAME=VALUE", type=_variable, help="set $NAME; repeatable", **variables)
+    add("--keep-going", action="store_true", help="go on after a failed statement")
+    add("--home", metavar="DIR", help="where tables, queue and daemon live")
+    add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
+    specs: dict[str, Any] = {"action": _Add, "into": several.specs}
+    add("--specs", metavar="DIR", help="read adapter specs from here first; repeatable", **specs)
+    add("--tenant", metavar="NAME", help="whose tables these are")
+    add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
+    add("--no-wait", dest="wait", action="store_false", help="do not wait for loads")
+    add("--debug", action="store_true", help="show where an error comes from")
+    add("-h", "--help", action=_Print, help="show this and exit")
+    add("--version", action=_Print, help="show the version and exit")
+    return options
+
+
+def _statements(text: str) -> Step:
+    return Step("statements", text)
+
+
+def _file(path: str) -> Step:
+    return Step("file", path)
+
+
+def _row_count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
+    return int(text)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    name = name.removeprefix("$")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+_HINT = " (unify --help shows what there is)"
+_CHOICE = re.compile(
+    r"(?:argument (?P<where>.*): )?invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)"
+)
+
+
+def _refuse_unknown(arguments: Sequence[str], several: _Several) -> None:
+    """Name an option that does not exist before argparse takes its value for a command."""
+    known = [name for action in _options(several)._actions for name in action.option_strings]
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if argument.startswith("--") and " " not in argument and name not in known and name != "--":
+            raise UsageError(f"unknown option {name}{did_you_mean(name, known) or _HINT}")
+
+
+def _explained(message: str) -> str:
+    """argparse's sentence in our words, with the nearest thing there is."""
+    choice = _CHOICE.match(message)
+    if not choice:
+        return message.replace("unrecognized arguments:", "there is no place for") + _HINT
+    given, known = choice["given"], re.findall(r"[\w-]+", choice["known"])
+    if (choice["where"] or "").startswith("--"):
+        return f"{choice['where']}: there is no {given!r}; there are {', '.join(known)}"
+    if given.endswith(".sql"):
+        return f"unify -f {given} runs a file; {given!r} alone is no command"
+    if " " in given:
+        return "statements go after -c: unify -c 'select 1'"
+    return f"there is no command {given!r}{did_you_mean(given, known) or _HINT}"

@@ -1,0 +1,84 @@
+"""Everything that is said to a person: errors, notices, what a statement did. All of it on stderr."""
+
+from __future__ import annotations
+
+import io
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+from unify.errors import CommandSyntaxError, SpecError, UnifyError
+from unify.language import caret
+from unify.text import safe_text
+
+_RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+
+
+class Messages:
+    """The only one who writes to stderr.
+
+    ``quiet``  notices and messages are left out (-q); errors never.
+    ``above``  set while a prompt is on screen: takes a text and shows it above the prompt.
+    """
+
+    def __init__(
+        self, stream: TextIO | None, *, quiet: bool = False, colour: bool = False, debug: bool = False
+    ) -> None:
+        self.stream: TextIO = stream or io.StringIO()
+        self.quiet = quiet
+        self.colour = colour
+        self.debug = debug
+        self.above: Callable[[str], None] | None = None
+
+    def error(self, error: UnifyError, place: str = "") -> None:
+        """Say what went wrong, where (``deploy.sql:12``), and point at it where that is known."""
+        text = explained(error)
+        first, _, rest = (f"{place}: {text}" if place else text).partition("\n")
+        styled = f"{_RED}{first}{_PLAIN}" if self.colour else first
+        self.write(styled + (f"\n{rest}" if rest else ""))
+        if self.debug:
+            self.trace(error)
+
+    def mistake(self, error: BaseException) -> None:
+        """Say that the fault is ours, in one line; all of it with --debug."""
+        kind = type(error).__name__
+        self.write(f"unexpected error: {kind}: {safe_text(str(error))}")
+        if self.debug:
+            self.trace(error)
+        else:
+            self.write("this is a fault in Unify; the same command with --debug says where")
+
+    def notice(self, text: str) -> None:
+        """Say one line beside the results."""
+        if not self.quiet:
+            line = safe_text(text, keep="\n")
+            self.write(f"{_DIM}{line}{_PLAIN}" if self.colour else line)
+
+    def trace(self, error: BaseException) -> None:
+        self.write("".join(traceback.format_exception(error)).rstrip())
+
+    def write(self, text: str) -> None:
+        """Write one text of our own making, which is safe by now."""
+        if self.above is not None:
+            self.above(text)
+        else:
+            self.raw(text + "\n")
+
+    def raw(self, text: str) -> None:
+        """Write and flush. Where nobody listens any more, there is nobody to tell."""
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except (BrokenPipeError, ValueError):  # ValueError: the stream is closed
+            self.stream = io.StringIO()
+
+
+def explained(error: UnifyError) -> str:
+    """The whole message, of several lines where it points at a place or lists mistakes."""
+    lines = [safe_text(error.message, keep="\n")]
+    match error:
+        case CommandSyntaxError() if error.source:
+            lines.append(caret.pointed(error.source, error.line, error.column))
+        case SpecError() if error.problems:
+            lines += [safe_text(str(problem)) for problem in error.problems if str(problem) != error.message]
+    return "\n".join(lines)

@@ -1,0 +1,174 @@
+"""Where rows go: the only one who writes to stdout, or to the file of ``-o``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from unify.errors import UnifyError, UsageError
+from unify.interpreter.results import Rows
+from unify.shell.cli import Invocation
+from unify.shell.display import display
+from unify.shell.display.look import Elapsed, Format, Look, Shown
+from unify.text import safe_text
+
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".md": "markdown",
+    ".html": "html",
+    ".txt": "box",
+}
+Batch = Sequence[tuple[object, ...]]
+_BINARY = (".parquet", ".xlsx")
+
+
+class OutputClosed(Exception):
+    """Nobody reads what we write any more, as in ``unify … | head -1``."""
+
+
+class Output:
+    """One destination for all rows of a run."""
+
+    def __init__(self, stream: TextIO, format: Format, invocation: Invocation, colour: bool) -> None:
+        self.stream = stream
+        self.name = invocation.output or "standard output"
+        self.format = format
+        self.header = invocation.header
+        self.null = invocation.null
+        self.max_rows = invocation.max_rows
+        self.terminal = stream.isatty()
+        self.colour = colour and self.terminal
+        self.ascii = not _draws_lines(stream)
+
+    def rows(self, rows: Rows, elapsed: Elapsed) -> Shown:
+        """Write one result, whole. Raises OutputClosed, and UnifyError if it cannot be written."""
+        source = Rows(rows.columns, _reading(rows.batches), rows.note)
+        try:
+            with self._written():
+                return display(source, self.stream, self.look(), elapsed)
+        except _Reading as error:
+            raise error.cause from None
+
+    def text(self, text: str) -> None:
+        """Write a command's own text; on a terminal, nothing in it can steer."""
+        with self._written():
+            self.stream.write((safe_text(text, keep="\n") if self.terminal else text).rstrip("\n") + "\n")
+
+    @property
+    def shows_messages(self) -> bool:
+        """Whether what a statement did may stand here too: for a person, never among data."""
+        return self.terminal and self.format in ("box", "table", "vertical")
+
+    def look(self) -> Look:
+        """How rows look now; the terminal may have another size by the next result."""
+        width, height = _size(self.stream) if self.terminal else (80, 24)
+        return Look(
+            format=self.format,
+            header=self.header,
+            null=self.null,
+            max_rows=self.max_rows,
+            terminal=self.terminal,
+            width=width,
+            height=height,
+            colour=self.colour,
+            ascii=self.ascii,
+        )
+
+    def close(self) -> None:
+        """Flush; a file is closed, and only then is known to be written."""
+        with self._written():
+            if self.stream is not sys.stdout:
+                self.stream.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+            if not self.stream.closed:
+                self.stream.flush()
+        except BrokenPipeError as error:
+            raise OutputClosed from error
+        except OSError as error:
+            raise UnifyError(f"{self.name}: cannot be written: {error.strerror}") from error
+
+
+class _Reading(Exception):
+    """Raised while rows were read, so that it is not taken for trouble with the output."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def open_output(invocation: Invocation, environment: Mapping[str, str]) -> Output:
+    """stdout, or the file of ``-o``. Raises UsageError if that cannot be made."""
+    colour = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    if invocation.output is not None:
+        stream = _create(Path(invocation.output))
+        format = _SUFFIXES.get(Path(invocation.output).suffix.lower(), "csv")
+    else:
+        stream = standard_output()
+        format = "box" if stream.isatty() else "csv"
+    return Output(stream, invocation.format or format, invocation, colour)
+
+
+def standard_output() -> TextIO:
+    """stdout as UTF-8 with plain line feeds; a terminal keeps its encoding and escapes what it lacks."""
+    stream = sys.stdout
+    if stream is None:  # started with stdout closed
+        return io.StringIO()
+    if isinstance(stream, io.TextIOWrapper):
+        if stream.isatty():
+            stream.reconfigure(errors="backslashreplace")
+        else:
+            stream.reconfigure(encoding="utf-8", newline="\n")
+    return stream
+
+
+def abandon_standard_output() -> None:
+    """Nobody reads stdout: let Python's own flush at exit go nowhere instead of failing."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _create(path: Path) -> TextIO:
+    if path.suffix.lower() in _BINARY:
+        raise UsageError(
+            f"-o {path}: not a text format; copy (select ...) to '{path.name}' writes {path.suffix[1:]}"
+        )
+    try:
+        return path.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from error
+
+
+def _reading(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except OSError as error:
+        raise _Reading(error) from error
+
+
+def _draws_lines(stream: TextIO) -> bool:
+    try:
+        "┌─…·".encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _size(stream: TextIO) -> tuple[int, int]:
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return size.columns or 80, size.lines or 24

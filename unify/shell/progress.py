@@ -1,0 +1,85 @@
+"""What somebody who waits for a load sees: live lines on a terminal, a line a load elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from unify.model import Action, JobState, LoaderStatus
+from unify.shell.display.box import duration
+from unify.shell.display.width import clipped
+from unify.shell.messages import Messages
+from unify.text import counted, safe_text
+
+LIVE_LINES = 8  # loads shown at once; the others are counted
+_VERBS = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
+
+
+class Progress:
+    """The interpreter's Watcher: shows progress in place while ``live``, else says how each load ended."""
+
+    def __init__(self, messages: Messages, *, live: bool) -> None:
+        self.messages = messages
+        self.live = live
+        self._lines = 0  # live lines on the screen now, the cursor below them
+        self._latest: dict[int, LoaderStatus] = {}
+
+    def notice(self, text: str) -> None:
+        self._erase()
+        self.messages.notice(text)
+
+    def progress(self, statuses: Sequence[LoaderStatus]) -> None:
+        if self.messages.quiet:
+            return
+        self._latest.update((status.job, status) for status in statuses)
+        if self.live:
+            self._draw(statuses)
+
+    def settled(self) -> None:
+        self._erase()
+        if not self.live:
+            for status in self._latest.values():
+                self.messages.notice(summary(status))
+        self._latest.clear()
+
+    def _draw(self, statuses: Sequence[LoaderStatus]) -> None:
+        from unify.interpreter.system import task_lines  # the interpreter that calls us has loaded it
+
+        width, height = _size()
+        shown = list(statuses[: max(1, min(LIVE_LINES, height - 2))])
+        lines = [clipped(safe_text(line), width - 1) for line in task_lines(shown, datetime.now(UTC))]
+        if len(statuses) > len(shown):
+            lines.append(f"   +{len(statuses) - len(shown)} more")
+        below = "".join(f"\r{line}\x1b[K\n" for line in lines)
+        self.messages.raw(f"{self._to_top()}{below}\x1b[J")
+        self._lines = len(lines)
+
+    def _erase(self) -> None:
+        if self._lines:
+            self.messages.raw(self._to_top() + "\r\x1b[J")
+            self._lines = 0
+
+    def _to_top(self) -> str:
+        return f"\x1b[{self._lines}A" if self._lines else ""
+
+
+def summary(status: LoaderStatus) -> str:
+    """``Loaded github.pulls: 1,204 rows in 3.1 s``, or how far it was when waiting ended."""
+    rows = counted(status.rows, "row")
+    match status.state:
+        case JobState.DONE:
+            return f"{_VERBS[status.action]} {status.table}: {rows} in {duration(status.elapsed_s)}"
+        case JobState.FAILED | JobState.DEAD | JobState.CANCELLED:
+            return f"{status.table}: the load was {status.state.value} after {rows}"
+        case _:
+            return f"Loading {status.table}: {rows} so far"
+
+
+def _size() -> tuple[int, int]:
+    """Columns and lines of the terminal behind stderr, asked anew: people resize it."""
+    try:
+        size = os.get_terminal_size(2)
+    except OSError:
+        return 80, 24
+    return size.columns or 80, size.lines or 24

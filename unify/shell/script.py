@@ -1,0 +1,116 @@
+"""Statements one after the other: from ``-c``, ``-f``, stdin, and what the prompt reads."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from unify.errors import UnifyError, UsageError
+from unify.interpreter.results import Leave, Message, Names, Result, Rows, Text
+from unify.language.statements import Statement, split
+from unify.shell.cli import Step
+from unify.shell.messages import Messages
+from unify.shell.output import Output
+from unify.text import counted, safe_text
+
+
+class Session(Protocol):
+    """What the shell needs of an interpreter."""
+
+    def run(self, statement: str, line: int = 1) -> Result: ...
+
+    def names(self) -> Names: ...
+
+    def cancel_waited(self) -> str | None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Text to run; ``name`` is what an error's place starts with, "" for what was typed on the spot."""
+
+    text: str
+    name: str = ""
+
+
+class Runner:
+    """Runs statements on one session and shows what they give.
+
+    ``status`` is 0 until a statement fails; then what the process ends with.
+    ``left`` is true once a statement said ``exit``.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        output: Output,
+        messages: Messages,
+        *,
+        echo: bool = False,
+        keep_going: bool = False,
+    ) -> None:
+        self.session = session
+        self.output = output
+        self.messages = messages
+        self.echo = echo
+        self.keep_going = keep_going
+        self.status = 0
+        self.left = False
+
+    def run(self, script: Script) -> None:
+        """Run a script up to its end, to ``exit``, or to the first error unless ``keep_going``."""
+        for statement in split(script.text):
+            if self.echo:
+                self.messages.write(safe_text(statement.text, keep="\n"))
+            try:
+                self.show(statement)
+            except UnifyError as error:
+                self.messages.error(error, f"{script.name}:{statement.line}" if script.name else "")
+                self.status = self.status or error.exit_status
+            if self.left or (self.status and not self.keep_going):
+                return
+
+    def show(self, statement: Statement) -> None:
+        """Run one statement and show what it gives. Raises UnifyError, OutputClosed."""
+        began = time.monotonic()
+        result = self.session.run(statement.text, statement.line)
+        match result:
+            case Rows():
+                shown = self.output.rows(result, lambda: time.monotonic() - began)
+                if shown.left_out:
+                    self.messages.notice(f"{counted(shown.rows, 'row')} shown; there are more (--max-rows)")
+            case Text(text):
+                self.output.text(text)
+            case Message(text) if self.output.shows_messages and not self.messages.quiet:
+                self.output.text(text)
+            case Message(text):
+                self.messages.notice(text)
+            case Leave():
+                self.left = True
+            case unknown:
+                assert_never(unknown)
+
+
+def read_scripts(steps: Sequence[Step]) -> list[Script]:
+    """The texts of ``-c`` and ``-f``, all read before the first runs: a missing file undoes nothing."""
+    return [Script(step.text) if step.kind == "statements" else read_file(step.text) for step in steps]
+
+
+def read_file(path: str) -> Script:
+    """A script file, or stdin for "-". Raises UsageError if it cannot be read as UTF-8."""
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read() if sys.stdin is not None else b""
+        else:
+            data = Path(path).read_bytes()
+        return Script(data.decode("utf-8-sig"), "stdin" if path == "-" else path)
+    except OSError as error:
+        raise UsageError(f"-f {path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}:{line}: not UTF-8 (byte {data[error.start]:#04x})") from error
