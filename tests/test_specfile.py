@@ -328,6 +328,7 @@ def test_a_mistake_is_explained_at_its_place(
         ("- a\n", "1:1: spec: expected lines of KEY: VALUE, found a list"),
         ("name: x\n", "1:1: spec: base_url is missing"),
         ("name: [\n", "this is not YAML"),
+        ("a: [1", "2:1: a[1]: this is not YAML: did not find expected"),
         ("a: b: c\n", "1:5: a: this is not YAML: mapping values are not allowed"),
         ("name: x\n\tbase_url: y\n", "2:1: base_url: this is not YAML: found a tab character"),
         ("name: \x07\n", "1:7: YAML: a character that YAML does not allow"),

@@ -161,7 +161,7 @@ class _Builder:
         lines = self._text.split("\n")
         found = _LINE_KEY.match(lines[line - 1]) if line <= len(lines) else None
         place = self._place()
-        if found is None:
+        if found is None or found[1] in place:
             return place
         above = place[:-1] if self._stack and self._stack[-1].key else place
         return (*above, found[1])
