@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from unify.store import ledger
 from unify.store.duck import quoted
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from unify.store.lake import Lake
 
 _HIDDEN = (ledger.SCHEMA,)  # schemas of Unify's own
@@ -58,6 +60,26 @@ def columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
     return tuple(Column(str(name), str(kind), str(comment)) for _, _, name, kind, comment in rows)
 
 
+def columns_within(connection: DuckDBPyConnection, table: TableName) -> tuple[Column, ...]:
+    """The columns of exactly this table, seen by the transaction that is open on ``connection``."""
+    rows = connection.execute(
+        f"{_COLUMNS} AND schema_name = ? AND table_name = ? ORDER BY column_index",
+        [ledger.SCHEMA, table.schema, table.table],
+    ).fetchall()
+    return tuple(Column(name, kind, comment) for _, _, name, kind, comment in rows)
+
+
+def kind_within(connection: DuckDBPyConnection, table: TableName) -> str:
+    """ "table" or "view", whichever has this name, or ""; seen by the transaction open on ``connection``."""
+    found = connection.execute(
+        "SELECT 'table' FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = $1 AND "
+        "table_name = $2 UNION ALL SELECT 'view' FROM duckdb_views() WHERE database_name = 'lake' AND "
+        "schema_name = $1 AND view_name = $2",
+        [table.schema, table.table],
+    ).fetchone()
+    return str(found[0]) if found else ""
+
+
 def all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
     """The columns of everything in the lake, in the order of names."""
     found: dict[TableName, list[Column]] = {}
@@ -89,24 +111,30 @@ def is_schema(lake: Lake, name: str) -> bool:
 
 def user_tables(lake: Lake) -> tuple[UserTable, ...]:
     """Tables and views that no load made, in the order of their names."""
-    loaded = {(name.schema, name.table) for name in stored_tables(lake)}
+    loaded = set(stored_tables(lake))
     rows = lake.read(
-        "SELECT schema_name, table_name, 'table', estimated_size, coalesce(comment, '') FROM duckdb_tables() "
-        "WHERE database_name = 'lake' AND schema_name <> ? UNION ALL "
-        "SELECT schema_name, view_name, 'view', NULL, coalesce(comment, '') FROM duckdb_views() "
-        "WHERE database_name = 'lake' AND NOT internal AND schema_name <> ? ORDER BY 1, 2",
-        [ledger.SCHEMA, ledger.SCHEMA],
+        "SELECT schema_name, table_name, 'table', coalesce(comment, '') FROM duckdb_tables() "
+        "WHERE database_name = 'lake' AND schema_name <> $1 UNION ALL "
+        "SELECT schema_name, view_name, 'view', coalesce(comment, '') FROM duckdb_views() "
+        "WHERE database_name = 'lake' AND NOT internal AND schema_name <> $1 ORDER BY 1, 2",
+        [ledger.SCHEMA],
     )
-    return tuple(
-        UserTable(
-            TableName(str(schema), str(table)),
-            str(kind),
-            int(str(size)) if size is not None else None,
-            str(comment),
-        )
-        for schema, table, kind, size, comment in rows
-        if (schema, table) not in loaded
-    )
+    found = [
+        UserTable(TableName(str(schema), str(table)), str(kind), None, str(comment))
+        for schema, table, kind, comment in rows
+    ]
+    own = [table for table in found if table.name not in loaded]
+    sizes = _counted(lake, [table.name for table in own if table.kind == "table"])
+    return tuple(replace(table, rows=sizes.get(table.name)) for table in own)
+
+
+def _counted(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, int]:
+    """The number of rows of each table, in one query."""
+    if not tables:
+        return {}
+    counts = [f"(SELECT count(*) FROM lake.{quoted(name.schema)}.{quoted(name.table)})" for name in tables]
+    [row] = lake.read(f"SELECT {', '.join(counts)}")
+    return {name: int(str(count)) for name, count in zip(tables, row, strict=True)}
 
 
 def clear(lake: Lake, table: TableName, now: datetime | None = None) -> bool:

@@ -12,15 +12,25 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from unify.errors import StoreError
-from unify.model import Column, LoaderJob
+from unify.model import Column
 from unify.store.failpoints import failpoint
 
 MANIFEST = "manifest.json"
 STRATEGIES = ("reload", "append", "merge", "merge_delete")
+
+
+class Attempt(Protocol):
+    """One attempt of a job, as the queue's LoaderJob and a worker's task name it."""
+
+    @property
+    def uid(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class Manifest:
     ``complete``  every row the source has was read: only then may merge_delete drop unseen keys.
     ``cursors``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
                   with one key is the younger.
+    ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
     """
 
     files: tuple[str, ...]
@@ -52,6 +63,7 @@ class Manifest:
     declared: tuple[str, ...] = ()
     complete: bool = True
     cursor_column: str = ""
+    based_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +84,11 @@ class Staging:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def attempt(self, job: LoaderJob) -> Path:
+    def attempt(self, job: Attempt) -> Path:
         """Where the files of this attempt of ``job`` belong."""
         return self.folder / job.uid / str(job.attempt)
 
-    def begin(self, job: LoaderJob) -> Path:
+    def begin(self, job: Attempt) -> Path:
         """An empty folder for this attempt; what an earlier life of it left is removed."""
         folder = self.attempt(job)
         with _naming(folder):
@@ -85,12 +97,12 @@ class Staging:
             folder.mkdir(mode=0o700, parents=True)
         return folder
 
-    def sealed(self, job: LoaderJob) -> Staged | None:
+    def sealed(self, job: Attempt) -> Staged | None:
         """The whole load this attempt left, or None if it did not get that far."""
         folder = self.attempt(job)
         return Staged(folder, read_manifest(folder)) if (folder / MANIFEST).is_file() else None
 
-    def discard(self, job: LoaderJob) -> None:
+    def discard(self, job: Attempt) -> None:
         """Remove everything every attempt of ``job`` staged."""
         folder = self.folder / job.uid
         with _naming(folder):

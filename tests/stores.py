@@ -1,0 +1,76 @@
+"""What the tests of the store hold in their hands: a lake, jobs, staged loads made from rows."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from unify.model import Action, Column, JobState, LoaderJob, Origin, TableName
+from unify.settings import Settings
+from unify.store import staging
+from unify.store.duck import literal, quoted
+from unify.store.lake import Lake
+from unify.store.staging import Manifest, Staged, Staging
+
+PULLS = TableName("github", "pulls")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_ids = itertools.count(1)
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(home=folder, connections=folder / "connections.yaml")
+
+
+def job_for(
+    table: TableName = PULLS, action: Action = Action.LOAD, *, uid: str = "", attempt: int = 1
+) -> LoaderJob:
+    """A job as a worker would hold it: claimed, running."""
+    return LoaderJob(
+        id=next(_ids),
+        uid=uid or uuid.uuid4().hex,
+        tenant="default",
+        action=action,
+        table=table,
+        origin=Origin("/connections.yaml"),
+        priority=0,
+        state=JobState.RUNNING,
+        attempt=attempt,
+        epoch=1,
+        created_at=NOON,
+        start_at=NOON,
+        started_at=NOON,
+    )
+
+
+def stage(
+    settings: Settings,
+    job: LoaderJob,
+    columns: Mapping[str, str],
+    *files: Sequence[Sequence[object]],
+    **manifest: object,
+) -> Staged:
+    """Seal a load of ``files``, each a sequence of rows; ``columns`` as name to DuckDB type."""
+    folder = Staging(settings.staging).begin(job)
+    fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    names = []
+    with duckdb.connect() as connection:
+        for number, rows in enumerate(files):
+            connection.execute(f"CREATE OR REPLACE TABLE rows ({fields})")
+            if rows:
+                marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(rows))
+                connection.execute(f"INSERT INTO rows VALUES {marks}", [cell for row in rows for cell in row])
+            names.append(f"{number}.parquet")
+            connection.execute(f"COPY rows TO {literal(str(folder / names[-1]))} (FORMAT parquet)")
+    described = tuple(Column(name, kind) for name, kind in columns.items())
+    values = {"columns": described, "rows": sum(map(len, files)), **manifest}
+    return staging.seal(folder, Manifest(files=tuple(names), **values))  # type: ignore[arg-type]
+
+
+def fetched(lake: Lake, sql: str) -> list[tuple[object, ...]]:
+    """All rows of a user's query."""
+    return [row for batch in lake.execute(sql).batches() for row in batch]
