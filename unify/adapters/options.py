@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unify.adapters.spec import AdapterSpec
+from unify.adapters.spec import AdapterSpec, Option
 from unify.connections import Connection, Secret, resolve
 from unify.errors import ConfigError
 from unify.text import did_you_mean
 
+# What every connection may say of the way to its API, whatever its adapter.
+COMMON = (
+    Option("proxy", "Address of an HTTP proxy; the environment's is never used", secret=True),
+    Option("ca_file", "File or folder of the certificate authorities to trust instead of the usual ones"),
+    Option("connect_timeout", "How long to wait for a connection, such as 10s"),
+    Option("page_timeout", "How long one answer may take in all, such as 2 minutes"),
+)
+
+
+def known_options(spec: AdapterSpec) -> dict[str, Option]:
+    """The options a connection may give, by name: the spec's own before the common ones."""
+    return {option.name: option for option in (*COMMON, *spec.options)}
+
 
 def check_options(connection: Connection, spec: AdapterSpec) -> None:
     """Raises ConfigError, a line for each mistake: unknown options and tables, required ones missing."""
-    known = {option.name: option for option in spec.options}
+    known = known_options(spec)
     mistakes = [
         f"{connection.place(f'options.{name}')}: unknown option"
-        + (did_you_mean(name, known.keys() - connection.options.keys()) or _listed("options", list(known)))
+        + (
+            did_you_mean(name, known.keys() - connection.options.keys())
+            or _listed("options", [option.name for option in spec.options])
+        )
         for name in connection.options
         if name not in known
     ]
@@ -44,9 +60,10 @@ def option_values(
     Raises  ConfigError for options that do not fit; UnresolvedSecret for a reference that leads nowhere.
     """
     check_options(connection, spec)
-    given = resolve(connection, [(option.name, option.secret) for option in spec.options], environment)
+    known = known_options(spec)
+    given = resolve(connection, [(option.name, option.secret) for option in known.values()], environment)
     values: dict[str, str | Secret | None] = {}
-    for option in spec.options:
+    for option in known.values():
         default = option.default
         values[option.name] = given.get(
             option.name, Secret(default) if option.secret and default else default

@@ -1,0 +1,180 @@
+"""Pages of several scopes fetched side by side, and handed over in the order of each scope.
+
+A few threads take turns from a bounded number of open scopes. The pages under way and those not yet taken
+are bounded too, so a slow reader holds the threads back and memory stays what a few pages need.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from unify.adapters.paging import Facts, Pager, Turn
+
+P_co = TypeVar("P_co", covariant=True)
+T = TypeVar("T")
+
+PAGES_AHEAD = 4  # finished pages that may wait for the reader, beside one for each thread
+JOIN_S = 5.0  # a thread that looks a name up cannot be woken; it is a daemon and ends by itself
+
+
+class Series(Protocol[P_co]):
+    """The pages of one scope."""
+
+    def pager(self) -> Pager: ...
+    def fetch(self, turn: Turn, number: int) -> tuple[P_co, Facts]: ...
+
+
+class _Strand(Generic[T]):
+    """One open scope: its turns to take, its pages waiting for an earlier one."""
+
+    def __init__(self, series: Series[T]) -> None:
+        self.series = series
+        self.pager = series.pager()
+        self.turns: deque[tuple[int, Turn]] = deque()
+        self.pages: dict[int, T] = {}
+        self.made = 0  # turns so far
+        self.due = 0  # the page the reader gets next
+        self.running = 0
+
+    def extend(self, turns: tuple[Turn, ...]) -> None:
+        self.turns.extend(enumerate(turns, self.made))
+        self.made += len(turns)
+
+    @property
+    def over(self) -> bool:
+        return not self.turns and not self.running
+
+
+class Crew(Generic[T]):
+    """Fetches every page of every series. ``halt`` is called to wake threads that wait on the network."""
+
+    def __init__(self, series: Iterator[Series[T]], hands: int, halt: Callable[[], None]) -> None:
+        self._series: Iterator[Series[T]] | None = series
+        self._hands = hands
+        self._halt = halt
+        self._changed = threading.Condition()
+        self._strands: list[_Strand[T]] = []
+        self._ready: deque[T] = deque()
+        self._held = 0  # pages under way or not yet taken
+        self._idle = 0
+        self._threads: list[threading.Thread] = []
+        self._error: BaseException | None = None
+        self._stopped = False
+
+    def pages(self) -> Generator[T, None, None]:
+        """Every page; the first error ends it, with no page after. Leaving early stops all threads."""
+        try:
+            with self._changed:
+                self._call_a_hand()
+            while (page := self._take()) is not None:
+                yield page[0]
+        finally:
+            self._stop()
+
+    def _take(self) -> tuple[T] | None:
+        with self._changed:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                if self._ready:
+                    self._held -= 1
+                    self._changed.notify()
+                    return (self._ready.popleft(),)
+                if self._series is None and not self._strands:
+                    return None
+                self._changed.wait()
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+            busy = bool(self._strands)
+        if busy:
+            self._halt()
+        for thread in self._threads:
+            thread.join(JOIN_S)
+        for strand in self._strands:
+            strand.pager.close()
+
+    def _call_a_hand(self) -> None:
+        """One more thread, if all are busy and there may be work for it; each calls the next."""
+        if self._idle == 0 and len(self._threads) < self._hands and not self._stopped:
+            thread = threading.Thread(target=self._work, name="unify-fetch", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        try:
+            while (task := self._next_task()) is not None:
+                strand, number, turn = task
+                page, facts = strand.series.fetch(turn, number)
+                more = self._what_follows(strand, number, facts)
+                self._deliver(strand, number, page, more)
+        except BaseException as error:  # noqa: BLE001  # raised again where the pages are taken
+            with self._changed:
+                self._error = self._error or error
+                self._stopped = True
+                self._changed.notify_all()
+            self._halt()
+
+    def _next_task(self) -> tuple[_Strand[T], int, Turn] | None:
+        with self._changed:
+            while not self._stopped:
+                if self._held < self._hands + PAGES_AHEAD and (task := self._pick()) is not None:
+                    self._held += 1
+                    if self._series is not None or any(strand.turns for strand in self._strands):
+                        self._call_a_hand()
+                    return task
+                if self._series is None and not self._strands:
+                    return None
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+            return None
+
+    def _pick(self) -> tuple[_Strand[T], int, Turn] | None:
+        """A turn of a scope that is open, else the first one of the next scope."""
+        strand = next((strand for strand in self._strands if strand.turns), None) or self._open()
+        if strand is None:
+            return None
+        number, turn = strand.turns.popleft()
+        strand.running += 1
+        return strand, number, turn
+
+    def _open(self) -> _Strand[T] | None:
+        while self._series is not None:
+            series = next(self._series, None)
+            if series is None:
+                self._series = None
+                self._changed.notify_all()
+                return None
+            strand = _Strand(series)
+            strand.extend(tuple(next(strand.pager, ())))
+            if strand.turns:
+                self._strands.append(strand)
+                return strand
+        return None
+
+    def _what_follows(self, strand: _Strand[T], number: int, facts: Facts) -> tuple[Turn, ...]:
+        """The pager is asked by whoever had the last of its turns, so by one thread at a time."""
+        if number != strand.made - 1:
+            return ()
+        try:
+            return tuple(strand.pager.send(facts))
+        except StopIteration:
+            return ()
+
+    def _deliver(self, strand: _Strand[T], number: int, page: T, more: tuple[Turn, ...]) -> None:
+        with self._changed:
+            strand.running -= 1
+            strand.extend(more)
+            strand.pages[number] = page
+            while strand.due in strand.pages:
+                self._ready.append(strand.pages.pop(strand.due))
+                strand.due += 1
+            if strand.over:
+                self._strands.remove(strand)
+            self._changed.notify_all()

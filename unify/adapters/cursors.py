@@ -1,0 +1,79 @@
+"""The incremental cursor on its way into a request: put back by the lookback, written as the API wants it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from unify.adapters.spec import Incremental
+
+
+def asked_since(incremental: Incremental, stored: str | None) -> str | int | None:
+    """The value of ``{cursor}``: the stored one less the lookback, else ``start``, else nothing.
+
+    A cursor that is no moment, such as a growing id, is handed on as it is.
+    """
+    text = stored if stored is not None else incremental.start
+    if text is None:
+        return None
+    moment = moment_of(text)
+    if moment is None:
+        return text
+    if stored is not None:
+        moment -= timedelta(seconds=incremental.lookback_s)
+    return _written(moment, incremental.format)
+
+
+def is_older(text: str, since: str) -> bool:
+    """Is a row's cursor before the stored one? Numbers, moments, else the order of the characters."""
+    numbers = _number(text), _number(since)
+    if numbers[0] is not None and numbers[1] is not None:
+        return numbers[0] < numbers[1]
+    moments = moment_of(text), moment_of(since)
+    if moments[0] is not None and moments[1] is not None:
+        return _aware(moments[0]) < _aware(moments[1])
+    return text < since
+
+
+def moment_of(text: str) -> datetime | None:
+    """The moment a text of an API or of the lake means; without a zone it keeps none."""
+    number = _number(text)
+    if number is not None:
+        return _from_number(number)
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+
+
+def _from_number(number: float) -> datetime | None:
+    """Seconds or milliseconds since 1970, between 1990 and 2100; any other number is no moment."""
+    for seconds in (number, number / 1000):
+        if 631_152_000 <= seconds <= 4_102_444_800:
+            return datetime.fromtimestamp(seconds, UTC)
+    return None
+
+
+def _written(moment: datetime, form: str) -> str | int:
+    match form:
+        case "iso8601":
+            text = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")
+            return text.replace("+00:00", "Z")
+        case "date":
+            return moment.date().isoformat()
+        case "unix":
+            return int(_aware(moment).timestamp())
+        case "unix_ms":
+            return int(_aware(moment).timestamp() * 1000)
+        case pattern:
+            return moment.strftime(pattern)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,208 @@
+"""``paging: auto``: how an API pages, found out from its first answer.
+
+Links in headers first, then an address of the next page in the body, a cursor, numbers of pages or rows.
+An answer that says there is more, without a way on that we know, is an error: never a shorter table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
+from unify.adapters.spec import Paging
+from unify.errors import BadResponse
+
+# Where APIs keep what they say of paging: the body itself, or one of these members.
+_PLACES = (
+    "",
+    "paging.",
+    "paging.next.",
+    "paging.cursors.",
+    "pagination.",
+    "meta.",
+    "meta.pagination.",
+    "metadata.",
+    "page_info.",
+    "pageInfo.",
+    "response_metadata.",
+    "links.",
+    "_links.",
+    "info.",
+    "page.",
+)
+_ADDRESSES = (
+    "next",
+    "next.href",
+    "next_url",
+    "nextUrl",
+    "next_page_url",
+    "nextPageUrl",
+    "next_link",
+    "nextLink",
+    "@odata.nextLink",
+    "next_page",
+    "nextPage",
+)
+# Member that holds a cursor, and the parameter that takes it.
+_CURSORS = {
+    "next_cursor": "cursor",
+    "nextCursor": "cursor",
+    "next_page_token": "page_token",
+    "nextPageToken": "pageToken",
+    "next_token": "next_token",
+    "nextToken": "nextToken",
+    "continuation_token": "continuation_token",
+    "continuationToken": "continuationToken",
+    "pagination_token": "pagination_token",
+    "end_cursor": "after",
+    "endCursor": "after",
+    "after": "after",
+    "bookmark": "bookmark",
+    "scroll_id": "scroll_id",
+    "cursor": "cursor",
+    "offset": "offset",
+}
+_MORE = ("has_more", "hasMore", "has_next", "hasNext", "has_next_page", "hasNextPage", "more")
+_NEXT_NUMBERS = ("next_page", "nextPage", "next")
+_TOTALS = ("total", "total_count", "totalCount", "totalResults", "total_results", "totalSize", "count")
+_PAGES = ("total_pages", "totalPages", "page_count", "pageCount", "pages", "last_page", "lastPage")
+# Members that repeat what was asked for, and so name the parameters: where, and how many.
+_OFFSETS = (
+    ("offset", "limit"),
+    ("startAt", "maxResults"),
+    ("skip", "limit"),
+    ("start", "limit"),
+    ("skip", "take"),
+)
+_NUMBERS = ("page", "current_page", "currentPage", "page_number", "pageNumber")
+
+
+def discovered(paging: Paging, evidence: Evidence, alone: bool) -> Pager:
+    """Ask for the first page, then go on in the way it shows."""
+    size: dict[str, str | int] = (
+        {paging.size_param: paging.size} if paging.size_param and paging.size is not None else {}
+    )
+    facts = yield (Turn(size),)
+    found = discover(paging, facts)
+    if found is None:
+        return
+    inner = pager(found, evidence, alone=alone)
+    next(inner)  # its first turn is the one just taken
+    while True:
+        try:
+            turns = inner.send(facts)
+        except StopIteration:
+            return
+        facts = yield turns
+
+
+def discover(paging: Paging, facts: Facts) -> Paging | None:
+    """How to go on from this first page; None where it is the only one.
+
+    Raises  BadResponse where the API says there is more and no way on is found.
+    """
+    if facts.links():
+        return replace(paging, type="link_header") if "next" in facts.links() else None
+    body = _Body(facts)
+    flag = body.find(_MORE, lambda value: isinstance(value, bool))
+    more = None if flag is None else bool(facts.value(flag))
+    found = (
+        _by_address(paging, body)
+        or _by_cursor(paging, body, flag)
+        or _by_next_number(paging, body)
+        or _by_pages(paging, body)
+        or _by_offset(paging, body)
+    )
+    if found is not None:
+        return None if more is False else found
+    if more:
+        raise BadResponse(
+            f"paging.type auto: the answer says {flag}, but not how to go on; set paging.type for this table"
+        )
+    return _by_size(paging, facts, body)
+
+
+class _Body:
+    """Looks for members by their usual names in their usual places."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def find(self, names: tuple[str, ...], fits: Any) -> str | None:
+        """The path of the first member with one of these names whose value fits."""
+        return next((path for path, value in self._candidates(names) if fits(value)), None)
+
+    def _candidates(self, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        for place in _PLACES:
+            if place and self.facts.value(place.partition(".")[0]) is None:
+                continue
+            for name in names:
+                value = self.facts.value(place + name)
+                if value is not None:
+                    yield place + name, value
+
+
+def _by_address(paging: Paging, body: _Body) -> Paging | None:
+    path = body.find(_ADDRESSES, _is_address)
+    return None if path is None else replace(paging, type="next_url", path=path)
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://", "/", "?"))
+
+
+def _by_cursor(paging: Paging, body: _Body, flag: str | None) -> Paging | None:
+    path = body.find(tuple(_CURSORS), lambda value: isinstance(value, str) and value != "")
+    if path is None:
+        return None
+    usual = _CURSORS[path.rpartition(".")[2]]
+    param = paging.cursor_param if paging.cursor_param != Paging().cursor_param else usual
+    return replace(paging, type="cursor", cursor_path=path, cursor_param=param, more_path=flag)
+
+
+def _by_next_number(paging: Paging, body: _Body) -> Paging | None:
+    """``next_page: 2``: the number of the next page is what a cursor is elsewhere."""
+    path = body.find(_NEXT_NUMBERS, _is_count)
+    if path is None:
+        return None
+    return replace(paging, type="cursor", cursor_path=path, cursor_param=paging.page_param, more_path=None)
+
+
+def _by_pages(paging: Paging, body: _Body) -> Paging | None:
+    """``page: 1, total_pages: 7``."""
+    pages, number = body.find(_PAGES, _is_count), body.find(_NUMBERS, _is_count)
+    if pages is None or number is None:
+        return None
+    return replace(paging, type="page", first=body.facts.value(number), pages_path=pages)
+
+
+def _by_offset(paging: Paging, body: _Body) -> Paging | None:
+    """``startAt: 0, maxResults: 50, total: 120``: the API names its own parameters."""
+    total = body.find(_TOTALS, _is_count)
+    if total is None:
+        return None
+    for offset, size in _OFFSETS:
+        start, most = body.find((offset,), _is_count), body.find((size,), _is_count)
+        if start is not None and most is not None and body.facts.value(start) == 0:
+            return replace(paging, type="offset", offset_param=offset, total_path=total)
+    return None
+
+
+def _by_size(paging: Paging, facts: Facts, body: _Body) -> Paging | None:
+    """A list and nothing else: one page, unless it has exactly as many rows as were asked for."""
+    total = body.find(_TOTALS, _is_count)
+    rows = len(facts.rows)
+    if paging.size_param is not None and rows and rows == paging.size:
+        return replace(paging, type="page", total_path=total)
+    if total is not None and rows and facts.value(total) > rows:
+        raise BadResponse(
+            f"paging.type auto: the answer has {rows} of {facts.value(total)} rows, but does not say how to "
+            "go on; set paging.type for this table"
+        )
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,330 @@
+"""Rows out of a body, without decoding a single one; and the few values around them that paging needs.
+
+A body is read only as deep as the rows lie. A row stays the bytes the source wrote, on one line, so that
+integers keep their digits, and duplicate keys are still there for whoever types the columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from unify.adapters.base import Scalar
+from unify.adapters.spec import Format
+from unify.errors import BadResponse
+from unify.text import did_you_mean
+
+BOM = b"\xef\xbb\xbf"
+# Members that hold the rows of some API or other; they decide only where lists are empty.
+USUAL_MEMBERS = (
+    "data",
+    "items",
+    "results",
+    "result",
+    "records",
+    "rows",
+    "values",
+    "value",
+    "entries",
+    "elements",
+    "objects",
+    "list",
+    "nodes",
+    "resources",
+    "content",
+)
+_QUOTED = 80  # characters of a body in a message
+_WHITE = b" \t\r\n"
+_CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
+_OPEN_OBJECT, _OPEN_LIST = ord("{"), ord("[")
+
+_list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
+_members_of_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any_raw = msgspec.json.Decoder(msgspec.Raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where rows are: a dotted path, "" for the body itself, None to be found out (``table`` is a hint)."""
+
+    path: str | None = None
+    format: Format = "json"
+    table: str = ""
+
+
+class Envelope:
+    """One body: its ``rows`` undecoded, and ``value(path)`` for what lies around them.
+
+    ``found`` is the path the rows were at; "" where the body itself is the list or the row.
+    ``certain`` says that the rows were not guessed at from empty lists.
+    """
+
+    __slots__ = ("_address", "_body", "_members", "certain", "found", "rows")
+
+    def __init__(self, body: bytes, address: str) -> None:
+        self._body = body
+        self._address = address
+        self._members: Mapping[str, msgspec.Raw] | None = None
+        self.rows: Sequence[bytes] = ()
+        self.found = ""
+        self.certain = True
+
+    def value(self, path: str) -> Any:
+        """What is at a dotted path of the body, decoded; None where there is nothing."""
+        raw = self.raw(path)
+        return None if raw is None else msgspec.json.decode(raw)
+
+    def scalar(self, path: str) -> Scalar:
+        """The same for a column: an object or list comes as its JSON text."""
+        raw = self.raw(path)
+        if raw is None:
+            return None
+        text = bytes(raw).strip(_WHITE)
+        if text[:1] in (b"{", b"["):
+            return text.decode()
+        value: Scalar = msgspec.json.decode(text)
+        return value
+
+    def raw(self, path: str) -> msgspec.Raw | bytes | None:
+        """The undecoded JSON at a dotted path; a number in it counts the items of a list."""
+        current: msgspec.Raw | bytes = self._body
+        if "." in path and _first(current) == _OPEN_OBJECT and path in self.members():
+            return self.members()[path]  # a name with a dot in it, such as @odata.nextLink
+        for depth, name in enumerate(path.split(".") if path else ()):
+            step = self._step(current, name, top=depth == 0)
+            if step is None:
+                return None
+            current = step
+        return current
+
+    def _step(self, current: msgspec.Raw | bytes, name: str, *, top: bool) -> msgspec.Raw | None:
+        start = _first(current)
+        if start == _OPEN_OBJECT:
+            members = self.members() if top else _members_of_raw.decode(current)
+            return members.get(name)
+        if start == _OPEN_LIST and name.lstrip("-").isdigit():
+            items = _list_of_raw.decode(current)
+            return items[int(name)] if -len(items) <= int(name) < len(items) else None
+        return None
+
+    def members(self) -> Mapping[str, msgspec.Raw]:
+        """The members of a body that is an object, by name; read once."""
+        if self._members is None:
+            self._members = _members_of_raw.decode(self._body)
+        return self._members
+
+
+def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) -> Envelope:
+    """Split a body into rows.
+
+    Raises  BadResponse, naming the address and what came instead, for anything but rows.
+    """
+    body = _as_utf8(body.removeprefix(BOM), content_type, address)
+    envelope = Envelope(body, address)
+    try:
+        match wanted.format:
+            case "json":
+                _split_json(envelope, body, wanted, address)
+            case "jsonl":
+                envelope.rows = _on_lines(_any_raw.decode_lines(body), body)
+            case "csv":
+                envelope.rows = _split_csv(body, address)
+            case unknown:
+                raise BadResponse(f"{address}: answers in {unknown} cannot be read")
+    except msgspec.DecodeError as error:
+        raise _not_json(body, content_type, address, str(error)) from error
+    except RecursionError as error:
+        raise BadResponse(f"{address}: the answer is nested deeper than can be read") from error
+    return envelope
+
+
+def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -> None:
+    if not body.strip(_WHITE):
+        raise BadResponse(f"{address}: the answer is empty, where JSON was expected")
+    if _first(body) == _OPEN_LIST and not wanted.path:
+        envelope.rows = _on_lines(_list_of_raw.decode(body), body)
+        return
+    if _first(body) != _OPEN_OBJECT and not wanted.path:
+        _any_raw.decode(body)  # not JSON at all? then that is what to say
+        raise BadResponse(f"{address}: expected a list or an object, got {_start(body)}")
+    if wanted.path is None:
+        envelope.found, envelope.certain = _find_rows(envelope.members(), wanted.table)
+    else:
+        envelope.found = wanted.path
+    envelope.rows = _rows_at(envelope, envelope.found, body, address)
+
+
+def _rows_at(envelope: Envelope, path: str, body: bytes, address: str) -> Sequence[bytes]:
+    """The rows at ``path``; lists on the way are gone through, each item in its order."""
+    if not path:
+        return _on_lines([msgspec.Raw(body)], body)
+    current: list[msgspec.Raw] = [msgspec.Raw(body)]
+    for depth, name in enumerate(path.split(".")):
+        inside: list[msgspec.Raw] = []
+        for raw in current:
+            inside += _inside(envelope, raw, name, top=depth == 0, path=path, address=address)
+        current = inside
+    rows: list[msgspec.Raw] = []
+    for raw in current:
+        match _first(raw):
+            case c if c == _OPEN_LIST:
+                rows += _list_of_raw.decode(raw)
+            case c if c == _OPEN_OBJECT:
+                rows.append(raw)
+            case _ if bytes(raw).strip(_WHITE) == b"null":
+                continue
+            case _:
+                raise BadResponse(f"{address}: expected rows at {path!r}, got {_start(bytes(raw))}")
+    return _on_lines(rows, body)
+
+
+def _inside(
+    envelope: Envelope, raw: msgspec.Raw, name: str, *, top: bool, path: str, address: str
+) -> list[msgspec.Raw]:
+    """What is under ``name`` in an object, or in each object of a list."""
+    if top and _first(raw) == _OPEN_OBJECT:
+        members = envelope.members()
+    elif _first(raw) == _OPEN_OBJECT:
+        members = _members_of_raw.decode(raw)
+    elif _first(raw) == _OPEN_LIST:
+        items = _list_of_raw.decode(raw)
+        return [
+            inner
+            for item in items
+            for inner in _inside(envelope, item, name, top=False, path=path, address=address)
+        ]
+    elif bytes(raw).strip(_WHITE) == b"null":
+        return []
+    else:
+        raise BadResponse(f"{address}: expected rows at {path!r}, got {_start(bytes(raw))} in its place")
+    if name not in members:
+        has = ", ".join(list(members)[:8]) or "no members"
+        raise BadResponse(
+            f"{address}: no member {name!r} (rows: {path}) in the answer{did_you_mean(name, members)}; "
+            f"it has {has}"
+        )
+    return [members[name]]
+
+
+def _find_rows(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool]:
+    """Where the rows are: the longest list of objects, else the only list; "" for the object itself.
+
+    The second is False where lists are empty and another page may show more.
+    """
+    prefix = ""
+    while len(members) == 1 and _first(next(iter(members.values()))) == _OPEN_OBJECT:
+        name, inner = next(iter(members.items()))
+        prefix += f"{name}."
+        members = _members_of_raw.decode(inner)
+    lists = {name: _list_of_raw.decode(raw) for name, raw in members.items() if _first(raw) == _OPEN_LIST}
+    full = {name: rows for name, rows in lists.items() if rows and _first(rows[0]) == _OPEN_OBJECT}
+    if full:
+        return prefix + max(full, key=lambda name: len(full[name])), True
+    empty = [name for name, rows in lists.items() if not rows]
+    usual = next((name for name in (table, *USUAL_MEMBERS) if name in lists), None)
+    if usual is not None:
+        return prefix + usual, bool(lists[usual])
+    if len(empty) == 1 and len(lists) == 1 and "id" not in members:
+        return prefix + empty[0], False
+    return prefix.rstrip("."), not empty
+
+
+def _on_lines(raws: Sequence[msgspec.Raw], body: bytes) -> list[bytes]:
+    """Rows as bytes, each on one line; a row that is no object becomes one, as ``{"value": …}``."""
+    rows = list(map(bytes, raws))
+    if b"\n" in body or b"\r" in body:  # between tokens only: JSON has no raw line ends in texts
+        rows = [row.replace(b"\n", b" ").replace(b"\r", b" ").strip() for row in rows]
+    if all(row[0] == _OPEN_OBJECT for row in rows if row):
+        return rows
+    return [row if row[0] == _OPEN_OBJECT else b'{"value":%b}' % row for row in rows]
+
+
+def _split_csv(body: bytes, address: str) -> list[bytes]:
+    """Lines of a CSV as objects of texts; an empty field is null."""
+    reader = csv.DictReader(io.StringIO(body.decode(), newline=""), strict=True)
+    encode: Callable[[Any], bytes] = msgspec.json.encode
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise BadResponse(f"{address}: line {reader.line_num} of the CSV cannot be read ({error})") from error
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise BadResponse(
+                f"{address}: row {number} of the CSV has another number of fields than its header"
+            )
+    return [encode({name: value or None for name, value in row.items()}) for row in rows]
+
+
+def _as_utf8(body: bytes, content_type: str, address: str) -> bytes:
+    if body.isascii():
+        return body
+    named = _CHARSET.search(content_type)
+    try:
+        if named and named[1].lower() not in ("utf-8", "utf8"):
+            return body.decode(named[1]).encode()
+        body.decode()
+    except (UnicodeError, LookupError) as error:
+        raise BadResponse(f"{address}: the answer is not the text it says it is ({error})") from error
+    return body
+
+
+def _not_json(body: bytes, content_type: str, address: str, reason: str) -> BadResponse:
+    if body.lstrip(_WHITE)[:1] == b"<":
+        kind = content_type.partition(";")[0] or "markup"
+        return BadResponse(
+            f"{address}: expected JSON, got {kind}: {_start(body)}; "
+            "is this the API's address, or its web page?"
+        )
+    return BadResponse(f"{address}: the answer cannot be read as JSON ({reason}): {_start(body)}")
+
+
+def _start(body: bytes) -> str:
+    text = " ".join(body[: 4 * _QUOTED].decode("utf-8", "replace").split())
+    return repr(text if len(text) <= _QUOTED else text[:_QUOTED] + "…")
+
+
+def _first(raw: msgspec.Raw | bytes) -> int:
+    """The first character that is no white space; 0 for none."""
+    view = memoryview(raw)
+    for char in view[:64]:
+        if char not in _WHITE:
+            return char
+    rest = bytes(view[64:]).lstrip(_WHITE)
+    return rest[0] if rest else 0
+
+
+def last_value(rows: Sequence[bytes], column: str) -> str | None:
+    """The text of ``column`` in the last row: a member, a dotted path, or a flattened name (``user_login``).
+
+    Decodes that one row. None where it is missing or null.
+    """
+    if not rows:
+        return None
+    return text_of(_look_up(msgspec.json.decode(rows[-1]), column))
+
+
+def text_of(value: Any) -> str | None:
+    if value is None or isinstance(value, dict | list):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _look_up(row: Any, column: str) -> Any:
+    if not isinstance(row, dict):
+        return None
+    if column in row:
+        return row[column]
+    for name, inner in row.items():
+        if isinstance(inner, dict) and column.startswith((f"{name}_", f"{name}.")):
+            found = _look_up(inner, column[len(name) + 1 :])
+            if found is not None:
+                return found
+    return next((value for name, value in row.items() if name.lower() == column.lower()), None)

@@ -1,0 +1,139 @@
+"""From a connection to its adapter: the spec found and read, options resolved, the transport set up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from unify.adapters import template
+from unify.adapters.asking import base_url
+from unify.adapters.base import Adapter, Listeners
+from unify.adapters.budget import Budget, SharedBudget
+from unify.adapters.messages import origin_of
+from unify.adapters.options import check_options, option_values
+from unify.adapters.rest import RESTAdapter
+from unify.adapters.spec import AdapterSpec
+from unify.adapters.specfile import find_spec, load_spec
+from unify.adapters.tables import defined_tables
+from unify.adapters.transport import Bounds, Route
+from unify.connections import Connection, Secret, parse_duration
+from unify.errors import ConfigError, SpecError
+from unify.model import TableDef
+
+_SPECS_KEPT = 256  # parsed specs a process remembers
+
+
+def open_adapter(
+    connection: Connection,
+    folders: Sequence[Path],
+    environment: Mapping[str, str],
+    *,
+    listeners: Listeners | None = None,
+    limits_folder: Path | None = None,
+) -> Adapter:
+    """The adapter of ``connection``, ready to be read. No request is sent.
+
+    ``folders``        are looked through for the spec before the bundled ones.
+    ``limits_folder``  where processes share their budget; None: this process alone.
+    Raises  ConfigError, UnresolvedSecret or UnknownName, naming file, connection and key.
+    """
+    spec = spec_of(connection, folders)
+    values = option_values(connection, spec, environment)
+    return RESTAdapter(
+        spec,
+        values,
+        listeners=listeners,
+        budget=_budget(connection, spec, values, limits_folder),
+        connection=connection.name,
+        route=_route(connection, spec, values),
+        bounds=_bounds(connection, values),
+    )
+
+
+def describe_adapter(connection: Connection, folders: Sequence[Path]) -> Sequence[TableDef]:
+    """The tables of ``connection``, without its secrets. Raises ConfigError, UnknownName."""
+    spec = spec_of(connection, folders)
+    check_options(connection, spec)
+    return defined_tables(spec, connection.refresh)
+
+
+def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:
+    """Raises what ``open_adapter`` would, for options and secrets."""
+    option_values(connection, spec_of(connection, folders), environment)
+
+
+def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec:
+    """The spec of the connection's adapter; read again only when its file has changed."""
+    path = find_spec(connection.adapter, folders)
+    status = path.stat()
+    return _spec(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=_SPECS_KEPT)
+def _spec(path: Path, _changed_ns: int, _size: int) -> AdapterSpec:
+    return load_spec(path)
+
+
+def _budget(
+    connection: Connection, spec: AdapterSpec, values: Mapping[str, str | Secret | None], folder: Path | None
+) -> Budget | None:
+    if folder is None:
+        return None
+    try:
+        origin = origin_of(base_url(spec, values))
+    except SpecError as error:
+        raise ConfigError(f"{connection.place('options')}: {error.message}") from error
+    return SharedBudget(folder, connection.name, origin, spec.limits.requests_per_second)
+
+
+def _route(connection: Connection, spec: AdapterSpec, values: Mapping[str, str | Secret | None]) -> Route:
+    """What the connection says of the way to its API; the spec says the rest."""
+    return Route(
+        "",
+        proxy=_text(values.get("proxy")),
+        ca_file=_text(values.get("ca_file")),
+        credentials=_credentials(connection, spec),
+    )
+
+
+def _credentials(connection: Connection, spec: AdapterSpec) -> str:
+    """``option token of github (${GITHUB_TOKEN}, connections.yaml:4)``: where to look when we are refused."""
+    names = [name for name in template.names_in(dict(spec.auth.settings)) if name in connection.options]
+    told = [f"option {name} of {connection.name}{_origin(connection, name)}" for name in names]
+    return ", ".join(told)
+
+
+def _origin(connection: Connection, name: str) -> str:
+    written = connection.options[name]
+    line = connection.lines.get(f"options.{name}", connection.line)
+    reference = f"{written}, " if written.startswith("${") and written.endswith("}") else ""
+    return f" ({reference}{connection.path}:{line})"
+
+
+def _bounds(connection: Connection, values: Mapping[str, str | Secret | None]) -> Bounds:
+    usual = Bounds()
+    return Bounds(
+        connect_s=_seconds(connection, values, "connect_timeout", usual.connect_s),
+        silence_s=usual.silence_s,
+        page_s=_seconds(connection, values, "page_timeout", usual.page_s),
+    )
+
+
+def _seconds(
+    connection: Connection, values: Mapping[str, str | Secret | None], name: str, usual: float
+) -> float:
+    written = _text(values.get(name))
+    if written is None:
+        return usual
+    try:
+        seconds = parse_duration(written)
+    except ValueError as error:
+        raise ConfigError(f"{connection.place(f'options.{name}')}: {error}") from error
+    if seconds <= 0:
+        raise ConfigError(f"{connection.place(f'options.{name}')}: expected a time above 0, such as 30s")
+    return seconds
+
+
+def _text(value: str | Secret | None) -> str | None:
+    return value.reveal() if isinstance(value, Secret) else value

@@ -1,0 +1,167 @@
+"""``RESTAdapter``: an API described by a spec, read as pages of undecoded rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from unify.adapters import template
+from unify.adapters.asking import CURSOR, base_url
+from unify.adapters.auth import authentication
+from unify.adapters.base import Adapter, Check, Listeners, Page, Read
+from unify.adapters.budget import Budget, LocalBudget
+from unify.adapters.crew import Crew
+from unify.adapters.envelope import Wanted, open_envelope
+from unify.adapters.messages import Answer, Request, Veil
+from unify.adapters.paging import pager
+from unify.adapters.retry import quota_left
+from unify.adapters.scopes import distinct
+from unify.adapters.series import Reading, Series, Source, Taken
+from unify.adapters.spec import AdapterSpec, Paging, TableSpec
+from unify.adapters.tables import defined_tables
+from unify.adapters.transport import Bounds, Route, Transport
+from unify.connections import Secret
+from unify.errors import ConfigError, Forbidden, SpecError, Unauthorized, UnknownName
+from unify.model import TableDef
+from unify.text import did_you_mean
+
+
+class RESTAdapter(Adapter):
+    """One API as one connection sees it.
+
+    ``options``     values of the spec's options, secrets as ``Secret``; defaults are the spec's.
+    ``connection``  its name, for messages.
+    ``route``       proxy, CA file and the like; base address, origins and concurrency come from the spec.
+    Raises  ConfigError for an option without a value, and for what the spec asks and is not built in.
+    """
+
+    def __init__(
+        self,
+        spec: AdapterSpec,
+        options: Mapping[str, str | Secret | None],
+        *,
+        listeners: Listeners | None = None,
+        budget: Budget | None = None,
+        connection: str = "",
+        route: Route | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self.spec = spec
+        self.connection = connection or spec.name
+        self.options = {**{option.name: option.default for option in spec.options}, **options}
+        self._lock = threading.Lock()
+        self._reads: set[threading.Event] = set()
+        self._sources: dict[str, Source] = {}
+        auth = authentication(spec.auth, self.options, f"{self.connection} ({spec.path})")
+        secrets = [value.reveal() for value in self.options.values() if isinstance(value, Secret)]
+        self._transport = Transport(
+            self._route(route or Route("")),
+            auth=auth,
+            budget=budget or LocalBudget(spec.limits.requests_per_second),
+            veil=Veil(secrets, auth.hidden_params),
+            listeners=listeners,
+            bounds=bounds,
+        )
+
+    def list_tables(self) -> Sequence[TableDef]:
+        return defined_tables(self.spec)
+
+    def pages(self, table: str, read: Read) -> Generator[Page, None, None]:
+        """See ``Adapter.pages``. Pages of one scope come in the order of their ``number``.
+
+        Closing the generator, or ``close()`` from another thread, ends every request at once.
+        """
+        source = self._source(table)
+        with self._reading() as stop:
+            reading = Reading(source, self._transport, read, Taken(read.limit), stop)
+            parents = distinct(source.table.for_each, read.parents)
+            hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
+            crew = Crew(
+                (Series(reading, parent) for parent in parents), hands, lambda: self._transport.halt(stop)
+            )
+            yield from crew.pages()
+
+    def check(self) -> Check:
+        """Send the request the spec names for it, else that of the first table that needs no other."""
+        with self._reading() as stop:
+            try:
+                answer = self._transport.fetch(self._check_request(), (), stop)
+            except (Unauthorized, Forbidden) as error:
+                return Check(accepted=False, reason=error.message)
+            return Check(True, self._identity(answer), quota_left(answer.headers))
+
+    def close(self) -> None:
+        with self._lock:
+            reads = list(self._reads)
+        for stop in reads:
+            self._transport.halt(stop)
+        self._transport.close()
+
+    def _route(self, route: Route) -> Route:
+        spec = self.spec
+        try:
+            base = base_url(spec, self.options)
+        except SpecError as error:
+            raise ConfigError(f"{self.connection} ({spec.path}): base_url: {error.message}") from error
+        return replace(
+            route,
+            base_url=base,
+            allowed_origins=spec.allowed_origins,
+            concurrency=spec.limits.concurrency,
+            credentials=route.credentials or self._credentials(),
+        )
+
+    def _credentials(self) -> str:
+        """``option token of github``: what to look at when the API refuses us."""
+        names = template.names_in(dict(self.spec.auth.settings))
+        if not names:
+            return f"the options of {self.connection}"
+        return f"option{'s' if len(names) > 1 else ''} {', '.join(names)} of {self.connection}"
+
+    def _source(self, table: str) -> Source:
+        with self._lock:
+            if table not in self._sources:
+                found = self.spec.table(table)
+                if found is None:
+                    hint = did_you_mean(table, [known.name for known in self.spec.tables])
+                    raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
+                self._sources[table] = Source(self.connection, self.spec, found, self.options)
+            return self._sources[table]
+
+    def _check_request(self) -> Request:
+        source = Source(self.connection, self.spec, self._check_table(), self.options)
+        turns = next(pager(source.paging, alone=True))
+        return source.asking.request({**self.options, CURSOR: None}, turns[0])
+
+    def _check_table(self) -> TableSpec:
+        if self.spec.check is not None:
+            method, _, path = self.spec.check.partition(" ")
+            return TableSpec(name="check", method=method, path=path.strip(), paging=Paging("none"))
+        for table in self.spec.tables:
+            if table.for_each is None and table.live is None:
+                return table
+        raise ConfigError(
+            f"{self.connection}: no table of {self.spec.path} can be asked for alone; "
+            "name a request there under check:"
+        )
+
+    def _identity(self, answer: Answer) -> str:
+        path = self.spec.check_identity
+        if not path:
+            return ""
+        kind = answer.headers.get("content-type", "")
+        found = open_envelope(answer.body, kind, Wanted(""), answer.address).scalar(path)
+        return "" if found is None else str(found)
+
+    @contextmanager
+    def _reading(self) -> Iterator[threading.Event]:
+        stop = threading.Event()
+        with self._lock:
+            self._reads.add(stop)
+        try:
+            yield stop
+        finally:
+            with self._lock:
+                self._reads.discard(stop)

@@ -1,0 +1,221 @@
+"""One table being read: its scopes as series of pages, each request built, sent and split into rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urljoin
+
+from unify.adapters import template
+from unify.adapters.asking import CURSOR, Asking
+from unify.adapters.base import Page, ParentRow, Read, Scalar
+from unify.adapters.cursors import asked_since, is_older
+from unify.adapters.envelope import Envelope, Wanted, last_value, open_envelope
+from unify.adapters.messages import Answer
+from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager, parse_links
+from unify.adapters.rowfilter import RowFilter
+from unify.adapters.scopes import scope_of
+from unify.adapters.spec import AdapterSpec, ColumnDef, TableSpec
+from unify.adapters.transport import Transport
+from unify.connections import Secret
+from unify.errors import ConfigError, SourceError
+
+
+class Source:
+    """One table of a spec, made ready for a connection: what all its scopes share.
+
+    Raises  ConfigError for what the table asks and is not built in, and for a column that would store a
+            secret: nothing is silently left out.
+    """
+
+    def __init__(
+        self, connection: str, spec: AdapterSpec, table: TableSpec, options: Mapping[str, Any]
+    ) -> None:
+        self.name = f"{connection}.{table.name}"
+        self.table = table
+        self.options = options
+        self.paging = table.paging or spec.paging
+        self.rules = (*table.errors, *spec.errors)
+        self.asking = Asking(spec, table, options, self.paging)
+        self.evidence = Evidence()
+        self.computed = tuple(column for column in table.columns if _is_computed(column))
+        self._wanted = Wanted(table.rows, table.format, table.name)
+        self._refuse_what_is_not_built()
+        self._refuse_stored_secrets()
+
+    def _refuse_what_is_not_built(self) -> None:
+        table = self.table
+        if table.format == "xml":
+            raise ConfigError(f"{self.name}: format xml is not built in yet")
+        if table.incremental is not None and table.incremental.window_s is not None:
+            raise ConfigError(f"{self.name}: incremental.window is not built in yet")
+
+    def _refuse_stored_secrets(self) -> None:
+        for column in self.computed:
+            for name in template.names(column.source or ""):
+                if isinstance(self.options.get(name), Secret):
+                    raise ConfigError(f"{self.name}: column {column.name} would store the secret {{{name}}}")
+
+    @cached_property
+    def cursor_column(self) -> str | None:
+        """Where the incremental cursor is in a row: a dotted path if the spec renames the column."""
+        incremental = self.table.incremental
+        if incremental is None:
+            return None
+        renamed = (column.source for column in self.table.columns if column.name == incremental.cursor)
+        return next(renamed, None) or incremental.cursor
+
+    def open(self, answer: Answer) -> Envelope:
+        """Split an answer; where its rows were is where those of all other pages are."""
+        kind = answer.headers.get("content-type", "")
+        envelope = open_envelope(answer.body, kind, self._wanted, answer.address)
+        if self._wanted.path is None and self.table.format == "json" and envelope.certain:
+            self._wanted = Wanted(envelope.found, "json", self.table.name)
+        return envelope
+
+
+class Taken:
+    """How many rows a limited read has so far, over all scopes."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._left = limit
+
+    def add(self, rows: int) -> None:
+        if self._left is not None:
+            self._left -= rows
+
+    @property
+    def enough(self) -> bool:
+        return self._left is not None and self._left <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One read of one table: what to fetch, how, and when to stop."""
+
+    source: Source
+    transport: Transport
+    read: Read
+    taken: Taken
+    stop: threading.Event
+
+
+class Series:
+    """The pages of one scope: of one parent row, or of the whole table."""
+
+    def __init__(self, reading: Reading, parent: ParentRow | None) -> None:
+        self._reading = reading
+        self._source = reading.source
+        self._parent = parent or {}
+        self.scope = scope_of(parent) if parent is not None else ""
+        self._since = reading.read.since.get(self.scope)
+        incremental = self._source.table.incremental
+        cursor = asked_since(incremental, self._since) if incremental is not None else None
+        self._variables = {**self._source.options, **self._parent, CURSOR: cursor}
+        self._filter = RowFilter(self._source.table.where, self._variables)
+        newest_first = incremental is not None and incremental.order == "desc"
+        self._ends_early = newest_first and self._since is not None
+
+    def pager(self) -> Pager:
+        """The table's paging, ended early by a limit, or by the first page that reaches the cursor."""
+        if self._reading.taken.enough:
+            return
+        alone = self._ends_early or self._reading.read.limit is not None
+        inner = pager(self._source.paging, self._source.evidence, alone=alone)
+        turns = next(inner, ())
+        while turns:
+            facts = yield turns
+            if self._reading.taken.enough or (self._ends_early and self._is_past(facts)):
+                return
+            try:
+                with told(self._where()):
+                    turns = inner.send(facts)
+            except StopIteration:
+                return
+
+    def _is_past(self, facts: Facts) -> bool:
+        column = self._source.cursor_column
+        oldest = facts.last(column) if column is not None else None
+        return oldest is not None and self._since is not None and is_older(oldest, self._since)
+
+    def fetch(self, turn: Turn, number: int) -> tuple[Page, Facts]:
+        reading = self._reading
+        with told(self._where()):
+            request = self._source.asking.request(self._variables, turn)
+            answer = reading.transport.fetch(request, self._source.rules, reading.stop)
+            if answer.skipped and number > 0:  # pages came before it: without this one the table were shorter
+                raise SourceError(
+                    f"{answer.address}: status {answer.status} on page {number + 1}; "
+                    "errors: skip holds for the first page of a request only"
+                )
+            nothing = answer.skipped or answer.status == 204
+            envelope = Envelope(b"{}", answer.address) if nothing else self._source.open(answer)
+            rows = self._filter.keep(envelope.rows)
+            reading.taken.add(len(rows))
+            page = Page(rows, self._computed(envelope), self.scope, number)
+            return page, PageFacts(answer, envelope)
+
+    def _computed(self, envelope: Envelope) -> dict[str, Scalar]:
+        return {column.name: self._value(column.source or "", envelope) for column in self._source.computed}
+
+    def _value(self, source: str, envelope: Envelope) -> Scalar:
+        if source.startswith("$"):
+            return envelope.scalar(source.removeprefix("$").removeprefix("."))
+        value: Scalar = template.fill_value(source, self._variables)
+        return value
+
+    def _where(self) -> str:
+        """``github.pulls for owner duckdb, repo lake``."""
+        if not self._parent:
+            return self._source.name
+        used = {name: value for name, value in self._parent.items() if name in self._source.asking.names}
+        named = ", ".join(f"{name} {value}" for name, value in (used or self._parent).items())
+        return f"{self._source.name} for {named}"
+
+
+class PageFacts:
+    """What a pager sees of one answer."""
+
+    def __init__(self, answer: Answer, envelope: Envelope) -> None:
+        self._answer = answer
+        self._envelope = envelope
+        self.rows = envelope.rows
+        self._links: Mapping[str, str] | None = None
+
+    def value(self, path: str) -> Any:
+        return self._envelope.value(path)
+
+    def header(self, name: str) -> str | None:
+        return self._answer.headers.get(name)
+
+    def links(self) -> Mapping[str, str]:
+        if self._links is None:
+            written = self._answer.headers.get("link", "")
+            self._links = {rel: self.absolute(url) for rel, url in parse_links(written).items()}
+        return self._links
+
+    def last(self, column: str) -> str | None:
+        return last_value(self.rows, column)
+
+    def absolute(self, link: str) -> str:
+        return urljoin(self._answer.url, link)
+
+
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """What the source does wrong in the block is told with its place in front."""
+    try:
+        yield
+    except SourceError as error:
+        error.message = f"{where}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
+def _is_computed(column: ColumnDef) -> bool:
+    source = column.source or ""
+    return source.startswith("$") or bool(template.names(source))

@@ -1,0 +1,407 @@
+"""The one HTTP door: the only module that makes requests.
+
+Whatever asks, these hold: credentials go to the connection's own origin and nowhere else; redirects and next
+links stay there too, or with the spec's ``allowed_origins``; every exchange ends by its deadline; no body is
+larger than allowed; a budget shared by all workers is kept; every attempt is reported, without secrets.
+Nothing is read from the environment: no proxy, no CA bundle, no ``.netrc``.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from urllib.parse import urljoin
+
+import requests
+import urllib3
+from requests.structures import CaseInsensitiveDict
+from urllib3.util import Timeout
+
+import unify
+from unify.adapters import retry
+from unify.adapters.auth import Authentication
+from unify.adapters.base import Listeners, Traffic
+from unify.adapters.body import read_body
+from unify.adapters.budget import LATE_S, Budget, LocalBudget
+from unify.adapters.messages import Answer, Request, Veil, origin_of
+from unify.adapters.refusals import Unanswered, refused
+from unify.adapters.spec import ErrorRule
+from unify.adapters.watchdog import Watchdog, WatchedAdapter
+from unify.errors import BadResponse, Interrupted, RateLimited, SourceError, UnifyError, Unreachable
+
+REDIRECTS = 5
+REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
+ANNOUNCED_S = 1.0  # shorter waits are no news to anybody
+
+WIRE_HEADERS: Mapping[str, str] = {
+    "User-Agent": f"unify/{unify.__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+}
+# What may go along to an allowed foreign origin; anything else might be a credential.
+HARMLESS_HEADERS = frozenset(["user-agent", "accept", "accept-encoding"])
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long and how large one exchange may be."""
+
+    connect_s: float = 10.0
+    silence_s: float = 30.0  # without a byte
+    page_s: float = 120.0  # from the first byte sent to the last received, however it drips
+    body_bytes: int = 50_000_000  # decompressed; four at once stay within a worker's 300 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a connection's requests may go, and how.
+
+    ``base_url``     pins the origin: credentials go there alone.
+    ``credentials``  names the options to look at when they are refused.
+    """
+
+    base_url: str
+    allowed_origins: tuple[str, ...] = ()
+    proxy: str | None = None
+    ca_file: str | None = None
+    concurrency: int = 4
+    credentials: str = ""
+
+
+# What sending and reading may raise; anything else is a bug of ours.
+FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, BadResponse)
+
+
+class Clock:
+    """Time and waiting, so that tests need neither."""
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait, or return True as soon as ``stop`` is set."""
+        return stop.wait(seconds)
+
+
+class Transport:
+    """Asks one API. Safe to use from many threads; connections are kept and used again."""
+
+    def __init__(
+        self,
+        route: Route,
+        *,
+        auth: Authentication | None = None,
+        budget: Budget | None = None,
+        veil: Veil | None = None,
+        listeners: Listeners | None = None,
+        bounds: Bounds | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.route = route
+        self.origin = origin_of(route.base_url)
+        self.veil = veil or Veil()
+        self._auth = auth or Authentication()
+        self._auth_lock = threading.Lock()
+        self.veil.add(*self._auth.secrets())
+        self._allowed = frozenset([self.origin, *map(origin_of, route.allowed_origins)])
+        self._budget = budget or LocalBudget()
+        self._listeners = listeners or Listeners()
+        self._bounds = bounds or Bounds()
+        self._clock = clock or Clock()
+        self._rng = rng or random.Random()  # spreads retries, guards nothing
+        self._door = WatchedAdapter(route.concurrency)
+        self._watchdog = Watchdog()
+        self._waits = _Waits(self._listeners)
+        self._explain = Unanswered(
+            self.veil,
+            connect_s=self._bounds.connect_s,
+            silence_s=self._bounds.silence_s,
+            page_s=self._bounds.page_s,
+        )
+        self._timeout = Timeout(connect=self._bounds.connect_s, read=self._bounds.silence_s)
+        self._proxies = {"http": route.proxy, "https": route.proxy} if route.proxy else None
+        self._stop = threading.Event()
+
+    def fetch(
+        self, request: Request, rules: Sequence[ErrorRule] = (), stop: threading.Event | None = None
+    ) -> Answer:
+        """Ask until there is an answer worth having.
+
+        ``rules``  of the spec, for statuses and texts that mean something else there.
+        ``stop``   set through ``halt``, it ends waiting and reading at once.
+        Raises  SourceError with a sentence that says what to do; Interrupted after ``halt``.
+        """
+        return self._persist(request, rules, stop or self._stop, own=True)
+
+    def halt(self, stop: threading.Event) -> None:
+        """End everything that was asked with ``stop``, in whatever thread it is."""
+        self._watchdog.halt(stop)
+
+    def close(self) -> None:
+        """End what is under way and give the connections back."""
+        self.halt(self._stop)
+        self._watchdog.close()
+        self._door.close()
+        self._budget.close()
+
+    def _persist(
+        self, request: Request, rules: Sequence[ErrorRule], stop: threading.Event, *, own: bool
+    ) -> Answer:
+        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget."""
+        attempt, waited_s = 0, 0.0
+        while True:
+            attempt += 1
+            outcome = self._attempt(request, stop, own=own)
+            step = self._decide(outcome, rules, attempt)
+            match step:
+                case retry.Accept(skipped) if isinstance(outcome, Answer):
+                    return replace(outcome, skipped=True) if skipped else outcome
+                case retry.Again(after_s, tries, everybody):
+                    if everybody and own:
+                        now = self._clock.time()
+                        self._budget.hold(now + after_s, now)
+                    waited_s += after_s
+                    if attempt >= tries or waited_s > retry.PATIENCE_S:
+                        raise self._failure(outcome, step)
+                    self._wait(after_s, stop)
+                case _:
+                    raise self._failure(outcome, step)
+
+    def _attempt(self, request: Request, stop: threading.Event, *, own: bool) -> Answer | Unreachable:
+        try:
+            return self._follow(request, stop, own=own)
+        except Unreachable as error:
+            return error
+
+    def _decide(self, outcome: Answer | Unreachable, rules: Sequence[ErrorRule], attempt: int) -> retry.Step:
+        if isinstance(outcome, Unreachable):
+            return retry.Again(retry.backoff_s(attempt, self._rng), retry.UNREACHABLE_TRIES)
+        return retry.decide(outcome, rules, attempt, self._clock.time(), self._rng)
+
+    def _failure(self, outcome: Answer | Unreachable, step: retry.Step) -> SourceError:
+        if isinstance(outcome, Unreachable):
+            return outcome
+        limited = isinstance(step, retry.Again) and step.everybody
+        asked = retry.retry_after_s(outcome.headers, self._clock.time())
+        if isinstance(step, retry.Again) and limited:
+            asked = max(asked or 0.0, step.after_s)
+        return refused(
+            outcome,
+            self.veil,
+            limited=limited,
+            retry_after_s=asked,
+            credentials=self.route.credentials or "the connection's options",
+        )
+
+    def _follow(self, request: Request, stop: threading.Event, *, own: bool) -> Answer:
+        """Ask, follow redirects by hand, and renew a refused token once."""
+        home = self.origin if own else origin_of(request.url)
+        self._admit(request.url, home, f"{request.method} {self.veil.text(request.address)}")
+        renewed, redirects = False, 0
+        while True:
+            outgoing = self._outgoing(request, stop, home=home, own=own)
+            answer = self._exchange(outgoing, stop, own=own)
+            if answer.status == 401 and own and not renewed and self._auth.renew(outgoing):
+                renewed = True
+                continue
+            target = answer.headers.get("location") if answer.status in REDIRECT_STATUSES else None
+            if target is None:
+                return answer
+            redirects += 1
+            if redirects > REDIRECTS:
+                raise BadResponse(f"{answer.address}: redirected more than {REDIRECTS} times")
+            request = self._redirected(request, answer, target, home)
+
+    def _admit(self, url: str, home: str, source: str) -> None:
+        """Raises SourceError, naming both, for an address outside the connection's origin."""
+        origin = origin_of(url)
+        if origin != home and origin not in self._allowed:
+            raise SourceError(
+                f"{source}: leads to {self.veil.text(origin)}, but this connection is pinned to {home}; "
+                "if the API really lives there too, its spec lists it in allowed_origins"
+            )
+
+    def _redirected(self, request: Request, answer: Answer, target: str, home: str) -> Request:
+        url = urljoin(answer.url, target)
+        self._admit(url, home, f"{answer.address}: a redirect")
+        if answer.status in (307, 308) or request.method in ("GET", "HEAD"):
+            if request.body is not None and origin_of(url) != home:
+                raise SourceError(
+                    f"{answer.address}: redirects a {request.method} to {self.veil.text(origin_of(url))}; "
+                    "its body goes to the connection's own origin only"
+                )
+            return replace(request, url=url, params=())
+        return replace(request, method="GET", url=url, params=(), body=None)
+
+    def _outgoing(self, request: Request, stop: threading.Event, *, home: str, own: bool) -> Request:
+        """The request as it leaves: with proof to the own origin, with nothing but the address to another."""
+        if origin_of(request.url) != home:
+            return replace(request, headers=_harmless(request.headers))
+        if not own:
+            return request
+        now = self._clock.time()
+        if not self._auth.ready(now):
+            self._obtain(stop)
+        return self._auth.apply(request, now)
+
+    def _obtain(self, stop: threading.Event) -> None:
+        """Let the authentication fetch what it needs; whoever comes second finds it there."""
+        with self._auth_lock:
+            now = self._clock.time()
+            if self._auth.ready(now):
+                return
+            asking = self._auth.prepare(now)
+            try:
+                wanted = next(asking)
+                while True:
+                    wanted = asking.send(self._persist(wanted, (), stop, own=False))
+            except StopIteration:
+                self.veil.add(*self._auth.secrets())
+
+    def _exchange(self, request: Request, stop: threading.Event, *, own: bool) -> Answer:
+        """One request, one answer, one report. Raises Unreachable where none came."""
+        if own:
+            self._take_turn(stop)
+        url = request.address
+        shown = self.veil.text(url)
+        address = f"{request.method} {shown}"
+        started_at, started = datetime.now(UTC), perf_counter()
+        heard = self._converse(request, url, stop)
+        failure = self._failure_of(heard, address, url)
+        elapsed_ms = (perf_counter() - started) * 1000
+        error = failure.message if failure else ""
+        size = len(heard.body)
+        self._listeners.traffic(
+            Traffic(request.method, shown, heard.status, elapsed_ms, size, started_at, error)
+        )
+        if failure is not None:
+            raise failure from heard.failed
+        self._heed_quota(heard.headers)
+        return Answer(heard.status or 0, heard.headers, heard.body, url, address)
+
+    def _converse(self, request: Request, url: str, stop: threading.Event) -> _Heard:
+        """Send and read under the watchdog's eye; whatever goes wrong is told, not raised."""
+        response: requests.Response | None = None
+        body, failed = b"", None
+        with self._watchdog.watching(self._bounds.page_s, stop) as exchange:
+            try:
+                response = self._send(request, url)
+                body = read_body(response.raw, self._bounds.body_bytes)
+            except FOREIGN as error:
+                failed = error
+                if response is not None:
+                    response.raw.close()
+        if response is None:
+            return _Heard(None, {}, b"", exchange.ended, failed)
+        return _Heard(response.status_code, response.headers, body, exchange.ended, failed)
+
+    def _failure_of(self, heard: _Heard, address: str, url: str) -> UnifyError | None:
+        if heard.ended == "stopped":
+            return _stopped()
+        if heard.ended:
+            return self._explain.deadline(address)
+        if heard.failed is not None:
+            return self._explain.explain(heard.failed, address, url)
+        return None
+
+    def _send(self, request: Request, url: str) -> requests.Response:
+        prepared = requests.PreparedRequest()
+        prepared.method = request.method
+        prepared.url = url
+        headers = {**WIRE_HEADERS, **request.headers}
+        if request.body is not None:
+            headers["Content-Length"] = str(len(request.body))
+        prepared.headers = CaseInsensitiveDict(headers)
+        prepared.body = request.body
+        return self._door.send(
+            prepared,
+            stream=True,
+            timeout=self._timeout,  # type: ignore[arg-type]  # as requests allows, and its types do not know
+            verify=self.route.ca_file or True,
+            proxies=self._proxies,
+        )
+
+    def _heed_quota(self, headers: Mapping[str, str]) -> None:
+        """The last request of a quota was answered: ask no more before it is full again."""
+        if retry.quota_left(headers) == 0:
+            now = self._clock.time()
+            after_s = retry.reset_after_s(headers, now)
+            if after_s:
+                self._budget.hold(now + after_s, now)
+
+    def _take_turn(self, stop: threading.Event) -> None:
+        """Wait for a slot of the budget. Raises RateLimited where that would take longer than is decent."""
+        while True:
+            if stop.is_set():
+                raise _stopped()
+            now = self._clock.time()
+            slot = self._budget.reserve(now, now + retry.PATIENCE_S)
+            if slot <= now:
+                return
+            if slot - now > retry.PATIENCE_S:
+                raise RateLimited(
+                    f"{self.veil.text(self.origin)}: the quota is spent; "
+                    f"the API takes requests again in {(slot - now) / 60:.0f} min",
+                    retry_after_s=slot - now,
+                )
+            self._wait(slot - now, stop)
+            now = self._clock.time()
+            if now - slot <= LATE_S and self._budget.held_until(now) <= now:
+                return  # else: too late for this slot, or a limit was met meanwhile
+
+    def _wait(self, seconds: float, stop: threading.Event) -> None:
+        with self._waits.announced(self._clock.time() + seconds, seconds >= ANNOUNCED_S):
+            if self._clock.wait(stop, seconds):
+                raise _stopped()
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What one exchange brought: a whole answer, unless ``ended`` or ``failed`` say otherwise."""
+
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes
+    ended: str
+    failed: Exception | None
+
+
+class _Waits:
+    """Tells the listener when the first thread begins to wait, and when the last one is done."""
+
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    @contextmanager
+    def announced(self, until: float, worth_it: bool) -> Iterator[None]:
+        if not worth_it:
+            yield
+            return
+        with self._lock:
+            self._waiting += 1
+            self._listeners.waiting(datetime.fromtimestamp(until, UTC))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if self._waiting == 0:
+                    self._listeners.waiting(None)
+
+
+def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() in HARMLESS_HEADERS}
+
+
+def _stopped() -> Interrupted:
+    return Interrupted("reading was stopped")
