@@ -604,7 +604,7 @@ def connection(**options: str) -> Connection:
 def test_options_get_their_defaults_and_references_their_values() -> None:
     values = option_values(connection(token="${T}", org="duckdb"), load_spec(GITHUB), {"T": "canary"})
 
-    assert values == {
+    assert {name: values[name] for name in ("token", "org", "user", "base_url")} == {
         "token": Secret("canary"),
         "org": "duckdb",
         "user": None,
