@@ -48,6 +48,8 @@ def _statement(sql: str) -> Any:
 
 
 def _parsed(sql: str) -> Any:
+    if "\x00" in sql:
+        raise ValueError("holds a NUL character, after which DuckDB would stop reading")
     with _parser().cursor() as cursor:
         answer = cursor.execute("select json_serialize_sql(?)", [sql]).fetchone()
     assert answer is not None  # a SELECT of one value has one row
@@ -55,6 +57,8 @@ def _parsed(sql: str) -> Any:
         return json.loads(answer[0])
     except RecursionError:
         raise ValueError("is nested too deeply") from None
+    except json.JSONDecodeError:  # seen with control characters in names
+        raise ValueError("cannot be read: it has characters that belong in no SQL") from None
 
 
 @cache

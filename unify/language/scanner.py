@@ -45,7 +45,8 @@ class Token(NamedTuple):
         return self.text.lower() if self.kind is Kind.WORD else ""
 
 
-_BLANK = r"\s\u200b\ufeff"  # DuckDB reads the zero-width space and the byte-order mark as blanks, too
+# Exactly what DuckDB 1.5 takes for a blank: not U+0085 or U+2028, which may be part of a name.
+_BLANK = r"\t\n\f\r\x20\xa0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"
 _FIRST = rf"[^\x00-@\[-^`{{-\x7f{_BLANK}]"  # a letter, an underscore, anything beyond ASCII
 _REST = rf"[^\x00-#%-/:-@\[-^`{{-\x7f{_BLANK}]"  # ... or a digit or a dollar sign
 _TAG = rf"\$(?:{_FIRST}[^\x00-/:-@\[-^`{{-\x7f{_BLANK}]*)?\$"

@@ -45,11 +45,11 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
 
 
 def _of_statement(sql: str) -> Sequence[TableRef]:
+    if len(sql) > _READ_LIMIT:
+        return tablefinder.tables(sql)
     inner = _explained(sql)
     if not any(token.folded in _ANNOUNCING for token in significant(inner)):
         return ()
-    if len(inner) > _READ_LIMIT:
-        return tablefinder.tables(inner)
     from unify.language import sqltree
 
     found = sqltree.tables(inner)

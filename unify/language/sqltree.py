@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import sqlglot
 from sqlglot import exp
 
+from unify.language.scanner import without_comments
 from unify.language.tableref import TableRef
 
 # What sqlglot cannot read it says on stderr; we have another way then, and nobody is helped by the notice.
@@ -27,7 +28,7 @@ _TABLE_KINDS = frozenset({"TABLE", "VIEW"})  # of CREATE and DROP; not SEQUENCE,
 def read(sql: str) -> exp.Expr | None:
     """The tree of one statement, or None where sqlglot cannot make one that says anything."""
     try:
-        trees = sqlglot.parse(sql, read=_DIALECT)
+        trees = sqlglot.parse(without_comments(sql), read=_DIALECT)  # comments and blanks are ours to find
     except Exception:  # noqa: BLE001 - its errors, and the slips of a parser fed with anything at all
         return None
     if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):

@@ -1,0 +1,385 @@
+"""Our own commands: the grammar as a table, whose statement is whose, and what a slip is answered with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time as clock
+from dataclasses import fields
+from datetime import time
+from pathlib import Path
+from typing import get_args
+
+import duckdb
+import pytest
+
+from unify.errors import CommandSyntaxError
+from unify.language import commands as c
+from unify.language import recognition
+from unify.language.caret import pointed, render
+from unify.language.commands import Command, Query
+from unify.language.grammar import CACHE_FILE, grammar_text
+from unify.language.parser import Statement, following, parse
+from unify.model import TableName
+
+PULLS = TableName("github", "pulls")
+
+COMMANDS: list[tuple[str, Command]] = [
+    ("show connections", c.ShowConnections()),
+    ("show schemas", c.ShowSchemas()),
+    ("show tables", c.ShowTables()),
+    ("show tables from github", c.ShowTables("github")),
+    ('show tables from "My Conn"', c.ShowTables("My Conn")),
+    ("show tables from tables", c.ShowTables("tables")),
+    ("show columns from github.pulls", c.ShowColumns(PULLS)),
+    ("show columns from github.pulls like 'user%'", c.ShowColumns(PULLS, "user%")),
+    ("show columns from github.pulls like 'it''s'", c.ShowColumns(PULLS, "it's")),
+    ("show columns from columns.like like ''", c.ShowColumns(TableName("columns", "like"), "")),
+    ("show jobs", c.ShowJobs()),
+    ("show settings", c.ShowSettings()),
+    ("describe github.pulls", c.Describe(PULLS)),
+    ("desc github.pulls", c.Describe(PULLS)),
+    ("describe pulls", c.Describe(TableName("", "pulls"))),
+    ("describe system.status", c.Describe(TableName("system", "status"))),
+    ('describe "tables"', c.Describe(TableName("", "tables"))),
+    ("describe", c.Describe()),
+    ("??", c.Describe()),
+    ("count github.pulls", c.Count(PULLS)),
+    ("count pulls", c.Count(TableName("", "pulls"))),
+    ("count count.count", c.Count(TableName("count", "count"))),
+    ("load table github.pulls", c.Load(PULLS)),
+    ("load table github.tables", c.Load(TableName("github", "tables"))),
+    ("load table table.table", c.Load(TableName("table", "table"))),
+    ('load table "My Conn"."T"', c.Load(TableName("My Conn", "T"))),
+    ('load table "a""b".t$1', c.Load(TableName('a"b', "t$1"))),
+    ("load table größe.日本", c.Load(TableName("größe", "日本"))),
+    ("load table _x.select", c.Load(TableName("_x", "select"))),
+    ("refresh table github.pulls", c.Refresh(PULLS)),
+    ("refresh table every.never", c.Refresh(TableName("every", "never"))),
+    ("refresh table github.pulls every 15 minutes", c.RefreshEvery(PULLS, 900)),
+    ("refresh table github.pulls every 15m", c.RefreshEvery(PULLS, 900)),
+    ("refresh table github.pulls every 1.5 hours", c.RefreshEvery(PULLS, 5400)),
+    ("refresh table github.pulls every 1h 30m", c.RefreshEvery(PULLS, 5400)),
+    ("refresh table github.pulls every 1h30m", c.RefreshEvery(PULLS, 5400)),
+    ("refresh table github.pulls every '1 hour'", c.RefreshEvery(PULLS, 3600)),
+    ("refresh table github.pulls every 1 day starting 08:00", c.RefreshEvery(PULLS, 86400, time(8))),
+    ("refresh table github.pulls every 1 day starting '8:05'", c.RefreshEvery(PULLS, 86400, time(8, 5))),
+    ("refresh table github.pulls never", c.RefreshNever(PULLS)),
+    ("reload table github.pulls", c.Reload(PULLS)),
+    ("clear table github.pulls", c.Clear(PULLS)),
+    ("system status", c.SystemStatus()),
+    ("system start daemon", c.StartDaemon()),
+    ("system stop daemon", c.StopDaemon()),
+    ("system restart daemon", c.RestartDaemon()),
+    ("system cancel 12", c.CancelJob(12)),
+    ("system retry 12", c.RetryJob(12)),
+    ("help", c.Help()),
+    ("help load table", c.Help("load table")),
+    ("help   load\n table", c.Help("load table")),
+    ("help ??", c.Help("??")),
+    ("exit", c.Exit()),
+    ("quit", c.Exit()),
+    ("set max_age = '5 minutes'", c.Set("max_age", "5 minutes")),
+    ("set max_age = 5 minutes", c.Set("max_age", "5 minutes")),
+    ("set max_age='5m'", c.Set("max_age", "5m")),
+    ("set max_age = 0", c.Set("max_age", "0")),
+    ("set max_age to none", c.Set("max_age", "none")),
+    ("set MAX_AGE = none", c.Set("max_age", "none")),
+]
+
+SQL = [
+    "select 1",
+    "SELECT * FROM github.pulls",
+    "from github.pulls",
+    "(select 1)",
+    "with x as (select 1) from x",
+    "values (1)",
+    "table github.pulls",
+    "describe select 1",
+    "describe from github.pulls",
+    "describe (select 1)",
+    "describe lake.github.pulls",
+    "describe 'file.csv'",
+    "describe tables",
+    "describe all tables",
+    "describe databases",
+    "describe table pulls",
+    "describe values (1)",
+    "describe github.pulls where true",
+    "desc select 1",
+    "summarize github.pulls",
+    "show databases",
+    "show all tables",
+    "show all",
+    "show variables",
+    "show github.pulls",
+    "show tables.x",
+    "show job_runs",
+    "show pulls",
+    'show "tabels"',
+    "show time zone",
+    "show (select 1)",
+    "load httpfs",
+    "load 'path/to/x.duckdb_extension'",
+    "LOAD json;",
+    "set threads = 2",
+    "set global threads = 2",
+    "set variable max_age = 2",
+    "set max_memory = '1GB'",
+    "reset threads",
+    "import database 'x'",
+    "export database 'x'",
+    "call pragma_version()",
+    "pragma version",
+    "use github",
+    "start transaction",
+    "explain show tables",
+    "sleect 1",
+    "creat table x (a int)",
+    "hello",
+    "foo bar",
+    "'show tables'",
+    '"show" tables',
+    "? ?",
+    "",
+    "-- show tables",
+]
+
+# the slip, what is pointed at, a part of what is said, the suggestion
+SLIPS = [
+    ("show tabels", "tabels", "expected columns, connections, jobs, schemas, settings or tables", "tables"),
+    ("show conections", "conections", "does not fit", "connections"),
+    ("show job", "job", "does not fit", "jobs"),
+    ("show tablesfrom x", "tablesfrom", "does not fit", "tables"),
+    ("show tables form github", "form", "expected from or the end of the command", "from"),
+    ("show columns github.pulls", "github", "expected from", None),
+    ("show columns from github", "", 'expected "." and a table\'s name', None),
+    ("show columns from a.b like p", "p", "expected a text in 'quotes'", None),
+    ("show", "", "ends too early", None),
+    ("shwo tables", "shwo", "does not fit", "show"),
+    ("describe github.", "", "expected a table's name", None),
+    ("count", "", "expected a table, written connection.table", None),
+    ("count github.pulls where number = 1", "where", "expected the end of the command", None),
+    ("load", "", "expected table", None),
+    ("load tabel github.pulls", "tabel", "expected table", "table"),
+    ("load github.pulls", "github", "expected table", None),
+    ("load table", "", "expected a table, written connection.table", None),
+    ("load table pulls", "", 'expected "." and a table\'s name', None),
+    ("load table a.b.c", ".", "expected the end of the command", None),
+    ("load table my-github.pulls", "-", 'a name with - in it goes in "quotes"', None),
+    ("load table 1a.b", "1a.b", "expected a table", None),
+    ('load table "open', '"open', "never closed", None),
+    ("load table a.b /* open", "/* open", "comment that starts here is never closed", None),
+    ("refrsh table a.b", "refrsh", "does not fit", "refresh"),
+    ("refresh table a.b evry 5 minutes", "evry", "expected every, never or the end of the command", "every"),
+    ("refresh table a.b every", "", "expected a duration such as 15 minutes", None),
+    ("refresh table a.b every soon", "soon", "expected a duration such as 15 minutes", None),
+    ("refresh table a.b every 15", "", "expected a unit such as minutes", None),
+    ("refresh table a.b every 15 parsecs", "15", "'15 parsecs' is not a duration", None),
+    ("refresh table a.b every 0 minutes", "0", "would never pause", None),
+    ("refresh table a.b every 1 day starting", "", "expected a time of day such as 08:00", None),
+    ("refresh table a.b every 1 day starting 25:00", "25:00", "25:00 is no time of day", None),
+    ("refresh table a.b every 1 day starting 'noon'", "'noon'", "'noon' is no time of day", None),
+    ("reload table", "", "expected a table, written connection.table", None),
+    ("clear github.pulls", "github", "expected table", None),
+    ("system", "", "expected cancel, restart, retry, start, status or stop", None),
+    ("system stauts", "stauts", "does not fit", "status"),
+    ("system stop", "", "expected daemon", None),
+    ("system cancel", "", "expected a job's number", None),
+    ("system cancel all", "all", "expected a job's number", None),
+    ("system cancel 12a", "12a", "expected a job's number", None),
+    ("system cancel " + "9" * 30, "9" * 30, "there is no job", None),
+    ("exit now", "now", "expected the end of the command", None),
+    ("set max_age", "", "expected to or =", None),
+    ("set max_age =", "", "expected a value", None),
+    ("?? github", "github", "expected the end of the command", None),
+    ("show jobs; show tables", ";", "expected the end of the command", None),
+]
+
+
+@pytest.mark.parametrize(("text", "command"), COMMANDS, ids=[text for text, _ in COMMANDS])
+def test_a_command_is_understood(text: str, command: Command) -> None:
+    assert parse(text) == command
+
+
+@pytest.mark.parametrize(("text", "command"), COMMANDS, ids=[text for text, _ in COMMANDS])
+def test_comments_blanks_and_a_closing_semicolon_change_nothing(text: str, command: Command) -> None:
+    spaced = text if "'" in text or '"' in text else text.replace(" ", " /* a /* nested */ one */\n\t")
+    assert parse(f"-- first\n\ufeff {spaced} -- last\n ; ;") == command
+
+
+@pytest.mark.parametrize("text", [text for text, _ in COMMANDS if '"' not in text])
+def test_keywords_are_read_in_any_case(text: str) -> None:
+    assert type(parse(text.upper())) is type(parse(text)) is type(parse(text.title()))
+
+
+def test_names_and_values_keep_their_case() -> None:
+    assert parse("LOAD TABLE GitHub.Pulls") == c.Load(TableName("GitHub", "Pulls"))
+    assert parse("Show Columns From a.b Like 'X%'") == c.ShowColumns(TableName("a", "b"), "X%")
+
+
+@pytest.mark.parametrize("sql", SQL)
+def test_sql_is_left_to_duckdb_untouched(sql: str) -> None:
+    assert parse(sql) == Query(sql)
+    assert parse(Statement(f"{sql} ", 7)) == Query(f"{sql} ", 7)
+
+
+@pytest.mark.parametrize(("text", "place", "said", "meant"), SLIPS, ids=[slip[0] for slip in SLIPS])
+def test_a_slip_is_pointed_at_and_explained(text: str, place: str, said: str, meant: str | None) -> None:
+    with pytest.raises(CommandSyntaxError) as caught:
+        parse(text)
+    error = caught.value
+    assert error.source == text
+    assert text[error.column - 1 :].startswith(place) if place else error.column == len(text) + 1
+    assert said in error.message
+    assert ("did you mean" in error.message) == (meant is not None)
+    assert meant is None or error.message.endswith(f"did you mean {meant}?")
+
+
+def test_expected_words_are_those_a_user_types() -> None:
+    with pytest.raises(CommandSyntaxError) as caught:
+        parse("refresh table github.pulls soon")
+    assert caught.value.expected == ("every", "never", "the end of the command")
+
+
+def test_a_place_is_counted_in_lines_of_the_statement_comments_included() -> None:
+    with pytest.raises(CommandSyntaxError) as caught:
+        parse("show /* one\n two */\n  tabels")
+    assert (caught.value.line, caught.value.column) == (3, 3)
+
+
+def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
+    with pytest.raises(CommandSyntaxError) as caught:
+        parse("show\n  tabels")
+    assert render(caught.value) == (
+        '"tabels" does not fit here, expected columns, connections, jobs, schemas, settings or tables'
+        " — did you mean tables?\n"
+        "LINE 2:   tabels\n"
+        "          ^"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column", "drawn"),
+    [
+        ("abc", 1, 1, "LINE 1: abc\n        ^"),
+        ("abc", 1, 4, "LINE 1: abc\n           ^"),
+        ("日本 x", 1, 4, "LINE 1: 日本 x\n             ^"),
+        ("a\tb", 1, 3, "LINE 1: a\\tb\n           ^"),
+        ("\x1b[31m b", 1, 7, "LINE 1: \\e[31m b\n               ^"),
+        ("a\r\nb\r\n", 2, 1, "LINE 2: b\n        ^"),
+        ("", 1, 1, "LINE 1: \n        ^"),
+        ("a", 5, 9, "LINE 5: \n        ^"),
+    ],
+)
+def test_the_caret_stands_under_its_place(source: str, line: int, column: int, drawn: str) -> None:
+    assert pointed(source, line, column) == drawn
+
+
+def test_a_long_line_is_cut_around_the_place() -> None:
+    text, caret = pointed("x" * 500 + "!" + "y" * 500, 1, 501).splitlines()
+    assert text[len(caret) - 1] == "!"
+    assert len(text) <= 110
+    assert text.startswith("LINE 1: …x")
+    assert text.endswith("y…")
+
+
+def test_what_may_follow_is_known_at_every_place() -> None:
+    assert following("show ") == ("columns", "connections", "jobs", "schemas", "settings", "tables")
+    assert following("load table ") == ("a table, written connection.table",)
+    assert following("system start") == ("daemon",)
+    assert {"show", "load", "??"} <= set(following(""))
+
+
+def test_every_word_the_grammar_starts_with_is_recognised() -> None:
+    assert set(following("")) - {"??"} == recognition._OURS | recognition._SHARED
+    assert all(recognition.is_command(f"{word}") for word in set(following("")) - {"set"})
+
+
+def test_every_listing_of_the_grammar_is_recognised() -> None:
+    assert set(following("show ")) == recognition._LISTINGS
+
+
+def test_every_command_is_in_the_table_above() -> None:
+    assert {type(command) for _, command in COMMANDS} == set(get_args(Command)) - {Query}
+
+
+def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
+    for _, command in COMMANDS:
+        for field in fields(command):
+            value = getattr(command, field.name)
+            parts = [value.schema, value.table] if isinstance(value, TableName) else [value]
+            assert {type(part) for part in parts} <= {str, int, float, time, type(None)}
+
+
+@pytest.mark.parametrize("text", [text for text, _ in COMMANDS])
+def test_what_we_take_is_ours_or_a_listing_we_know_better(text: str) -> None:
+    shared = ("show", "desc", "set ")  # forms DuckDB would parse too, and that we answer instead
+    try:
+        duckdb.extract_statements(text)
+    except duckdb.Error:
+        return
+    assert text.startswith(shared)
+
+
+def test_sql_alone_imports_neither_lark_nor_sqlglot() -> None:
+    code = (
+        "import sys\n"
+        "from unify.language.parser import parse\n"
+        "from unify.language.sqltext import tables\n"
+        "assert tables(parse('select 42').sql) == ()\n"
+        "print({'lark', 'sqlglot'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_a_command_takes_less_than_two_milliseconds_after_the_first() -> None:
+    text = "refresh table github.pulls every 15 minutes starting 08:00"
+    parse(text)
+    took = []
+    for _ in range(50):
+        started = clock.perf_counter()
+        parse(text)
+        took.append(clock.perf_counter() - started)
+    assert sorted(took)[25] < 0.002
+
+
+def test_the_built_grammar_is_kept_in_the_given_folder_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert parse("show jobs", tmp_path) == c.ShowJobs()
+    finally:
+        os.umask(before)
+    kept = tmp_path / CACHE_FILE
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", b"\x80\x05."])
+def test_a_damaged_cache_only_costs_time(
+    tmp_path: Path, damage: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / CACHE_FILE).write_bytes(damage)
+    assert parse("show jobs", tmp_path) == c.ShowJobs()
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / CACHE_FILE).stat().st_size > 1000
+
+
+def test_a_folder_that_is_not_there_or_cannot_be_written_only_costs_time(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "blocked"
+    (blocked / CACHE_FILE).mkdir(parents=True)
+    assert parse("show jobs", blocked) == c.ShowJobs()
+    assert parse("show jobs", tmp_path / "missing") == c.ShowJobs()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_grammar_has_a_builder_for_every_arrow() -> None:
+    from unify.language.grammar import Builder
+
+    arrows = {line.split("->")[1].strip() for line in grammar_text().splitlines() if "->" in line}
+    assert arrows
+    assert all(callable(getattr(Builder, arrow, None)) for arrow in arrows)
