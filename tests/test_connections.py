@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -190,10 +192,11 @@ def test_a_secret_comes_from_a_file_beside_connections_yaml(file: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe"), "is not UTF-8 text"),
         (lambda path: path.write_text("x" * 70_000), "is larger than 65,536 bytes"),
         (lambda path: path.mkdir(), "Is a directory"),
+        (os.mkfifo, "is not a regular file"),
     ],
 )
 def test_a_secret_file_that_will_not_do_is_explained(
-    file: Path, prepare: types.FunctionType, explained: str
+    file: Path, prepare: Callable[[Path], object], explained: str
 ) -> None:
     prepare(file.with_name("token.txt"))
     connection = read(file, "g: {adapter: x, options: {token: '${file:token.txt}'}}\n").all["g"]

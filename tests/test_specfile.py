@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from unify import yamlfile
 from unify.adapters.options import check_options, option_values
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.spec import (
@@ -26,9 +28,10 @@ from unify.adapters.spec import (
     TableSpec,
 )
 from unify.adapters.specfile import bundled_specs, find_spec, load_spec
-from unify.adapters.specschema import BEGIN, reference, schema_text
+from unify.adapters.specschema import BEGIN, reference, schema, schema_text
 from unify.connections import Connection, Secret
 from unify.errors import ConfigError, Problem, SpecError, UnknownName
+from unify.yamlnodes import plain
 
 GITHUB = bundled_specs() / "github.yaml"
 README = bundled_specs() / "README.md"
@@ -584,11 +587,71 @@ def test_the_example_of_the_reference_is_a_valid_spec(load: Callable[[str], Adap
     assert [table.name for table in spec.tables] == ["boards", "cards"]
 
 
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    """As much of JSON Schema as ours uses."""
+    types = {"string": str, "number": (int, float), "integer": int, "boolean": bool, "null": type(None)}
+    types |= {"array": list, "object": dict}
+    wanted = schema.get("type", [])
+    kinds = [wanted] if isinstance(wanted, str) else wanted
+    known = {"type", "enum", "const", "pattern", "minimum", "maximum", "items", "minItems", "anyOf", "oneOf"}
+    known |= {
+        "properties",
+        "additionalProperties",
+        "propertyNames",
+        "required",
+        "description",
+        "title",
+        "$schema",
+    }
+    assert schema.keys() <= known
+    if kinds and not any(isinstance(value, types[kind]) for kind in kinds):  # type: ignore[arg-type]
+        return False
+    properties = schema.get("properties", {})
+    others = schema.get("additionalProperties", {})
+    members = value.items() if isinstance(value, dict) else ()
+    return all(
+        [
+            "enum" not in schema or value in schema["enum"],
+            "const" not in schema or value == schema["const"],
+            "pattern" not in schema or re.search(schema["pattern"], value) is not None,
+            "minimum" not in schema or schema["minimum"] <= value <= schema["maximum"],
+            "items" not in schema or (bool(value) and all(fits(item, schema["items"]) for item in value)),
+            "anyOf" not in schema or any(fits(value, each) for each in schema["anyOf"]),
+            "oneOf" not in schema or sum(fits(value, each) for each in schema["oneOf"]) == 1,
+            all(name in value for name in schema.get("required", ())),
+            all(fits(name, schema.get("propertyNames", {})) for name, _ in members),
+            all(name in properties or others is not False for name, _ in members),
+            all(fits(item, properties.get(name, others or {})) for name, item in members),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("added", "fitting"),
+    [
+        ("", True),
+        ("    refresh: {every: 1 hour}\n    key: [a, b]\n    paging: {size: 5}\n", True),
+        ("    for_each: {query: select 1 as x, batch: 5}\n    paging: {type: none}\n", True),
+        ("    requets: x\n", False),
+        ("    paging: {type: page, path: x}\n", False),
+        ("    paging: {type: next_url}\n", False),
+        ("    flatten: deep\n", False),
+        ("    errors: [{status: 404}]\n", False),
+        ("    key: []\n", False),
+        ("  - {name: x, request: FETCH /x}\n", False),
+    ],
+)
+def test_editors_are_told_what_the_reader_says(added: str, fitting: bool) -> None:
+    assert fits(plain(yamlfile.parse((HEAD + added).encode(), "x").root), schema()) is fitting
+
+
+def test_the_bundled_specs_fit_the_json_schema() -> None:
+    for file in bundled_specs().glob("*.yaml"):
+        assert fits(plain(yamlfile.read(file).root), schema()), file
+
+
 def test_yaml_is_read_as_its_own_library_reads_it(tmp_path: Path) -> None:
     """A second opinion on our node builder: what YAML 1.1 and 1.2 agree on is the same."""
-    from unify import yamlfile
-    from unify.yamlnodes import plain
-
     text = GITHUB.read_text(encoding="utf-8")
 
     assert plain(yamlfile.parse(text.encode(), "x").root) == yaml.safe_load(text)

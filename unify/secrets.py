@@ -147,7 +147,7 @@ def _keyring(service: str, user: str) -> str:
 
 def _file(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             _check_file(path, status)
             raw = file.read(_FILE_BYTES + 1)
@@ -161,6 +161,11 @@ def _file(path: Path) -> str:
     if not text:
         raise Dangling(f"the file {path} is empty")
     return text
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a named pipe at once, so that it can be refused instead of waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_file(path: Path, status: os.stat_result) -> None:

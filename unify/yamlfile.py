@@ -37,7 +37,6 @@ class Document:
     path: str
     root: Node | None
     flaws: tuple[Flaw, ...] = ()
-    mode: int = 0o600
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
@@ -50,32 +49,37 @@ class Document:
 def read(path: Path) -> Document:
     """Read and parse ``path``. Raises ConfigError naming it where it cannot be read at all."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigError(f"{path}: is not a regular file")
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse(raw, str(path), stat.S_IMODE(status.st_mode))
+    return parse(raw, str(path))
 
 
-def parse(raw: bytes, path: str, mode: int = 0o600) -> Document:
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a named pipe at once, so that it can be refused instead of waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def parse(raw: bytes, path: str) -> Document:
     """Every flaw is in the document; nothing is raised, whatever ``raw`` is."""
     if len(raw) > MAX_BYTES:
-        return Document(path, None, (Flaw((), 1, 1, f"the file is larger than {MAX_BYTES:,} bytes"),), mode)
+        return Document(path, None, (Flaw((), 1, 1, f"the file is larger than {MAX_BYTES:,} bytes"),))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-        return Document(path, None, (Flaw((), line, column, "this byte is not UTF-8 text"),), mode)
+        return Document(path, None, (Flaw((), line, column, "this byte is not UTF-8 text"),))
     builder = _Builder()
     try:
         builder.build(text)
     except _Unreadable as error:
-        return Document(path, None, (*builder.flaws, error.flaw), mode)
-    return Document(path, builder.root, tuple(builder.flaws), mode)
+        return Document(path, None, (*builder.flaws, error.flaw))
+    return Document(path, builder.root, tuple(builder.flaws))
 
 
 class _Unreadable(Exception):
