@@ -284,6 +284,7 @@ MISTAKES = [
     ("    for_each: select x from boards\n", "no table boards here"),
     ("    for_each: select x from jira.issues\n", "write the table's name alone"),
     ("    for_each: select 1 as x; select 2 as y\n", "expected exactly one SELECT"),
+    ("    for_each: select ';' as x;\n", "leave the ; out"),
     ("    for_each: copy orders to '/tmp/x'\n", "only a SELECT is allowed here, not 'COPY'"),
     ("    for_each: attach '/tmp/x'\n", "only a SELECT is allowed here, not 'ATTACH'"),
     ("    for_each: install httpfs\n", "only a SELECT is allowed here, not"),

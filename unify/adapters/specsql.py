@@ -59,16 +59,20 @@ def _parse(sql: str) -> exp.Query:
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
+    from sqlglot.tokens import TokenType
 
     if len(sql) > _LONGEST:
         raise ValueError(f"the SELECT is longer than {_LONGEST:,} characters")
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns on stderr of what we refuse below
     try:
+        tokens = sqlglot.tokenize(sql, read="duckdb")
         statements = [found for found in sqlglot.parse(sql, read="duckdb") if found is not None]
     except (SqlglotError, RecursionError) as error:
         raise ValueError(f"this is not SQL that can be read{_near(error)}") from error
     if len(statements) != 1:
         raise ValueError("expected exactly one SELECT" if statements else "expected a SELECT")
+    if any(token.token_type is TokenType.SEMICOLON for token in tokens):
+        raise ValueError("leave the ; out: the SELECT becomes part of another one")
     query = statements[0]
     if not isinstance(query, exp.Query):
         raise ValueError(f"only a SELECT is allowed here, not {sql.split(maxsplit=1)[0].upper()[:20]!r}")
