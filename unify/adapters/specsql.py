@@ -59,7 +59,6 @@ def _parse(sql: str) -> exp.Query:
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
-    from sqlglot.tokens import TokenType
 
     if len(sql) > _LONGEST:
         raise ValueError(f"the SELECT is longer than {_LONGEST:,} characters")
@@ -71,7 +70,7 @@ def _parse(sql: str) -> exp.Query:
         raise ValueError(f"this is not SQL that can be read{_near(error)}") from error
     if len(statements) != 1:
         raise ValueError("expected exactly one SELECT" if statements else "expected a SELECT")
-    if any(token.token_type is TokenType.SEMICOLON for token in tokens):
+    if any(token.token_type.name == "SEMICOLON" for token in tokens):
         raise ValueError("leave the ; out: the SELECT becomes part of another one")
     query = statements[0]
     if not isinstance(query, exp.Query):
