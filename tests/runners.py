@@ -8,9 +8,16 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from unify.errors import RateLimited
+import duckdb
+
+from unify.errors import RateLimited, Unauthorized
 from unify.loading.task import Ending, Outcome, Task
 from unify.loading.worker import Reporter
+from unify.model import Column, TableName
+from unify.settings import Settings
+from unify.store import catalog
+from unify.store.lake import Lake
+from unify.store.staging import Manifest, seal
 
 
 def as_the_table_says(task: Task, reporter: Reporter) -> Outcome:
@@ -67,3 +74,65 @@ def do_limit(task: Task, reporter: Reporter) -> Outcome:
 
 def do_bug(task: Task, reporter: Reporter) -> Outcome:
     raise ZeroDivisionError(f"a mistake of ours, {Path(__file__).name}")
+
+
+def do_rows(task: Task, reporter: Reporter) -> Outcome:
+    """Stage a hundred rows and seal them."""
+    return _staged(task, reporter, 100)
+
+
+def do_gated(task: Task, reporter: Reporter) -> Outcome:
+    """Say that we are here, wait until somebody opens the gate (a named pipe), then stage a hundred rows."""
+    reporter.update(lambda progress: replace(progress, rows=os.getpid(), pages=1, pages_total=2), urgent=True)
+    with open(Path(task.home) / "gate", "rb") as gate:
+        gate.read()
+    return _staged(task, reporter, 100)
+
+
+def do_flaky(task: Task, reporter: Reporter) -> Outcome:
+    """Die the first time."""
+    return do_crash(task, reporter) if task.attempt == 1 else do_rows(task, reporter)
+
+
+def do_unwell(task: Task, reporter: Reporter) -> Outcome:
+    """Have the source busy the first time."""
+    if task.attempt == 1:
+        raise RateLimited("api: 429 Too Many Requests", retry_after_s=0.3)
+    return do_rows(task, reporter)
+
+
+def do_refused(task: Task, reporter: Reporter) -> Outcome:
+    """Have credentials that the source refuses, and say them, as a careless source does."""
+    raise Unauthorized(f"api: 401 for {', '.join(task.environment.values())}")
+
+
+def do_child(task: Task, reporter: Reporter) -> Outcome:
+    """Need the table ``rows`` of the same connection first."""
+    return _child_of("rows", task, reporter)
+
+
+def do_orphaned(task: Task, reporter: Reporter) -> Outcome:
+    """Need a table first that cannot be loaded."""
+    return _child_of("refused", task, reporter)
+
+
+def _child_of(name: str, task: Task, reporter: Reporter) -> Outcome:
+    parent = TableName(task.table.schema, name)
+    home = Path(task.home)
+    with Lake(Settings(home, home / "connections.yaml"), read_only=True) as lake:
+        if parent not in catalog.stored_tables(lake):
+            return Outcome(task.job, task.attempt, Ending.MISSING, reporter.progress, missing=(parent,))
+    return _staged(task, reporter, 10)
+
+
+def _staged(task: Task, reporter: Reporter, rows: int) -> Outcome:
+    folder = Path(task.folder)
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT range AS id, {task.attempt} AS attempt FROM range({rows})) "
+            f"TO '{folder / 'rows.parquet'}' (FORMAT parquet)"
+        )
+    columns = (Column("id", "BIGINT"), Column("attempt", "INTEGER"))
+    seal(folder, Manifest(("rows.parquet",), columns, rows, key=("id",)))
+    reporter.update(lambda progress: replace(progress, rows=rows), urgent=True)
+    return Outcome(task.job, task.attempt, Ending.SEALED, reporter.progress, every_s=3600.0)

@@ -40,6 +40,7 @@ def task(does: str, job: int = 1, **environment: str) -> Task:
         table=TableName("test", does),
         origin=Origin("/nowhere/connections.yaml"),
         home="/nowhere",
+        folder="/nowhere/staging/uid/1",
         environment=environment,
     )
 

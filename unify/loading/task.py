@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
 from unify.errors import UnifyError
 from unify.model import Action, LoaderJob, Origin, TableName
-from unify.settings import Settings
 
 MESSAGE_BYTES = 16 * 1024 * 1024  # a task with ten thousand environment variables is far below
 ERROR_LENGTH = 2000  # characters of an error worth keeping
@@ -25,6 +25,7 @@ ERROR_LENGTH = 2000  # characters of an error worth keeping
 class Task:
     """One load, handed to a worker.
 
+    ``folder``       where its rows are staged; empty when the worker gets it.
     ``environment``  values of the variables the connection refers to: secrets, so never shown.
     """
 
@@ -36,6 +37,7 @@ class Task:
     table: TableName
     origin: Origin
     home: str
+    folder: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -117,7 +119,7 @@ def decode_report(data: bytes) -> Report:
     return msgspec.json.decode(data[1:], type=kind)  # its DecodeError is a ValueError
 
 
-def make_task(job: LoaderJob, settings: Settings, environment: Mapping[str, str]) -> Task:
+def make_task(job: LoaderJob, home: Path, folder: Path, environment: Mapping[str, str]) -> Task:
     """The task of a claimed job."""
     return Task(
         job=job.id,
@@ -127,7 +129,8 @@ def make_task(job: LoaderJob, settings: Settings, environment: Mapping[str, str]
         action=job.action,
         table=job.table,
         origin=job.origin,
-        home=str(settings.home),
+        home=str(home),
+        folder=str(folder),
         environment=environment,
     )
 

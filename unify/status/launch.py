@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unify.errors import DaemonUnreachable
@@ -18,6 +18,8 @@ from unify.status.client import StatusClient
 from unify.status.messages import About
 
 START_S = 20.0  # a cold start takes well under 2 s; a machine under load gets its time
+STARTS = 2  # a daemon that dies before it answers gets a second chance
+GLANCE_S = 2.0  # without an answer for so long, we look whether it still lives
 STOP_S = 15.0  # the daemon itself ends within 10 s
 COMMAND = "unify.loading.daemon"  # by name: this layer may start the daemon, not know it
 OUTPUT = "daemon.out"  # what the interpreter says before the daemon's own log stands
@@ -36,27 +38,39 @@ def ensure_daemon(settings: Settings, timeout_s: float = START_S) -> About:
     """
     settings.prepare()
     deadline = time.monotonic() + timeout_s
-    if not daemon_running(settings):
-        with instance.holding(_start_lock(settings), timeout_s) as ours:
-            if ours and not daemon_running(settings):
-                _start(settings, deadline)
-    with StatusClient(settings.run, max(1.0, deadline - time.monotonic())) as client:
-        return client.ping()
+    for _ in range(STARTS):
+        if not daemon_running(settings):
+            with instance.holding(_start_lock(settings), timeout_s) as ours:
+                if ours and not daemon_running(settings):
+                    _start(settings, deadline)
+        about = _answering(settings, deadline)
+        if about is not None:
+            return about
+    raise DaemonUnreachable(f"the daemon does not stay: {_last_words(settings)}")
+
+
+def _answering(settings: Settings, deadline: float) -> About | None:
+    """Who answers; None if the daemon has died. Raises DaemonUnreachable if it lives and is silent."""
+    with StatusClient(settings.run, GLANCE_S) as client:
+        while True:
+            try:
+                return client.ping()
+            except DaemonUnreachable:
+                if not daemon_running(settings):
+                    return None
+                if time.monotonic() > deadline:
+                    raise
 
 
 def stop_daemon(settings: Settings, timeout_s: float = STOP_S) -> bool:
     """End the daemon and wait until it has gone; False if there was none. Its jobs are ready again."""
     if not daemon_running(settings):
         return False
-    with StatusClient(settings.run) as client:
-        try:
-            client.stop()
-        except DaemonUnreachable:
-            if daemon_running(settings):
-                raise
-    if not instance.wait_until_free(settings.daemon_lock, timeout_s):
-        raise DaemonUnreachable(f"the daemon was asked to stop and has not within {timeout_s:.0f} s")
-    return True
+    with StatusClient(settings.run, GLANCE_S) as client, suppress(DaemonUnreachable):
+        client.stop()  # no answer: it is on its way out already, or busy; the lock will tell
+    if instance.wait_until_free(settings.daemon_lock, timeout_s):
+        return True
+    raise DaemonUnreachable(f"the daemon was asked to stop and has not within {timeout_s:.0f} s")
 
 
 def _start_lock(settings: Settings) -> Path:

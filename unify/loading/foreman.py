@@ -1,0 +1,192 @@
+"""The foreman: hands queued jobs to workers, and what workers and publisher say to ``outcomes``.
+
+Knows no sockets and never waits. The daemon calls ``turn`` when something may have happened, and
+sleeps for at most ``wait_s`` in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from unify.errors import UnifyError, UnknownName
+from unify.loading.environment import Environment, connection_of
+from unify.loading.outcomes import Outcomes, about
+from unify.loading.publisher import Done, Orphan, Prepare, Sealed
+from unify.loading.runs import Run
+from unify.loading.task import Outcome, Progress, failure_of, make_task
+from unify.loading.workers import Crew, Lost, Worker
+from unify.model import JobState, LoaderJob
+from unify.settings import Settings
+from unify.store.failpoints import failpoint
+from unify.store.staging import Staging
+
+LOOK_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
+SHORTEST_S = 0.05  # a job put off into the next instant is not looked for without a pause
+
+
+class Foreman:
+    """One start of the daemon's work."""
+
+    def __init__(
+        self, settings: Settings, epoch: int, *, crew: Crew, outcomes: Outcomes, environment: Environment
+    ) -> None:
+        self.settings = settings
+        self.epoch = epoch
+        self.crew = crew
+        self.outcomes = outcomes
+        self.environment = environment
+        self.queue = outcomes.queue
+        self.publisher = outcomes.publisher
+        self.log = outcomes.log
+        self._staging = Staging(settings.staging)
+        self._look_at = 0.0  # monotonic; when the queue may hold something new
+
+    @property
+    def busy(self) -> int:
+        """How many loads are under way."""
+        return len(self.outcomes.runs)
+
+    def start(self) -> None:
+        """Take over what an older daemon left behind, and have a worker and the lake ready."""
+        self.crew.warm_up()
+        self.publisher.submit(Prepare())
+        orphans = self.queue.orphans(self.epoch)
+        for folder in self._staging.sweep([(job.uid, job.attempt) for job in orphans]):
+            self.log.fact("staging swept", folder=folder)
+        for job in orphans:
+            self.log.fact("orphan found", **about(job), state=job.state.value, attempt=job.attempt)
+            self.outcomes.begin(job)
+            self.publisher.submit(Orphan(job))
+
+    def look(self) -> None:
+        """See what the queue holds at the next turn: somebody has put something in."""
+        self._look_at = 0.0
+
+    def turn(self) -> None:
+        """Do everything there is to do now."""
+        for worker in self.crew.workers:
+            for report in worker.reports():
+                self._heard(worker, report)
+        for lost in self.crew.collect_lost():
+            self._lost(lost)
+        for done in self.publisher.collect():
+            self._done(done)
+        self.crew.press()
+        if self._look_at <= time.monotonic():
+            self._look()
+
+    def wait_s(self) -> float:
+        """How long nothing will happen by itself."""
+        waits = [max(0.0, self._look_at - time.monotonic()), self.crew.wait_s()]
+        return min(wait for wait in waits if wait is not None)
+
+    def cancel(self, id: int) -> None:
+        """End a job wherever it is; one that is being published is let finish."""
+        job = self.queue.cancel(id, _now())
+        if job is None:
+            raise UnknownName(f"there is no job {id}")
+        self._end_cancelled(job)
+        if job.state is JobState.CANCELLED:
+            self.outcomes.tell(Run(job, Progress(job.id, job.attempt)), job.state, job.error)
+
+    def stop(self, within_s: float) -> None:
+        """End the workers, let the publisher finish, and make what is left ready again.
+
+        A load still on its way into the lake after ``within_s`` stays marked so; the next daemon asks
+        the ledger what became of it.
+        """
+        deadline = time.monotonic() + within_s
+        self.crew.close()
+        self.publisher.close(deadline - time.monotonic())
+        for done in self.publisher.collect():
+            self._done(done)
+        for run in list(self.outcomes.runs.values()):
+            current = self.queue.find(run.job.id)
+            if current is not None and current.state is not JobState.PUBLISHING:
+                self.outcomes.put_back(run)
+
+    def _look(self) -> None:
+        """Queue what is due, end what was cancelled, start what is ready."""
+        now = _now()
+        for job in self.queue.enqueue_due(now):
+            self.log.fact("refresh due", **about(job))
+        for run in list(self.outcomes.runs.values()):
+            current = self.queue.find(run.job.id)
+            if current is not None:
+                self._end_cancelled(current)
+        while self.crew.has_room and (claimed := self.queue.claim(self.epoch, now)) is not None:
+            self._start(claimed)
+        self._look_at = time.monotonic() + self._quiet_s(now)
+
+    def _quiet_s(self, now: datetime) -> float:
+        """How long the queue will have nothing new, as far as it knows."""
+        due = [self.queue.next_start(now), self.queue.next_due()]
+        waits = [(moment - now).total_seconds() for moment in due if moment is not None]
+        return min([LOOK_S, *(max(SHORTEST_S, wait) for wait in waits)])
+
+    def _start(self, job: LoaderJob) -> None:
+        run = self.outcomes.begin(job)
+        failpoint("daemon.claimed")
+        try:
+            environment = self._environment_of(job)
+            folder = self._staging.begin(job)
+        except UnifyError as error:
+            self.outcomes.failed(run, failure_of(error))
+            return
+        self.crew.assign(make_task(job, self.settings.home, folder, environment))
+        self.outcomes.started(run)
+
+    def _environment_of(self, job: LoaderJob) -> Mapping[str, str]:
+        values = self.environment.named_by(connection_of(job.origin, job.table))
+        self.log.hide(values.values())
+        return values
+
+    def _heard(self, worker: Worker, report: Progress | Outcome) -> None:
+        run = self.outcomes.attempt(report.job, report.attempt)
+        if isinstance(report, Outcome):
+            worker.task = None
+            self.look()
+        if run is None:
+            return
+        if isinstance(report, Progress):
+            self.outcomes.progressed(run, report)
+        else:
+            self.outcomes.came_home(run, report)
+
+    def _lost(self, lost: Lost) -> None:
+        self.look()
+        if lost.task is None:
+            self.log.fact("worker ended", reason=lost.reason)
+            return
+        run = self.outcomes.attempt(lost.task.job, lost.task.attempt)
+        if run is not None:
+            self.outcomes.crashed(run, lost.reason)
+
+    def _done(self, done: Done) -> None:
+        run = self._run_of(done)
+        if run is not None:
+            self.look()
+            self.outcomes.published(run, done)
+        elif done.bug or done.error is not None:
+            order = type(done.order).__name__.lower()
+            self.log.fact("publisher failed", order=order, error=done.bug or done.error, trace=done.trace)
+
+    def _run_of(self, done: Done) -> Run | None:
+        """The run an order was about that decides its fate."""
+        if isinstance(done.order, Sealed | Orphan):
+            return self.outcomes.attempt(done.order.job.id, done.order.job.attempt)
+        return None
+
+    def _end_cancelled(self, job: LoaderJob) -> None:
+        run = self.outcomes.runs.get(job.id)
+        worker = self.crew.working_on(job.id)
+        if run is not None and worker is not None and job.cancel_asked and not run.cancelled:
+            run.cancelled = True
+            worker.end("cancelled")
+            self.log.fact("load is being cancelled", **about(job))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

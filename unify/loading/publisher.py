@@ -1,0 +1,164 @@
+"""The daemon's publisher: the one thread that writes loads into the lake, one after the other.
+
+It has a lake of its own and leaves the queue alone. A load takes it milliseconds to seconds;
+meanwhile the daemon's loop answers everybody.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import assert_never
+
+from unify.errors import UnifyError
+from unify.loading import publish
+from unify.model import LoaderJob, LoadRecord
+from unify.settings import Settings
+from unify.store import ledger
+from unify.store.lake import Lake
+from unify.store.staging import Staging
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Have the lake open before the first load needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A load whose rows are staged: publish it."""
+
+    job: LoaderJob
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A job an older daemon was busy with: perhaps published, perhaps staged, perhaps neither."""
+
+    job: LoaderJob
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A load that ended without rows: a row for the ledger."""
+
+    job: LoaderJob
+    record: LoadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that has ended: what its attempts have staged can go."""
+
+    job: LoaderJob
+
+
+Order = Prepare | Sealed | Orphan | Failed | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an order.
+
+    ``record``  the ledger's row of a load that is published; None for any other order, for an orphan
+                that has to start over, and for an attempt that is not the job's any more.
+    ``bug``     a fault of ours, and ``trace`` its place, for the log.
+    """
+
+    order: Order
+    record: LoadRecord | None = None
+    error: UnifyError | None = None
+    bug: str = ""
+    trace: str = ""
+
+
+class Desk:
+    """What the publisher does with an order. Opens its lake when the first one comes, in its own thread.
+
+    ``still_ours``  whether a job's attempt is the one at work: the fence before every commit.
+    """
+
+    def __init__(self, settings: Settings, still_ours: Callable[[LoaderJob], bool]) -> None:
+        self._settings = settings
+        self._still_ours = still_ours
+        self._staging = Staging(settings.staging)
+        self._lake: Lake | None = None
+
+    def carry_out(self, order: Order) -> LoadRecord | None:
+        match order:
+            case Prepare():
+                self._opened()
+            case Sealed(job):
+                return self._publish(job)
+            case Orphan(job):
+                return ledger.find(self._opened(), job.uid) or self._publish(job)
+            case Failed(_, record):
+                publish.record_failure(self._opened(), record)
+            case Ended(job):
+                self._staging.discard(job)
+            case unknown:
+                assert_never(unknown)
+        return None
+
+    def close(self) -> None:
+        if self._lake is not None:
+            self._lake.close()
+            self._lake = None
+
+    def _publish(self, job: LoaderJob) -> LoadRecord | None:
+        staged = self._staging.sealed(job)
+        if staged is None:
+            return None
+        return publish.publish(self._opened(), job, staged, still_ours=lambda: self._still_ours(job))
+
+    def _opened(self) -> Lake:
+        if self._lake is None:
+            self._lake = Lake(self._settings, purpose="daemon")
+        return self._lake
+
+
+class Publisher:
+    """Takes orders from the daemon's loop and wakes it when one is done."""
+
+    def __init__(self, desk: Desk, wake: Callable[[], None]) -> None:
+        self._desk = desk
+        self._wake = wake
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._done: deque[Done] = deque()
+        self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
+        self._thread.start()
+
+    def submit(self, order: Order) -> None:
+        self._orders.put(order)
+
+    def collect(self) -> Sequence[Done]:
+        """What was done since the last call."""
+        done = []
+        while self._done:
+            done.append(self._done.popleft())
+        return done
+
+    def close(self, within_s: float) -> bool:
+        """Carry out what was ordered and end; False if that takes longer than ``within_s``."""
+        self._orders.put(None)
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            self._done.append(self._result(order))
+            self._wake()
+        self._desk.close()
+
+    def _result(self, order: Order) -> Done:
+        try:
+            return Done(order, record=self._desk.carry_out(order))
+        except UnifyError as error:
+            return Done(order, error=error)
+        except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
+            trace = "".join(traceback.format_exception(error))
+            return Done(order, bug=f"{type(error).__name__}: {error}", trace=trace)
