@@ -1,0 +1,336 @@
+"""Chunk files into Parquet files, by DuckDB, while pages still arrive.
+
+Each chunk is first looked at for anything new, then written in the layout of that moment. Those
+written in a layout that did not last are written again when everything is known.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from unify.duckdb_types import quote_name
+from unify.errors import BadResponse, StoreError
+from unify.loading import reading
+from unify.loading.chunks import Chunk, ChunkWriter, Marks
+from unify.loading.columns import Layout, Origin, Planned, plan
+from unify.loading.declared import MACROS
+from unify.loading.exactjson import Json, parse_exact
+from unify.loading.guard import Guard
+from unify.loading.rewriting import rewritten
+from unify.loading.structure import Node, Structure
+from unify.model import Column
+from unify.store.duck import CONFIG, literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_FIRST_LOOK = 8  # rows looked at the slow way where one brings something new; doubles while they do
+_LONGEST_LOOK = 2048
+_FINE_MOMENT = re.compile(rb'\.\d{6}\d*[1-9](?:[Zz]|[+-]\d\d:?\d\d)?"')  # finer than a microsecond
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A chunk as a Parquet file, written in ``layout``; ``path`` is None where that has no columns.
+
+    ``discarded``  rows with a declared value that does not fit, and the file that keeps them.
+    ``cursors``    (scope, text) of the greatest cursor of each scope.
+    """
+
+    chunk: Chunk
+    layout: Layout
+    path: Path | None
+    rows: int
+    discarded: int = 0
+    discarded_path: Path | None = None
+    cursors: tuple[tuple[str, str], ...] = ()
+
+
+class Converter:
+    """Converts chunks, several at a time, with one DuckDB and what they show in common."""
+
+    def __init__(
+        self, writer: ChunkWriter, structure: Structure, known: Sequence[Column], memory_limit: str
+    ) -> None:
+        self.writer = writer
+        self.marks: Marks = writer.marks
+        self.structure = structure
+        self.known = tuple(known)
+        self._lock = threading.RLock()
+        self._guard = Guard(structure, *_keys(self.marks))
+        self._layout: tuple[int, bytes, Layout] | None = None
+        self._database = _open(writer.folder, memory_limit)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def convert(self, chunk: Chunk) -> Converted:
+        """Learn from a chunk and write it. Raises BadResponse for rows that cannot be read."""
+        lines = chunk.lines()
+        self._study(lines)
+        return self._write(chunk, lines)
+
+    def settle(self, done: Converted, final: Layout) -> Converted:
+        """The same chunk in the final layout."""
+        if _is_same(done.layout, final):
+            return done
+        if done.path is not None and _is_part(done.layout, final):
+            return self.extend(done, final)
+        return self._write(done.chunk, done.chunk.lines())
+
+    def extend(self, done: Converted, final: Layout) -> Converted:
+        """A file with the columns of ``final`` in their order; those it does not have are NULL."""
+        if done.path is None:
+            return done
+        have = {column.name for column in done.layout.columns}
+        values = [
+            quote_name(column.name)
+            if column.name in have
+            else f"CAST(NULL AS {column.type}) AS {quote_name(column.name)}"
+            for column in final.columns
+        ]
+        path = done.path.with_suffix(".extended.parquet")
+        with self._cursor() as connection:
+            source = f"read_parquet({literal(os.fspath(done.path))})"
+            connection.execute(reading.copy_to(f"SELECT {', '.join(values)} FROM {source}", path))
+        path.replace(done.path)
+        return replace(done, layout=final)
+
+    def layout(self, rows: int = 1) -> Layout:
+        """The layout of everything learned so far."""
+        with self._lock:
+            longest = self.writer.longest
+            key = (self.structure.version, longest)
+            if self._layout is None or self._layout[:2] != key:
+                order = parse_exact(longest) if longest else None
+                self._layout = (*key, plan(self.structure, order, self.known, rows))
+            return self._layout[2]
+
+    def greatest(self, column: Planned, found: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+        """Of each scope the greatest of its cursors."""
+        with self._cursor() as connection:
+            rows = connection.execute(
+                f"SELECT scope, {reading.greatest('text', column)} FROM "
+                "(SELECT unnest($1::VARCHAR[]) AS scope, unnest($2::VARCHAR[]) AS text) GROUP BY 1",
+                [[scope for scope, _ in found], [text for _, text in found]],
+            ).fetchall()
+        return {scope: text for scope, text in rows if text is not None}
+
+    def run(self, statement: str) -> None:
+        """Execute a statement of ours."""
+        with self._cursor() as connection:
+            connection.execute(statement)
+
+    def _study(self, lines: Sequence[bytes]) -> None:
+        """Learn whatever the lines bring that was not known."""
+        at, look = 0, _FIRST_LOOK
+        while (at := self._current_guard().accepted(lines, at)) < len(lines):
+            self._learn(lines[at : at + look])
+            at, look = at + look, min(2 * look, _LONGEST_LOOK)
+
+    def _learn(self, lines: Sequence[bytes]) -> None:
+        documents = [parse_exact(line) for line in lines]
+        with self._lock:
+            for document in documents:
+                self._learn_document(document)
+
+    def _learn_document(self, document: Json) -> None:
+        structure, marks = self.structure, self.marks
+        structure.learn(structure.variables, document.pop(marks.page, None))
+        document.pop(marks.scope, None)
+        if marks.value in document:
+            structure.learn(structure.value, document[marks.value])
+        else:
+            structure.learn(structure.row, document)
+
+    def _current_guard(self) -> Guard:
+        with self._lock:
+            if self._guard.version != self.structure.version:
+                self._guard = Guard(self.structure, *_keys(self.marks))
+            return self._guard
+
+    def _write(self, chunk: Chunk, lines: Sequence[bytes]) -> Converted:
+        """Write a chunk in the present layout; where DuckDB refuses, find out why and write it again."""
+        import duckdb
+
+        layout = self.layout()
+        while True:
+            try:
+                return self._write_in(chunk, lines, layout)
+            except _Misfit:
+                layout = self.layout()
+            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+                raise StoreError(f"{chunk.path.parent}: {error}") from error
+            except duckdb.Error as error:
+                before = self.structure.version
+                self._learn(lines)
+                if self.structure.version == before and layout.rewritten:
+                    raise BadResponse(f"the rows cannot be read: {error}") from error
+                again = self.layout()
+                layout = replace(again, rewritten=self.structure.version == before or again.rewritten)
+
+    def _write_in(self, chunk: Chunk, lines: Sequence[bytes], layout: Layout) -> Converted:
+        if not layout.columns:
+            return Converted(chunk, layout, None, chunk.rows)
+        path = chunk.path.with_name(f"rows-{chunk.number:06d}.parquet")
+        with (
+            self._cursor() as connection,
+            self._source(chunk, lines, layout.columns, layout.rewritten) as source,
+        ):
+            exact = _FINE_MOMENT.search(chunk.path.read_bytes()) is not None
+            copied = connection.execute(reading.copy(source, path, exact_moments=exact)).fetchone()
+            rows = int(copied[0]) if copied else 0
+            discarded = None
+            if rows < chunk.rows:
+                discarded = self._discard(chunk, lines, source, connection)
+        return Converted(
+            chunk, layout, path, rows, chunk.rows - rows, discarded, self._cursors(chunk, lines, layout)
+        )
+
+    def _discard(
+        self, chunk: Chunk, lines: Sequence[bytes], source: reading.Source, connection: DuckDBPyConnection
+    ) -> Path:
+        """Keep the rows that do not fit. Raises _Misfit where it is a stored type that gives way."""
+        path = chunk.path.with_name(f"discarded-{chunk.number:06d}.ndjson")
+        columns = [column for column, _ in source.columns]
+        found = connection.execute(reading.misfits(source)).fetchall()
+        if tried := {place for _, place, _ in found if columns[place].tried}:
+            with self._lock:
+                for place in tried:
+                    self.structure.misfit(self._node(columns[place]))
+            raise _Misfit
+        with path.open("wb") as file:
+            for line, place, value in found:
+                file.write(self._discarded_row(lines[line], columns[place], value))
+        return path
+
+    def _discarded_row(self, line: bytes, column: Planned, value: str) -> bytes:
+        taken = self.writer.take_apart(line)
+        kept = {
+            "scope": self.writer.segments[taken.segment].scope,
+            "column": column.name,
+            "value": value,
+            "reason": f"does not fit {column.type}" + (f" by {column.format}" if column.format else ""),
+            "row": taken.row.decode(),
+        }
+        return msgspec.json.encode(kept) + b"\n"
+
+    def _node(self, column: Planned) -> Node:
+        match column.origin:
+            case Origin.PAGE:
+                node = self.structure.variables
+            case Origin.WHOLE:
+                return self.structure.value
+            case _:
+                node = self.structure.row
+        for key in column.path:
+            node = node.members[key]
+        return node
+
+    def _cursors(self, chunk: Chunk, lines: Sequence[bytes], layout: Layout) -> tuple[tuple[str, str], ...]:
+        if layout.cursor is None or layout.cursor.column.origin is Origin.NOTHING:
+            return ()
+        column = layout.cursor.column
+        with (
+            self._cursor() as connection,
+            self._source(chunk, lines, [column], layout.cursor.rewritten) as source,
+        ):
+            found = connection.execute(reading.cursors(source, column)).fetchall()
+        return tuple(
+            (self.writer.segments[segment].scope, text) for segment, text in found if text is not None
+        )
+
+    @contextmanager
+    def _source(
+        self, chunk: Chunk, lines: Sequence[bytes], columns: Sequence[Planned], rewrite: bool
+    ) -> Iterator[reading.Source]:
+        """The rows in a form DuckDB can read."""
+        if not rewrite:
+            yield reading.straight(chunk, columns, self.marks)
+            return
+        path = chunk.path.with_suffix(".flat.ndjson")
+        text = rewritten(lines, [(column, reading.read_as(column)) for column in columns], self.marks)
+        path.write_bytes(text)
+        try:
+            longest = max(map(len, text.split(b"\n")))
+            yield reading.flat(path, longest, columns, self.marks)
+        finally:
+            path.unlink()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[DuckDBPyConnection]:
+        with self._lock:
+            connection = self._database.cursor()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+
+class _Misfit(Exception):
+    """An earlier load's type does not hold a value; it has been widened."""
+
+
+def _open(folder: Path, memory_limit: str) -> DuckDBPyConnection:
+    """A DuckDB of our own; several chunks at a time keep the cores busy, so each has one thread."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **CONFIG,
+        "memory_limit": memory_limit,
+        "threads": 1,
+        "temp_directory": os.fspath(folder / "spill"),
+    }
+    connection = duckdb.connect(config=config)
+    for macro in MACROS:
+        connection.execute(macro)
+    return connection
+
+
+def _keys(marks: Marks) -> tuple[str, str, str]:
+    return marks.scope, marks.page, marks.value
+
+
+def _identity(column: Planned) -> tuple[object, ...]:
+    return column.name, column.type, column.origin, column.path, column.format, column.strict, column.tried
+
+
+def _is_same(layout: Layout, final: Layout) -> bool:
+    """A file of one has the same columns, with the same values, as of the other."""
+    return _has_same_cursor(layout, final) and set(map(_identity, layout.columns)) == set(
+        map(_identity, final.columns)
+    )
+
+
+def _is_part(layout: Layout, final: Layout) -> bool:
+    """A file of ``layout`` is one of ``final`` but for columns its rows have no values for."""
+    if not _has_same_cursor(layout, final):
+        return False
+    wanted = {column.name: column for column in final.columns}
+    for column in layout.columns:
+        match = wanted.pop(column.name, None)
+        if match is None or (column.origin is not Origin.NOTHING and _identity(match) != _identity(column)):
+            return False
+        if column.origin is Origin.NOTHING and (match.type != column.type or match.path in layout.places):
+            return False
+    return all(
+        column.origin is Origin.NOTHING or (column.origin is Origin.ROW and column.path not in layout.places)
+        for column in wanted.values()
+    )
+
+
+def _has_same_cursor(layout: Layout, final: Layout) -> bool:
+    """The greatest cursor found by one is the greatest by the other."""
+    if layout.cursor is None or final.cursor is None:
+        return final.cursor is None or final.cursor.column.path not in layout.places
+    return _identity(layout.cursor.column) == _identity(final.cursor.column)

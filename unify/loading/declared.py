@@ -1,0 +1,167 @@
+"""Declared types: what a spec may call them, and SQL that tries a value's text on one.
+
+A value fits if its type keeps all of it: ``1.239`` is no ``decimal(10,2)``, ``1.5`` no ``bigint``, a
+moment with nanoseconds no ``timestamp``. Moments without a zone are taken as UTC, those with one are
+stored as UTC where the type has no zone.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from unify.adapters.spec import ColumnDef
+from unify.duckdb_types import Type, parse_type, quote_name
+from unify.errors import ConfigError
+from unify.loading.kinds import DECIMAL, TIMESTAMPTZ
+from unify.store.duck import literal
+
+# How Parquet, and so the lake, cannot keep a type, and what keeps its values instead.
+_REPLACED = {
+    "HUGEINT": DECIMAL,
+    "UHUGEINT": DECIMAL,
+    "TIMESTAMP_S": "TIMESTAMP",
+    "TIMESTAMP_MS": "TIMESTAMP",
+    "ENUM": "VARCHAR",
+    "BIT": "VARCHAR",
+    "BIGNUM": "VARCHAR",
+    "TIME_NS": "VARCHAR",
+}
+_EPOCHS = {"unix": 6, "unix_ms": 3, "unix_us": 0}  # digits between their unit and the microsecond
+_TEXTUAL = ("iso8601", "date")  # formats DuckDB reads by itself
+_TIME = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?"
+_WHOLE = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)")
+
+# Decimals a number's text needs; NULL for what is no number.
+_DECIMALS = r"""
+CREATE MACRO unify_decimals(x) AS CASE
+  WHEN regexp_full_match(x, '-?[0-9]+') THEN 0
+  WHEN NOT regexp_full_match(x, '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?') THEN NULL
+  WHEN rtrim(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''), '0') = '' THEN 0
+  ELSE greatest(0, length(regexp_extract(x, '\.([0-9]*)', 1))
+    - (length(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''))
+       - length(rtrim(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''), '0')))
+    - coalesce(TRY_CAST(regexp_extract(x, '[eE]([+-]?[0-9]+)', 1) AS INTEGER), 0))
+END"""
+# A moment, unless a microsecond is too coarse for it.
+_MOMENT = r"""
+CREATE MACRO unify_moment(x) AS CASE
+  WHEN regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]') THEN NULL
+  ELSE coalesce(TRY_CAST(x AS TIMESTAMPTZ), TRY_CAST(upper(x) AS TIMESTAMPTZ))
+END"""
+# Text of a moment finer than a microsecond, which no column of moments with a zone can keep.
+_FINE = """
+CREATE MACRO unify_is_fine(x) AS strlen(x) > 26 AND regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]')"""
+# The nearest double; an integer only if it is that double.
+_DOUBLE = r"""
+CREATE MACRO unify_double(x) AS CASE
+  WHEN lower(x) IN ('nan', 'infinity', '-infinity') THEN CAST(x AS DOUBLE)
+  WHEN NOT isfinite(TRY_CAST(x AS DOUBLE)) THEN NULL
+  WHEN length(x) <= 15 OR NOT regexp_full_match(x, '-?[0-9]+') THEN TRY_CAST(x AS DOUBLE)
+  WHEN TRY_CAST(TRY_CAST(x AS DOUBLE) AS HUGEINT) = TRY_CAST(x AS HUGEINT) THEN TRY_CAST(x AS DOUBLE)
+END"""
+MACROS = (_DECIMALS, _MOMENT, _FINE, _DOUBLE)
+
+
+def declared_type(column: ColumnDef) -> str:
+    """The type of a declared column as DuckDB writes it. Raises ConfigError for what is no type."""
+    if column.type is None:
+        return _format_type(column.format)
+    import duckdb
+
+    try:
+        text = str(duckdb.sqltype(column.type))
+    except duckdb.Error as error:
+        raise ConfigError(f"column {column.name}: {column.type} is no type DuckDB knows") from error
+    return canonical(_kept(parse_type(text)))
+
+
+@lru_cache(maxsize=1024)
+def canonical(type_: str) -> str:
+    """A type's text as DuckDB itself writes it, so that texts can be compared."""
+    if "(" not in type_:
+        return type_
+    import duckdb
+
+    return str(duckdb.sqltype(type_))
+
+
+def fit(text: str, type_: str, format_: str | None) -> str:
+    """SQL for the value whose text is the SQL ``text``; NULL if it does not fit ``type_``."""
+    if format_ in _EPOCHS:
+        return _of_moment(_epoch(text, _EPOCHS[format_]), type_)
+    if format_ and format_ not in _TEXTUAL:
+        moment = f"TRY_STRPTIME({text}, {literal(format_)})"
+        return _of_moment(f"CAST({moment} AS TIMESTAMPTZ)", type_)
+    return _plain_fit(text, parse_type(type_))
+
+
+def _plain_fit(text: str, type_: Type) -> str:
+    match type_.name:
+        case "VARCHAR" | "JSON":
+            return text
+        case "DATE":
+            wall = f"TRY_CAST({text} AS TIMESTAMP)"  # the day as written, whatever the zone
+            day = f"unify_moment({text}) IS NOT NULL AND date_trunc('day', {wall}) = {wall}"
+            return f"CASE WHEN {day} THEN CAST({wall} AS DATE) END"
+        case "TIME":
+            return f"CASE WHEN regexp_full_match({text}, '{_TIME}') THEN {_tried(text, type_)} END"
+        case "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE":
+            return _of_moment(f"unify_moment({text})", type_.text)
+        case "DOUBLE":
+            return f"unify_double({text})"
+        case "FLOAT":
+            return f"TRY_CAST(unify_double({text}) AS FLOAT)"
+        case "DECIMAL":
+            return f"CASE WHEN unify_decimals({text}) <= {type_.sizes[1]} THEN {_tried(text, type_)} END"
+        case name if _WHOLE.fullmatch(name):
+            return f"CASE WHEN unify_decimals({text}) <= 0 THEN {_tried(text, type_)} END"
+        case _:
+            return _tried(text, type_)
+
+
+def _of_moment(moment: str, type_: str) -> str:
+    """A TIMESTAMPTZ as ``type_``; NULL where a date would lose the time of day."""
+    match type_:
+        case "DATE":
+            return f"CASE WHEN date_trunc('day', {moment}) = {moment} THEN CAST({moment} AS DATE) END"
+        case "VARCHAR":
+            return f"CAST({moment} AS VARCHAR)"
+        case kind if kind == TIMESTAMPTZ:
+            return moment
+        case _:
+            return f"TRY_CAST({moment} AS {type_})"
+
+
+def _epoch(text: str, digits: int) -> str:
+    """Seconds, milliseconds or microseconds since 1970; finer than a microsecond does not fit."""
+    micros = f"TRY_CAST(TRY_CAST({text} AS DECIMAL(30,{digits})) * {10**digits} AS BIGINT)"
+    return f"CASE WHEN unify_decimals({text}) <= {digits} THEN make_timestamptz({micros}) END"
+
+
+def _tried(text: str, type_: Type) -> str:
+    return f"TRY_CAST({text} AS {type_.text})"
+
+
+def _format_type(format_: str | None) -> str:
+    """The type of a column of which only the format is declared; of neither, text."""
+    if format_ is None:
+        return "VARCHAR"
+    if format_ == "date":
+        return "DATE"
+    zoned = format_ in _EPOCHS or format_ == "iso8601" or "%z" in format_ or "%Z" in format_
+    return TIMESTAMPTZ if zoned else "TIMESTAMP"
+
+
+def _kept(type_: Type) -> str:
+    """The type itself, or what keeps its values where the lake cannot."""
+    match type_.name:
+        case "LIST" | "ARRAY":
+            return f"{_kept(type_.parts[0])}[]"
+        case "STRUCT" if type_.names:
+            fields = zip(type_.names, type_.parts, strict=True)
+            return f"STRUCT({', '.join(f'{quote_name(name)} {_kept(part)}' for name, part in fields)})"
+        case "MAP":
+            return f"MAP({_kept(type_.parts[0])}, {_kept(type_.parts[1])})"
+        case name:
+            return _REPLACED.get(name, type_.text)

@@ -1,0 +1,104 @@
+"""A decoder that accepts a row only if it brings nothing new: proof, at the speed of C, and nothing kept.
+
+msgspec checks each value against the exact kinds seen so far. What it refuses is learned from by the
+slow way and is then part of the next guard; what it accepts cannot change any column's type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Union
+
+import msgspec
+
+from unify.loading import kinds
+from unify.loading.structure import Node, Structure
+
+_NARROW = Annotated[int, msgspec.Meta(ge=-kinds.EXACT_IN_DOUBLE, le=kinds.EXACT_IN_DOUBLE)]
+_WIDE = Annotated[int, msgspec.Meta(ge=-kinds.INT64, le=kinds.INT64 - 1)]
+_NO_ITEMS = Annotated[list[None], msgspec.Meta(max_length=0)]
+_STAMP = Annotated[datetime, msgspec.Meta(tz=False)]
+_ZONED = Annotated[datetime, msgspec.Meta(tz=True)]
+_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Guard:
+    """Accepts documents (a row with what was put in front of it) of one version of the structure."""
+
+    def __init__(self, structure: Structure, scope_key: str, page_key: str, value_key: str) -> None:
+        self.version = structure.version
+        self._decode: Callable[[bytes], Any] | None
+        try:
+            members = _members(structure.row)
+            members[scope_key] = int
+            members[page_key] = _struct(_members(structure.variables))
+            members[value_key] = _type(structure.value)
+            required = () if structure.row.kinds else (value_key,)  # no row was an object so far
+            self._decode = msgspec.json.Decoder(_struct(members, required)).decode
+        except (_Unguardable, TypeError, ValueError):
+            self._decode = None
+
+    def accepted(self, lines: Sequence[bytes], start: int) -> int:
+        """How far the lines from ``start`` on bring nothing new: the index of the first refused one."""
+        decode = self._decode
+        if decode is None:
+            return start
+        at = start
+        try:
+            for at in range(start, len(lines)):
+                decode(lines[at])
+        except _REFUSALS:
+            return at
+        return len(lines)
+
+
+class _Unguardable(Exception):
+    """msgspec has no type for this place; every row is looked at the slow way."""
+
+
+def _type(node: Node) -> Any:
+    if node.choice.skip or (node.mixed and not _is_followed(node)):
+        return msgspec.Raw
+    found: list[Any] = [None]
+    if node.kinds & kinds.OBJECT:
+        found.append(_struct(_members(node)))
+    if node.kinds & kinds.LIST:
+        found.append(_NO_ITEMS if node.item is None else list[_type(node.item)])  # type: ignore[misc]
+    found += _scalars(node.kinds)
+    return Union[tuple(found)]  # noqa: UP007 - made at run time
+
+
+def _is_followed(node: Node) -> bool:
+    """A declared column takes its value from below here, so that members matter even in a mixed place."""
+    return any(member.choice.sourced or _is_followed(member) for member in node.members.values())
+
+
+def _scalars(found: int) -> list[Any]:
+    types: list[Any] = []
+    if found & kinds.BOOL:
+        types.append(bool)
+    if found & kinds.INT:
+        types.append(_WIDE if found & kinds.INEXACT else _NARROW)
+    if found & kinds.REAL:
+        types.append(float)
+    if texts := found & kinds.TEXTS:
+        types.append({kinds.DATE: date, kinds.STAMP: _STAMP, kinds.ZONED: _ZONED}.get(texts, str))
+    return types
+
+
+def _members(node: Node) -> dict[str, Any]:
+    return {key: _type(member) for key, member in node.members.items()}
+
+
+def _struct(members: dict[str, Any], required: Sequence[str] = ()) -> Any:
+    """A class with exactly these members, each of which may be missing unless it is ``required``."""
+    if any('"' in key or "\\" in key or any(char < " " for char in key) for key in members):
+        raise _Unguardable
+    names = {f"f{index}": key for index, key in enumerate(members)}
+    fields = [
+        (name, members[key]) if key in required else (name, members[key], None) for name, key in names.items()
+    ]
+    return msgspec.defstruct(
+        "Known", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True
+    )
