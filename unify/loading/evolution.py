@@ -130,8 +130,6 @@ def _common(one: Type, other: Type, exact: Callable[[], bool]) -> str:
         return "DOUBLE"
     if {one.name, other.name} & _DIGITS.keys() and "DOUBLE" in (one.name, other.name):
         return "DOUBLE" if exact() else "VARCHAR"
-    if {one.name, other.name} == {"DATE", "TIMESTAMP"}:
-        return "TIMESTAMP"
     return "VARCHAR"
 
 

@@ -18,7 +18,7 @@ from unify.loading.evolution import Target, targets
 from unify.loading.rows import Counts, Source
 from unify.model import Action, Column, LoaderJob, LoadRecord, TableName
 from unify.store import ledger
-from unify.store.catalog import columns_within, kind_within
+from unify.store.catalog import columns_within, comment_within
 from unify.store.duck import literal, quoted
 from unify.store.failpoints import failpoint
 from unify.store.lake import Lake
@@ -37,6 +37,7 @@ class _Before:
 
     load: LoadRecord | None
     columns: tuple[Column, ...]
+    comment: str = ""
 
     @property
     def has_rows(self) -> bool:
@@ -122,18 +123,16 @@ def _prepare(connection: DuckDBPyConnection, job: LoaderJob, staged: Staged) -> 
 def _before(connection: DuckDBPyConnection, table: TableName, manifest: Manifest) -> _Before:
     """What is stored. Raises if somebody's own table has the name, or the load's cursor is outdated."""
     load = ledger.last_within(connection, table)
-    kind = kind_within(connection, table)
-    if kind and load is None:
+    columns = columns_within(connection, table)
+    if columns and load is None:
         raise StoreError(
-            f"{table}: there is a {kind} of this name that no load made; rename or drop it, then load again"
+            f"{table}: there is a table of this name that no load made; rename or drop it, then load again"
         )
-    if manifest.based_on and (load is None or not kind or load.uid != manifest.based_on):
+    if manifest.based_on and (load is None or not columns or load.uid != manifest.based_on):
         raise LoadFailed(
             f"{table}: its stored rows were cleared while they were being refreshed; load it again"
         )
-    if not kind:
-        return _Before(None, ())
-    return _Before(load, columns_within(connection, table))
+    return _Before(load if columns else None, columns, comment_within(connection, table))
 
 
 def _strategy(job: LoaderJob, manifest: Manifest, before: _Before) -> str:
@@ -182,14 +181,19 @@ def _found(manifest: Manifest, kept: Sequence[Column]) -> tuple[Column, ...]:
 
 
 def _describe(connection: DuckDBPyConnection, load: _Publication) -> None:
-    """Put descriptions where people and tools find them: as comments, in the same transaction."""
+    """Put descriptions where people and tools find them: as comments, in the same transaction.
+
+    A table made anew has lost its own; on one that stays only what changed is written.
+    """
     table = load.job.table
     name = f"lake.{quoted(table.schema)}.{quoted(table.table)}"
-    if load.manifest.description:
-        connection.execute(f"COMMENT ON TABLE {name} IS {literal(load.manifest.description)}")
-    comments = {column.name: column.description for column in columns_within(connection, table)}
+    anew = load.strategy == "reload" or any(column.changed for column in load.plan)
+    said = {} if anew else {column.name: column.description for column in load.before.columns}
+    description = load.manifest.description or load.before.comment
+    if description and (anew or description != load.before.comment):
+        connection.execute(f"COMMENT ON TABLE {name} IS {literal(description)}")
     for column in load.plan:
-        if column.description and column.description != comments.get(column.name):
+        if column.description and column.description != said.get(column.name):
             connection.execute(
                 f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.description)}"
             )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from unify.errors import LoadFailed
 from unify.loading.evolution import Target, conversion
 from unify.model import TableName
+from unify.store.catalog import types_within
 from unify.store.duck import literal, quoted
 from unify.store.failpoints import failpoint
 
@@ -160,10 +161,7 @@ def _find_losers(connection: DuckDBPyConnection, source: Source) -> int:
 
 
 def _reload(connection: DuckDBPyConnection, table: TableName, twice: int) -> Counts:
-    exists = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = ? AND table_name = ?",
-        [table.schema, table.table],
-    ).fetchone()
+    exists = bool(types_within(connection, table))
     deleted = _count(connection, f"SELECT count(*) FROM {_table(table)}") if exists else 0
     inserted = _count(connection, f"CREATE OR REPLACE TABLE {_table(table)} AS FROM {VIEW}")
     return Counts(inserted, 0, deleted, inserted, twice)

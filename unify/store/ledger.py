@@ -5,6 +5,7 @@ The incremental cursor lives here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,8 @@ _FIELDS = (
 # Which row is the latest is a matter of order, not of clocks, which go back now and then.
 _NEXT = f"(SELECT coalesce(max(position), 0) + 1 FROM {TABLE})"
 _NAMES = ", ".join(name for name, _ in _FIELDS)
-_READ = ", ".join(f"epoch_us({name})" if name.endswith("_at") else name for name, _ in _FIELDS)
-_PUBLISHED = "status IN ('success', 'partial')"
+_READ = ", ".join(f"epoch_us({name}) AS {name}" if name.endswith("_at") else name for name, _ in _FIELDS)
+_QUERY = f"SELECT position, {_READ} FROM {TABLE} WHERE status IN ('success', 'partial')"  # those published
 
 
 def create(connection: DuckDBPyConnection) -> None:
@@ -71,45 +72,39 @@ def record(connection: DuckDBPyConnection, load: LoadRecord) -> None:
 
 def find(lake: Lake, uid: str) -> LoadRecord | None:
     """How the load ``uid`` was published, or None if it was not. A failed attempt is no publication."""
-    return _one(lake, f"uid = ? AND {_PUBLISHED}", [uid])
+    return _youngest(lake.read(f"{_QUERY} AND uid = ?", [uid]))
 
 
 def last(lake: Lake, table: TableName) -> LoadRecord | None:
     """The latest published load of ``table`` whose rows are still there."""
-    found = _one(lake, f"connection = ? AND table_name = ? AND {_PUBLISHED}", [table.schema, table.table])
-    return None if found is None or found.action == CLEARED else found
+    return latest(lake).get(table)
 
 
-def latest(lake: Lake) -> list[LoadRecord]:
-    """The latest published load of every table whose rows are still there."""
-    rows = lake.read(
-        f"SELECT {_READ} FROM {TABLE} WHERE {_PUBLISHED} "
-        "QUALIFY row_number() OVER (PARTITION BY connection, table_name ORDER BY position DESC) = 1 "
-        "ORDER BY connection, table_name"
-    )
-    return [load for load in map(_record, rows) if load.action != CLEARED]
-
-
-def find_within(connection: DuckDBPyConnection, uid: str) -> LoadRecord | None:
-    """The same as ``find``, seen by the transaction that is open on ``connection``."""
-    row = connection.execute(f"SELECT {_READ} FROM {TABLE} WHERE uid = ? AND {_PUBLISHED}", [uid]).fetchone()
-    return _record(row) if row else None
+def latest(lake: Lake) -> Mapping[TableName, LoadRecord]:
+    """The latest published load of every table whose rows are still there, in the order of names."""
+    return lake.remembered("ledger.latest", lambda: _latest(lake))
 
 
 def last_within(connection: DuckDBPyConnection, table: TableName) -> LoadRecord | None:
     """The same as ``last``, seen by the transaction that is open on ``connection``."""
-    row = connection.execute(
-        f"SELECT {_READ} FROM {TABLE} WHERE connection = ? AND table_name = ? AND {_PUBLISHED} "
-        "ORDER BY position DESC LIMIT 1",
-        [table.schema, table.table],
-    ).fetchone()
-    found = _record(row) if row else None
+    rows = connection.execute(
+        f"{_QUERY} AND connection = ? AND table_name = ?", [table.schema, table.table]
+    ).fetchall()
+    found = _youngest(rows)
     return None if found is None or found.action == CLEARED else found
 
 
-def _one(lake: Lake, condition: str, values: list[object]) -> LoadRecord | None:
-    rows = lake.read(f"SELECT {_READ} FROM {TABLE} WHERE {condition} ORDER BY position DESC LIMIT 1", values)
-    return _record(rows[0]) if rows else None
+def _latest(lake: Lake) -> Mapping[TableName, LoadRecord]:
+    rows = lake.read(
+        f"SELECT unnest(arg_max(load, position)) FROM ({_QUERY}) AS load "
+        "GROUP BY connection, table_name ORDER BY connection, table_name"
+    )
+    return {load.table: load for load in map(_record, rows) if load.action != CLEARED}
+
+
+def _youngest(rows: Sequence[tuple[Any, ...]]) -> LoadRecord | None:
+    """Chosen here: DuckDB reads the table twice for ORDER BY … LIMIT, 15 ms instead of 9."""
+    return _record(max(rows, key=lambda row: int(row[0]))) if rows else None
 
 
 def _row(load: LoadRecord) -> list[object]:
@@ -139,7 +134,7 @@ def _row(load: LoadRecord) -> list[object]:
 
 
 def _record(row: tuple[Any, ...]) -> LoadRecord:
-    values = dict(zip((name for name, _ in _FIELDS), row, strict=True))
+    values = dict(zip((name for name, _ in _FIELDS), row[1:], strict=True))
     table = TableName(values.pop("connection"), values.pop("table_name"))
     values["cursor"] = msgspec.json.decode(values["cursor"] or "{}", type=dict[str, str])
     for name in ("started_at", "finished_at"):
