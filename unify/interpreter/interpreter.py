@@ -33,6 +33,7 @@ class Interpreter:
 
     ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
     ``wait``         False: a load is asked for and not waited for (--no-wait).
+    ``variables``    what ``$name`` in SQL stands for (--var).
     Lake and queue are opened when a statement first needs them.
     """
 
@@ -44,11 +45,13 @@ class Interpreter:
         environment: Mapping[str, str],
         max_age: MaxAge = AT_ONCE,
         wait: bool = True,
+        variables: Mapping[str, object] | None = None,
     ) -> None:
         self.settings = settings
         self.watcher = watcher
         self.max_age = max_age
         self.wait = wait
+        self.variables = dict(variables or {})
         self.sources = Sources(settings, environment)
 
     def __enter__(self) -> Interpreter:
@@ -133,7 +136,15 @@ class Interpreter:
     @cached_property
     def query(self) -> Query:
         system = SystemTables(self.lake, self.state)
-        return Query(self.lake, self.sources, self.loads, system, self.watcher, wait=self.wait)
+        return Query(
+            self.lake,
+            self.sources,
+            self.loads,
+            system,
+            self.watcher,
+            wait=self.wait,
+            variables=self.variables,
+        )
 
     def _show(self, command: commands.Show) -> Result:
         match command:

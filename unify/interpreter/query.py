@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from unify.interpreter.results import Message, Result, ResultColumn, Rows, Watch
 from unify.interpreter.sources import Sources
 from unify.interpreter.systemtables import SystemTables
 from unify.interpreter.tables import outcome
+from unify.interpreter.variables import bound
 from unify.language import sqltext
 from unify.language.sqltext import TableRef
 from unify.model import Action, LoaderJob, Priority, TableName
@@ -44,6 +45,7 @@ class Query:
         watcher: Watcher,
         *,
         wait: bool,
+        variables: Mapping[str, object],
     ) -> None:
         self.lake = lake
         self.sources = sources
@@ -51,6 +53,7 @@ class Query:
         self.system = system
         self.watcher = watcher
         self.wait = wait
+        self.variables = variables
         self.last_table: TableName | None = None
 
     def run(self, sql: str, max_age: MaxAge) -> Result:
@@ -60,7 +63,7 @@ class Query:
         used = self._used(tables)
         standing = self._standing(used, max_age)
         note = self._provide(standing)
-        return _result(self.lake.execute(sql), note)
+        return _result(self.lake.execute(sql, bound(sql, self.variables)), note)
 
     def count(self, table: TableName, max_age: MaxAge) -> Result:
         """``select count(*)`` of one table."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from unify.errors import UnifyError
-from unify.interpreter.results import Names
-from unify.shell.script import Session
 
-Open = Callable[[], Session]
+if TYPE_CHECKING:
+    from unify.interpreter.results import Names
+    from unify.shell.script import Session
+
+Open = Callable[[], "Session"]
 
 
 class Background:
@@ -19,10 +22,16 @@ class Background:
     """
 
     def __init__(self, open_session: Open) -> None:
-        self.names = Names()
+        self._names: Names | None = None
         self._open = open_session
         self._session: Session | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def names(self) -> Names:
+        from unify.interpreter.results import Names
+
+        return self._names or Names()
 
     def start(self) -> None:
         """Open the session if need be and read the names, without anybody waiting for it."""
@@ -52,6 +61,6 @@ class Background:
         try:
             if self._session is None:
                 self._session = self._open()
-            self.names = self._session.names()
+            self._names = self._session.names()
         except UnifyError:
-            self.names = Names()
+            self._names = None

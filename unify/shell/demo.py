@@ -20,7 +20,7 @@ from unify.shell.cli import Invocation
 from unify.shell.messages import Messages
 
 if TYPE_CHECKING:
-    from unify.shell.app import Opener
+    from unify.shell.composition import Opener
 
 SERVER_END_S = 5.0  # it ends with its standard input, within milliseconds
 TOKEN_VARIABLE = "UNIFY_DEMO_TOKEN"
@@ -35,7 +35,7 @@ def run_demo(
     invocation: Invocation, environment: Mapping[str, str], opener: Opener, messages: Messages
 ) -> int:
     """Run the shell on the sample API. However it ends, daemon, server and folder are gone."""
-    from unify.shell.app import run_shell
+    from unify.shell.composition import run_shell
 
     if invocation.home or invocation.connections or invocation.tenant:
         raise UsageError(

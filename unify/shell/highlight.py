@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.lexers import Lexer
 
 from unify.language.recognition import is_command
 from unify.language.scanner import Kind, Token, scan
 from unify.shell.completing import SQL_WORDS, STARTS
 
-STYLE = {
-    "keyword": "ansiblue bold",
-    "command": "ansimagenta bold",
-    "string": "ansigreen",
-    "number": "ansicyan",
-    "comment": "ansibrightblack",
-    "open": "ansigreen underline",
-    "prompt": "bold",
-    "waiting": "ansibrightblack",
-}
 LONGEST = 100_000  # characters; a pasted file beyond it stays uncoloured, so that typing stays quick
 _KEYWORDS = frozenset(SQL_WORDS) | {word for start in STARTS for word in start.split()}
 _CLASSES = {
@@ -31,14 +17,6 @@ _CLASSES = {
     Kind.OPEN_COMMENT: "comment",
     Kind.OPEN_QUOTE: "open",
 }
-
-
-class StatementLexer(Lexer):
-    """Colours statements, ours and SQL."""
-
-    def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
-        lines = coloured(document.text)
-        return lambda number: lines[number] if number < len(lines) else []
 
 
 def coloured(text: str) -> list[StyleAndTextTuples]:

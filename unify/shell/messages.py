@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import traceback
 from collections.abc import Callable
 from typing import TextIO
 
 from unify.errors import CommandSyntaxError, SpecError, UnifyError
-from unify.language import caret
 from unify.text import safe_text
 
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -55,6 +53,8 @@ class Messages:
             self.write(f"{_DIM}{line}{_PLAIN}" if self.colour else line)
 
     def trace(self, error: BaseException) -> None:
+        import traceback
+
         self.write("".join(traceback.format_exception(error)).rstrip())
 
     def write(self, text: str) -> None:
@@ -78,6 +78,8 @@ def explained(error: UnifyError) -> str:
     lines = [safe_text(error.message, keep="\n")]
     match error:
         case CommandSyntaxError() if error.source:
+            from unify.language import caret
+
             lines.append(caret.pointed(error.source, error.line, error.column))
         case SpecError() if error.problems:
             lines += [safe_text(str(problem)) for problem in error.problems if str(problem) != error.message]

@@ -7,15 +7,18 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from unify.errors import UnifyError, UsageError
-from unify.interpreter.results import Rows
 from unify.shell.cli import Invocation
 from unify.shell.display import display
 from unify.shell.display.look import Elapsed, Format, Look, Shown
 from unify.text import safe_text
+
+if TYPE_CHECKING:
+    from unify.interpreter.results import Rows
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -50,7 +53,7 @@ class Output:
 
     def rows(self, rows: Rows, elapsed: Elapsed) -> Shown:
         """Write one result, whole. Raises OutputClosed, and UnifyError if it cannot be written."""
-        source = Rows(rows.columns, _reading(rows.batches), rows.note)
+        source = replace(rows, batches=_reading(rows.batches))
         try:
             with self._written():
                 return display(source, self.stream, self.look(), elapsed)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from unify.model import Action, JobState, LoaderStatus
-from unify.shell.display.box import duration
 from unify.shell.display.width import clipped
 from unify.shell.messages import Messages
 from unify.text import counted, safe_text
 
+if TYPE_CHECKING:
+    from unify.model import LoaderStatus
+
 LIVE_LINES = 8  # loads shown at once; the others are counted
-_VERBS = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
 
 
 class Progress:
@@ -66,10 +67,14 @@ class Progress:
 
 def summary(status: LoaderStatus) -> str:
     """``Loaded github.pulls: 1,204 rows in 3.1 s``, or how far it was when waiting ended."""
+    from unify.model import Action, JobState
+    from unify.shell.display.box import duration
+
+    verbs = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
     rows = counted(status.rows, "row")
     match status.state:
         case JobState.DONE:
-            return f"{_VERBS[status.action]} {status.table}: {rows} in {duration(status.elapsed_s)}"
+            return f"{verbs[status.action]} {status.table}: {rows} in {duration(status.elapsed_s)}"
         case JobState.FAILED | JobState.DEAD | JobState.CANCELLED:
             return f"{status.table}: the load was {status.state.value} after {rows}"
         case _:

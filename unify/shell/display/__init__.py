@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TextIO, assert_never
+from typing import TYPE_CHECKING, TextIO, assert_never
 
-from unify.interpreter.results import Rows
-from unify.shell.display.look import FORMATS, Elapsed, Format, Limit, Look, Shown
+from unify.shell.display.look import FORMATS, Elapsed, Format, Look, Shown
+
+if TYPE_CHECKING:
+    from unify.interpreter.results import Rows
 
 __all__ = ["FORMATS", "Elapsed", "Format", "Look", "Shown", "display"]
 
@@ -17,6 +19,8 @@ def display(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed = lambda: 0.0)
     Memory  a batch; a box keeps what it shows, or a bounded part with the rest on disk.
     Raises  what reading the rows raises, and OSError of ``out``; what was written stays written.
     """
+    from unify.shell.display.limit import Limit
+
     boxed = look.format in ("box", "table")
     limit = Limit(rows, None if boxed else look.max_rows)
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from unify.duckdb_types import parse_type
 from unify.interpreter.results import Rows
 from unify.shell.display import jsonvalues
-from unify.shell.display.look import Look, unique_names
+from unify.shell.display.look import Look
 
 
 def display_array(rows: Rows, out: TextIO, look: Look) -> None:
@@ -34,3 +34,18 @@ def _objects(rows: Rows, look: Look) -> Iterator[str]:
             members = [key + write(value) for key, write, value in zip(keys, writers, row, strict=True)]
             line = "{" + ", ".join(members) + "}"
             yield jsonvalues.safe(line) if look.terminal else line
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names with ``_2``, ``_3`` … at those that were there before."""
+    taken = set(names)
+    seen: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in seen or (number > 1 and candidate in taken):
+            number += 1
+            candidate = f"{name}_{number}"
+        seen.add(candidate)
+        unique.append(candidate)
+    return unique

@@ -1,12 +1,10 @@
-"""How results are to look, and the few measures every format takes."""
+"""How results are to look: what somebody asked for, and what they look at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
-
-from unify.interpreter.results import Rows
 
 Format = Literal["box", "table", "csv", "json", "jsonl", "markdown", "html", "vertical"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -42,42 +40,3 @@ class Shown:
 
 
 Elapsed = Callable[[], float]  # seconds since the statement began
-
-
-class Limit:
-    """Lets the first ``most`` rows through; ``reached`` says, afterwards, that there were more."""
-
-    def __init__(self, rows: Rows, most: int | None) -> None:
-        self.rows = rows
-        self.most = most
-        self.passed = 0
-        self.reached = False
-
-    def batches(self) -> Iterator[Sequence[tuple[object, ...]]]:
-        for batch in self.rows.batches:
-            room = len(batch) if self.most is None else self.most - self.passed
-            self.reached = len(batch) > room
-            kept = batch[:room]
-            self.passed += len(kept)
-            if kept:
-                yield kept
-            if self.reached:
-                return
-
-    def limited(self) -> Rows:
-        return Rows(self.rows.columns, self.batches(), self.rows.note)
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """The names with ``_2``, ``_3`` … at those that were there before, for formats that need keys."""
-    taken = set(names)
-    seen: set[str] = set()
-    unique = []
-    for name in names:
-        candidate, number = name, 1
-        while candidate in seen or (number > 1 and candidate in taken):
-            number += 1
-            candidate = f"{name}_{number}"
-        seen.add(candidate)
-        unique.append(candidate)
-    return unique

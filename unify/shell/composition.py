@@ -1,0 +1,253 @@
+"""Where the parts come together: arguments and environment are read once and become one of the tasks."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.errors import UnifyError, UsageError
+from unify.shell import cli
+
+if TYPE_CHECKING:
+    from unify.interpreter.freshness import MaxAge
+    from unify.interpreter.results import Watcher
+    from unify.settings import Settings
+    from unify.shell.messages import Messages
+    from unify.shell.output import Output
+    from unify.shell.script import Runner, Session
+
+Environment = Mapping[str, str]
+Opener = Callable[["Settings", "Watcher", cli.Invocation, Environment], "Session"]
+
+INTERRUPTED = 130
+OWN_FAULT = 1
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+def run(arguments: Sequence[str], opener: Opener) -> int:
+    """Do what the arguments ask for; ``opener`` makes the session that statements run on."""
+    try:
+        invocation = cli.parse(arguments)
+    except cli.Help as asked:
+        return _print(asked.text)
+    except UsageError as error:
+        return _refuse(error)
+    return _run_task(invocation, dict(os.environ), opener)
+
+
+def settings_for(invocation: cli.Invocation, environment: Environment) -> Settings:
+    """Where everything is: the command line before the environment before the usual places."""
+    from unify.settings import DEFAULT_TENANT, Settings
+
+    tenant = invocation.tenant or environment.get("UNIFY_TENANT") or DEFAULT_TENANT
+    if not _TENANT.fullmatch(tenant):
+        raise UsageError(f"--tenant {tenant}: a name of letters, digits, - and _ is needed")
+    root = _home(invocation, environment)
+    return Settings(
+        home=root if tenant == DEFAULT_TENANT else root / "tenants" / tenant,
+        connections=_connections(invocation, environment, root),
+        specs=_specs(invocation, environment),
+        tenant=tenant,
+    )
+
+
+def open_interpreter(
+    settings: Settings, watcher: Watcher, invocation: cli.Invocation, environment: Environment
+) -> Session:
+    """The real interpreter, with what the command line says of it."""
+    max_age = _max_age(invocation.max_age)  # a mistake in it is found before anything heavy is loaded
+    from unify.interpreter.interpreter import Interpreter
+
+    return Interpreter(
+        settings,
+        watcher,
+        environment=environment,
+        max_age=max_age,
+        wait=invocation.wait,
+        variables=dict(invocation.variables),
+    )
+
+
+def _run_task(invocation: cli.Invocation, environment: Environment, opener: Opener) -> int:
+    from unify.shell.messages import Messages
+    from unify.shell.output import OutputClosed, abandon_standard_output
+
+    messages = Messages(
+        sys.stderr,
+        quiet=invocation.quiet,
+        colour=_colours(environment) and sys.stderr is not None and sys.stderr.isatty(),
+        debug=invocation.debug,
+    )
+    try:
+        return _task(invocation, environment, opener, messages)
+    except UnifyError as error:
+        messages.error(error)
+        return error.exit_status
+    except OutputClosed:
+        abandon_standard_output()
+        return 0
+    except KeyboardInterrupt:
+        messages.write("interrupted")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 — the last border: a fault of ours, told without a traceback
+        messages.mistake(error)
+        return OWN_FAULT
+
+
+def _task(invocation: cli.Invocation, environment: Environment, opener: Opener, messages: Messages) -> int:
+    match invocation.task:
+        case "shell":
+            return run_shell(invocation, settings_for(invocation, environment), environment, opener, messages)
+        case "demo":
+            from unify.shell.demo import run_demo
+
+            return run_demo(invocation, environment, opener, messages)
+        case "check":
+            from unify.shell.check import check_connections
+
+            settings = settings_for(invocation, environment)
+            return check_connections(settings, invocation.words, environment)
+        case "spec check":
+            from unify.shell.check import check_specs
+
+            return check_specs(invocation.words)
+        case _:
+            from unify.shell.daemon import run_daemon_task
+
+            return run_daemon_task(invocation.task, settings_for(invocation, environment))
+
+
+def run_shell(
+    invocation: cli.Invocation,
+    settings: Settings,
+    environment: Environment,
+    opener: Opener,
+    messages: Messages,
+) -> int:
+    """The shell itself: a script if there is one, else the prompt."""
+    from unify.shell.output import open_output
+    from unify.shell.progress import Progress
+
+    output = open_output(invocation, environment)
+    watcher = Progress(messages, live=_live(environment))
+    try:
+        if not invocation.steps and sys.stdin is not None and sys.stdin.isatty():
+            from unify.shell.prompt import run_prompt
+
+            status = run_prompt(
+                lambda: opener(settings, watcher, invocation, environment),
+                output,
+                messages,
+                settings,
+                invocation,
+            )
+        else:
+            status = _run_scripts(
+                invocation, lambda: opener(settings, watcher, invocation, environment), output, messages
+            )
+    except BaseException:
+        with suppress(OSError, UnifyError):  # what went wrong first is what is told
+            output.close()
+        raise
+    output.close()
+    return status
+
+
+def _run_scripts(
+    invocation: cli.Invocation, open_session: Callable[[], Session], output: Output, messages: Messages
+) -> int:
+    from unify.shell.script import Runner, read_scripts
+
+    scripts = read_scripts(invocation.steps or [cli.Step("file", "-")])
+    session = open_session()
+    try:
+        runner: Runner = Runner(
+            session, output, messages, echo=invocation.echo, keep_going=invocation.keep_going
+        )
+        for script in scripts:
+            if not runner.left and (not runner.status or runner.keep_going):
+                runner.run(script)
+    finally:
+        session.close()
+    return runner.status
+
+
+def _home(invocation: cli.Invocation, environment: Environment) -> Path:
+    named = invocation.home or environment.get("UNIFY_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("unify", appauthor=False)
+
+
+def _connections(invocation: cli.Invocation, environment: Environment, home: Path) -> Path:
+    """The first of the documented places; one that was named has to be there."""
+    if invocation.connections:
+        path = Path(invocation.connections).expanduser().absolute()
+        if not path.is_file():
+            raise UsageError(f"--connections {invocation.connections}: there is no such file")
+        return path
+    if named := environment.get("UNIFY_CONNECTIONS"):
+        return Path(named).expanduser().absolute()
+    here = Path("connections.yaml").absolute()
+    return here if here.is_file() else home / "connections.yaml"
+
+
+def _specs(invocation: cli.Invocation, environment: Environment) -> tuple[Path, ...]:
+    """Folders of specs, those of the command line first; UNIFY_SPECS separates like PATH."""
+    for folder in invocation.specs:
+        if not Path(folder).expanduser().is_dir():
+            raise UsageError(f"--specs {folder}: there is no such folder")
+    named = [*invocation.specs, *filter(None, environment.get("UNIFY_SPECS", "").split(os.pathsep))]
+    return tuple(Path(folder).expanduser().absolute() for folder in named)
+
+
+def _max_age(text: str | None) -> MaxAge:
+    from unify.interpreter.freshness import MaxAge
+
+    if text is None:
+        return MaxAge()
+    if text.lower() == "none":
+        return MaxAge(never=True)
+    from unify.durations import parse_duration
+
+    try:
+        return MaxAge(limit_s=parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"--max-age {text}: {error}") from error
+
+
+def _colours(environment: Environment) -> bool:
+    return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def _live(environment: Environment) -> bool:
+    """Whether stderr is a terminal on which lines can be drawn anew."""
+    return sys.stderr is not None and sys.stderr.isatty() and environment.get("TERM") != "dumb"
+
+
+def _print(text: str) -> int:
+    """Print an answer; a reader who has left is not an error."""
+    if sys.stdout is None:
+        return 0
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from unify.shell.output import abandon_standard_output
+
+        abandon_standard_output()
+    return 0
+
+
+def _refuse(error: UsageError) -> int:
+    from unify.shell.messages import Messages
+
+    Messages(sys.stderr).write(f"unify: {error.message}")
+    return error.exit_status
