@@ -276,9 +276,7 @@ class _Pages:
             return self._by_offset(asked)
         first = 1 if self.style in ("page", "link") else 0
         name = self.param or {"cursor": "cursor"}.get(self.style, "page")
-        number = (
-            int(asked.query.get(name, f"c{first}" if self.style == "cursor" else first).lstrip("c")) - first
-        )
+        number = int(asked.query.get(name, str(first)).lstrip("c")) - first
         here = list(self.pages[number]) if 0 <= number < len(self.pages) else []
         more = number + 1 < len(self.pages)
         body: dict[str, Any] = {self.rows or "items": here}

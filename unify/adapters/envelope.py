@@ -39,9 +39,17 @@ USUAL_MEMBERS = (
     "resources",
     "content",
 )
+# What is left of an answer where an API leaves empty lists out, as Google's do: anything else is no page.
+LEFT_WITHOUT_ROWS = frozenset(
+    ["kind", "etag", "selfLink", "nextPageToken", "next_page_token", "totalItems", "total", "count"]
+)
 _QUOTED = 80  # characters of a body in a message
 _WHITE = b" \t\r\n"
 _CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
+# Backslashes and whole surrogate pairs are gone over, so that ``half`` is one without its other half.
+_ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]|(?P<half>\\u[dD][89a-fA-F])",
+)
 _OPEN_OBJECT, _OPEN_LIST = ord("{"), ord("[")
 
 _list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
@@ -51,21 +59,26 @@ _any_raw = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Where rows are: a dotted path, "" for the body itself, None to be found out (``table`` is a hint)."""
+    """Where rows are: a dotted path, "" for the body itself, None to be found out (``table`` is a hint).
+
+    ``listed``  the body was a list on the pages before, so an object is no page.
+    """
 
     path: str | None = None
     format: Format = "json"
     table: str = ""
+    listed: bool = False
 
 
 class Envelope:
     """One body: its ``rows`` undecoded, and ``value(path)`` for what lies around them.
 
-    ``found`` is the path the rows were at; "" where the body itself is the list or the row.
-    ``certain`` says that the rows were not guessed at from empty lists.
+    ``found``    the path the rows were at; "" where the body itself is the list or the row.
+    ``listed``   the body itself is the list.
+    ``certain``  where the rows are was not guessed from empty lists.
     """
 
-    __slots__ = ("_address", "_body", "_members", "certain", "found", "rows")
+    __slots__ = ("_address", "_body", "_members", "certain", "found", "listed", "rows")
 
     def __init__(self, body: bytes, address: str) -> None:
         self._body = body
@@ -73,6 +86,7 @@ class Envelope:
         self._members: Mapping[str, msgspec.Raw] | None = None
         self.rows: Sequence[bytes] = ()
         self.found = ""
+        self.listed = False
         self.certain = True
 
     def value(self, path: str) -> Any:
@@ -148,16 +162,28 @@ def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -
     if not body.strip(_WHITE):
         raise BadResponse(f"{address}: the answer is empty, where JSON was expected")
     if _first(body) == _OPEN_LIST and not wanted.path:
+        envelope.listed = True
         envelope.rows = _on_lines(_list_of_raw.decode(body), body)
         return
-    if _first(body) != _OPEN_OBJECT and not wanted.path:
+    if wanted.listed or _first(body) not in (_OPEN_OBJECT, _OPEN_LIST):
         _any_raw.decode(body)  # not JSON at all? then that is what to say
-        raise BadResponse(f"{address}: expected a list or an object, got {_start(body)}")
+        expected = "a list, as before" if wanted.listed else "a list or an object"
+        raise BadResponse(f"{address}: expected {expected}, got {_start(body)}")
+    if _first(body) == _OPEN_OBJECT:
+        _refuse_graphql_errors(envelope.members(), address)
     if wanted.path is None:
         envelope.found, envelope.certain = _find_rows(envelope.members(), wanted.table)
     else:
         envelope.found = wanted.path
     envelope.rows = _rows_at(envelope, envelope.found, body, address)
+
+
+def _refuse_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> None:
+    """GraphQL answers 200 with whatever data it has beside its errors: that is no whole page."""
+    if "errors" in members and "data" in members and _first(members["errors"]) == _OPEN_LIST:
+        errors = _list_of_raw.decode(members["errors"])
+        if errors:
+            raise BadResponse(f"{address}: the answer tells of errors: {_start(bytes(errors[0]))}")
 
 
 def _rows_at(envelope: Envelope, path: str, body: bytes, address: str) -> Sequence[bytes]:
@@ -199,11 +225,11 @@ def _inside(
             for item in items
             for inner in _inside(envelope, item, name, top=False, path=path, address=address)
         ]
-    elif bytes(raw).strip(_WHITE) == b"null":
-        return []
     else:
         raise BadResponse(f"{address}: expected rows at {path!r}, got {_start(bytes(raw))} in its place")
     if name not in members:
+        if top and members.keys() <= LEFT_WITHOUT_ROWS:
+            return []
         has = ", ".join(list(members)[:8]) or "no members"
         raise BadResponse(
             f"{address}: no member {name!r} (rows: {path}) in the answer{did_you_mean(name, members)}; "
@@ -281,6 +307,10 @@ def _not_json(body: bytes, content_type: str, address: str, reason: str) -> BadR
             f"{address}: expected JSON, got {kind}: {_start(body)}; "
             "is this the API's address, or its web page?"
         )
+    half = next((found.start() for found in _ESCAPES.finditer(body) if found["half"]), None)
+    if half is not None:
+        reason = f"byte {half} begins half of a surrogate pair, which is no character"
+        body = body[max(half - _QUOTED // 2, 0) :]
     return BadResponse(f"{address}: the answer cannot be read as JSON ({reason}): {_start(body)}")
 
 

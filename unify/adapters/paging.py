@@ -316,7 +316,7 @@ def _until_next_link(text: str) -> tuple[str, str, str]:
     """Parameters up to the comma that ends them; a comma within quotes does not."""
     quoted = False
     for index, char in enumerate(text):
-        if char == '"':
+        if char == '"' and not (quoted and text[index - 1] == "\\"):
             quoted = not quoted
         elif char == "," and not quoted:
             return text[:index], ",", text[index + 1 :]

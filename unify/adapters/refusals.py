@@ -14,7 +14,7 @@ import requests
 import urllib3
 
 from unify.adapters.messages import Answer, Veil, origin_of
-from unify.adapters.retry import quota_left
+from unify.adapters.retry import TRANSIENT, quota_left
 from unify.errors import (
     BadResponse,
     Forbidden,
@@ -50,7 +50,7 @@ def refused(
             f"{start}: there is nothing at this address, or these credentials may not see it; "
             "check the connection's options"
         )
-    if answer.status >= 500:
+    if answer.status >= 500 or answer.status in TRANSIENT:
         return ServerFault(f"{start}: the API is in trouble; try again later", retry_after_s=retry_after_s)
     if 200 <= answer.status < 300:
         return BadResponse(f"{start}: the spec's errors call that a failure")

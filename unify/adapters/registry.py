@@ -13,10 +13,10 @@ from unify.adapters.budget import Budget, SharedBudget
 from unify.adapters.messages import origin_of
 from unify.adapters.options import check_options, option_values
 from unify.adapters.rest import RESTAdapter
+from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import AdapterSpec
 from unify.adapters.specfile import find_spec, load_spec
 from unify.adapters.tables import defined_tables
-from unify.adapters.transport import Bounds, Route
 from unify.connections import Connection, Secret, parse_duration
 from unify.errors import ConfigError, SpecError
 from unify.model import TableDef

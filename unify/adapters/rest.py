@@ -17,11 +17,12 @@ from unify.adapters.envelope import Wanted, open_envelope
 from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.paging import pager
 from unify.adapters.retry import quota_left
+from unify.adapters.route import Bounds, Route
 from unify.adapters.scopes import distinct
 from unify.adapters.series import Reading, Series, Source, Taken
 from unify.adapters.spec import AdapterSpec, Paging, TableSpec
 from unify.adapters.tables import defined_tables
-from unify.adapters.transport import Bounds, Route, Transport
+from unify.adapters.transport import Transport
 from unify.connections import Secret
 from unify.errors import ConfigError, Forbidden, SpecError, Unauthorized, UnknownName
 from unify.model import TableDef

@@ -74,7 +74,7 @@ class Source:
         kind = answer.headers.get("content-type", "")
         envelope = open_envelope(answer.body, kind, self._wanted, answer.address)
         if self._wanted.path is None and self.table.format == "json" and envelope.certain:
-            self._wanted = Wanted(envelope.found, "json", self.table.name)
+            self._wanted = Wanted(envelope.found, "json", self.table.name, envelope.listed)
         return envelope
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import random
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -28,16 +26,17 @@ from unify.adapters import retry
 from unify.adapters.auth import Authentication
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.body import read_body
-from unify.adapters.budget import LATE_S, Budget, LocalBudget
+from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.messages import Answer, Request, Veil, origin_of
+from unify.adapters.pace import Clock, Pace, stopped
 from unify.adapters.refusals import Unanswered, refused
+from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
 from unify.adapters.watchdog import Watchdog, WatchedAdapter
-from unify.errors import BadResponse, Interrupted, RateLimited, SourceError, UnifyError, Unreachable
+from unify.errors import BadResponse, SourceError, UnifyError, Unreachable
 
 REDIRECTS = 5
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
-ANNOUNCED_S = 1.0  # shorter waits are no news to anybody
 
 WIRE_HEADERS: Mapping[str, str] = {
     "User-Agent": f"unify/{unify.__version__}",
@@ -48,46 +47,8 @@ WIRE_HEADERS: Mapping[str, str] = {
 HARMLESS_HEADERS = frozenset(["user-agent", "accept", "accept-encoding"])
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long and how large one exchange may be."""
-
-    connect_s: float = 10.0
-    silence_s: float = 30.0  # without a byte
-    page_s: float = 120.0  # from the first byte sent to the last received, however it drips
-    body_bytes: int = 50_000_000  # decompressed; four at once stay within a worker's 300 MB
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a connection's requests may go, and how.
-
-    ``base_url``     pins the origin: credentials go there alone.
-    ``credentials``  names the options to look at when they are refused.
-    """
-
-    base_url: str
-    allowed_origins: tuple[str, ...] = ()
-    proxy: str | None = None
-    ca_file: str | None = None
-    concurrency: int = 4
-    credentials: str = ""
-
-
 # What sending and reading may raise; anything else is a bug of ours.
 FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, BadResponse)
-
-
-class Clock:
-    """Time and waiting, so that tests need neither."""
-
-    def time(self) -> float:
-        """Seconds since 1970."""
-        return time.time()
-
-    def wait(self, stop: threading.Event, seconds: float) -> bool:
-        """Wait, or return True as soon as ``stop`` is set."""
-        return stop.wait(seconds)
 
 
 class Transport:
@@ -112,14 +73,14 @@ class Transport:
         self._auth_lock = threading.Lock()
         self.veil.add(*self._auth.secrets())
         self._allowed = frozenset([self.origin, *map(origin_of, route.allowed_origins)])
-        self._budget = budget or LocalBudget()
         self._listeners = listeners or Listeners()
+        self._pace = Pace(
+            budget or LocalBudget(), clock or Clock(), self._listeners.waiting, self.veil.text(self.origin)
+        )
         self._bounds = bounds or Bounds()
-        self._clock = clock or Clock()
         self._rng = rng or random.Random()  # spreads retries, guards nothing
         self._door = WatchedAdapter(route.concurrency)
         self._watchdog = Watchdog()
-        self._waits = _Waits(self._listeners)
         self._explain = Unanswered(
             self.veil,
             connect_s=self._bounds.connect_s,
@@ -150,7 +111,7 @@ class Transport:
         self.halt(self._stop)
         self._watchdog.close()
         self._door.close()
-        self._budget.close()
+        self._pace.close()
 
     def _persist(
         self, request: Request, rules: Sequence[ErrorRule], stop: threading.Event, *, own: bool
@@ -166,12 +127,11 @@ class Transport:
                     return replace(outcome, skipped=True) if skipped else outcome
                 case retry.Again(after_s, tries, everybody):
                     if everybody and own:
-                        now = self._clock.time()
-                        self._budget.hold(now + after_s, now)
+                        self._pace.hold(after_s)
                     waited_s += after_s
                     if attempt >= tries or waited_s > retry.PATIENCE_S:
                         raise self._failure(outcome, step)
-                    self._wait(after_s, stop)
+                    self._pace.wait(after_s, stop)
                 case _:
                     raise self._failure(outcome, step)
 
@@ -184,15 +144,15 @@ class Transport:
     def _decide(self, outcome: Answer | Unreachable, rules: Sequence[ErrorRule], attempt: int) -> retry.Step:
         if isinstance(outcome, Unreachable):
             return retry.Again(retry.backoff_s(attempt, self._rng), retry.UNREACHABLE_TRIES)
-        return retry.decide(outcome, rules, attempt, self._clock.time(), self._rng)
+        return retry.decide(outcome, rules, attempt, self._pace.clock.time(), self._rng)
 
     def _failure(self, outcome: Answer | Unreachable, step: retry.Step) -> SourceError:
         if isinstance(outcome, Unreachable):
             return outcome
-        limited = isinstance(step, retry.Again) and step.everybody
-        asked = retry.retry_after_s(outcome.headers, self._clock.time())
-        if isinstance(step, retry.Again) and limited:
-            asked = max(asked or 0.0, step.after_s)
+        asked = retry.retry_after_s(outcome.headers, self._pace.clock.time())
+        limited = False
+        if isinstance(step, retry.Again) and (step.everybody or step.after_s > retry.PATIENCE_S):
+            limited, asked = True, max(asked or 0.0, step.after_s)
         return refused(
             outcome,
             self.veil,
@@ -247,7 +207,7 @@ class Transport:
             return replace(request, headers=_harmless(request.headers))
         if not own:
             return request
-        now = self._clock.time()
+        now = self._pace.clock.time()
         if not self._auth.ready(now):
             self._obtain(stop)
         return self._auth.apply(request, now)
@@ -255,7 +215,7 @@ class Transport:
     def _obtain(self, stop: threading.Event) -> None:
         """Let the authentication fetch what it needs; whoever comes second finds it there."""
         with self._auth_lock:
-            now = self._clock.time()
+            now = self._pace.clock.time()
             if self._auth.ready(now):
                 return
             asking = self._auth.prepare(now)
@@ -269,7 +229,7 @@ class Transport:
     def _exchange(self, request: Request, stop: threading.Event, *, own: bool) -> Answer:
         """One request, one answer, one report. Raises Unreachable where none came."""
         if own:
-            self._take_turn(stop)
+            self._pace.take_turn(stop)
         url = request.address
         shown = self.veil.text(url)
         address = f"{request.method} {shown}"
@@ -305,7 +265,7 @@ class Transport:
 
     def _failure_of(self, heard: _Heard, address: str, url: str) -> UnifyError | None:
         if heard.ended == "stopped":
-            return _stopped()
+            return stopped()
         if heard.ended:
             return self._explain.deadline(address)
         if heard.failed is not None:
@@ -332,35 +292,9 @@ class Transport:
     def _heed_quota(self, headers: Mapping[str, str]) -> None:
         """The last request of a quota was answered: ask no more before it is full again."""
         if retry.quota_left(headers) == 0:
-            now = self._clock.time()
-            after_s = retry.reset_after_s(headers, now)
+            after_s = retry.reset_after_s(headers, self._pace.clock.time())
             if after_s:
-                self._budget.hold(now + after_s, now)
-
-    def _take_turn(self, stop: threading.Event) -> None:
-        """Wait for a slot of the budget. Raises RateLimited where that would take longer than is decent."""
-        while True:
-            if stop.is_set():
-                raise _stopped()
-            now = self._clock.time()
-            slot = self._budget.reserve(now, now + retry.PATIENCE_S)
-            if slot <= now:
-                return
-            if slot - now > retry.PATIENCE_S:
-                raise RateLimited(
-                    f"{self.veil.text(self.origin)}: the quota is spent; "
-                    f"the API takes requests again in {(slot - now) / 60:.0f} min",
-                    retry_after_s=slot - now,
-                )
-            self._wait(slot - now, stop)
-            now = self._clock.time()
-            if now - slot <= LATE_S and self._budget.held_until(now) <= now:
-                return  # else: too late for this slot, or a limit was met meanwhile
-
-    def _wait(self, seconds: float, stop: threading.Event) -> None:
-        with self._waits.announced(self._clock.time() + seconds, seconds >= ANNOUNCED_S):
-            if self._clock.wait(stop, seconds):
-                raise _stopped()
+                self._pace.hold(after_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,34 +308,5 @@ class _Heard:
     failed: Exception | None
 
 
-class _Waits:
-    """Tells the listener when the first thread begins to wait, and when the last one is done."""
-
-    def __init__(self, listeners: Listeners) -> None:
-        self._listeners = listeners
-        self._lock = threading.Lock()
-        self._waiting = 0
-
-    @contextmanager
-    def announced(self, until: float, worth_it: bool) -> Iterator[None]:
-        if not worth_it:
-            yield
-            return
-        with self._lock:
-            self._waiting += 1
-            self._listeners.waiting(datetime.fromtimestamp(until, UTC))
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiting -= 1
-                if self._waiting == 0:
-                    self._listeners.waiting(None)
-
-
 def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() in HARMLESS_HEADERS}
-
-
-def _stopped() -> Interrupted:
-    return Interrupted("reading was stopped")
