@@ -6,15 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from unify.errors import Interrupted, LoadFailed
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources import Sources
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, TableName
 from unify.settings import Settings
-from unify.status.client import StatusClient
-from unify.status.launch import daemon_running, ensure_daemon
+from unify.status import instance
 from unify.store.queue import NewJob, Queue, Schedule
+
+if TYPE_CHECKING:
+    from unify.status.client import StatusClient
 
 LOOK_S = 0.25  # how often the queue is asked, whatever events say: the bound on a lost event
 SHOW_S = 0.1  # progress is shown at most ten times a second
@@ -98,7 +101,7 @@ class Loads:
     def cancel(self, job: int) -> LoaderJob | None:
         """Cancel a job wherever it is: in the queue here, at a worker through the daemon."""
         cancelled = self.queue.cancel(job, datetime.now(UTC))
-        if cancelled is not None and cancelled.state.active and daemon_running(self.settings):
+        if cancelled is not None and cancelled.state.active and instance.is_locked(self.settings.daemon_lock):
             self._connected().cancel(job)
         return cancelled
 
@@ -133,6 +136,8 @@ class Loads:
         return [found for id in ids if (found := latest.get(id) or waiting.get(id))]
 
     def _wake_daemon(self) -> None:
+        from unify.status.launch import ensure_daemon
+
         ensure_daemon(self.settings)
         client = self._connected()
         client.offer_environment(self.sources.secrets_by_name())
@@ -140,13 +145,13 @@ class Loads:
 
     def _keep_daemon_alive(self) -> None:
         """A daemon that was killed is started again by whoever waits for it."""
-        if not daemon_running(self.settings):
-            self.close()
-            self._wake_daemon()
-            self._connected().subscribe()
+        if not instance.is_locked(self.settings.daemon_lock):
+            self._wake_daemon()  # the client finds the new daemon, and its events, by itself
 
     def _connected(self) -> StatusClient:
         if self._client is None:
+            from unify.status.client import StatusClient
+
             self._client = StatusClient(self.settings.run)
         return self._client
 

@@ -1,17 +1,22 @@
-"""The configured connections and the tables they offer, read from disk only as far as somebody asks."""
+"""The configured connections and the tables they offer, read from disk only as far as somebody asks.
+
+What reads YAML and speaks HTTP is imported then too: `unify -c "select 1"` needs neither.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from unify.adapters import registry
-from unify.connections import Connection, Connections, environment_names, load_connections
 from unify.errors import ConfigError, UnknownName
 from unify.model import Origin, TableDef, TableName
 from unify.settings import Settings
 from unify.text import did_you_mean
+
+if TYPE_CHECKING:
+    from unify.connections import Connection, Connections
 
 
 class Sources:
@@ -25,6 +30,8 @@ class Sources:
     @cached_property
     def connections(self) -> Connections:
         """What connections.yaml says. Raises ConfigError where the file as a whole cannot be read."""
+        from unify.connections import load_connections
+
         return load_connections(self.settings.connections)
 
     @property
@@ -59,6 +66,8 @@ class Sources:
         """The tables of a connection by lower-case name, in the adapter's order. Sends no request."""
         configured = self.connection(connection)
         if configured.name not in self._tables:
+            from unify.adapters import registry
+
             found = registry.describe_adapter(configured, self.settings.specs)
             self._tables[configured.name] = {table.name.lower(): table for table in found}
         return self._tables[configured.name]
@@ -86,10 +95,14 @@ class Sources:
 
     def require_secrets(self, connection: str) -> None:
         """Raise UnresolvedSecret now, before any job is queued, if a reference leads nowhere."""
+        from unify.adapters import registry
+
         registry.check_secrets(self.connection(connection), self.settings.specs, self.environment)
 
     def secrets_by_name(self) -> Mapping[str, str]:
         """The environment variables the connections name, as far as they are set here."""
+        from unify.connections import environment_names
+
         named = {name for known in self.connections.all.values() for name in environment_names(known)}
         return {name: self.environment[name] for name in sorted(named) if name in self.environment}
 

@@ -9,8 +9,6 @@ from unify.interpreter.loads import Loads
 from unify.interpreter.results import Message, Text
 from unify.model import Action, JobState, LoaderJob, LoaderStatus
 from unify.settings import Settings
-from unify.status.client import StatusClient
-from unify.status.launch import daemon_running, ensure_daemon, stop_daemon
 from unify.store.queue import Queue
 from unify.text import counted
 
@@ -18,7 +16,10 @@ VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "R
 
 
 class System:
-    """Background work, as a person sees it: complete when the daemon is down, livelier when it runs."""
+    """Background work, as a person sees it: complete when the daemon is down, livelier when it runs.
+
+    ZeroMQ is imported by those who talk to the daemon, when they do.
+    """
 
     def __init__(self, settings: Settings, queue: Queue, loads: Loads) -> None:
         self.settings = settings
@@ -26,6 +27,8 @@ class System:
         self.loads = loads
 
     def status(self) -> Text:
+        from unify.status.launch import daemon_running
+
         running = daemon_running(self.settings)
         jobs = sorted(self.queue.active(), key=lambda job: (job.state is JobState.QUEUED, job.id))
         live = self._live() if running and jobs else {}
@@ -38,15 +41,21 @@ class System:
         return Text("\n".join(lines))
 
     def start(self) -> Message:
+        from unify.status.launch import daemon_running, ensure_daemon
+
         already = daemon_running(self.settings)
         ensure_daemon(self.settings)
         return Message(f"the daemon {'was running already' if already else 'is running'}")
 
     def stop(self) -> Message:
+        from unify.status.launch import stop_daemon
+
         stopped = stop_daemon(self.settings)
         return Message("the daemon has stopped" if stopped else "the daemon was not running")
 
     def restart(self) -> Message:
+        from unify.status.launch import ensure_daemon, stop_daemon
+
         stop_daemon(self.settings)
         ensure_daemon(self.settings)
         return Message("the daemon is running anew")
@@ -71,11 +80,10 @@ class System:
         return Message(f"job {again.id} ({again.table}) is queued")
 
     def _live(self) -> dict[int, LoaderStatus]:
-        client = StatusClient(self.settings.run)
-        try:
+        from unify.status.client import StatusClient
+
+        with StatusClient(self.settings.run) as client:
             return {status.job: status for status in client.snapshot()}
-        finally:
-            client.close()
 
 
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
