@@ -44,6 +44,8 @@ class Facts(Protocol):
 
 Pager = Generator[Sequence[Turn], Facts, None]
 
+_NO_RESULTS = 'results="false"'  # Sentry has a next link on every page, and says so of one that leads nowhere
+
 
 class Evidence:
     """What the pages of one table have shown of their server; shared by all its scopes.
@@ -307,8 +309,9 @@ def parse_links(header: str) -> dict[str, str]:
         rest = after
         if not closed:
             break
-        for rel in _rels(params):
-            links.setdefault(rel, url.strip())
+        if _NO_RESULTS not in params.replace(" ", "").lower():
+            for rel in _rels(params):
+                links.setdefault(rel, url.strip())
     return links
 
 

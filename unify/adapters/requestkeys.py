@@ -92,6 +92,8 @@ _CURSOR_KEYS = (
     Key(
         "cursor_param", _TEXT, "Carries the cursor; the first page goes without.", "cursor", "starting_after"
     ),
+)
+_MORE_KEYS = (
     Key("more_path", Text("path"), "Member of the body that says whether more follows.", "none", "has_more"),
 )
 _SIZE_KEYS = (
@@ -112,9 +114,9 @@ PAGING = Variants(
     "paging",
     {
         "none": (),
-        "page": (*_PAGE_KEYS, *_SIZE_KEYS, *_ADDED_KEYS),
-        "offset": (*_OFFSET_KEYS, *_SIZE_KEYS, *_ADDED_KEYS),
-        "cursor": (*_CURSOR_KEYS, *_SIZE_KEYS),
+        "page": (*_PAGE_KEYS, *_SIZE_KEYS, *_ADDED_KEYS, *_MORE_KEYS),
+        "offset": (*_OFFSET_KEYS, *_SIZE_KEYS, *_ADDED_KEYS, *_MORE_KEYS),
+        "cursor": (*_CURSOR_KEYS, *_MORE_KEYS, *_SIZE_KEYS),
         "link_header": (*_SIZE_KEYS, *_ADDED_KEYS),
         "next_url": (
             Key(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin
@@ -36,7 +36,7 @@ class Source:
         self, connection: str, spec: AdapterSpec, table: TableSpec, options: Mapping[str, Any]
     ) -> None:
         self.name = f"{connection}.{table.name}"
-        self.table = table
+        self.table = _with_start(table, options)
         self.options = options
         self.paging = table.paging or spec.paging
         self.rules = (*table.errors, *spec.errors)
@@ -214,6 +214,16 @@ def told(where: str) -> Iterator[None]:
         error.message = f"{where}: {error.message}"
         error.args = (error.message,)
         raise
+
+
+def _with_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
+    """``table`` with the options in ``incremental.start`` filled in; without a value there is no start."""
+    incremental = table.incremental
+    if incremental is None or not template.names(incremental.start or ""):
+        return table
+    start = incremental.start if template.has_values(incremental.start, options) else None
+    filled = None if start is None else template.fill(start, options, "plain")
+    return replace(table, incremental=replace(incremental, start=filled))
 
 
 def _is_computed(column: ColumnDef) -> bool:

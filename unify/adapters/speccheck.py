@@ -141,7 +141,7 @@ def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) ->
     _columns(table, spec, known, place, report)
     _paging(spec.paging if table.paging is None else table.paging, table, place, report)
     if table.incremental is not None:
-        _incremental(table, table.incremental, (*place, "incremental"), report)
+        _incremental(table, table.incremental, spec, (*place, "incremental"), report)
     _refresh(table, place, report)
     _rules(table.errors, place, report)
     _origin(table, spec, place, report)
@@ -189,7 +189,9 @@ def _paging(paging: Paging, table: TableSpec, place: Place, report: Report) -> N
         report.add(here, "expected cursor_path, cursor_column or cursor_header, one of them")
 
 
-def _incremental(table: TableSpec, incremental: Incremental, place: Place, report: Report) -> None:
+def _incremental(
+    table: TableSpec, incremental: Incremental, spec: AdapterSpec, place: Place, report: Report
+) -> None:
     used = set(template.names_in([table.path, dict(table.params), table.body, dict(table.form or {})]))
     if incremental.param and "cursor" in used:
         report.add((*place, "param"), "expected param or {cursor} in the request, not both")
@@ -201,8 +203,10 @@ def _incremental(table: TableSpec, incremental: Incremental, place: Place, repor
         report.add((*place, "window"), "a window needs {until} in params or body: where a slice ends")
     if incremental.window_s is not None and incremental.start is None:
         report.add((*place, "window"), "a window needs a start")
-    if incremental.start and incremental.format in ("iso8601", "date"):
-        _moment(incremental.start, (*place, "start"), report)
+    start = incremental.start or ""
+    check_texts(start, (*place, "start"), {option.name for option in spec.options}, report)
+    if start and not template.names(start) and incremental.format in ("iso8601", "date"):
+        _moment(start, (*place, "start"), report)
 
 
 def _moment(text: str, place: Place, report: Report) -> None:
