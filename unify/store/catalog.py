@@ -109,6 +109,16 @@ def schemas(lake: Lake) -> tuple[str, ...]:
     return tuple(name for (name,) in rows if name != ledger.SCHEMA)
 
 
+def is_schema(lake: Lake, name: str) -> bool:
+    """Whether DuckDB knows ``name`` as a schema or as an attached catalog; without case."""
+    rows = lake.read(
+        "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) "
+        "UNION ALL SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
+        [name, name],
+    )
+    return bool(rows)
+
+
 def user_tables(lake: Lake) -> tuple[UserTable, ...]:
     """Tables and views that no load made, in the order of their names."""
     loaded = ledger.latest(lake)
