@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unify.duckdb_types import exact_cast, parse_type
 from unify.errors import QueryError, UnifyError
-from unify.store import duckerrors
+from unify.store import duckerrors, exactness, ledger
+from unify.store.tokens import outermost, table_statement, tokens
 from unify.text import counted
 
 if TYPE_CHECKING:
@@ -47,8 +49,9 @@ class Parsed:
 
     sql: str
     kind: str
-    words: tuple[str, ...]  # its tokens in lower case, comments left out; at most the first hundred
+    words: tuple[str, ...]  # its tokens outside brackets, in lower case, without comments
     writes: bool
+    wrapped: bool = False  # DuckDB makes a transaction of its own out of it
 
 
 class Statements:
@@ -69,6 +72,7 @@ class Statements:
         statement = self.parsed(sql)
         if statement.kind == "TRANSACTION":
             return self._transaction(statement)
+        self._refuse_own(statement)
         if not statement.writes or self.in_transaction:
             return self._run(statement, parameters)
         with self.lake.lock(USER_WAIT_S):
@@ -80,9 +84,10 @@ class Statements:
             kinds = [one.type.name for one in self.lake.connection.extract_statements(sql)]
         if not kinds:
             raise QueryError("there is no statement here")
-        kind = "COPY_DATABASE" if "COPY_DATABASE" in kinds else kinds[-1]
-        words = _words(sql)
-        return Parsed(sql, kind, words, _writes(kind, words))
+        acting = [kind for kind in kinds if kind != "TRANSACTION"]  # PIVOT is several, in a transaction
+        kind = acting[-1] if acting else "TRANSACTION"
+        words = tuple(token.word for _, token in outermost(tokens(sql)))
+        return Parsed(sql, kind, words, _writes(kind, words), len(acting) < len(kinds) and bool(acting))
 
     def _transaction(self, statement: Parsed) -> Outcome:
         begins = statement.words[0] in _BEGINS
@@ -112,12 +117,61 @@ class Statements:
     def _run(self, statement: Parsed, parameters: object) -> Outcome:
         if statement.kind == "SELECT":
             return self._select(statement.sql, parameters)
+        if statement.kind in ("CREATE", "ALTER"):
+            return self._define(statement, parameters)
+        if statement.kind not in _WITH_ROWS:
+            return self._done(statement.kind, statement.sql, parameters)
         connection = self._execute(statement.sql, parameters)
-        columns = _columns(connection)
-        if statement.kind in _WITH_ROWS:
-            return Outcome(columns, "", lambda: self._batches(connection))
+        return Outcome(_columns(connection), "", lambda: self._batches(connection))
+
+    def _define(self, statement: Parsed, parameters: object) -> Outcome:
+        """CREATE or ALTER; of a table, with its types looked at before they are committed."""
         with self._refused():
-            return Outcome(None, _summary(statement.kind, columns, connection.fetchall()), _nothing)
+            sql = exactness.exact_statement(self.lake.connection, statement.sql, parameters)
+        if table_statement(sql) is None or statement.wrapped:
+            return self._done(statement.kind, sql, parameters)
+        if self.in_transaction:
+            return self._define_within(statement.kind, sql, parameters)
+        self._execute("BEGIN")
+        try:
+            outcome = self._done(statement.kind, sql, parameters)
+            with self._refused():
+                exactness.refuse_inexact_table(self.lake.connection, sql)
+            self._execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return outcome
+
+    def _define_within(self, kind: str, sql: str, parameters: object) -> Outcome:
+        """In the user's own transaction, which cannot go on with a table that must not be."""
+        outcome = self._done(kind, sql, parameters)
+        try:
+            with self._refused():
+                exactness.refuse_inexact_table(self.lake.connection, sql)
+        except QueryError as error:
+            self._roll_back()
+            self._ended()
+            raise QueryError(f"{error.message}; the transaction was rolled back") from error
+        return outcome
+
+    def _done(self, kind: str, sql: str, parameters: object) -> Outcome:
+        """Run a statement without rows to its end."""
+        connection = self._execute(sql, parameters)
+        with self._refused():
+            return Outcome(None, _summary(kind, _columns(connection), connection.fetchall()), _nothing)
+
+    def _roll_back(self) -> None:
+        """A COMMIT that failed has rolled back already, and DuckDB says so."""
+        import duckdb
+
+        with suppress(duckdb.Error):
+            self.lake.connection.execute("ROLLBACK")
+
+    def _refuse_own(self, statement: Parsed) -> None:
+        """Nobody writes into the ledger by hand: what it says is what recovery believes."""
+        if statement.writes and ledger.SCHEMA in (word.strip('"') for word in statement.words):
+            raise QueryError(f"{ledger.SCHEMA} is Unify's own; read it as unify.loads")
 
     def _select(self, sql: str, parameters: object) -> Outcome:
         connection = self._execute(sql, parameters)
@@ -194,19 +248,4 @@ def _writes_word(word: str) -> bool:
 
 def _copies_in(words: Sequence[str]) -> bool:
     """COPY t FROM writes, COPY t TO and COPY (select) TO do not: the first of the two words tells."""
-    depth = 0
-    for word in words:
-        depth += {"(": 1, ")": -1}.get(word, 0)
-        if depth == 0 and word in ("from", "to"):
-            return word == "from"
-    return True
-
-
-def _words(sql: str) -> tuple[str, ...]:
-    """The first tokens of ``sql`` in lower case. DuckDB's tokenizer leaves comments out of its list."""
-    import duckdb
-
-    starts = [position for position, _ in duckdb.tokenize(sql)[:101]]
-    data = sql.encode()  # positions count bytes
-    pieces = zip(starts[:100], [*starts[1:], len(data)], strict=False)
-    return tuple(data[start:end].decode().split(None, 1)[0].lower() for start, end in pieces)
+    return next((word for word in words if word in ("from", "to")), "from") == "from"
