@@ -1,4 +1,7 @@
-"""How long a load takes, against plain requests for the same pages one after the other."""
+"""How long a load takes, against plain requests for the same pages one after the other.
+
+Home folder, daemon and sample API are new; the bundled spec is used without its limit of requests a second.
+"""
 
 from __future__ import annotations
 
