@@ -43,6 +43,12 @@ TOPICS = (
         "The columns of a table with their types and descriptions; without a name, and as ??, those of\n"
         "the table used last.",
     ),
+    Topic(
+        "peek",
+        ("peek SCHEMA.TABLE [ROWS]",),
+        "A few rows of a table, and the columns that tell most about them. A table that is not loaded is\n"
+        "asked for one page at its source; nothing is loaded and nothing stored.",
+    ),
     Topic("count", ("count SCHEMA.TABLE",), "The number of rows: select count(*) from SCHEMA.TABLE."),
     Topic(
         "load",

@@ -86,6 +86,8 @@ class Interpreter:
                 return self.query.run(sql, self.max_age)
             case commands.Count(table):
                 return self.query.count(table, self.max_age)
+            case commands.Peek(table, rows):
+                return self._peek(table, rows)
             case commands.Describe(table):
                 return self.listing.columns(table or self._last_used())
             case commands.Set():
@@ -201,6 +203,13 @@ class Interpreter:
         """Raises UsageError for a value that is no duration."""
         self.max_age = MaxAge.parse(command.value)
         return Message(f"{command.name} = {self.max_age}")
+
+    def _peek(self, table: TableName, rows: int | None) -> Result:
+        from unify.interpreter.peek import Peek
+
+        peek = Peek(self.lake, self.sources)
+        self.query.last_table = peek.spelled(table)
+        return peek.run(self.query.last_table, rows)
 
     def _last_used(self) -> TableName:
         if self.query.last_table is None:

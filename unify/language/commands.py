@@ -65,6 +65,14 @@ class Describe:
 
 
 @dataclass(frozen=True, slots=True)
+class Peek:
+    """``peek github.pulls [10]`` — so many rows, or None for the usual few; a bare name has schema ""."""
+
+    table: TableName
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """``count github.pulls`` — a bare name has schema ""."""
 
@@ -176,4 +184,4 @@ Show = ShowConnections | ShowSchemas | ShowTables | ShowColumns | ShowJobs | Sho
 Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
 Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
 
-Command = Query | Show | Describe | Count | Fill | Steer | Help | Exit | Set
+Command = Query | Show | Describe | Peek | Count | Fill | Steer | Help | Exit | Set

@@ -105,6 +105,9 @@ class Builder(Transformer[Token, Command]):
     def describe_last(self) -> Command:
         return commands.Describe(None)
 
+    def peek(self, table: TableName, rows: Token | None) -> Command:
+        return commands.Peek(table, None if rows is None else _rows(rows))
+
     def count(self, table: TableName) -> Command:
         return commands.Count(table)
 
@@ -205,6 +208,12 @@ def _clock(text: Token) -> time:
 def _job(number: Token) -> int:
     if len(number) > 18:  # beyond SQLite's integers, beyond any job
         raise BadValue(f"there is no job {number[:18]}…", _start(number))
+    return int(number)
+
+
+def _rows(number: Token) -> int:
+    if not 0 < int(number[:19]) <= 10**9:
+        raise BadValue("peek shows one row or more", _start(number))
     return int(number)
 
 

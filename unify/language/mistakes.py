@@ -22,6 +22,7 @@ _WORDS = {
     "SCHEMA": "a schema's name",
     "STRING": "a text in 'quotes'",
     "JOB": "a job's number",
+    "ROWS": "a number of rows",
     "AMOUNT": "a duration such as 15 minutes",
     "MORE": "a number",
     "UNIT": "a unit such as minutes",

@@ -15,7 +15,7 @@ from unify.language.commands import OWN_SETTINGS
 from unify.language.scanner import Kind, Token, significant, words
 
 # Words no SQL statement starts with.
-_OURS = frozenset({"count", "refresh", "reload", "clear", "system", "help", "exit", "quit"})
+_OURS = frozenset({"count", "peek", "refresh", "reload", "clear", "system", "help", "exit", "quit"})
 # Words that both languages start with: what follows decides.
 _SHARED = frozenset({"show", "describe", "desc", "load", "set"})
 # Words DuckDB's statements start with: never read as a slip in one of ours.
