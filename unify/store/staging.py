@@ -111,7 +111,9 @@ class Staging:
 
     def sweep(self, owned: Collection[tuple[str, int]]) -> list[Path]:
         """Remove the attempts nobody owns, given as (uid, attempt); gives what was removed."""
-        removed = []
+        removed: list[Path] = []
+        if not self.folder.exists():
+            return removed
         with _naming(self.folder):
             for folder in sorted(self.folder.glob("*/*")):
                 if (folder.parent.name, _number(folder.name)) not in owned:

@@ -1,0 +1,177 @@
+"""Staging: a load is whole, or it is not there."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.stores import job_for, settings_in, stage
+from unify.errors import StoreError
+from unify.model import Column
+from unify.store import staging
+from unify.store.staging import MANIFEST, Manifest, Staging, read_manifest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> Staging:
+    return Staging(tmp_path / "staging")
+
+
+def empty(**more: object) -> Manifest:
+    return Manifest(files=(), columns=(), rows=0, **more)  # type: ignore[arg-type]
+
+
+def test_a_manifest_comes_back_as_it_was_written(area: Staging) -> None:
+    job = job_for()
+    folder = area.begin(job)
+    (folder / "0.parquet").write_bytes(b"rows")
+    manifest = Manifest(
+        files=("0.parquet",),
+        columns=(Column("id", "BIGINT", "who"), Column('a "b"', "STRUCT(x VARCHAR)[]")),
+        rows=7,
+        strategy="merge",
+        discarded=1,
+        cursors={'{"repo":"é"}': "2026-01-01T00:00:00Z"},
+        requests=3,
+        bytes=2**40,
+        seconds=1.5,
+        key=("id",),
+        description="What's there",
+        declared=("id",),
+        complete=False,
+        cursor_column="id",
+        based_on="u1",
+    )
+    sealed = staging.seal(folder, manifest)
+
+    assert sealed == area.sealed(job)
+    assert sealed.manifest == manifest
+    assert sealed.paths == (folder / "0.parquet",)
+    assert folder == area.folder / job.uid / "1"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_attempt_without_a_manifest_is_nothing(area: Staging) -> None:
+    job = job_for()
+    (area.begin(job) / "0.parquet").write_bytes(b"half")
+    assert area.sealed(job) is None
+
+
+def test_an_attempt_begins_empty(area: Staging) -> None:
+    job = job_for()
+    staging.seal(area.begin(job), empty())
+    folder = area.begin(job)
+    assert list(folder.iterdir()) == []
+    assert area.sealed(job) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not a manifest"),
+        ("{", "not a manifest"),
+        ('{"files": [], "columns": [], "rows": "seven"}', "not a manifest"),
+        ('{"files": ["../../catalog.sqlite"], "columns": [], "rows": 1}', "not the name of a file"),
+        ('{"files": ["/etc/passwd"], "columns": [], "rows": 1}', "not the name of a file"),
+        ('{"files": [".."], "columns": [], "rows": 1}', "not the name of a file"),
+        ('{"files": ["gone.parquet"], "columns": [], "rows": 1}', "is missing"),
+        ('{"files": [], "columns": [], "rows": 1, "strategy": "drop"}', "unknown strategy"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused_with_its_path(area: Staging, text: str, reason: str) -> None:
+    folder = area.begin(job_for())
+    (folder / MANIFEST).write_text(text)
+    with pytest.raises(StoreError, match=reason) as caught:
+        read_manifest(folder)
+    assert str(folder) in caught.value.message
+
+
+def test_what_nobody_owns_is_swept(area: Staging) -> None:
+    kept, gone = job_for(), job_for()
+    staging.seal(area.begin(kept), empty())
+    second = replace(kept, attempt=2)
+    staging.seal(area.begin(second), empty())
+    staging.seal(area.begin(gone), empty())
+    (area.folder / "stray").mkdir()
+
+    removed = area.sweep([(kept.uid, 2)])
+
+    assert removed == sorted([area.attempt(kept), area.attempt(gone)])
+    assert area.sealed(second) is not None
+    assert [path.name for path in area.folder.iterdir()] == [kept.uid]
+
+
+def test_a_job_that_has_ended_leaves_nothing(area: Staging) -> None:
+    job = job_for()
+    staging.seal(area.begin(job), empty())
+    staging.seal(area.begin(replace(job, attempt=2)), empty())
+    area.discard(job)
+    area.discard(job)
+    assert list(area.folder.iterdir()) == []
+
+
+def test_sweeping_a_home_that_never_staged_is_no_error(area: Staging) -> None:
+    assert area.sweep([]) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "staging").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"staging.*cannot be written"):
+        Staging(tmp_path / "staging").begin(job_for())
+
+
+_SEALER = """
+import sys
+from pathlib import Path
+from tests.stores import job_for, settings_in, stage
+settings = settings_in(Path(sys.argv[1]))
+stage(settings, job_for(uid=sys.argv[2]), {"id": "BIGINT"}, [(1,), (2,)])
+"""
+
+
+@pytest.mark.parametrize("place", ["staging.before_manifest", "staging.before_rename", "staging.sealed"])
+def test_a_worker_killed_while_it_seals_leaves_a_whole_load_or_none(tmp_path: Path, place: str) -> None:
+    settings = settings_in(tmp_path)
+    job = job_for()
+    done = subprocess.run(
+        [sys.executable, "-c", _SEALER, str(tmp_path), job.uid],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "UNIFY_FAILPOINT": f"{place}:kill"},
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL
+    found = Staging(settings.staging).sealed(job)
+    assert (found is not None) == (place == "staging.sealed")
+    if found is not None:
+        assert found.manifest.rows == 2
+
+
+def test_a_disk_that_is_full_is_said_with_the_path(area: Staging) -> None:
+    """A limit on the size of files stands in for the disk: the same error comes from the same place."""
+    folder = area.begin(job_for())
+    manifest = empty(description="x" * 100_000)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be written") as caught:
+            staging.seal(folder, manifest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, old)
+    assert str(folder) in caught.value.message
+    assert not (folder / MANIFEST).exists()
+
+
+def test_rows_staged_in_a_test_are_rows(tmp_path: Path) -> None:
+    job = job_for()
+    found = stage(settings_in(tmp_path), job, {"id": "BIGINT"}, [(1,)], [(2,), (3,)])
+    assert (found.manifest.files, found.manifest.rows) == (("0.parquet", "1.parquet"), 3)
