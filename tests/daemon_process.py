@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.runners import as_the_table_says
+from tests.runners import AsTheTableSays
 from unify.loading.daemon import run_detached
 
 if __name__ == "__main__":
-    sys.exit(run_detached(sys.argv[1:], as_the_table_says))
+    sys.exit(run_detached(sys.argv[1:], AsTheTableSays()))

@@ -20,9 +20,14 @@ from unify.store.lake import Lake
 from unify.store.staging import Manifest, seal
 
 
-def as_the_table_says(task: Task, reporter: Reporter) -> Outcome:
+class AsTheTableSays:
     """Do what the table is called after."""
-    return globals()[f"do_{task.table.table}"](task, reporter)  # type: ignore[no-any-return]
+
+    def prepare(self) -> None:
+        """Nothing to get ready."""
+
+    def __call__(self, task: Task, reporter: Reporter) -> Outcome:
+        return globals()[f"do_{task.table.table}"](task, reporter)  # type: ignore[no-any-return]
 
 
 def do_count(task: Task, reporter: Reporter) -> Outcome:

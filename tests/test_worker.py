@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runners import as_the_table_says
+from tests.runners import AsTheTableSays
 from unify.loading.task import (
     Ending,
     Outcome,
@@ -57,7 +57,7 @@ class Clock:
 
 @contextmanager
 def crew(size: int = 2, clock: Clock | None = None) -> Iterator[Crew]:
-    members = Crew(size, as_the_table_says, clock or Clock())
+    members = Crew(size, AsTheTableSays(), clock or Clock())
     try:
         yield members
     finally:
@@ -206,9 +206,9 @@ def test_closing_ends_every_worker_hanging_ones_too() -> None:
 def test_workers_end_when_their_daemon_is_killed() -> None:
     code = (
         "import sys, time\n"
-        "from tests.test_worker import Crew, as_the_table_says, listen, task, Progress\n"
+        "from tests.test_worker import AsTheTableSays, Crew, listen, task, Progress\n"
         "if __name__ == '__main__':\n"
-        "    members = Crew(1, as_the_table_says)\n"
+        "    members = Crew(1, AsTheTableSays())\n"
         "    members.assign(task('hang'))\n"
         "    print(listen(members, Progress)[-1].rows, flush=True)\n"
         "    sys.stdin.read()"

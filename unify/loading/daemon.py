@@ -21,12 +21,13 @@ import zmq
 
 import unify
 from unify.errors import UnifyError
-from unify.loading import loader
 from unify.loading.environment import Environment
 from unify.loading.foreman import Foreman
+from unify.loading.loader import Loading
 from unify.loading.log import Log
 from unify.loading.outcomes import Outcomes
 from unify.loading.publisher import Desk, Publisher
+from unify.loading.task import fault_of
 from unify.loading.worker import Runner
 from unify.loading.workers import Crew
 from unify.settings import DEFAULT_TENANT, Settings
@@ -39,10 +40,11 @@ STOP_S = 8.0  # what a stop leaves the publisher; `system stop daemon` promises 
 ANOTHER_RUNS = 3  # exit status; whoever started us is as well served by the other one
 
 
-def main(settings: Settings, run: Runner = loader.run, announce: Callable[[], None] = lambda: None) -> int:
+def main(settings: Settings, run: Runner | None = None, announce: Callable[[], None] = lambda: None) -> int:
     """Be the daemon of this home until somebody stops it. Gives the exit status.
 
-    ``announce`` is called once the sockets answer.
+    ``run``       what workers do with a task; None: load tables.
+    ``announce``  is called once the sockets answer.
     """
     settings.prepare()
     with instance.holding(settings.daemon_lock) as ours:
@@ -50,9 +52,11 @@ def main(settings: Settings, run: Runner = loader.run, announce: Callable[[], No
             sys.stderr.write(f"unify: another daemon runs in {settings.home}\n")
             return ANOTHER_RUNS
         with ExitStack() as opened:
-            daemon = Daemon(settings, run, opened)
+            daemon = Daemon(settings, run or Loading(settings.home, settings.tenant), opened)
             announce()
             daemon.run()
+        if not daemon.is_finished:
+            os._exit(0)  # the publisher waits for the lake; taking Python down under it would crash
     return 0
 
 
@@ -60,6 +64,7 @@ class Daemon:
     """The loop: sleeps until a socket, a worker, the publisher, a signal or a due time speaks."""
 
     def __init__(self, settings: Settings, run: Runner, opened: ExitStack) -> None:
+        self.is_finished = False  # every thread has ended
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._wake = opened.enter_context(_waker())
@@ -84,15 +89,22 @@ class Daemon:
     def run(self) -> None:
         """Work until asked to stop; then leave the queue as if nothing had been under way."""
         try:
-            self._foreman.start()
-            while not self._stopping:
-                self._foreman.turn()
-                self._server.flush()
-                self._sleep()
-                self._server.answer(self)
+            self._work()
+        except Exception as error:
+            fault = fault_of(error)
+            self.log.fact("daemon failed", error=fault.message, trace=fault.trace)
+            raise
         finally:
-            self._foreman.stop(STOP_S)
+            self.is_finished = self._foreman.stop(STOP_S)
             self.log.fact("daemon stopped")
+
+    def _work(self) -> None:
+        self._foreman.start()
+        while not self._stopping:
+            self._foreman.turn()
+            self._server.flush()
+            self._sleep()
+            self._server.answer(self)
 
     # What shells ask (status.server.Handler)
 
@@ -176,7 +188,7 @@ def _signals(waker: Waker, stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_detached(arguments: Sequence[str], run: Runner = loader.run) -> int:
+def run_detached(arguments: Sequence[str], run: Runner | None = None) -> int:
     """The daemon as its own process: what ``python -m unify.loading.daemon`` does."""
     parser = argparse.ArgumentParser(prog="python -m unify.loading.daemon")
     parser.add_argument("--home", type=Path, required=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from unify.errors import UnifyError, UnknownName
 from unify.loading.environment import Environment, connection_of
@@ -23,6 +23,7 @@ from unify.store.failpoints import failpoint
 from unify.store.staging import Staging
 
 LOOK_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
+KEPT = timedelta(days=30)  # how long an ended job can be seen in `show jobs`
 SHORTEST_S = 0.05  # a job put off into the next instant is not looked for without a pause
 
 
@@ -52,13 +53,17 @@ class Foreman:
         """Take over what an older daemon left behind, and have a worker and the lake ready."""
         self.crew.warm_up()
         self.publisher.submit(Prepare())
+        self.queue.forget(_now() - KEPT)
         orphans = self.queue.orphans(self.epoch)
         for folder in self._staging.sweep([(job.uid, job.attempt) for job in orphans]):
             self.log.fact("staging swept", folder=folder)
         for job in orphans:
             self.log.fact("orphan found", **about(job), state=job.state.value, attempt=job.attempt)
-            self.outcomes.begin(job)
-            self.publisher.submit(Orphan(job))
+            run = self.outcomes.begin(job)
+            if job.cancel_asked and job.state is JobState.RUNNING:
+                self.outcomes.finish(run, JobState.CANCELLED, "cancelled")
+            else:
+                self.publisher.submit(Orphan(job))
 
     def look(self) -> None:
         """See what the queue holds at the next turn: somebody has put something in."""
@@ -91,21 +96,22 @@ class Foreman:
         if job.state is JobState.CANCELLED:
             self.outcomes.tell(Run(job, Progress(job.id, job.attempt)), job.state, job.error)
 
-    def stop(self, within_s: float) -> None:
+    def stop(self, within_s: float) -> bool:
         """End the workers, let the publisher finish, and make what is left ready again.
 
-        A load still on its way into the lake after ``within_s`` stays marked so; the next daemon asks
-        the ledger what became of it.
+        False if the publisher has not finished ``within_s``: a load still on its way into the lake
+        stays marked so, and the next daemon asks the ledger what became of it.
         """
         deadline = time.monotonic() + within_s
         self.crew.close()
-        self.publisher.close(deadline - time.monotonic())
+        finished = self.publisher.close(deadline - time.monotonic())
         for done in self.publisher.collect():
             self._done(done)
         for run in list(self.outcomes.runs.values()):
             current = self.queue.find(run.job.id)
             if current is not None and current.state is not JobState.PUBLISHING:
                 self.outcomes.put_back(run)
+        return finished
 
     def _look(self) -> None:
         """Queue what is due, end what was cancelled, start what is ready."""
@@ -169,9 +175,9 @@ class Foreman:
         if run is not None:
             self.look()
             self.outcomes.published(run, done)
-        elif done.bug or done.error is not None:
-            order = type(done.order).__name__.lower()
-            self.log.fact("publisher failed", order=order, error=done.bug or done.error, trace=done.trace)
+        elif done.failure is not None:
+            order, failure = type(done.order).__name__.lower(), done.failure
+            self.log.fact("publisher failed", order=order, error=failure.message, trace=failure.trace)
 
     def _run_of(self, done: Done) -> Run | None:
         """The run an order was about that decides its fate."""

@@ -17,9 +17,10 @@ from time import monotonic
 
 from unify.adapters import registry
 from unify.adapters.base import Adapter, Listeners, Page, Traffic
+from unify.adapters.rest import RESTAdapter
 from unify.adapters.spec import TableSpec
-from unify.connections import Connection
-from unify.errors import UnknownName
+from unify.connections import Connection, Secret
+from unify.errors import StoreError, UnknownName
 from unify.loading.convert import RowStage, Sealed
 from unify.loading.environment import connection_of
 from unify.loading.known import known_columns
@@ -37,9 +38,34 @@ from unify.store.staging import Manifest, seal
 from unify.text import did_you_mean
 
 
-def run(task: Task, reporter: Reporter) -> Outcome:
-    """Load one table: what a worker does with a task."""
-    return TableLoader(task, reporter).load()
+class Loading:
+    """What workers run. Keeps one lake open for all its loads: opening one costs more than a small load."""
+
+    def __init__(self, home: Path, tenant: str) -> None:
+        self._settings = Settings(home, home / "connections.yaml", tenant=tenant)
+        self._lake: Lake | None = None
+
+    def prepare(self) -> None:
+        self._opened()
+
+    def __call__(self, task: Task, reporter: Reporter) -> Outcome:
+        try:
+            return TableLoader(task, reporter, self._opened()).load()
+        except StoreError:
+            self.close()  # perhaps the lake was replaced; the next load opens it anew
+            raise
+
+    def close(self) -> None:
+        if self._lake is not None:
+            self._lake.close()
+            self._lake = None
+
+    def _opened(self) -> Lake:
+        """A lake that can be read and nothing else: SQL of specs runs on it."""
+        if self._lake is None:
+            self._lake = Lake(self._settings, read_only=True)
+            lock_down(self._lake)
+        return self._lake
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +80,10 @@ class Source:
 class TableLoader:
     """Carries out one task: one table, one action, one attempt."""
 
-    def __init__(self, task: Task, reporter: Reporter) -> None:
+    def __init__(self, task: Task, reporter: Reporter, lake: Lake) -> None:
         self.task = task
         self.reporter = reporter
-        self.settings = Settings(Path(task.home), Path(task.origin.connections), tenant=task.tenant)
+        self.lake = lake
         self.specs = [Path(folder) for folder in task.origin.specs]
         self.started_at = monotonic()
 
@@ -68,13 +94,12 @@ class TableLoader:
         Raises  UnifyError; then the attempt is not sealed, and the published table stays as it is.
         """
         source = self._find_source()
-        with Lake(self.settings, read_only=True) as lake:
-            missing = self._missing_parents(lake, source)
-            if missing:
-                return self._outcome(Ending.MISSING, missing=missing)
-            last = ledger.last(lake, self.task.table)
-            known = known_columns(lake, self.task.table, last)
-            plan = self._plan(lake, source, last)
+        missing = self._missing_parents(source)
+        if missing:
+            return self._outcome(Ending.MISSING, missing=missing)
+        last = ledger.last(self.lake, self.task.table)
+        known = known_columns(self.lake, self.task.table, last)
+        plan = self._plan(source, last)
         sealed = self._stage(source, plan, known)
         failpoint("loader.staged")
         seal(Path(self.task.folder), self._manifest(source, plan, sealed))
@@ -93,18 +118,17 @@ class TableLoader:
             raise UnknownName(f"connection {name.schema} has no table {name.table}{hint}")
         return Source(connection, table, spec)
 
-    def _missing_parents(self, lake: Lake, source: Source) -> tuple[TableName, ...]:
+    def _missing_parents(self, source: Source) -> tuple[TableName, ...]:
         """The tables this one is made from, as far as they have no rows yet."""
         parents = [TableName(self.task.table.schema, parent) for parent in source.table.parents]
-        stored = catalog.stored_tables(lake) if parents else {}
+        stored = catalog.stored_tables(self.lake) if parents else {}
         return tuple(parent for parent in parents if parent not in stored)
 
-    def _plan(self, lake: Lake, source: Source, last: LoadRecord | None) -> Plan:
+    def _plan(self, source: Source, last: LoadRecord | None) -> Plan:
         for_each = source.spec.for_each
         if for_each is None or for_each.query is None:
             return make_plan(self.task.action, source.spec, last, ())
-        lock_down(lake)
-        parents = read_parents(lake, self.task.table, for_each.query)
+        parents = read_parents(self.lake, self.task.table, for_each.query)
         return make_plan(self.task.action, source.spec, last, parents)
 
     def _stage(self, source: Source, plan: Plan, known: Sequence[Column]) -> Sealed:
@@ -117,13 +141,16 @@ class TableLoader:
             return stage.seal()
 
     def _open_adapter(self, source: Source) -> Adapter:
-        return registry.open_adapter(
+        adapter = registry.open_adapter(
             source.connection,
             self.specs,
             self.task.environment,
             listeners=Listeners(self._requested, self._waits),
-            limits_folder=self.settings.cache / "limits",
+            limits_folder=self.lake.settings.cache / "limits",
         )
+        values = adapter.options.values() if isinstance(adapter, RESTAdapter) else ()
+        self.reporter.hide([value.reveal() for value in values if isinstance(value, Secret)])
+        return adapter
 
     def _manifest(self, source: Source, plan: Plan, sealed: Sealed) -> Manifest:
         progress = self.reporter.progress

@@ -17,7 +17,7 @@ from unify.loading import policy, schedule
 from unify.loading.log import Log
 from unify.loading.publisher import Done, Ended, Failed, Orphan, Publisher, Sealed
 from unify.loading.runs import Run
-from unify.loading.task import Ending, Failure, Outcome, Progress, failure_of
+from unify.loading.task import Ending, Failure, Outcome, Progress
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.store.failpoints import failpoint
 from unify.store.queue import NewJob, Queue
@@ -98,10 +98,10 @@ class Outcomes:
             rows, seconds = done.record.rows_read, round(done.record.seconds, 3)
             run.progress = replace(run.progress, rows=rows)
             self.finish(run, JobState.DONE, rows=rows, seconds=seconds)
-        elif done.error is not None:
-            self.failed(run, failure_of(done.error))
-        elif done.bug:
-            self.failed(run, Failure("Bug", done.bug, bug=True, trace=done.trace))
+        elif done.failure is not None and isinstance(done.order, Orphan):
+            self.crashed(run, done.failure.message)  # what an older daemon left may be torn: fetch it again
+        elif done.failure is not None:
+            self.failed(run, done.failure)
         elif isinstance(done.order, Orphan):
             self.put_back(run)
         else:

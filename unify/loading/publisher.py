@@ -7,15 +7,15 @@ meanwhile the daemon's loop answers everybody.
 from __future__ import annotations
 
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import assert_never
 
-from unify.errors import UnifyError
+from unify.errors import StoreError, UnifyError
 from unify.loading import publish
+from unify.loading.task import Failure, failure_of, fault_of
 from unify.model import LoaderJob, LoadRecord
 from unify.settings import Settings
 from unify.store import ledger
@@ -62,18 +62,15 @@ Order = Prepare | Sealed | Orphan | Failed | Ended
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of an order.
+    """What came of an order. At most one of the rest is set.
 
     ``record``  the ledger's row of a load that is published; None for any other order, for an orphan
                 that has to start over, and for an attempt that is not the job's any more.
-    ``bug``     a fault of ours, and ``trace`` its place, for the log.
     """
 
     order: Order
     record: LoadRecord | None = None
-    error: UnifyError | None = None
-    bug: str = ""
-    trace: str = ""
+    failure: Failure | None = None
 
 
 class Desk:
@@ -157,8 +154,10 @@ class Publisher:
     def _result(self, order: Order) -> Done:
         try:
             return Done(order, record=self._desk.carry_out(order))
+        except StoreError as error:
+            self._desk.close()  # perhaps the lake was replaced; the next order opens it anew
+            return Done(order, failure=failure_of(error))
         except UnifyError as error:
-            return Done(order, error=error)
+            return Done(order, failure=failure_of(error))
         except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
-            trace = "".join(traceback.format_exception(error))
-            return Done(order, bug=f"{type(error).__name__}: {error}", trace=trace)
+            return Done(order, failure=fault_of(error))

@@ -6,6 +6,7 @@ Nothing in them names this machine's processes, so that a worker may one day sit
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,4 +143,14 @@ def failure_of(error: UnifyError) -> Failure:
         message=error.message[:ERROR_LENGTH],
         retryable=error.retryable,
         retry_after_s=getattr(error, "retry_after_s", None),
+    )
+
+
+def fault_of(error: Exception) -> Failure:
+    """A fault of our own: what went wrong for the message, where for the log."""
+    return Failure(
+        kind=type(error).__name__,
+        message=f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
+        bug=True,
+        trace="".join(traceback.format_exception(error))[-4 * ERROR_LENGTH :],
     )

@@ -9,17 +9,17 @@ import os
 import signal
 import threading
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
+from typing import Protocol
 
 from unify.errors import UnifyError
 from unify.loading.task import (
-    ERROR_LENGTH,
     MESSAGE_BYTES,
     Ending,
-    Failure,
     Outcome,
     Progress,
     Report,
@@ -27,12 +27,21 @@ from unify.loading.task import (
     decode_task,
     encode_report,
     failure_of,
+    fault_of,
 )
 
 REPORT_INTERVAL_S = 0.1  # progress is worth at most ten messages a second
 HEARTBEAT_S = 5.0  # the daemon hears of a busy worker at least this often; see workers.LEASE_S
 
-Runner = Callable[[Task, "Reporter"], Outcome]
+
+class Runner(Protocol):
+    """What a worker does with its tasks. Sent to the worker when it starts, so it can be pickled."""
+
+    def prepare(self) -> None:
+        """Get ready while there is no task yet. A UnifyError waits for the first task to say it."""
+
+    def __call__(self, task: Task, reporter: Reporter) -> Outcome:
+        """Carry out one task. Raises UnifyError."""
 
 
 def worker_main(pipe: Connection, run: Runner) -> None:
@@ -40,6 +49,8 @@ def worker_main(pipe: Connection, run: Runner) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a foreground daemon is the daemon's to handle
     line = _Line(pipe)
     threading.Thread(target=_watch_daemon, args=(line,), name="watchdog", daemon=True).start()
+    with suppress(UnifyError):
+        run.prepare()
     while (data := line.next_task()) is not None:
         task = decode_task(data)
         reporter = Reporter(task, line.send)
@@ -59,6 +70,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._progress = Progress(task.job, task.attempt)
         self._sent_at = 0.0
+        self._hidden: tuple[str, ...] = ()
 
     @property
     def progress(self) -> Progress:
@@ -77,6 +89,15 @@ class Reporter:
     def beat(self) -> None:
         """Say again how far it is: we live."""
         self._send(self._progress)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Show these as *** in whatever is said of a failure."""
+        self._hidden = tuple(sorted(filter(None, secrets), key=len, reverse=True))
+
+    def redacted(self, text: str) -> str:
+        for secret in self._hidden:
+            text = text.replace(secret, "***")
+        return text
 
 
 class _Line:
@@ -128,10 +149,8 @@ def _outcome(task: Task, reporter: Reporter, run: Runner) -> Outcome:
     except UnifyError as error:
         failure = failure_of(error)
     except Exception as error:  # noqa: BLE001 - a bug must reach the log with its place, and the worker live on
-        failure = Failure(
-            kind=type(error).__name__,
-            message=f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
-            bug=True,
-            trace="".join(traceback.format_exception(error))[-4 * ERROR_LENGTH :],
-        )
+        failure = fault_of(error)
+    failure = replace(
+        failure, message=reporter.redacted(failure.message), trace=reporter.redacted(failure.trace)
+    )
     return Outcome(task.job, task.attempt, Ending.FAILED, reporter.progress, failure)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import unify
 from unify.errors import DaemonUnreachable
 from unify.settings import Settings
 from unify.status import instance
@@ -44,8 +45,10 @@ def ensure_daemon(settings: Settings, timeout_s: float = START_S) -> About:
                 if ours and not daemon_running(settings):
                     _start(settings, deadline)
         about = _answering(settings, deadline)
-        if about is not None:
+        if about is not None and (about.version == unify.__version__ or about.busy):
             return about
+        if about is not None:
+            stop_daemon(settings)  # one of another version, with nothing to do, makes room for ours
     raise DaemonUnreachable(f"the daemon does not stay: {_last_words(settings)}")
 
 
