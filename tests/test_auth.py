@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import hmac
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
-from urllib.parse import quote
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, quote
 
 import pytest
 
-from tests.faultserver import FaultServer, Reply
+from tests.faultserver import Asked, FaultServer, Reply
 from unify.adapters.auth import authentication
 from unify.adapters.base import Listeners, Read, Traffic
 from unify.adapters.messages import Request
+from unify.adapters.pace import Clock
 from unify.adapters.rest import RESTAdapter
 from unify.adapters.spec import AdapterSpec, Auth, Paging, TableSpec
 from unify.connections import Secret
-from unify.errors import ConfigError, UnifyError
+from unify.errors import ConfigError, Unauthorized, UnifyError
 
 SECRET = "pa$$ w0rd/ünïcode=="
 KEY = "k3y-0123456789"
@@ -82,7 +87,9 @@ class TestWays:
                 r"auth\.in is header, query or cookie",
             ),
             (Auth("bearer", {"token": "two\nlines"}), "line break"),
-            (Auth("jwt", {}), "not built in"),
+            (Auth("jwt", {"key": "x"}), r"auth\.algorithm RS256 is not built in"),
+            (Auth("oauth2", {"grant": "device_code"}), r"auth\.grant device_code is not built in"),
+            (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],
     )
     def test_what_cannot_be_done_is_refused_before_any_request(self, auth: Auth, message: str) -> None:
@@ -120,15 +127,22 @@ def foreign() -> Iterator[FaultServer]:
 Make = Callable[..., RESTAdapter]
 
 
+class FixedClock(Clock):
+    now = 1_800_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
 @pytest.fixture
 def make(api: FaultServer) -> Iterator[Make]:
     made: list[RESTAdapter] = []
 
     def adapter(auth: Auth, paging: Paging, **settings: Any) -> RESTAdapter:
         table = TableSpec("things", "GET", "/things", paging=paging, headers={"X-Extra": "{key}"})
-        listeners = settings.pop("listeners", None)
+        given = {name: settings.pop(name, None) for name in ("listeners", "clock")}
         spec = AdapterSpec("api", "api.yaml", api.url, auth=auth, tables=(table,), **settings)
-        made.append(RESTAdapter(spec, OPTIONS, listeners=listeners))
+        made.append(RESTAdapter(spec, OPTIONS, **given))
         return made[-1]
 
     yield adapter
@@ -195,3 +209,235 @@ class TestCredentialsStayHome:
         assert KEY in repr(api.log) or base64.b64encode(f"ann:{SECRET}".encode()).decode() in repr(api.log)
         told = caught.value.message + repr(traffic)
         assert not any(form in told for form in forms_of_secrets())
+
+
+def token_server(*lifetimes: float | str | None) -> FaultServer:
+    """Gives the tokens t0, t1 …; each good for its lifetime."""
+    server = FaultServer()
+    given = [
+        Reply.json({"access_token": f"tok-{number:04}", "token_type": "bearer", "expires_in": lifetime})
+        for number, lifetime in enumerate(lifetimes)
+    ]
+    server.serve("POST /token", *given)
+    return server
+
+
+def open_to_tokens(api: FaultServer, *good: str) -> None:
+    """``/things`` for whoever has one of these tokens."""
+
+    def answer(asked: Asked) -> Reply:
+        known = asked.headers.get("authorization", "") in [f"Bearer {token}" for token in good]
+        return Reply.json([{"id": 1}]) if known else Reply.error(401, "expired")
+
+    api.serve("/things", answer)
+
+
+class TestOAuth2:
+    def auth(self, server: FaultServer, **settings: Any) -> Auth:
+        given = {"token_url": f"{server.url}/token", "client_id": "{user}", "client_secret": "{secret}"}
+        return Auth("oauth2", {**given, **settings})
+
+    def read(self, adapter: RESTAdapter) -> int:
+        return sum(len(page.rows) for page in adapter.pages("things", Read()))
+
+    def test_a_token_is_fetched_once_and_used(self, api: FaultServer, make: Make) -> None:
+        with token_server(3600) as tokens:
+            open_to_tokens(api, "tok-0000")
+            adapter = make(self.auth(tokens, scopes=["read", "{user}"]), Paging("none"))
+            assert [self.read(adapter) for _ in range(3)] == [1, 1, 1]
+            (asked,) = tokens.log
+        assert asked.body == b"grant_type=client_credentials&scope=read+ann"
+        pair = f"ann:{quote(SECRET, safe='')}"
+        assert asked.headers["authorization"] == f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    def test_many_threads_fetch_one_token(self, api: FaultServer, make: Make) -> None:
+        with token_server(3600) as tokens:
+            open_to_tokens(api, "tok-0000")
+            adapter = make(self.auth(tokens), Paging("none"))
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(self.read, [adapter] * 16)) == [1] * 16
+            assert len(tokens.log) == 1
+
+    def test_a_server_that_wants_the_secret_in_the_body_gets_it_there(
+        self, api: FaultServer, make: Make
+    ) -> None:
+        with token_server(3600) as tokens:
+            good = Reply.json({"access_token": "tok-0000"})
+            tokens.serve("POST /token", Reply.error(401, "invalid_client"), good)
+            open_to_tokens(api, "tok-0000")
+            assert self.read(make(self.auth(tokens), Paging("none"))) == 1
+            assert b"client_id=ann&client_secret=" in tokens.log[1].body
+            assert "authorization" not in tokens.log[1].headers
+
+    def test_a_token_is_renewed_before_it_expires(self, api: FaultServer, make: Make) -> None:
+        with token_server("100", None) as tokens:
+            open_to_tokens(api, "tok-0000", "tok-0001")
+            clock = FixedClock()
+            adapter = make(self.auth(tokens), Paging("none"), clock=clock)
+            self.read(adapter)
+            clock.now += 89
+            self.read(adapter)
+            assert len(tokens.log) == 1
+            clock.now += 2
+            self.read(adapter)
+            assert len(tokens.log) == 2
+        assert api.log[-1].headers["authorization"] == "Bearer tok-0001"
+
+    def test_a_refused_token_is_renewed_once(self, api: FaultServer, make: Make) -> None:
+        with token_server(3600, 3600) as tokens:
+            open_to_tokens(api, "tok-0001")
+            assert self.read(make(self.auth(tokens), Paging("none"))) == 1
+            assert len(tokens.log) == 2
+        assert len(api.log) == 2
+
+    def test_a_renewed_token_that_is_refused_is_an_error(self, api: FaultServer, make: Make) -> None:
+        with token_server(3600) as tokens:
+            open_to_tokens(api, "never")
+            with pytest.raises(Unauthorized, match="option"):
+                self.read(make(self.auth(tokens), Paging("none")))
+            assert len(tokens.log) == 2
+        assert len(api.log) == 2
+
+    def test_a_refresh_token_that_is_replaced_is_used_from_then_on(
+        self, api: FaultServer, make: Make
+    ) -> None:
+        with token_server() as tokens:
+            replies = [
+                Reply.json({"access_token": f"tok-000{n}", "refresh_token": f"next-{n}"}) for n in range(2)
+            ]
+            tokens.serve("POST /token", *replies)
+            open_to_tokens(api, "tok-0001")
+            auth = self.auth(tokens, grant="refresh_token", refresh_token="{key}")
+            assert self.read(make(auth, Paging("none"))) == 1
+            sent = [parse_qs(asked.body.decode())["refresh_token"] for asked in tokens.log]
+        assert sent == [[KEY], ["next-0"]]
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            Reply.error(400, "invalid_grant"),
+            Reply.error(403, "no"),
+            Reply.json({"ok": True}),
+            Reply.text("<p>hello"),
+        ],
+        ids=["400", "403", "no token", "no JSON"],
+    )
+    def test_no_token_is_an_error_that_says_so(self, api: FaultServer, make: Make, reply: Reply) -> None:
+        with token_server() as tokens:
+            tokens.serve("POST /token", reply)
+            with pytest.raises(Unauthorized, match="no token was given; check option"):
+                self.read(make(self.auth(tokens), Paging("none")))
+        assert api.log == []
+
+    def test_nothing_that_is_told_holds_token_or_secret(self, api: FaultServer, make: Make) -> None:
+        traffic: list[Traffic] = []
+        with token_server(3600) as tokens:
+            api.serve("/things", Reply.error(400, f"tok-0000 {SECRET}"))
+            adapter = make(self.auth(tokens), Paging("none"), listeners=Listeners(traffic.append))
+            with pytest.raises(UnifyError) as caught:
+                self.read(adapter)
+        told = caught.value.message + repr(traffic)
+        assert len(traffic) == 2
+        assert not any(form in told for form in [*forms_of_secrets(), "tok-0000"])
+
+
+class TestSession:
+    login: ClassVar = {
+        "request": "POST /login",
+        "body": {"u": "{user}", "p": "{secret}"},
+        "token": "data.token",
+    }
+
+    def test_logs_in_once_and_sends_the_token_as_told(self, api: FaultServer, make: Make) -> None:
+        api.serve("POST /login", Reply.json({"data": {"token": "sess-1"}}))
+        api.serve("/things", Reply.json([]))
+        adapter = make(
+            Auth("session", {**self.login, "name": "X-Session", "value": "S {session}"}), Paging("none")
+        )
+        for _ in range(2):
+            list(adapter.pages("things", Read()))
+        assert api.log[0].json() == {"u": "ann", "p": SECRET}
+        assert [asked.headers.get("x-session") for asked in api.log] == [None, "S sess-1", "S sess-1"]
+
+    def test_logs_in_again_when_the_session_is_over(self, api: FaultServer, make: Make) -> None:
+        api.serve(
+            "POST /login", Reply.json({"data": {"token": "old1"}}), Reply.json({"data": {"token": "new1"}})
+        )
+        api.serve(
+            "/things",
+            lambda asked: Reply.json([]) if asked.headers["cookie"] == "sid=new1" else Reply.error(401),
+        )
+        settings = {**self.login, "in": "cookie", "name": "sid", "value": "{session}"}
+        list(make(Auth("session", settings), Paging("none")).pages("things", Read()))
+        assert [asked.path for asked in api.log] == ["/login", "/things", "/login", "/things"]
+
+    def test_a_form_is_sent_as_one(self, api: FaultServer, make: Make) -> None:
+        api.serve("POST /login", Reply.json({"t": 5}))
+        api.serve("/things", Reply.json([]))
+        settings = {
+            "request": "POST /login",
+            "form": {"u": "{user}"},
+            "token": "t",
+            "in": "query",
+            "name": "s",
+        }
+        list(
+            make(Auth("session", {**settings, "value": "{session}"}), Paging("none")).pages("things", Read())
+        )
+        assert api.log[0].body == b"u=ann"
+        assert api.asked[1] == "/things?s=5"
+
+    def test_a_login_without_a_token_is_an_error(self, api: FaultServer, make: Make) -> None:
+        api.serve("POST /login", Reply.json({"data": {}}))
+        with pytest.raises(Unauthorized, match="no token was given"):
+            list(make(Auth("session", self.login), Paging("none")).pages("things", Read()))
+
+
+class TestSigned:
+    """AWS's own examples: docs.aws.amazon.com, "Signature Version 4 test suite"."""
+
+    keys: ClassVar = {
+        "access_key_id": "AKIDEXAMPLE",
+        "secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        "region": "us-east-1",
+        "service": "service",
+    }
+    at = datetime(2015, 8, 30, 12, 36, tzinfo=UTC).timestamp()
+
+    def signature(self, request: Request) -> str:
+        signed = authentication(Auth("aws_sigv4", self.keys), {}, "c").apply(request, self.at)
+        assert signed.headers["x-amz-date"] == "20150830T123600Z"
+        return signed.headers["Authorization"].rpartition("Signature=")[2]
+
+    def test_get_vanilla(self) -> None:
+        request = Request("GET", "https://example.amazonaws.com/")
+        assert self.signature(request) == "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+
+    def test_get_vanilla_query_order(self) -> None:
+        request = Request(
+            "GET", "https://example.amazonaws.com/", (("Param2", "value2"), ("Param1", "value1"))
+        )
+        assert self.signature(request) == "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"
+
+    def test_post_vanilla(self) -> None:
+        request = Request("POST", "https://example.amazonaws.com/")
+        assert self.signature(request) == "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
+
+    def test_a_json_web_token_says_who_and_for_how_long(self) -> None:
+        auth = Auth(
+            "jwt", {"algorithm": "HS256", "key": "{key}", "key_id": "k1", "claims": {"iss": "{user}"}}
+        )
+        header = (
+            authentication(auth, OPTIONS, "c")
+            .apply(Request("GET", "http://x"), 1000.5)
+            .headers["Authorization"]
+        )
+        head, claims, signature = header.removeprefix("Bearer ").split(".")
+
+        def read(part: str) -> Any:
+            return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+        assert read(head) == {"alg": "HS256", "typ": "JWT", "kid": "k1"}
+        assert read(claims) == {"iss": "ann", "iat": 1000, "exp": 1300}
+        expected = hmac.digest(KEY.encode(), f"{head}.{claims}".encode(), "sha256")
+        assert base64.urlsafe_b64decode(signature + "=") == expected

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from tests.faultserver import Asked, FaultServer, Reply
 from unify.adapters import registry
 from unify.adapters.base import Listeners, Page, Read, Traffic
+from unify.adapters.pace import Clock
 from unify.adapters.rest import RESTAdapter
 from unify.adapters.route import Bounds
 from unify.adapters.scopes import scope_of
@@ -45,6 +47,14 @@ from unify.errors import (
 Make = Callable[..., RESTAdapter]
 
 
+class FixedClock(Clock):
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def time(self) -> float:
+        return self.now
+
+
 @pytest.fixture
 def api() -> Iterator[FaultServer]:
     with FaultServer() as server:
@@ -57,9 +67,9 @@ def make(api: FaultServer) -> Iterator[Make]:
     made: list[RESTAdapter] = []
 
     def adapter(*tables: TableSpec, options: dict[str, Any] | None = None, **settings: Any) -> RESTAdapter:
-        listeners = settings.pop("listeners", None)
+        given = {name: settings.pop(name, None) for name in ("listeners", "clock")}
         spec = AdapterSpec("api", "api.yaml", api.url, tables=tables, **settings)
-        adapter = RESTAdapter(spec, options or {}, listeners=listeners, bounds=Bounds(page_s=5, silence_s=5))
+        adapter = RESTAdapter(spec, options or {}, bounds=Bounds(page_s=5, silence_s=5), **given)
         made.append(adapter)
         return adapter
 
@@ -420,6 +430,47 @@ class TestCursors:
         assert len(api.asked) == 3
 
 
+class TestWindows:
+    spec = table(
+        params={"from": "{cursor}", "to": "{until}"},
+        incremental=Incremental("at", start="2026-01-01", format="date", window_s=10 * 86400.0),
+        paging=Paging("page"),
+    )
+
+    @pytest.fixture
+    def january(self) -> FixedClock:
+        return FixedClock(datetime(2026, 1, 25, 13, tzinfo=UTC).timestamp())
+
+    def asked(self, api: FaultServer, make: Make, clock: FixedClock, **since: str) -> list[Page]:
+        api.serve("/things", lambda asked: Reply.json([{"id": 1}] if asked.query["page"] == "1" else []))
+        adapter = make(self.spec, clock=clock, limits=Limits(None, 1))
+        return list(adapter.pages("things", Read(since=since)))
+
+    def test_time_is_gone_through_in_slices_that_meet(
+        self, api: FaultServer, make: Make, january: FixedClock
+    ) -> None:
+        pages = self.asked(api, make, january)
+        assert [asked for asked in api.asked if asked.endswith("page=1")] == [
+            "/things?from=2026-01-01&to=2026-01-11&page=1",
+            "/things?from=2026-01-11&to=2026-01-21&page=1",
+            "/things?from=2026-01-21&to=2026-01-26&page=1",
+        ]
+        assert len(rows(pages)) == 3
+        assert len({page.number for page in pages}) == len(pages) == 6
+
+    def test_a_stored_cursor_begins_the_first(
+        self, api: FaultServer, make: Make, january: FixedClock
+    ) -> None:
+        self.asked(api, make, january, **{"": "2026-01-24"})
+        assert api.asked[0] == "/things?from=2026-01-24&to=2026-01-26&page=1"
+
+    def test_a_cursor_ahead_of_the_clock_is_one_slice(
+        self, api: FaultServer, make: Make, january: FixedClock
+    ) -> None:
+        self.asked(api, make, january, **{"": "2026-03-01"})
+        assert api.asked[0] == "/things?from=2026-03-01&to=2026-01-26&page=1"
+
+
 class TestColumns:
     def test_values_around_the_rows_become_columns(self, api: FaultServer, make: Make) -> None:
         body = {"total": 5, "meta": {"currency": "EUR"}, "items": [{"id": 1}]}
@@ -461,6 +512,25 @@ PAGE_FAULTS: dict[str, Reply] = {
     "NaN": Reply(body=b'[{"id":NaN}]'),
     "not utf-8": Reply(body=b'[{"id":"\xff\xfe"}]'),
 }
+
+
+class TestNothingThere:
+    def test_null_for_a_parent_is_no_row(self, api: FaultServer, make: Make) -> None:
+        api.serve("/item/1", Reply.json({"id": 1}))
+        api.serve("/item/2", Reply.json(None))
+        spec = table(path="/item/{n}", rows="$", for_each=ForEach("select 1"), paging=Paging("none"))
+        assert rows(make(spec).pages("things", Read([{"n": 1}, {"n": 2}]))) == [{"id": 1}]
+
+    def test_null_for_a_table_is_an_error(self, api: FaultServer, make: Make) -> None:
+        api.serve("/things", Reply.json(None))
+        with pytest.raises(BadResponse):
+            list(make(table(rows="$", paging=Paging("none"))).pages("things", Read()))
+
+    def test_only_a_first_page_can_be_skipped(self, api: FaultServer, make: Make) -> None:
+        api.serve("/things", Reply.json([{"id": 1}]), Reply.error(404))
+        adapter = make(table(errors=(ErrorRule(404, "skip"),)))
+        with pytest.raises(NotFound):
+            list(adapter.pages("things", Read()))
 
 
 class TestErrors:
@@ -518,14 +588,8 @@ class TestErrors:
         with pytest.raises(BadResponse, match=r"^api\.things: paging\.type link_header"):
             list(make(table(paging=Paging("link_header"))).pages("things", Read()))
 
-    @pytest.mark.parametrize(
-        "spec",
-        [
-            table(format="xml"),
-            table(incremental=Incremental("at", param="s", window_s=60.0, start="2020-01-01")),
-        ],
-    )
-    def test_what_is_not_built_in_is_refused(self, make: Make, spec: TableSpec) -> None:
+    def test_what_is_not_built_in_is_refused(self, make: Make) -> None:
+        spec = table(format="xml")
         with pytest.raises(ConfigError, match="not built in"):
             list(make(spec).pages("things", Read()))
 

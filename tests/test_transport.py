@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 from tests.faultserver import Asked, FaultServer, Reply, unused_port
-from unify.adapters.auth import HeaderAuth
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.budget import LocalBudget, SharedBudget
 from unify.adapters.messages import Answer, Request, Veil, origin_of, without_param
 from unify.adapters.pace import Clock
+from unify.adapters.proof import HeaderAuth
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
 from unify.adapters.transport import Transport
@@ -654,6 +654,7 @@ import sys
 from pathlib import Path
 from unify.adapters.budget import SharedBudget
 from unify.adapters.messages import Request
+from unify.adapters.proof import HeaderAuth
 from unify.adapters.route import Route
 from unify.adapters.transport import Transport
 

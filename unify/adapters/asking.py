@@ -16,6 +16,7 @@ from unify.adapters.spec import AdapterSpec, Paging, TableSpec
 from unify.errors import SourceError, SpecError
 
 CURSOR = "cursor"  # the variable that holds the incremental cursor
+UNTIL = "until"  # and the one that holds where a window ends
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _LEADING_VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 

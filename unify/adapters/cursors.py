@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from unify.adapters.spec import Incremental
 
@@ -21,6 +24,48 @@ def asked_since(incremental: Incremental, stored: str | None) -> str | int | Non
     if stored is not None:
         moment -= timedelta(seconds=incremental.lookback_s)
     return _written(moment, incremental.format)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A stretch of time that is asked for at once; ``until`` None: up to now, without saying so."""
+
+    cursor: str | int | None = None
+    until: str | int | None = None
+    index: int = 0
+
+
+def slices(incremental: Incremental | None, stored: str | None, now: datetime) -> Iterator[Slice]:
+    """The stretches to ask for: one, or those of ``window``, each beginning where the one before ended."""
+    if incremental is None or incremental.window_s is None:
+        yield Slice(asked_since(incremental, stored) if incremental is not None else None)
+        return
+    begin = _begin(incremental, stored)
+    end = _end(incremental, now)
+    if begin is None or begin >= end:
+        yield Slice(asked_since(incremental, stored), _written(end, incremental.format))
+        return
+    for index in count():
+        until = min(begin + timedelta(seconds=incremental.window_s), end)
+        yield Slice(_written(begin, incremental.format), _written(until, incremental.format), index)
+        if until >= end:
+            return
+        begin = until
+
+
+def _begin(incremental: Incremental, stored: str | None) -> datetime | None:
+    text = stored if stored is not None else incremental.start
+    moment = moment_of(text) if text is not None else None
+    if moment is None:
+        return None
+    return _aware(moment) - timedelta(seconds=incremental.lookback_s if stored is not None else 0.0)
+
+
+def _end(incremental: Incremental, now: datetime) -> datetime:
+    """Now; where the API counts in days, the end of today, which is a day's first moment outside."""
+    if incremental.format != "date":
+        return now
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def is_older(text: str, since: str) -> bool:

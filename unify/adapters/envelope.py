@@ -62,12 +62,14 @@ class Wanted:
     """Where rows are: a dotted path, "" for the body itself, None to be found out (``table`` is a hint).
 
     ``listed``  the body was a list on the pages before, so an object is no page.
+    ``maybe``   null is an answer too, and means that there is no such row.
     """
 
     path: str | None = None
     format: Format = "json"
     table: str = ""
     listed: bool = False
+    maybe: bool = False
 
 
 class Envelope:
@@ -164,6 +166,8 @@ def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -
     if _first(body) == _OPEN_LIST and not wanted.path:
         envelope.listed = True
         envelope.rows = _on_lines(_list_of_raw.decode(body), body)
+        return
+    if wanted.maybe and body.strip(_WHITE) == b"null":
         return
     if wanted.listed or _first(body) not in (_OPEN_OBJECT, _OPEN_LIST):
         _any_raw.decode(body)  # not JSON at all? then that is what to say

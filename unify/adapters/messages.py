@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from threading import Lock
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -85,6 +86,12 @@ def origin_of(url: str) -> str:
 
     Raises  ConfigError for what is no http or https address.
     """
+    end = url.find("/", len("https://"))
+    return _origin(url if end < 0 else url[:end])
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> str:
     try:
         parts = urlsplit(url)
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port

@@ -15,11 +15,11 @@ from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.crew import Crew
 from unify.adapters.envelope import Wanted, open_envelope
 from unify.adapters.messages import Answer, Request, Veil
+from unify.adapters.pace import Clock
 from unify.adapters.paging import pager
 from unify.adapters.retry import quota_left
 from unify.adapters.route import Bounds, Route
-from unify.adapters.scopes import distinct
-from unify.adapters.series import Reading, Series, Source, Taken
+from unify.adapters.series import Reading, Source, Taken, all_series
 from unify.adapters.spec import AdapterSpec, Paging, TableSpec
 from unify.adapters.tables import defined_tables
 from unify.adapters.transport import Transport
@@ -48,6 +48,7 @@ class RESTAdapter(Adapter):
         connection: str = "",
         route: Route | None = None,
         bounds: Bounds | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.spec = spec
         self.connection = connection or spec.name
@@ -55,15 +56,18 @@ class RESTAdapter(Adapter):
         self._lock = threading.Lock()
         self._reads: set[threading.Event] = set()
         self._sources: dict[str, Source] = {}
-        auth = authentication(spec.auth, self.options, f"{self.connection} ({spec.path})")
+        where = f"{self.connection} ({spec.path})"
+        full = self._route(route or Route(""), where)
+        auth = authentication(spec.auth, self.options, where, full.base_url)
         secrets = [value.reveal() for value in self.options.values() if isinstance(value, Secret)]
         self._transport = Transport(
-            self._route(route or Route("")),
+            full,
             auth=auth,
             budget=budget or LocalBudget(spec.limits.requests_per_second),
             veil=Veil(secrets, auth.hidden_params),
             listeners=listeners,
             bounds=bounds,
+            clock=clock,
         )
 
     def list_tables(self) -> Sequence[TableDef]:
@@ -77,11 +81,8 @@ class RESTAdapter(Adapter):
         source = self._source(table)
         with self._reading() as stop:
             reading = Reading(source, self._transport, read, Taken(read.limit), stop)
-            parents = distinct(source.table.for_each, read.parents)
             hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
-            crew = Crew(
-                (Series(reading, parent) for parent in parents), hands, lambda: self._transport.halt(stop)
-            )
+            crew = Crew(all_series(reading), hands, lambda: self._transport.halt(stop))
             yield from crew.pages()
 
     def check(self) -> Check:
@@ -100,12 +101,12 @@ class RESTAdapter(Adapter):
             self._transport.halt(stop)
         self._transport.close()
 
-    def _route(self, route: Route) -> Route:
+    def _route(self, route: Route, where: str) -> Route:
         spec = self.spec
         try:
             base = base_url(spec, self.options)
         except SpecError as error:
-            raise ConfigError(f"{self.connection} ({spec.path}): base_url: {error.message}") from error
+            raise ConfigError(f"{where}: base_url: {error.message}") from error
         return replace(
             route,
             base_url=base,

@@ -11,18 +11,20 @@ from typing import Any
 from urllib.parse import urljoin
 
 from unify.adapters import template
-from unify.adapters.asking import CURSOR, Asking
+from unify.adapters.asking import CURSOR, UNTIL, Asking
 from unify.adapters.base import Page, ParentRow, Read, Scalar
-from unify.adapters.cursors import asked_since, is_older
+from unify.adapters.cursors import Slice, is_older, slices
 from unify.adapters.envelope import Envelope, Wanted, last_value, open_envelope
 from unify.adapters.messages import Answer
 from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager, parse_links
 from unify.adapters.rowfilter import RowFilter
-from unify.adapters.scopes import scope_of
+from unify.adapters.scopes import distinct, scope_of
 from unify.adapters.spec import AdapterSpec, ColumnDef, TableSpec
 from unify.adapters.transport import Transport
 from unify.connections import Secret
 from unify.errors import ConfigError, SourceError
+
+PAGES_A_SLICE = 1_000_000  # numbers of pages left free for each slice of time, so that all have their order
 
 
 class Source:
@@ -40,10 +42,14 @@ class Source:
         self.options = options
         self.paging = table.paging or spec.paging
         self.rules = (*table.errors, *spec.errors)
+        # Skipped is a request without rows; a later page that is missing is a page that could not be had.
+        self.later_rules = tuple(
+            replace(rule, action="fail") if rule.action == "skip" else rule for rule in self.rules
+        )
         self.asking = Asking(spec, table, options, self.paging)
         self.evidence = Evidence()
         self.computed = tuple(column for column in table.columns if _is_computed(column))
-        self._wanted = Wanted(table.rows, table.format, table.name)
+        self._wanted = _wanted(table)
         self._refuse_what_is_not_built()
         self._refuse_stored_secrets()
 
@@ -51,8 +57,6 @@ class Source:
         table = self.table
         if table.format == "xml":
             raise ConfigError(f"{self.name}: format xml is not built in yet")
-        if table.incremental is not None and table.incremental.window_s is not None:
-            raise ConfigError(f"{self.name}: incremental.window is not built in yet")
 
     def _refuse_stored_secrets(self) -> None:
         for column in self.computed:
@@ -104,18 +108,36 @@ class Reading:
     stop: threading.Event
 
 
-class Series:
-    """The pages of one scope: of one parent row, or of the whole table."""
+def all_series(reading: Reading) -> Iterator[Series]:
+    """What there is to read: every parent, and of each every slice of time."""
+    table, read = reading.source.table, reading.read
+    now = reading.transport.now()
+    for parent in distinct(table.for_each, read.parents):
+        scope = scope_of(parent) if parent is not None else ""
+        for part in slices(table.incremental, read.since.get(scope), now):
+            yield Series(reading, parent, scope, part)
 
-    def __init__(self, reading: Reading, parent: ParentRow | None) -> None:
+
+class Series:
+    """The pages of one scope, or of one slice of its time.
+
+    ``scope`` is one parent row, or "" for the whole table.
+    """
+
+    def __init__(self, reading: Reading, parent: ParentRow | None, scope: str, part: Slice) -> None:
         self._reading = reading
         self._source = reading.source
         self._parent = parent or {}
-        self.scope = scope_of(parent) if parent is not None else ""
-        self._since = reading.read.since.get(self.scope)
+        self._scope = scope
+        self._since = reading.read.since.get(scope)
+        self._first_number = part.index * PAGES_A_SLICE
         incremental = self._source.table.incremental
-        cursor = asked_since(incremental, self._since) if incremental is not None else None
-        self._variables = {**self._source.options, **self._parent, CURSOR: cursor}
+        self._variables = {
+            **self._source.options,
+            **self._parent,
+            CURSOR: part.cursor,
+            UNTIL: part.until,
+        }
         self._filter = RowFilter(self._source.table.where, self._variables)
         newest_first = incremental is not None and incremental.order == "desc"
         self._ends_early = newest_first and self._since is not None
@@ -146,7 +168,8 @@ class Series:
         reading = self._reading
         with told(self._where()):
             request = self._source.asking.request(self._variables, turn)
-            answer = reading.transport.fetch(request, self._source.rules, reading.stop)
+            rules = self._source.later_rules if number else self._source.rules
+            answer = reading.transport.fetch(request, rules, reading.stop)
             if answer.skipped and number > 0:  # pages came before it: without this one the table were shorter
                 raise SourceError(
                     f"{answer.address}: status {answer.status} on page {number + 1}; "
@@ -156,7 +179,7 @@ class Series:
             envelope = Envelope(b"{}", answer.address) if nothing else self._source.open(answer)
             rows = self._filter.keep(envelope.rows)
             reading.taken.add(len(rows))
-            page = Page(rows, self._computed(envelope), self.scope, number)
+            page = Page(rows, self._computed(envelope), self._scope, self._first_number + number)
             return page, PageFacts(answer, envelope)
 
     def _computed(self, envelope: Envelope) -> dict[str, Scalar]:
@@ -224,6 +247,12 @@ def _with_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
     start = incremental.start if template.has_values(incremental.start, options) else None
     filled = None if start is None else template.fill(start, options, "plain")
     return replace(table, incremental=replace(incremental, start=filled))
+
+
+def _wanted(table: TableSpec) -> Wanted:
+    """``$`` is the body itself; one asked for by its parent's id may be null, and then there is none."""
+    path = None if table.rows is None else table.rows.removeprefix("$").removeprefix(".")
+    return Wanted(path, table.format, table.name, maybe=path == "" and table.for_each is not None)
 
 
 def _is_computed(column: ColumnDef) -> bool:

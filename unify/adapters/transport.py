@@ -23,17 +23,17 @@ from urllib3.util import Timeout
 
 import unify
 from unify.adapters import retry
-from unify.adapters.auth import Authentication
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.body import read_body
 from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.messages import Answer, Request, Veil, origin_of
 from unify.adapters.pace import Clock, Pace, stopped
-from unify.adapters.refusals import Unanswered, refused
+from unify.adapters.proof import Authentication, TokenRefused
+from unify.adapters.refusals import Unanswered, quoted, refused
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
 from unify.adapters.watchdog import Watchdog, WatchedAdapter
-from unify.errors import BadResponse, SourceError, UnifyError, Unreachable
+from unify.errors import BadResponse, SourceError, Unauthorized, UnifyError, Unreachable
 
 REDIRECTS = 5
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
@@ -43,6 +43,8 @@ WIRE_HEADERS: Mapping[str, str] = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
 }
+# A refused token request is looked at by the authentication that sent it.
+TOKEN_RULES = (ErrorRule(400, "skip"), ErrorRule(401, "skip"), ErrorRule(403, "skip"))
 # What may go along to an allowed foreign origin; anything else might be a credential.
 HARMLESS_HEADERS = frozenset(["user-agent", "accept", "accept-encoding"])
 
@@ -102,6 +104,9 @@ class Transport:
         """
         return self._persist(request, rules, stop or self._stop, own=True)
 
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._pace.clock.time(), UTC)
+
     def halt(self, stop: threading.Event) -> None:
         """End everything that was asked with ``stop``, in whatever thread it is."""
         self._watchdog.halt(stop)
@@ -158,7 +163,7 @@ class Transport:
             self.veil,
             limited=limited,
             retry_after_s=asked,
-            credentials=self.route.credentials or "the connection's options",
+            credentials=self._where_to_look(),
         )
 
     def _follow(self, request: Request, stop: threading.Event, *, own: bool) -> Answer:
@@ -167,9 +172,12 @@ class Transport:
         self._admit(request.url, home, f"{request.method} {self.veil.text(request.address)}")
         renewed, redirects = False, 0
         while True:
-            outgoing = self._outgoing(request, stop, home=home, own=own)
-            answer = self._exchange(outgoing, stop, own=own)
-            if answer.status == 401 and own and not renewed and self._auth.renew(outgoing):
+            if own:
+                self._pace.take_turn(stop)
+            at_home = origin_of(request.url) == home
+            outgoing = self._proved(request, stop) if own and at_home else _bare(request, at_home)
+            answer = self._exchange(outgoing, stop)
+            if answer.status == 401 and own and at_home and not renewed and self._auth.renew(outgoing):
                 renewed = True
                 continue
             target = answer.headers.get("location") if answer.status in REDIRECT_STATUSES else None
@@ -201,12 +209,7 @@ class Transport:
             return replace(request, url=url, params=())
         return replace(request, method="GET", url=url, params=(), body=None)
 
-    def _outgoing(self, request: Request, stop: threading.Event, *, home: str, own: bool) -> Request:
-        """The request as it leaves: with proof to the own origin, with nothing but the address to another."""
-        if origin_of(request.url) != home:
-            return replace(request, headers=_harmless(request.headers))
-        if not own:
-            return request
+    def _proved(self, request: Request, stop: threading.Event) -> Request:
         now = self._pace.clock.time()
         if not self._auth.ready(now):
             self._obtain(stop)
@@ -222,14 +225,21 @@ class Transport:
             try:
                 wanted = next(asking)
                 while True:
-                    wanted = asking.send(self._persist(wanted, (), stop, own=False))
+                    wanted = asking.send(self._persist(wanted, TOKEN_RULES, stop, own=False))
             except StopIteration:
                 self.veil.add(*self._auth.secrets())
+            except TokenRefused as refusal:
+                said = quoted(refusal.answer, self.veil)
+                raise Unauthorized(
+                    f"{refusal.answer.address} answered {refusal.answer.status}{said}: "
+                    f"no token was given; check {self._where_to_look()}"
+                ) from refusal
 
-    def _exchange(self, request: Request, stop: threading.Event, *, own: bool) -> Answer:
+    def _where_to_look(self) -> str:
+        return self.route.credentials or "the connection's options"
+
+    def _exchange(self, request: Request, stop: threading.Event) -> Answer:
         """One request, one answer, one report. Raises Unreachable where none came."""
-        if own:
-            self._pace.take_turn(stop)
         url = request.address
         shown = self.veil.text(url)
         address = f"{request.method} {shown}"
@@ -308,5 +318,9 @@ class _Heard:
     failed: Exception | None
 
 
-def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() in HARMLESS_HEADERS}
+def _bare(request: Request, at_home: bool) -> Request:
+    """A request without proof; to another origin with nothing that might be one."""
+    if at_home:
+        return request
+    kept = {name: value for name, value in request.headers.items() if name.lower() in HARMLESS_HEADERS}
+    return replace(request, headers=kept)
