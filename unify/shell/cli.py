@@ -7,6 +7,7 @@ they were given.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,16 @@ from unify.shell.display.look import FORMATS, Format
 from unify.text import did_you_mean
 
 Task = Literal[
-    "shell", "demo", "check", "spec check", "daemon run", "daemon start", "daemon stop", "daemon status"
+    "shell",
+    "demo",
+    "check",
+    "spec check",
+    "spec try",
+    "spec test",
+    "daemon run",
+    "daemon start",
+    "daemon stop",
+    "daemon status",
 ]
 
 USAGE = """\
@@ -27,6 +37,8 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify demo [OPTIONS]              the same shell on a bundled sample API, nothing left behind
        unify check [CONNECTION ...]      validate connections and credentials
        unify spec check FILE ...         validate adapter specs
+       unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch a page and show what comes of it
+       unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status"""
 EPILOG = """\
 Rows go to stdout, everything else to stderr. Exit status: 0 all done; 1 a statement or load failed;
@@ -46,7 +58,8 @@ class Step:
 class Invocation:
     """What the command line asks for. None: not said, so environment or default decide.
 
-    ``words``  what follows the subcommand: connections to check, spec files.
+    ``words``    what follows the subcommand: connections to check, spec files.
+    ``options``  what a connection would supply to the spec that is tried.
     """
 
     task: Task = "shell"
@@ -64,6 +77,7 @@ class Invocation:
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
     tenant: str | None = None
     max_age: str | None = None
     wait: bool = True
@@ -91,6 +105,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
         steps=tuple(several.steps),
         variables=tuple(several.variables),
         specs=tuple(several.specs),
+        options=tuple(several.options),
     )
 
 
@@ -101,6 +116,7 @@ class _Several:
     steps: list[Step] = field(default_factory=list)
     variables: list[tuple[str, str]] = field(default_factory=list)
     specs: list[str] = field(default_factory=list)
+    options: list[tuple[str, str]] = field(default_factory=list)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,9 +162,14 @@ def _root(several: _Several) -> argparse.ArgumentParser:
     _task(tasks, options, "demo", "demo", "try it on a sample API")
     check = _task(tasks, options, "check", "check", "validate connections and credentials")
     check.add_argument("words", nargs="*", metavar="CONNECTION")
-    spec = tasks.add_parser("spec", add_help=False, allow_abbrev=False, help="validate adapter specs")
-    spec_check = _task(_actions(spec), options, "check", "spec check", "validate adapter specs")
+    spec = tasks.add_parser("spec", add_help=False, allow_abbrev=False, help="check, try and test specs")
+    spec_actions = _actions(spec)
+    spec_check = _task(spec_actions, options, "check", "spec check", "validate adapter specs")
     spec_check.add_argument("words", nargs="+", metavar="FILE")
+    spec_try = _task(spec_actions, options, "try", "spec try", "fetch a page and show what comes of it")
+    spec_try.add_argument("words", nargs=2, metavar=("FILE", "TABLE"))
+    spec_test = _task(spec_actions, options, "test", "spec test", "run the recorded cases of specs")
+    spec_test.add_argument("words", nargs="+", metavar="FILE")
     daemon = tasks.add_parser("daemon", add_help=False, allow_abbrev=False, help="the background loader")
     actions = _actions(daemon)
     _task(actions, options, "run", "daemon run", "run it in the foreground")
@@ -189,6 +210,8 @@ def _options(several: _Several) -> argparse.ArgumentParser:
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     specs: dict[str, Any] = {"action": _Add, "into": several.specs}
     add("--specs", metavar="DIR", help="read adapter specs from here first; repeatable", **specs)
+    supplied: dict[str, Any] = {"action": _Add, "into": several.options}
+    add("--option", metavar="NAME=VALUE", type=_option, help="for spec try: an option of it", **supplied)
     add("--tenant", metavar="NAME", help="whose tables these are")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
     add("--no-wait", dest="wait", action="store_false", help="do not wait for loads")
@@ -199,7 +222,11 @@ def _options(several: _Several) -> argparse.ArgumentParser:
 
 
 def _statements(text: str) -> Step:
-    return Step("statements", text)
+    """Statements are UTF-8, whatever the locale has made of their bytes."""
+    try:
+        return Step("statements", os.fsencode(text).decode())
+    except UnicodeError as error:
+        raise argparse.ArgumentTypeError("the statements are not UTF-8") from error
 
 
 def _file(path: str) -> Step:
@@ -217,6 +244,13 @@ def _variable(text: str) -> tuple[str, str]:
     name = name.removeprefix("$")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError("an option is written NAME=VALUE")  # the text may hold a secret
     return name, value
 
 

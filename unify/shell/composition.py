@@ -116,6 +116,14 @@ def _task(invocation: cli.Invocation, environment: Environment, opener: Opener, 
             from unify.shell.check import check_specs
 
             return check_specs(invocation.words)
+        case "spec try":
+            from unify.shell.spectry import try_table
+
+            return try_table(invocation, environment)
+        case "spec test":
+            from unify.shell.spectest import test_specs
+
+            return test_specs(invocation.words)
         case _:
             from unify.shell.daemon import run_daemon_task
 

@@ -1,0 +1,264 @@
+"""The API of a recorded case, played back over real HTTP on loopback.
+
+How a request is encoded, where credentials go and what a link or redirect leads to is decided by the HTTP
+door, so a case goes through that door: a stand-in below it would prove something nobody runs. Each origin of
+the spec gets a server of its own; the origins' addresses are exchanged in spec and answers, so that a next
+link leads back here and a foreign origin stays foreign. Nothing else is ever asked.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from unify.adapters import template
+from unify.adapters.asking import base_url
+from unify.adapters.cases import Exchange, Reply
+from unify.adapters.messages import origin_of
+from unify.adapters.spec import AdapterSpec, Auth, Limits, TableSpec
+from unify.errors import ConfigError
+
+Json = Any  # a JSON value: dict, list, str, int, float, bool or None
+_UNEXPECTED = 418  # no status an API would send: nothing retries it
+
+
+class Replay:
+    """Answers the requests of a case in their order, and notes each that is another than expected.
+
+    A context manager; ``spec`` is the one to read with, its addresses leading here.
+    """
+
+    def __init__(self, spec: AdapterSpec, options: Mapping[str, Any], exchanges: Sequence[Exchange]) -> None:
+        self._exchanges = list(exchanges)
+        self._base = base_url(spec, options)
+        self._lock = threading.Lock()
+        self._asked = 0
+        self.differences: list[str] = []
+        self._servers = {origin: _Server(self._answer) for origin in _origins(spec, self._base, options)}
+        self._homes = {origin: server.url for origin, server in self._servers.items()}
+        self.spec = self._moved_spec(spec, options)
+
+    def __enter__(self) -> Self:
+        for server in self._servers.values():
+            server.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for server in self._servers.values():
+            server.stop()
+        for number, exchange in enumerate(self._exchanges[self._asked :], self._asked + 1):
+            self.differences.append(f"request {number} was never sent: {exchange.method} {exchange.target}")
+
+    def there(self, text: str) -> str:
+        """``text`` with the origins the case speaks of in place of ours."""
+        for origin, home in self._homes.items():
+            text = text.replace(home, origin)
+        return text
+
+    def _here(self, text: str) -> str:
+        for origin, home in self._homes.items():
+            text = text.replace(origin, home)
+        return text
+
+    def _moved_spec(self, spec: AdapterSpec, options: Mapping[str, Any]) -> AdapterSpec:
+        """One request at a time, so that their order is known, and no waiting for a budget."""
+        return replace(
+            spec,
+            base_url=self._here(self._base),
+            allowed_origins=tuple(self._here(origin) for origin in spec.allowed_origins),
+            auth=Auth(spec.auth.type, self._moved_settings(spec.auth.settings, options)),
+            limits=Limits(concurrency=1),
+            tables=tuple(self._moved_table(table) for table in spec.tables),
+        )
+
+    def _moved_settings(self, settings: Mapping[str, Json], options: Mapping[str, Any]) -> dict[str, Json]:
+        filled = {
+            name: template.fill(value, options, "plain") if name.endswith("_url") else value
+            for name, value in settings.items()
+        }
+        return {
+            name: self._here(value) if isinstance(value, str) else value for name, value in filled.items()
+        }
+
+    def _moved_table(self, table: TableSpec) -> TableSpec:
+        return replace(table, path=self._here(table.path))
+
+    def _answer(self, asked: _Asked) -> Reply:
+        with self._lock:
+            self._asked += 1
+            if self._asked > len(self._exchanges):
+                self.differences.append(f"request {self._asked} was not expected: {self._shown(asked)}")
+                return Reply(_UNEXPECTED, body={"message": "the case has no such request"})
+            exchange = self._exchanges[self._asked - 1]
+            found = [self.there(text) for text in _differences(exchange, asked, self._path(exchange))]
+            if found:
+                start = f"request {self._asked} ({self._shown(asked)})"
+                self.differences += [f"{start}: {text}" for text in found]
+                return Reply(_UNEXPECTED, body={"message": "the case expected another request"})
+        reply = exchange.reply
+        text = json.dumps(reply.body, ensure_ascii=False) if reply.text is None else reply.text
+        headers = {name: self._here(value) for name, value in reply.headers.items()}
+        return replace(reply, headers=headers, text=self._here(text))
+
+    def _shown(self, asked: _Asked) -> str:
+        return self.there(f"{asked.method} {asked.target}")
+
+    def _path(self, exchange: Exchange) -> str:
+        """The path a request has on the wire: that of the base address goes before it."""
+        if exchange.target.startswith("/"):
+            return urlsplit(self._base).path.rstrip("/") + exchange.target
+        return urlsplit(exchange.target).path
+
+
+class _Asked:
+    """A request as it came."""
+
+    def __init__(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
+        self.method = method
+        self.target = target
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+
+def _origins(spec: AdapterSpec, base: str, options: Mapping[str, Any]) -> list[str]:
+    """Every origin the spec may speak to, its own first."""
+    urls = [base, *spec.allowed_origins]
+    urls += [
+        template.fill(value, options, "plain")
+        for name, value in spec.auth.settings.items()
+        if name.endswith("_url") and isinstance(value, str)
+    ]
+    try:
+        return list(dict.fromkeys(origin_of(url) for url in urls))
+    except ConfigError as error:
+        raise ConfigError(f"{spec.path}: {error.message}") from error
+
+
+def _differences(expected: Exchange, asked: _Asked, path: str) -> list[str]:
+    target, _, query = asked.target.partition("?")
+    wanted_path, _, wanted_query = path.partition("?")
+    found = []
+    if (asked.method, target) != (expected.method, wanted_path):
+        found.append(f"expected {expected.method} {wanted_path}")
+    wanted = sorted([*parse_qsl(wanted_query, keep_blank_values=True), *_pairs(expected.params)])
+    found += _missing_and_unexpected("parameter", wanted, sorted(parse_qsl(query, keep_blank_values=True)))
+    found += _header_differences(expected.headers, asked.headers)
+    return found + _body_differences(expected, asked.body)
+
+
+def _pairs(params: Mapping[str, Json]) -> list[tuple[str, str]]:
+    return [
+        (name, _written(value))
+        for name, values in params.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+
+
+def _written(value: Json) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _missing_and_unexpected(
+    noun: str, wanted: list[tuple[str, str]], got: list[tuple[str, str]]
+) -> list[str]:
+    missing = [f"expected the {noun} {name}={value}" for name, value in wanted if (name, value) not in got]
+    extra = [
+        f"did not expect the {noun} {name}={value}" for name, value in got if (name, value) not in wanted
+    ]
+    if not missing and not extra and len(wanted) != len(got):
+        return [f"expected {len(wanted)} {noun}s, found {len(got)}"]
+    return missing + extra
+
+
+def _header_differences(wanted: Mapping[str, Json], got: Mapping[str, str]) -> list[str]:
+    found = []
+    for name, value in wanted.items():
+        there = got.get(name.lower())
+        if value is None and there is not None:
+            found.append(f"did not expect the header {name}")
+        elif value is not None and there != _written(value):
+            found.append(f"expected the header {name}: {value}, found {there or 'none'}")
+    return found
+
+
+def _body_differences(expected: Exchange, body: bytes) -> list[str]:
+    if expected.form is not None:
+        got = sorted(parse_qsl(body.decode(), keep_blank_values=True))
+        return _missing_and_unexpected("form field", sorted(_pairs(expected.form)), got)
+    if expected.body is None:
+        return [f"did not expect a body, found {body[:200]!r}"] if body else []
+    try:
+        sent = json.loads(body)
+    except ValueError:
+        return [f"expected a JSON body, found {body[:200]!r}"]
+    if _spaceless(sent) == _spaceless(expected.body):
+        return []
+    return [f"expected the body {json.dumps(expected.body)}, found {json.dumps(sent)}"]
+
+
+def _spaceless(value: Json) -> Json:
+    """Texts with one space between words: how GraphQL is broken into lines means nothing."""
+    match value:
+        case str():
+            return " ".join(value.split())
+        case list():
+            return [_spaceless(item) for item in value]
+        case dict():
+            return {key: _spaceless(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+class _Server:
+    """One origin: a port of loopback. It listens from the start, and answers once started."""
+
+    def __init__(self, answer: Callable[[_Asked], Reply]) -> None:
+        class Handler(_Handler):
+            reply_to = staticmethod(answer)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads a request, writes its reply, closes the connection: a case is short."""
+
+    reply_to: Callable[[_Asked], Reply]
+
+    def do_GET(self) -> None:
+        self._exchange()
+
+    def do_POST(self) -> None:
+        self._exchange()
+
+    def _exchange(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        reply = self.reply_to(_Asked(self.command, self.path, dict(self.headers.items()), body))
+        data = (reply.text if reply.text is not None else json.dumps(reply.body)).encode()
+        self.send_response(reply.status)
+        headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(data))}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: what was asked is compared, not logged."""
