@@ -18,7 +18,7 @@ from unify.adapters.spec import AdapterSpec
 from unify.adapters.specfile import find_spec, load_spec
 from unify.adapters.tables import defined_tables
 from unify.connections import Connection, Secret, parse_duration
-from unify.errors import ConfigError, SpecError
+from unify.errors import ConfigError, SpecError, UnknownName
 from unify.model import TableDef
 
 _SPECS_KEPT = 256  # parsed specs a process remembers
@@ -36,7 +36,7 @@ def open_adapter(
 
     ``folders``        are looked through for the spec before the bundled ones.
     ``limits_folder``  where processes share their budget; None: this process alone.
-    Raises  ConfigError, UnresolvedSecret or UnknownName, naming file, connection and key.
+    Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
     """
     spec = spec_of(connection, folders)
     values = option_values(connection, spec, environment)
@@ -52,7 +52,7 @@ def open_adapter(
 
 
 def describe_adapter(connection: Connection, folders: Sequence[Path]) -> Sequence[TableDef]:
-    """The tables of ``connection``, without its secrets. Raises ConfigError, UnknownName."""
+    """The tables of ``connection``, without its secrets. Raises ConfigError."""
     spec = spec_of(connection, folders)
     check_options(connection, spec)
     return defined_tables(spec, connection.refresh)
@@ -65,7 +65,10 @@ def check_secrets(connection: Connection, folders: Sequence[Path], environment: 
 
 def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec:
     """The spec of the connection's adapter; read again only when its file has changed."""
-    path = find_spec(connection.adapter, folders)
+    try:
+        path = find_spec(connection.adapter, folders)
+    except UnknownName as error:
+        raise ConfigError(f"{connection.place('adapter')}: {error.message}") from error
     status = path.stat()
     return _spec(path, status.st_mtime_ns, status.st_size)
 

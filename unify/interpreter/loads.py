@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -117,6 +117,7 @@ class Loads:
         while True:
             current = [self.queue.get(job.id) for job in jobs]
             if not any(job.state.active for job in current):
+                self.watcher.progress([_ended(job, latest) for job in current])
                 return current
             self._keep_daemon_alive()
             until = time.monotonic() + LOOK_S
@@ -124,16 +125,10 @@ class Loads:
                 for status in client.events(min(left_s, SHOW_S)):
                     latest[status.job] = status
                 if time.monotonic() - shown_at >= SHOW_S:
-                    self.watcher.progress(self._watched(current, latest))
+                    self.watcher.progress(_watched(current, latest))
                     shown_at = time.monotonic()
                 if any(latest[job.id].state is JobState.DONE for job in current if job.id in latest):
                     break  # the queue will say so too; ask it now
-
-    def _watched(self, jobs: Sequence[LoaderJob], latest: dict[int, LoaderStatus]) -> Sequence[LoaderStatus]:
-        """The statuses of these jobs and of the ones they wait for, parents first."""
-        ids = [parent for job in jobs if (parent := job.waits_for)] + [job.id for job in jobs]
-        waiting = {job.id: LoaderStatus(job.id, job.table, job.action, job.state) for job in jobs}
-        return [found for id in ids if (found := latest.get(id) or waiting.get(id))]
 
     def _wake_daemon(self) -> None:
         from unify.status.launch import ensure_daemon
@@ -154,6 +149,22 @@ class Loads:
 
             self._client = StatusClient(self.settings.run)
         return self._client
+
+
+def _watched(jobs: Sequence[LoaderJob], latest: Mapping[int, LoaderStatus]) -> Sequence[LoaderStatus]:
+    """The statuses of these jobs and of the ones they wait for, parents first."""
+    known = {job.id: _status(job, latest) for job in jobs}
+    parents = {job.waits_for for job in jobs if job.waits_for is not None} - known.keys()
+    return [*(latest[id] for id in sorted(parents) if id in latest), *known.values()]
+
+
+def _ended(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
+    """The last status of a job that has ended, whether or not its last event arrived."""
+    return replace(_status(job, latest), state=job.state, error=job.error)
+
+
+def _status(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
+    return latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
 
 
 def _goes_on(jobs: Sequence[LoaderJob]) -> str:
