@@ -113,22 +113,33 @@ class Loads:
     def _wait(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
         client = self._connected()
         latest: dict[int, LoaderStatus] = {status.job: status for status in client.subscribe()}
-        shown_at = 0.0
+        followed = {job.id: job for job in jobs}
         while True:
-            current = [self.queue.get(job.id) for job in jobs]
-            if not any(job.state.active for job in current):
-                self.watcher.progress([_ended(job, latest) for job in current])
-                return current
+            followed = self._looked_up(followed)
+            self.watcher.progress([_status(job, latest) for job in followed.values()])
+            asked = [followed[job.id] for job in jobs]
+            if not any(job.state.active for job in asked):
+                return asked
             self._keep_daemon_alive()
-            until = time.monotonic() + LOOK_S
-            while (left_s := until - time.monotonic()) > 0:
-                for status in client.events(min(left_s, SHOW_S)):
-                    latest[status.job] = status
-                if time.monotonic() - shown_at >= SHOW_S:
-                    self.watcher.progress(_watched(current, latest))
-                    shown_at = time.monotonic()
-                if any(latest[job.id].state is JobState.DONE for job in current if job.id in latest):
-                    break  # the queue will say so too; ask it now
+            self._listen(client, followed, latest)
+
+    def _looked_up(self, followed: Mapping[int, LoaderJob]) -> dict[int, LoaderJob]:
+        """These jobs as the queue has them now, and before them those they wait for."""
+        current = {id: self.queue.get(id) for id in followed}
+        parents = {job.waits_for for job in current.values() if job.waits_for is not None} - current.keys()
+        return {id: self.queue.get(id) for id in sorted(parents)} | current
+
+    def _listen(
+        self, client: StatusClient, followed: Mapping[int, LoaderJob], latest: dict[int, LoaderStatus]
+    ) -> None:
+        """Take in events for a while, showing them; back at once when one says that a job has ended."""
+        until = time.monotonic() + LOOK_S
+        while (left_s := until - time.monotonic()) > 0:
+            heard = client.events(min(left_s, SHOW_S))
+            latest.update((status.job, status) for status in heard)
+            if any(status.job in followed and not status.state.active for status in heard):
+                return
+            self.watcher.progress([_status(job, latest) for job in followed.values()])
 
     def _wake_daemon(self) -> None:
         from unify.status.launch import ensure_daemon
@@ -151,20 +162,10 @@ class Loads:
         return self._client
 
 
-def _watched(jobs: Sequence[LoaderJob], latest: Mapping[int, LoaderStatus]) -> Sequence[LoaderStatus]:
-    """The statuses of these jobs and of the ones they wait for, parents first."""
-    known = {job.id: _status(job, latest) for job in jobs}
-    parents = {job.waits_for for job in jobs if job.waits_for is not None} - known.keys()
-    return [*(latest[id] for id in sorted(parents) if id in latest), *known.values()]
-
-
-def _ended(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
-    """The last status of a job that has ended, whether or not its last event arrived."""
-    return replace(_status(job, latest), state=job.state, error=job.error)
-
-
 def _status(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
-    return latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
+    """How far a job is, as far as anybody told; that it has ended is the queue's word."""
+    told = latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
+    return told if job.state.active else replace(told, state=job.state, error=job.error)
 
 
 def _goes_on(jobs: Sequence[LoaderJob]) -> str:

@@ -75,8 +75,10 @@ def summary(status: LoaderStatus) -> str:
     match status.state:
         case JobState.DONE:
             return f"{verbs[status.action]} {status.table}: {rows} in {duration(status.elapsed_s)}"
-        case JobState.FAILED | JobState.DEAD | JobState.CANCELLED:
-            return f"{status.table}: the load was {status.state.value} after {rows}"
+        case JobState.CANCELLED:
+            return f"{status.table}: the load was cancelled after {rows}"
+        case JobState.FAILED | JobState.DEAD:
+            return f"{status.table}: the load failed after {rows}"
         case _:
             return f"Loading {status.table}: {rows} so far"
 
