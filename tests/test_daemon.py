@@ -7,12 +7,14 @@ sockets and signals are the real ones.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +24,7 @@ import unify
 from unify.errors import DaemonUnreachable
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Origin, Priority, TableName
 from unify.settings import Settings
+from unify.status import instance
 from unify.status.client import StatusClient
 from unify.status.launch import daemon_running, ensure_daemon, stop_daemon
 from unify.store import catalog
@@ -30,6 +33,7 @@ from unify.store.queue import NewJob, Queue
 
 REPOSITORY = Path(unify.__file__).resolve().parents[1]
 PATIENCE_S = 30.0
+LONG = pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 
 
 class Home:
@@ -63,7 +67,8 @@ class Home:
         origin = Origin(str(self.settings.connections))
         job = self.queue.enqueue(NewJob("default", action, TableName(schema, does), origin, priority))
         if daemon_running(self.settings):
-            with self.client() as client:
+            client = StatusClient(self.settings.run, timeout_s=1.0)
+            with client, suppress(DaemonUnreachable):  # killed just now: its successor looks
                 client.kick()
         return job
 
@@ -317,20 +322,94 @@ def test_killed_at_any_point_of_a_load_nothing_is_lost_or_doubled(
     home: Home, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     job = home.ask("rows")
-    with monkeypatch.context() as failing:
-        failing.setenv("UNIFY_FAILPOINT", f"{place}:kill")
-        try:
-            ensure_daemon(home.settings)
-        except DaemonUnreachable:
-            assert home.queue.get(job.id).state.active
-    deadline = time.monotonic() + PATIENCE_S
-    while daemon_running(home.settings):
-        assert time.monotonic() < deadline, home.log()
-        time.sleep(0.01)
+    _die_at(home, monkeypatch, place)
     assert home.queue.get(job.id).state.active
     home.start()
     assert home.ended(job).state is JobState.DONE
     assert home.rows("rows") == 100
+
+
+def test_a_load_that_daemons_die_of_is_given_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = home.ask("rows")
+    _die_at(home, monkeypatch, "daemon.sealed")
+    [folder] = home.settings.staging.glob("*/1")
+    (folder / "recoveries").write_bytes(b"." * 10)
+    home.start()
+    ended = home.ended(job)
+    assert (ended.state, ended.attempt) == (JobState.FAILED, 1)
+    assert "10 daemons ended while they published it" in ended.error
+
+
+def test_what_is_staged_and_torn_is_fetched_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = home.ask("rows")
+    _die_at(home, monkeypatch, "daemon.sealed")
+    [manifest] = home.settings.staging.glob("*/1/manifest.json")
+    manifest.write_bytes(manifest.read_bytes()[:20])
+    home.start()
+    ended = home.ended(job)
+    assert (ended.state, ended.attempt) == (JobState.DONE, 2)
+    assert home.rows("rows") == 100
+
+
+def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost(home: Home) -> None:
+    home.start()
+    home.ended(home.ask("rows"))
+    with Lake(home.settings) as lake, lake.lock():
+        job = home.ask("rows", Action.RELOAD)
+        home.until(job, JobState.PUBLISHING)
+        started = time.monotonic()
+        stop_daemon(home.settings)
+        assert time.monotonic() - started < 10
+        assert home.queue.get(job.id).state is JobState.PUBLISHING
+    home.start()
+    assert home.ended(job).state is JobState.DONE
+    assert home.rows("rows") == 100
+
+
+def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(home: Home) -> None:
+    home.start()
+    job = home.ask("gated")
+    home.progress(job)
+    with home.client() as late:
+        [seen] = [status for status in late.subscribe() if status.job == job.id]
+        assert (seen.state, seen.pages, seen.pages_total) == (JobState.RUNNING, 1, 2)
+        home.open_gate()
+        states = [seen.state]
+        while states[-1] is not JobState.DONE:
+            states += [status.state for status in late.events(PATIENCE_S)]
+    assert list(dict.fromkeys(states)) == [JobState.RUNNING, JobState.PUBLISHING, JobState.DONE]
+
+
+def test_a_daemon_of_another_version_makes_room_when_it_is_idle(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = home.start()
+    job = home.ask("gated")
+    home.progress(job)
+    with monkeypatch.context() as newer:
+        newer.setattr("unify.__version__", "999.0")
+        assert home.start() == old
+        home.open_gate()
+        home.ended(job)
+        with pytest.raises(DaemonUnreachable, match="another version"):
+            home.start()
+    assert home.start() != old
+
+
+@pytest.mark.parametrize("rounds", [3, LONG])
+def test_killed_at_random_moments_no_load_is_lost_or_doubled(home: Home, rounds: int) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for number in range(rounds):
+        jobs = [home.ask("rows", action) for action in rng.sample(list(Action), 2)]
+        daemon = home.start()
+        time.sleep(rng.uniform(0, 0.6))
+        os.kill(daemon, signal.SIGKILL)
+        jobs.append(home.ask("rows", schema="other"))
+        home.start()
+        assert [home.ended(job).state for job in jobs] == [JobState.DONE] * 3, number
+        assert (home.rows("rows"), home.rows("rows", "other")) == (100, 100)
 
 
 def test_values_a_shell_offers_reach_the_next_load_and_no_file(home: Home) -> None:
@@ -387,6 +466,17 @@ def test_an_idle_daemon_sleeps(home: Home) -> None:
     before = _cpu_ticks(daemon)
     time.sleep(1)
     assert _cpu_ticks(daemon) - before <= 2
+
+
+def _die_at(home: Home, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Start a daemon that is killed when it comes to ``place``, and wait until it has."""
+    with monkeypatch.context() as failing:
+        failing.setenv("UNIFY_FAILPOINT", f"{place}:kill")
+        try:
+            ensure_daemon(home.settings)
+        except DaemonUnreachable:
+            assert not daemon_running(home.settings)
+    assert instance.wait_until_free(home.settings.daemon_lock, PATIENCE_S)
 
 
 def _lines(home: Home, fact: str, count: int) -> list[str]:

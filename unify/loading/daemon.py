@@ -36,7 +36,7 @@ from unify.status.messages import About
 from unify.status.server import StatusServer
 from unify.store.queue import Queue
 
-STOP_S = 8.0  # what a stop leaves the publisher; `system stop daemon` promises 10 s in all
+STOP_S = 5.0  # workers and publisher have so long to end; `system stop daemon` promises 10 s in all
 ANOTHER_RUNS = 3  # exit status; whoever started us is as well served by the other one
 
 

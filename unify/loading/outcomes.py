@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from unify.errors import UnknownName
+from unify.errors import StoreError, UnknownName
 from unify.loading import policy, schedule
 from unify.loading.log import Log
 from unify.loading.publisher import Done, Ended, Failed, Orphan, Publisher, Sealed
@@ -98,12 +98,10 @@ class Outcomes:
             rows, seconds = done.record.rows_read, round(done.record.seconds, 3)
             run.progress = replace(run.progress, rows=rows)
             self.finish(run, JobState.DONE, rows=rows, seconds=seconds)
-        elif done.failure is not None and isinstance(done.order, Orphan):
-            self.crashed(run, done.failure.message)  # what an older daemon left may be torn: fetch it again
+        elif isinstance(done.order, Orphan) and _is_torn(done.failure):
+            self.put_back(run)
         elif done.failure is not None:
             self.failed(run, done.failure)
-        elif isinstance(done.order, Orphan):
-            self.put_back(run)
         else:
             self.crashed(run, "what was staged is gone, or belongs to another attempt")
 
@@ -170,6 +168,11 @@ class Outcomes:
         if job.state is JobState.DONE:
             schedule.after_load(self.queue, job, run.every_s, _now())
         self.tell(run, job.state, job.error)
+
+
+def _is_torn(failure: Failure | None) -> bool:
+    """Whether what an older daemon left is no whole load, so that it has to be fetched again."""
+    return failure is None or failure.kind == StoreError.__name__
 
 
 def about(job: LoaderJob) -> Mapping[str, object]:

@@ -6,14 +6,16 @@ meanwhile the daemon's loop answers everybody.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import assert_never
 
-from unify.errors import StoreError, UnifyError
+from unify.errors import LoadFailed, StoreError, UnifyError
 from unify.loading import publish
 from unify.loading.task import Failure, failure_of, fault_of
 from unify.model import LoaderJob, LoadRecord
@@ -21,6 +23,9 @@ from unify.settings import Settings
 from unify.store import ledger
 from unify.store.lake import Lake
 from unify.store.staging import Staging
+
+TRIES = "recoveries"  # a file beside the staged rows; its length is the number
+RECOVERIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ class Desk:
             case Sealed(job):
                 return self._publish(job)
             case Orphan(job):
-                return ledger.find(self._opened(), job.uid) or self._publish(job)
+                return ledger.find(self._opened(), job.uid) or self._publish_again(job)
             case Failed(_, record):
                 publish.record_failure(self._opened(), record)
             case Ended(job):
@@ -111,6 +116,15 @@ class Desk:
         if staged is None:
             return None
         return publish.publish(self._opened(), job, staged, still_ours=lambda: self._still_ours(job))
+
+    def _publish_again(self, job: LoaderJob) -> LoadRecord | None:
+        """Publish what an older daemon left; counted on the disk, lest publishing be what ends daemons."""
+        staged = self._staging.sealed(job)
+        if staged is None:
+            return None
+        if _count_try(staged.folder / TRIES) > RECOVERIES:
+            raise LoadFailed(f"{job.table}: {RECOVERIES} daemons ended while they published it")
+        return self._publish(job)
 
     def _opened(self) -> Lake:
         if self._lake is None:
@@ -161,3 +175,12 @@ class Publisher:
             return Done(order, failure=failure_of(error))
         except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
             return Done(order, failure=fault_of(error))
+
+
+def _count_try(path: Path) -> int:
+    """How often this was called for ``path``, this time included; on the disk before it is told."""
+    with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as tries:
+        tries.write(b".")
+        tries.flush()
+        os.fsync(tries.fileno())
+        return tries.tell()

@@ -147,11 +147,12 @@ class Crew:
         return max(0.0, min(due) - self._clock()) if due else None
 
     def close(self) -> None:
-        """End every worker and wait until each is gone; at most some seconds."""
+        """End every worker and wait until each is gone: a second, or a little more where one is deaf."""
         for worker in self.workers:
             worker.end("the daemon stopped")
+        deadline = self._clock() + TERM_S
         for worker in self.workers:
-            worker.process.join(TERM_S)
+            worker.process.join(max(0.0, deadline - self._clock()))
             if worker.process.is_alive():
                 worker.process.kill()
             worker.lost()

@@ -39,17 +39,21 @@ def ensure_daemon(settings: Settings, timeout_s: float = START_S) -> About:
     """
     settings.prepare()
     deadline = time.monotonic() + timeout_s
+    reason = ""
     for _ in range(STARTS):
         if not daemon_running(settings):
             with instance.holding(_start_lock(settings), timeout_s) as ours:
                 if ours and not daemon_running(settings):
                     _start(settings, deadline)
         about = _answering(settings, deadline)
-        if about is not None and (about.version == unify.__version__ or about.busy):
+        if about is None:
+            reason = f"the daemon does not stay: {_last_words(settings)}"
+        elif about.version == unify.__version__ or about.busy:
             return about
-        if about is not None:
+        else:
             stop_daemon(settings)  # one of another version, with nothing to do, makes room for ours
-    raise DaemonUnreachable(f"the daemon does not stay: {_last_words(settings)}")
+            reason = f"the daemon is of another version, {about.version}; this is {unify.__version__}"
+    raise DaemonUnreachable(reason)
 
 
 def _answering(settings: Settings, deadline: float) -> About | None:
