@@ -37,6 +37,7 @@ COMMANDS: list[tuple[str, Command]] = [
     ("show columns from github.pulls like 'it''s'", c.ShowColumns(PULLS, "it's")),
     ("show columns from columns.like like ''", c.ShowColumns(TableName("columns", "like"), "")),
     ("show jobs", c.ShowJobs()),
+    ("show variables", c.ShowVariables()),
     ("show settings", c.ShowSettings()),
     ("describe github.pulls", c.Describe(PULLS)),
     ("desc github.pulls", c.Describe(PULLS)),
@@ -77,6 +78,13 @@ COMMANDS: list[tuple[str, Command]] = [
     ("system restart daemon", c.RestartDaemon()),
     ("system cancel 12", c.CancelJob(12)),
     ("system retry 12", c.RetryJob(12)),
+    ("$state = 'open'", c.Assign("state", "'open'")),
+    ("$n=1", c.Assign("n", "1")),
+    ("$pulls = select 'a;b' as x", c.Assign("pulls", "select 'a;b' as x")),
+    ("$t = $$a$$ || 'x'", c.Assign("t", "$$a$$ || 'x'")),
+    ("$state", c.ShowVariable("state")),
+    ("$_X9", c.ShowVariable("_X9")),
+    ("unset $state", c.Unset("state")),
     ("help", c.Help()),
     ("help load table", c.Help("load table")),
     ("help   load\n table", c.Help("load table")),
@@ -115,7 +123,6 @@ SQL = [
     "show databases",
     "show all tables",
     "show all",
-    "show variables",
     "show github.pulls",
     "show tables.x",
     "show job_runs",
@@ -145,13 +152,23 @@ SQL = [
     "'show tables'",
     '"show" tables',
     "? ?",
+    "$$text$$",
+    "$tag$text$tag$",
+    "$1",
+    "$ name",
+    "select $name",
     "",
     "-- show tables",
 ]
 
 # the slip, what is pointed at, a part of what is said, the suggestion
 SLIPS = [
-    ("show tabels", "tabels", "expected columns, connections, jobs, schemas, settings or tables", "tables"),
+    (
+        "show tabels",
+        "tabels",
+        "expected columns, connections, jobs, schemas, settings, tables or variables",
+        "tables",
+    ),
     ("show conections", "conections", "does not fit", "connections"),
     ("show job", "job", "does not fit", "jobs"),
     ("show tablesfrom x", "tablesfrom", "does not fit", "tables"),
@@ -195,6 +212,9 @@ SLIPS = [
     ("system cancel all", "all", "expected a job's number", None),
     ("system cancel 12a", "12a", "expected a job's number", None),
     ("system cancel " + "9" * 30, "9" * 30, "there is no job", None),
+    ("$x =", "", "expected an expression or a SELECT", None),
+    ("$x 5", "5", "expected = or the end of the command", None),
+    ("unset x", "x", "expected $name", None),
     ("exit now", "now", "expected the end of the command", None),
     ("set max_age", "", "expected to or =", None),
     ("set max_age =", "", "expected a value", None),
@@ -258,7 +278,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show\n  tabels")
     assert render(caught.value) == (
-        '"tabels" does not fit here, expected columns, connections, jobs, schemas, settings or tables'
+        '"tabels" does not fit here, expected columns, connections, jobs, schemas, settings, tables or variables'
         " — did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
@@ -291,15 +311,23 @@ def test_a_long_line_is_cut_around_the_place() -> None:
 
 
 def test_what_may_follow_is_known_at_every_place() -> None:
-    assert following("show ") == ("columns", "connections", "jobs", "schemas", "settings", "tables")
+    assert following("show ") == (
+        "columns",
+        "connections",
+        "jobs",
+        "schemas",
+        "settings",
+        "tables",
+        "variables",
+    )
     assert following("load table ") == ("a table, written connection.table",)
     assert following("system start") == ("daemon",)
     assert {"show", "load", "??"} <= set(following(""))
 
 
 def test_every_word_the_grammar_starts_with_is_recognised() -> None:
-    assert set(following("")) - {"??"} == recognition._OURS | recognition._SHARED
-    assert all(recognition.is_command(f"{word}") for word in set(following("")) - {"set"})
+    assert set(following("")) - {"??", "$name"} == recognition._OURS | recognition._SHARED
+    assert all(recognition.is_command(f"{word}") for word in set(following("")) - {"set", "$name"})
 
 
 def test_every_listing_of_the_grammar_is_recognised() -> None:

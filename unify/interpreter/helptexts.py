@@ -33,6 +33,7 @@ TOPICS = (
             "show tables [from SCHEMA]",
             "show columns from SCHEMA.TABLE [like 'PATTERN']",
             "show jobs",
+            "show variables",
             "show settings",
         ),
         "Lists what there is. show tables lists what can be loaded too, with rows, age and state.",
@@ -93,6 +94,13 @@ TOPICS = (
         "How old an answer may be. With a duration, a query waits for data at least that fresh; with 0\n"
         "it always refreshes; with none it never does. default: answer at once, refresh behind it what\n"
         "is past its schedule. Other names are settings of DuckDB's.",
+    ),
+    Topic(
+        "variables",
+        ("$NAME = EXPRESSION", "$NAME = SELECT …", "$NAME", "unset $NAME", "show variables"),
+        "A value goes into any SQL as $NAME, wherever a constant may stand; it is bound, never pasted into\n"
+        "the text. The rows of a SELECT are kept and used as a table: select * from $NAME. (A SELECT in\n"
+        "brackets is one value.) A name in CAPITALS outlives the session. --var NAME=VALUE sets a text.",
     ),
     Topic("help", ("help [TOPIC]",), "This list, or one command explained."),
     Topic("exit", ("exit", "quit"), "Leaves the shell. Loads go on in the background."),

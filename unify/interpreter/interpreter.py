@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import assert_never
@@ -19,11 +20,13 @@ from unify.interpreter.state import State
 from unify.interpreter.system import System
 from unify.interpreter.systemtables import SystemTables
 from unify.interpreter.tables import Tables
+from unify.interpreter.variables import Variables
 from unify.language import commands
 from unify.language.commands import Command
 from unify.language.parser import Statement, parse
 from unify.model import TableName
 from unify.settings import Settings
+from unify.store.keepsakes import Keepsakes
 from unify.store.lake import Lake
 from unify.store.queue import Queue
 
@@ -51,7 +54,7 @@ class Interpreter:
         self.watcher = watcher
         self.max_age = max_age
         self.wait = wait
-        self.variables = dict(variables or {})
+        self.given = dict(variables or {})
         self.sources = Sources(settings, environment)
 
     def __enter__(self) -> Interpreter:
@@ -81,6 +84,8 @@ class Interpreter:
             return self._fill(command)
         if isinstance(command, commands.Steer):
             return self._steer(command)
+        if isinstance(command, commands.Vary):
+            return self._vary(command)
         match command:
             case commands.Query(sql):
                 return self.query.run(sql, self.max_age)
@@ -105,7 +110,7 @@ class Interpreter:
 
     def names(self) -> Names:
         """What can be completed. Reads configuration and lake; sends no request."""
-        return self.state.names()
+        return replace(self.state.names(), variables=self.variables.names())
 
     @cached_property
     def lake(self) -> Lake:
@@ -136,6 +141,10 @@ class Interpreter:
         return System(self.settings, self.queue, self.loads)
 
     @cached_property
+    def variables(self) -> Variables:
+        return Variables(self.lake, Keepsakes(self.settings.home / "variables"), self.given)
+
+    @cached_property
     def query(self) -> Query:
         system = SystemTables(self.lake, self.state)
         return Query(
@@ -160,6 +169,8 @@ class Interpreter:
                 return self.listing.columns(table, like)
             case commands.ShowJobs():
                 return self.listing.jobs()
+            case commands.ShowVariables():
+                return self.variables.listing()
             case commands.ShowSettings():
                 return self.listing.settings(self.max_age)
             case unknown:
@@ -196,6 +207,17 @@ class Interpreter:
                 return self.system.cancel(job)
             case commands.RetryJob(job):
                 return self.system.retry(job)
+            case unknown:
+                assert_never(unknown)
+
+    def _vary(self, command: commands.Vary) -> Result:
+        match command:
+            case commands.Assign(name, sql):
+                return Message(self.query.assign(name, sql, self.max_age))
+            case commands.ShowVariable(name):
+                return self.query.run(self.variables.query(name), self.max_age)
+            case commands.Unset(name):
+                return Message(f"${self.variables.unset(name)} is not set any more")
             case unknown:
                 assert_never(unknown)
 

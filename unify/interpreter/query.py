@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,8 +13,9 @@ from unify.interpreter.results import Message, Result, ResultColumn, Rows, Watch
 from unify.interpreter.sources import Sources
 from unify.interpreter.systemtables import SystemTables
 from unify.interpreter.tables import outcome
-from unify.interpreter.variables import bound
+from unify.interpreter.variables import Bound, Variables
 from unify.language import sqltext
+from unify.language.placeholders import is_select
 from unify.language.sqltext import TableRef
 from unify.model import Action, LoaderJob, Priority, TableName
 from unify.store import catalog, ledger
@@ -45,7 +46,7 @@ class Query:
         watcher: Watcher,
         *,
         wait: bool,
-        variables: Mapping[str, object],
+        variables: Variables,
     ) -> None:
         self.lake = lake
         self.sources = sources
@@ -58,12 +59,24 @@ class Query:
 
     def run(self, sql: str, max_age: MaxAge) -> Result:
         """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted."""
-        tables = sqltext.tables(sql)
+        bound, note = self.prepare(sql, max_age)
+        return _result(self.lake.execute(bound.sql, bound.parameters), note)
+
+    def prepare(self, sql: str, max_age: MaxAge) -> tuple[Bound, str]:
+        """Bind the variables of a statement, provide the tables it uses; the note says how old they are."""
+        bound = self.variables.bind(sql)
+        tables = sqltext.tables(bound.sql)
         self.system.refresh(table.table for table in tables if table.schema.lower() == "unify")
         used = self._used(tables)
-        standing = self._standing(used, max_age)
-        note = self._provide(standing)
-        return _result(self.lake.execute(sql, bound(sql, self.variables)), note)
+        return bound, self._provide(self._standing(used, max_age))
+
+    def assign(self, name: str, sql: str, max_age: MaxAge) -> str:
+        """Set a variable to the value of an expression or the rows of a SELECT; what it is now."""
+        bound, _ = self.prepare(sql, max_age)
+        if is_select(sql):
+            return f"${name}: {counted(self.variables.set_rows(name, bound), 'row')}"
+        value = self.variables.set_value(name, bound)
+        return f"${name} = {'NULL' if value.text is None else value.text}"
 
     def count(self, table: TableName, max_age: MaxAge) -> Result:
         """``select count(*)`` of one table."""

@@ -72,8 +72,9 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What can be completed: connections, their tables, and the columns known of a table ("s.t")."""
+    """What can be completed: connections, their tables, the columns known of a table ("s.t"), variables."""
 
     schemas: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()

@@ -1,26 +1,221 @@
-"""``$name`` in SQL: a value bound by DuckDB, never text put into text."""
+"""``$name``: a value bound by DuckDB, never text put into text; or rows, used as a table.
+
+Names keep their case, because the case means something: one in capitals outlives the session. Where
+there is no variable of exactly this spelling, the only one that differs in case is meant.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from unify.language.scanner import Kind, significant
+from unify.errors import QueryError, UnknownName
+from unify.interpreter.results import Rows, listed
+from unify.language import placeholders
+from unify.store import duckerrors
+from unify.store.duck import quoted
+from unify.store.keepsakes import Keepsakes, Kept, source
+from unify.store.lake import Lake
+from unify.text import counted, did_you_mean
+
+_LASTING = re.compile(r"[A-Z][A-Z0-9_]*")
+_SHOWN = 60  # characters of a value in `show variables`
 
 
-def bound(sql: str, variables: Mapping[str, object]) -> dict[str, object] | None:
-    """The variables that ``sql`` uses, as DuckDB's parameters; None if it uses none.
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A single value: DuckDB's type, and its text (None: NULL)."""
 
-    Case does not count, as in DuckDB. A PREPARE keeps its ``$name`` for its own EXECUTE, and what is no
-    variable is left for DuckDB to name.
+    type: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows. ``kept`` is where, for a variable that outlives the session."""
+
+    kept: Kept | None = None
+
+
+Variable = Value | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A statement ready to run: rows by their table's name in its text, values as DuckDB's parameters."""
+
+    sql: str
+    parameters: Mapping[str, object] | None
+
+
+class Variables:
+    """The variables of one session. ``given`` are those of the command line, which are texts.
+
+    Rows of the session are temporary tables called ``"$name"``: they are gone with its connection.
     """
-    tokens = list(significant(sql))
-    if not variables or not tokens or tokens[0].folded == "prepare":
-        return None
-    known = {name.lower(): value for name, value in variables.items()}
-    used = {
-        token.text: known[token.folded]
-        for sign, token in pairwise(tokens)
-        if sign.kind is Kind.SYMBOL and sign.text == "$" and sign.end == token.start and token.folded in known
-    }
-    return used or None
+
+    def __init__(self, lake: Lake, keepsakes: Keepsakes, given: Mapping[str, object]) -> None:
+        self.lake = lake
+        self.keepsakes = keepsakes
+        self._session: dict[str, Variable] = {
+            name: Value("VARCHAR", str(value)) for name, value in given.items()
+        }
+
+    def bind(self, sql: str) -> Bound:
+        """Put variables where ``sql`` uses them. Raises UnknownName for one that is not set."""
+        found = placeholders.uses(sql)
+        if not found:
+            return Bound(sql, None)
+        if placeholders.defines(sql):
+            raise QueryError(
+                f"a view or macro outlives this session's variables: ${found[0].name} cannot be in it"
+            )
+        tables: dict[str, str] = {}
+        values: dict[str, object] = {}
+        for name in dict.fromkeys(use.name for use in found):
+            known = self._spelled(name)
+            match self._find(known):
+                case Value() as value:
+                    self._add_parameter(values, name, known, value)
+                case Table(kept):
+                    tables[name] = self._table(known, kept)
+        return Bound(placeholders.substituted(sql, found, tables), values or None)
+
+    def set_value(self, name: str, bound: Bound) -> Value:
+        """Keep what an expression gives. Raises QueryError for several values, or one of an odd type."""
+        query = f"SELECT typeof(v), CAST(v AS VARCHAR) FROM (SELECT (\n{bound.sql}\n) AS v) AS one"
+        rows = self._fetch(query, bound.parameters)
+        if len(rows) != 1:
+            raise QueryError(f"${name} takes one value, and this gives {counted(len(rows), 'value')}")
+        value = Value(_plain(str(rows[0][0])), None if rows[0][1] is None else str(rows[0][1]))
+        self._refuse_odd(name, value)
+        self._drop(name)
+        if _LASTING.fullmatch(name):
+            self.keepsakes.keep_value(self.lake, name, value.type, value.text)
+        else:
+            self._session[name] = value
+        return value
+
+    def set_rows(self, name: str, bound: Bound) -> int:
+        """Keep the rows of a SELECT; how many there are."""
+        if _LASTING.fullmatch(name):
+            count = self.keepsakes.keep_rows(self.lake, name, bound.sql, bound.parameters)
+            self._drop(name)
+            return count
+        made = self._fetch(
+            f"CREATE OR REPLACE TEMP TABLE {_table_name(name)} AS\n{bound.sql}", bound.parameters
+        )
+        self._session[name] = Table()
+        return int(str(made[0][0])) if made else 0
+
+    def unset(self, name: str) -> str:
+        """Forget a variable; its name as it was spelled. Raises UnknownName."""
+        known = self._spelled(name)
+        self._find(known)
+        if known in self._session:
+            self._drop(known)
+        else:
+            self.keepsakes.forget(known)
+        return known
+
+    def query(self, name: str) -> str:
+        """The SQL that shows a variable. Raises UnknownName."""
+        known = self._spelled(name)
+        return f"FROM ${known}" if isinstance(self._find(known), Table) else f"SELECT ${known}"
+
+    def listing(self) -> Rows:
+        """``show variables``: session before home, in the order of names."""
+        names = sorted(self._session) + [name for name in self.keepsakes.names() if name not in self._session]
+        rows = [(f"${name}", *self._described(name), self._place(name)) for name in names]
+        columns = ["variable", "type", "value", "kept"]
+        return listed([(column, "VARCHAR") for column in columns], rows)
+
+    def names(self) -> tuple[str, ...]:
+        """Every variable there is."""
+        return tuple(dict.fromkeys([*self._session, *self.keepsakes.names()]))
+
+    def _find(self, name: str) -> Variable:
+        if name in self._session:
+            return self._session[name]
+        kept = self.keepsakes.find(self.lake, name) if _LASTING.fullmatch(name) else None
+        if kept is None:
+            near = did_you_mean(f"${name}", [f"${known}" for known in self.names()])
+            raise UnknownName(f"${name} is not set{near}; set it with ${name} = …, or --var {name}=…")
+        return Table(kept) if kept.type is None else Value(kept.type, kept.text)
+
+    def _spelled(self, name: str) -> str:
+        known = self.names()
+        if name in known:
+            return name
+        alike = [other for other in known if other.lower() == name.lower()]
+        return alike[0] if len(alike) == 1 else name
+
+    def _add_parameter(self, values: dict[str, object], name: str, known: str, value: Value) -> None:
+        """DuckDB tells parameters apart without their case, so one statement cannot use two such."""
+        twin = next((other for other in values if other.lower() == name.lower()), None)
+        if twin is not None and self._spelled(twin) != known:
+            raise QueryError(
+                f"${twin} and ${name} differ in case only; DuckDB cannot tell them apart in one statement"
+            )
+        values[name] = _parameter(value)
+
+    def _table(self, name: str, kept: Kept | None) -> str:
+        table = _table_name(name)
+        if kept is not None:
+            self._fetch(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {source(kept.path)}", None)
+        return table
+
+    def _drop(self, name: str) -> None:
+        if isinstance(self._session.pop(name, None), Table):
+            self._fetch(f"DROP TABLE IF EXISTS {_table_name(name)}", None)
+
+    def _refuse_odd(self, name: str, value: Value) -> None:
+        """Raises QueryError where the text would not give the value back."""
+        if value.text is None:
+            return
+        text = self._fetch("SELECT CAST($value AS VARCHAR)", {"value": _parameter(value)})
+        if text[0][0] != value.text:
+            raise QueryError(
+                f"${name} cannot hold a value of type {value.type}; cast it, to VARCHAR for example"
+            )
+
+    def _described(self, name: str) -> tuple[str, str | None]:
+        match self._find(name):
+            case Value(type, text):
+                shown = text if text is None or len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+                return type, shown
+            case Table(kept):
+                [(rows,)] = self._fetch(f"SELECT count(*) FROM {self._table(name, kept)}", None)
+                return "rows", counted(int(str(rows)), "row")
+
+    def _place(self, name: str) -> str:
+        return "this session" if name in self._session else "home folder"
+
+    def _fetch(self, sql: str, parameters: object) -> Sequence[tuple[object, ...]]:
+        """Run a statement on the session's own connection: temporary tables take no lock of the lake."""
+        import duckdb
+
+        try:
+            return self.lake.connection.execute(sql, parameters).fetchall()
+        except duckdb.Error as error:
+            raise duckerrors.refusal(error, self.lake.place) from error
+
+
+def _table_name(name: str) -> str:
+    return quoted(f"${name}")
+
+
+def _plain(type: str) -> str:
+    """The type a value is bound as; an ENUM's members are texts."""
+    if type.strip('"') == "NULL":
+        return "NULL"
+    return "VARCHAR" if type.startswith("ENUM") else type
+
+
+def _parameter(value: Value) -> object:
+    import duckdb
+
+    if value.text is None or value.type == "VARCHAR":
+        return value.text
+    return duckdb.Value(value.text, duckdb.sqltype(value.type))

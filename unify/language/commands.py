@@ -53,6 +53,11 @@ class ShowJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowVariables:
+    """``show variables``"""
+
+
+@dataclass(frozen=True, slots=True)
 class ShowSettings:
     """``show settings``"""
 
@@ -161,6 +166,28 @@ class RetryJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Assign:
+    """``$name = EXPRESSION-OR-SELECT`` — ``sql`` is all that follows the sign, comments blanked out."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowVariable:
+    """``$name``"""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """``unset $name``"""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """``help [topic]`` — the words of the topic with one space between them, or None."""
 
@@ -180,8 +207,9 @@ class Set:
     value: str
 
 
-Show = ShowConnections | ShowSchemas | ShowTables | ShowColumns | ShowJobs | ShowSettings
+Show = ShowConnections | ShowSchemas | ShowTables | ShowColumns | ShowJobs | ShowVariables | ShowSettings
 Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
 Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
+Vary = Assign | ShowVariable | Unset
 
-Command = Query | Show | Describe | Peek | Count | Fill | Steer | Help | Exit | Set
+Command = Query | Show | Describe | Peek | Count | Fill | Steer | Vary | Help | Exit | Set

@@ -96,6 +96,9 @@ class Builder(Transformer[Token, Command]):
     def show_jobs(self) -> Command:
         return commands.ShowJobs()
 
+    def show_variables(self) -> Command:
+        return commands.ShowVariables()
+
     def show_settings(self) -> Command:
         return commands.ShowSettings()
 
@@ -151,6 +154,17 @@ class Builder(Transformer[Token, Command]):
     def retry_job(self, job: Token) -> Command:
         return commands.RetryJob(_job(job))
 
+    # --- Variables
+
+    def assign(self, name: Token, sql: Token) -> Command:
+        return commands.Assign(_variable(name), str(sql))
+
+    def show_variable(self, name: Token) -> Command:
+        return commands.ShowVariable(_variable(name))
+
+    def unset(self, name: Token) -> Command:
+        return commands.Unset(_variable(name))
+
     # --- The session
 
     def help(self, *topic: Token) -> Command:
@@ -184,6 +198,10 @@ class Builder(Transformer[Token, Command]):
 
     def value(self, *words: Token) -> str:
         return " ".join(unquoted(word) for word in words)
+
+
+def _variable(name: Token) -> str:
+    return str(name).removeprefix("$")
 
 
 def _duration(parts: Sequence[Token]) -> float:

@@ -32,6 +32,8 @@ _WORDS = {
     "PLAIN": "a value",
     "_DOT": '"." and a table\'s name',
     "_LAST_USED": "??",
+    "VARIABLE": "$name",
+    "SQL": "an expression or a SELECT",
     _END: "the end of the command",
 }
 _SHOWN = 40  # characters of somebody's text in a message

@@ -15,7 +15,7 @@ from unify.language.commands import OWN_SETTINGS
 from unify.language.scanner import Kind, Token, significant, words
 
 # Words no SQL statement starts with.
-_OURS = frozenset({"count", "peek", "refresh", "reload", "clear", "system", "help", "exit", "quit"})
+_OURS = frozenset({"count", "peek", "refresh", "reload", "clear", "system", "unset", "help", "exit", "quit"})
 # Words that both languages start with: what follows decides.
 _SHARED = frozenset({"show", "describe", "desc", "load", "set"})
 # Words DuckDB's statements start with: never read as a slip in one of ours.
@@ -25,10 +25,8 @@ _SQL = words(
     "pivot_wider pragma prepare reset rollback select start summarize table truncate unpivot update use "
     "vacuum values with"
 )
-_LISTINGS = frozenset({"connections", "schemas", "tables", "columns", "jobs", "settings"})
-_SQL_LISTINGS = frozenset(
-    {"all", "databases", "schemas", "tables", "variables"}
-)  # what DuckDB's `show` knows
+_LISTINGS = frozenset({"connections", "schemas", "tables", "columns", "jobs", "variables", "settings"})
+_SQL_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # what DuckDB's `show` knows
 _SLIP = 0.75  # of difflib's ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs, a table's name, 0.67
 _LOOK_AHEAD = 6  # tokens; the longest form told apart is `describe schema.table;`
 
@@ -49,7 +47,7 @@ def is_command(text: str) -> bool:
         case "set":
             return bool(rest) and rest[0].folded in OWN_SETTINGS
         case "":
-            return text[tokens[0].start :].startswith("??")
+            return text[tokens[0].start :].startswith("??") or _is_variable(tokens)
         case _:
             return first in _OURS or (first not in _SQL and _is_slip(first, _OURS | _SHARED, _SQL))
 
@@ -79,6 +77,12 @@ def _is_our_load(rest: Sequence[Token]) -> bool:
     if len(rest) == 1 and rest[0].folded != "table":
         return False
     return not (rest and rest[0].kind is Kind.STRING)
+
+
+def _is_variable(tokens: Sequence[Token]) -> bool:
+    """`$name`: no statement of SQL starts so. `$$text$$` is a string, `$1` a parameter."""
+    sign, name = tokens[0], tokens[1:2]
+    return sign.text == "$" and bool(name) and name[0].kind is Kind.WORD and name[0].start == sign.end
 
 
 def _is_slip(word: str, ours: Iterable[str], sql: Iterable[str]) -> bool:
