@@ -240,7 +240,7 @@ def _names(layout: Layout) -> list[str]:
 
 def _page_value(name: str, source: str, variables: Mapping[str, Scalar]) -> Scalar:
     """What the page says of a column: a variable, several in a text, or a value of the enclosing body."""
-    if source.startswith("$"):
+    if source.startswith("$") or name in variables:  # an adapter's pages name columns, others variables
         return variables.get(name)
     return _filled(source, variables)
 
