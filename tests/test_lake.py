@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores import fetched, settings_in
+from tests.stores import fetched, fresh_home, settings_in
 from unify.errors import QueryError, StoreError
 from unify.model import Column, LoadRecord, TableName
 from unify.settings import Settings
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path / "home")
+    return fresh_home(tmp_path)
 
 
 @pytest.fixture
@@ -58,7 +58,8 @@ def test_a_table_made_in_one_shell_is_seen_by_another(settings: Settings) -> Non
         assert fetched(other, "select * from main.words") == [("lark",)]
 
 
-def test_twenty_shells_starting_at_once_on_a_fresh_home_all_get_the_same_lake(settings: Settings) -> None:
+def test_twenty_shells_starting_at_once_on_a_fresh_home_all_get_the_same_lake(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path / "home")
     code = """
 import sys
 from pathlib import Path
@@ -75,7 +76,8 @@ with Lake(settings_in(Path(sys.argv[1]))) as lake:
         assert len(catalog.user_tables(lake)) == 20
 
 
-def test_a_creator_that_died_half_way_is_no_harm(settings: Settings) -> None:
+def test_a_creator_that_died_half_way_is_no_harm(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path / "home")
     settings.prepare()
     (settings.lake / "catalog.sqlite").touch(0o600)
     with Lake(settings) as lake:
@@ -90,7 +92,8 @@ def test_the_home_can_be_moved(settings: Settings, tmp_path: Path) -> None:
         assert fetched(lake, "select sum(i)::int from t") == [(499500,)]
 
 
-def test_files_and_folders_are_private_whatever_the_umask(settings: Settings) -> None:
+def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path / "home")
     old = os.umask(0)
     try:
         with Lake(settings) as lake:
@@ -183,7 +186,7 @@ NOBODY = 65534
 _READ_ONLY_SHELL = f"""
 import os, sys, tempfile
 from pathlib import Path
-from tests.stores import fetched, settings_in
+from tests.stores import fetched, fresh_home, settings_in
 from unify.errors import UnifyError
 from unify.store.lake import Lake
 

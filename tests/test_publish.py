@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores import NOON, PULLS, fetched, job_for, settings_in, stage
+from tests.stores import NOON, PULLS, fetched, fresh_home, job_for, stage
 from unify.errors import ConfigError, LoadFailed, StoreError
 from unify.loading.evolution import common
 from unify.loading.publish import publish
@@ -38,7 +38,7 @@ FAILPOINTS = (
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_in(tmp_path / "home")
+    return fresh_home(tmp_path)
 
 
 @pytest.fixture

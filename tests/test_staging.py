@@ -137,7 +137,7 @@ stage(settings, job_for(uid=sys.argv[2]), {"id": "BIGINT"}, [(1,), (2,)])
 """
 
 
-@pytest.mark.parametrize("place", ["staging.before_manifest", "staging.before_rename", "staging.sealed"])
+@pytest.mark.parametrize("place", ["staging.before_manifest", "durable.before_rename", "staging.sealed"])
 def test_a_worker_killed_while_it_seals_leaves_a_whole_load_or_none(tmp_path: Path, place: str) -> None:
     settings = settings_in(tmp_path)
     job = job_for()

@@ -79,7 +79,7 @@ def publish(
         failpoint("publish.fenced")
         with lake.writing() as connection:
             connection.execute("SET TimeZone = 'UTC'")  # texts made of moments are the same everywhere
-            record = _publish(connection, job, staged, now or datetime.now(UTC))
+            record = _publish(lake, connection, job, staged, now or datetime.now(UTC))
             if not still_ours():
                 raise StoreError(f"{job.table}: job {job.id} was taken over while it was being published")
             failpoint("publish.before_commit")
@@ -93,9 +93,17 @@ def record_failure(lake: Lake, record: LoadRecord) -> None:
         ledger.record(connection, record)
 
 
-def _publish(connection: DuckDBPyConnection, job: LoaderJob, staged: Staged, now: datetime) -> LoadRecord:
+def _publish(
+    lake: Lake, connection: DuckDBPyConnection, job: LoaderJob, staged: Staged, now: datetime
+) -> LoadRecord:
     load = _prepare(connection, job, staged)
-    source = Source(staged.paths, load.plan, load.manifest.key, load.manifest.cursor_column)
+    source = Source(
+        paths=staged.paths,
+        plan=load.plan,
+        key=load.manifest.key,
+        cursor_column=load.manifest.cursor_column,
+        data_path=lake.settings.data_path,
+    )
     counts = rows.store(connection, job.table, source, load.strategy, load.manifest.complete)
     failpoint("publish.rows")
     _describe(connection, load)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.errors import LoadFailed
+from unify.loading.adoption import adopt
 from unify.loading.evolution import Target, conversion
 from unify.model import TableName
 from unify.store.catalog import types_within
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 VIEW = "temp.main.staged"  # the staged rows in the columns of the table
+CHANGES = "temp.main.staged_changes"  # staged rows that are new, or differ from the stored one
+STORED = '"a row of this key is stored"'  # a column of CHANGES; no source has one of this name
+FOUND = '"found in the table"'
 LOSERS = (
     "temp.main.staged_losers"  # (file_index, file_row_number) of rows a younger one of the same key beats
 )
@@ -45,7 +49,8 @@ class Source:
     paths: Sequence[Path]
     plan: Sequence[Target]
     key: Sequence[str]
-    cursor_column: str = ""
+    cursor_column: str
+    data_path: Path  # of the lake: where its files are
 
     @property
     def files(self) -> str:
@@ -68,7 +73,7 @@ def store(
     failpoint("publish.schema")
     match strategy:
         case "reload":
-            return _reload(connection, table, twice)
+            return _reload(connection, table, source, twice)
         case "append":
             _widen(connection, table, source.plan)
             return _append(connection, table, source, twice)
@@ -160,11 +165,13 @@ def _find_losers(connection: DuckDBPyConnection, source: Source) -> int:
     return _count(connection, f"SELECT count(*) FROM {LOSERS}")
 
 
-def _reload(connection: DuckDBPyConnection, table: TableName, twice: int) -> Counts:
+def _reload(connection: DuckDBPyConnection, table: TableName, source: Source, twice: int) -> Counts:
     exists = bool(types_within(connection, table))
     deleted = _count(connection, f"SELECT count(*) FROM {_table(table)}") if exists else 0
-    inserted = _count(connection, f"CREATE OR REPLACE TABLE {_table(table)} AS FROM {VIEW}")
-    return Counts(inserted, 0, deleted, inserted, twice)
+    if twice or not adopt(connection, table, source.plan, source.paths, source.data_path):
+        connection.execute(f"CREATE OR REPLACE TABLE {_table(table)} AS FROM {VIEW}")
+    total = _count(connection, f"SELECT count(*) FROM {_table(table)}")
+    return Counts(total, 0, deleted, total, twice)
 
 
 def _widen(connection: DuckDBPyConnection, table: TableName, plan: Sequence[Target]) -> None:
@@ -202,24 +209,41 @@ def _merge(
 ) -> Counts:
     """Update the rows that differ, insert the new ones, and drop those no longer seen where asked to."""
     name, key = _table(table), source.stored_key
+    updated, inserted = _find_changes(connection, name, source)
     columns = [column.name for column in source.plan]
-    differs = _differs(source)
-    updated = _count(
-        connection, f"SELECT count(*) FROM {VIEW} AS new JOIN {name} AS old ON {_same(key)} WHERE {differs}"
-    )
     sets = ", ".join(f"{quoted(c.name)} = new.{quoted(c.name)}" for c in source.plan if c.source)
-    merged = _count(
-        connection,
-        f"MERGE INTO {name} AS old USING (SELECT * FROM {VIEW} AS new WHERE NOT ({_no_key(key)})) AS new "
-        f"ON {_same(key)} WHEN MATCHED AND ({differs}) THEN UPDATE SET {sets} "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join(map(quoted, columns))}) "
-        f"VALUES ({', '.join(f'new.{quoted(column)}' for column in columns)})",
-    )
+    if updated:
+        connection.execute(
+            f"MERGE INTO {name} AS old USING (SELECT * FROM {CHANGES} WHERE {STORED}) AS new ON {_same(key)} "
+            f"WHEN MATCHED THEN UPDATE SET {sets}"
+        )
+    if inserted:
+        new = ", ".join(map(quoted, columns))
+        connection.execute(f"INSERT INTO {name} ({new}) SELECT {new} FROM {CHANGES} WHERE NOT {STORED}")
     failpoint("publish.merged")
-    keyless = _add_keyless(connection, name, key)
+    inserted += _add_keyless(connection, name, key)
     deleted = _drop_unseen(connection, name, key) if drop_unseen else 0
     total = _count(connection, f"SELECT count(*) FROM {name}")
-    return Counts(merged - updated + keyless, updated, deleted, total, twice)
+    return Counts(inserted, updated, deleted, total, twice)
+
+
+def _find_changes(connection: DuckDBPyConnection, name: str, source: Source) -> tuple[int, int]:
+    """Note the staged rows that are new or differ from what is stored; gives how many differ and are new.
+
+    The stored rows are read once in their whole width here; what follows looks at keys alone.
+    """
+    key = source.stored_key
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {CHANGES} AS "
+        f"SELECT new.*, old.{FOUND} IS NOT NULL AS {STORED} FROM (SELECT * FROM {VIEW} AS new "
+        f"WHERE NOT ({_no_key(key)})) AS new LEFT JOIN (SELECT *, true AS {FOUND} FROM {name}) AS old "
+        f"ON {_same(key)} WHERE old.{FOUND} IS NULL OR {_differs(source)}"
+    )
+    row = connection.execute(
+        f"SELECT count(*) FILTER ({STORED}), count(*) FILTER (NOT {STORED}) FROM {CHANGES}"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
 
 
 def _add_keyless(connection: DuckDBPyConnection, name: str, key: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from unify.errors import StoreError
 from unify.settings import Settings
-from unify.store import duck, duckerrors, ledger, snapshots
+from unify.store import duck, duckerrors, durable, ledger, snapshots
 from unify.store.locks import FileLock
 from unify.store.statements import Outcome, Statements
 
@@ -123,9 +123,11 @@ class Lake:
         """One transaction under the lock: the block's end commits, an exception rolls back."""
         with self.lock(timeout_s), self._translated():
             cursor = self.cursor()
+            began_ns = durable.now_ns()
             try:
                 cursor.execute("BEGIN")
                 yield cursor
+                self.sync_files(began_ns)
                 cursor.execute("COMMIT")
             except BaseException:
                 _roll_back(cursor)
@@ -156,6 +158,11 @@ class Lake:
         if version is not None:
             self._remembered[name] = (version, value)
         return value
+
+    def sync_files(self, since_ns: int) -> None:
+        """Have the rows written since then on the disk: call before the COMMIT that makes them count."""
+        with self._translated():
+            durable.sync_new(self.settings.data_path, since_ns)
 
     def execute(self, sql: str, parameters: object = None) -> Outcome:
         """Run one statement of a user; see ``statements.Statements.run``."""
@@ -226,7 +233,7 @@ class Lake:
             for name, value in OPTIONS.items():
                 self.connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
             ledger.create(self.connection)
-            _write_durably(self._marker, f"{VERSION}\n")
+            durable.write_durably(self._marker, f"{VERSION}\n".encode())
         if self.read_only:
             self.connection.execute(f"DETACH {CATALOG}")
             self._attach_reading()
@@ -314,12 +321,3 @@ def _changed_at(path: Path) -> tuple[int, int]:
 
 def _touch_private(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _write_durably(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

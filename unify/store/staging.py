@@ -6,7 +6,6 @@ a folder with a manifest holds a whole load, a folder without one holds nothing.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import msgspec
 
 from unify.errors import StoreError
 from unify.model import Column
+from unify.store import durable
 from unify.store.failpoints import failpoint
 
 MANIFEST = "manifest.json"
@@ -130,17 +130,10 @@ def seal(folder: Path, manifest: Manifest) -> Staged:
     _check(folder, manifest)
     with _naming(folder):
         for name in manifest.files:
-            _sync(folder / name)
+            durable.sync(folder / name)
         failpoint("staging.before_manifest")
-        temporary = folder / f"{MANIFEST}.new"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(manifest))
-            file.flush()
-            os.fsync(file.fileno())
-        failpoint("staging.before_rename")
-        temporary.replace(folder / MANIFEST)
-        _sync(folder)
-        _sync(folder.parent)
+        durable.write_durably(folder / MANIFEST, msgspec.json.encode(manifest))
+        durable.sync(folder.parent)
         failpoint("staging.sealed")
     return Staged(folder, manifest)
 
@@ -170,14 +163,6 @@ def _check(folder: Path, manifest: Manifest) -> None:
 
 def _number(name: str) -> int:
     return int(name) if name.isdecimal() else -1
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

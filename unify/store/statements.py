@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from unify.duckdb_types import exact_cast, parse_type
-from unify.errors import QueryError, UnifyError
-from unify.store import duckerrors, exactness, ledger
+from unify.errors import Interrupted, QueryError, UnifyError
+from unify.store import duckerrors, durable, exactness, ledger
 from unify.store.tokens import outermost, table_statement, tokens
 from unify.text import counted
 
@@ -24,7 +24,10 @@ USER_WAIT_S = 60.0  # a publish takes seconds; a shell's open transaction may ta
 _READING = frozenset({"SELECT", "EXPLAIN", "SET", "VARIABLE_SET", "PRAGMA", "LOAD", "ATTACH", "DETACH"})
 _READING_TOO = frozenset({"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTENSION", "TRANSACTION"})
 _WITH_ROWS = frozenset({"SELECT", "EXPLAIN", "CALL", "EXECUTE", "PRAGMA", "RELATION", "LOGICAL_PLAN"})
+# What is run in a transaction of ours, so that its files are on the disk before it commits.
+_TOGETHER = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "COPY", "CREATE", "ALTER", "DROP"})
 _BEGINS = frozenset({"begin", "start"})
+_COMMITS = frozenset({"commit", "end"})
 _COUNTED = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", "MERGE_INTO": "merged"}
 _DONE = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTACH": "attached", "SET": "set"}
 
@@ -60,6 +63,7 @@ class Statements:
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self.in_transaction = False
+        self._began_ns = 0
 
     def run(self, sql: str, parameters: object = None) -> Outcome:
         """Run one statement.
@@ -95,15 +99,19 @@ class Statements:
         if taken:
             self.lake.take_lock(USER_WAIT_S)
         try:
+            if self.in_transaction and statement.words[0] in _COMMITS:
+                self.lake.sync_files(self._began_ns)
             self._execute(statement.sql)
         except BaseException:
             if taken:
                 self.lake.free_lock()
             if not begins:
+                self._roll_back()
                 self._ended()
             raise
         if begins:
             self.in_transaction = True
+            self._began_ns = durable.now_ns()
         else:
             self._ended()
         return Outcome(None, statement.words[0], _nothing)
@@ -120,7 +128,7 @@ class Statements:
         if statement.kind in ("CREATE", "ALTER"):
             return self._define(statement, parameters)
         if statement.kind not in _WITH_ROWS:
-            return self._done(statement.kind, statement.sql, parameters)
+            return self._done(statement, parameters)
         connection = self._execute(statement.sql, parameters)
         return Outcome(_columns(connection), "", lambda: self._batches(connection))
 
@@ -128,24 +136,9 @@ class Statements:
         """CREATE or ALTER; of a table, with its types looked at before they are committed."""
         with self._refused():
             sql = exactness.exact_statement(self.lake.connection, statement.sql, parameters)
-        if table_statement(sql) is None or statement.wrapped:
-            return self._done(statement.kind, sql, parameters)
-        if self.in_transaction:
-            return self._define_within(statement.kind, sql, parameters)
-        self._execute("BEGIN")
-        try:
-            outcome = self._done(statement.kind, sql, parameters)
-            with self._refused():
-                exactness.refuse_inexact_table(self.lake.connection, sql)
-            self._execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
-        return outcome
-
-    def _define_within(self, kind: str, sql: str, parameters: object) -> Outcome:
-        """In the user's own transaction, which cannot go on with a table that must not be."""
-        outcome = self._done(kind, sql, parameters)
+        if not self.in_transaction or table_statement(sql) is None:
+            return self._done(replace(statement, sql=sql), parameters)
+        outcome = self._done(replace(statement, sql=sql), parameters)
         try:
             with self._refused():
                 exactness.refuse_inexact_table(self.lake.connection, sql)
@@ -155,11 +148,34 @@ class Statements:
             raise QueryError(f"{error.message}; the transaction was rolled back") from error
         return outcome
 
-    def _done(self, kind: str, sql: str, parameters: object) -> Outcome:
-        """Run a statement without rows to its end."""
-        connection = self._execute(sql, parameters)
+    def _done(self, statement: Parsed, parameters: object) -> Outcome:
+        """Run a statement without rows to its end: one that writes, in a transaction of its own."""
+        if (
+            self.in_transaction
+            or not statement.writes
+            or statement.wrapped
+            or statement.kind not in _TOGETHER
+        ):
+            return self._finished(statement, parameters)
+        began_ns = durable.now_ns()
+        self._execute("BEGIN")
+        try:
+            outcome = self._finished(statement, parameters)
+            with self._refused():
+                exactness.refuse_inexact_table(self.lake.connection, statement.sql)
+            self.lake.sync_files(began_ns)
+            self._execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return outcome
+
+    def _finished(self, statement: Parsed, parameters: object) -> Outcome:
+        connection = self._execute(statement.sql, parameters)
         with self._refused():
-            return Outcome(None, _summary(kind, _columns(connection), connection.fetchall()), _nothing)
+            return Outcome(
+                None, _summary(statement.kind, _columns(connection), connection.fetchall()), _nothing
+            )
 
     def _roll_back(self) -> None:
         """A COMMIT that failed has rolled back already, and DuckDB says so."""
@@ -212,6 +228,11 @@ class _Refused:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         import duckdb
 
+        if isinstance(error, KeyboardInterrupt) or (error and isinstance(error.__cause__, KeyboardInterrupt)):
+            # The client stops listening without stopping the query: whatever comes next on this
+            # connection would wait for its end.
+            self.lake.connection.interrupt()
+            raise Interrupted("the statement was interrupted") from error
         if isinstance(error, duckdb.Error):
             translated: UnifyError = duckerrors.refusal(error, self.lake.place)
             raise translated from error
