@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unify.adapters.envelope import Envelope, Wanted, last_value, open_envelope
+from unify.adapters.envelope import Envelope, Wanted, open_envelope
+from unify.adapters.lookup import last_value
 from unify.errors import BadResponse
 
 ADDRESS = "GET http://api/things"

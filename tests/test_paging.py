@@ -11,8 +11,10 @@ import msgspec
 import pytest
 
 from unify.adapters.discovery import discover
-from unify.adapters.envelope import Envelope, last_value
-from unify.adapters.paging import Evidence, Turn, pager, parse_links
+from unify.adapters.envelope import Envelope
+from unify.adapters.links import parse_links
+from unify.adapters.lookup import last_value
+from unify.adapters.paging import Evidence, Turn, pager
 from unify.adapters.spec import Paging
 from unify.errors import BadResponse
 
@@ -24,6 +26,7 @@ class Seen:
     """A page as a pager sees it: so many rows in a body, and headers."""
 
     rows: Sequence[bytes] = ()
+    size = 0
     body: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -326,6 +326,17 @@ class TestParents:
         assert dict(pages[0].variables) == {"repo": "r0", "full": "o/r0"}
         assert pages[0].scope == '{"owner":"o","repo":"r0"}'
 
+    def test_a_parent_without_a_value_is_named(self, api: FaultServer, make: Make) -> None:
+        with pytest.raises(SourceError, match=r"no value for \{repo\}; add: where repo is not null"):
+            list(make(child()).pages("pulls", Read([{"owner": "o", "repo": None}])))
+        assert api.log == []
+
+    def test_the_number_of_pages_is_told_once_it_is_known(self, api: FaultServer, make: Make) -> None:
+        for parent in PARENTS:
+            api.serve(f"/repos/o/{parent['repo']}/pulls", pages=numbered(4), style="link", totals=True)
+        pages = list(make(child()).pages("pulls", Read(PARENTS)))
+        assert pages[-1].pages_total == 24
+
     def test_no_parents_are_no_requests(self, api: FaultServer, make: Make) -> None:
         assert list(make(child()).pages("pulls", Read())) == []
         assert api.log == []
@@ -505,7 +516,7 @@ PAGE_FAULTS: dict[str, Reply] = {
     "null": Reply.json(None),
     "not gzip": Reply(body=b"[]").with_headers(Content_Encoding="gzip"),
     "deep": Reply(body=b'[{"id":' + b"[" * 200_000),
-    "large": Reply(body=b"[" + b" " * 60_000_000 + b"]", framing="close"),
+    "large": Reply(body=b"[" + b" " * 40_000_000 + b"]", framing="close"),
     "redirect away": Reply.redirect("http://127.0.0.1:1/x"),
     "redirect to nothing": Reply.redirect("/nowhere"),
     "bad link": Reply.json([{"id": 3}]).with_headers(Link='<http://evil.example/x>; rel="next"'),

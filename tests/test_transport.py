@@ -354,7 +354,7 @@ class TestSizes:
 
         error = door.fails("/x")
         assert isinstance(error, BadResponse)
-        assert "larger than 50 MB" in error.message
+        assert "larger than 32 MB" in error.message
 
     @pytest.mark.parametrize("framing", ["length", "chunks", "close"])
     def test_a_large_body_is_refused(self, make_door: Callable[..., Door], framing: str) -> None:

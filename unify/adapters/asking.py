@@ -11,8 +11,8 @@ import msgspec
 
 from unify.adapters import template
 from unify.adapters.messages import Fields, Request
-from unify.adapters.paging import Turn
 from unify.adapters.spec import AdapterSpec, Paging, TableSpec
+from unify.adapters.turns import Turn
 from unify.errors import SourceError, SpecError
 
 CURSOR = "cursor"  # the variable that holds the incremental cursor

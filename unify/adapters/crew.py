@@ -1,7 +1,8 @@
 """Pages of several scopes fetched side by side, and handed over in the order of each scope.
 
-A few threads take turns from a bounded number of open scopes. The pages under way and those not yet taken
-are bounded too, so a slow reader holds the threads back and memory stays what a few pages need.
+A few threads take turns from a bounded number of open scopes: first pages before later ones, so that it is
+soon known how many pages there are. The pages under way and those not yet taken are bounded too: a slow
+reader holds the threads back, and memory stays what a few pages need.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from unify.adapters.paging import Facts, Pager, Turn
+from unify.adapters.turns import Facts, Pager, Turn
 
 P_co = TypeVar("P_co", covariant=True)
 T = TypeVar("T")
 
 PAGES_AHEAD = 4  # finished pages that may wait for the reader, beside one for each thread
+BYTES_AHEAD = 48_000_000  # of pages held at once, each taken for as large as the largest so far
+SCOPES_OPEN = 200  # scopes whose later pages may wait while first pages are fetched
 JOIN_S = 5.0  # a thread that looks a name up cannot be woken; it is a daemon and ends by itself
 
 
@@ -38,8 +41,11 @@ class _Strand(Generic[T]):
         self.made = 0  # turns so far
         self.due = 0  # the page the reader gets next
         self.running = 0
+        self.in_sight = False  # is ``made`` all there will be, as far as anybody knows?
 
     def extend(self, turns: tuple[Turn, ...]) -> None:
+        """Add turns. One at a time they say nothing of how many follow; none, or many, are the rest."""
+        self.in_sight = len(turns) != 1
         self.turns.extend(enumerate(turns, self.made))
         self.made += len(turns)
 
@@ -57,8 +63,10 @@ class Crew(Generic[T]):
         self._halt = halt
         self._changed = threading.Condition()
         self._strands: list[_Strand[T]] = []
+        self._pages_done = 0  # of scopes that are over
         self._ready: deque[T] = deque()
         self._held = 0  # pages under way or not yet taken
+        self._largest = 0  # bytes
         self._idle = 0
         self._threads: list[threading.Thread] = []
         self._error: BaseException | None = None
@@ -73,6 +81,14 @@ class Crew(Generic[T]):
                 yield page[0]
         finally:
             self._stop()
+
+    @property
+    def pages_total(self) -> int | None:
+        """How many pages there are in all scopes, as soon as every one has told."""
+        with self._changed:
+            if self._series is not None or not all(strand.in_sight for strand in self._strands):
+                return None
+            return self._pages_done + sum(strand.made for strand in self._strands)
 
     def _take(self) -> tuple[T] | None:
         with self._changed:
@@ -112,7 +128,8 @@ class Crew(Generic[T]):
                 strand, number, turn = task
                 page, facts = strand.series.fetch(turn, number)
                 more = self._what_follows(strand, number, facts)
-                self._deliver(strand, number, page, more)
+                self._deliver(strand, number, page, more, facts.size)
+                del page, facts
         except BaseException as error:  # noqa: BLE001  # raised again where the pages are taken
             with self._changed:
                 self._error = self._error or error
@@ -123,7 +140,7 @@ class Crew(Generic[T]):
     def _next_task(self) -> tuple[_Strand[T], int, Turn] | None:
         with self._changed:
             while not self._stopped:
-                if self._held < self._hands + PAGES_AHEAD and (task := self._pick()) is not None:
+                if self._has_room() and (task := self._pick()) is not None:
                     self._held += 1
                     if self._series is not None or any(strand.turns for strand in self._strands):
                         self._call_a_hand()
@@ -135,9 +152,20 @@ class Crew(Generic[T]):
                 self._idle -= 1
             return None
 
+    def _has_room(self) -> bool:
+        """May one more page be fetched before the reader takes another?"""
+        if self._held and (self._held + 1) * self._largest > BYTES_AHEAD:
+            return False
+        return self._held < self._hands + PAGES_AHEAD
+
     def _pick(self) -> tuple[_Strand[T], int, Turn] | None:
-        """A turn of a scope that is open, else the first one of the next scope."""
-        strand = next((strand for strand in self._strands if strand.turns), None) or self._open()
+        """The first turn of the next scope, as long as not too many are open; else one of those.
+
+        A single thread stays with its scope to the end: nobody gains by its going to and fro.
+        """
+        waiting = next((strand for strand in self._strands if strand.turns), None)
+        first = self._hands > 1 and len(self._strands) < SCOPES_OPEN
+        strand = (self._open() or waiting) if first or waiting is None else waiting
         if strand is None:
             return None
         number, turn = strand.turns.popleft()
@@ -167,14 +195,17 @@ class Crew(Generic[T]):
         except StopIteration:
             return ()
 
-    def _deliver(self, strand: _Strand[T], number: int, page: T, more: tuple[Turn, ...]) -> None:
+    def _deliver(self, strand: _Strand[T], number: int, page: T, more: tuple[Turn, ...], size: int) -> None:
         with self._changed:
+            self._largest = max(self._largest, size)
             strand.running -= 1
-            strand.extend(more)
+            if number == strand.made - 1:
+                strand.extend(more)
             strand.pages[number] = page
             while strand.due in strand.pages:
                 self._ready.append(strand.pages.pop(strand.due))
                 strand.due += 1
             if strand.over:
                 self._strands.remove(strand)
+                self._pages_done += strand.made
             self._changed.notify_all()

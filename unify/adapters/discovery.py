@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
+from unify.adapters.paging import pager
 from unify.adapters.spec import Paging
+from unify.adapters.turns import Evidence, Facts, Pager, Turn, size_of
 from unify.errors import BadResponse
 
 # Where APIs keep what they say of paging: the body itself, or one of these members.
@@ -81,10 +82,7 @@ _NUMBERS = ("page", "current_page", "currentPage", "page_number", "pageNumber")
 
 def discovered(paging: Paging, evidence: Evidence, alone: bool) -> Pager:
     """Ask for the first page, then go on in the way it shows."""
-    size: dict[str, str | int] = (
-        {paging.size_param: paging.size} if paging.size_param and paging.size is not None else {}
-    )
-    facts = yield (Turn(size),)
+    facts = yield (Turn(size_of(paging)),)
     found = discover(paging, facts)
     if found is None:
         return

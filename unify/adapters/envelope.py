@@ -6,51 +6,31 @@ integers keep their digits, and duplicate keys are still there for whoever types
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from unify.adapters.base import Scalar
+from unify.adapters.csvrows import rows_of_csv
+from unify.adapters.rowplaces import OPEN_LIST, OPEN_OBJECT, WHITE, find_rows, first_char
 from unify.adapters.spec import Format
 from unify.errors import BadResponse
 from unify.text import did_you_mean
 
 BOM = b"\xef\xbb\xbf"
-# Members that hold the rows of some API or other; they decide only where lists are empty.
-USUAL_MEMBERS = (
-    "data",
-    "items",
-    "results",
-    "result",
-    "records",
-    "rows",
-    "values",
-    "value",
-    "entries",
-    "elements",
-    "objects",
-    "list",
-    "nodes",
-    "resources",
-    "content",
-)
 # What is left of an answer where an API leaves empty lists out, as Google's do: anything else is no page.
 LEFT_WITHOUT_ROWS = frozenset(
     ["kind", "etag", "selfLink", "nextPageToken", "next_page_token", "totalItems", "total", "count"]
 )
 _QUOTED = 80  # characters of a body in a message
-_WHITE = b" \t\r\n"
 _CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
 # Backslashes and whole surrogate pairs are gone over, so that ``half`` is one without its other half.
 _ESCAPES = re.compile(
     rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]|(?P<half>\\u[dD][89a-fA-F])",
 )
-_OPEN_OBJECT, _OPEN_LIST = ord("{"), ord("[")
 
 _list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
 _members_of_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -101,7 +81,7 @@ class Envelope:
         raw = self.raw(path)
         if raw is None:
             return None
-        text = bytes(raw).strip(_WHITE)
+        text = bytes(raw).strip(WHITE)
         if text[:1] in (b"{", b"["):
             return text.decode()
         value: Scalar = msgspec.json.decode(text)
@@ -110,7 +90,7 @@ class Envelope:
     def raw(self, path: str) -> msgspec.Raw | bytes | None:
         """The undecoded JSON at a dotted path; a number in it counts the items of a list."""
         current: msgspec.Raw | bytes = self._body
-        if "." in path and _first(current) == _OPEN_OBJECT and path in self.members():
+        if "." in path and first_char(current) == OPEN_OBJECT and path in self.members():
             return self.members()[path]  # a name with a dot in it, such as @odata.nextLink
         for depth, name in enumerate(path.split(".") if path else ()):
             step = self._step(current, name, top=depth == 0)
@@ -120,11 +100,11 @@ class Envelope:
         return current
 
     def _step(self, current: msgspec.Raw | bytes, name: str, *, top: bool) -> msgspec.Raw | None:
-        start = _first(current)
-        if start == _OPEN_OBJECT:
+        start = first_char(current)
+        if start == OPEN_OBJECT:
             members = self.members() if top else _members_of_raw.decode(current)
             return members.get(name)
-        if start == _OPEN_LIST and name.lstrip("-").isdigit():
+        if start == OPEN_LIST and name.lstrip("-").isdigit():
             items = _list_of_raw.decode(current)
             return items[int(name)] if -len(items) <= int(name) < len(items) else None
         return None
@@ -150,7 +130,7 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
             case "jsonl":
                 envelope.rows = _on_lines(_any_raw.decode_lines(body), body)
             case "csv":
-                envelope.rows = _split_csv(body, address)
+                envelope.rows = rows_of_csv(body, address)
             case unknown:
                 raise BadResponse(f"{address}: answers in {unknown} cannot be read")
     except msgspec.DecodeError as error:
@@ -161,22 +141,22 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
 
 
 def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -> None:
-    if not body.strip(_WHITE):
+    if not body.strip(WHITE):
         raise BadResponse(f"{address}: the answer is empty, where JSON was expected")
-    if _first(body) == _OPEN_LIST and not wanted.path:
+    if first_char(body) == OPEN_LIST and not wanted.path:
         envelope.listed = True
         envelope.rows = _on_lines(_list_of_raw.decode(body), body)
         return
-    if wanted.maybe and body.strip(_WHITE) == b"null":
+    if wanted.maybe and body.strip(WHITE) == b"null":
         return
-    if wanted.listed or _first(body) not in (_OPEN_OBJECT, _OPEN_LIST):
+    if wanted.listed or first_char(body) not in (OPEN_OBJECT, OPEN_LIST):
         _any_raw.decode(body)  # not JSON at all? then that is what to say
         expected = "a list, as before" if wanted.listed else "a list or an object"
         raise BadResponse(f"{address}: expected {expected}, got {_start(body)}")
-    if _first(body) == _OPEN_OBJECT:
+    if first_char(body) == OPEN_OBJECT:
         _refuse_graphql_errors(envelope.members(), address)
     if wanted.path is None:
-        envelope.found, envelope.certain = _find_rows(envelope.members(), wanted.table)
+        envelope.found, envelope.certain = find_rows(envelope.members(), wanted.table)
     else:
         envelope.found = wanted.path
     envelope.rows = _rows_at(envelope, envelope.found, body, address)
@@ -184,7 +164,7 @@ def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -
 
 def _refuse_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> None:
     """GraphQL answers 200 with whatever data it has beside its errors: that is no whole page."""
-    if "errors" in members and "data" in members and _first(members["errors"]) == _OPEN_LIST:
+    if "errors" in members and "data" in members and first_char(members["errors"]) == OPEN_LIST:
         errors = _list_of_raw.decode(members["errors"])
         if errors:
             raise BadResponse(f"{address}: the answer tells of errors: {_start(bytes(errors[0]))}")
@@ -202,12 +182,12 @@ def _rows_at(envelope: Envelope, path: str, body: bytes, address: str) -> Sequen
         current = inside
     rows: list[msgspec.Raw] = []
     for raw in current:
-        match _first(raw):
-            case c if c == _OPEN_LIST:
+        match first_char(raw):
+            case c if c == OPEN_LIST:
                 rows += _list_of_raw.decode(raw)
-            case c if c == _OPEN_OBJECT:
+            case c if c == OPEN_OBJECT:
                 rows.append(raw)
-            case _ if bytes(raw).strip(_WHITE) == b"null":
+            case _ if bytes(raw).strip(WHITE) == b"null":
                 continue
             case _:
                 raise BadResponse(f"{address}: expected rows at {path!r}, got {_start(bytes(raw))}")
@@ -218,11 +198,11 @@ def _inside(
     envelope: Envelope, raw: msgspec.Raw, name: str, *, top: bool, path: str, address: str
 ) -> list[msgspec.Raw]:
     """What is under ``name`` in an object, or in each object of a list."""
-    if top and _first(raw) == _OPEN_OBJECT:
+    if top and first_char(raw) == OPEN_OBJECT:
         members = envelope.members()
-    elif _first(raw) == _OPEN_OBJECT:
+    elif first_char(raw) == OPEN_OBJECT:
         members = _members_of_raw.decode(raw)
-    elif _first(raw) == _OPEN_LIST:
+    elif first_char(raw) == OPEN_LIST:
         items = _list_of_raw.decode(raw)
         return [
             inner
@@ -242,53 +222,14 @@ def _inside(
     return [members[name]]
 
 
-def _find_rows(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool]:
-    """Where the rows are: the longest list of objects, else the only list; "" for the object itself.
-
-    The second is False where lists are empty and another page may show more.
-    """
-    prefix = ""
-    while len(members) == 1 and _first(next(iter(members.values()))) == _OPEN_OBJECT:
-        name, inner = next(iter(members.items()))
-        prefix += f"{name}."
-        members = _members_of_raw.decode(inner)
-    lists = {name: _list_of_raw.decode(raw) for name, raw in members.items() if _first(raw) == _OPEN_LIST}
-    full = {name: rows for name, rows in lists.items() if rows and _first(rows[0]) == _OPEN_OBJECT}
-    if full:
-        return prefix + max(full, key=lambda name: len(full[name])), True
-    empty = [name for name, rows in lists.items() if not rows]
-    usual = next((name for name in (table, *USUAL_MEMBERS) if name in lists), None)
-    if usual is not None:
-        return prefix + usual, bool(lists[usual])
-    if len(empty) == 1 and len(lists) == 1 and "id" not in members:
-        return prefix + empty[0], False
-    return prefix.rstrip("."), not empty
-
-
 def _on_lines(raws: Sequence[msgspec.Raw], body: bytes) -> list[bytes]:
     """Rows as bytes, each on one line; a row that is no object becomes one, as ``{"value": …}``."""
     rows = list(map(bytes, raws))
     if b"\n" in body or b"\r" in body:  # between tokens only: JSON has no raw line ends in texts
         rows = [row.replace(b"\n", b" ").replace(b"\r", b" ").strip() for row in rows]
-    if all(row[0] == _OPEN_OBJECT for row in rows if row):
+    if all(row[0] == OPEN_OBJECT for row in rows if row):
         return rows
-    return [row if row[0] == _OPEN_OBJECT else b'{"value":%b}' % row for row in rows]
-
-
-def _split_csv(body: bytes, address: str) -> list[bytes]:
-    """Lines of a CSV as objects of texts; an empty field is null."""
-    reader = csv.DictReader(io.StringIO(body.decode(), newline=""), strict=True)
-    encode: Callable[[Any], bytes] = msgspec.json.encode
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise BadResponse(f"{address}: line {reader.line_num} of the CSV cannot be read ({error})") from error
-    for number, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
-            raise BadResponse(
-                f"{address}: row {number} of the CSV has another number of fields than its header"
-            )
-    return [encode({name: value or None for name, value in row.items()}) for row in rows]
+    return [row if row[0] == OPEN_OBJECT else b'{"value":%b}' % row for row in rows]
 
 
 def _as_utf8(body: bytes, content_type: str, address: str) -> bytes:
@@ -305,7 +246,7 @@ def _as_utf8(body: bytes, content_type: str, address: str) -> bytes:
 
 
 def _not_json(body: bytes, content_type: str, address: str, reason: str) -> BadResponse:
-    if body.lstrip(_WHITE)[:1] == b"<":
+    if body.lstrip(WHITE)[:1] == b"<":
         kind = content_type.partition(";")[0] or "markup"
         return BadResponse(
             f"{address}: expected JSON, got {kind}: {_start(body)}; "
@@ -321,44 +262,3 @@ def _not_json(body: bytes, content_type: str, address: str, reason: str) -> BadR
 def _start(body: bytes) -> str:
     text = " ".join(body[: 4 * _QUOTED].decode("utf-8", "replace").split())
     return repr(text if len(text) <= _QUOTED else text[:_QUOTED] + "…")
-
-
-def _first(raw: msgspec.Raw | bytes) -> int:
-    """The first character that is no white space; 0 for none."""
-    view = memoryview(raw)
-    for char in view[:64]:
-        if char not in _WHITE:
-            return char
-    rest = bytes(view[64:]).lstrip(_WHITE)
-    return rest[0] if rest else 0
-
-
-def last_value(rows: Sequence[bytes], column: str) -> str | None:
-    """The text of ``column`` in the last row: a member, a dotted path, or a flattened name (``user_login``).
-
-    Decodes that one row. None where it is missing or null.
-    """
-    if not rows:
-        return None
-    return text_of(_look_up(msgspec.json.decode(rows[-1]), column))
-
-
-def text_of(value: Any) -> str | None:
-    if value is None or isinstance(value, dict | list):
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _look_up(row: Any, column: str) -> Any:
-    if not isinstance(row, dict):
-        return None
-    if column in row:
-        return row[column]
-    for name, inner in row.items():
-        if isinstance(inner, dict) and column.startswith((f"{name}_", f"{name}.")):
-            found = _look_up(inner, column[len(name) + 1 :])
-            if found is not None:
-                return found
-    return next((value for name, value in row.items() if name.lower() == column.lower()), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from unify.adapters import template
@@ -83,7 +83,10 @@ class RESTAdapter(Adapter):
             reading = Reading(source, self._transport, read, Taken(read.limit), stop)
             hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
             crew = Crew(all_series(reading), hands, lambda: self._transport.halt(stop))
-            yield from crew.pages()
+            with closing(crew.pages()) as pages:
+                for page in pages:
+                    total = crew.pages_total
+                    yield page if total is None else replace(page, pages_total=total)
 
     def check(self) -> Check:
         """Send the request the spec names for it, else that of the first table that needs no other."""

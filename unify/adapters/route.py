@@ -12,7 +12,7 @@ class Bounds:
     connect_s: float = 10.0
     silence_s: float = 30.0  # without a byte
     page_s: float = 120.0  # from the first byte sent to the last received, however it drips
-    body_bytes: int = 50_000_000  # decompressed; four at once stay within a worker's 300 MB
+    body_bytes: int = 32_000_000  # decompressed; four at once stay within a worker's 300 MB
 
 
 @dataclass(frozen=True, slots=True)

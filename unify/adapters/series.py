@@ -14,9 +14,11 @@ from unify.adapters import template
 from unify.adapters.asking import CURSOR, UNTIL, Asking
 from unify.adapters.base import Page, ParentRow, Read, Scalar
 from unify.adapters.cursors import Slice, is_older, slices
-from unify.adapters.envelope import Envelope, Wanted, last_value, open_envelope
+from unify.adapters.envelope import Envelope, Wanted, open_envelope
+from unify.adapters.links import parse_links
+from unify.adapters.lookup import last_value
 from unify.adapters.messages import Answer
-from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager, parse_links
+from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.scopes import distinct, scope_of
 from unify.adapters.spec import AdapterSpec, ColumnDef, TableSpec
@@ -167,6 +169,7 @@ class Series:
     def fetch(self, turn: Turn, number: int) -> tuple[Page, Facts]:
         reading = self._reading
         with told(self._where()):
+            self._refuse_missing_values()
             request = self._source.asking.request(self._variables, turn)
             rules = self._source.later_rules if number else self._source.rules
             answer = reading.transport.fetch(request, rules, reading.stop)
@@ -181,6 +184,11 @@ class Series:
             reading.taken.add(len(rows))
             page = Page(rows, self._computed(envelope), self._scope, self._first_number + number)
             return page, PageFacts(answer, envelope)
+
+    def _refuse_missing_values(self) -> None:
+        for name in template.names(self._source.table.path):
+            if name in self._parent and self._parent[name] is None:
+                raise SourceError(f"for_each gives no value for {{{name}}}; add: where {name} is not null")
 
     def _computed(self, envelope: Envelope) -> dict[str, Scalar]:
         return {column.name: self._value(column.source or "", envelope) for column in self._source.computed}
@@ -207,6 +215,7 @@ class PageFacts:
         self._answer = answer
         self._envelope = envelope
         self.rows = envelope.rows
+        self.size = len(answer.body)
         self._links: Mapping[str, str] | None = None
 
     def value(self, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""The one HTTP door: the only module that makes requests.
+"""The one HTTP door: whatever is asked of an API goes through here, and over ``wire``.
 
 Whatever asks, these hold: credentials go to the connection's own origin and nowhere else; redirects and next
 links stay there too, or with the spec's ``allowed_origins``; every exchange ends by its deadline; no body is
@@ -11,20 +11,13 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from urllib.parse import urljoin
 
-import requests
-import urllib3
-from requests.structures import CaseInsensitiveDict
-from urllib3.util import Timeout
-
-import unify
 from unify.adapters import retry
 from unify.adapters.base import Listeners, Traffic
-from unify.adapters.body import read_body
 from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.messages import Answer, Request, Veil, origin_of
 from unify.adapters.pace import Clock, Pace, stopped
@@ -32,25 +25,16 @@ from unify.adapters.proof import Authentication, TokenRefused
 from unify.adapters.refusals import Unanswered, quoted, refused
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
-from unify.adapters.watchdog import Watchdog, WatchedAdapter
+from unify.adapters.wire import Heard, Wire
 from unify.errors import BadResponse, SourceError, Unauthorized, UnifyError, Unreachable
 
 REDIRECTS = 5
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
 
-WIRE_HEADERS: Mapping[str, str] = {
-    "User-Agent": f"unify/{unify.__version__}",
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip, deflate",
-}
 # A refused token request is looked at by the authentication that sent it.
 TOKEN_RULES = (ErrorRule(400, "skip"), ErrorRule(401, "skip"), ErrorRule(403, "skip"))
 # What may go along to an allowed foreign origin; anything else might be a credential.
 HARMLESS_HEADERS = frozenset(["user-agent", "accept", "accept-encoding"])
-
-
-# What sending and reading may raise; anything else is a bug of ours.
-FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, BadResponse)
 
 
 class Transport:
@@ -68,6 +52,7 @@ class Transport:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        bounds = bounds or Bounds()
         self.route = route
         self.origin = origin_of(route.base_url)
         self.veil = veil or Veil()
@@ -79,18 +64,14 @@ class Transport:
         self._pace = Pace(
             budget or LocalBudget(), clock or Clock(), self._listeners.waiting, self.veil.text(self.origin)
         )
-        self._bounds = bounds or Bounds()
         self._rng = rng or random.Random()  # spreads retries, guards nothing
-        self._door = WatchedAdapter(route.concurrency)
-        self._watchdog = Watchdog()
+        self._wire = Wire(route, bounds)
         self._explain = Unanswered(
             self.veil,
-            connect_s=self._bounds.connect_s,
-            silence_s=self._bounds.silence_s,
-            page_s=self._bounds.page_s,
+            connect_s=bounds.connect_s,
+            silence_s=bounds.silence_s,
+            page_s=bounds.page_s,
         )
-        self._timeout = Timeout(connect=self._bounds.connect_s, read=self._bounds.silence_s)
-        self._proxies = {"http": route.proxy, "https": route.proxy} if route.proxy else None
         self._stop = threading.Event()
 
     def fetch(
@@ -109,13 +90,12 @@ class Transport:
 
     def halt(self, stop: threading.Event) -> None:
         """End everything that was asked with ``stop``, in whatever thread it is."""
-        self._watchdog.halt(stop)
+        self._wire.halt(stop)
 
     def close(self) -> None:
         """End what is under way and give the connections back."""
         self.halt(self._stop)
-        self._watchdog.close()
-        self._door.close()
+        self._wire.close()
         self._pace.close()
 
     def _persist(
@@ -244,7 +224,7 @@ class Transport:
         shown = self.veil.text(url)
         address = f"{request.method} {shown}"
         started_at, started = datetime.now(UTC), perf_counter()
-        heard = self._converse(request, url, stop)
+        heard = self._wire.ask(request, url, stop)
         failure = self._failure_of(heard, address, url)
         elapsed_ms = (perf_counter() - started) * 1000
         error = failure.message if failure else ""
@@ -253,27 +233,11 @@ class Transport:
             Traffic(request.method, shown, heard.status, elapsed_ms, size, started_at, error)
         )
         if failure is not None:
-            raise failure from heard.failed
+            raise failure from None  # the libraries' own errors quote addresses with their secrets
         self._heed_quota(heard.headers)
         return Answer(heard.status or 0, heard.headers, heard.body, url, address)
 
-    def _converse(self, request: Request, url: str, stop: threading.Event) -> _Heard:
-        """Send and read under the watchdog's eye; whatever goes wrong is told, not raised."""
-        response: requests.Response | None = None
-        body, failed = b"", None
-        with self._watchdog.watching(self._bounds.page_s, stop) as exchange:
-            try:
-                response = self._send(request, url)
-                body = read_body(response.raw, self._bounds.body_bytes)
-            except FOREIGN as error:
-                failed = error
-                if response is not None:
-                    response.raw.close()
-        if response is None:
-            return _Heard(None, {}, b"", exchange.ended, failed)
-        return _Heard(response.status_code, response.headers, body, exchange.ended, failed)
-
-    def _failure_of(self, heard: _Heard, address: str, url: str) -> UnifyError | None:
+    def _failure_of(self, heard: Heard, address: str, url: str) -> UnifyError | None:
         if heard.ended == "stopped":
             return stopped()
         if heard.ended:
@@ -282,40 +246,12 @@ class Transport:
             return self._explain.explain(heard.failed, address, url)
         return None
 
-    def _send(self, request: Request, url: str) -> requests.Response:
-        prepared = requests.PreparedRequest()
-        prepared.method = request.method
-        prepared.url = url
-        headers = {**WIRE_HEADERS, **request.headers}
-        if request.body is not None:
-            headers["Content-Length"] = str(len(request.body))
-        prepared.headers = CaseInsensitiveDict(headers)
-        prepared.body = request.body
-        return self._door.send(
-            prepared,
-            stream=True,
-            timeout=self._timeout,  # type: ignore[arg-type]  # as requests allows, and its types do not know
-            verify=self.route.ca_file or True,
-            proxies=self._proxies,
-        )
-
     def _heed_quota(self, headers: Mapping[str, str]) -> None:
         """The last request of a quota was answered: ask no more before it is full again."""
         if retry.quota_left(headers) == 0:
             after_s = retry.reset_after_s(headers, self._pace.clock.time())
             if after_s:
                 self._pace.hold(after_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What one exchange brought: a whole answer, unless ``ended`` or ``failed`` say otherwise."""
-
-    status: int | None
-    headers: Mapping[str, str]
-    body: bytes
-    ended: str
-    failed: Exception | None
 
 
 def _bare(request: Request, at_home: bool) -> Request:

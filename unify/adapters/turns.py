@@ -1,0 +1,51 @@
+"""What a pager yields and what it is told: the next requests, and facts of the page that came."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from unify.adapters.spec import Paging
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is special about one request: paging values by name, or a whole address."""
+
+    values: Mapping[str, str | int] = field(default_factory=dict)
+    url: str | None = None
+
+
+class Facts(Protocol):
+    """What a pager may ask about a page."""
+
+    @property
+    def rows(self) -> Sequence[bytes]: ...
+    @property
+    def size(self) -> int: ...  # bytes of its body
+    def value(self, path: str) -> Any: ...
+    def header(self, name: str) -> str | None: ...
+    def links(self) -> Mapping[str, str]: ...
+    def last(self, column: str) -> str | None: ...
+    def absolute(self, link: str) -> str: ...
+
+
+Pager = Generator[Sequence[Turn], Facts, None]
+
+
+class Evidence:
+    """What the pages of one table have shown of their server; shared by all its scopes.
+
+    ``honours`` is set once a page had exactly the size asked for: from then on a short page is a last page.
+    """
+
+    def __init__(self) -> None:
+        self.honours = False
+
+
+def size_of(paging: Paging) -> dict[str, str | int]:
+    """The page size asked for, as a paging value; nothing where the API's own is taken."""
+    if paging.size_param is None or paging.size is None:
+        return {}
+    return {paging.size_param: paging.size}
