@@ -19,8 +19,8 @@ from unify.language.commands import Exit, Help, Query, SystemStatus
 from unify.language.parser import parse
 from unify.model import Action, JobState, LoaderStatus, TableName
 from unify.settings import Settings
-from unify.shell.app import run
 from unify.shell.cli import Invocation
+from unify.shell.composition import run
 
 NAMES = Names(
     schemas=("github", "jira"),
@@ -86,15 +86,17 @@ class FakeSession:
         assert self.watcher is not None
         for number in (100, 1300):
             self.watcher.progress([_status("pulls", number), _status("repos\x1b[2J", 7)])
-        self.watcher.progress([_status("pulls", 1300, JobState.DONE), _status("repos\x1b[2J", 7, JobState.DONE)])
+        self.watcher.progress(
+            [_status("pulls", 1300, JobState.DONE), _status("repos\x1b[2J", 7, JobState.DONE)]
+        )
         self.watcher.settled()
         self.watcher.notice("github.pulls was stored 12 min ago; a refresh is queued")
         return rows(self.connection, "select 1300 as rows")
 
     def _wait(self) -> Result:
-        sys.stderr.write("waiting now\n")
-        sys.stderr.flush()
         try:
+            sys.stderr.write("waiting now\n")
+            sys.stderr.flush()
             time.sleep(60)
         except KeyboardInterrupt:
             raise Interrupted("stopped waiting; loading github.pulls goes on in the background") from None

@@ -20,7 +20,8 @@ from unify.interpreter.results import ResultColumn, Rows
 from unify.shell.display import FORMATS, Format, display
 from unify.shell.display.box import duration
 from unify.shell.display.fit import COUNTED_ROWS, fit_columns
-from unify.shell.display.look import Look, unique_names
+from unify.shell.display.jsonout import unique_names
+from unify.shell.display.look import Look
 from unify.shell.display.width import clipped, padded, text_width
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -264,7 +265,7 @@ def test_a_box_on_a_terminal_fits_it(connection: duckdb.DuckDBPyConnection) -> N
 
     assert len(lines) <= 23
     assert {text_width(line) for line in lines[:-1]} <= set(range(60, 81))
-    assert lines[-1] == "1,000 rows (15 shown) · 42 columns (5 shown) · 12 ms · stored 12 min ago"
+    assert lines[-1] == "1,000 rows (15 shown) · 42 columns (6 shown) · 12 ms · stored 12 min ago"
     assert "│      0 │" in lines[4]
     assert "│    999 │" in lines[-3]
 

@@ -6,6 +6,7 @@ only typed. What is not needed to paint an empty prompt is imported when it is.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -44,6 +45,10 @@ STYLE = {
 _WAITING = {";": "-", "quote": "'", "comment": "*", "bracket": "("}
 
 
+class Cleared(Exception):
+    """Ctrl-C: what was typed is not wanted."""
+
+
 class Editor:
     """One prompt_toolkit session: what keys do, how text looks.
 
@@ -62,6 +67,9 @@ class Editor:
     ) -> None:
         self._painted = painted
         self._fresh = False
+        # One event loop for all prompts: those that asyncio.run would leave behind are collected while a
+        # statement runs, and a Ctrl-C that meets Python in their __del__ is lost.
+        self._loop = asyncio.Runner()
         self.session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
             multiline=True,
@@ -80,15 +88,19 @@ class Editor:
             search_ignore_case=True,
             enable_open_in_editor=True,
             tempfile_suffix=".sql",
+            interrupt_exception=Cleared,
             input=input,
             output=output or create_output(always_prefer_tty=True),
         )
         self.session.app.after_render += self._after_render
 
     def read(self) -> str:
-        """What somebody typed and asked to run. Raises KeyboardInterrupt (Ctrl-C), EOFError (Ctrl-D)."""
+        """What somebody typed and asked to run. Raises Cleared (Ctrl-C), EOFError (Ctrl-D)."""
         self._fresh = True
-        return self.session.prompt()
+        return self._loop.run(self.session.prompt_async())
+
+    def close(self) -> None:
+        self._loop.close()
 
     def say_above(self, text: str) -> None:
         """Show ``text`` above the prompt; from any thread."""

@@ -13,7 +13,7 @@ from unify.errors import Interrupted, UnifyError
 from unify.settings import Settings
 from unify.shell.background import Background, Open
 from unify.shell.cli import Invocation
-from unify.shell.editor import Editor
+from unify.shell.editor import Cleared, Editor
 from unify.shell.history import PrivateHistory
 from unify.shell.messages import Messages
 from unify.shell.output import Output, OutputClosed
@@ -37,6 +37,7 @@ def run_prompt(
         conversation.hold()
     finally:
         background.close()
+        editor.close()
     return 0
 
 
@@ -65,7 +66,7 @@ class Conversation:
                 text = self._read()
             except EOFError:
                 return
-            except KeyboardInterrupt:
+            except (Cleared, KeyboardInterrupt):  # a key while typing; a signal in between
                 self._cancel_if_meant()
                 continue
             if text.strip():

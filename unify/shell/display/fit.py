@@ -11,7 +11,7 @@ from unify.interpreter.results import Rows
 
 Row = tuple[object, ...]
 
-READABLE_WIDTH = 20  # columns of a terminal; a column is not made narrower than this to spare another
+READABLE_WIDTH = 16  # columns of a terminal; a column is not made narrower than this to spare another
 COUNTED_ROWS = 100_000  # read at most this many to say how many there are: well under a second
 COUNTED_CELLS = 2_000_000
 _FRAME = 3  # a column's share of the frame: a line and two spaces
@@ -49,12 +49,13 @@ def _ends(natural: Sequence[int], room: int) -> tuple[int, int]:
     left, right = 1, 0
     used = needs[0]
     while left + right < len(needs):
-        from_right = right < left
-        need = needs[-1 - right] if from_right else needs[left]
-        if used + need > space:
+        at_left, at_right = used + needs[left], used + needs[-1 - right]
+        if at_right <= space and (right < left or at_left > space):
+            used, right = at_right, right + 1
+        elif at_left <= space:
+            used, left = at_left, left + 1
+        else:
             break
-        used += need
-        left, right = (left, right + 1) if from_right else (left + 1, right)
     return left, right
 
 

@@ -1,0 +1,469 @@
+"""The prompt: real key presses, through a pipe where keys are the point, on a pty where the screen is."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from tests.fake_session import CHECKOUT, COMMAND, NAMES, FakeSession
+from tests.support import Unify, clean_environment
+from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal, on_terminal, paste
+from unify.errors import QueryError
+from unify.interpreter.results import Names
+from unify.language.parser import following
+from unify.shell.background import Background
+from unify.shell.completing import offers
+from unify.shell.editor import Cleared, Editor
+from unify.shell.highlight import coloured
+from unify.shell.history import PrivateHistory, holds_secret
+
+
+@pytest.fixture
+def keys() -> Iterator[PipeInput]:
+    with create_pipe_input() as pipe:
+        yield pipe
+
+
+@pytest.fixture
+def editor(keys: PipeInput) -> Iterator[Editor]:
+    with closing(Editor(history=InMemoryHistory(), names=Names, input=keys, output=DummyOutput())) as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir(mode=0o700)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def terminal(folder: Path) -> Iterator[Terminal]:
+    """A prompt on a plain DuckDB, on a terminal of 100 columns and 30 lines."""
+    with at_prompt(folder) as opened:
+        yield opened
+
+
+def at_prompt(folder: Path, *arguments: str, **more: str) -> AtPrompt:
+    return AtPrompt(folder, arguments, more)
+
+
+class AtPrompt:
+    """``with at_prompt(folder) as terminal``: the shell, its first prompt on the screen."""
+
+    def __init__(self, folder: Path, arguments: tuple[str, ...], more: dict[str, str]) -> None:
+        environment = {
+            **clean_environment(folder),
+            "PYTHONPATH": str(CHECKOUT),
+            "TERM": "xterm-256color",
+            **more,
+        }
+        self.opening = on_terminal([*COMMAND, *arguments], environment, folder)
+
+    def __enter__(self) -> Terminal:
+        terminal = self.opening.__enter__()
+        terminal.wait_for("unify>")
+        return terminal
+
+    def __exit__(self, *error: object) -> None:
+        self.opening.__exit__(None, None, None)
+
+
+# --- What Enter does
+
+RUNS = [
+    "select 1;",
+    "select ';' as a;",
+    "select $$ ; $$;",
+    "select (1);",
+    "select 1 /* ; */;",
+    "select 1; -- done",
+    "show tables",
+    "SHOW TABLES",
+    "help",
+    "exit",
+    "describe github.pulls",
+    "??",
+    "",
+]
+WAITS = [
+    "select 1",
+    "select ';",
+    'select ";',
+    "select $$ ;",
+    "select (1;",
+    "select 1 /* ;",
+    "select 1 /* /* */ ;",
+    "select 1 -- ;",
+    "with a as (select 1)",
+]
+
+
+@pytest.mark.parametrize("text", RUNS)
+def test_enter_runs_what_is_finished(keys: PipeInput, editor: Editor, text: str) -> None:
+    keys.send_text(text + ENTER)
+
+    assert editor.read() == text
+
+
+@pytest.mark.parametrize("text", WAITS)
+def test_enter_opens_a_new_line_in_what_is_not(keys: PipeInput, editor: Editor, text: str) -> None:
+    keys.send_text(text + ENTER + "more" + ALT_ENTER)
+
+    assert editor.read() == f"{text}\nmore"
+
+
+def test_a_paste_never_runs_by_itself(keys: PipeInput, editor: Editor) -> None:
+    keys.send_text(paste("select 1;\nselect 2;\n"))
+    keys.send_text(" -- looked at" + ENTER)
+
+    assert editor.read() == "select 1;\nselect 2;\n -- looked at"
+
+
+def test_enter_runs_from_anywhere_in_a_finished_statement(keys: PipeInput, editor: Editor) -> None:
+    keys.send_text("select 1;" + "\x1b[D" * 4 + ENTER)
+
+    assert editor.read() == "select 1;"
+
+
+def test_ctrl_c_clears_and_ctrl_d_leaves(keys: PipeInput, editor: Editor) -> None:
+    keys.send_text("select 1" + CTRL_C)
+    with pytest.raises(Cleared):
+        editor.read()
+    keys.send_text(CTRL_D)
+    with pytest.raises(EOFError):
+        editor.read()
+
+
+def test_the_work_behind_begins_after_the_prompt_is_painted(keys: PipeInput) -> None:
+    painted: list[str] = []
+    editor = Editor(
+        history=InMemoryHistory(),
+        names=Names,
+        painted=lambda: painted.append("once"),
+        input=keys,
+        output=DummyOutput(),
+    )
+
+    with closing(editor):
+        for _ in range(2):
+            keys.send_text("help" + ENTER)
+            assert editor.read() == "help"
+
+    assert painted == ["once", "once"]
+
+
+# --- On a terminal
+
+
+def test_a_session_as_people_have_it(folder: Path) -> None:
+    with at_prompt(folder) as terminal:
+        terminal.type("select 42 as answer" + ENTER)
+        terminal.wait_for("->")
+        terminal.type(", null as nothing;" + ENTER)
+        terminal.wait_for("1 row ·")
+        terminal.type("load;" + ENTER)
+        terminal.wait_for("1300")
+        terminal.type("fail;" + ENTER)
+        terminal.wait_for("401 Bad credentials")
+        terminal.type("exit" + ENTER)
+
+        assert terminal.wait_for_end() == 0
+        assert "│      42 │    NULL │" in terminal.screen
+        assert "Loading table" not in terminal.screen, "what was live is gone"
+        assert "a refresh is queued" in terminal.screen
+
+
+def test_the_prompt_says_what_it_waits_for(terminal: Terminal) -> None:
+    terminal.type("select (1" + ENTER)
+    terminal.wait_for("(>")
+    terminal.type(") || 'a" + ENTER)
+    terminal.wait_for("'>")
+    terminal.type("b' /* x" + ENTER)
+    terminal.wait_for("*>")
+    terminal.type("*/" + ENTER)
+    terminal.wait_for("->")
+
+
+def test_a_paste_on_a_terminal_waits_for_enter(terminal: Terminal) -> None:
+    terminal.type(paste("select 1 as a;\nselect 2 as b;"))
+    terminal.wait_for("select 2 as b;")
+    assert "1 row" not in terminal.screen
+
+    terminal.type(ENTER)
+    terminal.wait_for("1 row", times=2)
+
+
+def test_ctrl_c_stops_waiting_and_a_second_one_cancels(terminal: Terminal) -> None:
+    terminal.type("wait;" + ENTER)
+    terminal.wait_for("waiting now")
+    terminal.type(CTRL_C)
+    terminal.wait_for("goes on in the background")
+    terminal.wait_for("unify>", times=2)
+    terminal.type(CTRL_C)
+    terminal.wait_for("is being cancelled")
+    terminal.type("select 1 as still_here;" + ENTER)
+    terminal.wait_for("1 row")
+
+
+def test_ctrl_c_stops_a_query_and_the_next_one_runs(unify: Unify) -> None:
+    environment = {**unify.environment, "TERM": "xterm-256color"}
+    with on_terminal([*unify.command, "--echo"], environment, unify.home) as terminal:
+        terminal.wait_for("unify>")
+        terminal.type("select 1 as ready;" + ENTER)
+        terminal.wait_for("unify>", times=2)
+        terminal.type("select count(*) from range(100000) a, range(10000000) b;" + ENTER)
+        terminal.wait_for("range(10000000)", times=2)  # typed, and echoed as it runs
+        terminal.type(CTRL_C)
+        terminal.wait_for("interrupted")
+        terminal.wait_for("unify>", times=3)
+        terminal.type("select 2 as still_here;" + ENTER)
+        terminal.wait_for("1 row", times=2)
+
+
+def test_a_fault_of_ours_ends_the_statement_only(terminal: Terminal) -> None:
+    terminal.type("bug;" + ENTER)
+    terminal.wait_for("unexpected error: RuntimeError")
+    terminal.type("select 1 as still_here;" + ENTER)
+    terminal.wait_for("1 row")
+    assert "Traceback" not in terminal.screen
+
+
+def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal) -> None:
+    terminal.resize(40, 12)
+    terminal.type(
+        "select range as number, repeat('x', 200) as text, 1 as a, 2 as b, 3 as c from range(500);" + ENTER
+    )
+    terminal.wait_for("500 rows (4 shown)")
+
+    frame = [line for line in terminal.screen.splitlines() if line.startswith(("┌", "│", "├", "└"))]
+    assert {len(line) for line in frame} <= set(range(30, 41))
+
+
+@pytest.mark.parametrize("columns", [20, 200])
+def test_any_terminal_will_do(folder: Path, columns: int) -> None:
+    environment = {**clean_environment(folder), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
+    with on_terminal(COMMAND, environment, folder, columns=columns) as terminal:
+        terminal.wait_for("unify>")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for("1 row")
+        terminal.wait_for("unify>", times=2)
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+
+
+def test_no_colour_where_none_is_wanted(folder: Path) -> None:
+    with at_prompt(folder, NO_COLOR="1") as terminal:
+        terminal.type("select null as a;" + ENTER)
+        terminal.wait_for("1 row")
+        terminal.type("fail;" + ENTER)
+        terminal.wait_for("401")
+
+        assert b"\x1b[3" not in terminal.received.replace(b"\x1b[39", b"")
+        assert b"\x1b[2mNULL" not in terminal.received
+
+
+def test_a_dumb_terminal_gets_plain_text(folder: Path) -> None:
+    with at_prompt(folder, TERM="dumb") as terminal:
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for("1 row")
+        terminal.type("load;" + ENTER)
+        terminal.wait_for("1300")
+        terminal.wait_for("unify>", times=3)
+        assert "Loaded github.pulls: 1,300 rows" in terminal.screen
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+
+
+def test_rows_may_go_elsewhere_while_one_types(folder: Path) -> None:
+    with at_prompt(folder, "-o", "rows.csv") as terminal:
+        terminal.type("select 7 as a;" + ENTER)
+        terminal.wait_for("unify>", times=2)
+        terminal.type(CTRL_D)
+        terminal.wait_for_end()
+
+    assert (folder / "rows.csv").read_text() == "a\n7\n"
+
+
+def test_completion_offers_tables(terminal: Terminal) -> None:
+    terminal.type("select 1;" + ENTER)  # by the next prompt, the names are known
+    terminal.wait_for("1 row")
+    terminal.type("select * from jira.is")
+    terminal.wait_for("issues")
+    terminal.type("\t")
+    terminal.wait_for("jira.issues")
+
+
+def test_a_session_that_cannot_open_says_so_and_may_open_later(folder: Path) -> None:
+    (folder / "home").touch()
+    environment = {
+        **clean_environment(folder / "home" / "x"),
+        "PYTHONPATH": str(CHECKOUT),
+        "TERM": "xterm-256color",
+    }
+    with on_terminal(COMMAND, environment, folder, columns=200) as terminal:
+        terminal.wait_for("no history is kept")
+        terminal.wait_for("unify>")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for("1 row")
+
+
+# --- History
+
+
+def test_history_is_private_and_without_secrets(folder: Path) -> None:
+    with at_prompt(folder) as terminal:
+        terminal.type("select 'kept';" + ENTER)
+        terminal.wait_for("1 row")
+        terminal.type("create secret s (type s3, secret 'hush');" + ENTER)
+        terminal.wait_for("unify>", times=3)
+        terminal.type(CTRL_D)
+        terminal.wait_for_end()
+    with at_prompt(folder) as terminal:
+        terminal.type("\x1b[A")
+        terminal.wait_for("select 'kept';")
+
+    assert stat.S_IMODE((folder / "history").stat().st_mode) == 0o600
+    assert "hush" not in (folder / "history").read_text()
+
+
+def test_a_history_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.touch(mode=0o644)
+    path.chmod(0o644)
+
+    PrivateHistory(path).store_string("select 1")
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("create secret x (token 'abc')", True),
+        ("CREATE OR REPLACE PERSISTENT SECRET x (type s3)", True),
+        ("set s3_secret_access_key = 'abc'", True),
+        ("attach 'password=x' as p", False),
+        ("$github_token = 'abc'", True),
+        ("select token from t where name = 'x'", False),
+        ("select 'a token'", False),
+    ],
+)
+def test_statements_with_secrets_are_recognised(text: str, secret: bool) -> None:
+    assert holds_secret(text) is secret
+
+
+# --- Completion
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "first"),
+    [
+        ("sel", "", "select"),
+        ("sho", "", "show"),
+        ("show ta", "", "tables"),
+        ("show tables from gi", "", "github"),
+        ("describe gith", "", "github.pulls"),
+        ("refresh table pul", "", "github.pulls"),
+        ("system st", "", "start"),
+        ("select * from gi", "", "github.pulls"),
+        ("select * from github.", "", "pulls"),
+        ("select * from github.pu", "", "pulls"),
+        ("select * from github.pulls join ji", "", "jira.issues"),
+        ("select * from github.pulls, ji", "", "jira.issues"),
+        ("select ti", " from github.pulls", "title"),
+        ("select * from github.pulls where us", "", "user_login"),
+        ("select p.nu", " from github.pulls as p", "number"),
+        ("select * from github.pulls p join github.repos r on p.number = r.na", "", "name"),
+        ("select 1; select * from github.re", "", "repos"),
+        ("select * from github.pulls gr", "", "group"),
+        ('select * from "git', "", "github.pulls"),
+    ],
+)
+def test_completion_knows_the_place(text: str, after: str, first: str) -> None:
+    found = offers(text, after, NAMES, following)
+
+    assert found[0].text == first, [offer.text for offer in found[:5]]
+
+
+@pytest.mark.parametrize("text", ["select 'git", "-- git", "/* git", "select $$git"])
+def test_nothing_is_offered_in_text_and_comments(text: str) -> None:
+    assert offers(text, "", NAMES, following) == []
+
+
+def test_names_are_quoted_where_sql_needs_it() -> None:
+    names = Names(("x",), {"x": ("Odd name", "order")}, {})
+
+    assert [offer.text for offer in offers("select * from x.", "", names, following)] == [
+        '"Odd name"',
+        '"order"',
+    ]
+
+
+def test_completion_keeps_up_with_ten_thousand_columns() -> None:
+    columns = tuple(f"column_{number}" for number in range(100))
+    names = Names(
+        tuple(f"c{number}" for number in range(10)),
+        {f"c{number}": tuple(f"t{n}" for n in range(10)) for number in range(10)},
+        {f"c{number}.t{n}": columns for number in range(10) for n in range(10)},
+    )
+    joined = " join ".join(f"c{number}.t{n}" for number in range(10) for n in range(10))
+
+    taken = min(_timed(lambda: offers("select col", f" from {joined}", names, following)) for _ in range(5))
+
+    assert taken < 0.016 * 4, "16 ms a keypress (promises.md), with room for a busy machine"
+
+
+# --- Colours, and the session behind the prompt
+
+
+@pytest.mark.parametrize("text", ["select 'a\nb' -- c\n, 1;", "show tables; SELECT /* x", "", "é表\n\n"])
+def test_colours_change_no_character(text: str) -> None:
+    assert "\n".join("".join(one[1] for one in line) for line in coloured(text)) == text
+
+
+def test_our_commands_have_a_colour_of_their_own() -> None:
+    styles = {one[1]: one[0] for one in coloured("show tables; select 'x'")[0]}
+
+    assert styles["show"] == "class:command"
+    assert styles["select"] == "class:keyword"
+    assert styles["'x'"] == "class:string"
+
+
+def test_names_are_read_behind_the_prompt_and_the_session_closed() -> None:
+    session = FakeSession()
+    background = Background(lambda: session)
+
+    background.start()
+    background.start()
+    assert background.session() is session
+    assert background.names == NAMES
+    background.close()
+
+    assert session.closed
+
+
+def test_what_fails_behind_the_prompt_is_told_when_it_is_needed() -> None:
+    def refuse() -> FakeSession:
+        raise QueryError("not today")
+
+    background = Background(refuse)
+    background.start()
+
+    with pytest.raises(QueryError, match="not today"):
+        background.session()
+    assert background.names == Names()
+    background.close()
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
