@@ -39,7 +39,9 @@ _any_raw = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Where rows are: a dotted path, "" for the body itself, None to be found out (``table`` is a hint).
+    """Where rows are: a dotted path, "" or ``$`` for the body itself, None to be found out.
+
+    ``table``   its name, a hint for finding out.
 
     ``listed``  the body was a list on the pages before, so an object is no page.
     ``maybe``   null is an answer too, and means that there is no such row.
@@ -141,9 +143,10 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
 
 
 def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -> None:
+    path = None if wanted.path is None else wanted.path.removeprefix("$").removeprefix(".")
     if not body.strip(WHITE):
         raise BadResponse(f"{address}: the answer is empty, where JSON was expected")
-    if first_char(body) == OPEN_LIST and not wanted.path:
+    if first_char(body) == OPEN_LIST and not path:
         envelope.listed = True
         envelope.rows = _on_lines(_list_of_raw.decode(body), body)
         return
@@ -155,10 +158,10 @@ def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -
         raise BadResponse(f"{address}: expected {expected}, got {_start(body)}")
     if first_char(body) == OPEN_OBJECT:
         _refuse_graphql_errors(envelope.members(), address)
-    if wanted.path is None:
+    if path is None:
         envelope.found, envelope.certain = find_rows(envelope.members(), wanted.table)
     else:
-        envelope.found = wanted.path
+        envelope.found = path
     envelope.rows = _rows_at(envelope, envelope.found, body, address)
 
 

@@ -7,12 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from unify.adapters import template
-from unify.adapters.asking import base_url
 from unify.adapters.base import Adapter, Listeners
 from unify.adapters.budget import Budget, SharedBudget
 from unify.adapters.messages import origin_of
 from unify.adapters.options import check_options, option_values
-from unify.adapters.rest import RESTAdapter
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import AdapterSpec
 from unify.adapters.specfile import find_spec, load_spec
@@ -38,6 +36,8 @@ def open_adapter(
     ``limits_folder``  where processes share their budget; None: this process alone.
     Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
     """
+    from unify.adapters.rest import RESTAdapter  # and with it HTTP and TLS, which describing needs not
+
     spec = spec_of(connection, folders)
     values = option_values(connection, spec, environment)
     return RESTAdapter(
@@ -83,6 +83,8 @@ def _budget(
 ) -> Budget | None:
     if folder is None:
         return None
+    from unify.adapters.asking import base_url
+
     try:
         origin = origin_of(base_url(spec, values))
     except SpecError as error:

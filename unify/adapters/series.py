@@ -259,9 +259,9 @@ def _with_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
 
 
 def _wanted(table: TableSpec) -> Wanted:
-    """``$`` is the body itself; one asked for by its parent's id may be null, and then there is none."""
-    path = None if table.rows is None else table.rows.removeprefix("$").removeprefix(".")
-    return Wanted(path, table.format, table.name, maybe=path == "" and table.for_each is not None)
+    """A body that is the row itself, asked for by its parent's id, may be null: then there is none."""
+    maybe = table.rows == "$" and table.for_each is not None
+    return Wanted(table.rows, table.format, table.name, maybe=maybe)
 
 
 def _is_computed(column: ColumnDef) -> bool:
