@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ CASE = Record(
             "none",
             "2026-01-01",
         ),
+        Key("now", _TEXT, "When it happens.", "2026-03-15T12:00:00Z", "2026-01-31T23:59:00Z"),
         Key("exchanges", Items(EXCHANGE), "Requests in their order, each with its answer.", "", "", True),
         Key("columns", Entries(_TEXT, "column"), "Every column with its type.", "any", "{id: BIGINT}"),
         Key(
@@ -108,7 +110,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case. ``columns``, ``rows`` and ``cursor`` None: not looked at."""
+    """One case. ``columns``, ``rows`` and ``cursor`` None: not looked at. ``now`` is aware."""
 
     name: str
     path: Path
@@ -118,6 +120,7 @@ class Case:
     options: Mapping[str, str] = field(default_factory=dict)
     parents: tuple[ParentRow, ...] = ()
     since: str | Mapping[str, str] | None = None
+    now: datetime = datetime(2026, 3, 15, 12, tzinfo=UTC)
     columns: Mapping[str, str] | None = None
     rows: Sequence[Mapping[str, Json]] | None = None
     cursor: str | Mapping[str, str] | None = None
@@ -180,13 +183,25 @@ def _check(given: Mapping[str, Json], spec: AdapterSpec, report: Report) -> None
     for option in spec.options:
         if option.required and not option.secret and option.default is None and option.name not in options:
             report.add(("options",), f"the option {option.name} is missing")
+    if "now" in given and _moment(given["now"]) is None:
+        report.add(("now",), f"{given['now']!r} is no moment with a zone, such as 2026-03-15T12:00:00Z")
     rows = given.get("rows")
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         report.add(("rows",), "expected a list of rows, each lines of KEY: VALUE; [] for none")
 
 
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
 def _case(path: Path, given: Mapping[str, Json]) -> Case:
     rest = {key: value for key, value in given.items() if key not in ("exchanges", "parents")}
+    if "now" in rest:
+        rest["now"] = _moment(rest["now"])
     exchanges = tuple(_exchange(each) for each in given["exchanges"])
     return Case(path.stem, path, exchanges=exchanges, parents=tuple(given.get("parents", ())), **rest)
 

@@ -104,7 +104,7 @@ class Replay:
                 self.differences += [f"{start}: {text}" for text in found]
                 return Reply(_UNEXPECTED, body={"message": "the case expected another request"})
         reply = exchange.reply
-        text = json.dumps(reply.body, ensure_ascii=False) if reply.text is None else reply.text
+        text = _compact(reply.body) if reply.text is None else reply.text
         headers = {name: self._here(value) for name, value in reply.headers.items()}
         return replace(reply, headers=headers, text=self._here(text))
 
@@ -204,6 +204,11 @@ def _body_differences(expected: Exchange, body: bytes) -> list[str]:
     return [f"expected the body {json.dumps(expected.body)}, found {json.dumps(sent)}"]
 
 
+def _compact(value: Json) -> str:
+    """As nearly every API writes it, for rules that look for a text in a body."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def _spaceless(value: Json) -> Json:
     """Texts with one space between words: how GraphQL is broken into lines means nothing."""
     match value:
@@ -252,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _exchange(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         reply = self.reply_to(_Asked(self.command, self.path, dict(self.headers.items()), body))
-        data = (reply.text if reply.text is not None else json.dumps(reply.body)).encode()
+        data = (reply.text if reply.text is not None else _compact(reply.body)).encode()
         self.send_response(reply.status)
         headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(data))}
         for name, value in headers.items():

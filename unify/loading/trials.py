@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from unify.adapters.base import Page, ParentRow, Read
 from unify.adapters.cases import Case, option_values
+from unify.adapters.pace import Clock
 from unify.adapters.replay import Replay
 from unify.adapters.rest import RESTAdapter
 from unify.adapters.scopes import scope_of
@@ -37,7 +40,7 @@ def run_case(spec: AdapterSpec, case: Case) -> Trial:
     failure: UnifyError | None = None
     with Replay(spec, options, case.exchanges) as replay:
         try:
-            with closing(RESTAdapter(replay.spec, options)) as adapter:
+            with closing(RESTAdapter(replay.spec, options, clock=_Still(case.now))) as adapter:
                 pages = list(adapter.pages(table.name, _read(table, case)))
             found = preview(table, [_told_from_there(page, replay) for page in pages], written=True)
         except UnifyError as error:
@@ -51,6 +54,20 @@ def run_case(spec: AdapterSpec, case: Case) -> Trial:
             *_cursor_differences(case, found),
         ]
     return Trial(tuple(differences), found)
+
+
+class _Still(Clock):
+    """A clock that stands at a moment, and moves on at once where anybody waits."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._at = moment.timestamp()
+
+    def time(self) -> float:
+        return self._at
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self._at += max(seconds, 0.0)
+        return stop.is_set()
 
 
 def _read(table: TableSpec, case: Case) -> Read:

@@ -1,0 +1,336 @@
+"""The bundled specs: each is valid, its recorded cases pass, its SQL runs, the page about them is current."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.faultserver import FaultServer, Reply
+from unify.adapters import specdocs
+from unify.adapters.cases import Case, cases_folder, find_cases, load_case
+from unify.adapters.spec import AdapterSpec, TableSpec
+from unify.adapters.specfile import bundled_specs, load_spec
+from unify.errors import SpecError
+from unify.loading.trials import run_case
+
+CHECKOUT = Path(__file__).parent.parent
+SPECS = {path.stem: load_spec(path) for path in sorted(bundled_specs().glob("*.yaml"))}
+CASES = [(spec.name, path) for spec in SPECS.values() for path in find_cases(spec)]
+
+SPEC = """\
+name: tracker
+base_url: {url}
+options:
+  token: {{secret: true, required: true}}
+auth: {{type: bearer, token: "{{token}}"}}
+paging: {{type: page, size_param: limit, size: 2}}
+tables:
+  - name: boards
+    request: GET /boards
+    key: id
+    columns: {{title: {{from: name, description: What people call it}}}}
+    incremental: {{cursor: changed_at, param: since}}
+  - name: cards
+    request: GET /boards/{{board}}/cards
+    for_each: select id as board from boards
+"""
+
+
+# -- the recorded cases ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "path"), CASES, ids=lambda value: getattr(value, "stem", value))
+def test_a_recorded_case_passes(name: str, path: Path) -> None:
+    spec = SPECS[name]
+
+    assert run_case(spec, load_case(path, spec)).differences == ()
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_spec_has_recorded_cases(spec: AdapterSpec) -> None:
+    cases = [load_case(path, spec) for path in find_cases(spec)]
+
+    assert cases
+    if spec.paging.type != "none":
+        assert any(len(case.exchanges) > 1 for case in cases), "no case goes on to a second page"
+    if any(_changes_are_loaded(table) for table in spec.tables):
+        assert any(case.since or case.cursor for case in cases), "no case is incremental"
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_column_a_key_or_description_speaks_of_is_kept(spec: AdapterSpec) -> None:
+    for table in spec.tables:
+        assert table.description, table.name
+        assert table.key or table.live or not _changes_are_loaded(table), table.name
+    assert spec.description
+    assert spec.documentation
+    assert all(option.description for option in spec.options)
+
+
+def _changes_are_loaded(table: TableSpec) -> bool:
+    return table.incremental is not None and table.refresh.strategy != "reload"
+
+
+# -- the SQL in specs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_view_and_every_parent_query_runs_on_the_columns_described(spec: AdapterSpec) -> None:
+    """On tables that have the columns of the spec and those its cases bring, and no others."""
+    with duckdb.connect() as connection:
+        for table in spec.tables:
+            columns = ", ".join(f'"{name}" {type_}' for name, type_ in _columns(spec, table).items())
+            connection.execute(f'CREATE TABLE "{table.name}" ({columns})')
+        for table in spec.tables:
+            if table.for_each is not None and table.for_each.query is not None:
+                connection.execute(table.for_each.query)
+        for view in spec.views:
+            connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
+            connection.execute(f'SELECT * FROM "{view.name}"')
+
+    assert all(table.columns for table in spec.tables)
+
+
+def _columns(spec: AdapterSpec, table: TableSpec) -> dict[str, str]:
+    found = {column.name: column.type or "VARCHAR" for column in table.columns}
+    for path in find_cases(spec):
+        case = load_case(path, spec)
+        if case.table == table.name and case.error is None:
+            preview = run_case(spec, case).found
+            found |= {column.name: column.type for column in preview.columns} if preview else {}
+    return found
+
+
+# -- what a case that fails says ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> AdapterSpec:
+    path = tmp_path / "tracker.yaml"
+    path.write_text(SPEC.format(url="https://api.tracker.example/v2"), encoding="utf-8")
+    return load_spec(path)
+
+
+def case_of(spec: AdapterSpec, text: str) -> Case:
+    path = cases_folder(Path(spec.path)) / "case.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return load_case(path, spec)
+
+
+PASSING = """\
+table: boards
+exchanges:
+  - request: GET /boards
+    params: {limit: 2, page: 1}
+    headers: {Authorization: Bearer dummy-token}
+    answer:
+      body:
+        - {id: 1, name: Lamps, changed_at: 2026-03-01T10:00:00Z}
+        - {id: 2, name: Oil, changed_at: 2026-03-02T10:00:00Z}
+  - request: GET /boards
+    params: {limit: 2, page: 2}
+    answer: {body: []}
+columns: {id: BIGINT, title: VARCHAR, changed_at: TIMESTAMP WITH TIME ZONE}
+rows: [{id: 1, title: Lamps}, {id: 2, changed_at: "2026-03-02 10:00:00+00"}]
+cursor: 2026-03-02T10:00:00Z
+"""
+
+
+def test_a_case_passes_where_requests_rows_columns_and_cursor_are_as_written(tracker: AdapterSpec) -> None:
+    assert run_case(tracker, case_of(tracker, PASSING)).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        (
+            "GET /boards\n",
+            "GET /lists\n",
+            "request 1 (GET /v2/boards?limit=2&page=1): expected GET /v2/lists",
+        ),
+        ("{limit: 2, page: 1}", "{limit: 3, page: 1}", "expected the parameter limit=3"),
+        ("{limit: 2, page: 1}", "{page: 1}", "did not expect the parameter limit=2"),
+        ("Bearer dummy-token", "Bearer x", "expected the header Authorization: Bearer x"),
+        (
+            "Authorization: Bearer dummy-token",
+            "Authorization: null",
+            "did not expect the header Authorization",
+        ),
+        ("title: VARCHAR, ", "", "column title VARCHAR was not expected"),
+        ("id: BIGINT", "id: VARCHAR", "column id: expected VARCHAR, found BIGINT"),
+        ("id: BIGINT", "id: BIGINT, no: DATE", "column no is missing"),
+        ("title: Lamps}", "title: Oil}", "row 1: expected title to be 'Oil', found 'Lamps'"),
+        (', {id: 2, changed_at: "2026-03-02 10:00:00+00"}', "", "expected 1 rows, found 2"),
+        ("cursor: 2026-03-02", "cursor: 2026-03-03", "expected the cursor 2026-03-03T10:00:00Z, found"),
+        (
+            "answer: {body: []}",
+            "answer: {status: 403}",
+            "the load failed: tracker.boards: GET https://api.tracker",
+        ),
+        (
+            "page: 2}",
+            "page: 2}\n    body: {a: 1}",
+            "request 2 (GET /v2/boards?limit=2&page=2): expected a JSON body",
+        ),
+    ],
+)
+def test_a_case_that_fails_says_where(tracker: AdapterSpec, right: str, wrong: str, told: str) -> None:
+    assert right in PASSING
+    found = run_case(tracker, case_of(tracker, PASSING.replace(right, wrong, 1))).differences
+
+    assert any(told in difference for difference in found), found
+
+
+def test_a_request_too_many_and_one_too_few_are_told(tracker: AdapterSpec) -> None:
+    first = PASSING.index("  - request: GET /boards\n    params: {limit: 2, page: 2}")
+    rest = PASSING.index("columns:")
+    short = run_case(tracker, case_of(tracker, PASSING[:first] + PASSING[rest:])).differences
+    more = PASSING[:rest] + "  - {request: GET /boards, answer: {body: []}}\n"
+    long = run_case(tracker, case_of(tracker, more)).differences
+
+    assert short == ("request 2 was not expected: GET /v2/boards?limit=2&page=2",)
+    assert long == ("request 3 was never sent: GET /boards",)
+
+
+def test_a_load_that_has_to_fail_and_does_not_is_told(tracker: AdapterSpec) -> None:
+    found = run_case(tracker, case_of(tracker, PASSING + "error: refused\n")).differences
+
+    assert found[0] == "expected an error with 'refused'; the load succeeded"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("table: bords\nexchanges: [{request: GET /x, answer: {}}]\n", "1:8: table: "),
+        ("table: boards\n", "1:1: spec: exchanges is missing"),
+        ("table: boards\nexchange: []\n", "2:1: exchange: unknown key — did you mean exchanges?"),
+        (PASSING + "options: {token: ghp_secret}\n", "options.token: a case holds no secrets"),
+        (PASSING + "options: {tokn: dummy}\n", "options.tokn: unknown option — did you mean token?"),
+        (PASSING + "now: yesterday\n", "now: 'yesterday' is no moment with a zone"),
+        (PASSING.replace("rows: [", "rows: [1, "), "rows: expected a list of rows"),
+        ("", "1:1: spec: the file is empty"),
+    ],
+)
+def test_a_mistake_in_a_case_is_explained_at_its_place(tracker: AdapterSpec, text: str, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        case_of(tracker, text)
+
+    assert told in caught.value.message
+
+
+def test_waiting_takes_no_time_in_a_case(tracker: AdapterSpec) -> None:
+    refused = """\
+  - request: GET /boards
+    params: {limit: 2, page: 1}
+    answer: {status: 429, headers: {Retry-After: "600"}}
+"""
+    text = PASSING.replace("exchanges:\n", f"exchanges:\n{refused}")
+
+    assert run_case(tracker, case_of(tracker, text)).differences == ()
+
+
+# -- the commands ---------------------------------------------------------------------------------------
+
+
+def unify(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = Path(sys.executable).with_name("unify")
+    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_spec_test_says_what_passed_and_what_did_not(tracker: AdapterSpec) -> None:
+    case = case_of(tracker, PASSING)
+    passed = unify("spec", "test", tracker.path)
+    case.path.write_text(PASSING.replace("title: Lamps}", "title: Oil}"), encoding="utf-8")
+    failed = unify("spec", "test", tracker.path)
+
+    assert passed.returncode == 0
+    assert passed.stdout.splitlines() == [
+        f"{case.path}: ok, 2 requests",
+        f"{tracker.path}: 1 of 1 case passed",
+    ]
+    assert failed.returncode == 1
+    assert "row 1: expected title to be 'Oil', found 'Lamps'" in failed.stdout
+
+
+def test_spec_test_of_a_spec_without_cases_says_where_they_go(tracker: AdapterSpec) -> None:
+    done = unify("spec", "test", tracker.path)
+
+    assert done.returncode == 1
+    assert "there are no cases; they go to" in done.stdout
+    assert "tests/tracker/NAME.yaml" in done.stdout
+
+
+def test_spec_try_shows_request_answer_rows_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.yaml"
+    with FaultServer() as api:
+        rows = [
+            {"id": 1, "name": "Lamps", "owner": {"login": "kim"}, "changed_at": "2026-03-01T10:00:00Z"},
+            {"id": 2, "name": "Oil", "tags": ["a"], "echo": "Bearer s3cretvalue"},
+        ]
+        api.serve("/boards", pages=[rows, [{"id": 3}]])
+        path.write_text(SPEC.format(url=api.url), encoding="utf-8")
+        done = unify("spec", "try", str(path), "boards", "--option", "token=s3cretvalue")
+
+    assert done.returncode == 0, done.stderr
+    assert "s3cretvalue" not in done.stdout + done.stderr
+    told = done.stdout
+    assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
+    assert "answer: list of 2, each object\n  id: integer\n  name: text\n" in told
+    assert "  owner: object\n    login: text\n" in told
+    assert "rows: 2 (the answer itself, found out)\npaging: next is limit=2, page=2\n" in told
+    assert "title        VARCHAR  -- What people call it\n" in told
+    assert "changed_at   TIMESTAMP WITH TIME ZONE\n" in told
+    assert "cursor: 2026-03-01T10:00:00Z\n" in told
+    assert api.asked == ["/boards?limit=2&page=1"]
+
+
+def test_spec_try_tells_what_the_api_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.yaml"
+    with FaultServer() as api:
+        api.serve("/boards/7/cards", Reply.error(401, "Bad credentials"))
+        path.write_text(SPEC.format(url=api.url), encoding="utf-8")
+        done = unify(
+            "spec", "try", str(path), "cards", "--option", "token=wrong-token", "--option", "board=7"
+        )
+
+    assert done.returncode == 1
+    assert "401 Unauthorized" in done.stdout
+    assert "Bad credentials" in done.stdout
+    assert "check option token of tracker" in done.stdout
+    assert "wrong-token" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["boards"], "--option: the option token is missing"),
+        (["boards", "--option", "tokn=a"], "--option tokn: unknown option — did you mean token?"),
+        (["bords", "--option", "token=a"], "has no table bords — did you mean boards?"),
+        (["cards", "--option", "token=a"], "give one: --option board=VALUE"),
+        (["boards", "--option", "token"], "an option is written NAME=VALUE"),
+        (["boards", "--option", "token=${NO_SUCH_VARIABLE}"], "NO_SUCH_VARIABLE"),
+    ],
+)
+def test_spec_try_explains_what_is_missing_before_it_asks(
+    tracker: AdapterSpec, arguments: list[str], told: str
+) -> None:
+    done = unify("spec", "try", tracker.path, *arguments)
+
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert not done.stdout
+
+
+# -- the page about them --------------------------------------------------------------------------------
+
+
+def test_the_page_about_the_systems_is_current() -> None:
+    """If not: python -m unify.adapters.specdocs"""
+    written = (CHECKOUT / "docs" / "adapters.md").read_text(encoding="utf-8")
+
+    assert written == specdocs.page(SPECS.values())
