@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.stores import NOON, PULLS, fetched, fresh_home, job_for, stage
@@ -350,6 +351,30 @@ def test_a_load_that_dropped_rows_says_partial(lake: Lake) -> None:
     record = load(lake, KEYED, [(1, "one")], discarded=2)
     assert record.status == "partial"
     assert "2 rows with values that do not fit" in record.reason
+
+
+def test_rows_that_could_not_be_stored_are_kept_until_the_table_is_made_anew(lake: Lake) -> None:
+    job = job_for()
+    folder = Staging(lake.settings.staging).begin(job)
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT '' AS scope, 'price' AS \"column\", 'dear' AS \"value\", 'no DECIMAL' AS reason, "
+            f"'{{}}' AS \"row\") TO '{folder / 'discarded.parquet'}' (FORMAT parquet)"
+        )
+    columns = (Column("id", "BIGINT"),)
+    manifest = Manifest(files=(), columns=columns, rows=0, discarded=1, discarded_file="discarded.parquet")
+    put(lake, job, staging.seal(folder, manifest))
+    sql = 'select connection, "table", "column", "value", reason, "row" from unify.discarded'
+    assert fetched(lake, sql) == [("github", "pulls", "price", "dear", "no DECIMAL", "{}")]
+
+    load(lake, KEYED, [(1, "one")])
+    assert fetched(lake, sql) == []
+
+
+def test_merge_delete_never_drops_rows_after_a_load_that_could_not_store_some(lake: Lake) -> None:
+    load(lake, KEYED, [(1, "one"), (2, "two")], key=("id",))
+    record = refresh(lake, KEYED, [(2, "two")], key=("id",), strategy="merge_delete", discarded=1)
+    assert record.rows_total == 2
 
 
 def test_names_that_need_quotes_are_names(lake: Lake) -> None:

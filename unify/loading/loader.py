@@ -160,6 +160,7 @@ class TableLoader:
             rows=sealed.rows,
             strategy=plan.strategy,
             discarded=sealed.discarded,
+            discarded_file=sealed.discarded_file.name if sealed.discarded_file else "",
             cursors=plan.next_cursors(sealed.cursors),
             requests=progress.requests,
             bytes=progress.bytes,

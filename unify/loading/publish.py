@@ -17,7 +17,7 @@ from unify.loading import rows
 from unify.loading.evolution import Target, targets
 from unify.loading.rows import Counts, Source
 from unify.model import Action, Column, LoaderJob, LoadRecord, TableName
-from unify.store import ledger
+from unify.store import discards, ledger
 from unify.store.catalog import columns_within, comment_within
 from unify.store.duck import literal, quoted
 from unify.store.failpoints import failpoint
@@ -104,8 +104,10 @@ def _publish(
         cursor_column=load.manifest.cursor_column,
         data_path=lake.settings.data_path,
     )
-    counts = rows.store(connection, job.table, source, load.strategy, load.manifest.complete)
+    complete = load.manifest.complete and not load.manifest.discarded
+    counts = rows.store(connection, job.table, source, load.strategy, complete)
     failpoint("publish.rows")
+    _keep_discarded(connection, load, staged)
     _describe(connection, load)
     failpoint("publish.described")
     record = _record(load, counts, now)
@@ -188,6 +190,15 @@ def _found(manifest: Manifest, kept: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(Column(name, "VARCHAR") for name in manifest.key) or (PLACEHOLDER,)
 
 
+def _keep_discarded(connection: DuckDBPyConnection, load: _Publication, staged: Staged) -> None:
+    """Keep what could not be stored; what earlier loads left of a table that is replaced is out of date."""
+    job = load.job
+    if load.strategy == "reload" and load.before.load is not None:
+        discards.forget(connection, job.table)
+    if staged.discarded is not None:
+        discards.keep(connection, job.table, job.id, job.uid, staged.discarded)
+
+
 def _describe(connection: DuckDBPyConnection, load: _Publication) -> None:
     """Put descriptions where people and tools find them: as comments, in the same transaction.
 
@@ -216,7 +227,7 @@ def _record(load: _Publication, counts: Counts, now: datetime) -> LoadRecord:
         table=job.table,
         status="partial" if manifest.discarded else "success",
         reason=_reason(load, counts),
-        rows_read=manifest.rows,
+        rows_read=manifest.rows + manifest.discarded,
         rows_written=counts.inserted + counts.updated,
         rows_inserted=counts.inserted,
         rows_updated=counts.updated,

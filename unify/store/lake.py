@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from unify.errors import StoreError
 from unify.settings import Settings
-from unify.store import duck, duckerrors, durable, ledger, snapshots
+from unify.store import discards, duck, duckerrors, durable, ledger, snapshots
 from unify.store.locks import FileLock
 from unify.store.statements import Outcome, Statements
 
@@ -33,7 +33,7 @@ Version = tuple[tuple[int, int], ...]
 __all__ = ["CATALOG", "Lake", "Outcome"]
 
 CATALOG = "lake"
-VERSION = 1  # of what Unify keeps in the lake beside people's tables
+VERSION = 2  # of what Unify keeps in the lake beside people's tables
 CLOCK_TICK_S = 1.1  # the coarsest file times still in use are whole seconds
 CATALOG_WAIT_MS = 10_000  # how long a reader waits for the instant in which a commit is written
 
@@ -233,6 +233,7 @@ class Lake:
             for name, value in OPTIONS.items():
                 self.connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
             ledger.create(self.connection)
+            discards.create(self.connection)
             durable.write_durably(self._marker, f"{VERSION}\n".encode())
         if self.read_only:
             self.connection.execute(f"DETACH {CATALOG}")

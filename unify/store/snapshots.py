@@ -1,8 +1,8 @@
 """The schema ``unify``: the system's own tables, in a memory catalog beside the lake.
 
-``unify.loads`` is a view of the ledger in the lake; the others are small snapshots, filled when a
-query names them. DuckDB never attaches the queue's file: two SQLite libraries on one file in one
-process drop each other's locks.
+``unify.loads`` and ``unify.discarded`` are views of tables in the lake; the others are small
+snapshots, filled when a query names them. DuckDB never attaches the queue's file: two SQLite
+libraries on one file in one process drop each other's locks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CATALOG = "unify"
 
 
 def prepare(connection: DuckDBPyConnection) -> None:
-    """Attach the catalog ``unify`` with its view of the ledger."""
+    """Attach the catalog ``unify`` with its views of the ledger and of what could not be stored."""
     connection.execute(f"ATTACH ':memory:' AS {CATALOG}")
     connection.execute(
         f"""CREATE VIEW {CATALOG}.main.loads AS
@@ -30,6 +30,11 @@ def prepare(connection: DuckDBPyConnection) -> None:
                    rows_read, rows_written, rows_inserted, rows_updated, rows_deleted, rows_discarded,
                    rows_total, requests, bytes, seconds, cursor, error, started_at, finished_at
             FROM lake._unify.loads"""
+    )
+    connection.execute(
+        f"""CREATE VIEW {CATALOG}.main.discarded AS
+            SELECT job, uid, connection, table_name AS "table", scope, "column", "value", reason, "row"
+            FROM lake._unify.discarded"""
     )
 
 

@@ -46,6 +46,7 @@ class Manifest:
     ``complete``  every row the source has was read: only then may merge_delete drop unseen keys.
     ``cursors``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
                   with one key is the younger.
+    ``discarded_file`` Parquet with the rows that could not be stored: scope, column, value, reason, row.
     ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
     """
 
@@ -64,6 +65,7 @@ class Manifest:
     complete: bool = True
     cursor_column: str = ""
     based_on: str = ""
+    discarded_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ class Staged:
 
     folder: Path
     manifest: Manifest
+
+    @property
+    def discarded(self) -> Path | None:
+        """The file of rows that could not be stored."""
+        name = self.manifest.discarded_file
+        return self.folder / name if name else None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -129,7 +137,7 @@ def seal(folder: Path, manifest: Manifest) -> Staged:
     """Make a staged load whole: every file on the disk, then the manifest by rename, then the folder."""
     _check(folder, manifest)
     with _naming(folder):
-        for name in manifest.files:
+        for name in _names(manifest):
             durable.sync(folder / name)
         failpoint("staging.before_manifest")
         durable.write_durably(folder / MANIFEST, msgspec.json.encode(manifest))
@@ -154,11 +162,15 @@ def read_manifest(folder: Path) -> Manifest:
 def _check(folder: Path, manifest: Manifest) -> None:
     if manifest.strategy not in STRATEGIES:
         raise StoreError(f"{folder}: unknown strategy {manifest.strategy!r}")
-    for name in manifest.files:
+    for name in _names(manifest):
         if Path(name).name != name or name in ("", ".", ".."):
             raise StoreError(f"{folder}: {name!r} is not the name of a file in this folder")
         if not (folder / name).is_file():
             raise StoreError(f"{folder / name}: is missing; the load has to be fetched again")
+
+
+def _names(manifest: Manifest) -> tuple[str, ...]:
+    return (*manifest.files, manifest.discarded_file) if manifest.discarded_file else manifest.files
 
 
 def _number(name: str) -> int:

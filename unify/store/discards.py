@@ -1,0 +1,44 @@
+"""Rows a load could not store, with the value that did not fit its declared type: ``unify.discarded``.
+
+Nothing a source sent is lost silently: it is counted in the ledger and kept here as it came.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.model import TableName
+from unify.store.duck import literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+TABLE = "lake._unify.discarded"
+_FIELDS = '"scope" VARCHAR, "column" VARCHAR, "value" VARCHAR, reason VARCHAR, "row" VARCHAR'  # as staged
+
+
+def create(connection: DuckDBPyConnection) -> None:
+    """Make the table where there is none. Call under the writers' lock, after the ledger's schema."""
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {TABLE} "
+        f"(job BIGINT, uid VARCHAR, connection VARCHAR, table_name VARCHAR, {_FIELDS})"
+    )
+
+
+def keep(connection: DuckDBPyConnection, table: TableName, job: int, uid: str, staged: Path) -> None:
+    """Keep the staged rows, in the transaction that is open on ``connection``."""
+    source = f"read_parquet({literal(os.fspath(staged))})"
+    connection.execute(
+        f"INSERT INTO {TABLE} BY NAME SELECT CAST(? AS BIGINT) AS job, ? AS uid, ? AS connection, "
+        f"? AS table_name, * FROM {source}",
+        [job, uid, table.schema, table.table],
+    )
+
+
+def forget(connection: DuckDBPyConnection, table: TableName) -> None:
+    """Drop what earlier loads of ``table`` left: all its rows are replaced, or gone."""
+    connection.execute(
+        f"DELETE FROM {TABLE} WHERE connection = ? AND table_name = ?", [table.schema, table.table]
+    )

@@ -1,0 +1,103 @@
+"""The lake's upkeep: history ends, small files become large ones, files nobody reads any more go.
+
+For a quiet moment of the daemon. Each step is short and takes the writers' lock for itself, so that a
+load waits for one table's files at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from unify.model import TableName
+from unify.store import ledger
+
+if TYPE_CHECKING:
+    from unify.store.lake import Lake
+
+KEEP_HISTORY = timedelta(days=7)
+# Cleaning a file away under a reader ends that reader's process (design.md): no read lasts this long.
+LONGEST_READ = timedelta(hours=24)
+MANY_FILES = 8
+SMALL_BYTES = 8_000_000
+MUCH_DELETED = 0.3  # of a table's stored rows: reading past them costs more than writing the rest anew
+
+_META = "__ducklake_metadata_lake"
+_FILES = f"""
+SELECT s.schema_name, t.table_name, count(*) AS files, sum(f.file_size_bytes) AS bytes,
+       sum(f.record_count) AS rows, coalesce(sum(d.delete_count), 0) AS deleted
+FROM {_META}.ducklake_data_file f
+JOIN {_META}.ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+JOIN {_META}.ducklake_schema s ON s.schema_id = t.schema_id
+LEFT JOIN {_META}.ducklake_delete_file d ON d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL
+WHERE f.end_snapshot IS NULL
+GROUP BY ALL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What was done: snapshots ended, tables whose files were put together, files removed."""
+
+    expired: int
+    compacted: tuple[TableName, ...]
+    removed: int
+
+
+def tend(lake: Lake, now: datetime, keep: timedelta = KEEP_HISTORY) -> Tended:
+    """Do what there is to do. ``keep`` is how far back ``at (timestamp => …)`` and ``changes`` reach.
+
+    Raises StoreError; what was done before stays done, and nothing that is visible changes either way.
+    """
+    _flush_ledger(lake)
+    compacted = tuple(name for name in _scattered(lake) if _compact(lake, name))
+    expired = _expire(lake, now - keep)
+    return Tended(expired, compacted, _remove(lake, now - LONGEST_READ))
+
+
+def _flush_ledger(lake: Lake) -> None:
+    """The ledger's latest rows, kept in the catalog, become a file."""
+    with lake.writing() as connection:
+        connection.execute("CALL ducklake_flush_inlined_data('lake', schema_name => ?)", [ledger.SCHEMA])
+
+
+def _scattered(lake: Lake) -> list[TableName]:
+    """Tables of many small files, or with many deleted rows in them."""
+    rows = lake.read(
+        f"SELECT schema_name, table_name FROM ({_FILES}) "
+        "WHERE (files > ? AND bytes < files * ?) OR deleted > rows * ? ORDER BY ALL",
+        [MANY_FILES, SMALL_BYTES, MUCH_DELETED],
+    )
+    return [TableName(schema, table) for schema, table in rows]
+
+
+def _compact(lake: Lake, name: TableName) -> bool:
+    with lake.writing() as connection:
+        calls = (
+            "CALL ducklake_rewrite_data_files('lake', $table, schema => $schema, delete_threshold => $much)",
+            "CALL ducklake_merge_adjacent_files('lake', $table, schema => $schema)",
+        )
+        place = {"table": name.table, "schema": name.schema}
+        done = connection.execute(calls[0], {**place, "much": MUCH_DELETED}).fetchall()
+    with lake.writing() as connection:
+        done += connection.execute(calls[1], place).fetchall()
+    return bool(done)
+
+
+def _expire(lake: Lake, before: datetime) -> int:
+    with lake.writing() as connection:
+        return len(
+            connection.execute(
+                "CALL ducklake_expire_snapshots('lake', older_than => CAST(? AS TIMESTAMPTZ))", [before]
+            ).fetchall()
+        )
+
+
+def _remove(lake: Lake, before: datetime) -> int:
+    """Files no snapshot needs, and those a crash left behind; both long enough ago."""
+    removed = 0
+    for call in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
+        with lake.lock():
+            removed += len(lake.read(f"CALL {call}('lake', older_than => CAST(? AS TIMESTAMPTZ))", [before]))
+    return removed
