@@ -328,6 +328,8 @@ def unused_port() -> int:
 
 
 def _read_request(incoming: Any) -> Asked | None:
+    if incoming.peek(1)[:1] == b"\x16":
+        return None  # the start of a TLS handshake, which has no line to wait for
     line = incoming.readline().decode("latin-1").split()
     if len(line) != 3:
         return None

@@ -98,6 +98,12 @@ class TestWays:
         assert caught.value.message.startswith("conn (spec.yaml): ")
 
 
+def test_a_base_address_takes_no_password() -> None:
+    with pytest.raises(ConfigError, match="auth takes those") as caught:
+        RESTAdapter(AdapterSpec("a", "a.yaml", "https://ann:s3cret@example.org"), {})
+    assert "s3cret" not in caught.value.message
+
+
 def forms_of_secrets() -> list[str]:
     """Every form in which a credential of this page could leave us."""
     proof = base64.b64encode(f"ann:{SECRET}".encode()).decode()

@@ -599,6 +599,19 @@ class TestErrors:
         with pytest.raises(BadResponse, match=r"^api\.things: paging\.type link_header"):
             list(make(table(paging=Paging("link_header"))).pages("things", Read()))
 
+    @pytest.mark.parametrize(
+        "link", ["ftp://x/y", "javascript:alert(1)", "http://[bad", "http://x:99999/", "file:///etc"]
+    )
+    @pytest.mark.parametrize("told", ["link", "redirect"])
+    def test_a_link_that_is_no_address_is_an_error(
+        self, api: FaultServer, make: Make, link: str, told: str
+    ) -> None:
+        reply = Reply.json([{"id": 1}]).with_headers(Link=f'<{link}>; rel="next"')
+        api.serve("/things", reply if told == "link" else Reply.redirect(link))
+        with pytest.raises(SourceError, match=r"^api\.things: "):
+            list(make(table(paging=Paging("link_header"))).pages("things", Read()))
+        assert len(api.asked) == 1
+
     def test_what_is_not_built_in_is_refused(self, make: Make) -> None:
         spec = table(format="xml")
         with pytest.raises(ConfigError, match="not built in"):

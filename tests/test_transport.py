@@ -746,6 +746,10 @@ class TestAddresses:
         assert form not in veil.text(f"http://x/{form}/y")
 
 
+def test_a_password_in_an_address_is_not_shown() -> None:
+    assert Veil().text("GET http://ann:s3cret@x/y?z=a@b") == "GET http://***@x/y?z=a@b"
+
+
 def test_the_fault_server_logs_what_it_is_asked(api: FaultServer) -> None:
     seen: list[Asked] = []
 

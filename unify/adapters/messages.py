@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from threading import Lock
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, urlencode, urljoin, urlsplit
 
-from unify.errors import ConfigError
+from unify.errors import BadResponse, ConfigError
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -33,6 +33,7 @@ _TELLING_NAMES = (
     "x-amz-security-token",
     "x-amz-signature",
 )
+_USER_INFO = re.compile(r"(?i)(https?://)[^/?#@\s]*@")
 _SHORTEST_SECRET = 4  # characters; anything shorter would blank out ordinary text
 
 
@@ -103,6 +104,14 @@ def _origin(url: str) -> str:
     return f"{scheme}://{name}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{name}:{port}"
 
 
+def joined(url: str, link: str) -> str:
+    """Where ``link`` leads from ``url``. Raises BadResponse for one that is no address at all."""
+    try:
+        return urljoin(url, link.strip())
+    except ValueError as error:
+        raise BadResponse(f"the link {link[:80]!r} is no address ({error})") from error
+
+
 def without_param(url: str, name: str) -> str:
     """``url`` without the query parameter ``name``; every other character stays as it is."""
     base, mark, query = url.partition("?")
@@ -137,6 +146,8 @@ class Veil:
     def text(self, text: str) -> str:
         """``text`` with every secret shown as ``***``, also where it is percent- or base64-encoded."""
         hidden = self._values.sub(MASK, text) if self._values else text
+        if "@" in hidden:
+            hidden = _USER_INFO.sub(rf"\1{MASK}@", hidden)
         if "=" in hidden:
             return self._params.sub(rf"\1={MASK}", hidden)
         return hidden

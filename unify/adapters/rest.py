@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from unify.adapters import template
 from unify.adapters.asking import CURSOR, base_url
@@ -110,6 +111,8 @@ class RESTAdapter(Adapter):
             base = base_url(spec, self.options)
         except SpecError as error:
             raise ConfigError(f"{where}: base_url: {error.message}") from error
+        if urlsplit(base).username is not None:
+            raise ConfigError(f"{where}: base_url holds a user name or password; the spec's auth takes those")
         return replace(
             route,
             base_url=base,

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import urljoin
 
 from unify.adapters import template
 from unify.adapters.asking import CURSOR, UNTIL, Asking
@@ -17,7 +16,7 @@ from unify.adapters.cursors import Slice, is_older, slices
 from unify.adapters.envelope import Envelope, Wanted, open_envelope
 from unify.adapters.links import parse_links
 from unify.adapters.lookup import last_value
-from unify.adapters.messages import Answer
+from unify.adapters.messages import Answer, joined
 from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.scopes import distinct, scope_of
@@ -234,7 +233,7 @@ class PageFacts:
         return last_value(self.rows, column)
 
     def absolute(self, link: str) -> str:
-        return urljoin(self._answer.url, link)
+        return joined(self._answer.url, link)
 
 
 @contextmanager

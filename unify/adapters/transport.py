@@ -14,19 +14,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
-from urllib.parse import urljoin
 
 from unify.adapters import retry
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.budget import Budget, LocalBudget
-from unify.adapters.messages import Answer, Request, Veil, origin_of
+from unify.adapters.messages import Answer, Request, Veil, joined, origin_of
 from unify.adapters.pace import Clock, Pace, stopped
 from unify.adapters.proof import Authentication, TokenRefused
 from unify.adapters.refusals import Unanswered, quoted, refused
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
 from unify.adapters.wire import Heard, Wire
-from unify.errors import BadResponse, SourceError, Unauthorized, UnifyError, Unreachable
+from unify.errors import BadResponse, ConfigError, SourceError, Unauthorized, UnifyError, Unreachable
 
 REDIRECTS = 5
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
@@ -170,7 +169,10 @@ class Transport:
 
     def _admit(self, url: str, home: str, source: str) -> None:
         """Raises SourceError, naming both, for an address outside the connection's origin."""
-        origin = origin_of(url)
+        try:
+            origin = origin_of(url)
+        except ConfigError as error:
+            raise SourceError(f"{source}: {self.veil.text(error.message)}") from error
         if origin != home and origin not in self._allowed:
             raise SourceError(
                 f"{source}: leads to {self.veil.text(origin)}, but this connection is pinned to {home}; "
@@ -178,7 +180,7 @@ class Transport:
             )
 
     def _redirected(self, request: Request, answer: Answer, target: str, home: str) -> Request:
-        url = urljoin(answer.url, target)
+        url = joined(answer.url, target)
         self._admit(url, home, f"{answer.address}: a redirect")
         if answer.status in (307, 308) or request.method in ("GET", "HEAD"):
             if request.body is not None and origin_of(url) != home:
