@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,9 @@ import duckdb
 import pytest
 
 from tests.faultserver import FaultServer, Reply
+from tests.support import DemoAPI
 from unify.adapters import specdocs
-from unify.adapters.cases import Case, cases_folder, find_cases, load_case
+from unify.adapters.cases import ANSWER, CASE, EXCHANGE, Case, cases_folder, find_cases, load_case
 from unify.adapters.spec import AdapterSpec, TableSpec
 from unify.adapters.specfile import bundled_specs, load_spec
 from unify.errors import SpecError
@@ -237,9 +240,9 @@ def test_waiting_takes_no_time_in_a_case(tracker: AdapterSpec) -> None:
 # -- the commands ---------------------------------------------------------------------------------------
 
 
-def unify(*arguments: str) -> subprocess.CompletedProcess[str]:
+def unify(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = Path(sys.executable).with_name("unify")
-    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, cwd=folder)
 
 
 def test_spec_test_says_what_passed_and_what_did_not(tracker: AdapterSpec) -> None:
@@ -324,6 +327,41 @@ def test_spec_try_explains_what_is_missing_before_it_asks(
     assert done.returncode != 0
     assert told in done.stderr
     assert not done.stdout
+
+
+# -- the walk-through of rest_specs/README.md -----------------------------------------------------------
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_api: DemoAPI) -> None:
+    readme = (bundled_specs() / "README.md").read_text(encoding="utf-8")
+    part = readme.split("## From an API to tables", 1)[1].split("\n## ", 1)[0]
+    part = part.replace("http://127.0.0.1:8200", demo_api.url)
+    spec, case = blocks(part, "yaml")
+    (tmp_path / "tests" / "books").mkdir(parents=True)
+    (tmp_path / "books.yaml").write_text(spec, encoding="utf-8")
+    (tmp_path / "tests" / "books" / "repos.yaml").write_text(case, encoding="utf-8")
+    commands = [line[2:] for block in blocks(part, "console") for line in block.splitlines()]
+
+    done = [unify(*shlex.split(command)[1:], folder=tmp_path) for command in commands[1:]]
+
+    assert commands[0].startswith("python -m unify.demo.server --port 8200")
+    assert [each.returncode for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
+    assert done[0].stdout == "books.yaml: ok, 1 table\n"
+    assert "rows: 5 (the answer itself, found out)\npaging: next is http" in done[1].stdout
+    assert done[2].stdout.endswith("books.yaml: 1 of 1 case passed\n")
+
+
+def test_the_readme_describes_every_key_of_a_case() -> None:
+    readme = (bundled_specs() / "README.md").read_text(encoding="utf-8")
+    part = readme.split("\n## Cases\n", 1)[1].split("\n## ", 1)[0]
+
+    for record in (CASE, EXCHANGE):
+        assert {key.name for key in record.keys} <= set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
+    assert all(f"`{key.name}`" in part for key in ANSWER.keys)
 
 
 # -- the page about them --------------------------------------------------------------------------------
