@@ -174,10 +174,11 @@ def _goes_on(jobs: Sequence[LoaderJob]) -> str:
 
 
 def _reason(job: LoaderJob) -> str:
+    error = job.error.removeprefix(f"{job.table}: ")  # most say themselves whose they are
     match job.state:
         case JobState.CANCELLED:
             return f"{job.table}: the load was cancelled (job {job.id})"
         case JobState.DEAD:
-            return f"{job.table}: given up after {job.attempt} attempts: {job.error} (system retry {job.id})"
+            return f"{job.table}: given up after {job.attempt} attempts: {error} (system retry {job.id})"
         case _:
-            return f"{job.table}: {job.error}"
+            return f"{job.table}: {error}"
