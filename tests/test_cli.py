@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.fake_session import CHECKOUT, COMMAND
-from tests.support import Unify, clean_environment
-from tests.terminal import CTRL_C, on_terminal
+from tests.support import DemoAPI, Unify, clean_environment
+from tests.terminal import CTRL_C, ENTER, on_terminal
 from unify.errors import (
     CommandSyntaxError,
     ConfigError,
@@ -416,3 +416,109 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert outcome.status == 1
     assert str(tmp_path / "file" / "home") in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_check_says_a_line_a_connection(demo_unify: Unify, demo_api: DemoAPI) -> None:
+    wrong = demo_api.connection("wrong").replace(f"token: {demo_api.token}", "token: stale")
+    demo_unify.connect(demo_api.connection() + wrong + "odd:\n  adapter: nosuch\n")
+
+    outcome = demo_unify.run("check")
+
+    lines = dict(line.split(": ", 1) for line in outcome.stdout.splitlines())
+    assert outcome.status == 1
+    assert lines["github"].startswith("ok")
+    assert "401" in lines["wrong"]
+    assert "nosuch" in lines["odd"]
+    assert demo_unify.run("check", "github").status == 0
+    assert demo_unify.run("check", "gihub").stderr == "there is no connection gihub — did you mean github?\n"
+
+
+def test_check_without_connections_names_where_it_looked(unify: Unify) -> None:
+    outcome = unify.run("check")
+
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert str(unify.home / "connections.yaml") in outcome.stderr
+
+
+def test_spec_check_names_every_mistake(unify: Unify) -> None:
+    good, bad = unify.home / "good.yaml", unify.home / "bad.yaml"
+    good.write_text("name: good\nbase_url: https://example.org\ntables:\n  - {name: a, request: GET /a}\n")
+    bad.write_text("name: bad\nbase_urll: https://example.org\ntables:\n  - {name: a, reqest: GET /a}\n")
+
+    outcome = unify.run("spec", "check", "good.yaml", "bad.yaml")
+
+    assert outcome.status == 1
+    lines = outcome.stdout.splitlines()
+    assert lines[0] == "good.yaml: ok, 1 table"
+    assert "bad.yaml:2:1: base_urll: unknown key — did you mean base_url?" in lines
+    assert "bad.yaml:4:15: tables.a.reqest: unknown key — did you mean request?" in lines
+    assert outcome.stderr == ""
+
+
+def test_the_daemon_starts_and_stops_by_command(unify: Unify) -> None:
+    assert unify.run("daemon", "status").status == 1
+    assert "is running (pid" in unify.run("daemon", "start").stdout
+    assert "was running already" in unify.run("daemon", "start").stdout
+    assert unify.run("daemon", "status").status == 0
+    assert unify.run("daemon", "stop").stdout == "the daemon has stopped\n"
+    assert unify.run("daemon", "stop").stdout == "the daemon was not running\n"
+    assert unify.run("daemon", "status").status == 1
+
+
+# --- unify demo
+
+
+def test_the_demo_answers_and_leaves_nothing(tmp_path: Path) -> None:
+    outcome = _demo(tmp_path).run("demo", "-c", "select count(*) as pulls from github.pulls")
+
+    assert outcome.stdout == "pulls\n1200\n"
+    assert _nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_however_the_demo_ends_it_leaves_nothing(tmp_path: Path, ending: signal.Signals) -> None:
+    statements = [
+        "-c",
+        "system start daemon",
+        "-c",
+        "select 1",
+        "-c",
+        "select count(*) from range(100000) a, range(10000000) b",
+    ]
+    with _demo(tmp_path).started("demo", *statements) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(ending)
+        assert process.wait(timeout=60) == (130 if ending == signal.SIGINT else 128 + ending)
+
+    assert _nothing_left(tmp_path)
+
+
+def test_the_demo_is_a_shell_like_any_other(tmp_path: Path) -> None:
+    unify = _demo(tmp_path)
+    with on_terminal(
+        [*unify.command, "demo"], {**unify.environment, "TERM": "xterm-256color"}, tmp_path
+    ) as terminal:
+        terminal.wait_for("unify>")
+        assert "A sample GitHub" in terminal.screen
+        terminal.type("select number, title from github.pulls limit 10;" + ENTER)
+        terminal.wait_for("10 rows")
+        terminal.type("exit" + ENTER)
+        assert terminal.wait_for_end() == 0
+        assert b"Loading table: github.pulls" in terminal.received
+
+    assert _nothing_left(tmp_path)
+
+
+def _demo(tmp_path: Path) -> Unify:
+    """The command with a folder of its own for temporary files: the demo's home comes to be there."""
+    (tmp_path / "temporary").mkdir()
+    unify = Unify(tmp_path)
+    unify.environment["TMPDIR"] = str(tmp_path / "temporary")
+    return unify
+
+
+def _nothing_left(tmp_path: Path) -> bool:
+    """Neither folder nor process: every process of the demo has its folder in its command line."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return not list((tmp_path / "temporary").iterdir()) and str(tmp_path / "temporary") not in listed

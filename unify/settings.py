@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +75,7 @@ class Settings:
         if len(os.fsencode(here)) <= IPC_PATH_LIMIT - len("/commands.sock"):
             return here
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"unify-{os.getuid()}-{digest}"
+        return Path("/tmp") / f"unify-{os.getuid()}-{digest}"
 
     def prepare(self) -> None:
         """Make the folders, readable by nobody else (mode 0700, whatever the umask)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def run_demo(
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on, leaving is what we do
             _stop_daemon(settings, messages)
+            shutil.rmtree(settings.run, ignore_errors=True)  # outside home where home's path is long
 
 
 def _configured(home: Path, url: str, invocation: Invocation) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -9,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, assert_never
 
-from unify.errors import UnifyError, UsageError
-from unify.interpreter.results import Leave, Message, Names, Result, Rows, Text
+from unify.errors import FileError, UnifyError, UsageError
+from unify.interpreter.results import Leave, Message, Names, Result, Rows, RunScript, Text
 from unify.language.statements import Statement, split
 from unify.shell.cli import Step
 from unify.shell.messages import Messages
 from unify.shell.output import Output
 from unify.text import counted, safe_text
+
+DEEPEST = 20  # scripts that run scripts; more is a script that runs itself
 
 
 class Session(Protocol):
@@ -61,9 +64,17 @@ class Runner:
         self.keep_going = keep_going
         self.status = 0
         self.left = False
+        self._running: list[Script] = []  # the script that runs now is the last
 
     def run(self, script: Script) -> None:
         """Run a script up to its end, to ``exit``, or to the first error unless ``keep_going``."""
+        self._running.append(script)
+        try:
+            self._run(script)
+        finally:
+            self._running.pop()
+
+    def _run(self, script: Script) -> None:
         for statement in split(script.text):
             if self.echo:
                 self.messages.write(safe_text(statement.text, keep="\n"))
@@ -74,6 +85,20 @@ class Runner:
                 self.status = self.status or error.exit_status
             if self.left or (self.status and not self.keep_going):
                 return
+
+    def _run_file(self, path: str) -> None:
+        """``run``: a relative path starts where the script is that says so. Raises FileError."""
+        if len(self._running) > DEEPEST:
+            raise FileError(f"{path}: scripts run each other more than {DEEPEST} deep")
+        place = Path(path).expanduser()
+        here = self._running[-1].name if self._running else ""
+        if here not in ("", "stdin") and not place.is_absolute():
+            place = Path(here).parent / place
+        try:
+            script = read_file(os.fspath(place.absolute() if path == "-" else place))
+        except UsageError as error:
+            raise FileError(error.message.removeprefix("-f ")) from error
+        self.run(script)
 
     def show(self, statement: Statement) -> None:
         """Run one statement and show what it gives. Raises UnifyError, OutputClosed."""
@@ -90,6 +115,8 @@ class Runner:
                 self.output.text(text)
             case Message(text):
                 self.messages.notice(text)
+            case RunScript(path):
+                self._run_file(path)
             case Leave():
                 self.left = True
             case unknown:
