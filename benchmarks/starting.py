@@ -16,3 +16,14 @@ def measure(home: Path) -> Iterator[Figure]:
     for what, promised in ((("--version",), 5), (("-c", "select 1"), 25)):
         seconds = best(command([sys.executable, "-m", "unify", *what], home))
         yield Figure(f"unify {' '.join(what)}", seconds, python, promised)
+    yield Figure("unify, until its prompt is on screen", best(lambda: _until_prompt(home)), python, 18)
+
+
+def _until_prompt(home: Path) -> None:
+    """Start the shell on a terminal; done when its prompt can be seen."""
+    from tests.support import clean_environment
+    from tests.terminal import on_terminal
+
+    environment = {**clean_environment(home), "TERM": "xterm-256color"}
+    with on_terminal([sys.executable, "-m", "unify"], environment, home) as terminal:
+        terminal.wait_for("unify>")

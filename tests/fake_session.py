@@ -5,6 +5,7 @@ As a program, ``python -m tests.fake_session ARGUMENTS`` is ``unify ARGUMENTS`` 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,10 @@ class FakeSession:
                 return Message(f"did {type(command).__name__}")
 
     def names(self) -> Names:
+        if self.watcher is not None and "UNIFY_FAKE_NOTICE" in os.environ:
+            self.watcher.notice(os.environ["UNIFY_FAKE_NOTICE"])
+        if "UNIFY_FAKE_BUG" in os.environ:
+            raise RuntimeError("names cannot be read")
         return NAMES
 
     def cancel_waited(self) -> str | None:

@@ -315,6 +315,37 @@ def test_a_session_that_cannot_open_says_so_and_may_open_later(folder: Path) -> 
         terminal.wait_for("1 row")
 
 
+def test_what_is_said_meanwhile_stands_above_the_prompt(folder: Path) -> None:
+    with at_prompt(folder, UNIFY_FAKE_NOTICE="a load has ended\x1b[2J") as terminal:
+        terminal.wait_for("a load has ended\\e[2J")
+        terminal.wait_until(lambda: terminal.screen.splitlines()[-1] == "unify>", "the prompt below it")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for("1 row")
+
+
+def test_a_fault_behind_the_prompt_is_told_without_a_traceback(folder: Path) -> None:
+    with at_prompt(folder, UNIFY_FAKE_BUG="1") as terminal:
+        terminal.wait_for("unexpected error: RuntimeError: names cannot be read")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for("1 row")
+        assert "Traceback" not in terminal.screen
+
+
+def test_rows_may_go_into_a_pipe_while_one_types(folder: Path) -> None:
+    environment = {**clean_environment(folder), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
+    with (
+        (folder / "rows.csv").open("wb") as rows,
+        on_terminal(COMMAND, environment, folder, stdout=rows.fileno()) as t,
+    ):
+        t.wait_for("unify>")
+        t.type("select 7 as a;" + ENTER)
+        t.wait_for("unify>", times=2)
+        t.type(CTRL_D)
+        assert t.wait_for_end() == 0
+
+    assert (folder / "rows.csv").read_text() == "a\n7\n"
+
+
 # --- History
 
 
@@ -439,7 +470,7 @@ def test_our_commands_have_a_colour_of_their_own() -> None:
 
 def test_names_are_read_behind_the_prompt_and_the_session_closed() -> None:
     session = FakeSession()
-    background = Background(lambda: session)
+    background = Background(lambda: session, _unexpected)
 
     background.start()
     background.start()
@@ -454,13 +485,17 @@ def test_what_fails_behind_the_prompt_is_told_when_it_is_needed() -> None:
     def refuse() -> FakeSession:
         raise QueryError("not today")
 
-    background = Background(refuse)
+    background = Background(refuse, _unexpected)
     background.start()
 
     with pytest.raises(QueryError, match="not today"):
         background.session()
     assert background.names == Names()
     background.close()
+
+
+def _unexpected(error: BaseException) -> None:
+    raise AssertionError(error)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -18,12 +18,14 @@ Open = Callable[[], "Session"]
 class Background:
     """One session, opened by a thread of its own. It is never used by two threads at once.
 
-    ``names`` are those of the last reading: what completion offers, at once and perhaps a little old.
+    ``names``    those of the last reading: what completion offers, at once and perhaps a little old.
+    ``mistake``  is told of a fault of ours; from the thread.
     """
 
-    def __init__(self, open_session: Open) -> None:
+    def __init__(self, open_session: Open, mistake: Callable[[BaseException], None]) -> None:
         self._names: Names | None = None
         self._open = open_session
+        self._mistake = mistake
         self._session: Session | None = None
         self._thread: threading.Thread | None = None
 
@@ -64,3 +66,5 @@ class Background:
             self._names = self._session.names()
         except UnifyError:
             self._names = None
+        except Exception as error:  # noqa: BLE001 — a thread's last border: told without a traceback
+            self._mistake(error)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import TextIO
 
-from unify.errors import CommandSyntaxError, SpecError, UnifyError
+from unify.errors import CommandSyntaxError, Interrupted, SpecError, UnifyError
 from unify.text import safe_text
 
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -30,6 +30,8 @@ class Messages:
 
     def error(self, error: UnifyError, place: str = "") -> None:
         """Say what went wrong, where (``deploy.sql:12``), and point at it where that is known."""
+        if isinstance(error, Interrupted) and self.stream.isatty():
+            self.raw("\n")  # behind the ^C that the terminal has written
         text = explained(error)
         first, _, rest = (f"{place}: {text}" if place else text).partition("\n")
         styled = f"{_RED}{first}{_PLAIN}" if self.colour else first

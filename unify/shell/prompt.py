@@ -25,7 +25,7 @@ def run_prompt(
     open_session: Open, output: Output, messages: Messages, settings: Settings, invocation: Invocation
 ) -> int:
     """Read and run statements until somebody leaves; a statement that fails ends nothing."""
-    background = Background(open_session)
+    background = Background(open_session, messages.mistake)
     editor = Editor(
         history=_history(settings, messages),
         names=lambda: background.names,
