@@ -1,8 +1,8 @@
 """Rows on their way to DuckDB: newline-delimited chunk files of some megabytes.
 
-A row is written as it came. Where its page says something of it, that is put in front of its first
-member, by one ``replace`` over the whole page: ``{"~1f:scope":3,"~1f:page":{"repo":"duckdb"},"id":…``.
-The mark is random, so that no source can know it.
+A row is written as it came. Where its page says something of it, that goes in front of its first
+member: ``{"~1f:scope":3,"~1f:page":{"repo":"duckdb"},"id":…``. The mark is random, so that no source
+can know it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from unify.adapters.base import Scalar
-from unify.loading.exactjson import Json
 
-CHUNK_BYTES = 4 * 1024 * 1024  # of rows a file; DuckDB's memory grows with it
+if TYPE_CHECKING:
+    from io import FileIO
+
+CHUNK_BYTES = 8 * 1024 * 1024  # of rows a file: DuckDB plans each anew, and its memory grows with it
+
+_BRACE, _QUOTE = b'{"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +72,27 @@ class Line:
 class ChunkWriter:
     """Writes pages into chunk files and hands over each that is full. One thread at a time."""
 
-    def __init__(self, folder: Path, marks: Marks, done: Callable[[Chunk], None]) -> None:
+    def __init__(self, folder: Path, marks: Marks, chunk_bytes: int, done: Callable[[Chunk], None]) -> None:
         self.folder = folder
         self.marks = marks
+        self.chunk_bytes = chunk_bytes
         self.segments: list[Segment] = [Segment("", b"{")]
         self.longest: bytes = b""
         self.rows = 0
         self._done = done
         self._numbers: dict[tuple[str, bytes], int] = {("", b""): 0}
         self._number = 0
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._size = 0
         self._rows = 0
         self._longest_line = 0
         self._opening = re.compile(rb'\{"' + re.escape(marks.scope.encode()) + rb'":(\d+)')
 
-    def write(self, rows: Sequence[bytes], variables: Mapping[str, Scalar], scope: str) -> None:
+    def write(self, rows: Sequence[bytes], segment: int) -> None:
         """Add a page, cut where it is larger than a chunk."""
-        if not rows:
-            return
-        segment = self._segment(variables, scope)
         longest = max(map(len, rows))
         self._note_longest(rows, longest)
-        step = max(1, min(len(rows), CHUNK_BYTES * len(rows) // max(1, sum(map(len, rows)))))
+        step = max(1, min(len(rows), self.chunk_bytes * len(rows) // max(1, sum(map(len, rows)))))
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             self._add(self._text(part, segment), len(part), longest + self._room(segment))
@@ -120,7 +122,8 @@ class ChunkWriter:
         value = msgspec.json.encode(self.marks.value) + b":"
         return Line(number, rest[len(value) : -1] if rest.startswith(value) else b"{" + (rest or b"}"))
 
-    def _segment(self, variables: Mapping[str, Scalar], scope: str) -> int:
+    def segment(self, variables: Mapping[str, Scalar], scope: str) -> int:
+        """The number of the segment a page belongs to."""
         text = msgspec.json.encode(variables, order="sorted") if variables else b""
         number = self._numbers.get((scope, text))
         if number is None:
@@ -140,13 +143,12 @@ class ChunkWriter:
     def _text(self, rows: Sequence[bytes], segment: int) -> bytes:
         """The lines of some rows of one page."""
         front = self.segments[segment].front
-        text = b"\n" + b"\n".join(rows) + b"\n"
-        plain = text.count(b"\n") == len(rows) + 1 and b"\r" not in text and text.count(b"\n{") == len(rows)
-        if not plain or any(start in text for start in (b"\n{}", b"\n{ ", b"\n{\t")):
+        if not _are_plain(rows):
             return b"".join(self._line(bytes(row), front, segment) for row in rows)
-        if segment:
-            text = text.replace(b"\n{", b"\n" + front)
-        return text[1:]
+        if not segment:
+            return b"\n".join(rows) + b"\n"
+        members = [memoryview(row)[1:] for row in rows]
+        return front + (b"\n" + front).join(members) + b"\n"
 
     def _line(self, row: bytes, front: bytes, segment: int) -> bytes:
         """One row that is no plain object on one line. A line break in JSON text is never part of a value."""
@@ -169,18 +171,21 @@ class ChunkWriter:
     def _add(self, text: bytes, rows: int, longest: int) -> None:
         if self._file is None:
             self._number += 1
-            self._file = (self.folder / f"chunk-{self._number:06d}.ndjson").open("wb")
+            self._file = (self.folder / f"chunk-{self._number:06d}.ndjson").open("wb", buffering=0)
         self._file.write(text)
         self._size += len(text)
         self._rows += rows
         self._longest_line = max(self._longest_line, longest)
-        if self._size >= CHUNK_BYTES:
+        if self._size >= self.chunk_bytes:
             self.flush()
 
 
-def learnable(document: Json, marks: Marks) -> tuple[Json, Json, Json]:
-    """A decoded line's row, what its page says, and the row itself where it is no object."""
-    page = document.pop(marks.page, None)
-    document.pop(marks.scope, None)
-    value = document.pop(marks.value, None) if marks.value in document else None
-    return document, page, value
+def _are_plain(rows: Sequence[bytes]) -> bool:
+    """Each row is an object with a member, on one line: ``{"`` …"""
+    together = b"".join(rows)
+    if b"\n" in together or b"\r" in together:
+        return False
+    views = [memoryview(row) for row in rows]
+    return (
+        min(map(len, views)) > 2 and {v[0] for v in views} == {_BRACE} and {v[1] for v in views} == {_QUOTE}
+    )

@@ -38,7 +38,7 @@ class Origin(Enum):
 class Planned:
     """A column as it will be.
 
-    ``strict``      its type is declared: a value that does not fit is discarded with its row.
+    ``strict``      its type is declared, and a value may not fit: then it is discarded with its row.
     ``tried``       its type is an earlier load's and unusual: a value that does not fit widens it.
     ``has_digits``  numbers have to be read as they were written.
     ``kinds``       what its values are.
@@ -68,12 +68,14 @@ class Layout:
     """The columns of one moment. ``cursor`` need not be among ``columns``.
 
     ``rewritten``  DuckDB cannot read these rows as they are; see ``rewriting``.
+    ``version``    of the structure it was made from.
     ``places``     every place in the rows that was known; a row read until then has no other.
     """
 
     columns: tuple[Planned, ...]
     cursor: Cursor | None
     rewritten: bool
+    version: int
     places: frozenset[tuple[str, ...]]
 
 
@@ -93,7 +95,7 @@ def plan(structure: Structure, longest: Json, known: Sequence[Column] = (), rows
     ``known``    columns stored by an earlier load; a type of "" says that none has a value.
     """
     found = list(_candidates(structure, longest))
-    if not found and rows and not known and not structure.row.members:
+    if not found and rows and not known and not _skips(structure.row):
         found = [_Candidate(_whole_rows(structure), Origin.WHOLE, ())]
     _name(found)
     _meet_declared(found, structure.selection.shape.columns)
@@ -108,6 +110,7 @@ def plan(structure: Structure, longest: Json, known: Sequence[Column] = (), rows
         columns=tuple(kept),
         cursor=_cursor(structure, planned),
         rewritten=_needs_rewriting(structure, kept),
+        version=structure.version,
         places=frozenset(_places(structure.row)),
     )
 
@@ -156,6 +159,11 @@ def _leaves(node: Node, order: Json) -> Iterator[Node]:
             yield member
 
 
+def _skips(node: Node) -> bool:
+    """``exclude`` or ``only`` kept something from being a column."""
+    return any(member.choice.skip or _skips(member) for member in node.members.values())
+
+
 def _find(node: Node, path: tuple[str, ...]) -> Node:
     """The place at ``path``, or an empty one."""
     for key in path:
@@ -201,6 +209,7 @@ def _planned(one: _Candidate, stored: Column | None) -> Planned:
     strict = defined is not None and (defined.type is not None or defined.format is not None)
     if defined is not None and strict:
         type_, tried = declared_type(defined), False
+        strict = defined.format is not None or kinds.scalar_type(node.kinds) != type_
     elif stored is None or not stored.type:
         type_, tried = canonical(node.duck_type()), False
     else:
@@ -222,10 +231,12 @@ def _planned(one: _Candidate, stored: Column | None) -> Planned:
 
 def _has_digits(node: Node, type_: str, tested: bool) -> bool:
     """Whether numbers with a fraction have to be read as they were written."""
-    if type_ in ("JSON", "DOUBLE") and not tested:
+    if type_ in ("JSON", "DOUBLE", "FLOAT"):
         return False
+    if tested and parse_type(type_).nested:
+        return _holds_reals(node)
     if tested or type_ == "VARCHAR":
-        return bool(node.kinds & kinds.REAL) and type_ not in ("JSON", "DOUBLE", "FLOAT")
+        return bool(node.kinds & kinds.REAL)
     return node.needs_digits() or (type_ != node.duck_type() and _holds_reals(node))
 
 

@@ -12,7 +12,8 @@ types and flattens. The rules are those of the documentation, "Rows become colum
 - a column that never had a value is VARCHAR, an always empty list VARCHAR[]; ``Sealed.untyped`` names
   them, so that a later load need not keep their types;
 - an object that is always empty makes no column; within a list it is JSON, as is one whose keys
-  differ by case only, and whatever is nested deeper than 100 levels;
+  differ by case only, and whatever is nested deeper than 100 levels
+  or 8 lists;
 - of equal keys in one object the last counts; half a surrogate pair is a BadResponse;
 - ``exclude`` and ``only`` speak for everything below the object they name, and never against a key;
 - a number beyond every double (``1e400``) makes its column text.
@@ -33,7 +34,7 @@ from unify.adapters.base import Scalar
 from unify.duckdb_types import quote_name
 from unify.errors import ConfigError
 from unify.loading import reading
-from unify.loading.chunks import Chunk, ChunkWriter, Marks
+from unify.loading.chunks import CHUNK_BYTES, Chunk, ChunkWriter, Marks
 from unify.loading.columns import Layout
 from unify.loading.converter import Converted, Converter
 from unify.loading.selection import Selection, Shape, from_page
@@ -43,7 +44,7 @@ from unify.store.duck import literal
 
 __all__ = ["RowStage", "Sealed", "Shape", "Widening"]
 
-MEMORY_LIMIT = "160MB"  # of DuckDB; a worker stays under 300 MB with it
+MEMORY_MB = 256  # of DuckDB, for wide rows; narrow ones take half of it, thousands of columns more
 THREADS = 2  # chunks converted side by side
 
 _NO_VARIABLES: Mapping[str, Scalar] = {}
@@ -67,7 +68,7 @@ class Sealed:
                    reason, row), None where there are none.
     ``cursors``    the greatest value of the cursor column by scope, as the source wrote it.
     ``widened``    columns of an earlier load whose type changed.
-    ``untyped``    names of columns without any value: their type says nothing.
+    ``untyped``    new columns that are not declared and have no value: their type says nothing.
     """
 
     files: tuple[Path, ...]
@@ -95,15 +96,16 @@ class RowStage:
         shape: Shape,
         known: Sequence[Column] = (),
         *,
-        memory_limit: str = MEMORY_LIMIT,
+        memory_mb: int = MEMORY_MB,
         threads: int = THREADS,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self._shape = shape
         self._known = tuple(known)
         self._folder = folder
         self._lock = threading.Lock()
-        self._writer = ChunkWriter(folder, Marks.new(), self._convert)
-        self._converter = Converter(self._writer, Structure(Selection(shape)), known, memory_limit)
+        self._writer = ChunkWriter(folder, Marks.new(), chunk_bytes, self._convert)
+        self._converter = Converter(self._writer, Structure(Selection(shape, known)), known, memory_mb)
         self._pool = ThreadPoolExecutor(threads, "convert")
         self._work: list[Future[Converted]] = []
         self._from_page = [column for column in shape.columns if from_page(column)]
@@ -129,8 +131,14 @@ class RowStage:
         Memory  of the page, until it is in its file.
         Raises  BadResponse as soon as a row was seen that cannot be read, of this page or one before.
         """
+        if not rows:
+            return
+        self._converter.study(rows)
+        values = self._page_values(variables)
         with self._lock:
-            self._writer.write(rows, self._page_values(variables), scope)
+            if values:
+                self._converter.study_page(values)
+            self._writer.write(rows, self._writer.segment(values, scope))
             failed = next((work for work in self._work if work.done() and work.exception()), None)
         if failed is not None:
             failed.result()
@@ -152,7 +160,7 @@ class RowStage:
             discarded_file=self._discarded_file(done),
             cursors=self._cursors(done, layout),
             widened=self._widened(layout),
-            untyped=tuple(column.name for column in layout.columns if not column.kinds and not column.strict),
+            untyped=self._untyped(layout),
         )
         for one in done:
             one.chunk.path.unlink()
@@ -215,6 +223,11 @@ class RowStage:
             for column in self._known
             if column.type and types.get(column.name, column.type) != column.type
         )
+
+    def _untyped(self, layout: Layout) -> tuple[str, ...]:
+        typed = {column.name.lower() for column in self._shape.columns if column.type or column.format}
+        typed |= {column.name.lower() for column in self._known if column.type}
+        return tuple(c.name for c in layout.columns if not c.kinds and c.name.lower() not in typed)
 
     def _discarded_file(self, done: Sequence[Converted]) -> Path | None:
         paths = [one.discarded_path for one in done if one.discarded_path is not None]

@@ -7,7 +7,6 @@ written in a layout that did not last are written again when everything is known
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from unify.adapters.base import Scalar
 from unify.duckdb_types import quote_name
 from unify.errors import BadResponse, StoreError
 from unify.loading import reading
 from unify.loading.chunks import Chunk, ChunkWriter, Marks
 from unify.loading.columns import Layout, Origin, Planned, plan
 from unify.loading.declared import MACROS
-from unify.loading.exactjson import Json, parse_exact
+from unify.loading.exactjson import parse_exact
 from unify.loading.guard import Guard
 from unify.loading.rewriting import rewritten
 from unify.loading.structure import Node, Structure
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK = 8  # rows looked at the slow way where one brings something new; doubles while they do
 _LONGEST_LOOK = 2048
-_FINE_MOMENT = re.compile(rb'\.\d{6}\d*[1-9](?:[Zz]|[+-]\d\d:?\d\d)?"')  # finer than a microsecond
+_MOST_MEMORY_MB = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +59,53 @@ class Converter:
     """Converts chunks, several at a time, with one DuckDB and what they show in common."""
 
     def __init__(
-        self, writer: ChunkWriter, structure: Structure, known: Sequence[Column], memory_limit: str
+        self, writer: ChunkWriter, structure: Structure, known: Sequence[Column], memory_mb: int
     ) -> None:
         self.writer = writer
         self.marks: Marks = writer.marks
         self.structure = structure
         self.known = tuple(known)
         self._lock = threading.RLock()
-        self._guard = Guard(structure, *_keys(self.marks))
+        self._guard = Guard(structure)
+        self._has_long_moments = False  # set for good by the first; their columns are then looked at singly
         self._layout: tuple[int, bytes, Layout] | None = None
-        self._database = _open(writer.folder, memory_limit)
+        self._memory_mb = memory_mb
+        self._database = _open(writer.folder, memory_mb)
 
     def close(self) -> None:
         self._database.close()
 
+    def study(self, rows: Sequence[bytes]) -> None:
+        """Learn whatever the rows bring that was not known. Raises BadResponse for one that is no JSON."""
+        at, look = 0, _FIRST_LOOK
+        while (at := self._current_guard().accepted(rows, at)) < len(rows):
+            self._learn(rows[at : at + look])
+            at, look = at + look, min(2 * look, _LONGEST_LOOK)
+
+    def study_page(self, values: Mapping[str, Scalar]) -> None:
+        """Learn what a page says of its rows."""
+        with self._lock:
+            self.structure.learn(self.structure.variables, parse_exact(msgspec.json.encode(values)))
+
     def convert(self, chunk: Chunk) -> Converted:
-        """Learn from a chunk and write it. Raises BadResponse for rows that cannot be read."""
-        lines = chunk.lines()
-        self._study(lines)
-        return self._write(chunk, lines)
+        """Write a chunk of rows studied before. Raises BadResponse for rows that cannot be read.
+
+        Where DuckDB refuses the layout of this moment, find out why, and write it in another.
+        """
+        import duckdb
+
+        layout = self.layout()
+        while True:
+            try:
+                return self._write(chunk, layout)
+            except _Misfit:
+                layout = self.layout()
+            except duckdb.OutOfMemoryException as error:
+                self._grow(chunk, error)
+            except duckdb.IOException as error:
+                raise StoreError(f"{chunk.path.parent}: {error}") from error
+            except duckdb.Error as error:
+                layout = self._other_layout(chunk, layout, error)
 
     def settle(self, done: Converted, final: Layout) -> Converted:
         """The same chunk in the final layout."""
@@ -85,7 +113,7 @@ class Converter:
             return done
         if done.path is not None and _is_part(done.layout, final):
             return self.extend(done, final)
-        return self._write(done.chunk, done.chunk.lines())
+        return self.convert(done.chunk)
 
     def extend(self, done: Converted, final: Layout) -> Converted:
         """A file with the columns of ``final`` in their order; those it does not have are NULL."""
@@ -130,75 +158,56 @@ class Converter:
         with self._cursor() as connection:
             connection.execute(statement)
 
-    def _study(self, lines: Sequence[bytes]) -> None:
-        """Learn whatever the lines bring that was not known."""
-        at, look = 0, _FIRST_LOOK
-        while (at := self._current_guard().accepted(lines, at)) < len(lines):
-            self._learn(lines[at : at + look])
-            at, look = at + look, min(2 * look, _LONGEST_LOOK)
-
-    def _learn(self, lines: Sequence[bytes]) -> None:
-        documents = [parse_exact(line) for line in lines]
+    def _learn(self, rows: Sequence[bytes]) -> None:
+        values = [parse_exact(bytes(row)) for row in rows]
+        structure = self.structure
         with self._lock:
-            for document in documents:
-                self._learn_document(document)
-
-    def _learn_document(self, document: Json) -> None:
-        structure, marks = self.structure, self.marks
-        structure.learn(structure.variables, document.pop(marks.page, None))
-        document.pop(marks.scope, None)
-        if marks.value in document:
-            structure.learn(structure.value, document[marks.value])
-        else:
-            structure.learn(structure.row, document)
+            for value in values:
+                structure.learn(structure.row if isinstance(value, dict) else structure.value, value)
 
     def _current_guard(self) -> Guard:
         with self._lock:
             if self._guard.version != self.structure.version:
-                self._guard = Guard(self.structure, *_keys(self.marks))
+                self._guard = Guard(self.structure)
             return self._guard
 
-    def _write(self, chunk: Chunk, lines: Sequence[bytes]) -> Converted:
-        """Write a chunk in the present layout; where DuckDB refuses, find out why and write it again."""
-        import duckdb
-
-        layout = self.layout()
-        while True:
-            try:
-                return self._write_in(chunk, lines, layout)
-            except _Misfit:
-                layout = self.layout()
-            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+    def _grow(self, chunk: Chunk, error: Exception) -> None:
+        """Allow twice the memory: rows of thousands of columns need more than others ever do."""
+        with self._lock:
+            if self._memory_mb >= _MOST_MEMORY_MB:
                 raise StoreError(f"{chunk.path.parent}: {error}") from error
-            except duckdb.Error as error:
-                before = self.structure.version
-                self._learn(lines)
-                if self.structure.version == before and layout.rewritten:
-                    raise BadResponse(f"the rows cannot be read: {error}") from error
-                again = self.layout()
-                layout = replace(again, rewritten=self.structure.version == before or again.rewritten)
+            self._memory_mb *= 2
+            self._database.execute(f"SET memory_limit = '{self._memory_mb}MB'")
 
-    def _write_in(self, chunk: Chunk, lines: Sequence[bytes], layout: Layout) -> Converted:
+    def _other_layout(self, chunk: Chunk, layout: Layout, error: Exception) -> Layout:
+        """A layout to try after DuckDB refused ``layout``: one that knows more, or rewrites the rows."""
+        if reading.LONG_MOMENT in str(error):
+            self._has_long_moments = True
+            return layout
+        self._learn([self.writer.take_apart(line).row for line in chunk.lines()])
+        if self.structure.version > layout.version:
+            return self.layout()
+        if layout.rewritten:
+            raise BadResponse(f"the rows cannot be read: {error}") from error
+        return replace(self.layout(), rewritten=True)
+
+    def _write(self, chunk: Chunk, layout: Layout) -> Converted:
         if not layout.columns:
             return Converted(chunk, layout, None, chunk.rows)
         path = chunk.path.with_name(f"rows-{chunk.number:06d}.parquet")
         with (
             self._cursor() as connection,
-            self._source(chunk, lines, layout.columns, layout.rewritten) as source,
+            self._source(chunk, layout.columns, layout.rewritten) as source,
         ):
-            exact = _FINE_MOMENT.search(chunk.path.read_bytes()) is not None
-            copied = connection.execute(reading.copy(source, path, exact_moments=exact)).fetchone()
+            statement = reading.copy(source, path, exact_moments=self._has_long_moments)
+            copied = connection.execute(statement).fetchone()
             rows = int(copied[0]) if copied else 0
-            discarded = None
-            if rows < chunk.rows:
-                discarded = self._discard(chunk, lines, source, connection)
+            discarded = self._discard(chunk, source, connection) if rows < chunk.rows else None
         return Converted(
-            chunk, layout, path, rows, chunk.rows - rows, discarded, self._cursors(chunk, lines, layout)
+            chunk, layout, path, rows, chunk.rows - rows, discarded, self._cursors(chunk, layout)
         )
 
-    def _discard(
-        self, chunk: Chunk, lines: Sequence[bytes], source: reading.Source, connection: DuckDBPyConnection
-    ) -> Path:
+    def _discard(self, chunk: Chunk, source: reading.Source, connection: DuckDBPyConnection) -> Path:
         """Keep the rows that do not fit. Raises _Misfit where it is a stored type that gives way."""
         path = chunk.path.with_name(f"discarded-{chunk.number:06d}.ndjson")
         columns = [column for column, _ in source.columns]
@@ -208,6 +217,7 @@ class Converter:
                 for place in tried:
                     self.structure.misfit(self._node(columns[place]))
             raise _Misfit
+        lines = chunk.lines()
         with path.open("wb") as file:
             for line, place, value in found:
                 file.write(self._discarded_row(lines[line], columns[place], value))
@@ -236,13 +246,13 @@ class Converter:
             node = node.members[key]
         return node
 
-    def _cursors(self, chunk: Chunk, lines: Sequence[bytes], layout: Layout) -> tuple[tuple[str, str], ...]:
+    def _cursors(self, chunk: Chunk, layout: Layout) -> tuple[tuple[str, str], ...]:
         if layout.cursor is None or layout.cursor.column.origin is Origin.NOTHING:
             return ()
         column = layout.cursor.column
         with (
             self._cursor() as connection,
-            self._source(chunk, lines, [column], layout.cursor.rewritten) as source,
+            self._source(chunk, [column], layout.cursor.rewritten) as source,
         ):
             found = connection.execute(reading.cursors(source, column)).fetchall()
         return tuple(
@@ -250,15 +260,13 @@ class Converter:
         )
 
     @contextmanager
-    def _source(
-        self, chunk: Chunk, lines: Sequence[bytes], columns: Sequence[Planned], rewrite: bool
-    ) -> Iterator[reading.Source]:
+    def _source(self, chunk: Chunk, columns: Sequence[Planned], rewrite: bool) -> Iterator[reading.Source]:
         """The rows in a form DuckDB can read."""
         if not rewrite:
             yield reading.straight(chunk, columns, self.marks)
             return
         path = chunk.path.with_suffix(".flat.ndjson")
-        text = rewritten(lines, [(column, reading.read_as(column)) for column in columns], self.marks)
+        text = rewritten(chunk.lines(), [(column, reading.read_as(column)) for column in columns], self.marks)
         path.write_bytes(text)
         try:
             longest = max(map(len, text.split(b"\n")))
@@ -281,13 +289,13 @@ class _Misfit(Exception):
     """An earlier load's type does not hold a value; it has been widened."""
 
 
-def _open(folder: Path, memory_limit: str) -> DuckDBPyConnection:
+def _open(folder: Path, memory_mb: int) -> DuckDBPyConnection:
     """A DuckDB of our own; several chunks at a time keep the cores busy, so each has one thread."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
         **CONFIG,
-        "memory_limit": memory_limit,
+        "memory_limit": f"{memory_mb}MB",
         "threads": 1,
         "temp_directory": os.fspath(folder / "spill"),
     }
@@ -297,12 +305,9 @@ def _open(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     return connection
 
 
-def _keys(marks: Marks) -> tuple[str, str, str]:
-    return marks.scope, marks.page, marks.value
-
-
 def _identity(column: Planned) -> tuple[object, ...]:
-    return column.name, column.type, column.origin, column.path, column.format, column.strict, column.tried
+    """What a column's values depend on. How closely they are looked at is right for the rows known."""
+    return column.name, column.type, column.origin, column.path, column.format
 
 
 def _is_same(layout: Layout, final: Layout) -> bool:

@@ -46,7 +46,7 @@ END"""
 # A moment, unless a microsecond is too coarse for it.
 _MOMENT = r"""
 CREATE MACRO unify_moment(x) AS CASE
-  WHEN regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]') THEN NULL
+  WHEN strlen(x) > 26 AND regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]') THEN NULL
   ELSE coalesce(TRY_CAST(x AS TIMESTAMPTZ), TRY_CAST(upper(x) AS TIMESTAMPTZ))
 END"""
 # Text of a moment finer than a microsecond, which no column of moments with a zone can keep.
@@ -87,7 +87,7 @@ def canonical(type_: str) -> str:
 
 
 def fit(text: str, type_: str, format_: str | None) -> str:
-    """SQL for the value whose text is the SQL ``text``; NULL if it does not fit ``type_``."""
+    """SQL for the value whose text (JSON for a nested type) is ``text``; NULL if it does not fit."""
     if format_ in _EPOCHS:
         return _of_moment(_epoch(text, _EPOCHS[format_]), type_)
     if format_ and format_ not in _TEXTUAL:
@@ -116,8 +116,46 @@ def _plain_fit(text: str, type_: Type) -> str:
             return f"CASE WHEN unify_decimals({text}) <= {type_.sizes[1]} THEN {_tried(text, type_)} END"
         case name if _WHOLE.fullmatch(name):
             return f"CASE WHEN unify_decimals({text}) <= 0 THEN {_tried(text, type_)} END"
+        case "LIST" | "STRUCT" if type_.name == "LIST" or type_.names:
+            value, fits = _nested_fit(text, type_)
+            return f"CASE WHEN {fits} THEN {value} END"
         case _:
             return _tried(text, type_)
+
+
+def _nested_fit(json: str, type_: Type, depth: int = 0) -> tuple[str, str]:
+    """SQL for the value of the SQL ``json``, and for whether all of it fits; a null fits everything.
+
+    Members a declared STRUCT does not have are left out, as by ``only``.
+    """
+    nothing = f"coalesce(json_type({json}), 'NULL') = 'NULL'"
+    if type_.name == "LIST":
+        item, items = f"x{depth}", f"json_extract({json}, '$[*]')"
+        value, fits = _nested_fit(item, type_.parts[0], depth + 1)
+        every = f"coalesce(list_bool_and(list_transform({items}, lambda {item}: {fits})), true)"
+        value = f"list_transform({items}, lambda {item}: {value})"
+        is_right = f"json_type({json}) = 'ARRAY'"
+    elif type_.name == "STRUCT" and type_.names:
+        members = {name: f"json_extract({json}, {literal(_json_path(name))})" for name in type_.names}
+        parts = {
+            name: _nested_fit(members[name], part, depth)
+            for name, part in zip(type_.names, type_.parts, strict=True)
+        }
+        every = " AND ".join(f"({fits})" for _, fits in parts.values())
+        value = f"struct_pack({', '.join(f'{quote_name(name)} := {v}' for name, (v, _) in parts.items())})"
+        is_right = f"json_type({json}) = 'OBJECT'"
+    elif type_.name == "JSON":
+        return f"CASE WHEN NOT ({nothing}) THEN {json} END", "true"
+    else:
+        text = f"json_extract_string({json}, '$')"
+        value = _plain_fit(text, type_)
+        return value, f"({nothing} OR ({value}) IS NOT NULL)"
+    return f"CASE WHEN {is_right} THEN {value} END", f"({nothing} OR ({is_right} AND {every}))"
+
+
+def _json_path(name: str) -> str:
+    """A member of an object, whatever its name."""
+    return '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _of_moment(moment: str, type_: str) -> str:

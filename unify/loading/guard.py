@@ -24,33 +24,29 @@ _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Guard:
-    """Accepts documents (a row with what was put in front of it) of one version of the structure."""
+    """Accepts rows of one version of the structure."""
 
-    def __init__(self, structure: Structure, scope_key: str, page_key: str, value_key: str) -> None:
+    def __init__(self, structure: Structure) -> None:
         self.version = structure.version
         self._decode: Callable[[bytes], Any] | None
         try:
-            members = _members(structure.row)
-            members[scope_key] = int
-            members[page_key] = _struct(_members(structure.variables))
-            members[value_key] = _type(structure.value)
-            required = () if structure.row.kinds else (value_key,)  # no row was an object so far
-            self._decode = msgspec.json.Decoder(_struct(members, required)).decode
+            found = _types(structure.value) + (_types(structure.row) if structure.row.kinds else [])
+            self._decode = msgspec.json.Decoder(_union(found)).decode
         except (_Unguardable, TypeError, ValueError):
             self._decode = None
 
-    def accepted(self, lines: Sequence[bytes], start: int) -> int:
-        """How far the lines from ``start`` on bring nothing new: the index of the first refused one."""
+    def accepted(self, rows: Sequence[bytes], start: int) -> int:
+        """How far the rows from ``start`` on bring nothing new: the index of the first refused one."""
         decode = self._decode
         if decode is None:
             return start
         at = start
         try:
-            for at in range(start, len(lines)):
-                decode(lines[at])
+            for at in range(start, len(rows)):
+                decode(rows[at])
         except _REFUSALS:
             return at
-        return len(lines)
+        return len(rows)
 
 
 class _Unguardable(Exception):
@@ -60,13 +56,21 @@ class _Unguardable(Exception):
 def _type(node: Node) -> Any:
     if node.choice.skip or (node.mixed and not _is_followed(node)):
         return msgspec.Raw
-    found: list[Any] = [None]
+    return _union(_types(node))
+
+
+def _union(types: list[Any]) -> Any:
+    return Union[(None, *types)]
+
+
+def _types(node: Node) -> list[Any]:
+    """What a value here may be beside null."""
+    found: list[Any] = []
     if node.kinds & kinds.OBJECT:
         found.append(_struct(_members(node)))
     if node.kinds & kinds.LIST:
         found.append(_NO_ITEMS if node.item is None else list[_type(node.item)])  # type: ignore[misc]
-    found += _scalars(node.kinds)
-    return Union[tuple(found)]  # noqa: UP007 - made at run time
+    return found + _scalars(node.kinds)
 
 
 def _is_followed(node: Node) -> bool:
@@ -78,7 +82,7 @@ def _scalars(found: int) -> list[Any]:
     types: list[Any] = []
     if found & kinds.BOOL:
         types.append(bool)
-    if found & kinds.INT:
+    if found & (kinds.INT | kinds.REAL):  # alone, float would take any integer
         types.append(_WIDE if found & kinds.INEXACT else _NARROW)
     if found & kinds.REAL:
         types.append(float)
@@ -91,14 +95,10 @@ def _members(node: Node) -> dict[str, Any]:
     return {key: _type(member) for key, member in node.members.items()}
 
 
-def _struct(members: dict[str, Any], required: Sequence[str] = ()) -> Any:
-    """A class with exactly these members, each of which may be missing unless it is ``required``."""
+def _struct(members: dict[str, Any]) -> Any:
+    """A class with exactly these members, each of which may be missing."""
     if any('"' in key or "\\" in key or any(char < " " for char in key) for key in members):
         raise _Unguardable
     names = {f"f{index}": key for index, key in enumerate(members)}
-    fields = [
-        (name, members[key]) if key in required else (name, members[key], None) for name, key in names.items()
-    ]
-    return msgspec.defstruct(
-        "Known", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True
-    )
+    fields = [(name, members[key], None) for name, key in names.items()]
+    return msgspec.defstruct("Known", fields, rename=names, forbid_unknown_fields=True, gc=False)

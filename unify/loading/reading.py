@@ -18,6 +18,8 @@ from unify.loading.kinds import MOMENTS
 from unify.store.duck import literal
 
 ROW_GROUP_ROWS = 20_000  # makes limit and point queries 3-6 times faster than DuckDB's 122,880 (design.md)
+LONG_MOMENT = "a moment could be finer than a microsecond"
+_SHORT_MOMENT = 26  # bytes: 2024-01-31T08:30:00.123456 and all that is shorter has no more digits
 _SLACK = 1024  # bytes DuckDB wants beyond the longest line
 _LEAST = 1024 * 1024  # bytes; smaller buffers only cost time
 
@@ -62,21 +64,21 @@ def flat(path: Path, longest_line: int, columns: Sequence[Planned], marks: Marks
 def copy(source: Source, target: Path, *, exact_moments: bool) -> str:
     """Statement that writes the rows whose values all fit into a Parquet file, and gives their number.
 
-    ``exact_moments``  some text of the chunk could be finer than a microsecond: fail on it.
+    ``exact_moments``  look at each moment whether it is finer than a microsecond, and fail if one is;
+                       otherwise fail with LONG_MOMENT where one is long enough to be.
     """
     names = [quote_name(column.name) for column, _ in source.columns]
-    tested = [index for index, (column, _) in enumerate(source.columns) if _is_tested(column)]
     values = [_value(column, sql, exact_moments) for column, sql in source.columns]
+    tested = [index for index, (column, _) in enumerate(source.columns) if _is_tested(column)]
+    rows = source.sql if exact_moments else source.sql + _no_long_moment(source)
     if not tested:
         selected = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
-        select = f"SELECT {selected} FROM {source.sql}"
-    else:
-        inner = [f"{value} AS v{index}" for index, value in enumerate(values)]
-        inner += [f"{source.columns[index][1]} AS r{index}" for index in tested]
-        selected = ", ".join(f"v{index} AS {name}" for index, name in enumerate(names))
-        fits = " AND ".join(f"(r{index} IS NULL OR v{index} IS NOT NULL)" for index in tested)
-        select = f"SELECT {selected} FROM (SELECT {', '.join(inner)} FROM {source.sql}) WHERE {fits}"
-    return copy_to(select, target)
+        return copy_to(f"SELECT {selected} FROM {rows}", target)
+    inner = [f"{value} AS v{index}" for index, value in enumerate(values)]
+    inner += [f"{source.columns[index][1]} AS r{index}" for index in tested]
+    selected = ", ".join(f"v{index} AS {name}" for index, name in enumerate(names))
+    fits = " AND ".join(f"(r{index} IS NULL OR v{index} IS NOT NULL)" for index in tested)
+    return copy_to(f"SELECT {selected} FROM (SELECT {', '.join(inner)} FROM {rows}) WHERE {fits}", target)
 
 
 def copy_to(select: str, target: Path) -> str:
@@ -138,9 +140,22 @@ def _value(column: Planned, sql: str, exact_moments: bool) -> str:
     if not _is_moment(column):
         return sql
     cast = f"CAST({sql} AS {column.type})"
-    if exact_moments and column.type != "DATE":
+    if exact_moments and _may_be_fine(column):
         return f"CASE WHEN unify_is_fine({sql}) THEN error('finer than a microsecond') ELSE {cast} END"
     return cast
+
+
+def _no_long_moment(source: Source) -> str:
+    """A condition that fails on a moment of more characters than microseconds take."""
+    moments = [f"strlen({sql})" for column, sql in source.columns if _may_be_fine(column)]
+    if not moments:
+        return ""
+    longest = f"greatest({', '.join(moments)})"
+    return f" WHERE CASE WHEN {longest} > {_SHORT_MOMENT} THEN error({literal(LONG_MOMENT)}) ELSE true END"
+
+
+def _may_be_fine(column: Planned) -> bool:
+    return _is_moment(column) and column.type != "DATE" and not column.strict and not column.tried
 
 
 def _place(column: Planned, marks: Marks) -> tuple[str, ...]:

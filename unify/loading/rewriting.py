@@ -14,7 +14,7 @@ import msgspec
 from unify.duckdb_types import Type, parse_type
 from unify.loading.chunks import Marks
 from unify.loading.columns import Origin, Planned
-from unify.loading.exactjson import Json, encode_exact, parse_exact, raw_numbers
+from unify.loading.exactjson import Json, Real, Whole, encode_exact, parse_exact, raw_numbers
 
 Read = tuple[Planned, str]  # a column and the type it is read as
 
@@ -22,7 +22,7 @@ Read = tuple[Planned, str]  # a column and the type it is read as
 def rewritten(lines: Iterable[bytes], columns: Sequence[Read], marks: Marks) -> bytes:
     """The lines with member ``c0`` for the first of ``columns`` and so on; a null is left out."""
     encoder = msgspec.json.Encoder()
-    types = [parse_type(read_as) for _, read_as in columns]
+    types = [parse_type(column.type if column.strict else read_as) for column, read_as in columns]
     out = bytearray()
     for line in lines:
         document = parse_exact(line)
@@ -30,7 +30,7 @@ def rewritten(lines: Iterable[bytes], columns: Sequence[Read], marks: Marks) -> 
         for index, (column, _) in enumerate(columns):
             value = _found(document, column, marks)
             if value is not None:
-                flat[f"c{index}"] = _written(value, types[index])
+                flat[f"c{index}"] = _written(value, types[index], column.strict)
         out += encoder.encode(flat) + b"\n"
     return bytes(out)
 
@@ -48,17 +48,17 @@ def _found(document: Json, column: Planned, marks: Marks) -> Json:
     return value
 
 
-def _written(value: Json, type_: Type) -> Json:
-    """``value`` as DuckDB is to read it into ``type_``: as text wherever that says so."""
+def _written(value: Json, type_: Type, digits: bool) -> Json:
+    """``value`` as DuckDB is to read it into ``type_``; numbers as text where ``digits`` count."""
     if value is None:
         return None
-    if type_.name == "VARCHAR":
-        return as_text(value)
     if type_.name == "LIST" and isinstance(value, list):
-        return [_written(item, type_.parts[0]) for item in value]
+        return [_written(item, type_.parts[0], digits) for item in value]
     if type_.name == "STRUCT" and isinstance(value, dict):
         fields = zip(type_.names, type_.parts, strict=True)
-        return {name: _written(value.get(name), part) for name, part in fields}
+        return {name: _written(value.get(name), part, digits) for name, part in fields}
+    if type_.name == "VARCHAR" or (digits and isinstance(value, Whole | Real)):
+        return as_text(value)
     return raw_numbers(value)
 
 

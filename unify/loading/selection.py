@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from itertools import accumulate
 
 from unify.adapters.spec import ColumnDef
+from unify.model import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Choice:
 
     ``skip``      nothing here or below is ever looked at.
     ``excluded``  it makes no column of its own name, and nothing below it does; ``chosen`` by ``only``.
-    ``whole``     a declared column takes it as one value, objects too.
+    ``whole``     a declared or stored column takes it as one value, objects too.
     ``sourced``   a declared column takes its value from here.
     ``known``     it comes from an earlier load.
     """
@@ -59,13 +61,14 @@ KNOWN = Choice(known=True)
 class Selection:
     """Answers for one table's shape; names are compared in lower case."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, known: Sequence[Column] = ()) -> None:
         self.shape = shape
         self._exclude = [_Glob(glob) for glob in shape.exclude]
         self._only = [_Glob(glob) for glob in shape.only]
         self._kept = frozenset(name.lower() for name in shape.key)
         self._needed = self._kept | ({shape.cursor.lower()} if shape.cursor else frozenset())
         self._typed = {c.name.lower() for c in shape.columns if c.source is None and c.type is not None}
+        self._typed |= {column.name.lower() for column in known if column.type == "JSON"}
         self._sources = frozenset(filter(None, map(source_path, shape.columns)))
         self.root = replace(ROOT, chosen=not shape.only)
 

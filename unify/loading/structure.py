@@ -13,6 +13,7 @@ from unify.loading.exactjson import Json
 from unify.loading.selection import ROOT, Choice, Selection
 
 MAX_DEPTH = 100  # levels of nesting that are followed; what is deeper is kept as JSON
+MAX_LISTS = 8  # lists within lists; DuckDB's time to read them back from Parquet doubles with each
 
 
 class Node:
@@ -22,7 +23,7 @@ class Node:
     ``inside``  the place lies within a LIST or STRUCT, where texts are not looked at for dates.
     """
 
-    __slots__ = ("choice", "depth", "flat", "inside", "item", "kinds", "members", "path")
+    __slots__ = ("choice", "depth", "flat", "inside", "item", "kinds", "lists", "members", "path")
 
     def __init__(
         self,
@@ -30,12 +31,14 @@ class Node:
         choice: Choice = ROOT,
         *,
         depth: int = 0,
+        lists: int = 0,
         flat: bool = False,
         inside: bool = True,
     ) -> None:
         self.path = path
         self.choice = choice
         self.depth = depth
+        self.lists = lists
         self.flat = flat
         self.inside = inside
         self.kinds = 0
@@ -142,11 +145,11 @@ class Structure:
 
     def _learn_list(self, node: Node, value: list[Json]) -> None:
         self._add(node, kinds.LIST)
-        if node.depth >= MAX_DEPTH:
+        if node.depth >= MAX_DEPTH or node.lists >= MAX_LISTS:
             self._add(node, kinds.DEEP)
             return
         if node.item is None:
-            node.item = Node(node.path, depth=node.depth + 1)
+            node.item = Node(node.path, depth=node.depth + 1, lists=node.lists + 1)
         for item in value:
             self.learn(node.item, item)
 
@@ -158,7 +161,7 @@ class Structure:
     def _member(self, node: Node, key: str) -> Node:
         path = (*node.path, key)
         if not node.flat:
-            return Node(path, depth=node.depth + 1)
+            return Node(path, depth=node.depth + 1, lists=node.lists)
         if node is self.variables:
             return Node(path, inside=False)
         choice = self.selection.choose(node.choice, path)
