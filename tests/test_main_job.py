@@ -304,6 +304,15 @@ class TestCommands:
             assert "cancelled" in (waiting.stderr.read() if waiting.stderr else "")
         gate.set()
 
+    def test_a_failed_job_is_retried(self, unify: Unify, shop: FaultServer) -> None:
+        shop.serve("/orders", Reply.error(422), *(Reply.json(page) for page in [*ORDERS, []]))
+        assert unify("load table shop.orders").status == 1
+        job = unify("select job from unify.jobs").value
+        assert unify(f"system retry {job}").status == 0
+        assert unify("count shop.orders").value == "3"
+        assert unify(f"system retry {job}").status == 0
+        assert unify("system retry 999").status == 1
+
     def test_a_schedule_is_set_and_ended(self, unify: Unify, shop: FaultServer) -> None:
         assert unify("refresh table shop.orders every 15 minutes").status == 0
         assert unify("refresh table shop.orders never").status == 0

@@ -88,9 +88,12 @@ class Loads:
         except LoadFailed:
             return  # cancelled, most likely: that is what was asked
 
-    def again(self, job: LoaderJob) -> LoaderJob:
-        """Ask once more for a load that has ended."""
-        return self.request(Wanted(job.table, job.action))
+    def retry(self, id: int) -> LoaderJob | None:
+        """Queue an ended job again, its failures forgotten. None: no such job, or it ended well."""
+        job = self.queue.retry(id, datetime.now(UTC))
+        if job is not None:
+            self._wake_daemon()
+        return job
 
     def cancel_waited(self) -> str | None:
         """Cancel what the last Ctrl-C stopped waiting for; gives the sentence that says so."""
@@ -144,9 +147,10 @@ class Loads:
     def _wake_daemon(self) -> None:
         from unify.status.launch import ensure_daemon
 
-        ensure_daemon(self.settings)
+        variables = self.sources.secrets_by_name()
+        ensure_daemon(self.settings, variables=variables)
         client = self._connected()
-        client.offer_environment(self.sources.secrets_by_name())
+        client.offer_environment(variables)
         client.kick()
 
     def _keep_daemon_alive(self) -> None:

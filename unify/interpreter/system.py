@@ -74,10 +74,12 @@ class System:
         job = self.queue.find(id)
         if job is None:
             raise UnknownName(f"there is no job {id} (show jobs lists them)")
-        if job.state.active:
-            return Message(f"job {id} ({job.table}) has not ended: {job.state.value}")
-        again = self.loads.again(job)
-        return Message(f"job {again.id} ({again.table}) is queued")
+        again = self.loads.retry(id)
+        if again is None:
+            return Message(
+                f"job {id} ({job.table}) ended well: {job.action.value} table {job.table} asks anew"
+            )
+        return Message(f"job {again.id} ({again.table}) is {again.state.value}")
 
     def _live(self) -> dict[int, LoaderStatus]:
         from unify.status.client import StatusClient
