@@ -214,6 +214,7 @@ def test_a_load_that_has_to_fail_and_does_not_is_told(tracker: AdapterSpec) -> N
         ("table: boards\nexchange: []\n", "2:1: exchange: unknown key — did you mean exchanges?"),
         (PASSING + "options: {token: ghp_secret}\n", "options.token: a case holds no secrets"),
         (PASSING + "options: {tokn: dummy}\n", "options.tokn: unknown option — did you mean token?"),
+        (PASSING + "filters: {q: a}\n", "filters.q: boards has no such filter"),
         (PASSING + "now: yesterday\n", "now: 'yesterday' is no moment with a zone"),
         (PASSING.replace("rows: [", "rows: [1, "), "rows: expected a list of rows"),
         ("", "1:1: spec: the file is empty"),

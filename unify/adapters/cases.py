@@ -14,6 +14,7 @@ from typing import Any
 
 from unify import yamlfile
 from unify.adapters.base import ParentRow
+from unify.adapters.filtered import missing_filters
 from unify.adapters.spec import AdapterSpec
 from unify.adapters.specreader import MISSING, Missing, Report, read
 from unify.adapters.specshape import Anything, Either, Entries, Items, Key, Number, Record, Text
@@ -62,6 +63,7 @@ CASE = Record(
         Key("table", Text("name"), "The table that is read.", "", "items", True),
         Key("options", Entries(_TEXT), "What the connection supplies.", "the defaults", "{org: acme}"),
         Key("parents", Items(Entries(Anything(), "column")), "Rows of its for_each.", "none", "[{id: 1}]"),
+        Key("filters", Entries(Anything(), "column"), "What a query asks for.", "none", "{q: lamp}"),
         Key(
             "since",
             _BY_PARENT,
@@ -119,6 +121,7 @@ class Case:
     description: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     parents: tuple[ParentRow, ...] = ()
+    filters: Mapping[str, Json] = field(default_factory=dict)
     since: str | Mapping[str, str] | None = None
     now: datetime = datetime(2026, 3, 15, 12, tzinfo=UTC)
     columns: Mapping[str, str] | None = None
@@ -173,6 +176,7 @@ def _check(given: Mapping[str, Json], spec: AdapterSpec, report: Report) -> None
     tables = [table.name for table in spec.tables]
     if name is not None and name not in tables:
         report.add(("table",), f"{spec.path} has no table {name}{did_you_mean(name, tables)}")
+    _check_filters(given, spec, report)
     known = {option.name: option for option in spec.options}
     options = given.get("options", {})
     for key, value in options.items():
@@ -188,6 +192,19 @@ def _check(given: Mapping[str, Json], spec: AdapterSpec, report: Report) -> None
     rows = given.get("rows")
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         report.add(("rows",), "expected a list of rows, each lines of KEY: VALUE; [] for none")
+
+
+def _check_filters(given: Mapping[str, Json], spec: AdapterSpec, report: Report) -> None:
+    table = spec.table(given.get("table", ""))
+    if table is None:
+        return
+    filters = given.get("filters", {})
+    known = [each.column for each in table.filters]
+    for name in filters:
+        if name not in known:
+            report.add(("filters", name), f"{table.name} has no such filter{did_you_mean(name, known)}")
+    for name in missing_filters(table, filters):
+        report.add(("filters",), f"the filter {name} is missing; {table.name} cannot be asked without")
 
 
 def _moment(text: str) -> datetime | None:

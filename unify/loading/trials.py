@@ -11,6 +11,7 @@ from typing import Any
 
 from unify.adapters.base import Page, ParentRow, Read
 from unify.adapters.cases import Case, option_values
+from unify.adapters.filtered import with_filters
 from unify.adapters.pace import Clock
 from unify.adapters.replay import Replay
 from unify.adapters.rest import RESTAdapter
@@ -36,6 +37,7 @@ def run_case(spec: AdapterSpec, case: Case) -> Trial:
     if table is None:
         return Trial((f"{spec.path} has no table {case.table}",))
     options = option_values(case, spec)
+    spec = with_filters(spec, table, case.filters)
     found: Preview | None = None
     failure: UnifyError | None = None
     with Replay(spec, options, case.exchanges) as replay:

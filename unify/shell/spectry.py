@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from unify.adapters import template
 from unify.adapters.answershape import shape_lines
 from unify.adapters.base import ParentRow
+from unify.adapters.filtered import missing_filters, with_filters
 from unify.adapters.messages import MASK, Answer
 from unify.adapters.options import COMMON, option_values
 from unify.adapters.paging import Turn
@@ -45,6 +46,7 @@ def try_table(invocation: Invocation, environment: Mapping[str, str]) -> int:
             f"{path} has no table {name}{did_you_mean(name, [each.name for each in spec.tables])}"
         )
     given = dict(invocation.options)
+    spec, table = _filtered(spec, table, given)
     parent = _parent(table, spec, given)
     sample = take_sample(spec, table, _options(spec, given, environment), parent)
     for line in _told(sample, spec, table):
@@ -52,6 +54,21 @@ def try_table(invocation: Invocation, environment: Mapping[str, str]) -> int:
     if sample.failure is None and sample.page is not None:
         _show_columns(sample, table, invocation)
     return 1 if sample.failure else 0
+
+
+def _filtered(spec: AdapterSpec, table: TableSpec, given: dict[str, str]) -> tuple[AdapterSpec, TableSpec]:
+    """Spec and table with the filters that were given as options."""
+    own = {option.name for option in (*spec.options, *COMMON)}
+    columns = [each.column for each in table.filters if each.column in given and each.column not in own]
+    values = {column: given.pop(column) for column in columns}
+    missing = missing_filters(table, values)
+    if missing:
+        raise UsageError(
+            f"{table.name} cannot be asked without a filter; "
+            f"give it: {' '.join(f'--option {name}=VALUE' for name in missing)}"
+        )
+    narrowed = with_filters(spec, table, values)
+    return narrowed, narrowed.table(table.name) or table
 
 
 def _parent(table: TableSpec, spec: AdapterSpec, given: dict[str, str]) -> ParentRow | None:
