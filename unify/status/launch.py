@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,8 +31,13 @@ def daemon_running(settings: Settings) -> bool:
     return instance.is_locked(settings.daemon_lock)
 
 
-def ensure_daemon(settings: Settings, timeout_s: float = START_S) -> About:
+def ensure_daemon(
+    settings: Settings, timeout_s: float = START_S, *, variables: Mapping[str, str] | None = None
+) -> About:
     """See that a daemon runs and answers, starting it if need be; gives who answers.
+
+    A daemon started here knows ``variables`` beside our environment from its first moment, so that a
+    job that waits in the queue already is not run without them; one that runs has to be offered them.
 
     The daemon gets a session of its own and none of our streams, so that closing the terminal, or a
     pipe that waits for our end, means nothing to it. Raises DaemonUnreachable with the reason.
@@ -44,7 +49,7 @@ def ensure_daemon(settings: Settings, timeout_s: float = START_S) -> About:
         if not daemon_running(settings):
             with instance.holding(_start_lock(settings), timeout_s) as ours:
                 if ours and not daemon_running(settings):
-                    _start(settings, deadline)
+                    _start(settings, deadline, variables or {})
         about = _answering(settings, deadline)
         if about is None:
             reason = f"the daemon does not stay: {_last_words(settings)}"
@@ -85,7 +90,7 @@ def _start_lock(settings: Settings) -> Path:
     return settings.daemon_lock.with_name("daemon.start.lock")
 
 
-def _start(settings: Settings, deadline: float) -> None:
+def _start(settings: Settings, deadline: float, variables: Mapping[str, str]) -> None:
     """Start the process and wait for the byte that says its sockets are bound."""
     ready, announce = os.pipe()
     try:
@@ -96,6 +101,7 @@ def _start(settings: Settings, deadline: float) -> None:
                 stdout=output,
                 stderr=output,
                 cwd=settings.home,
+                env={**os.environ, **variables},
                 start_new_session=True,
                 pass_fds=(announce,),
             )
