@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,10 +16,21 @@ import pytest
 from tests.faultserver import FaultServer, Reply
 from tests.support import DemoAPI
 from unify.adapters import specdocs
-from unify.adapters.cases import ANSWER, CASE, EXCHANGE, Case, cases_folder, find_cases, load_case
+from unify.adapters.base import Check
+from unify.adapters.cases import (
+    ANSWER,
+    CASE,
+    EXCHANGE,
+    Case,
+    cases_folder,
+    find_cases,
+    load_case,
+    option_values,
+)
+from unify.adapters.rest import RESTAdapter
 from unify.adapters.spec import AdapterSpec, TableSpec
 from unify.adapters.specfile import bundled_specs, load_spec
-from unify.errors import SpecError
+from unify.errors import SourceError, SpecError
 from unify.loading.trials import run_case
 
 CHECKOUT = Path(__file__).parent.parent
@@ -76,6 +89,55 @@ def test_every_column_a_key_or_description_speaks_of_is_kept(spec: AdapterSpec) 
 
 def _changes_are_loaded(table: TableSpec) -> bool:
     return table.incremental is not None and table.refresh.strategy != "reload"
+
+
+# -- what unify check asks ------------------------------------------------------------------------------
+
+
+def check_of(name: str, reply: Reply) -> tuple[Check | SourceError, FaultServer]:
+    """What a check of a bundled spec says where its API answers everything with ``reply``."""
+    spec = SPECS[name]
+    options = option_values(Case("check", Path(), "", (), options={"start": "2026-01-01"}), spec)
+    with FaultServer() as api:
+        for method in ("GET", "POST"):
+            api.serve(f"{method} {CHECKS.get(name, '/')}", reply)
+        moved = replace(spec, base_url=api.url)
+        with closing(RESTAdapter(moved, {**options, "org": "acme"})) as adapter:
+            try:
+                return adapter.check(), api
+            except SourceError as error:
+                return error, api
+
+
+CHECKS = {"slack": "/auth.test", "linear": "/graphql", "gitlab": "/user"}
+
+
+def test_a_check_of_costs_asks_for_a_stretch_of_time() -> None:
+    found, api = check_of("aws_costs", Reply.json({"ResultsByTime": []}))
+
+    assert found == Check(accepted=True)
+    assert api.log[0].json()["TimePeriod"]["Start"] == "2026-01-01"
+    assert api.log[0].json()["TimePeriod"]["End"] > "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "told"),
+    [
+        ("slack", b'{"ok":false,"error":"invalid_auth"}', "invalid_auth"),
+        ("linear", b'{"errors":[{"message":"Authentication required"}]}', "Authentication required"),
+    ],
+)
+def test_a_check_notices_an_api_that_refuses_with_status_200(name: str, body: bytes, told: str) -> None:
+    found, _ = check_of(name, Reply(body=body).with_headers(Content_Type="application/json"))
+
+    assert isinstance(found, SourceError)
+    assert told in found.message
+
+
+def test_a_check_tells_as_whom_the_api_knows_us() -> None:
+    found, _ = check_of("gitlab", Reply.json({"username": "kim"}))
+
+    assert found == Check(accepted=True, identity="kim")
 
 
 # -- the SQL in specs -----------------------------------------------------------------------------------

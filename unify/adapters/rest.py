@@ -9,11 +9,12 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from unify.adapters import template
-from unify.adapters.asking import CURSOR, base_url
+from unify.adapters.asking import CURSOR, UNTIL, base_url
 from unify.adapters.auth import authentication
 from unify.adapters.base import Adapter, Check, Listeners, Page, Read
 from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.crew import Crew
+from unify.adapters.cursors import slices
 from unify.adapters.envelope import Wanted, open_envelope
 from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.pace import Clock
@@ -21,7 +22,7 @@ from unify.adapters.paging import pager
 from unify.adapters.retry import quota_left
 from unify.adapters.route import Bounds, Route
 from unify.adapters.series import Reading, Source, Taken, all_series
-from unify.adapters.spec import AdapterSpec, Paging, TableSpec
+from unify.adapters.spec import AdapterSpec, ErrorRule, Paging, TableSpec
 from unify.adapters.tables import defined_tables
 from unify.adapters.transport import Transport
 from unify.connections import Secret
@@ -93,7 +94,7 @@ class RESTAdapter(Adapter):
         """Send the request the spec names for it, else that of the first table that needs no other."""
         with self._reading() as stop:
             try:
-                answer = self._transport.fetch(self._check_request(), (), stop)
+                answer = self._transport.fetch(self._check_request(), self._check_rules(), stop)
             except (Unauthorized, Forbidden) as error:
                 return Check(accepted=False, reason=error.message)
             return Check(True, self._identity(answer), quota_left(answer.headers))
@@ -141,7 +142,13 @@ class RESTAdapter(Adapter):
     def _check_request(self) -> Request:
         source = Source(self.connection, self.spec, self._check_table(), self.options)
         turns = next(pager(source.paging, alone=True))
-        return source.asking.request({**self.options, CURSOR: None}, turns[0])
+        first = next(slices(source.table.incremental, None, self._transport.now()))
+        variables = {**self.options, CURSOR: first.cursor, UNTIL: first.until}
+        return source.asking.request(variables, turns[0])
+
+    def _check_rules(self) -> tuple[ErrorRule, ...]:
+        """The spec's own, for an API that refuses with status 200; nothing is skipped in a check."""
+        return tuple(rule for rule in self.spec.errors if rule.action != "skip")
 
     def _check_table(self) -> TableSpec:
         if self.spec.check is not None:
