@@ -43,7 +43,9 @@ class Home:
         self.settings = Settings(folder, folder / "connections.yaml", workers=3)
         self.settings.prepare()
         self.settings.connections.write_text(
-            "test:\n  adapter: test\n  options: {token: '${TEST_TOKEN}'}\nother:\n  adapter: test\n"
+            "test: {adapter: test}\n"
+            "other: {adapter: test}\n"
+            "vault: {adapter: test, options: {token: '${TEST_TOKEN}'}}\n"
         )
         self.settings.connections.chmod(0o600)
         self.queue = Queue(self.settings.queue)
@@ -417,7 +419,7 @@ def test_values_a_shell_offers_reach_the_next_load_and_no_file(home: Home) -> No
     home.start()
     with home.client() as client:
         client.offer_environment({"TEST_TOKEN": "canary-5f2c", "UNRELATED": "bird"})
-    job = home.ended(home.ask("refused"))
+    job = home.ended(home.ask("refused", schema="vault"))
     assert job.error == "api: 401 for ***"
     canaries = [
         path
