@@ -322,6 +322,18 @@ def test_a_shell_that_closes_inside_a_transaction_leaves_no_lock(settings: Setti
         assert fetched(lake, "select * from t order by 1") == [(1,), (3,)]
 
 
+@pytest.mark.parametrize("begin", ["select 1", "begin"])
+def test_after_a_fault_inside_duckdb_the_lake_goes_on(lake: Lake, begin: str) -> None:
+    lake.execute("create table t as select 1 as a")
+    lake.connection.execute("create table faulty (a time_ns)")  # behind the guard's back
+    lake.execute(begin)
+    with pytest.raises(StoreError, match=r"DuckDB failed inside itself.*opened anew"):
+        lake.execute("insert into faulty select '10:00:00'::time_ns from range(50)")
+    assert not lake.in_transaction
+    assert fetched(lake, "select * from t") == [(1,)]
+    lake.execute("insert into t values (2)")
+
+
 def test_the_ledger_is_not_written_by_hand(lake: Lake) -> None:
     with pytest.raises(QueryError, match="read it as unify"):
         lake.execute("delete from _unify.loads")

@@ -52,8 +52,6 @@ def refusal(error: BaseException, place: Path) -> UnifyError:
 
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")
-    if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-        return StoreError(f"DuckDB failed inside itself: {plain(error)}")
     fault = _fault(error)
     if fault and (str(place) in str(error) or "DuckLake" in str(error)):
         return StoreError(f"{place}: {fault} ({plain(error)})")

@@ -7,6 +7,7 @@ Nobody opens the catalog file with Python's sqlite3: closing it would drop DuckD
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -67,14 +68,9 @@ class Lake:
         self._own: DuckDBPyConnection | None = None  # for Unify's own questions, beside the user's statements
         self._asking = threading.Lock()
         self._remembered: dict[str, tuple[Version, Any]] = {}
-        self.connection = duck.connect(temp_folder=settings.cache / "duckdb", notice=notice)
-        try:
-            with self._translated():
-                self._attach()
-            self._statements = Statements(self)
-        except BaseException:
-            self.close()
-            raise
+        self._notice = notice
+        self.connection = self._opened()
+        self._statements = Statements(self)
 
     @property
     def read_only(self) -> bool:
@@ -88,11 +84,30 @@ class Lake:
     ) -> None:
         self.close()
 
+    def reopen(self) -> None:
+        """Begin anew after DuckDB has failed inside itself: it refuses everything from then on.
+
+        What was only in this process is gone: temporary tables, settings, an open transaction. The old
+        connection is left where it is: closing one that has failed within a transaction ends the process
+        (seen with DuckDB 1.5.5, at its exit too).
+        """
+        for failed in (self.connection, self._own):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(failed))
+        self._statements.forget_transaction()
+        self._own = None
+        self._remembered.clear()
+        self._remove_copy()
+        self.connection = self._opened()
+
     def close(self) -> None:
         """Let go of the warehouse; an open transaction is rolled back and its lock freed."""
+        self._own = None
         self.connection.close()
         while self._lock.held:
             self._lock.release()
+        self._remove_copy()
+
+    def _remove_copy(self) -> None:
         if self._copy is not None:
             self._copy.cleanup()
             self._copy = None
@@ -188,56 +203,66 @@ class Lake:
         if self.read_only:
             raise StoreError(f"{self.place}: nothing can be written, because {self.why_read_only}")
 
-    def _attach(self) -> None:
-        if self.read_only and self._is_ready():
-            self._attach_reading()
-        elif self._is_ready():
-            self._attach_as_allowed()
-        else:
-            self._create()
-        self.connection.execute(f"USE {CATALOG}")
-        snapshots.prepare(self.connection)
+    def _opened(self) -> DuckDBPyConnection:
+        connection = duck.connect(temp_folder=self.settings.cache / "duckdb", notice=self._notice)
+        try:
+            with self._translated():
+                self._attach(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-    def _attach_as_allowed(self) -> None:
+    def _attach(self, connection: DuckDBPyConnection) -> None:
+        if self.read_only and self._is_ready():
+            self._attach_reading(connection)
+        elif self._is_ready():
+            self._attach_as_allowed(connection)
+        else:
+            self._create(connection)
+        connection.execute(f"USE {CATALOG}")
+        snapshots.prepare(connection)
+
+    def _attach_as_allowed(self, connection: DuckDBPyConnection) -> None:
         if self._writable():
-            self._attach_writing()
+            self._attach_writing(connection)
         else:
             self.why_read_only = "the folder cannot be written to by this user"
-            self._attach_reading()
+            self._attach_reading(connection)
 
-    def _attach_writing(self) -> None:
+    def _attach_writing(self, connection: DuckDBPyConnection) -> None:
         data = duck.literal(os.fspath(self.settings.data_path))
-        self.connection.execute(
+        connection.execute(
             f"ATTACH {duck.literal(self.settings.catalog_url)} AS {CATALOG} "
             f"(DATA_PATH {data}, OVERRIDE_DATA_PATH true, META_JOURNAL_MODE 'WAL', "
             f"META_BUSY_TIMEOUT {CATALOG_WAIT_MS})"
         )
 
-    def _attach_reading(self) -> None:
+    def _attach_reading(self, connection: DuckDBPyConnection) -> None:
         """Attach for reading; from a copy of the catalog where SQLite could not make its WAL index."""
         url = self.settings.catalog_url if self._writable() else self._copied_catalog()
         data = duck.literal(os.fspath(self.settings.data_path))
-        self.connection.execute(
+        connection.execute(
             f"ATTACH {duck.literal(url)} AS {CATALOG} (READ_ONLY, DATA_PATH {data}, "
             f"OVERRIDE_DATA_PATH true, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {CATALOG_WAIT_MS})"
         )
 
-    def _create(self) -> None:
+    def _create(self, connection: DuckDBPyConnection) -> None:
         """Make what is missing, one process at a time: twenty shells may start at once."""
         self.settings.prepare()
         with self._lock.holding():
             catalog = self._catalog_file()
             if catalog is not None:
                 _touch_private(catalog)
-            self._attach_writing()
+            self._attach_writing(connection)
             for name, value in OPTIONS.items():
-                self.connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
-            ledger.create(self.connection)
-            discards.create(self.connection)
+                connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
+            ledger.create(connection)
+            discards.create(connection)
             durable.write_durably(self._marker, f"{VERSION}\n".encode())
         if self.read_only:
-            self.connection.execute(f"DETACH {CATALOG}")
-            self._attach_reading()
+            connection.execute(f"DETACH {CATALOG}")
+            self._attach_reading(connection)
 
     @property
     def _marker(self) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from unify.duckdb_types import exact_cast, parse_type
-from unify.errors import Interrupted, QueryError, UnifyError
+from unify.errors import Interrupted, QueryError, StoreError, UnifyError
 from unify.store import duckerrors, durable, exactness, ledger
 from unify.store.tokens import outermost, table_statement, tokens
 from unify.text import counted
@@ -107,16 +107,17 @@ class Statements:
                 self.lake.free_lock()
             if not begins:
                 self._roll_back()
-                self._ended()
+                self.forget_transaction()
             raise
         if begins:
             self.in_transaction = True
             self._began_ns = durable.now_ns()
         else:
-            self._ended()
+            self.forget_transaction()
         return Outcome(None, statement.words[0], _nothing)
 
-    def _ended(self) -> None:
+    def forget_transaction(self) -> None:
+        """The user's transaction is over, however it ended: others may write."""
         if self.in_transaction:
             self.in_transaction = False
             if not self.lake.read_only:
@@ -144,7 +145,7 @@ class Statements:
                 exactness.refuse_inexact_table(self.lake.connection, sql)
         except QueryError as error:
             self._roll_back()
-            self._ended()
+            self.forget_transaction()
             raise QueryError(f"{error.message}; the transaction was rolled back") from error
         return outcome
 
@@ -233,6 +234,12 @@ class _Refused:
             # connection would wait for its end.
             self.lake.connection.interrupt()
             raise Interrupted("the statement was interrupted") from error
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            self.lake.reopen()
+            raise StoreError(
+                f"DuckDB failed inside itself over this statement ({duckerrors.plain(error)}); the lake was "
+                "opened anew, temporary tables and settings are gone"
+            ) from error
         if isinstance(error, duckdb.Error):
             translated: UnifyError = duckerrors.refusal(error, self.lake.place)
             raise translated from error
