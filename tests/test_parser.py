@@ -37,6 +37,10 @@ COMMANDS: list[tuple[str, Command]] = [
     ("show columns from github.pulls like 'it''s'", c.ShowColumns(PULLS, "it's")),
     ("show columns from columns.like like ''", c.ShowColumns(TableName("columns", "like"), "")),
     ("show jobs", c.ShowJobs()),
+    ("show files", c.ShowFiles()),
+    ("show files from main", c.ShowFiles("main")),
+    ("show files from main like '%.csv'", c.ShowFiles("main", "%.csv")),
+    ("show files like '%.csv'", c.ShowFiles(None, "%.csv")),
     ("show variables", c.ShowVariables()),
     ("show settings", c.ShowSettings()),
     ("describe github.pulls", c.Describe(PULLS)),
@@ -85,6 +89,16 @@ COMMANDS: list[tuple[str, Command]] = [
     ("$state", c.ShowVariable("state")),
     ("$_X9", c.ShowVariable("_X9")),
     ("unset $state", c.Unset("state")),
+    ("import 'a.csv'", c.Import("a.csv")),
+    ("import 'a b.csv' into shop.t append", c.Import("a b.csv", TableName("shop", "t"), "append")),
+    ("import 'a.csv' into t", c.Import("a.csv", TableName("", "t"))),
+    ("import 'https://x/a.csv' overwrite", c.Import("https://x/a.csv", None, "overwrite")),
+    ("export github.pulls to 'a.csv'", c.Export('SELECT * FROM "github"."pulls"', "a.csv")),
+    ("export pulls to 'a.csv' append", c.Export('SELECT * FROM "pulls"', "a.csv", "append")),
+    ("export $t to 'a.csv'", c.Export("SELECT * FROM $t", "a.csv")),
+    ("export ( select ')' || f((1)) as x ) to 'to).csv'", c.Export("select ')' || f((1)) as x", "to).csv")),
+    ("$x = (select max(a) from t where b = 'x')", c.Assign("x", "(select max(a) from t where b = 'x')")),
+    ("run 'report.sql'", c.RunFile("report.sql")),
     ("help", c.Help()),
     ("help load table", c.Help("load table")),
     ("help   load\n table", c.Help("load table")),
@@ -166,7 +180,7 @@ SLIPS = [
     (
         "show tabels",
         "tabels",
-        "expected columns, connections, jobs, schemas, settings, tables or variables",
+        "expected columns, connections, files, jobs, schemas, settings, tables or variables",
         "tables",
     ),
     ("show conections", "conections", "does not fit", "connections"),
@@ -215,6 +229,14 @@ SLIPS = [
     ("$x =", "", "expected an expression or a SELECT", None),
     ("$x 5", "5", "expected = or the end of the command", None),
     ("unset x", "x", "expected $name", None),
+    ("import", "", "expected a text in 'quotes'", None),
+    ("import a.csv", "a", "expected a text in 'quotes'", None),
+    ("import 'a.csv' to t", "to", "expected append, into, overwrite or the end of the command", "into"),
+    ("export", "", "expected a table, written connection.table, $name or a SELECT in (brackets)", None),
+    ("export (selct 1) to 'x.csv'", "(selct", "expected a SELECT in the brackets", None),
+    ("export (select 1) two 'x.csv'", "two", "expected to", "to"),
+    ("export (select 1 to 'x.csv'", "(", "does not fit here", None),
+    ("run report.sql", "report", "expected a text in 'quotes'", None),
     ("exit now", "now", "expected the end of the command", None),
     ("set max_age", "", "expected to or =", None),
     ("set max_age =", "", "expected a value", None),
@@ -278,7 +300,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show\n  tabels")
     assert render(caught.value) == (
-        '"tabels" does not fit here, expected columns, connections, jobs, schemas, settings, tables or variables'
+        '"tabels" does not fit here, expected columns, connections, files, jobs, schemas, settings, tables or variables'
         " — did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
@@ -314,6 +336,7 @@ def test_what_may_follow_is_known_at_every_place() -> None:
     assert following("show ") == (
         "columns",
         "connections",
+        "files",
         "jobs",
         "schemas",
         "settings",

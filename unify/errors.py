@@ -8,6 +8,7 @@
     ├── CommandSyntaxError     one of our own commands cannot be read; carries the place
     ├── UnknownName            no such connection, table or column
     ├── QueryError             DuckDB refused the statement
+    ├── FileError              a file that a statement names cannot be read or written
     ├── LoadFailed             a load somebody waited for ended without rows
     ├── Interrupted            somebody pressed Ctrl-C; what was running elsewhere goes on
     ├── StoreError             the home folder, the lake or the queue cannot be used
@@ -110,6 +111,10 @@ class UnknownName(UnifyError):
 
 class QueryError(UnifyError):
     """DuckDB refused the statement; ``message`` is its explanation, pointer line included."""
+
+
+class FileError(UnifyError):
+    """A file that a statement names cannot be read, written or replaced; the message names it."""
 
 
 class LoadFailed(UnifyError):

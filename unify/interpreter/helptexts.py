@@ -33,10 +33,12 @@ TOPICS = (
             "show tables [from SCHEMA]",
             "show columns from SCHEMA.TABLE [like 'PATTERN']",
             "show jobs",
+            "show files [from SCHEMA] [like 'PATTERN']",
             "show variables",
             "show settings",
         ),
-        "Lists what there is. show tables lists what can be loaded too, with rows, age and state.",
+        "Lists what there is. show tables lists what can be loaded too, with rows, age and state;\n"
+        "show files lists the files that tables were imported from.",
     ),
     Topic(
         "describe",
@@ -94,6 +96,27 @@ TOPICS = (
         "How old an answer may be. With a duration, a query waits for data at least that fresh; with 0\n"
         "it always refreshes; with none it never does. default: answer at once, refresh behind it what\n"
         "is past its schedule. Other names are settings of DuckDB's.",
+    ),
+    Topic(
+        "import",
+        ("import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",),
+        "Makes a table of a file: CSV, TSV, JSON, JSON lines, Parquet or Excel by its suffix, .gz around\n"
+        "the text formats. A glob reads several files as one; an http or https address is fetched first.\n"
+        "Without into, the table is called like the file: 'Sales 2026.csv' becomes sales_2026. A table that\n"
+        "is there is left alone unless overwrite replaces it, or append adds to it by the columns' names.",
+    ),
+    Topic(
+        "export",
+        ("export SCHEMA.TABLE|$NAME|(SELECT …) to 'FILE' [overwrite|append]",),
+        "Writes rows to a file, in the format of its suffix, as import reads them. The file appears when it\n"
+        "is complete. One that is there already is left alone unless overwrite replaces it, or append adds\n"
+        "to it. Tables that were never loaded are loaded first.",
+    ),
+    Topic(
+        "run",
+        ("run 'FILE.sql'",),
+        "Runs the statements of a script, and stops at the first that fails, with file and line. Within a\n"
+        "script, a relative path starts at the folder of that script.",
     ),
     Topic(
         "variables",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from unify.errors import UnknownName
 from unify.interpreter.freshness import AT_ONCE, MaxAge
@@ -14,7 +14,7 @@ from unify.interpreter.helptexts import help_text
 from unify.interpreter.listing import Listing
 from unify.interpreter.loads import Loads
 from unify.interpreter.query import Query
-from unify.interpreter.results import Leave, Message, Names, Result, Text, Watcher
+from unify.interpreter.results import Leave, Message, Names, Result, RunScript, Text, Watcher
 from unify.interpreter.sources import Sources
 from unify.interpreter.state import State
 from unify.interpreter.system import System
@@ -29,6 +29,9 @@ from unify.settings import Settings
 from unify.store.keepsakes import Keepsakes
 from unify.store.lake import Lake
 from unify.store.queue import Queue
+
+if TYPE_CHECKING:
+    from unify.interpreter.importing import Importing
 
 
 class Interpreter:
@@ -86,6 +89,10 @@ class Interpreter:
             return self._steer(command)
         if isinstance(command, commands.Vary):
             return self._vary(command)
+        if isinstance(command, commands.Move):
+            return self._move(command)
+        if isinstance(command, commands.Converse):
+            return self._converse(command)
         match command:
             case commands.Query(sql):
                 return self.query.run(sql, self.max_age)
@@ -95,12 +102,6 @@ class Interpreter:
                 return self._peek(table, rows)
             case commands.Describe(table):
                 return self.listing.columns(table or self._last_used())
-            case commands.Set():
-                return self._set(command)
-            case commands.Help(topic):
-                return Text(help_text(topic))
-            case commands.Exit():
-                return Leave()
             case unknown:
                 assert_never(unknown)
 
@@ -141,6 +142,12 @@ class Interpreter:
         return System(self.settings, self.queue, self.loads)
 
     @cached_property
+    def importing(self) -> Importing:
+        from unify.interpreter.importing import Importing
+
+        return Importing(self.lake, self.sources)
+
+    @cached_property
     def variables(self) -> Variables:
         return Variables(self.lake, Keepsakes(self.settings.home / "variables"), self.given)
 
@@ -169,6 +176,8 @@ class Interpreter:
                 return self.listing.columns(table, like)
             case commands.ShowJobs():
                 return self.listing.jobs()
+            case commands.ShowFiles(schema, like):
+                return self.importing.listing(schema, like)
             case commands.ShowVariables():
                 return self.variables.listing()
             case commands.ShowSettings():
@@ -210,6 +219,20 @@ class Interpreter:
             case unknown:
                 assert_never(unknown)
 
+    def _move(self, command: commands.Move) -> Result:
+        match command:
+            case commands.Import(place, into, mode):
+                return self.importing.load(place, into, mode)
+            case commands.Export(source, place, mode):
+                from unify.interpreter.exporting import Exporting
+
+                bound, _ = self.query.prepare(source, self.max_age)
+                return Exporting(self.lake).save(bound, place, mode)
+            case commands.RunFile(path):
+                return RunScript(path)
+            case unknown:
+                assert_never(unknown)
+
     def _vary(self, command: commands.Vary) -> Result:
         match command:
             case commands.Assign(name, sql):
@@ -221,10 +244,18 @@ class Interpreter:
             case unknown:
                 assert_never(unknown)
 
-    def _set(self, command: commands.Set) -> Result:
-        """Raises UsageError for a value that is no duration."""
-        self.max_age = MaxAge.parse(command.value)
-        return Message(f"{command.name} = {self.max_age}")
+    def _converse(self, command: commands.Converse) -> Result:
+        """Raises UsageError for a setting's value that means nothing."""
+        match command:
+            case commands.Set(name, value):
+                self.max_age = MaxAge.parse(value)
+                return Message(f"{name} = {self.max_age}")
+            case commands.Help(topic):
+                return Text(help_text(topic))
+            case commands.Exit():
+                return Leave()
+            case unknown:
+                assert_never(unknown)
 
     def _peek(self, table: TableName, rows: int | None) -> Result:
         from unify.interpreter.peek import Peek

@@ -57,6 +57,7 @@ class Listing:
 
     def columns(self, table: TableName, like: str | None = None) -> Rows:
         """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
+        table = table if table.schema else TableName("main", table.table)
         pattern = _glob(like) if like is not None else "*"
         found = [
             column
@@ -109,8 +110,6 @@ class Listing:
 
     def _columns(self, table: TableName) -> tuple[Column, ...]:
         sources = self.state.sources
-        if not table.schema:
-            table = TableName("main", table.table)
         name = sources.spelled(table) if self._offered(table) else table
         if stored := catalog.columns(self.state.lake, name):
             return stored

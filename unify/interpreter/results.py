@@ -50,11 +50,18 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class RunScript:
+    """``run 'FILE'``: the statements of a script come next; ``path`` as it was written."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """``exit``: nothing more is to be read."""
 
 
-Result = Rows | Message | Text | Leave
+Result = Rows | Message | Text | RunScript | Leave
 
 
 class Watcher(Protocol):

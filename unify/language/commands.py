@@ -53,6 +53,14 @@ class ShowJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowFiles:
+    """``show files [from S] [like 'p']`` — the files that tables were imported from."""
+
+    schema: str | None = None
+    like: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShowVariables:
     """``show variables``"""
 
@@ -188,6 +196,35 @@ class Unset:
 
 
 @dataclass(frozen=True, slots=True)
+class Import:
+    """``import 'orders.csv' [into shop.orders] [overwrite|append]``
+
+    ``place``  a file, a glob or an address.
+    ``mode``   "overwrite", "append", or None: there must be no such table.
+    """
+
+    place: str
+    into: TableName | None = None
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """``export github.pulls|$name|(SELECT) to 'pulls.csv' [overwrite|append]`` — ``source`` is SQL."""
+
+    source: str
+    place: str
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """``run 'report.sql'``"""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """``help [topic]`` — the words of the topic with one space between them, or None."""
 
@@ -207,9 +244,20 @@ class Set:
     value: str
 
 
-Show = ShowConnections | ShowSchemas | ShowTables | ShowColumns | ShowJobs | ShowVariables | ShowSettings
+Show = (
+    ShowConnections
+    | ShowSchemas
+    | ShowTables
+    | ShowColumns
+    | ShowJobs
+    | ShowFiles
+    | ShowVariables
+    | ShowSettings
+)
 Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
 Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
+Move = Import | Export | RunFile
 Vary = Assign | ShowVariable | Unset
+Converse = Set | Help | Exit
 
-Command = Query | Show | Describe | Peek | Count | Fill | Steer | Vary | Help | Exit | Set
+Command = Query | Show | Describe | Peek | Count | Fill | Steer | Vary | Move | Converse

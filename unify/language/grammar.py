@@ -16,10 +16,12 @@ from pathlib import Path
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import VisitError
 
+from unify.duckdb_types import quote_name
 from unify.durations import parse_duration
 from unify.language import commands
 from unify.language.commands import Command
-from unify.language.scanner import unquoted
+from unify.language.placeholders import is_select
+from unify.language.scanner import sealed, unquoted
 from unify.model import TableName
 
 GRAMMAR_FILE = "grammar.lark"
@@ -68,16 +70,23 @@ def command(text: str, cache_folder: Path | None = None) -> Command:
 
     Raises  lark's UnexpectedInput where it is none, BadValue where a value means nothing.
     """
-    tree = lark(cache_folder).parse(text)
+    tree = lark(cache_folder).parse(sealed(text))
     try:
-        return Builder().transform(tree)
+        return Builder(text).transform(tree)
     except VisitError as error:
         raise error.orig_exc from None
 
 
 @v_args(inline=True)
 class Builder(Transformer[Token, Command]):
-    """Makes the command of each line of the grammar; methods in its order, one section a family."""
+    """Makes the command of each line of the grammar; methods in its order, one section a family.
+
+    ``text``  what was parsed: SQL in brackets is taken from it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
 
     # --- What there is
 
@@ -95,6 +104,9 @@ class Builder(Transformer[Token, Command]):
 
     def show_jobs(self) -> Command:
         return commands.ShowJobs()
+
+    def show_files(self, schema: str | None, like: str | None) -> Command:
+        return commands.ShowFiles(schema, like)
 
     def show_variables(self) -> Command:
         return commands.ShowVariables()
@@ -157,13 +169,31 @@ class Builder(Transformer[Token, Command]):
     # --- Variables
 
     def assign(self, name: Token, sql: Token) -> Command:
-        return commands.Assign(_variable(name), str(sql))
+        return commands.Assign(_variable(name), self._written(sql))
 
     def show_variable(self, name: Token) -> Command:
         return commands.ShowVariable(_variable(name))
 
     def unset(self, name: Token) -> Command:
         return commands.Unset(_variable(name))
+
+    # --- Files
+
+    def import_file(self, place: str, into: TableName | None, mode: str | None) -> Command:
+        return commands.Import(place, into, mode)
+
+    def export(self, source: TableName | str, place: str, mode: str | None) -> Command:
+        sql = source if isinstance(source, str) else f"SELECT * FROM {_sql_name(source)}"
+        return commands.Export(sql, place, mode)
+
+    def run_file(self, path: str) -> Command:
+        return commands.RunFile(path)
+
+    def overwrite(self) -> str:
+        return "overwrite"
+
+    def append(self) -> str:
+        return "append"
 
     # --- The session
 
@@ -190,6 +220,15 @@ class Builder(Transformer[Token, Command]):
     def string(self, text: Token) -> str:
         return unquoted(text)
 
+    def variable(self, name: Token) -> str:
+        return f"SELECT * FROM {name}"
+
+    def query(self, brackets: Token) -> str:
+        sql = self._written(brackets)[1:-1].strip()
+        if not is_select(sql):
+            raise BadValue("expected a SELECT in the brackets", _start(brackets))
+        return sql
+
     def duration(self, *parts: Token) -> float:
         return _duration(parts)
 
@@ -199,9 +238,17 @@ class Builder(Transformer[Token, Command]):
     def value(self, *words: Token) -> str:
         return " ".join(unquoted(word) for word in words)
 
+    def _written(self, token: Token) -> str:
+        """The text of a token with what its brackets held."""
+        return self.text[_start(token) : _start(token) + len(token)]
+
 
 def _variable(name: Token) -> str:
     return str(name).removeprefix("$")
+
+
+def _sql_name(table: TableName) -> str:
+    return ".".join(quote_name(part) for part in (table.schema, table.table) if part)
 
 
 def _duration(parts: Sequence[Token]) -> float:

@@ -11,7 +11,7 @@ from lark.lexer import PatternStr
 
 from unify.errors import CommandSyntaxError
 from unify.language.grammar import BadValue, lark
-from unify.language.scanner import Kind, Token, significant, without_comments
+from unify.language.scanner import Kind, Token, sealed, significant, without_comments
 from unify.text import did_you_mean
 
 _END = "$END"
@@ -33,6 +33,7 @@ _WORDS = {
     "_DOT": '"." and a table\'s name',
     "_LAST_USED": "??",
     "VARIABLE": "$name",
+    "QUERY": "a SELECT in (brackets)",
     "SQL": "an expression or a SELECT",
     _END: "the end of the command",
 }
@@ -59,7 +60,7 @@ def following(text: str, cache_folder: Path | None) -> tuple[str, ...]:
     Where ``text`` itself cannot be read, what may come at the place it cannot be read from.
     """
     parser = lark(cache_folder)
-    steps = parser.parse_interactive(without_comments(text))
+    steps = parser.parse_interactive(sealed(without_comments(text)))
     with suppress(UnexpectedInput):  # where reading stops is the place that was asked for
         steps.exhaust_lexer()
     accepted: set[str] = steps.accepts()  # type: ignore[no-untyped-call]  # Lark left it without types

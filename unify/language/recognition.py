@@ -15,9 +15,11 @@ from unify.language.commands import OWN_SETTINGS
 from unify.language.scanner import Kind, Token, significant, words
 
 # Words no SQL statement starts with.
-_OURS = frozenset({"count", "peek", "refresh", "reload", "clear", "system", "unset", "help", "exit", "quit"})
+_OURS = frozenset(
+    {"count", "peek", "refresh", "reload", "clear", "system", "unset", "run", "help", "exit", "quit"}
+)
 # Words that both languages start with: what follows decides.
-_SHARED = frozenset({"show", "describe", "desc", "load", "set"})
+_SHARED = frozenset({"show", "describe", "desc", "load", "set", "import", "export"})
 # Words DuckDB's statements start with: never read as a slip in one of ours.
 _SQL = words(
     "abort alter analyse analyze attach begin call checkpoint comment commit copy create deallocate delete "
@@ -25,7 +27,9 @@ _SQL = words(
     "pivot_wider pragma prepare reset rollback select start summarize table truncate unpivot update use "
     "vacuum values with"
 )
-_LISTINGS = frozenset({"connections", "schemas", "tables", "columns", "jobs", "variables", "settings"})
+_LISTINGS = frozenset(
+    {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"}
+)
 _SQL_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # what DuckDB's `show` knows
 _SLIP = 0.75  # of difflib's ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs, a table's name, 0.67
 _LOOK_AHEAD = 6  # tokens; the longest form told apart is `describe schema.table;`
@@ -42,6 +46,8 @@ def is_command(text: str) -> bool:
             return _is_our_show(rest)
         case "describe" | "desc":
             return _is_our_describe(rest)
+        case "import" | "export":
+            return not rest or rest[0].folded != "database"  # DuckDB's own: export database 'folder'
         case "load":
             return _is_our_load(rest)
         case "set":

@@ -88,6 +88,23 @@ def without_comments(text: str) -> str:
     return "".join(_blanked(token.text) if token.kind in _SILENT else token.text for token in scan(text))
 
 
+def sealed(text: str) -> str:
+    """``text`` with what is in round brackets as NUL characters: a grammar need not know SQL.
+
+    Every place stays where it was. A bracket that is never closed seals nothing.
+    """
+    pieces = list(text)
+    opened: list[int] = []
+    for token in scan(text):
+        if token.kind is Kind.SYMBOL and token.text == "(":
+            opened.append(token.end)
+        elif token.kind is Kind.SYMBOL and token.text == ")" and opened:
+            start = opened.pop()
+            if not opened:
+                pieces[start : token.start] = "\0" * (token.start - start)
+    return "".join(pieces)
+
+
 def words(text: str) -> frozenset[str]:
     """A set of keywords, written as a line of text."""
     return frozenset(text.split())
