@@ -242,6 +242,14 @@ class TestErrors:
         assert answer.status == 1, answer
         assert unify("count shop.orders").value == "3"
 
+    def test_a_connections_file_that_others_can_read_is_warned_of(
+        self, unify: Unify, shop: FaultServer
+    ) -> None:
+        (unify.home / "connections.yaml").chmod(0o644)
+        answer = unify("count shop.orders")
+        assert answer.value == "3"
+        assert "chmod 600" in answer.stderr
+
 
 class TestCommands:
     def test_count_load_refresh_reload_clear(self, unify: Unify, shop: FaultServer) -> None:

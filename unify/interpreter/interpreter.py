@@ -58,7 +58,7 @@ class Interpreter:
         self.max_age = max_age
         self.wait = wait
         self.given = dict(variables or {})
-        self.sources = Sources(settings, environment)
+        self.sources = Sources(settings, environment, watcher.notice)
 
     def __enter__(self) -> Interpreter:
         return self

@@ -6,7 +6,7 @@ What reads YAML and speaks HTTP is imported then too: `unify -c "select 1"` need
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 class Sources:
     """Connections by name, and the tables of each; schema names compare without case, as in DuckDB."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], notice: Callable[[str], None]
+    ) -> None:
         self.settings = settings
         self.environment = environment
+        self.notice = notice
         self._tables: dict[str, Mapping[str, TableDef]] = {}
 
     @cached_property
     def connections(self) -> Connections:
-        """What connections.yaml says. Raises ConfigError where the file as a whole cannot be read."""
+        """What connections.yaml says, its warnings told. Raises ConfigError if it cannot be read."""
         from unify.connections import load_connections
 
-        return load_connections(self.settings.connections)
+        found = load_connections(self.settings.connections)
+        for warning in found.warnings:
+            self.notice(warning)
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
