@@ -415,6 +415,29 @@ def test_a_declared_decimal_is_exact_from_the_text(tmp_path: Path) -> None:
     ]
 
 
+def test_only_numbers_under_the_declared_key_are_read_as_texts(tmp_path: Path) -> None:
+    rows = [
+        b'{"amount": 0.10000000000000000001,"note":"\\"amount\\": 2","o":{"amount":3.5},"x\\"amount":4.5}',
+        b'{"amount" :-7e-2,"note":"amount","list":[{"amount":8}]}',
+        b'{"amount":null,"note":"\\\\","amounts":9.25}',
+    ]
+    shape = declared(ColumnDef("amount", "decimal(38,20)"))
+
+    for number, escaped in enumerate([[], [b'{"\\u0061mount":0.20000000000000000001}']]):
+        staged = stage(tmp_path / str(number), *rows, *escaped, shape=shape, chunk_bytes=10_000)
+        kept = [dict(zip(staged.types, row, strict=True)) for row in staged.rows]
+
+        assert [row["amount"] for row in kept[:3]] == [
+            Decimal("0.10000000000000000001"),
+            Decimal("-0.07"),
+            None,
+        ]
+        assert [row["amount"] for row in kept[3:]] == [Decimal("0.20000000000000000001") for _ in escaped]
+        assert [row["note"] for row in kept[:3]] == ['"amount": 2', "amount", "\\"]
+        assert kept[0]['x"amount'] == 4.5
+        assert (kept[0]["o_amount"], kept[1]["list"], kept[2]["amounts"]) == (3.5, [{"amount": 8}], 9.25)
+
+
 @pytest.mark.parametrize(
     ("type_", "format_", "good", "bad"),
     [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,10 @@ class Chunk:
     path: Path
     rows: int
     longest_line: int
+
+    def at(self, path: Path) -> Chunk:
+        """The same rows, at most twice as long, in another file."""
+        return replace(self, path=path, longest_line=2 * self.longest_line)
 
     def lines(self) -> list[bytes]:
         return self.path.read_bytes().splitlines()

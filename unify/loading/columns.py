@@ -9,74 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from itertools import pairwise
 
 from unify.adapters.spec import ColumnDef
 from unify.duckdb_types import parse_type
 from unify.loading import kinds
 from unify.loading.declared import canonical, declared_type
 from unify.loading.exactjson import Json
+from unify.loading.layout import Cursor, Layout, Origin, Planned
 from unify.loading.selection import base_name, from_page, source_path
 from unify.loading.structure import Node, Structure
+from unify.loading.ways import way_of
 from unify.loading.widening import is_unusual, widened
 from unify.model import Column
 
 VALUE = "value"  # the column of rows that are no objects
-
-
-class Origin(Enum):
-    """Where a column's values come from."""
-
-    ROW = "row"  # a member of the row, at ``path``
-    PAGE = "page"  # what the page says of its rows
-    WHOLE = "whole"  # the row itself, being no object
-    NOTHING = "nothing"  # an earlier load or the spec knows it, these rows do not
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A column as it will be.
-
-    ``strict``      its type is declared, and a value may not fit: then it is discarded with its row.
-    ``tried``       its type is an earlier load's and unusual: a value that does not fit widens it.
-    ``has_digits``  numbers have to be read as they were written.
-    ``kinds``       what its values are.
-    """
-
-    name: str
-    type: str
-    origin: Origin
-    path: tuple[str, ...] = ()
-    format: str | None = None
-    strict: bool = False
-    tried: bool = False
-    has_digits: bool = False
-    kinds: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The column whose greatest value is remembered, to be read as text."""
-
-    column: Planned
-    rewritten: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of one moment. ``cursor`` need not be among ``columns``.
-
-    ``rewritten``  DuckDB cannot read these rows as they are; see ``rewriting``.
-    ``version``    of the structure it was made from.
-    ``places``     every place in the rows that was known; a row read until then has no other.
-    """
-
-    columns: tuple[Planned, ...]
-    cursor: Cursor | None
-    rewritten: bool
-    version: int
-    places: frozenset[tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -109,7 +55,7 @@ def plan(structure: Structure, longest: Json, known: Sequence[Column] = (), rows
     return Layout(
         columns=tuple(kept),
         cursor=_cursor(structure, planned),
-        rewritten=_needs_rewriting(structure, kept),
+        way=way_of(structure, kept),
         version=structure.version,
         places=frozenset(_places(structure.row)),
     )
@@ -266,7 +212,7 @@ def _cursor(structure: Structure, planned: Sequence[Planned]) -> Cursor | None:
     for one in planned:
         if one.name.lower() == name:
             read = replace(one, strict=True, tried=False, has_digits=bool(one.kinds & kinds.REAL))
-            return Cursor(read, _needs_rewriting(structure, [read]))
+            return Cursor(read, way_of(structure, [read]))
     return None
 
 
@@ -288,39 +234,3 @@ def _is_column(structure: Structure, one: Planned, candidate: _Candidate) -> boo
 def _stored_first(known: Sequence[Column]) -> Callable[[Planned], int]:
     places = {column.name.lower(): index for index, column in enumerate(known)}
     return lambda one: places.get(one.name.lower(), len(places))
-
-
-def _needs_rewriting(structure: Structure, planned: Sequence[Planned]) -> bool:
-    """DuckDB cannot read the rows straight into these columns."""
-    read = [one for one in planned if one.origin is not Origin.NOTHING]
-    if any(one.has_digits for one in read):
-        return True
-    if any(one.origin is Origin.WHOLE for one in read) and structure.row.kinds:
-        return True
-    paths = [one.path for one in read if one.origin is Origin.ROW]
-    return _overlap(paths) or not _is_straight(structure.row, paths)
-
-
-def _overlap(paths: Sequence[tuple[str, ...]]) -> bool:
-    """Two columns read the same place, or one reads what another reads a part of."""
-    ordered = sorted(paths)
-    return any(after[: len(before)] == before for before, after in pairwise(ordered))
-
-
-MAX_FIELDS = 500  # of one nested object: DuckDB's planning grows with their square
-
-
-def _is_straight(node: Node, paths: Sequence[tuple[str, ...]], depth: int = 0) -> bool:
-    """Every path leads through plain objects whose members DuckDB can tell apart."""
-    if not paths:
-        return True
-    if node.odd or (depth and (not node.flattened or len(paths) > MAX_FIELDS)):
-        return False
-    below: dict[str, list[tuple[str, ...]]] = {}
-    for path in paths:
-        if len(path) > depth + 1:
-            below.setdefault(path[depth], []).append(path)
-    return all(
-        key in node.members and _is_straight(node.members[key], deeper, depth + 1)
-        for key, deeper in below.items()
-    )

@@ -35,8 +35,8 @@ from unify.duckdb_types import quote_name
 from unify.errors import ConfigError
 from unify.loading import reading
 from unify.loading.chunks import CHUNK_BYTES, Chunk, ChunkWriter, Marks
-from unify.loading.columns import Layout
 from unify.loading.converter import Converted, Converter
+from unify.loading.layout import Layout
 from unify.loading.selection import Selection, Shape, from_page
 from unify.loading.structure import Structure
 from unify.model import Column
@@ -194,14 +194,14 @@ class RowStage:
             done = list(self._pool.map(partial(self._converter.settle, final=layout), done))
             if self._converter.layout(self._writer.rows) is layout:
                 break
-        if done and _names(done[0].layout) != _names(layout):
+        if done and done[0].layout.names != layout.names:
             done[0] = self._converter.extend(done[0], layout)
         return done, layout
 
     def _empty_file(self, layout: Layout) -> Path:
         path = self._folder / "rows-000000.parquet"
         values = ", ".join(f"CAST(NULL AS {c.type}) AS {quote_name(c.name)}" for c in layout.columns)
-        self._converter.run(reading.copy_to(f"SELECT {values} WHERE false", path))
+        self._converter.scratch.run(reading.copy_to(f"SELECT {values} WHERE false", path))
         return path
 
     def _columns(self, layout: Layout) -> tuple[Column, ...]:
@@ -241,14 +241,10 @@ class RowStage:
             f"read_json([{names}], format = 'newline_delimited', auto_detect = false, "
             f"maximum_object_size = {longest + 1024}, columns = {{{columns}}})"
         )
-        self._converter.run(reading.copy_to(f"SELECT * FROM {source}", target))
+        self._converter.scratch.run(reading.copy_to(f"SELECT * FROM {source}", target))
         for path in paths:
             path.unlink()
         return target
-
-
-def _names(layout: Layout) -> list[str]:
-    return [column.name for column in layout.columns]
 
 
 def _page_value(name: str, source: str, variables: Mapping[str, Scalar]) -> Scalar:

@@ -21,21 +21,21 @@ from unify.duckdb_types import quote_name
 from unify.errors import BadResponse, StoreError
 from unify.loading import reading
 from unify.loading.chunks import Chunk, ChunkWriter, Marks
-from unify.loading.columns import Layout, Origin, Planned, plan
-from unify.loading.declared import MACROS
+from unify.loading.columns import plan
 from unify.loading.exactjson import parse_exact
 from unify.loading.guard import Guard
-from unify.loading.rewriting import rewritten
+from unify.loading.layout import Layout, Origin, Planned, Way
+from unify.loading.rewriting import quoted, rewritten
+from unify.loading.scratch import Scratch
 from unify.loading.structure import Node, Structure
 from unify.model import Column
-from unify.store.duck import CONFIG, literal
+from unify.store.duck import literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _FIRST_LOOK = 8  # rows looked at the slow way where one brings something new; doubles while they do
 _LONGEST_LOOK = 2048
-_MOST_MEMORY_MB = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,10 @@ class Converter:
         self._guard = Guard(structure)
         self._has_long_moments = False  # set for good by the first; their columns are then looked at singly
         self._layout: tuple[int, bytes, Layout] | None = None
-        self._memory_mb = memory_mb
-        self._database = _open(writer.folder, memory_mb)
+        self.scratch = Scratch(writer.folder, memory_mb)
 
     def close(self) -> None:
-        self._database.close()
+        self.scratch.close()
 
     def study(self, rows: Sequence[bytes]) -> None:
         """Learn whatever the rows bring that was not known. Raises BadResponse for one that is no JSON."""
@@ -101,7 +100,7 @@ class Converter:
             except _Misfit:
                 layout = self.layout()
             except duckdb.OutOfMemoryException as error:
-                self._grow(chunk, error)
+                self.scratch.grow(error)
             except duckdb.IOException as error:
                 raise StoreError(f"{chunk.path.parent}: {error}") from error
             except duckdb.Error as error:
@@ -109,9 +108,9 @@ class Converter:
 
     def settle(self, done: Converted, final: Layout) -> Converted:
         """The same chunk in the final layout."""
-        if _is_same(done.layout, final):
+        if done.layout.is_same(final):
             return done
-        if done.path is not None and _is_part(done.layout, final):
+        if done.path is not None and done.layout.is_part(final):
             return self.extend(done, final)
         return self.convert(done.chunk)
 
@@ -127,7 +126,7 @@ class Converter:
             for column in final.columns
         ]
         path = done.path.with_suffix(".extended.parquet")
-        with self._cursor() as connection:
+        with self.scratch.cursor() as connection:
             source = f"read_parquet({literal(os.fspath(done.path))})"
             connection.execute(reading.copy_to(f"SELECT {', '.join(values)} FROM {source}", path))
         path.replace(done.path)
@@ -145,18 +144,13 @@ class Converter:
 
     def greatest(self, column: Planned, found: Sequence[tuple[str, str]]) -> Mapping[str, str]:
         """Of each scope the greatest of its cursors."""
-        with self._cursor() as connection:
+        with self.scratch.cursor() as connection:
             rows = connection.execute(
                 f"SELECT scope, {reading.greatest('text', column)} FROM "
                 "(SELECT unnest($1::VARCHAR[]) AS scope, unnest($2::VARCHAR[]) AS text) GROUP BY 1",
                 [[scope for scope, _ in found], [text for _, text in found]],
             ).fetchall()
         return {scope: text for scope, text in rows if text is not None}
-
-    def run(self, statement: str) -> None:
-        """Execute a statement of ours."""
-        with self._cursor() as connection:
-            connection.execute(statement)
 
     def _learn(self, rows: Sequence[bytes]) -> None:
         values = [parse_exact(bytes(row)) for row in rows]
@@ -171,14 +165,6 @@ class Converter:
                 self._guard = Guard(self.structure)
             return self._guard
 
-    def _grow(self, chunk: Chunk, error: Exception) -> None:
-        """Allow twice the memory: rows of thousands of columns need more than others ever do."""
-        with self._lock:
-            if self._memory_mb >= _MOST_MEMORY_MB:
-                raise StoreError(f"{chunk.path.parent}: {error}") from error
-            self._memory_mb *= 2
-            self._database.execute(f"SET memory_limit = '{self._memory_mb}MB'")
-
     def _other_layout(self, chunk: Chunk, layout: Layout, error: Exception) -> Layout:
         """A layout to try after DuckDB refused ``layout``: one that knows more, or rewrites the rows."""
         if reading.LONG_MOMENT in str(error):
@@ -187,17 +173,17 @@ class Converter:
         self._learn([self.writer.take_apart(line).row for line in chunk.lines()])
         if self.structure.version > layout.version:
             return self.layout()
-        if layout.rewritten:
+        if layout.way.rewritten:
             raise BadResponse(f"the rows cannot be read: {error}") from error
-        return replace(self.layout(), rewritten=True)
+        return replace(self.layout(), way=Way(rewritten=True))
 
     def _write(self, chunk: Chunk, layout: Layout) -> Converted:
         if not layout.columns:
             return Converted(chunk, layout, None, chunk.rows)
         path = chunk.path.with_name(f"rows-{chunk.number:06d}.parquet")
         with (
-            self._cursor() as connection,
-            self._source(chunk, layout.columns, layout.rewritten) as source,
+            self.scratch.cursor() as connection,
+            self._source(chunk, layout.columns, layout.way) as source,
         ):
             statement = reading.copy(source, path, exact_moments=self._has_long_moments)
             copied = connection.execute(statement).fetchone()
@@ -251,8 +237,8 @@ class Converter:
             return ()
         column = layout.cursor.column
         with (
-            self._cursor() as connection,
-            self._source(chunk, [column], layout.cursor.rewritten) as source,
+            self.scratch.cursor() as connection,
+            self._source(chunk, [column], layout.cursor.way) as source,
         ):
             found = connection.execute(reading.cursors(source, column)).fetchall()
         return tuple(
@@ -260,82 +246,25 @@ class Converter:
         )
 
     @contextmanager
-    def _source(self, chunk: Chunk, columns: Sequence[Planned], rewrite: bool) -> Iterator[reading.Source]:
+    def _source(self, chunk: Chunk, columns: Sequence[Planned], way: Way) -> Iterator[reading.Source]:
         """The rows in a form DuckDB can read."""
-        if not rewrite:
+        if way == Way():
             yield reading.straight(chunk, columns, self.marks)
             return
-        path = chunk.path.with_suffix(".flat.ndjson")
-        text = rewritten(chunk.lines(), [(column, reading.read_as(column)) for column in columns], self.marks)
+        path = chunk.path.with_suffix(".readable.ndjson")
+        text = None if way.rewritten else quoted(chunk.path.read_bytes(), way.quoted)
+        if text is not None:
+            source = reading.straight(chunk.at(path), columns, self.marks)
+        else:
+            read_as = [(column, reading.read_as(column)) for column in columns]
+            text = rewritten(chunk.lines(), read_as, self.marks)
+            source = reading.flat(path, max(map(len, text.split(b"\n"))), columns, self.marks)
         path.write_bytes(text)
         try:
-            longest = max(map(len, text.split(b"\n")))
-            yield reading.flat(path, longest, columns, self.marks)
+            yield source
         finally:
             path.unlink()
-
-    @contextmanager
-    def _cursor(self) -> Iterator[DuckDBPyConnection]:
-        with self._lock:
-            connection = self._database.cursor()
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            yield connection
-        finally:
-            connection.close()
 
 
 class _Misfit(Exception):
     """An earlier load's type does not hold a value; it has been widened."""
-
-
-def _open(folder: Path, memory_mb: int) -> DuckDBPyConnection:
-    """A DuckDB of our own; several chunks at a time keep the cores busy, so each has one thread."""
-    import duckdb
-
-    config: dict[str, str | bool | int | float | list[str]] = {
-        **CONFIG,
-        "memory_limit": f"{memory_mb}MB",
-        "threads": 1,
-        "temp_directory": os.fspath(folder / "spill"),
-    }
-    connection = duckdb.connect(config=config)
-    for macro in MACROS:
-        connection.execute(macro)
-    return connection
-
-
-def _identity(column: Planned) -> tuple[object, ...]:
-    """What a column's values depend on. How closely they are looked at is right for the rows known."""
-    return column.name, column.type, column.origin, column.path, column.format
-
-
-def _is_same(layout: Layout, final: Layout) -> bool:
-    """A file of one has the same columns, with the same values, as of the other."""
-    return _has_same_cursor(layout, final) and set(map(_identity, layout.columns)) == set(
-        map(_identity, final.columns)
-    )
-
-
-def _is_part(layout: Layout, final: Layout) -> bool:
-    """A file of ``layout`` is one of ``final`` but for columns its rows have no values for."""
-    if not _has_same_cursor(layout, final):
-        return False
-    wanted = {column.name: column for column in final.columns}
-    for column in layout.columns:
-        match = wanted.pop(column.name, None)
-        if match is None or (column.origin is not Origin.NOTHING and _identity(match) != _identity(column)):
-            return False
-        if column.origin is Origin.NOTHING and (match.type != column.type or match.path in layout.places):
-            return False
-    return all(
-        column.origin is Origin.NOTHING or (column.origin is Origin.ROW and column.path not in layout.places)
-        for column in wanted.values()
-    )
-
-
-def _has_same_cursor(layout: Layout, final: Layout) -> bool:
-    """The greatest cursor found by one is the greatest by the other."""
-    if layout.cursor is None or final.cursor is None:
-        return final.cursor is None or final.cursor.column.path not in layout.places
-    return _identity(layout.cursor.column) == _identity(final.cursor.column)

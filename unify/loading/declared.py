@@ -113,7 +113,9 @@ def _plain_fit(text: str, type_: Type) -> str:
         case "FLOAT":
             return f"TRY_CAST(unify_double({text}) AS FLOAT)"
         case "DECIMAL":
-            return f"CASE WHEN unify_decimals({text}) <= {type_.sizes[1]} THEN {_tried(text, type_)} END"
+            scale, tried = type_.sizes[1], _tried(text, type_)
+            plain = f"regexp_full_match({text}, '-?[0-9]+([.][0-9]{{0,{scale}}})?')"
+            return f"CASE WHEN {plain} OR unify_decimals({text}) <= {scale} THEN {tried} END"
         case name if _WHOLE.fullmatch(name):
             return f"CASE WHEN unify_decimals({text}) <= 0 THEN {_tried(text, type_)} END"
         case "LIST" | "STRUCT" if type_.name == "LIST" or type_.names:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from unify.duckdb_types import parse_type, quote_name
 from unify.loading.chunks import Chunk, Marks
-from unify.loading.columns import Origin, Planned
 from unify.loading.declared import fit
 from unify.loading.kinds import MOMENTS
+from unify.loading.layout import Origin, Planned
 from unify.store.duck import literal
 
 ROW_GROUP_ROWS = 20_000  # makes limit and point queries 3-6 times faster than DuckDB's 122,880 (design.md)

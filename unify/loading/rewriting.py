@@ -1,22 +1,42 @@
-"""Rows DuckDB cannot read exactly, taken apart in Python: one flat object a row, one member a column.
+"""Rows DuckDB cannot read exactly as they came, made readable.
 
-For rows with keys that differ by case only, or come twice, or are empty; for numbers that have to be
-text, or a declared decimal, digit by digit; for objects of very many members. All other rows go to
-DuckDB as they came.
+DuckDB reads a number with a fraction as a double. Where its digits count (a declared decimal, a text
+among numbers), it is put in quotes, by one regular expression over the chunk. Rows with keys that
+differ by case only, or come twice, or are empty, and objects of very many members, are taken apart in
+Python: one flat object a row, one member a column.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from unify.duckdb_types import Type, parse_type
 from unify.loading.chunks import Marks
-from unify.loading.columns import Origin, Planned
 from unify.loading.exactjson import Json, Real, Whole, encode_exact, parse_exact, raw_numbers
+from unify.loading.layout import Origin, Planned
 
 Read = tuple[Planned, str]  # a column and the type it is read as
+
+# A letter or digit written as an escape, within a key: quoting by key would miss it.
+_ESCAPED_KEY = re.compile(rb'\\u00[2-7][0-9a-fA-F](?:[^"\\]|\\u[0-9a-fA-F]{4}){0,200}"\s*:')
+
+
+def quoted(text: bytes, keys: Sequence[str]) -> bytes | None:
+    """``text`` with every number under one of ``keys`` in quotes; None if a key could be overlooked.
+
+    A key is found by its quotes: within a string a quote follows a backslash, and only a key is
+    followed by a colon.
+    """
+    if _ESCAPED_KEY.search(text):
+        return None
+    for key in keys:
+        name = re.escape(f'"{key}"'.encode())
+        number = rb"%s(?<=[^\\]%s)(\s*:\s*)(-?[0-9][0-9.eE+-]*)" % (name, name)
+        text = re.sub(number, rb'"%s"\1"\2"' % key.encode(), text)
+    return text
 
 
 def rewritten(lines: Iterable[bytes], columns: Sequence[Read], marks: Marks) -> bytes:
