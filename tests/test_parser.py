@@ -82,6 +82,12 @@ COMMANDS: list[tuple[str, Command]] = [
     ("system restart daemon", c.RestartDaemon()),
     ("system cancel 12", c.CancelJob(12)),
     ("system retry 12", c.RetryJob(12)),
+    ("connect", c.Connect()),
+    ("connect github", c.Connect("github")),
+    ("connect github as work", c.Connect("github", "work")),
+    ("connect git-hub with token = '${T}'", c.Connect("git-hub", None, (("token", "${T}"),))),
+    ("connect x as y with a='1', b = 'it''s'", c.Connect("x", "y", (("a", "1"), ("b", "it's")))),
+    ("disconnect work", c.Disconnect("work")),
     ("$state = 'open'", c.Assign("state", "'open'")),
     ("$n=1", c.Assign("n", "1")),
     ("$pulls = select 'a;b' as x", c.Assign("pulls", "select 'a;b' as x")),
@@ -226,6 +232,10 @@ SLIPS = [
     ("system cancel all", "all", "expected a job's number", None),
     ("system cancel 12a", "12a", "expected a job's number", None),
     ("system cancel " + "9" * 30, "9" * 30, "there is no job", None),
+    ("connect github work", "work", "expected as, with or the end of the command", None),
+    ("connect github with token", "", "expected =", None),
+    ("connect github with token = abc", "abc", "expected a text in 'quotes'", None),
+    ("disconnect", "", "expected a connection's name", None),
     ("$x =", "", "expected an expression or a SELECT", None),
     ("$x 5", "5", "expected = or the end of the command", None),
     ("unset x", "x", "expected $name", None),
@@ -366,6 +376,7 @@ def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
         for field in fields(command):
             value = getattr(command, field.name)
             parts = [value.schema, value.table] if isinstance(value, TableName) else [value]
+            parts = [part for pair in value for part in pair] if isinstance(value, tuple) else parts
             assert {type(part) for part in parts} <= {str, int, float, time, type(None)}
 
 

@@ -57,15 +57,21 @@ def find_spec(adapter: str, folders: Sequence[Path]) -> Path:
 
     Raises  UnknownName with the nearest name there is.
     """
-    known: dict[str, Path] = {}
-    for folder in (*folders, bundled_specs()):
-        for file in _specs(folder):
-            known.setdefault(file.stem, file)
+    known = known_specs(folders)
     if adapter in known:
         return known[adapter]
     hint = did_you_mean(adapter, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
     looked = ", ".join(str(folder) for folder in (*folders, bundled_specs()))
     raise UnknownName(f"no adapter {adapter}{hint} ({counted(len(known), 'spec')} in {looked})")
+
+
+def known_specs(folders: Sequence[Path]) -> dict[str, Path]:
+    """The file of every adapter there is, by name; the first of ``folders`` before the bundled ones."""
+    known: dict[str, Path] = {}
+    for folder in (*folders, bundled_specs()):
+        for file in _specs(folder):
+            known.setdefault(file.stem, file)
+    return known
 
 
 def _specs(folder: Path) -> list[Path]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 
 from unify.errors import UnknownName
 from unify.text import did_you_mean
+
+WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,18 @@ TOPICS = (
         "is past its schedule. Other names are settings of DuckDB's.",
     ),
     Topic(
+        "connect",
+        ("connect [ADAPTER [as NAME]] [with OPTION = 'VALUE', …]",),
+        "Sets up a connection: a schema of tables. Whatever is missing is asked for, secrets unseen; the\n"
+        "API has to take the credentials before anything is written to connections.yaml. A secret is best\n"
+        "a reference: with token = '${GITHUB_TOKEN}', or ${keyring:SERVICE/USER}, or ${file:PATH}.",
+    ),
+    Topic(
+        "disconnect",
+        ("disconnect NAME",),
+        "Takes a connection out of connections.yaml, and ends its schedules. Rows that were loaded stay.",
+    ),
+    Topic(
         "import",
         ("import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",),
         "Makes a table of a file: CSV, TSV, JSON, JSON lines, Parquet or Excel by its suffix, .gz around\n"
@@ -129,12 +144,16 @@ TOPICS = (
     Topic("exit", ("exit", "quit"), "Leaves the shell. Loads go on in the background."),
 )
 
+_OTHER_WORDS = {"desc": "describe", "??": "describe", "quit": "exit", "unset": "variables"}
+
 
 def help_text(topic: str | None) -> str:
     """The list of all commands, or one explained. Raises UnknownName with the nearest topic."""
     if topic is None:
         return _overview()
-    found = next((known for known in TOPICS if known.name == topic.lower().split()[0]), None)
+    word = topic.lower().split()[0]
+    name = "variables" if word.startswith("$") else _OTHER_WORDS.get(word, word)
+    found = next((known for known in TOPICS if known.name == name), None)
     if found is None:
         known = [known.name for known in TOPICS]
         raise UnknownName(f"there is no help on {topic}{did_you_mean(topic, known)} (help lists the topics)")
@@ -149,6 +168,6 @@ def _overview() -> str:
             "",
             *forms,
             "",
-            "help TOPIC explains one: " + ", ".join(topic.name for topic in TOPICS),
+            *wrap("help TOPIC explains one: " + ", ".join(topic.name for topic in TOPICS), WIDTH),
         ]
     )

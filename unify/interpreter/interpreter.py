@@ -87,6 +87,8 @@ class Interpreter:
             return self._fill(command)
         if isinstance(command, commands.Steer):
             return self._steer(command)
+        if isinstance(command, commands.Link):
+            return self._link(command)
         if isinstance(command, commands.Vary):
             return self._vary(command)
         if isinstance(command, commands.Move):
@@ -216,6 +218,18 @@ class Interpreter:
                 return self.system.cancel(job)
             case commands.RetryJob(job):
                 return self.system.retry(job)
+            case unknown:
+                assert_never(unknown)
+
+    def _link(self, command: commands.Link) -> Result:
+        from unify.interpreter.connecting import Connecting
+
+        connecting = Connecting(self.sources, self.watcher)
+        match command:
+            case commands.Connect(adapter, name, options):
+                return connecting.connect(adapter, name, dict(options))
+            case commands.Disconnect(name):
+                return self.tables.disconnected(connecting.disconnect(name))
             case unknown:
                 assert_never(unknown)
 

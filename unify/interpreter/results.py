@@ -76,6 +76,12 @@ class Watcher(Protocol):
     def settled(self) -> None:
         """The waiting is over: take away what ``progress`` showed."""
 
+    def ask(self, question: str, *, secret: bool = False) -> str | None:
+        """The answer of the person in front; None where there is none to be asked.
+
+        ``secret``  what is typed is not shown. Raises Interrupted where they would rather not.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Names:

@@ -112,6 +112,11 @@ class Sources:
         named = {name for known in self.connections.all.values() for name in environment_names(known)}
         return {name: self.environment[name] for name in sorted(named) if name in self.environment}
 
+    def forget(self) -> None:
+        """Read connections.yaml anew when it is asked for next: it has changed."""
+        vars(self).pop("connections", None)
+        self._tables.clear()
+
     def _no_connection(self, name: str) -> str:
         path = self.settings.connections
         if not self.names:

@@ -49,13 +49,27 @@ class Tables:
 
     def clear(self, table: TableName) -> Message:
         """Forget the rows of a table, after cancelling what is loading it."""
-        name = self.sources.spelled(table)
+        name = self._known(table)
         for job in self.loads.queue.active():
             if job.table == name:
                 self.loads.cancel(job.id)
                 self.loads.wait_ended(job)
         had = catalog.clear(self.lake, name)
         return Message(f"{name} is cleared" if had else f"{name} had no stored rows")
+
+    def disconnected(self, connection: str) -> Message:
+        """End what was scheduled for a connection that is gone, and say what is left of it."""
+        queue, tenant = self.loads.queue, self.sources.settings.tenant
+        for schedule in queue.schedules():
+            if schedule.tenant == tenant and schedule.table.schema == connection:
+                queue.unschedule(tenant, schedule.table)
+        left = [str(name) for name in catalog.stored_tables(self.lake) if name.schema == connection]
+        if not left:
+            return Message(f"{connection} is disconnected")
+        return Message(
+            f"{connection} is disconnected; the rows of {', '.join(left)} stay, "
+            f"until clear table {left[0]} forgets them"
+        )
 
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
         """Have the daemon refresh a table; ``starting`` is a time of day on this machine's clock."""
@@ -69,6 +83,14 @@ class Tables:
         name = self.sources.spelled(table)
         self._schedule(name, None, None, "")
         return Message(f"{name} is refreshed only when asked")
+
+    def _known(self, table: TableName) -> TableName:
+        """The table as its connection spells it, or as it is stored, where the connection is gone."""
+        if not self.sources.has(table.schema):
+            for name in catalog.stored_tables(self.lake):
+                if str(name).lower() == str(table).lower():
+                    return name
+        return self.sources.spelled(table)
 
     def _schedule(self, name: TableName, every_s: float | None, first: datetime | None, start: str) -> None:
         tenant, origin = self.sources.settings.tenant, self.sources.origin

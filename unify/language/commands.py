@@ -225,6 +225,25 @@ class RunFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Connect:
+    """``connect [github [as work] [with token = '${TOKEN}', org = 'duckdb']]``
+
+    ``options``  (name, value) as written; None and () are asked for where somebody can be asked.
+    """
+
+    adapter: str | None = None
+    name: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """``disconnect work``"""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """``help [topic]`` — the words of the topic with one space between them, or None."""
 
@@ -257,7 +276,8 @@ Show = (
 Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
 Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
 Move = Import | Export | RunFile
+Link = Connect | Disconnect
 Vary = Assign | ShowVariable | Unset
 Converse = Set | Help | Exit
 
-Command = Query | Show | Describe | Peek | Count | Fill | Steer | Vary | Move | Converse
+Command = Query | Show | Describe | Peek | Count | Fill | Steer | Link | Vary | Move | Converse

@@ -166,6 +166,15 @@ class Builder(Transformer[Token, Command]):
     def retry_job(self, job: Token) -> Command:
         return commands.RetryJob(_job(job))
 
+    # --- Connections
+
+    def connect(self, adapter: Token | None, name: str | None, *options: tuple[str, str] | None) -> Command:
+        given = tuple(option for option in options if option is not None)
+        return commands.Connect(None if adapter is None else str(adapter), name, given)
+
+    def disconnect(self, name: str) -> Command:
+        return commands.Disconnect(name)
+
     # --- Variables
 
     def assign(self, name: Token, sql: Token) -> Command:
@@ -216,6 +225,12 @@ class Builder(Transformer[Token, Command]):
 
     def schema(self, name: Token) -> str:
         return unquoted(name)
+
+    def connection(self, name: Token) -> str:
+        return unquoted(name)
+
+    def option(self, name: Token, value: Token) -> tuple[str, str]:
+        return str(name), unquoted(value)
 
     def string(self, text: Token) -> str:
         return unquoted(text)

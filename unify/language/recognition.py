@@ -16,7 +16,21 @@ from unify.language.scanner import Kind, Token, significant, words
 
 # Words no SQL statement starts with.
 _OURS = frozenset(
-    {"count", "peek", "refresh", "reload", "clear", "system", "unset", "run", "help", "exit", "quit"}
+    {
+        "count",
+        "peek",
+        "refresh",
+        "reload",
+        "clear",
+        "system",
+        "unset",
+        "run",
+        "connect",
+        "disconnect",
+        "help",
+        "exit",
+        "quit",
+    }
 )
 # Words that both languages start with: what follows decides.
 _SHARED = frozenset({"show", "describe", "desc", "load", "set", "import", "export"})

@@ -12,8 +12,9 @@ from prompt_toolkit.history import FileHistory
 # create secret (...), token = '...', password: '...': what follows is nobody's business.
 _SECRET = re.compile(
     r"\bcreate\s+(or\s+replace\s+)?((persistent|temporary)\s+)?secret\b"
-    r"|\b\w*(secret|password|passwd|token|api_?key|private_?key)\w*['\"]?\s*(=|:|:=|\s)\s*'[^']",
-    re.IGNORECASE,
+    r"|\b\w*(secret|password|passwd|token|api_?key|private_?key)\w*['\"]?\s*(=|:|:=|\s)\s*'[^']"
+    r"|\A\s*connect\b.*\bwith\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 

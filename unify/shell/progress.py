@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from unify.errors import Interrupted
 from unify.shell.display.width import clipped
 from unify.shell.messages import Messages
 from unify.text import counted, safe_text
@@ -43,6 +45,20 @@ class Progress:
             for status in self._latest.values():
                 self.messages.notice(summary(status))
         self._latest.clear()
+
+    def ask(self, question: str, *, secret: bool = False) -> str | None:
+        """Ask on the terminal; stdout may go elsewhere. Without one on stdin and stderr nobody is asked."""
+        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+            return None
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.output import create_output
+
+        self._erase()
+        try:
+            session: PromptSession[str] = PromptSession(output=create_output(sys.stderr))
+            return session.prompt(safe_text(question), is_password=secret)
+        except (EOFError, KeyboardInterrupt):
+            raise Interrupted("interrupted") from None
 
     def _draw(self, statuses: Sequence[LoaderStatus]) -> None:
         from unify.interpreter.system import task_lines  # the interpreter that calls us has loaded it

@@ -1,0 +1,58 @@
+"""``help``: one text a command, and no command without one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from unify.errors import UnknownName
+from unify.interpreter.helptexts import TOPICS, help_text
+from unify.language.grammar import grammar_text
+from unify.language.parser import following
+from unify.language.scanner import words
+
+NO_COMMANDS = words("select variables")  # topics that are not called like a command
+SAME = {"desc": "describe", "quit": "exit", "unset": "variables", "$name": "variables", "??": "describe"}
+
+
+def test_every_command_of_the_grammar_has_a_topic() -> None:
+    names = {topic.name for topic in TOPICS}
+    first = {SAME.get(word, word) for word in following("")}
+    assert first <= names
+    assert names - first == NO_COMMANDS - {"variables"}
+
+
+@pytest.mark.parametrize("listing", following("show "))
+def test_every_listing_is_among_the_forms(listing: str) -> None:
+    assert any(f"show {listing}" in form for topic in TOPICS for form in topic.forms)
+
+
+def test_every_keyword_of_the_grammar_is_among_the_forms() -> None:
+    keywords = set(re.findall(r"^_([A-Z]+): /", grammar_text(), re.MULTILINE)) - {"DESC", "TO"}
+    forms = " ".join(form for topic in TOPICS for form in topic.forms).lower()
+    missing = {word.lower() for word in keywords} - set(re.findall(r"[a-z]+", forms))
+    assert missing == set()
+
+
+def test_a_topic_is_explained_with_its_forms() -> None:
+    told = help_text("peek")
+    assert told.startswith("  peek SCHEMA.TABLE [ROWS]\n\nA few rows")
+    assert help_text("load table") == help_text("LOAD")
+
+
+@pytest.mark.parametrize(("word", "topic"), SAME.items())
+def test_other_words_for_a_command_lead_to_it(word: str, topic: str) -> None:
+    assert help_text(word) == help_text(topic)
+
+
+def test_an_unknown_topic_is_told_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="no help on peak — did you mean peek"):
+        help_text("peak")
+
+
+def test_texts_fit_a_terminal() -> None:
+    for topic in TOPICS:
+        assert all(len(line) <= 104 for line in topic.text.splitlines()), topic.name
+        assert topic.text.endswith((".", ";")), topic.name
+    assert all(len(line) <= 120 for line in help_text(None).splitlines())

@@ -1,0 +1,200 @@
+"""``connect`` and ``disconnect``: a connection set up, tried, and only then written down.
+
+At a terminal whatever is missing is asked for; elsewhere it is an error that lists it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from unify.adapters import registry, specfile
+from unify.adapters.options import check_options, known_options
+from unify.connections import Connection
+from unify.errors import ConfigError, SourceError
+from unify.interpreter import connectionsfile
+from unify.interpreter.results import Message, Watcher
+from unify.interpreter.sources import Sources
+from unify.secrets import parse_reference
+from unify.text import counted, did_you_mean
+
+if TYPE_CHECKING:
+    from unify.adapters.base import Check
+    from unify.adapters.spec import AdapterSpec, Option
+
+_KEYRING_SERVICE = "unify"
+_YES = frozenset({"y", "yes"})
+
+
+class Connecting:
+    """Changes connections.yaml, by question and answer or by one line."""
+
+    def __init__(self, sources: Sources, watcher: Watcher) -> None:
+        self.sources = sources
+        self.watcher = watcher
+        self.path = sources.settings.connections
+
+    def connect(self, adapter: str | None, name: str | None, given: Mapping[str, str]) -> Message:
+        """Set up a connection: options in one line, or asked for; saved when the API takes them.
+
+        Raises  ConfigError listing what is missing where nobody can be asked; SourceError where the
+                credentials are refused. Then nothing is saved.
+        """
+        asked = adapter is None or not given
+        spec = self._spec(adapter or self._ask_adapter())
+        name = self._name(spec, name, asked=asked)
+        self._refuse_unknown(spec, name, given)
+        options = {**given, **self._missing(spec, name, given, asked=asked)}
+        connection = connectionsfile.planned(self.path, name, spec.name, options)
+        check_options(connection, spec)
+        told = self._try(connection)
+        stored = {option: self._stored(spec, name, option, options[option], given) for option in options}
+        connectionsfile.add(self.path, name, spec.name, stored)
+        self.sources.forget()
+        tables = counted(len(spec.tables), "table")
+        return Message(f"{name} is saved in {self.path}{told}: {tables} (show tables from {name})")
+
+    def disconnect(self, name: str) -> str:
+        """Forget a connection; its name as it was written. Raises UnknownName with the nearest."""
+        known = connectionsfile.remove(self.path, name)
+        self.sources.forget()
+        return known
+
+    def _spec(self, adapter: str) -> AdapterSpec:
+        return specfile.load_spec(specfile.find_spec(adapter, self.sources.settings.specs))
+
+    def _ask_adapter(self) -> str:
+        known = specfile.known_specs(self.sources.settings.specs)
+        self.watcher.notice("Adapters: " + ", ".join(sorted(known)))
+        answer = self._ask("Which one? ")
+        if answer is None:
+            names = ", ".join(sorted(known))
+            raise ConfigError(f"connect ADAPTER as NAME with OPTION = '…': which adapter? There are {names}")
+        return answer.strip()
+
+    def _name(self, spec: AdapterSpec, name: str | None, *, asked: bool) -> str:
+        """The new connection's name. Raises ConfigError where it is taken or cannot be one."""
+        free = spec.name
+        taken = {known.lower() for known in self.sources.names}
+        if name is None and asked:
+            number = 2
+            while free.lower() in taken:
+                free, number = f"{spec.name}{number}", number + 1
+            answer = self._ask(f"Its name in SQL, before the dot [{free}]: ")
+            name = (answer or "").strip() or free
+        name = name or free
+        if name.lower() in taken:
+            raise ConfigError(
+                f"there is a connection {name} already; "
+                f"connect {spec.name} as another name, or disconnect {name}"
+            )
+        connectionsfile.planned(self.path, name, spec.name, {})
+        return name
+
+    def _refuse_unknown(self, spec: AdapterSpec, name: str, given: Mapping[str, str]) -> None:
+        known = known_options(spec)
+        for option in given:
+            if option not in known:
+                own = ", ".join(option.name for option in spec.options) or "none"
+                hint = did_you_mean(option, known) or f"; its options are {own}"
+                raise ConfigError(f"{name}: adapter {spec.name} has no option {option}{hint}")
+
+    def _missing(
+        self, spec: AdapterSpec, name: str, given: Mapping[str, str], *, asked: bool
+    ) -> Mapping[str, str]:
+        """Answers for the options that were not given: the required ones, or at a guided set-up all."""
+        answers: dict[str, str] = {}
+        unanswered: list[Option] = []
+        for option in spec.options:
+            required = option.required and option.default is None
+            if option.name in given or not (asked or required):
+                continue
+            answer = self._ask_option(spec, option)
+            if answer:
+                answers[option.name] = answer
+            elif required:
+                unanswered.append(option)
+        if unanswered:
+            lines = [f"  {option.name}: {option.description or 'required'}" for option in unanswered]
+            example = ", ".join(f"{option.name} = '…'" for option in unanswered)
+            raise ConfigError(
+                "\n".join(
+                    [
+                        f"{name}: nothing is saved, because options of {spec.name} are missing:",
+                        *lines,
+                        f"write: connect {spec.name} as {name} with {example}",
+                    ]
+                )
+            )
+        return answers
+
+    def _ask_option(self, spec: AdapterSpec, option: Option) -> str:
+        """The answer for one option: "" to leave it out. A secret may be a reference to where it is."""
+        variable = f"{spec.name}_{option.name}".upper()
+        default = option.default or ""
+        if option.secret and self.sources.environment.get(variable):
+            default = f"${{{variable}}}"
+        hints = filter(
+            None, [option.description, "a value or ${NAME} of the environment" if option.secret else ""]
+        )
+        question = (
+            f"{option.name} ({'; '.join(hints)})" if option.description or option.secret else option.name
+        )
+        shown = f" [{default}]" if default else "" if option.required else " [none]"
+        answer = self._ask(f"{question}{shown}: ", secret=option.secret)
+        if answer is None or answer.strip():
+            return (answer or "").strip()
+        return default if default != option.default else ""
+
+    def _try(self, connection: Connection) -> str:
+        """Ask the API whether it takes the credentials; as whom. A person may save what was not taken."""
+        try:
+            check = self._check(connection)
+            reason = "" if check.accepted else check.reason or "the credentials were refused"
+        except SourceError as error:
+            check, reason = None, error.message
+        if check is not None and not reason:
+            return f", known there as {check.identity}" if check.identity else ""
+        self.watcher.notice(f"{connection.name}: {reason}")
+        answer = self._ask("Save it all the same? [no] ")
+        if answer is None or answer.strip().lower() not in _YES:
+            raise SourceError(f"{connection.name} is not saved: {reason}")
+        return ", untried"
+
+    def _check(self, connection: Connection) -> Check:
+        settings = self.sources.settings
+        adapter = registry.open_adapter(connection, settings.specs, self.sources.environment)
+        with closing(adapter):
+            return adapter.check()
+
+    def _stored(self, spec: AdapterSpec, name: str, option: str, value: str, given: Mapping[str, str]) -> str:
+        """What is written for an option; a secret somebody typed may go into the keyring instead."""
+        described = known_options(spec)[option]
+        if option in given or not described.secret or parse_reference(value) is not None:
+            return value
+        keyring = _keyring()
+        if keyring is None:
+            return value
+        answer = self._ask(f"Keep {option} in this system's keyring rather than in {self.path.name}? [yes] ")
+        if answer is None or (answer.strip() and answer.strip().lower() not in _YES):
+            return value
+        user = f"{name}.{option}"
+        try:
+            keyring.set_password(_KEYRING_SERVICE, user, value)
+        except Exception as error:  # noqa: BLE001 - whatever backend it is; the file can hold it as well
+            self.watcher.notice(f"the keyring refused it: {type(error).__name__}")
+            return value
+        return f"${{keyring:{_KEYRING_SERVICE}/{user}}}"
+
+    def _ask(self, question: str, *, secret: bool = False) -> str | None:
+        return self.watcher.ask(question, secret=secret)
+
+
+def _keyring() -> Any:
+    """The package keyring, or None where it is not installed."""
+    try:
+        return importlib.import_module("keyring")
+    except ImportError:
+        return None
