@@ -411,7 +411,7 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     unify = Unify(tmp_path, (sys.executable, "-m", "unify"))
     unify.environment = clean_environment(tmp_path / "file" / "home")
 
-    outcome = unify("select 1")
+    outcome = unify("select 1 + 1")
 
     assert outcome.status == 1
     assert str(tmp_path / "file" / "home") in outcome.stderr

@@ -59,18 +59,23 @@ def settings_for(invocation: cli.Invocation, environment: Environment) -> Settin
 def open_interpreter(
     settings: Settings, watcher: Watcher, invocation: cli.Invocation, environment: Environment
 ) -> Session:
-    """The real interpreter, with what the command line says of it."""
+    """The real interpreter, with what the command line says of it; loaded when a statement needs it."""
     max_age = _max_age(invocation.max_age)  # a mistake in it is found before anything heavy is loaded
-    from unify.interpreter.interpreter import Interpreter
+    from unify.shell.opening import LateSession
 
-    return Interpreter(
-        settings,
-        watcher,
-        environment=environment,
-        max_age=max_age,
-        wait=invocation.wait,
-        variables=dict(invocation.variables),
-    )
+    def opened() -> Session:
+        from unify.interpreter.interpreter import Interpreter
+
+        return Interpreter(
+            settings,
+            watcher,
+            environment=environment,
+            max_age=max_age,
+            wait=invocation.wait,
+            variables=dict(invocation.variables),
+        )
+
+    return LateSession(opened)
 
 
 def _run_task(invocation: cli.Invocation, environment: Environment, opener: Opener) -> int:
