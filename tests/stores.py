@@ -6,7 +6,8 @@ import itertools
 import shutil
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import duckdb
 
 from unify.model import Action, Column, JobState, LoaderJob, Origin, TableName
 from unify.settings import Settings
-from unify.store import staging
+from unify.store import catalog, discards, ledger, staging
 from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
 from unify.store.staging import Manifest, Staged, Staging
@@ -41,6 +42,23 @@ def fresh_home(folder: Path) -> Settings:
     """The settings of a new home in ``folder`` whose lake is there and empty."""
     shutil.copytree(Path(_template().name) / "home", folder / "home")
     return settings_in(folder / "home")
+
+
+@contextmanager
+def emptied(lake: Lake) -> Iterator[Lake]:
+    """``lake`` for one test; afterwards everything in it is gone, so that the next may have it."""
+    yield lake
+    if lake.in_transaction:
+        lake.execute("rollback")
+    with lake.writing() as connection:
+        for schema in (*catalog.schemas(lake), "main"):
+            if schema != "main":
+                connection.execute(f"DROP SCHEMA IF EXISTS lake.{quoted(schema)} CASCADE")
+        for table in catalog.user_tables(lake):
+            if table.name.schema == "main":
+                connection.execute(f"DROP {table.kind} lake.main.{quoted(table.name.table)}")
+        connection.execute(f"DELETE FROM {ledger.TABLE}")
+        connection.execute(f"DELETE FROM {discards.TABLE}")
 
 
 def job_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores import fetched, fresh_home, settings_in
+from tests.stores import emptied, fetched, fresh_home, settings_in
 from unify.errors import QueryError, StoreError
 from unify.model import Column, LoadRecord, TableName
 from unify.settings import Settings
@@ -30,10 +31,17 @@ def settings(tmp_path: Path) -> Settings:
     return fresh_home(tmp_path)
 
 
-@pytest.fixture
-def lake(settings: Settings) -> Iterator[Lake]:
-    with Lake(settings) as lake:
+@pytest.fixture(scope="module")
+def one_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Opening a lake takes longer than most tests with it."""
+    with Lake(fresh_home(tmp_path_factory.mktemp("lake"))) as lake:
         yield lake
+
+
+@pytest.fixture
+def lake(one_lake: Lake) -> Iterator[Lake]:
+    with emptied(one_lake):
+        yield one_lake
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -186,7 +194,7 @@ NOBODY = 65534
 _READ_ONLY_SHELL = f"""
 import os, sys, tempfile
 from pathlib import Path
-from tests.stores import fetched, fresh_home, settings_in
+from tests.stores import emptied, fetched, fresh_home, settings_in
 from unify.errors import UnifyError
 from unify.store.lake import Lake
 
@@ -210,6 +218,75 @@ def _close_to_writers(folder: Path) -> None:
         if os.getuid() == 0:
             os.chown(path, NOBODY, NOBODY)
         path.chmod(0o500 if path.is_dir() else 0o400)
+
+
+_FULL_DISK_SHELL = """
+import sys
+from pathlib import Path
+from tests.stores import fetched, settings_in
+from unify.errors import UnifyError
+from unify.model import Action, Origin, TableName
+from unify.store.lake import Lake
+from unify.store.queue import NewJob, Queue
+
+settings = settings_in(Path(sys.argv[1]) / "home")
+
+def tried(step):
+    try:
+        step()
+    except UnifyError as error:
+        print(f"{type(error).__name__}: {error}")
+
+def fill():
+    with open(settings.home / "ballast", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(10_000)):
+                pass
+        except OSError:
+            pass
+    for number in range(100):
+        lake.execute(f"create table t{number} as select 1 as a")
+
+def ask():
+    with Queue(settings.queue) as queue:
+        for number in range(100_000):
+            queue.enqueue(NewJob("default", Action.LOAD, TableName("github", f"t{number}"), Origin("/c")))
+
+with Lake(settings) as lake:
+    lake.execute("create table small as select i from range(100) r(i)")
+    tried(lambda: lake.execute("create table big as select md5(i::varchar) as m from range(200_000) r(i)"))
+    lake.execute("create table after_it as select 1 as a")
+    tried(fill)
+    tried(ask)
+    print(fetched(lake, "select count(*) from small"))
+    tried(lambda: lake.execute("insert into small values (1)"))
+    (settings.home / "ballast").unlink()
+    lake.execute("insert into small values (1)")
+    print(fetched(lake, "select count(*) from small"))
+"""
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("unshare") is None, reason="a disk of one's own takes root and unshare"
+)
+def test_on_a_full_disk_writers_are_told_where_and_readers_read(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, tmp_path, sys.executable, "-c", _FULL_DISK_SHELL, tmp_path],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    if "mount:" in done.stderr:
+        pytest.skip(f"mounting is not allowed here: {done.stderr}")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("StoreError", "["))]
+    assert len(lines) == 6, done
+    for line, place in zip(lines[:3], ("lake", "lake", "queue.db"), strict=True):
+        assert line.startswith(f"StoreError: {tmp_path}/home/{place}: the disk is full or failing; make room")
+    nothing = f"StoreError: {tmp_path}/home/lake: nothing can be written, because the disk is full"
+    assert lines[3:] == ["[(100,)]", nothing, "[(101,)]"]
 
 
 # Statements
@@ -297,8 +374,8 @@ def test_a_mistake_is_explained_with_its_place(lake: Lake) -> None:
     )
 
 
-def test_a_transaction_holds_the_lock_until_it_ends(settings: Settings, lake: Lake) -> None:
-    other = FileLock(settings.lake_lock)
+def test_a_transaction_holds_the_lock_until_it_ends(lake: Lake) -> None:
+    other = FileLock(lake.settings.lake_lock)
     lake.execute("create table t as select 1 as a")
     lake.execute("begin")
     lake.execute("insert into t values (2)")
@@ -323,7 +400,12 @@ def test_a_shell_that_closes_inside_a_transaction_leaves_no_lock(settings: Setti
 
 
 @pytest.mark.parametrize("begin", ["select 1", "begin"])
-def test_after_a_fault_inside_duckdb_the_lake_goes_on(lake: Lake, begin: str) -> None:
+def test_after_a_fault_inside_duckdb_the_lake_goes_on(settings: Settings, begin: str) -> None:
+    with Lake(settings) as lake:
+        _meet_a_fault(lake, begin)
+
+
+def _meet_a_fault(lake: Lake, begin: str) -> None:
     lake.execute("create table t as select 1 as a")
     lake.connection.execute("create table faulty (a time_ns)")  # behind the guard's back
     lake.execute(begin)
@@ -397,6 +479,9 @@ def test_inside_a_transaction_such_a_table_ends_it(lake: Lake) -> None:
 )
 def test_tables_outside_the_lake_may_have_any_type(lake: Lake, sql: str) -> None:
     assert lake.execute(sql).summary in ("created", "1 row written")
+    lake.execute("create table x as select 1 as a")  # the lake's own of the same name is another one
+    assert catalog.columns(lake, TableName("main", "x")) == (Column("a", "INTEGER"),)
+    lake.execute(f"drop table {'memory.main' if 'memory' in sql else 'temp'}.x")
 
 
 @pytest.mark.parametrize(
@@ -443,9 +528,9 @@ def test_listings_show_what_people_made_and_nothing_of_ours(lake: Lake) -> None:
     assert catalog.columns(lake, TableName("nowhere", "nothing")) == ()
 
 
-def test_what_is_remembered_is_never_older_than_the_lake(settings: Settings, lake: Lake) -> None:
+def test_what_is_remembered_is_never_older_than_the_lake(lake: Lake) -> None:
     table = TableName("github", "pulls")
-    with Lake(settings) as other:
+    with Lake(lake.settings) as other:
         for number in range(1, 8):
             record = LoadRecord(number, f"u{number}", "load", table, "success", rows_total=number,
                                 finished_at=datetime(2026, 1, 8 - number, tzinfo=UTC))  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.stores import NOON, PULLS, fetched, fresh_home, job_for, stage
+from tests.stores import NOON, PULLS, emptied, fetched, fresh_home, job_for, stage
 from unify.errors import ConfigError, LoadFailed, StoreError
 from unify.loading.evolution import common
 from unify.loading.publish import publish
@@ -42,10 +42,17 @@ def settings(tmp_path: Path) -> Settings:
     return fresh_home(tmp_path)
 
 
-@pytest.fixture
-def lake(settings: Settings) -> Iterator[Lake]:
-    with Lake(settings) as lake:
+@pytest.fixture(scope="module")
+def one_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Opening a lake takes longer than most tests with it."""
+    with Lake(fresh_home(tmp_path_factory.mktemp("lake"))) as lake:
         yield lake
+
+
+@pytest.fixture
+def lake(one_lake: Lake) -> Iterator[Lake]:
+    with emptied(one_lake):
+        yield one_lake
 
 
 def put(lake: Lake, job: LoaderJob, staged: Staged) -> LoadRecord:

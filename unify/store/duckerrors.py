@@ -12,13 +12,11 @@ _INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\
 _STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
 
 # What SQLite and the operating system say under DuckDB's words, and what a person does about it.
+_FULL = re.compile("no space left|disk is full|disk quota|file too large|disk I/O error", re.IGNORECASE)
 _STORE_FAULTS = tuple(
     (re.compile(pattern, re.IGNORECASE), said)
     for pattern, said in (
-        (
-            "no space left|disk is full|disk quota|file too large",
-            "the disk is full; make room and try again",
-        ),
+        (_FULL.pattern, "the disk is full or failing; make room and try again"),
         (
             "readonly database|read-only mode|read-only file system|permission denied",
             "it is read-only for this user",
@@ -37,6 +35,11 @@ _STORE_FAULTS = tuple(
         ),
     )
 )
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether there was no room to write: DuckDB's error, the system's, or ours made of one."""
+    return bool(_FULL.search(str(error)))
 
 
 def plain(error: BaseException) -> str:

@@ -58,10 +58,11 @@ def refuse_inexact_table(connection: DuckDBPyConnection, sql: str) -> None:
     import duckdb
 
     statement = table_statement(sql)
-    if statement is None or not _in_lake(connection, statement):
+    name = _in_lake(connection, statement) if statement is not None else ""
+    if not name:
         return
     try:
-        rows = connection.execute(f"DESCRIBE {'.'.join(map(quoted, statement.name))}").fetchall()
+        rows = connection.execute(f"DESCRIBE {name}").fetchall()
     except duckdb.CatalogException:
         return  # renamed by the statement itself: a rename changes no type
     _refuse_inexact({row[0]: parse_type(row[1]) for row in rows})
@@ -112,16 +113,26 @@ def _wrapped(query: str, types: list[tuple[str, Type]]) -> str:
     return f"SELECT {', '.join(values)} FROM (\n{query}\n) AS exact({', '.join(names)})"
 
 
-def _in_lake(connection: DuckDBPyConnection, statement: TableStatement) -> bool:
-    """Whether the table is the lake's, and not temporary or in another database somebody attached."""
+def _in_lake(connection: DuckDBPyConnection, statement: TableStatement) -> str:
+    """The table's full name if it is the lake's; "" if it is temporary or in another attached database."""
     if statement.temporary:
-        return False
-    here = connection.execute("SELECT current_database()").fetchone() or ("",)
-    if len(statement.name) == 3:
-        return statement.name[0].lower() == "lake"
-    if len(statement.name) == 2:
-        others = connection.execute("SELECT database_name FROM duckdb_databases() WHERE NOT internal")
-        names = {row[0].lower() for row in others.fetchall()} - {"lake"}
-        if statement.name[0].lower() in names | {"temp"}:
-            return False
-    return bool(here[0] == "lake" or statement.name[0].lower() == "lake")
+        return ""
+    *place, table = statement.name
+    row = connection.execute("SELECT current_database(), current_schema()").fetchone()
+    assert row is not None
+    catalog, schema = row
+    match place:
+        case [named, inner]:
+            catalog, schema = named, inner
+        case [named] if _is_database(connection, named):
+            catalog, schema = named, "main"
+        case [named]:
+            schema = named
+    return ".".join(map(quoted, ("lake", schema, table))) if catalog.lower() == "lake" else ""
+
+
+def _is_database(connection: DuckDBPyConnection, name: str) -> bool:
+    row = connection.execute(
+        "SELECT count(*) FROM duckdb_databases() WHERE lower(database_name) = lower(?)", [name]
+    ).fetchone()
+    return bool(row and row[0])

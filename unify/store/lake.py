@@ -8,9 +8,6 @@ Nobody opens the catalog file with Python's sqlite3: closing it would drop DuckD
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from unify.errors import StoreError
 from unify.settings import Settings
-from unify.store import discards, duck, duckerrors, durable, ledger, snapshots
+from unify.store import duck, duckerrors, durable, snapshots
+from unify.store.attachment import CATALOG, Attachment
 from unify.store.locks import FileLock
 from unify.store.statements import Outcome, Statements
 
@@ -33,16 +31,7 @@ Version = tuple[tuple[int, int], ...]
 
 __all__ = ["CATALOG", "Lake", "Outcome"]
 
-CATALOG = "lake"
-VERSION = 2  # of what Unify keeps in the lake beside people's tables
 CLOCK_TICK_S = 1.1  # the coarsest file times still in use are whole seconds
-CATALOG_WAIT_MS = 10_000  # how long a reader waits for the instant in which a commit is written
-
-# Row groups of this many rows make `limit 100` and point queries 3-6 times faster than the default
-# of 122,880 at the same size (design.md). Small inserts must not be kept in the catalog instead of
-# Parquet: DuckLake 1.0 keeps them as text there and loses quotes inside a STRUCT ('x''y' came back
-# as xy; tests/test_lake.py). The ledger's plain columns are safe and would be a file a load.
-OPTIONS = {"parquet_row_group_size": 20_000, "target_file_size": "128MB", "data_inlining_row_limit": 0}
 
 
 class Lake:
@@ -62,9 +51,8 @@ class Lake:
     ) -> None:
         self.settings = settings
         self.place = settings.lake
-        self.why_read_only = "it was opened for reading" if read_only else ""
         self._lock = FileLock(settings.lake_lock, purpose)
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._attachment = Attachment(settings, self._lock, read_only=read_only)
         self._own: DuckDBPyConnection | None = None  # for Unify's own questions, beside the user's statements
         self._asking = threading.Lock()
         self._remembered: dict[str, tuple[Version, Any]] = {}
@@ -75,6 +63,10 @@ class Lake:
     @property
     def read_only(self) -> bool:
         return bool(self.why_read_only)
+
+    @property
+    def why_read_only(self) -> str:
+        return self._attachment.why_read_only
 
     def __enter__(self) -> Lake:
         return self
@@ -93,10 +85,25 @@ class Lake:
         """
         for failed in (self.connection, self._own):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(failed))
+        self._begin_anew()
+
+    def read_on(self, error: BaseException) -> bool:
+        """After a read that failed with ``error``: whether it may be tried again.
+
+        On a disk without any room SQLite cannot even read, because its index needs some: from then on we
+        read a copy of the catalog made elsewhere, until somebody writes.
+        """
+        if self.read_only or self.in_transaction or not duckerrors.is_full_disk(error):
+            return False
+        self.connection.close()
+        self._begin_anew()
+        return self.read_only
+
+    def _begin_anew(self) -> None:
         self._statements.forget_transaction()
         self._own = None
         self._remembered.clear()
-        self._remove_copy()
+        self._attachment.close()
         self.connection = self._opened()
 
     def close(self) -> None:
@@ -105,12 +112,7 @@ class Lake:
         self.connection.close()
         while self._lock.held:
             self._lock.release()
-        self._remove_copy()
-
-    def _remove_copy(self) -> None:
-        if self._copy is not None:
-            self._copy.cleanup()
-            self._copy = None
+        self._attachment.close()
 
     def cursor(self) -> DuckDBPyConnection:
         """A connection of its own to the same lake, for another thread or beside a running result."""
@@ -144,14 +146,23 @@ class Lake:
                 yield cursor
                 self.sync_files(began_ns)
                 cursor.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 _roll_back(cursor)
+                self.remove_torn_files(error)
                 raise
             finally:
                 cursor.close()
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query of Unify's own: what is committed, whatever the user has open."""
+        try:
+            return self._read(sql, parameters)
+        except StoreError as error:
+            if not self.read_on(error):
+                raise
+        return self._read(sql, parameters)
+
+    def _read(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         with self.reading() as connection:
             return connection.execute(sql, list(parameters)).fetchall()
 
@@ -179,6 +190,17 @@ class Lake:
         with self._translated():
             durable.sync_new(self.settings.data_path, since_ns)
 
+    def remove_torn_files(self, error: BaseException) -> None:
+        """After a write that found the disk full, and under its lock: what it left would keep it full.
+
+        Nobody else writes now, so a file the catalog does not know belongs to nobody.
+        """
+        if duckerrors.is_full_disk(error) and self._lock.held:
+            with suppress(StoreError):  # the error that brought us here says all there is to say
+                self.read(
+                    "CALL ducklake_delete_orphaned_files('lake', older_than => TIMESTAMPTZ '9999-12-31')"
+                )
+
     def execute(self, sql: str, parameters: object = None) -> Outcome:
         """Run one statement of a user; see ``statements.Statements.run``."""
         return self._statements.run(sql, parameters)
@@ -200,6 +222,9 @@ class Lake:
             snapshots.fill(self.connection, name, columns, rows)
 
     def _require_writable(self) -> None:
+        if self._attachment.for_lack_of_room:
+            self.connection.close()
+            self._begin_anew()  # perhaps there is some by now
         if self.read_only:
             raise StoreError(f"{self.place}: nothing can be written, because {self.why_read_only}")
 
@@ -207,84 +232,12 @@ class Lake:
         connection = duck.connect(temp_folder=self.settings.cache / "duckdb", notice=self._notice)
         try:
             with self._translated():
-                self._attach(connection)
+                self._attachment.attach(connection)
+                snapshots.prepare(connection)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _attach(self, connection: DuckDBPyConnection) -> None:
-        if self.read_only and self._is_ready():
-            self._attach_reading(connection)
-        elif self._is_ready():
-            self._attach_as_allowed(connection)
-        else:
-            self._create(connection)
-        connection.execute(f"USE {CATALOG}")
-        snapshots.prepare(connection)
-
-    def _attach_as_allowed(self, connection: DuckDBPyConnection) -> None:
-        if self._writable():
-            self._attach_writing(connection)
-        else:
-            self.why_read_only = "the folder cannot be written to by this user"
-            self._attach_reading(connection)
-
-    def _attach_writing(self, connection: DuckDBPyConnection) -> None:
-        data = duck.literal(os.fspath(self.settings.data_path))
-        connection.execute(
-            f"ATTACH {duck.literal(self.settings.catalog_url)} AS {CATALOG} "
-            f"(DATA_PATH {data}, OVERRIDE_DATA_PATH true, META_JOURNAL_MODE 'WAL', "
-            f"META_BUSY_TIMEOUT {CATALOG_WAIT_MS})"
-        )
-
-    def _attach_reading(self, connection: DuckDBPyConnection) -> None:
-        """Attach for reading; from a copy of the catalog where SQLite could not make its WAL index."""
-        url = self.settings.catalog_url if self._writable() else self._copied_catalog()
-        data = duck.literal(os.fspath(self.settings.data_path))
-        connection.execute(
-            f"ATTACH {duck.literal(url)} AS {CATALOG} (READ_ONLY, DATA_PATH {data}, "
-            f"OVERRIDE_DATA_PATH true, META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {CATALOG_WAIT_MS})"
-        )
-
-    def _create(self, connection: DuckDBPyConnection) -> None:
-        """Make what is missing, one process at a time: twenty shells may start at once."""
-        self.settings.prepare()
-        with self._lock.holding():
-            catalog = self._catalog_file()
-            if catalog is not None:
-                _touch_private(catalog)
-            self._attach_writing(connection)
-            for name, value in OPTIONS.items():
-                connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
-            ledger.create(connection)
-            discards.create(connection)
-            durable.write_durably(self._marker, f"{VERSION}\n".encode())
-        if self.read_only:
-            connection.execute(f"DETACH {CATALOG}")
-            self._attach_reading(connection)
-
-    @property
-    def _marker(self) -> Path:
-        """Written when everything stands: whoever sees it attaches without waiting for a lock."""
-        return self.place / "ready"
-
-    def _is_ready(self) -> bool:
-        catalog = self._catalog_file()
-        if catalog is not None and not catalog.exists():
-            return False
-        try:
-            found = int(self._marker.read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
-            return False
-        if found > VERSION:
-            raise StoreError(f"{self.place}: made by a newer version of Unify; update this one")
-        return found == VERSION
-
-    def _catalog_file(self) -> Path | None:
-        """The catalog where it is a SQLite file; None where it is a database server's."""
-        kind, _, path = self.settings.catalog_url.removeprefix("ducklake:").partition(":")
-        return Path(path) if kind == "sqlite" else None
 
     def _version(self) -> Version | None:
         """Changes with every commit; None while that cannot be told from the files' times alone.
@@ -292,29 +245,12 @@ class Lake:
         A look at two files costs 0.02 ms, asking the catalog 3 ms. A commit within the same tick of the
         file system's clock would go unseen, so times of the last second are not trusted.
         """
-        catalog = self._catalog_file()
-        if catalog is None or self._copy is not None:
+        catalog = self._attachment.catalog_file
+        if catalog is None or self._attachment.copied:
             return None
         times = [_changed_at(catalog), _changed_at(catalog.with_name(catalog.name + "-wal"))]
         settled = max(times)[0] < time.time_ns() - CLOCK_TICK_S * 1e9
         return tuple(times) if settled else None
-
-    def _writable(self) -> bool:
-        places = [self.place, self.settings.data_path, self._catalog_file()]
-        return all(os.access(place, os.W_OK) for place in places if place is not None)
-
-    def _copied_catalog(self) -> str:
-        catalog = self._catalog_file()
-        if catalog is None:
-            return self.settings.catalog_url
-        self._copy = tempfile.TemporaryDirectory(prefix="unify-catalog-")
-        for suffix in ("", "-wal"):
-            source = catalog.with_name(catalog.name + suffix)
-            if source.exists():
-                target = Path(self._copy.name) / source.name
-                shutil.copyfile(source, target)
-                target.chmod(0o600)
-        return f"ducklake:sqlite:{Path(self._copy.name) / catalog.name}"
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -343,7 +279,3 @@ def _changed_at(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, 0
     return status.st_mtime_ns, status.st_size
-
-
-def _touch_private(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

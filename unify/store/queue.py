@@ -11,43 +11,30 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
-
 from unify.errors import StoreError
-from unify.model import Action, JobState, LoaderJob, Origin, Priority, TableName
+from unify.model import JobState, LoaderJob, Priority, TableName
+from unify.store.jobs import (
+    NewJob,
+    Schedule,
+    following,
+    identity,
+    job_of,
+    job_or_none,
+    micros,
+    moment,
+    origin_text,
+    refresh_of,
+    schedule_of,
+)
 from unify.store.queuefile import QueueFile
 
+__all__ = ["NewJob", "Queue", "Schedule"]
+
 _BAD_ENDS = {JobState.FAILED: "failed", JobState.DEAD: "was given up", JobState.CANCELLED: "was cancelled"}
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A load to be asked for. ``start_at`` None: as soon as there is a worker."""
-
-    tenant: str
-    action: Action
-    table: TableName
-    origin: Origin
-    priority: int = Priority.PERSON
-    start_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When a table is refreshed by itself. ``every_s`` None: never, whatever its spec says."""
-
-    tenant: str
-    table: TableName
-    origin: Origin
-    every_s: float | None
-    next_at: datetime | None
-    last_at: datetime | None = None
-    starting: str = ""  # as the person wrote it
 
 
 class Queue:
@@ -80,21 +67,21 @@ class Queue:
         """
         at = now or datetime.now(UTC)
         with self._file.transaction():
-            active = self._file.row("active_of", _identity(new.tenant, new.table) | {"action": new.action})
-            start_at = _micros(new.start_at or at)
+            active = self._file.row("active_of", identity(new.tenant, new.table) | {"action": new.action})
+            start_at = micros(new.start_at or at)
             if active is not None:
                 values = {"id": active["id"], "priority": new.priority, "start_at": start_at}
-                return _job(self._one("join", values))
-            return _job(
+                return job_of(self._one("join", values))
+            return job_of(
                 self._one(
                     "insert",
-                    _identity(new.tenant, new.table)
+                    identity(new.tenant, new.table)
                     | {
                         "uid": uuid.uuid4().hex,
                         "action": new.action,
-                        "origin": _origin_text(new.origin),
+                        "origin": origin_text(new.origin),
                         "priority": new.priority,
-                        "now": _micros(at),
+                        "now": micros(at),
                         "start_at": start_at,
                     },
                 )
@@ -104,7 +91,7 @@ class Queue:
         """Cancel a job: a queued one at once, a running one by asking whoever runs it. None: no such job."""
         at = now or datetime.now(UTC)
         with self._file.transaction():
-            values = {"id": id, "state": JobState.CANCELLED, "error": "cancelled", "now": _micros(at)}
+            values = {"id": id, "state": JobState.CANCELLED, "error": "cancelled", "now": micros(at)}
             if self._file.row("end_queued", values) is not None:
                 self._fail_waiters(at)
             else:
@@ -121,11 +108,11 @@ class Queue:
             ended = self.find(id)
             if ended is None or ended.state is JobState.DONE or ended.state.active:
                 return ended if ended is not None and ended.state.active else None
-            key = _identity(ended.tenant, ended.table) | {"action": ended.action}
+            key = identity(ended.tenant, ended.table) | {"action": ended.action}
             if (active := self._file.row("active_of", key)) is not None:
-                return _job(active)
-            values = {"id": id, "uid": uuid.uuid4().hex, "now": _micros(at), "priority": Priority.PERSON}
-            return _maybe(self._file.row("retry", values))
+                return job_of(active)
+            values = {"id": id, "uid": uuid.uuid4().hex, "now": micros(at), "priority": Priority.PERSON}
+            return job_or_none(self._file.row("retry", values))
 
     # Looking
 
@@ -137,20 +124,20 @@ class Queue:
         return found
 
     def find(self, id: int) -> LoaderJob | None:
-        return _maybe(self._file.row("get", {"id": id}))
+        return job_or_none(self._file.row("get", {"id": id}))
 
     def active(self) -> Sequence[LoaderJob]:
         """Jobs that have not ended, the most urgent first."""
-        return [_job(row) for row in self._file.rows("active")]
+        return [job_of(row) for row in self._file.rows("active")]
 
     def recent(self, count: int) -> Sequence[LoaderJob]:
         """The last ``count`` jobs, active ones among them, youngest first."""
-        return [_job(row) for row in self._file.rows("recent", {"count": count})]
+        return [job_of(row) for row in self._file.rows("recent", {"count": count})]
 
     def next_start(self, now: datetime) -> datetime | None:
         """When the earliest job put off becomes ready; None if none is put off."""
-        row = self._file.row("next_start", {"now": _micros(now)})
-        return _moment(row[0]) if row is not None else None
+        row = self._file.row("next_start", {"now": micros(now)})
+        return moment(row[0]) if row is not None else None
 
     # Working: for the daemon
 
@@ -161,7 +148,7 @@ class Queue:
 
     def orphans(self, epoch: int) -> Sequence[LoaderJob]:
         """Jobs left running by a daemon of an older epoch: ask the ledger, then finish or requeue them."""
-        return [_job(row) for row in self._file.rows("orphans", {"epoch": epoch})]
+        return [job_of(row) for row in self._file.rows("orphans", {"epoch": epoch})]
 
     def claim(self, epoch: int, now: datetime) -> LoaderJob | None:
         """Take the next job: people before schedules, then the connection with the fewest running, then age.
@@ -170,7 +157,7 @@ class Queue:
         """
         with self._file.transaction():
             self._fail_waiters(now)
-            return _maybe(self._file.row("claim", {"epoch": epoch, "now": _micros(now)}))
+            return job_or_none(self._file.row("claim", {"epoch": epoch, "now": micros(now)}))
 
     def holds(self, job: LoaderJob) -> bool:
         """Whether ``job.attempt`` is still the one at work: the fence before publishing."""
@@ -198,9 +185,9 @@ class Queue:
                 "attempt": job.attempt,
                 "state": state,
                 "error": error,
-                "now": _micros(at),
+                "now": micros(at),
             }
-            ended = _maybe(self._file.row("finish", values))
+            ended = job_or_none(self._file.row("finish", values))
             if ended is not None and state is not JobState.DONE:
                 self._fail_waiters(at)
             return ended
@@ -216,49 +203,49 @@ class Queue:
             values = {
                 "id": job.id,
                 "attempt": job.attempt,
-                "start_at": _micros(start_at),
+                "start_at": micros(start_at),
                 "error": error,
                 "failed": int(failed),
             }
-            back = _maybe(self._file.row("requeue", values))
+            back = job_or_none(self._file.row("requeue", values))
             return self.cancel(job.id) if back is not None and back.cancel_asked else back
 
     def wait_for(self, job: LoaderJob, parent: int) -> LoaderJob | None:
         """Put a running job back until the job ``parent`` has ended. None: not ours any more."""
         with self._file.transaction():
             values = {"id": job.id, "attempt": job.attempt, "parent": parent}
-            return _maybe(self._file.row("wait_for", values))
+            return job_or_none(self._file.row("wait_for", values))
 
     def forget(self, before: datetime, keep: int = 1000) -> None:
         """Delete jobs that ended before ``before``, but not the last ``keep``."""
         with self._file.transaction():
-            self._file.rows("forget", {"before": _micros(before), "keep": keep})
+            self._file.rows("forget", {"before": micros(before), "keep": keep})
 
     # Schedules
 
     def schedule(self, wanted: Schedule) -> Schedule:
         """Set or replace the schedule of a table."""
-        values = _identity(wanted.tenant, wanted.table) | {
-            "origin": _origin_text(wanted.origin),
+        values = identity(wanted.tenant, wanted.table) | {
+            "origin": origin_text(wanted.origin),
             "every_s": wanted.every_s,
-            "next_at": None if wanted.next_at is None else _micros(wanted.next_at),
+            "next_at": None if wanted.next_at is None else micros(wanted.next_at),
             "starting": wanted.starting,
         }
         with self._file.transaction():
-            return _schedule(self._one("put_schedule", values))
+            return schedule_of(self._one("put_schedule", values))
 
     def unschedule(self, tenant: str, table: TableName) -> bool:
         """Forget the schedule of a table, so that its spec's applies again. False: there was none."""
         with self._file.transaction():
-            return self._file.row("drop_schedule", _identity(tenant, table)) is not None
+            return self._file.row("drop_schedule", identity(tenant, table)) is not None
 
     def schedules(self) -> Sequence[Schedule]:
-        return [_schedule(row) for row in self._file.rows("schedules")]
+        return [schedule_of(row) for row in self._file.rows("schedules")]
 
     def next_due(self) -> datetime | None:
         """When the next schedule is due."""
         row = self._file.row("next_due")
-        return _moment(row[0]) if row is not None else None
+        return moment(row[0]) if row is not None else None
 
     def enqueue_due(self, now: datetime) -> Sequence[LoaderJob]:
         """Queue a refresh for every schedule that is due, once however long we slept, and set its next time.
@@ -268,13 +255,13 @@ class Queue:
         """
         jobs = []
         with self._file.transaction():
-            for schedule in map(_schedule, self._file.rows("due_schedules", {"now": _micros(now)})):
+            for schedule in map(schedule_of, self._file.rows("due_schedules", {"now": micros(now)})):
                 if schedule.next_at is not None and schedule.next_at <= now:
-                    jobs.append(self.enqueue(_refresh(schedule), now))
+                    jobs.append(self.enqueue(refresh_of(schedule), now))
                 self._file.rows(
                     "move_schedule",
-                    _identity(schedule.tenant, schedule.table)
-                    | {"next_at": _micros(following(schedule, now)), "last_at": _micros(now)},
+                    identity(schedule.tenant, schedule.table)
+                    | {"next_at": micros(following(schedule, now)), "last_at": micros(now)},
                 )
         return jobs
 
@@ -285,87 +272,10 @@ class Queue:
                 how = _BAD_ENDS[JobState(row["awaited_state"])]
                 reason = f": {row['awaited_error']}" if row["awaited_error"] else ""
                 error = f"it needs {row['awaited_name']}, whose load {how}{reason}"
-                values = {"id": row["id"], "state": JobState.FAILED, "error": error, "now": _micros(now)}
+                values = {"id": row["id"], "state": JobState.FAILED, "error": error, "now": micros(now)}
                 self._file.row("end_queued", values)
 
     def _one(self, statement: str, values: dict[str, object]) -> sqlite3.Row:
         row = self._file.row(statement, values)
         assert row is not None, statement
         return row
-
-
-def following(schedule: Schedule, now: datetime) -> datetime:
-    """The next time of a schedule after ``now``: in step with its last one, skipping those slept through."""
-    assert schedule.every_s is not None
-    every = timedelta(seconds=schedule.every_s)
-    planned = schedule.next_at or now
-    if planned > now:  # the clock went back
-        return min(planned, now + every)
-    return planned + every * ((now - planned) // every + 1)
-
-
-def _refresh(schedule: Schedule) -> NewJob:
-    return NewJob(schedule.tenant, Action.REFRESH, schedule.table, schedule.origin, Priority.SCHEDULE)
-
-
-def _identity(tenant: str, table: TableName) -> dict[str, object]:
-    return {"tenant": tenant, "connection": table.schema, "table_name": table.table}
-
-
-def _maybe(row: sqlite3.Row | None) -> LoaderJob | None:
-    return None if row is None else _job(row)
-
-
-def _job(row: sqlite3.Row) -> LoaderJob:
-    return LoaderJob(
-        id=row["id"],
-        uid=row["uid"],
-        tenant=row["tenant"],
-        action=Action(row["action"]),
-        table=TableName(row["connection"], row["table_name"]),
-        origin=_origin(row["origin"]),
-        priority=row["priority"],
-        state=JobState(row["state"]),
-        attempt=row["attempt"],
-        epoch=row["epoch"],
-        created_at=_known(row["created_at"]),
-        start_at=_known(row["start_at"]),
-        started_at=_moment(row["started_at"]),
-        finished_at=_moment(row["finished_at"]),
-        waits_for=row["waits_for"],
-        cancel_asked=bool(row["cancel_asked"]),
-        error=row["error"],
-        failures=row["failures"],
-    )
-
-
-def _schedule(row: sqlite3.Row) -> Schedule:
-    return Schedule(
-        tenant=row["tenant"],
-        table=TableName(row["connection"], row["table_name"]),
-        origin=_origin(row["origin"]),
-        every_s=row["every_s"],
-        next_at=_moment(row["next_at"]),
-        last_at=_moment(row["last_at"]),
-        starting=row["starting"],
-    )
-
-
-def _origin_text(origin: Origin) -> str:
-    return msgspec.json.encode(origin).decode()
-
-
-def _origin(text: str) -> Origin:
-    return msgspec.json.decode(text, type=Origin)
-
-
-def _micros(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
-
-
-def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else _known(micros)
-
-
-def _known(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)

@@ -202,7 +202,7 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 def _explained(error: sqlite3.DatabaseError) -> str:
     text = str(error)
     if "full" in text or "I/O" in text:
-        return f"the disk is full or failing ({text}); make room and try again"
+        return f"the disk is full or failing; make room and try again ({text})"
     if "readonly" in text:
         return f"it is read-only for this user ({text})"
     return text

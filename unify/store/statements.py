@@ -77,10 +77,20 @@ class Statements:
         if statement.kind == "TRANSACTION":
             return self._transaction(statement)
         self._refuse_own(statement)
-        if not statement.writes or self.in_transaction:
+        if self.in_transaction:
             return self._run(statement, parameters)
+        if not statement.writes:
+            return self._read(statement, parameters)
         with self.lake.lock(USER_WAIT_S):
             return self._run(statement, parameters)
+
+    def _read(self, statement: Parsed, parameters: object) -> Outcome:
+        try:
+            return self._run(statement, parameters)
+        except StoreError as error:
+            if not self.lake.read_on(error):
+                raise
+        return self._run(statement, parameters)
 
     def parsed(self, sql: str) -> Parsed:
         """What kind of statement ``sql`` is. Raises QueryError."""
@@ -166,8 +176,9 @@ class Statements:
                 exactness.refuse_inexact_table(self.lake.connection, statement.sql)
             self.lake.sync_files(began_ns)
             self._execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._roll_back()
+            self.lake.remove_torn_files(error)
             raise
         return outcome
 
