@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks import loading, starting
+from benchmarks import convert, loading, starting
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="unify-bench-") as name:
-        for number, measure in enumerate((starting.measure, loading.measure)):
+        for number, measure in enumerate((starting.measure, convert.measure, loading.measure)):
             folder = Path(name) / str(number)
             folder.mkdir()
             for figure in measure(folder):

@@ -95,7 +95,6 @@ class ChunkWriter:
     def write(self, rows: Sequence[bytes], segment: int) -> None:
         """Add a page, cut where it is larger than a chunk."""
         longest = max(map(len, rows))
-        self._note_longest(rows, longest)
         step = max(1, min(len(rows), self.chunk_bytes * len(rows) // max(1, sum(map(len, rows)))))
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
@@ -137,8 +136,9 @@ class ChunkWriter:
             self.segments.append(Segment(scope, b"{%s:%d,%s" % (mark, number, page)))
         return number
 
-    def _note_longest(self, rows: Sequence[bytes], longest: int) -> None:
+    def note_longest(self, rows: Sequence[bytes]) -> None:
         """Remember the longest row; of several the first in byte order."""
+        longest = max(map(len, rows))
         if longest >= len(self.longest):
             found = min(bytes(row) for row in rows if len(row) == longest)
             if longest > len(self.longest) or found < self.longest:

@@ -135,10 +135,12 @@ class RowStage:
             return
         self._converter.study(rows)
         values = self._page_values(variables)
+        kept = self._converter.trimmed(rows)
         with self._lock:
             if values:
                 self._converter.study_page(values)
-            self._writer.write(rows, self._writer.segment(values, scope))
+            self._writer.note_longest(rows)
+            self._writer.write(kept, self._writer.segment(values, scope))
             failed = next((work for work in self._work if work.done() and work.exception()), None)
         if failed is not None:
             failed.result()

@@ -28,6 +28,7 @@ from unify.loading.layout import Layout, Origin, Planned, Way
 from unify.loading.rewriting import quoted, rewritten
 from unify.loading.scratch import Scratch
 from unify.loading.structure import Node, Structure
+from unify.loading.trimming import Trimmer
 from unify.model import Column
 from unify.store.duck import literal
 
@@ -67,6 +68,10 @@ class Converter:
         self.known = tuple(known)
         self._lock = threading.RLock()
         self._guard = Guard(structure)
+        self._trimmer = Trimmer(structure)
+        shape = structure.selection.shape
+        declared = any(column.type or column.format for column in shape.columns)
+        self.trims = bool(shape.exclude or shape.only) and not declared
         self._has_long_moments = False  # set for good by the first; their columns are then looked at singly
         self._layout: tuple[int, bytes, Layout] | None = None
         self.scratch = Scratch(writer.folder, memory_mb)
@@ -80,6 +85,16 @@ class Converter:
         while (at := self._current_guard().accepted(rows, at)) < len(rows):
             self._learn(rows[at : at + look])
             at, look = at + look, min(2 * look, _LONGEST_LOOK)
+
+    def trimmed(self, rows: Sequence[bytes]) -> Sequence[bytes]:
+        """Studied rows without what no column wants; whole where a row may have to be kept aside."""
+        if not self.trims:
+            return rows
+        with self._lock:
+            if self._trimmer.version != self.structure.version:
+                self._trimmer = Trimmer(self.structure)
+            trimmer = self._trimmer
+        return trimmer.trimmed(rows)
 
     def study_page(self, values: Mapping[str, Scalar]) -> None:
         """Learn what a page says of its rows."""

@@ -32,7 +32,7 @@ class Guard:
         try:
             found = _types(structure.value) + (_types(structure.row) if structure.row.kinds else [])
             self._decode = msgspec.json.Decoder(_union(found)).decode
-        except (_Unguardable, TypeError, ValueError):
+        except (Unguardable, TypeError, ValueError):
             self._decode = None
 
     def accepted(self, rows: Sequence[bytes], start: int) -> int:
@@ -49,7 +49,7 @@ class Guard:
         return len(rows)
 
 
-class _Unguardable(Exception):
+class Unguardable(Exception):
     """msgspec has no type for this place; every row is looked at the slow way."""
 
 
@@ -67,7 +67,7 @@ def _types(node: Node) -> list[Any]:
     """What a value here may be beside null."""
     found: list[Any] = []
     if node.kinds & kinds.OBJECT:
-        found.append(_struct(_members(node)))
+        found.append(struct(_members(node)))
     if node.kinds & kinds.LIST:
         found.append(_NO_ITEMS if node.item is None else list[_type(node.item)])  # type: ignore[misc]
     return found + _scalars(node.kinds)
@@ -95,10 +95,10 @@ def _members(node: Node) -> dict[str, Any]:
     return {key: _type(member) for key, member in node.members.items()}
 
 
-def _struct(members: dict[str, Any]) -> Any:
-    """A class with exactly these members, each of which may be missing."""
+def struct(members: dict[str, Any], *, default: object = None, closed: bool = True) -> Any:
+    """A class with these members, each of which may be missing; ``closed``: and with no others."""
     if any('"' in key or "\\" in key or any(char < " " for char in key) for key in members):
-        raise _Unguardable
+        raise Unguardable
     names = {f"f{index}": key for index, key in enumerate(members)}
-    fields = [(name, members[key], None) for name, key in names.items()]
-    return msgspec.defstruct("Known", fields, rename=names, forbid_unknown_fields=True, gc=False)
+    fields = [(name, members[key], default) for name, key in names.items()]
+    return msgspec.defstruct("Known", fields, rename=names, forbid_unknown_fields=closed, gc=False)
