@@ -73,6 +73,9 @@ class JobState(StrEnum):
         return self in (JobState.QUEUED, JobState.RUNNING, JobState.PUBLISHING)
 
 
+AS_CONFIGURED = "as configured"  # the ``starting`` of a schedule that no person has set
+
+
 class Priority:
     """Smaller is sooner."""
 
@@ -168,3 +171,20 @@ class LoadRecord:
     error: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A row of ``unify.requests``: one request to a source. ``address`` and ``error`` hold no secret.
+
+    ``status`` is None where no answer came; ``job`` where no load asked, but a person (``peek``).
+    """
+
+    method: str
+    address: str
+    status: int | None
+    milliseconds: float
+    bytes: int
+    job: int | None
+    at: datetime
+    error: str = ""

@@ -49,6 +49,10 @@ class Settings:
         return self.home / "queue.db"
 
     @property
+    def requests(self) -> Path:
+        return self.home / "requests.jsonl"
+
+    @property
     def staging(self) -> Path:
         return self.home / "staging"
 

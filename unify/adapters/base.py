@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from unify.model import TableDef
+from unify.model import RequestRecord, TableDef
 
 Scalar = str | int | float | bool | None
 ParentRow = Mapping[str, Scalar]
+
+SHOWN_LENGTH = 1000  # characters of an address, or of an error, worth keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,19 @@ class Traffic:
     bytes: int
     at: datetime
     error: str = ""
+
+    def record(self, job: int | None = None) -> RequestRecord:
+        """The row of ``unify.requests``; ``job`` is the load that asked, None for a person."""
+        return RequestRecord(
+            method=self.method,
+            address=self.address[:SHOWN_LENGTH],
+            status=self.status,
+            milliseconds=round(self.milliseconds, 3),
+            bytes=self.bytes,
+            job=job,
+            at=self.at,
+            error=self.error[:SHOWN_LENGTH],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from unify.adapters.base import Read
-from unify.errors import QueryError, UnknownName
+from unify.adapters.base import Listeners, Read, Traffic
+from unify.errors import QueryError, StoreError, UnknownName
 from unify.interpreter.flatrows import FlatRows, flat
 from unify.interpreter.results import ResultColumn, Rows
 from unify.interpreter.sources import Sources
@@ -18,6 +18,7 @@ from unify.model import TableName
 from unify.store import catalog
 from unify.store.duck import quoted
 from unify.store.lake import Lake
+from unify.store.requestlog import RequestLog
 from unify.text import counted, did_you_mean
 
 if TYPE_CHECKING:
@@ -80,16 +81,29 @@ class Peek:
         if spec is None:
             raise UnknownName(f"connection {name.schema} has no table {name.table}")
         read = Read(parents=self._parents(name, spec.for_each), limit=limit)
+        asked: list[Traffic] = []
         adapter = registry.open_adapter(
-            connection, settings.specs, self.sources.environment, limits_folder=settings.cache / "limits"
+            connection,
+            settings.specs,
+            self.sources.environment,
+            listeners=Listeners(asked.append),
+            limits_folder=settings.cache / "limits",
         )
         pages: list[Page] = []
-        with closing(adapter):
-            for page in adapter.pages(name.table, read):
-                pages.append(page)
-                if sum(len(one.rows) for one in pages) >= limit:
-                    break
+        try:
+            with closing(adapter):
+                for page in adapter.pages(name.table, read):
+                    pages.append(page)
+                    if sum(len(one.rows) for one in pages) >= limit:
+                        break
+        finally:
+            self._keep(asked)
         return flat(spec, pages, limit)
+
+    def _keep(self, asked: Sequence[Traffic]) -> None:
+        """A look at a source works on a full disk too; then ``unify.requests`` does not tell of it."""
+        with suppress(StoreError):
+            RequestLog(self.sources.settings.requests).append([traffic.record() for traffic in asked])
 
     def _parents(self, name: TableName, for_each: ForEach | None) -> Sequence[ParentRow]:
         """Some rows of a table's ``for_each``, from stored tables and a look at those that are not.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from unify.interpreter.schedules import schedule_rows
 from unify.interpreter.state import State
 from unify.store import catalog
 from unify.store.lake import Lake
+from unify.store.requestlog import RequestLog
 
 TEXT = "VARCHAR"
 COUNT = "BIGINT"
@@ -67,6 +70,24 @@ def _jobs(state: State) -> Iterable[Row]:
             job.finished_at,
             job.error or None,
         )
+
+
+def _requests(state: State) -> Iterable[Row]:
+    for request in RequestLog(state.sources.settings.requests).recent(datetime.now(UTC)):
+        yield (
+            request.at,
+            request.method,
+            request.address,
+            request.status,
+            request.milliseconds,
+            request.bytes,
+            request.job,
+            request.error or None,
+        )
+
+
+def _schedules(state: State) -> Iterable[Row]:
+    yield from schedule_rows(state.queue, state.sources)
 
 
 def _settings(state: State) -> Iterable[Row]:
@@ -131,6 +152,30 @@ TABLES = {
             ("error", TEXT),
         ),
         _jobs,
+    ),
+    "requests": SystemTable(
+        (
+            ("at", MOMENT),
+            ("method", TEXT),
+            ("address", TEXT),
+            ("status", COUNT),
+            ("milliseconds", "DOUBLE"),
+            ("bytes", COUNT),
+            ("job", COUNT),
+            ("error", TEXT),
+        ),
+        _requests,
+    ),
+    "schedules": SystemTable(
+        (
+            ("connection", TEXT),
+            ("table", TEXT),
+            ("every", "INTERVAL"),
+            ("next_at", MOMENT),
+            ("last_at", MOMENT),
+            ("origin", TEXT),
+        ),
+        _schedules,
     ),
     "settings": SystemTable((("name", TEXT), ("value", TEXT)), _settings),
 }

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from unify.errors import UnifyError, UnknownName
+from unify.errors import StoreError, UnifyError, UnknownName
 from unify.loading.environment import Environment, connection_of
 from unify.loading.outcomes import Outcomes, about
 from unify.loading.publisher import Done, Orphan, Prepare, Sealed
 from unify.loading.runs import Run
-from unify.loading.task import Outcome, Progress, failure_of, make_task
+from unify.loading.task import Outcome, Progress, Report, Requested, failure_of, make_task
 from unify.loading.workers import Crew, Lost, Worker
 from unify.model import JobState, LoaderJob
 from unify.settings import Settings
 from unify.store.failpoints import failpoint
+from unify.store.requestlog import RequestLog
 from unify.store.staging import Staging
 
 LOOK_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
@@ -42,6 +44,7 @@ class Foreman:
         self.publisher = outcomes.publisher
         self.log = outcomes.log
         self._staging = Staging(settings.staging)
+        self._requests = RequestLog(settings.requests)
         self._look_at = 0.0  # monotonic; when the queue may hold something new
 
     @property
@@ -149,7 +152,10 @@ class Foreman:
         self.log.hide(values.values())
         return values
 
-    def _heard(self, worker: Worker, report: Progress | Outcome) -> None:
+    def _heard(self, worker: Worker, report: Report) -> None:
+        if isinstance(report, Requested):
+            self._keep_requests(report)
+            return
         run = self.outcomes.attempt(report.job, report.attempt)
         if isinstance(report, Outcome):
             worker.task = None
@@ -160,6 +166,18 @@ class Foreman:
             self.outcomes.progressed(run, report)
         else:
             self.outcomes.came_home(run, report)
+
+    def _keep_requests(self, report: Requested) -> None:
+        """A batch that cannot be kept costs its rows, not the load."""
+        redacted = self.log.redacted
+        shown = [
+            replace(request, address=redacted(request.address), error=redacted(request.error))
+            for request in report.requests
+        ]
+        try:
+            self._requests.append(shown)
+        except StoreError as error:
+            self.log.fact("requests not kept", rows=len(shown), error=error.message)
 
     def _lost(self, lost: Lost) -> None:
         self.look()

@@ -188,6 +188,7 @@ class TableLoader:
                 progress, requests=progress.requests + 1, bytes=progress.bytes + traffic.bytes
             )
         )
+        self.reporter.requested(traffic.record(self.task.job))
 
     def _waits(self, until: datetime | None) -> None:
         self.reporter.update(lambda progress: replace(progress, waiting_until=until), urgent=True)

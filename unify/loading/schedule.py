@@ -5,10 +5,9 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
-from unify.model import LoaderJob
+from unify.model import AS_CONFIGURED, LoaderJob
 from unify.store.queue import Queue, Schedule
 
-CONFIGURED = "as configured"  # the ``starting`` of a schedule that no person has set
 SPLAY = 0.1  # of the interval: a hundred tables loaded together are not refreshed in one second
 LONGEST_SPLAY_S = 300.0
 
@@ -19,14 +18,14 @@ def after_load(queue: Queue, job: LoaderJob, every_s: float | None, now: datetim
     What a person has scheduled stays as it is.
     """
     current = next((known for known in queue.schedules() if _same(known, job)), None)
-    if current is not None and current.starting != CONFIGURED:
+    if current is not None and current.starting != AS_CONFIGURED:
         return
     if every_s is None or every_s <= 0:
         if current is not None:
             queue.unschedule(job.tenant, job.table)
         return
     next_at = next_time(job, every_s, now)
-    queue.schedule(Schedule(job.tenant, job.table, job.origin, every_s, next_at, starting=CONFIGURED))
+    queue.schedule(Schedule(job.tenant, job.table, job.origin, every_s, next_at, starting=AS_CONFIGURED))
 
 
 def forget(queue: Queue, job: LoaderJob) -> None:

@@ -1,6 +1,7 @@
 """What the daemon and its workers say to each other: JSON over a pipe, nothing pickled.
 
-A worker gets one ``Task``, answers with any number of ``Progress`` and then with one ``Outcome``.
+A worker gets one ``Task``, answers with any number of ``Progress`` and ``Requested``, and then with one
+``Outcome``.
 Nothing in them names this machine's processes, so that a worker may one day sit on another one.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from unify.errors import UnifyError
-from unify.model import Action, LoaderJob, Origin, TableName
+from unify.model import Action, LoaderJob, Origin, RequestRecord, TableName
 
 MESSAGE_BYTES = 16 * 1024 * 1024  # a task with ten thousand environment variables is far below
 ERROR_LENGTH = 2000  # characters of an error worth keeping
@@ -74,6 +75,15 @@ class Failure:
     trace: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Requests a load has made since the last such message, oldest first."""
+
+    job: int
+    attempt: int
+    requests: tuple[RequestRecord, ...]
+
+
 class Ending(StrEnum):
     """How a task ended for its worker."""
 
@@ -95,8 +105,9 @@ class Outcome:
     every_s: float | None = None
 
 
-Report = Progress | Outcome
-_MARKS: Mapping[bytes, type[Progress] | type[Outcome]] = {b"p": Progress, b"o": Outcome}
+Report = Progress | Requested | Outcome
+_MARKS: Mapping[bytes, type[Report]] = {b"p": Progress, b"r": Requested, b"o": Outcome}
+_LETTERS = {kind: letter for letter, kind in _MARKS.items()}
 
 
 def encode_task(task: Task) -> bytes:
@@ -108,15 +119,15 @@ def decode_task(data: bytes) -> Task:
 
 
 def encode_report(report: Report) -> bytes:
-    """``report`` as JSON behind one letter that says which of the two it is."""
-    return (b"p" if isinstance(report, Progress) else b"o") + msgspec.json.encode(report)
+    """``report`` as JSON behind one letter that says which of the three it is."""
+    return _LETTERS[type(report)] + msgspec.json.encode(report)
 
 
 def decode_report(data: bytes) -> Report:
     """The other way round. Raises ValueError for what is no report."""
     kind = _MARKS.get(data[:1])
     if kind is None:
-        raise ValueError("neither progress nor an outcome")
+        raise ValueError("neither progress nor requests nor an outcome")
     return msgspec.json.decode(data[1:], type=kind)  # its DecodeError is a ValueError
 
 

@@ -23,14 +23,18 @@ from unify.loading.task import (
     Outcome,
     Progress,
     Report,
+    Requested,
     Task,
     decode_task,
     encode_report,
     failure_of,
     fault_of,
 )
+from unify.model import RequestRecord
 
 REPORT_INTERVAL_S = 0.1  # progress is worth at most ten messages a second
+REQUESTS_INTERVAL_S = 0.5  # what `unify.requests` is behind; one message instead of thousands
+REQUESTS_BATCH = 200
 HEARTBEAT_S = 5.0  # the daemon hears of a busy worker at least this often; see workers.LEASE_S
 
 
@@ -59,6 +63,7 @@ def worker_main(pipe: Connection, run: Runner) -> None:
             outcome = _outcome(task, reporter, run)
         finally:
             line.busy_with(None)
+        reporter.send_requests()
         line.send(outcome)
 
 
@@ -71,6 +76,8 @@ class Reporter:
         self._progress = Progress(task.job, task.attempt)
         self._sent_at = 0.0
         self._hidden: tuple[str, ...] = ()
+        self._requests: list[RequestRecord] = []
+        self._requests_sent_at = time.monotonic()
 
     @property
     def progress(self) -> Progress:
@@ -86,8 +93,26 @@ class Reporter:
             self._sent_at = time.monotonic()
         self._send(self._progress)
 
+    def requested(self, request: RequestRecord) -> None:
+        """Keep a request, and send those kept when there are many or the last ones are long ago."""
+        with self._lock:
+            self._requests.append(request)
+            due_at = self._requests_sent_at + REQUESTS_INTERVAL_S
+            if len(self._requests) < REQUESTS_BATCH and time.monotonic() < due_at:
+                return
+        self.send_requests()
+
+    def send_requests(self) -> None:
+        """Tell the daemon of the requests it has not heard of."""
+        with self._lock:
+            told, self._requests = tuple(self._requests), []
+            self._requests_sent_at = time.monotonic()
+        if told:
+            self._send(Requested(self._progress.job, self._progress.attempt, told))
+
     def beat(self) -> None:
         """Say again how far it is: we live."""
+        self.send_requests()
         self._send(self._progress)
 
     def hide(self, secrets: Iterable[str]) -> None:

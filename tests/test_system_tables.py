@@ -1,0 +1,118 @@
+"""``unify.requests``, ``unify.schedules``, ``unify.discarded``, ``unify.loads``: what the background did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faultserver import FaultServer, Reply
+from tests.support import Unify
+
+SPEC = """
+name: shop
+base_url: "{base_url}"
+options:
+  base_url: {description: Where it is}
+  token: {description: A token, secret: true}
+auth: {type: api_key, name: key, value: "{token}", in: query}
+paging: {type: page, page_param: page}
+tables:
+  - name: orders
+    request: GET /orders
+    key: id
+    refresh: {every: 15 minutes}
+  - name: prices
+    request: GET /prices
+    columns: {amount: integer}
+    refresh: {every: 1 hour}
+"""
+CANARY = "canary-4711-secret"
+
+
+@pytest.fixture
+def api() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        server.serve("/orders", pages=[[{"id": 1}, {"id": 2}], [{"id": 3}], []])
+        yield server
+
+
+@pytest.fixture
+def shop(unify: Unify, api: FaultServer) -> Unify:
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
+    unify.environment |= {"UNIFY_SPECS": str(specs), "SHOP_TOKEN": CANARY}
+    unify.connect(
+        f"shop:\n  adapter: shop\n  options: {{base_url: '{api.url}', token: '${{SHOP_TOKEN}}'}}\n"
+        "  refresh: {prices: 5 minutes}\n"
+    )
+    return unify
+
+
+def test_every_request_of_a_load_has_a_row_without_secrets(shop: Unify, api: FaultServer, home: Path) -> None:
+    assert shop("load table shop.orders").status == 0
+    answer = shop(
+        "select method, address, status, bytes > 0, milliseconds > 0, r.job = j.job, r.error "
+        "from unify.requests r join unify.jobs j using (job) order by r.at"
+    )
+    assert len(answer.rows) == len(api.log) + 1 == 4, answer
+    for row in answer.rows[1:]:
+        assert row[0] == "GET"
+        assert row[1].startswith(f"{api.url}/orders")
+        assert row[2:] == ["200", "true", "true", "true", ""]
+    assert CANARY not in answer.stdout
+    assert CANARY.encode() not in (home / "requests.jsonl").read_bytes()
+
+
+def test_a_request_without_a_good_answer_says_so(shop: Unify, api: FaultServer) -> None:
+    api.serve("/orders", Reply.error(422))
+    assert shop("load table shop.orders").status == 1
+    assert shop("select distinct status from unify.requests").value == "422"
+
+
+def test_a_look_at_a_source_is_seen_too_and_belongs_to_no_job(shop: Unify) -> None:
+    assert shop("peek shop.orders 2").status == 0
+    assert shop("select count(*) > 0 and count(job) = 0 from unify.requests").value == "true"
+
+
+def test_a_failed_load_has_its_row_in_the_ledger(shop: Unify, api: FaultServer) -> None:
+    api.serve("/orders", Reply.error(403))
+    assert shop("load table shop.orders").status == 1
+    answer = shop("select \"table\", status, rows_written, requests, error like '%403%' from unify.loads")
+    assert answer.rows[1:] == [["orders", "failed", "0", "1", "true"]], answer
+
+
+def test_rows_that_do_not_fit_are_kept_with_value_and_reason(shop: Unify, api: FaultServer) -> None:
+    api.serve("/prices", pages=[[{"id": 1, "amount": 5}, {"id": 2, "amount": "five"}], []])
+    assert shop("load table shop.prices").status == 0
+    found = shop(
+        'select d."table", "column", "value", d.reason, "row", d.job = l.job from unify.discarded d '
+        "join unify.loads l using (uid) where l.status = 'partial' and l.rows_discarded = 1"
+    )
+    [row] = found.rows[1:]
+    assert row[:3] == ["prices", "amount", "five"], found
+    assert row[3] != ""
+    assert json.loads(row[4]) == {"id": 2, "amount": "five"}
+    assert row[5] == "true"
+
+
+def test_schedules_say_how_often_when_and_by_whose_word(shop: Unify, api: FaultServer) -> None:
+    api.serve("/prices", pages=[[{"id": 1, "amount": 5}], []])
+    assert shop("load table shop.orders", "load table shop.prices").status == 0
+    sql = (
+        'select "table", origin, epoch("every")::int, next_at > now(), last_at is null '
+        'from unify.schedules order by "table"'
+    )
+    configured = [
+        ["orders", "spec", "900", "true", "true"],
+        ["prices", "connection", "300", "true", "true"],
+    ]
+    assert shop(sql).rows[1:] == configured
+    assert shop("refresh table shop.orders every 2 hours", "refresh table shop.prices never").status == 0
+    assert shop(sql).rows[1:] == [
+        ["orders", "person", "7200", "true", "true"],
+        ["prices", "person", "", "", "true"],
+    ]
