@@ -56,6 +56,9 @@ COMMANDS: list[tuple[str, Command]] = [
     ("count github.pulls", c.Count(PULLS)),
     ("count pulls", c.Count(TableName("", "pulls"))),
     ("count count.count", c.Count(TableName("count", "count"))),
+    ("changes github.pulls since 2 hours", c.Changes(PULLS, 7200)),
+    ("changes pulls since '1h 30m'", c.Changes(TableName("", "pulls"), 5400)),
+    ("changes github.pulls since '2026-03-01 08:00'", c.Changes(PULLS, None, "2026-03-01 08:00")),
     ("load table github.pulls", c.Load(PULLS)),
     ("load table github.tables", c.Load(TableName("github", "tables"))),
     ("load table table.table", c.Load(TableName("table", "table"))),
@@ -203,6 +206,8 @@ SLIPS = [
     ("count github.pulls where number = 1", "where", "expected the end of the command", None),
     ("peek github.pulls ten", "ten", "expected a number of rows or the end of the command", None),
     ("peek github.pulls 0", "0", "one row or more", None),
+    ("changes github.pulls", "", "expected since", None),
+    ("changes github.pulls since 2 parsecs", "2", "'2 parsecs' is not a duration", None),
     ("load", "", "expected table", None),
     ("load tabel github.pulls", "tabel", "expected table", "table"),
     ("load github.pulls", "github", "expected table", None),
@@ -310,7 +315,8 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show\n  tabels")
     assert render(caught.value) == (
-        '"tabels" does not fit here, expected columns, connections, files, jobs, schemas, settings, tables or variables'
+        '"tabels" does not fit here, expected columns, connections, files, jobs, schemas, settings, '
+        "tables or variables"
         " — did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"

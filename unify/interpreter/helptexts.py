@@ -57,6 +57,13 @@ TOPICS = (
     ),
     Topic("count", ("count SCHEMA.TABLE",), "The number of rows: select count(*) from SCHEMA.TABLE."),
     Topic(
+        "changes",
+        ("changes SCHEMA.TABLE since DURATION", "changes SCHEMA.TABLE since 'TIMESTAMP'"),
+        "Rows inserted, updated and deleted between then and now, however many loads lie between: those\n"
+        "deleted as they were, the others as they are. since 2 hours, or since '2026-03-01 08:00'. Rows\n"
+        "of a table without a key are not matched with each other: a changed one is deleted and inserted.",
+    ),
+    Topic(
         "load",
         ("load table SCHEMA.TABLE",),
         "Fetches a table the first time. A query does so by itself; this waits without one.",

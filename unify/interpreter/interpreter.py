@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, assert_never
@@ -32,6 +33,7 @@ from unify.store.queue import Queue
 
 if TYPE_CHECKING:
     from unify.interpreter.importing import Importing
+    from unify.interpreter.peek import Peek
 
 
 class Interpreter:
@@ -95,15 +97,11 @@ class Interpreter:
             return self._move(command)
         if isinstance(command, commands.Converse):
             return self._converse(command)
+        if isinstance(command, commands.Look):
+            return self._look(command)
         match command:
             case commands.Query(sql):
                 return self.query.run(sql, self.max_age)
-            case commands.Count(table):
-                return self.query.count(table, self.max_age)
-            case commands.Peek(table, rows):
-                return self._peek(table, rows)
-            case commands.Describe(table):
-                return self.listing.columns(table or self._last_used())
             case unknown:
                 assert_never(unknown)
 
@@ -142,6 +140,12 @@ class Interpreter:
     @cached_property
     def system(self) -> System:
         return System(self.settings, self.queue, self.loads)
+
+    @cached_property
+    def peek(self) -> Peek:
+        from unify.interpreter.peek import Peek
+
+        return Peek(self.lake, self.sources)
 
     @cached_property
     def importing(self) -> Importing:
@@ -271,12 +275,30 @@ class Interpreter:
             case unknown:
                 assert_never(unknown)
 
-    def _peek(self, table: TableName, rows: int | None) -> Result:
-        from unify.interpreter.peek import Peek
+    def _look(self, command: commands.Look) -> Result:
+        match command:
+            case commands.Count(table):
+                return self.query.count(table, self.max_age)
+            case commands.Describe(table):
+                return self.listing.columns(table or self._last_used())
+            case commands.Peek(table, rows):
+                return self.peek.run(self._named(table), rows)
+            case commands.Changes(table, ago_s, at):
+                return self._changes(self._named(table), ago_s, at)
+            case unknown:
+                assert_never(unknown)
 
-        peek = Peek(self.lake, self.sources)
-        self.query.last_table = peek.spelled(table)
-        return peek.run(self.query.last_table, rows)
+    def _changes(self, table: TableName, ago_s: float | None, at: str | None) -> Result:
+        from unify.interpreter.changes import Changes
+
+        changes = Changes(self.lake, self.sources)
+        moment = changes.moment(at) if at is not None else datetime.now(UTC) - timedelta(seconds=ago_s or 0)
+        return changes.since(table, moment)
+
+    def _named(self, table: TableName) -> TableName:
+        """The table as it is called where it is, and from now on the one used last. Raises UnknownName."""
+        self.query.last_table = self.peek.spelled(table)
+        return self.query.last_table
 
     def _last_used(self) -> TableName:
         if self.query.last_table is None:

@@ -93,6 +93,15 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """``changes github.pulls since 2 hours`` · ``since '2026-03-01 08:00'`` — one of ``ago_s`` and ``at``."""
+
+    table: TableName
+    ago_s: float | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """``load table github.pulls`` — fetch it the first time."""
 
@@ -279,5 +288,5 @@ Move = Import | Export | RunFile
 Link = Connect | Disconnect
 Vary = Assign | ShowVariable | Unset
 Converse = Set | Help | Exit
-
-Command = Query | Show | Describe | Peek | Count | Fill | Steer | Link | Vary | Move | Converse
+Look = Describe | Peek | Count | Changes
+Command = Query | Show | Look | Fill | Steer | Link | Vary | Move | Converse

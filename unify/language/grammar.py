@@ -126,6 +126,9 @@ class Builder(Transformer[Token, Command]):
     def count(self, table: TableName) -> Command:
         return commands.Count(table)
 
+    def changes(self, table: TableName, since: tuple[float | None, str | None]) -> Command:
+        return commands.Changes(table, *since)
+
     # --- Tables and their loads
 
     def load(self, table: TableName) -> Command:
@@ -247,6 +250,9 @@ class Builder(Transformer[Token, Command]):
     def duration(self, *parts: Token) -> float:
         return _duration(parts)
 
+    def moment(self, *parts: Token) -> tuple[float | None, str | None]:
+        return _moment(parts)
+
     def clock(self, text: Token) -> time:
         return _clock(text)
 
@@ -275,6 +281,17 @@ def _duration(parts: Sequence[Token]) -> float:
     if seconds <= 0:
         raise BadValue(f"every {text} would never pause; write it like every 15 minutes", _start(parts[0]))
     return seconds
+
+
+def _moment(parts: Sequence[Token]) -> tuple[float | None, str | None]:
+    """So many seconds ago, or the text of a moment, which only DuckDB can read."""
+    text = " ".join(unquoted(part) for part in parts)
+    try:
+        return parse_duration(text), None
+    except ValueError as error:
+        if len(parts) == 1:
+            return None, text
+        raise BadValue(str(error), _start(parts[0])) from None
 
 
 def _clock(text: Token) -> time:

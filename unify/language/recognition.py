@@ -19,6 +19,7 @@ _OURS = frozenset(
     {
         "count",
         "peek",
+        "changes",
         "refresh",
         "reload",
         "clear",

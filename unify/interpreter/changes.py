@@ -1,0 +1,131 @@
+"""``changes``: what is different in a table now from how it was at a moment.
+
+The two versions are compared as they stand, so that it does not matter by how many loads, merges or
+reloads the one became the other. Rows with a key are compared by it; other rows come and go whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from unify.errors import LoadFailed, QueryError
+from unify.interpreter.results import ResultColumn, Rows
+from unify.interpreter.sources import Sources
+from unify.model import TableName
+from unify.store import catalog
+from unify.store.duck import quoted
+from unify.store.lake import Lake
+
+_HERE = '"$here"'  # true in every row of its side of the join; no column is called so
+_BEFORE_ALL = ("No snapshot found", "does not exist at timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """A table now and then: SQL of both, column types by name, and what identifies a row."""
+
+    now: str
+    then: str
+    types: Mapping[str, str]
+    before: frozenset[str]  # names in lower case
+    key: tuple[str, ...]
+
+    def was_there(self, column: str) -> bool:
+        return column.lower() in self.before
+
+
+class Changes:
+    """Compares versions of stored tables."""
+
+    def __init__(self, lake: Lake, sources: Sources) -> None:
+        self.lake = lake
+        self.sources = sources
+
+    def since(self, name: TableName, moment: datetime) -> Rows:
+        """Rows inserted, updated (as they are now) and deleted (as they were), with what happened to each.
+
+        Raises  LoadFailed for a table without stored rows.
+        """
+        types = {column.name: column.type for column in catalog.columns(self.lake, name)}
+        if not types:
+            raise LoadFailed(f"{name} is not loaded, so nothing of it can have changed: load table {name}")
+        table = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
+        then = f"SELECT * FROM {table} AT (TIMESTAMP => TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}')"
+        before = self._columns(then)
+        note = f"since {moment:%Y-%m-%d %H:%M:%S %Z}"
+        if before is None:
+            before, note = frozenset(name.lower() for name in types), f"{note}, when there was no such table"
+            then = f"SELECT * FROM {table} WHERE false"
+        versions = Versions(f"SELECT * FROM {table}", then, types, before, self._key(name, types, before))
+        outcome = self.lake.execute(_by_key(versions) if versions.key else _whole_rows(versions))
+        columns = tuple(ResultColumn(*column) for column in outcome.columns or ())
+        return Rows(columns, outcome.batches(), note)
+
+    def moment(self, text: str) -> datetime:
+        """A moment as DuckDB reads it, on the session's clock. Raises QueryError."""
+        outcome = self.lake.execute("SELECT epoch_us(TRY_CAST($text AS TIMESTAMPTZ))", {"text": text})
+        [[(found,)]] = list(outcome.batches())
+        if found is None:
+            raise QueryError(f"'{text}' is no moment; write it like '2026-03-01 08:00', or since 2 hours")
+        return datetime.fromtimestamp(int(str(found)) / 1e6, UTC)
+
+    def _columns(self, query: str) -> frozenset[str] | None:
+        """The names that a version has; None where there was none yet."""
+        try:
+            outcome = self.lake.execute(f"DESCRIBE {query}")
+        except QueryError as error:
+            if any(said in error.message for said in _BEFORE_ALL):
+                return None
+            raise
+        return frozenset(str(row[0]).lower() for batch in outcome.batches() for row in batch)
+
+    def _key(self, name: TableName, types: Mapping[str, str], before: frozenset[str]) -> tuple[str, ...]:
+        """What identifies a row, where the adapter says so and both versions have it."""
+        if not self.sources.has(name.schema) or name.table.lower() not in self.sources.tables(name.schema):
+            return ()
+        key = self.sources.table(name).key
+        there = before & {column.lower() for column in types}
+        return key if {column.lower() for column in key} <= there else ()
+
+
+def _by_key(versions: Versions) -> str:
+    same = " AND ".join(
+        f"n.{quoted(column)} IS NOT DISTINCT FROM {_old(versions, column)}" for column in versions.key
+    )
+    differs = " OR ".join(_differs(versions, column) for column in versions.types)
+    values = ", ".join(
+        f"CASE WHEN n.{_HERE} THEN n.{quoted(column)} ELSE {_old(versions, column)} END AS {quoted(column)}"
+        for column in versions.types
+    )
+    return (
+        f"SELECT CASE WHEN o.{_HERE} IS NULL THEN 'insert' WHEN n.{_HERE} IS NULL THEN 'delete' "
+        f"ELSE 'update' END AS change, {values} "
+        f"FROM (SELECT true AS {_HERE}, * FROM ({versions.now}) AS t) AS n "
+        f"FULL JOIN (SELECT true AS {_HERE}, * FROM ({versions.then}) AS t) AS o ON {same} "
+        f"WHERE o.{_HERE} IS NULL OR n.{_HERE} IS NULL OR {differs}"
+    )
+
+
+def _old(versions: Versions, column: str) -> str:
+    """The old value as the new type; a column that is new had none."""
+    kind = versions.types[next(name for name in versions.types if name.lower() == column.lower())]
+    return f"CAST(o.{quoted(column)} AS {kind})" if versions.was_there(column) else f"CAST(NULL AS {kind})"
+
+
+def _differs(versions: Versions, column: str) -> str:
+    return f"n.{quoted(column)} IS DISTINCT FROM {_old(versions, column)}"
+
+
+def _whole_rows(versions: Versions) -> str:
+    names = list(versions.types)
+    now = f"SELECT {', '.join(f'n.{quoted(name)}' for name in names)} FROM ({versions.now}) AS n"
+    then = (
+        f"SELECT {', '.join(f'{_old(versions, name)} AS {quoted(name)}' for name in names)} "
+        f"FROM ({versions.then}) AS o"
+    )
+    return (
+        f"SELECT 'delete' AS change, * FROM ({then} EXCEPT ALL {now}) AS gone "
+        f"UNION ALL SELECT 'insert', * FROM ({now} EXCEPT ALL {then}) AS come"
+    )
