@@ -39,6 +39,7 @@ class TableDef:
     ``key`` names the columns that identify a row; empty where the API has no identity for rows.
     ``refresh_every_s`` is None where nobody asked for a schedule.
     ``parents`` names the tables of the same connection that are loaded before this one.
+    ``cursor`` names the column that grows as rows change, where loads can ask for what changed only.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TableDef:
     key: tuple[str, ...] = ()
     refresh_every_s: float | None = None
     parents: tuple[str, ...] = ()
+    cursor: str = ""
 
 
 class Action(StrEnum):

@@ -6,10 +6,15 @@ A loader asks an adapter for its tables, then for one table's pages; it knows no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, ClassVar
 
+import msgspec
+
+from unify.adapters.spec import Option
+from unify.connections import Secret
 from unify.model import RequestRecord, TableDef
 
 Scalar = str | int | float | bool | None
@@ -34,6 +39,11 @@ class Page:
     scope: str = ""
     number: int = 0
     pages_total: int | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Page:
+        """A page of rows that Python has decoded; dates, UUIDs and decimals become texts, exactly."""
+        return cls([msgspec.json.encode(row) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,22 @@ class Listeners:
 
 
 class Adapter(ABC):
-    """One cloud system, configured for one connection."""
+    """One cloud system, configured for one connection.
+
+    A class of an installed package names it in the entry point group ``unify.adapters``, says in ``takes``
+    which options a connection may give, and is built as ``kind(connection, options, listeners)``.
+    ``options`` holds a value for each, None where there is none, secrets as ``Secret``.
+    ``list_tables`` is asked of an instance whose secrets, and options kept elsewhere, are None.
+    """
+
+    takes: ClassVar[tuple[Option, ...]] = ()
+
+    def __init__(
+        self, connection: str, options: Mapping[str, str | Secret | None], listeners: Listeners
+    ) -> None:
+        self.connection = connection
+        self.options = options
+        self.listeners = listeners
 
     @abstractmethod
     def list_tables(self) -> Sequence[TableDef]:
@@ -113,6 +138,9 @@ class Adapter(ABC):
     def check(self) -> Check:
         """Ask the API for as little as shows whether the credentials work. Raises SourceError."""
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - many have nothing to give back
         """Give back connections and threads."""
+
+    def secrets(self) -> Sequence[str]:
+        """What nobody may see in a message."""
+        return [value.reveal() for value in self.options.values() if isinstance(value, Secret)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from unify.adapters.spec import AdapterSpec, Option
 from unify.connections import Connection, Secret, resolve
@@ -25,31 +25,19 @@ def known_options(spec: AdapterSpec) -> dict[str, Option]:
 
 def check_options(connection: Connection, spec: AdapterSpec) -> None:
     """Raises ConfigError, a line for each mistake: unknown options and tables, required ones missing."""
-    known = known_options(spec)
-    mistakes = [
-        f"{connection.place(f'options.{name}')}: unknown option"
-        + (
-            did_you_mean(name, known.keys() - connection.options.keys())
-            or _listed("options", [option.name for option in spec.options])
-        )
-        for name in connection.options
-        if name not in known
-    ]
-    mistakes += [
-        f"{connection.place('options')}: the option {option.name} is missing"
-        + (f": {option.description}" if option.description else "")
-        for option in spec.options
-        if option.required and option.default is None and option.name not in connection.options
-    ]
-    tables = [table.name for table in spec.tables]
-    mistakes += [
-        f"{connection.place(f'refresh.{name}')}: no table {name}"
-        + (did_you_mean(name, tables) or _listed("tables", tables))
-        for name in connection.refresh
-        if name not in tables
-    ]
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
+    mistakes = _mistaken_options(connection, spec.options, known_options(spec))
+    mistakes += _mistaken_refresh(connection, [table.name for table in spec.tables])
+    _refuse(mistakes)
+
+
+def check_given(connection: Connection, options: Sequence[Option]) -> None:
+    """The same for the options of an adapter in Python, which takes no others."""
+    _refuse(_mistaken_options(connection, options, {option.name: option for option in options}))
+
+
+def check_refresh(connection: Connection, tables: Sequence[str]) -> None:
+    """Raises ConfigError, a line for each table that the connection schedules and that does not exist."""
+    _refuse(_mistaken_refresh(connection, tables))
 
 
 def option_values(
@@ -60,10 +48,16 @@ def option_values(
     Raises  ConfigError for options that do not fit; UnresolvedSecret for a reference that leads nowhere.
     """
     check_options(connection, spec)
-    known = known_options(spec)
-    given = resolve(connection, [(option.name, option.secret) for option in known.values()], environment)
+    return values_of(connection, tuple(known_options(spec).values()), environment)
+
+
+def values_of(
+    connection: Connection, options: Sequence[Option], environment: Mapping[str, str]
+) -> dict[str, str | Secret | None]:
+    """Every one of ``options`` with its value. Raises UnresolvedSecret for a reference that leads nowhere."""
+    given = resolve(connection, [(option.name, option.secret) for option in options], environment)
     values: dict[str, str | Secret | None] = {}
-    for option in known.values():
+    for option in options:
         default = option.default
         values[option.name] = given.get(
             option.name, Secret(default) if option.secret and default else default
@@ -71,5 +65,40 @@ def option_values(
     return values
 
 
-def _listed(noun: str, names: list[str]) -> str:
+def _mistaken_options(
+    connection: Connection, own: Sequence[Option], known: Mapping[str, Option]
+) -> list[str]:
+    """A line for each option that is unknown, or required and missing. ``own`` are the adapter's."""
+    unknown = [
+        f"{connection.place(f'options.{name}')}: unknown option"
+        + (
+            did_you_mean(name, known.keys() - connection.options.keys())
+            or _listed("options", [option.name for option in own])
+        )
+        for name in connection.options
+        if name not in known
+    ]
+    return unknown + [
+        f"{connection.place('options')}: the option {option.name} is missing"
+        + (f": {option.description}" if option.description else "")
+        for option in own
+        if option.required and option.default is None and option.name not in connection.options
+    ]
+
+
+def _mistaken_refresh(connection: Connection, tables: Sequence[str]) -> list[str]:
+    return [
+        f"{connection.place(f'refresh.{name}')}: no table {name}"
+        + (did_you_mean(name, tables) or _listed("tables", tables))
+        for name in connection.refresh
+        if name not in tables
+    ]
+
+
+def _refuse(mistakes: Sequence[str]) -> None:
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
     return f"; its {noun} are {', '.join(names)}" if names else f"; it has no {noun}"

@@ -1,4 +1,4 @@
-"""From a connection to its adapter: the spec found and read, options resolved, the transport set up."""
+"""From a connection to its adapter: a spec or an installed class, options resolved, the transport set up."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from unify.adapters import template
 from unify.adapters.base import Adapter, Listeners
 from unify.adapters.budget import Budget, SharedBudget
+from unify.adapters.handling import Handling, handling_of
+from unify.adapters.installed import Installed, find_installed, installed_names
 from unify.adapters.messages import origin_of
 from unify.adapters.options import check_options, option_values
 from unify.adapters.route import Bounds, Route
@@ -36,9 +38,11 @@ def open_adapter(
     ``limits_folder``  where processes share their budget; None: this process alone.
     Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
     """
+    spec = _found(connection, folders)
+    if isinstance(spec, Installed):
+        return spec.open(connection, environment, listeners or Listeners())
     from unify.adapters.rest import RESTAdapter  # and with it HTTP and TLS, which describing needs not
 
-    spec = spec_of(connection, folders)
     values = option_values(connection, spec, environment)
     return RESTAdapter(
         spec,
@@ -53,22 +57,48 @@ def open_adapter(
 
 def describe_adapter(connection: Connection, folders: Sequence[Path]) -> Sequence[TableDef]:
     """The tables of ``connection``, without its secrets. Raises ConfigError."""
-    spec = spec_of(connection, folders)
-    check_options(connection, spec)
-    return defined_tables(spec, connection.refresh)
+    found = _found(connection, folders)
+    if isinstance(found, Installed):
+        return found.tables(connection)
+    check_options(connection, found)
+    return defined_tables(found, connection.refresh)
+
+
+def describe_handling(connection: Connection, folders: Sequence[Path], table: str) -> Handling | None:
+    """What becomes of the rows of ``table``; None where there is no such table. Raises ConfigError."""
+    found = _found(connection, folders)
+    if not isinstance(found, Installed):
+        return found.table(table)
+    defined = next((known for known in found.tables(connection) if known.name == table), None)
+    return None if defined is None else handling_of(defined)
 
 
 def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:
     """Raises what ``open_adapter`` would, for options and secrets."""
-    option_values(connection, spec_of(connection, folders), environment)
+    found = _found(connection, folders)
+    if isinstance(found, Installed):
+        found.values(connection, environment)
+    else:
+        option_values(connection, found, environment)
 
 
-def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec:
-    """The spec of the connection's adapter; read again only when its file has changed."""
+def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | None:
+    """The spec of the connection's adapter, read again only when its file has changed; None: it is Python."""
+    found = _found(connection, folders)
+    return None if isinstance(found, Installed) else found
+
+
+def _found(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | Installed:
+    """What describes the connection's system: a spec of that name before a package's class."""
     try:
         path = find_spec(connection.adapter, folders)
     except UnknownName as error:
-        raise ConfigError(f"{connection.place('adapter')}: {error.message}") from error
+        found = find_installed(connection.adapter)
+        if found is not None:
+            return found
+        offered = ", ".join(installed_names())
+        more = f"; installed packages offer {offered}" if offered else ""
+        raise ConfigError(f"{connection.place('adapter')}: {error.message}{more}") from error
     status = path.stat()
     return _spec(path, status.st_mtime_ns, status.st_size)
 

@@ -53,20 +53,19 @@ class RESTAdapter(Adapter):
         clock: Clock | None = None,
     ) -> None:
         self.spec = spec
-        self.connection = connection or spec.name
-        self.options = {**{option.name: option.default for option in spec.options}, **options}
+        given = {**{option.name: option.default for option in spec.options}, **options}
+        super().__init__(connection or spec.name, given, listeners or Listeners())
         self._lock = threading.Lock()
         self._reads: set[threading.Event] = set()
         self._sources: dict[str, Source] = {}
         where = f"{self.connection} ({spec.path})"
         full = self._route(route or Route(""), where)
         auth = authentication(spec.auth, self.options, where, full.base_url)
-        secrets = [value.reveal() for value in self.options.values() if isinstance(value, Secret)]
         self._transport = Transport(
             full,
             auth=auth,
             budget=budget or LocalBudget(spec.limits.requests_per_second),
-            veil=Veil(secrets, auth.hidden_params),
+            veil=Veil(self.secrets(), auth.hidden_params),
             listeners=listeners,
             bounds=bounds,
             clock=clock,

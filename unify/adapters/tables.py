@@ -17,4 +17,5 @@ def defined_tables(spec: AdapterSpec, refresh: Mapping[str, float] | None = None
 def _defined(table: TableSpec, every_s: float | None) -> TableDef:
     columns = tuple(Column(column.name, column.type or "", column.description) for column in table.columns)
     parents = table.for_each.tables if table.for_each is not None else ()
-    return TableDef(table.name, table.description, columns, table.key, every_s, parents)
+    cursor = table.incremental.cursor if table.incremental is not None else ""
+    return TableDef(table.name, table.description, columns, table.key, every_s, parents, cursor)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from unify.adapters.base import Page, Scalar
-from unify.adapters.spec import TableSpec
+from unify.adapters.handling import Handling
 from unify.interpreter.results import ResultColumn
 
 _MOST_LEVELS = 100  # of objects within objects; anything deeper stays JSON
@@ -24,7 +24,7 @@ class FlatRows:
     rows: tuple[tuple[object, ...], ...]
 
 
-def flat(table: TableSpec, pages: Sequence[Page], limit: int) -> FlatRows:
+def flat(table: Handling, pages: Sequence[Page], limit: int) -> FlatRows:
     """The first ``limit`` rows of ``pages`` under the column names that a load would give them."""
     found = [_fields(table, msgspec.json.decode(row), page.variables) for page in pages for row in page.rows][
         :limit
@@ -35,7 +35,7 @@ def flat(table: TableSpec, pages: Sequence[Page], limit: int) -> FlatRows:
     return FlatRows(columns, rows)
 
 
-def _fields(table: TableSpec, row: object, variables: Mapping[str, Scalar]) -> dict[str, object]:
+def _fields(table: Handling, row: object, variables: Mapping[str, Scalar]) -> dict[str, object]:
     """The values of one row by column name: what the page says of it, then its own members."""
     fields: dict[str, object] = dict(variables)
     if not isinstance(row, dict):
@@ -67,7 +67,7 @@ def _member(row: object, path: str) -> object:
     return row
 
 
-def _is_wanted(table: TableSpec, name: str) -> bool:
+def _is_wanted(table: Handling, name: str) -> bool:
     folded = name.lower()
     if folded in (key.lower() for key in table.key):
         return True

@@ -77,10 +77,10 @@ class Peek:
 
         connection = self.sources.connection(name.schema)
         settings = self.sources.settings
-        spec = registry.spec_of(connection, settings.specs).table(name.table)
-        if spec is None:
+        handling = registry.describe_handling(connection, settings.specs, name.table)
+        if handling is None:
             raise UnknownName(f"connection {name.schema} has no table {name.table}")
-        read = Read(parents=self._parents(name, spec.for_each), limit=limit)
+        read = Read(parents=self._parents(name, handling.for_each), limit=limit)
         asked: list[Traffic] = []
         adapter = registry.open_adapter(
             connection,
@@ -98,7 +98,7 @@ class Peek:
                         break
         finally:
             self._keep(asked)
-        return flat(spec, pages, limit)
+        return flat(handling, pages, limit)
 
     def _keep(self, asked: Sequence[Traffic]) -> None:
         """A look at a source works on a full disk too; then ``unify.requests`` does not tell of it."""

@@ -17,16 +17,15 @@ from time import monotonic
 
 from unify.adapters import registry
 from unify.adapters.base import Adapter, Listeners, Page, Traffic
-from unify.adapters.rest import RESTAdapter
-from unify.adapters.spec import TableSpec
-from unify.connections import Connection, Secret
+from unify.adapters.handling import Handling
+from unify.connections import Connection
 from unify.errors import StoreError, UnknownName
 from unify.loading.convert import RowStage, Sealed
 from unify.loading.environment import connection_of
 from unify.loading.known import known_columns
 from unify.loading.parents import lock_down, read_parents
 from unify.loading.plan import Plan, make_plan
-from unify.loading.selection import Shape
+from unify.loading.preview import shape_of
 from unify.loading.task import Ending, Outcome, Task
 from unify.loading.worker import Reporter
 from unify.model import Column, LoadRecord, TableDef, TableName
@@ -74,7 +73,7 @@ class Source:
 
     connection: Connection
     table: TableDef
-    spec: TableSpec
+    handling: Handling
 
 
 class TableLoader:
@@ -112,11 +111,11 @@ class TableLoader:
         connection = connection_of(self.task.origin, name)
         tables = registry.describe_adapter(connection, self.specs)
         table = next((known for known in tables if known.name == name.table), None)
-        spec = registry.spec_of(connection, self.specs).table(name.table)
-        if table is None or spec is None:
+        handling = registry.describe_handling(connection, self.specs, name.table)
+        if table is None or handling is None:
             hint = did_you_mean(name.table, [known.name for known in tables])
             raise UnknownName(f"connection {name.schema} has no table {name.table}{hint}")
-        return Source(connection, table, spec)
+        return Source(connection, table, handling)
 
     def _missing_parents(self, source: Source) -> tuple[TableName, ...]:
         """The tables this one is made from, as far as they have no rows yet."""
@@ -125,16 +124,19 @@ class TableLoader:
         return tuple(parent for parent in parents if parent not in stored)
 
     def _plan(self, source: Source, last: LoadRecord | None) -> Plan:
-        for_each = source.spec.for_each
+        for_each = source.handling.for_each
         if for_each is None or for_each.query is None:
-            return make_plan(self.task.action, source.spec, last, ())
+            return make_plan(self.task.action, source.handling, last, ())
         parents = read_parents(self.lake, self.task.table, for_each.query)
-        return make_plan(self.task.action, source.spec, last, parents)
+        return make_plan(self.task.action, source.handling, last, parents)
 
     def _stage(self, source: Source, plan: Plan, known: Sequence[Column]) -> Sealed:
         """Fetch page after page; a page is in a file before it is counted."""
         folder = Path(self.task.folder)
-        with closing(self._open_adapter(source)) as adapter, RowStage(folder, _shape(source), known) as stage:
+        with (
+            closing(self._open_adapter(source)) as adapter,
+            RowStage(folder, shape_of(source.handling), known) as stage,
+        ):
             for page in adapter.pages(source.table.name, plan.read):
                 stage.write(page.rows, page.variables, page.scope)
                 self._count(page)
@@ -148,8 +150,7 @@ class TableLoader:
             listeners=Listeners(self._requested, self._waits),
             limits_folder=self.lake.settings.cache / "limits",
         )
-        values = adapter.options.values() if isinstance(adapter, RESTAdapter) else ()
-        self.reporter.hide([value.reveal() for value in values if isinstance(value, Secret)])
+        self.reporter.hide(adapter.secrets())
         return adapter
 
     def _manifest(self, source: Source, plan: Plan, sealed: Sealed) -> Manifest:
@@ -167,7 +168,7 @@ class TableLoader:
             seconds=monotonic() - self.started_at,
             key=source.table.key,
             description=source.table.description,
-            declared=tuple(column.name for column in source.spec.columns if column.type),
+            declared=tuple(column.name for column in source.handling.columns if column.type),
             cursor_column=plan.cursor,
             based_on=plan.based_on,
         )
@@ -198,15 +199,3 @@ class TableLoader:
     ) -> Outcome:
         progress = self.reporter.progress
         return Outcome(self.task.job, self.task.attempt, ending, progress, missing=missing, every_s=every_s)
-
-
-def _shape(source: Source) -> Shape:
-    spec = source.spec
-    return Shape(
-        columns=spec.columns,
-        exclude=spec.exclude,
-        only=spec.only,
-        flatten=spec.flatten,
-        cursor=spec.incremental.cursor if spec.incremental else None,
-        key=source.table.key,
-    )

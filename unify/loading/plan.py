@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from unify.adapters.base import ParentRow, Read
 from unify.adapters.cursors import is_older
-from unify.adapters.spec import Strategy, TableSpec
+from unify.adapters.handling import Handling
+from unify.adapters.spec import Strategy
 from unify.model import Action, LoadRecord
 
 _BUILDS_ON_STORED: tuple[Strategy, ...] = ("append", "merge")  # the others replace, so they need every row
@@ -36,9 +37,7 @@ class Plan:
         return furthest
 
 
-def make_plan(
-    action: Action, table: TableSpec, last: LoadRecord | None, parents: Sequence[ParentRow]
-) -> Plan:
+def make_plan(action: Action, table: Handling, last: LoadRecord | None, parents: Sequence[ParentRow]) -> Plan:
     """Decide how to load ``table``, whose last published load is ``last``."""
     cursor = table.incremental.cursor if table.incremental else ""
     if action is not Action.REFRESH or last is None:
@@ -49,5 +48,5 @@ def make_plan(
     return Plan(strategy, Read(parents, last.cursor), last.uid, cursor, last.cursor)
 
 
-def _usual_strategy(table: TableSpec) -> Strategy:
+def _usual_strategy(table: Handling) -> Strategy:
     return "merge" if table.incremental and table.key else "reload"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unify.adapters.base import Page
-from unify.adapters.spec import TableSpec
+from unify.adapters.handling import Handling
 from unify.loading.convert import RowStage, Sealed, Shape
 from unify.model import Column
 from unify.store.duck import literal, quoted
@@ -36,7 +36,7 @@ class Preview:
 
 
 def preview(
-    table: TableSpec, pages: Iterable[Page], *, most_rows: int | None = None, written: bool = False
+    table: Handling, pages: Iterable[Page], *, most_rows: int | None = None, written: bool = False
 ) -> Preview:
     """Convert ``pages`` as the loader does, and read the result back.
 
@@ -55,8 +55,8 @@ def preview(
     return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded)
 
 
-def shape_of(table: TableSpec) -> Shape:
-    """What the spec says of the table's columns."""
+def shape_of(table: Handling) -> Shape:
+    """What is said of the table's columns."""
     return Shape(
         columns=table.columns,
         exclude=table.exclude,
