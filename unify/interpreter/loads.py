@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from unify.errors import Interrupted, LoadFailed
+from unify.errors import DaemonUnreachable, Interrupted, LoadFailed
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources import Sources
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, TableName
@@ -18,6 +18,8 @@ from unify.store.queue import NewJob, Queue, Schedule
 
 if TYPE_CHECKING:
     from unify.status.client import StatusClient
+
+Written = TypeVar("Written")
 
 LOOK_S = 0.25  # how often the queue is asked, whatever events say: the bound on a lost event
 SHOW_S = 0.1  # progress is shown at most ten times a second
@@ -45,18 +47,14 @@ class Loads:
     def request(self, wanted: Wanted, priority: int = Priority.PERSON) -> LoaderJob:
         """Put a load into the queue, or join the one that is there, and see that a daemon works on it."""
         self.sources.require_secrets(wanted.table.schema)
-        job = self.queue.enqueue(
-            NewJob(
-                tenant=self.settings.tenant,
-                action=wanted.action,
-                table=wanted.table,
-                origin=self.sources.origin,
-                priority=priority,
-            ),
-            datetime.now(UTC),
+        new = NewJob(
+            tenant=self.settings.tenant,
+            action=wanted.action,
+            table=wanted.table,
+            origin=self.sources.origin,
+            priority=priority,
         )
-        self._wake_daemon()
-        return job
+        return self._written(lambda: self.queue.enqueue(new, datetime.now(UTC)))
 
     def wait(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
@@ -78,8 +76,7 @@ class Loads:
 
     def schedule(self, wanted: Schedule) -> None:
         """Set when a table is refreshed by itself, and see that a daemon does it."""
-        self.queue.schedule(wanted)
-        self._wake_daemon()
+        self._written(lambda: self.queue.schedule(wanted))
 
     def wait_ended(self, job: LoaderJob) -> None:
         """Wait until a job has ended, however it ends."""
@@ -90,10 +87,7 @@ class Loads:
 
     def retry(self, id: int) -> LoaderJob | None:
         """Queue an ended job again, its failures forgotten. None: no such job, or it ended well."""
-        job = self.queue.retry(id, datetime.now(UTC))
-        if job is not None:
-            self._wake_daemon()
-        return job
+        return self._written(lambda: self.queue.retry(id, datetime.now(UTC)))
 
     def cancel_waited(self) -> str | None:
         """Cancel what the last Ctrl-C stopped waiting for; gives the sentence that says so."""
@@ -144,19 +138,41 @@ class Loads:
                 return
             self.watcher.progress([_status(job, latest) for job in followed.values()])
 
-    def _wake_daemon(self) -> None:
+    def _written(self, write: Callable[[], Written]) -> Written:
+        """Write a wish into the queue, and have a daemon look that knows our variables before it can see it.
+
+        A wish is kept whatever becomes of the daemon meanwhile: one that died is followed by another,
+        and where none can be started, the wish waits for it and the error says why.
+        """
+        try:
+            self._offer()
+        except DaemonUnreachable:
+            write()
+            raise
+        written = write()
+        try:
+            self._keep_daemon_alive()
+            self._connected().kick()
+        except DaemonUnreachable:
+            self._offer()  # a daemon that starts, or takes our variables, looks into the queue
+        return written
+
+    def _offer(self) -> None:
+        """See that a daemon runs and knows the variables our connections name."""
         from unify.status.launch import ensure_daemon
 
         variables = self.sources.secrets_by_name()
         ensure_daemon(self.settings, variables=variables)
-        client = self._connected()
-        client.offer_environment(variables)
-        client.kick()
+        try:
+            self._connected().offer_environment(variables)
+        except DaemonUnreachable:  # it has died since it answered: its successor is told
+            ensure_daemon(self.settings, variables=variables)
+            self._connected().offer_environment(variables)
 
     def _keep_daemon_alive(self) -> None:
         """A daemon that was killed is started again by whoever waits for it."""
         if not instance.is_locked(self.settings.daemon_lock):
-            self._wake_daemon()  # the client finds the new daemon, and its events, by itself
+            self._offer()  # the client finds the new daemon, and its events, by itself
 
     def _connected(self) -> StatusClient:
         if self._client is None:
