@@ -137,6 +137,9 @@ class TestTellingColumns:
         ]
         assert telling(columns, [[1, None, ["a"]], [2, None, ["b"]]]) == (0,)
 
+    def test_prefer_a_name_to_its_number(self) -> None:
+        assert chosen(["user_id", "user_login", "team_id"], [[1, "ada", 2]]) == ["user_login", "team_id"]
+
     def test_fit_the_width(self) -> None:
         names = [f"field{number}" for number in range(40)]
         found = chosen(names, [["x" * 30 for _ in names], ["y" * 30 for _ in names]])

@@ -14,7 +14,9 @@ _WIDEST_CELL = 32  # a longer value is cut when it is shown
 
 # What columns are called that people look for first; the whole name, or the end of it after an underscore.
 _IDENTITY = frozenset({"id", "key", "number", "no", "code", "sku", "uid", "ref"})
-_NAMES = frozenset({"name", "title", "subject", "login", "label", "username", "email", "summary", "headline"})
+_NAMES = frozenset(
+    {"name", "title", "subject", "login", "label", "username", "email", "summary", "headline", "message"}
+)
 _FACTS = words(
     "state status type kind amount total price count quantity size priority language country city date "
     "created created_at updated updated_at due_date opened_at closed_at started_at"
@@ -31,7 +33,11 @@ Row = Sequence[object]
 
 def telling(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> tuple[int, ...]:
     """Places of the columns worth showing, in their own order; at least one where there is any."""
-    worth = [(_worth(column, [row[place] for row in rows]), -place) for place, column in enumerate(columns)]
+    spoken = _spoken_for(columns)
+    worth = [
+        (_worth(column, [row[place] for row in rows]) - 2 * (column.name.lower() in spoken), -place)
+        for place, column in enumerate(columns)
+    ]
     best = sorted(((value, -place) for value, place in worth), key=lambda one: (-one[0], one[1]))
     chosen: list[int] = []
     left = WIDTH
@@ -44,6 +50,16 @@ def telling(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> tuple[int, 
         if len(chosen) == MOST_COLUMNS:
             break
     return tuple(sorted(chosen))
+
+
+def _spoken_for(columns: Sequence[ResultColumn]) -> frozenset[str]:
+    """Numbers of things whose name is there as well: user_id beside user_login."""
+    named = {start for start, _, end in (_split(column) for column in columns) if start and end in _NAMES}
+    return frozenset(f"{start}_{end}" for start in named for end in _IDENTITY)
+
+
+def _split(column: ResultColumn) -> tuple[str, str, str]:
+    return column.name.lower().rpartition("_")
 
 
 def _worth(column: ResultColumn, values: Sequence[object]) -> float:
