@@ -416,6 +416,16 @@ def _meet_a_fault(lake: Lake, begin: str) -> None:
     lake.execute("insert into t values (2)")
 
 
+def test_after_a_fault_while_unify_writes_the_next_transaction_works(settings: Settings) -> None:
+    with Lake(settings) as lake:
+        lake.connection.execute("create table faulty (a time_ns)")
+        with pytest.raises(StoreError, match="TIME_NS"), lake.lock(), lake.writing() as connection:
+            connection.execute("insert into faulty select '10:00:00'::time_ns from range(50)")
+        with lake.writing() as connection:
+            connection.execute("create table t as select 1 as a")
+        assert fetched(lake, "select * from t") == [(1,)]
+
+
 def test_the_ledger_is_not_written_by_hand(lake: Lake) -> None:
     with pytest.raises(QueryError, match="read it as unify"):
         lake.execute("delete from _unify.loads")

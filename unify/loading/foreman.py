@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from unify.errors import StoreError, UnifyError, UnknownName
 from unify.loading.environment import Environment, connection_of
 from unify.loading.outcomes import Outcomes, about
-from unify.loading.publisher import Done, Orphan, Prepare, Sealed
+from unify.loading.publisher import Done, Orphan, Prepare, Sealed, Tend
 from unify.loading.runs import Run
 from unify.loading.task import Outcome, Progress, Report, Requested, failure_of, make_task
 from unify.loading.workers import Crew, Lost, Worker
@@ -26,6 +26,8 @@ from unify.store.staging import Staging
 
 LOOK_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
 KEPT = timedelta(days=30)  # how long an ended job can be seen in `show jobs`
+FIRST_TEND_S = 60.0  # after the daemon's start: not while people wait for their first tables
+TEND_S = 60 * 60.0  # between two times; in an hour a table refreshed each minute gets 60 small files
 SHORTEST_S = 0.05  # a job put off into the next instant is not looked for without a pause
 
 
@@ -46,6 +48,7 @@ class Foreman:
         self._staging = Staging(settings.staging)
         self._requests = RequestLog(settings.requests)
         self._look_at = 0.0  # monotonic; when the queue may hold something new
+        self._tend_at = time.monotonic() + FIRST_TEND_S
 
     @property
     def busy(self) -> int:
@@ -84,6 +87,9 @@ class Foreman:
         self.crew.press()
         if self._look_at <= time.monotonic():
             self._look()
+        if self._tend_at <= time.monotonic() and not self.busy:
+            self._tend_at = time.monotonic() + TEND_S
+            self.publisher.submit(Tend())
 
     def wait_s(self) -> float:
         """How long nothing will happen by itself."""

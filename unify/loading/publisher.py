@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import assert_never
@@ -20,7 +21,7 @@ from unify.loading import publish
 from unify.loading.task import Failure, failure_of, fault_of
 from unify.model import LoaderJob, LoadRecord
 from unify.settings import Settings
-from unify.store import ledger
+from unify.store import ledger, upkeep
 from unify.store.lake import Lake
 from unify.store.staging import Staging
 
@@ -62,7 +63,12 @@ class Ended:
     job: LoaderJob
 
 
-Order = Prepare | Sealed | Orphan | Failed | Ended
+@dataclass(frozen=True, slots=True)
+class Tend:
+    """A quiet moment: history ends, small files are put together, those nobody reads go."""
+
+
+Order = Prepare | Sealed | Orphan | Failed | Ended | Tend
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ class Desk:
                 publish.record_failure(self._opened(), record)
             case Ended(job):
                 self._staging.discard(job)
+            case Tend():
+                upkeep.tend(self._opened(), datetime.now(UTC))
             case unknown:
                 assert_never(unknown)
         return None

@@ -37,6 +37,13 @@ _STORE_FAULTS = tuple(
 )
 
 
+def is_inner_fault(error: BaseException) -> bool:
+    """Whether DuckDB failed inside itself, and will refuse everything from now on."""
+    import duckdb
+
+    return isinstance(error, duckdb.FatalException | duckdb.InternalException)
+
+
 def is_full_disk(error: BaseException) -> bool:
     """Whether there was no room to write: DuckDB's error, the system's, or ours made of one."""
     return bool(_FULL.search(str(error)))

@@ -76,15 +76,15 @@ class Lake:
     ) -> None:
         self.close()
 
-    def reopen(self) -> None:
+    def reopen(self, *failed: DuckDBPyConnection) -> None:
         """Begin anew after DuckDB has failed inside itself: it refuses everything from then on.
 
         What was only in this process is gone: temporary tables, settings, an open transaction. The old
-        connection is left where it is: closing one that has failed within a transaction ends the process
-        (seen with DuckDB 1.5.5, at its exit too).
+        connections are left where they are: closing one that has failed within a transaction ends the
+        process (seen with DuckDB 1.5.5, at its exit too).
         """
-        for failed in (self.connection, self._own):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(failed))
+        for connection in (self.connection, self._own, *failed):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._begin_anew()
 
     def read_on(self, error: BaseException) -> bool:
@@ -147,11 +147,14 @@ class Lake:
                 self.sync_files(began_ns)
                 cursor.execute("COMMIT")
             except BaseException as error:
+                if duckerrors.is_inner_fault(error):
+                    self.reopen(cursor)
+                    raise
                 _roll_back(cursor)
+                cursor.close()
                 self.remove_torn_files(error)
                 raise
-            finally:
-                cursor.close()
+            cursor.close()
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query of Unify's own: what is committed, whatever the user has open."""

@@ -245,7 +245,7 @@ class _Refused:
             # connection would wait for its end.
             self.lake.connection.interrupt()
             raise Interrupted("the statement was interrupted") from error
-        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+        if error is not None and duckerrors.is_inner_fault(error):
             self.lake.reopen()
             raise StoreError(
                 f"DuckDB failed inside itself over this statement ({duckerrors.plain(error)}); the lake was "
