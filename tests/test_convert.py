@@ -182,8 +182,8 @@ def test_names_that_meet_in_lower_case_are_numbered_by_path(tmp_path: Path) -> N
 
     assert dict(zip(staged.types, staged.rows[0], strict=True)) == {
         "A_B": 1,
-        "a_b_3": 2,
-        "a_b_4": 3,
+        "a_b_3": 3,
+        "a_b_4": 2,
         "a_b_2": 4,
     }
 

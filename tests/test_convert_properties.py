@@ -1,18 +1,22 @@
 """Whatever JSON a source sends, every leaf of the staged table is what Python reads in the same text.
 
 Hypothesis makes the documents; the expected columns are worked out here a second time, the plain way.
+The same examples every time; ``UNIFY_EXAMPLES=2000`` looks at that many others, a different lot each run.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fnmatch import fnmatchcase
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +29,16 @@ from unify.duckdb_types import Type, parse_type
 from unify.loading.convert import RowStage, Sealed, Shape
 
 EVERYTHING = Shape()
+EXAMPLES = int(os.environ.get("UNIFY_EXAMPLES", "0"))
 QUICK = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=EXAMPLES or 40,
+    deadline=None,
+    derandomize=not EXAMPLES,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 KEYS = st.sampled_from(["id", "name", "a", "A", "a_b", "b", "x.y", 'q"t', "é", "", "user", "_"])
+PLAIN_KEYS = st.sampled_from(["id", "name", "user", "labels", "b", "url"])
 WHOLES = st.one_of(
     st.integers(-5, 5),
     st.sampled_from([2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64, 10**37, 10**38, 10**40, -(10**38)]),
@@ -61,6 +71,9 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 ROWS = st.dictionaries(KEYS, VALUES, max_size=5)
+PLAIN_ROWS = st.dictionaries(
+    PLAIN_KEYS, SCALARS | st.dictionaries(PLAIN_KEYS, SCALARS | st.lists(VALUES, max_size=2)), max_size=5
+)
 # Tables in which one column keeps one kind of value, as most do: these are typed, not mixed.
 UNIFORM = st.sampled_from(
     [st.integers(-(2**63), 2**63 - 1), REALS, MOMENTS, st.booleans(), WHOLES, WHOLES | REALS]
@@ -128,6 +141,51 @@ def test_a_column_of_one_kind_has_the_type_of_that_kind(table: list[dict[str, An
     assert types.get("v", "VARCHAR") == expected_type([row["v"] for row in table])
 
 
+@given(TABLES, st.sampled_from([0, 1, 2]))
+@QUICK
+def test_structs_that_are_not_flattened_hold_the_same_leaves(
+    table: list[dict[str, Any]], levels: int
+) -> None:
+    loaded = load([json.dumps(row).encode() for row in table], Shape(flatten=levels))
+
+    places = dict(expected_columns(table, levels))
+    for row, got in zip(table, loaded.rows, strict=True):
+        for (name, type_), cell in zip(loaded.columns, got, strict=True):
+            if name in places:
+                check(found(row, places[name]), cell, parse_type(type_))
+
+
+@given(st.lists(PLAIN_ROWS, max_size=6), st.data())
+@QUICK
+def test_exclude_and_only_take_columns_and_change_no_other(
+    table: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    texts = [json.dumps(row).encode() for row in table]
+    whole = load(texts)
+    names = [name for name, _ in whole.columns if name != "value"]
+    if not names:
+        return
+    exclude = tuple(data.draw(st.lists(st.sampled_from([*names, "us*", "*_b"]), max_size=2)))
+    only = tuple(data.draw(st.lists(st.sampled_from([*names, "n*", "*e*"]), max_size=3)))
+    kept = [name for name in names if chosen(name, only) is not False and not chosen(name, exclude)]
+    if not kept:
+        return
+
+    trimmed = load(texts, Shape(exclude=exclude, only=only))
+
+    assert {column for column in whole.columns if column[0] in kept} == set(trimmed.columns)
+    for before, after in zip(whole.rows, trimmed.rows, strict=True):
+        one = {name: cell for (name, _), cell in zip(whole.columns, before, strict=True) if name in kept}
+        other = {name: cell for (name, _), cell in zip(trimmed.columns, after, strict=True)}
+        assert repr(sorted(one.items())) == repr(sorted(other.items()))
+
+
+def chosen(name: str, globs: Sequence[str]) -> bool | None:
+    """A glob matches the name or that of an object it lies in; None without globs."""
+    prefixes = list(accumulate(name.split("_"), "{}_{}".format))
+    return any(fnmatchcase(prefix, glob) for prefix in prefixes for glob in globs) if globs else None
+
+
 @given(TABLES, st.randoms(use_true_random=False), st.integers(1, 4), st.sampled_from([1, 60, 10**6]))
 @QUICK
 def test_neither_order_nor_size_of_pages_changes_the_schema(
@@ -161,11 +219,13 @@ def test_a_declared_decimal_is_exact_from_the_text(values: list[tuple[Decimal, b
     assert [row[0] for row in loaded.rows] == [value for value, _ in kept]
 
 
-def expected_columns(table: Sequence[dict[str, Any]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def expected_columns(
+    table: Sequence[dict[str, Any]], levels: int | None = None
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Name and path of every column, by the rules of the documentation."""
     taken: set[str] = set()
     late = []
-    for path in sorted(paths(table)):
+    for path in sorted(paths(table, levels), key=lambda path: (len(path), path)):
         name = "_".join(path) or "_"
         if name.lower() in taken:
             late.append((name, path))
@@ -217,12 +277,15 @@ def moment_type(text: str) -> str:
     return "TIMESTAMP" if moment.tzinfo is None else "TIMESTAMP WITH TIME ZONE"
 
 
-def paths(rows: Sequence[Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def paths(
+    rows: Sequence[Any], levels: int | None = None, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
     keys = dict.fromkeys(key for row in rows if row is not None for key in row)
     for key in keys:
         values = [row[key] for row in rows if row is not None and row.get(key) is not None]
-        if values and all(isinstance(value, dict) for value in values):
-            yield from paths(values, (*path, key))
+        flat = levels is None or len(path) < levels
+        if flat and values and all(isinstance(value, dict) for value in values):
+            yield from paths(values, levels, (*path, key))
         else:
             yield (*path, key)
 

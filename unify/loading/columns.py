@@ -121,9 +121,12 @@ def _find(node: Node, path: tuple[str, ...]) -> Node:
 
 
 def _name(found: Iterable[_Candidate]) -> None:
-    """Give every candidate its name. Of those that meet the first path keeps it, the others get _2, _3 …"""
+    """Give every candidate its name. Of those that meet the first keeps it, the others get _2, _3 …
+
+    The first is the one least deep, so that an object that has members one day leaves old names alone.
+    """
     fixed = [one for one in found if one.defined is not None]
-    free = sorted((one for one in found if one.defined is None), key=lambda one: one.path)
+    free = sorted((one for one in found if one.defined is None), key=lambda one: (len(one.path), one.path))
     taken = set()
     for one in fixed:
         one.name = one.defined.name if one.defined else ""

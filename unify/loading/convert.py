@@ -108,6 +108,7 @@ class RowStage:
         self._converter = Converter(self._writer, Structure(Selection(shape, known)), known, memory_mb)
         self._pool = ThreadPoolExecutor(threads, "convert")
         self._work: list[Future[Converted]] = []
+        self._failure: BaseException | None = None
         self._from_page = [column for column in shape.columns if from_page(column)]
 
     def __enter__(self) -> RowStage:
@@ -141,9 +142,8 @@ class RowStage:
                 self._converter.study_page(values)
             self._writer.note_longest(rows)
             self._writer.write(kept, self._writer.segment(values, scope))
-            failed = next((work for work in self._work if work.done() and work.exception()), None)
-        if failed is not None:
-            failed.result()
+        if self._failure is not None:
+            raise self._failure
 
     def seal(self) -> Sealed:
         """Finish: every row in one schema. Raises BadResponse, ConfigError or StoreError."""
@@ -176,7 +176,13 @@ class RowStage:
         self._converter.close()
 
     def _convert(self, chunk: Chunk) -> None:
-        self._work.append(self._pool.submit(self._converter.convert, chunk))
+        work = self._pool.submit(self._converter.convert, chunk)
+        work.add_done_callback(self._note_failure)
+        self._work.append(work)
+
+    def _note_failure(self, work: Future[Converted]) -> None:
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._failure = error
 
     def _page_values(self, variables: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
         """What declared columns take from the page, by column name."""
