@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -570,6 +572,79 @@ def test_two_hundred_publishers_killed_at_random_points(settings: Settings) -> N
 @pytest.mark.timeout(1800)
 def test_publishers_killed_ten_times_at_each_step(settings: Settings) -> None:
     kill_rounds(settings, rounds=10 * len(FAILPOINTS), seed=random.randrange(2**32), places=FAILPOINTS)
+
+
+_READER = """
+import select, sys
+from pathlib import Path
+from tests.stores import settings_in
+from unify.errors import UnifyError
+from unify.store.lake import Lake
+
+reads = torn = 0
+with Lake(settings_in(Path(sys.argv[1])), read_only=True) as lake:
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0.01)[0]:
+        for number in range(int(sys.argv[2])):
+            sql = f"select count(*), count(distinct id), min(version), max(version) from test.t{number}"
+            [(rows, ids, low, high)] = lake.read(sql)
+            reads += 1
+            torn += (rows, ids) != (1000, 1000) or low != high
+print(reads, torn)
+"""
+
+
+def read_while_loads_publish(settings: Settings, shells: int, tables: int, seconds: float) -> None:
+    """Shells read in processes of their own while loads replace every table over and over."""
+    names = [TableName("test", f"t{number}") for number in range(tables)]
+    columns = {"id": "BIGINT", "version": "BIGINT"}
+
+    def publish_all(lake: Lake, version: int) -> None:
+        for number, name in enumerate(names):
+            strategy = "merge" if (version + number) % 2 else "reload"
+            action = Action.REFRESH if strategy == "merge" else Action.RELOAD
+            job = job_for(name, action)
+            rows = [(i, version) for i in range(1000)]
+            put(lake, job, stage(settings, job, columns, rows, key=("id",), strategy=strategy))
+            Staging(settings.staging).discard(job)
+
+    with Lake(settings) as lake, ExitStack() as stack:
+        publish_all(lake, 0)
+        readers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _READER, str(settings.home), str(tables)],
+                    cwd=Path(__file__).parent.parent,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(shells)
+        ]
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "ready\n"
+        until, version = time.monotonic() + seconds, 0
+        while time.monotonic() < until:
+            version += 1
+            publish_all(lake, version)
+        said = [reader.communicate("stop", timeout=60)[0].split() for reader in readers]
+    assert [reader.returncode for reader in readers] == [0] * shells
+    reads = sum(int(count) for count, _ in said)
+    print(f"{version * tables} loads published, {reads} reads by {shells} shells, 0 errors")
+    assert [torn for _, torn in said] == ["0"] * shells
+    assert reads > 0
+
+
+def test_readers_never_wait_for_loads_and_never_see_half_of_one(settings: Settings) -> None:
+    read_while_loads_publish(settings, shells=3, tables=2, seconds=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_twenty_shells_read_for_ten_minutes_while_eight_tables_are_loaded(settings: Settings) -> None:
+    read_while_loads_publish(settings, shells=20, tables=8, seconds=600)
 
 
 # Types
