@@ -23,7 +23,7 @@ def asked_since(incremental: Incremental, stored: str | None) -> str | int | Non
         return text
     if stored is not None:
         moment -= timedelta(seconds=incremental.lookback_s)
-    return _written(moment, incremental.format)
+    return written(moment, incremental.format)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ def slices(incremental: Incremental | None, stored: str | None, now: datetime) -
     begin = _begin(incremental, stored)
     end = _end(incremental, now)
     if begin is None or begin >= end:
-        yield Slice(asked_since(incremental, stored), _written(end, incremental.format))
+        yield Slice(asked_since(incremental, stored), written(end, incremental.format))
         return
     for index in count():
         until = min(begin + timedelta(seconds=incremental.window_s), end)
-        yield Slice(_written(begin, incremental.format), _written(until, incremental.format), index)
+        yield Slice(written(begin, incremental.format), written(until, incremental.format), index)
         if until >= end:
             return
         begin = until
@@ -98,7 +98,8 @@ def _from_number(number: float) -> datetime | None:
     return None
 
 
-def _written(moment: datetime, form: str) -> str | int:
+def written(moment: datetime, form: str) -> str | int:
+    """A moment as an API wants it: ``iso8601``, ``date``, ``unix``, ``unix_ms`` or a strftime text."""
     match form:
         case "iso8601":
             text = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")

@@ -16,6 +16,7 @@ from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.crew import Crew
 from unify.adapters.cursors import slices
 from unify.adapters.envelope import Wanted, open_envelope
+from unify.adapters.filtered import with_filters
 from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.pace import Clock
 from unify.adapters.paging import pager
@@ -24,6 +25,7 @@ from unify.adapters.route import Bounds, Route
 from unify.adapters.series import Reading, Source, Taken, all_series
 from unify.adapters.spec import AdapterSpec, ErrorRule, Paging, TableSpec
 from unify.adapters.tables import defined_tables
+from unify.adapters.tokenkeep import TokenFolder
 from unify.adapters.transport import Transport
 from unify.connections import Secret
 from unify.errors import ConfigError, Forbidden, SpecError, Unauthorized, UnknownName
@@ -36,6 +38,7 @@ class RESTAdapter(Adapter):
 
     ``options``     values of the spec's options, secrets as ``Secret``; defaults are the spec's.
     ``connection``  its name, for messages.
+    ``tokens``      keeps fetched tokens for other processes; None: this one alone knows them.
     ``route``       proxy, CA file and the like; base address, origins and concurrency come from the spec.
     Raises  ConfigError for an option without a value, and for what the spec asks and is not built in.
     """
@@ -51,16 +54,17 @@ class RESTAdapter(Adapter):
         route: Route | None = None,
         bounds: Bounds | None = None,
         clock: Clock | None = None,
+        tokens: TokenFolder | None = None,
     ) -> None:
-        self.spec = spec
         given = {**{option.name: option.default for option in spec.options}, **options}
         super().__init__(connection or spec.name, given, listeners or Listeners())
+        self.spec = spec
         self._lock = threading.Lock()
         self._reads: set[threading.Event] = set()
         self._sources: dict[str, Source] = {}
         where = f"{self.connection} ({spec.path})"
         full = self._route(route or Route(""), where)
-        auth = authentication(spec.auth, self.options, where, full.base_url)
+        auth = authentication(spec.auth, self.options, where, full.base_url, tokens)
         self._transport = Transport(
             full,
             auth=auth,
@@ -79,7 +83,7 @@ class RESTAdapter(Adapter):
 
         Closing the generator, or ``close()`` from another thread, ends every request at once.
         """
-        source = self._source(table)
+        source = self._source(table, read.filters)
         with self._reading() as stop:
             reading = Reading(source, self._transport, read, Taken(read.limit), stop)
             hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
@@ -88,6 +92,15 @@ class RESTAdapter(Adapter):
                 for page in pages:
                     total = crew.pages_total
                     yield page if total is None else replace(page, pages_total=total)
+
+    def first_request(self, table: str, read: Read) -> str:
+        """Method and address of the first request ``pages`` would send, without secrets. None is sent."""
+        source = self._source(table, read.filters)
+        turns = next(pager(source.paging, alone=True))
+        parent = read.parents[0] if read.parents else {}
+        variables = {**source.table.given, **self.options, CURSOR: None, UNTIL: None, **parent}
+        request = source.asking.request(variables, turns[0])
+        return f"{request.method} {self._transport.veil.text(request.address)}"
 
     def check(self) -> Check:
         """Send the request the spec names for it, else that of the first table that needs no other."""
@@ -128,13 +141,16 @@ class RESTAdapter(Adapter):
             return f"the options of {self.connection}"
         return f"option{'s' if len(names) > 1 else ''} {', '.join(names)} of {self.connection}"
 
-    def _source(self, table: str) -> Source:
+    def _source(self, table: str, filters: Mapping[str, str] | None = None) -> Source:
         with self._lock:
+            found = self.spec.table(table)
+            if found is None:
+                hint = did_you_mean(table, [known.name for known in self.spec.tables])
+                raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
+            if found.filters:
+                spec = with_filters(self.spec, found, filters or {})
+                return Source(self.connection, spec, spec.table(table) or found, self.options)
             if table not in self._sources:
-                found = self.spec.table(table)
-                if found is None:
-                    hint = did_you_mean(table, [known.name for known in self.spec.tables])
-                    raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
                 self._sources[table] = Source(self.connection, self.spec, found, self.options)
             return self._sources[table]
 

@@ -134,6 +134,7 @@ class Series:
         self._first_number = part.index * PAGES_A_SLICE
         incremental = self._source.table.incremental
         self._variables = {
+            **self._source.table.given,
             **self._source.options,
             **self._parent,
             CURSOR: part.cursor,

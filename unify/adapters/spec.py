@@ -162,6 +162,7 @@ class TableSpec:
     ``where``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
                without regard to case. Texts with a variable that has no value do not count; where none
                counts, every row is kept.
+    ``given``  the values of its filters that a query asks for, by column: variables of the request.
     """
 
     name: str
@@ -185,6 +186,7 @@ class TableSpec:
     refresh: Refresh = Refresh()
     live: Live | None = None
     filters: tuple[Filter, ...] = ()
+    given: Mapping[str, Json] = field(default_factory=dict)
     errors: tuple[ErrorRule, ...] = ()
     format: Format = "json"
     line: int = 0

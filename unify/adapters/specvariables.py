@@ -14,6 +14,7 @@ def known_in(
 ) -> set[str] | None:
     """The variables of a table's request; None where ``for_each`` does not tell its columns."""
     known = {option.name for option in spec.options}
+    known |= {one.column for one in table.filters}
     each = table.for_each or ForEach(columns=())
     for name in sorted(known & set(each.columns or ())):
         report.add((*place, "for_each"), f"{name} is an option and a column of for_each; rename the column")

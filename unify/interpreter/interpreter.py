@@ -15,7 +15,7 @@ from unify.interpreter.helptexts import help_text
 from unify.interpreter.listing import Listing
 from unify.interpreter.loads import Loads
 from unify.interpreter.query import Query
-from unify.interpreter.results import Leave, Message, Names, Result, RunScript, Text, Watcher
+from unify.interpreter.results import Leave, Message, Names, Result, RunScript, Stager, Text, Watcher
 from unify.interpreter.sources import Sources
 from unify.interpreter.state import State
 from unify.interpreter.system import System
@@ -42,6 +42,7 @@ class Interpreter:
     ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
     ``wait``         False: a load is asked for and not waited for (--no-wait).
     ``variables``    what ``$name`` in SQL stands for (--var).
+    ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
     """
 
@@ -54,11 +55,13 @@ class Interpreter:
         max_age: MaxAge = AT_ONCE,
         wait: bool = True,
         variables: Mapping[str, object] | None = None,
+        stager: Stager,
     ) -> None:
         self.settings = settings
         self.watcher = watcher
         self.max_age = max_age
         self.wait = wait
+        self.stager = stager
         self.given = dict(variables or {})
         self.sources = Sources(settings, environment, watcher.notice)
 
@@ -168,6 +171,7 @@ class Interpreter:
             self.watcher,
             wait=self.wait,
             variables=self.variables,
+            stager=self.stager,
         )
 
     def _show(self, command: commands.Show) -> Result:

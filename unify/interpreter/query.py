@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from unify.errors import LoadFailed, QueryError
 from unify.interpreter.freshness import MaxAge, Need, decide
 from unify.interpreter.loads import Loads, Wanted
-from unify.interpreter.results import Message, Result, ResultColumn, Rows, Watcher
+from unify.interpreter.results import Message, Result, ResultColumn, Rows, Stager, Watcher
 from unify.interpreter.sources import Sources
 from unify.interpreter.systemtables import SystemTables
 from unify.interpreter.tables import outcome
@@ -24,6 +26,9 @@ from unify.store.duck import quoted
 from unify.store.lake import Lake, Outcome
 from unify.text import ago, counted
 
+if TYPE_CHECKING:
+    from unify.interpreter.standins import StandIns
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -32,6 +37,14 @@ class Standing:
     name: TableName
     need: Need
     stored: StoredTable | None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The tables of connections that a statement uses: the stored ones, and whether others stand in."""
+
+    stored: Sequence[TableName]
+    standing_in: bool = False
 
 
 class Query:
@@ -47,6 +60,7 @@ class Query:
         *,
         wait: bool,
         variables: Variables,
+        stager: Stager,
     ) -> None:
         self.lake = lake
         self.sources = sources
@@ -55,6 +69,7 @@ class Query:
         self.watcher = watcher
         self.wait = wait
         self.variables = variables
+        self.stager = stager
         self.last_table: TableName | None = None
 
     def run(self, sql: str, max_age: MaxAge) -> Result:
@@ -68,7 +83,17 @@ class Query:
         tables = sqltext.tables(bound.sql)
         self.system.refresh(table.table for table in tables if table.schema.lower() == "unify")
         used = self._used(tables)
-        return bound, self._provide(self._standing(used, max_age))
+        note = self._provide(self._standing(used.stored, max_age))
+        return (self.stand_ins.resolved(bound) if used.standing_in else bound), note
+
+    @cached_property
+    def stand_ins(self) -> StandIns:
+        from unify.interpreter.asks import Planner
+        from unify.interpreter.live import LiveTables
+        from unify.interpreter.standins import StandIns
+
+        live = LiveTables(self.lake, self.sources, self.watcher, self.stager)
+        return StandIns(self.lake, self.sources, live, Planner(self.lake, self.watcher))
 
     def assign(self, name: str, sql: str, max_age: MaxAge) -> str:
         """Set a variable to the value of an expression or the rows of a SELECT; what it is now."""
@@ -83,28 +108,32 @@ class Query:
         schema = f"{quoted(table.schema)}." if table.schema else ""
         return self.run(f"SELECT count(*) AS count FROM {schema}{quoted(table.table)}", max_age)
 
-    def _used(self, tables: Sequence[TableRef]) -> list[TableName]:
+    def _used(self, tables: Sequence[TableRef]) -> Used:
         """The tables of connections among ``tables``, as their adapters spell them.
 
         Raises UnknownName, before anything is loaded, for one that neither adapter nor lake has, and
         QueryError for one the statement would write to: its rows belong to its connection.
         """
         used: dict[TableName, None] = {}
+        standing_in: list[TableName] = []
         for table in tables:
             if table.catalog not in ("", "lake") or not self._is_connection(table):
                 continue
             name = TableName(table.schema, table.table)
             offered = self.sources.tables(table.schema)
-            if table.table.lower() in offered:
+            if (behind := self.sources.behind(name)) is not None:
+                standing_in.append(name)
+                used.update(dict.fromkeys(behind))
+            elif table.table.lower() in offered:
                 name = self.sources.spelled(name)
                 if table.written:
                     raise QueryError(_belongs(name))
                 used[name] = None
             elif not table.written and not catalog.columns(self.lake, name):
                 self.sources.table(name)
-        if used:
-            self.last_table = next(iter(used))
-        return list(used)
+        if used or standing_in:
+            self.last_table = next(iter([*standing_in, *used]))
+        return Used(tuple(used), bool(standing_in))
 
     def _is_connection(self, table: TableRef) -> bool:
         """Whether ``table`` belongs to a connection. Raises UnknownName if its schema is nobody's."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from unify.model import LoaderStatus
+from unify.model import Column, LoaderStatus
+
+if TYPE_CHECKING:
+    from unify.adapters.base import Page
+    from unify.adapters.spec import TableSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,25 @@ class Leave:
 
 
 Result = Rows | Message | Text | RunScript | Leave
+
+
+class StagedRows(Protocol):
+    """Rows of a table as Parquet files, all with all of ``columns``; those that did not fit are discarded."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+    @property
+    def columns(self) -> Sequence[Column]: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def discarded(self) -> int: ...
+
+
+class Stager(Protocol):
+    """Whoever turns the pages of a table into files in ``folder``, as a load does."""
+
+    def __call__(self, folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows: ...
 
 
 class Watcher(Protocol):

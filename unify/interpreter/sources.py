@@ -6,16 +6,17 @@ What reads YAML and speaks HTTP is imported then too: `unify -c "select 1"` need
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from unify.errors import ConfigError, UnknownName
+from unify.errors import ConfigError, QueryError, UnknownName
 from unify.model import Origin, TableDef, TableName
 from unify.settings import Settings
 from unify.text import did_you_mean
 
 if TYPE_CHECKING:
+    from unify.adapters.spec import AdapterSpec, TableSpec, View
     from unify.connections import Connection, Connections
 
 
@@ -90,6 +91,49 @@ class Sources:
             )
         return found
 
+    def view(self, name: TableName) -> View | None:
+        """The view of the connection's spec with this name."""
+        return next((one for one in self.views(name.schema) if one.name.lower() == name.table.lower()), None)
+
+    def views(self, connection: str) -> Sequence[View]:
+        """The views of a connection's spec, in its order."""
+        spec = self._spec(connection)
+        return spec.views if spec is not None else ()
+
+    def live(self, name: TableName) -> TableSpec | None:
+        """The table of the connection's spec with this name, if it is a live one."""
+        spec = self._spec(name.schema)
+        tables = spec.tables if spec is not None else ()
+        return next(
+            (table for table in tables if table.live and table.name.lower() == name.table.lower()), None
+        )
+
+    def behind(self, name: TableName) -> Sequence[TableName] | None:
+        """The stored tables that a view or live table reads, those of the views it reads included.
+
+        None for what is neither.
+        """
+        view = self.view(name)
+        if view is None:
+            return None if self.live(name) is None else ()
+        found: dict[TableName, None] = {}
+        for table in view.tables:
+            read = TableName(name.schema, table)
+            behind = self.behind(read)
+            found.update(dict.fromkeys([self.spelled(read)] if behind is None else behind))
+        return tuple(found)
+
+    def stored(self, name: TableName) -> TableName:
+        """``spelled``, of a table that is loaded and stored. Raises QueryError for a view or a live table."""
+        if self.has(name.schema) and (view := self.view(name)) is not None:
+            raise QueryError(
+                f"{name.schema}.{view.name} is a view of {', '.join(view.tables)}: nothing of it is stored"
+            )
+        spelled = self.spelled(name)
+        if self.live(name) is not None:
+            raise QueryError(f"{spelled} is asked live by each query: nothing of it is stored")
+        return spelled
+
     def spelled(self, name: TableName) -> TableName:
         """``name`` as the connection and its adapter write it. Raises UnknownName."""
         return TableName(self.connection(name.schema).name, self.table(name).name)
@@ -116,6 +160,12 @@ class Sources:
         """Read connections.yaml anew when it is asked for next: it has changed."""
         vars(self).pop("connections", None)
         self._tables.clear()
+
+    def _spec(self, connection: str) -> AdapterSpec | None:
+        """What describes the connection; None where a class of an installed package does instead."""
+        from unify.adapters import registry
+
+        return registry.spec_of(self.connection(connection), self.settings.specs)
 
     def _no_connection(self, name: str) -> str:
         path = self.settings.connections

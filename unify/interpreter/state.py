@@ -30,8 +30,8 @@ class TableState:
     """One table a person can name. ``rows`` and ``loaded_at`` are None where nothing is stored."""
 
     name: TableName
-    kind: str  # connection, view or user
-    state: str  # stored, not loaded, queued, loading, failed
+    kind: str  # connection, live, view (of a spec), or what a person made: table, view
+    state: str  # stored, not loaded, queued, loading, failed; live and view, of which nothing is stored
     rows: int | None = None
     loaded_at: datetime | None = None
     description: str = ""
@@ -107,7 +107,13 @@ class State:
         except ConfigError:
             return  # `show connections` says what is wrong with it
         for table in offered.values():
-            yield _table_state(TableName(connection, table.name), table, stored, jobs)
+            name = TableName(connection, table.name)
+            if self.sources.live(name) is not None:
+                yield TableState(name, "live", "live", description=table.description)
+            else:
+                yield _table_state(name, table, stored, jobs)
+        for view in self.sources.views(connection):
+            yield TableState(TableName(connection, view.name), "view", "view", description=view.description)
 
     def _latest_jobs(self) -> dict[TableName, LoaderJob]:
         """The youngest job of each table, active ones before ended ones."""

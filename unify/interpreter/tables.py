@@ -27,7 +27,7 @@ class Tables:
 
     def load(self, table: TableName) -> Message:
         """Fetch a table the first time; a stored one stays, and the message says how to renew it."""
-        name = self.sources.spelled(table)
+        name = self.sources.stored(table)
         stored = catalog.stored_tables(self.lake).get(name)
         if stored is not None:
             age = ago((datetime.now(UTC) - stored.loaded_at).total_seconds())
@@ -39,13 +39,13 @@ class Tables:
 
     def refresh(self, table: TableName) -> Message:
         """Fetch what changed; a table never loaded is loaded."""
-        name = self.sources.spelled(table)
+        name = self.sources.stored(table)
         stored = name in catalog.stored_tables(self.lake)
         return self._run(name, Action.REFRESH if stored else Action.LOAD)
 
     def reload(self, table: TableName) -> Message:
         """Fetch everything again; the old rows stay until the new ones are complete."""
-        return self._run(self.sources.spelled(table), Action.RELOAD)
+        return self._run(self.sources.stored(table), Action.RELOAD)
 
     def clear(self, table: TableName) -> Message:
         """Forget the rows of a table, after cancelling what is loading it."""
@@ -73,14 +73,14 @@ class Tables:
 
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
         """Have the daemon refresh a table; ``starting`` is a time of day on this machine's clock."""
-        name = self.sources.spelled(table)
+        name = self.sources.stored(table)
         first = next_at(starting, every_s, datetime.now().astimezone())
         self._schedule(name, every_s, first, starting.isoformat("minutes") if starting else "")
         return Message(f"{name} is refreshed every {every_s:g} seconds, next at {first:%Y-%m-%d %H:%M %Z}")
 
     def refresh_never(self, table: TableName) -> Message:
         """End the schedule of a table, its spec's too."""
-        name = self.sources.spelled(table)
+        name = self.sources.stored(table)
         self._schedule(name, None, None, "")
         return Message(f"{name} is refreshed only when asked")
 
@@ -90,7 +90,7 @@ class Tables:
             for name in catalog.stored_tables(self.lake):
                 if str(name).lower() == str(table).lower():
                     return name
-        return self.sources.spelled(table)
+        return self.sources.stored(table)
 
     def _schedule(self, name: TableName, every_s: float | None, first: datetime | None, start: str) -> None:
         tenant, origin = self.sources.settings.tenant, self.sources.origin

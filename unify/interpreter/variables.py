@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from unify.errors import QueryError, UnknownName
 from unify.interpreter.results import Rows, listed
 from unify.language import placeholders
+from unify.language.constants import Constant
 from unify.store import duckerrors
 from unify.store.duck import quoted
 from unify.store.keepsakes import Keepsakes, Kept, source
@@ -200,6 +201,19 @@ class Variables:
             return self.lake.connection.execute(sql, parameters).fetchall()
         except duckdb.Error as error:
             raise duckerrors.refusal(error, self.lake.place) from error
+
+
+def constants(parameters: Mapping[str, object] | None) -> Mapping[str, Constant | None]:
+    """The values bound to a statement, as the constants they are for whoever reads its conditions."""
+    return {name: _constant(value) for name, value in (parameters or {}).items()}
+
+
+def _constant(value: object) -> Constant | None:
+    import duckdb
+
+    if isinstance(value, duckdb.Value):
+        return Constant(str(value.object), str(value.type))
+    return None if value is None else Constant(str(value))
 
 
 def _table_name(name: str) -> str:

@@ -13,7 +13,7 @@ from unify.language.scanner import Kind, Token, significant, words
 from unify.language.statements import split
 from unify.language.tableref import TableRef, merged
 
-__all__ = ["TableRef", "select_tables", "tables"]
+__all__ = ["TableRef", "explained", "select_tables", "tables"]
 
 # A statement without any of these words names no table, and does not wait for sqlglot's import (90 ms).
 _ANNOUNCING = words(
@@ -47,7 +47,7 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
 def _of_statement(sql: str) -> Sequence[TableRef]:
     if len(sql) > _READ_LIMIT:
         return tablefinder.tables(sql)
-    inner = _explained(sql)
+    inner = explained(sql)
     if not any(token.folded in _ANNOUNCING for token in significant(inner)):
         return ()
     from unify.language import sqltree
@@ -56,16 +56,16 @@ def _of_statement(sql: str) -> Sequence[TableRef]:
     return tablefinder.tables(inner) if found is None else found
 
 
-def _explained(sql: str) -> str:
+def explained(sql: str) -> str:
     """The statement that is looked into: without EXPLAIN or PREPARE around it, and SHOW as DESCRIBE."""
     tokens = list(significant(sql))
     match [token.folded for token in tokens[:2]]:
         case ["explain", *_]:
             start = _after_explain(tokens)
-            return _explained(sql[start:]) if start < len(sql) else ""
+            return explained(sql[start:]) if start < len(sql) else ""
         case ["prepare", *_]:
             start = next((token.end for token in tokens if token.folded == "as"), len(sql))
-            return _explained(sql[start:])
+            return explained(sql[start:])
         case ["show" | "describe" | "desc", listing] if listing in _LISTINGS:
             return ""
         case ["show", _]:

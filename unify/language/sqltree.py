@@ -47,11 +47,15 @@ def in_tree(tree: exp.Expr) -> Iterator[TableRef]:
 
     Without the names of common table expressions where they are in force.
     """
-    mentions = sorted(filter(is_table, tree.find_all(exp.Table)), key=_place)
-    for node in mentions:
-        if not _names_an_expression(node):
-            written = _is_written(node)
-            yield TableRef(node.db, node.name, node.catalog, written, read=not written or _is_changed(node))
+    for node in mentioned(tree):
+        written = is_written(node)
+        yield TableRef(node.db, node.name, node.catalog, written, read=not written or _is_changed(node))
+
+
+def mentioned(tree: exp.Expr) -> list[exp.Table]:
+    """The nodes of those mentions."""
+    nodes = sorted(filter(is_table, tree.find_all(exp.Table)), key=_place)
+    return [node for node in nodes if not _names_an_expression(node)]
 
 
 def is_table(node: exp.Table) -> bool:
@@ -104,7 +108,7 @@ def _subject(node: exp.Table) -> tuple[exp.Expr | None, str | None]:
     return part.parent, part.arg_key
 
 
-def _is_written(node: exp.Table) -> bool:
+def is_written(node: exp.Table) -> bool:
     statement, role = _subject(node)
     if isinstance(statement, exp.Copy):
         return role == "this" and bool(statement.args.get("kind"))  # True is COPY … FROM

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from unify.errors import UnifyError, UsageError
 from unify.shell import cli
 
 if TYPE_CHECKING:
+    from unify.adapters.base import Page
+    from unify.adapters.spec import TableSpec
     from unify.interpreter.freshness import MaxAge
-    from unify.interpreter.results import Watcher
+    from unify.interpreter.results import StagedRows, Watcher
     from unify.settings import Settings
     from unify.shell.messages import Messages
     from unify.shell.output import Output
@@ -73,9 +75,17 @@ def open_interpreter(
             max_age=max_age,
             wait=invocation.wait,
             variables=dict(invocation.variables),
+            stager=_stage,
         )
 
     return LateSession(opened)
+
+
+def _stage(folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows:
+    """Rows of live tables are typed as those of loads are; what does it is imported when there are any."""
+    from unify.loading.live import stage
+
+    return stage(folder, table, pages)
 
 
 def _run_task(invocation: cli.Invocation, environment: Environment, opener: Opener) -> int:

@@ -1,0 +1,240 @@
+"""Live tables: each statement asks the API, and the rows are there for that statement only.
+
+The rows are read and typed in this process. A job of the daemon would be the other way; it would need a
+kind of job of its own that publishes nothing, with its own cleaning up, for rows nobody else will see.
+Who types them is handed in as a ``Stager``, because it belongs to ``loading``, which this layer does not
+know: the shell, which knows both, brings them together. The rows become a temporary table, which takes
+no lock of the lake, spills to disk if it has to, and is gone with the session.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.errors import Interrupted, QueryError
+from unify.interpreter.results import StagedRows, Stager, Watcher
+from unify.interpreter.sources import Sources
+from unify.language.constants import Constant
+from unify.model import TableName
+from unify.settings import private_folder
+from unify.store import duckerrors
+from unify.store.duck import literal, quoted
+from unify.store.lake import Lake
+from unify.text import counted
+
+if TYPE_CHECKING:
+    from unify.adapters.base import Adapter, Page
+    from unify.adapters.spec import TableSpec
+
+_MARK = "unify_ask"  # the column that says which request a row came from, while rows are staged
+_NO_COLUMN = "no_rows_yet BOOLEAN"  # a table needs a column even where no row told of any
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One way of asking for a live table.
+
+    ``filters``  column → value as the API is asked for it.
+    ``given``    column → the value its rows have, where the answers do not tell; None: only they can tell.
+    """
+
+    filters: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Constant | None] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return tuple(sorted(self.filters.items())), tuple(sorted(self.given, key=str))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The rows of one table for one set of asks. ``cut``: there may be more, and a limit left them out."""
+
+    relation: str
+    rows: int
+    cut: bool
+    at: float
+
+
+class LiveTables:
+    """Fetches, and keeps what was fetched for as long as the spec's ``live.cache`` allows."""
+
+    def __init__(self, lake: Lake, sources: Sources, watcher: Watcher, stager: Stager) -> None:
+        self.lake = lake
+        self.sources = sources
+        self.watcher = watcher
+        self.stager = stager
+        self._numbers = count(1)
+        self._kept: dict[tuple[object, ...], Fetched] = {}
+        self._passing: list[str] = []  # relations of the last statement that nobody may use again
+
+    def forget_passing(self) -> None:
+        """Drop what was fetched for the statement before only."""
+        for relation in self._passing:
+            self._run(f"DROP TABLE IF EXISTS {relation}")
+        self._passing.clear()
+
+    def fetch(
+        self, name: TableName, table: TableSpec, asks: Sequence[Ask], limit: int | None = None
+    ) -> Fetched:
+        """The rows of ``table`` for ``asks``, from the API or as fetched not long ago.
+
+        ``limit``  so many rows are enough.
+        Raises  SourceError where a page could not be had; QueryError where the answers do not tell a column.
+        """
+        asked = (name, *(ask.key for ask in asks))
+        for key in ((*asked, None), (*asked, limit)):
+            if (known := self._still_good(key, table)) is not None:
+                return known
+        fetched = self._fetched(name, table, asks, limit)
+        cache_s = table.live.cache_s if table.live else 0.0
+        if cache_s and not self.lake.in_transaction:  # a rollback would take the table away
+            self._kept[*asked, limit] = fetched
+        else:
+            self._passing.append(fetched.relation)
+        return fetched
+
+    def _still_good(self, key: tuple[object, ...], table: TableSpec) -> Fetched | None:
+        known = self._kept.get(key)
+        if known is None:
+            return None
+        if table.live is not None and time.monotonic() - known.at < table.live.cache_s:
+            return known
+        self._passing.append(self._kept.pop(key).relation)
+        return None
+
+    def _fetched(self, name: TableName, table: TableSpec, asks: Sequence[Ask], limit: int | None) -> Fetched:
+        at = time.monotonic()
+        marked = _marked(table)
+        private_folder(self.sources.settings.cache)
+        with tempfile.TemporaryDirectory(prefix="live-", dir=self.sources.settings.cache) as folder:
+            try:
+                staged = self.stager(Path(folder), marked, self._pages(name, asks, limit))
+            except KeyboardInterrupt:
+                raise Interrupted(f"stopped asking for {name}") from None
+            relation = self._made(name, table, staged, asks)
+        if staged.discarded:
+            self.watcher.notice(
+                f"{name}: {counted(staged.discarded, 'row')} left out, because a value does not fit its type"
+            )
+        cut = limit is not None and staged.rows >= limit
+        return Fetched(relation, staged.rows, cut, at)
+
+    def _pages(self, name: TableName, asks: Sequence[Ask], limit: int | None) -> Iterator[Page]:
+        """The pages of each ask, one after the other, marked with its number."""
+        from unify.adapters.base import Read
+
+        left = limit
+        with closing(self.opened(name)) as adapter:
+            for number, ask in enumerate(asks):
+                read = Read(parents=self.parents(name), limit=left, filters=ask.filters)
+                for page in adapter.pages(name.table, read):
+                    left = None if left is None else left - len(page.rows)
+                    yield replace(page, variables={**page.variables, _MARK: number})
+                if left is not None and left <= 0:
+                    return
+
+    def opened(self, name: TableName) -> Adapter:
+        """The adapter of the table's connection. Raises ConfigError or UnresolvedSecret."""
+        from unify.adapters import registry
+
+        settings = self.sources.settings
+        return registry.open_adapter(
+            self.sources.connection(name.schema),
+            settings.specs,
+            self.sources.environment,
+            limits_folder=settings.cache / "limits",
+            tokens_folder=settings.tokens,
+        )
+
+    def parents(self, name: TableName) -> Sequence[Mapping[str, str | int | float | bool]]:
+        """The rows the table is asked for each of. Raises QueryError for a SELECT: that is not built in."""
+        table = self.sources.live(name)
+        each = table.for_each if table is not None else None
+        if each is not None and each.query is not None:
+            raise QueryError(
+                f"{name}: a live table asked for each row of a SELECT is not built in; use filters"
+            )
+        return each.rows if each is not None else ()
+
+    def _made(self, name: TableName, table: TableSpec, staged: StagedRows, asks: Sequence[Ask]) -> str:
+        """The temporary table of what was staged."""
+        relation = f"temp.main.{quoted(f'unify live {next(self._numbers)}')}"
+        columns = {column.name.lower(): column.name for column in staged.columns}
+        if not staged.files:
+            self._run(f"CREATE OR REPLACE TEMP TABLE {relation} ({_NO_COLUMN})")
+            return relation
+        files = ", ".join(literal(glob.escape(os.fspath(path))) for path in staged.files)
+        source = f"read_parquet([{files}])"
+        filtered = list(dict.fromkeys(column for ask in asks for column in ask.filters))
+        told = self._told(source, [columns[one.lower()] for one in filtered if one.lower() in columns])
+        values = {
+            column.lower(): (column, _value(name, column, columns, asks, table, has_rows=bool(staged.rows)))
+            for column in filtered
+            if column.lower() not in told
+        }
+        kept = [quoted(one) for lower, one in columns.items() if lower not in values and lower != _MARK]
+        made = [f"{value} AS {quoted(column)}" for column, value in values.values()]
+        chosen = ", ".join([*kept, *made]) or "CAST(NULL AS BOOLEAN) AS no_rows_yet"
+        self._run(f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {chosen} FROM {source}")
+        return relation
+
+    def _told(self, source: str, columns: Sequence[str]) -> frozenset[str]:
+        """Those of ``columns``, in lower case, that have a value in some row: the answers tell them."""
+        if not columns:
+            return frozenset()
+        names = list(dict.fromkeys(columns))
+        counts = ", ".join(f"count({quoted(column)})" for column in names)
+        [row] = self._run(f"SELECT {counts} FROM {source}")
+        return frozenset(name.lower() for name, values in zip(names, row, strict=True) if values)
+
+    def _run(self, sql: str) -> Sequence[tuple[object, ...]]:
+        import duckdb
+
+        try:
+            return self.lake.connection.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise duckerrors.refusal(error, self.lake.place) from error
+
+
+def _marked(table: TableSpec) -> TableSpec:
+    """``table`` with the mark as a column that nothing leaves out."""
+    from unify.adapters.spec import ColumnDef
+
+    mark = ColumnDef(_MARK, type="BIGINT", source=f"{{{_MARK}}}")
+    return replace(table, columns=(*table.columns, mark), key=(*table.key, _MARK))
+
+
+def _value(
+    name: TableName,
+    column: str,
+    columns: Mapping[str, str],
+    asks: Sequence[Ask],
+    table: TableSpec,
+    *,
+    has_rows: bool,
+) -> str:
+    """SQL of a column that no answer tells: what was asked for."""
+    declared = next((one.type for one in table.columns if one.name.lower() == column.lower()), None)
+    given = [ask.given.get(column) for ask in asks]
+    if has_rows and column.lower() not in columns and None in given:
+        raise QueryError(
+            f"{name} gives no column {column}, so it can only be asked for single values: "
+            f"where {column} = '...'"
+        )
+    whens = " ".join(
+        f"WHEN {number} THEN CAST({literal(one.text)} AS {declared or one.type})"
+        for number, one in enumerate(given)
+        if one is not None
+    )
+    kind = declared or next((one.type for one in given if one is not None), "VARCHAR")
+    return f"CAST(CASE {_MARK} {whens} END AS {kind})" if whens else f"CAST(NULL AS {kind})"

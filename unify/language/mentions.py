@@ -1,0 +1,150 @@
+"""Where a statement names tables, what it asks of each there, and other names put in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from unify.duckdb_types import quote_name
+from unify.language import filters, sqltree
+from unify.language.filters import Condition, Parameters
+from unify.language.sqltext import explained
+from unify.language.tableref import TableRef
+
+Own = Callable[[TableRef], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """``column`` has to equal ``other_column`` of the mention number ``other``."""
+
+    column: str
+    other: int
+    other_column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One table at one place. ``start`` and ``end`` count characters from 0.
+
+    ``named``     no alias follows, so that the table's name has to stay as one.
+    ``prefixes``  places of ``schema.`` before this table's name in columns; an alias has none.
+    ``limit``     the statement shows no more rows than this, made of this table's alone, one of one.
+    """
+
+    ref: TableRef
+    start: int
+    end: int
+    named: bool
+    prefixes: tuple[tuple[int, int], ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    joined: tuple[Joined, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement's mentions in their order. ``lasting``: it defines a view or macro, kept as text."""
+
+    sql: str
+    mentions: tuple[Mention, ...]
+    lasting: bool = False
+
+    def with_names(self, names: Mapping[int, str]) -> str:
+        """The statement with other relations, as SQL, in place of the mentions with these numbers."""
+        cuts: list[tuple[int, int, str]] = []
+        for number, name in names.items():
+            mention = self.mentions[number]
+            alias = f" AS {quote_name(mention.ref.table)}" if mention.named else ""
+            cuts.append((mention.start, mention.end, name + alias))
+            cuts += [(start, end, "") for start, end in mention.prefixes]
+        parts, position = [], 0
+        for start, end, text in sorted(set(cuts)):
+            parts += [self.sql[position:start], text]
+            position = end
+        return "".join([*parts, self.sql[position:]])
+
+
+def read(sql: str, own: Own, parameters: Parameters | None = None) -> Statement | None:
+    """The mentions in one statement; None where it cannot be read with certainty.
+
+    ``own``  the columns, in lower case, that a table is known to have: they decide whose a bare name is.
+    """
+    inner = explained(sql)
+    if not sql.endswith(inner):
+        return None
+    tree = sqltree.read(inner)
+    if tree is None:
+        return None
+    nodes = sqltree.mentioned(tree)
+    asking = filters.Asking(own, parameters or {})
+    asked: dict[int, filters.Asked] = {}
+    for select in tree.find_all(exp.Select):
+        asked.update(asking.of(select))
+    numbers = {id(node): number for number, node in enumerate(nodes)}
+    offset = len(sql) - len(inner)
+    found = [_mention(node, asked.get(id(node)), numbers, offset, tree) for node in nodes]
+    lasting = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() != "TABLE"
+    return Statement(sql, tuple(found), lasting)
+
+
+def _mention(
+    node: exp.Table, asked: filters.Asked | None, numbers: Mapping[int, int], offset: int, tree: exp.Expr
+) -> Mention:
+    parts = [part for part in node.parts if isinstance(part, exp.Identifier)]
+    links = asked.links if asked else []
+    return Mention(
+        ref=TableRef(node.db, node.name, node.catalog, sqltree.is_written(node)),
+        start=parts[0].meta["start"] + offset,
+        end=parts[-1].meta["end"] + 1 + offset,
+        named=not node.alias and isinstance(node.parent, (exp.From, exp.Join)),
+        prefixes=tuple(_prefixes(node, offset)),
+        conditions=tuple(asked.conditions) if asked else (),
+        joined=tuple(
+            Joined(link.column, numbers[id(link.other)], link.other_column)
+            for link in links
+            if id(link.other) in numbers
+        ),
+        limit=None if offset else _limit(node, tree),
+    )
+
+
+def _prefixes(node: exp.Table, offset: int) -> Sequence[tuple[int, int]]:
+    """Where columns of the table's own SELECT are written ``schema.table.column``."""
+    select = node.find_ancestor(exp.Select)
+    if not node.db or node.alias or select is None:
+        return ()
+    columns = [
+        column
+        for column in select.find_all(exp.Column)
+        if column.table.lower() == node.name.lower() and column.db.lower() == node.db.lower()
+    ]
+    return [(_start(column.parts[0]) + offset, _start(column.args["table"]) + offset) for column in columns]
+
+
+def _limit(node: exp.Table, tree: exp.Expr) -> int | None:
+    """The most rows a statement shows that is one SELECT over this table alone, row by row."""
+    if (
+        not isinstance(tree, exp.Select)
+        or not isinstance(node.parent, exp.From)
+        or node.parent.parent is not tree
+    ):
+        return None
+    allowed = {"expressions", "from_", "where", "limit", "kind", "hint", "operation_modifiers"}
+    if any(value for key, value in tree.args.items() if key not in allowed):
+        return None
+    parts = (exp.AggFunc, exp.Window, exp.Anonymous, exp.Query, exp.Unnest, exp.Explode, exp.Placeholder)
+    if any(one is not tree for one in tree.find_all(*parts)):
+        return None
+    limit = tree.args.get("limit")
+    options = limit.args.get("limit_options") if isinstance(limit, exp.Limit) else None
+    if limit is None or options or not isinstance(limit, exp.Limit):
+        return None
+    rows = limit.expression
+    return int(rows.name) if isinstance(rows, exp.Literal) and rows.is_int and not rows.is_string else None
+
+
+def _start(identifier: exp.Expr) -> int:
+    return int(identifier.meta["start"])
