@@ -87,7 +87,7 @@ class TestWays:
                 r"auth\.in is header, query or cookie",
             ),
             (Auth("bearer", {"token": "two\nlines"}), "line break"),
-            (Auth("jwt", {"key": "x"}), r"auth\.algorithm RS256 is not built in"),
+            (Auth("jwt", {"key": "x"}), r"auth\.key is no private key"),
             (Auth("oauth2", {"grant": "device_code"}), r"auth\.grant device_code is not built in"),
             (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],

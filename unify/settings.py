@@ -73,6 +73,11 @@ class Settings:
         return self.home / "cache"
 
     @property
+    def tokens(self) -> Path:
+        """Where tokens that APIs have given are kept; no cache: some cannot be had again without a person."""
+        return self.home / "tokens"
+
+    @property
     def run(self) -> Path:
         """The folder of the daemon's sockets: under home, or the temp folder where that path is too long."""
         here = self.home / "run"

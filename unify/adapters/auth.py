@@ -8,14 +8,21 @@ from unify.adapters import template
 from unify.adapters.proof import Authentication, HeaderAuth, Settings, placed
 from unify.adapters.signing import AWSSignature, SignedToken
 from unify.adapters.spec import Auth
+from unify.adapters.tokenkeep import TokenFolder
 from unify.adapters.tokens import ClientToken, SessionToken
 from unify.errors import ConfigError
 
 
 def authentication(
-    auth: Auth, variables: template.Variables, where: str, base_url: str = ""
+    auth: Auth,
+    variables: template.Variables,
+    where: str,
+    base_url: str = "",
+    tokens: TokenFolder | None = None,
 ) -> Authentication:
     """The strategy for ``auth``. ``where`` starts messages: connection and spec.
+
+    ``tokens``  keeps what is fetched for other processes, and for the next one; None: this one alone.
 
     Raises  ConfigError for a missing value, and for what is not built in: nothing is ever sent without the
             proof the spec asks for.
@@ -32,9 +39,9 @@ def authentication(
         case "api_key":
             return _api_key(settings)
         case "oauth2":
-            return _oauth2(settings)
+            return _oauth2(settings, tokens)
         case "session":
-            return SessionToken(settings)
+            return SessionToken(settings, tokens)
         case "aws_sigv4":
             return AWSSignature(settings)
         case "jwt":
@@ -56,11 +63,11 @@ def _api_key(settings: Settings) -> Authentication:
     return placed(place, name, value) if value else Authentication()
 
 
-def _oauth2(settings: Settings) -> Authentication:
+def _oauth2(settings: Settings, tokens: TokenFolder | None) -> Authentication:
     grant = settings.text("grant", "client_credentials")
     if grant not in ("client_credentials", "refresh_token"):
         raise ConfigError(
             f"{settings.where}: auth.grant {grant} is not built in yet; "
             "use client_credentials or refresh_token"
         )
-    return ClientToken(settings, grant)
+    return ClientToken(settings, grant, tokens)

@@ -17,6 +17,7 @@ from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import AdapterSpec
 from unify.adapters.specfile import find_spec, load_spec
 from unify.adapters.tables import defined_tables
+from unify.adapters.tokenkeep import TokenFolder
 from unify.connections import Connection, Secret, parse_duration
 from unify.errors import ConfigError, SpecError, UnknownName
 from unify.model import TableDef
@@ -31,11 +32,14 @@ def open_adapter(
     *,
     listeners: Listeners | None = None,
     limits_folder: Path | None = None,
+    tokens_folder: Path | None = None,
 ) -> Adapter:
     """The adapter of ``connection``, ready to be read. No request is sent.
 
     ``folders``        are looked through for the spec before the bundled ones.
     ``limits_folder``  where processes share their budget; None: this process alone.
+    ``tokens_folder``  where they share tokens that were fetched, and replaced refresh tokens are kept; None:
+                       this process alone, and what a server replaces is lost with it.
     Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
     """
     spec = _found(connection, folders)
@@ -52,6 +56,7 @@ def open_adapter(
         connection=connection.name,
         route=_route(connection, spec, values),
         bounds=_bounds(connection, values),
+        tokens=TokenFolder(tokens_folder, connection.name) if tokens_folder is not None else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Proof made on the spot from a key: AWS signatures (version 4), and JSON Web Tokens signed by HMAC."""
+"""Proof made on the spot from a key: AWS signatures (version 4), and JSON Web Tokens."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from unify.adapters.keys import signer
 from unify.adapters.messages import Request
 from unify.adapters.proof import Authentication, Settings
 from unify.durations import parse_duration
@@ -77,9 +78,8 @@ class SignedToken(Authentication):
 
     def __init__(self, settings: Settings) -> None:
         algorithm = settings.text("algorithm", "RS256")
-        if algorithm != "HS256":
-            raise ConfigError(f"{settings.where}: auth.algorithm {algorithm} is not built in yet; use HS256")
         self._key = settings.text("key")
+        self._sign = signer(algorithm, self._key, settings.where)
         self._claims = dict(settings.fields("claims"))
         self._lifetime_s = _lifetime(settings)
         self._header = {"alg": algorithm, "typ": "JWT"}
@@ -90,8 +90,9 @@ class SignedToken(Authentication):
         issued = int(now)
         claims = {**self._claims, "iat": issued, "exp": issued + int(self._lifetime_s)}
         signing = f"{_part(self._header)}.{_part(claims)}"
-        signature = hmac.digest(self._key.encode(), signing.encode(), "sha256")
-        return request.with_header("Authorization", f"Bearer {signing}.{_coded(signature)}")
+        return request.with_header(
+            "Authorization", f"Bearer {signing}.{_coded(self._sign(signing.encode()))}"
+        )
 
     def secrets(self) -> tuple[str, ...]:
         return (self._key,)

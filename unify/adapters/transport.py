@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -203,11 +204,11 @@ class Transport:
             now = self._pace.clock.time()
             if self._auth.ready(now):
                 return
-            asking = self._auth.prepare(now)
             try:
-                wanted = next(asking)
-                while True:
-                    wanted = asking.send(self._persist(wanted, TOKEN_RULES, stop, own=False))
+                with closing(self._auth.prepare(now)) as asking:  # it may hold a lock
+                    wanted = next(asking)
+                    while True:
+                        wanted = asking.send(self._persist(wanted, TOKEN_RULES, stop, own=False))
             except StopIteration:
                 self.veil.add(*self._auth.secrets())
             except TokenRefused as refusal:

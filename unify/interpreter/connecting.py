@@ -165,7 +165,9 @@ class Connecting:
 
     def _check(self, connection: Connection) -> Check:
         settings = self.sources.settings
-        adapter = registry.open_adapter(connection, settings.specs, self.sources.environment)
+        adapter = registry.open_adapter(
+            connection, settings.specs, self.sources.environment, tokens_folder=settings.tokens
+        )
         with closing(adapter):
             return adapter.check()
 

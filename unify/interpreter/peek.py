@@ -88,6 +88,7 @@ class Peek:
             self.sources.environment,
             listeners=Listeners(asked.append),
             limits_folder=settings.cache / "limits",
+            tokens_folder=settings.tokens,
         )
         pages: list[Page] = []
         try:

@@ -149,6 +149,7 @@ class TableLoader:
             self.task.environment,
             listeners=Listeners(self._requested, self._waits),
             limits_folder=self.lake.settings.cache / "limits",
+            tokens_folder=self.lake.settings.tokens,
         )
         self.reporter.hide(adapter.secrets())
         return adapter

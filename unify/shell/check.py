@@ -50,7 +50,7 @@ def _report(name: str, connections: Connections, settings: Settings, environment
 
 
 def _ask(connection: Connection, settings: Settings, environment: Mapping[str, str]) -> Check:
-    adapter = open_adapter(connection, settings.specs, environment, limits_folder=None)
+    adapter = open_adapter(connection, settings.specs, environment, tokens_folder=settings.tokens)
     try:
         return adapter.check()
     finally:

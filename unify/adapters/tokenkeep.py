@@ -1,0 +1,157 @@
+"""Tokens that outlive a process: fetched once, shared by all workers, and a replaced refresh token not lost.
+
+They are kept in the operating system's password store where the package ``keyring`` is installed and works,
+else in a file that nobody else can read, in a folder of the same kind. A lock file beside it lets one process
+at a time fetch a token. Which of the two it is, the file says, so that processes that see different password
+stores never use up each other's refresh token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from unify.errors import StoreError
+from unify.settings import private_folder
+from unify.store.durable import write_durably
+from unify.store.locks import FileLock
+
+SERVICE = "unify-tokens"  # under which the password store has them
+LOCK_S = 150.0  # longer than another process needs to fetch a token; see route.Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A token. ``good_until`` is in seconds since 1970, None until it is refused.
+
+    ``refresh_token`` is "" unless the server has replaced the one in connections.yaml.
+    """
+
+    token: str = field(repr=False)
+    good_until: float | None = None
+    refresh_token: str = field(default="", repr=False)
+
+    def is_good(self, now: float) -> bool:
+        return self.good_until is None or now < self.good_until
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What the file holds: the token, or that the password store has it."""
+
+    kept: Kept | None = None
+    keyring: bool = False
+
+
+class Keep:
+    """Keeps one token, or, as here, none: its process remembers it alone."""
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """No other process fetches the token in the block."""
+        yield
+
+    def read(self) -> Kept | None:
+        return None
+
+    def write(self, kept: Kept) -> None:
+        """Keep it from now on. Raises StoreError."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFolder:
+    """Where the tokens of one connection are kept."""
+
+    folder: Path
+    connection: str
+
+    def keep(self, *identity: str) -> Keep:
+        """The place of the token that ``identity`` leads to: server, client and what it proves itself by.
+
+        Another refresh token in connections.yaml is another place. Its name tells nothing of what it was
+        made from.
+        """
+        proof = hashlib.scrypt(
+            "\0".join(identity).encode(), salt=self.connection.encode(), n=2**13, r=8, p=1, dklen=12
+        )
+        return KeptInFolder(self.folder, f"{self.connection}-{proof.hex()}")
+
+
+class KeptInFolder(Keep):
+    """Keeps one token for all processes that are given the same folder."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._name = name
+        self._path = folder / f"{name}.json"
+        self._lock = FileLock(folder / f"{name}.lock", "fetch a token")
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        private_folder(self._path.parent)
+        with self._lock.holding(LOCK_S):
+            yield
+
+    def read(self) -> Kept | None:
+        try:
+            note = msgspec.json.decode(self._path.read_bytes(), type=_Note)
+            if note.keyring:
+                return self._from_keyring()
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{self._path}: is damaged ({error}); remove it and sign in again") from error
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be read ({error.strerror})") from error
+        return note.kept
+
+    def write(self, kept: Kept) -> None:
+        in_keyring = self._to_keyring(kept)
+        note = _Note(None, keyring=True) if in_keyring else _Note(kept)
+        try:
+            write_durably(self._path, msgspec.json.encode(note))
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def _from_keyring(self) -> Kept | None:
+        keyring = _keyring()
+        if keyring is None:
+            raise StoreError(
+                f"{self._path}: the token is in this system's password store, and the package keyring, which "
+                "reads that, is not installed; pip install keyring, or remove the file and sign in again"
+            )
+        try:
+            text = keyring.get_password(SERVICE, self._name)
+        except Exception as error:  # each password store has errors of its own
+            raise StoreError(
+                f"this system's password store does not answer ({type(error).__name__})"
+            ) from error
+        return None if text is None else msgspec.json.decode(text, type=Kept)
+
+    def _to_keyring(self, kept: Kept) -> bool:
+        """Whether the password store has taken it; what began in the file stays there."""
+        keyring = _keyring()
+        if keyring is None or self._is_in_file():
+            return False
+        try:
+            keyring.set_password(SERVICE, self._name, msgspec.json.encode(kept).decode())
+        except Exception:  # noqa: BLE001 - each has errors of its own; the file takes what it does not
+            return False
+        return True
+
+    def _is_in_file(self) -> bool:
+        return self._path.exists() and not msgspec.json.decode(self._path.read_bytes(), type=_Note).keyring
+
+
+def _keyring() -> Any:
+    """The package keyring; None where it is not installed."""
+    try:
+        return importlib.import_module("keyring")
+    except ImportError:
+        return None
