@@ -1,20 +1,49 @@
-"""``make bench``: every measurement, one line each."""
+"""``make bench``: every measurement, one line each.
+
+``python -m benchmarks [TARGET …] [--rows SHARE]`` measures some of them; SHARE, from 0 to 1, takes less rows.
+"""
 
 from __future__ import annotations
 
+import argparse
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
-from benchmarks import convert, loading, starting
+from benchmarks import convert, fetching, loading, loads, memory, million, starting, trimmed
+
+Measure = Callable[[Path], Iterable[object]]
+
+
+def targets(share: float) -> Mapping[str, Measure]:
+    """What can be measured, in the order of ``make bench``."""
+    return {
+        "starting": starting.measure,
+        "convert": convert.measure,
+        "demo": loading.measure,
+        "loads": partial(loads.measure, share=share),
+        "fetching": partial(fetching.measure, share=share),
+        "latency": partial(fetching.measure_latency, share=share),
+        "million": partial(million.measure, share=share),
+        "trimmed": partial(trimmed.measure, share=share),
+        "memory": partial(memory.measure, share=share),
+    }
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("targets", nargs="*", choices=[[], *targets(1.0)], metavar="TARGET")
+    parser.add_argument("--rows", type=float, default=1.0, metavar="SHARE", help="of the rows, from 0 to 1")
+    words = parser.parse_args()
+    chosen = targets(words.rows)
     with tempfile.TemporaryDirectory(prefix="unify-bench-") as name:
-        for number, measure in enumerate((starting.measure, convert.measure, loading.measure)):
-            folder = Path(name) / str(number)
+        for target in words.targets or chosen:
+            folder = Path(name) / target
             folder.mkdir()
-            for figure in measure(folder):
-                print(figure, flush=True)
+            print(f"{target}:", flush=True)
+            for figure in chosen[target](folder):
+                print(f"  {figure}", flush=True)
 
 
 if __name__ == "__main__":

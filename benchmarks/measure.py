@@ -24,6 +24,38 @@ class Figure:
         return f"{self.what:<44} {self.seconds * 1000:>9,.0f} ms  {ratio:>6.1f} times  {promise}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """One line of a comparison: rows a second, and how many times as many Unify has in the same run.
+
+    ``promised``  at least so many times.
+    """
+
+    what: str
+    rows: int
+    seconds: float
+    unify_s: float | None = None
+    promised: float | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.what:<48} {self.rows / self.seconds:>9,.0f} rows/s"
+        if self.unify_s is not None:
+            line += f"  Unify: {self.seconds / self.unify_s:>5.1f} times"
+        return line + (f"  (promised: {self.promised:g})" if self.promised is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The most memory a process had."""
+
+    what: str
+    megabytes: float
+    promised: float
+
+    def __str__(self) -> str:
+        return f"{self.what:<48} {self.megabytes:>9,.0f} MB      (promised: below {self.promised:g})"
+
+
 def best(run: Callable[[], object], rounds: int = 5) -> float:
     """The shortest of some rounds: what the machine can do when nothing else disturbs."""
     seconds = []

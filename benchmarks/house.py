@@ -1,0 +1,144 @@
+"""A home folder with a running shell and a warm daemon, connected to the benchmark's API."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from benchmarks.server import serving
+from benchmarks.tables import Served
+from unify.interpreter.results import Rows
+from unify.model import LoaderStatus
+from unify.settings import Settings
+from unify.shell import cli, composition
+from unify.shell.script import Session
+from unify.status.launch import ensure_daemon, stop_daemon
+
+HANDS = 4  # pages fetched side by side, as a spec has it that says nothing
+
+_SPEC = """\
+name: bench
+base_url: "{{base_url}}"
+options: {{base_url: {{description: Where the benchmark's API listens}}}}
+paging: {{type: page, page_param: page, size_param: size, size: {size}, pages_path: pages}}
+limits: {{concurrency: {hands}}}
+tables:
+"""
+_TABLE = """\
+  - name: {name}
+    request: GET /{served}
+    rows: items
+    key: id
+{more}"""
+
+
+class Watcher:
+    """Nobody sits in front."""
+
+    def notice(self, text: str) -> None:
+        print(f"  ({text})", file=sys.stderr)
+
+    def progress(self, statuses: Sequence[LoaderStatus]) -> None: ...
+    def settled(self) -> None: ...
+
+    def ask(self, question: str, *, secret: bool = False) -> str | None:  # noqa: ARG002
+        return None
+
+
+class House:
+    """What a measurement works with. ``address`` is the API's; tables are ``bench.NAME``."""
+
+    def __init__(self, settings: Settings, address: str, session: Session) -> None:
+        self.settings = settings
+        self.address = address
+        self._session = session
+
+    def run(self, statement: str) -> list[tuple[object, ...]]:
+        """Run one statement to its end and give its rows."""
+        result = self._session.run(statement)
+        return [row for batch in result.batches for row in batch] if isinstance(result, Rows) else []
+
+    def timed(self, statement: str) -> float:
+        """Seconds until the last row of its result is there."""
+        began = time.perf_counter()
+        self.run(statement)
+        return time.perf_counter() - began
+
+    def files(self, table: str) -> list[Path]:
+        """The Parquet files of a table as it is now."""
+        found = self.run(f"select data_file from ducklake_list_files('lake', '{table}', schema => 'bench')")
+        return [Path(str(name)) for (name,) in found]
+
+    def forget_peaks(self) -> None:
+        """Let the peak memory of every worker begin anew."""
+        for process in self._workers():
+            (process / "clear_refs").write_text("5")
+
+    def peak_mb(self) -> float | None:
+        """The most memory any worker had; None where the system does not tell."""
+        peaks = [_peak_kb(process) for process in self._workers()]
+        return max(peaks) / 1024 if peaks else None
+
+    def _workers(self) -> list[Path]:
+        daemon = ensure_daemon(self.settings).pid
+        processes = [path for path in Path("/proc").glob("[0-9]*") if path.is_dir()]
+        return [process for process in processes if _parent(process) == daemon]
+
+
+@contextmanager
+def house(
+    folder: Path,
+    tables: Sequence[Served],
+    more: Mapping[str, tuple[str, str]] | None = None,
+    hands: int = HANDS,
+) -> Iterator[House]:
+    """A house whose daemon has loaded something already.
+
+    ``more``  further tables: name → the table of the API they read, and lines of their spec.
+    """
+    settings = Settings(folder / "home", folder / "connections.yaml", specs=(folder / "specs",))
+    settings.prepare()
+    warm = Served("warm", "small", 1, 1)
+    with serving([*tables, warm]) as address:
+        _write_spec(folder / "specs", [*tables, warm], more or {}, hands)
+        settings.connections.write_text(
+            f"bench:\n  adapter: bench\n  options: {{base_url: '{address}'}}\n", encoding="utf-8"
+        )
+        settings.connections.chmod(0o600)
+        try:
+            with closing(composition.open_interpreter(settings, Watcher(), cli.parse([]), {})) as session:
+                made = House(settings, address, session)
+                made.run("load table bench.warm")
+                yield made
+        finally:
+            stop_daemon(settings)
+
+
+def _write_spec(
+    folder: Path, tables: Sequence[Served], more: Mapping[str, tuple[str, str]], hands: int
+) -> None:
+    folder.mkdir(exist_ok=True)
+    size = max(table.page_rows for table in tables)
+    text = _SPEC.format(size=size, hands=hands)
+    for table in tables:
+        text += _TABLE.format(name=table.name, served=table.name, more="")
+    for name, (served, lines) in more.items():
+        text += _TABLE.format(name=name, served=served, more=lines)
+    (folder / "bench.yaml").write_text(text, encoding="utf-8")
+
+
+def _parent(process: Path) -> int:
+    try:
+        stat = (process / "stat").read_text()
+    except OSError:  # it has ended
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def _peak_kb(process: Path) -> int:
+    status = (process / "status").read_text()
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) if found else 0

@@ -1,0 +1,55 @@
+"""The tables every contender loads: what their rows look like, and how they are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from benchmarks.convert import large, small
+
+CHANGED = 100  # one row of so many is changed for a refresh
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One table of the API. ``kind`` is small (an object of 600 bytes) or large (of 17 KB, 340 leaves)."""
+
+    name: str
+    kind: str
+    rows: int
+    page_rows: int
+    delay_ms: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Served:
+        name, kind, *numbers = text.split(":")
+        return cls(name, kind, *map(int, numbers))
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.kind}:{self.rows}:{self.page_rows}:{self.delay_ms}"
+
+    @property
+    def pages(self) -> int:
+        return -(-self.rows // self.page_rows)
+
+    def encoded(self) -> Iterator[bytes]:
+        """Every row as JSON."""
+        for number in range(self.rows):
+            yield msgspec.json.encode(self._row(number))
+
+    def encoded_changes(self) -> Iterator[bytes]:
+        """The rows changed since the table was first read, scattered over all of it."""
+        for number in range(0, self.rows, CHANGED):
+            yield msgspec.json.encode(
+                {**self._row(number), "state": "reopened", "updated_at": "2024-06-01T00:00:00Z"}
+            )
+
+    def _row(self, number: int) -> dict[str, Any]:
+        if self.kind == "large":
+            row = large(number)
+            return {**row, "description": f"{row['description']}{'y' * 680}"}
+        seen = f"Seen on {number % 90} machines since the last release; the log of one of them is attached."
+        return {**small(number), "body": seen}
