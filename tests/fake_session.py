@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from unify.duckdb_types import exact_cast, parse_type, quote_name
-from unify.errors import Interrupted, LoadFailed, QueryError
+from unify.errors import LoadFailed, QueryError, StoppedWaiting
 from unify.interpreter.results import Leave, Message, Names, Result, ResultColumn, Rows, Text, Watcher
 from unify.language.commands import Exit, Help, Query, SystemStatus
 from unify.language.parser import parse
@@ -65,6 +66,8 @@ class FakeSession:
     def names(self) -> Names:
         if self.watcher is not None and "UNIFY_FAKE_NOTICE" in os.environ:
             self.watcher.notice(os.environ["UNIFY_FAKE_NOTICE"])
+        if "UNIFY_FAKE_SLOW" in os.environ:
+            threading.Event().wait(60)
         if "UNIFY_FAKE_BUG" in os.environ:
             raise RuntimeError("names cannot be read")
         return NAMES
@@ -104,7 +107,7 @@ class FakeSession:
             sys.stderr.flush()
             time.sleep(60)
         except KeyboardInterrupt:
-            raise Interrupted("stopped waiting; loading github.pulls goes on in the background") from None
+            raise StoppedWaiting("stopped waiting; loading github.pulls goes on in the background") from None
         raise AssertionError("nobody pressed Ctrl-C")
 
     def _fail(self) -> Result:

@@ -72,6 +72,15 @@ class Terminal:
             continue
         return self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
 
+    def wait_for_signals(self) -> bool:
+        """Wait until Ctrl-C is a signal, because no program reads single keys; False if that never comes."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not termios.tcgetattr(self.master)[3] & termios.ISIG:
+            if time.monotonic() > deadline:
+                return False
+            self._read(0.01)
+        return True
+
     def resize(self, columns: int, lines: int) -> None:
         _set_size(self.master, columns, lines)
         self._screen.resize(lines, columns)

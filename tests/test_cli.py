@@ -126,6 +126,16 @@ def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell: Unify) -> None:
         assert "goes on in the background" in terminal.screen
 
 
+def test_a_second_ctrl_c_within_two_seconds_cancels(shell: Unify) -> None:
+    with on_terminal([*COMMAND, "-c", "wait", "-c", "select 1"], shell.environment, shell.home) as terminal:
+        terminal.wait_for("waiting now")
+        terminal.type(CTRL_C)
+        terminal.wait_for("Ctrl-C within 2 s cancels it")
+        terminal.type(CTRL_C)
+        assert terminal.wait_for_end() == 130
+        assert "the load of github.pulls is being cancelled" in terminal.screen
+
+
 def test_an_interrupt_in_a_query_ends_with_130(unify: Unify) -> None:
     statements = "select 1; select count(*) from range(100000) a, range(10000000) b"
     with unify.started("--no-header", "-c", statements) as process:

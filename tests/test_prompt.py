@@ -160,6 +160,27 @@ def test_the_work_behind_begins_after_the_prompt_is_painted(keys: PipeInput) -> 
     assert painted == ["once", "once"]
 
 
+def test_a_statement_that_ctrl_c_met_before_it_began_stands_at_the_next_prompt(
+    keys: PipeInput, editor: Editor
+) -> None:
+    keys.send_text("select 1;" + ENTER)
+    assert editor.read() == "select 1;"
+    keys.send_text(ENTER)
+    assert editor.read() == "select 1;", "nobody said that it has begun"
+    editor.begin()
+    keys.send_text(ENTER)
+    assert editor.read() == ""
+
+
+def test_ctrl_c_while_the_session_opens_loses_no_statement(folder: Path) -> None:
+    with at_prompt(folder, UNIFY_FAKE_SLOW="1") as terminal:
+        terminal.type("select 7 as seven;" + ENTER)
+        terminal.wait_until(lambda: "Tab completes" not in terminal.screen, "the statement to be read")
+        assert terminal.wait_for_signals(), "Ctrl-C is a signal again, not a key of the prompt"
+        terminal.type(CTRL_C)
+        terminal.wait_for("unify> select 7 as seven;", times=2)
+
+
 # --- On a terminal
 
 
@@ -318,7 +339,7 @@ def test_a_session_that_cannot_open_says_so_and_may_open_later(folder: Path) -> 
 def test_what_is_said_meanwhile_stands_above_the_prompt(folder: Path) -> None:
     with at_prompt(folder, UNIFY_FAKE_NOTICE="a load has ended\x1b[2J") as terminal:
         terminal.wait_for("a load has ended\\e[2J")
-        terminal.wait_until(lambda: terminal.screen.splitlines()[-1] == "unify>", "the prompt below it")
+        terminal.wait_until(lambda: "\nunify>\n" in terminal.screen, "the prompt below it")
         terminal.type("select 1 as a;" + ENTER)
         terminal.wait_for("1 row")
 

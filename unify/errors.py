@@ -11,6 +11,7 @@
     ├── FileError              a file that a statement names cannot be read or written
     ├── LoadFailed             a load somebody waited for ended without rows
     ├── Interrupted            somebody pressed Ctrl-C; what was running elsewhere goes on
+    │   └── StoppedWaiting     a load that was waited for goes on; a second Ctrl-C soon after cancels it
     ├── StoreError             the home folder, the lake or the queue cannot be used
     ├── DaemonUnreachable      the daemon does not answer
     └── SourceError            the API did not give what was asked
@@ -125,6 +126,10 @@ class Interrupted(UnifyError):
     """Somebody pressed Ctrl-C; the message says what goes on without them."""
 
     exit_status = 130
+
+
+class StoppedWaiting(Interrupted):
+    """Ctrl-C while loads were waited for: they go on, and a second Ctrl-C soon after cancels them."""
 
 
 class StoreError(UnifyError):

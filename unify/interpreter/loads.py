@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from unify.errors import DaemonUnreachable, Interrupted, LoadFailed
+from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources import Sources
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, TableName
@@ -59,14 +59,15 @@ class Loads:
     def wait(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
 
-        Raises LoadFailed naming table and reason if one did not end well; Interrupted on Ctrl-C,
+        Raises LoadFailed naming table and reason if one did not end well; StoppedWaiting on Ctrl-C,
         and then the loads go on.
         """
+        self._left = []
         try:
             ended = self._wait(jobs)
         except KeyboardInterrupt:
             self._left = [job.id for job in jobs]
-            raise Interrupted(_goes_on(jobs)) from None
+            raise StoppedWaiting(_goes_on(jobs)) from None
         finally:
             self.watcher.settled()
         for job in ended:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ Environment = Mapping[str, str]
 Opener = Callable[["Settings", "Watcher", cli.Invocation, Environment], "Session"]
 
 INTERRUPTED = 130
+CANCEL_WITHIN_S = 2.0  # of the Ctrl-C that stopped waiting; interfaces.md, "Statements"
 OWN_FAULT = 1
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -108,10 +111,20 @@ def _run_task(invocation: cli.Invocation, environment: Environment, opener: Open
         return 0
     except KeyboardInterrupt:
         messages.write("interrupted")
+        _forget_interrupt()
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 — the last border: a fault of ours, told without a traceback
         messages.mistake(error)
         return OWN_FAULT
+
+
+def _forget_interrupt() -> None:
+    """Let the process end with our status.
+
+    Python notes a KeyboardInterrupt that came out of generated code, such as a dataclass that was being
+    made by an import, and ends by the signal although it was caught; the next generated code clears the note.
+    """
+    make_dataclass("Nothing", ())
 
 
 def _task(invocation: cli.Invocation, environment: Environment, opener: Opener, messages: Messages) -> int:
@@ -161,13 +174,15 @@ def run_shell(
     try:
         if not invocation.steps and sys.stdin is not None and sys.stdin.isatty():
             from unify.shell.prompt import run_prompt
+            from unify.shell.watching import QueueLook
 
             status = run_prompt(
                 lambda: opener(settings, watcher, invocation, environment),
-                output,
-                messages,
-                settings,
-                invocation,
+                output=output,
+                messages=messages,
+                settings=settings,
+                invocation=invocation,
+                look=QueueLook(settings, environment, lambda: watcher.ended),
             )
         else:
             status = _run_scripts(
@@ -195,9 +210,21 @@ def _run_scripts(
         for script in scripts:
             if not runner.left and (not runner.status or runner.keep_going):
                 runner.run(script)
+        if runner.stopped_waiting and sys.stdin is not None and sys.stdin.isatty():
+            _offer_cancelling(session, messages)
     finally:
         session.close()
     return runner.status
+
+
+def _offer_cancelling(session: Session, messages: Messages) -> None:
+    """Give the second Ctrl-C its two seconds, where somebody can press it and a load goes on."""
+    try:
+        messages.notice(f"Ctrl-C within {CANCEL_WITHIN_S:.0f} s cancels it")
+        threading.Event().wait(CANCEL_WITHIN_S)
+    except KeyboardInterrupt:
+        if told := session.cancel_waited():
+            messages.notice(told)
 
 
 def _home(invocation: cli.Invocation, environment: Environment) -> Path:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples
 from prompt_toolkit.history import History
@@ -30,6 +31,7 @@ from prompt_toolkit.styles import Style
 
 if TYPE_CHECKING:
     from unify.interpreter.results import Names
+    from unify.shell.watching import Activity
 
 PROMPT = "unify> "
 STYLE = {
@@ -41,6 +43,9 @@ STYLE = {
     "open": "ansigreen underline",
     "prompt": "bold",
     "waiting": "ansibrightblack",
+    "bottom-toolbar": "noreverse ansibrightblack",
+    "toolbar.load": "ansiblue",
+    "toolbar.problem": "ansired",
 }
 _WAITING = {";": "-", "quote": "'", "comment": "*", "bracket": "("}
 
@@ -52,7 +57,8 @@ class Cleared(Exception):
 class Editor:
     """One prompt_toolkit session: what keys do, how text looks.
 
-    ``painted``  called each time the prompt has come up: the moment for work nobody should wait for.
+    ``painted``   called each time the prompt has come up: the moment for work nobody should wait for.
+    ``activity``  what the line at the bottom tells of; None: there is no such line.
     """
 
     def __init__(
@@ -61,12 +67,14 @@ class Editor:
         history: History,
         names: Callable[[], Names],
         painted: Callable[[], None] = lambda: None,
+        activity: Callable[[], Activity] | None = None,
         colour: bool = True,
         input: Input | None = None,
         output: Terminal | None = None,
     ) -> None:
-        self._painted = painted
+        self.painted = painted
         self._fresh = False
+        self._accepted = ""  # asked to be run, and not begun
         # One event loop for all prompts: those that asyncio.run would leave behind are collected while a
         # statement runs, and a Ctrl-C that meets Python in their __del__ is lost.
         self._loop = asyncio.Runner()
@@ -74,7 +82,7 @@ class Editor:
             [("class:prompt", PROMPT)],
             multiline=True,
             prompt_continuation=_continuation,
-            key_bindings=_bindings(),
+            key_bindings=_bindings(self._accept),
             history=history,
             auto_suggest=AutoSuggestFromHistory(),
             lexer=_Colours(),
@@ -88,6 +96,7 @@ class Editor:
             search_ignore_case=True,
             enable_open_in_editor=True,
             tempfile_suffix=".sql",
+            bottom_toolbar=_Toolbar(activity) if activity is not None else None,
             interrupt_exception=Cleared,
             input=input,
             output=output or create_output(always_prefer_tty=True),
@@ -95,9 +104,21 @@ class Editor:
         self.session.app.after_render += self._after_render
 
     def read(self) -> str:
-        """What somebody typed and asked to run. Raises Cleared (Ctrl-C), EOFError (Ctrl-D)."""
+        """What somebody typed and asked to run. Raises Cleared (Ctrl-C), EOFError (Ctrl-D).
+
+        Until ``begin`` is called the text is not begun: met by a Ctrl-C, it stands at the next prompt again.
+        """
         self._fresh = True
-        return self._loop.run(self.session.prompt_async())
+        typed, self._accepted = self._accepted, ""
+        return self._loop.run(self.session.prompt_async(default=typed))
+
+    def begin(self) -> None:
+        """What was read is being run, or will not be: it is not to be typed again."""
+        self._accepted = ""
+
+    def refresh(self) -> None:
+        """Paint again, because the activity has changed; from any thread."""
+        self.session.app.invalidate()
 
     def close(self) -> None:
         self._loop.close()
@@ -116,7 +137,11 @@ class Editor:
     def _after_render(self, _app: object) -> None:
         if self._fresh:
             self._fresh = False
-            self._painted()
+            self.painted()
+
+    def _accept(self, buffer: Buffer) -> None:
+        self._accepted = buffer.text
+        buffer.validate_and_handle()
 
 
 class _Colours(Lexer):
@@ -129,6 +154,20 @@ class _Colours(Lexer):
 
         lines = coloured(document.text)
         return lambda number: lines[number] if number < len(lines) else []
+
+
+class _Toolbar:
+    """The line at the bottom as it is now; its module is imported after the first paint."""
+
+    def __init__(self, activity: Callable[[], Activity]) -> None:
+        self.activity = activity
+
+    def __call__(self) -> StyleAndTextTuples:
+        from unify.shell.toolbar import toolbar
+
+        app = get_app()
+        keys = "emacs keys" if app.editing_mode is EditingMode.VI else "vi keys"
+        return toolbar(self.activity(), app.output.get_size().columns, keys)
 
 
 class _Completer(Completer):
@@ -149,7 +188,7 @@ class _Completer(Completer):
             yield Completion(offer.text, -offer.replaces, display_meta=offer.kind)
 
 
-def _bindings() -> KeyBindings:
+def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
     bindings = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
 
@@ -161,13 +200,18 @@ def _bindings() -> KeyBindings:
         if buffer.complete_state and buffer.complete_state.current_completion:
             buffer.complete_state = None  # Enter takes the completion that is marked
         elif is_complete(buffer.text):
-            buffer.validate_and_handle()
+            accept(buffer)
         else:
             buffer.newline(copy_margin=False)
 
     @bindings.add("escape", "enter", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        event.current_buffer.validate_and_handle()
+        accept(event.current_buffer)
+
+    @bindings.add("f4")
+    def _(event: KeyPressEvent) -> None:
+        vi = event.app.editing_mode is EditingMode.VI
+        event.app.editing_mode = EditingMode.EMACS if vi else EditingMode.VI
 
     return bindings
 

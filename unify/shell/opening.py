@@ -34,7 +34,12 @@ class LateSession:
             answer = _answer(statement)
             if answer is not None:
                 return answer
-        return self._opened().run(statement, line)
+        try:
+            return self._opened().run(statement, line)
+        except RuntimeError as error:  # what DuckDB makes of a Ctrl-C while the lake opens
+            if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            raise
 
     def names(self) -> Names:
         return self._opened().names()

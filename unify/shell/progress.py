@@ -27,12 +27,14 @@ class Progress:
         self.live = live
         self._lines = 0  # live lines on the screen now, the cursor below them
         self._latest: dict[int, LoaderStatus] = {}
+        self.ended: set[int] = set()  # jobs somebody waited for to their end: no news any more
 
     def notice(self, text: str) -> None:
         self._erase()
         self.messages.notice(text)
 
     def progress(self, statuses: Sequence[LoaderStatus]) -> None:
+        self.ended.update(status.job for status in statuses if not status.state.active)
         if self.messages.quiet:
             return
         self._latest.update((status.job, status) for status in statuses)

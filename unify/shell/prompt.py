@@ -9,33 +9,49 @@ import time
 
 from prompt_toolkit.history import History, InMemoryHistory
 
-from unify.errors import Interrupted, UnifyError
+from unify.errors import UnifyError
 from unify.settings import Settings
 from unify.shell.background import Background, Open
 from unify.shell.cli import Invocation
+from unify.shell.composition import CANCEL_WITHIN_S
 from unify.shell.editor import Cleared, Editor
 from unify.shell.history import PrivateHistory
 from unify.shell.messages import Messages
 from unify.shell.output import Output, OutputClosed
-
-CANCEL_WITHIN_S = 2.0  # of the Ctrl-C that stopped waiting; interfaces.md, "Statements"
+from unify.shell.progress import summary
+from unify.shell.watching import Look, Watch
 
 
 def run_prompt(
-    open_session: Open, output: Output, messages: Messages, settings: Settings, invocation: Invocation
+    open_session: Open,
+    *,
+    output: Output,
+    messages: Messages,
+    settings: Settings,
+    invocation: Invocation,
+    look: Look,
 ) -> int:
     """Read and run statements until somebody leaves; a statement that fails ends nothing."""
     background = Background(open_session, messages.mistake)
     editor = Editor(
         history=_history(settings, messages),
         names=lambda: background.names,
-        painted=background.start,
+        activity=lambda: watch.activity,
         colour=messages.colour,
     )
-    conversation = Conversation(editor, background, output, messages, invocation)
+    watch = Watch(
+        look,
+        ended=lambda status: messages.notice(summary(status)),
+        changed=editor.refresh,
+        mistake=messages.mistake,
+    )
+    conversation = Conversation(
+        editor, background, watch, output=output, messages=messages, invocation=invocation
+    )
     try:
         conversation.hold()
     finally:
+        watch.close()
         background.close()
         editor.close()
     return 0
@@ -48,12 +64,16 @@ class Conversation:
         self,
         editor: Editor,
         background: Background,
+        watch: Watch,
+        *,
         output: Output,
         messages: Messages,
         invocation: Invocation,
     ) -> None:
         self.editor = editor
         self.background = background
+        self.watch = watch
+        editor.painted = self._painted
         self.output = output
         self.messages = messages
         self.invocation = invocation
@@ -64,13 +84,19 @@ class Conversation:
         while not self.left:
             try:
                 text = self._read()
+                if text.strip():
+                    self._run(text)
+                else:
+                    self.editor.begin()
             except EOFError:
                 return
             except (Cleared, KeyboardInterrupt):  # a key while typing; a signal in between
                 self._cancel_if_meant()
-                continue
-            if text.strip():
-                self._run(text)
+
+    def _painted(self) -> None:
+        """The prompt is on screen: the moment for work nobody should wait for."""
+        self.background.start()
+        self.watch.resume()
 
     def _read(self) -> str:
         self.messages.above = self.editor.say_above
@@ -78,14 +104,22 @@ class Conversation:
             return self.editor.read()
         finally:
             self.messages.above = None
+            self.watch.pause()
 
     def _run(self, text: str) -> None:
         from unify.shell.script import Runner, Script
 
         self._stopped_waiting_at = None
         try:
+            session = self.background.session()
+        except UnifyError as error:
+            self.editor.begin()
+            self.messages.error(error)
+            return
+        try:
+            self.editor.begin()
             runner = Runner(
-                self.background.session(),
+                session,
                 self.output,
                 self.messages,
                 echo=self.invocation.echo,
@@ -94,15 +128,13 @@ class Conversation:
             runner.run(Script(text))
         except KeyboardInterrupt:
             self.messages.write("interrupted")
-        except UnifyError as error:  # the session could not be opened
-            self.messages.error(error)
         except OutputClosed:
             raise
         except Exception as error:  # noqa: BLE001 — a fault of ours ends the statement, not the shell
             self.messages.mistake(error)
         else:
             self.left = runner.left
-            if runner.status == Interrupted.exit_status:
+            if runner.stopped_waiting:
                 self._stopped_waiting_at = time.monotonic()
 
     def _cancel_if_meant(self) -> None:

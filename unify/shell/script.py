@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, assert_never
 
-from unify.errors import FileError, UnifyError, UsageError
+from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
 from unify.interpreter.results import Leave, Message, Names, Result, Rows, RunScript, Text
 from unify.language.statements import Statement, split
 from unify.shell.cli import Step
@@ -45,7 +45,7 @@ class Runner:
     """Runs statements on one session and shows what they give.
 
     ``status`` is 0 until a statement fails; then what the process ends with.
-    ``left`` is true once a statement said ``exit``.
+    ``left`` is true once a statement said ``exit``; ``stopped_waiting`` once Ctrl-C left loads to themselves.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Runner:
         self.keep_going = keep_going
         self.status = 0
         self.left = False
+        self.stopped_waiting = False
         self._running: list[Script] = []  # the script that runs now is the last
 
     def run(self, script: Script) -> None:
@@ -83,6 +84,7 @@ class Runner:
             except UnifyError as error:
                 self.messages.error(error, f"{script.name}:{statement.line}" if script.name else "")
                 self.status = self.status or error.exit_status
+                self.stopped_waiting |= isinstance(error, StoppedWaiting)
             if self.left or (self.status and not self.keep_going):
                 return
 
