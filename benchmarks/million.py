@@ -18,7 +18,7 @@ ROUNDS = 9
 QUERIES: Mapping[str, str] = {
     "count": "select count(*) from {}",
     "sum and average": "select sum(comments), avg(score), max(updated_at) from {}",
-    "group by a text": "select user_login, count(*), sum(score) from {} group by 1 order by 2 desc, 1 limit 10",
+    "group by a text": "select user_login, count(*), sum(score) from {} group by 1 order by 2 desc limit 10",
     "group by a day": "select date_trunc('day', created_at) as d, count(*) from {} group by all order by d",
     "scan with a filter": "select count(*) from {} where title like '%123%' and state = 'open'",
     "one row by its key": "select * from {} where id = 1654321",
