@@ -224,3 +224,80 @@ class TestLastValue:
 
     def test_of_no_rows_is_nothing(self) -> None:
         assert last_value([], "id") is None
+
+
+RSS = """<?xml version="1.0" encoding="{encoding}"?>
+<rss xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>Café</title>
+<item id="1"><dc:creator>Zoë</dc:creator><tag>a</tag><tag>b &lt; c</tag><note/></item>
+<item id="2"><price currency="EUR"> 5.10 </price><![CDATA[<raw>]]></item></channel></rss>"""
+
+
+class TestXML:
+    @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "windows-1252", "utf-16"])
+    def test_elements_are_objects_of_texts(self, encoding: str) -> None:
+        found = opened(RSS.format(encoding=encoding).encode(encoding), "channel.item", format="xml")
+        assert [json.loads(row) for row in found.rows] == [
+            {"id": "1", "dc_creator": "Zoë", "tag": ["a", "b < c"], "note": None},
+            {"id": "2", "price": {"currency": "EUR", "text": "5.10"}, "text": "<raw>"},
+        ]
+        assert found.value("channel.title") == "Café"
+
+    def test_the_header_says_more_of_the_encoding_than_the_document(self) -> None:
+        body = "<r><i><a>é</a></i></r>".encode("iso-8859-1")
+        found = opened(body, "i", format="xml", content_type="text/xml; charset=ISO-8859-1")
+        assert found.rows == ['{"a":"é"}'.encode()]
+
+    def test_one_row_none_and_plain_texts_are_rows_too(self) -> None:
+        assert opened("<r><i><a>1</a></i></r>", "i", format="xml").rows == [b'{"a":"1"}']
+        assert opened("<r><n>1</n></r>", "i", format="xml").rows == []
+        assert opened("<r/>", "i", format="xml").rows == []
+        assert opened("<r><i>x</i><i/></r>", "i", format="xml").rows == [b'{"value":"x"}', b'{"value":null}']
+
+    def test_elements_within_several_others_come_in_their_order(self) -> None:
+        body = "<r><day><h n='1'/><h n='2'/></day><day><h n='3'/></day><day/></r>"
+        assert [json.loads(row)["n"] for row in opened(body, "day.h", format="xml").rows] == ["1", "2", "3"]
+
+    def test_a_path_that_leads_nowhere_names_what_is_there(self) -> None:
+        assert "no element 'chanel'" in refused("<r><channel/></r>", "chanel.item", format="xml")
+        assert "there are channel" in refused("<r><channel/></r>", "chanel.item", format="xml")
+
+    @pytest.mark.parametrize(
+        "declared",
+        [
+            '<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>',
+            '<!DOCTYPE r [<!ENTITY b SYSTEM "file:///etc/passwd">]>',
+            '<!DOCTYPE r SYSTEM "http://127.0.0.1:1/x.dtd">',
+            '<!DOCTYPE r [<!ENTITY % b SYSTEM "http://127.0.0.1/x">%b;]>',
+        ],
+    )
+    def test_entities_are_refused_before_they_are_expanded(self, declared: str) -> None:
+        said = refused(f"{declared}<r><i>&b;</i></r>", "i", format="xml")
+        assert "entities of its own" in said
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ("<r><i></r>", "cannot be read as XML"),
+            ("", "cannot be read as XML"),
+            ('{"a": 1}', "cannot be read as XML"),
+            ("<a>" * 100_000, "nested deeper"),
+            (b"<r>\xff</r>", "cannot be read as XML"),
+            ("<r><i>&undeclared;</i></r>", "cannot be read as XML"),
+            ('<?xml version="1.0" encoding="klingon"?><r/>', "cannot be read as XML"),
+        ],
+    )
+    def test_what_is_no_xml_is_refused(self, body: str | bytes, message: str) -> None:
+        assert message in refused(body, "i", format="xml")
+
+    def test_a_document_type_without_entities_is_nothing_bad(self) -> None:
+        body = '<!DOCTYPE r SYSTEM "http://127.0.0.1:1/never-fetched.dtd"><r><i a="1"/></r>'
+        assert opened(body, "i", format="xml").rows == [b'{"a":"1"}']
+
+
+def test_rows_lie_in_lists_within_lists() -> None:
+    body = '{"days":[{"hours":[{"n":1},{"n":2}]},{"hours":[]},{"hours":[{"n":3}]}]}'
+    assert opened(body, "days.hours").rows == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+    deeper = '{"a":[{"b":[{"c":[{"n":1}]},{"c":[{"n":2}]}]},{"b":[{"c":[{"n":3}]}]}]}'
+    assert opened(deeper, "a.b.c").rows == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+    within = '{"groups":[[{"hours":[{"n":1}]}],[{"hours":[{"n":2}]}]]}'
+    assert opened(within, "groups.hours").rows == [b'{"n":1}', b'{"n":2}']

@@ -612,10 +612,15 @@ class TestErrors:
             list(make(table(paging=Paging("link_header"))).pages("things", Read()))
         assert len(api.asked) == 1
 
-    def test_what_is_not_built_in_is_refused(self, make: Make) -> None:
-        spec = table(format="xml")
-        with pytest.raises(ConfigError, match="not built in"):
-            list(make(spec).pages("things", Read()))
+    def test_xml_is_read_page_by_page(self, api: FaultServer, make: Make) -> None:
+        first = "<r><next>b</next><item id='1'><at>x</at></item><item id='2'/></r>"
+        replies = [Reply.text(first, "text/xml"), Reply.text("<r><item id='3'/></r>", "text/xml")]
+        api.serve("/things", *replies)
+        paging = Paging("cursor", cursor_path="next", cursor_param="from")
+        pages = list(make(table(format="xml", rows="item", paging=paging)).pages("things", Read()))
+        assert [page.rows for page in pages] == [[b'{"id":"1","at":"x"}', b'{"id":"2"}'], [b'{"id":"3"}']]
+        assert api.asked == ["/things", "/things?from=b"]
+        assert api.log[0].headers["accept"].startswith("application/xml")
 
 
 class TestStopping:

@@ -184,6 +184,7 @@ MISTAKES = [
         "9:14: tables.orders.flatten: expected a whole number from 0 to 100, found 'deep'",
     ),
     ("    format: jsn\n", "9:13: tables.orders.format: expected one of json, jsonl, csv, xml, found 'jsn'"),
+    ("    format: xml\n", "9:13: tables.orders.format: xml needs rows: where its repeated element is"),
     ("    name: again\n", "9:5: tables.orders.name: this key stands here already, in line 7"),
     ("    params: [a]\n", "9:13: tables.orders.params: expected lines of NAME: VALUE"),
     ("    exclude: {}\n", "9:14: tables.orders.exclude: expected a text or a list"),

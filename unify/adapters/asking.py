@@ -34,7 +34,7 @@ class Asking:
         self._table = table
         self._paging = paging
         self._base = base_url(spec, options)
-        self._headers = {**spec.headers, **table.headers}
+        self._headers = {**_accepted(table), **spec.headers, **table.headers}
         texts = [table.path, dict(table.params), dict(self._headers), table.body, dict(table.form or {})]
         self.names = frozenset(name for text in texts for name in template.names_in(text))
         params = (paging.page_param, paging.offset_param, paging.cursor_param, paging.size_param)
@@ -108,6 +108,11 @@ class Asking:
                 body = _with_member(body, self._since_param, variables[CURSOR])
         headers.setdefault("Content-Type", "application/json")
         return msgspec.json.encode(body)
+
+
+def _accepted(table: TableSpec) -> Mapping[str, str]:
+    """What an API that can answer in several ways is told, unless the spec tells it."""
+    return {"Accept": "application/xml, text/xml;q=0.9, */*;q=0.1"} if table.format == "xml" else {}
 
 
 def base_url(spec: AdapterSpec, options: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from unify.adapters.base import Scalar
 from unify.adapters.csvrows import rows_of_csv
 from unify.adapters.rowplaces import OPEN_LIST, OPEN_OBJECT, WHITE, find_rows, first_char
 from unify.adapters.spec import Format
+from unify.adapters.xmlrows import read_xml, rows_of_xml
 from unify.errors import BadResponse
 from unify.text import did_you_mean
 
@@ -123,6 +124,8 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
 
     Raises  BadResponse, naming the address and what came instead, for anything but rows.
     """
+    if wanted.format == "xml":
+        return _open_xml(body, content_type, wanted, address)
     body = _as_utf8(body.removeprefix(BOM), content_type, address)
     envelope = Envelope(body, address)
     try:
@@ -139,6 +142,16 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
         raise _not_json(body, content_type, address, str(error)) from error
     except RecursionError as error:
         raise BadResponse(f"{address}: the answer is nested deeper than can be read") from error
+    return envelope
+
+
+def _open_xml(body: bytes, content_type: str, wanted: Wanted, address: str) -> Envelope:
+    """The root element as if it were JSON, so that paging finds its values there."""
+    named = _CHARSET.search(content_type)
+    tree = read_xml(body, address, named[1] if named else None)
+    envelope = Envelope(msgspec.json.encode(tree), address)
+    envelope.found = (wanted.path or "").removeprefix("$").removeprefix(".")
+    envelope.rows = rows_of_xml(tree, envelope.found, address)
     return envelope
 
 

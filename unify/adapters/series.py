@@ -31,8 +31,7 @@ PAGES_A_SLICE = 1_000_000  # numbers of pages left free for each slice of time, 
 class Source:
     """One table of a spec, made ready for a connection: what all its scopes share.
 
-    Raises  ConfigError for what the table asks and is not built in, and for a column that would store a
-            secret: nothing is silently left out.
+    Raises  ConfigError for a column that would store a secret.
     """
 
     def __init__(
@@ -51,13 +50,7 @@ class Source:
         self.evidence = Evidence()
         self.computed = tuple(column for column in table.columns if _is_computed(column))
         self._wanted = _wanted(table)
-        self._refuse_what_is_not_built()
         self._refuse_stored_secrets()
-
-    def _refuse_what_is_not_built(self) -> None:
-        table = self.table
-        if table.format == "xml":
-            raise ConfigError(f"{self.name}: format xml is not built in yet")
 
     def _refuse_stored_secrets(self) -> None:
         for column in self.computed:

@@ -129,6 +129,11 @@ def _base_url(spec: AdapterSpec, report: Report) -> None:
 
 
 def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
+    if table.format == "xml" and (table.rows or "$") == "$":
+        report.add(
+            (*place, "format"),
+            "xml needs rows: where its repeated element is below the root, such as channel.item",
+        )
     paging = table.paging or spec.paging
     known = known_in(table, spec, paging, place, report)
     check_texts(table.path, (*place, "request"), known, report)

@@ -1,0 +1,121 @@
+"""Rows out of XML: elements as JSON objects of texts. Types are found later, or declared.
+
+An element with nothing but text is that text, an empty one null. Any other is an object: attributes and
+elements by their names as written (``dc:title`` is ``dc_title``), what is there several times as a list, text
+beside them as ``text``. Documents that declare entities are refused: a few of those make gigabytes.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+from xml.parsers import expat
+
+import msgspec
+
+from unify.errors import BadResponse
+from unify.text import did_you_mean
+
+MOST_DEPTH = 200  # levels; nothing real comes near, and each level is one of Python's too
+TEXT = "text"
+
+Tree = dict[str, "Tree | str | list[Tree | str | None] | None"]
+Value = Tree | str | None
+
+
+def read_xml(body: bytes, address: str, encoding: str | None = None) -> Tree:
+    """What is in the document's root element.
+
+    ``encoding``  what the answer's header says; else the document's own declaration counts.
+    Raises  BadResponse for what is no XML, declares entities, or is nested too deep.
+    """
+    reader = _Reader(address)
+    try:
+        return reader.read(body, encoding)
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        raise BadResponse(f"{address}: the answer cannot be read as XML ({error})") from error
+
+
+def rows_of_xml(tree: Tree, path: str, address: str) -> list[bytes]:
+    """The elements at ``path`` below the root, each as a row. The last name need not be there: no rows."""
+    *way, last = path.split(".")
+    places: list[Tree] = [tree]
+    for name in way:
+        names = list(dict.fromkeys(known for place in places for known in place))
+        inside = [item for place in places for item in _items(place, name)]
+        places = [item for item in inside if isinstance(item, dict)]
+        if not inside:
+            raise BadResponse(
+                f"{address}: no element {name!r} (rows: {path}) in the answer{did_you_mean(name, names)}; "
+                f"there are {', '.join(names[:8]) or 'none'}"
+            )
+    rows = [item for place in places for item in _items(place, last)]
+    return [msgspec.json.encode(row if isinstance(row, dict) else {"value": row}) for row in rows]
+
+
+def _items(place: Tree, name: str) -> list[Value]:
+    if name not in place:
+        return []
+    found = place[name]
+    return found if isinstance(found, list) else [found]
+
+
+class _Reader:
+    """Builds the tree as the parser meets elements."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._open: list[Tree] = [{}]
+        self._texts: list[list[str]] = [[]]
+
+    def read(self, body: bytes, encoding: str | None) -> Tree:
+        parser = expat.ParserCreate(encoding)
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.EntityDeclHandler = self._refuse
+        parser.ExternalEntityRefHandler = self._refuse
+        parser.SkippedEntityHandler = self._refuse  # one that only an external document would declare
+        parser.Parse(body, True)
+        (root,) = self._open[0].values()
+        return root if isinstance(root, dict) else {TEXT: root} if root is not None else {}
+
+    def _start(self, _name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) > MOST_DEPTH:
+            raise BadResponse(f"{self._address}: the answer is nested deeper than can be read")
+        element: Tree = {}
+        for key, value in attributes.items():
+            if key.partition(":")[0] != "xmlns":
+                _add(element, key, value)
+        self._open.append(element)
+        self._texts.append([])
+
+    def _end(self, name: str) -> None:
+        element, text = self._open.pop(), "".join(self._texts.pop()).strip()
+        if not element:
+            _add(self._open[-1], name, text or None)
+            return
+        if text:
+            _add(element, TEXT, text)
+        _add(self._open[-1], name, element)
+
+    def _text(self, text: str) -> None:
+        self._texts[-1].append(text)
+
+    def _refuse(self, *_declared: object) -> NoReturn:
+        raise BadResponse(
+            f"{self._address}: the XML declares or uses entities of its own, which are not read"
+        )
+
+
+def _add(element: Tree, name: str, value: Value) -> None:
+    """What is there already under this name becomes a list, in the order of the document."""
+    key = name.replace(":", "_")
+    if key not in element:
+        element[key] = value
+        return
+    there = element[key]
+    if isinstance(there, list):
+        there.append(value)
+    else:
+        element[key] = [there, value]
