@@ -85,7 +85,7 @@ def copy_to(select: str, target: Path) -> str:
     """Statement that writes what ``select`` gives into a Parquet file."""
     return (
         f"COPY ({select}) TO {literal(os.fspath(target))} "
-        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false)"
     )
 
 
