@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unify.adapters.spec import ColumnDef
 from unify.duckdb_types import Type, parse_type
+from unify.errors import BadResponse
 from unify.loading.convert import RowStage, Sealed, Shape
 
 EVERYTHING = Shape()
@@ -139,6 +141,37 @@ def test_a_column_of_one_kind_has_the_type_of_that_kind(table: list[dict[str, An
 
     types = dict(loaded.columns)
     assert types.get("v", "VARCHAR") == expected_type([row["v"] for row in table])
+
+
+@given(ROWS, st.integers(0, 200), st.binary(min_size=0, max_size=2), st.booleans())
+@QUICK
+def test_a_damaged_row_is_what_python_reads_or_a_failed_load(
+    row: dict[str, Any], place: int, damage: bytes, plain: bool
+) -> None:
+    text = json.dumps(row, ensure_ascii=plain).encode()
+    place %= len(text)
+    damaged = text[:place] + damage + text[place + 1 :]
+
+    if not is_readable(damaged):
+        with pytest.raises(BadResponse, match="cannot be read|surrogate"):
+            load([b'{"id":1}', damaged])
+        return
+
+    loaded = load([b'{"id":1}', damaged])
+    value = json.loads(damaged.decode())
+    places = dict(expected_columns([{"id": 1}, value])) if isinstance(value, dict) else {}
+    for (name, type_), cell in zip(loaded.columns, loaded.rows[1], strict=True):
+        if name in places:
+            check(found(value, places[name]), cell, parse_type(type_))
+
+
+def is_readable(text: bytes) -> bool:
+    """Python reads it, and every text in it can be encoded."""
+    try:
+        json.dumps(json.loads(text.decode()), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @given(TABLES, st.sampled_from([0, 1, 2]))
