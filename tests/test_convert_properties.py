@@ -153,7 +153,7 @@ def test_a_damaged_row_is_what_python_reads_or_a_failed_load(
     damaged = text[:place] + damage + text[place + 1 :]
 
     if not is_readable(damaged):
-        with pytest.raises(BadResponse, match="cannot be read|surrogate"):
+        with pytest.raises(BadResponse, match=r"cannot be read|surrogate"):
             load([b'{"id":1}', damaged])
         return
 
