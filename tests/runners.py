@@ -56,6 +56,14 @@ def do_hang(task: Task, reporter: Reporter) -> Outcome:
     raise AssertionError("unreachable")
 
 
+def do_grow(task: Task, reporter: Reporter) -> Outcome:
+    """Take half a gigabyte and keep it."""
+    held = bytearray(os.urandom(1024)) * (500 * 1024)
+    outcome = do_hang(task, reporter)
+    assert held
+    return outcome
+
+
 def do_ignore(task: Task, reporter: Reporter) -> Outcome:
     """Hang, deaf to the polite signal."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

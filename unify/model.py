@@ -99,7 +99,8 @@ class LoaderJob:
 
     ``uid`` is unique over all queues ever made: the ledger in the lake knows a load by it.
     ``attempt`` counts claims, from 1; 0 was never claimed. ``epoch`` is the daemon start that claimed it.
-    ``failures`` counts the attempts that crashed or failed: a clean stop or a wait is none.
+    ``failures`` counts the attempts that crashed or failed: a clean stop or a wait is none;
+    ``crashes`` those that took their worker down.
     ``waits_for`` is the id of a job that has to end first (a parent table's load).
     """
 
@@ -121,6 +122,7 @@ class LoaderJob:
     cancel_asked: bool = False
     error: str = ""
     failures: int = 0
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

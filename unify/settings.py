@@ -19,6 +19,7 @@ class Settings:
 
     ``connections`` need not exist: a shell without connections still runs SQL.
     ``specs`` are folders read in order before the bundled rest_specs.
+    The last three are the daemon's; one that runs keeps those it was started with.
     """
 
     home: Path
@@ -26,6 +27,8 @@ class Settings:
     specs: tuple[Path, ...] = ()
     tenant: str = DEFAULT_TENANT
     workers: int = 4  # loads side by side; they mostly wait for the network
+    worker_memory_bytes: int = 2 * 1024**3  # what one load may hold; one of any size needs some 300 MB
+    idle_exit_s: float | None = None  # how long a daemon without work stays; None: until it is stopped
 
     @property
     def catalog_url(self) -> str:

@@ -98,7 +98,17 @@ class Listing:
                 "folders of specs before the bundled ones (--specs)",
             ),
             ("tenant", settings.tenant, "whose warehouse this is (--tenant, UNIFY_TENANT)"),
-            ("workers", str(settings.workers), "loads side by side"),
+            ("workers", str(settings.workers), "loads side by side (UNIFY_WORKERS)"),
+            (
+                "worker_memory",
+                f"{settings.worker_memory_bytes / 1024**2:,.0f} MiB",
+                "what one load may hold (UNIFY_WORKER_MEMORY)",
+            ),
+            (
+                "idle_exit",
+                "never" if settings.idle_exit_s is None else f"{settings.idle_exit_s:g} s",
+                "when a daemon without work ends (UNIFY_IDLE_EXIT)",
+            ),
         ]
         return listed([("name", TEXT), ("value", TEXT), ("description", TEXT)], rows)
 

@@ -96,6 +96,8 @@ def _settings(state: State) -> Iterable[Row]:
     yield "connections", str(settings.connections)
     yield "tenant", settings.tenant
     yield "workers", str(settings.workers)
+    yield "worker_memory_bytes", str(settings.worker_memory_bytes)
+    yield "idle_exit_s", None if settings.idle_exit_s is None else str(settings.idle_exit_s)
 
 
 TABLES = {

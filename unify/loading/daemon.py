@@ -74,7 +74,7 @@ class Daemon:
         self.log = Log(settings.logs, self.epoch)
         opened.callback(self.log.close)
         self._server = opened.enter_context(StatusServer(settings.run, self.epoch))
-        self._crew = Crew(settings.workers, run)
+        self._crew = Crew(settings.workers, run, memory_bytes=settings.worker_memory_bytes)
         self._environment = Environment(os.environ)
         publisher = Publisher(Desk(settings, queue.holds), self._wake.call)
         self._foreman = Foreman(
@@ -103,6 +103,9 @@ class Daemon:
         while not self._stopping:
             self._foreman.turn()
             self._server.flush()
+            if self._foreman.has_idled_enough():
+                self.log.fact("nothing to do", for_s=self._foreman.settings.idle_exit_s)
+                return
             self._sleep()
             self._server.answer(self)
 
@@ -194,11 +197,17 @@ def run_detached(arguments: Sequence[str], run: Runner | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--tenant", default=DEFAULT_TENANT)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--worker-memory", type=int, help="bytes one worker may hold")
+    parser.add_argument("--idle-exit", type=float, help="seconds without work after which the daemon ends")
     parser.add_argument("--announce", type=int, help="descriptor that gets a byte when the daemon answers")
     given = parser.parse_args(arguments)
-    settings = Settings(given.home, given.home / "connections.yaml", tenant=given.tenant)
+    settings = Settings(
+        given.home, given.home / "connections.yaml", tenant=given.tenant, idle_exit_s=given.idle_exit
+    )
     if given.workers is not None:
         settings = replace(settings, workers=given.workers)
+    if given.worker_memory is not None:
+        settings = replace(settings, worker_memory_bytes=given.worker_memory)
     try:
         return main(settings, run, announce=lambda: _announce(given.announce))
     except UnifyError as error:

@@ -17,17 +17,17 @@ from unify.loading.outcomes import Outcomes, about
 from unify.loading.publisher import Done, Orphan, Prepare, Sealed, Tend
 from unify.loading.runs import Run
 from unify.loading.task import Outcome, Progress, Report, Requested, failure_of, make_task
+from unify.loading.upkeep import Upkeep
 from unify.loading.workers import Crew, Lost, Worker
 from unify.model import JobState, LoaderJob
 from unify.settings import Settings
 from unify.store.failpoints import failpoint
 from unify.store.requestlog import RequestLog
 from unify.store.staging import Staging
+from unify.store.upkeep import Tended
 
 LOOK_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
 KEPT = timedelta(days=30)  # how long an ended job can be seen in `show jobs`
-FIRST_TEND_S = 60.0  # after the daemon's start: not while people wait for their first tables
-TEND_S = 60 * 60.0  # between two times; in an hour a table refreshed each minute gets 60 small files
 SHORTEST_S = 0.05  # a job put off into the next instant is not looked for without a pause
 
 
@@ -47,8 +47,9 @@ class Foreman:
         self.log = outcomes.log
         self._staging = Staging(settings.staging)
         self._requests = RequestLog(settings.requests)
+        self._upkeep = Upkeep(settings.lake)
         self._look_at = 0.0  # monotonic; when the queue may hold something new
-        self._tend_at = time.monotonic() + FIRST_TEND_S
+        self._active_at = time.monotonic()  # when there was last something to do
 
     @property
     def busy(self) -> int:
@@ -74,6 +75,7 @@ class Foreman:
     def look(self) -> None:
         """See what the queue holds at the next turn: somebody has put something in."""
         self._look_at = 0.0
+        self._active_at = time.monotonic()
 
     def turn(self) -> None:
         """Do everything there is to do now."""
@@ -87,14 +89,26 @@ class Foreman:
         self.crew.press()
         if self._look_at <= time.monotonic():
             self._look()
-        if self._tend_at <= time.monotonic() and not self.busy:
-            self._tend_at = time.monotonic() + TEND_S
-            self.publisher.submit(Tend())
+        if self.busy:
+            self._active_at = time.monotonic()
+        if self._upkeep.due(self._quiet_for_s()):
+            self._upkeep.began()
+            overdue = self._upkeep.overdue
+            self.publisher.submit(Tend(lambda: overdue or not self.busy))
 
     def wait_s(self) -> float:
         """How long nothing will happen by itself."""
-        waits = [max(0.0, self._look_at - time.monotonic()), self.crew.wait_s()]
-        return min(wait for wait in waits if wait is not None)
+        waits = [self._look_at - time.monotonic(), self.crew.wait_s(), self._idle_left_s()]
+        waits.append(self._upkeep.wait_s(self._quiet_for_s()))
+        return max(0.0, min(wait for wait in waits if wait is not None))
+
+    def has_idled_enough(self) -> bool:
+        """Whether a daemon that is to end without work has had none for long enough.
+
+        A schedule keeps it no more than a load that may be asked for: the next start makes up for it.
+        """
+        left_s = self._idle_left_s()
+        return left_s is not None and left_s <= 0 and not self.queue.active()
 
     def cancel(self, id: int) -> None:
         """End a job wherever it is; one that is being published is let finish."""
@@ -121,6 +135,13 @@ class Foreman:
             if current is not None and current.state is not JobState.PUBLISHING:
                 self.outcomes.put_back(run)
         return finished
+
+    def _quiet_for_s(self) -> float:
+        return time.monotonic() - self._active_at
+
+    def _idle_left_s(self) -> float | None:
+        exit_s = self.settings.idle_exit_s
+        return None if exit_s is None else exit_s - self._quiet_for_s()
 
     def _look(self) -> None:
         """Queue what is due, end what was cancelled, start what is ready."""
@@ -195,6 +216,8 @@ class Foreman:
             self.outcomes.crashed(run, lost.reason)
 
     def _done(self, done: Done) -> None:
+        if done.tended is not None:
+            self._tended(done.tended)
         run = self._run_of(done)
         if run is not None:
             self.look()
@@ -202,6 +225,13 @@ class Foreman:
         elif done.failure is not None:
             order, failure = type(done.order).__name__.lower(), done.failure
             self.log.fact("publisher failed", order=order, error=failure.message, trace=failure.trace)
+
+    def _tended(self, tended: Tended) -> None:
+        compacted = ",".join(map(str, tended.compacted))
+        what = "lake tended" if tended.complete else "lake tended in part"
+        self.log.fact(what, snapshots=tended.expired, files=tended.removed, compacted=compacted)
+        if tended.complete:
+            self._upkeep.ended()
 
     def _run_of(self, done: Done) -> Run | None:
         """The run an order was about that decides its fate."""

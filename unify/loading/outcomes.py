@@ -7,7 +7,6 @@ gets a line and whoever listens an event.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,7 +33,6 @@ class Outcomes:
         self.log = log
         self._tell = tell
         self.runs: dict[int, Run] = {}
-        self._crashes: Counter[int] = Counter()
         self._rng = random.Random()
 
     def begin(self, job: LoaderJob) -> Run:
@@ -76,9 +74,8 @@ class Outcomes:
         if run.cancelled:
             self.finish(run, JobState.CANCELLED, "cancelled")
             return
-        self._crashes[run.job.id] += 1
         self.log.fact("load crashed", **about(run.job), reason=reason)
-        self._decided(run, policy.after_crash(self._crashes[run.job.id], reason, _now()))
+        self._decided(run, policy.after_crash(run.job.crashes + 1, reason, _now()), crashed=True)
 
     def failed(self, run: Run, failure: Failure) -> None:
         """The source, the configuration or a fault of ours stood in the way."""
@@ -144,13 +141,13 @@ class Outcomes:
         self.tell(run, JobState.QUEUED)
         del self.runs[job.id]
 
-    def _decided(self, run: Run, decision: policy.Later | policy.End) -> None:
+    def _decided(self, run: Run, decision: policy.Later | policy.End, *, crashed: bool = False) -> None:
         error = self.log.redacted(decision.error)
         if isinstance(decision, policy.End):
             self.publisher.submit(Failed(run.job, run.failed_record(error, _now())))
             self.finish(run, decision.state, error)
             return
-        back = self.queue.requeue(run.job, decision.start_at, error)
+        back = self.queue.requeue(run.job, decision.start_at, error, crashed=crashed)
         if back is not None and back.state is JobState.CANCELLED:
             self._ended(run, back)
             return
@@ -162,7 +159,6 @@ class Outcomes:
         """Say how a job ended; one that somebody wanted again meanwhile is in the queue again."""
         del self.runs[run.job.id]
         if not job.state.active:
-            del self._crashes[job.id]
             self.publisher.submit(Ended(job))
         self.log.fact(f"load {job.state.value}", **about(job), **details, error=job.error)
         if job.state is JobState.DONE:

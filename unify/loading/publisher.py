@@ -24,6 +24,7 @@ from unify.settings import Settings
 from unify.store import ledger, upkeep
 from unify.store.lake import Lake
 from unify.store.staging import Staging
+from unify.store.upkeep import Tended
 
 TRIES = "recoveries"  # a file beside the staged rows; its length is the number
 RECOVERIES = 10
@@ -65,7 +66,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Tend:
-    """A quiet moment: history ends, small files are put together, those nobody reads go."""
+    """The lake's upkeep, as long as ``go_on`` says so: asked between its steps, from another thread."""
+
+    go_on: Callable[[], bool]
 
 
 Order = Prepare | Sealed | Orphan | Failed | Ended | Tend
@@ -77,10 +80,12 @@ class Done:
 
     ``record``  the ledger's row of a load that is published; None for any other order, for an orphan
                 that has to start over, and for an attempt that is not the job's any more.
+    ``tended``  what the upkeep did.
     """
 
     order: Order
     record: LoadRecord | None = None
+    tended: Tended | None = None
     failure: Failure | None = None
 
 
@@ -96,7 +101,7 @@ class Desk:
         self._staging = Staging(settings.staging)
         self._lake: Lake | None = None
 
-    def carry_out(self, order: Order) -> LoadRecord | None:
+    def carry_out(self, order: Order) -> LoadRecord | Tended | None:
         match order:
             case Prepare():
                 self._opened()
@@ -108,8 +113,8 @@ class Desk:
                 publish.record_failure(self._opened(), record)
             case Ended(job):
                 self._staging.discard(job)
-            case Tend():
-                upkeep.tend(self._opened(), datetime.now(UTC))
+            case Tend(go_on):
+                return upkeep.tend(self._opened(), datetime.now(UTC), go_on=go_on)
             case unknown:
                 assert_never(unknown)
         return None
@@ -175,7 +180,7 @@ class Publisher:
 
     def _result(self, order: Order) -> Done:
         try:
-            return Done(order, record=self._desk.carry_out(order))
+            result = self._desk.carry_out(order)
         except StoreError as error:
             self._desk.close()  # perhaps the lake was replaced; the next order opens it anew
             return Done(order, failure=failure_of(error))
@@ -183,6 +188,9 @@ class Publisher:
             return Done(order, failure=failure_of(error))
         except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
             return Done(order, failure=fault_of(error))
+        if isinstance(result, Tended):
+            return Done(order, tended=result)
+        return Done(order, record=result)
 
 
 def _count_try(path: Path) -> int:

@@ -10,14 +10,18 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from unify.loading.memory import resident_bytes
 from unify.loading.task import MESSAGE_BYTES, Report, Task, decode_report, encode_task
 from unify.loading.worker import Runner, worker_main
 
 LEASE_S = 60.0  # twelve heartbeats; a worker silent for longer is stopped, swapped out or stuck
+WEIGH_S = 0.5  # how often the memory of busy workers is looked at; a reading costs 0.02 ms
 TERM_S = 1.0  # what a worker gets between the polite signal and the other one
+
+MIB = 1024 * 1024
 
 _spawning = multiprocessing.get_context("spawn")
 
@@ -84,12 +88,26 @@ class Worker:
 
 
 class Crew:
-    """At most ``size`` workers, started as they are needed and kept warm."""
+    """At most ``size`` workers, started as they are needed and kept warm.
 
-    def __init__(self, size: int, run: Runner, clock: Callable[[], float] = time.monotonic) -> None:
+    ``memory_bytes``  what each may hold; None: as much as it likes.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        run: Runner,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        memory_bytes: int | None = None,
+        resident: Callable[[Sequence[int]], Mapping[int, int]] = resident_bytes,
+    ) -> None:
         self._size = size
         self._run = run
         self._clock = clock
+        self._memory_bytes = memory_bytes
+        self._resident = resident
+        self._weigh_at = 0.0
         self.workers: list[Worker] = []
 
     @property
@@ -131,8 +149,11 @@ class Crew:
             yield worker.lost()
 
     def press(self) -> None:
-        """Do what is due by now: kill who did not end when asked, end who is silent for too long."""
+        """Do what is due by now: kill who did not end when asked, end who is silent or holds too much."""
         now = self._clock()
+        if self._memory_bytes is not None and self.busy and self._weigh_at <= now:
+            self._weigh_at = now + WEIGH_S
+            self._weigh(self._memory_bytes)
         for worker in self.workers:
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.process.kill()
@@ -144,6 +165,8 @@ class Crew:
         """In how many seconds ``press`` may have something to do; None: no worker is busy or ending."""
         due = [worker.kill_at for worker in self.workers if worker.kill_at is not None]
         due += [worker.heard_at + LEASE_S for worker in self.busy]
+        if self._memory_bytes is not None and self.busy:
+            due.append(self._weigh_at)
         return max(0.0, min(due) - self._clock()) if due else None
 
     def close(self) -> None:
@@ -157,6 +180,16 @@ class Crew:
                 worker.process.kill()
             worker.lost()
         self.workers.clear()
+
+    def _weigh(self, most: int) -> None:
+        """End who holds more than ``most`` bytes, before the machine has none left for anybody."""
+        busy = {worker.process.pid: worker for worker in self.busy}
+        for pid, held in self._resident([pid for pid in busy if pid is not None]).items():
+            if held > most:
+                busy[pid].end(
+                    f"the worker held {held / MIB:,.0f} MiB of memory, more than the {most / MIB:,.0f} MiB "
+                    "it may (UNIFY_WORKER_MEMORY)"
+                )
 
     def _able(self) -> Sequence[Worker]:
         """The workers that may get a task: alive as far as we know, and not on their way out."""

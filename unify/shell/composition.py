@@ -48,17 +48,19 @@ def run(arguments: Sequence[str], opener: Opener) -> int:
 def settings_for(invocation: cli.Invocation, environment: Environment) -> Settings:
     """Where everything is: the command line before the environment before the usual places."""
     from unify.settings import DEFAULT_TENANT, Settings
+    from unify.shell.limits import with_limits
 
     tenant = invocation.tenant or environment.get("UNIFY_TENANT") or DEFAULT_TENANT
     if not _TENANT.fullmatch(tenant):
         raise UsageError(f"--tenant {tenant}: a name of letters, digits, - and _ is needed")
     root = _home(invocation, environment)
-    return Settings(
+    settings = Settings(
         home=root if tenant == DEFAULT_TENANT else root / "tenants" / tenant,
         connections=_connections(invocation, environment, root),
         specs=_specs(invocation, environment),
         tenant=tenant,
     )
+    return with_limits(settings, environment)
 
 
 def open_interpreter(

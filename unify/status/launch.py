@@ -121,6 +121,8 @@ def _command(settings: Settings, announce: int) -> list[str]:
         *("--home", os.path.abspath(settings.home)),
         *("--tenant", settings.tenant),
         *("--workers", str(settings.workers)),
+        *("--worker-memory", str(settings.worker_memory_bytes)),
+        *(() if settings.idle_exit_s is None else ("--idle-exit", str(settings.idle_exit_s))),
         *("--announce", str(announce)),
     ]
 

@@ -78,6 +78,7 @@ def job_of(row: sqlite3.Row) -> LoaderJob:
         cancel_asked=bool(row["cancel_asked"]),
         error=row["error"],
         failures=row["failures"],
+        crashes=row["crashes"],
     )
 
 

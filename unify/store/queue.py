@@ -193,9 +193,17 @@ class Queue:
             return ended
 
     def requeue(
-        self, job: LoaderJob, start_at: datetime, error: str = "", *, failed: bool = True
+        self,
+        job: LoaderJob,
+        start_at: datetime,
+        error: str = "",
+        *,
+        failed: bool = True,
+        crashed: bool = False,
     ) -> LoaderJob | None:
         """Put a job back, to start at ``start_at``; ``failed`` counts it among its failures. None: not ours.
+
+        ``crashed`` counts it among its crashes, too: on the disk, so that a new daemon goes on counting.
 
         A job whose cancellation was asked is cancelled instead.
         """
@@ -206,6 +214,7 @@ class Queue:
                 "start_at": micros(start_at),
                 "error": error,
                 "failed": int(failed),
+                "crashed": int(crashed),
             }
             back = job_or_none(self._file.row("requeue", values))
             return self.cancel(job.id) if back is not None and back.cancel_asked else back

@@ -77,7 +77,8 @@ RETURNING *;
 
 -- name: requeue
 UPDATE job
-SET state = 'queued', start_at = :start_at, error = :error, failures = failures + :failed
+SET state = 'queued', start_at = :start_at, error = :error, failures = failures + :failed,
+    crashes = crashes + :crashed
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
 RETURNING *;
 
@@ -104,7 +105,7 @@ UPDATE job SET cancel_asked = 1 WHERE id = :id AND state IN ('running', 'publish
 
 -- name: retry
 UPDATE job
-SET state = 'queued', uid = :uid, failures = 0, error = '', start_at = :now, finished_at = NULL,
+SET state = 'queued', uid = :uid, failures = 0, crashes = 0, error = '', start_at = :now, finished_at = NULL,
     cancel_asked = 0, priority = min(priority, :priority)
 WHERE id = :id AND state IN ('failed', 'dead', 'cancelled')
 RETURNING *;

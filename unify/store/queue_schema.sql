@@ -46,3 +46,6 @@ CREATE TABLE schedule (
     starting   TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (tenant, connection, table_name)
 ) WITHOUT ROWID;
+
+-- name: 2
+ALTER TABLE job ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;

@@ -6,6 +6,7 @@ load waits for one table's files at most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -38,20 +39,32 @@ GROUP BY ALL
 
 @dataclass(frozen=True, slots=True)
 class Tended:
-    """What was done: snapshots ended, tables whose files were put together, files removed."""
+    """What was done: snapshots ended, tables whose files were put together, files removed.
+
+    ``complete`` is False where it was cut short.
+    """
 
     expired: int
     compacted: tuple[TableName, ...]
     removed: int
+    complete: bool = True
 
 
-def tend(lake: Lake, now: datetime, keep: timedelta = KEEP_HISTORY) -> Tended:
+def tend(
+    lake: Lake,
+    now: datetime,
+    keep: timedelta = KEEP_HISTORY,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Tended:
     """Do what there is to do. ``keep`` is how far back ``at (timestamp => …)`` and ``changes`` reach.
 
+    ``go_on`` is asked before each step: somebody may need the lake, or this thread, for something better.
     Raises StoreError; what was done before stays done, and nothing that is visible changes either way.
     """
     _flush_ledger(lake)
-    compacted = tuple(name for name in _scattered(lake) if _compact(lake, name))
+    compacted = tuple(name for name in _scattered(lake) if go_on() and _compact(lake, name))
+    if not go_on():
+        return Tended(0, compacted, 0, complete=False)
     expired = _expire(lake, now - keep)
     return Tended(expired, compacted, _remove(lake, now - LONGEST_READ))
 
