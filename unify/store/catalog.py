@@ -32,6 +32,16 @@ _COMMENTS = (
     "WHERE tag.end_snapshot IS NULL AND tag.key = 'comment' AND c.parent_column IS NULL "
     "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
 )
+# The least value of a column is known only if there was a value.
+_VALUED = (
+    f"SELECT c.column_name FROM {_META}.ducklake_schema s "
+    f"JOIN {_META}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
+    f"JOIN {_META}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
+    f"JOIN {_META}.ducklake_table_column_stats stats "
+    "ON stats.table_id = t.table_id AND stats.column_id = c.column_id "
+    "WHERE c.parent_column IS NULL AND stats.min_value IS NOT NULL "
+    "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,11 @@ def types_within(connection: DuckDBPyConnection, table: TableName) -> Mapping[st
     except duckdb.CatalogException:  # the one way to learn that a name is free without opening all tables
         return {}
     return {row[0]: row[1] for row in rows}
+
+
+def valued_columns(lake: Lake, table: TableName) -> frozenset[str]:
+    """Columns the catalog knows a value of, without a look at the rows; of the others it does not tell."""
+    return frozenset(name for (name,) in lake.read(_VALUED, [table.schema, table.table]))
 
 
 def comment_within(connection: DuckDBPyConnection, table: TableName) -> str:
