@@ -74,6 +74,7 @@ class Editor:
     ) -> None:
         self.painted = painted
         self._fresh = False
+        self._edit_next = False
         self._accepted = ""  # asked to be run, and not begun
         # One event loop for all prompts: those that asyncio.run would leave behind are collected while a
         # statement runs, and a Ctrl-C that meets Python in their __del__ is lost.
@@ -110,7 +111,15 @@ class Editor:
         """
         self._fresh = True
         typed, self._accepted = self._accepted, ""
-        return self._loop.run(self.session.prompt_async(default=typed))
+        edit, self._edit_next = self._edit_next, False
+        return self._loop.run(
+            self.session.prompt_async(default=typed, pre_run=_open_in_editor if edit else None)
+        )
+
+    def edit_next(self, text: str) -> None:
+        """Open ``text`` in $VISUAL or $EDITOR at the next prompt; what comes back stands there."""
+        self._accepted = text
+        self._edit_next = True
 
     def begin(self) -> None:
         """What was read is being run, or will not be: it is not to be typed again."""
@@ -142,6 +151,12 @@ class Editor:
     def _accept(self, buffer: Buffer) -> None:
         self._accepted = buffer.text
         buffer.validate_and_handle()
+
+
+def _open_in_editor() -> None:
+    buffer = get_app().current_buffer
+    buffer.cursor_position = len(buffer.text)
+    buffer.open_in_editor()
 
 
 class _Colours(Lexer):
@@ -195,11 +210,12 @@ def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
     @bindings.add("enter", filter=typing)
     def _(event: KeyPressEvent) -> None:
         from unify.language.statements import is_complete
+        from unify.shell.habits import is_habit
 
         buffer = event.current_buffer
         if buffer.complete_state and buffer.complete_state.current_completion:
             buffer.complete_state = None  # Enter takes the completion that is marked
-        elif is_complete(buffer.text):
+        elif is_habit(buffer.text) or is_complete(buffer.text):
             accept(buffer)
         else:
             buffer.newline(copy_margin=False)

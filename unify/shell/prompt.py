@@ -5,19 +5,26 @@ Ctrl-C clears the line; a second one soon after waiting was stopped cancels the 
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
+from pathlib import Path
+from typing import assert_never
 
 from prompt_toolkit.history import History, InMemoryHistory
 
 from unify.errors import UnifyError
 from unify.settings import Settings
+from unify.shell import habits
 from unify.shell.background import Background, Open
 from unify.shell.cli import Invocation
 from unify.shell.composition import CANCEL_WITHIN_S
+from unify.shell.display.box import duration
+from unify.shell.display.look import Format
 from unify.shell.editor import Cleared, Editor
 from unify.shell.history import PrivateHistory
 from unify.shell.messages import Messages
-from unify.shell.output import Output, OutputClosed
+from unify.shell.output import Output, OutputClosed, open_output
 from unify.shell.progress import summary
 from unify.shell.watching import Look, Watch
 
@@ -50,6 +57,7 @@ def run_prompt(
     )
     try:
         conversation.hold()
+        conversation.close_file()
     finally:
         watch.close()
         background.close()
@@ -78,16 +86,23 @@ class Conversation:
         self.messages = messages
         self.invocation = invocation
         self.left = False
+        self.timing = False
+        self._screen = output  # where rows go unless \o says otherwise
+        self._unexpanded: Format = "box"
+        self._last = ""
         self._stopped_waiting_at: float | None = None
 
     def hold(self) -> None:
         while not self.left:
             try:
                 text = self._read()
-                if text.strip():
-                    self._run(text)
-                else:
+                if not text.strip():
                     self.editor.begin()
+                elif habits.is_habit(text):
+                    self._obey(text)
+                else:
+                    self._last = text
+                    self._run(text)
             except EOFError:
                 return
             except (Cleared, KeyboardInterrupt):  # a key while typing; a signal in between
@@ -106,6 +121,61 @@ class Conversation:
             self.messages.above = None
             self.watch.pause()
 
+    def _obey(self, text: str) -> None:
+        """One of the short commands of psql and DuckDB's shell."""
+        self.editor.begin()
+        try:
+            asked = habits.parse(text)
+            if asked.deed is None:
+                self._run(asked.statement)
+            else:
+                self._do(asked.deed, asked.argument)
+        except UnifyError as error:
+            self.messages.error(error)
+
+    def _do(self, deed: habits.Deed, argument: str) -> None:
+        """Raises UsageError where the argument means nothing."""
+        match deed:
+            case "help":
+                self.output.text(habits.help_text())
+            case "edit":
+                self.editor.edit_next(self._last)
+            case "timing":
+                self.timing = argument.lower() != "off" if argument else not self.timing
+                self.messages.notice(f"timing is {'on' if self.timing else 'off'}")
+            case "expanded":
+                expanded = self.output.format == "vertical"
+                self._show_as(self._unexpanded if expanded else "vertical")
+            case "mode" if argument:
+                self._show_as(habits.format_named(argument))
+            case "mode":
+                self.messages.notice(f"rows are shown as {self.output.format}")
+            case "output":
+                self._redirect(argument)
+            case unknown:
+                assert_never(unknown)
+
+    def _show_as(self, format: Format) -> None:
+        if self.output.format != "vertical":
+            self._unexpanded = self.output.format
+        self.output.format = format
+        self.messages.notice(f"rows are shown as {format}")
+
+    def _redirect(self, path: str) -> None:
+        """Rows go into a file from now on, or to where they went at first."""
+        opened = self._screen
+        if path:
+            file = os.fspath(Path(path).expanduser())
+            opened = open_output(replace(self.invocation, output=file, format=None), {})
+        self.close_file()
+        self.output = opened
+
+    def close_file(self) -> None:
+        r"""Raises UnifyError if the file of ``\o`` could not be written to its end."""
+        file, self.output = self.output, self._screen
+        if file is not self._screen:
+            file.close()
+
     def _run(self, text: str) -> None:
         from unify.shell.script import Runner, Script
 
@@ -116,6 +186,7 @@ class Conversation:
             self.editor.begin()
             self.messages.error(error)
             return
+        began = time.monotonic()
         try:
             self.editor.begin()
             runner = Runner(
@@ -136,6 +207,8 @@ class Conversation:
             self.left = runner.left
             if runner.stopped_waiting:
                 self._stopped_waiting_at = time.monotonic()
+            if self.timing:
+                self.messages.notice(f"Time: {duration(time.monotonic() - began)}")
 
     def _cancel_if_meant(self) -> None:
         """The second Ctrl-C soon after one that stopped waiting for a load."""

@@ -1,0 +1,126 @@
+"""Short commands of psql and DuckDB's shell, as hands type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fake_session import CHECKOUT, COMMAND
+from tests.support import clean_environment
+from tests.terminal import CTRL_D, ENTER, Terminal, on_terminal
+from unify.errors import UsageError
+from unify.language.parser import parse as parse_statement
+from unify.shell.habits import HABITS, Asked, help_text, is_habit, parse
+
+BECOMES = [
+    (r"\d", "show tables"),
+    (r"\d github.pulls", "describe github.pulls"),
+    (r"  \dt  ", "show tables"),
+    (r"\dt github;", "show tables from github"),
+    (".tables", "show tables"),
+    (".schema github.pulls", "describe github.pulls"),
+    (r"\l", "show connections"),
+    (r"\i it's.sql", "run 'it''s.sql'"),
+    (".read 'two words.sql'", "run 'two words.sql'"),
+    (r"\h load", "help load"),
+    (r"\q", "exit"),
+    (".EXIT", "exit"),
+]
+
+
+@pytest.mark.parametrize(("line", "statement"), BECOMES)
+def test_a_habit_becomes_a_statement(line: str, statement: str) -> None:
+    assert parse(line) == Asked(statement)
+    parse_statement(statement)
+
+
+@pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.names[0])
+def test_every_habit_does_something_and_is_in_the_help(habit: object) -> None:
+    from unify.shell.habits import Habit
+
+    assert isinstance(habit, Habit)
+    for name in habit.names:
+        asked = parse(f"{name} box" if habit.argument else name)
+        assert bool(asked.statement) != bool(asked.deed)
+        assert name in help_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (r"\dtt", "there is no \\dtt — did you mean \\dt"),
+        (".tabels", "did you mean .tables"),
+        (r"\i", r"\i FILE"),
+        (r"\q now", "takes nothing"),
+    ],
+)
+def test_a_slip_is_explained(line: str, said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse(line)
+
+    assert said in raised.value.message
+
+
+@pytest.mark.parametrize("text", ["select 1;", ".5", "select '\\d'", "\\d\nselect 1", "", "\\", "??", "$a"])
+def test_statements_are_no_habits(text: str) -> None:
+    assert not is_habit(text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir(mode=0o700)
+    return tmp_path / "home"
+
+
+def test_habits_at_the_prompt(folder: Path) -> None:
+    environment = {**clean_environment(folder), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
+    with on_terminal(COMMAND, environment, folder, lines=80) as terminal:
+        terminal.wait_for("unify>")
+        ask(terminal, r"\d github.pulls", "did Describe")
+        ask(terminal, r"\x", "shown as vertical")
+        ask(terminal, "select 1 as a;", "a │ 1")
+        ask(terminal, r"\x", "shown as box")
+        ask(terminal, ".mode markdwn", "did you mean markdown")
+        ask(terminal, ".mode markdown", "shown as markdown")
+        ask(terminal, "select 2 as b;", "| b |")
+        ask(terminal, r"\timing", "timing is on")
+        ask(terminal, "select 3 as c;", "Time: ")
+        ask(terminal, r"\?", r"\timing, .timer [on|off]")
+        terminal.type(r"\o rows.json" + ENTER + "select 7 as a;" + ENTER + r"\o" + ENTER)
+        ask(terminal, "select 8 as back;", "| back |")
+        terminal.type(r"\q" + ENTER)
+        assert terminal.wait_for_end() == 0
+
+    assert json.loads((folder / "rows.json").read_text()) == [{"a": 7}]
+
+
+def test_the_last_statement_can_be_edited_elsewhere(folder: Path) -> None:
+    editor = folder / "editor.sh"
+    editor.write_text('#!/bin/sh\nprintf "select 99 as edited;" > "$1"\n')
+    editor.chmod(0o700)
+    environment = {
+        **clean_environment(folder),
+        "PYTHONPATH": str(CHECKOUT),
+        "TERM": "xterm-256color",
+        "EDITOR": str(editor),
+    }
+    with on_terminal(COMMAND, environment, folder) as terminal:
+        terminal.wait_for("unify>")
+        ask(terminal, "select 1 as first;", "1 row")
+        terminal.type(r"\e" + ENTER)
+        terminal.wait_for("select 99 as edited;")
+        terminal.type(ENTER)
+        terminal.wait_for("│      99 │")
+        terminal.type("select 1" + "\x18\x05")
+        terminal.wait_for("select 99 as edited;", times=2)
+        terminal.type(ENTER)
+        terminal.wait_for("│      99 │", times=2)
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+
+
+def ask(terminal: Terminal, text: str, answer: str) -> None:
+    terminal.type(text + ENTER)
+    terminal.wait_for(answer)
