@@ -33,6 +33,7 @@ tables:
   - name: customer
     request: GET /customers/{id}
     rows: $
+    paging: {type: none}
     live: {}
     filters: {id: {required: true}}
   - name: several
@@ -167,3 +168,135 @@ class TestALiveTable:
         )
         assert answer.rows[1:] == [["lark", "lark 1", "b"], ["lark", "lark 3", "b"]], answer
         assert asked_of(shop, "/search")[0] == {"q": "lark", "status": "b", "page": "1", "size": "2"}
+
+    def test_takes_variables_lists_moments_and_patterns(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify(
+            "$word = 'lark'",
+            "select title from shop.search where q = $word and state in ('a', 'b') and title like '%1'"
+            " and changed >= timestamptz '2026-01-02 00:00:00Z'",
+        )
+        assert answer.rows == [["title"], ["lark 1"]], answer
+        wanted = {"q": "lark", "status": "a,b", "title": "1", "since": "2026-01-02T00:00:00Z"}
+        assert {name: asked_of(shop, "/search")[0].get(name) for name in wanted} == wanted
+
+    def test_that_needs_a_filter_says_how_to_give_it(self, unify: Unify, shop: FaultServer) -> None:
+        for statement in ("select * from shop.search", "select * from shop.search where q > 'a' or q = 'b'"):
+            answer = unify(statement)
+            assert answer.status == 1
+            assert "select * from shop.search where q = '...'" in answer.stderr
+        assert "q takes =" in unify("select * from shop.search where q like 'a%'").stderr
+        assert shop.asked == []
+
+    def test_is_asked_once_while_its_answer_is_fresh(self, unify: Unify, shop: FaultServer) -> None:
+        one = "select count(*) from shop.search where q = 'lark'"
+        answer = unify(one, one, "select count(*) from shop.search where q = 'owl'")
+        assert answer.stdout.split()[1::2] == ["4", "4", "4"], answer
+        assert [asked["q"] for asked in asked_of(shop, "/search")].count("lark") == 3
+
+    def test_with_a_limit_is_read_no_further_than_needed(self, unify: Unify, shop: FaultServer) -> None:
+        assert len(unify("select n from shop.events limit 3").rows) == 4
+        assert [asked["page"] for asked in asked_of(shop, "/events")] == ["1", "2"]
+        shop.clear_log()
+        answer = unify("select n from shop.events where n > 9 limit 2")
+        assert answer.rows[1:] == [["10"], ["12"]] or len(answer.rows) == 3, answer
+        assert asked_of(shop, "/events")[-1]["page"] == "6"
+
+    def test_in_a_path_and_in_its_own_columns(self, unify: Unify, shop: FaultServer) -> None:
+        assert unify("select name from shop.customer where id = 7").rows[1:] == [["Ada"]]
+        answer = unify("select * from shop.weather where latitude = 52.52 and longitude = 13.41")
+        assert sorted(zip(*answer.rows, strict=True))[1] == ("latitude", "52.52"), answer
+
+    def test_without_rows_is_an_answer_too(self, unify: Unify, shop: FaultServer) -> None:
+        shop.serve("/search", Reply.json([]))
+        assert unify("select title, upper(state) from shop.search where q = 'x'").rows == [
+            ["title", "upper(state)"]
+        ]
+
+    def test_that_fails_is_an_error(self, unify: Unify, shop: FaultServer) -> None:
+        shop.serve("/search", lambda asked: found(asked) if asked.query["page"] == "1" else Reply.error(403))
+        answer = unify("select * from shop.search where q = 'x'")
+        assert (answer.status, answer.stdout) == (1, "")
+        assert "403" in answer.stderr
+        assert "s3cret-canary" not in answer.stderr
+
+    def test_may_stand_twice_in_a_view_and_in_a_transaction(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify(
+            "select a.title, b.title from shop.search a join shop.search b on a.state = b.state "
+            "where a.q = 'lark' and b.q = 'owl' and a.title = 'lark 0' order by 2",
+            "select * from shop.larks order by 1 limit 1",
+            "begin",
+            "create table mine as select n from shop.events",
+            "rollback",
+            "select count(*) from shop.events",
+        )
+        assert answer.status == 0, answer
+        assert answer.stdout.split("\n")[:4] == ["title,title", "lark 0,owl 0", "lark 0,owl 2", "title"]
+        assert answer.stdout.endswith("10\n")
+
+
+class TestAJoin:
+    def test_supplies_the_values(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify(
+            "select o.id, c.name from shop.orders o join shop.customer c on c.id = o.customer order by 1"
+        )
+        assert answer.rows[1:] == [["1", "Ada"], ["3", "Bob"]], answer
+        assert [asked.path for asked in shop.log if "customers" in asked.path] == [
+            "/customers/7",
+            "/customers/8",
+        ]
+        assert "shop.customer is asked 2 times" in answer.stderr
+
+    def test_supplies_them_in_one_request_where_the_api_takes_several(
+        self, unify: Unify, shop: FaultServer
+    ) -> None:
+        answer = unify(
+            "create table mine as select range as id from range(120)",
+            "select count(*) from mine join shop.several s using (id)",
+        )
+        assert answer.stdout.split()[-1] == "120", answer
+        assert [len(asked["ids"].split(",")) for asked in asked_of(shop, "/several")] == [50, 50, 20]
+
+    def test_supplies_pairs_as_pairs(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify(
+            "create table places as from (values (1.5, 2.5), (3.5, 4.5), (1.5, 2.5)) t(lat, lon)",
+            "select lat, degrees from places p "
+            "join shop.weather w on w.latitude = p.lat and w.longitude = p.lon",
+        )
+        assert len(asked_of(shop, "/weather")) == 2, answer
+        assert sorted(answer.stdout.split()[-3:]) == ["1.5,1.5", "1.5,1.5", "3.5,3.5"]
+
+
+class TestExplain:
+    def test_lists_what_would_be_asked_and_asks_nothing(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify(
+            "explain select * from shop.big_orders",
+            "explain select count(*) from shop.search where q = 's3cret-canary' and state = 'a'",
+        )
+        assert answer.status == 0, answer
+        assert f"load shop.orders: GET {shop.url}/orders?size=2&page=1" in answer.stdout
+        assert f"shop.search: GET {shop.url}/search?q=***&status=a&size=2&page=1" in answer.stdout
+        assert "s3cret-canary" not in answer.stdout
+        assert "physical_plan" in answer.stdout
+        assert shop.asked == []
+
+    def test_of_a_stored_table_is_duckdbs_own(self, unify: Unify, shop: FaultServer) -> None:
+        unify("load table shop.orders")
+        answer = unify("explain select * from shop.orders", "explain analyze select * from shop.larks")
+        assert answer.rows[1][0] == "physical_plan", answer
+        assert asked_of(shop, "/search") != []
+
+
+class TestLooking:
+    def test_describe_and_peek_know_views_and_filters(self, unify: Unify, shop: FaultServer) -> None:
+        assert "load" in unify("describe shop.open_orders").stderr
+        assert unify("peek shop.open_orders 1").rows[0] == ["id", "amount"]
+        described = unify("describe shop.open_orders").rows
+        assert described[1:] == [["id", "BIGINT", ""], ["amount", "BIGINT", ""]]
+        assert ["q", "", "filter (=), required"] in unify("describe shop.search").rows
+        assert "where q = '...'" in unify("peek shop.search").stderr
+        assert asked_of(shop, "/search") == []
+
+    def test_what_was_asked_is_in_unify_requests(self, unify: Unify, shop: FaultServer) -> None:
+        unify("select * from shop.weather where latitude = 1 and longitude = 2")
+        found = unify("select address, status, job from unify.requests").rows[1:]
+        assert found == [[f"GET {shop.url}/weather?latitude=1&longitude=2".removeprefix("GET "), "200", ""]]

@@ -93,13 +93,17 @@ class RESTAdapter(Adapter):
                     total = crew.pages_total
                     yield page if total is None else replace(page, pages_total=total)
 
-    def first_request(self, table: str, read: Read) -> str:
-        """Method and address of the first request ``pages`` would send, without secrets. None is sent."""
+    def first_request(self, table: str, read: Read) -> str | None:
+        """Method and address of the first request ``pages`` would send, without secrets. None is sent.
+
+        None where there is nothing to ask for: a table with parents, and ``read`` has none.
+        """
         source = self._source(table, read.filters)
-        turns = next(pager(source.paging, alone=True))
-        parent = read.parents[0] if read.parents else {}
-        variables = {**source.table.given, **self.options, CURSOR: None, UNTIL: None, **parent}
-        request = source.asking.request(variables, turns[0])
+        reading = Reading(source, self._transport, read, Taken(None), threading.Event())
+        series = next(all_series(reading), None)
+        if series is None:
+            return None
+        request = series.first_request()
         return f"{request.method} {self._transport.veil.text(request.address)}"
 
     def check(self) -> Check:

@@ -16,7 +16,7 @@ from unify.adapters.cursors import Slice, is_older, slices
 from unify.adapters.envelope import Envelope, Wanted, open_envelope
 from unify.adapters.links import parse_links
 from unify.adapters.lookup import last_value
-from unify.adapters.messages import Answer, joined
+from unify.adapters.messages import Answer, Request, joined
 from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.scopes import distinct, scope_of
@@ -158,6 +158,11 @@ class Series:
         column = self._source.cursor_column
         oldest = facts.last(column) if column is not None else None
         return oldest is not None and self._since is not None and is_older(oldest, self._since)
+
+    def first_request(self) -> Request:
+        """What the first page is asked for with."""
+        turns = next(pager(self._source.paging, alone=True))
+        return self._source.asking.request(self._variables, turns[0])
 
     def fetch(self, turn: Turn, number: int) -> tuple[Page, Facts]:
         reading = self._reading

@@ -78,7 +78,7 @@ class Planner:
             columns = ", ".join(
                 sorted({column for factor in factors if len(factor) > 1 for column in factor[0].filters})
             )
-            self.watcher.notice(f"{one.name} is asked {total:,} times, for different values of {columns}")
+            self._tell(f"{one.name} is asked {total:,} times, for different values of {columns}")
         return [_merged(parts) for parts in product(*factors)]
 
     def _linked(
@@ -114,6 +114,9 @@ class Planner:
             tuple(Constant(str(row[place]), str(row[place + 1])) for place in range(0, len(row), 2))
             for row in rows
         ]
+
+    def _tell(self, text: str) -> None:
+        self.watcher.notice(text)
 
     def _run(self, sql: str) -> Sequence[tuple[object, ...]]:
         import duckdb
@@ -221,7 +224,6 @@ def _sql(value: Constant) -> str:
 def _needs(one: LiveMention, mention: Mention) -> str:
     """What is missing, with an example that can be typed."""
     required = [each for each in one.table.filters if each.required]
-    example = " and ".join(f"{each.column} = '...'" for each in required)
     said = {condition.column for condition in mention.conditions}
     tried = [each.column for each in _missing(mention, one.table) if each.column.lower() in said]
     hint = ""
@@ -230,4 +232,10 @@ def _needs(one: LiveMention, mention: Mention) -> str:
             f"{each.column} takes {', '.join(each.ops)}" for each in required if each.column in tried
         )
         hint = f" ({allowed})"
-    return f"{one.name} is asked live and needs a filter: select * from {one.name} where {example}{hint}"
+    return needed(one.name, one.table) + hint
+
+
+def needed(name: TableName, table: TableSpec) -> str:
+    """Which filters a live table cannot do without, as an example that can be typed."""
+    example = " and ".join(f"{each.column} = '...'" for each in table.filters if each.required)
+    return f"{name} is asked live and needs a filter: select * from {name} where {example}"

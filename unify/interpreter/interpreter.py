@@ -183,7 +183,7 @@ class Interpreter:
             case commands.ShowTables(schema):
                 return self.listing.tables(schema)
             case commands.ShowColumns(table, like):
-                return self.listing.columns(table, like)
+                return self._columns(table, like)
             case commands.ShowJobs():
                 return self.listing.jobs()
             case commands.ShowFiles(schema, like):
@@ -284,13 +284,26 @@ class Interpreter:
             case commands.Count(table):
                 return self.query.count(table, self.max_age)
             case commands.Describe(table):
-                return self.listing.columns(table or self._last_used())
+                return self._columns(table or self._last_used())
+            case commands.Peek(table, rows) if self._is_view(table):
+                return self.query.peek_view(table, rows, self.max_age)
             case commands.Peek(table, rows):
                 return self.peek.run(self._named(table), rows)
             case commands.Changes(table, ago_s, at):
                 return self._changes(self._named(table), ago_s, at)
             case unknown:
                 assert_never(unknown)
+
+    def _columns(self, table: TableName, like: str | None = None) -> Result:
+        return (
+            self.query.view_columns(table, like)
+            if self._is_view(table)
+            else self.listing.columns(table, like)
+        )
+
+    def _is_view(self, table: TableName) -> bool:
+        """Whether a connection's spec has a view of this name."""
+        return self.sources.has(table.schema) and self.sources.view(table) is not None
 
     def _changes(self, table: TableName, ago_s: float | None, at: str | None) -> Result:
         from unify.interpreter.changes import Changes

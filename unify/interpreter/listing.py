@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from unify.errors import UnknownName
@@ -58,7 +59,7 @@ class Listing:
     def columns(self, table: TableName, like: str | None = None) -> Rows:
         """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
         table = table if table.schema else TableName("main", table.table)
-        pattern = _glob(like) if like is not None else "*"
+        pattern = glob_of(like) if like is not None else "*"
         found = [
             column
             for column in self._columns(table)
@@ -124,9 +125,19 @@ class Listing:
         if stored := catalog.columns(self.state.lake, name):
             return stored
         if sources.has(table.schema):
-            return sources.table(table).columns
+            return (*sources.table(table).columns, *self._filters(table))
         known = [str(found.name) for found in self.state.tables()]
         raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
+
+    def _filters(self, table: TableName) -> Sequence[Column]:
+        """What a live table can be asked by, where its columns do not say it already."""
+        live = self.state.sources.live(table)
+        known = {column.name.lower() for column in live.columns} if live is not None else set()
+        return [
+            Column(each.column, "", f"filter ({', '.join(each.ops)}){', required' if each.required else ''}")
+            for each in (live.filters if live is not None else ())
+            if each.column.lower() not in known
+        ]
 
     def _offered(self, table: TableName) -> bool:
         sources = self.state.sources
@@ -141,7 +152,7 @@ class Listing:
             raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
 
 
-def _glob(like: str) -> str:
+def glob_of(like: str) -> str:
     """A LIKE pattern as a glob: its own special characters are taken literally."""
     escaped = "".join(f"[{char}]" if char in "*?[" else char for char in like)
     return escaped.replace("%", "*").replace("_", "?")

@@ -14,25 +14,26 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unify.errors import Interrupted, QueryError
+from unify.errors import Interrupted, QueryError, StoreError
 from unify.interpreter.results import StagedRows, Stager, Watcher
 from unify.interpreter.sources import Sources
 from unify.language.constants import Constant
-from unify.model import TableName
+from unify.model import Column, TableName
 from unify.settings import private_folder
 from unify.store import duckerrors
 from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
+from unify.store.requestlog import RequestLog
 from unify.text import counted
 
 if TYPE_CHECKING:
-    from unify.adapters.base import Adapter, Page
+    from unify.adapters.base import Adapter, Page, Traffic
     from unify.adapters.spec import TableSpec
 
 _MARK = "unify_ask"  # the column that says which request a row came from, while rows are staged
@@ -84,24 +85,60 @@ class LiveTables:
         self._passing.clear()
 
     def fetch(
-        self, name: TableName, table: TableSpec, asks: Sequence[Ask], limit: int | None = None
+        self,
+        name: TableName,
+        table: TableSpec,
+        asks: Sequence[Ask],
+        limit: int | None = None,
+        mentioned: Sequence[str] = (),
     ) -> Fetched:
         """The rows of ``table`` for ``asks``, from the API or as fetched not long ago.
 
-        ``limit``  so many rows are enough.
+        ``limit``      so many rows are enough.
+        ``mentioned``  columns to make up, without values, where no row came that could tell any.
         Raises  SourceError where a page could not be had; QueryError where the answers do not tell a column.
         """
-        asked = (name, *(ask.key for ask in asks))
-        for key in ((*asked, None), (*asked, limit)):
-            if (known := self._still_good(key, table)) is not None:
-                return known
-        fetched = self._fetched(name, table, asks, limit)
-        cache_s = table.live.cache_s if table.live else 0.0
+        if (known := self.kept(name, table, asks, limit)) is not None:
+            return known
+        fetched = self._fetched(name, table, asks, limit, mentioned)
+        cache_s = table.live.cache_s if table.live and fetched.rows else 0.0
         if cache_s and not self.lake.in_transaction:  # a rollback would take the table away
-            self._kept[*asked, limit] = fetched
+            self._kept[_key(name, asks, limit)] = fetched
         else:
             self._passing.append(fetched.relation)
         return fetched
+
+    def kept(
+        self, name: TableName, table: TableSpec, asks: Sequence[Ask], limit: int | None = None
+    ) -> Fetched | None:
+        """What was fetched not long ago for the same: all of it, or up to the same limit."""
+        keys = (_key(name, asks, None), _key(name, asks, limit))
+        return next((known for key in keys if (known := self._still_good(key, table)) is not None), None)
+
+    def stand_empty(
+        self,
+        table: TableSpec,
+        asks: Sequence[Ask],
+        mentioned: Sequence[str] = (),
+        staged: Sequence[Column] = (),
+    ) -> str:
+        """A relation without rows, of the columns that are known: for plans, and where no row came."""
+        relation = self._new_relation()
+        types = {column.name.lower(): (column.name, column.type) for column in staged}
+        types.pop(_MARK, None)
+        for column in table.columns:
+            types.setdefault(column.name.lower(), (column.name, column.type or "VARCHAR"))
+        for each in table.filters:
+            given = next((value for ask in asks if (value := ask.given.get(each.column)) is not None), None)
+            types.setdefault(each.column.lower(), (each.column, given.type if given else "VARCHAR"))
+        for name in mentioned:
+            types.setdefault(name.lower(), (name, "VARCHAR"))
+        fields = ", ".join(f"{quoted(name)} {type}" for name, type in types.values()) or _NO_COLUMN
+        self._run(f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
+        return relation
+
+    def _new_relation(self) -> str:
+        return f"temp.main.{quoted(f'unify live {next(self._numbers)}')}"
 
     def _still_good(self, key: tuple[object, ...], table: TableSpec) -> Fetched | None:
         known = self._kept.get(key)
@@ -112,7 +149,14 @@ class LiveTables:
         self._passing.append(self._kept.pop(key).relation)
         return None
 
-    def _fetched(self, name: TableName, table: TableSpec, asks: Sequence[Ask], limit: int | None) -> Fetched:
+    def _fetched(
+        self,
+        name: TableName,
+        table: TableSpec,
+        asks: Sequence[Ask],
+        limit: int | None,
+        mentioned: Sequence[str],
+    ) -> Fetched:
         at = time.monotonic()
         marked = _marked(table)
         private_folder(self.sources.settings.cache)
@@ -121,7 +165,11 @@ class LiveTables:
                 staged = self.stager(Path(folder), marked, self._pages(name, asks, limit))
             except KeyboardInterrupt:
                 raise Interrupted(f"stopped asking for {name}") from None
-            relation = self._made(name, table, staged, asks)
+            relation = (
+                self._made(name, table, staged, asks)
+                if staged.rows
+                else self.stand_empty(table, asks, mentioned, staged.columns)
+            )
         if staged.discarded:
             self.watcher.notice(
                 f"{name}: {counted(staged.discarded, 'row')} left out, because a value does not fit its type"
@@ -134,24 +182,35 @@ class LiveTables:
         from unify.adapters.base import Read
 
         left = limit
-        with closing(self.opened(name)) as adapter:
-            for number, ask in enumerate(asks):
-                read = Read(parents=self.parents(name), limit=left, filters=ask.filters)
-                for page in adapter.pages(name.table, read):
-                    left = None if left is None else left - len(page.rows)
-                    yield replace(page, variables={**page.variables, _MARK: number})
-                if left is not None and left <= 0:
-                    return
+        traffic: list[Traffic] = []
+        try:
+            with closing(self.opened(name, traffic)) as adapter:
+                for number, ask in enumerate(asks):
+                    read = Read(parents=self.parents(name), limit=left, filters=ask.filters)
+                    for page in adapter.pages(name.table, read):
+                        left = None if left is None else left - len(page.rows)
+                        yield replace(page, variables={**page.variables, _MARK: number})
+                    if left is not None and left <= 0:
+                        return
+        finally:
+            self._keep_traffic(traffic)
 
-    def opened(self, name: TableName) -> Adapter:
+    def _keep_traffic(self, traffic: Sequence[Traffic]) -> None:
+        """A query works on a full disk too; then ``unify.requests`` does not tell of what it asked."""
+        with suppress(StoreError):
+            RequestLog(self.sources.settings.requests).append([one.record() for one in traffic])
+
+    def opened(self, name: TableName, traffic: list[Traffic] | None = None) -> Adapter:
         """The adapter of the table's connection. Raises ConfigError or UnresolvedSecret."""
         from unify.adapters import registry
+        from unify.adapters.base import Listeners
 
         settings = self.sources.settings
         return registry.open_adapter(
             self.sources.connection(name.schema),
             settings.specs,
             self.sources.environment,
+            listeners=Listeners() if traffic is None else Listeners(traffic.append),
             limits_folder=settings.cache / "limits",
             tokens_folder=settings.tokens,
         )
@@ -168,17 +227,14 @@ class LiveTables:
 
     def _made(self, name: TableName, table: TableSpec, staged: StagedRows, asks: Sequence[Ask]) -> str:
         """The temporary table of what was staged."""
-        relation = f"temp.main.{quoted(f'unify live {next(self._numbers)}')}"
+        relation = self._new_relation()
         columns = {column.name.lower(): column.name for column in staged.columns}
-        if not staged.files:
-            self._run(f"CREATE OR REPLACE TEMP TABLE {relation} ({_NO_COLUMN})")
-            return relation
         files = ", ".join(literal(glob.escape(os.fspath(path))) for path in staged.files)
         source = f"read_parquet([{files}])"
         filtered = list(dict.fromkeys(column for ask in asks for column in ask.filters))
         told = self._told(source, [columns[one.lower()] for one in filtered if one.lower() in columns])
         values = {
-            column.lower(): (column, _value(name, column, columns, asks, table, has_rows=bool(staged.rows)))
+            column.lower(): (column, _value(name, column, columns, asks, table))
             for column in filtered
             if column.lower() not in told
         }
@@ -206,6 +262,10 @@ class LiveTables:
             raise duckerrors.refusal(error, self.lake.place) from error
 
 
+def _key(name: TableName, asks: Sequence[Ask], limit: int | None) -> tuple[object, ...]:
+    return (name, *(ask.key for ask in asks), limit)
+
+
 def _marked(table: TableSpec) -> TableSpec:
     """``table`` with the mark as a column that nothing leaves out."""
     from unify.adapters.spec import ColumnDef
@@ -220,13 +280,11 @@ def _value(
     columns: Mapping[str, str],
     asks: Sequence[Ask],
     table: TableSpec,
-    *,
-    has_rows: bool,
 ) -> str:
     """SQL of a column that no answer tells: what was asked for."""
     declared = next((one.type for one in table.columns if one.name.lower() == column.lower()), None)
     given = [ask.given.get(column) for ask in asks]
-    if has_rows and column.lower() not in columns and None in given:
+    if column.lower() not in columns and None in given:
         raise QueryError(
             f"{name} gives no column {column}, so it can only be asked for single values: "
             f"where {column} = '...'"

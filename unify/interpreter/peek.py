@@ -10,6 +10,7 @@ import msgspec
 
 from unify.adapters.base import Listeners, Read, Traffic
 from unify.errors import QueryError, StoreError, UnknownName
+from unify.interpreter.asks import needed
 from unify.interpreter.flatrows import FlatRows, flat
 from unify.interpreter.results import ResultColumn, Rows
 from unify.interpreter.sources import Sources
@@ -80,6 +81,9 @@ class Peek:
         handling = registry.describe_handling(connection, settings.specs, name.table)
         if handling is None:
             raise UnknownName(f"connection {name.schema} has no table {name.table}")
+        live = self.sources.live(name)
+        if live is not None and any(each.required for each in live.filters):
+            raise QueryError(needed(name, live))
         read = Read(parents=self._parents(name, handling.for_each), limit=limit)
         asked: list[Traffic] = []
         adapter = registry.open_adapter(

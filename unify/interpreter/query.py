@@ -74,6 +74,8 @@ class Query:
 
     def run(self, sql: str, max_age: MaxAge) -> Result:
         """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted."""
+        if sqltext.is_explain(sql) and (plan := self._explained(sql, max_age)) is not None:
+            return plan
         bound, note = self.prepare(sql, max_age)
         return _result(self.lake.execute(bound.sql, bound.parameters), note)
 
@@ -85,6 +87,31 @@ class Query:
         used = self._used(tables)
         note = self._provide(self._standing(used.stored, max_age))
         return (self.stand_ins.resolved(bound) if used.standing_in else bound), note
+
+    def peek_view(self, view: TableName, rows: int | None, max_age: MaxAge) -> Result:
+        """A few rows of a view of a connection, whose tables are loaded for it."""
+        return self.run(
+            f"SELECT * FROM {quoted(view.schema)}.{quoted(view.table)} LIMIT {rows or 5:d}", max_age
+        )
+
+    def view_columns(self, view: TableName, like: str | None) -> Result:
+        """The columns of a view of a connection. Raises QueryError where its tables are not there to tell."""
+        from unify.interpreter.explaining import Explaining
+
+        self.last_table = view
+        return Explaining(self.stand_ins).columns(view, like)
+
+    def _explained(self, sql: str, max_age: MaxAge) -> Result | None:
+        """The plan of a statement with what would be loaded and asked first; None where nothing would."""
+        bound = self.variables.bind(sql)
+        used = self._used(sqltext.tables(bound.sql))
+        due = [table for table in self._standing(used.stored, max_age) if table.need is not Need.NOTHING]
+        if not due and not used.standing_in:
+            return None
+        from unify.interpreter.explaining import Explaining
+
+        explaining = Explaining(self.stand_ins)
+        return explaining.plan(bound, [(table.name, table.stored) for table in due])
 
     @cached_property
     def stand_ins(self) -> StandIns:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from unify.errors import ConfigError, QueryError
 from unify.interpreter.asks import LiveMention, Planner
-from unify.interpreter.live import LiveTables
+from unify.interpreter.live import Ask, Fetched, LiveTables
 from unify.interpreter.sources import Sources
 from unify.interpreter.variables import Bound, constants
 from unify.language import mentions, sqltext
 from unify.language.mentions import Mention, Statement
 from unify.language.tableref import TableRef
 from unify.model import TableName
-from unify.store import duckerrors
+from unify.store import catalog, duckerrors
 from unify.store.duck import quoted
 from unify.store.lake import Lake
 
@@ -45,6 +45,10 @@ class StandIns:
         """
         self.live.forget_passing()
         return replace(bound, sql=self._resolved(bound))
+
+    def stored(self) -> Collection[TableName]:
+        """The tables whose rows are in the lake."""
+        return catalog.stored_tables(self.lake).keys()
 
     def _resolved(self, bound: Bound, schema: str = "") -> str:
         """``schema``: whose tables names of one part are; "" outside of a spec's view."""
@@ -115,10 +119,16 @@ class StandIns:
             pending.remove(one)
             limit = statement.mentions[one.number].limit
             asks = self.planner.asks(statement, one, names)
-            fetched = self.live.fetch(one.name, one.table, asks, limit)
+            fetched = self.provide(one, asks, limit, statement.mentions[one.number].columns)
             names[one.number] = fetched.relation
             if fetched.cut and self._count(statement.with_names(names), bound) < (limit or 0):
-                names[one.number] = self.live.fetch(one.name, one.table, asks).relation
+                names[one.number] = self.provide(one, asks, None, ()).relation
+
+    def provide(
+        self, one: LiveMention, asks: Sequence[Ask], limit: int | None, mentioned: Sequence[str]
+    ) -> Fetched:
+        """The rows of a live table, or something in their place."""
+        return self.live.fetch(one.name, one.table, asks, limit, mentioned)
 
     def _count(self, sql: str, bound: Bound) -> int:
         """How many rows the statement shows: fewer than its limit, and a limited fetch was too little."""

@@ -31,6 +31,7 @@ class Mention:
 
     ``named``     no alias follows, so that the table's name has to stay as one.
     ``prefixes``  places of ``schema.`` before this table's name in columns; an alias has none.
+    ``columns``   names that seem to be columns of it.
     ``limit``     the statement shows no more rows than this, made of this table's alone, one of one.
     """
 
@@ -42,6 +43,7 @@ class Mention:
     conditions: tuple[Condition, ...] = ()
     joined: tuple[Joined, ...] = ()
     limit: int | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def _mention(
             for link in links
             if id(link.other) in numbers
         ),
+        columns=_columns(node),
         limit=None if offset else _limit(node, tree),
     )
 
@@ -122,6 +125,22 @@ def _prefixes(node: exp.Table, offset: int) -> Sequence[tuple[int, int]]:
         if column.table.lower() == node.name.lower() and column.db.lower() == node.db.lower()
     ]
     return [(_start(column.parts[0]) + offset, _start(column.args["table"]) + offset) for column in columns]
+
+
+def _columns(node: exp.Table) -> tuple[str, ...]:
+    """What the table's own SELECT calls by this table's name, or by none where there is no other table."""
+    select = node.parent.parent if isinstance(node.parent, (exp.From, exp.Join)) else None
+    if not isinstance(select, exp.Select):
+        return ()
+    alone = not select.args.get("joins")
+    name = node.alias_or_name.lower()
+    found = [
+        column.name
+        for column in select.find_all(exp.Column)
+        if isinstance(column.this, exp.Identifier)
+        and (column.table.lower() == name or (alone and not column.table))
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _limit(node: exp.Table, tree: exp.Expr) -> int | None:

@@ -13,7 +13,7 @@ from unify.language.scanner import Kind, Token, significant, words
 from unify.language.statements import split
 from unify.language.tableref import TableRef, merged
 
-__all__ = ["TableRef", "explained", "select_tables", "tables"]
+__all__ = ["TableRef", "explained", "is_explain", "select_tables", "tables"]
 
 # A statement without any of these words names no table, and does not wait for sqlglot's import (90 ms).
 _ANNOUNCING = words(
@@ -42,6 +42,15 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
     from unify.language import oneselect
 
     return oneselect.tables(sql)
+
+
+def is_explain(sql: str) -> bool:
+    """Whether ``sql`` asks for a plan alone: EXPLAIN, and not EXPLAIN ANALYZE, which runs the statement."""
+    tokens = list(significant(sql))
+    if not tokens or tokens[0].folded != "explain":
+        return False
+    before = len(sql) - len(explained(sql))
+    return not any(token.folded in ("analyze", "analyse") for token in tokens if token.start < before)
 
 
 def _of_statement(sql: str) -> Sequence[TableRef]:
