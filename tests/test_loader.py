@@ -310,3 +310,36 @@ def test_values_of_parents_are_plain(shop: Shop) -> None:
     )
     [row] = read_parents(shop.loading._opened(), TableName("shop", "lines"), f"{query} from orders")
     assert row == {"i": 1, "b": True, "t": "x", "d": 1.5, "day": "2026-01-02", "n": "1.25", "z": None}
+
+
+def test_what_was_skipped_and_found_out_stands_in_the_reason(shop: Shop, api: FaultServer) -> None:
+    spec = SPEC.replace(
+        "tables:\n",
+        """errors: [{status: 404, action: skip}, {status: 410, action: skip}]
+tables:
+  - name: notes
+    request: GET /notes
+    paging: {type: auto}
+  - name: pages
+    request: GET /pages/{page}
+    for_each: {rows: [{page: a}, {page: b}, {page: c}, {page: d}]}
+    paging: {type: auto}
+""",
+    )
+    (shop.specs / "shop.yaml").write_text(spec)
+    api.serve(
+        "/notes", Reply.json({"data": [{"id": 1}], "meta": {"next_cursor": "x"}}), Reply.json({"data": []})
+    )
+    api.serve("/pages/a", Reply.json([{"id": 1}]))
+    for page, status in {"b": 404, "c": 410, "d": 404}.items():
+        api.serve(f"/pages/{page}", Reply.error(status))
+
+    assert shop.publish("notes").reason == (
+        "paging found out: {type: cursor, cursor_param: cursor, cursor_path: meta.next_cursor}"
+    )
+    found = shop.publish("pages")
+    assert found.reason == (
+        "2 requests skipped (status 404); 1 request skipped (status 410); "
+        "paging found out: one page is all there is"
+    )
+    assert (found.status, found.rows_total) == ("success", 1)

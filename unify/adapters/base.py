@@ -100,10 +100,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Whom an adapter tells what it does while it reads. Both are called from any of its threads."""
+    """Whom an adapter tells what it does while it reads. All are called from any of its threads.
+
+    ``skipped``  a request had no rows because a rule of ``errors`` says so: the status.
+    ``found``    what ``paging: auto`` has found out, in words.
+    """
 
     traffic: Callable[[Traffic], None] = lambda _traffic: None
     waiting: Callable[[datetime | None], None] = lambda _until: None  # a rate limit holds us; None: over
+    skipped: Callable[[int], None] = lambda _status: None
+    found: Callable[[str], None] = lambda _text: None
 
 
 class Adapter(ABC):

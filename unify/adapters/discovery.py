@@ -69,6 +69,20 @@ _MORE = ("has_more", "hasMore", "has_next", "hasNext", "has_next_page", "hasNext
 _NEXT_NUMBERS = ("next_page", "nextPage", "next")
 _TOTALS = ("total", "total_count", "totalCount", "totalResults", "total_results", "totalSize", "count")
 _PAGES = ("total_pages", "totalPages", "page_count", "pageCount", "pages", "last_page", "lastPage")
+# What a person would write down of what was found out.
+_TOLD = (
+    "page_param",
+    "first",
+    "offset_param",
+    "size_param",
+    "size",
+    "cursor_param",
+    "cursor_path",
+    "more_path",
+    "path",
+    "total_path",
+    "pages_path",
+)
 # Members that repeat what was asked for, and so name the parameters: where, and how many.
 _OFFSETS = (
     ("offset", "limit"),
@@ -85,7 +99,9 @@ def discovered(paging: Paging, evidence: Evidence, alone: bool) -> Pager:
     facts = yield (Turn(size_of(paging)),)
     found = discover(paging, facts)
     if found is None:
+        evidence.found = evidence.found or Paging("none")
         return
+    evidence.found = found
     inner = pager(found, evidence, alone=alone)
     next(inner)  # its first turn is the one just taken
     while True:
@@ -94,6 +110,19 @@ def discovered(paging: Paging, evidence: Evidence, alone: bool) -> Pager:
         except StopIteration:
             return
         facts = yield turns
+
+
+def told(found: Paging) -> str:
+    """What was found out, as a spec would say it: ``{type: next_url, path: next}``."""
+    if found.type == "none":
+        return "one page is all there is"
+    usual = Paging(found.type)
+    said = {name: getattr(found, name) for name in _TOLD}
+    own = f"{found.type}_param"  # of cursor, page and offset: told even where it is the usual one
+    keys = [
+        f"{name}: {value}" for name, value in said.items() if name == own or value != getattr(usual, name)
+    ]
+    return f"{{{', '.join([f'type: {found.type}', *keys])}}}"
 
 
 def discover(paging: Paging, facts: Facts) -> Paging | None:

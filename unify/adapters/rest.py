@@ -85,7 +85,7 @@ class RESTAdapter(Adapter):
         """
         source = self._source(table, read.filters)
         with self._reading() as stop:
-            reading = Reading(source, self._transport, read, Taken(read.limit), stop)
+            reading = Reading(source, self._transport, read, Taken(read.limit), stop, self.listeners)
             hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
             crew = Crew(all_series(reading), hands, lambda: self._transport.halt(stop))
             with closing(crew.pages()) as pages:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from unify.adapters.base import Listeners, Page, ParentRow, Read, Traffic
-from unify.adapters.envelope import Envelope, Wanted, open_envelope
+from unify.adapters.discovery import told
+from unify.adapters.envelope import Wanted, open_envelope
 from unify.adapters.messages import Answer, Request, Veil
-from unify.adapters.paging import Turn, pager
+from unify.adapters.paging import Evidence, Turn, pager
 from unify.adapters.rest import RESTAdapter
 from unify.adapters.series import PageFacts
 from unify.adapters.spec import AdapterSpec, ErrorRule, TableSpec
@@ -26,6 +27,7 @@ class Sample:
 
     ``request``  as the spec made it, without proof of who asks; ``veil`` takes secrets out of its texts.
     ``rows``     how many the answer has, before ``where``; ``place`` is the path they are at.
+    ``paging``   what ``paging: auto`` has found out.
     ``more``     the first request of the next pages; None: there is none.
     """
 
@@ -37,6 +39,7 @@ class Sample:
     rows: int = 0
     place: str = ""
     more: Turn | None = None
+    paging: str = ""
     failure: UnifyError | None = None
 
 
@@ -66,14 +69,16 @@ def _look_around(spec: AdapterSpec, table: TableSpec, sample: Sample, answer: An
     kind = answer.headers.get("content-type", "")
     envelope = open_envelope(answer.body, kind, Wanted(table.rows, table.format, table.name), answer.address)
     sample.rows, sample.place = len(envelope.rows), envelope.found
-    sample.more = _next_turn(spec, table, answer, envelope)
+    evidence = Evidence()
+    sample.more = _next_turn(spec, table, PageFacts(answer, envelope), evidence)
+    sample.paging = told(evidence.found) if evidence.found is not None else ""
 
 
-def _next_turn(spec: AdapterSpec, table: TableSpec, answer: Answer, envelope: Envelope) -> Turn | None:
-    turns = pager(table.paging or spec.paging, alone=True)
+def _next_turn(spec: AdapterSpec, table: TableSpec, facts: PageFacts, evidence: Evidence) -> Turn | None:
+    turns = pager(table.paging or spec.paging, evidence, alone=True)
     next(turns)
     try:
-        following: Sequence[Turn] = turns.send(PageFacts(answer, envelope))
+        following: Sequence[Turn] = turns.send(facts)
     except StopIteration:
         return None
     return following[0] if following else None

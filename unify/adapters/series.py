@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from unify.adapters import template
 from unify.adapters.asking import CURSOR, UNTIL, Asking
-from unify.adapters.base import Page, ParentRow, Read, Scalar
+from unify.adapters.base import Listeners, Page, ParentRow, Read, Scalar
 from unify.adapters.cursors import Slice, is_older, slices
 from unify.adapters.envelope import Envelope, Wanted, open_envelope
 from unify.adapters.links import parse_links
@@ -20,7 +20,7 @@ from unify.adapters.messages import Answer, Request, joined
 from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.scopes import distinct, scope_of
-from unify.adapters.spec import AdapterSpec, ColumnDef, TableSpec
+from unify.adapters.spec import AdapterSpec, ColumnDef, Paging, TableSpec
 from unify.adapters.transport import Transport
 from unify.connections import Secret
 from unify.errors import ConfigError, SourceError
@@ -48,6 +48,7 @@ class Source:
         )
         self.asking = Asking(spec, table, options, self.paging)
         self.evidence = Evidence()
+        self.told_paging: Paging | None = None
         self.computed = tuple(column for column in table.columns if _is_computed(column))
         self._wanted = _wanted(table)
         self._refuse_stored_secrets()
@@ -100,6 +101,7 @@ class Reading:
     read: Read
     taken: Taken
     stop: threading.Event
+    listeners: Listeners = field(default_factory=Listeners)
 
 
 def all_series(reading: Reading) -> Iterator[Series]:
@@ -153,6 +155,16 @@ class Series:
                     turns = inner.send(facts)
             except StopIteration:
                 return
+            finally:
+                self._tell_paging()
+
+    def _tell_paging(self) -> None:
+        found = self._source.evidence.found
+        if found is not None and found != self._source.told_paging:
+            from unify.adapters import discovery
+
+            self._source.told_paging = found
+            self._reading.listeners.found(discovery.told(found))
 
     def _is_past(self, facts: Facts) -> bool:
         column = self._source.cursor_column
@@ -176,6 +188,8 @@ class Series:
                     f"{answer.address}: status {answer.status} on page {number + 1}; "
                     "errors: skip holds for the first page of a request only"
                 )
+            if answer.skipped:
+                reading.listeners.skipped(answer.status)
             nothing = answer.skipped or answer.status == 204
             envelope = Envelope(b"{}", answer.address) if nothing else self._source.open(answer)
             rows = self._filter.keep(envelope.rows)

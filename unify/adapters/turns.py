@@ -38,10 +38,12 @@ class Evidence:
     """What the pages of one table have shown of their server; shared by all its scopes.
 
     ``honours`` is set once a page had exactly the size asked for: from then on a short page is a last page.
+    ``found`` is how the server pages, where ``paging: auto`` has looked; type none: it gave one page only.
     """
 
     def __init__(self) -> None:
         self.honours = False
+        self.found: Paging | None = None
 
 
 def size_of(paging: Paging) -> dict[str, str | int]:

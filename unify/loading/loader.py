@@ -26,6 +26,7 @@ from unify.loading.known import known_columns
 from unify.loading.parents import lock_down, read_parents
 from unify.loading.plan import Plan, make_plan
 from unify.loading.preview import shape_of
+from unify.loading.remarks import Remarks
 from unify.loading.task import Ending, Outcome, Task
 from unify.loading.worker import Reporter
 from unify.model import Column, LoadRecord, TableDef, TableName
@@ -83,6 +84,7 @@ class TableLoader:
         self.task = task
         self.reporter = reporter
         self.lake = lake
+        self.remarks = Remarks()
         self.specs = [Path(folder) for folder in task.origin.specs]
         self.started_at = monotonic()
 
@@ -147,7 +149,7 @@ class TableLoader:
             source.connection,
             self.specs,
             self.task.environment,
-            listeners=Listeners(self._requested, self._waits),
+            listeners=Listeners(self._requested, self._waits, self.remarks.skipped, self.remarks.found),
             limits_folder=self.lake.settings.cache / "limits",
             tokens_folder=self.lake.settings.tokens,
         )
@@ -172,6 +174,7 @@ class TableLoader:
             declared=tuple(column.name for column in source.handling.columns if column.type),
             cursor_column=plan.cursor,
             based_on=plan.based_on,
+            remarks=self.remarks.told(),
         )
 
     def _count(self, page: Page) -> None:

@@ -262,4 +262,4 @@ def _reason(load: _Publication, counts: Counts) -> str:
         said.append(f"{counted(counts.twice, 'row')} came twice (same {', '.join(manifest.key)}), kept once")
     if manifest.discarded:
         said.append(f"{counted(manifest.discarded, 'row')} with values that do not fit the spec")
-    return "; ".join(said)
+    return "; ".join([*said, *manifest.remarks])

@@ -157,7 +157,8 @@ def _rows(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:
     kept = len(sample.page.rows) if sample.page is not None else 0
     if kept != sample.rows:
         yield f"where: keeps {counted(kept, 'row')}"
-    yield f"paging: {_following(sample.more)}"
+    found = f"found out: {sample.paging}; " if sample.paging else ""
+    yield f"paging: {found}{_following(sample.more)}"
 
 
 def _skipped(rules: tuple[ErrorRule, ...]) -> str:

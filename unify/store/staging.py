@@ -47,6 +47,7 @@ class Manifest:
     ``cursors``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
                   with one key is the younger.
     ``discarded_file`` Parquet with the rows that could not be stored: scope, column, value, reason, row.
+    ``remarks``   what else is worth knowing of how the source was read, for ``unify.loads``.
     ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
     """
 
@@ -66,6 +67,7 @@ class Manifest:
     cursor_column: str = ""
     based_on: str = ""
     discarded_file: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
