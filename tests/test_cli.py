@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
+import openpyxl
 import pytest
 
 from tests.fake_session import CHECKOUT, COMMAND
@@ -60,7 +65,10 @@ STATUSES = [
     (["--specs", "nosuch", "-c", "select 1"], 2),
     (["--tenant", "../x", "-c", "select 1"], 2),
     (["-o", "nosuch/x.csv", "-c", "select 1"], 2),
-    (["-o", "x.parquet", "-c", "select 1"], 2),
+    (["-o", "nosuch/x.parquet", "-c", "select 1"], 2),
+    (["-o", "x.xlsx", "--format", "csv", "-c", "select 1"], 2),
+    (["completion"], 2),
+    (["completion", "bash"], 0),
     (["-o", "/dev/full", "-c", "select 1"], 1),
     (["demo", "--home", "x"], 2),
     (["--version"], 0),
@@ -255,6 +263,89 @@ def test_output_goes_to_a_file_in_the_format_of_its_suffix(shell: Unify) -> None
     assert json.loads((shell.home / "x.json").read_text()) == [{"a": 1}]
     assert (shell.home / "x.md").read_text() == "| a |\n| --: |\n| 1 |\n"
     assert (shell.home / "x.json.txt").read_text() == '{"a": 2}\n'
+
+
+def test_parquet_keeps_the_types(unify: Unify) -> None:
+    outcome = unify(
+        "create table t as select 1.50::decimal(5,2) as d, "
+        "timestamp '2020-01-02 03:04:05' as m, [1, null] as l",
+        "select * from t -- all of it",
+        args=["-o", "x.parquet"],
+    )
+
+    assert (outcome.status, outcome.stdout) == (0, ""), outcome
+    assert "1 row written to" in outcome.stderr
+    written = duckdb.sql(f"select * from '{unify.home / 'x.parquet'}'")
+    assert [str(type) for type in written.types] == ["DECIMAL(5,2)", "TIMESTAMP", "INTEGER[]"]
+    assert written.fetchall() == [(Decimal("1.50"), datetime(2020, 1, 2, 3, 4, 5), [1, None])]
+
+
+def test_excel_gets_a_sheet_with_the_rows(unify: Unify) -> None:
+    outcome = unify("select 'a' as text, 2 as number", args=["-o", "x.xlsx"])
+
+    assert outcome.status == 0, outcome
+    book = openpyxl.load_workbook(unify.home / "x.xlsx")
+    assert [list(row) for row in book.worksheets[0].values] == [["text", "number"], ["a", 2]]
+    book.close()
+
+
+def test_a_table_file_holds_one_result(unify: Unify) -> None:
+    second = unify("select 1 as a", "select 2 as a", args=["-o", "x.parquet"])
+    listing = unify("show settings", args=["-o", "y.parquet"])
+
+    assert "holds the rows of one SELECT" in second.stderr
+    assert duckdb.sql(f"select * from '{unify.home / 'x.parquet'}'").fetchall() == [(1,)]
+    assert "holds the rows of a SELECT only" in listing.stderr
+    assert not (unify.home / "y.parquet").exists()
+
+
+def test_without_openpyxl_it_is_said_before_anything_runs(unify: Unify) -> None:
+    hidden = unify.home / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'openpyxl' else find(name, package)\n"
+    )
+    unify.environment["PYTHONPATH"] = str(hidden)
+
+    outcome = unify("create table t as select 1", "select 1 as a", args=["-o", "x.xlsx"])
+
+    assert outcome.status == 2
+    assert "unify-sql[excel]" in outcome.stderr
+    assert unify("from t").status == 1, "nothing has run"
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_completion_scripts_know_every_option_and_command(shell: Unify, shell_name: str) -> None:
+    script = shell.run("completion", shell_name).stdout
+
+    for word in ("--format", "--keep-going", "--max-age", "demo", "daemon", "status", "jsonl", "completion"):
+        assert word.removeprefix("--") in script
+    checker = shutil.which(shell_name)
+    if checker:
+        assert subprocess.run([checker, "-n"], input=script, text=True, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["unify", "--form"], "--format"),
+        (["unify", "--format", "js"], "json jsonl"),
+        (["unify", "de"], "demo"),
+        (["unify", "daemon", "st"], "start stop status"),
+        (["unify", "spec", "t"], "try test"),
+        (["unify", "-f", "rep"], "report.sql"),
+    ],
+)
+def test_bash_completes(shell: Unify, words: list[str], offered: str) -> None:
+    (shell.home / "report.sql").touch()
+    (shell.home / "complete.bash").write_text(shell.run("completion", "bash").stdout)
+    typed = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}"
+    ask = f"source complete.bash; {typed}; _unify; echo ${{COMPREPLY[@]}}"
+
+    done = subprocess.run(["bash", "-c", ask], cwd=shell.home, capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout.strip(), done.stderr) == (offered, "")
 
 
 def test_rows_are_shown_at_most_so_many(shell: Unify) -> None:

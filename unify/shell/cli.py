@@ -28,8 +28,18 @@ Task = Literal[
     "daemon start",
     "daemon stop",
     "daemon status",
+    "completion",
 ]
 
+SHELLS = ("bash", "zsh", "fish")
+# The words after ``unify``, each with those that may follow it.
+COMMANDS = {
+    "demo": (),
+    "check": (),
+    "spec": ("check", "try", "test"),
+    "daemon": ("run", "start", "stop", "status"),
+    "completion": SHELLS,
+}
 USAGE = """\
 unify [OPTIONS]                   interactive shell (a script on stdin when stdin is no terminal)
        unify -c "STATEMENTS"             run and exit; repeatable
@@ -39,7 +49,8 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec check FILE ...         validate adapter specs
        unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch a page and show what comes of it
        unify spec test FILE ...          run the recorded cases of adapter specs
-       unify daemon run|start|stop|status"""
+       unify daemon run|start|stop|status
+       unify completion bash|zsh|fish    what the shell reads to complete unify's own command line"""
 EPILOG = """\
 Rows go to stdout, everything else to stderr. Exit status: 0 all done; 1 a statement or load failed;
 2 usage or configuration; 130 interrupted.
@@ -176,7 +187,32 @@ def _root(several: _Several) -> argparse.ArgumentParser:
     _task(actions, options, "start", "daemon start", "start it in the background")
     _task(actions, options, "stop", "daemon stop", "stop it; its loads are continued by the next")
     _task(actions, options, "status", "daemon status", "say whether it runs; exit 1 if not")
+    completion = _task(tasks, options, "completion", "completion", "a script that completes all this")
+    completion.add_argument("words", nargs=1, choices=SHELLS, metavar="|".join(SHELLS))
     return root
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option as a shell completes it: ``choices`` of its value; ``takes`` is what its value is called."""
+
+    names: tuple[str, ...]
+    help: str
+    takes: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def known_options() -> tuple[Option, ...]:
+    """Every option there is."""
+    return tuple(
+        Option(
+            tuple(action.option_strings),
+            action.help or "",
+            "" if action.nargs == 0 else str(action.metavar or action.dest).upper(),
+            tuple(action.choices or ()),
+        )
+        for action in _options(_Several())._actions
+    )
 
 
 def _actions(parser: argparse.ArgumentParser) -> Any:

@@ -150,6 +150,10 @@ def _task(invocation: cli.Invocation, environment: Environment, opener: Opener, 
             from unify.shell.spectry import try_table
 
             return try_table(invocation, environment)
+        case "completion":
+            from unify.shell.completion import script
+
+            return _print(script(invocation.words[0]))
         case "spec test":
             from unify.shell.spectest import test_specs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from unify.errors import UnifyError, UsageError
 from unify.shell.cli import Invocation
@@ -60,6 +61,10 @@ class Output:
         except _Reading as error:
             raise error.cause from None
 
+    def statement(self, text: str) -> str:
+        """What to run so that the rows of ``text`` come here; that is ``text``, where they come as rows."""
+        return text
+
     def text(self, text: str) -> None:
         """Write a command's own text; on a terminal, nothing in it can steer."""
         with self._written():
@@ -103,6 +108,34 @@ class Output:
             raise UnifyError(f"{self.name}: cannot be written: {error.strerror}") from error
 
 
+class TableFile(Output):
+    """``-o FILE.parquet`` or ``.xlsx``: the rows of one SELECT, written by ``export`` with their types."""
+
+    def __init__(self, path: Path, invocation: Invocation) -> None:
+        super().__init__(io.StringIO(), "csv", invocation, colour=False)
+        self.path = path
+        self._asked = False
+
+    def statement(self, text: str) -> str:
+        """Raises UsageError for a second SELECT: there is no place for its rows."""
+        from unify.language.placeholders import is_select
+        from unify.language.recognition import is_command
+        from unify.store.duck import literal
+
+        if is_command(text) or not is_select(text):
+            return text
+        if self._asked:
+            raise UsageError(f"{self.name} holds the rows of one SELECT, and this is the second")
+        self._asked = True
+        return f"export (\n{text}\n) to {literal(os.fspath(self.path))} overwrite"
+
+    def close(self) -> None:
+        """``export`` has closed the file."""
+
+    def _written(self) -> NoReturn:
+        raise UsageError(f"{self.name} holds the rows of a SELECT only")
+
+
 class _Reading(Exception):
     """Raised while rows were read, so that it is not taken for trouble with the output."""
 
@@ -114,6 +147,8 @@ class _Reading(Exception):
 def open_output(invocation: Invocation, environment: Mapping[str, str]) -> Output:
     """stdout, or the file of ``-o``. Raises UsageError if that cannot be made."""
     colour = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    if invocation.output is not None and Path(invocation.output).suffix.lower() in _BINARY:
+        return _table_file(Path(invocation.output).absolute(), invocation)
     if invocation.output is not None:
         stream = _create(Path(invocation.output))
         format = _SUFFIXES.get(Path(invocation.output).suffix.lower(), "csv")
@@ -121,6 +156,22 @@ def open_output(invocation: Invocation, environment: Mapping[str, str]) -> Outpu
         stream = standard_output()
         format = "box" if stream.isatty() else "csv"
     return Output(stream, invocation.format or format, invocation, colour)
+
+
+def _table_file(path: Path, invocation: Invocation) -> TableFile:
+    """Raises UsageError before anything runs for what would only fail after the query."""
+    suffix = path.suffix.lower()
+    if invocation.format is not None:
+        raise UsageError(f"-o {invocation.output}: its suffix says the format; --format does not go with it")
+    if invocation.max_rows is not None:
+        raise UsageError(f"-o {invocation.output}: --max-rows does not go with it; say limit in the SELECT")
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {invocation.output}: cannot be written: there is no folder {path.parent}")
+    if suffix == ".xlsx" and importlib.util.find_spec("openpyxl") is None:
+        raise UsageError(
+            f"-o {invocation.output}: Excel files need the package openpyxl: pip install 'unify-sql[excel]'"
+        )
+    return TableFile(path, invocation)
 
 
 def standard_output() -> TextIO:
@@ -144,10 +195,6 @@ def abandon_standard_output() -> None:
 
 
 def _create(path: Path) -> TextIO:
-    if path.suffix.lower() in _BINARY:
-        raise UsageError(
-            f"-o {path}: not a text format; copy (select ...) to '{path.name}' writes {path.suffix[1:]}"
-        )
     try:
         return path.open("w", encoding="utf-8", newline="\n")
     except OSError as error:

@@ -105,7 +105,7 @@ class Runner:
     def show(self, statement: Statement) -> None:
         """Run one statement and show what it gives. Raises UnifyError, OutputClosed."""
         began = time.monotonic()
-        result = self.session.run(statement.text, statement.line)
+        result = self.session.run(self.output.statement(statement.text), statement.line)
         match result:
             case Rows():
                 shown = self.output.rows(result, lambda: time.monotonic() - began)

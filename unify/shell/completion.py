@@ -1,0 +1,133 @@
+"""``unify completion bash|zsh|fish``: the command line of ``unify`` as these shells complete it."""
+
+from __future__ import annotations
+
+from unify.shell.cli import COMMANDS, Option, known_options
+
+_FOLDERS = ("DIR",)
+_BASH = """\
+# source <(unify completion bash)
+_unify() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
+    case $before in
+{values}
+    esac
+    if [[ $word == -* ]]; then
+        COMPREPLY=($(compgen -W "{options}" -- "$word"))
+        return
+    fi
+    case $before in
+{commands}
+        unify) COMPREPLY=($(compgen -W "{first}" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    esac
+}}
+complete -o filenames -F _unify unify
+"""
+_ZSH = """\
+#compdef unify
+# unify completion zsh > a folder of $fpath, as _unify
+_unify() {{
+    local -a first
+    first=({first})
+    _arguments -s \\
+{options}
+        '1: :(({first}))' \\
+        '*:: :_files' && return
+    case $words[1] in
+{commands}
+    esac
+}}
+compdef _unify unify
+"""
+
+
+def script(shell: str) -> str:
+    """What ``shell`` reads."""
+    match shell:
+        case "bash":
+            return _bash()
+        case "zsh":
+            return _zsh()
+        case _:
+            return _fish()
+
+
+def _bash() -> str:
+    options = known_options()
+    values = [_bash_case("|".join(option.names), _bash_values(option)) for option in options if option.takes]
+    commands = [
+        _bash_case(command, f'-W "{" ".join(actions)}"') for command, actions in COMMANDS.items() if actions
+    ]
+    return _BASH.format(
+        values="\n".join(values),
+        options=" ".join(name for option in options for name in option.names),
+        commands="\n".join(commands),
+        first=" ".join(COMMANDS),
+    )
+
+
+def _bash_case(pattern: str, offers: str) -> str:
+    return f'        {pattern}) COMPREPLY=($(compgen {offers} -- "$word")); return ;;'
+
+
+def _bash_values(option: Option) -> str:
+    if option.choices:
+        return f'-W "{" ".join(option.choices)}"'
+    if option.takes in _FOLDERS:
+        return "-d"
+    return "-f" if option.takes == "FILE" else '-W ""'
+
+
+def _zsh() -> str:
+    options = [
+        f"        '{name}[{_plain(option.help)}]{_zsh_value(option)}' \\"
+        for option in known_options()
+        for name in option.names
+    ]
+    commands = [
+        f"        {command}) _values action {' '.join(actions)} ;;"
+        for command, actions in COMMANDS.items()
+        if actions
+    ]
+    return _ZSH.format(first=" ".join(COMMANDS), options="\n".join(options), commands="\n".join(commands))
+
+
+def _zsh_value(option: Option) -> str:
+    if not option.takes:
+        return ""
+    if option.choices:
+        return f":value:({' '.join(option.choices)})"
+    if option.takes in _FOLDERS:
+        return ":folder:_files -/"
+    return ":file:_files" if option.takes == "FILE" else ":value:"
+
+
+def _fish() -> str:
+    lines = [
+        "# unify completion fish | source",
+        f"complete -c unify -n __fish_use_subcommand -a '{' '.join(COMMANDS)}'",
+    ]
+    for command, actions in COMMANDS.items():
+        if actions:
+            seen = f"__fish_seen_subcommand_from {command}"
+            lines.append(f"complete -c unify -f -n '{seen}' -a '{' '.join(actions)}'")
+    for option in known_options():
+        words = " ".join(
+            f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names
+        )
+        lines.append(f"complete -c unify {words}{_fish_value(option)} -d '{_plain(option.help)}'")
+    return "\n".join(lines) + "\n"
+
+
+def _fish_value(option: Option) -> str:
+    if not option.takes:
+        return ""
+    if option.choices:
+        return f" -x -a '{' '.join(option.choices)}'"
+    return " -r" if option.takes in ("FILE", *_FOLDERS) else " -x"
+
+
+def _plain(help: str) -> str:
+    """A text that ends no quote and opens no bracket of the shells."""
+    return help.replace("'", "").replace("[", "(").replace("]", ")").replace(":", ",")
