@@ -19,6 +19,7 @@ from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal, on_termin
 from unify.errors import QueryError
 from unify.interpreter.results import Names
 from unify.language.parser import following
+from unify.shell import vocabulary
 from unify.shell.background import Background
 from unify.shell.completing import offers
 from unify.shell.editor import Cleared, Editor
@@ -445,6 +446,50 @@ def test_completion_knows_the_place(text: str, after: str, first: str) -> None:
     assert found[0].text == first, [offer.text for offer in found[:5]]
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("select date_tr", "date_trunc"),
+        ("select regexp_rep", "regexp_replace("),
+        ("select rgxrepl", "regexp_replace("),
+        ("select p.", "number"),
+        ("select p.usrlg", "user_login"),
+        ("from github.pulls p where usrlg", "user_login"),
+    ],
+)
+def test_completion_knows_functions_and_is_fuzzy(text: str, first: str) -> None:
+    after = " from github.pulls as p" if text.startswith("select p") else ""
+
+    found = offers(text, after, NAMES, following, functions=vocabulary.functions())
+
+    assert found[0].text == first, [offer.text for offer in found[:5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("import 'r", ["report.csv", "rest/"]),
+        ("run '", ["it''s.sql", "report.csv", "rest/"]),
+        ("run 'it''", ["it''s.sql"]),
+        ("export (select 1) to 'rest/", ["rest/x.parquet"]),
+        ("copy t to 'REP", ["report.csv"]),
+        ("select 1; select * from 'rest/x", ["rest/x.parquet"]),
+        ("run '.h", [".hidden"]),
+        ("import 'nosuch/", []),
+        ("select 're", []),
+    ],
+)
+def test_file_names_are_offered_where_a_statement_names_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, offered: list[str]
+) -> None:
+    (tmp_path / "rest").mkdir()
+    for name in ("report.csv", "it's.sql", "rest/x.parquet", ".hidden"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert [one.text for one in offers(text, "", NAMES, following, files=vocabulary.files)] == offered
+
+
 @pytest.mark.parametrize("text", ["select 'git", "-- git", "/* git", "select $$git"])
 def test_nothing_is_offered_in_text_and_comments(text: str) -> None:
     assert offers(text, "", NAMES, following) == []
@@ -466,9 +511,13 @@ def test_completion_keeps_up_with_ten_thousand_columns() -> None:
         {f"c{number}": tuple(f"t{n}" for n in range(10)) for number in range(10)},
         {f"c{number}.t{n}": columns for number in range(10) for n in range(10)},
     )
+    known = vocabulary.functions()
     joined = " join ".join(f"c{number}.t{n}" for number in range(10) for n in range(10))
 
-    taken = min(_timed(lambda: offers("select col", f" from {joined}", names, following)) for _ in range(5))
+    taken = min(
+        _timed(lambda: offers("select col", f" from {joined}", names, following, functions=known))
+        for _ in range(5)
+    )
 
     assert taken < 0.016 * 4, "16 ms a keypress (promises.md), with room for a busy machine"
 

@@ -27,9 +27,16 @@ WORDS = (
 )
 SQL_WORDS = tuple(dict.fromkeys(WORDS.split()))
 _BEFORE_TABLES = frozenset({"from", "join", "into", "update", "table", "describe", "summarize", "view"})
+_WITH_FILES = frozenset({"import", "export", "run", "copy"})
+_BEFORE_FILES = frozenset({"from", "join"})
 _ENDS_TABLE = frozenset(SQL_WORDS) - _BEFORE_TABLES
 
+Files = Callable[[str], Sequence[str]]
 Following = Callable[[str], tuple[str, ...]]  # what the grammar says may come after a text
+
+
+def _no_files(_begun: str) -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Offer:
 
     text: str
     replaces: int
-    kind: str  # command, word, connection, table, column
+    kind: str  # command, word, connection, table, column, function, file
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,26 @@ class Situation:
     all: Sequence[Token] = field(default=())
 
 
-def offers(text: str, after: str, names: Names, following: Following) -> list[Offer]:
-    """The offers for a cursor between ``text`` and ``after``, the best first; none inside text or comment."""
+def offers(
+    text: str,
+    after: str,
+    names: Names,
+    following: Following,
+    *,
+    functions: Sequence[str] = (),
+    files: Files = _no_files,
+) -> list[Offer]:
+    """The offers for a cursor between ``text`` and ``after``, the best first; none inside text or comment.
+
+    ``functions``  names of SQL's functions.
+    ``files``      the paths that begin as a text does: for a quote where a statement names a file.
+    """
+    if (begun := _begun_path(text)) is not None:
+        return [Offer(path, len(begun), "file") for path in files(begun)][:MOST_OFFERS]
     here = _situation(text, after)
     if here is None:
         return []
-    return _best(_candidates(here, names, following), here)
+    return _best(_candidates(here, names, following, functions), here)
 
 
 def _situation(text: str, after: str) -> Situation | None:
@@ -80,7 +101,21 @@ def _situation(text: str, after: str) -> Situation | None:
     )
 
 
-def _candidates(here: Situation, names: Names, following: Following) -> Iterator[tuple[str, str]]:
+def _begun_path(text: str) -> str | None:
+    """What is typed of a file's name: the open quote of import, export, run and copy, or after FROM."""
+    tokens = list(scan(text))
+    if not tokens or tokens[-1].kind is not Kind.OPEN_QUOTE or not tokens[-1].text.startswith("'"):
+        return None
+    start = max((token.end for token in tokens if token.text == ";"), default=0)
+    before = list(significant(text[start : tokens[-1].start]))
+    if not before or not (before[0].folded in _WITH_FILES or before[-1].folded in _BEFORE_FILES):
+        return None
+    return tokens[-1].text[1:]
+
+
+def _candidates(
+    here: Situation, names: Names, following: Following, functions: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """(text, kind) of everything that fits the place, whatever was typed of it."""
     last = here.before[-1] if here.before else None
     if last is None:
@@ -96,6 +131,8 @@ def _candidates(here: Situation, names: Names, following: Following) -> Iterator
         yield from ((column, "column") for column in _columns_in_reach(here, names))
         yield from ((word, "word") for word in SQL_WORDS)
         yield from ((alias, "table") for alias in _aliases(here.all))
+        if here.word:  # there are hundreds
+            yield from ((f"{name}(", "function") for name in functions if name not in SQL_WORDS)
 
 
 def _in_command(here: Situation, names: Names, following: Following) -> Iterator[tuple[str, str]]:

@@ -194,12 +194,20 @@ class _Completer(Completer):
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
         """Offers for what is being typed; where nothing is yet, only if somebody asks (Tab)."""
         from unify.language.parser import following
-        from unify.shell import completing
+        from unify.shell import completing, vocabulary
 
         before = document.text_before_cursor
-        if not event.completion_requested and not re.search(r"[\w$.\"]\Z", before):
+        if not event.completion_requested and not re.search(r"[\w$./\"']\Z", before):
             return
-        for offer in completing.offers(before, document.text_after_cursor, self.names(), following):
+        found = completing.offers(
+            before,
+            document.text_after_cursor,
+            self.names(),
+            following,
+            functions=vocabulary.functions(),
+            files=vocabulary.files,
+        )
+        for offer in found:
             yield Completion(offer.text, -offer.replaces, display_meta=offer.kind)
 
 
