@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -348,9 +349,16 @@ def test_a_clock_a_day_ahead_and_back_again_neither_skips_nor_doubles(queue: Que
 
 
 def test_a_first_run_far_ahead_is_waited_for(queue: Queue) -> None:
-    queue.schedule(every(15, NOON + timedelta(hours=12)))
+    queue.schedule(replace(every(15, NOON + timedelta(hours=12)), starting="00:00"))
     assert queue.enqueue_due(NOON) == []
     assert queue.next_due() == NOON + timedelta(hours=12)
+
+
+def test_a_schedule_set_by_a_clock_that_was_ahead_is_set_anew(queue: Queue) -> None:
+    queue.schedule(every(15, NOON + timedelta(days=1)))
+    assert queue.enqueue_due(NOON) == []
+    [schedule] = queue.schedules()
+    assert (schedule.next_at, schedule.last_at) == (NOON + 15 * MINUTE, None)
 
 
 def test_a_refresh_still_under_way_is_not_asked_for_twice(queue: Queue) -> None:

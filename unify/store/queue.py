@@ -259,19 +259,21 @@ class Queue:
     def enqueue_due(self, now: datetime) -> Sequence[LoaderJob]:
         """Queue a refresh for every schedule that is due, once however long we slept, and set its next time.
 
-        Both in one transaction, so that no crash skips or doubles one. A schedule last run by a clock
+        Both in one transaction, so that no crash skips or doubles one. A schedule set by a clock
         ahead of ``now`` is set anew from ``now`` instead of waiting for that clock to be reached.
         """
         jobs = []
         with self._file.transaction():
             for schedule in map(schedule_of, self._file.rows("due_schedules", {"now": micros(now)})):
+                last_at = min(schedule.last_at, now) if schedule.last_at is not None else None
                 if schedule.next_at is not None and schedule.next_at <= now:
                     jobs.append(self.enqueue(refresh_of(schedule), now))
-                self._file.rows(
-                    "move_schedule",
-                    identity(schedule.tenant, schedule.table)
-                    | {"next_at": micros(following(schedule, now)), "last_at": micros(now)},
-                )
+                    last_at = now
+                moved = {
+                    "next_at": micros(following(schedule, now)),
+                    "last_at": None if last_at is None else micros(last_at),
+                }
+                self._file.rows("move_schedule", identity(schedule.tenant, schedule.table) | moved)
         return jobs
 
     def _fail_waiters(self, now: datetime) -> None:

@@ -138,9 +138,12 @@ RETURNING *;
 SELECT * FROM schedule ORDER BY tenant, connection, table_name;
 
 -- name: due_schedules
--- Due, or run by a clock that was ahead of this one.
+-- Due, or set by a clock that was ahead of this one: run later than now, or due later than its interval
+-- from now. The first time of one that starts at a time of day may be further ahead.
 SELECT * FROM schedule
-WHERE every_s IS NOT NULL AND (next_at <= :now OR last_at > :now)
+WHERE every_s IS NOT NULL
+  AND (next_at <= :now OR last_at > :now
+       OR (next_at > :now + every_s * 1000000 AND starting IN ('', 'as configured')))
 ORDER BY next_at, tenant, connection, table_name;
 
 -- name: move_schedule
