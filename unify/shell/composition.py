@@ -182,6 +182,7 @@ def run_shell(
             from unify.shell.prompt import run_prompt
             from unify.shell.watching import QueueLook
 
+            output.pager = _pager(environment)
             status = run_prompt(
                 lambda: opener(settings, watcher, invocation, environment),
                 output=output,
@@ -286,6 +287,12 @@ def _colours(environment: Environment) -> bool:
 def _live(environment: Environment) -> bool:
     """Whether stderr is a terminal on which lines can be drawn anew."""
     return sys.stderr is not None and sys.stderr.isatty() and environment.get("TERM") != "dumb"
+
+
+def _pager(environment: Environment) -> Sequence[str]:
+    from unify.shell.pager import pager_command
+
+    return pager_command(environment) if environment.get("TERM") != "dumb" else ()
 
 
 def _print(text: str) -> int:

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -49,17 +49,20 @@ class Output:
         self.null = invocation.null
         self.max_rows = invocation.max_rows
         self.terminal = stream.isatty()
+        self.pager: Sequence[str] = ()  # at the prompt; a script is never held up
         self.colour = colour and self.terminal
         self.ascii = not _draws_lines(stream)
 
     def rows(self, rows: Rows, elapsed: Elapsed) -> Shown:
         """Write one result, whole. Raises OutputClosed, and UnifyError if it cannot be written."""
+        shown = Shown(0, False)  # unless somebody leaves the pager before the end
         source = replace(rows, batches=_reading(rows.batches))
         try:
-            with self._written():
-                return display(source, self.stream, self.look(), elapsed)
+            with self._written(), self._shown() as stream:
+                shown = display(source, stream, self.look(), elapsed)
         except _Reading as error:
             raise error.cause from None
+        return shown
 
     def statement(self, text: str) -> str:
         """What to run so that the rows of ``text`` come here; that is ``text``, where they come as rows."""
@@ -67,8 +70,8 @@ class Output:
 
     def text(self, text: str) -> None:
         """Write a command's own text; on a terminal, nothing in it can steer."""
-        with self._written():
-            self.stream.write((safe_text(text, keep="\n") if self.terminal else text).rstrip("\n") + "\n")
+        with self._written(), self._shown() as stream:
+            stream.write((safe_text(text, keep="\n") if self.terminal else text).rstrip("\n") + "\n")
 
     @property
     def shows_messages(self) -> bool:
@@ -95,6 +98,14 @@ class Output:
         with self._written():
             if self.stream is not sys.stdout:
                 self.stream.close()
+
+    def _shown(self) -> AbstractContextManager[TextIO]:
+        """Where to write one result: the stream, or a pager for what is too tall for the terminal."""
+        if not self.pager or not self.terminal:
+            return nullcontext(self.stream)
+        from unify.shell.pager import paged
+
+        return paged(self.stream, self.pager, _size(self.stream)[1] - 1)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
