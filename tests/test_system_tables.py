@@ -116,3 +116,25 @@ def test_schedules_say_how_often_when_and_by_whose_word(shop: Unify, api: FaultS
         ["orders", "person", "7200", "true", "true"],
         ["prices", "person", "", "", "true"],
     ]
+
+
+def test_daemon_status_tells_process_start_and_log(shop: Unify) -> None:
+    stopped = shop.run("daemon", "status")
+    assert (stopped.status, stopped.stdout) == (1, "the daemon is not running\n")
+    assert shop.run("daemon", "start").status == 0
+    running = shop.run("daemon", "status")
+    first, second = running.stdout.splitlines()
+    assert first.startswith("the daemon is running (pid ")
+    assert first.endswith("0 loads")
+    assert second.startswith("since 20")
+    assert second.endswith(str(shop.home / "logs" / "daemon.log"))
+
+
+def test_limits_are_settings_of_the_environment(shop: Unify) -> None:
+    shop.environment |= {"UNIFY_WORKERS": "2", "UNIFY_WORKER_MEMORY": "1 GB", "UNIFY_IDLE_EXIT": "1 hour"}
+    said = dict(row[:2] for row in shop("show settings").rows)
+    assert (said["workers"], said["worker_memory"], said["idle_exit"]) == ("2", "1,024 MiB", "3600 s")
+    shop.environment["UNIFY_IDLE_EXIT"] = "soon"
+    refused = shop("select 1")
+    assert refused.status == 2
+    assert "UNIFY_IDLE_EXIT=soon" in refused.stderr

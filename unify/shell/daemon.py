@@ -55,9 +55,8 @@ def _status(settings: Settings) -> int:
         return NOT_RUNNING
     with StatusClient(settings.run) as client:
         about = client.ping()
-    return _say(
-        f"the daemon is running (pid {about.pid}, version {about.version}), {counted(about.busy, 'load')}"
-    )
+    _say(f"the daemon is running (pid {about.pid}, version {about.version}), {counted(about.busy, 'load')}")
+    return _say(f"since {about.started_at:%Y-%m-%d %H:%M:%S} UTC; its log is {settings.logs / 'daemon.log'}")
 
 
 def _say(line: str) -> int:
