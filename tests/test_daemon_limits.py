@@ -15,6 +15,7 @@ import pytest
 
 from tests.test_daemon import REPOSITORY, Home
 from unify.errors import UsageError
+from unify.loading import memory
 from unify.loading.memory import resident_bytes
 from unify.loading.upkeep import EVERY_S, LATEST_S, PAUSE_S, QUIET_S, Upkeep
 from unify.model import Action, JobState, Origin, TableName
@@ -72,6 +73,13 @@ class TestMemory:
         before = resident_bytes([os.getpid()])[os.getpid()]
         held = bytearray(os.urandom(1024)) * (100 * 1024)
         assert resident_bytes([os.getpid()])[os.getpid()] - before > 0.9 * len(held)
+
+    def test_where_there_is_no_proc_ps_tells_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        here = os.getpid()
+        by_proc = resident_bytes([here])[here]
+        monkeypatch.setattr(memory, "_PROC", Path("/no/proc"))
+        assert resident_bytes([here, 2**22 + 1]) == {here: pytest.approx(by_proc, rel=0.2)}
+        assert resident_bytes([]) == {}
 
     def test_who_has_ended_is_left_out(self) -> None:
         assert resident_bytes([2**22 + 1]) == {}
