@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TABLE = "lake._unify.discarded"
+# Whether it ever had a row: 3 ms, where a DELETE of none takes 30.
+_HAD_ROWS = (
+    "SELECT 1 FROM __ducklake_metadata_lake.ducklake_table_stats "
+    "JOIN __ducklake_metadata_lake.ducklake_table t USING (table_id) "
+    "JOIN __ducklake_metadata_lake.ducklake_schema s USING (schema_id) "
+    "WHERE s.schema_name = '_unify' AND t.table_name = 'discarded' AND t.end_snapshot IS NULL "
+    "AND record_count > 0"
+)
 _FIELDS = '"scope" VARCHAR, "column" VARCHAR, "value" VARCHAR, reason VARCHAR, "row" VARCHAR'  # as staged
 
 
@@ -39,6 +47,8 @@ def keep(connection: DuckDBPyConnection, table: TableName, job: int, uid: str, s
 
 def forget(connection: DuckDBPyConnection, table: TableName) -> None:
     """Drop what earlier loads of ``table`` left: all its rows are replaced, or gone."""
+    if connection.execute(_HAD_ROWS).fetchone() is None:
+        return
     connection.execute(
         f"DELETE FROM {TABLE} WHERE connection = ? AND table_name = ?", [table.schema, table.table]
     )
