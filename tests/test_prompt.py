@@ -157,6 +157,7 @@ def test_the_work_behind_begins_after_the_prompt_is_painted(keys: PipeInput) -> 
         for _ in range(2):
             keys.send_text("help" + ENTER)
             assert editor.read() == "help"
+            editor.begin()
 
     assert painted == ["once", "once"]
 
