@@ -414,7 +414,8 @@ def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_ap
     assert commands[0].startswith("python -m unify.demo.server --port 8200")
     assert [each.returncode for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
     assert done[0].stdout == "books.yaml: ok, 1 table\n"
-    assert "rows: 5 (the answer itself, found out)\npaging: next is http" in done[1].stdout
+    assert "rows: 5 (the answer itself, found out)\npaging: found out: " in done[1].stdout
+    assert "; next is http" in done[1].stdout
     assert done[2].stdout.endswith("books.yaml: 1 of 1 case passed\n")
 
 
