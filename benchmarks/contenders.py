@@ -36,6 +36,10 @@ class Peer:
     mode: str = ""
     promised: tuple[tuple[str, float], ...] = ()
 
+    def ratio(self, kind: str) -> float | None:
+        """What is promised for rows of this kind; None where it is not compared."""
+        return dict(self.promised).get(kind)
+
     def seconds(self, address: str, table: str, rows: int, page_rows: int) -> float:
         """How long it takes to load ``table``. Raises Unavailable where it cannot be had, or cannot do it."""
         python = _environment(self.packages)

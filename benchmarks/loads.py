@@ -32,7 +32,7 @@ def measure(folder: Path, share: float = 1.0) -> Iterator[Speed]:
 
 def _compare(unify: House, table: Served) -> Iterator[Speed]:
     ours: list[float] = []
-    theirs: dict[Peer, list[float]] = {peer: [] for peer in PEERS_OF_LOADS}
+    theirs: dict[Peer, list[float]] = {peer: [] for peer in PEERS_OF_LOADS if peer.ratio(table.kind)}
     unify.forget_peaks()
     for _ in range(ROUNDS):
         ours.append(unify.timed(f"reload table bench.{table.name}"))
@@ -48,5 +48,4 @@ def _compare(unify: House, table: Served) -> Iterator[Speed]:
     what = f"{table.name} objects"
     yield Speed(f"{what}: Unify", table.rows, min(ours))
     for peer, seconds in theirs.items():
-        promised = dict(peer.promised).get(table.kind)
-        yield Speed(f"{what}: {peer.name}", table.rows, min(seconds), min(ours), promised)
+        yield Speed(f"{what}: {peer.name}", table.rows, min(seconds), min(ours), peer.ratio(table.kind))

@@ -1,0 +1,44 @@
+"""The benchmarks measure what they say: their API gives every row once, and lines show what was promised."""
+
+from __future__ import annotations
+
+import requests
+
+from benchmarks.measure import Figure, Memory, Speed
+from benchmarks.server import serving
+from benchmarks.tables import Served
+
+
+def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
+    with serving([Served("small", "small", 250, 100)]) as address, requests.Session() as session:
+        session.trust_env = False
+        pages = [session.get(f"{address}/small?page={page}", timeout=30).json() for page in range(1, 5)]
+
+    assert [len(page["items"]) for page in pages] == [100, 100, 50, 0]
+    assert {(page["total"], page["pages"]) for page in pages} == {(250, 3)}
+    assert len({row["id"] for page in pages for row in page["items"]}) == 250
+
+
+def test_the_api_tells_which_rows_have_changed() -> None:
+    with serving([Served("small", "small", 250, 100)]) as address, requests.Session() as session:
+        session.trust_env = False
+        changed = session.get(f"{address}/small?page=1&since=2024-05-01", timeout=30).json()["items"]
+
+    assert [row["number"] for row in changed] == [0, 100, 200]
+    assert {row["updated_at"] for row in changed} == {"2024-06-01T00:00:00Z"}
+
+
+def test_rows_are_as_large_as_is_said() -> None:
+    small = [len(row) for row in Served("small", "small", 100, 100).encoded()]
+    large = [len(row) for row in Served("large", "large", 20, 100).encoded()]
+
+    assert 550 < sum(small) / len(small) < 650
+    assert 16_500 < sum(large) / len(large) < 17_500
+
+
+def test_a_line_shows_the_ratio_and_what_is_promised() -> None:
+    assert " ".join(str(Speed("dlt", 1000, 2.0, 0.1, 20)).split()) == (
+        "dlt 500 rows/s Unify: 20.0 times (promised: 20)"
+    )
+    assert str(Figure("loading", 3.0, 2.0, 1.5)).endswith("1.5 times  (promised: 1.5)")
+    assert "(promised: below 300)" in str(Memory("a worker", 181.0, 300))
