@@ -39,7 +39,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """" — did you mean X?" for the nearest known name, or nothing."""
+    """The words `` — did you mean X?`` for the nearest known name, or nothing."""
     found = nearest(name, known)
     return f" — did you mean {found}?" if found else ""
 
