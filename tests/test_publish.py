@@ -510,17 +510,17 @@ def kill_rounds(settings: Settings, rounds: int, seed: int, places: tuple[str, .
                     rows = [(i, version) for i in range(total)]
                     low = version
                 stage(settings, job, columns, rows, key=("id",), strategy=strategy)
+                allowed.add((total, total, low, version))
                 place = f"{rng.choice(places)}:kill" if places else ""
                 _kill(start_publisher(settings, job, place), None if places else rng.uniform(0, 0.25))
                 survivor = start_publisher(settings, job)
                 survivor.communicate(timeout=60)
                 assert survivor.returncode == 0
-                allowed.add((total, total, low, version))
                 assert lake.read(
                     "select count(*), count(distinct id), min(version), max(version) from github.pulls"
                 ) == [(total, total, low, version)]
-        assert not reader.errors
-        assert reader.seen <= allowed
+                assert not reader.errors
+                assert reader.seen <= allowed
         [(loads, distinct)] = lake.read("select count(*), count(distinct uid) from unify.loads")
         assert loads == distinct == rounds + 1
 
