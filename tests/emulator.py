@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
-import re
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-import pytest
 import requests
 import yaml
 
-from tests.support import clean_environment
+from tests.foreign import free_port, npm_program, serving
 
 PACKAGE = "emulate@0.11.2"
 OWNER = "mona"  # whose token Unify gets
 WRITERS = ("mona", "hubot", "lin", "søren")  # each opens issues and pull requests under a token of their own
 STRANGERS = 6
 Json = Any
-
-# The package listens on every interface; here only this machine may reach it, and it says when it can.
-LOOPBACK_ONLY = """
-const { Server } = require("node:net");
-const listen = Server.prototype.listen;
-Server.prototype.listen = function (port) {
-  this.once("listening", () => console.log(`listening on http://127.0.0.1:${this.address().port}`));
-  return listen.call(this, port, "127.0.0.1");
-};
-"""
 
 # owner/name → issues, pull requests, files to commit; more than a hundred of each somewhere, for paging
 REPOS: dict[str, tuple[int, int, int]] = {
@@ -88,24 +70,11 @@ class Emulator:
 def running(folder: Path) -> Iterator[Emulator]:
     """The emulator as a process on a free port of this machine, with people and empty repositories."""
     (folder / "seed.yaml").write_text(yaml.safe_dump(_seed()), encoding="utf-8")
-    (folder / "loopback.cjs").write_text(LOOPBACK_ONLY, encoding="utf-8")
-    command = [str(_installed() / "node_modules" / ".bin" / "emulate"), "start", "--port", str(_free_port())]
-    process = subprocess.Popen(
-        [*command, "--service", "github", "--seed", "seed.yaml"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,
-        env=clean_environment(folder, {"NODE_OPTIONS": f"--require {folder / 'loopback.cjs'}"}),
-    )
-    with process:
-        try:
-            emulator = Emulator(_announced(process))
-            with emulator.session:
-                yield emulator
-        finally:
-            process.kill()
+    command = [npm_program(PACKAGE), "start", "--port", str(free_port())]
+    with serving([*command, "--service", "github", "--seed", "seed.yaml"], folder) as url:
+        emulator = Emulator(url)
+        with emulator.session:
+            yield emulator
 
 
 def fill(emulator: Emulator) -> None:
@@ -173,53 +142,3 @@ def _seed() -> Json:
             ],
         },
     }
-
-
-def _announced(process: subprocess.Popen[str]) -> str:
-    """The address it says it listens on; its output until then if it ends instead."""
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if found := re.search(r"listening on (http://127\.0\.0\.1:[0-9]+)", line):
-            return found[1]
-    raise AssertionError(f"the emulator did not start:\n{said}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _installed() -> Path:
-    """The folder the package is installed in, kept between runs; skips the test, aloud, where npm cannot."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"the GitHub emulator needs {program}, which is not installed: nothing was compared")
-    cache = platformdirs.user_cache_path("unify-tests") / PACKAGE
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with (cache.parent / "install.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (cache / "node_modules").exists():
-            _install(cache)
-    return cache
-
-
-def _install(cache: Path) -> None:
-    fresh = cache.with_name(f"{cache.name}.{os.getpid()}")
-    command = [
-        "npm",
-        "install",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--prefix",
-        str(fresh),
-        PACKAGE,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    if done.returncode != 0:
-        shutil.rmtree(fresh, ignore_errors=True)
-        pytest.skip(f"npm could not install {PACKAGE}: nothing was compared\n{done.stderr[-2000:]}")
-    fresh.rename(cache)

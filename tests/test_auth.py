@@ -419,6 +419,20 @@ class TestSigned:
         request = Request("GET", "https://example.amazonaws.com/")
         assert self.signature(request) == "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
 
+    def test_a_session_token_without_a_value_is_none(self) -> None:
+        settings = {**self.keys, "session_token": "{session_token}"}
+        request = Request("GET", "https://example.amazonaws.com/")
+        found = authentication(Auth("aws_sigv4", settings), {"session_token": None}, "c").apply(
+            request, self.at
+        )
+        assert found.headers["Authorization"].endswith(
+            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+        )
+        found = authentication(Auth("aws_sigv4", settings), {"session_token": "t"}, "c").apply(
+            request, self.at
+        )
+        assert found.headers["x-amz-security-token"] == "t"
+
     def test_get_vanilla_query_order(self) -> None:
         request = Request(
             "GET", "https://example.amazonaws.com/", (("Param2", "value2"), ("Param1", "value1"))

@@ -123,6 +123,10 @@ class Settings:
     def __contains__(self, key: str) -> bool:
         return self._given.get(key) is not None
 
+    def has_value(self, key: str) -> bool:
+        """Is it given, and has every option it names a value? For what may be left out."""
+        return key in self and template.has_values(self._given[key], self._variables)
+
     def raw(self, key: str) -> Json:
         """A setting as the spec has it, its variables not replaced."""
         return self._given.get(key)

@@ -26,7 +26,8 @@ class AWSSignature(Authentication):
     def __init__(self, settings: Settings) -> None:
         self._key_id = settings.header("access_key_id")
         self._secret = settings.text("secret_access_key")
-        self._session_token = settings.header("session_token", "")
+        temporary = settings.has_value("session_token")
+        self._session_token = settings.header("session_token") if temporary else ""
         self._region = settings.header("region")
         self._service = settings.header("service")
 
