@@ -13,6 +13,8 @@ from pathlib import Path
 
 import platformdirs
 
+from benchmarks.measure import Took
+
 PEERS = Path(__file__).parent / "peers"
 INSTALL_S = 900
 RUN_S = 900
@@ -40,8 +42,8 @@ class Peer:
         """What is promised for rows of this kind; None where it is not compared."""
         return dict(self.promised).get(kind)
 
-    def seconds(self, address: str, table: str, rows: int, page_rows: int) -> float:
-        """How long it takes to load ``table``. Raises Unavailable where it cannot be had, or cannot do it."""
+    def load(self, address: str, table: str, rows: int, page_rows: int) -> Took:
+        """What it takes to load ``table``. Raises Unavailable where it cannot be had, or cannot do it."""
         python = _environment(self.packages)
         with tempfile.TemporaryDirectory(prefix="unify-bench-peer-") as folder:
             words = [python, PEERS / self.script, address, table, str(page_rows), folder]
@@ -60,7 +62,7 @@ class Peer:
             told = json.loads(result.read_text())
         if told.get("rows", rows) != rows:
             raise Unavailable(f"{self.name} stored {told['rows']:,} of {rows:,} rows")
-        return float(told["seconds"])
+        return Took(float(told["seconds"]), float(told["cpu_s"]))
 
 
 PEERS_OF_LOADS = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from benchmarks.measure import Took
 from benchmarks.server import serving
 from benchmarks.tables import Served
 from unify.interpreter.results import Rows
@@ -67,6 +69,13 @@ class House:
         self.run(statement)
         return time.perf_counter() - began
 
+    def took(self, statement: str) -> Took:
+        """The same, with the processors' time of shell, daemon and workers together."""
+        cpu_began = self._cpu_s()
+        seconds = self.timed(statement)
+        cpu_s = None if cpu_began is None else (self._cpu_s() or 0.0) - cpu_began
+        return Took(seconds, cpu_s)
+
     def files(self, table: str) -> list[Path]:
         """The Parquet files of a table as it is now."""
         found = self.run(f"select data_file from ducklake_list_files('lake', '{table}', schema => 'bench')")
@@ -81,6 +90,12 @@ class House:
         """The most memory any worker had; None where the system does not tell."""
         peaks = [_peak_kb(process) for process in self._workers()]
         return max(peaks) / 1024 if peaks else None
+
+    def _cpu_s(self) -> float | None:
+        """Of every process so far; None where the system does not tell."""
+        workers = self._workers()
+        daemon = Path("/proc") / str(ensure_daemon(self.settings).pid)
+        return sum(map(_cpu_of, [*workers, daemon])) + time.process_time() if workers else None
 
     def _workers(self) -> list[Path]:
         daemon = ensure_daemon(self.settings).pid
@@ -136,6 +151,11 @@ def _parent(process: Path) -> int:
     except OSError:  # it has ended
         return 0
     return int(stat.rpartition(")")[2].split()[1])
+
+
+def _cpu_of(process: Path) -> float:
+    words = (process / "stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak_kb(process: Path) -> int:

@@ -7,12 +7,12 @@ default. What is timed is the load: not the start of an interpreter, not the ins
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.contenders import PEERS_OF_LOADS, Peer, Unavailable
 from benchmarks.house import House, house
-from benchmarks.measure import Speed
+from benchmarks.measure import Speed, Took
 from benchmarks.tables import Served
 
 ROUNDS = 3
@@ -31,21 +31,32 @@ def measure(folder: Path, share: float = 1.0) -> Iterator[Speed]:
 
 
 def _compare(unify: House, table: Served) -> Iterator[Speed]:
-    ours: list[float] = []
-    theirs: dict[Peer, list[float]] = {peer: [] for peer in PEERS_OF_LOADS if peer.ratio(table.kind)}
-    unify.forget_peaks()
+    ours: list[Took] = []
+    theirs: dict[Peer, list[Took]] = {peer: [] for peer in PEERS_OF_LOADS if peer.ratio(table.kind)}
     for _ in range(ROUNDS):
-        ours.append(unify.timed(f"reload table bench.{table.name}"))
-        for peer, seconds in list(theirs.items()):
-            if not seconds or max(seconds) < SLOW_S:
+        ours.append(unify.took(f"reload table bench.{table.name}"))
+        for peer, rounds in list(theirs.items()):
+            if not rounds or _best(rounds).seconds < SLOW_S:
                 try:
-                    seconds.append(peer.seconds(unify.address, table.name, table.rows, table.page_rows))
+                    rounds.append(peer.load(unify.address, table.name, table.rows, table.page_rows))
                 except Unavailable as reason:
                     print(f"  (not compared: {reason})", file=sys.stderr, flush=True)
                     del theirs[peer]
     ((stored,),) = unify.run(f"select count(*) from bench.{table.name}")
     assert stored == table.rows, f"{stored} of {table.rows} rows are in the warehouse"
-    what = f"{table.name} objects"
-    yield Speed(f"{what}: Unify", table.rows, min(ours))
-    for peer, seconds in theirs.items():
-        yield Speed(f"{what}: {peer.name}", table.rows, min(seconds), min(ours), peer.ratio(table.kind))
+    what, best = f"{table.name} objects", _best(ours)
+    yield Speed(f"{what}: Unify", table.rows, best.seconds, best.cpu_s)
+    for peer, rounds in theirs.items():
+        found = _best(rounds)
+        yield Speed(
+            f"{what}: {peer.name}",
+            table.rows,
+            found.seconds,
+            found.cpu_s,
+            best.seconds,
+            peer.ratio(table.kind),
+        )
+
+
+def _best(rounds: Sequence[Took]) -> Took:
+    return min(rounds, key=lambda took: took.seconds)

@@ -25,6 +25,14 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Took:
+    """How long something took, and how much of the processors' time; None where the system does not tell."""
+
+    seconds: float
+    cpu_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Speed:
     """One line of a comparison: rows a second, and how many times as many Unify has in the same run.
 
@@ -34,11 +42,13 @@ class Speed:
     what: str
     rows: int
     seconds: float
+    cpu_s: float | None = None
     unify_s: float | None = None
     promised: float | None = None
 
     def __str__(self) -> str:
-        line = f"{self.what:<48} {self.rows / self.seconds:>9,.0f} rows/s"
+        line = f"{self.what:<44} {self.rows / self.seconds:>9,.0f} rows/s"
+        line += f" {self.cpu_s:>6.1f} s of CPU" if self.cpu_s is not None else ""
         if self.unify_s is not None:
             line += f"  Unify: {self.seconds / self.unify_s:>5.1f} times"
         return line + (f"  (promised: {self.promised:g})" if self.promised is not None else "")

@@ -37,8 +37,8 @@ def test_rows_are_as_large_as_is_said() -> None:
 
 
 def test_a_line_shows_the_ratio_and_what_is_promised() -> None:
-    assert " ".join(str(Speed("dlt", 1000, 2.0, 0.1, 20)).split()) == (
-        "dlt 500 rows/s Unify: 20.0 times (promised: 20)"
+    assert " ".join(str(Speed("dlt", 1000, 2.0, 1.9, 0.1, 20)).split()) == (
+        "dlt 500 rows/s 1.9 s of CPU Unify: 20.0 times (promised: 20)"
     )
     assert str(Figure("loading", 3.0, 2.0, 1.5)).endswith("1.5 times  (promised: 1.5)")
     assert "(promised: below 300)" in str(Memory("a worker", 181.0, 300))
