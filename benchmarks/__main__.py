@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", choices=[[], *targets(1.0)], metavar="TARGET")
     parser.add_argument("--rows", type=float, default=1.0, metavar="SHARE", help="of the rows, from 0 to 1")
     words = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemons and servers are ended too
     chosen = targets(words.rows)
     with tempfile.TemporaryDirectory(prefix="unify-bench-") as name:
         for target in words.targets or chosen:
