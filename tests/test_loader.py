@@ -24,7 +24,7 @@ from unify.errors import (
 )
 from unify.loading import publish
 from unify.loading.loader import Loading
-from unify.loading.task import Ending, Outcome, Progress, Report, Task, make_task
+from unify.loading.task import Ending, Outcome, Progress, Report, Requested, Task, make_task
 from unify.loading.worker import Reporter
 from unify.model import Action, JobState, LoaderJob, LoadRecord, Origin, TableName
 from unify.settings import Settings
@@ -162,7 +162,7 @@ def test_progress_counts_rows_pages_requests_and_bytes(shop: Shop) -> None:
     progress = shop.run(shop.job("orders")).progress
     assert (progress.rows, progress.pages, progress.requests) == (3, 2, len(shop.api.log))
     assert progress.bytes > 30
-    assert all(isinstance(report, Progress) for report in shop.said)
+    assert all(isinstance(report, Progress | Requested) for report in shop.said)
 
 
 def test_a_table_without_rows_is_a_load_too(shop: Shop) -> None:
