@@ -46,6 +46,7 @@ def main(settings: Settings, run: Runner | None = None, announce: Callable[[], N
     ``run``       what workers do with a task; None: load tables.
     ``announce``  is called once the sockets answer.
     """
+    os.umask(0o077)  # whatever it and its workers write is the owner's alone
     settings.prepare()
     with instance.holding(settings.daemon_lock) as ours:
         if not ours:

@@ -103,7 +103,9 @@ class Outcomes:
             self.crashed(run, "what was staged is gone, or belongs to another attempt")
 
     def finish(self, run: Run, state: JobState, error: str = "", **details: object) -> None:
-        """End a job, unless another attempt has it."""
+        """End a job, unless another attempt has it; its schedule first, so that no crash loses it."""
+        if state is JobState.DONE:
+            schedule.after_load(self.queue, run.job, run.every_s, _now())
         ended = self.queue.finish(run.job, state, error, _now())
         if ended is None:
             del self.runs[run.job.id]
@@ -161,8 +163,6 @@ class Outcomes:
         if not job.state.active:
             self.publisher.submit(Ended(job))
         self.log.fact(f"load {job.state.value}", **about(job), **details, error=job.error)
-        if job.state is JobState.DONE:
-            schedule.after_load(self.queue, job, run.every_s, _now())
         self.tell(run, job.state, job.error)
 
 
