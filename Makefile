@@ -1,5 +1,5 @@
 # make demo      the shell on a bundled sample API; without a terminal, a short script and its results
-# make test      all tests that are quick (within 5 minutes)
+# make test      all tests but the long campaigns (about ten minutes on two busy cores)
 # make check     format, lint, types, layers
 # make bench     how fast it is, on this machine
 # make campaign  the long tests
