@@ -7,7 +7,7 @@ writes them. Who shows a value, or fetches it without loss, asks here what kind 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -106,6 +106,11 @@ def _exact(type: Type) -> str:
     parts = [_exact(part) for part in type.parts]
     if parts == [part.text for part in type.parts]:
         return type.text
+    return rebuilt(type, parts) or "VARCHAR"
+
+
+def rebuilt(type: Type, parts: Sequence[str]) -> str | None:
+    """The text of a nested ``type`` with ``parts`` in place of its own; None if it cannot be written."""
     match type.name:
         case "LIST":
             return f"{parts[0]}[]"
@@ -116,8 +121,8 @@ def _exact(type: Type) -> str:
             return f"STRUCT({', '.join(f'{quote_name(name)} {part}' for name, part in fields)})"
         case "MAP":
             return f"MAP({parts[0]}, {parts[1]})"
-        case _:  # a row without names has no type that can be written
-            return "VARCHAR"
+        case _:  # a row without names, for one
+            return None
 
 
 class _TypeText:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from unify.duckdb_types import Type, parse_type
+from unify.duckdb_types import Type, parse_type, rebuilt
 from unify.errors import QueryError
 from unify.store.duck import quoted
 from unify.store.tokens import TableStatement, table_statement
@@ -90,18 +90,7 @@ def _exact(type: Type) -> str:
     parts = [_exact(part) for part in type.parts]
     if parts == [part.text for part in type.parts]:
         return type.text
-    match type.name:
-        case "LIST":
-            return f"{parts[0]}[]"
-        case "ARRAY":
-            return f"{parts[0]}[{type.sizes[0]}]"
-        case "STRUCT" if type.names:
-            fields = zip(type.names, parts, strict=True)
-            return f"STRUCT({', '.join(f'{quoted(name)} {part}' for name, part in fields)})"
-        case "MAP":
-            return f"MAP({parts[0]}, {parts[1]})"
-        case _:
-            return type.text
+    return rebuilt(type, parts) or type.text
 
 
 def _wrapped(query: str, types: list[tuple[str, Type]]) -> str:
