@@ -133,10 +133,22 @@ def test_a_damaged_catalog_is_named_with_what_to_do(settings: Settings) -> None:
     assert str(settings.lake) in caught.value.message
 
 
-def test_an_extension_without_its_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_extension_that_is_not_a_wheels_has_to_be_signed(lake: Lake, tmp_path: Path) -> None:
     import duckdb
 
-    monkeypatch.setattr(duck, "extension_path", lambda name, version: None)
+    ours = duck.extension_path("sqlite_scanner", duckdb.__version__)
+    assert ours is not None
+    forged = tmp_path / "forged.duckdb_extension"
+    forged.write_bytes(ours.read_bytes()[:-1] + b"\0")  # the signature stands at the end
+    with pytest.raises(QueryError, match="signature"):
+        lake.execute(f"load '{forged}'")
+    with pytest.raises(QueryError, match="allow_unsigned_extensions"):
+        lake.execute("set allow_unsigned_extensions = true")
+
+
+def test_an_extension_without_its_wheel_is_named() -> None:
+    import duckdb
+
     said: list[str] = []
     with (
         duckdb.connect(
@@ -144,7 +156,7 @@ def test_an_extension_without_its_wheel_is_named(monkeypatch: pytest.MonkeyPatch
         ) as c,
         pytest.raises(StoreError, match="install the package duckdb-extension-ducklake=="),
     ):
-        duck.load_extension(c, "ducklake", said.append)
+        duck.load_extension(c, "ducklake", None, said.append)
     assert "no package carries" in said[0]
 
 
