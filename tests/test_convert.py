@@ -56,7 +56,7 @@ def stage(
 ) -> Staged:
     """Stage rows in pages of ``page``; bytes are JSON as it is, anything else is made JSON."""
     folder.mkdir(exist_ok=True)
-    with RowStage(folder, shape, known, chunk_bytes=chunk_bytes) as rowstage:
+    with RowStage(folder, shape, known, chunk_bytes=chunk_bytes, chunk_rows=1) as rowstage:
         texts = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
         for start in range(0, len(texts), page):
             rowstage.write(texts[start : start + page], variables or {})
@@ -304,7 +304,7 @@ def test_files_have_one_schema_and_the_order_in_which_rows_came(tmp_path: Path) 
 
 
 def test_pages_may_be_written_side_by_side(tmp_path: Path) -> None:
-    with RowStage(tmp_path, Shape(), chunk_bytes=500) as rowstage:
+    with RowStage(tmp_path, Shape(), chunk_bytes=500, chunk_rows=1) as rowstage:
 
         def write(part: int) -> None:
             for number in range(50):
@@ -547,7 +547,7 @@ def test_an_unknown_type_is_a_mistake_in_the_spec(tmp_path: Path) -> None:
 
 
 def test_the_greatest_cursor_of_each_scope_is_kept_as_written(tmp_path: Path) -> None:
-    with RowStage(tmp_path, Shape(cursor="at", exclude=("at",)), chunk_bytes=40) as rowstage:
+    with RowStage(tmp_path, Shape(cursor="at", exclude=("at",)), chunk_bytes=40, chunk_rows=1) as rowstage:
         rowstage.write([b'{"at":"2024-01-01T00:30:00+01:00"}', b'{"at":"2024-01-01T00:00:00Z"}'], {}, "one")
         rowstage.write([b'{"at":"2023-12-31T22:00:00-05:00"}', b'{"at":null}', b'{"id":1}'], {}, "one")
         rowstage.write([b'{"at":"2020-01-01T00:00:00.000+0000"}'], {}, "two")

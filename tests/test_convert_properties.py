@@ -100,7 +100,7 @@ class Loaded:
 
 def load(texts: Sequence[bytes], shape: Shape = EVERYTHING, page: int = 3, chunk_bytes: int = 100) -> Loaded:
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        with RowStage(Path(folder), shape, chunk_bytes=chunk_bytes) as stage:
+        with RowStage(Path(folder), shape, chunk_bytes=chunk_bytes, chunk_rows=1) as stage:
             for start in range(0, len(texts), page):
                 stage.write(texts[start : start + page])
             sealed = stage.seal()

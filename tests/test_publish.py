@@ -136,6 +136,38 @@ def test_reload_swaps_the_rows_and_counts_them(lake: Lake) -> None:
     assert record.cursor == {"a": "9"}
 
 
+def test_a_reload_with_the_same_columns_leaves_the_tables_place_in_the_catalog(lake: Lake) -> None:
+    load(lake, KEYED, [(1, "one"), (2, "two")], description="requests to pull")
+    first = schema_version(lake)
+
+    load(lake, KEYED, [(3, "three")], description="requests to pull")
+
+    assert pulls(lake) == [(3, "three")]
+    assert schema_version(lake) == first
+    assert catalog.comment_within(lake.connection, PULLS) == "requests to pull"
+    load(lake, {**KEYED, "state": "VARCHAR"}, [(4, "four", "open")])
+    assert pulls(lake) == [(4, "four", "open")]
+    assert schema_version(lake) > first
+
+
+def test_a_reload_of_very_many_rows_makes_the_table_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unify.loading.publish.EMPTIED_ROWS", 1)
+    load(lake, KEYED, [(1, "one"), (2, "two")])
+    first = schema_version(lake)
+
+    load(lake, KEYED, [(3, "three")])
+
+    assert pulls(lake) == [(3, "three")]
+    assert schema_version(lake) > first
+
+
+def schema_version(lake: Lake) -> int:
+    ((version,),) = lake.read("SELECT max(schema_version) FROM ducklake_snapshots('lake')")
+    return int(version)
+
+
 def test_merge_updates_what_differs_inserts_what_is_new_and_keeps_the_rest(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one"), (2, "two"), (3, "three")], key=("id",), cursors={"a": "1", "b": "2"})
 
@@ -425,6 +457,24 @@ def test_an_error_at_any_step_leaves_the_old_rows_or_the_new(
     assert len(pulls(lake)) == (2 if published else 1)
     put(lake, job, staged)
     assert pulls(lake) == [(1, "one", None), (2, "two", 2)]
+
+
+def test_an_error_in_the_middle_of_a_reload_leaves_the_old_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(lake, KEYED, [(1, "one")], key=("id",))
+    job = job_for(action=Action.RELOAD)
+    staged = stage(lake.settings, job, KEYED, [(2, "two")], key=("id",))
+
+    for place in ("publish.emptied", "publish.linked"):
+        monkeypatch.setenv("UNIFY_FAILPOINT", f"{place}:raise")
+        with pytest.raises(FailpointHit):
+            put(lake, job, staged)
+        assert pulls(lake) == [(1, "one")]
+    monkeypatch.delenv("UNIFY_FAILPOINT")
+
+    put(lake, job, staged)
+    assert pulls(lake) == [(2, "two")]
 
 
 # Processes that die

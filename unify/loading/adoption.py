@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from unify.loading.evolution import Target
 from unify.model import TableName
-from unify.store.duck import literal, quoted
+from unify.store.duck import literal
 from unify.store.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -35,16 +35,13 @@ def adopt(
     paths: Sequence[Path],
     data_path: Path,
 ) -> bool:
-    """Make ``table`` anew from the staged files as they are; False, with nothing done, if they do not fit."""
+    """Give an empty ``table`` the staged files as they are; False, with nothing done, if they do not fit."""
     if not _fits(connection, table, plan, paths):
         return False
     folder = data_path / table.schema / table.table
     linked = _linked(paths, folder)
     if not linked:
         return False
-    columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in plan)
-    name = f"lake.{quoted(table.schema)}.{quoted(table.table)}"
-    connection.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
     failpoint("publish.linked")
     for path in linked:
         connection.execute(

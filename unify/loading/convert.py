@@ -34,7 +34,7 @@ from unify.adapters.base import Scalar
 from unify.duckdb_types import quote_name
 from unify.errors import ConfigError
 from unify.loading import reading
-from unify.loading.chunks import CHUNK_BYTES, Chunk, ChunkWriter, Marks
+from unify.loading.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, ChunkWriter, Marks
 from unify.loading.converter import Converted, Converter
 from unify.loading.layout import Layout
 from unify.loading.selection import Selection, Shape, from_page
@@ -45,7 +45,7 @@ from unify.store.duck import literal
 __all__ = ["RowStage", "Sealed", "Shape", "Widening"]
 
 MEMORY_MB = 256  # of DuckDB, for wide rows; narrow ones take half of it, thousands of columns more
-THREADS = 2  # chunks converted side by side
+THREADS = 1  # chunks converted side by side: one keeps up with what Python can fetch and look at
 
 _NO_VARIABLES: Mapping[str, Scalar] = {}
 
@@ -99,12 +99,15 @@ class RowStage:
         memory_mb: int = MEMORY_MB,
         threads: int = THREADS,
         chunk_bytes: int = CHUNK_BYTES,
+        chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self._shape = shape
         self._known = tuple(known)
         self._folder = folder
         self._lock = threading.Lock()
-        self._writer = ChunkWriter(folder, Marks.new(), chunk_bytes, self._convert)
+        self._writer = ChunkWriter(
+            folder, Marks.new(), self._convert, chunk_bytes=chunk_bytes, chunk_rows=chunk_rows
+        )
         self._converter = Converter(self._writer, Structure(Selection(shape, known)), known, memory_mb)
         self._pool = ThreadPoolExecutor(threads, "convert")
         self._work: list[Future[Converted]] = []

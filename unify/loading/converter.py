@@ -185,7 +185,8 @@ class Converter:
         if reading.LONG_MOMENT in str(error):
             self._has_long_moments = True
             return layout
-        self._learn([self.writer.take_apart(line).row for line in chunk.lines()])
+        for block in chunk.blocks():
+            self._learn([self.writer.take_apart(line).row for line in block.splitlines()])
         if self.structure.version > layout.version:
             return self.layout()
         if layout.way.rewritten:
@@ -218,10 +219,11 @@ class Converter:
                 for place in tried:
                     self.structure.misfit(self._node(columns[place]))
             raise _Misfit
-        lines = chunk.lines()
+        misfit = {line: (columns[place], value) for line, place, value in found}
         with path.open("wb") as file:
-            for line, place, value in found:
-                file.write(self._discarded_row(lines[line], columns[place], value))
+            for number, line in enumerate(chunk.lines()):
+                if number in misfit:
+                    file.write(self._discarded_row(line, *misfit[number]))
         return path
 
     def _discarded_row(self, line: bytes, column: Planned, value: str) -> bytes:
@@ -267,18 +269,32 @@ class Converter:
             yield reading.straight(chunk, columns, self.marks)
             return
         path = chunk.path.with_suffix(".readable.ndjson")
-        text = None if way.rewritten else quoted(chunk.path.read_bytes(), way.quoted)
-        if text is not None:
-            source = reading.straight(chunk.at(path), columns, self.marks)
-        else:
-            read_as = [(column, reading.read_as(column)) for column in columns]
-            text = rewritten(chunk.lines(), read_as, self.marks)
-            source = reading.flat(path, max(map(len, text.split(b"\n"))), columns, self.marks)
-        path.write_bytes(text)
         try:
-            yield source
+            yield self._readable(chunk, columns, way, path)
         finally:
             path.unlink()
+
+    def _readable(self, chunk: Chunk, columns: Sequence[Planned], way: Way, path: Path) -> reading.Source:
+        """The rows written anew: with numbers in quotes where that is enough, else flat."""
+        if not way.rewritten and _write_quoted(path, chunk, way.quoted):
+            return reading.straight(chunk.at(path), columns, self.marks)
+        read_as = [(column, reading.read_as(column)) for column in columns]
+        longest = 0
+        with path.open("wb") as file:
+            for line in rewritten(chunk.lines(), read_as, self.marks):
+                longest = max(longest, file.write(line))
+        return reading.flat(path, longest, columns, self.marks)
+
+
+def _write_quoted(path: Path, chunk: Chunk, keys: Sequence[str]) -> bool:
+    """Whether the numbers under ``keys`` could all be put in quotes."""
+    with path.open("wb") as file:
+        for block in chunk.blocks():
+            text = quoted(block, keys)
+            if text is None:
+                return False
+            file.write(text)
+    return True
 
 
 class _Misfit(Exception):

@@ -1,7 +1,7 @@
 """Rows DuckDB cannot read exactly as they came, made readable.
 
 DuckDB reads a number with a fraction as a double. Where its digits count (a declared decimal, a text
-among numbers), it is put in quotes, by one regular expression over the chunk. Rows with keys that
+among numbers), it is put in quotes, by a regular expression. Rows with keys that
 differ by case only, or come twice, or are empty, and objects of very many members, are taken apart in
 Python: one flat object a row, one member a column.
 """
@@ -9,7 +9,7 @@ Python: one flat object a row, one member a column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -39,11 +39,10 @@ def quoted(text: bytes, keys: Sequence[str]) -> bytes | None:
     return text
 
 
-def rewritten(lines: Iterable[bytes], columns: Sequence[Read], marks: Marks) -> bytes:
+def rewritten(lines: Iterable[bytes], columns: Sequence[Read], marks: Marks) -> Iterator[bytes]:
     """The lines with member ``c0`` for the first of ``columns`` and so on; a null is left out."""
     encoder = msgspec.json.Encoder()
     types = [parse_type(column.type if column.strict else read_as) for column, read_as in columns]
-    out = bytearray()
     for line in lines:
         document = parse_exact(line)
         flat = {marks.scope: raw_numbers(document[marks.scope])} if marks.scope in document else {}
@@ -51,8 +50,7 @@ def rewritten(lines: Iterable[bytes], columns: Sequence[Read], marks: Marks) -> 
             value = _found(document, column, marks)
             if value is not None:
                 flat[f"c{index}"] = _written(value, types[index], column.strict)
-        out += encoder.encode(flat) + b"\n"
-    return bytes(out)
+        yield encoder.encode(flat) + b"\n"
 
 
 def _found(document: Json, column: Planned, marks: Marks) -> Json:

@@ -65,15 +65,25 @@ class Source:
 
 
 def store(
-    connection: DuckDBPyConnection, table: TableName, source: Source, strategy: str, complete: bool
+    connection: DuckDBPyConnection,
+    table: TableName,
+    source: Source,
+    strategy: str,
+    *,
+    complete: bool,
+    anew: bool,
 ) -> Counts:
-    """Put the staged rows into ``table`` by ``strategy``. Of rows with one key the youngest counts."""
+    """Put the staged rows into ``table`` by ``strategy``. Of rows with one key the youngest counts.
+
+    ``complete``  the staged rows are all there are: those not among them may be dropped.
+    ``anew``      a reload makes the table again instead of emptying it.
+    """
     twice = _stage_view(connection, source)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")
     failpoint("publish.schema")
     match strategy:
         case "reload":
-            return _reload(connection, table, source, twice)
+            return _reload(connection, table, source, twice, anew=anew)
         case "append":
             _widen(connection, table, source.plan)
             return _append(connection, table, source, twice)
@@ -165,11 +175,19 @@ def _find_losers(connection: DuckDBPyConnection, source: Source) -> int:
     return _count(connection, f"SELECT count(*) FROM {LOSERS}")
 
 
-def _reload(connection: DuckDBPyConnection, table: TableName, source: Source, twice: int) -> Counts:
+def _reload(
+    connection: DuckDBPyConnection, table: TableName, source: Source, twice: int, *, anew: bool
+) -> Counts:
     exists = bool(types_within(connection, table))
     deleted = _count(connection, f"SELECT count(*) FROM {_table(table)}") if exists else 0
+    if anew:
+        columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in source.plan)
+        connection.execute(f"CREATE OR REPLACE TABLE {_table(table)} ({columns})")
+    else:
+        connection.execute(f"DELETE FROM {_table(table)}")
+    failpoint("publish.emptied")
     if twice or not adopt(connection, table, source.plan, source.paths, source.data_path):
-        connection.execute(f"CREATE OR REPLACE TABLE {_table(table)} AS FROM {VIEW}")
+        connection.execute(f"INSERT INTO {_table(table)} BY NAME SELECT * FROM {VIEW}")
     total = _count(connection, f"SELECT count(*) FROM {_table(table)}")
     return Counts(total, 0, deleted, total, twice)
 
