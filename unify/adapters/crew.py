@@ -61,7 +61,9 @@ class Crew(Generic[T]):
         self._series: Iterator[Series[T]] | None = series
         self._hands = hands
         self._halt = halt
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._page_came = threading.Condition(self._lock)  # for the reader
+        self._work_came = threading.Condition(self._lock)  # for the hands: a turn to take, room for a page
         self._strands: list[_Strand[T]] = []
         self._pages_done = 0  # of scopes that are over
         self._ready: deque[T] = deque()
@@ -75,7 +77,7 @@ class Crew(Generic[T]):
     def pages(self) -> Generator[T, None, None]:
         """Every page; the first error ends it, with no page after. Leaving early stops all threads."""
         try:
-            with self._changed:
+            with self._lock:
                 self._call_a_hand()
             while (page := self._take()) is not None:
                 yield page[0]
@@ -85,28 +87,28 @@ class Crew(Generic[T]):
     @property
     def pages_total(self) -> int | None:
         """How many pages there are in all scopes, as soon as every one has told."""
-        with self._changed:
+        with self._lock:
             if self._series is not None or not all(strand.in_sight for strand in self._strands):
                 return None
             return self._pages_done + sum(strand.made for strand in self._strands)
 
     def _take(self) -> tuple[T] | None:
-        with self._changed:
+        with self._lock:
             while True:
                 if self._error is not None:
                     raise self._error
                 if self._ready:
                     self._held -= 1
-                    self._changed.notify()
+                    self._work_came.notify()
                     return (self._ready.popleft(),)
                 if self._series is None and not self._strands:
                     return None
-                self._changed.wait()
+                self._page_came.wait()
 
     def _stop(self) -> None:
-        with self._changed:
+        with self._lock:
             self._stopped = True
-            self._changed.notify_all()
+            self._wake_all()
             busy = bool(self._strands)
         if busy:
             self._halt()
@@ -131,14 +133,14 @@ class Crew(Generic[T]):
                 self._deliver(strand, number, page, more, facts.size)
                 del page, facts
         except BaseException as error:  # noqa: BLE001  # raised again where the pages are taken
-            with self._changed:
+            with self._lock:
                 self._error = self._error or error
                 self._stopped = True
-                self._changed.notify_all()
+                self._wake_all()
             self._halt()
 
     def _next_task(self) -> tuple[_Strand[T], int, Turn] | None:
-        with self._changed:
+        with self._lock:
             while not self._stopped:
                 if self._has_room() and (task := self._pick()) is not None:
                     self._held += 1
@@ -148,7 +150,7 @@ class Crew(Generic[T]):
                 if self._series is None and not self._strands:
                     return None
                 self._idle += 1
-                self._changed.wait()
+                self._work_came.wait()
                 self._idle -= 1
             return None
 
@@ -177,7 +179,7 @@ class Crew(Generic[T]):
             series = next(self._series, None)
             if series is None:
                 self._series = None
-                self._changed.notify_all()
+                self._wake_all()
                 return None
             strand = _Strand(series)
             strand.extend(tuple(next(strand.pager, ())))
@@ -196,7 +198,7 @@ class Crew(Generic[T]):
             return ()
 
     def _deliver(self, strand: _Strand[T], number: int, page: T, more: tuple[Turn, ...], size: int) -> None:
-        with self._changed:
+        with self._lock:
             self._largest = max(self._largest, size)
             strand.running -= 1
             if number == strand.made - 1:
@@ -208,4 +210,13 @@ class Crew(Generic[T]):
             if strand.over:
                 self._strands.remove(strand)
                 self._pages_done += strand.made
-            self._changed.notify_all()
+                self._wake_all()
+            elif more:
+                self._work_came.notify(len(more))
+            if self._ready:
+                self._page_came.notify()
+
+    def _wake_all(self) -> None:
+        """Something has come to an end: everybody looks again."""
+        self._page_came.notify()
+        self._work_came.notify_all()
