@@ -14,6 +14,8 @@ from pathlib import Path
 
 from unify.errors import StoreError
 
+SIGNATURE_BYTES = 64  # always as many: a file cut short and written again is flushed when it is closed
+
 
 class FileLock:
     """One lock file, opened when first needed and never inherited by a child process.
@@ -107,9 +109,10 @@ class FileLock:
             raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
 
     def _sign(self, descriptor: int) -> None:
+        signature = _signature(self.purpose).ljust(SIGNATURE_BYTES).encode()
         try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, _signature(self.purpose).encode(), 0)
+            if os.pread(descriptor, SIGNATURE_BYTES, 0) != signature:
+                os.pwrite(descriptor, signature, 0)
         except OSError:
             return  # a full disk must not cost us the lock; the signature only serves messages
 
