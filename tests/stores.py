@@ -106,6 +106,6 @@ def stage(
     return staging.seal(folder, Manifest(files=tuple(names), **values))  # type: ignore[arg-type]
 
 
-def fetched(lake: Lake, sql: str) -> list[tuple[object, ...]]:
+def fetched(lake: Lake, sql: str, parameters: object = None) -> list[tuple[object, ...]]:
     """All rows of a user's query."""
-    return [row for batch in lake.execute(sql).batches() for row in batch]
+    return [row for batch in lake.execute(sql, parameters).batches() for row in batch]

@@ -160,6 +160,14 @@ def test_an_extension_without_its_wheel_is_named() -> None:
     assert "no package carries" in said[0]
 
 
+def test_a_select_that_gathers_its_rows_runs_once(lake: Lake) -> None:
+    lake.execute("create temp sequence turns")
+    moment = "timestamptz '2026-01-31 08:30:00+00'"  # a type whose values have to be fetched as text
+    assert len(fetched(lake, f"select nextval('turns'), {moment}")) == 1
+    assert fetched(lake, f"select nextval('turns') as turn, max({moment}) is null group by 1") == [(2, False)]
+    assert fetched(lake, f"select max({moment}), $1 as given", [7])[0][1] == 7
+
+
 def test_no_python_variable_is_a_table(lake: Lake) -> None:
     settings_rows = [{"a": 1}]
     with pytest.raises(QueryError, match="settings_rows"):

@@ -26,6 +26,11 @@ _READING_TOO = frozenset({"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTE
 _WITH_ROWS = frozenset({"SELECT", "EXPLAIN", "CALL", "EXECUTE", "PRAGMA", "RELATION", "LOGICAL_PLAN"})
 # What is run in a transaction of ours, so that its files are on the disk before it commits.
 _TOGETHER = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "COPY", "CREATE", "ALTER", "DROP"})
+# Words of a select that has seen every row before it gives its first; of others, the start costs nothing.
+_GATHERS = frozenset(
+    {"group", "order", "distinct", "over", "join", "union", "intersect", "except", "pivot", "nextval"}
+    | {"sum", "avg", "min", "max", "any_value", "first", "last", "arg_min", "arg_max", "median", "mode"}
+)
 _BEGINS = frozenset({"begin", "start"})
 _COMMITS = frozenset({"commit", "end"})
 _COUNTED = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", "MERGE_INTO": "merged"}
@@ -48,13 +53,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A statement as DuckDB's parser sees it: ``kind`` is its StatementType."""
+    """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
+
+    ``gathers``  a select that may take its whole time before its first row.
+    """
 
     sql: str
     kind: str
     words: tuple[str, ...]  # its tokens outside brackets, in lower case, without comments
     writes: bool
     wrapped: bool = False  # DuckDB makes a transaction of its own out of it
+    gathers: bool = False
 
 
 class Statements:
@@ -100,8 +109,11 @@ class Statements:
             raise QueryError("there is no statement here")
         acting = [kind for kind in kinds if kind != "TRANSACTION"]  # PIVOT is several, in a transaction
         kind = acting[-1] if acting else "TRANSACTION"
-        words = tuple(token.word for _, token in outermost(tokens(sql)))
-        return Parsed(sql, kind, words, _writes(kind, words), len(acting) < len(kinds) and bool(acting))
+        found = tokens(sql)
+        words = tuple(token.word for _, token in outermost(found))
+        wrapped = len(acting) < len(kinds) and bool(acting)
+        gathers = any(token.word in _GATHERS for token in found)
+        return Parsed(sql, kind, words, _writes(kind, words), wrapped, gathers)
 
     def _transaction(self, statement: Parsed) -> Outcome:
         begins = statement.words[0] in _BEGINS
@@ -135,7 +147,7 @@ class Statements:
 
     def _run(self, statement: Parsed, parameters: object) -> Outcome:
         if statement.kind == "SELECT":
-            return self._select(statement.sql, parameters)
+            return self._select(statement, parameters)
         if statement.kind in ("CREATE", "ALTER"):
             return self._define(statement, parameters)
         if statement.kind not in _WITH_ROWS:
@@ -201,16 +213,29 @@ class Statements:
         if statement.writes and ledger.SCHEMA in (word.strip('"') for word in statement.words):
             raise QueryError(f"{ledger.SCHEMA} is Unify's own; read it as unify.loads")
 
-    def _select(self, sql: str, parameters: object) -> Outcome:
-        connection = self._execute(sql, parameters)
-        columns = _columns(connection)
-        exact = [exact_cast(f"c{i}", parse_type(kind)) for i, (_, kind) in enumerate(columns)]
-        if any(cast != f"c{i}" for i, cast in enumerate(exact)):
-            names = ", ".join(f"c{i}" for i in range(len(columns)))
-            inner = sql.rstrip().rstrip(";")
-            wrapped = f"SELECT {', '.join(exact)} FROM (\n{inner}\n) AS rows({names})"
-            connection = self._execute(wrapped, parameters)
-        return Outcome(columns, "", lambda: self._batches(connection))
+    def _select(self, statement: Parsed, parameters: object) -> Outcome:
+        """Run it in a form whose values Python can hold, which depends on the types of its columns.
+
+        They are known once it runs; then it may have to run again in another form. One that gathers its
+        rows first is asked for them before, which costs 4 ms on a table of the lake, and runs once.
+        """
+        columns = self._described(statement.sql, parameters) if statement.gathers else ()
+        connection = None if columns else self._execute(statement.sql, parameters)
+        if connection is not None:
+            columns = _columns(connection)
+        exact = _exact_form(statement.sql, columns)
+        if connection is None or exact != statement.sql:
+            connection = self._execute(exact, parameters)
+        running = connection
+        return Outcome(columns, "", lambda: self._batches(running))
+
+    def _described(self, sql: str, parameters: object) -> tuple[tuple[str, str], ...]:
+        """Names and types of a select's columns; none where something is wrong, which running it tells."""
+        try:
+            rows = self._execute(f"DESCRIBE {sql}", parameters).fetchall()
+        except QueryError:
+            return ()
+        return tuple((str(row[0]), str(row[1])) for row in rows)
 
     def _batches(self, connection: DuckDBPyConnection) -> Iterator[Sequence[tuple[object, ...]]]:
         while True:
@@ -254,6 +279,16 @@ class _Refused:
         if isinstance(error, duckdb.Error):
             translated: UnifyError = duckerrors.refusal(error, self.lake.place)
             raise translated from error
+
+
+def _exact_form(sql: str, columns: Sequence[tuple[str, str]]) -> str:
+    """``sql`` itself, or a select of what it gives with the casts that Python needs."""
+    exact = [exact_cast(f"c{i}", parse_type(kind)) for i, (_, kind) in enumerate(columns)]
+    if all(cast == f"c{i}" for i, cast in enumerate(exact)):
+        return sql
+    names = ", ".join(f"c{i}" for i in range(len(columns)))
+    inner = sql.rstrip().rstrip(";")
+    return f"SELECT {', '.join(exact)} FROM (\n{inner}\n) AS rows({names})"
 
 
 def _columns(connection: DuckDBPyConnection) -> tuple[tuple[str, str], ...]:
