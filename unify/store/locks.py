@@ -5,13 +5,13 @@ The file's content says who holds the lock, for messages only; the truth is the 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from unify import flock
 from unify.errors import StoreError
 
 SIGNATURE_BYTES = 64  # always as many: a file cut short and written again is flushed when it is closed
@@ -62,9 +62,8 @@ class FileLock:
         if not self._threads.acquire(blocking=False):
             return False
         if self._depth == 0:
-            descriptor = self._open()
-            if not _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                os.close(descriptor)
+            descriptor = flock.opened(self.path)
+            if not flock.taken(descriptor, within_s=0):
                 self._threads.release()
                 return False
             self._descriptor = descriptor
@@ -84,7 +83,7 @@ class FileLock:
         """Who holds the lock, as they signed it: ``process 4711 (daemon)``; "" when nobody does."""
         if self.held:
             return _signature(self.purpose)
-        if is_free(self.path):
+        if flock.is_free(self.path):
             return ""
         try:
             return self.path.read_text("utf-8", errors="replace").strip() or "another process"
@@ -92,21 +91,11 @@ class FileLock:
             return "another process"
 
     def _lock(self, timeout_s: float | None) -> int:
-        descriptor = self._open()
-        if not _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            if timeout_s is not None:
-                if not _flock_within(descriptor, timeout_s):
-                    raise self._busy(timeout_s)
-            else:
-                _flock_or_close(descriptor)
+        descriptor = flock.opened(self.path)
+        if not flock.taken(descriptor, within_s=timeout_s):
+            raise self._busy(timeout_s)
         self._sign(descriptor)
         return descriptor
-
-    def _open(self) -> int:
-        try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
 
     def _sign(self, descriptor: int) -> None:
         signature = _signature(self.purpose).ljust(SIGNATURE_BYTES).encode()
@@ -123,67 +112,5 @@ class FileLock:
         )
 
 
-def is_free(path: Path) -> bool:
-    """Whether nobody holds the lock at ``path`` just now; a missing file is free."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be opened ({error.strerror})") from error
-    try:
-        return _flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    finally:
-        os.close(descriptor)
-
-
 def _signature(purpose: str) -> str:
     return f"process {os.getpid()}" + (f" ({purpose})" if purpose else "")
-
-
-def _flock(descriptor: int, operation: int) -> bool:
-    try:
-        fcntl.flock(descriptor, operation)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _flock_or_close(descriptor: int) -> None:
-    """Wait for the lock as long as it takes; Ctrl-C gives up and leaves nothing open."""
-    try:
-        _flock(descriptor, fcntl.LOCK_EX)
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _flock_within(descriptor: int, timeout_s: float) -> bool:
-    """Wait for the lock in the kernel's own queue, on a thread, because flock knows no timeout.
-
-    True leaves ``descriptor`` locked. After False the thread still waits; it closes the
-    descriptor, and with it frees the lock, as soon as it gets it.
-    """
-    guard = threading.Lock()
-    got = threading.Event()
-    abandoned = False
-
-    def wait() -> None:
-        _flock(descriptor, fcntl.LOCK_EX)
-        with guard:
-            got.set()
-            if abandoned:
-                os.close(descriptor)
-
-    threading.Thread(target=wait, name="lock", daemon=True).start()
-    try:
-        got.wait(timeout_s)
-    except BaseException:
-        with guard:
-            abandoned = not got.is_set()
-            if not abandoned:
-                os.close(descriptor)
-        raise
-    with guard:
-        abandoned = not got.is_set()
-    return not abandoned
