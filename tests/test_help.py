@@ -13,7 +13,14 @@ from unify.language.parser import following
 from unify.language.scanner import words
 
 NO_COMMANDS = words("select variables")  # topics that are not called like a command
-SAME = {"desc": "describe", "quit": "exit", "unset": "variables", "$name": "variables", "??": "describe"}
+SAME = {
+    "desc": "describe",
+    "quit": "exit",
+    "unset": "variables",
+    "$name": "variables",
+    "??": "describe",
+    "create": "chart",
+}
 
 
 def test_every_command_of_the_grammar_has_a_topic() -> None:
@@ -29,7 +36,7 @@ def test_every_listing_is_among_the_forms(listing: str) -> None:
 
 
 def test_every_keyword_of_the_grammar_is_among_the_forms() -> None:
-    keywords = set(re.findall(r"^_([A-Z]+): /", grammar_text(), re.MULTILINE)) - {"DESC", "TO"}
+    keywords = set(re.findall(r"^_([A-Z]+): /", grammar_text(), re.MULTILINE)) - {"DESC", "TO", "COLOR"}
     forms = " ".join(form for topic in TOPICS for form in topic.forms).lower()
     missing = {word.lower() for word in keywords} - set(re.findall(r"[a-z]+", forms))
     assert missing == set()

@@ -107,6 +107,25 @@ COMMANDS: list[tuple[str, Command]] = [
     ("export $t to 'a.csv'", c.Export("SELECT * FROM $t", "a.csv")),
     ("export ( select ')' || f((1)) as x ) to 'to).csv'", c.Export("select ')' || f((1)) as x", "to).csv")),
     ("$x = (select max(a) from t where b = 'x')", c.Assign("x", "(select max(a) from t where b = 'x')")),
+    (
+        "create chart from github.pulls as bar_chart where x = state and y = comments",
+        c.CreateChart('SELECT * FROM "github"."pulls"', "bar_chart", c.ChartSettings("state", ("comments",))),
+    ),
+    (
+        "create chart Weekly from $t as line_chart where x = week and y = a and y = b",
+        c.CreateChart("SELECT * FROM $t", "line_chart", c.ChartSettings("week", ("a", "b"), title="Weekly")),
+    ),
+    (
+        "create chart w from (select ')' as a) as area_chart where color = s and y = 'b c' and x = \"x\" "
+        "and title = 'it''s' and x_title = 'X' and y_title = 'Y' to 'a.svg' overwrite",
+        c.CreateChart(
+            "select ')' as a",
+            "area_chart",
+            c.ChartSettings("x", ("b c",), "s", "it's", "X", "Y"),
+            "a.svg",
+            "overwrite",
+        ),
+    ),
     ("run 'report.sql'", c.RunFile("report.sql")),
     ("help", c.Help()),
     ("help load table", c.Help("load table")),
@@ -170,6 +189,9 @@ SQL = [
     "explain show tables",
     "sleect 1",
     "creat table x (a int)",
+    "create table chart (a int)",
+    "create or replace view charts as select 1",
+    "create macro chart() as 1",
     "hello",
     "foo bar",
     "'show tables'",
@@ -251,6 +273,29 @@ SLIPS = [
     ("export (selct 1) to 'x.csv'", "(selct", "expected a SELECT in the brackets", None),
     ("export (select 1) two 'x.csv'", "two", "expected to", "to"),
     ("export (select 1 to 'x.csv'", "(", "does not fit here", None),
+    ("create chart", "", "expected from or a chart's name", None),
+    ("create charts from t", "charts", "expected chart", "chart"),
+    ("create chart from t as barchart where x = a and y = b", "barchart", "expected area_chart", "bar_chart"),
+    ("create chart from t as bar_chart where x = a and titel = b", "titel", "expected color", "title"),
+    ("create chart from t as bar_chart", "", "x = COLUMN and y = COLUMN are missing", None),
+    (
+        "create chart from t as bar_chart where x = a",
+        "",
+        "y = COLUMN is missing; a chart has both, as in",
+        None,
+    ),
+    ("create chart from t as bar_chart where x = a, y = b", ",", "expected and, to or the end", None),
+    ("create chart from t as bar_chart where y = a and y = A and x = b", "y = A", "is there already", None),
+    ("create chart from t as bar_chart where y = a and x = b and x = c", "x = c", "has one x", None),
+    ("create chart from t as pie_chart where y = a and y = b and x = c", "y = b", "shows one y", None),
+    ("create chart from t as pie_chart where y = a and color = b and x = c", "color", "no series", None),
+    (
+        "create chart from t as bar_chart where y = a and y = b and x = c and series = d",
+        "series",
+        "several y",
+        None,
+    ),
+    ("create chart from t as bar_chart where x = a and y = b to 'a.svg' append", "append", "overwrite", None),
     ("run report.sql", "report", "expected a text in 'quotes'", None),
     ("exit now", "now", "expected the end of the command", None),
     ("set max_age", "", "expected to or =", None),
@@ -365,8 +410,9 @@ def test_what_may_follow_is_known_at_every_place() -> None:
 
 
 def test_every_word_the_grammar_starts_with_is_recognised() -> None:
-    assert set(following("")) - {"??", "$name"} == recognition._OURS | recognition._SHARED
-    assert all(recognition.is_command(f"{word}") for word in set(following("")) - {"set", "$name"})
+    words = set(following("")) - {"create"}  # SQL's word, and ours before `chart`
+    assert words - {"??", "$name"} == recognition._OURS | recognition._SHARED
+    assert all(recognition.is_command(f"{word}") for word in words - {"set", "$name"})
 
 
 def test_every_listing_of_the_grammar_is_recognised() -> None:
@@ -379,8 +425,12 @@ def test_every_command_is_in_the_table_above() -> None:
 
 def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
     for _, command in COMMANDS:
-        for field in fields(command):
-            value = getattr(command, field.name)
+        values = [getattr(command, field.name) for field in fields(command)]
+        settings = next((value for value in values if isinstance(value, c.ChartSettings)), None)
+        if settings is not None:
+            values.remove(settings)
+            values += [getattr(settings, field.name) for field in fields(settings)]
+        for value in values:
             parts = [value.schema, value.table] if isinstance(value, TableName) else [value]
             parts = [part for pair in value for part in pair] if isinstance(value, tuple) else parts
             assert {type(part) for part in parts} <= {str, int, float, time, type(None)}

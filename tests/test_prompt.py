@@ -439,6 +439,10 @@ def test_statements_with_secrets_are_recognised(text: str, secret: bool) -> None
         ("select 1; select * from github.re", "", "repos"),
         ("select * from github.pulls gr", "", "group"),
         ('select * from "git', "", "github.pulls"),
+        ("create chart from github.pulls as ba", "", "bar_chart"),
+        ("create chart from github.pulls as bar_chart where se", "", "series"),
+        ("create chart from github.pulls as bar_chart where x = us", "", "user_login"),
+        ("create chart from (select * from github.pulls) as bar_chart where x = us", "", "user_login"),
     ],
 )
 def test_completion_knows_the_place(text: str, after: str, first: str) -> None:
@@ -474,6 +478,8 @@ def test_completion_knows_functions_and_is_fuzzy(text: str, first: str) -> None:
         ("run 'it''", ["it''s.sql"]),
         ("export (select 1) to 'rest/", ["rest/x.parquet"]),
         ("copy t to 'REP", ["report.csv"]),
+        ("create chart from t as bar_chart where x = a and y = b to 'rep", ["report.csv"]),
+        ("create chart from t as bar_chart where x = 're", []),
         ("select 1; select * from 'rest/x", ["rest/x.parquet"]),
         ("run '.h", [".hidden"]),
         ("import 'nosuch/", []),

@@ -14,22 +14,24 @@ from typing import BinaryIO
 from unify.errors import FileError
 
 Mode = str | None  # "overwrite", "append", or None: the file must not be there
+_BOTH = "overwrite or append"
 
 
 @contextmanager
-def replacing(target: Path, mode: Mode) -> Iterator[Path]:
+def replacing(target: Path, mode: Mode, ways: str = _BOTH) -> Iterator[Path]:
     """A path beside ``target`` to write to; what is there takes its place when the block ends well.
 
+    ``ways``  what a statement may end with to change a file that is there.
     Raises  FileError where a file is there and ``mode`` does not allow that, before the block and after.
     """
-    refuse_existing(target, mode)
+    refuse_existing(target, mode, ways)
     # the suffixes stay: by them DuckDB compresses
     temporary = target.with_name(f".{secrets.token_hex(6)}-{target.name}")
     try:
         yield temporary
         _sync(temporary)
         if mode is None:
-            _put_new(temporary, target)
+            _put_new(temporary, target, ways)
         else:
             temporary.replace(target)
     except OSError as error:
@@ -38,13 +40,13 @@ def replacing(target: Path, mode: Mode) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def refuse_existing(target: Path, mode: Mode) -> None:
+def refuse_existing(target: Path, mode: Mode, ways: str = _BOTH) -> None:
     if target.is_dir():
         raise FileError(f"{target} is a folder")
     if not target.parent.is_dir():
         raise FileError(f"{target}: there is no folder {target.parent}")
     if mode is None and os.path.lexists(target):
-        raise FileError(f"{target} is there already; end with overwrite or append")
+        raise FileError(f"{target} is there already; end with {ways}")
 
 
 def append_text(old: Path, new: Path, header: Sequence[str] | None, delimiter: str = ",") -> None:
@@ -87,14 +89,14 @@ def _copy(source: Path, target: BinaryIO) -> None:
                 target.write(b"\n")
 
 
-def _put_new(temporary: Path, target: Path) -> None:
+def _put_new(temporary: Path, target: Path, ways: str) -> None:
     """Give the file its name, unless somebody else has taken it meanwhile."""
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise FileError(f"{target} is there already; end with overwrite or append") from None
+        raise FileError(f"{target} is there already; end with {ways}") from None
     except OSError:  # a file system without links
-        refuse_existing(target, None)
+        refuse_existing(target, None, ways)
         temporary.replace(target)
 
 

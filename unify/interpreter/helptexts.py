@@ -135,6 +135,18 @@ TOPICS = (
         "to it. Tables that were never loaded are loaded first.",
     ),
     Topic(
+        "chart",
+        (
+            "create chart [NAME] from SCHEMA.TABLE|$NAME|(SELECT …) as KIND where x = COLUMN and y = COLUMN",
+            "    [and y = COLUMN …|and series = COLUMN] [and title = 'TEXT'] [to 'FILE' [overwrite]]",
+        ),
+        "Draws a chart here, or into a file: .svg, .png or .html (pip install 'unify-sql[charts]'). KIND is\n"
+        "bar_chart, hbar_chart, line_chart, area_chart, pie_chart or scatter_chart. y holds numbers, x what\n"
+        "you like. Several y are several series; so are the values of a column: series (or color) = COLUMN.\n"
+        "In bars, pies and areas, y is added up over rows with the same x. title, x_title and y_title are\n"
+        "texts; NAME is the title unless there is one. A table that was never loaded is loaded first.",
+    ),
+    Topic(
         "run",
         ("run 'FILE.sql'",),
         "Runs the statements of a script, and stops at the first that fails, with file and line. Within a\n"
@@ -151,7 +163,7 @@ TOPICS = (
     Topic("exit", ("exit", "quit"), "Leaves the shell. Loads go on in the background."),
 )
 
-_OTHER_WORDS = {"desc": "describe", "??": "describe", "quit": "exit", "unset": "variables"}
+_OTHER_WORDS = {"desc": "describe", "??": "describe", "quit": "exit", "unset": "variables", "create": "chart"}
 
 
 def help_text(topic: str | None) -> str:

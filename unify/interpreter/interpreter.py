@@ -291,6 +291,8 @@ class Interpreter:
                 return self.peek.run(self._named(table), rows)
             case commands.Changes(table, ago_s, at):
                 return self._changes(self._named(table), ago_s, at)
+            case commands.CreateChart():
+                return self._chart(command)
             case unknown:
                 assert_never(unknown)
 
@@ -304,6 +306,17 @@ class Interpreter:
     def _is_view(self, table: TableName) -> bool:
         """Whether a connection's spec has a view of this name."""
         return self.sources.has(table.schema) and self.sources.view(table) is not None
+
+    def _chart(self, command: commands.CreateChart) -> Result:
+        from unify.interpreter import chartfiles
+        from unify.interpreter.charting import Charting
+
+        target = None if command.place is None else chartfiles.check(command.place, command.mode)
+        bound, note = self.query.prepare(command.source, self.max_age)
+        chart = Charting(self.lake).chart(command, bound, note)
+        if target is None or command.place is None:
+            return chart
+        return chartfiles.save(chart, target, command.place, command.mode)
 
     def _changes(self, table: TableName, ago_s: float | None, at: str | None) -> Result:
         from unify.interpreter.changes import Changes

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from unify.interpreter.chart import Chart
 from unify.model import Column, LoaderStatus
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Leave:
     """``exit``: nothing more is to be read."""
 
 
-Result = Rows | Message | Text | RunScript | Leave
+Result = Rows | Chart | Message | Text | RunScript | Leave
 
 
 class StagedRows(Protocol):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import time
+from typing import Literal, get_args
 
 from unify.model import TableName
 
 OWN_SETTINGS = frozenset({"max_age"})  # `set` of any other name is DuckDB's
+ChartKind = Literal["area_chart", "bar_chart", "hbar_chart", "line_chart", "pie_chart", "scatter_chart"]
+CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,38 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartSettings:
+    """What stands behind ``where`` in ``create chart``: columns, and what is written on the chart.
+
+    ``y``       one column or several, each a series of its own; one where ``series`` names a column.
+    ``series``  a column whose values tell the series apart, or None.
+    """
+
+    x: str
+    y: tuple[str, ...]
+    series: str | None = None
+    title: str | None = None
+    x_title: str | None = None
+    y_title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateChart:
+    """``create chart [NAME] from S.T|$name|(SELECT) as bar_chart where x = … and y = … [to 'FILE']``
+
+    ``source``  SQL.
+    ``place``   a file; None draws the chart in the terminal.
+    ``mode``    "overwrite", or None: there must be no such file.
+    """
+
+    source: str
+    kind: ChartKind
+    settings: ChartSettings
+    place: str | None = None
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunFile:
     """``run 'report.sql'``"""
 
@@ -288,5 +323,5 @@ Move = Import | Export | RunFile
 Link = Connect | Disconnect
 Vary = Assign | ShowVariable | Unset
 Converse = Set | Help | Exit
-Look = Describe | Peek | Count | Changes
+Look = Describe | Peek | Count | Changes | CreateChart
 Command = Query | Show | Look | Fill | Steer | Link | Vary | Move | Converse

@@ -18,7 +18,7 @@ from lark.exceptions import VisitError
 
 from unify.duckdb_types import quote_name
 from unify.durations import parse_duration
-from unify.language import commands
+from unify.language import chartsettings, commands
 from unify.language.commands import Command
 from unify.language.placeholders import is_select
 from unify.language.scanner import sealed, unquoted
@@ -195,8 +195,7 @@ class Builder(Transformer[Token, Command]):
         return commands.Import(place, into, mode)
 
     def export(self, source: TableName | str, place: str, mode: str | None) -> Command:
-        sql = source if isinstance(source, str) else f"SELECT * FROM {_sql_name(source)}"
-        return commands.Export(sql, place, mode)
+        return commands.Export(_select(source), place, mode)
 
     def run_file(self, path: str) -> Command:
         return commands.RunFile(path)
@@ -206,6 +205,43 @@ class Builder(Transformer[Token, Command]):
 
     def append(self) -> str:
         return "append"
+
+    # --- Charts
+
+    def create_chart(
+        self,
+        name: str | None,
+        source: TableName | str,
+        kind: commands.ChartKind,
+        given: tuple[chartsettings.Given, ...] | None,
+        destination: tuple[str, str | None] | None,
+    ) -> Command:
+        try:
+            settings = chartsettings.chosen(kind, name, given or ())
+        except chartsettings.Unfit as error:
+            raise BadValue(str(error), len(self.text) if error.start is None else error.start) from None
+        return commands.CreateChart(_select(source), kind, settings, *(destination or (None, None)))
+
+    def chart(self, name: Token) -> str:
+        return unquoted(name)
+
+    def kind(self, word: Token) -> commands.ChartKind:
+        return next(kind for kind in commands.CHART_KINDS if kind == word.lower())
+
+    def settings(self, *given: chartsettings.Given) -> tuple[chartsettings.Given, ...]:
+        return given
+
+    def setting(self, name: Token, value: Token) -> chartsettings.Given:
+        return chartsettings.Given(name.lower(), unquoted(value), _start(name))
+
+    def column_setting(self, name: Token) -> Token:
+        return name
+
+    def text_setting(self, name: Token) -> Token:
+        return name
+
+    def destination(self, place: str, mode: str | None) -> tuple[str, str | None]:
+        return place, mode
 
     # --- The session
 
@@ -266,6 +302,10 @@ class Builder(Transformer[Token, Command]):
 
 def _variable(name: Token) -> str:
     return str(name).removeprefix("$")
+
+
+def _select(source: TableName | str) -> str:
+    return source if isinstance(source, str) else f"SELECT * FROM {_sql_name(source)}"
 
 
 def _sql_name(table: TableName) -> str:

@@ -18,6 +18,8 @@ _END = "$END"
 _WORDS = {
     "CONNECTION": "a table, written connection.table",
     "NAME": "a table, written connection.table",
+    "CHART": "a chart's name",
+    "COLUMN": "a column",
     "TABLE": "a table's name",
     "SCHEMA": "a schema's name",
     "STRING": "a text in 'quotes'",

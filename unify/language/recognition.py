@@ -46,6 +46,10 @@ _LISTINGS = frozenset(
     {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"}
 )
 _SQL_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # what DuckDB's `show` knows
+_SQL_CREATIONS = words(
+    "function index macro or persistent recursive role schema secret sequence table temp temporary type "
+    "unique view"
+)
 _SLIP = 0.75  # of difflib's ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs, a table's name, 0.67
 _LOOK_AHEAD = 6  # tokens; the longest form told apart is `describe schema.table;`
 
@@ -63,6 +67,8 @@ def is_command(text: str) -> bool:
             return _is_our_describe(rest)
         case "import" | "export":
             return not rest or rest[0].folded != "database"  # DuckDB's own: export database 'folder'
+        case "create":
+            return bool(rest) and _is_chart(rest[0].folded)
         case "load":
             return _is_our_load(rest)
         case "set":
@@ -81,6 +87,11 @@ def _is_our_show(rest: Sequence[Token]) -> bool:
         return False
     word = rest[0].folded
     return word in _LISTINGS or _is_slip(word, _LISTINGS, _SQL_LISTINGS)
+
+
+def _is_chart(word: str) -> bool:
+    """`create chart`, slips included; whatever else is created is DuckDB's."""
+    return word == "chart" or _is_slip(word, {"chart"}, _SQL_CREATIONS)
 
 
 def _is_our_describe(rest: Sequence[Token]) -> bool:

@@ -102,15 +102,21 @@ def _situation(text: str, after: str) -> Situation | None:
 
 
 def _begun_path(text: str) -> str | None:
-    """What is typed of a file's name: the open quote of import, export, run and copy, or after FROM."""
+    """What is typed of a file's name: an open quote where a statement names a file, or after FROM."""
     tokens = list(scan(text))
     if not tokens or tokens[-1].kind is not Kind.OPEN_QUOTE or not tokens[-1].text.startswith("'"):
         return None
     start = max((token.end for token in tokens if token.text == ";"), default=0)
     before = list(significant(text[start : tokens[-1].start]))
-    if not before or not (before[0].folded in _WITH_FILES or before[-1].folded in _BEFORE_FILES):
+    if not before or not (_names_files(before) or before[-1].folded in _BEFORE_FILES):
         return None
     return tokens[-1].text[1:]
+
+
+def _names_files(before: Sequence[Token]) -> bool:
+    """Whether a quote may open a file's name wherever it stands in this statement, or just here."""
+    first, second = before[0].folded, before[1].folded if len(before) > 1 else ""
+    return first in _WITH_FILES or ((first, second) == ("create", "chart") and before[-1].folded == "to")
 
 
 def _candidates(
@@ -141,7 +147,9 @@ def _in_command(here: Situation, names: Names, following: Following) -> Iterator
             yield from _tables(names)
         elif expected.startswith("a schema"):
             yield from ((quoted(schema), "connection") for schema in names.schemas)
-        elif expected.isalpha():
+        elif expected == "a column":
+            yield from ((column, "column") for column in _columns_in_reach(here, names))
+        elif expected.replace("_", "").isalpha():
             yield expected, "command"
 
 

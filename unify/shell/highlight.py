@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
+from unify.language.commands import CHART_KINDS
 from unify.language.recognition import is_command
 from unify.language.scanner import Kind, Token, scan
 from unify.shell.completing import SQL_WORDS, STARTS
@@ -49,7 +50,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 def _style(token: Token, ours: bool) -> str:
     if token.kind is Kind.WORD:
         if ours:
-            return "class:command" if token.text.isalpha() else ""
+            return "class:command" if token.text.isalpha() or token.folded in CHART_KINDS else ""
         return "class:keyword" if token.folded in _KEYWORDS else ""
     name = _CLASSES.get(token.kind)
     return f"class:{name}" if name else ""

@@ -19,6 +19,7 @@ from unify.shell.display.look import Elapsed, Format, Look, Shown
 from unify.text import safe_text
 
 if TYPE_CHECKING:
+    from unify.interpreter.chart import Chart
     from unify.interpreter.results import Rows
 
 _SUFFIXES: dict[str, Format] = {
@@ -72,6 +73,13 @@ class Output:
         """Write a command's own text; on a terminal, nothing in it can steer."""
         with self._written(), self._shown() as stream:
             stream.write((safe_text(text, keep="\n") if self.terminal else text).rstrip("\n") + "\n")
+
+    def chart(self, chart: Chart) -> None:
+        """Write a chart as text that fits the terminal; elsewhere it is 80 columns wide."""
+        from unify.shell.charts import drawn
+
+        with self._written(), self._shown() as stream:
+            stream.write(drawn(chart, self.look()))
 
     @property
     def shows_messages(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
+from unify.interpreter.chart import Chart
 from unify.interpreter.results import Leave, Message, Names, Result, Rows, RunScript, Text
 from unify.language.statements import Statement, split
 from unify.shell.cli import Step
@@ -111,6 +112,8 @@ class Runner:
                 shown = self.output.rows(result, lambda: time.monotonic() - began)
                 if shown.left_out:
                     self.messages.notice(f"{counted(shown.rows, 'row')} shown; there are more (--max-rows)")
+            case Chart():
+                self.output.chart(result)
             case Text(text):
                 self.output.text(text)
             case Message(text) if self.output.shows_messages and not self.messages.quiet:

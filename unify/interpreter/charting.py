@@ -1,0 +1,247 @@
+"""``create chart``: the rows of a table, a variable or a SELECT as the points of a chart.
+
+Bars, pies and areas show one y for an x, so rows that share an x are added up, by DuckDB, however many
+there are. Lines and scatter charts show every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from unify.duckdb_types import Type, parse_type
+from unify.errors import QueryError, UnknownName
+from unify.interpreter.chart import Chart, Series, X, XKind
+from unify.interpreter.variables import Bound
+from unify.language.commands import ChartKind, ChartSettings, CreateChart
+from unify.store.duck import literal, quoted
+from unify.store.lake import Lake
+from unify.text import did_you_mean
+
+MOST_POINTS = 20_000  # far beyond what an eye tells apart; a picture of them takes a few seconds
+_ADDED_UP = frozenset[ChartKind]({"area_chart", "bar_chart", "hbar_chart", "pie_chart"})
+_LARGEST = 1e300  # beyond it, distances between values overflow
+_TIMES = frozenset(
+    {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
+)
+_LISTED = 20  # names in a message
+_NO_SERIES = "NULL"  # the name of the series of rows that have none
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of what is drawn, spelled as it is there."""
+
+    name: str
+    type: Type
+
+    @property
+    def kind(self) -> XKind:
+        if self.type.numeric:
+            return "number"
+        return "time" if self.type.name in _TIMES else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that a chart shows."""
+
+    x: Column
+    y: Sequence[Column]
+    series: Column | None
+
+
+class Charting:
+    """Reads what charts show."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+
+    def chart(self, command: CreateChart, bound: Bound, note: str) -> Chart:
+        """The chart of a SELECT's rows.
+
+        Raises UnknownName for a column that is not there; QueryError for rows that make no chart.
+        """
+        settings = command.settings
+        columns = _chosen(settings, self._columns(bound))
+        adds_up = command.kind in _ADDED_UP
+        points = self._points(bound, columns, adds_up=adds_up)
+        if len(points) > MOST_POINTS:
+            raise QueryError(_too_many(columns, adds_up=adds_up))
+        good = [point for point in points if point.fits]
+        rows = sum(point.count for point in points) // len(columns.y)
+        if not good:
+            raise QueryError(_nothing(columns, rows))
+        if command.kind == "pie_chart":
+            _refuse_negative(good, columns)
+        series = _series(good, columns, adds_up=adds_up)
+        return Chart(
+            kind=command.kind,
+            title=settings.title or "",
+            x_title=settings.x_title or columns.x.name,
+            y_title=settings.y_title or " and ".join(column.name for column in columns.y),
+            x_kind=columns.x.kind,
+            xs=_xs(good, columns.x.kind),
+            series=series,
+            rows=rows,
+            left_out=sum(point.count for point in points if not point.fits),
+            added_up=adds_up and any(point.count > 1 for point in good),
+            note=note,
+        )
+
+    def _columns(self, bound: Bound) -> dict[str, Column]:
+        """The columns there are, by their names in lower case."""
+        described = self.lake.execute(f"DESCRIBE SELECT * FROM (\n{bound.sql}\n) AS source", bound.parameters)
+        rows = [row for batch in described.batches() for row in batch]
+        return {str(row[0]).lower(): Column(str(row[0]), parse_type(str(row[1]))) for row in rows}
+
+    def _points(self, bound: Bound, columns: Columns, *, adds_up: bool) -> list[Point]:
+        """All points, or one more than the most that are shown."""
+        query = _added_up(columns, bound.sql) if adds_up else _one_by_one(columns, bound.sql)
+        outcome = self.lake.execute(f"{query}\nLIMIT {MOST_POINTS + 1:d}", bound.parameters)
+        return [_point(row) for batch in outcome.batches() for row in batch]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point as DuckDB gives it, made of ``count`` values; x and y mean nothing unless it ``fits``."""
+
+    x: X
+    series: str
+    y: float
+    fits: bool
+    count: int
+
+
+def _point(row: Sequence[object]) -> Point:
+    x, series, y, fits, count = row
+    good = bool(fits) and isinstance(y, float) and abs(y) <= _LARGEST
+    return Point(
+        x=x if isinstance(x, float | str) else 0.0,
+        series=str(series),
+        y=y if isinstance(y, float) else 0.0,
+        fits=good,
+        count=int(str(count)),
+    )
+
+
+def _chosen(settings: ChartSettings, known: Mapping[str, Column]) -> Columns:
+    def found(setting: str, name: str) -> Column:
+        if name.lower() not in known:
+            names = [column.name for column in known.values()]
+            near = did_you_mean(name, names) or f"; the columns are {_listed(names)}"
+            raise UnknownName(f"{setting} = {name}: there is no such column{near}")
+        return known[name.lower()]
+
+    x = found("x", settings.x)
+    y = [found("y", name) for name in settings.y]
+    for column in y:
+        if not column.type.numeric:
+            raise QueryError(_no_number(x, column))
+    return Columns(x, y, found("series", settings.series) if settings.series is not None else None)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])])
+
+
+def _one_by_one(columns: Columns, sql: str) -> str:
+    return f"SELECT x, series, y, fits, 1 AS count FROM (\n{_long(columns, sql)}\n) AS points"
+
+
+def _added_up(columns: Columns, sql: str) -> str:
+    """A point for each x and series in the order of their first rows, and one for all that do not fit."""
+    return (
+        "SELECT if(fits, x, NULL), if(fits, series, NULL), sum(y), fits, count(*) "
+        f"FROM (\n{_long(columns, sql)}\n) AS points "
+        "GROUP BY if(fits, x, NULL), if(fits, series, NULL), fits ORDER BY min(place)"
+    )
+
+
+def _long(columns: Columns, sql: str) -> str:
+    """A row for every y of every row: x, series, y, and whether they can be shown."""
+    names = ", ".join(literal(column.name.replace("\0", "")) for column in columns.y)
+    values = ", ".join(f"CAST({quoted(column.name)} AS DOUBLE)" for column in columns.y)
+    series = f"unnest([{names}])"
+    if columns.series is not None:
+        series = f"coalesce(CAST({quoted(columns.series.name)} AS VARCHAR), '{_NO_SERIES}')"
+    return (
+        f"SELECT x, series, y, place, coalesce(x_fits AND abs(y) <= {_LARGEST}, false) AS fits FROM (\n"
+        f"SELECT {_x(columns.x)} AS x, {_x_fits(columns.x)} AS x_fits, "
+        f"{series} AS series, unnest([{values}]) AS y, place\n"
+        f"FROM (SELECT *, row_number() OVER () AS place FROM (\n{sql}\n) AS source) AS placed) AS long"
+    )
+
+
+def _x(column: Column) -> str:
+    name = quoted(column.name)
+    match column.kind:
+        case "number":
+            return f"CAST({name} AS DOUBLE)"
+        case "time":
+            return f"if({_x_fits(column)}, epoch(CAST({name} AS TIMESTAMP)), NULL)"
+        case _:
+            return f"CAST({name} AS VARCHAR)"
+
+
+def _x_fits(column: Column) -> str:
+    name = quoted(column.name)
+    match column.kind:
+        case "number":
+            return f"abs(CAST({name} AS DOUBLE)) <= {_LARGEST}"
+        case "time":  # what Python's calendar has
+            return f"year({name}) BETWEEN 1 AND 9998"
+        case _:
+            return f"{name} IS NOT NULL"
+
+
+def _series(points: Sequence[Point], columns: Columns, *, adds_up: bool) -> tuple[Series, ...]:
+    """The series in the order of their first points; those that are columns in the order they were named."""
+    by_name: dict[str, list[tuple[X, float]]] = {}
+    if columns.series is None:
+        by_name = {column.name: [] for column in columns.y}
+    for point in points:
+        by_name.setdefault(point.series, []).append((point.x, point.y))
+    if columns.x.kind != "text":
+        for found in by_name.values():
+            found.sort(key=lambda one: (one[0],) if adds_up else one)
+    return tuple(Series(name, tuple(found)) for name, found in by_name.items() if found)
+
+
+def _xs(points: Sequence[Point], kind: XKind) -> tuple[X, ...]:
+    xs = list(dict.fromkeys(point.x for point in points))
+    return tuple(xs) if kind == "text" else tuple(sorted(x for x in xs if isinstance(x, float)))
+
+
+def _refuse_negative(points: Sequence[Point], columns: Columns) -> None:
+    if any(point.y < 0 for point in points):
+        raise QueryError(f"a pie has no negative parts, and {columns.y[0].name} has; a bar_chart shows them")
+    if not any(point.y for point in points):
+        raise QueryError(f"every {columns.y[0].name} is 0: a pie has no parts then")
+
+
+def _no_number(x: Column, y: Column) -> str:
+    return (
+        f"y = {y.name}: a chart needs numbers there, and this is {y.type.label}; count the rows for example: "
+        f"create chart from (select {x.name}, count(*) as n from … group by all) as … "
+        f"where x = {x.name} and y = n"
+    )
+
+
+def _nothing(columns: Columns, rows: int) -> str:
+    if not rows:
+        return "there are no rows, so there is nothing to draw"
+    names = ", ".join(column.name for column in [columns.x, *columns.y])
+    return f"there is nothing to draw: no row has both x and y ({names} are NULL or infinite)"
+
+
+def _too_many(columns: Columns, *, adds_up: bool) -> str:
+    if adds_up:
+        return (
+            f"{columns.x.name} has more than {MOST_POINTS:,} different values, too many for a chart; draw a "
+            "SELECT that groups them, or that ends with a limit"
+        )
+    return (
+        f"there are more than {MOST_POINTS:,} points, too many for a chart; draw a SELECT that aggregates "
+        f"them (group by), or takes some (using sample 10000 rows)"
+    )
