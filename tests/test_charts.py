@@ -220,6 +220,14 @@ class TestPoints:
         )
         assert (shown.x_title, shown.y_title) == ("Odd \"name'", "N")
 
+    def test_of_columns_called_like_ours_are_not_mixed_up(self, lake: Lake) -> None:
+        for name in ("place", "x", "y", "series", "fits", "y0", "source", "named"):
+            source = f"(select i as n, 10 - i as {name}, 'a' || i as s from range(3) r(i))"
+            for kind in ("bar_chart", "line_chart"):
+                shown = chart(lake, f"from {source} as {kind} where x = {name} and y = n and series = s")
+                assert shown.xs == (8.0, 9.0, 10.0)
+                assert [one.name for one in shown.series] == ["a0", "a1", "a2"]
+
     def test_beyond_eight_series_are_counted(self, lake: Lake) -> None:
         shown = chart(
             lake, "from (select i % 4 as a, i as n, i % 12 as s from range(48) r(i)) as line_chart "

@@ -9,46 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from unify.duckdb_types import Type, parse_type
+from unify.duckdb_types import parse_type
 from unify.errors import QueryError, UnknownName
+from unify.interpreter import chartsql
 from unify.interpreter.chart import Chart, Series, X, XKind
+from unify.interpreter.chartsql import LARGEST, Column, Columns
 from unify.interpreter.variables import Bound
 from unify.language.commands import ChartKind, ChartSettings, CreateChart
-from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
 from unify.text import did_you_mean
 
 MOST_POINTS = 20_000  # far beyond what an eye tells apart; a picture of them takes a few seconds
 _ADDED_UP = frozenset[ChartKind]({"area_chart", "bar_chart", "hbar_chart", "pie_chart"})
-_LARGEST = 1e300  # beyond it, distances between values overflow
-_TIMES = frozenset(
-    {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
-)
 _LISTED = 20  # names in a message
-_NO_SERIES = "NULL"  # the name of the series of rows that have none
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of what is drawn, spelled as it is there."""
-
-    name: str
-    type: Type
-
-    @property
-    def kind(self) -> XKind:
-        if self.type.numeric:
-            return "number"
-        return "time" if self.type.name in _TIMES else "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns that a chart shows."""
-
-    x: Column
-    y: Sequence[Column]
-    series: Column | None
 
 
 class Charting:
@@ -97,7 +70,7 @@ class Charting:
 
     def _points(self, bound: Bound, columns: Columns, *, adds_up: bool) -> list[Point]:
         """All points, or one more than the most that are shown."""
-        query = _added_up(columns, bound.sql) if adds_up else _one_by_one(columns, bound.sql)
+        query = chartsql.added_up(columns, bound.sql) if adds_up else chartsql.one_by_one(columns, bound.sql)
         outcome = self.lake.execute(f"{query}\nLIMIT {MOST_POINTS + 1:d}", bound.parameters)
         return [_point(row) for batch in outcome.batches() for row in batch]
 
@@ -115,7 +88,7 @@ class Point:
 
 def _point(row: Sequence[object]) -> Point:
     x, series, y, fits, count = row
-    good = bool(fits) and isinstance(y, float) and abs(y) <= _LARGEST
+    good = bool(fits) and isinstance(y, float) and abs(y) <= LARGEST
     return Point(
         x=x if isinstance(x, float | str) else 0.0,
         series=str(series),
@@ -143,56 +116,6 @@ def _chosen(settings: ChartSettings, known: Mapping[str, Column]) -> Columns:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join([*names[:_LISTED], *(["…"] if len(names) > _LISTED else [])])
-
-
-def _one_by_one(columns: Columns, sql: str) -> str:
-    return f"SELECT x, series, y, fits, 1 AS count FROM (\n{_long(columns, sql)}\n) AS points"
-
-
-def _added_up(columns: Columns, sql: str) -> str:
-    """A point for each x and series in the order of their first rows, and one for all that do not fit."""
-    return (
-        "SELECT if(fits, x, NULL), if(fits, series, NULL), sum(y), fits, count(*) "
-        f"FROM (\n{_long(columns, sql)}\n) AS points "
-        "GROUP BY if(fits, x, NULL), if(fits, series, NULL), fits ORDER BY min(place)"
-    )
-
-
-def _long(columns: Columns, sql: str) -> str:
-    """A row for every y of every row: x, series, y, and whether they can be shown."""
-    names = ", ".join(literal(column.name.replace("\0", "")) for column in columns.y)
-    values = ", ".join(f"CAST({quoted(column.name)} AS DOUBLE)" for column in columns.y)
-    series = f"unnest([{names}])"
-    if columns.series is not None:
-        series = f"coalesce(CAST({quoted(columns.series.name)} AS VARCHAR), '{_NO_SERIES}')"
-    return (
-        f"SELECT x, series, y, place, coalesce(x_fits AND abs(y) <= {_LARGEST}, false) AS fits FROM (\n"
-        f"SELECT {_x(columns.x)} AS x, {_x_fits(columns.x)} AS x_fits, "
-        f"{series} AS series, unnest([{values}]) AS y, place\n"
-        f"FROM (SELECT *, row_number() OVER () AS place FROM (\n{sql}\n) AS source) AS placed) AS long"
-    )
-
-
-def _x(column: Column) -> str:
-    name = quoted(column.name)
-    match column.kind:
-        case "number":
-            return f"CAST({name} AS DOUBLE)"
-        case "time":
-            return f"if({_x_fits(column)}, epoch(CAST({name} AS TIMESTAMP)), NULL)"
-        case _:
-            return f"CAST({name} AS VARCHAR)"
-
-
-def _x_fits(column: Column) -> str:
-    name = quoted(column.name)
-    match column.kind:
-        case "number":
-            return f"abs(CAST({name} AS DOUBLE)) <= {_LARGEST}"
-        case "time":  # what Python's calendar has
-            return f"year({name}) BETWEEN 1 AND 9998"
-        case _:
-            return f"{name} IS NOT NULL"
 
 
 def _series(points: Sequence[Point], columns: Columns, *, adds_up: bool) -> tuple[Series, ...]:
