@@ -29,8 +29,8 @@ from unify.errors import (
     UsageError,
 )
 from unify.shell import cli
-from unify.shell.composition import settings_for
 from unify.shell.messages import explained
+from unify.shell.places import settings_for
 from unify.shell.script import Script, read_file
 
 

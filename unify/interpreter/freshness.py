@@ -32,8 +32,11 @@ class MaxAge:
     never: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> MaxAge:
-        """``5 minutes``, ``0``, ``none`` or ``default``. Raises UsageError for anything else."""
+    def parse(cls, text: str, said: str = "max_age =") -> MaxAge:
+        """``5 minutes``, ``0``, ``none`` or ``default``. Raises UsageError for anything else.
+
+        ``said``  what stands before it where it was written, for the message.
+        """
         match text.strip().lower():
             case "none":
                 return cls(never=True)
@@ -43,7 +46,7 @@ class MaxAge:
                 try:
                     return cls(limit_s=parse_duration(duration))
                 except ValueError as error:
-                    raise UsageError(f"max_age = {text}: {error}; or 0, none, default") from error
+                    raise UsageError(f"{said} {text}: {error}; or 0, none, default") from error
 
     def __str__(self) -> str:
         if self.never:

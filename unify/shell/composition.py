@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import make_dataclass
 from pathlib import Path
@@ -14,24 +13,22 @@ from typing import TYPE_CHECKING
 
 from unify.errors import UnifyError, UsageError
 from unify.shell import cli
+from unify.shell.places import Environment, settings_for
 
 if TYPE_CHECKING:
     from unify.adapters.base import Page
     from unify.adapters.spec import TableSpec
-    from unify.interpreter.freshness import MaxAge
     from unify.interpreter.results import StagedRows, Watcher
     from unify.settings import Settings
     from unify.shell.messages import Messages
     from unify.shell.output import Output
     from unify.shell.script import Runner, Session
 
-Environment = Mapping[str, str]
 Opener = Callable[["Settings", "Watcher", cli.Invocation, Environment], "Session"]
 
 INTERRUPTED = 130
 CANCEL_WITHIN_S = 2.0  # of the Ctrl-C that stopped waiting; interfaces.md, "Statements"
 OWN_FAULT = 1
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
 def run(arguments: Sequence[str], opener: Opener) -> int:
@@ -45,30 +42,15 @@ def run(arguments: Sequence[str], opener: Opener) -> int:
     return _run_task(invocation, dict(os.environ), opener)
 
 
-def settings_for(invocation: cli.Invocation, environment: Environment) -> Settings:
-    """Where everything is: the command line before the environment before the usual places."""
-    from unify.settings import DEFAULT_TENANT, Settings
-    from unify.shell.limits import with_limits
-
-    tenant = invocation.tenant or environment.get("UNIFY_TENANT") or DEFAULT_TENANT
-    if not _TENANT.fullmatch(tenant):
-        raise UsageError(f"--tenant {tenant}: a name of letters, digits, - and _ is needed")
-    root = _home(invocation, environment)
-    settings = Settings(
-        home=root if tenant == DEFAULT_TENANT else root / "tenants" / tenant,
-        connections=_connections(invocation, environment, root),
-        specs=_specs(invocation, environment),
-        tenant=tenant,
-    )
-    return with_limits(settings, environment)
-
-
 def open_interpreter(
     settings: Settings, watcher: Watcher, invocation: cli.Invocation, environment: Environment
 ) -> Session:
     """The real interpreter, with what the command line says of it; loaded when a statement needs it."""
-    max_age = _max_age(invocation.max_age)  # a mistake in it is found before anything heavy is loaded
+    from unify.interpreter.freshness import AT_ONCE, MaxAge
     from unify.shell.opening import LateSession
+
+    # a mistake in it is found before anything heavy is loaded
+    max_age = AT_ONCE if invocation.max_age is None else MaxAge.parse(invocation.max_age, "--max-age")
 
     def opened() -> Session:
         from unify.interpreter.interpreter import Interpreter
@@ -232,52 +214,6 @@ def _offer_cancelling(session: Session, messages: Messages) -> None:
     except KeyboardInterrupt:
         if told := session.cancel_waited():
             messages.notice(told)
-
-
-def _home(invocation: cli.Invocation, environment: Environment) -> Path:
-    named = invocation.home or environment.get("UNIFY_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
-    from platformdirs import user_data_path
-
-    return user_data_path("unify", appauthor=False)
-
-
-def _connections(invocation: cli.Invocation, environment: Environment, home: Path) -> Path:
-    """The first of the documented places; one that was named has to be there."""
-    if invocation.connections:
-        path = Path(invocation.connections).expanduser().absolute()
-        if not path.is_file():
-            raise UsageError(f"--connections {invocation.connections}: there is no such file")
-        return path
-    if named := environment.get("UNIFY_CONNECTIONS"):
-        return Path(named).expanduser().absolute()
-    here = Path("connections.yaml").absolute()
-    return here if here.is_file() else home / "connections.yaml"
-
-
-def _specs(invocation: cli.Invocation, environment: Environment) -> tuple[Path, ...]:
-    """Folders of specs, those of the command line first; UNIFY_SPECS separates like PATH."""
-    for folder in invocation.specs:
-        if not Path(folder).expanduser().is_dir():
-            raise UsageError(f"--specs {folder}: there is no such folder")
-    named = [*invocation.specs, *filter(None, environment.get("UNIFY_SPECS", "").split(os.pathsep))]
-    return tuple(Path(folder).expanduser().absolute() for folder in named)
-
-
-def _max_age(text: str | None) -> MaxAge:
-    from unify.interpreter.freshness import MaxAge
-
-    if text is None:
-        return MaxAge()
-    if text.lower() == "none":
-        return MaxAge(never=True)
-    from unify.durations import parse_duration
-
-    try:
-        return MaxAge(limit_s=parse_duration(text))
-    except ValueError as error:
-        raise UsageError(f"--max-age {text}: {error}") from error
 
 
 def _colours(environment: Environment) -> bool:
