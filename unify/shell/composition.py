@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.errors import UnifyError, UsageError
-from unify.shell import cli
+from unify.shell import cli, terminal
 from unify.shell.places import Environment, settings_for
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _run_task(invocation: cli.Invocation, environment: Environment, opener: Open
     messages = Messages(
         sys.stderr,
         quiet=invocation.quiet,
-        colour=_colours(environment) and sys.stderr is not None and sys.stderr.isatty(),
+        colour=terminal.takes_colours(environment) and sys.stderr is not None and sys.stderr.isatty(),
         debug=invocation.debug,
     )
     try:
@@ -216,19 +216,15 @@ def _offer_cancelling(session: Session, messages: Messages) -> None:
             messages.notice(told)
 
 
-def _colours(environment: Environment) -> bool:
-    return not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-
-
 def _live(environment: Environment) -> bool:
     """Whether stderr is a terminal on which lines can be drawn anew."""
-    return sys.stderr is not None and sys.stderr.isatty() and environment.get("TERM") != "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and terminal.is_smart(environment)
 
 
 def _pager(environment: Environment) -> Sequence[str]:
     from unify.shell.pager import pager_command
 
-    return pager_command(environment) if environment.get("TERM") != "dumb" else ()
+    return pager_command(environment) if terminal.is_smart(environment) else ()
 
 
 def _print(text: str) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from unify.errors import UnifyError, UsageError
+from unify.shell import terminal
 from unify.shell.cli import Invocation
 from unify.shell.display import display
 from unify.shell.display.look import Elapsed, Format, Look, Shown
@@ -88,7 +89,7 @@ class Output:
 
     def look(self) -> Look:
         """How rows look now; the terminal may have another size by the next result."""
-        width, height = _size(self.stream) if self.terminal else (80, 24)
+        width, height = terminal.size(self.stream) if self.terminal else (80, 24)
         return Look(
             format=self.format,
             header=self.header,
@@ -113,7 +114,7 @@ class Output:
             return nullcontext(self.stream)
         from unify.shell.pager import paged
 
-        return paged(self.stream, self.pager, _size(self.stream)[1] - 1)
+        return paged(self.stream, self.pager, terminal.size(self.stream)[1] - 1)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -165,7 +166,7 @@ class _Reading(Exception):
 
 def open_output(invocation: Invocation, environment: Mapping[str, str]) -> Output:
     """stdout, or the file of ``-o``. Raises UsageError if that cannot be made."""
-    colour = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    colour = terminal.takes_colours(environment)
     if invocation.output is not None and Path(invocation.output).suffix.lower() in _BINARY:
         return _table_file(Path(invocation.output).absolute(), invocation)
     if invocation.output is not None:
@@ -233,11 +234,3 @@ def _draws_lines(stream: TextIO) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def _size(stream: TextIO) -> tuple[int, int]:
-    try:
-        size = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):
-        return 80, 24
-    return size.columns or 80, size.lines or 24

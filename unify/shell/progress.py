@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from unify.errors import Interrupted
+from unify.shell import terminal
 from unify.shell.display.width import clipped
 from unify.shell.messages import Messages
 from unify.text import counted, safe_text
@@ -65,7 +65,7 @@ class Progress:
     def _draw(self, statuses: Sequence[LoaderStatus]) -> None:
         from unify.interpreter.system import task_lines  # the interpreter that calls us has loaded it
 
-        width, height = _size()
+        width, height = terminal.size(self.messages.stream)
         shown = list(statuses[: max(1, min(LIVE_LINES, height - 2))])
         lines = [clipped(safe_text(line), width - 1) for line in task_lines(shown, datetime.now(UTC))]
         if len(statuses) > len(shown):
@@ -99,12 +99,3 @@ def summary(status: LoaderStatus) -> str:
             return f"{status.table}: the load failed after {rows}"
         case _:
             return f"Loading {status.table}: {rows} so far"
-
-
-def _size() -> tuple[int, int]:
-    """Columns and lines of the terminal behind stderr, asked anew: people resize it."""
-    try:
-        size = os.get_terminal_size(2)
-    except OSError:
-        return 80, 24
-    return size.columns or 80, size.lines or 24
