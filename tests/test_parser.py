@@ -17,11 +17,12 @@ import pytest
 from unify.errors import CommandSyntaxError
 from unify.language import commands as c
 from unify.language import recognition
-from unify.language.caret import pointed, render
+from unify.language.caret import pointed
 from unify.language.commands import Command, Query
 from unify.language.grammar import CACHE_FILE, grammar_text
 from unify.language.parser import Statement, following, parse
 from unify.model import TableName
+from unify.shell.messages import explained
 
 PULLS = TableName("github", "pulls")
 
@@ -359,7 +360,7 @@ def test_a_place_is_counted_in_lines_of_the_statement_comments_included() -> Non
 def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show\n  tabels")
-    assert render(caught.value) == (
+    assert explained(caught.value) == (
         '"tabels" does not fit here, expected columns, connections, files, jobs, schemas, settings, '
         "tables or variables"
         " — did you mean tables?\n"

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from unify.errors import CommandSyntaxError
 from unify.text import safe_text
 
 _BEFORE = 60  # characters kept left of the caret, and ...
 _AFTER = 40  # ... right of it: together with the label they fit a terminal of 110 columns
-
-
-def render(error: CommandSyntaxError) -> str:
-    """The whole error for a terminal: what is wrong and what was expected, then the line and the caret."""
-    return f"{safe_text(error.message)}\n{pointed(error.source, error.line, error.column)}"
 
 
 def pointed(source: str, line: int, column: int) -> str:
