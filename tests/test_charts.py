@@ -281,6 +281,12 @@ def test_rows_that_make_no_chart_are_explained(lake: Lake, rest: str, said: str)
         chart(lake, f"{source} where x = a and y = n")
 
 
+def test_as_many_bars_as_may_be_are_drawn(lake: Lake) -> None:
+    days = "select date '1970-01-01' + i::int as a, i as n from range(20000) r(i)"
+    text = drawn(chart(lake, f"from ({days}) as hbar_chart where x = a and y = n"), Look())
+    assert text.count("\n") == MOST_POINTS + 2
+
+
 def test_as_many_points_as_may_be_are_drawn(lake: Lake) -> None:
     shown = chart(
         lake,
@@ -374,6 +380,11 @@ class TestFiles:
         source = "from (from range(150) r(i)) as hbar_chart where x = i and y = i"
         told = chartfiles.save(chart(lake, source), tmp_path / "a.svg", "a.svg", None)
         assert told.text == "chart written to a.svg; 150 rows; the first 100 of 150 bars"
+
+    def test_keep_apart_what_is_called_alike(self, lake: Lake, tmp_path: Path) -> None:
+        source = "from (select repeat('x', 70) || i as a, i + 1 as n from range(3) r(i)) as hbar_chart"
+        chartfiles.save(chart(lake, f"{source} where x = a and y = n"), tmp_path / "a.svg", "a.svg", None)
+        assert (tmp_path / "a.svg").read_text(encoding="utf-8").count("x… (3)") > 1
 
     def test_are_never_replaced_unasked(self, lake: Lake, tmp_path: Path) -> None:
         (tmp_path / "a.svg").write_text("precious")

@@ -76,20 +76,24 @@ def slices(chart: Chart, most: int) -> list[Slice]:
     parts = sorted(chart.series[0].points, key=lambda point: -point[1])
     whole = sum(value for _, value in parts) or 1.0
     kept = parts if len(parts) <= most else parts[: most - 1]
-    found = [Slice(x_text(chart, x), value, value / whole) for x, value in kept]
+    labels = x_texts(chart, [x for x, _ in kept])
+    found = [Slice(label, value, value / whole) for label, (_, value) in zip(labels, kept, strict=True)]
     if len(kept) < len(parts):
         rest = sum(value for _, value in parts[len(kept) :])
         found.append(Slice(f"{len(parts) - len(kept):,} others", rest, rest / whole))
     return found
 
 
-def x_text(chart: Chart, x: X) -> str:
-    """An x as the label of a bar: a whole number without its fraction, a time no finer than the chart's."""
+def x_texts(chart: Chart, xs: Sequence[X]) -> list[str]:
+    """Each x as a label: a whole number without its fraction, a time no finer than ``xs`` need."""
+    size = _fineness(xs) if chart.x_kind == "time" else None
+    return [_x_text(x, chart.x_kind, size) for x in xs]
+
+
+def _x_text(x: X, kind: XKind, size: int | None) -> str:
     if isinstance(x, str):
         return x
-    if chart.x_kind == "number":
-        return f"{x:.15g}"
-    return moment(x).isoformat(" ", "auto")[: _fineness(chart.xs)]
+    return f"{x:.15g}" if kind == "number" else moment(x).isoformat(" ", "auto")[:size]
 
 
 def _fineness(times: Sequence[X]) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unify.interpreter.chart import Chart, Slice, by_x, slices, x_text
+from unify.interpreter.chart import Chart, Slice, by_x, slices, x_texts
 from unify.shell.charts.drawing import Drawing, Room
 from unify.shell.charts.ink import Ink
 from unify.shell.charts.ticks import short_number
@@ -31,17 +31,16 @@ class Bar:
 
 def draw(chart: Chart, room: Room, ink: Ink) -> Drawing:
     """A bar for each x and series; where the lines are too few, the last are left out and counted."""
-    group = len(chart.series)
-    fitting = len(chart.xs) if room.endless else max(1, room.height // group)
+    fitting = len(chart.xs) if room.endless else max(1, room.height // len(chart.series))
     shown = chart.xs[:fitting]
     values = by_x(chart.series)
-    bars = [
-        Bar(x_text(chart, x) if number == first else "", number, of[x], _value_text(of[x], room))
-        for x in shown
-        for first in [next(number for number, of in enumerate(values) if x in of)]
-        for number, of in enumerate(values)
-        if x in of
-    ]
+    bars: list[Bar] = []
+    for x, label in zip(shown, x_texts(chart, shown), strict=True):
+        group = [(number, of[x]) for number, of in enumerate(values) if x in of]
+        bars += [
+            Bar(label if at == 0 else "", number, y, _value_text(y, room))
+            for at, (number, y) in enumerate(group)
+        ]
     left_out = len(chart.xs) - len(shown)
     told = [f"the first {len(shown):,} of {len(chart.xs):,} bars"] if left_out else []
     return Drawing(_lines(bars, room, ink), told)

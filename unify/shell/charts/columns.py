@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unify.interpreter.chart import Chart, X, by_x, x_text
+from unify.interpreter.chart import Chart, by_x, x_texts
 from unify.shell.charts import ticks
 from unify.shell.charts.axes import FRAME_LINES, Label, framed, gutter
 from unify.shell.charts.drawing import Drawing, Room
@@ -34,8 +34,8 @@ def draw(chart: Chart, room: Room, ink: Ink) -> Drawing | None:
         return None
     drawing = _bars(chart, plan, levels, ink)
     labels = [
-        Label(at * plan.slot + plan.group // 2, plan.label(chart, x, ink))
-        for at, x in enumerate(chart.xs[: plan.shown])
+        Label(at * plan.slot + plan.group // 2, plan.label(chart, text, ink))
+        for at, text in enumerate(x_texts(chart, chart.xs[: plan.shown]))
     ]
     used = plan.shown * plan.slot
     told = [] if plan.shown == len(chart.xs) else [f"the first {plan.shown:,} of {len(chart.xs):,} bars"]
@@ -57,17 +57,18 @@ class Plan:
         shown = min(len(chart.xs), max(1, width // series))
         slot = min(width // shown, _WIDEST * series + 1)
         if chart.x_kind == "text":
-            longest = max(text_width(safe_text(x_text(chart, x))) for x in chart.xs)
+            longest = max(text_width(safe_text(text)) for text in x_texts(chart, chart.xs))
             slot = max(slot, min(longest + 1, width // shown))
             if shown < len(chart.xs) or slot < min(longest, _LEGIBLE) + 1:
                 return None
         bar = max(1, (slot - 1) // series)
         return cls(shown, slot, bar, bar * series)
 
-    def label(self, chart: Chart, x: X, ink: Ink) -> str:
+    def label(self, chart: Chart, text: str, ink: Ink) -> str:
         """What stands below a group: of a text as much as fits, of anything else all, if perhaps not each."""
-        text = safe_text(x_text(chart, x))
-        return clipped(text, self.slot - 1, ink.lines().ellipsis) if chart.x_kind == "text" else text
+        if chart.x_kind != "text":
+            return text
+        return clipped(safe_text(text), self.slot - 1, ink.lines().ellipsis)
 
 
 @dataclass(frozen=True, slots=True)
