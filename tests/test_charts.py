@@ -188,11 +188,13 @@ class TestPoints:
 
     def test_of_a_series_are_told_apart_by_its_values(self, lake: Lake) -> None:
         shown = chart(
-            lake, "from (values (1, 5, 'b'), (2, 6, null), (3, 7, 'b')) as line_chart "
-            "where x = col0 and y = col1 and series = col2"
+            lake, "from (values (1, 5, 'b'), (2, 6, null), (3, 7, 'b'), (1, 1, 'a'), (1, 1, 'x')) "
+            "as line_chart where x = col0 and y = col1 and series = col2"
         )  # fmt: skip
 
-        assert [(one.name, len(one.points)) for one in shown.series] == [("b", 2), ("NULL", 1)]
+        assert [(one.name, len(one.points)) for one in shown.series] == [
+            ("a", 1), ("b", 2), ("x", 1), ("NULL", 1)
+        ]  # fmt: skip
 
     @pytest.mark.parametrize(
         ("expression", "kind"),

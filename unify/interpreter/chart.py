@@ -73,7 +73,7 @@ class Slice:
 
 def slices(chart: Chart, most: int) -> list[Slice]:
     """The parts of a pie, the largest first; beyond ``most`` they are one part together."""
-    parts = sorted(chart.series[0].points, key=lambda point: -point[1])
+    parts = sorted(chart.series[0].points, key=lambda point: (-point[1], point[0]))
     whole = sum(value for _, value in parts) or 1.0
     kept = parts if len(parts) <= most else parts[: most - 1]
     labels = x_texts(chart, [x for x, _ in kept])

@@ -13,7 +13,7 @@ from unify.duckdb_types import parse_type
 from unify.errors import QueryError, UnknownName
 from unify.interpreter import chartsql
 from unify.interpreter.chart import Chart, Series, X, XKind
-from unify.interpreter.chartsql import LARGEST, Column, Columns
+from unify.interpreter.chartsql import LARGEST, NO_SERIES, Column, Columns
 from unify.interpreter.variables import Bound
 from unify.language.commands import ChartKind, ChartSettings, CreateChart
 from unify.store.lake import Lake
@@ -119,7 +119,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _series(points: Sequence[Point], columns: Columns, *, adds_up: bool) -> tuple[Series, ...]:
-    """The series in the order of their first points; those that are columns in the order they were named."""
+    """Those that are columns in the order they were named; values of a column by name, NULL last: a series
+    has the same colour tomorrow, whatever order its rows come in."""
     by_name: dict[str, list[tuple[X, float]]] = {}
     if columns.series is None:
         by_name = {column.name: [] for column in columns.y}
@@ -128,7 +129,12 @@ def _series(points: Sequence[Point], columns: Columns, *, adds_up: bool) -> tupl
     if columns.x.kind != "text":
         for found in by_name.values():
             found.sort(key=lambda one: (one[0],) if adds_up else one)
-    return tuple(Series(name, tuple(found)) for name, found in by_name.items() if found)
+    names = (
+        list(by_name)
+        if columns.series is None
+        else sorted(by_name, key=lambda name: (name == NO_SERIES, name))
+    )
+    return tuple(Series(name, tuple(by_name[name])) for name in names if by_name[name])
 
 
 def _xs(points: Sequence[Point], kind: XKind) -> tuple[X, ...]:

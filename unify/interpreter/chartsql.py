@@ -13,7 +13,7 @@ LARGEST = 1e300  # beyond it, distances between values overflow
 _TIMES = frozenset(
     {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 )
-_NO_SERIES = "NULL"  # the name of the series of rows that have none
+NO_SERIES = "NULL"  # the name of the series of rows that have none
 _X_FITS: Mapping[XKind, str] = {
     "number": f"abs(CAST(x AS DOUBLE)) <= {LARGEST}",
     "time": "year(x) BETWEEN 1 AND 9998",  # what Python's calendar has
@@ -69,7 +69,7 @@ def _long(columns: Columns, sql: str) -> str:
     names = ", ".join(literal(column.name.replace("\0", "")) for column in columns.y)
     series = f"unnest([{names}])"
     if columns.series is not None:
-        series = f"coalesce(CAST(series AS VARCHAR), '{_NO_SERIES}')"
+        series = f"coalesce(CAST(series AS VARCHAR), '{NO_SERIES}')"
     return (
         f"SELECT x, series, y, place, coalesce(x_fits AND abs(y) <= {LARGEST}, false) AS fits FROM (\n"
         f"SELECT {_X[columns.x.kind]} AS x, {_X_FITS[columns.x.kind]} AS x_fits, "
