@@ -14,15 +14,18 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.stores import fresh_home
 from tests.support import Unify
 from unify.errors import FileError, UnifyError
 from unify.interpreter import chartfiles
-from unify.interpreter.chart import Chart, Series, slices
+from unify.interpreter.chart import Chart, Series, X, XKind, slices
 from unify.interpreter.charting import MOST_POINTS, Charting
+from unify.interpreter.chartsql import LARGEST
 from unify.interpreter.variables import Bound
-from unify.language.commands import CreateChart
+from unify.language.commands import CHART_KINDS, ChartKind, CreateChart
 from unify.language.parser import parse
 from unify.shell.charts import drawn, ticks
 from unify.shell.display.look import Look
@@ -142,6 +145,43 @@ def test_nothing_of_the_data_reaches_the_terminal_raw() -> None:
         assert not set("\x1b\x07\u202e") & set(text), kind
 
 
+NUMBERS = st.floats(-LARGEST, LARGEST, allow_subnormal=False) | st.integers(-20, 20).map(float)
+MOMENTS = st.floats(-62_104_060_800, 253_339_228_799)  # the years 2 to 9998
+
+
+@given(
+    kind=st.sampled_from(CHART_KINDS),
+    x_kind=st.sampled_from(["number", "time", "text"]),
+    data=st.data(),
+    width=st.integers(10, 120),
+    height=st.integers(5, 60),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_numbers_are_drawn(
+    kind: ChartKind, x_kind: XKind, data: st.DataObject, width: int, height: int
+) -> None:
+    kinds: dict[XKind, st.SearchStrategy[X]] = {
+        "number": NUMBERS,
+        "time": MOMENTS,
+        "text": st.text(max_size=8),
+    }
+    places = kinds[x_kind]
+    xs: list[X] = data.draw(st.lists(places, min_size=1, max_size=12, unique=True))
+    if x_kind != "text":
+        xs.sort()
+    values = st.floats(0, LARGEST, allow_subnormal=False) if kind == "pie_chart" else NUMBERS
+    series: list[Series] = []
+    for name in data.draw(
+        st.lists(st.text(max_size=5), min_size=1, max_size=1 if kind == "pie_chart" else 10)
+    ):
+        there = [x for x in xs if not series or data.draw(st.booleans())] or xs[:1]
+        series.append(Series(name, tuple((x, data.draw(values)) for x in there)))
+    shown = Chart(kind, "", "x", "y", x_kind, tuple(xs), tuple(series), len(xs))
+    text = drawn(shown, Look(terminal=True, width=width, height=height))
+
+    assert all(text_width(line) <= max(20, width - 1) for line in text.splitlines())
+
+
 class TestPoints:
     def test_of_bars_are_added_up_and_that_is_said(self, lake: Lake) -> None:
         shown = chart(
@@ -175,6 +215,13 @@ class TestPoints:
             )
             assert shown.series[0].points == ((1.0, 1.0), (5.0, 6.0))
             assert shown.remarks == ("8 rows", "6 points left out (NULL or infinite)")
+
+    def test_next_to_nothing_are_nothing(self, lake: Lake) -> None:
+        for kind in ("line_chart", "bar_chart", "scatter_chart"):
+            shown = chart(
+                lake, f"from (values (5e-324, 1e-310), (0, 0)) as {kind} where x = col0 and y = col1"
+            )
+            assert drawn(shown, Look()).startswith("col1 by col0\n")
 
     def test_of_several_y_are_several_series(self, lake: Lake) -> None:
         shown = chart(

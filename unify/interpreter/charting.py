@@ -21,6 +21,7 @@ from unify.text import did_you_mean
 
 MOST_POINTS = 20_000  # far beyond what an eye tells apart; a picture of them takes a few seconds
 _ADDED_UP = frozenset[ChartKind]({"area_chart", "bar_chart", "hbar_chart", "pie_chart"})
+_SMALLEST = 1e-300
 _LISTED = 20  # names in a message
 
 
@@ -90,12 +91,17 @@ def _point(row: Sequence[object]) -> Point:
     x, series, y, fits, count = row
     good = bool(fits) and isinstance(y, float) and abs(y) <= LARGEST
     return Point(
-        x=x if isinstance(x, float | str) else 0.0,
+        x=x if isinstance(x, str) else _drawable(x),
         series=str(series),
-        y=y if isinstance(y, float) else 0.0,
+        y=_drawable(y),
         fits=good,
         count=int(str(count)),
     )
+
+
+def _drawable(value: object) -> float:
+    """A number that can be divided and still be one: what is next to nothing is 0."""
+    return value if isinstance(value, float) and abs(value) > _SMALLEST else 0.0
 
 
 def _chosen(settings: ChartSettings, known: Mapping[str, Column]) -> Columns:

@@ -16,7 +16,7 @@ _TIMES = frozenset(
 NO_SERIES = "NULL"  # the name of the series of rows that have none
 _X_FITS: Mapping[XKind, str] = {
     "number": f"abs(CAST(x AS DOUBLE)) <= {LARGEST}",
-    "time": "year(x) BETWEEN 1 AND 9998",  # what Python's calendar has
+    "time": "year(x) BETWEEN 2 AND 9998",  # what Python's calendar has, with room around it
     "text": "x IS NOT NULL",
 }
 _X: Mapping[XKind, str] = {
