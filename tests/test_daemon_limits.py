@@ -212,7 +212,8 @@ class TestTheEnvironment:
 
     def test_sets_the_limits(self, settings: Settings) -> None:
         said = {"UNIFY_WORKERS": "8", "UNIFY_WORKER_MEMORY": "1.5 GB", "UNIFY_IDLE_EXIT": "30 minutes"}
-        limited = with_limits(settings, said)
+        limited = with_limits(settings, {**said, "UNIFY_HISTORY": "2 days"})
+        assert limited.kept_history_s == 2 * 86_400
         assert (limited.workers, limited.worker_memory_bytes, limited.idle_exit_s) == (
             8,
             1536 * 1024**2,
@@ -232,6 +233,7 @@ class TestTheEnvironment:
             {"UNIFY_WORKER_MEMORY": "2"},
             {"UNIFY_WORKER_MEMORY": "10 MB"},
             {"UNIFY_IDLE_EXIT": "soon"},
+            {"UNIFY_HISTORY": "for ever"},
         ],
     )
     def test_or_says_what_is_wrong(self, settings: Settings, said: Mapping[str, str]) -> None:

@@ -160,6 +160,14 @@ def test_an_extension_without_its_wheel_is_named() -> None:
     assert "no package carries" in said[0]
 
 
+def test_a_version_from_before_the_first_is_said_to_be_none(lake: Lake) -> None:
+    lake.execute("create table t as select 1 as a")
+    with pytest.raises(
+        QueryError, match=r"no version of 2001-02-03 04:05:06 \(UTC\): nothing had been stored"
+    ):
+        lake.execute("from t at (timestamp => timestamptz '2001-02-03 04:05:06+00')")
+
+
 def test_a_select_that_gathers_its_rows_runs_once(lake: Lake) -> None:
     lake.execute("create temp sequence turns")
     moment = "timestamptz '2026-01-31 08:30:00+00'"  # a type whose values have to be fetched as text

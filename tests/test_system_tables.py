@@ -99,6 +99,23 @@ def test_rows_that_do_not_fit_are_kept_with_value_and_reason(shop: Unify, api: F
     assert row[5] == "true"
 
 
+def test_a_column_whose_type_gave_way_is_told_once_and_recorded(shop: Unify, api: FaultServer) -> None:
+    api.serve("/orders", pages=[[{"id": 1, "total": 5}], []])
+    assert shop("load table shop.orders").status == 0
+    api.serve("/orders", pages=[[{"id": 1, "total": 5.5}, {"id": 2, "total": "unknown"}], []])
+
+    reloaded = shop("reload table shop.orders")
+
+    assert "total is VARCHAR now (was BIGINT)" in reloaded.stderr
+    assert "BIGINT" not in shop("select * from shop.orders").stderr
+    sql = (
+        "select \"column\", type, was, changed_at > now() - interval 1 hour from unify.columns where was > ''"
+    )
+    assert shop(sql).rows[1:] == [["total", "VARCHAR", "BIGINT", "true"]]
+    assert shop("clear table shop.orders", "load table shop.orders").status == 0
+    assert shop(sql).rows[1:] == []
+
+
 def test_schedules_say_how_often_when_and_by_whose_word(shop: Unify, api: FaultServer) -> None:
     api.serve("/prices", pages=[[{"id": 1, "amount": 5}], []])
     assert shop("load table shop.orders", "load table shop.prices").status == 0

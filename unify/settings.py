@@ -11,6 +11,7 @@ from unify.errors import StoreError
 
 IPC_PATH_LIMIT = 100  # bytes; the kernel's sockaddr_un allows 107, the socket names need the rest
 DEFAULT_TENANT = "default"
+HISTORY_S = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Settings:
 
     ``connections`` need not exist: a shell without connections still runs SQL.
     ``specs`` are folders read in order before the bundled rest_specs.
-    The last three are the daemon's; one that runs keeps those it was started with.
+    The last four are the daemon's; one that runs keeps those it was started with.
     """
 
     home: Path
@@ -29,6 +30,7 @@ class Settings:
     workers: int = 4  # loads side by side; they mostly wait for the network
     worker_memory_bytes: int = 2 * 1024**3  # what one load may hold; one of any size needs some 300 MB
     idle_exit_s: float | None = None  # how long a daemon without work stays; None: until it is stopped
+    kept_history_s: float = HISTORY_S  # how far back ``at (timestamp => …)`` and ``changes`` reach
 
     @property
     def catalog_url(self) -> str:

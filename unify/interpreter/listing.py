@@ -106,6 +106,11 @@ class Listing:
                 "what one load may hold (UNIFY_WORKER_MEMORY)",
             ),
             (
+                "history",
+                f"{settings.kept_history_s:g} s",
+                "how far back at (timestamp => …) and changes reach (UNIFY_HISTORY)",
+            ),
+            (
                 "idle_exit",
                 "never" if settings.idle_exit_s is None else f"{settings.idle_exit_s:g} s",
                 "when a daemon without work ends (UNIFY_IDLE_EXIT)",

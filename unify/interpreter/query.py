@@ -205,8 +205,14 @@ class Query:
             return _ages(standing)
         if not self.wait:
             raise LoadFailed(_not_waiting(jobs))
-        ended = self.loads.wait(jobs)
-        return "; ".join(outcome(job, ledger.find(self.lake, job.uid)) for job in ended)
+        return "; ".join(map(self._ended, self.loads.wait(jobs)))
+
+    def _ended(self, job: LoaderJob) -> str:
+        """What a load brought; what was remarkable about it is a notice."""
+        record = ledger.find(self.lake, job.uid)
+        if record is not None and record.reason:
+            self.watcher.notice(f"{job.table}: {record.reason}")
+        return outcome(job, record)
 
     def _refresh_behind(self, table: Standing) -> None:
         """Queue a refresh; that it cannot be queued is worth a notice, not the answer."""

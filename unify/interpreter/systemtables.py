@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from unify.interpreter.schedules import schedule_rows
 from unify.interpreter.state import State
-from unify.store import catalog
+from unify.store import catalog, widenings
 from unify.store.lake import Lake
 from unify.store.requestlog import RequestLog
 
@@ -47,9 +47,12 @@ def _tables(state: State) -> Iterable[Row]:
 
 
 def _columns(state: State) -> Iterable[Row]:
+    widened = widenings.latest(state.lake)
     for name, columns in catalog.all_columns(state.lake).items():
         for position, column in enumerate(columns, 1):
-            yield name.schema, name.table, position, column.name, column.type, column.description or None
+            description = column.description or None
+            was, changed_at = widened.get((name, column.name, column.type), (None, None))
+            yield name.schema, name.table, position, column.name, column.type, description, was, changed_at
 
 
 def _jobs(state: State) -> Iterable[Row]:
@@ -97,6 +100,7 @@ def _settings(state: State) -> Iterable[Row]:
     yield "tenant", settings.tenant
     yield "workers", str(settings.workers)
     yield "worker_memory_bytes", str(settings.worker_memory_bytes)
+    yield "kept_history_s", str(settings.kept_history_s)
     yield "idle_exit_s", None if settings.idle_exit_s is None else str(settings.idle_exit_s)
 
 
@@ -133,6 +137,8 @@ TABLES = {
             ("column", TEXT),
             ("type", TEXT),
             ("description", TEXT),
+            ("was", TEXT),  # its type before a load brought what did not fit
+            ("changed_at", MOMENT),
         ),
         _columns,
     ),

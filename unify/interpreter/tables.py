@@ -102,7 +102,9 @@ class Tables:
         if not self.wait:
             return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")
         [ended] = self.loads.wait([job])
-        return Message(outcome(ended, ledger.find(self.lake, ended.uid)))
+        record = ledger.find(self.lake, ended.uid)
+        reason = f"; {record.reason}" if record is not None and record.reason else ""
+        return Message(outcome(ended, record) + reason)
 
 
 def next_at(starting: time | None, every_s: float, now: datetime) -> datetime:
@@ -118,5 +120,4 @@ def outcome(job: LoaderJob, record: LoadRecord | None) -> str:
     word = _DONE_WORDS[job.action]
     if record is None:
         return f"{job.table}: {word}"
-    discarded = f", {counted(record.rows_discarded, 'row')} discarded" if record.rows_discarded else ""
-    return f"{job.table}: {counted(record.rows_read, 'row')} {word} in {record.seconds:.1f} s{discarded}"
+    return f"{job.table}: {counted(record.rows_read, 'row')} {word} in {record.seconds:.1f} s"

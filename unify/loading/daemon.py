@@ -200,6 +200,7 @@ def run_detached(arguments: Sequence[str], run: Runner | None = None) -> int:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--worker-memory", type=int, help="bytes one worker may hold")
     parser.add_argument("--idle-exit", type=float, help="seconds without work after which the daemon ends")
+    parser.add_argument("--keep-history", type=float, help="seconds old versions of tables are kept")
     parser.add_argument("--announce", type=int, help="descriptor that gets a byte when the daemon answers")
     given = parser.parse_args(arguments)
     settings = Settings(
@@ -209,6 +210,8 @@ def run_detached(arguments: Sequence[str], run: Runner | None = None) -> int:
         settings = replace(settings, workers=given.workers)
     if given.worker_memory is not None:
         settings = replace(settings, worker_memory_bytes=given.worker_memory)
+    if given.keep_history is not None:
+        settings = replace(settings, kept_history_s=given.keep_history)
     try:
         return main(settings, run, announce=lambda: _announce(given.announce))
     except UnifyError as error:

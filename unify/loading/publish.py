@@ -7,7 +7,7 @@ leaves the table as it was, or as it should be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ from unify.loading import rows
 from unify.loading.evolution import Target, targets
 from unify.loading.rows import Counts, Source
 from unify.model import Action, Column, LoaderJob, LoadRecord, TableName
-from unify.store import discards, ledger
+from unify.store import discards, ledger, widenings
 from unify.store.catalog import columns_within, comment_within
 from unify.store.duck import literal, quoted
 from unify.store.failpoints import failpoint
 from unify.store.lake import Lake
 from unify.store.staging import Manifest, Staged
+from unify.store.widenings import Widened
 from unify.text import counted
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _publish(
     counts = rows.store(connection, job.table, source, load.strategy, complete=complete, anew=load.anew)
     failpoint("publish.rows")
     _keep_discarded(connection, load, staged)
+    widenings.keep(connection, job.table, _widened(load), now)
     _describe(connection, load)
     failpoint("publish.described")
     record = _record(load, counts, now)
@@ -210,6 +212,10 @@ def _keep_discarded(connection: DuckDBPyConnection, load: _Publication, staged: 
         discards.forget(connection, job.table)
     if staged.discarded is not None:
         discards.keep(connection, job.table, job.id, job.uid, staged.discarded)
+
+
+def _widened(load: _Publication) -> Iterator[Widened]:
+    return (Widened(column.name, column.stored, column.type) for column in load.plan if column.changed)
 
 
 def _describe(connection: DuckDBPyConnection, load: _Publication) -> None:

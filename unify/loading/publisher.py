@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import assert_never
@@ -114,7 +114,8 @@ class Desk:
             case Ended(job):
                 self._staging.discard(job)
             case Tend(go_on):
-                return upkeep.tend(self._opened(), datetime.now(UTC), go_on=go_on)
+                keep = timedelta(seconds=self._settings.kept_history_s)
+                return upkeep.tend(self._opened(), datetime.now(UTC), keep, go_on)
             case unknown:
                 assert_never(unknown)
         return None

@@ -1,4 +1,4 @@
-"""The daemon's limits, as the environment sets them: UNIFY_WORKERS, UNIFY_WORKER_MEMORY, UNIFY_IDLE_EXIT."""
+"""The daemon's limits, as the environment sets them in UNIFY_WORKERS and its like."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def with_limits(settings: Settings, environment: Mapping[str, str]) -> Settings:
         settings = replace(settings, worker_memory_bytes=_memory(text))
     if text := environment.get("UNIFY_IDLE_EXIT"):
         settings = replace(settings, idle_exit_s=_idle_exit(text))
+    if text := environment.get("UNIFY_HISTORY"):
+        settings = replace(settings, kept_history_s=_seconds("UNIFY_HISTORY", text))
     return settings
 
 
@@ -45,7 +47,11 @@ def _memory(text: str) -> int:
 def _idle_exit(text: str) -> float | None:
     if text.strip().lower() == "never":
         return None
+    return _seconds("UNIFY_IDLE_EXIT", text)
+
+
+def _seconds(name: str, text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UsageError(f"UNIFY_IDLE_EXIT={text}: {error}") from error
+        raise UsageError(f"{name}={text}: {error}") from error

@@ -122,6 +122,7 @@ def _command(settings: Settings, announce: int) -> list[str]:
         *("--tenant", settings.tenant),
         *("--workers", str(settings.workers)),
         *("--worker-memory", str(settings.worker_memory_bytes)),
+        *("--keep-history", str(settings.kept_history_s)),
         *(() if settings.idle_exit_s is None else ("--idle-exit", str(settings.idle_exit_s))),
         *("--announce", str(announce)),
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from unify.errors import StoreError
 from unify.settings import Settings
-from unify.store import discards, duckerrors, durable, ledger
+from unify.store import discards, duckerrors, durable, ledger, widenings
 from unify.store.duck import literal
 from unify.store.locks import FileLock
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 CATALOG = "lake"
-VERSION = 2  # of what Unify keeps in the lake beside people's tables
+VERSION = 3  # of what Unify keeps in the lake beside people's tables
 FULL = "the disk is full"
 CATALOG_WAIT_MS = 10_000  # how long a reader waits for the instant in which a commit is written
 
@@ -115,6 +115,7 @@ class Attachment:
                 connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
             ledger.create(connection)
             discards.create(connection)
+            widenings.create(connection)
             durable.write_durably(self._marker, f"{VERSION}\n".encode())
         if self.why_read_only:
             connection.execute(f"DETACH {CATALOG}")

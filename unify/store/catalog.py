@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from unify.model import Column, LoadRecord, TableName
-from unify.store import discards, ledger
+from unify.store import discards, ledger, widenings
 from unify.store.duck import quoted
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def clear(lake: Lake, table: TableName, now: datetime | None = None) -> bool:
         stored = ledger.last_within(connection, table)
         connection.execute(f"DROP TABLE IF EXISTS lake.{quoted(table.schema)}.{quoted(table.table)}")
         discards.forget(connection, table)
+        widenings.forget(connection, table)
         if stored is not None:
             ledger.record(connection, _cleared(stored, now or datetime.now(UTC)))
     return stored is not None

@@ -11,6 +11,8 @@ _PREFIX = re.compile(r"^(?:[A-Z]\w*|TransactionContext|FATAL|INTERNAL)(?: [A-Z]\
 _INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
 _STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
 
+_TOO_OLD = re.compile(r"No snapshot found at timestamp (\S+ [\d:]+)")
+
 # What SQLite and the operating system say under DuckDB's words, and what a person does about it.
 _FULL = re.compile("no space left|disk is full|disk quota|file too large|disk I/O error", re.IGNORECASE)
 _STORE_FAULTS = tuple(
@@ -62,6 +64,11 @@ def refusal(error: BaseException, place: Path) -> UnifyError:
 
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")
+    if too_old := _TOO_OLD.search(str(error)):
+        return QueryError(
+            f"there is no version of {too_old[1]} (UTC): nothing had been stored by then, or it is older "
+            "than what is kept (show settings says how long: history)"
+        )
     fault = _fault(error)
     if fault and (str(place) in str(error) or "DuckLake" in str(error)):
         return StoreError(f"{place}: {fault} ({plain(error)})")

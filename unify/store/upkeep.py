@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from unify.model import TableName
+from unify.settings import HISTORY_S
 from unify.store import ledger
 
 if TYPE_CHECKING:
     from unify.store.lake import Lake
 
-KEEP_HISTORY = timedelta(days=7)
 # Cleaning a file away under a reader ends that reader's process (design.md): no read lasts this long.
 LONGEST_READ = timedelta(hours=24)
 MANY_FILES = 8
@@ -53,7 +53,7 @@ class Tended:
 def tend(
     lake: Lake,
     now: datetime,
-    keep: timedelta = KEEP_HISTORY,
+    keep: timedelta = timedelta(seconds=HISTORY_S),
     go_on: Callable[[], bool] = lambda: True,
 ) -> Tended:
     """Do what there is to do. ``keep`` is how far back ``at (timestamp => …)`` and ``changes`` reach.
