@@ -49,6 +49,9 @@ class Watcher:
     def ask(self, question: str, *, secret: bool = False) -> str | None:  # noqa: ARG002
         return None
 
+    def person(self) -> None:
+        return None
+
 
 class House:
     """What a measurement works with. ``address`` is the API's; tables are ``bench.NAME``."""

@@ -48,6 +48,9 @@ class Silent:
         del question, secret
         return None
 
+    def person(self) -> None:
+        return None
+
 
 class Observed(Queue):
     """A queue in which something happens in the very moment after a job is in it."""

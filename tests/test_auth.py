@@ -88,7 +88,7 @@ class TestWays:
             ),
             (Auth("bearer", {"token": "two\nlines"}), "line break"),
             (Auth("jwt", {"key": "x"}), r"auth\.key is no private key"),
-            (Auth("oauth2", {"grant": "device_code"}), r"auth\.grant device_code is not built in"),
+            (Auth("oauth2", {"grant": "password"}), r"auth\.grant is one of .*, device_code, not 'password'"),
             (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],
     )

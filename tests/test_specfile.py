@@ -351,6 +351,14 @@ def test_a_mistake_is_explained_at_its_place(
         (HEAD + "auth: {token: x}\n", "9:7: auth: type is missing; one of none, basic, bearer"),
         (HEAD + "auth: {type: bearer, token: '{tken}'}\n", "unknown variable {tken} — did you mean token?"),
         (HEAD + "auth: {type: berer, token: '{token}'}\n", "9:14: auth.type: expected one of"),
+        (
+            HEAD + "auth: {type: oauth2, grant: device_code, token_url: https://a.example, client_id: x}\n",
+            "auth.grant: device_code needs authorize_url",
+        ),
+        (
+            HEAD + "auth: {type: oauth2, token_url: https://a.example, client_id: x, redirect_port: 99999}\n",
+            "auth.redirect_port: '99999' is no port; use a number from 1024 to 65535, or one {variable}",
+        ),
         (HEAD + "allowed_origins: [https://a.example/x]\n", "is no origin; write https://HOST"),
         (
             HEAD + "limits: {concurrency: 0}\n",

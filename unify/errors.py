@@ -16,6 +16,7 @@
     ├── DaemonUnreachable      the daemon does not answer
     └── SourceError            the API did not give what was asked
         ├── Unauthorized       401: the credentials were refused
+        │   └── SignInNeeded   somebody has to sign in, with a browser or a code
         ├── Forbidden          403: the credentials do not reach this
         ├── NotFound           404
         ├── BadResponse        an answer that cannot be read as rows
@@ -146,6 +147,10 @@ class SourceError(UnifyError):
 
 class Unauthorized(SourceError):
     """401: the credentials were refused."""
+
+
+class SignInNeeded(Unauthorized):
+    """Nobody has signed in, or not lately enough: whoever has a person in front lets them."""
 
 
 class Forbidden(SourceError):

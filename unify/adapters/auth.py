@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 
 from unify.adapters import template
+from unify.adapters.grants import ClientToken, PersonToken
 from unify.adapters.proof import Authentication, HeaderAuth, Settings, placed
 from unify.adapters.signing import AWSSignature, SignedToken
-from unify.adapters.spec import Auth
+from unify.adapters.spec import GRANTS, PERSON_GRANTS, Auth
 from unify.adapters.tokenkeep import TokenFolder
-from unify.adapters.tokens import ClientToken, SessionToken
+from unify.adapters.tokens import SessionToken
 from unify.errors import ConfigError
 
 
@@ -17,17 +18,19 @@ def authentication(
     auth: Auth,
     variables: template.Variables,
     where: str,
+    *,
     base_url: str = "",
     tokens: TokenFolder | None = None,
+    connection: str = "",
 ) -> Authentication:
     """The strategy for ``auth``. ``where`` starts messages: connection and spec.
 
-    ``tokens``  keeps what is fetched for other processes, and for the next one; None: this one alone.
+    ``tokens``      keeps what is fetched for other processes, and for the next one; None: this one alone.
+    ``connection``  its name, for what is said to a person.
 
-    Raises  ConfigError for a missing value, and for what is not built in: nothing is ever sent without the
-            proof the spec asks for.
+    Raises  ConfigError for a missing value: nothing is ever sent without the proof the spec asks for.
     """
-    settings = Settings(auth, variables, where, base_url)
+    settings = Settings(auth, variables, where, base_url, connection)
     match auth.type:
         case "none":
             return Authentication()
@@ -65,9 +68,7 @@ def _api_key(settings: Settings) -> Authentication:
 
 def _oauth2(settings: Settings, tokens: TokenFolder | None) -> Authentication:
     grant = settings.text("grant", "client_credentials")
-    if grant not in ("client_credentials", "refresh_token"):
-        raise ConfigError(
-            f"{settings.where}: auth.grant {grant} is not built in yet; "
-            "use client_credentials or refresh_token"
-        )
-    return ClientToken(settings, grant, tokens)
+    if grant not in GRANTS:
+        raise ConfigError(f"{settings.where}: auth.grant is one of {', '.join(GRANTS)}, not {grant!r}")
+    kind = PersonToken if grant in PERSON_GRANTS else ClientToken
+    return kind(settings, grant, tokens)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from unify.adapters.person import Person
 from unify.adapters.spec import Option
 from unify.connections import Secret
 from unify.model import RequestRecord, TableDef
@@ -144,7 +145,20 @@ class Adapter(ABC):
 
     @abstractmethod
     def check(self) -> Check:
-        """Ask the API for as little as shows whether the credentials work. Raises SourceError."""
+        """Ask the API for as little as shows whether the credentials work.
+
+        Raises  SourceError; of it SignInNeeded where a person has to sign in first.
+        """
+
+    def signed_in(self) -> bool:
+        """False where a person has to sign in first, and nobody has. No request is sent."""
+        return True
+
+    def sign_in(self, person: Person) -> None:  # noqa: B027 - most APIs want nobody to
+        """Have a person sign in, again if they have before. Raises SourceError where they do not."""
+
+    def sign_out(self) -> None:  # noqa: B027 - as above
+        """Forget what a person has signed in for."""
 
     def close(self) -> None:  # noqa: B027 - many have nothing to give back
         """Give back connections and threads."""

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from unify.adapters import template
 from unify.adapters.messages import Answer, Request
+from unify.adapters.person import Person
 from unify.adapters.spec import Auth, Json
 from unify.errors import ConfigError, SpecError
 
 T = TypeVar("T")
-TokenRequests = Generator[Request, Answer, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A request that is to be sent some time from now."""
+
+    request: Request
+    after_s: float
+
+
+# What is asked of an authorization server, one request after the other, each time sent its answer.
+Talk: TypeAlias = Generator[Request | Delayed, Answer, T]
 
 
 class Authentication:
@@ -20,7 +33,7 @@ class Authentication:
     ``apply`` is called for each request to the connection's own origin, and for no other.
     ``prepare`` yields requests for a token, one at a time, and is sent the answers; the transport runs it
     under a lock while ``ready`` says no. ``renew`` is told of a request that got a 401, and says whether
-    trying once more has a point.
+    trying once more has a point. ``sign_in`` is for those that need a person once.
     """
 
     hidden_params: tuple[str, ...] = ()  # names of query parameters that carry secrets
@@ -32,8 +45,19 @@ class Authentication:
     def ready(self, _now: float) -> bool:
         return True
 
-    def prepare(self, _now: float) -> TokenRequests:
+    def prepare(self, _now: float) -> Talk[None]:
         yield from ()
+
+    def signed_in(self) -> bool:
+        """False until a person has signed in, where one has to."""
+        return True
+
+    def sign_in(self, _person: Person, _now: Callable[[], float]) -> Talk[None]:
+        """Have a person sign in, again if they have before. Raises Unauthorized where they do not."""
+        yield from ()
+
+    def sign_out(self) -> None:
+        """Forget what a person has signed in for."""
 
     def renew(self, _refused: Request) -> bool:
         return False
@@ -107,16 +131,25 @@ def placed(place: str, name: str, value: str, *secrets: str) -> Authentication:
 class Settings:
     """The keys of a spec's ``auth``, their variables replaced.
 
-    ``where``     starts messages: connection and spec.
-    ``base_url``  of the connection, for requests that log in there.
+    ``where``       starts messages: connection and spec.
+    ``base_url``    of the connection, for requests that log in there.
+    ``connection``  its name.
 
     Raises  ConfigError naming the adapter and the key that is missing or has no value.
     """
 
-    def __init__(self, auth: Auth, variables: template.Variables, where: str, base_url: str = "") -> None:
+    def __init__(
+        self,
+        auth: Auth,
+        variables: template.Variables,
+        where: str,
+        base_url: str = "",
+        connection: str = "",
+    ) -> None:
         self.type = auth.type
         self.where = where
         self.base_url = base_url
+        self.connection = connection
         self._given = auth.settings
         self._variables = variables
 

@@ -74,10 +74,16 @@ class Replay:
             spec,
             base_url=self._here(self._base),
             allowed_origins=tuple(self._here(origin) for origin in spec.allowed_origins),
-            auth=Auth(spec.auth.type, self._moved_settings(spec.auth.settings, options)),
+            auth=self._moved_auth(spec.auth, options),
             limits=Limits(concurrency=1),
             tables=tuple(self._moved_table(table) for table in spec.tables),
         )
+
+    def _moved_auth(self, auth: Auth, options: Mapping[str, Any]) -> Auth:
+        """Where a person signs in, somebody has."""
+        if auth.by_person:
+            return Auth("bearer", {"token": "dummy-token"})
+        return Auth(auth.type, self._moved_settings(auth.settings, options))
 
     def _moved_settings(self, settings: Mapping[str, Json], options: Mapping[str, Any]) -> dict[str, Json]:
         filled = {

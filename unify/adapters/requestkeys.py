@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unify.adapters.spec import GRANTS
 from unify.adapters.specshape import Anything, Entries, Items, Key, Number, Record, Text, Variants
 
 _TEXT = Text()
@@ -25,9 +26,7 @@ AUTH = Variants(
         "oauth2": (
             Key(
                 "grant",
-                Text(
-                    choices=("client_credentials", "refresh_token", "authorization_code", "device_code"),
-                ),
+                Text(choices=GRANTS),
                 "How a token is had.",
                 "client_credentials",
                 "refresh_token",
@@ -36,9 +35,17 @@ AUTH = Variants(
             Key(
                 "authorize_url",
                 Text("address"),
-                "Where a person consents.",
-                "",
+                "Where a person consents (authorization_code), or where a code is asked for (device_code).",
+                "none",
                 "https://a.example/authorize",
+            ),
+            Key(
+                "redirect_port",
+                Text("port"),
+                "The port of 127.0.0.1 that the browser comes back to (authorization_code), "
+                "where the application is registered with one.",
+                "a free one",
+                "8400",
             ),
             Key("client_id", _TEXT, "Name of the application.", "", "{client_id}", True),
             Key("client_secret", _TEXT, "Its password.", "none", "{client_secret}"),

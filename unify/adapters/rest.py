@@ -20,6 +20,7 @@ from unify.adapters.filtered import with_filters
 from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.pace import Clock
 from unify.adapters.paging import pager
+from unify.adapters.person import Person
 from unify.adapters.retry import quota_left
 from unify.adapters.route import Bounds, Route
 from unify.adapters.series import Reading, Source, Taken, all_series
@@ -28,7 +29,7 @@ from unify.adapters.tables import defined_tables
 from unify.adapters.tokenkeep import TokenFolder
 from unify.adapters.transport import Transport
 from unify.connections import Secret
-from unify.errors import ConfigError, Forbidden, SpecError, Unauthorized, UnknownName
+from unify.errors import ConfigError, Forbidden, SignInNeeded, SpecError, Unauthorized, UnknownName
 from unify.model import TableDef
 from unify.text import did_you_mean
 
@@ -64,7 +65,9 @@ class RESTAdapter(Adapter):
         self._sources: dict[str, Source] = {}
         where = f"{self.connection} ({spec.path})"
         full = self._route(route or Route(""), where)
-        auth = authentication(spec.auth, self.options, where, full.base_url, tokens)
+        self._auth = auth = authentication(
+            spec.auth, self.options, where, base_url=full.base_url, tokens=tokens, connection=self.connection
+        )
         self._transport = Transport(
             full,
             auth=auth,
@@ -111,9 +114,21 @@ class RESTAdapter(Adapter):
         with self._reading() as stop:
             try:
                 answer = self._transport.fetch(self._check_request(), self._check_rules(), stop)
+            except SignInNeeded:
+                raise
             except (Unauthorized, Forbidden) as error:
                 return Check(accepted=False, reason=error.message)
             return Check(True, self._identity(answer), quota_left(answer.headers))
+
+    def signed_in(self) -> bool:
+        return self._auth.signed_in()
+
+    def sign_in(self, person: Person) -> None:
+        with self._reading() as stop:
+            self._transport.converse(self._auth.sign_in(person, self._transport.time), stop)
+
+    def sign_out(self) -> None:
+        self._auth.sign_out()
 
     def close(self) -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from unify.adapters.discovery import told
 from unify.adapters.envelope import Wanted, open_envelope
 from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.paging import Evidence, Turn, pager
+from unify.adapters.person import Person
 from unify.adapters.rest import RESTAdapter
 from unify.adapters.series import PageFacts
 from unify.adapters.spec import AdapterSpec, ErrorRule, TableSpec
@@ -48,16 +49,19 @@ def take_sample(
     table: TableSpec,
     options: Mapping[str, str | Secret | None],
     parent: ParentRow | None = None,
+    person: Person | None = None,
 ) -> Sample:
-    """Ask for the first page of ``table``, of one parent row where it has any. Never raises SourceError."""
+    """Ask for the first page of ``table``, of one parent row where it has any. Never raises SourceError.
+
+    ``person``  signs in where the API wants that; it holds for this sample alone.
+    """
     sample = Sample(Veil([value.reveal() for value in options.values() if isinstance(value, Secret)]))
     try:
-        adapter = _Recording(spec, options, sample)
-        with (
-            closing(adapter),
-            closing(adapter.pages(table.name, Read([parent] if parent else [], limit=1))) as pages,
-        ):
-            sample.page = next(pages, None)
+        with closing(_Recording(spec, options, sample)) as adapter:
+            if person is not None and not adapter.signed_in():
+                adapter.sign_in(person)
+            with closing(adapter.pages(table.name, Read([parent] if parent else [], limit=1))) as pages:
+                sample.page = next(pages, None)
         if sample.answer is not None and not sample.answer.skipped:
             _look_around(spec, table, sample, sample.answer)
     except UnifyError as error:

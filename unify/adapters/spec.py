@@ -27,12 +27,21 @@ class Option:
 AuthType = Literal["none", "basic", "bearer", "api_key", "oauth2", "session", "aws_sigv4", "jwt"]
 
 
+GRANTS = ("client_credentials", "refresh_token", "authorization_code", "device_code")
+PERSON_GRANTS = ("authorization_code", "device_code")  # somebody has to sign in once
+
+
 @dataclass(frozen=True, slots=True)
 class Auth:
     """How requests prove who asks; ``settings`` holds the keys that belong to ``type`` (templates)."""
 
     type: AuthType = "none"
     settings: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def by_person(self) -> bool:
+        """Does somebody have to sign in before anything can be read?"""
+        return self.type == "oauth2" and self.settings.get("grant") in PERSON_GRANTS
 
 
 PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_url", "auto"]

@@ -6,13 +6,22 @@ Each check adds its mistakes to the report; none of them sends a request or runs
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from unify.adapters import specforms, template
-from unify.adapters.spec import AdapterSpec, ErrorRule, Incremental, Paging, TableSpec, View
+from unify.adapters.spec import (
+    PERSON_GRANTS,
+    AdapterSpec,
+    ErrorRule,
+    Incremental,
+    Json,
+    Paging,
+    TableSpec,
+    View,
+)
 from unify.adapters.specreader import Report
 from unify.adapters.specsql import Selected, circles, examine
 from unify.adapters.specvariables import check_texts, known_in
@@ -106,9 +115,19 @@ def _address(spec: AdapterSpec, report: Report) -> None:
     session = options | {"session"} if spec.auth.type == "session" else options
     for key, value in settings.items():
         check_texts(value, ("auth", key), session if key == "value" else options, report)
+    _grant(settings, report)
     check_texts(dict(spec.headers), ("headers",), options, report)
     check_texts(spec.check or "", ("check", "request"), options, report)
     _rules(spec.errors, (), report)
+
+
+def _grant(settings: Mapping[str, Json], report: Report) -> None:
+    """A grant of oauth2 has the keys it cannot do without."""
+    grant = settings.get("grant")
+    wanted = {"refresh_token": "refresh_token", **dict.fromkeys(PERSON_GRANTS, "authorize_url")}
+    key = wanted.get(grant) if isinstance(grant, str) else None
+    if key is not None and key not in settings:
+        report.add(("auth", "grant"), f"{grant} needs {key}")
 
 
 def _base_url(spec: AdapterSpec, report: Report) -> None:

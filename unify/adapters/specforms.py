@@ -20,6 +20,7 @@ _HEADERS_NOT_OURS = {"host", "content-length", "transfer-encoding", "connection"
 _REQUEST = re.compile(r"(\S+)\s+(\S.*)")
 _METHODS = ("GET", "POST")  # reading changes nothing: there is no reason for another
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+_PORT = re.compile(r"[0-9]{1,5}")
 _PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
 _VARIABLE_LIKE = re.compile(r"\{\s*[A-Za-z_][\w.\[\]!:()-]*\s*\}")
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
@@ -97,6 +98,13 @@ def origin(value: str) -> str:
     if not _ORIGIN.fullmatch(value):
         raise ValueError(f"{value!r} is no origin; write https://HOST or https://HOST:PORT")
     return value.rstrip("/")
+
+
+def port(value: str) -> str:
+    """A port, or one variable (its value is checked when it is known)."""
+    if not _VARIABLE.fullmatch(value) and not (_PORT.fullmatch(value) and 0 < int(value) < 65536):
+        raise ValueError(f"{value!r} is no port; use a number from 1024 to 65535, or one {{variable}}")
+    return value
 
 
 def path(value: str) -> str:
@@ -182,6 +190,7 @@ CHECKS: Mapping[Form, Callable[[str], str | float]] = {
     "address": address,
     "origin": origin,
     "path": path,
+    "port": port,
     "source": source,
     "type": column_type,
     "times": times,

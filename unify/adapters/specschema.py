@@ -223,6 +223,7 @@ _FORMS = {
     "address": "web address",
     "origin": "origin",
     "path": "dotted path",
+    "port": "port or `{variable}`",
     "source": "dotted path or `{variable}`",
     "type": "DuckDB type",
     "times": "`iso8601`, `date`, `unix`, `unix_ms` or strftime text",

@@ -24,6 +24,7 @@ Form = Literal[
     "path",  # dotted: a.b.c
     "source",  # a dotted path, $.path or {variable}
     "type",  # of a column
+    "port",  # or a variable
     "times",  # how the API writes moments
     "select",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ LOCK_S = 150.0  # longer than another process needs to fetch a token; see route.
 class Kept:
     """A token. ``good_until`` is in seconds since 1970, None until it is refused.
 
-    ``refresh_token`` is "" unless the server has replaced the one in connections.yaml.
+    ``refresh_token`` is "" where the server gave none that is not in connections.yaml.
     """
 
     token: str = field(repr=False)
@@ -63,6 +63,9 @@ class Keep:
 
     def write(self, kept: Kept) -> None:
         """Keep it from now on. Raises StoreError."""
+
+    def forget(self) -> None:
+        """Keep it no longer. Raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,16 @@ class KeptInFolder(Keep):
             write_durably(self._path, msgspec.json.encode(note))
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def forget(self) -> None:
+        keyring = _keyring()
+        if keyring is not None and self._path.exists() and not self._is_in_file():
+            with suppress(Exception):  # each has errors of its own; without the file it is unused
+                keyring.delete_password(SERVICE, self._name)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be removed ({error.strerror})") from error
 
     def _from_keyring(self) -> Kept | None:
         keyring = _keyring()

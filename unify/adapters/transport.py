@@ -15,13 +15,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import TypeVar
 
 from unify.adapters import retry
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.messages import Answer, Request, Veil, joined, origin_of
 from unify.adapters.pace import Clock, Pace, stopped
-from unify.adapters.proof import Authentication, TokenRefused
+from unify.adapters.proof import Authentication, Delayed, Talk, TokenRefused
 from unify.adapters.refusals import Unanswered, quoted, refused
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
@@ -31,10 +32,12 @@ from unify.errors import BadResponse, ConfigError, SourceError, Unauthorized, Un
 REDIRECTS = 5
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
 
-# A refused token request is looked at by the authentication that sent it.
-TOKEN_RULES = (ErrorRule(400, "skip"), ErrorRule(401, "skip"), ErrorRule(403, "skip"))
+# A refused token request is looked at by the authentication that sent it; 428 is Google's "not yet".
+TOKEN_RULES = tuple(ErrorRule(status, "skip") for status in (400, 401, 403, 428))
 # What may go along to an allowed foreign origin; anything else might be a credential.
 HARMLESS_HEADERS = frozenset(["user-agent", "accept", "accept-encoding"])
+
+T = TypeVar("T")
 
 
 class Transport:
@@ -85,8 +88,42 @@ class Transport:
         """
         return self._persist(request, rules, stop or self._stop, own=True)
 
+    def converse(self, talk: Talk[T], stop: threading.Event | None = None) -> T:
+        """Carry a talk with an authorization server to its end, without proof and budget of the API.
+
+        Raises  Unauthorized where no token was given; SourceError; Interrupted after ``halt``.
+        """
+        stop = stop or self._stop
+        try:
+            with closing(talk):  # it may hold a lock, or a port
+                wanted = next(talk)
+                while True:
+                    self.veil.add(*self._auth.secrets())  # codes that live for this talk alone, too
+                    wanted = talk.send(self._sent(wanted, stop))
+        except StopIteration as end:
+            self.veil.add(*self._auth.secrets())
+            result: T = end.value
+            return result
+        except TokenRefused as refusal:
+            said = quoted(refusal.answer, self.veil)
+            raise Unauthorized(
+                f"{refusal.answer.address} answered {refusal.answer.status}{said}: "
+                f"no token was given; check {self._where_to_look()}"
+            ) from refusal
+
+    def _sent(self, wanted: Request | Delayed, stop: threading.Event) -> Answer:
+        if isinstance(wanted, Delayed):
+            if self._pace.clock.wait(stop, wanted.after_s):
+                raise stopped()
+            wanted = wanted.request
+        return self._persist(wanted, TOKEN_RULES, stop, own=False)
+
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._pace.clock.time(), UTC)
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return self._pace.clock.time()
 
     def halt(self, stop: threading.Event) -> None:
         """End everything that was asked with ``stop``, in whatever thread it is."""
@@ -202,21 +239,8 @@ class Transport:
         """Let the authentication fetch what it needs; whoever comes second finds it there."""
         with self._auth_lock:
             now = self._pace.clock.time()
-            if self._auth.ready(now):
-                return
-            try:
-                with closing(self._auth.prepare(now)) as asking:  # it may hold a lock
-                    wanted = next(asking)
-                    while True:
-                        wanted = asking.send(self._persist(wanted, TOKEN_RULES, stop, own=False))
-            except StopIteration:
-                self.veil.add(*self._auth.secrets())
-            except TokenRefused as refusal:
-                said = quoted(refusal.answer, self.veil)
-                raise Unauthorized(
-                    f"{refusal.answer.address} answered {refusal.answer.status}{said}: "
-                    f"no token was given; check {self._where_to_look()}"
-                ) from refusal
+            if not self._auth.ready(now):
+                self.converse(self._auth.prepare(now), stop)
 
     def _where_to_look(self) -> str:
         return self.route.credentials or "the connection's options"

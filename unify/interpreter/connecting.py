@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from unify.adapters import registry, specfile
+from unify.adapters import specfile
 from unify.adapters.options import check_options, known_options
 from unify.connections import Connection
-from unify.errors import ConfigError, SourceError
-from unify.interpreter import connectionsfile
+from unify.errors import ConfigError, SignInNeeded, SourceError, UnifyError
+from unify.interpreter import connectionsfile, signingin
 from unify.interpreter.results import Message, Watcher
 from unify.interpreter.sources import Sources
 from unify.secrets import parse_reference
@@ -39,9 +39,13 @@ class Connecting:
     def connect(self, adapter: str | None, name: str | None, given: Mapping[str, str]) -> Message:
         """Set up a connection: options in one line, or asked for; saved when the API takes them.
 
+        With the name of one that is there, and that a person signs in to: sign in again.
+
         Raises  ConfigError listing what is missing where nobody can be asked; SourceError where the
                 credentials are refused. Then nothing is saved.
         """
+        if adapter is not None and name is None and not given and self._is_for_a_person(adapter):
+            return self._sign_in_again(adapter)
         asked = adapter is None or not given
         spec = self._spec(adapter or self._ask_adapter())
         name = self._name(spec, name, asked=asked)
@@ -57,7 +61,8 @@ class Connecting:
         return Message(f"{name} is saved in {self.path}{told}: {tables} (show tables from {name})")
 
     def disconnect(self, name: str) -> str:
-        """Forget a connection; its name as it was written. Raises UnknownName with the nearest."""
+        """Forget a connection and who signed in; its name as written. Raises UnknownName with the nearest."""
+        self._sign_out(name)
         known = connectionsfile.remove(self.path, name)
         self.sources.forget()
         return known
@@ -164,12 +169,33 @@ class Connecting:
         return ", untried"
 
     def _check(self, connection: Connection) -> Check:
-        settings = self.sources.settings
-        adapter = registry.open_adapter(
-            connection, settings.specs, self.sources.environment, tokens_folder=settings.tokens
-        )
-        with closing(adapter):
-            return adapter.check()
+        with closing(signingin.opened(self.sources, connection)) as adapter:
+            return signingin.checked(adapter, self.watcher, connection.name)
+
+    def _is_for_a_person(self, name: str) -> bool:
+        return self.sources.has(name) and signingin.by_person(self.sources, self.sources.connection(name))
+
+    def _sign_in_again(self, name: str) -> Message:
+        """Raises SignInNeeded where nobody can be asked."""
+        connection = self.sources.connection(name)
+        person = self.watcher.person()
+        if person is None:
+            raise SignInNeeded(f"{connection.name}: signing in takes a person, and this is no terminal")
+        with closing(signingin.opened(self.sources, connection)) as adapter:
+            signingin.sign_in(adapter, person, connection.name)
+            check = signingin.checked(adapter, self.watcher, connection.name)
+        if not check.accepted:
+            raise SourceError(f"{connection.name}: {check.reason or 'the credentials were refused'}")
+        known = f", known there as {check.identity}" if check.identity else ""
+        return Message(f"{connection.name}: signed in{known}")
+
+    def _sign_out(self, name: str) -> None:
+        """A connection that cannot be opened any more can be taken out all the same."""
+        with suppress(UnifyError):
+            connection = self.sources.connection(name)
+            if signingin.by_person(self.sources, connection):
+                with closing(signingin.opened(self.sources, connection)) as adapter:
+                    adapter.sign_out()
 
     def _stored(self, spec: AdapterSpec, name: str, option: str, value: str, given: Mapping[str, str]) -> str:
         """What is written for an option; a secret somebody typed may go into the keyring instead."""

@@ -109,15 +109,18 @@ TOPICS = (
     ),
     Topic(
         "connect",
-        ("connect [ADAPTER [as NAME]] [with OPTION = 'VALUE', …]",),
+        ("connect [ADAPTER [as NAME]] [with OPTION = 'VALUE', …]", "connect NAME"),
         "Sets up a connection: a schema of tables. Whatever is missing is asked for, secrets unseen; the\n"
         "API has to take the credentials before anything is written to connections.yaml. A secret is best\n"
-        "a reference: with token = '${GITHUB_TOKEN}', or ${keyring:SERVICE/USER}, or ${file:PATH}.",
+        "a reference: with token = '${GITHUB_TOKEN}', or ${keyring:SERVICE/USER}, or ${file:PATH}.\n"
+        "Where an API wants a person to sign in, the browser opens, or a code is shown; connect NAME\n"
+        "signs in again to a connection that is there.",
     ),
     Topic(
         "disconnect",
         ("disconnect NAME",),
-        "Takes a connection out of connections.yaml, and ends its schedules. Rows that were loaded stay.",
+        "Takes a connection out of connections.yaml, ends its schedules and forgets who signed in.\n"
+        "Rows that were loaded stay.",
     ),
     Topic(
         "import",

@@ -148,7 +148,7 @@ class Interpreter:
     def peek(self) -> Peek:
         from unify.interpreter.peek import Peek
 
-        return Peek(self.lake, self.sources)
+        return Peek(self.lake, self.sources, self.watcher)
 
     @cached_property
     def importing(self) -> Importing:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.errors import Interrupted, QueryError, StoreError
+from unify.interpreter import signingin
 from unify.interpreter.results import StagedRows, Stager, Watcher
 from unify.interpreter.sources import Sources
 from unify.language.constants import Constant
@@ -157,6 +158,7 @@ class LiveTables:
         limit: int | None,
         mentioned: Sequence[str],
     ) -> Fetched:
+        signingin.ensure(self.sources, self.watcher, name.schema)
         at = time.monotonic()
         marked = _marked(table)
         private_folder(self.sources.settings.cache)

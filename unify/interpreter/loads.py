@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting
+from unify.interpreter import signingin
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources import Sources
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, TableName
@@ -47,6 +48,7 @@ class Loads:
     def request(self, wanted: Wanted, priority: int = Priority.PERSON) -> LoaderJob:
         """Put a load into the queue, or join the one that is there, and see that a daemon works on it."""
         self.sources.require_secrets(wanted.table.schema)
+        signingin.ensure(self.sources, self.watcher, wanted.table.schema)
         new = NewJob(
             tenant=self.settings.tenant,
             action=wanted.action,

@@ -10,9 +10,10 @@ import msgspec
 
 from unify.adapters.base import Listeners, Read, Traffic
 from unify.errors import QueryError, StoreError, UnknownName
+from unify.interpreter import signingin
 from unify.interpreter.asks import needed
 from unify.interpreter.flatrows import FlatRows, flat
-from unify.interpreter.results import ResultColumn, Rows
+from unify.interpreter.results import ResultColumn, Rows, Watcher
 from unify.interpreter.sources import Sources
 from unify.interpreter.telling import telling
 from unify.model import TableName
@@ -37,9 +38,10 @@ _PARENTS = 5  # asked for their rows one after the other, until there are enough
 class Peek:
     """Looks at tables: into the lake where they are stored, else at their source."""
 
-    def __init__(self, lake: Lake, sources: Sources) -> None:
+    def __init__(self, lake: Lake, sources: Sources, watcher: Watcher) -> None:
         self.lake = lake
         self.sources = sources
+        self.watcher = watcher
 
     def run(self, name: TableName, count: int | None) -> Rows:
         """The most telling columns of the first ``count`` rows, in the order of the source.
@@ -85,6 +87,7 @@ class Peek:
         if live is not None and any(each.required for each in live.filters):
             raise QueryError(needed(name, live))
         read = Read(parents=self._parents(name, handling.for_each), limit=limit)
+        signingin.ensure(self.sources, self.watcher, name.schema)
         asked: list[Traffic] = []
         adapter = registry.open_adapter(
             connection,

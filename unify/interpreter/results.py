@@ -12,6 +12,7 @@ from unify.model import Column, LoaderStatus
 
 if TYPE_CHECKING:
     from unify.adapters.base import Page
+    from unify.adapters.person import Person
     from unify.adapters.spec import TableSpec
 
 
@@ -106,6 +107,9 @@ class Watcher(Protocol):
 
         ``secret``  what is typed is not shown. Raises Interrupted where they would rather not.
         """
+
+    def person(self) -> Person | None:
+        """The person in front, who may sign in somewhere; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

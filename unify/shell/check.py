@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
+from unify.adapters import signin
 from unify.adapters.base import Check
+from unify.adapters.person import Person
 from unify.adapters.registry import open_adapter
 from unify.adapters.specfile import load_spec
 from unify.connections import Connection, Connections, load_connections
@@ -15,9 +18,12 @@ from unify.settings import Settings
 from unify.text import counted, did_you_mean, safe_text
 
 
-def check_connections(settings: Settings, names: Sequence[str], environment: Mapping[str, str]) -> int:
+def check_connections(
+    settings: Settings, names: Sequence[str], environment: Mapping[str, str], person: Person | None = None
+) -> int:
     """Ask each connection's API whether it takes the credentials; 1 if any does not.
 
+    ``person``  signs in where an API wants that and nobody has; None: nobody is asked.
     Raises ConfigError where there are no connections at all, UnknownName for a name that is none of them.
     """
     connections = load_connections(settings.connections)
@@ -27,7 +33,7 @@ def check_connections(settings: Settings, names: Sequence[str], environment: Map
     for name in names:
         if name not in known:
             raise UnknownName(f"there is no connection {name}{did_you_mean(name, known)}")
-    passed = [_report(name, connections, settings, environment) for name in names or known]
+    passed = [_report(name, connections, settings, environment, person) for name in names or known]
     return 0 if all(passed) else 1
 
 
@@ -37,11 +43,17 @@ def check_specs(paths: Sequence[str]) -> int:
     return 0 if all(passed) else 1
 
 
-def _report(name: str, connections: Connections, settings: Settings, environment: Mapping[str, str]) -> bool:
+def _report(
+    name: str,
+    connections: Connections,
+    settings: Settings,
+    environment: Mapping[str, str],
+    person: Person | None,
+) -> bool:
     try:
         if name in connections.broken:
             raise connections.broken[name]
-        check = _ask(connections.all[name], settings, environment)
+        check = _ask(connections.all[name], settings, environment, person)
     except UnifyError as error:
         _say(f"{name}: {error.message}")
         return False
@@ -49,12 +61,12 @@ def _report(name: str, connections: Connections, settings: Settings, environment
     return check.accepted
 
 
-def _ask(connection: Connection, settings: Settings, environment: Mapping[str, str]) -> Check:
+def _ask(
+    connection: Connection, settings: Settings, environment: Mapping[str, str], person: Person | None
+) -> Check:
     adapter = open_adapter(connection, settings.specs, environment, tokens_folder=settings.tokens)
-    try:
-        return adapter.check()
-    finally:
-        adapter.close()
+    with closing(adapter):
+        return signin.checked(adapter, person)
 
 
 def _told(check: Check) -> str:

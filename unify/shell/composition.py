@@ -121,17 +121,19 @@ def _task(invocation: cli.Invocation, environment: Environment, opener: Opener, 
             return run_demo(invocation, environment, opener, messages)
         case "check":
             from unify.shell.check import check_connections
+            from unify.shell.person import person
 
             settings = settings_for(invocation, environment)
-            return check_connections(settings, invocation.words, environment)
+            return check_connections(settings, invocation.words, environment, person(messages))
         case "spec check":
             from unify.shell.check import check_specs
 
             return check_specs(invocation.words)
         case "spec try":
+            from unify.shell.person import person
             from unify.shell.spectry import try_table
 
-            return try_table(invocation, environment)
+            return try_table(invocation, environment, person(messages))
         case "completion":
             from unify.shell.completion import script
 

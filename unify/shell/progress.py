@@ -14,6 +14,7 @@ from unify.shell.messages import Messages
 from unify.text import counted, safe_text
 
 if TYPE_CHECKING:
+    from unify.adapters.person import Person
     from unify.model import LoaderStatus
 
 LIVE_LINES = 8  # loads shown at once; the others are counted
@@ -61,6 +62,12 @@ class Progress:
             return session.prompt(safe_text(question), is_password=secret)
         except (EOFError, KeyboardInterrupt):
             raise Interrupted("interrupted") from None
+
+    def person(self) -> Person | None:
+        from unify.shell.person import person
+
+        self._erase()
+        return person(self.messages)
 
     def _draw(self, statuses: Sequence[LoaderStatus]) -> None:
         from unify.interpreter.system import task_lines  # the interpreter that calls us has loaded it

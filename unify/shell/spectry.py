@@ -16,6 +16,7 @@ from unify.adapters.filtered import missing_filters, with_filters
 from unify.adapters.messages import MASK, Answer
 from unify.adapters.options import COMMON, option_values
 from unify.adapters.paging import Turn
+from unify.adapters.person import Person
 from unify.adapters.sample import Sample, take_sample
 from unify.adapters.spec import AdapterSpec, ErrorRule, TableSpec
 from unify.adapters.specfile import load_spec
@@ -33,7 +34,7 @@ _QUIET_HEADERS = ("accept-encoding", "user-agent", "connection")
 _TELLING_HEADERS = ("content-type", "link", "retry-after", "ratelimit", "next", "cursor", "total", "page")
 
 
-def try_table(invocation: Invocation, environment: Mapping[str, str]) -> int:
+def try_table(invocation: Invocation, environment: Mapping[str, str], person: Person | None = None) -> int:
     """Fetch one page of the table as the spec says, and show what comes of it; 1 if that fails.
 
     Raises  SpecError, UnknownName and UsageError before anything is asked.
@@ -48,7 +49,7 @@ def try_table(invocation: Invocation, environment: Mapping[str, str]) -> int:
     given = dict(invocation.options)
     spec, table = _filtered(spec, table, given)
     parent = _parent(table, spec, given)
-    sample = take_sample(spec, table, _options(spec, given, environment), parent)
+    sample = take_sample(spec, table, _options(spec, given, environment), parent, person)
     for line in _told(sample, spec, table):
         _say(sample.veil.text(line))
     if sample.failure is None and sample.page is not None:
