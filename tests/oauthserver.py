@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
@@ -18,6 +20,11 @@ import requests
 from tests.faultserver import Asked, FaultServer, Reply
 
 CLIENT = "unify-app"
+_BROWSER = """\
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+opener.open(sys.argv[1], timeout=30).read()
+"""
 DEVICE_CODE = "device-canary-7f"
 USER_CODE = "WDJB-MJHT"
 
@@ -162,6 +169,14 @@ class Nobody(Visitor):
 
     def browse(self, address: str) -> None:
         self.told.append(address)
+
+
+def browser(folder: Path) -> str:
+    """A program that follows the address it is given: what ``BROWSER`` of the environment may name."""
+    script = folder / "browser.py"
+    script.write_text(f"#!{sys.executable}\n{_BROWSER}", encoding="utf-8")
+    script.chmod(0o700)
+    return str(script)
 
 
 @contextmanager

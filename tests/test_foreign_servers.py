@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.faultserver import Asked, FaultServer, Reply
 from tests.foreign import free_port, npm_program, python_program, serving
+from tests.oauthserver import browser
 from tests.support import Unify
+from tests.terminal import on_terminal
 
 SPECS = Path(__file__).parent.parent / "rest_specs"
 EMULATE = "emulate@0.11.2"
@@ -245,6 +247,28 @@ class TestOAuth2MockServer:
         assert kept.stat().st_mode & 0o077 == 0
         assert "canary" not in kept.read_text()
         assert bool(json.loads(kept.read_text())["kept"]["refresh_token"]) == (grant == "refresh_token")
+
+    def test_a_person_signs_in_by_the_browser(self, unify: Unify, url: str, api: FaultServer) -> None:
+        auth = {
+            "type": "oauth2",
+            "grant": "authorization_code",
+            "authorize_url": f"{url}/authorize",
+            "token_url": f"{url}/token",
+            "client_id": "unify",
+            "scopes": ["read"],
+        }
+        table = {"name": "some", "request": "GET /things", "key": "id"}
+        spec = {"name": "signed", "base_url": api.url, "auth": auth, "paging": {"type": "none"}}
+        connect(unify, {**spec, "tables": [table]})
+        unify.environment["BROWSER"] = browser(unify.home)
+        command = [*unify.command, "check", "there"]
+        with on_terminal(command, unify.environment, unify.home, columns=500) as terminal:
+            assert terminal.wait_for_end() == 0, terminal.screen
+            assert terminal.screen.endswith("there: ok")
+        assert unify("select count(*) from there.some").value == "2"
+        assert len({asked.headers["authorization"] for asked in api.log}) == 1
+        (kept,) = (unify.home / "tokens").glob("there-*.json")
+        assert json.loads(kept.read_text())["kept"]["refresh_token"]
 
 
 class TestMoto:

@@ -26,6 +26,7 @@ from tests.oauthserver import (
     Nobody,
     SignInServer,
     Visitor,
+    browser,
     sent_to,
     signing_in,
 )
@@ -391,13 +392,6 @@ def test_a_check_asks_only_where_there_is_somebody(bank: SignInServer, make: Mak
 # -- from the outside: the command line on a terminal, the daemon, a script -------------------------------
 
 
-BROWSER = """\
-import sys, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-opener.open(sys.argv[1], timeout=30).read()
-"""
-
-
 class App:
     """A home with the spec ``shop`` of ``bank``, and a browser that follows whatever it is given."""
 
@@ -433,10 +427,7 @@ class App:
         self.unify.connect("shop: {adapter: shop, options: {}}\n")
 
     def use_browser(self) -> None:
-        script = self.unify.home / "browser.py"
-        script.write_text(f"#!{sys.executable}\n{BROWSER}")
-        script.chmod(0o700)
-        self.unify.environment["BROWSER"] = str(script)
+        self.unify.environment["BROWSER"] = browser(self.unify.home)
 
     @contextmanager
     def terminal(self, *arguments: str) -> Iterator[Terminal]:
