@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import requests
 
@@ -98,7 +98,7 @@ class SignInServer:
     def _knows(self, asked: Asked, fields: dict[str, str]) -> bool:
         if not self.secret:
             return fields.get("client_id") == CLIENT
-        pair = base64.b64encode(f"{CLIENT}:{self.secret}".encode()).decode()
+        pair = base64.b64encode(f"{CLIENT}:{quote(self.secret, safe='')}".encode()).decode()
         return asked.headers.get("authorization") == f"Basic {pair}"
 
     def _redeems(self, fields: dict[str, str]) -> bool:
