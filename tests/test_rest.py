@@ -680,6 +680,16 @@ class TestCheck:
         assert "expired" in check.reason
         assert "option token of api" in check.reason
 
+    @pytest.mark.parametrize("check", ["GET /things", None])
+    def test_a_web_page_is_no_yes(self, api: FaultServer, make: Make, check: str | None) -> None:
+        api.serve("/things", Reply.text("<html>Please log in"))
+        with pytest.raises(BadResponse, match="or its web page"):
+            make(table(), check=check).check()
+
+    def test_an_empty_answer_is_a_yes(self, api: FaultServer, make: Make) -> None:
+        api.serve("/ping", Reply(204))
+        assert make(table(), check="GET /ping").check().accepted
+
     def test_needs_something_to_ask(self, make: Make) -> None:
         with pytest.raises(ConfigError, match="check:"):
             make(child()).check()

@@ -562,7 +562,7 @@ class TestNobodyThere:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of our own, and what it signed: for 127.0.0.1, for another host, and long ago."""
+    """An authority of our own; what it signed: for 127.0.0.1, another host, long ago; and one by itself."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not here to make certificates")
     folder = tmp_path_factory.mktemp("tls")
@@ -587,6 +587,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *subject,
         *usage,
     )
+    itself = ("-subj", "/CN=itself", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "30")
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "self.key", "-out", "self.pem", *itself)
     for name, host, days in (
         ("good", "IP:127.0.0.1", "30"),
         ("other", "DNS:example.org", "30"),
@@ -628,8 +630,8 @@ class TestTLS:
 
     @pytest.mark.parametrize(
         ("name", "trusted"),
-        [("good", False), ("other", True), ("old", True)],
-        ids=["unknown", "wrong host", "expired"],
+        [("good", False), ("other", True), ("old", True), ("self", False), ("self", True)],
+        ids=["unknown", "wrong host", "expired", "self-signed", "self-signed beside a trusted authority"],
     )
     def test_any_other_is_refused_naming_the_option(
         self, certificates: Path, name: str, trusted: bool

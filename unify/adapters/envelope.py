@@ -261,8 +261,12 @@ def _as_utf8(body: bytes, content_type: str, address: str) -> bytes:
     return body
 
 
+def is_markup(body: bytes) -> bool:
+    return body.lstrip(WHITE)[:1] == b"<"
+
+
 def _not_json(body: bytes, content_type: str, address: str, reason: str) -> BadResponse:
-    if body.lstrip(WHITE)[:1] == b"<":
+    if is_markup(body):
         kind = content_type.partition(";")[0] or "markup"
         return BadResponse(
             f"{address}: expected JSON, got {kind}: {_start(body)}; "

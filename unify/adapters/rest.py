@@ -15,7 +15,7 @@ from unify.adapters.base import Adapter, Check, Listeners, Page, Read
 from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.crew import Crew
 from unify.adapters.cursors import slices
-from unify.adapters.envelope import Wanted, open_envelope
+from unify.adapters.envelope import Wanted, is_markup, open_envelope
 from unify.adapters.filtered import with_filters
 from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.pace import Clock
@@ -114,6 +114,7 @@ class RESTAdapter(Adapter):
         with self._reading() as stop:
             try:
                 answer = self._transport.fetch(self._check_request(), self._check_rules(), stop)
+                self._refuse_web_page(answer)
             except SignInNeeded:
                 raise
             except (Unauthorized, Forbidden) as error:
@@ -184,6 +185,11 @@ class RESTAdapter(Adapter):
         """The spec's own, for an API that refuses with status 200; nothing is skipped in a check."""
         return tuple(rule for rule in self.spec.errors if rule.action != "skip")
 
+    def _refuse_web_page(self, answer: Answer) -> None:
+        """A web page with status 200 is how a wrong address, or a log-in page, looks. Raises BadResponse."""
+        if self._check_table().format in ("json", "jsonl") and is_markup(answer.body):
+            open_envelope(answer.body, answer.headers.get("content-type", ""), Wanted(""), answer.address)
+
     def _check_table(self) -> TableSpec:
         if self.spec.check is not None:
             method, _, path = self.spec.check.partition(" ")
@@ -198,7 +204,7 @@ class RESTAdapter(Adapter):
 
     def _identity(self, answer: Answer) -> str:
         path = self.spec.check_identity
-        if not path:
+        if not path or not answer.body.strip():
             return ""
         kind = answer.headers.get("content-type", "")
         found = open_envelope(answer.body, kind, Wanted(""), answer.address).scalar(path)

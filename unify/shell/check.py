@@ -55,9 +55,9 @@ def _report(
             raise connections.broken[name]
         check = _ask(connections.all[name], settings, environment, person)
     except UnifyError as error:
-        _say(f"{name}: {error.message}")
+        _say(f"{name}: {_in_a_line(error.message)}")
         return False
-    _say(f"{name}: {_told(check)}")
+    _say(f"{name}: {_in_a_line(_told(check))}")
     return check.accepted
 
 
@@ -67,6 +67,11 @@ def _ask(
     adapter = open_adapter(connection, settings.specs, environment, tokens_folder=settings.tokens)
     with closing(adapter):
         return signin.checked(adapter, person)
+
+
+def _in_a_line(message: str) -> str:
+    """Several mistakes, such as in a connection's options, are told one after the other."""
+    return "; ".join(message.splitlines())
 
 
 def _told(check: Check) -> str:
