@@ -431,6 +431,16 @@ class TestOAuth2:
                 self.read(make(self.auth(tokens), Paging("none")))
         assert api.log == []
 
+    @pytest.mark.parametrize("way", ["client credentials", "refresh token", "session", "session cookie"])
+    def test_a_server_that_repeats_what_it_was_sent_is_quoted_without_it(
+        self, api: FaultServer, make: Make, way: str
+    ) -> None:
+        proof = base64.b64encode(f"ann:{quote(SECRET, safe='')}".encode()).decode()
+        api.serve("/token", lambda asked: Reply.error(400, f"{asked.headers} {asked.body.decode()}"))
+        with pytest.raises(Unauthorized, match="no token was given") as caught:
+            self.read(make(at(FETCHED[way], api), Paging("none")))
+        assert not any(form in caught.value.message for form in [*forms_of_secrets(), proof])
+
     def test_nothing_that_is_told_holds_token_or_secret(self, api: FaultServer, make: Make) -> None:
         traffic: list[Traffic] = []
         with token_server(3600) as tokens:

@@ -236,8 +236,8 @@ def seen(text: str, house: House, *, tokens: bool = True) -> list[str]:
     secrets = {f"{way.name}.{name}": value for way in house.rows for name, value in way.secrets.items()}
     if tokens:
         secrets |= {f"{way.name} {token}": token for way in house.rows for token in way.tokens}
-    if "PRIVATE KEY" in text:
-        return ["a private key"]
+    if "PRIVATE KEY" in text or ".eyJ" in text:
+        return ["a private key, or what it has signed"]
     return [name for name, value in secrets.items() if any(form in text for form in forms(value))]
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 import requests
 import yaml
 
-from tests.faultserver import Reply, unused_port
+from tests.faultserver import Asked, Reply, unused_port
 from tests.oauthserver import (
     CLIENT,
     DEVICE_CODE,
@@ -372,13 +372,20 @@ class TestByDevice:
 
 def test_codes_and_tokens_are_never_told(bank: SignInServer, make: Make) -> None:
     """A server that repeats what it was sent, in every error."""
-    echo = lambda asked: Reply.error(400, f"no: {asked.body.decode()}")  # noqa: E731
+
+    def echo(asked: Asked) -> Reply:
+        return Reply.error(400, f"no: {asked.headers.get('authorization', '')} {asked.body.decode()}")
+
     bank.server.serve("POST /token", echo)
-    for grant, visitor in (("authorization_code", Visitor()), ("device_code", Nobody())):
-        with pytest.raises(Unauthorized) as caught:
-            make(grant).sign_in(visitor)
-        assert "canary" not in caught.value.message
-        assert "***" in caught.value.message
+    for secret in ("", 'app-canary"\\ü'):
+        bank.secret = secret
+        pair = base64.b64encode(f"{CLIENT}:{quote(secret, safe='')}".encode()).decode()
+        for grant, visitor in (("authorization_code", Visitor()), ("device_code", Nobody())):
+            with pytest.raises(Unauthorized) as caught:
+                make(grant).sign_in(visitor)
+            assert "canary" not in caught.value.message
+            assert pair not in caught.value.message
+            assert "***" in caught.value.message
 
 
 def test_a_check_asks_only_where_there_is_somebody(bank: SignInServer, make: Make) -> None:

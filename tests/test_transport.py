@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import socket
@@ -746,6 +747,17 @@ class TestAddresses:
         veil = Veil(["s3cret/+="])
         assert "***" in veil.text(f"http://x/{form}/y")
         assert form not in veil.text(f"http://x/{form}/y")
+
+
+def test_a_secret_is_not_seen_within_json() -> None:
+    secret = 'say "ü"\\'
+    told = Veil([secret]).text(f"{json.dumps({'p': secret})} {json.dumps({'p': secret}, ensure_ascii=False)}")
+    assert told == '{"p": "***"} {"p": "***"}'
+
+
+def test_a_signed_token_is_not_shown_whoever_made_it() -> None:
+    told = Veil().text("no: Bearer eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhcHAifQ.c2lnbmF0dXJl is old; eyJ is not")
+    assert told == "no: Bearer *** is old; eyJ is not"
 
 
 def test_a_password_in_an_address_is_not_shown() -> None:

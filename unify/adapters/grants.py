@@ -43,7 +43,7 @@ class ClientToken(FetchedToken):
         return said.kept(now, replaced)
 
     def secrets(self) -> tuple[str, ...]:
-        return (*super().secrets(), self._client.secret, self._given)
+        return (*super().secrets(), *self._client.secrets(), self._given)
 
 
 class PersonToken(FetchedToken):
@@ -89,7 +89,7 @@ class PersonToken(FetchedToken):
             self._keep.forget()
 
     def secrets(self) -> tuple[str, ...]:
-        return (*super().secrets(), self._client.secret, *self._consent.passing)
+        return (*super().secrets(), *self._client.secrets(), *self._consent.passing)
 
     def _needed(self, what: str, then: str) -> SignInNeeded:
         name = self._connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ _TELLING_NAMES = (
     "x-amz-signature",
 )
 _USER_INFO = re.compile(r"(?i)(https?://)[^/?#@\s]*@")
+_SIGNED = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")  # a JSON Web Token, whoever made it
 _SHORTEST_SECRET = 4  # characters; anything shorter would blank out ordinary text
 
 
@@ -144,8 +146,10 @@ class Veil:
             self._values = re.compile("|".join(re.escape(form) for form in longest_first))
 
     def text(self, text: str) -> str:
-        """``text`` with every secret shown as ``***``, also where it is percent- or base64-encoded."""
+        """``text`` with every secret shown as ``***``, also percent-encoded, in base64 or within JSON."""
         hidden = self._values.sub(MASK, text) if self._values else text
+        if "eyJ" in hidden:
+            hidden = _SIGNED.sub(MASK, hidden)
         if "@" in hidden:
             hidden = _USER_INFO.sub(rf"\1{MASK}@", hidden)
         if "=" in hidden:
@@ -156,4 +160,5 @@ class Veil:
 def _forms(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogatepass")
     coded = base64.b64encode(raw).decode()
-    return {secret, quote(raw, safe=""), quote(raw), quote_plus(raw), coded, quote(coded, safe="")}
+    quotings = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(coded, safe="")}
+    return {secret, coded, *quotings, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}

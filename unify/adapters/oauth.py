@@ -92,7 +92,12 @@ class OAuthClient:
         self.client_id = settings.text("client_id")
         self.secret = _secret(settings)
         self.scope = " ".join(settings.filled("scopes")) if "scopes" in settings else ""
+        pair = f"{quote(self.client_id, safe='')}:{quote(self.secret, safe='')}"
+        self._pair = base64.b64encode(pair.encode()).decode()
         self._in_body = not self.secret
+
+    def secrets(self) -> tuple[str, ...]:
+        return (self.secret, self._pair) if self.secret else ()
 
     @property
     def scope_field(self) -> Mapping[str, str]:
@@ -118,8 +123,7 @@ class OAuthClient:
             if self.secret:
                 own["client_secret"] = self.secret
             return Request("POST", url, (), FORM, urlencode({**fields, **own}).encode())
-        pair = f"{quote(self.client_id, safe='')}:{quote(self.secret, safe='')}"
-        headers = {**FORM, "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        headers = {**FORM, "Authorization": f"Basic {self._pair}"}
         return Request("POST", url, (), headers, urlencode(fields).encode())
 
 
