@@ -28,7 +28,7 @@ from unify.adapters.messages import Request
 from unify.adapters.pace import Clock
 from unify.adapters.rest import RESTAdapter
 from unify.adapters.spec import AdapterSpec, Auth, Paging, TableSpec
-from unify.adapters.tokenkeep import TokenFolder
+from unify.adapters.tokenkeep import Kept, TokenFolder
 from unify.connections import Secret
 from unify.errors import ConfigError, StoreError, Unauthorized, UnifyError
 
@@ -213,6 +213,21 @@ class TestInThePasswordStore:
         assert bank.given == 2
         assert "replaced-2" in next(iter(keyring.values()))
         assert not any("replaced" in path.read_text() for path in folder.iterdir())
+
+    def test_what_is_forgotten_is_in_neither(
+        self, folder: Path, keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def delete(service: str, user: str) -> None:
+            del keyring[service, user]
+
+        monkeypatch.setattr(sys.modules["keyring"], "delete_password", delete, raising=False)
+        keep = TokenFolder(folder, "mine").keep("who")
+        with keep.holding():
+            keep.write(Kept("token-canary"))
+            assert len(keyring) == 1
+            keep.forget()
+            assert keep.read() is None
+        assert (keyring, list(folder.glob("*.json"))) == ({}, [])
 
     def test_without_it_later_the_message_says_so(
         self, process: Process, keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
