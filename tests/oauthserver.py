@@ -23,6 +23,7 @@ CLIENT = "unify-app"
 _BROWSER = """\
 import sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+print("noise")
 opener.open(sys.argv[1], timeout=30).read()
 """
 DEVICE_CODE = "device-canary-7f"

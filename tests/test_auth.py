@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -175,6 +176,13 @@ class FixedClock(Clock):
         return self.now
 
 
+class Hasty(Clock):
+    """Waits for nothing."""
+
+    def wait(self, stop: threading.Event, _seconds: float) -> bool:
+        return stop.is_set()
+
+
 @pytest.fixture
 def make(api: FaultServer) -> Iterator[Make]:
     made: list[RESTAdapter] = []
@@ -204,7 +212,7 @@ def proved(make: Make, way: str, api: FaultServer, paging: Paging, **settings: A
     """An adapter that has what it proves itself with: whoever has to has signed in."""
     api.serve("POST /token", Reply.json({"access_token": KEY}))
     let_people_in(api)
-    adapter = make(at(ALL_WAYS[way], api), paging, **settings)
+    adapter = make(at(ALL_WAYS[way], api), paging, clock=Hasty(), **settings)
     sign_in(adapter, way)
     return adapter
 
@@ -220,7 +228,7 @@ def used(adapter: RESTAdapter, way: str) -> None:
 
 def let_people_in(api: FaultServer) -> None:
     """Whoever comes to consent has done so."""
-    device = {"device_code": KEY, "user_code": "u", "verification_uri": api.url, "interval": 0.01}
+    device = {"device_code": KEY, "user_code": "u", "verification_uri": api.url}
     api.serve("POST /device", Reply.json(device))
     api.serve("/authorize", lambda asked: Reply.redirect(back(asked)))
 
@@ -290,7 +298,7 @@ class TestCredentialsStayHome:
         """An authorization server that sends us on: with the secrets in the body, or in a header."""
         api.serve("/token", Reply.redirect(f"{foreign.url}/next", status))
         settings = {"allowed_origins": (foreign.url,)} if allowed else {}
-        adapter = make(at(FETCHED[way], api), Paging("none"), **settings)
+        adapter = make(at(FETCHED[way], api), Paging("none"), clock=Hasty(), **settings)
         let_people_in(api)
         with pytest.raises(UnifyError):
             used(adapter, way)

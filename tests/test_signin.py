@@ -519,6 +519,7 @@ class TestAtTheCommandLine:
         with app.terminal("check") as terminal:
             terminal.wait_for("shop: ok, as ada")
             assert terminal.wait_for_end() == 0
+            assert "noise" not in terminal.screen
         assert app.unify.run("check", "shop").stdout == "shop: ok, as ada\n"
         (kept,) = app.kept
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600

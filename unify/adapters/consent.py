@@ -18,6 +18,7 @@ from unify.errors import ConfigError, Unauthorized
 SIGN_IN_S = 300.0  # for a person to find the password, and the second factor
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL_S = 5.0  # RFC 8628, section 3.5: where the server names none, and what slow_down adds
+LEAST_INTERVAL_S = 1.0  # whatever the server names
 CODE_S = 1800.0  # the longest that a code is waited for, whatever the server says
 
 Now = Callable[[], float]
@@ -96,7 +97,8 @@ class ByDevice:
         person.tell(f"{self._connection}: open {place} and enter the code {given.text('user_code')}")
         person.tell("waiting for you to do so, in any browser (Ctrl-C gives up)")
         person.browse(_web(given, "verification_uri_complete") or place)
-        return (yield from self._polled(code, given.seconds("interval") or INTERVAL_S, until, now))
+        interval_s = max(given.seconds("interval") or INTERVAL_S, LEAST_INTERVAL_S)
+        return (yield from self._polled(code, interval_s, until, now))
 
     def _polled(self, code: str, interval_s: float, until: float, now: Now) -> Talk[Said]:
         while now() + interval_s < until:

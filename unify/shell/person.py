@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import webbrowser
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ class AtTerminal:
         self._messages.write(safe_text(text))
 
     def browse(self, address: str) -> None:
-        """Some browsers keep whoever started them waiting: a thread does."""
+        """A thread waits for it, which some browsers take their time with."""
         if _has_browser():
             Thread(target=_open, args=(address,), daemon=True).start()
 
@@ -38,9 +38,14 @@ def person(messages: Messages) -> AtTerminal | None:
 
 
 def _open(address: str) -> None:
+    """In a process of its own: what a browser writes is no rows of ours, and Ctrl-C is not meant for it."""
+    nothing = subprocess.DEVNULL
+    command = [sys.executable, "-I", "-m", "webbrowser", address]  # -I: no module of the folder we are in
     try:
-        webbrowser.open(address)
-    except (webbrowser.Error, OSError):
+        subprocess.run(
+            command, check=False, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+        )
+    except OSError:
         return  # the address is on the screen
 
 
