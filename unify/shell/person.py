@@ -8,6 +8,7 @@ import sys
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from unify.shell import terminal
 from unify.text import safe_text
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ class AtTerminal:
 
 def person(messages: Messages) -> AtTerminal | None:
     """Whoever is in front; None where stdin and stderr are no terminal: a script is never asked."""
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
-        return None
-    return AtTerminal(messages)
+    return AtTerminal(messages) if terminal.is_attended() else None
 
 
 def _open(address: str) -> None:

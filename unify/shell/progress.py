@@ -51,7 +51,7 @@ class Progress:
 
     def ask(self, question: str, *, secret: bool = False) -> str | None:
         """Ask on the terminal; stdout may go elsewhere. Without one on stdin and stderr nobody is asked."""
-        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        if not terminal.is_attended():
             return None
         from prompt_toolkit import PromptSession
         from prompt_toolkit.output import create_output

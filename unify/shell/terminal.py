@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -15,6 +16,11 @@ def is_smart(environment: Mapping[str, str]) -> bool:
 def takes_colours(environment: Mapping[str, str]) -> bool:
     """Whether colours are welcome: NO_COLOR says no."""
     return not environment.get("NO_COLOR") and is_smart(environment)
+
+
+def is_attended() -> bool:
+    """Whether somebody can be asked; stdout may go elsewhere."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def size(stream: TextIO) -> tuple[int, int]:
