@@ -95,12 +95,13 @@ class TableLoader:
         Raises  UnifyError; then the attempt is not sealed, and the published table stays as it is.
         """
         source = self._find_source()
-        missing = self._missing_parents(source)
-        if missing:
-            return self._outcome(Ending.MISSING, missing=missing)
-        last = ledger.last(self.lake, self.task.table)
-        known = known_columns(self.lake, self.task.table, last)
-        plan = self._plan(source, last)
+        with self.lake.at_one_version():
+            missing = self._missing_parents(source)
+            if missing:
+                return self._outcome(Ending.MISSING, missing=missing)
+            last = ledger.last(self.lake, self.task.table)
+            known = known_columns(self.lake, self.task.table, last)
+            plan = self._plan(source, last)
         sealed = self._stage(source, plan, known)
         failpoint("loader.staged")
         seal(Path(self.task.folder), self._manifest(source, plan, sealed))

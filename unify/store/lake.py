@@ -54,7 +54,7 @@ class Lake:
         self._lock = FileLock(settings.lake_lock, purpose)
         self._attachment = Attachment(settings, self._lock, read_only=read_only)
         self._own: DuckDBPyConnection | None = None  # for Unify's own questions, beside the user's statements
-        self._asking = threading.Lock()
+        self._asking = threading.RLock()
         self._remembered: dict[str, tuple[Version, Any]] = {}
         self._notice = notice
         self.connection = self._opened()
@@ -176,6 +176,16 @@ class Lake:
             if self._own is None:
                 self._own = self.cursor()
             yield self._own
+
+    @contextmanager
+    def at_one_version(self) -> Iterator[None]:
+        """Unify's own questions in the block see one version of the lake; its catalog is read once."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                _roll_back(connection)
 
     def remembered(self, name: str, read: Callable[[], Known]) -> Known:
         """What ``read()`` gives, asked again only when the lake has changed since."""
