@@ -22,6 +22,7 @@ import pytest
 
 import unify
 from unify.errors import DaemonUnreachable
+from unify.interpreter.system import System, progress_text
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Origin, Priority, TableName
 from unify.settings import Settings
 from unify.status import instance
@@ -367,6 +368,25 @@ def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost
     home.start()
     assert home.ended(job).state is JobState.DONE
     assert home.rows("rows") == 100
+
+
+def test_a_load_that_waits_for_somebodys_transaction_says_so(home: Home) -> None:
+    home.start()
+    home.ended(home.ask("rows"))
+    with Lake(home.settings, purpose="a shell") as lake, home.client() as client:
+        lake.execute("begin")
+        lake.execute("create table mine as select 1 as a")
+        job = home.ask("rows", Action.RELOAD)
+        statuses = list(client.subscribe())
+        deadline = time.monotonic() + PATIENCE_S
+        while not (blocked := [status for status in statuses if status.blocked_by]):
+            assert time.monotonic() < deadline
+            statuses = list(client.events(1))
+        said = f"waiting for another session's transaction: process {os.getpid()} (a shell)"
+        assert progress_text(blocked[0], datetime.now(UTC)).endswith(said)
+        assert said in System(home.settings, home.queue, loads=None).status().text  # type: ignore[arg-type]
+        lake.execute("rollback")
+    assert home.ended(job).state is JobState.DONE
 
 
 def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(home: Home) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time as clock
 from dataclasses import fields
-from datetime import time
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import get_args
 
@@ -128,6 +128,18 @@ COMMANDS: list[tuple[str, Command]] = [
         ),
     ),
     ("run 'report.sql'", c.RunFile("report.sql")),
+    ("run 'report.sql' every 15 minutes", c.RunEvery("report.sql", 900)),
+    ("RUN 'report.sql' EVERY 1 day STARTING 08:00", c.RunEvery("report.sql", 86400, time(8))),
+    ("run 'report.sql' at '2026-03-01 08:00'", c.RunAt("report.sql", datetime(2026, 3, 1, 8))),
+    ("run 'report.sql' at 2026-03-01 08:00:30", c.RunAt("report.sql", datetime(2026, 3, 1, 8, 0, 30))),
+    ("run 'report.sql' at 2026-03-01T08:00Z", c.RunAt("report.sql", datetime(2026, 3, 1, 8, tzinfo=UTC))),
+    ("run 'report.sql' at '2026-03-01'", c.RunAt("report.sql", datetime(2026, 3, 1))),
+    ("run 'report.sql' at 8:00", c.RunAt("report.sql", time(8))),
+    ("run 'report.sql' at '08:00'", c.RunAt("report.sql", time(8))),
+    ("show schedules", c.ShowSchedules()),
+    ("unschedule report", c.Unschedule(TableName("", "report"))),
+    ("unschedule github.pulls", c.Unschedule(PULLS)),
+    ('unschedule "Sales Report"', c.Unschedule(TableName("", "Sales Report"))),
     ("help", c.Help()),
     ("help load table", c.Help("load table")),
     ("help   load\n table", c.Help("load table")),
@@ -212,7 +224,7 @@ SLIPS = [
     (
         "show tabels",
         "tabels",
-        "expected columns, connections, files, jobs, schemas, settings, tables or variables",
+        "expected columns, connections, files, jobs, schedules, schemas, settings, tables or variables",
         "tables",
     ),
     ("show conections", "conections", "does not fit", "connections"),
@@ -249,6 +261,13 @@ SLIPS = [
     ("refresh table a.b every 15 parsecs", "15", "'15 parsecs' is not a duration", None),
     ("refresh table a.b every 0 minutes", "0", "would never pause", None),
     ("refresh table a.b every 1 day starting", "", "expected a time of day such as 08:00", None),
+    ("run 'a.sql' evry 5 minutes", "evry", "expected at, every or the end of the command", "every"),
+    ("run 'a.sql' at", "", "expected a time of day such as 08:00 or a moment such as", None),
+    ("run 'a.sql' at 25:00", "25:00", "25:00 is no time of day", None),
+    ("run 'a.sql' at '2026-02-30 08:00'", "'2026-02-30 08:00'", "is no moment; write it like", None),
+    ("run 'a.sql' at 'noon'", "'noon'", "'noon' is no moment; write it like", None),
+    ("run 'a.sql' every 0 minutes", "0", "would never pause", None),
+    ("unschedule", "", "expected a schedule's name", None),
     ("refresh table a.b every 1 day starting 25:00", "25:00", "25:00 is no time of day", None),
     ("refresh table a.b every 1 day starting 'noon'", "'noon'", "'noon' is no time of day", None),
     ("reload table", "", "expected a table, written connection.table", None),
@@ -361,8 +380,8 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show\n  tabels")
     assert explained(caught.value) == (
-        '"tabels" does not fit here, expected columns, connections, files, jobs, schemas, settings, '
-        "tables or variables"
+        '"tabels" does not fit here, expected columns, connections, files, jobs, schedules, schemas, '
+        "settings, tables or variables"
         " — did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
@@ -400,6 +419,7 @@ def test_what_may_follow_is_known_at_every_place() -> None:
         "connections",
         "files",
         "jobs",
+        "schedules",
         "schemas",
         "settings",
         "tables",
@@ -434,7 +454,7 @@ def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
         for value in values:
             parts = [value.schema, value.table] if isinstance(value, TableName) else [value]
             parts = [part for pair in value for part in pair] if isinstance(value, tuple) else parts
-            assert {type(part) for part in parts} <= {str, int, float, time, type(None)}
+            assert {type(part) for part in parts} <= {str, int, float, time, datetime, type(None)}
 
 
 @pytest.mark.parametrize("text", [text for text, _ in COMMANDS])

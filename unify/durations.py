@@ -1,4 +1,4 @@
-"""Durations as people write them: ``5 minutes``, ``15m``, ``1h 30m``, ``2 days``, ``0``."""
+"""Durations as people write and read them: ``5 minutes``, ``15m``, ``1h 30m``, ``2 days``, ``0``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,18 @@ def parse_duration(text: str | int) -> float:
     if total > _LONGEST_S:
         raise ValueError(f"{text!r} is longer than a century")
     return total
+
+
+def duration_text(seconds: float) -> str:
+    """``15 minutes``, ``1 hour 30 minutes``, ``2 days``: as ``parse_duration`` reads it."""
+    parts, left = [], seconds
+    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number:.0f} {name}{'' if number == 1 else 's'}")
+    if left or not parts:
+        parts.append(f"{left:g} second{'' if left == 1 else 's'}")
+    return " ".join(parts)
 
 
 def _unit(name: str, wanted: str) -> float:

@@ -129,7 +129,8 @@ class LoaderJob:
 class LoaderStatus:
     """How far a job is: a hint for people, never the truth (that is the queue and the ledger).
 
-    ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us.
+    ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us;
+    ``blocked_by`` says who writes to the lake while we wait to.
     """
 
     job: int
@@ -143,6 +144,7 @@ class LoaderStatus:
     elapsed_s: float = 0.0
     waiting_until: datetime | None = None
     error: str = ""
+    blocked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class Settings:
 
     ``connections`` need not exist: a shell without connections still runs SQL.
     ``specs`` are folders read in order before the bundled rest_specs.
-    The last four are the daemon's; one that runs keeps those it was started with.
+    The last five are the daemon's; one that runs keeps those it was started with.
     """
 
     home: Path
@@ -31,6 +31,12 @@ class Settings:
     worker_memory_bytes: int = 2 * 1024**3  # what one load may hold; one of any size needs some 300 MB
     idle_exit_s: float | None = None  # how long a daemon without work stays; None: until it is stopped
     kept_history_s: float = HISTORY_S  # how far back ``at (timestamp => …)`` and ``changes`` reach
+    script_time_s: float = 6 * 3600.0  # how long a scheduled script may run; a first load takes hours at most
+
+    @property
+    def root(self) -> Path:
+        """What ``--home`` names: a tenant's home is a folder in it."""
+        return self.home if self.tenant == DEFAULT_TENANT else self.home.parents[1]
 
     @property
     def catalog_url(self) -> str:

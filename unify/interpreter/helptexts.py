@@ -39,9 +39,11 @@ TOPICS = (
             "show files [from SCHEMA] [like 'PATTERN']",
             "show variables",
             "show settings",
+            "show schedules",
         ),
         "Lists what there is. show tables lists what can be loaded too, with rows, age and state;\n"
-        "show files lists the files that tables were imported from.",
+        "show files lists the files that tables were imported from, show schedules what is refreshed and\n"
+        "run by itself, with next and last times.",
     ),
     Topic(
         "describe",
@@ -76,7 +78,8 @@ TOPICS = (
             "refresh table SCHEMA.TABLE never",
         ),
         "Fetches what changed since the last load, where the API can tell; else everything. With every,\n"
-        "the daemon goes on doing so: every 15 minutes, every 1 day starting 06:00. never ends that.",
+        "the daemon goes on doing so: every 15 minutes, every 1 day starting 06:00, which is 06:00 on this\n"
+        "machine's clock in summer and in winter. never ends that.",
     ),
     Topic(
         "reload",
@@ -151,9 +154,21 @@ TOPICS = (
     ),
     Topic(
         "run",
-        ("run 'FILE.sql'",),
+        (
+            "run 'FILE.sql'",
+            "run 'FILE.sql' every DURATION [starting HH:MM]",
+            "run 'FILE.sql' at 'TIMESTAMP'",
+        ),
         "Runs the statements of a script, and stops at the first that fails, with file and line. Within a\n"
-        "script, a relative path starts at the folder of that script.",
+        "script, a relative path starts at the folder of that script. With every or at, the daemon runs it\n"
+        "then, whether a shell is open or not: every 1 day starting 06:00, at '2026-03-01 08:00', at 08:00.\n"
+        "select * from unify.script_runs shows what came of it: status, output, errors.",
+    ),
+    Topic(
+        "unschedule",
+        ("unschedule NAME",),
+        "Ends what happens by itself: a script, or the refreshes of a table, by the name that\n"
+        "show schedules lists. A script that runs just now is ended.",
     ),
     Topic(
         "variables",

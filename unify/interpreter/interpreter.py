@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, assert_never
 
@@ -30,6 +31,7 @@ from unify.settings import Settings
 from unify.store.keepsakes import Keepsakes
 from unify.store.lake import Lake
 from unify.store.queue import Queue
+from unify.zones import local_zone
 
 if TYPE_CHECKING:
     from unify.interpreter.importing import Importing
@@ -98,6 +100,8 @@ class Interpreter:
             return self._vary(command)
         if isinstance(command, commands.Move):
             return self._move(command)
+        if isinstance(command, commands.Plan):
+            return self._plan(command)
         if isinstance(command, commands.Converse):
             return self._converse(command)
         if isinstance(command, commands.Look):
@@ -114,7 +118,9 @@ class Interpreter:
 
     def names(self) -> Names:
         """What can be completed. Reads configuration and lake; sends no request."""
-        return replace(self.state.names(), variables=self.variables.names())
+        schedules = [one.name for one in self.queue.scripts.all()]
+        schedules += [str(one.table) for one in self.queue.schedules() if one.every_s is not None]
+        return replace(self.state.names(), variables=self.variables.names(), schedules=tuple(schedules))
 
     @cached_property
     def lake(self) -> Lake:
@@ -138,7 +144,12 @@ class Interpreter:
 
     @cached_property
     def tables(self) -> Tables:
-        return Tables(self.lake, self.sources, self.loads, wait=self.wait)
+        return Tables(self.lake, self.sources, self.loads, wait=self.wait, zone=self.zone)
+
+    @cached_property
+    def zone(self) -> str:
+        """The time zone on this machine's clock, by name."""
+        return local_zone(self.sources.environment.get("TZ"), datetime.now().astimezone())
 
     @cached_property
     def system(self) -> System:
@@ -190,6 +201,8 @@ class Interpreter:
                 return self.importing.listing(schema, like)
             case commands.ShowVariables():
                 return self.variables.listing()
+            case commands.ShowSchedules():
+                return self.listing.schedules()
             case commands.ShowSettings():
                 return self.listing.settings(self.max_age)
             case unknown:
@@ -252,6 +265,20 @@ class Interpreter:
                 return Exporting(self.lake).save(bound, place, mode)
             case commands.RunFile(path):
                 return RunScript(path)
+            case unknown:
+                assert_never(unknown)
+
+    def _plan(self, command: commands.Plan) -> Result:
+        from unify.interpreter.planning import Planning
+
+        planning = Planning(self.sources, self.loads, self.tables, zone=self.zone, folder=Path.cwd())
+        match command:
+            case commands.RunEvery(path, every_s, starting):
+                return planning.run_every(path, every_s, starting)
+            case commands.RunAt(path, at):
+                return planning.run_at(path, at)
+            case commands.Unschedule(name):
+                return planning.unschedule(name)
             case unknown:
                 assert_never(unknown)
 

@@ -6,9 +6,11 @@ import fnmatch
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from unify.durations import duration_text
 from unify.errors import UnknownName
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.results import Rows, listed
+from unify.interpreter.schedules import planned
 from unify.interpreter.state import State
 from unify.interpreter.systemtables import COUNT, MOMENT, TABLES, TEXT
 from unify.model import Column, LoaderJob, TableName
@@ -87,6 +89,24 @@ class Listing:
         columns += [("attempt", COUNT), ("created_at", MOMENT), ("finished_at", MOMENT), ("error", TEXT)]
         return listed(columns, rows)
 
+    def schedules(self) -> Rows:
+        """What is refreshed and run by itself; a table that never is is left out."""
+        rows = [
+            (
+                one.name,
+                one.kind,
+                "once" if one.timing.every_s is None else duration_text(one.timing.every_s),
+                f"{one.timing.starting} {one.timing.zone}" if one.timing.zone else None,
+                one.timing.next_at,
+                one.timing.last_at,
+                one.last_status,
+            )
+            for one in planned(self.state.queue, self.state.sources)
+            if one.active
+        ]
+        columns = [("name", TEXT), ("kind", TEXT), ("every", TEXT), ("starting", TEXT)]
+        return listed([*columns, ("next_at", MOMENT), ("last_at", MOMENT), ("last_status", TEXT)], rows)
+
     def settings(self, max_age: MaxAge) -> Rows:
         settings = self.state.sources.settings
         rows = [
@@ -114,6 +134,11 @@ class Listing:
                 "idle_exit",
                 "never" if settings.idle_exit_s is None else f"{settings.idle_exit_s:g} s",
                 "when a daemon without work ends (UNIFY_IDLE_EXIT)",
+            ),
+            (
+                "script_time",
+                duration_text(settings.script_time_s),
+                "how long a scheduled script may run (UNIFY_SCRIPT_TIME)",
             ),
         ]
         return listed([("name", TEXT), ("value", TEXT), ("description", TEXT)], rows)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting
@@ -15,7 +17,9 @@ from unify.interpreter.sources import Sources
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Priority, TableName
 from unify.settings import Settings
 from unify.status import instance
+from unify.store.duetimes import Timing
 from unify.store.queue import NewJob, Queue, Schedule
+from unify.store.scripts import Script
 
 if TYPE_CHECKING:
     from unify.status.client import StatusClient
@@ -80,6 +84,18 @@ class Loads:
     def schedule(self, wanted: Schedule) -> None:
         """Set when a table is refreshed by itself, and see that a daemon does it."""
         self._written(lambda: self.queue.schedule(wanted))
+
+    def schedule_script(self, path: Path, folder: Path, timing: Timing) -> Script:
+        """Put a script on a schedule, and see that a daemon runs it."""
+        tenant, origin = self.settings.tenant, self.sources.origin
+        return self._written(lambda: self.queue.scripts.put(tenant, path, folder, origin, timing))
+
+    def unschedule_script(self, tenant: str, name: str) -> None:
+        """Take a script off its schedule; a daemon that runs it ends the run."""
+        self.queue.scripts.drop(tenant, name)
+        if instance.is_locked(self.settings.daemon_lock):
+            with suppress(DaemonUnreachable):  # it looks by itself every few seconds
+                self._connected().kick()
 
     def wait_ended(self, job: LoaderJob) -> None:
         """Wait until a job has ended, however it ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -64,11 +64,19 @@ class RunScript:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanScript:
+    """``run 'FILE' every …``: who knows where ``path`` is says so to ``plan``, which gives the message."""
+
+    path: str
+    plan: Callable[[Path], Message]
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """``exit``: nothing more is to be read."""
 
 
-Result = Rows | Chart | Message | Text | RunScript | Leave
+Result = Rows | Chart | Message | Text | RunScript | PlanScript | Leave
 
 
 class StagedRows(Protocol):
@@ -114,9 +122,10 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What can be completed: connections, their tables, the columns known of a table ("s.t"), variables."""
+    """What can be completed: connections, their tables, columns of a table ("s.t"), variables, schedules."""
 
     schemas: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from unify.interpreter.results import Message, Text
 from unify.model import Action, JobState, LoaderJob, LoaderStatus
 from unify.settings import Settings
 from unify.store.queue import Queue
+from unify.store.scripts import RunStatus
 from unify.text import counted
 
 VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
@@ -33,11 +34,10 @@ class System:
         jobs = sorted(self.queue.active(), key=lambda job: (job.state is JobState.QUEUED, job.id))
         live = self._live() if running and jobs else {}
         lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
-        if jobs:
-            tasks = [live.get(job.id) or _from_queue(job) for job in jobs]
-            lines += ["Tasks:", *task_lines(tasks, datetime.now(UTC))]
-        else:
-            lines.append("No tasks")
+        now = datetime.now(UTC)
+        tasks = task_lines([live.get(job.id) or _from_queue(job) for job in jobs], now)
+        tasks += self._scripts(now) if running else []
+        lines += ["Tasks:", *tasks] if tasks else ["No tasks"]
         return Text("\n".join(lines))
 
     def start(self) -> Message:
@@ -81,6 +81,16 @@ class System:
             )
         return Message(f"job {again.id} ({again.table}) is {again.state.value}")
 
+    def _scripts(self, now: datetime) -> list[str]:
+        """One line a script that runs; what it has to say of itself stands behind."""
+        going = [run for run in self.queue.scripts.last_runs() if run.status is RunStatus.RUNNING]
+        return [
+            "  ".join(
+                [f"   Running script: {run.name}", clock((now - run.started_at).total_seconds()), run.error]
+            ).rstrip()
+            for run in going
+        ]
+
     def _live(self) -> dict[int, LoaderStatus]:
         from unify.status.client import StatusClient
 
@@ -91,7 +101,7 @@ class System:
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
     """One aligned line a task: what, how many rows, how far, for how long."""
     titles = [f"{VERBS[task.action]} table: {task.table}" for task in tasks]
-    width = max(map(len, titles))
+    width = max(map(len, titles), default=0)
     return [
         f"   {title:<{width}}  {progress_text(task, now)}".rstrip()
         for title, task in zip(titles, tasks, strict=True)
@@ -109,7 +119,9 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
     if task.waiting_until is not None and task.waiting_until > now:
         left_s = (task.waiting_until - now).total_seconds()
         parts.append(f"rate limited, goes on in {max(1, round(left_s))} s")
-    if task.state is JobState.PUBLISHING:
+    if task.blocked_by:
+        parts.append(f"waiting for another session's transaction: {task.blocked_by}")
+    elif task.state is JobState.PUBLISHING:
         parts.append("publishing")
     return "  ".join(parts)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from unify.interpreter.schedules import schedule_rows
+from unify.interpreter.schedules import run_rows, schedule_rows
 from unify.interpreter.state import State
 from unify.store import catalog, widenings
 from unify.store.lake import Lake
@@ -93,6 +93,10 @@ def _schedules(state: State) -> Iterable[Row]:
     yield from schedule_rows(state.queue, state.sources)
 
 
+def _script_runs(state: State) -> Iterable[Row]:
+    yield from run_rows(state.queue)
+
+
 def _settings(state: State) -> Iterable[Row]:
     settings = state.sources.settings
     yield "home", str(settings.home)
@@ -101,6 +105,7 @@ def _settings(state: State) -> Iterable[Row]:
     yield "workers", str(settings.workers)
     yield "worker_memory_bytes", str(settings.worker_memory_bytes)
     yield "kept_history_s", str(settings.kept_history_s)
+    yield "script_time_s", str(settings.script_time_s)
     yield "idle_exit_s", None if settings.idle_exit_s is None else str(settings.idle_exit_s)
 
 
@@ -176,14 +181,35 @@ TABLES = {
     ),
     "schedules": SystemTable(
         (
+            ("name", TEXT),
+            ("kind", TEXT),
             ("connection", TEXT),
             ("table", TEXT),
+            ("script", TEXT),
             ("every", "INTERVAL"),
+            ("starting", TEXT),
+            ("time_zone", TEXT),
             ("next_at", MOMENT),
             ("last_at", MOMENT),
+            ("last_status", TEXT),
             ("origin", TEXT),
         ),
         _schedules,
+    ),
+    "script_runs": SystemTable(
+        (
+            ("run", COUNT),
+            ("name", TEXT),
+            ("script", TEXT),
+            ("status", TEXT),
+            ("due_at", MOMENT),
+            ("started_at", MOMENT),
+            ("ended_at", MOMENT),
+            ("exit_status", COUNT),
+            ("output", TEXT),
+            ("error", TEXT),
+        ),
+        _script_runs,
     ),
     "settings": SystemTable((("name", TEXT), ("value", TEXT)), _settings),
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 
+from unify.durations import duration_text
 from unify.interpreter.loads import Loads, Wanted
 from unify.interpreter.results import Message
+from unify.interpreter.schedules import shown_at, timing_of
 from unify.interpreter.sources import Sources
 from unify.model import Action, LoaderJob, LoadRecord, TableName
 from unify.store import catalog, ledger
+from unify.store.duetimes import Timing
 from unify.store.lake import Lake
 from unify.store.queue import Schedule
 from unify.text import ago, counted
@@ -17,13 +20,14 @@ _DONE_WORDS = {Action.LOAD: "loaded", Action.REFRESH: "refreshed", Action.RELOAD
 
 
 class Tables:
-    """Fills, refreshes and empties tables of connections."""
+    """Fills, refreshes and empties tables of connections; ``zone`` is whose clock times of day are on."""
 
-    def __init__(self, lake: Lake, sources: Sources, loads: Loads, *, wait: bool) -> None:
+    def __init__(self, lake: Lake, sources: Sources, loads: Loads, *, wait: bool, zone: str) -> None:
         self.lake = lake
         self.sources = sources
         self.loads = loads
         self.wait = wait
+        self.zone = zone
 
     def load(self, table: TableName) -> Message:
         """Fetch a table the first time; a stored one stays, and the message says how to renew it."""
@@ -74,14 +78,16 @@ class Tables:
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
         """Have the daemon refresh a table; ``starting`` is a time of day on this machine's clock."""
         name = self.sources.stored(table)
-        first = next_at(starting, every_s, datetime.now().astimezone())
-        self._schedule(name, every_s, first, starting.isoformat("minutes") if starting else "")
-        return Message(f"{name} is refreshed every {every_s:g} seconds, next at {first:%Y-%m-%d %H:%M %Z}")
+        timing = timing_of(every_s, starting, self.zone, datetime.now(UTC))
+        self._schedule(name, timing)
+        assert timing.next_at is not None
+        next_at = shown_at(timing.next_at, self.zone)
+        return Message(f"{name} is refreshed every {duration_text(every_s)}, next at {next_at}")
 
     def refresh_never(self, table: TableName) -> Message:
         """End the schedule of a table, its spec's too."""
         name = self.sources.stored(table)
-        self._schedule(name, None, None, "")
+        self._schedule(name, Timing(None, None))
         return Message(f"{name} is refreshed only when asked")
 
     def _known(self, table: TableName) -> TableName:
@@ -92,10 +98,20 @@ class Tables:
                     return name
         return self.sources.stored(table)
 
-    def _schedule(self, name: TableName, every_s: float | None, first: datetime | None, start: str) -> None:
+    def _schedule(self, name: TableName, timing: Timing) -> None:
         tenant, origin = self.sources.settings.tenant, self.sources.origin
-        next_utc = first.astimezone(UTC) if first else None
-        self.loads.schedule(Schedule(tenant, name, origin, every_s, next_utc, starting=start))
+        self.loads.schedule(
+            Schedule(
+                tenant,
+                name,
+                origin,
+                timing.every_s,
+                timing.next_at,
+                starting=timing.starting,
+                zone=timing.zone,
+                first=timing.first,
+            )
+        )
 
     def _run(self, name: TableName, action: Action) -> Message:
         job = self.loads.request(Wanted(name, action))
@@ -105,14 +121,6 @@ class Tables:
         record = ledger.find(self.lake, ended.uid)
         reason = f"; {record.reason}" if record is not None and record.reason else ""
         return Message(outcome(ended, record) + reason)
-
-
-def next_at(starting: time | None, every_s: float, now: datetime) -> datetime:
-    """The first run of a schedule: at the next ``starting`` on ``now``'s clock, else ``every_s`` from now."""
-    if starting is None:
-        return now + timedelta(seconds=every_s)
-    today = now.replace(hour=starting.hour, minute=starting.minute, second=0, microsecond=0)
-    return today if today > now else today + timedelta(days=1)
 
 
 def outcome(job: LoaderJob, record: LoadRecord | None) -> str:

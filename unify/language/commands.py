@@ -7,7 +7,7 @@ commands are carried out, ``assert_never`` then names every place that has to le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time
 from typing import Literal, get_args
 
 from unify.model import TableName
@@ -71,6 +71,11 @@ class ShowVariables:
 @dataclass(frozen=True, slots=True)
 class ShowSettings:
     """``show settings``"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSchedules:
+    """``show schedules``"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +274,33 @@ class RunFile:
 
 
 @dataclass(frozen=True, slots=True)
+class RunEvery:
+    """``run 'report.sql' every 1 day [starting 08:00]`` — ``starting`` as in RefreshEvery."""
+
+    path: str
+    every_s: float
+    starting: time | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunAt:
+    """``run 'report.sql' at '2026-03-01 08:00'`` · ``at 08:00``
+
+    ``at``  a moment, on the clock of whoever typed it unless it has an offset; or a time of day, the next.
+    """
+
+    path: str
+    at: datetime | time
+
+
+@dataclass(frozen=True, slots=True)
+class Unschedule:
+    """``unschedule report`` · ``unschedule github.pulls`` — a script's name has schema ""."""
+
+    name: TableName
+
+
+@dataclass(frozen=True, slots=True)
 class Connect:
     """``connect [github [as work] [with token = '${TOKEN}', org = 'duckdb']]``
 
@@ -316,12 +348,14 @@ Show = (
     | ShowFiles
     | ShowVariables
     | ShowSettings
+    | ShowSchedules
 )
 Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
 Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
 Move = Import | Export | RunFile
+Plan = RunEvery | RunAt | Unschedule
 Link = Connect | Disconnect
 Vary = Assign | ShowVariable | Unset
 Converse = Set | Help | Exit
 Look = Describe | Peek | Count | Changes | CreateChart
-Command = Query | Show | Look | Fill | Steer | Link | Vary | Move | Converse
+Command = Query | Show | Look | Fill | Steer | Link | Vary | Move | Plan | Converse

@@ -5,10 +5,11 @@ Imported late, by the first command of a session: SQL alone never pays for Lark.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import time
+from datetime import datetime, time
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,7 @@ from unify.model import TableName
 
 GRAMMAR_FILE = "grammar.lark"
 CACHE_FILE = "grammar.cache"
+_CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _building = threading.Lock()
 
 
@@ -114,6 +116,9 @@ class Builder(Transformer[Token, Command]):
     def show_settings(self) -> Command:
         return commands.ShowSettings()
 
+    def show_schedules(self) -> Command:
+        return commands.ShowSchedules()
+
     def describe(self, table: TableName | None) -> Command:
         return commands.Describe(table)
 
@@ -199,6 +204,15 @@ class Builder(Transformer[Token, Command]):
 
     def run_file(self, path: str) -> Command:
         return commands.RunFile(path)
+
+    def run_every(self, path: str, every_s: float, starting: time | None) -> Command:
+        return commands.RunEvery(path, every_s, starting)
+
+    def run_at(self, path: str, at: datetime | time) -> Command:
+        return commands.RunAt(path, at)
+
+    def unschedule(self, name: TableName) -> Command:
+        return commands.Unschedule(name)
 
     def overwrite(self) -> str:
         return "overwrite"
@@ -292,6 +306,12 @@ class Builder(Transformer[Token, Command]):
     def clock(self, text: Token) -> time:
         return _clock(text)
 
+    def at(self, text: Token) -> datetime | time:
+        return _at(text)
+
+    def scheduled(self, first: Token, second: Token | None) -> TableName:
+        return self.any_table(first, second)
+
     def value(self, *words: Token) -> str:
         return " ".join(unquoted(word) for word in words)
 
@@ -340,6 +360,17 @@ def _clock(text: Token) -> time:
         return time(int(hours), int(minutes))
     except ValueError:
         raise BadValue(f"{text} is no time of day; write it like 08:00", _start(text)) from None
+
+
+def _at(text: Token) -> datetime | time:
+    said = " ".join(unquoted(text).split())
+    if text.type == "CLOCK" or _CLOCK.fullmatch(said):
+        return _clock(text)
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError:
+        wanted = "write it like '2026-03-01 08:00'"
+        raise BadValue(f"{text} is no moment; {wanted}", _start(text)) from None
 
 
 def _job(number: Token) -> int:

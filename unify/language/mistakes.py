@@ -29,6 +29,8 @@ _WORDS = {
     "MORE": "a number",
     "UNIT": "a unit such as minutes",
     "CLOCK": "a time of day such as 08:00",
+    "STAMP": "a moment such as '2026-03-01 08:00'",
+    "SCHEDULED": "a schedule's name",
     "ACCOUNT": "a connection's name",
     "ADAPTER": "an adapter's name",
     "OPTION": "an option's name",

@@ -26,6 +26,7 @@ _OURS = frozenset(
         "system",
         "unset",
         "run",
+        "unschedule",
         "connect",
         "disconnect",
         "help",
@@ -43,7 +44,7 @@ _SQL = words(
     "vacuum values with"
 )
 _LISTINGS = frozenset(
-    {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"}
+    {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings", "schedules"}
 )
 _SQL_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # what DuckDB's `show` knows
 _SQL_CREATIONS = words(

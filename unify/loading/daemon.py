@@ -27,6 +27,7 @@ from unify.loading.loader import Loading
 from unify.loading.log import Log
 from unify.loading.outcomes import Outcomes
 from unify.loading.publisher import Desk, Publisher
+from unify.loading.scripting import Scripting
 from unify.loading.task import fault_of
 from unify.loading.worker import Runner
 from unify.loading.workers import Crew
@@ -84,6 +85,14 @@ class Daemon:
             crew=self._crew,
             outcomes=Outcomes(queue, publisher, self.log, self._server.publish),
             environment=self._environment,
+            scripting=Scripting(
+                settings,
+                self.epoch,
+                queue.scripts,
+                self.log,
+                environment=self._environment,
+                wake=self._wake.call,
+            ),
         )
         self.log.fact("daemon started", version=unify.__version__, pid=os.getpid(), home=settings.home)
 
@@ -201,6 +210,7 @@ def run_detached(arguments: Sequence[str], run: Runner | None = None) -> int:
     parser.add_argument("--worker-memory", type=int, help="bytes one worker may hold")
     parser.add_argument("--idle-exit", type=float, help="seconds without work after which the daemon ends")
     parser.add_argument("--keep-history", type=float, help="seconds old versions of tables are kept")
+    parser.add_argument("--script-time", type=float, help="seconds a scheduled script may take")
     parser.add_argument("--announce", type=int, help="descriptor that gets a byte when the daemon answers")
     given = parser.parse_args(arguments)
     settings = Settings(
@@ -212,6 +222,8 @@ def run_detached(arguments: Sequence[str], run: Runner | None = None) -> int:
         settings = replace(settings, worker_memory_bytes=given.worker_memory)
     if given.keep_history is not None:
         settings = replace(settings, kept_history_s=given.keep_history)
+    if given.script_time is not None:
+        settings = replace(settings, script_time_s=given.script_time)
     try:
         return main(settings, run, announce=lambda: _announce(given.announce))
     except UnifyError as error:

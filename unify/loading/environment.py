@@ -19,18 +19,24 @@ class Environment:
     """The daemon's own environment, and above it what shells have offered since it started."""
 
     def __init__(self, own: Mapping[str, str]) -> None:
+        self.own = dict(own)
         self._values = dict(own)
 
     def __repr__(self) -> str:
         return f"Environment({len(self._values)} variables)"
 
     def offer(self, values: Mapping[str, str]) -> None:
-        """Take these for every job started from now on."""
+        """Take these for every job and script started from now on."""
         self._values.update(values)
 
     def named_by(self, connection: Connection) -> Mapping[str, str]:
         """The values ``connection`` refers to, as far as they are known."""
         return {name: self._values[name] for name in environment_names(connection) if name in self._values}
+
+    def named_in(self, origin: Origin) -> Mapping[str, str]:
+        """The values all connections of a file refer to, as far as they are known."""
+        connections = load_connections(Path(origin.connections)).all.values()
+        return {name: value for one in connections for name, value in self.named_by(one).items()}
 
 
 def connection_of(origin: Origin, table: TableName) -> Connection:

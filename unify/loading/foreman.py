@@ -6,6 +6,7 @@ sleeps for at most ``wait_s`` in between.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,18 +17,21 @@ from unify.loading.environment import Environment, connection_of
 from unify.loading.outcomes import Outcomes, about
 from unify.loading.publisher import Done, Orphan, Prepare, Sealed, Tend
 from unify.loading.runs import Run
+from unify.loading.scripting import Scripting
 from unify.loading.task import Outcome, Progress, Report, Requested, failure_of, make_task
 from unify.loading.upkeep import Upkeep
 from unify.loading.workers import Crew, Lost, Worker
 from unify.model import JobState, LoaderJob
 from unify.settings import Settings
 from unify.store.failpoints import failpoint
+from unify.store.locks import FileLock
 from unify.store.requestlog import RequestLog
 from unify.store.staging import Staging
 from unify.store.upkeep import Tended
 
 LOOK_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
 KEPT = timedelta(days=30)  # how long an ended job can be seen in `show jobs`
+BLOCKED_S = 0.5  # how often we look who else writes to the lake while a load waits to; a look costs 0.05 ms
 SHORTEST_S = 0.05  # a job put off into the next instant is not looked for without a pause
 
 
@@ -35,32 +39,43 @@ class Foreman:
     """One start of the daemon's work."""
 
     def __init__(
-        self, settings: Settings, epoch: int, *, crew: Crew, outcomes: Outcomes, environment: Environment
+        self,
+        settings: Settings,
+        epoch: int,
+        *,
+        crew: Crew,
+        outcomes: Outcomes,
+        environment: Environment,
+        scripting: Scripting,
     ) -> None:
         self.settings = settings
         self.epoch = epoch
         self.crew = crew
         self.outcomes = outcomes
         self.environment = environment
+        self.scripting = scripting
         self.queue = outcomes.queue
         self.publisher = outcomes.publisher
         self.log = outcomes.log
         self._staging = Staging(settings.staging)
         self._requests = RequestLog(settings.requests)
         self._upkeep = Upkeep(settings.lake)
+        self._lake_lock = FileLock(settings.lake_lock)  # to see who holds it, never to take it
+        self._blocked_at = 0.0  # monotonic; when we look again
         self._look_at = 0.0  # monotonic; when the queue may hold something new
         self._active_at = time.monotonic()  # when there was last something to do
 
     @property
     def busy(self) -> int:
-        """How many loads are under way."""
-        return len(self.outcomes.runs)
+        """How many loads and scripts are under way."""
+        return len(self.outcomes.runs) + self.scripting.busy
 
     def start(self) -> None:
         """Take over what an older daemon left behind, and have a worker and the lake ready."""
         self.crew.warm_up()
         self.publisher.submit(Prepare())
         self.queue.forget(_now() - KEPT)
+        self.scripting.start(_now())
         orphans = self.queue.orphans(self.epoch)
         for folder in self._staging.sweep([(job.uid, job.attempt) for job in orphans]):
             self.log.fact("staging swept", folder=folder)
@@ -87,8 +102,11 @@ class Foreman:
         for done in self.publisher.collect():
             self._done(done)
         self.crew.press()
+        if self.scripting.turn(_now()):
+            self.look()
         if self._look_at <= time.monotonic():
             self._look()
+        self._see_who_blocks()
         if self.busy:
             self._active_at = time.monotonic()
         if self._upkeep.due(self._quiet_for_s()):
@@ -99,6 +117,8 @@ class Foreman:
     def wait_s(self) -> float:
         """How long nothing will happen by itself."""
         waits = [self._look_at - time.monotonic(), self.crew.wait_s(), self._idle_left_s()]
+        waits.append(self.scripting.wait_s())
+        waits.append(BLOCKED_S if self._publishes else None)
         waits.append(self._upkeep.wait_s(self._quiet_for_s()))
         return max(0.0, min(wait for wait in waits if wait is not None))
 
@@ -126,7 +146,9 @@ class Foreman:
         stays marked so, and the next daemon asks the ledger what became of it.
         """
         deadline = time.monotonic() + within_s
+        self.scripting.ask_to_end()
         self.crew.close()
+        self.scripting.close(_now())
         finished = self.publisher.close(deadline - time.monotonic())
         for done in self.publisher.collect():
             self._done(done)
@@ -152,15 +174,28 @@ class Foreman:
             current = self.queue.find(run.job.id)
             if current is not None:
                 self._end_cancelled(current)
+        self.scripting.look(now)
         while self.crew.has_room and (claimed := self.queue.claim(self.epoch, now)) is not None:
             self._start(claimed)
         self._look_at = time.monotonic() + self._quiet_s(now)
 
     def _quiet_s(self, now: datetime) -> float:
         """How long the queue will have nothing new, as far as it knows."""
-        due = [self.queue.next_start(now), self.queue.next_due()]
+        due = [self.queue.next_start(now), self.queue.next_due(), self.queue.scripts.next_due(now)]
         waits = [(moment - now).total_seconds() for moment in due if moment is not None]
         return min([LOOK_S, *(max(SHORTEST_S, wait) for wait in waits)])
+
+    @property
+    def _publishes(self) -> bool:
+        return any(run.publishing for run in self.outcomes.runs.values())
+
+    def _see_who_blocks(self) -> None:
+        """A transaction that a shell leaves open keeps loads from being published; people are told so."""
+        if self._publishes and self._blocked_at <= time.monotonic():
+            self._blocked_at = time.monotonic() + BLOCKED_S
+            holder = self._lake_lock.holder()
+            ours = holder.startswith(f"process {os.getpid()} ")
+            self.outcomes.blocked("" if ours else holder)
 
     def _start(self, job: LoaderJob) -> None:
         run = self.outcomes.begin(job)

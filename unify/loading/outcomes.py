@@ -91,6 +91,7 @@ class Outcomes:
     def published(self, run: Run, done: Done) -> None:
         """The publisher is done with it: published, or not."""
         failpoint("daemon.published")
+        run.publishing, run.blocked_by = False, ""
         if done.record is not None:
             rows, seconds = done.record.rows_read, round(done.record.seconds, 3)
             run.progress = replace(run.progress, rows=rows)
@@ -123,11 +124,19 @@ class Outcomes:
         """Let whoever listens know how far it is."""
         self._tell(run.status(state, error, until))
 
+    def blocked(self, holder: str) -> None:
+        """Let it be known who holds the lake that loads are to be published into; "" is nobody but us."""
+        for run in self.runs.values():
+            if run.publishing and run.blocked_by != holder:
+                run.blocked_by = holder
+                self.tell(run, JobState.PUBLISHING)
+
     def _publish(self, run: Run) -> None:
         failpoint("daemon.sealed")
         if not self.queue.publishing(run.job):
             self.finish(run, JobState.CANCELLED, "cancelled")
             return
+        run.publishing = True
         self.tell(run, JobState.PUBLISHING)
         self.publisher.submit(Sealed(run.job))
 

@@ -15,6 +15,7 @@ class Run:
     """One attempt of a job, from its claim to its end.
 
     ``since``    monotonic; clocks on the wall are set, this one is not.
+    ``publishing``  whether it is with the publisher; ``blocked_by`` who else writes to the lake meanwhile.
     ``every_s``  how often its configuration wants the table refreshed, once the worker has said.
     """
 
@@ -23,6 +24,8 @@ class Run:
     since: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     every_s: float | None = None
+    publishing: bool = False
+    blocked_by: str = ""
 
     @property
     def seconds(self) -> float:
@@ -43,6 +46,7 @@ class Run:
             elapsed_s=self.seconds,
             waiting_until=until or progress.waiting_until,
             error=error,
+            blocked_by=self.blocked_by,
         )
 
     def failed_record(self, error: str, now: datetime) -> LoadRecord:

@@ -45,7 +45,7 @@ class Offer:
 
     text: str
     replaces: int
-    kind: str  # command, word, connection, table, column, function, file
+    kind: str  # command, word, connection, table, column, function, file, schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,15 @@ def _in_command(here: Situation, names: Names, following: Following) -> Iterator
             yield from ((quoted(schema), "connection") for schema in names.schemas)
         elif expected == "a column":
             yield from ((column, "column") for column in _columns_in_reach(here, names))
+        elif expected.startswith("a schedule"):
+            yield from ((_typed(name), "schedule") for name in names.schedules)
         elif expected.replace("_", "").isalpha():
             yield expected, "command"
+
+
+def _typed(scheduled: str) -> str:
+    """The name of a table or of a script as ``unschedule`` reads it."""
+    return ".".join(map(quoted, scheduled.split(".")))
 
 
 def _tables(names: Names) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.errors import UnifyError, UsageError
-from unify.shell import cli, terminal
+from unify.shell import cli, lifeline, terminal
 from unify.shell.places import Environment, settings_for
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ def _run_scripts(
 ) -> int:
     from unify.shell.script import Runner, read_scripts
 
+    lifeline.hold()
     scripts = read_scripts(invocation.steps or [cli.Step("file", "-")])
     session = open_session()
     try:

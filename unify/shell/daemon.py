@@ -55,7 +55,7 @@ def _status(settings: Settings) -> int:
         return NOT_RUNNING
     with StatusClient(settings.run) as client:
         about = client.ping()
-    _say(f"the daemon is running (pid {about.pid}, version {about.version}), {counted(about.busy, 'load')}")
+    _say(f"the daemon is running (pid {about.pid}, version {about.version}), {counted(about.busy, 'task')}")
     return _say(f"since {about.started_at:%Y-%m-%d %H:%M:%S} UTC; its log is {settings.logs / 'daemon.log'}")
 
 

@@ -27,6 +27,8 @@ def with_limits(settings: Settings, environment: Mapping[str, str]) -> Settings:
         settings = replace(settings, idle_exit_s=_idle_exit(text))
     if text := environment.get("UNIFY_HISTORY"):
         settings = replace(settings, kept_history_s=_seconds("UNIFY_HISTORY", text))
+    if text := environment.get("UNIFY_SCRIPT_TIME"):
+        settings = replace(settings, script_time_s=_script_time(text))
     return settings
 
 
@@ -55,3 +57,10 @@ def _seconds(name: str, text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{name}={text}: {error}") from error
+
+
+def _script_time(text: str) -> float:
+    seconds = _seconds("UNIFY_SCRIPT_TIME", text)
+    if seconds <= 0:
+        raise UsageError(f"UNIFY_SCRIPT_TIME={text}: a script needs some time, such as 1 hour")
+    return seconds

@@ -12,7 +12,7 @@ from typing import Protocol, assert_never
 
 from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
 from unify.interpreter.chart import Chart
-from unify.interpreter.results import Leave, Message, Names, Result, Rows, RunScript, Text
+from unify.interpreter.results import Leave, Message, Names, PlanScript, Result, Rows, RunScript, Text
 from unify.language.statements import Statement, split
 from unify.shell.cli import Step
 from unify.shell.messages import Messages
@@ -90,18 +90,25 @@ class Runner:
                 return
 
     def _run_file(self, path: str) -> None:
-        """``run``: a relative path starts where the script is that says so. Raises FileError."""
+        """``run``: raises FileError."""
         if len(self._running) > DEEPEST:
             raise FileError(f"{path}: scripts run each other more than {DEEPEST} deep")
+        place = self._place(path)
+        self.run(_named_script(place.absolute() if path == "-" else place))
+
+    def _planned(self, planned: PlanScript) -> Message:
+        """``run … every …``: the file has to be there already, and readable. Raises FileError."""
+        place = self._place(planned.path).absolute()
+        _named_script(place)
+        return planned.plan(Path(os.path.normpath(place)))
+
+    def _place(self, path: str) -> Path:
+        """A relative path starts where the script is that says so."""
         place = Path(path).expanduser()
         here = self._running[-1].name if self._running else ""
         if here not in ("", "stdin") and not place.is_absolute():
-            place = Path(here).parent / place
-        try:
-            script = read_file(os.fspath(place.absolute() if path == "-" else place))
-        except UsageError as error:
-            raise FileError(error.message.removeprefix("-f ")) from error
-        self.run(script)
+            return Path(here).parent / place
+        return place
 
     def show(self, statement: Statement) -> None:
         """Run one statement and show what it gives. Raises UnifyError, OutputClosed."""
@@ -116,16 +123,30 @@ class Runner:
                 self.output.chart(result)
             case Text(text):
                 self.output.text(text)
-            case Message(text) if self.output.shows_messages and not self.messages.quiet:
-                self.output.text(text)
             case Message(text):
-                self.messages.notice(text)
+                self._show_message(text)
             case RunScript(path):
                 self._run_file(path)
+            case PlanScript():
+                self._show_message(self._planned(result).text)
             case Leave():
                 self.left = True
             case unknown:
                 assert_never(unknown)
+
+    def _show_message(self, text: str) -> None:
+        if self.output.shows_messages and not self.messages.quiet:
+            self.output.text(text)
+        else:
+            self.messages.notice(text)
+
+
+def _named_script(place: Path) -> Script:
+    """The script that a statement names. Raises FileError."""
+    try:
+        return read_file(os.fspath(place))
+    except UsageError as error:
+        raise FileError(error.message.removeprefix("-f ")) from error
 
 
 def read_scripts(steps: Sequence[Step]) -> list[Script]:

@@ -124,6 +124,7 @@ def _command(settings: Settings, announce: int) -> list[str]:
         *("--worker-memory", str(settings.worker_memory_bytes)),
         *("--keep-history", str(settings.kept_history_s)),
         *(() if settings.idle_exit_s is None else ("--idle-exit", str(settings.idle_exit_s))),
+        *("--script-time", str(settings.script_time_s)),
         *("--announce", str(announce)),
     ]
 

@@ -51,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Who answers: one start of the daemon, and how many loads it is busy with."""
+    """Who answers: one start of the daemon, and how many loads and scripts it is busy with."""
 
     version: str
     epoch: int

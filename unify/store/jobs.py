@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
 from unify.model import Action, JobState, LoaderJob, Origin, Priority, TableName
+from unify.store.duetimes import Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,12 @@ class Schedule:
     next_at: datetime | None
     last_at: datetime | None = None
     starting: str = ""  # as the person wrote it
+    zone: str = ""  # these two as in Timing
+    first: str = ""
 
-
-def following(schedule: Schedule, now: datetime) -> datetime:
-    """The next time of a schedule after ``now``: in step with its last one, skipping those slept through."""
-    assert schedule.every_s is not None
-    every = timedelta(seconds=schedule.every_s)
-    planned = schedule.next_at or now
-    if planned > now:  # the clock went back
-        return min(planned, now + every)
-    return planned + every * ((now - planned) // every + 1)
+    @property
+    def timing(self) -> Timing:
+        return Timing(self.every_s, self.next_at, self.last_at, self.starting, self.zone, self.first)
 
 
 def refresh_of(schedule: Schedule) -> NewJob:
@@ -91,6 +88,8 @@ def schedule_of(row: sqlite3.Row) -> Schedule:
         next_at=moment(row["next_at"]),
         last_at=moment(row["last_at"]),
         starting=row["starting"],
+        zone=row["zone"],
+        first=row["first"],
     )
 
 
@@ -104,6 +103,10 @@ def origin_of(text: str) -> Origin:
 
 def micros(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000_000)
+
+
+def micros_or_none(moment: datetime | None) -> int | None:
+    return None if moment is None else micros(moment)
 
 
 def moment(micros: int | None) -> datetime | None:

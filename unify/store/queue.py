@@ -17,20 +17,22 @@ from types import TracebackType
 
 from unify.errors import StoreError
 from unify.model import JobState, LoaderJob, Priority, TableName
+from unify.store.duetimes import is_due, moved_on
 from unify.store.jobs import (
     NewJob,
     Schedule,
-    following,
     identity,
     job_of,
     job_or_none,
     micros,
+    micros_or_none,
     moment,
     origin_text,
     refresh_of,
     schedule_of,
 )
 from unify.store.queuefile import QueueFile
+from unify.store.scripts import Scripts
 
 __all__ = ["NewJob", "Queue", "Schedule"]
 
@@ -40,11 +42,12 @@ _BAD_ENDS = {JobState.FAILED: "failed", JobState.DEAD: "was given up", JobState.
 class Queue:
     """The queue in one SQLite file. Safe to share between threads.
 
-    ``notice`` is told when a damaged file was set aside.
+    ``notice`` is told when a damaged file was set aside. ``scripts`` are what runs on a schedule.
     """
 
     def __init__(self, path: Path, notice: Callable[[str], None] | None = None) -> None:
         self._file = QueueFile(path, notice)
+        self.scripts = Scripts(self._file)
 
     def __enter__(self) -> Queue:
         return self
@@ -237,8 +240,10 @@ class Queue:
         values = identity(wanted.tenant, wanted.table) | {
             "origin": origin_text(wanted.origin),
             "every_s": wanted.every_s,
-            "next_at": None if wanted.next_at is None else micros(wanted.next_at),
+            "next_at": micros_or_none(wanted.next_at),
             "starting": wanted.starting,
+            "zone": wanted.zone,
+            "first": wanted.first,
         }
         with self._file.transaction():
             return schedule_of(self._one("put_schedule", values))
@@ -265,15 +270,11 @@ class Queue:
         jobs = []
         with self._file.transaction():
             for schedule in map(schedule_of, self._file.rows("due_schedules", {"now": micros(now)})):
-                last_at = min(schedule.last_at, now) if schedule.last_at is not None else None
-                if schedule.next_at is not None and schedule.next_at <= now:
+                if is_due(schedule.timing, now):
                     jobs.append(self.enqueue(refresh_of(schedule), now))
-                    last_at = now
-                moved = {
-                    "next_at": micros(following(schedule, now)),
-                    "last_at": None if last_at is None else micros(last_at),
-                }
-                self._file.rows("move_schedule", identity(schedule.tenant, schedule.table) | moved)
+                moved = moved_on(schedule.timing, now)
+                times = {"next_at": micros_or_none(moved.next_at), "last_at": micros_or_none(moved.last_at)}
+                self._file.rows("move_schedule", identity(schedule.tenant, schedule.table) | times)
         return jobs
 
     def _fail_waiters(self, now: datetime) -> None:

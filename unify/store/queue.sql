@@ -122,11 +122,11 @@ WHERE finished_at < :before AND id NOT IN (SELECT id FROM job ORDER BY id DESC L
   AND id NOT IN (SELECT waits_for FROM job WHERE waits_for IS NOT NULL AND state = 'queued');
 
 -- name: put_schedule
-INSERT INTO schedule (tenant, connection, table_name, origin, every_s, next_at, starting)
-VALUES (:tenant, :connection, :table_name, :origin, :every_s, :next_at, :starting)
+INSERT INTO schedule (tenant, connection, table_name, origin, every_s, next_at, starting, zone, first)
+VALUES (:tenant, :connection, :table_name, :origin, :every_s, :next_at, :starting, :zone, :first)
 ON CONFLICT (tenant, connection, table_name) DO UPDATE
 SET origin = excluded.origin, every_s = excluded.every_s, next_at = excluded.next_at,
-    starting = excluded.starting
+    starting = excluded.starting, zone = excluded.zone, first = excluded.first
 RETURNING *;
 
 -- name: drop_schedule
@@ -152,3 +152,69 @@ WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
 
 -- name: next_due
 SELECT min(next_at) FROM schedule WHERE every_s IS NOT NULL;
+
+-- name: put_script
+-- One schedule a file: said again, it counts from now on.
+INSERT INTO script (tenant, name, path, folder, origin, every_s, next_at, starting, zone, first)
+VALUES (:tenant, :name, :path, :folder, :origin, :every_s, :next_at, :starting, :zone, :first)
+ON CONFLICT (tenant, path) DO UPDATE
+SET folder = excluded.folder, origin = excluded.origin, every_s = excluded.every_s,
+    next_at = excluded.next_at, starting = excluded.starting, zone = excluded.zone, first = excluded.first
+RETURNING *;
+
+-- name: drop_script
+DELETE FROM script WHERE tenant = :tenant AND name = :name RETURNING *;
+
+-- name: drop_done_script
+DELETE FROM script WHERE tenant = :tenant AND name = :name AND every_s IS NULL AND next_at IS NULL;
+
+-- name: scripts
+SELECT * FROM script ORDER BY tenant, name;
+
+-- name: due_scripts
+-- As due_schedules; what runs once is never set by another clock.
+SELECT * FROM script
+WHERE next_at <= :now
+   OR (every_s IS NOT NULL
+       AND (last_at > :now OR (next_at > :now + every_s * 1000000 AND starting = '')))
+ORDER BY next_at, tenant, name;
+
+-- name: move_script
+UPDATE script SET next_at = :next_at, last_at = :last_at WHERE tenant = :tenant AND name = :name;
+
+-- name: next_script
+SELECT min(next_at) FROM script WHERE next_at > :now;
+
+-- name: script_going
+SELECT * FROM script_run WHERE tenant = :tenant AND name = :name AND status = 'running';
+
+-- name: begin_run
+INSERT INTO script_run (tenant, name, path, status, epoch, due_at, started_at)
+VALUES (:tenant, :name, :path, 'running', :epoch, :due_at, :now)
+RETURNING *;
+
+-- name: end_run
+UPDATE script_run
+SET status = :status, exit_status = :exit_status, output = :output, ended_at = :now,
+    error = CASE WHEN :status = 'success' THEN :error ELSE trim(error || char(10) || :error, char(10)) END
+WHERE id = :id AND status = 'running'
+RETURNING *;
+
+-- name: remark_run
+UPDATE script_run SET error = :error WHERE id = :id AND status = 'running';
+
+-- name: orphaned_runs
+SELECT * FROM script_run WHERE status = 'running' AND epoch < :epoch ORDER BY id;
+
+-- name: script_runs
+SELECT * FROM script_run ORDER BY id;
+
+-- name: last_runs
+SELECT * FROM script_run WHERE id IN (SELECT max(id) FROM script_run GROUP BY tenant, name) ORDER BY id;
+
+-- name: forget_runs
+DELETE FROM script_run
+WHERE tenant = :tenant AND name = :name AND status <> 'running'
+  AND (ended_at < :before
+       OR id NOT IN (SELECT id FROM script_run WHERE tenant = :tenant AND name = :name
+                     ORDER BY id DESC LIMIT :keep));

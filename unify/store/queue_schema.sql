@@ -49,3 +49,40 @@ CREATE TABLE schedule (
 
 -- name: 2
 ALTER TABLE job ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
+
+-- name: 3
+ALTER TABLE schedule ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+ALTER TABLE schedule ADD COLUMN first TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE script (
+    tenant   TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    path     TEXT NOT NULL,
+    folder   TEXT NOT NULL,
+    origin   TEXT NOT NULL,
+    every_s  REAL,
+    next_at  INTEGER,
+    last_at  INTEGER,
+    starting TEXT NOT NULL DEFAULT '',
+    zone     TEXT NOT NULL DEFAULT '',
+    first    TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX script_path ON script (tenant, path);
+
+CREATE TABLE script_run (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant      TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    path        TEXT NOT NULL,
+    status      TEXT NOT NULL CHECK (status IN ('running', 'success', 'failed', 'interrupted')),
+    epoch       INTEGER NOT NULL,
+    due_at      INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    ended_at    INTEGER,
+    exit_status INTEGER,
+    output      TEXT NOT NULL DEFAULT '',
+    error       TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX script_run_going ON script_run (tenant, name) WHERE status = 'running';
+CREATE INDEX script_run_name ON script_run (tenant, name, id);
