@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -272,17 +273,22 @@ def test_a_cancellation_asked_in_the_queue_alone_is_seen_too(home: Home) -> None
     assert home.ended(job).state is JobState.CANCELLED
 
 
-def test_stopping_leaves_the_jobs_ready_and_no_process(home: Home) -> None:
+@pytest.mark.parametrize("workers", [3, pytest.param(8, marks=pytest.mark.slow)])
+def test_stopping_leaves_the_jobs_ready_and_no_process(home: Home, workers: int) -> None:
+    home.settings = replace(home.settings, workers=workers)
     home.start()
-    jobs = [home.ask("hang"), home.ask("ignore"), home.ask("hang", schema="other")]
-    workers = [home.progress(job).rows for job in jobs]
+    kinds = ("hang1", "ignore1", "hang2", "hang3", "ignore2", "hang4", "hang5", "hang6")
+    jobs = [home.ask(does) for does in kinds[: home.settings.workers]]
+    pids = [home.progress(job).rows for job in jobs]
     started = time.monotonic()
     assert stop_daemon(home.settings)
-    assert time.monotonic() - started < 10
+    stopped_s = time.monotonic() - started
+    print(f"stopped in {stopped_s:.1f} s with {len(jobs)} loads running, some of them deaf")
+    assert stopped_s < 10
     assert not stop_daemon(home.settings)
-    for worker in workers:
+    for pid in pids:
         with pytest.raises(ProcessLookupError):
-            os.kill(worker, 0)
+            os.kill(pid, 0)
     assert {(job.state, job.failures) for job in home.queue.active()} == {(JobState.QUEUED, 0)}
     for job in jobs:
         home.queue.cancel(job.id)

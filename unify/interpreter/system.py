@@ -13,6 +13,7 @@ from unify.store.queue import Queue
 from unify.store.scripts import RunStatus
 from unify.text import counted
 
+SHOWN = 50  # lines of status: more than one look takes in; behind 10,000 jobs it still comes at once
 VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
 
 
@@ -31,11 +32,13 @@ class System:
         from unify.status.launch import daemon_running
 
         running = daemon_running(self.settings)
-        jobs = sorted(self.queue.active(), key=lambda job: (job.state is JobState.QUEUED, job.id))
+        jobs, count = self.queue.next_active(SHOWN)
         live = self._live() if running and jobs else {}
         lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
         now = datetime.now(UTC)
         tasks = task_lines([live.get(job.id) or _from_queue(job) for job in jobs], now)
+        if count > len(jobs):
+            tasks.append(f"   and {counted(count - len(jobs), 'load')} more, queued (show jobs lists them)")
         tasks += self._scripts(now) if running else []
         lines += ["Tasks:", *tasks] if tasks else ["No tasks"]
         return Text("\n".join(lines))

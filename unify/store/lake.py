@@ -21,6 +21,7 @@ from unify.settings import Settings
 from unify.store import duck, duckerrors, durable, snapshots
 from unify.store.attachment import CATALOG, Attachment
 from unify.store.locks import FileLock
+from unify.store.private import private_files
 from unify.store.statements import Outcome, Statements
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Lake:
     @contextmanager
     def writing(self, timeout_s: float | None = None) -> Iterator[DuckDBPyConnection]:
         """One transaction under the lock: the block's end commits, an exception rolls back."""
-        with self.lock(timeout_s), self._translated():
+        with self.lock(timeout_s), self._translated(), private_files():
             cursor = self.cursor()
             began_ns = durable.now_ns()
             try:

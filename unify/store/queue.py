@@ -133,6 +133,11 @@ class Queue:
         """Jobs that have not ended, the most urgent first."""
         return [job_of(row) for row in self._file.rows("active")]
 
+    def next_active(self, count: int) -> tuple[Sequence[LoaderJob], int]:
+        """The first ``count`` jobs that have not ended, those under way first; how many there are."""
+        jobs = [job_of(row) for row in self._file.rows("next_active", {"count": count})]
+        return jobs, int(self._one("count_active", {})[0])
+
     def recent(self, count: int) -> Sequence[LoaderJob]:
         """The last ``count`` jobs, active ones among them, youngest first."""
         return [job_of(row) for row in self._file.rows("recent", {"count": count})]

@@ -57,6 +57,13 @@ SELECT * FROM job WHERE id = :id;
 -- name: active
 SELECT * FROM job WHERE state IN ('queued', 'running', 'publishing') ORDER BY priority, created_at, id;
 
+-- name: next_active
+SELECT * FROM job WHERE state IN ('queued', 'running', 'publishing')
+ORDER BY state = 'queued', priority, id LIMIT :count;
+
+-- name: count_active
+SELECT count(*) FROM job WHERE state IN ('queued', 'running', 'publishing');
+
 -- name: recent
 SELECT * FROM job ORDER BY id DESC LIMIT :count;
 

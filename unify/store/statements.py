@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unify.duckdb_types import exact_cast, parse_type
 from unify.errors import Interrupted, QueryError, StoreError, UnifyError
 from unify.store import duckerrors, durable, exactness, ledger
+from unify.store.private import private_files
 from unify.store.tokens import outermost, table_statement, tokens
 from unify.text import counted
 
@@ -86,11 +87,15 @@ class Statements:
         if statement.kind == "TRANSACTION":
             return self._transaction(statement)
         self._refuse_own(statement)
+        if statement.writes:
+            return self._write(statement, parameters)
+        return self._run(statement, parameters) if self.in_transaction else self._read(statement, parameters)
+
+    def _write(self, statement: Parsed, parameters: object) -> Outcome:
         if self.in_transaction:
-            return self._run(statement, parameters)
-        if not statement.writes:
-            return self._read(statement, parameters)
-        with self.lake.lock(USER_WAIT_S):
+            with private_files():
+                return self._run(statement, parameters)
+        with self.lake.lock(USER_WAIT_S), private_files():
             return self._run(statement, parameters)
 
     def _read(self, statement: Parsed, parameters: object) -> Outcome:
