@@ -108,6 +108,13 @@ def test_a_clock_that_was_a_year_ahead_is_not_waited_for() -> None:
     assert back.next_at <= at("2026-05-02T07:00") + timedelta(days=2)
 
 
+def test_a_clock_set_back_behind_the_first_time_does_not_wait_for_it_again() -> None:
+    timing = daily("08:00", DAY_S / 4, BERLIN, at("2026-05-02T12:00"))
+    ran = moved_on(timing, at("2026-05-03T08:00"))
+    back = moved_on(ran, at("2026-05-01T12:00"))
+    assert back.next_at == at("2026-05-01T20:00")  # the first mark an interval from now, whatever ran ahead
+
+
 def test_what_is_due_once_is_due_once() -> None:
     once = Timing(None, at("2026-05-02T08:00"))
     assert not is_due(once, at("2026-05-02T07:59"))

@@ -10,20 +10,25 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.chaos import processes
+from benchmarks.chaos import disk, processes
 from benchmarks.chaos.clock import JumpingClock
 from tests.support import Unify
-from unify.errors import DaemonUnreachable, UnifyError
+from unify.errors import DaemonUnreachable, StoreError, UnifyError
 from unify.model import Action, Origin, TableName
 from unify.settings import Settings
 from unify.status.client import StatusClient
 from unify.status.launch import daemon_running, ensure_daemon, stop_daemon
+from unify.store.duetimes import Timing
 from unify.store.queue import NewJob, Queue
+from unify.store.scripts import RunStatus
 
 CONNECTIONS = ("alpha", "beta", "gamma")
 TABLES = ("orgs", "repos", "pulls")
+FILLED = "disks filled"
+SCRIPT_S = 5.0  # how often a script runs beside it all
 SHELLS = 2  # at a time; each is a Python of its own
 LONGEST_PAUSE_S = 0.5
 QUIET_S = 180.0  # within which everything has to have ended when the faults are over
@@ -34,7 +39,7 @@ _JOB = re.compile(r" as job (\d+) ")
 class Campaign:
     """One home under fire. ``accepted`` are the jobs we were told are in the queue."""
 
-    def __init__(self, unify: Unify, specs: Path, rng: random.Random) -> None:
+    def __init__(self, unify: Unify, specs: Path, rng: random.Random, small: Path | None = None) -> None:
         self.settings = Settings(unify.home, unify.home / "connections.yaml", (specs,), workers=3)
         self.settings.prepare()
         self.queue = Queue(self.settings.queue)
@@ -58,13 +63,16 @@ class Campaign:
             ("clean stops", 4, self._stop),
             ("daemon starts", 8, self._start_daemon),
             ("clock jumps", 2, self._jump),
+            *(((FILLED, 2, self._fill_disk),) if small else ()),
         )
+        self._small = small
 
     def first_load(self) -> str:
         """One load without faults, so that there is a lake to read from."""
         self._start_daemon()
         said = self._ask()
         self.settle()
+        self._schedule_script()
         return said
 
     def strike(self) -> str:
@@ -91,11 +99,17 @@ class Campaign:
             with suppress(subprocess.TimeoutExpired):
                 shell.wait(QUIET_S)
         self._collect_shells()
-        while self.queue.active() and time.monotonic() - began < QUIET_S:
+        for script in self.queue.scripts.all():
+            self.queue.scripts.drop(script.tenant, script.name)
+        while self._goes_on() and time.monotonic() - began < QUIET_S:
             self._start_daemon()
             self._look_around()
             time.sleep(0.2)  # a row in the queue: nobody tells us
         return time.monotonic() - began
+
+    def _goes_on(self) -> bool:
+        going = [run for run in self.queue.scripts.last_runs() if run.status is RunStatus.RUNNING]
+        return bool(going or self.queue.active())
 
     def close(self) -> None:
         for shell in self._shells:
@@ -188,6 +202,28 @@ class Campaign:
 
     def _jump(self) -> str:
         return self.clock.jump()
+
+    def _fill_disk(self) -> str:
+        """No byte is free for a moment, while work goes on. What is not accepted then is not lost."""
+        assert self._small is not None
+        bytes = disk.fill(self._small)
+        said = ""
+        try:
+            for _ in range(3):
+                time.sleep(self._rng.uniform(0, 0.7))
+                with suppress(StoreError):
+                    said = self._ask()
+        finally:
+            disk.relieve(self._small)
+        return f"the disk was full for a moment ({bytes:,} bytes); {said or 'nothing was accepted'}"
+
+    def _schedule_script(self) -> None:
+        """A script beside the loads: what runs by itself runs once for each due time, whatever happens."""
+        path = self.settings.home / "script.sql"
+        path.write_text("select count(*) as jobs from unify.jobs;")
+        timing = Timing(SCRIPT_S, datetime.now(UTC) + timedelta(seconds=SCRIPT_S))
+        origin = Origin(str(self.settings.connections), (str(self._specs),))
+        self.queue.scripts.put(self.settings.tenant, path, self.settings.home, origin, timing)
 
     def _look_around(self) -> None:
         living = processes.daemons(self.settings.home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,11 @@ from unify.settings import Settings
 from unify.store import catalog
 from unify.store.lake import Lake
 from unify.store.queue import Queue
+from unify.store.scripts import RunStatus, ScriptRun
 
 # Ends that somebody brought about: a person cancelled the load, or one it waits for; or its worker was
-# killed three times, which is what a poisonous load looks like.
-_ASKED_FOR = ("was cancelled", "was given up", "3 times")
+# killed three times, which is what a poisonous load looks like; or there was no room on the disk.
+_ASKED_FOR = ("was cancelled", "was given up", "3 times", "the disk is full", "No space left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,21 @@ def of_tables(settings: Settings, whole: Mapping[str, int]) -> Line:
         stored = list(catalog.stored_tables(lake))
         wrong = [wrong_rows(lake, name, whole[name.table]) for name in stored]
     return _line("tables at the end", len(stored), [one for one in wrong if one])
+
+
+def of_runs(queue: Queue) -> Line:
+    """No script ran twice for one due time, none failed, and none is under way any more."""
+    runs = queue.scripts.runs()
+    times = Counter((run.name, run.due_at) for run in runs)
+    wrong = [f"{name} ran {count} times for {due_at}" for (name, due_at), count in times.items() if count > 1]
+    wrong += [f"run {run.id} is {run.status}: {run.error}" for run in runs if _run_went_wrong(run)]
+    return _line("runs of a script", len(runs), wrong)
+
+
+def _run_went_wrong(run: ScriptRun) -> bool:
+    if run.status is RunStatus.FAILED:
+        return not any(words in run.error for words in _ASKED_FOR)
+    return run.status is RunStatus.RUNNING
 
 
 def of_folders(settings: Settings) -> Line:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 
 from unify.zones import zone_named
 
@@ -87,18 +87,12 @@ def _following(timing: Timing, now: datetime) -> datetime | None:
 def _on_the_clock(timing: Timing, every: timedelta, now: datetime) -> datetime:
     first = datetime.fromisoformat(timing.first)
     zone = zone_named(timing.zone)
-    if every <= SHORT:
-        return _next_mark(first, every, zone, now)
     shown = now.astimezone(zone).replace(tzinfo=None)
-    step = max(0, (shown - first) // every - LONGEST_MOVE // every - 1)
+    if timing.last_at is None and shown < first:
+        return on_clock(first, timing.zone)
+    if every <= SHORT:  # of short intervals none is left out and none doubled: each takes as long as it says
+        return now + every - (shown - first) % every
+    step = (shown - first) // every - LONGEST_MOVE // every - 1
     while (due := on_clock(first + every * step, timing.zone)) <= now:
         step += 1
     return due
-
-
-def _next_mark(first: datetime, every: timedelta, zone: tzinfo, now: datetime) -> datetime:
-    """Of short intervals none is left out and none doubled: each takes as long as it says."""
-    shown = now.astimezone(zone).replace(tzinfo=None)
-    if shown < first:
-        return first.replace(tzinfo=zone).astimezone(UTC)
-    return now + every - (shown - first) % every
