@@ -374,12 +374,14 @@ class TestEndToEnd:
         (jobs / "report.sql").write_text("run 'part.sql';\nselect 42 as answer;\nexport runs to 'runs.csv';")
         asked = unify(
             "create table runs (moment timestamptz)",
+            "run '../jobs/report.sql' every 1 day starting 06:00",
             "run '../jobs/report.sql' every 1 second",
             "run '../jobs/report.sql' at '2020-01-01 08:00'",
             "run 'gone.sql' at 08:00",
             args=["--keep-going"],
         )
         assert "report runs every 1 second, next at " in asked.stderr
+        assert "(no more every 1 day starting 06:00)" in asked.stderr
         assert "2020-01-01 08:00 is over" in asked.stderr
         assert f"{unify.home / 'gone.sql'}: cannot be read: No such file or directory" in asked.stderr
         assert _until(unify, f"select status, exit_status, output, error {ENDED}") == [

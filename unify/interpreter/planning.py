@@ -56,8 +56,11 @@ class Planning:
         return Message(f"{found} runs no more by itself")
 
     def _planned(self, place: Path, timing: Timing) -> Message:
+        known = self.loads.queue.scripts.all()
+        before = next((one for one in known if one.path == str(place)), None)
         script = self.loads.schedule_script(place, self.folder, timing)
-        return Message(told(script, self.zone))
+        instead = f" (no more {often(before.timing)})" if before is not None else ""
+        return Message(told(script, self.zone) + instead)
 
     def _known(self) -> Mapping[str, TableName | None]:
         """Everything on a schedule by its name; None where it is a script."""
@@ -76,10 +79,18 @@ class Planning:
 
 
 def told(script: Script, zone: str) -> str:
-    """``report runs every 1 day, next at 2026-03-01 08:00 CET``."""
+    """``report runs every 1 day starting 08:00, next at 2026-03-01 08:00 CET``."""
     timing = script.timing
     assert timing.next_at is not None
     next_at = shown_at(timing.next_at, zone)
     if timing.every_s is None:
         return f"{script.name} runs once, at {next_at}"
-    return f"{script.name} runs every {duration_text(timing.every_s)}, next at {next_at}"
+    return f"{script.name} runs {often(timing)}, next at {next_at}"
+
+
+def often(timing: Timing) -> str:
+    """``once``, ``every 15 minutes``, ``every 1 day starting 08:00``."""
+    if timing.every_s is None:
+        return "once"
+    starting = f" starting {timing.starting}" if timing.starting else ""
+    return f"every {duration_text(timing.every_s)}{starting}"
