@@ -54,6 +54,23 @@ tables:
     request: GET /events
     live: {}
     filters: {kind: {}}
+  - name: parcels
+    request: GET /orders/{order_id}/parcels
+    for_each: select id as order_id, state as order_state from orders
+    paging: {type: none}
+    live: {cache: 60 seconds}
+    columns: {order_id: {from: "{order_id}"}, order_state: {from: "{order_state}"}}
+    filters: {weight: {ops: [">="]}}
+  - name: boards
+    request: GET /boards
+    paging: {type: none}
+    live: {}
+  - name: cards
+    request: GET /boards/{board}/cards
+    for_each: select id as board from boards where open
+    paging: {type: none}
+    live: {}
+    columns: {board: {from: "{board}"}}
 views:
   - name: open_orders
     description: Orders still open
@@ -232,6 +249,77 @@ class TestALiveTable:
         assert answer.status == 0, answer
         assert answer.stdout.split("\n")[:4] == ["title,title", "lark 0,owl 0", "lark 0,owl 2", "title"]
         assert answer.stdout.endswith("10\n")
+
+
+class TestParentsOfALiveTable:
+    @pytest.fixture(autouse=True)
+    def parcels(self, shop: FaultServer) -> None:
+        for order in (1, 2, 3):
+            shop.serve(f"/orders/{order}/parcels", Reply.json([{"id": 10 * order, "weight": order}]))
+        shop.serve("/boards", Reply.json([{"id": n, "open": n < 3} for n in range(1, 4)]))
+        for board in (1, 2):
+            shop.serve(f"/boards/{board}/cards", Reply.json([{"title": f"card of {board}"}]))
+
+    def asked(self, shop: FaultServer) -> list[str]:
+        return [asked.path for asked in shop.log if asked.path.endswith(("parcels", "cards"))]
+
+    def test_that_were_never_loaded_are_loaded_first(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify("select order_id, id from shop.parcels order by id")
+        assert answer.rows == [["order_id", "id"], ["1", "10"], ["2", "20"], ["3", "30"]], answer
+        assert "shop.orders" in answer.stderr
+        assert "shop.parcels is asked 3 times, for each row of its for_each" in answer.stderr
+        assert sorted(self.asked(shop)) == [f"/orders/{n}/parcels" for n in (1, 2, 3)]
+        shop.clear_log()
+        assert unify("count shop.parcels").value == "3"
+        assert asked_of(shop, "/orders") == []
+
+    def test_are_narrowed_by_the_columns_that_hold_them(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify(
+            "select id from shop.parcels where order_id in (1, 3) and weight >= 2 and order_state = 'open'",
+            "select id from shop.parcels where order_state = 'open' and order_id = 2",
+        )
+        assert answer.stdout.split() == ["id", "30", "id"], answer
+        assert sorted(self.asked(shop)) == ["/orders/1/parcels", "/orders/3/parcels"]
+
+    def test_may_be_live_themselves(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify("select title from shop.cards where board = 2", "select count(*) from shop.cards")
+        assert answer.stdout.split("\n")[:4] == ["title", "card of 2", "count_star()", "2"], answer
+        assert sorted(self.asked(shop)) == ["/boards/1/cards", "/boards/2/cards", "/boards/2/cards"]
+
+    def test_are_named_where_one_fails(self, unify: Unify, shop: FaultServer) -> None:
+        shop.serve("/orders/3/parcels", Reply.error(403))
+        answer = unify("select id from shop.parcels")
+        assert (answer.status, answer.stdout) == (1, "")
+        assert "shop.parcels for order_id 3" in answer.stderr
+
+    def test_that_are_too_many_have_to_be_narrowed(self, unify: Unify, shop: FaultServer) -> None:
+        many = [{"id": n, "state": "open", "amount": 1} for n in range(1, 1202)]
+        shop.serve("/orders", lambda asked: Reply.json(many if asked.query["page"] == "1" else []))
+        answer = unify("select id from shop.parcels")
+        assert answer.status == 1
+        assert "would be asked 1,201 times" in answer.stderr
+        assert "narrow the query: where order_id = '...'" in answer.stderr
+        assert self.asked(shop) == []
+        few = unify("select id from shop.parcels where order_id = 3", "select id from shop.parcels limit 1")
+        assert few.stdout.split() == ["id", "30", "id", "10"], few
+
+    def test_are_in_the_plan(self, unify: Unify, shop: FaultServer) -> None:
+        unknown = unify("explain select * from shop.parcels")
+        assert f"load shop.orders: GET {shop.url}/orders?size=2&page=1" in unknown.stdout
+        assert "shop.parcels: once for each row of: select id as order_id" in unknown.stdout
+        assert shop.asked == []
+        unify("load table shop.orders")
+        shop.clear_log()
+        known = unify("explain select * from shop.parcels where weight >= 2 and order_id in (2, 3)")
+        assert [f"/orders/{n}/parcels?weight=2" in known.stdout for n in (1, 2, 3)] == [False, True, True]
+        live = unify("explain select * from shop.cards").stdout
+        assert f"shop.boards: GET {shop.url}/boards" in live
+        assert "shop.cards: once for each row of: select id as board" in live
+        assert shop.asked == []
+
+    def test_can_be_peeked_into(self, unify: Unify, shop: FaultServer) -> None:
+        answer = unify("peek shop.parcels 2", "peek shop.cards")
+        assert (answer.status, "weight" in answer.stdout, "card of 1" in answer.stdout) == (0, True, True)
 
 
 class TestAJoin:

@@ -307,7 +307,12 @@ MISTAKES = [
     ),
     (
         "    for_each: select a from a\n  - {name: a, request: GET /a, live: {}}\n",
-        "no table a here",
+        "9:15: tables.orders.for_each: a is live and never stored; a stored table needs stored tables here",
+    ),
+    (
+        "    live: {}\n    for_each: select x from a\n"
+        "  - {name: a, request: GET /a, live: {}, filters: {q: {required: true}}}\n",
+        "10:15: tables.orders.for_each: a is live and needs a filter: where q = '...'",
     ),
     (
         "views: [{name: v, query: insert into orders values (1)}]\n",

@@ -24,6 +24,7 @@ MAX_BYTES = 1_000_000  # the largest spec we know of has 60 KB
 MAX_DEPTH = 40
 MAX_NODES = 100_000  # counted with aliases followed
 # These two quote nothing: a password without quotes may begin with ! or *
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _NO_TAG = "a tag (!…) is not allowed; put the text in quotes"
 _NO_ANCHOR = "an alias (*…) of nothing written above; put the text in quotes"
 _LINE_KEY = re.compile(r"""[\s-]*["']?([\w.-]+)["']?\s*:""")
@@ -158,7 +159,9 @@ class _Builder:
         if error.context and error.context_mark and "end of stream" in reason:
             mark, reason = error.context_mark, f"{reason} {error.context}"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return Flaw(self._place_in(line), line, column, f"this is not YAML: {reason}")
+        too_deep = "nesting depth" in reason  # the parser reads ahead, and has a bound of its own
+        told = _TOO_DEEP if too_deep else f"this is not YAML: {reason}"
+        return Flaw(self._place_in(line), line, column, told)
 
     def _place_in(self, line: int) -> Place:
         """The place of what stands in ``line``: the parser reads ahead of what it tells us."""
@@ -197,7 +200,7 @@ class _Builder:
         if event.tag is not None:
             self._flaw(mark, _NO_TAG)
         if len(self._stack) >= MAX_DEPTH:
-            raise self._fatal(mark, f"nested more than {MAX_DEPTH} levels deep")
+            raise self._fatal(mark, _TOO_DEEP)
         mapping = isinstance(event, yaml.MappingStartEvent)
         self._stack.append(_Open(mapping, event.anchor, mark.line + 1, mark.column + 1))
 

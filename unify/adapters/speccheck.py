@@ -58,8 +58,8 @@ def _names(spec: AdapterSpec, report: Report) -> None:
 
 
 def _parents(spec: AdapterSpec, report: Report) -> AdapterSpec:
-    stored = [table.name for table in spec.tables if table.live is None and table.name]
-    tables = tuple(_with_parents(table, stored, ("tables", i), report) for i, table in enumerate(spec.tables))
+    own = {table.name: table for table in spec.tables if table.name}
+    tables = tuple(_with_parents(table, own, ("tables", i), report) for i, table in enumerate(spec.tables))
     parents = {table.name: table.for_each.tables for table in tables if table.for_each}
     places = {table.name: ("tables", i, "for_each") for i, table in enumerate(tables)}
     for circle in circles(parents):
@@ -68,7 +68,7 @@ def _parents(spec: AdapterSpec, report: Report) -> AdapterSpec:
     return replace(spec, tables=tables)
 
 
-def _with_parents(table: TableSpec, stored: list[str], place: Place, report: Report) -> TableSpec:
+def _with_parents(table: TableSpec, own: Mapping[str, TableSpec], place: Place, report: Report) -> TableSpec:
     each = table.for_each
     if each is None:
         return table
@@ -76,7 +76,8 @@ def _with_parents(table: TableSpec, stored: list[str], place: Place, report: Rep
     if (each.query is None) == (not each.rows):
         report.add(here, "expected a query or rows, one of them")
     if each.query is not None:
-        found = _select(each.query, stored, (*here, "query"), report)
+        found = _select(each.query, list(own), (*here, "query"), report)
+        _live_parents(table, [own[name] for name in found.tables], found, (*here, "query"), report)
         for name in found.columns or ():
             if template.names(f"{{{name}}}") != (name,):
                 report.add((*here, "query"), f"the column {name!r} cannot be a variable; write … as NAME")
@@ -85,6 +86,23 @@ def _with_parents(table: TableSpec, stored: list[str], place: Place, report: Rep
     if any(tuple(row) != columns for row in each.rows):
         report.add(here, "every row needs the same columns in the same order")
     return replace(table, for_each=replace(each, columns=columns))
+
+
+def _live_parents(
+    table: TableSpec, parents: Sequence[TableSpec], found: Selected, place: Place, report: Report
+) -> None:
+    """A live parent has no rows but those a query asks for: only a live table may be asked for each."""
+    for parent in parents:
+        if parent.live is None:
+            continue
+        if table.live is None:
+            report.add(
+                place, f"{parent.name} is live and never stored; a stored table needs stored tables here"
+            )
+        lacking = [each.column for each in parent.filters if each.required and each.column not in found.named]
+        if lacking:
+            wanted = " and ".join(f"{column} = '...'" for column in lacking)
+            report.add(place, f"{parent.name} is live and needs a filter: where {wanted}")
 
 
 def _views(spec: AdapterSpec, report: Report) -> Iterator[View]:
@@ -100,7 +118,7 @@ def _select(sql: str, own: Sequence[str], place: Place, report: Report) -> Selec
         return examine(sql, own)
     except ValueError as error:
         report.add(place, str(error))
-        return Selected((), None)
+        return Selected((), None, frozenset())
 
 
 # -- variables -------------------------------------------------------------------------------------

@@ -29,10 +29,11 @@ _OUTSIDE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What a SELECT reads and gives; ``columns`` is None where only running it tells (``select *``)."""
+    """What a SELECT reads, gives and names. ``columns``: None where only running it tells (``select *``)."""
 
     tables: tuple[str, ...]
     columns: tuple[str, ...] | None
+    named: frozenset[str]
 
 
 def examine(sql: str, own: Collection[str]) -> Selected:
@@ -52,7 +53,8 @@ def examine(sql: str, own: Collection[str]) -> Selected:
             name = _table(node, own, made)
             if name is not None:
                 tables[name] = None
-    return Selected(tuple(tables), None if query.is_star else tuple(query.named_selects))
+    named = frozenset(column.name for column in query.find_all(exp.Column))
+    return Selected(tuple(tables), None if query.is_star else tuple(query.named_selects), named)
 
 
 def _parse(sql: str) -> exp.Query:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 from unify.adapters.filtered import accepted, asked_value
 from unify.errors import QueryError
-from unify.interpreter.live import Ask
+from unify.interpreter.liveasks import Ask, Wanted
+from unify.interpreter.liveparents import telling_columns
 from unify.interpreter.results import Watcher
 from unify.language.constants import Constant
 from unify.language.filters import Condition
@@ -81,6 +82,21 @@ class Planner:
             self._tell(f"{one.name} is asked {total:,} times, for different values of {columns}")
         return [_merged(parts) for parts in product(*factors)]
 
+    def bounded(self, one: LiveMention, wanted: Wanted) -> Wanted:
+        """``wanted``, or as many of its parents as one statement may ask for where a limit may be met sooner.
+
+        Says how often the table is asked because of its parents. Raises QueryError for more than MOST_ASKS.
+        """
+        requests = _requests(one, wanted)
+        if wanted.parents is None or requests <= MOST_ASKS:
+            if wanted.parents is not None and requests > len(wanted.asks):
+                most = "up to " if wanted.limit is not None else ""
+                self._tell(f"{one.name} is asked {most}{requests:,} times, for each row of its for_each")
+            return wanted
+        if wanted.limit is None:
+            raise QueryError(too_many(one, wanted))
+        return replace(wanted, parents=wanted.parents[: max(1, MOST_ASKS // len(wanted.asks))])
+
     def _linked(
         self, statement: Statement, one: LiveMention, names: Mapping[int, str]
     ) -> list[Sequence[Ask]]:
@@ -127,10 +143,22 @@ class Planner:
             raise duckerrors.refusal(error, self.lake.place) from error
 
 
-def chosen(mention: Mention, table: TableSpec) -> Sequence[Sequence[Ask]]:
-    """What the constants of a statement ask of a table, filter by filter."""
-    found = (_choice(each, mention, table) for each in table.filters)
-    return [one for one in found if one is not None]
+def _requests(one: LiveMention, wanted: Wanted) -> int:
+    """How often the table is asked, further pages aside."""
+    each = one.table.for_each
+    parents = len(wanted.parents) if wanted.parents is not None else 1
+    batch = each.batch if each is not None and each.batch is not None else 1
+    return len(wanted.asks) * -(-parents // batch)
+
+
+def too_many(one: LiveMention, wanted: Wanted) -> str:
+    """The sentence for a statement that would ask more often than one may."""
+    columns = telling_columns(one.table)
+    narrow = f": where {columns[0]} = '...'" if columns else ", or ask in several"
+    return (
+        f"{one.name} would be asked {_requests(one, wanted):,} times, for each row of its for_each, and "
+        f"{MOST_ASKS:,} is the most in one statement; narrow the query{narrow}"
+    )
 
 
 def _missing(mention: Mention, table: TableSpec) -> list[Filter]:

@@ -10,12 +10,13 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from unify.adapters.base import Read
 from unify.errors import QueryError
 from unify.interpreter.asks import LiveMention, Planner
 from unify.interpreter.listing import glob_of
-from unify.interpreter.live import Ask, Fetched
+from unify.interpreter.liveasks import Fetched, Wanted
 from unify.interpreter.results import Rows, listed
 from unify.interpreter.standins import StandIns
 from unify.interpreter.variables import Bound
@@ -24,6 +25,9 @@ from unify.language.mentions import Statement
 from unify.model import TableName
 from unify.store.catalog import StoredTable
 from unify.store.duck import quoted
+
+if TYPE_CHECKING:
+    from unify.adapters.base import ParentRow
 
 MOST_SHOWN = 20  # requests of one table that are listed one by one
 
@@ -118,31 +122,54 @@ class _Dry(StandIns):
     def __init__(self, real: StandIns) -> None:
         self.requests: list[str] = []
         self.problem: QueryError | None = None
+        self._unknown: set[TableName] = set()  # live tables whose parents only loading, or asking, tells
         super().__init__(real.lake, real.sources, real.live, _DryPlanner(real.lake, real.planner.watcher))
 
-    def provide(
-        self, one: LiveMention, asks: Sequence[Ask], limit: int | None, mentioned: Sequence[str]
-    ) -> Fetched:
+    def _provided(self, one: LiveMention, wanted: Wanted) -> Fetched:
+        return self.provide(one, self.planner.bounded(one, wanted))
+
+    def provide(self, one: LiveMention, wanted: Wanted) -> Fetched:
         name = one.name
-        if not asks:
+        each = one.table.for_each
+        if not wanted.asks:
             self.requests.append(f"{name}: once for each value of what it is joined with, unknown as yet")
-        elif (known := self.live.kept(name, one.table, asks, limit)) is not None:
+        elif (known := self.live.kept(name, one.table, wanted)) is not None:
             self.requests.append(f"{name}: nothing, its rows were fetched not long ago")
             return replace(known, cut=False)
+        elif wanted.parents is not None and each is not None and name in self._unknown:
+            self.requests.append(f"{name}: once for each row of: {each.query}")
         else:
-            self.requests += self._asked(name, asks, limit)
-        return Fetched(self.live.stand_empty(one.table, asks, mentioned), 0, False, 0.0)
+            self.requests += self._asked(one, wanted)
+        return Fetched(self.live.stand_empty(one.table, wanted), 0, cut=False, at=0.0)
 
-    def _asked(self, name: TableName, asks: Sequence[Ask], limit: int | None) -> list[str]:
+    def _selected(self, one: LiveMention, query: str) -> Sequence[ParentRow]:
+        """No rows as long as a table they come from was not loaded, or is itself asked live."""
+        there = set(self.stored())
+        behind = self.sources.behind(one.name) or ()
+        asked = len(self.requests)
+        rows = super()._selected(one, query) if set(behind) <= there else ()
+        if not set(behind) <= there or len(self.requests) > asked:
+            self._unknown.add(one.name)
+        return rows
+
+    def _asked(self, one: LiveMention, wanted: Wanted) -> list[str]:
         from unify.adapters.rest import RESTAdapter
+        from unify.adapters.scopes import distinct
 
-        enough = ", until there are enough rows" if limit is not None else ", and its further pages"
+        name = one.name
+        enough = ", until there are enough rows" if wanted.limit is not None else ", and its further pages"
+        given = wanted.parents
+        parents = [] if given is not None and not given else list(distinct(one.table.for_each, given or ()))
+        reads = [
+            Read(parents=() if parent is None else (parent,), filters=ask.filters)
+            for ask in wanted.asks
+            for parent in parents
+        ]
         with closing(self.live.opened(name)) as adapter:
             assert isinstance(adapter, RESTAdapter)  # only specs have live tables
-            parents = self.live.parents(name)
-            reads = [Read(parents=parents, filters=ask.filters) for ask in asks[:MOST_SHOWN]]
-            lines = [f"{name}: {adapter.first_request(name.table, read)}{enough}" for read in reads]
-        left = len(asks) - len(lines)
+            shown = reads[:MOST_SHOWN]
+            lines = [f"{name}: {adapter.first_request(name.table, read)}{enough}" for read in shown]
+        left = len(reads) - len(lines)
         return [*lines, f"{name}: {left:,} more of them"] if left else lines
 
     def _run(

@@ -15,16 +15,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.errors import Interrupted, QueryError, StoreError
 from unify.interpreter import signingin
+from unify.interpreter.liveasks import Ask, Fetched, Wanted
 from unify.interpreter.results import StagedRows, Stager, Watcher
 from unify.interpreter.sources import Sources
-from unify.language.constants import Constant
 from unify.model import Column, TableName
 from unify.settings import private_folder
 from unify.store import duckerrors
@@ -38,33 +38,8 @@ if TYPE_CHECKING:
     from unify.adapters.spec import TableSpec
 
 _MARK = "unify_ask"  # the column that says which request a row came from, while rows are staged
+_Key = tuple[TableName, tuple[object, ...]]
 _NO_COLUMN = "no_rows_yet BOOLEAN"  # a table needs a column even where no row told of any
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One way of asking for a live table.
-
-    ``filters``  column → value as the API is asked for it.
-    ``given``    column → the value its rows have, where the answers do not tell; None: only they can tell.
-    """
-
-    filters: Mapping[str, str] = field(default_factory=dict)
-    given: Mapping[str, Constant | None] = field(default_factory=dict)
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return tuple(sorted(self.filters.items())), tuple(sorted(self.given, key=str))
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """The rows of one table for one set of asks. ``cut``: there may be more, and a limit left them out."""
-
-    relation: str
-    rows: int
-    cut: bool
-    at: float
 
 
 class LiveTables:
@@ -76,7 +51,7 @@ class LiveTables:
         self.watcher = watcher
         self.stager = stager
         self._numbers = count(1)
-        self._kept: dict[tuple[object, ...], Fetched] = {}
+        self._kept: dict[_Key, Fetched] = {}
         self._passing: list[str] = []  # relations of the last statement that nobody may use again
 
     def forget_passing(self) -> None:
@@ -85,44 +60,27 @@ class LiveTables:
             self._run(f"DROP TABLE IF EXISTS {relation}")
         self._passing.clear()
 
-    def fetch(
-        self,
-        name: TableName,
-        table: TableSpec,
-        asks: Sequence[Ask],
-        limit: int | None = None,
-        mentioned: Sequence[str] = (),
-    ) -> Fetched:
-        """The rows of ``table`` for ``asks``, from the API or as fetched not long ago.
+    def fetch(self, name: TableName, table: TableSpec, wanted: Wanted) -> Fetched:
+        """The rows of ``table`` that are wanted, from the API or as fetched not long ago.
 
-        ``limit``      so many rows are enough.
-        ``mentioned``  columns to make up, without values, where no row came that could tell any.
         Raises  SourceError where a page could not be had; QueryError where the answers do not tell a column.
         """
-        if (known := self.kept(name, table, asks, limit)) is not None:
+        if (known := self.kept(name, table, wanted)) is not None:
             return known
-        fetched = self._fetched(name, table, asks, limit, mentioned)
+        fetched = self._fetched(name, table, wanted)
         cache_s = table.live.cache_s if table.live and fetched.rows else 0.0
         if cache_s and not self.lake.in_transaction:  # a rollback would take the table away
-            self._kept[_key(name, asks, limit)] = fetched
+            self._kept[name, wanted.key] = fetched
         else:
             self._passing.append(fetched.relation)
         return fetched
 
-    def kept(
-        self, name: TableName, table: TableSpec, asks: Sequence[Ask], limit: int | None = None
-    ) -> Fetched | None:
+    def kept(self, name: TableName, table: TableSpec, wanted: Wanted) -> Fetched | None:
         """What was fetched not long ago for the same: all of it, or up to the same limit."""
-        keys = (_key(name, asks, None), _key(name, asks, limit))
+        keys = ((name, wanted.whole.key), (name, wanted.key))
         return next((known for key in keys if (known := self._still_good(key, table)) is not None), None)
 
-    def stand_empty(
-        self,
-        table: TableSpec,
-        asks: Sequence[Ask],
-        mentioned: Sequence[str] = (),
-        staged: Sequence[Column] = (),
-    ) -> str:
+    def stand_empty(self, table: TableSpec, wanted: Wanted, staged: Sequence[Column] = ()) -> str:
         """A relation without rows, of the columns that are known: for plans, and where no row came."""
         relation = self._new_relation()
         types = {column.name.lower(): (column.name, column.type) for column in staged}
@@ -130,9 +88,11 @@ class LiveTables:
         for column in table.columns:
             types.setdefault(column.name.lower(), (column.name, column.type or "VARCHAR"))
         for each in table.filters:
-            given = next((value for ask in asks if (value := ask.given.get(each.column)) is not None), None)
+            given = next(
+                (value for ask in wanted.asks if (value := ask.given.get(each.column)) is not None), None
+            )
             types.setdefault(each.column.lower(), (each.column, given.type if given else "VARCHAR"))
-        for name in mentioned:
+        for name in wanted.mentioned:
             types.setdefault(name.lower(), (name, "VARCHAR"))
         fields = ", ".join(f"{quoted(name)} {type}" for name, type in types.values()) or _NO_COLUMN
         self._run(f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
@@ -141,7 +101,7 @@ class LiveTables:
     def _new_relation(self) -> str:
         return f"temp.main.{quoted(f'unify live {next(self._numbers)}')}"
 
-    def _still_good(self, key: tuple[object, ...], table: TableSpec) -> Fetched | None:
+    def _still_good(self, key: _Key, table: TableSpec) -> Fetched | None:
         known = self._kept.get(key)
         if known is None:
             return None
@@ -150,45 +110,40 @@ class LiveTables:
         self._passing.append(self._kept.pop(key).relation)
         return None
 
-    def _fetched(
-        self,
-        name: TableName,
-        table: TableSpec,
-        asks: Sequence[Ask],
-        limit: int | None,
-        mentioned: Sequence[str],
-    ) -> Fetched:
+    def _fetched(self, name: TableName, table: TableSpec, wanted: Wanted) -> Fetched:
         signingin.ensure(self.sources, self.watcher, name.schema)
         at = time.monotonic()
         marked = _marked(table)
         private_folder(self.sources.settings.cache)
         with tempfile.TemporaryDirectory(prefix="live-", dir=self.sources.settings.cache) as folder:
             try:
-                staged = self.stager(Path(folder), marked, self._pages(name, asks, limit))
+                staged = self.stager(Path(folder), marked, self._pages(name, wanted))
             except KeyboardInterrupt:
                 raise Interrupted(f"stopped asking for {name}") from None
             relation = (
-                self._made(name, table, staged, asks)
+                self._made(name, table, staged, wanted.asks)
                 if staged.rows
-                else self.stand_empty(table, asks, mentioned, staged.columns)
+                else self.stand_empty(table, wanted, staged.columns)
             )
         if staged.discarded:
             self.watcher.notice(
                 f"{name}: {counted(staged.discarded, 'row')} left out, because a value does not fit its type"
             )
-        cut = limit is not None and staged.rows >= limit
+        cut = wanted.limit is not None and staged.rows >= wanted.limit
         return Fetched(relation, staged.rows, cut, at)
 
-    def _pages(self, name: TableName, asks: Sequence[Ask], limit: int | None) -> Iterator[Page]:
+    def _pages(self, name: TableName, wanted: Wanted) -> Iterator[Page]:
         """The pages of each ask, one after the other, marked with its number."""
         from unify.adapters.base import Read
 
-        left = limit
+        if wanted.parents is not None and not wanted.parents:
+            return
+        left = wanted.limit
         traffic: list[Traffic] = []
         try:
             with closing(self.opened(name, traffic)) as adapter:
-                for number, ask in enumerate(asks):
-                    read = Read(parents=self.parents(name), limit=left, filters=ask.filters)
+                for number, ask in enumerate(wanted.asks):
+                    read = Read(parents=wanted.parents or (), limit=left, filters=ask.filters)
                     for page in adapter.pages(name.table, read):
                         left = None if left is None else left - len(page.rows)
                         yield replace(page, variables={**page.variables, _MARK: number})
@@ -216,16 +171,6 @@ class LiveTables:
             limits_folder=settings.cache / "limits",
             tokens_folder=settings.tokens,
         )
-
-    def parents(self, name: TableName) -> Sequence[Mapping[str, str | int | float | bool]]:
-        """The rows the table is asked for each of. Raises QueryError for a SELECT: that is not built in."""
-        table = self.sources.live(name)
-        each = table.for_each if table is not None else None
-        if each is not None and each.query is not None:
-            raise QueryError(
-                f"{name}: a live table asked for each row of a SELECT is not built in; use filters"
-            )
-        return each.rows if each is not None else ()
 
     def _made(self, name: TableName, table: TableSpec, staged: StagedRows, asks: Sequence[Ask]) -> str:
         """The temporary table of what was staged."""
@@ -262,10 +207,6 @@ class LiveTables:
             return self.lake.connection.execute(sql).fetchall()
         except duckdb.Error as error:
             raise duckerrors.refusal(error, self.lake.place) from error
-
-
-def _key(name: TableName, asks: Sequence[Ask], limit: int | None) -> tuple[object, ...]:
-    return (name, *(ask.key for ask in asks), limit)
 
 
 def _marked(table: TableSpec) -> TableSpec:

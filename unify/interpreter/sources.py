@@ -109,15 +109,16 @@ class Sources:
         )
 
     def behind(self, name: TableName) -> Sequence[TableName] | None:
-        """The stored tables that a view or live table reads, those of the views it reads included.
+        """The stored tables that a view, or the ``for_each`` of a live table, reads, through others too.
 
         None for what is neither.
         """
-        view = self.view(name)
-        if view is None:
-            return None if self.live(name) is None else ()
+        view, live = self.view(name), self.live(name)
+        if view is None and live is None:
+            return None
+        each = live.for_each if live is not None else None
         found: dict[TableName, None] = {}
-        for table in view.tables:
+        for table in view.tables if view is not None else each.tables if each is not None else ():
             read = TableName(name.schema, table)
             behind = self.behind(read)
             found.update(dict.fromkeys([self.spelled(read)] if behind is None else behind))

@@ -12,8 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unify.errors import ConfigError, QueryError
-from unify.interpreter.asks import LiveMention, Planner
-from unify.interpreter.live import Ask, Fetched, LiveTables
+from unify.interpreter.asks import LiveMention, Planner, too_many
+from unify.interpreter.live import LiveTables
+from unify.interpreter.liveasks import Fetched, Wanted
+from unify.interpreter.liveparents import narrowed
 from unify.interpreter.sources import Sources
 from unify.interpreter.variables import Bound, constants
 from unify.language import mentions, sqltext
@@ -23,8 +25,10 @@ from unify.model import TableName
 from unify.store import catalog, duckerrors
 from unify.store.duck import quoted
 from unify.store.lake import Lake
+from unify.store.plainrows import distinct_rows
 
 if TYPE_CHECKING:
+    from unify.adapters.base import ParentRow
     from unify.adapters.spec import View
 
 
@@ -92,18 +96,25 @@ class StandIns:
         return own
 
     def _view(self, name: TableName, view: View) -> str:
-        """A view's relation. Raises ConfigError for one that is more than a SELECT over its own tables."""
-        try:
-            found = sqltext.select_tables(view.query)
-        except ValueError as error:
-            raise ConfigError(f"view {name} of its spec {error}") from error
-        foreign = [ref for ref in found if ref.schema]
-        if foreign:
-            raise ConfigError(f"view {name} of its spec reads {foreign[0]}, which is not of its connection")
+        """A view's relation."""
         relation = f"temp.main.{quoted(f'unify view {name}')}"
-        sql = self._resolved(Bound(view.query, None), name.schema)
+        sql = self._own_select(view.query, name.schema, f"view {name} of its spec")
         self._run(f"CREATE OR REPLACE TEMP VIEW {relation} AS {sql}", None, f"view {name}: ")
         return relation
+
+    def _own_select(self, query: str, schema: str, what: str) -> str:
+        """A SELECT of a spec over relations that are there now.
+
+        Raises  ConfigError for one that is more than a SELECT over the connection's own tables.
+        """
+        try:
+            found = sqltext.select_tables(query)
+        except ValueError as error:
+            raise ConfigError(f"{what} {error}") from error
+        foreign = [ref for ref in found if ref.schema]
+        if foreign:
+            raise ConfigError(f"{what} reads {foreign[0]}, which is not of its connection")
+        return self._resolved(Bound(query, None), schema)
 
     def _fetch(
         self,
@@ -117,18 +128,45 @@ class StandIns:
         while pending:
             one = self.planner.next(statement, pending)
             pending.remove(one)
-            limit = statement.mentions[one.number].limit
+            mention = statement.mentions[one.number]
             asks = self.planner.asks(statement, one, names)
-            fetched = self.provide(one, asks, limit, statement.mentions[one.number].columns)
+            wanted = Wanted(asks, self.parents(one, mention), mention.limit, mention.columns)
+            fetched = self._provided(one, wanted)
             names[one.number] = fetched.relation
-            if fetched.cut and self._count(statement.with_names(names), bound) < (limit or 0):
-                names[one.number] = self.provide(one, asks, None, ()).relation
+            if fetched.cut and self._count(statement.with_names(names), bound) < (mention.limit or 0):
+                names[one.number] = self._provided(one, wanted.whole).relation
 
-    def provide(
-        self, one: LiveMention, asks: Sequence[Ask], limit: int | None, mentioned: Sequence[str]
-    ) -> Fetched:
+    def _provided(self, one: LiveMention, wanted: Wanted) -> Fetched:
+        """``provide``, of no more requests than one statement may make; a limit may be met before."""
+        bounded = self.planner.bounded(one, wanted)
+        fetched = self.provide(one, bounded)
+        if bounded is not wanted and not fetched.cut:
+            raise QueryError(too_many(one, wanted))
+        return fetched
+
+    def provide(self, one: LiveMention, wanted: Wanted) -> Fetched:
         """The rows of a live table, or something in their place."""
-        return self.live.fetch(one.name, one.table, asks, limit, mentioned)
+        return self.live.fetch(one.name, one.table, wanted)
+
+    def parents(self, one: LiveMention, mention: Mention) -> Sequence[ParentRow] | None:
+        """Whom a live table is asked for; None where it has no ``for_each``.
+
+        Raises  QueryError naming the table where its SELECT cannot be run.
+        """
+        each = one.table.for_each
+        if each is None:
+            return None
+        rows = each.rows if each.query is None else self._selected(one, each.query)
+        return narrowed(rows, one.table, mention.conditions)
+
+    def _selected(self, one: LiveMention, query: str) -> Sequence[ParentRow]:
+        import duckdb
+
+        sql = self._own_select(query, one.name.schema, f"the for_each of {one.name}")
+        try:
+            return distinct_rows(self.lake.connection, sql)
+        except duckdb.Error as error:
+            raise QueryError(f"{one.name}: its for_each cannot be run: {error}") from error
 
     def _count(self, sql: str, bound: Bound) -> int:
         """How many rows the statement shows: fewer than its limit, and a limited fetch was too little."""

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from unify.adapters.base import ParentRow
 from unify.errors import LoadFailed
 from unify.model import TableName
 from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-PLAIN = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "VARCHAR")
+from unify.store.plainrows import distinct_rows
 
 
 def lock_down(lake: Lake) -> None:
@@ -43,24 +38,11 @@ def read_parents(lake: Lake, table: TableName, query: str) -> Sequence[ParentRow
     cursor = lake.cursor()
     try:
         cursor.execute(f"USE lake.{quoted(table.schema)}")
-        return _rows(cursor, query)
+        return distinct_rows(cursor, query)
     except duckdb.Error as error:
         raise LoadFailed(f"{table}: its for_each cannot be run: {error}") from error
     finally:
         cursor.close()
-
-
-def _rows(cursor: DuckDBPyConnection, query: str) -> Sequence[ParentRow]:
-    described = cursor.execute(f"DESCRIBE SELECT * FROM (\n{query}\n) AS parents").fetchall()
-    names = [str(row[0]) for row in described]
-    chosen = ", ".join(_plain(str(row[0]), str(row[1])) for row in described)
-    found = cursor.execute(f"SELECT DISTINCT {chosen} FROM (\n{query}\n) AS parents ORDER BY ALL")
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def _plain(name: str, kind: str) -> str:
-    column = f"parents.{quoted(name)}"
-    return column if kind in PLAIN else f"CAST({column} AS VARCHAR) AS {quoted(name)}"
 
 
 def _own_folders(lake: Lake) -> Sequence[os.PathLike[str]]:
