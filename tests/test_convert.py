@@ -560,12 +560,39 @@ def test_the_greatest_cursor_of_each_scope_is_kept_as_written(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("values", "greatest"),
-    [([9, 10], "10"), (["9", "10"], "9"), ([9.5, 10], "10"), ([2**64, 5], str(2**64)), ([5, "x"], "x")],
+    [
+        ([9, 10], "10"),
+        (["9", "10"], "10"),
+        (["1512085950.000216", "999"], "1512085950.000216"),
+        ([9.5, 10], "10"),
+        ([2**64, 5], str(2**64)),
+        ([5, "x"], "5"),
+        (["b", "a"], "b"),
+        (["2026-01-01T00:00:00Z", "soon", "2025-12-31"], "2026-01-01T00:00:00Z"),
+        (["", "2026-01-01", "2026-13-45"], "2026-01-01"),
+    ],
 )
 def test_cursors_compare_as_their_column_does(tmp_path: Path, values: list[object], greatest: str) -> None:
     rows = [{"o": {"v": value}} for value in values]
 
     assert stage(tmp_path, *rows, shape=Shape(cursor="o_v"), page=1).sealed.cursors == {"": greatest}
+
+
+@pytest.mark.parametrize(
+    ("rows", "cursorless"),
+    [
+        ([{"at": "2026-01-01"}, {"at": None}, {}], 2),
+        ([{"at": "2026-01-01"}, {"at": "soon"}, {"at": ""}], 2),
+        ([{"at": "b"}, {"at": "a"}], 0),  # texts, if that is how the source counts
+        ([{"at": 7}, {"at": 8}], 0),
+        ([{"id": 1}, {"id": 2}], 2),
+    ],
+)
+def test_rows_without_a_usable_cursor_are_kept_and_counted(
+    tmp_path: Path, rows: list[dict[str, object]], cursorless: int
+) -> None:
+    staged = stage(tmp_path, *rows, shape=Shape(cursor="at"), page=1)
+    assert (staged.sealed.rows, staged.sealed.cursorless) == (len(rows), cursorless)
 
 
 # A second load

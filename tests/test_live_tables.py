@@ -388,3 +388,52 @@ class TestLooking:
         unify("select * from shop.weather where latitude = 1 and longitude = 2")
         found = unify("select address, status, job from unify.requests").rows[1:]
         assert found == [[f"GET {shop.url}/weather?latitude=1&longitude=2".removeprefix("GET "), "200", ""]]
+
+
+HOSTILE = """\
+name: evil
+base_url: "{base_url}"
+options: {base_url: {}, token: {secret: true}}
+auth: {type: bearer, token: "{token}"}
+tables:
+  - name: orders
+    request: GET /orders
+    params: {a: "{token.__class__}"}
+  - {name: away, request: GET file:///etc/passwd}
+  - {name: up, request: GET /a/../b}
+  - {name: read, request: 'GET /r/{r}', for_each: "select content as r from read_text('MARK')"}
+views:
+  - {name: v1, query: "copy (select 1) to 'MARK'"}
+  - {name: v2, query: "select 1; attach 'MARK' as x"}
+  - {name: v3, query: "install httpfs"}
+  - {name: v4, query: "select * from 'MARK'"}
+"""
+
+
+def test_a_hostile_spec_does_nothing_and_its_neighbour_works(unify: Unify, shop: FaultServer) -> None:
+    mark = unify.home / "touched"
+    (unify.home / "specs" / "evil.yaml").write_text(HOSTILE.replace("MARK", str(mark)), encoding="utf-8")
+    unify.connect(
+        f"shop:\n  adapter: shop\n  options: {{base_url: '{shop.url}', token: x}}\n"
+        f"evil:\n  adapter: evil\n  options: {{base_url: '{shop.url}', token: s3cret-canary}}\n"
+    )
+    checked = unify.run("spec", "check", "specs/evil.yaml")
+    assert checked.status == 1
+    for line, told in (
+        (8, "{token.__class__} is no variable"),
+        (9, "is no path"),
+        (10, "no . or .. steps"),
+        (11, "no table functions"),
+        (13, "only a SELECT is allowed here, not 'COPY'"),
+        (14, "expected exactly one SELECT"),
+        (15, "only a SELECT is allowed here"),
+        (16, "no table"),
+    ):
+        found = [one for one in checked.stdout.splitlines() if f"evil.yaml:{line}:" in one and told in one]
+        assert found, (line, told, checked)
+    answer = unify.run("--keep-going", "-c", "select * from evil.orders", "-c", "count shop.orders")
+    assert "specs/evil.yaml:8:" in answer.stderr
+    assert answer.stdout.split()[-1] == "3", answer
+    assert "Traceback" not in answer.stderr + checked.stderr
+    assert {asked.headers.get("authorization") for asked in shop.log} == {"Bearer x"}
+    assert not mark.exists()

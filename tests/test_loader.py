@@ -217,6 +217,19 @@ def test_a_refresh_merges_and_a_quiet_one_keeps_the_cursor(shop: Shop) -> None:
     assert list(record.cursor.values()) == ["2026-01-01T00:00:00Z"]
 
 
+def test_a_row_whose_cursor_is_missing_or_malformed_is_kept_counted_and_no_beginning(shop: Shop) -> None:
+    times = ["2026-01-01T00:00:00Z", None, "soon", "2026-13-45"]
+    rows = [{"id": number, "updated_at": time} for number, time in enumerate(times)]
+    shop.api.serve("/changes", pages=[[*rows, {"id": 9}]])
+    first = shop.publish("changes")
+    assert (first.rows_total, first.reason) == (5, "4 rows without a usable updated_at")
+    shop.api.serve("/changes", pages=[[{"id": 10, "updated_at": "later"}]])
+    before = len(shop.api.log)
+    second = shop.publish("changes", Action.REFRESH)
+    assert since(shop.api.log[before]) == "/changes?2026-01-01T00:00:00Z"
+    assert (second.rows_total, list(second.cursor.values())) == (6, ["2026-01-01T00:00:00Z"])
+
+
 def test_a_column_that_never_had_a_value_takes_any_type_later(shop: Shop) -> None:
     shop.api.serve("/changes", pages=[[{"id": 1, "n": None, "updated_at": "2026-01-01T00:00:00Z"}]])
     shop.publish("changes")

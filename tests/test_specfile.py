@@ -345,6 +345,7 @@ def test_a_mistake_is_explained_at_its_place(
         ("name: x\n---\nname: y\n", "2:1: YAML: a second document begins here"),
         ("x: &a {<<: *a}\n", "an alias (*…) of nothing written above"),
         ("name: !!python/object/apply:os.system [id]\n", "a tag (!…) is not allowed"),
+        ("x: y\u2028z\n", "1:5: YAML: U+2028 ends a line here where editors show none"),
         ("x: " + "[" * 50 + "]" * 50, "nested more than 40 levels deep"),
         ("x: " + "[" * 200_000, "nested more than 40 levels deep"),
         ("x: '" + "y" * 1_000_001 + "'", "the file is larger than 1,000,000 bytes"),
@@ -504,11 +505,12 @@ def mutate(rounds: int, folder: Path) -> None:
     """Each mutation is valid still, or explained within a second with file, line, column and key."""
     print(f"seed {SEED}, {rounds} rounds")
     chance = random.Random(SEED)
-    lines = GITHUB.read_text(encoding="utf-8").splitlines()
+    specs = [path.read_text(encoding="utf-8").splitlines() for path in sorted(bundled_specs().glob("*.yaml"))]
     file = folder / "mutant.yaml"
     refused = 0
     for number in range(rounds):
         mutation = MUTATIONS[number % len(MUTATIONS)]
+        lines = chance.choice(specs)
         text = "\n".join(mutation(lines, chance))
         file.write_bytes(text.encode("utf-8"))
         started = time.monotonic()
@@ -534,12 +536,12 @@ def mistakes(file: Path) -> tuple[Problem, ...]:
     return ()
 
 
-def test_sixty_mutations_of_the_github_spec_are_each_explained(tmp_path: Path) -> None:
+def test_sixty_mutations_of_the_bundled_specs_are_each_explained(tmp_path: Path) -> None:
     mutate(64, tmp_path)
 
 
 @pytest.mark.slow
-def test_thousands_of_mutations_of_the_github_spec_are_each_explained(tmp_path: Path) -> None:
+def test_thousands_of_mutations_of_the_bundled_specs_are_each_explained(tmp_path: Path) -> None:
     mutate(4000, tmp_path)
 
 

@@ -14,7 +14,8 @@ import duckdb
 import pytest
 
 from tests.faultserver import FaultServer, Reply
-from tests.support import DemoAPI
+from tests.support import DemoAPI, Unify
+from tests.terminal import on_terminal
 from unify.adapters import specdocs
 from unify.adapters.base import Check
 from unify.adapters.cases import (
@@ -417,6 +418,22 @@ def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_ap
     assert "rows: 5 (the answer itself, found out)\npaging: found out: " in done[1].stdout
     assert "; next is http" in done[1].stdout
     assert done[2].stdout.endswith("books.yaml: 1 of 1 case passed\n")
+
+
+def test_describe_says_how_a_table_was_found_to_page(unify: Unify, demo_api: DemoAPI) -> None:
+    spec = (
+        "name: books\nbase_url: URL\noptions: {token: {secret: true}}\n"
+        'auth: {type: bearer, token: "{token}"}\n'
+        "paging: {type: auto, size_param: per_page, size: 5}\n"
+        "tables: [{name: repos, request: GET /user/repos}]\n"
+    )
+    (unify.home / "books.yaml").write_text(spec.replace("URL", demo_api.url), encoding="utf-8")
+    unify.connect("books: {adapter: books, options: {token: demo}}\n")
+    unify.environment["UNIFY_SPECS"] = str(unify.home)
+    unify("load table books.repos")
+    command = [*unify.command, "-c", "describe books.repos"]
+    with on_terminal(command, unify.environment, unify.home, columns=200) as terminal:
+        terminal.wait_for("paging found out: {type: link_header, size_param: per_page, size: 5}")
 
 
 def test_the_readme_describes_every_key_of_a_case() -> None:

@@ -75,6 +75,7 @@ class JobState(StrEnum):
         return self in (JobState.QUEUED, JobState.RUNNING, JobState.PUBLISHING)
 
 
+FOUND_OUT = "paging found out"  # so begins what ``paging: auto`` says in the reason of a load
 AS_CONFIGURED = "as configured"  # the ``starting`` of a schedule that no person has set
 
 

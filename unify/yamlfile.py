@@ -25,6 +25,7 @@ MAX_DEPTH = 40
 MAX_NODES = 100_000  # counted with aliases followed
 # These two quote nothing: a password without quotes may begin with ! or *
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+_HIDDEN_BREAK = re.compile("[\x85\u2028\u2029]")  # YAML counts lines by them, and nobody else does
 _NO_TAG = "a tag (!…) is not allowed; put the text in quotes"
 _NO_ANCHOR = "an alias (*…) of nothing written above; put the text in quotes"
 _LINE_KEY = re.compile(r"""[\s-]*["']?([\w.-]+)["']?\s*:""")
@@ -75,12 +76,21 @@ def parse(raw: bytes, path: str) -> Document:
         before = raw[: error.start]
         line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
         return Document(path, None, (Flaw((), line, column, "this byte is not UTF-8 text"),))
+    if (hidden := _HIDDEN_BREAK.search(text)) is not None:
+        line, column = _line_and_column(text, hidden.start())
+        told = f"U+{ord(hidden.group()):04X} ends a line here where editors show none; take it out"
+        return Document(path, None, (Flaw((), line, column, told),))
     builder = _Builder()
     try:
         builder.build(text)
     except _Unreadable as error:
         return Document(path, None, (*builder.flaws, error.flaw))
     return Document(path, builder.root, tuple(builder.flaws))
+
+
+def _line_and_column(text: str, position: int) -> tuple[int, int]:
+    before = text[:position]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
 class _Unreadable(Exception):
@@ -148,8 +158,7 @@ class _Builder:
         except yaml.MarkedYAMLError as error:
             raise _Unreadable(self._unreadable(error)) from error
         except yaml.reader.ReaderError as error:
-            before = text[: error.position]
-            line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+            line, column = _line_and_column(text, error.position)
             raise _Unreadable(Flaw((), line, column, "a character that YAML does not allow")) from error
 
     def _unreadable(self, error: yaml.MarkedYAMLError) -> Flaw:

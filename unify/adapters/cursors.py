@@ -5,25 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 
 from unify.adapters.spec import Incremental
+
+_MILLISECONDS = 4_102_444_800  # the year 2100 in seconds: a larger number counts something smaller
 
 
 def asked_since(incremental: Incremental, stored: str | None) -> str | int | None:
     """The value of ``{cursor}``: the stored one less the lookback, else ``start``, else nothing.
 
-    A cursor that is no moment, such as a growing id, is handed on as it is.
+    A cursor that is no moment, such as a growing id, is handed on as it is; so is a number where the spec
+    does not say how the API writes moments.
     """
     text = stored if stored is not None else incremental.start
     if text is None:
         return None
+    lookback_s = incremental.lookback_s if stored is not None else 0.0
+    if incremental.format is None and _number(text) is not None:
+        return _put_back(text, lookback_s)
     moment = moment_of(text)
     if moment is None:
         return text
-    if stored is not None:
-        moment -= timedelta(seconds=incremental.lookback_s)
-    return written(moment, incremental.format)
+    return written(moment - timedelta(seconds=lookback_s), incremental.format)
+
+
+def _put_back(number: str, lookback_s: float) -> str:
+    """A number as the API wrote it, less the lookback where it counts seconds or milliseconds since 1970."""
+    value = float(number)
+    if not lookback_s or _from_number(value) is None:
+        return number
+    a_second = 1 if value < _MILLISECONDS else 1000
+    whole = number.strip().lstrip("+-").isdigit()
+    earlier = Decimal(number) - Decimal(str(lookback_s * a_second))
+    return str(int(earlier)) if whole else str(earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +85,30 @@ def _end(incremental: Incremental, now: datetime) -> datetime:
 
 
 def is_older(text: str, since: str) -> bool:
-    """Is a row's cursor before the stored one? Numbers, moments, else the order of the characters."""
+    """Is a row's cursor before the stored one? Numbers, moments, else the order of the characters.
+
+    A text that is neither number nor moment is not older than one that is: it says nothing.
+    """
     numbers = _number(text), _number(since)
     if numbers[0] is not None and numbers[1] is not None:
         return numbers[0] < numbers[1]
     moments = moment_of(text), moment_of(since)
     if moments[0] is not None and moments[1] is not None:
         return _aware(moments[0]) < _aware(moments[1])
+    if _is_sound(text) != _is_sound(since):
+        return False
     return text < since
+
+
+def is_further(text: str, stored: str) -> bool:
+    """May a cursor take the place of the stored one? Never one that says nothing, as in ``is_older``."""
+    if _is_sound(stored) and not _is_sound(text):
+        return False
+    return not is_older(text, stored)
+
+
+def _is_sound(text: str) -> bool:
+    return _number(text) is not None or moment_of(text) is not None
 
 
 def moment_of(text: str) -> datetime | None:
@@ -93,15 +125,15 @@ def moment_of(text: str) -> datetime | None:
 def _from_number(number: float) -> datetime | None:
     """Seconds or milliseconds since 1970, between 1990 and 2100; any other number is no moment."""
     for seconds in (number, number / 1000):
-        if 631_152_000 <= seconds <= 4_102_444_800:
+        if 631_152_000 <= seconds < _MILLISECONDS:
             return datetime.fromtimestamp(seconds, UTC)
     return None
 
 
-def written(moment: datetime, form: str) -> str | int:
+def written(moment: datetime, form: str | None) -> str | int:
     """A moment as an API wants it: ``iso8601``, ``date``, ``unix``, ``unix_ms`` or a strftime text."""
     match form:
-        case "iso8601":
+        case "iso8601" | None:
             text = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")
             return text.replace("+00:00", "Z")
         case "date":

@@ -127,7 +127,7 @@ class Incremental:
     param: str | None = None
     start: str | None = None
     lookback_s: float = 0.0
-    format: str = "iso8601"
+    format: str | None = None
     window_s: float | None = None
     order: Literal["asc", "desc"] | None = None
 

@@ -247,7 +247,7 @@ def _incremental(
         report.add((*place, "window"), "a window needs a start")
     start = incremental.start or ""
     check_texts(start, (*place, "start"), {option.name for option in spec.options}, report)
-    if start and not template.names(start) and incremental.format in ("iso8601", "date"):
+    if start and not template.names(start) and incremental.format in (None, "iso8601", "date"):
         _moment(start, (*place, "start"), report)
 
 

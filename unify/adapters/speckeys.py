@@ -77,7 +77,13 @@ INCREMENTAL = Record(
         ),
         Key("start", _TEXT, "Where the first load begins.", "the beginning", "2015-01-01T00:00:00Z"),
         Key("lookback", Text("duration"), "Read again what is this much older.", "0", "5 minutes"),
-        Key("format", Text("times"), "How the API writes the cursor.", "iso8601", "unix"),
+        Key(
+            "format",
+            Text("times"),
+            "How the API wants the cursor.",
+            "numbers as they came, moments iso8601",
+            "unix",
+        ),
         Key(
             "window",
             Text("duration"),

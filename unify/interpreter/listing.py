@@ -13,8 +13,8 @@ from unify.interpreter.results import Rows, listed
 from unify.interpreter.schedules import planned
 from unify.interpreter.state import State
 from unify.interpreter.systemtables import COUNT, MOMENT, TABLES, TEXT
-from unify.model import Column, LoaderJob, TableName
-from unify.store import catalog
+from unify.model import FOUND_OUT, Column, LoaderJob, TableName
+from unify.store import catalog, ledger
 from unify.text import ago, did_you_mean
 
 
@@ -68,7 +68,8 @@ class Listing:
             if fnmatch.fnmatchcase(column.name.lower(), pattern.lower())
         ]
         rows = [(column.name, column.type or None, column.description or None) for column in found]
-        note = "" if self._is_stored(table) else "types are found out by the first load"
+        stored = self._is_stored(table)
+        note = self._found_out(table) if stored else "types are found out by the first load"
         return listed([("column_name", TEXT), ("column_type", TEXT), ("description", TEXT)], rows, note)
 
     def jobs(self) -> Rows:
@@ -175,6 +176,12 @@ class Listing:
 
     def _is_stored(self, table: TableName) -> bool:
         return bool(catalog.columns(self.state.lake, table))
+
+    def _found_out(self, table: TableName) -> str:
+        """What the last load found out by itself: how the source pages."""
+        loads = ledger.latest(self.state.lake).items()
+        reasons = [load.reason for name, load in loads if str(name).lower() == str(table).lower()]
+        return "; ".join(part for reason in reasons for part in reason.split("; ") if FOUND_OUT in part)
 
     def _known_schema(self, schema: str) -> None:
         known = {*self.state.sources.names, *catalog.schemas(self.state.lake), "unify"}

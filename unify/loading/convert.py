@@ -35,7 +35,7 @@ from unify.duckdb_types import quote_name
 from unify.errors import ConfigError
 from unify.loading import reading
 from unify.loading.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, ChunkWriter, Marks
-from unify.loading.converter import Converted, Converter
+from unify.loading.converter import Converted, Converter, Cursorless
 from unify.loading.layout import Layout
 from unify.loading.selection import Selection, Shape, from_page
 from unify.loading.structure import Structure
@@ -67,6 +67,7 @@ class Sealed:
     ``rows``       in them; ``discarded`` ones are in ``discarded_file`` (columns scope, column, value,
                    reason, row), None where there are none.
     ``cursors``    the greatest value of the cursor column by scope, as the source wrote it.
+    ``cursorless`` rows whose own cursor is missing, or is none among those that are.
     ``widened``    columns of an earlier load whose type changed.
     ``untyped``    new columns that are not declared and have no value: their type says nothing.
     """
@@ -77,6 +78,7 @@ class Sealed:
     discarded: int
     discarded_file: Path | None
     cursors: Mapping[str, str]
+    cursorless: int
     widened: tuple[Widening, ...]
     untyped: tuple[str, ...]
 
@@ -164,6 +166,7 @@ class RowStage:
             discarded=sum(one.discarded for one in done),
             discarded_file=self._discarded_file(done),
             cursors=self._cursors(done, layout),
+            cursorless=self._cursorless(done, layout),
             widened=self._widened(layout),
             untyped=self._untyped(layout),
         )
@@ -226,6 +229,11 @@ class RowStage:
         if layout.cursor is None or not found:
             return {}
         return self._converter.greatest(layout.cursor.column, found)
+
+    def _cursorless(self, done: Sequence[Converted], layout: Layout) -> int:
+        if self._shape.cursor and layout.cursor is None:
+            return sum(one.chunk.rows for one in done)  # no row has the column at all
+        return sum((one.cursorless for one in done), Cursorless()).rows
 
     def _widened(self, layout: Layout) -> tuple[Widening, ...]:
         types = {column.name: column.type for column in layout.columns}

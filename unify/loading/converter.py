@@ -40,11 +40,31 @@ _LONGEST_LOOK = 2048
 
 
 @dataclass(frozen=True, slots=True)
+class Cursorless:
+    """Rows counted by their cursor: none at all, a moment or number, or another text."""
+
+    without: int = 0
+    sound: int = 0
+    doubtful: int = 0
+
+    def __add__(self, other: Cursorless) -> Cursorless:
+        return Cursorless(
+            self.without + other.without, self.sound + other.sound, self.doubtful + other.doubtful
+        )
+
+    @property
+    def rows(self) -> int:
+        """Those that say nothing of where the next load begins; where every cursor is a text, texts do."""
+        return self.without + (self.doubtful if self.sound else 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Converted:
     """A chunk as a Parquet file, written in ``layout``; ``path`` is None where that has no columns.
 
     ``discarded``  rows with a declared value that does not fit, and the file that keeps them.
     ``cursors``    (scope, text) of the greatest cursor of each scope.
+    ``cursorless`` rows by what their cursor is.
     """
 
     chunk: Chunk
@@ -54,6 +74,7 @@ class Converted:
     discarded: int = 0
     discarded_path: Path | None = None
     cursors: tuple[tuple[str, str], ...] = ()
+    cursorless: Cursorless = Cursorless()
 
 
 class Converter:
@@ -205,9 +226,8 @@ class Converter:
             copied = connection.execute(statement).fetchone()
             rows = int(copied[0]) if copied else 0
             discarded = self._discard(chunk, source, connection) if rows < chunk.rows else None
-        return Converted(
-            chunk, layout, path, rows, chunk.rows - rows, discarded, self._cursors(chunk, layout)
-        )
+        cursors, cursorless = self._cursors(chunk, layout)
+        return Converted(chunk, layout, path, rows, chunk.rows - rows, discarded, cursors, cursorless)
 
     def _discard(self, chunk: Chunk, source: reading.Source, connection: DuckDBPyConnection) -> Path:
         """Keep the rows that do not fit. Raises _Misfit where it is a stored type that gives way."""
@@ -249,18 +269,21 @@ class Converter:
             node = node.members[key]
         return node
 
-    def _cursors(self, chunk: Chunk, layout: Layout) -> tuple[tuple[str, str], ...]:
-        if layout.cursor is None or layout.cursor.column.origin is Origin.NOTHING:
-            return ()
+    def _cursors(self, chunk: Chunk, layout: Layout) -> tuple[tuple[tuple[str, str], ...], Cursorless]:
+        if layout.cursor is None:
+            return (), Cursorless()
+        if layout.cursor.column.origin is Origin.NOTHING:
+            return (), Cursorless(without=chunk.rows)
         column = layout.cursor.column
         with (
             self.scratch.cursor() as connection,
             self._source(chunk, [column], layout.cursor.way) as source,
         ):
             found = connection.execute(reading.cursors(source, column)).fetchall()
-        return tuple(
-            (self.writer.segments[segment].scope, text) for segment, text in found if text is not None
+        cursors = tuple(
+            (self.writer.segments[segment].scope, text) for segment, text, *_ in found if text is not None
         )
+        return cursors, sum((Cursorless(*counts) for _, _, *counts in found), Cursorless())
 
     @contextmanager
     def _source(self, chunk: Chunk, columns: Sequence[Planned], way: Way) -> Iterator[reading.Source]:

@@ -103,6 +103,7 @@ class TableLoader:
             known = known_columns(self.lake, self.task.table, last)
             plan = self._plan(source, last)
         sealed = self._stage(source, plan, known)
+        self.remarks.cursorless(sealed.cursorless, plan.cursor)
         failpoint("loader.staged")
         seal(Path(self.task.folder), self._manifest(source, plan, sealed))
         failpoint("loader.sealed")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unify.adapters.base import ParentRow, Read
-from unify.adapters.cursors import is_older
+from unify.adapters.cursors import is_further
 from unify.adapters.handling import Handling
 from unify.adapters.spec import Strategy
 from unify.model import Action, LoadRecord
@@ -32,7 +32,7 @@ class Plan:
         """The state for the next load: the furthest cursor of each scope, whether rows came now or before."""
         furthest = dict(self.stored)
         for scope, cursor in seen.items():
-            if scope not in furthest or not is_older(cursor, furthest[scope]):
+            if scope not in furthest or is_further(cursor, furthest[scope]):
                 furthest[scope] = cursor
         return furthest
 

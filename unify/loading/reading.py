@@ -108,19 +108,51 @@ def misfits(source: Source) -> str:
 
 
 def cursors(source: Source, column: Planned) -> str:
-    """Query for the greatest cursor of each segment, as its text: ``(segment, text)``."""
+    """Query for the greatest cursor of each segment as its text, and what cannot be one.
+
+    Gives   ``(segment, text, without, sound, doubtful)``: rows without a cursor, with a moment or number, and
+            with another text.
+    """
     sql = next(sql for planned, sql in source.columns if planned == column)
+    sound = _sound("text", column)
     return (
-        f"SELECT coalesce(segment, 0), {greatest('text', column)} FROM "
-        f"(SELECT {source.scope} AS segment, CAST({sql} AS VARCHAR) AS text FROM {source.sql}) "
-        "WHERE text IS NOT NULL GROUP BY 1"
+        f"SELECT coalesce(segment, 0), {greatest('text', column)}, count(*) FILTER (WHERE text IS NULL), "
+        f"count(*) FILTER (WHERE {sound}), count(*) FILTER (WHERE text IS NOT NULL AND NOT {sound}) FROM "
+        f"(SELECT {source.scope} AS segment, CAST({sql} AS VARCHAR) AS text FROM {source.sql}) GROUP BY 1"
     )
 
 
 def greatest(text: str, column: Planned) -> str:
-    """Aggregate over texts of a cursor: the one of the greatest value; of equals the last in byte order."""
+    """Aggregate over texts of a cursor: the one of the greatest value; of equals the last in byte order.
+
+    Among texts of all kinds moments go before numbers, and both before others: a cursor that is no such
+    thing is somebody's mistake where the rest are.
+    """
     value = fit(text, column.type, column.format)
-    return f"arg_max({text}, {{'value': {value}, 'text': {text}}}) FILTER (WHERE {value} IS NOT NULL)"
+    if column.type == "VARCHAR":
+        moment, number = _moment(text), _number(text)
+        least = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
+        value = (
+            f"{{'kind': CASE WHEN {moment} IS NOT NULL THEN 2 WHEN {number} IS NOT NULL THEN 1 ELSE 0 END, "
+            f"'moment': coalesce({moment}, {least}), 'number': coalesce({number}, 0)}}"
+        )
+    fits = f"{text} IS NOT NULL AND {value} IS NOT NULL"
+    return f"arg_max({text}, {{'value': {value}, 'text': {text}}}) FILTER (WHERE {fits})"
+
+
+def _sound(text: str, column: Planned) -> str:
+    """Whether a text is a cursor as others of its column are; in a column of texts, a moment or number."""
+    if column.type == "VARCHAR":
+        return f"coalesce({_moment(text)} IS NOT NULL OR {_number(text)} IS NOT NULL, false)"
+    return f"coalesce({fit(text, column.type, column.format)} IS NOT NULL, false)"
+
+
+def _moment(text: str) -> str:
+    return f"CASE WHEN regexp_matches({text}, '^[0-9]{{4}}-') THEN unify_moment({text}) END"
+
+
+def _number(text: str) -> str:
+    return f"TRY_CAST({text} AS DECIMAL(38, 9))"
 
 
 def _is_tested(column: Planned) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+from unify.model import FOUND_OUT
 from unify.text import counted
 
 MOST = 3  # ways of paging told; parents may differ
@@ -17,6 +18,7 @@ class Remarks:
         self._lock = threading.Lock()
         self._skipped: Counter[int] = Counter()
         self._found: dict[str, None] = {}
+        self._cursorless = ""
 
     def skipped(self, status: int) -> None:
         """A request had no rows because the spec says so."""
@@ -28,6 +30,11 @@ class Remarks:
         with self._lock:
             self._found[paging] = None
 
+    def cursorless(self, rows: int, column: str) -> None:
+        """So many rows have nothing in ``column`` that says where the next load begins."""
+        if rows:
+            self._cursorless = f"{counted(rows, 'row')} without a usable {column}"
+
     def told(self) -> tuple[str, ...]:
         """``2 requests skipped (status 404)``, most frequent first."""
         with self._lock:
@@ -35,4 +42,5 @@ class Remarks:
                 f"{counted(number, 'request')} skipped (status {status})"
                 for status, number in self._skipped.most_common()
             ]
-            return (*skipped, *[f"paging found out: {found}" for found in list(self._found)[:MOST]])
+            found = [f"{FOUND_OUT}: {paging}" for paging in list(self._found)[:MOST]]
+            return (*skipped, *filter(None, [self._cursorless]), *found)
