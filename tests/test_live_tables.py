@@ -61,6 +61,14 @@ tables:
     live: {cache: 60 seconds}
     columns: {order_id: {from: "{order_id}"}, order_state: {from: "{order_state}"}}
     filters: {weight: {ops: [">="]}}
+  - name: log
+    request: GET /log
+    rows: $
+    paging: {type: none}
+    live: {}
+    filters:
+      made: {param: {">=": since, "<=": until}, required: true, format: unix}
+    columns: {made: {type: timestamptz}}
   - name: boards
     request: GET /boards
     paging: {type: none}
@@ -195,6 +203,22 @@ class TestALiveTable:
         assert answer.rows == [["title"], ["lark 1"]], answer
         wanted = {"q": "lark", "status": "a,b", "title": "1", "since": "2026-01-02T00:00:00Z"}
         assert {name: asked_of(shop, "/search")[0].get(name) for name in wanted} == wanted
+
+    def test_takes_both_ends_of_a_range(self, unify: Unify, shop: FaultServer) -> None:
+        shop.serve(
+            "/log", Reply.json([{"made": f"2026-01-0{day}T00:00:00Z", "n": day} for day in range(1, 6)])
+        )
+        answer = unify(
+            "select n from shop.log where made between timestamptz '2026-01-02 00:00:00Z' "
+            "and timestamptz '2026-01-04 00:00:00Z' order by n",
+            "select n from shop.log where made > timestamptz '2026-01-03 12:00:00Z'",
+            args=["--keep-going"],
+        )
+        assert answer.stdout.split() == ["n", "2", "3", "4"], answer
+        [asked] = asked_of(shop, "/log")
+        assert int(asked["since"]) == 1767312000
+        assert 1767484800 < int(asked["until"]) <= 1767484800 + 86400
+        assert "select * from shop.log where made >= '...' and made <= '...'" in answer.stderr
 
     def test_that_needs_a_filter_says_how_to_give_it(self, unify: Unify, shop: FaultServer) -> None:
         for statement in ("select * from shop.search", "select * from shop.search where q > 'a' or q = 'b'"):

@@ -80,7 +80,7 @@ class Read:
     ``parents``  rows of its ``for_each``; empty where it has none.
     ``since``    the stored cursor of each scope, as text in the cursor column's own format; empty: all.
     ``limit``    stop after about this many rows (a peek); None: all.
-    ``filters``  the values a query asks for, by column, as the API writes them.
+    ``filters``  the values a query asks for, by the filter's name, as the API writes them.
     """
 
     parents: Sequence[ParentRow] = ()

@@ -199,7 +199,7 @@ def _check_filters(given: Mapping[str, Json], spec: AdapterSpec, report: Report)
     if table is None:
         return
     filters = given.get("filters", {})
-    known = [each.column for each in table.filters]
+    known = [each.name for each in table.filters]
     for name in filters:
         if name not in known:
             report.add(("filters", name), f"{table.name} has no such filter{did_you_mean(name, known)}")

@@ -19,24 +19,27 @@ _ANY_ZONE = timedelta(days=1)
 
 
 def with_filters(spec: AdapterSpec, table: TableSpec, values: Mapping[str, object]) -> AdapterSpec:
-    """``spec`` with ``table`` asked for the rows where each column of ``values`` has its value.
+    """``spec`` with ``table`` asked for the rows where each filter of ``values``, by name, has its value.
 
     A value goes where the request has ``{column}``, else into the filter's parameter. What the table has
     no filter for is left out: the API cannot be asked for it.
     """
-    params = {each.column: each.param for each in table.filters}
-    taken = {column: value for column, value in values.items() if column in params}
+    taken = {each: values[each.name] for each in table.filters if each.name in values}
     mentioned = variables_of(table) - {option.name for option in spec.options}
-    asked = {params[column]: _plain(value) for column, value in taken.items() if column not in mentioned}
+    asked = {
+        each.param: _plain(value)
+        for each, value in taken.items()
+        if each.shared or each.column not in mentioned
+    }
     given: dict[str, object] = {each.column: None for each in table.filters} | dict(table.given)
-    given |= {column: _text(value) for column, value in taken.items()}
+    given |= {each.column: _text(value) for each, value in taken.items() if not each.shared}
     narrowed = replace(table, params={**table.params, **asked}, given=given)
     return replace(spec, tables=tuple(narrowed if each.name == table.name else each for each in spec.tables))
 
 
 def missing_filters(table: TableSpec, values: Mapping[str, object]) -> tuple[str, ...]:
-    """The columns the table cannot be asked without."""
-    return tuple(each.column for each in table.filters if each.required and each.column not in values)
+    """The filters the table cannot be asked without."""
+    return tuple(each.name for each in table.filters if each.required and each.name not in values)
 
 
 def variables_of(table: TableSpec) -> frozenset[str]:

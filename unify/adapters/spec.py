@@ -145,13 +145,22 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A column whose constants in a query's WHERE become request parameters."""
+    """A column whose constants in a query's WHERE become request parameters.
+
+    ``shared``  the column has other filters too, for other comparisons: each goes to its own parameter.
+    """
 
     column: str
     param: str
     ops: tuple[str, ...] = ("=",)
     required: bool = False
     format: str | None = None
+    shared: bool = False
+
+    @property
+    def name(self) -> str:
+        """What values of this filter go by: its column, unless that has several."""
+        return f"{self.column}:{self.param}" if self.shared else self.column
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from unify.adapters.spec import (
@@ -78,7 +78,11 @@ def _table(given: dict[str, Json], line: int) -> TableSpec:
         incremental=_incremental(incremental) if incremental is not None else None,
         refresh=Refresh(refresh.get("every"), refresh.get("strategy")),
         live=Live(_given(live).get("cache", 0.0)) if live is not None else None,
-        filters=tuple(_filter(name, _given(item)) for name, item in _given(given.get("filters")).items()),
+        filters=tuple(
+            each
+            for name, item in _given(given.get("filters")).items()
+            for each in _filters(name, _given(item))
+        ),
         errors=_errors(given.get("errors")),
         format=given.get("format", "json"),
         line=line,
@@ -135,14 +139,17 @@ def _column(name: str, given: Json | Missing) -> ColumnDef:
     )
 
 
-def _filter(name: str, given: dict[str, Json]) -> Filter:
-    return Filter(
-        name,
-        given.get("param", name),
-        _list(given.get("ops")) or ("=",),
-        given.get("required", False),
-        given.get("format"),
-    )
+def _filters(name: str, given: dict[str, Json]) -> Iterator[Filter]:
+    """One filter; where comparisons have parameters of their own, one for each, and one for other ``ops``."""
+    param, required, form = given.get("param", name), given.get("required", False), given.get("format")
+    if not isinstance(param, dict):
+        yield Filter(name, param, _list(given.get("ops")) or ("=",), required, form)
+        return
+    for op, its_own in param.items():
+        yield Filter(name, its_own, (op,), required, form, shared=True)
+    rest = tuple(op for op in _list(given.get("ops")) if op not in param)
+    if rest:
+        yield Filter(name, name, rest, required, form, shared=True)
 
 
 def _view(given: dict[str, Json]) -> View:

@@ -120,10 +120,32 @@ LIVE = Record(
     (Key("cache", Text("duration"), "How long an answer may be used again.", "0", "60 seconds"),),
 )
 
+PARAM_BY_OP = Record(
+    "filters.COLUMN.param",
+    tuple(
+        Key(op, _TEXT, f"Parameter that carries the value of `{op}`.", "none", example)
+        for op, example in (
+            ("=", "on"),
+            ("in", "ids"),
+            (">", "after"),
+            (">=", "since"),
+            ("<", "before"),
+            ("<=", "until"),
+            ("like", "q"),
+        )
+    ),
+)
+
 FILTER = Record(
     "filters.COLUMN",
     (
-        Key("param", _TEXT, "Parameter that carries the value.", "the column", "q"),
+        Key(
+            "param",
+            Either((_TEXT, PARAM_BY_OP)),
+            "Parameter that carries the value, or one for each comparison.",
+            "the column",
+            '{">=": since, "<=": until}',
+        ),
         Key(
             "ops",
             Items(Text(choices=("=", "in", ">", ">=", "<", "<=", "like"))),

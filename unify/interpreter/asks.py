@@ -188,7 +188,7 @@ def _choice(each: Filter, mention: Mention, table: TableSpec) -> Sequence[Ask] |
             [value] = condition.values
             asked = _asked(each, condition.operator, value, table)
             if asked is not None:
-                return [Ask({each.column: asked}, {each.column: None})]
+                return [Ask({each.name: asked}, {each.column: None})]
     return None
 
 
@@ -207,15 +207,16 @@ def _asks_for(
         return
     plain = [tuple(text for text in texts if text is not None) for texts in asked]
     if len(filters) == 1 and "in" in filters[0].ops and not any("," in texts[0] for texts in plain):
-        column = filters[0].column
+        [each] = filters
         for start in range(0, len(rows), BATCH):
             here = rows[start : start + BATCH]
             values = ",".join(texts[0] for texts in plain[start : start + BATCH])
-            yield Ask({column: values}, {column: here[0][0] if len(here) == 1 else None})
+            yield Ask({each.name: values}, {each.column: here[0][0] if len(here) == 1 else None})
         return
     for row, texts in zip(rows, plain, strict=True):
-        names = [each.column for each in filters]
-        yield Ask(dict(zip(names, texts, strict=True)), dict(zip(names, row, strict=True)))
+        names = [each.name for each in filters]
+        columns = [each.column for each in filters]
+        yield Ask(dict(zip(names, texts, strict=True)), dict(zip(columns, row, strict=True)))
 
 
 def _asked(each: Filter, operator: str, value: Constant, table: TableSpec) -> str | None:
@@ -227,8 +228,10 @@ def _asked(each: Filter, operator: str, value: Constant, table: TableSpec) -> st
 
 
 def _merged(asks: Sequence[Ask]) -> Ask:
-    filters = {column: text for ask in asks for column, text in ask.filters.items()}
-    given = {column: value for ask in asks for column, value in ask.given.items()}
+    filters = {name: text for ask in asks for name, text in ask.filters.items()}
+    given: dict[str, Constant | None] = {}
+    for ask in asks:
+        given |= {column: value or given.get(column) for column, value in ask.given.items()}
     return Ask(filters, given)
 
 
@@ -265,5 +268,9 @@ def _needs(one: LiveMention, mention: Mention) -> str:
 
 def needed(name: TableName, table: TableSpec) -> str:
     """Which filters a live table cannot do without, as an example that can be typed."""
-    example = " and ".join(f"{each.column} = '...'" for each in table.filters if each.required)
+    example = " and ".join(
+        f"{each.column} {'=' if accepted(each, '=') else each.ops[0]} '...'"
+        for each in table.filters
+        if each.required
+    )
     return f"{name} is asked live and needs a filter: select * from {name} where {example}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from unify.durations import duration_text
 from unify.errors import UnknownName
@@ -16,6 +17,9 @@ from unify.interpreter.systemtables import COUNT, MOMENT, TABLES, TEXT
 from unify.model import FOUND_OUT, Column, LoaderJob, TableName
 from unify.store import catalog, ledger
 from unify.text import ago, did_you_mean
+
+if TYPE_CHECKING:
+    from unify.adapters.spec import Filter
 
 
 class Listing:
@@ -164,11 +168,11 @@ class Listing:
         """What a live table can be asked by, where its columns do not say it already."""
         live = self.state.sources.live(table)
         known = {column.name.lower() for column in live.columns} if live is not None else set()
-        return [
-            Column(each.column, "", f"filter ({', '.join(each.ops)}){', required' if each.required else ''}")
-            for each in (live.filters if live is not None else ())
-            if each.column.lower() not in known
-        ]
+        found: dict[str, list[Filter]] = {}
+        for each in live.filters if live is not None else ():
+            if each.column.lower() not in known:
+                found.setdefault(each.column, []).append(each)
+        return [Column(column, "", _told(filters)) for column, filters in found.items()]
 
     def _offered(self, table: TableName) -> bool:
         sources = self.state.sources
@@ -187,6 +191,11 @@ class Listing:
         known = {*self.state.sources.names, *catalog.schemas(self.state.lake), "unify"}
         if schema.lower() not in {name.lower() for name in known}:
             raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
+
+
+def _told(filters: Sequence[Filter]) -> str:
+    ops = ", ".join(op for each in filters for op in each.ops)
+    return f"filter ({ops}){', required' if any(each.required for each in filters) else ''}"
 
 
 def glob_of(like: str) -> str:

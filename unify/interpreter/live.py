@@ -178,7 +178,7 @@ class LiveTables:
         columns = {column.name.lower(): column.name for column in staged.columns}
         files = ", ".join(literal(glob.escape(os.fspath(path))) for path in staged.files)
         source = f"read_parquet([{files}])"
-        filtered = list(dict.fromkeys(column for ask in asks for column in ask.filters))
+        filtered = list(dict.fromkeys(column for ask in asks for column in ask.given))
         told = self._told(source, [columns[one.lower()] for one in filtered if one.lower() in columns])
         values = {
             column.lower(): (column, _value(name, column, columns, asks, table))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Ask:
     """One way of asking for a live table.
 
-    ``filters``  column → value as the API is asked for it.
+    ``filters``  name of a filter → value as the API is asked for it.
     ``given``    column → the value its rows have, where the answers do not tell; None: only they can tell.
     """
 

@@ -60,8 +60,8 @@ def try_table(invocation: Invocation, environment: Mapping[str, str], person: Pe
 def _filtered(spec: AdapterSpec, table: TableSpec, given: dict[str, str]) -> tuple[AdapterSpec, TableSpec]:
     """Spec and table with the filters that were given as options."""
     own = {option.name for option in (*spec.options, *COMMON)}
-    columns = [each.column for each in table.filters if each.column in given and each.column not in own]
-    values = {column: given.pop(column) for column in columns}
+    names = [each.name for each in table.filters if each.name in given and each.name not in own]
+    values = {name: given.pop(name) for name in names}
     missing = missing_filters(table, values)
     if missing:
         raise UsageError(
