@@ -89,6 +89,8 @@ def fill(emulator: Emulator) -> None:
             _issue(emulator, name, number)
         for number in range(pulls):
             _pull(emulator, name, number)
+        if files:
+            emulator.call("POST", f"/repos/{name}/releases", {"tag_name": "v1", "name": "The first"})
 
 
 def _commit(emulator: Emulator, repo: str, number: int) -> None:

@@ -267,6 +267,39 @@ class TestRequests:
         with pytest.raises(SourceError, match="pinned to"):
             list(adapter.pages("foreign", Read()))
 
+    @pytest.mark.parametrize(
+        ("org", "team", "asked"),
+        [
+            ("acme", "one", "/orgs/acme/teams/one/things"),
+            ("acme", None, "/orgs/acme/things"),
+            (None, "one", "/things"),
+            ("", "", "/things"),
+        ],
+    )
+    def test_of_several_requests_the_first_counts_whose_options_have_a_value(
+        self, api: FaultServer, make: Make, org: str | None, team: str | None, asked: str
+    ) -> None:
+        api.serve(asked, Reply.json([]))
+        several = table(
+            path="/orgs/{org}/teams/{team}/things",
+            otherwise=("GET /orgs/{org}/things", "GET /things"),
+            paging=Paging("none"),
+        )
+        adapter = make(several, options={"org": org, "team": team})
+        assert rows(adapter.pages("things", Read())) == []
+        assert api.asked == [asked]
+
+    def test_a_request_that_finds_nothing_makes_way_for_the_next(self, api: FaultServer, make: Make) -> None:
+        api.serve("/orgs/acme/things", Reply.error(404))
+        api.serve("/things", pages=numbered(2))
+        several = table(path="/orgs/{org}/things", otherwise=("GET /things",))
+        adapter = make(several, options={"org": "acme"})
+        assert len(rows(adapter.pages("things", Read()))) == 4
+        assert [asked.partition("?")[0] for asked in api.asked][:2] == ["/orgs/acme/things", "/things"]
+        api.serve("/things", Reply.error(404))
+        with pytest.raises(NotFound):
+            list(adapter.pages("things", Read()))
+
     def test_a_variable_without_a_value_is_named(self, api: FaultServer, make: Make) -> None:
         with pytest.raises(SourceError, match=r"api\.things: .*\{org\} has no value"):
             list(make(table(path="/orgs/{org}/x"), options={"org": None}).pages("things", Read()))

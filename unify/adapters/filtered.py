@@ -44,7 +44,7 @@ def missing_filters(table: TableSpec, values: Mapping[str, object]) -> tuple[str
 
 def variables_of(table: TableSpec) -> frozenset[str]:
     """The variables in the table's request."""
-    texts = [table.path, dict(table.params), dict(table.headers), table.body, dict(table.form or {})]
+    texts = [*table.paths, dict(table.params), dict(table.headers), table.body, dict(table.form or {})]
     return frozenset(name for text in texts for name in template.names_in(text))
 
 

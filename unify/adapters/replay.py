@@ -95,7 +95,8 @@ class Replay:
         }
 
     def _moved_table(self, table: TableSpec) -> TableSpec:
-        return replace(table, path=self._here(table.path))
+        otherwise = tuple(self._here(request) for request in table.otherwise)
+        return replace(table, path=self._here(table.path), otherwise=otherwise)
 
     def _answer(self, asked: _Asked) -> Reply:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,7 +23,7 @@ from unify.adapters.scopes import distinct, scope_of
 from unify.adapters.spec import AdapterSpec, ColumnDef, Paging, TableSpec
 from unify.adapters.transport import Transport
 from unify.connections import Secret
-from unify.errors import ConfigError, SourceError
+from unify.errors import ConfigError, NotFound, SourceError
 
 PAGES_A_SLICE = 1_000_000  # numbers of pages left free for each slice of time, so that all have their order
 
@@ -38,6 +38,8 @@ class Source:
         self, connection: str, spec: AdapterSpec, table: TableSpec, options: Mapping[str, Any]
     ) -> None:
         self.name = f"{connection}.{table.name}"
+        asked = _with_requests(table, options)
+        table = asked[0]
         self.table = _with_start(table, options)
         self.options = options
         self.paging = table.paging or spec.paging
@@ -46,7 +48,8 @@ class Source:
         self.later_rules = tuple(
             replace(rule, action="fail") if rule.action == "skip" else rule for rule in self.rules
         )
-        self.asking = Asking(spec, table, options, self.paging)
+        self._askings = [Asking(spec, each, options, self.paging) for each in asked]
+        self.asking = self._askings[0]
         self.evidence = Evidence()
         self.told_paging: Paging | None = None
         self.computed = tuple(column for column in table.columns if _is_computed(column))
@@ -58,6 +61,12 @@ class Source:
             for name in template.names(column.source or ""):
                 if isinstance(self.options.get(name), Secret):
                     raise ConfigError(f"{self.name}: column {column.name} would store the secret {{{name}}}")
+
+    def has_another(self, asking: Asking) -> bool:
+        """Whether there is another request where ``asking`` found nothing; it is used from then on."""
+        if asking is self.asking and asking is not self._askings[-1]:
+            self.asking = self._askings[self._askings.index(asking) + 1]
+        return asking is not self.asking
 
     @cached_property
     def cursor_column(self) -> str | None:
@@ -180,9 +189,7 @@ class Series:
         reading = self._reading
         with told(self._where()):
             self._refuse_missing_values()
-            request = self._source.asking.request(self._variables, turn)
-            rules = self._source.later_rules if number else self._source.rules
-            answer = reading.transport.fetch(request, rules, reading.stop)
+            answer = self._answered(turn, number)
             if answer.skipped and number > 0:  # pages came before it: without this one the table were shorter
                 raise SourceError(
                     f"{answer.address}: status {answer.status} on page {number + 1}; "
@@ -196,6 +203,17 @@ class Series:
             reading.taken.add(len(rows))
             page = Page(rows, self._computed(envelope), self._scope, self._first_number + number)
             return page, PageFacts(answer, envelope)
+
+    def _answered(self, turn: Turn, number: int) -> Answer:
+        rules = self._source.later_rules if number else self._source.rules
+        while True:
+            asking = self._source.asking
+            request = asking.request(self._variables, turn)
+            try:
+                return self._reading.transport.fetch(request, rules, self._reading.stop)
+            except NotFound:
+                if number or not self._source.has_another(asking):
+                    raise
 
     def _refuse_missing_values(self) -> None:
         for name in template.names(self._source.table.path):
@@ -258,6 +276,19 @@ def told(where: str) -> Iterator[None]:
         error.message = f"{where}: {error.message}"
         error.args = (error.message,)
         raise
+
+
+def _with_requests(table: TableSpec, options: Mapping[str, Any]) -> Sequence[TableSpec]:
+    """``table`` with each of its requests whose options all have a value, in order; else with the last."""
+    requests = (f"{table.method} {table.path}", *table.otherwise)
+    complete = [one for one in requests if not any(_is_empty(name, options) for name in template.names(one))]
+    parted = [one.partition(" ") for one in complete or requests[-1:]]
+    return [replace(table, method=method, path=path) for method, _, path in parted]
+
+
+def _is_empty(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether ``name`` is an option without a value."""
+    return name in options and options[name] in (None, "")
 
 
 def _with_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:

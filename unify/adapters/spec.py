@@ -180,6 +180,7 @@ class TableSpec:
     ``where``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
                without regard to case. Texts with a variable that has no value do not count; where none
                counts, every row is kept.
+    ``otherwise``  requests, each as ``METHOD path``, for a connection without an option that ``path`` names.
     ``given``  the values of its filters that a query asks for, by column: variables of the request.
     """
 
@@ -204,10 +205,16 @@ class TableSpec:
     refresh: Refresh = Refresh()
     live: Live | None = None
     filters: tuple[Filter, ...] = ()
+    otherwise: tuple[str, ...] = ()
     given: Mapping[str, Json] = field(default_factory=dict)
     errors: tuple[ErrorRule, ...] = ()
     format: Format = "json"
     line: int = 0
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it may be asked for: one of these, for each connection."""
+        return (self.path, *(request.partition(" ")[2] for request in self.otherwise))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,13 +54,15 @@ def build(values: Json | Missing, report: Report) -> AdapterSpec:
 
 
 def _table(given: dict[str, Json], line: int) -> TableSpec:
-    method, _, path = given.get("request", "GET /").partition(" ")
+    requests = _list(given.get("request")) or ("GET /",)
+    method, _, path = requests[0].partition(" ")
     refresh, live = _given(given.get("refresh")), given.get("live")
     incremental, paging = given.get("incremental"), given.get("paging")
     return TableSpec(
         name=given.get("name", ""),
         method=method,
         path=path,
+        otherwise=requests[1:],
         description=given.get("description", ""),
         params=_texts(given.get("params")),
         headers=_texts(given.get("headers")),

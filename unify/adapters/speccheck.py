@@ -173,7 +173,8 @@ def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) ->
         )
     paging = table.paging or spec.paging
     known = known_in(table, spec, paging, place, report)
-    check_texts(table.path, (*place, "request"), known, report)
+    for path in table.paths:
+        check_texts(path, (*place, "request"), known, report)
     check_texts(dict(table.params), (*place, "params"), known, report)
     check_texts(dict(table.headers), (*place, "headers"), known, report)
     check_texts(table.body, (*place, "body"), known, report, body=True)
@@ -282,9 +283,11 @@ def _rules(rules: Sequence[ErrorRule], place: Place, report: Report) -> None:
 
 def _origin(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
     """A request that is a full address goes where the base address does."""
-    target, base = urlsplit(table.path), urlsplit(spec.base_url)
-    if not target.scheme or template.names(spec.base_url):
+    base = urlsplit(spec.base_url)
+    if template.names(spec.base_url):
         return
-    origin = f"{target.scheme}://{target.netloc}"
-    if (target.scheme, target.netloc) != (base.scheme, base.netloc) and origin not in spec.allowed_origins:
-        report.add((*place, "request"), f"leads to {origin}, not to {base.scheme}://{base.netloc}")
+    for target in map(urlsplit, table.paths):
+        origin = f"{target.scheme}://{target.netloc}"
+        same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
+        if target.scheme and not same and origin not in spec.allowed_origins:
+            report.add((*place, "request"), f"leads to {origin}, not to {base.scheme}://{base.netloc}")

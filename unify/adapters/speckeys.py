@@ -170,8 +170,9 @@ TABLE = Record(
         Key("description", _TEXT, "What its rows are.", "", "Pull requests of every repository"),
         Key(
             "request",
-            Text("request"),
-            "Method and path, or a full address of the same origin.",
+            Either((Text("request"), Items(Text("request")))),
+            "Method and path, or a full address of the same origin; of several, the first whose options "
+            "all have a value and that is not answered with 404.",
             "",
             "GET /repos/{owner}/{repo}/pulls",
             True,
