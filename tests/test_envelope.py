@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unify.adapters.enclosing import parted
 from unify.adapters.envelope import Envelope, Wanted, open_envelope
 from unify.adapters.lookup import last_value
+from unify.adapters.spec import ColumnDef
 from unify.errors import BadResponse
 
 ADDRESS = "GET http://api/things"
@@ -301,3 +303,43 @@ def test_rows_lie_in_lists_within_lists() -> None:
     assert opened(deeper, "a.b.c").rows == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
     within = '{"groups":[[{"hours":[{"n":1}]}],[{"hours":[{"n":2}]}]]}'
     assert opened(within, "groups.hours").rows == [b'{"n":1}', b'{"n":2}']
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "sources", "rows"),
+    [
+        (
+            {"groups": [{"name": "a", "items": [{"id": 1}, {}]}, {"items": [{"id": 3, "g": "own"}]}]},
+            "groups.items",
+            {"g": "$.groups.name"},
+            [{"id": 1, "g": "a"}, {"g": "a"}, {"id": 3, "g": None}],
+        ),
+        (
+            {
+                "a": {
+                    "n": 1,
+                    "b": [{"m": {"k": [7]}, "c": [[{"x": 1}], {"x": 2}]}, {"c": {"x": 3}}, {"c": None}],
+                }
+            },
+            "a.b.c",
+            {"n": "$.a.n", "k": "$.a.b.m.k"},
+            [{"value": [{"x": 1}]}, {"x": 2}, {"x": 3}],
+        ),
+    ],
+)
+def test_rows_get_what_they_lie_in(body: Any, path: str, sources: dict[str, str], rows: list[Any]) -> None:
+    lifted = parted([ColumnDef(name, source=source) for name, source in sources.items()], path).lifted
+    envelope = opened(json.dumps(body, indent=1), path=path)
+    envelope.surround(lifted)
+    found = [json.loads(row) for row in envelope.rows]
+    if "n" in sources:
+        assert [row["n"] for row in found] == [1, 1, 1]
+        assert [row["k"] for row in found] == [[7], [7], None]
+        rows = [{**row, "n": 1, "k": value} for row, value in zip(rows, ([7], [7], None), strict=True)]
+    assert found == rows
+
+
+def test_a_column_of_the_whole_body_or_of_the_row_itself_is_not_lifted() -> None:
+    columns = [ColumnDef("t", source="$.total"), ColumnDef("i", source="$.groups.items.id"), ColumnDef("n")]
+    found = parted(columns, "groups.items")
+    assert (list(found.columns), found.lifted) == (columns, ())

@@ -69,6 +69,16 @@ tables:
     filters:
       made: {param: {">=": since, "<=": until}, required: true, format: unix}
     columns: {made: {type: timestamptz}}
+  - name: shelves
+    request: GET /shelves
+    rows: shelves.books
+    paging: {type: none}
+    columns:
+      shelf: {from: $.shelves.name, description: Shelf it stands on}
+      stored_on: {from: $.shelves.since, type: date}
+      library: {from: $.library}
+    key: [shelf, id]
+    incremental: {cursor: stored_on, param: since}
   - name: boards
     request: GET /boards
     paging: {type: none}
@@ -412,6 +422,22 @@ class TestLooking:
         unify("select * from shop.weather where latitude = 1 and longitude = 2")
         found = unify("select address, status, job from unify.requests").rows[1:]
         assert found == [[f"GET {shop.url}/weather?latitude=1&longitude=2".removeprefix("GET "), "200", ""]]
+
+
+def test_rows_in_lists_within_lists_know_what_they_lie_in(unify: Unify, shop: FaultServer) -> None:
+    shelves = [
+        {"name": "top", "since": "2026-01-01", "books": [{"id": 1}, {"id": 2}]},
+        {"name": "low", "since": "2026-02-01", "books": [{"id": 1}]},
+    ]
+    shop.serve("/shelves", Reply.json({"library": "town", "shelves": shelves}))
+    answer = unify("select shelf, stored_on, library, id from shop.shelves order by all")
+    assert answer.rows[1:] == [
+        ["low", "2026-02-01", "town", "1"],
+        ["top", "2026-01-01", "town", "1"],
+        ["top", "2026-01-01", "town", "2"],
+    ], answer
+    assert unify("refresh table shop.shelves").status == 0
+    assert [asked.get("since") for asked in asked_of(shop, "/shelves")] == [None, "2026-02-01"]
 
 
 HOSTILE = """\

@@ -16,8 +16,8 @@ _MILLISECONDS = 4_102_444_800  # the year 2100 in seconds: a larger number count
 def asked_since(incremental: Incremental, stored: str | None) -> str | int | None:
     """The value of ``{cursor}``: the stored one less the lookback, else ``start``, else nothing.
 
-    A cursor that is no moment, such as a growing id, is handed on as it is; so is a number where the spec
-    does not say how the API writes moments.
+    A cursor that is no moment, such as a growing id, is handed on as it is; so are numbers and days where the
+    spec does not say how the API wants moments.
     """
     text = stored if stored is not None else incremental.start
     if text is None:
@@ -28,7 +28,12 @@ def asked_since(incremental: Incremental, stored: str | None) -> str | int | Non
     moment = moment_of(text)
     if moment is None:
         return text
-    return written(moment - timedelta(seconds=lookback_s), incremental.format)
+    as_it_came = "date" if stored is not None and _is_day(text) else None
+    return written(moment - timedelta(seconds=lookback_s), incremental.format or as_it_came)
+
+
+def _is_day(text: str) -> bool:
+    return len(text.strip()) == len("2026-01-31")
 
 
 def _put_back(number: str, lookback_s: float) -> str:

@@ -15,8 +15,9 @@ import msgspec
 
 from unify.adapters.base import Scalar
 from unify.adapters.csvrows import rows_of_csv
+from unify.adapters.enclosing import with_surroundings
 from unify.adapters.rowplaces import OPEN_LIST, OPEN_OBJECT, WHITE, find_rows, first_char
-from unify.adapters.spec import Format
+from unify.adapters.spec import Format, Lifted
 from unify.adapters.xmlrows import read_xml, rows_of_xml
 from unify.errors import BadResponse
 from unify.text import did_you_mean
@@ -89,6 +90,10 @@ class Envelope:
             return text.decode()
         value: Scalar = msgspec.json.decode(text)
         return value
+
+    def surround(self, lifted: Sequence[Lifted]) -> None:
+        """Give every row what it lies in: the values of these columns."""
+        self.rows = with_surroundings(self.rows, self._body, self.found, lifted)
 
     def raw(self, path: str) -> msgspec.Raw | bytes | None:
         """The undecoded JSON at a dotted path; a number in it counts the items of a list."""

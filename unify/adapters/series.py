@@ -83,6 +83,8 @@ class Source:
         envelope = open_envelope(answer.body, kind, self._wanted, answer.address)
         if self._wanted.path is None and self.table.format == "json" and envelope.certain:
             self._wanted = Wanted(envelope.found, "json", self.table.name, envelope.listed)
+        if self.table.lifted and envelope.found:
+            envelope.surround(self.table.lifted)
         return envelope
 
 

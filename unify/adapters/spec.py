@@ -102,6 +102,15 @@ class ColumnDef:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifted:
+    """A column from an object that a row lies in: ``depth`` steps on the way to the rows, then ``path``."""
+
+    column: str
+    depth: int
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ForEach:
     """Parents: rows of a SELECT over the connection's own tables, or given rows. ``batch`` joins values.
 
@@ -181,6 +190,7 @@ class TableSpec:
                without regard to case. Texts with a variable that has no value do not count; where none
                counts, every row is kept.
     ``otherwise``  requests, each as ``METHOD path``, for a connection without an option that ``path`` names.
+    ``lifted``  columns whose values are lifted into the rows from what the rows lie in.
     ``given``  the values of its filters that a query asks for, by column: variables of the request.
     """
 
@@ -206,6 +216,7 @@ class TableSpec:
     live: Live | None = None
     filters: tuple[Filter, ...] = ()
     otherwise: tuple[str, ...] = ()
+    lifted: tuple[Lifted, ...] = ()
     given: Mapping[str, Json] = field(default_factory=dict)
     errors: tuple[ErrorRule, ...] = ()
     format: Format = "json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from unify.adapters.enclosing import parted
 from unify.adapters.spec import (
     AdapterSpec,
     Auth,
@@ -58,6 +59,8 @@ def _table(given: dict[str, Json], line: int) -> TableSpec:
     method, _, path = requests[0].partition(" ")
     refresh, live = _given(given.get("refresh")), given.get("live")
     incremental, paging = given.get("incremental"), given.get("paging")
+    named = [_column(name, item) for name, item in _given(given.get("columns")).items()]
+    columns = parted(named, given.get("rows"))
     return TableSpec(
         name=given.get("name", ""),
         method=method,
@@ -72,7 +75,8 @@ def _table(given: dict[str, Json], line: int) -> TableSpec:
         where={key: _list(item) for key, item in _texts(given.get("where")).items()},
         key=_list(given.get("key")),
         for_each=_for_each(given["for_each"]) if "for_each" in given else None,
-        columns=tuple(_column(name, item) for name, item in _given(given.get("columns")).items()),
+        columns=columns.columns,
+        lifted=columns.lifted,
         exclude=_list(given.get("exclude")),
         only=_list(given.get("only")),
         flatten=given.get("flatten"),

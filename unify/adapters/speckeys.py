@@ -81,7 +81,7 @@ INCREMENTAL = Record(
             "format",
             Text("times"),
             "How the API wants the cursor.",
-            "numbers as they came, moments iso8601",
+            "numbers and days as they came, moments iso8601",
             "unix",
         ),
         Key(
