@@ -16,6 +16,7 @@ from unify.adapters.links import parse_links
 from unify.adapters.lookup import last_value
 from unify.adapters.paging import Evidence, Turn, pager
 from unify.adapters.spec import Paging
+from unify.adapters.turns import known_pages
 from unify.errors import BadResponse
 
 HERE = "http://api/things?page=1"
@@ -126,6 +127,15 @@ class TestPage:
         paging = Paging("page", total_path="total", size_param="n", size=10)
         answer = lambda number, _: page((4, 4, 2)[number], {"total": 10})  # noqa: E731
         assert [len(batch) for batch in asked(paging, answer)] == [1, 2]
+
+    def test_a_total_however_large_is_believed_a_stretch_at_a_time(self) -> None:
+        paging = Paging("page", pages_path="pages")
+        answer = lambda number, _: page(2 if number < 5 else 0, {"pages": 10**30})  # noqa: E731
+        batches = asked(paging, answer)
+        assert [len(batch) for batch in batches] == [1, 1000]
+        pages = pager(paging)
+        next(pages)
+        assert known_pages(pages.send(page(2, {"pages": 10**30}))) == 10**30 - 1
 
     def test_so_does_a_link_to_the_last(self) -> None:
         def answer(number: int, _turn: Turn) -> Seen:
@@ -241,6 +251,15 @@ class TestLinks:
         batches = asked(Paging("link_header"), answer)
         assert [len(batch) for batch in batches] == [1, 4]
         assert batches[1][-1].url == "http://api/t?page=5&q=a+b"
+
+    def test_many_numbered_pages_are_taken_in_stretches(self) -> None:
+        def answer(number: int, _turn: Turn) -> Seen:
+            here = number + 1
+            following = f'</t?page={here + 1}>; rel="next", </t?page=2500>; rel="last"'
+            return page(2, link=following if here < 2500 else '</t?page=1>; rel="first"')
+
+        batches = asked(Paging("link_header"), answer)
+        assert [len(batch) for batch in batches] == [1, 1000, 1000, 499]
 
     def test_pages_added_meanwhile_are_followed(self) -> None:
         first = '</t?page=2>; rel="next", </t?page=3>; rel="last"'

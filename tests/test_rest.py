@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -633,6 +634,37 @@ class TestErrors:
         assert sum(thread.name == "unify-fetch" for thread in threading.enumerate()) == 0
         assert len(api.asked) < 20
         assert before >= 1
+
+    @pytest.mark.parametrize(
+        "paging",
+        [
+            Paging("page", total_path="total", size_param="size", size=2),
+            Paging("page", pages_path="total"),
+            Paging("offset", total_path="total"),
+            Paging("cursor", cursor_path="counter"),
+            Paging("next_url", path="next"),
+        ],
+        ids=lambda paging: str(paging.type),
+    )
+    def test_a_first_page_that_comes_again_and_again_is_an_error(
+        self, api: FaultServer, make: Make, paging: Paging
+    ) -> None:
+        counter = count()
+
+        def answer(_asked: Asked) -> Reply:
+            number = next(counter)
+            body = {
+                "items": [{"id": 1}, {"id": 2}],
+                "total": 10**9,
+                "counter": number,
+                "next": f"?n={number}",
+            }
+            return Reply.json(body)
+
+        api.serve("/things", answer)
+        with pytest.raises(BadResponse, match=rf"api.things: paging.type {paging.type}: three pages"):
+            list(make(table(paging=paging, rows="items"), limits=Limits(None, 2)).pages("things", Read()))
+        assert len(api.asked) <= 8
 
     def test_a_repeated_link_is_an_error_naming_table_and_paging(self, api: FaultServer, make: Make) -> None:
         api.serve("/things", Reply.json([{"id": 1}]).with_headers(Link='</things?page=2>; rel="next"'))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from unify.adapters.turns import Facts, Pager, Turn
+from unify.adapters.turns import Facts, Pager, Turn, known_pages
 
 P_co = TypeVar("P_co", covariant=True)
 T = TypeVar("T")
@@ -41,11 +41,13 @@ class _Strand(Generic[T]):
         self.made = 0  # turns so far
         self.due = 0  # the page the reader gets next
         self.running = 0
-        self.in_sight = False  # is ``made`` all there will be, as far as anybody knows?
+        self.known = 0  # pages there will be, as far as anybody knows
+        self.in_sight = False  # does somebody know?
 
-    def extend(self, turns: tuple[Turn, ...]) -> None:
+    def extend(self, turns: Sequence[Turn]) -> None:
         """Add turns. One at a time they say nothing of how many follow; none, or many, are the rest."""
         self.in_sight = len(turns) != 1
+        self.known = self.made + known_pages(turns)
         self.turns.extend(enumerate(turns, self.made))
         self.made += len(turns)
 
@@ -90,7 +92,7 @@ class Crew(Generic[T]):
         with self._lock:
             if self._series is not None or not all(strand.in_sight for strand in self._strands):
                 return None
-            return self._pages_done + sum(strand.made for strand in self._strands)
+            return self._pages_done + sum(strand.known for strand in self._strands)
 
     def _take(self) -> tuple[T] | None:
         with self._lock:
@@ -182,22 +184,22 @@ class Crew(Generic[T]):
                 self._wake_all()
                 return None
             strand = _Strand(series)
-            strand.extend(tuple(next(strand.pager, ())))
+            strand.extend(next(strand.pager, ()))
             if strand.turns:
                 self._strands.append(strand)
                 return strand
         return None
 
-    def _what_follows(self, strand: _Strand[T], number: int, facts: Facts) -> tuple[Turn, ...]:
+    def _what_follows(self, strand: _Strand[T], number: int, facts: Facts) -> Sequence[Turn]:
         """The pager is asked by whoever had the last of its turns, so by one thread at a time."""
         if number != strand.made - 1:
             return ()
         try:
-            return tuple(strand.pager.send(facts))
+            return strand.pager.send(facts)
         except StopIteration:
             return ()
 
-    def _deliver(self, strand: _Strand[T], number: int, page: T, more: tuple[Turn, ...], size: int) -> None:
+    def _deliver(self, strand: _Strand[T], number: int, page: T, more: Sequence[Turn], size: int) -> None:
         with self._lock:
             self._largest = max(self._largest, size)
             strand.running -= 1

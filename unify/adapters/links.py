@@ -6,38 +6,51 @@ from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from unify.adapters.spec import Paging
-from unify.adapters.turns import Facts, Pager, Turn, size_of
+from unify.adapters.turns import STRETCH, Facts, Pager, Stretch, Turn, size_of
 from unify.errors import BadResponse
 
+_MOST_DIGITS = 12  # of a page's number
 _NO_RESULTS = 'results="false"'  # Sentry has a next link on every page, and says so of one that leads nowhere
 
 
 def by_link(paging: Paging, alone: bool) -> Pager:
     facts = yield (Turn(size_of(paging)),)
-    numbered = None if alone else _numbered_links(facts.links())
-    if numbered:
-        facts = yield numbered
+    asked = 0
+    while not alone and (numbered := _numbered_links(facts.links(), asked)):
+        asked, turns = numbered
+        facts = yield turns
     yield from follow_links(facts, "link_header", lambda page: page.links().get("next"))
 
 
-def _numbered_links(links: Mapping[str, str]) -> tuple[Turn, ...]:
-    """The pages from ``next`` to ``last`` where the two differ in one page number; else nothing."""
+def _numbered_links(links: Mapping[str, str], asked: int) -> tuple[int, Stretch] | None:
+    """The pages from ``next`` to ``last`` where the two differ in one page number; else nothing.
+
+    ``asked``  number of the last page there was, 0 where nobody knows; given is that of the last of these.
+    """
     if "next" not in links or "last" not in links:
-        return ()
+        return None
     following, last = urlsplit(links["next"]), urlsplit(links["last"])
     here, there = parse_qsl(following.query, True), parse_qsl(last.query, True)
     differing = [(a, b) for a, b in zip(here, there, strict=False) if a != b]
     if following[:3] != last[:3] or len(here) != len(there) or len(differing) != 1:
-        return ()
+        return None
     (name, low), (other, high) = differing[0]
-    if name != other or "page" not in name.lower() or low not in ("1", "2") or not high.isdigit():
-        return ()
+    begins = (str(asked + 1),) if asked else ("1", "2")
+    if name != other or "page" not in name.lower() or low not in begins or not _is_number(high):
+        return None
 
     def turn(number: int) -> Turn:
         query = urlencode([(key, number if key == name else value) for key, value in here])
         return Turn(url=urlunsplit(following._replace(query=query)))
 
-    return tuple(map(turn, range(int(low), int(high) + 1)))
+    numbers = range(int(low), int(high) + 1)[:STRETCH]
+    if not numbers:
+        return None
+    return numbers[-1], Stretch.of(map(turn, numbers), int(high) + 1 - int(low))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS
 
 
 def follow_links(facts: Facts, kind: str, link_of: Callable[[Facts], str | None]) -> Pager:

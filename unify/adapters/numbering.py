@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from unify.adapters.spec import Paging
-from unify.adapters.turns import Evidence, Facts, Pager, Turn, size_of
+from unify.adapters.turns import STRETCH, Evidence, Facts, Pager, Stretch, Turn, size_of
 from unify.errors import BadResponse
 
 
@@ -81,9 +81,11 @@ def numbered(positions: PageNumbers | Offsets, evidence: Evidence, alone: bool) 
         if _ended(paging, facts, evidence, last, position):
             return
         if last is not None and last > position and not alone:
-            numbers = positions.between(position, last, step)
+            every = positions.between(position, last, step)
+            numbers = every[:STRETCH]
+            rest = (last - position) // every.step
             position = numbers[-1]
-            facts = yield tuple(map(positions.turn, numbers))
+            facts = yield Stretch.of(map(positions.turn, numbers), rest)
             continue
         position = positions.after(position, len(facts.rows), evidence.honours)
         before = facts.rows

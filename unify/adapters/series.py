@@ -19,6 +19,7 @@ from unify.adapters.lookup import last_value
 from unify.adapters.messages import Answer, Request, joined
 from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
+from unify.adapters.sameness import Sameness
 from unify.adapters.scopes import distinct, scope_of
 from unify.adapters.spec import AdapterSpec, ColumnDef, Paging, TableSpec
 from unify.adapters.transport import Transport
@@ -146,6 +147,7 @@ class Series:
             CURSOR: part.cursor,
             UNTIL: part.until,
         }
+        self._sameness = Sameness()
         self._filter = RowFilter(self._source.table.where, self._variables)
         newest_first = incremental is not None and incremental.order == "desc"
         self._ends_early = newest_first and self._since is not None
@@ -168,6 +170,9 @@ class Series:
                 return
             finally:
                 self._tell_paging()
+
+    def _paging_type(self) -> str:
+        return (self._source.evidence.found or self._source.paging).type
 
     def _tell_paging(self) -> None:
         found = self._source.evidence.found
@@ -201,6 +206,7 @@ class Series:
                 reading.listeners.skipped(answer.status)
             nothing = answer.skipped or answer.status == 204
             envelope = Envelope(b"{}", answer.address) if nothing else self._source.open(answer)
+            self._sameness.see(number, envelope.rows, self._paging_type())
             rows = self._filter.keep(envelope.rows)
             reading.taken.add(len(rows))
             page = Page(rows, self._computed(envelope), self._scope, self._first_number + number)

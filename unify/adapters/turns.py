@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +29,26 @@ class Facts(Protocol):
     def links(self) -> Mapping[str, str]: ...
     def last(self, column: str) -> str | None: ...
     def absolute(self, link: str) -> str: ...
+
+
+STRETCH = 1000  # turns taken side by side before the end is looked for again: a total may be wrong by far
+
+
+class Stretch(tuple[Turn, ...]):
+    """Turns that may be taken side by side; ``rest``: how many pages there are from the first of them on."""
+
+    rest: int
+
+    @classmethod
+    def of(cls, turns: Iterable[Turn], rest: int) -> Stretch:
+        made = cls(turns)
+        made.rest = rest
+        return made
+
+
+def known_pages(turns: Sequence[Turn]) -> int:
+    """How many pages are known to be left, these turns among them."""
+    return turns.rest if isinstance(turns, Stretch) else len(turns)
 
 
 Pager = Generator[Sequence[Turn], Facts, None]
