@@ -16,8 +16,18 @@ import duckdb
 
 from unify.duckdb_types import exact_cast, parse_type, quote_name
 from unify.errors import LoadFailed, QueryError, StoppedWaiting
-from unify.interpreter.results import Leave, Message, Names, Result, ResultColumn, Rows, Text, Watcher
-from unify.language.commands import Exit, Help, Query, SystemStatus
+from unify.interpreter.results import (
+    Leave,
+    Message,
+    Names,
+    Result,
+    ResultColumn,
+    Rows,
+    Text,
+    UseKeys,
+    Watcher,
+)
+from unify.language.commands import Exit, Help, Query, Set, SystemStatus
 from unify.language.parser import parse
 from unify.model import Action, JobState, LoaderStatus, TableName
 from unify.settings import Settings
@@ -58,6 +68,8 @@ class FakeSession:
                 return Text("help is here\n")
             case SystemStatus():
                 return Text("Data loading daemon is not running\x1b[2J")
+            case Set("keys", value):
+                return UseKeys("vi" if value == "vi" else "emacs")
             case Exit():
                 return Leave()
             case command:

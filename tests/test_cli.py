@@ -472,6 +472,43 @@ def test_an_error_points_at_its_place() -> None:
     assert explained(error) == '"tabels" does not fit here\nLINE 2:   tabels\\x07 x\n          ^'
 
 
+def test_a_slip_in_a_keyword_is_named() -> None:
+    message = 'syntax error at or near "github"\n\nLINE 1: select * form github.pulls\n' + " " * 22 + "^"
+
+    said = explained(QueryError(message)).splitlines()[0]
+
+    assert said == 'syntax error at or near "github" (did you mean from instead of form?)'
+
+
+@pytest.mark.parametrize("near", ["gruop", "wehre", "selct"])
+def test_a_slip_at_the_place_itself_is_named_too(near: str) -> None:
+    assert "did you mean" in explained(QueryError(f'syntax error at or near "{near}"'))
+
+
+def test_no_keyword_is_guessed_where_none_is_near() -> None:
+    assert explained(QueryError('syntax error at or near "github"')) == 'syntax error at or near "github"'
+
+
+def test_tabs_of_duckdb_indent() -> None:
+    assert (
+        explained(QueryError("no function\n\tCandidates:\n\tf(a)"))
+        == "no function\n    Candidates:\n    f(a)"
+    )
+
+
+def test_a_long_message_is_broken_between_words_on_a_terminal_only(shell: Unify) -> None:
+    statement = "select " + " ".join(["word"] * 60)
+
+    with on_terminal(
+        [*shell.command, "-c", statement], shell.environment, shell.home, columns=40
+    ) as terminal:
+        assert terminal.wait_for_end() == 1
+    piped = shell(statement)
+
+    assert all("wor" not in line or "word" in line for line in terminal.screen.splitlines())
+    assert "\nLINE 1: select word" in piped.stderr
+
+
 def test_every_problem_of_a_spec_is_listed() -> None:
     problems = (Problem("a.yaml", 1, 2, "key", "wrong"), Problem("a.yaml", 3, 4, "other", "too"))
 

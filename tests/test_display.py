@@ -16,7 +16,7 @@ import pytest
 
 from tests.fake_session import rows
 from unify.duckdb_types import parse_type
-from unify.interpreter.results import ResultColumn, Rows
+from unify.interpreter.results import ResultColumn, Rows, listed
 from unify.shell.display import FORMATS, Format, display
 from unify.shell.display.box import duration
 from unify.shell.display.fit import COUNTED_ROWS, fit_columns
@@ -285,6 +285,33 @@ def test_a_box_elsewhere_shows_everything(connection: duckdb.DuckDBPyConnection)
 
     assert text.count("x" * 300) == 5000
     assert text.endswith("5,000 rows\n")
+
+
+def test_a_listing_is_shown_to_its_end_and_so_are_all_rows_if_asked_for() -> None:
+    values = [(number,) for number in range(100)]
+
+    listing = shown(listed([("n", "BIGINT")], values, "as it is"), Look("box", terminal=True, height=10))
+    every = shown(plain("n BIGINT", *values), Look("box", terminal=True, height=10, all_rows=True))
+
+    assert listing.endswith("100 rows · 12 ms · as it is\n")
+    assert all(f"│     {number} │" in listing and f"│     {number} │" in every for number in range(10, 100))
+
+
+def test_rows_below_each_other_have_a_footer_for_people() -> None:
+    source = "n BIGINT", (1,), (2,)
+
+    assert shown(plain(*source), Look("vertical", terminal=True)).endswith("n │ 2\n2 rows · 12 ms\n")
+    assert shown(plain(*source), Look("vertical")).endswith("n │ 2\n")
+
+
+def test_a_plan_is_drawn_and_what_comes_with_it_named() -> None:
+    plan = plain(
+        "explain_key VARCHAR, explain_value VARCHAR",
+        ("loads", "load a.b: GET /b\x1b"),
+        ("physical_plan", "┌──┐\n└──┘\n"),
+    )
+
+    assert shown(plan, Look("box", terminal=True)) == "loads: load a.b: GET /b\\e\n┌──┐\n└──┘\n12 ms\n"
 
 
 def test_a_box_counts_only_so_far(connection: duckdb.DuckDBPyConnection) -> None:

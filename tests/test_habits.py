@@ -9,10 +9,10 @@ import pytest
 
 from tests.fake_session import CHECKOUT, COMMAND
 from tests.support import clean_environment
-from tests.terminal import CTRL_D, ENTER, Terminal, on_terminal
+from tests.terminal import ENTER, Terminal, on_terminal
 from unify.errors import UsageError
 from unify.language.parser import parse as parse_statement
-from unify.shell.habits import HABITS, Asked, help_text, is_habit, parse
+from unify.shell.habits import HABITS, Asked, help_text, is_habit, parse, row_limit
 
 BECOMES = [
     (r"\d", "show tables"),
@@ -26,6 +26,8 @@ BECOMES = [
     (".read 'two words.sql'", "run 'two words.sql'"),
     (r"\h load", "help load"),
     (r"\q", "exit"),
+    (r"\d+ github.pulls", "describe github.pulls"),
+    (r"\dt github.*", "show tables from github"),
     (".EXIT", "exit"),
 ]
 
@@ -54,6 +56,8 @@ def test_every_habit_does_something_and_is_in_the_help(habit: object) -> None:
         (".tabels", "did you mean .tables"),
         (r"\i", r"\i FILE"),
         (r"\q now", "takes nothing"),
+        (r"\df", "there is no \\df"),
+        (r"\!ls -l", "there is no \\!ls"),
     ],
 )
 def test_a_slip_is_explained(line: str, said: str) -> None:
@@ -61,6 +65,19 @@ def test_a_slip_is_explained(line: str, said: str) -> None:
         parse(line)
 
     assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("word", "limit"), [("", "as many as fit"), ("all", "all"), ("-1", "all"), ("40", 40)]
+)
+def test_rows_in_a_box_are_a_number_all_or_what_fits(word: str, limit: object) -> None:
+    assert row_limit(word) == limit
+
+
+@pytest.mark.parametrize("word", ["0", "many", "4.5"])
+def test_what_is_no_number_of_rows_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="a number of rows"):
+        row_limit(word)
 
 
 @pytest.mark.parametrize("text", ["select 1;", ".5", "select '\\d'", "\\d\nselect 1", "", "\\", "??", "$a"])
@@ -82,6 +99,10 @@ def test_habits_at_the_prompt(folder: Path) -> None:
         ask(terminal, r"\x", "shown as vertical")
         ask(terminal, "select 1 as a;", "a │ 1")
         ask(terminal, r"\x", "shown as box")
+        ask(terminal, "select range as n from range(200);", "200 rows (71 shown)")
+        ask(terminal, ".maxrows 4", "at most 4")
+        ask(terminal, "select range as n from range(300);", "300 rows (4 shown)")
+        ask(terminal, ".maxrows", "as many as fit")
         ask(terminal, ".mode markdwn", "did you mean markdown")
         ask(terminal, ".mode markdown", "shown as markdown")
         ask(terminal, "select 2 as b;", "| b |")
@@ -117,7 +138,7 @@ def test_the_last_statement_can_be_edited_elsewhere(folder: Path) -> None:
         terminal.wait_for("select 99 as edited;", times=2)
         terminal.type(ENTER)
         terminal.wait_for("│      99 │", times=2)
-        terminal.type(CTRL_D)
+        terminal.type(r"\q" + ENTER)
         assert terminal.wait_for_end() == 0
 
 

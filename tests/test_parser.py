@@ -152,6 +152,8 @@ COMMANDS: list[tuple[str, Command]] = [
     ("set max_age = 0", c.Set("max_age", "0")),
     ("set max_age to none", c.Set("max_age", "none")),
     ("set MAX_AGE = none", c.Set("max_age", "none")),
+    ("set keys = 'vi'", c.Set("keys", "vi")),
+    ("set keys = emacs", c.Set("keys", "emacs")),
 ]
 
 SQL = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,10 +17,7 @@ from tests.support import Unify, clean_environment
 from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal, on_terminal, paste
 from unify.errors import QueryError
 from unify.interpreter.results import Names
-from unify.language.parser import following
-from unify.shell import vocabulary
 from unify.shell.background import Background
-from unify.shell.completing import offers
 from unify.shell.editor import Cleared, Editor
 from unify.shell.highlight import coloured
 from unify.shell.history import PrivateHistory, holds_secret
@@ -172,6 +168,62 @@ def test_a_statement_that_ctrl_c_met_before_it_began_stands_at_the_next_prompt(
     editor.begin()
     keys.send_text(ENTER)
     assert editor.read() == ""
+
+
+def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(
+    keys: PipeInput, editor: Editor
+) -> None:
+    keys.send_text("select 1;" + ENTER)
+    assert editor.read() == "select 1;"
+
+    editor.interrupt()  # as the signal's handler does until it is taken away
+    keys.send_text(ENTER)
+    with pytest.raises(KeyboardInterrupt):
+        editor.read()
+    keys.send_text(ENTER)
+    assert editor.read() == "select 1;"
+
+
+def test_vi_keys_move_and_change(keys: PipeInput) -> None:
+    with closing(
+        Editor(history=InMemoryHistory(), names=Names, keys="vi", input=keys, output=DummyOutput())
+    ) as editor:
+        keys.send_text("select 2;" + "\x1b" + "0wr3" + ENTER)
+
+        assert editor.read() == "select 3;"
+
+
+def test_the_keys_that_were_set_are_there_the_next_time(unify: Unify) -> None:
+    environment = {**unify.environment, "TERM": "xterm-256color"}
+    assert "keys = vim" in unify("set keys = 'vim'").stderr
+    with on_terminal(unify.command, environment, unify.home) as terminal:
+        terminal.wait_for("vi keys")
+        terminal.type("set keys = 'vi'" + ENTER)
+        terminal.wait_for("emacs keys")
+    with on_terminal(unify.command, environment, unify.home) as terminal:
+        terminal.wait_for("emacs keys")
+
+    assert unify("select value from unify.settings where name = 'keys'").value == "vi"
+
+
+def test_ctrl_r_finds_what_was_run_before(keys: PipeInput, editor: Editor) -> None:
+    for statement in ("select 'first';", "select 'second';"):
+        keys.send_text(statement + ENTER)
+        assert editor.read() == statement
+        editor.begin()
+
+    keys.send_text("\x12" + "firs" + ENTER + ENTER)
+
+    assert editor.read() == "select 'first';"
+
+
+def test_a_ghost_of_the_history_is_taken_with_the_right_arrow(terminal: Terminal) -> None:
+    terminal.type("select 41 as before;" + ENTER)
+    terminal.wait_for("1 row ·")
+    terminal.type("select 4")
+    terminal.wait_for("select 41 as before;", times=2)
+    terminal.type("\x1b[C" + ENTER)
+    terminal.wait_for("1 row ·", times=2)
 
 
 def test_ctrl_c_while_the_session_opens_loses_no_statement(folder: Path) -> None:
@@ -414,121 +466,6 @@ def test_statements_with_secrets_are_recognised(text: str, secret: bool) -> None
     assert holds_secret(text) is secret
 
 
-# --- Completion
-
-
-@pytest.mark.parametrize(
-    ("text", "after", "first"),
-    [
-        ("sel", "", "select"),
-        ("sho", "", "show"),
-        ("show ta", "", "tables"),
-        ("show tables from gi", "", "github"),
-        ("describe gith", "", "github.pulls"),
-        ("refresh table pul", "", "github.pulls"),
-        ("system st", "", "start"),
-        ("select * from gi", "", "github.pulls"),
-        ("select * from github.", "", "pulls"),
-        ("select * from github.pu", "", "pulls"),
-        ("select * from github.pulls join ji", "", "jira.issues"),
-        ("select * from github.pulls, ji", "", "jira.issues"),
-        ("select ti", " from github.pulls", "title"),
-        ("select * from github.pulls where us", "", "user_login"),
-        ("select p.nu", " from github.pulls as p", "number"),
-        ("select * from github.pulls p join github.repos r on p.number = r.na", "", "name"),
-        ("select 1; select * from github.re", "", "repos"),
-        ("select * from github.pulls gr", "", "group"),
-        ('select * from "git', "", "github.pulls"),
-        ("create chart from github.pulls as ba", "", "bar_chart"),
-        ("create chart from github.pulls as bar_chart where se", "", "series"),
-        ("create chart from github.pulls as bar_chart where x = us", "", "user_login"),
-        ("create chart from (select * from github.pulls) as bar_chart where x = us", "", "user_login"),
-    ],
-)
-def test_completion_knows_the_place(text: str, after: str, first: str) -> None:
-    found = offers(text, after, NAMES, following)
-
-    assert found[0].text == first, [offer.text for offer in found[:5]]
-
-
-@pytest.mark.parametrize(
-    ("text", "first"),
-    [
-        ("select date_tr", "date_trunc"),
-        ("select regexp_rep", "regexp_replace("),
-        ("select rgxrepl", "regexp_replace("),
-        ("select p.", "number"),
-        ("select p.usrlg", "user_login"),
-        ("from github.pulls p where usrlg", "user_login"),
-    ],
-)
-def test_completion_knows_functions_and_is_fuzzy(text: str, first: str) -> None:
-    after = " from github.pulls as p" if text.startswith("select p") else ""
-
-    found = offers(text, after, NAMES, following, functions=vocabulary.functions())
-
-    assert found[0].text == first, [offer.text for offer in found[:5]]
-
-
-@pytest.mark.parametrize(
-    ("text", "offered"),
-    [
-        ("import 'r", ["report.csv", "rest/"]),
-        ("run '", ["it''s.sql", "report.csv", "rest/"]),
-        ("run 'it''", ["it''s.sql"]),
-        ("export (select 1) to 'rest/", ["rest/x.parquet"]),
-        ("copy t to 'REP", ["report.csv"]),
-        ("create chart from t as bar_chart where x = a and y = b to 'rep", ["report.csv"]),
-        ("create chart from t as bar_chart where x = 're", []),
-        ("select 1; select * from 'rest/x", ["rest/x.parquet"]),
-        ("run '.h", [".hidden"]),
-        ("import 'nosuch/", []),
-        ("select 're", []),
-    ],
-)
-def test_file_names_are_offered_where_a_statement_names_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, offered: list[str]
-) -> None:
-    (tmp_path / "rest").mkdir()
-    for name in ("report.csv", "it's.sql", "rest/x.parquet", ".hidden"):
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-
-    assert [one.text for one in offers(text, "", NAMES, following, files=vocabulary.files)] == offered
-
-
-@pytest.mark.parametrize("text", ["select 'git", "-- git", "/* git", "select $$git"])
-def test_nothing_is_offered_in_text_and_comments(text: str) -> None:
-    assert offers(text, "", NAMES, following) == []
-
-
-def test_names_are_quoted_where_sql_needs_it() -> None:
-    names = Names(("x",), {"x": ("Odd name", "order")}, {})
-
-    assert [offer.text for offer in offers("select * from x.", "", names, following)] == [
-        '"Odd name"',
-        '"order"',
-    ]
-
-
-def test_completion_keeps_up_with_ten_thousand_columns() -> None:
-    columns = tuple(f"column_{number}" for number in range(100))
-    names = Names(
-        tuple(f"c{number}" for number in range(10)),
-        {f"c{number}": tuple(f"t{n}" for n in range(10)) for number in range(10)},
-        {f"c{number}.t{n}": columns for number in range(10) for n in range(10)},
-    )
-    known = vocabulary.functions()
-    joined = " join ".join(f"c{number}.t{n}" for number in range(10) for n in range(10))
-
-    taken = min(
-        _timed(lambda: offers("select col", f" from {joined}", names, following, functions=known))
-        for _ in range(5)
-    )
-
-    assert taken < 0.016 * 4, "16 ms a keypress (promises.md), with room for a busy machine"
-
-
 # --- Colours, and the session behind the prompt
 
 
@@ -573,9 +510,3 @@ def test_what_fails_behind_the_prompt_is_told_when_it_is_needed() -> None:
 
 def _unexpected(error: BaseException) -> None:
     raise AssertionError(error)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began

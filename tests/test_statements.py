@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unify.language.scanner import scan, without_comments
-from unify.language.statements import Statement, is_complete, split, waiting_for
+from unify.language.statements import Statement, is_complete, split, waiting_by_line, waiting_for
 
 # text, its statements
 SPLITS: list[tuple[str, list[str]]] = [
@@ -287,6 +287,13 @@ def test_duckdb_finds_as_many_statements_as_we_do(script: str) -> None:
 def test_waiting_has_an_answer_for_any_text(text: str) -> None:
     assert waiting_for(text) in (None, "quote", "comment", "bracket", ";")
     assert is_complete(text + "\n;") or waiting_for(text) in ("quote", "comment", "bracket")
+
+
+@given(st.text(alphabet="a;'\"$-*/()[ \n\\erhelp", max_size=60))
+def test_each_line_knows_what_the_text_above_it_waits_for(text: str) -> None:
+    lines = text.split("\n")
+
+    assert waiting_by_line(text) == [waiting_for("\n".join(lines[:count])) for count in range(1, len(lines))]
 
 
 def test_a_large_script_is_split_in_a_moment() -> None:

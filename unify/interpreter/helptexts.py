@@ -105,10 +105,11 @@ TOPICS = (
     ),
     Topic(
         "set",
-        ("set max_age = 'DURATION'", "set max_age = 0", "set max_age = none"),
+        ("set max_age = 'DURATION'", "set max_age = 0", "set max_age = none", "set keys = 'vi'|'emacs'"),
         "How old an answer may be. With a duration, a query waits for data at least that fresh; with 0\n"
         "it always refreshes; with none it never does. default: answer at once, refresh behind it what\n"
-        "is past its schedule. Other names are settings of DuckDB's.",
+        "is past its schedule. keys are those of the prompt, and remembered. Other names are settings of\n"
+        "DuckDB's.",
     ),
     Topic(
         "connect",

@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING, assert_never
 
 from unify.errors import UnknownName
 from unify.interpreter.freshness import AT_ONCE, MaxAge
-from unify.interpreter.helptexts import help_text
+from unify.interpreter.helptexts import TOPICS, help_text
 from unify.interpreter.listing import Listing
 from unify.interpreter.loads import Loads
+from unify.interpreter.preferences import keep_keys, keys_named
 from unify.interpreter.query import Query
-from unify.interpreter.results import Leave, Message, Names, Result, RunScript, Stager, Text, Watcher
+from unify.interpreter.results import (
+    Leave,
+    Message,
+    Names,
+    Result,
+    RunScript,
+    Stager,
+    Text,
+    UseKeys,
+    Watcher,
+)
 from unify.interpreter.sources import Sources
 from unify.interpreter.state import State
 from unify.interpreter.system import System
@@ -120,7 +131,13 @@ class Interpreter:
         """What can be completed. Reads configuration and lake; sends no request."""
         schedules = [one.name for one in self.queue.scripts.all()]
         schedules += [str(one.table) for one in self.queue.schedules() if one.every_s is not None]
-        return replace(self.state.names(), variables=self.variables.names(), schedules=tuple(schedules))
+        return replace(
+            self.state.names(),
+            variables=self.variables.names(),
+            adapters=self.sources.adapters,
+            schedules=tuple(schedules),
+            topics=tuple(topic.name for topic in TOPICS),
+        )
 
     @cached_property
     def lake(self) -> Lake:
@@ -296,6 +313,10 @@ class Interpreter:
     def _converse(self, command: commands.Converse) -> Result:
         """Raises UsageError for a setting's value that means nothing."""
         match command:
+            case commands.Set("keys", value):
+                keys = keys_named(value)
+                keep_keys(self.settings.home, keys)
+                return UseKeys(keys)
             case commands.Set(name, value):
                 self.max_age = MaxAge.parse(value)
                 return Message(f"{name} = {self.max_age}")

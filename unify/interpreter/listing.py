@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unify.durations import duration_text
 from unify.errors import UnknownName
 from unify.interpreter.freshness import MaxAge
+from unify.interpreter.preferences import kept_keys
 from unify.interpreter.results import Rows, listed
 from unify.interpreter.schedules import planned
 from unify.interpreter.state import State
@@ -116,6 +117,7 @@ class Listing:
         settings = self.state.sources.settings
         rows = [
             ("max_age", str(max_age), "how old an answer may be before a query waits for a refresh"),
+            ("keys", kept_keys(settings.home), "of the prompt: emacs or vi"),
             ("home", str(settings.home), "where everything is stored (--home, UNIFY_HOME)"),
             ("connections", str(settings.connections), "the file of connections (--connections)"),
             (

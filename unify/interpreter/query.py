@@ -77,7 +77,7 @@ class Query:
         if sqltext.is_explain(sql) and (plan := self._explained(sql, max_age)) is not None:
             return plan
         bound, note = self.prepare(sql, max_age)
-        return _result(self.lake.execute(bound.sql, bound.parameters), note)
+        return _result(self.lake.execute(bound.sql, bound.parameters), note, whole=sqltext.is_listing(sql))
 
     def prepare(self, sql: str, max_age: MaxAge) -> tuple[Bound, str]:
         """Bind the variables of a statement, provide the tables it uses; the note says how old they are."""
@@ -222,11 +222,11 @@ class Query:
         self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
 
 
-def _result(outcome: Outcome, note: str) -> Result:
+def _result(outcome: Outcome, note: str, *, whole: bool) -> Result:
     if outcome.columns is None:
         return Message(outcome.summary)
     columns = tuple(ResultColumn(name, type) for name, type in outcome.columns)
-    return Rows(columns, outcome.batches(), note)
+    return Rows(columns, outcome.batches(), note, whole)
 
 
 def _ages(standing: Sequence[Standing]) -> str:

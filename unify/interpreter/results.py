@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import Page
     from unify.adapters.person import Person
     from unify.adapters.spec import TableSpec
+    from unify.interpreter.preferences import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,20 @@ class Rows:
 
     ``batches``  read once, in order; the query runs while they are read.
     ``note``     where the data came from, for the footer: "stored 12 min ago".
+    ``whole``    a listing, to be shown to its end: what somebody looks for may be anywhere in it.
     """
 
     columns: tuple[ResultColumn, ...]
     batches: Iterator[Sequence[tuple[object, ...]]]
     note: str = ""
+    whole: bool = False
 
 
 def listed(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]], note: str = "") -> Rows:
-    """Rows made here rather than by DuckDB: ``columns`` as (name, DuckDB type)."""
-    return Rows(tuple(ResultColumn(*column) for column in columns), iter([rows] if rows else []), note)
+    """A listing made here rather than by DuckDB: ``columns`` as (name, DuckDB type)."""
+    return Rows(
+        tuple(ResultColumn(*column) for column in columns), iter([rows] if rows else []), note, whole=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,14 @@ class Leave:
     """``exit``: nothing more is to be read."""
 
 
-Result = Rows | Chart | Message | Text | RunScript | PlanScript | Leave
+@dataclass(frozen=True, slots=True)
+class UseKeys:
+    """``set keys = 'vi'``: kept by now; a prompt that is up changes to them."""
+
+    keys: Keys
+
+
+Result = Rows | Chart | Message | Text | RunScript | PlanScript | UseKeys | Leave
 
 
 class StagedRows(Protocol):
@@ -122,10 +134,16 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What can be completed: connections, their tables, columns of a table ("s.t"), variables, schedules."""
+    """What can be completed: connections, their tables, the columns known of a table ("s.t"), variables.
+
+    ``adapters``  what a connection can be made to.
+    ``topics``    what there is help on.
+    """
 
     schemas: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()

@@ -47,6 +47,13 @@ class Sources:
         return (*self.connections.all, *self.connections.broken)
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """Every adapter that a spec describes, in the order of names."""
+        from unify.adapters.specfile import known_specs
+
+        return tuple(sorted(known_specs(self.settings.specs)))
+
+    @property
     def origin(self) -> Origin:
         """Which configuration jobs asked for here are to be run with."""
         return Origin(

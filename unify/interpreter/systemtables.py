@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from unify.interpreter.preferences import kept_keys
 from unify.interpreter.schedules import run_rows, schedule_rows
 from unify.interpreter.state import State
 from unify.store import catalog, widenings
@@ -99,6 +100,7 @@ def _script_runs(state: State) -> Iterable[Row]:
 
 def _settings(state: State) -> Iterable[Row]:
     settings = state.sources.settings
+    yield "keys", kept_keys(settings.home)
     yield "home", str(settings.home)
     yield "connections", str(settings.connections)
     yield "tenant", settings.tenant

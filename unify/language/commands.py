@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from unify.model import TableName
 
-OWN_SETTINGS = frozenset({"max_age"})  # `set` of any other name is DuckDB's
+OWN_SETTINGS = frozenset({"max_age", "keys"})  # `set` of any other name is DuckDB's
 ChartKind = Literal["area_chart", "bar_chart", "hbar_chart", "line_chart", "pie_chart", "scatter_chart"]
 CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
 
@@ -333,7 +333,10 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """``set max_age = '5 minutes'`` — one of OWN_SETTINGS in lower case, and its value without quotes."""
+    """``set max_age = '5 minutes'`` · ``set keys = 'vi'``
+
+    ``name`` is one of OWN_SETTINGS, in lower case; ``value`` has no quotes.
+    """
 
     name: str
     value: str

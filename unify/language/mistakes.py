@@ -44,6 +44,7 @@ _WORDS = {
     "SQL": "an expression or a SELECT",
     _END: "the end of the command",
 }
+_MANY = 10  # things that would fit; more are not listed where one of them is near
 _SHOWN = 40  # characters of somebody's text in a message
 
 
@@ -75,17 +76,20 @@ def following(text: str, cache_folder: Path | None) -> tuple[str, ...]:
 
 
 def _message(offending: Token | None, expected: tuple[str, ...]) -> str:
-    wanted = _listed(expected)
+    wanted = f"expected {_listed(expected)}"
     if offending is None:
-        return f"the command ends too early, expected {wanted}"
+        return f"the command ends too early, {wanted}"
     if offending.kind is Kind.OPEN_QUOTE:
         return f"the quote {offending.text[0]} that starts here is never closed"
     if offending.kind is Kind.OPEN_COMMENT:
         return "the comment that starts here is never closed"
     if offending.text == "-":
-        return f'"-" does not fit here, expected {wanted}; a name with - in it goes in "quotes"'
+        return f'"-" does not fit here, {wanted}; a name with - in it goes in "quotes"'
     found = offending.text if len(offending.text) <= _SHOWN else offending.text[:_SHOWN] + "…"
-    return f'"{found}" does not fit here, expected {wanted}{did_you_mean(found, expected)}'
+    meant = did_you_mean(found, expected)
+    return f'"{found}" does not fit here' + (
+        meant if meant and len(expected) > _MANY else f", {wanted}{meant}"
+    )
 
 
 def _listed(words: tuple[str, ...]) -> str:

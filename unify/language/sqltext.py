@@ -13,7 +13,7 @@ from unify.language.scanner import Kind, Token, significant, words
 from unify.language.statements import split
 from unify.language.tableref import TableRef, merged
 
-__all__ = ["TableRef", "explained", "is_explain", "select_tables", "tables"]
+__all__ = ["TableRef", "explained", "is_explain", "is_listing", "select_tables", "tables"]
 
 # A statement without any of these words names no table, and does not wait for sqlglot's import (90 ms).
 _ANNOUNCING = words(
@@ -21,6 +21,7 @@ _ANNOUNCING = words(
     "copy truncate index comment analyze vacuum using"
 )
 _LISTINGS = frozenset({"all", "databases", "schemas", "tables", "variables"})  # `show` of these is no table
+_TELLING = words("show describe desc summarize pragma")
 _READ_LIMIT = 200_000  # characters; sqlglot reads 500,000 a second, so that a bulk insert would take minutes
 
 
@@ -51,6 +52,12 @@ def is_explain(sql: str) -> bool:
         return False
     before = len(sql) - len(explained(sql))
     return not any(token.folded in ("analyze", "analyse") for token in tokens if token.start < before)
+
+
+def is_listing(sql: str) -> bool:
+    """Whether the rows of ``sql`` tell of a table or of DuckDB, rather than being data."""
+    first = next(iter(significant(sql)), None)
+    return first is not None and first.folded in _TELLING
 
 
 def _of_statement(sql: str) -> Sequence[TableRef]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from unify.language.recognition import is_command
-from unify.language.scanner import Kind, Token, significant
+from unify.language.scanner import Kind, Token, scan, significant
 
 Waiting = Literal["quote", "comment", "bracket", ";"]
+# What a line break within such a token leaves open.
+_INSIDE: Mapping[Kind, Waiting] = {
+    Kind.STRING: "quote",
+    Kind.QUOTED: "quote",
+    Kind.OPEN_QUOTE: "quote",
+    Kind.COMMENT: "comment",
+    Kind.OPEN_COMMENT: "comment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +51,41 @@ def waiting_for(text: str) -> Waiting | None:
     tokens, ended = _last(text)
     if ended or not tokens:
         return None
-    if tokens[-1].kind is Kind.OPEN_QUOTE:
-        return "quote"
-    if tokens[-1].kind is Kind.OPEN_COMMENT:
-        return "comment"
-    if _depth(tokens) > 0:
-        return "bracket"
-    return None if is_command(text[tokens[0].start :]) else ";"
+    if tokens[-1].kind in (Kind.OPEN_QUOTE, Kind.OPEN_COMMENT):
+        return _INSIDE[tokens[-1].kind]
+    return _needed(tokens, _depth(tokens), text)
+
+
+def waiting_by_line(text: str) -> list[Waiting | None]:
+    """For each line of ``text`` but the first, what the text above it still needs.
+
+    Time    one pass: a paste of a thousand lines is painted at every key.
+    """
+    found: list[Waiting | None] = []
+    tokens: list[Token] = []
+    depth = 0
+    for token in scan(text):
+        if lines := token.text.count("\n"):
+            inside = _INSIDE.get(token.kind)
+            found += [inside or _needed(tokens, depth, text[: token.start])] * lines
+        if token.kind in (Kind.BLANK, Kind.COMMENT):
+            continue
+        depth = max(0, depth + _step(token))
+        ends = depth == 0 and token.kind is Kind.SYMBOL and token.text == ";"
+        tokens = [] if ends else [*tokens[:1], token]
+    return found
 
 
 def is_complete(text: str) -> bool:
     """Whether Enter runs ``text``; text without a statement is complete, and runs nothing."""
     return waiting_for(text) is None
+
+
+def _needed(tokens: Sequence[Token], depth: int, text: str) -> Waiting | None:
+    """What a statement of these tokens at the end of ``text`` needs, where no quote or comment is open."""
+    if depth > 0:
+        return "bracket"
+    return None if not tokens or is_command(text[tokens[0].start :]) else ";"
 
 
 def _statements(text: str) -> Iterator[tuple[list[Token], bool]]:

@@ -1,19 +1,22 @@
-"""What could come next at the cursor: commands by their grammar, tables, columns, words of SQL.
+"""What could come next at the cursor: commands by their grammar, tables, columns, variables, words of SQL.
 
 Deciding only: text and known names in, offers out, no terminal and no database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from heapq import nsmallest
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from unify.interpreter.results import Names
+from unify.language.commands import OWN_SETTINGS
 from unify.language.recognition import is_command
 from unify.language.scanner import Kind, Token, scan, significant, unquoted
+from unify.shell import habits, reach
+from unify.shell.display.look import FORMATS
+from unify.shell.matching import MOST_OFFERS, Candidate, best
 
-MOST_OFFERS = 200  # more than anybody scrolls through
 STARTS: tuple[str, ...] = (
     *("select", "from", "with", "create table", "create view", "insert into", "update", "delete from"),
     *("drop table", "explain", "summarize", "copy", "pivot", "attach", "begin", "commit", "rollback"),
@@ -26,10 +29,9 @@ WORDS = (
     "string_agg row_number round abs extract strftime regexp_matches unnest"
 )
 SQL_WORDS = tuple(dict.fromkeys(WORDS.split()))
-_BEFORE_TABLES = frozenset({"from", "join", "into", "update", "table", "describe", "summarize", "view"})
+_QUOTED = frozenset(SQL_WORDS)
 _WITH_FILES = frozenset({"import", "export", "run", "copy"})
 _BEFORE_FILES = frozenset({"from", "join"})
-_ENDS_TABLE = frozenset(SQL_WORDS) - _BEFORE_TABLES
 
 Files = Callable[[str], Sequence[str]]
 Following = Callable[[str], tuple[str, ...]]  # what the grammar says may come after a text
@@ -45,18 +47,30 @@ class Offer:
 
     text: str
     replaces: int
-    kind: str  # command, word, connection, table, column, function, file, schedule
+    kind: str  # command, word, connection, table, column, variable, function, file …
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where the cursor is. ``word`` is what is being typed, quotes taken off; ``before`` what precedes it."""
+    """Where the cursor is. ``word`` is what is being typed, quotes taken off; ``before`` what precedes it.
+
+    ``others`` are all tokens of the statement but that word.
+    """
 
     statement: str
     before: Sequence[Token]
+    others: Sequence[Token]
     word: str
     replaces: int
-    all: Sequence[Token] = field(default=())
+
+    @property
+    def in_variable(self) -> bool:
+        """Right behind a ``$``."""
+        return self.statement.endswith("$")
+
+    @property
+    def tables(self) -> Sequence[tuple[str, str]]:
+        return reach.tables(self.others)
 
 
 def offers(
@@ -68,36 +82,70 @@ def offers(
     functions: Sequence[str] = (),
     files: Files = _no_files,
 ) -> list[Offer]:
-    """The offers for a cursor between ``text`` and ``after``, the best first; none inside text or comment.
+    """The offers for a cursor between ``text`` and ``after``, the best first.
 
+    None inside text and comments, and none behind a number.
     ``functions``  names of SQL's functions.
     ``files``      the paths that begin as a text does: for a quote where a statement names a file.
     """
+    if habits.is_begun(text):
+        return _in_habit(text.lstrip(), names, files)
     if (begun := _begun_path(text)) is not None:
-        return [Offer(path, len(begun), "file") for path in files(begun)][:MOST_OFFERS]
+        return _paths(begun, files)
     here = _situation(text, after)
     if here is None:
         return []
-    return _best(_candidates(here, names, following, functions), here)
+    found = best(_candidates(here, names, following, functions), here.word)
+    return [
+        Offer(quoted(offered) if kind == "column" else offered, here.replaces, kind)
+        for offered, kind in found
+    ]
+
+
+def _in_habit(text: str, names: Names, files: Files) -> list[Offer]:
+    """The short commands of psql and DuckDB's shell, and what they take."""
+    name, blank, begun = text.partition(" ")
+    if not blank:
+        return [Offer(each, len(name), "command") for each in habits.NAMES if each.startswith(name.lower())]
+    begun = begun.lstrip()
+    candidates: Iterator[Candidate]
+    match habits.takes(name):
+        case "FILE":
+            return _paths(begun, files)
+        case "TABLE":
+            candidates = _tables(names)
+        case "SCHEMA":
+            candidates = ((quoted(schema), "connection") for schema in names.schemas)
+        case "FORMAT":
+            candidates = ((format, "word") for format in FORMATS)
+        case "TOPIC":
+            candidates = ((topic, "topic") for topic in names.topics)
+        case choices:
+            candidates = ((choice, "word") for choice in choices.split("|") if choice.islower())
+    return [Offer(offered, len(begun), kind) for offered, kind in best(candidates, begun)]
+
+
+def _paths(begun: str, files: Files) -> list[Offer]:
+    return [Offer(path, len(begun), "file") for path in files(begun)][:MOST_OFFERS]
 
 
 def _situation(text: str, after: str) -> Situation | None:
     tokens = list(scan(text))
-    if tokens and tokens[-1].kind in (Kind.STRING, Kind.COMMENT, Kind.OPEN_COMMENT):
+    last = tokens[-1] if tokens else None
+    if last and last.kind in (Kind.STRING, Kind.NUMBER, Kind.COMMENT, Kind.OPEN_COMMENT):
         return None
-    if tokens and tokens[-1].kind is Kind.OPEN_QUOTE and not tokens[-1].text.startswith('"'):
+    if last and last.kind is Kind.OPEN_QUOTE and not last.text.startswith('"'):
         return None
     start = max((token.end for token in tokens if token.text == ";"), default=0)
-    word = tokens[-1] if tokens and tokens[-1].kind in (Kind.WORD, Kind.OPEN_QUOTE) else None
+    word = last if last and last.kind in (Kind.WORD, Kind.OPEN_QUOTE) else None
     end = word.start if word else len(text)
-    before = list(significant(text[start:end]))
-    rest = after.partition(";")[0]
+    rest = re.sub(r"\A\w+", "", after.partition(";")[0])
     return Situation(
         statement=text[start:end],
-        before=before,
+        before=list(significant(text[start:end])),
+        others=list(significant(f"{text[start:end]} {rest}")),
         word=word.text.lstrip('"') if word else "",
         replaces=len(word.text) if word else 0,
-        all=list(significant(text[start:] + rest)),
     )
 
 
@@ -121,38 +169,58 @@ def _names_files(before: Sequence[Token]) -> bool:
 
 def _candidates(
     here: Situation, names: Names, following: Following, functions: Sequence[str]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Candidate]:
     """(text, kind) of everything that fits the place, whatever was typed of it."""
     last = here.before[-1] if here.before else None
     if last is None:
         yield from ((word, "command") for word in following("") if word[0].isalpha())
         yield from ((word, "word") for word in STARTS)
+    elif here.in_variable:
+        yield from ((variable, "variable") for variable in names.variables)
     elif last.text == ".":
         yield from _after_dot(here, names)
+    elif last.folded == "set" and len(here.before) == 1:
+        yield from ((f"{name} =", "setting") for name in sorted(OWN_SETTINGS))
     elif is_command(here.statement):
         yield from _in_command(here, names, following)
-    elif last.folded in _BEFORE_TABLES or _in_table_list(here.before):
+    elif last.folded in reach.BEFORE_TABLES or reach.in_table_list(here.before):
+        yield from ((quoted(name), "table") for name in reach.common_tables(here.others))
         yield from _tables(names)
+        yield from ((f"${variable}", "variable") for variable in names.variables)
     else:
-        yield from ((column, "column") for column in _columns_in_reach(here, names))
-        yield from ((word, "word") for word in SQL_WORDS)
-        yield from ((alias, "table") for alias in _aliases(here.all))
-        if here.word:  # there are hundreds
-            yield from ((f"{name}(", "function") for name in functions if name not in SQL_WORDS)
+        yield from _in_sql(here, names, functions)
 
 
-def _in_command(here: Situation, names: Names, following: Following) -> Iterator[tuple[str, str]]:
+def _in_sql(here: Situation, names: Names, functions: Sequence[str]) -> Iterator[Candidate]:
+    tables = here.tables
+    columns = reach.columns_in_reach((name for _, name in tables), names)
+    yield from ((column, "column") for column in columns)
+    yield from ((word, "word") for word in SQL_WORDS)
+    yield from ((alias, "table") for alias, _ in tables)
+    if here.word:  # there are hundreds
+        yield from ((f"{name}(", "function") for name in functions if name not in SQL_WORDS)
+
+
+def _in_command(here: Situation, names: Names, following: Following) -> Iterator[Candidate]:
     for expected in following(here.statement):
-        if expected.startswith("a table"):
-            yield from _tables(names)
-        elif expected.startswith("a schema"):
-            yield from ((quoted(schema), "connection") for schema in names.schemas)
-        elif expected == "a column":
-            yield from ((column, "column") for column in _columns_in_reach(here, names))
-        elif expected.startswith("a schedule"):
-            yield from ((_typed(name), "schedule") for name in names.schedules)
-        elif expected.replace("_", "").isalpha():
-            yield expected, "command"
+        match expected.partition(",")[0]:
+            case "a table" | "a table's name":
+                yield from _tables(names)
+            case "a schema's name" | "a connection's name":
+                yield from ((quoted(schema), "connection") for schema in names.schemas)
+            case "an adapter's name":
+                yield from ((adapter, "adapter") for adapter in names.adapters)
+            case "a topic":
+                yield from ((topic, "topic") for topic in names.topics)
+            case "$name":
+                yield from ((f"${variable}", "variable") for variable in names.variables)
+            case "a schedule" | "a schedule's name":
+                yield from ((_typed(name), "schedule") for name in names.schedules)
+            case "a column":
+                found = reach.columns_in_reach((name for _, name in here.tables), names)
+                yield from ((column, "column") for column in found)
+            case word if word.replace("_", "").isalpha():
+                yield word, "command"
 
 
 def _typed(scheduled: str) -> str:
@@ -160,121 +228,26 @@ def _typed(scheduled: str) -> str:
     return ".".join(map(quoted, scheduled.split(".")))
 
 
-def _tables(names: Names) -> Iterator[tuple[str, str]]:
+def _tables(names: Names) -> Iterator[Candidate]:
     for schema, tables in names.tables.items():
         yield from ((f"{quoted(schema)}.{quoted(table)}", "table") for table in tables)
     yield from ((f"{quoted(schema)}.", "connection") for schema in names.schemas)
 
 
-def _after_dot(here: Situation, names: Names) -> Iterator[tuple[str, str]]:
+def _after_dot(here: Situation, names: Names) -> Iterator[Candidate]:
     """The tables of a schema, or the columns of a table or alias, named before the dot."""
     if len(here.before) < 2:
         return
     owner = unquoted(here.before[-2].text)
     known = {schema.lower(): tables for schema, tables in names.tables.items()}
     yield from ((quoted(table), "table") for table in known.get(owner.lower(), ()))
-    table = _aliases(here.all).get(owner.lower())
+    table = dict(here.tables).get(owner.lower())
     if table is None and len(here.before) >= 4 and here.before[-3].text == ".":
         table = f"{unquoted(here.before[-4].text)}.{owner}"
-    yield from ((quoted(column), "column") for column in _columns(table, names))
-
-
-def _in_table_list(before: Sequence[Token]) -> bool:
-    """After the comma of ``from a, ``."""
-    if before[-1].text != ",":
-        return False
-    for token in reversed(before):
-        if token.folded in _BEFORE_TABLES:
-            return True
-        if token.folded in _ENDS_TABLE or token.text == "(":
-            return False
-    return False
-
-
-def _columns_in_reach(here: Situation, names: Names) -> Iterator[str]:
-    seen: set[str] = set()
-    for table in dict.fromkeys(_aliases(here.all).values()):
-        for column in _columns(table, names):
-            if column not in seen:
-                seen.add(column)
-                yield quoted(column)
-
-
-def _columns(table: str | None, names: Names) -> Sequence[str]:
-    if table is None:
-        return ()
-    for candidate in (table, f"main.{table}"):
-        if candidate in names.columns:
-            return names.columns[candidate]
-    lowered = table.lower()
-    return next((found for name, found in names.columns.items() if name.lower() == lowered), ())
-
-
-def _aliases(tokens: Sequence[Token]) -> dict[str, str]:
-    """The tables of a statement by what they are called in it: ``from github.pulls as p``: p, pulls."""
-    found: dict[str, str] = {}
-    at = 0
-    while at < len(tokens):
-        if tokens[at].folded in _BEFORE_TABLES or _in_table_list(tokens[: at + 1]):
-            name, at = _table_name(tokens, at + 1)
-            if name:
-                found[name.rpartition(".")[2].lower()] = name
-                alias = _alias(tokens, at)
-                if alias:
-                    found[alias.lower()] = name
-        else:
-            at += 1
-    return found
-
-
-def _table_name(tokens: Sequence[Token], at: int) -> tuple[str, int]:
-    parts = []
-    while at < len(tokens) and tokens[at].kind in (Kind.WORD, Kind.QUOTED):
-        if tokens[at].folded in _ENDS_TABLE:
-            break
-        parts.append(unquoted(tokens[at].text))
-        at += 1
-        if at >= len(tokens) or tokens[at].text != ".":
-            break
-        at += 1
-    return ".".join(parts[-2:]), at
-
-
-def _alias(tokens: Sequence[Token], at: int) -> str:
-    if at < len(tokens) and tokens[at].folded == "as":
-        at += 1
-    if at >= len(tokens) or tokens[at].kind not in (Kind.WORD, Kind.QUOTED):
-        return ""
-    token = tokens[at]
-    return "" if token.folded in _ENDS_TABLE | _BEFORE_TABLES else unquoted(token.text)
+    yield from ((column, "column") for column in reach.columns_of(table, names))
 
 
 def quoted(name: str) -> str:
     """A name as SQL reads it: in quotes only if it needs them."""
-    plain = name.isidentifier() and name.isascii() and name.lower() not in SQL_WORDS
+    plain = name.isascii() and name.isidentifier() and name.lower() not in _QUOTED
     return name if plain else '"' + name.replace('"', '""') + '"'
-
-
-def _best(candidates: Iterable[tuple[str, str]], here: Situation) -> list[Offer]:
-    """Those that begin with the word, then those that contain it, then those with its letters in order."""
-    word = here.word.lower()
-    ranked = (
-        (rank, number, text, kind)
-        for number, (text, kind) in enumerate(candidates)
-        if (rank := _rank(text, word))
-    )
-    best = nsmallest(MOST_OFFERS, ranked, key=lambda one: one[:2])
-    unique = dict.fromkeys((text, kind) for _, _, text, kind in best)
-    return [Offer(text, here.replaces, kind) for text, kind in unique]
-
-
-def _rank(text: str, word: str) -> int:
-    """1 is best; 0 does not match."""
-    lowered = text.lower().lstrip('"')
-    if lowered.startswith(word):
-        return 1
-    at = lowered.find(word)
-    if at >= 0:
-        return 2 if lowered[at - 1] in "._ " else 3
-    letters = iter(lowered)
-    return 4 if len(word) > 1 and all(char in letters for char in word) else 0

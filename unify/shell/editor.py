@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.cursor_shapes import CursorShapeConfig, DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import has_focus
@@ -30,6 +32,7 @@ from prompt_toolkit.shortcuts import print_formatted_text
 from prompt_toolkit.styles import Style
 
 if TYPE_CHECKING:
+    from unify.interpreter.preferences import Keys
     from unify.interpreter.results import Names
     from unify.shell.watching import Activity
 
@@ -47,6 +50,8 @@ STYLE = {
     "toolbar.load": "ansiblue",
     "toolbar.problem": "ansired",
 }
+_MODES = {"emacs": EditingMode.EMACS, "vi": EditingMode.VI}
+_TYPING = re.compile(r"[\w$./\"'\\]\Z")  # what a completion may come after unasked
 _WAITING = {";": "-", "quote": "'", "comment": "*", "bracket": "("}
 
 
@@ -69,12 +74,14 @@ class Editor:
         painted: Callable[[], None] = lambda: None,
         activity: Callable[[], Activity] | None = None,
         colour: bool = True,
+        keys: Keys = "emacs",
         input: Input | None = None,
         output: Terminal | None = None,
     ) -> None:
         self.painted = painted
         self._fresh = False
         self._edit_next = False
+        self._interrupted = False
         self._accepted = ""  # asked to be run, and not begun
         # One event loop for all prompts: those that asyncio.run would leave behind are collected while a
         # statement runs, and a Ctrl-C that meets Python in their __del__ is lost.
@@ -83,7 +90,7 @@ class Editor:
             [("class:prompt", PROMPT)],
             multiline=True,
             prompt_continuation=_continuation,
-            key_bindings=_bindings(self._accept),
+            key_bindings=_bindings(self._accept, self.interrupt),
             history=history,
             auto_suggest=AutoSuggestFromHistory(),
             lexer=_Colours(),
@@ -99,6 +106,8 @@ class Editor:
             tempfile_suffix=".sql",
             bottom_toolbar=_Toolbar(activity) if activity is not None else None,
             interrupt_exception=Cleared,
+            editing_mode=_MODES[keys],
+            cursor=DynamicCursorShapeConfig(_cursor),
             input=input,
             output=output or create_output(always_prefer_tty=True),
         )
@@ -107,14 +116,19 @@ class Editor:
     def read(self) -> str:
         """What somebody typed and asked to run. Raises Cleared (Ctrl-C), EOFError (Ctrl-D).
 
+        A Ctrl-C that comes while the prompt closes is a KeyboardInterrupt, as it will be from then on.
         Until ``begin`` is called the text is not begun: met by a Ctrl-C, it stands at the next prompt again.
         """
         self._fresh = True
         typed, self._accepted = self._accepted, ""
         edit, self._edit_next = self._edit_next, False
-        return self._loop.run(
+        text = self._loop.run(
             self.session.prompt_async(default=typed, pre_run=_open_in_editor if edit else None)
         )
+        interrupted, self._interrupted = self._interrupted, False
+        if interrupted:
+            raise KeyboardInterrupt
+        return text
 
     def edit_next(self, text: str) -> None:
         """Open ``text`` in $VISUAL or $EDITOR at the next prompt; what comes back stands there."""
@@ -124,6 +138,10 @@ class Editor:
     def begin(self) -> None:
         """What was read is being run, or will not be: it is not to be typed again."""
         self._accepted = ""
+
+    def use(self, keys: Keys) -> None:
+        """From now on; F4 does it for the moment."""
+        self.session.editing_mode = _MODES[keys]
 
     def refresh(self) -> None:
         """Paint again, because the activity has changed; from any thread."""
@@ -148,9 +166,22 @@ class Editor:
             self._fresh = False
             self.painted()
 
+    def interrupt(self) -> None:
+        """A Ctrl-C that came as a signal, which it is when the prompt has not come up yet, or closes."""
+        future = self.session.app.future
+        if future is None or future.done():
+            self._interrupted = True
+        else:
+            self.session.app.exit(exception=Cleared(), style="class:aborting")
+
     def _accept(self, buffer: Buffer) -> None:
         self._accepted = buffer.text
         buffer.validate_and_handle()
+
+
+def _cursor() -> CursorShapeConfig | None:
+    """vi's modes are told apart by the cursor; with other keys it stays as the terminal has it."""
+    return ModalCursorShapeConfig() if get_app().editing_mode is EditingMode.VI else None
 
 
 def _open_in_editor() -> None:
@@ -197,7 +228,7 @@ class _Completer(Completer):
         from unify.shell import completing, vocabulary
 
         before = document.text_before_cursor
-        if not event.completion_requested and not re.search(r"[\w$./\"']\Z", before):
+        if not event.completion_requested and not _TYPING.search(before):
             return
         found = completing.offers(
             before,
@@ -211,9 +242,17 @@ class _Completer(Completer):
             yield Completion(offer.text, -offer.replaces, display_meta=offer.kind)
 
 
-def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
+def _bindings(accept: Callable[[Buffer], None], interrupt: Callable[[], None]) -> KeyBindings:
     bindings = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
+
+    @bindings.add("<sigint>")
+    def _(_event: KeyPressEvent) -> None:
+        interrupt()
+
+    @bindings.add("tab", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        _complete(event.current_buffer)
 
     @bindings.add("enter", filter=typing)
     def _(event: KeyPressEvent) -> None:
@@ -240,10 +279,39 @@ def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
     return bindings
 
 
+def _complete(buffer: Buffer) -> None:
+    """Tab: the only completion, else the next of several; where nothing is typed yet, what there is.
+
+    It finds them itself: those that are being looked for while somebody types may not be there yet.
+    """
+    state = buffer.complete_state
+    if state is not None and len(state.completions) > 1:
+        buffer.complete_next()
+        return
+    buffer.complete_state = None
+    asked = CompleteEvent(completion_requested=True)
+    found = list(buffer.completer.get_completions(buffer.document, asked))
+    if len(found) == 1:
+        buffer.apply_completion(found[0])
+    elif found:
+        buffer.complete_state = CompletionState(buffer.document, found)
+        if found[0].start_position:
+            buffer.go_to_completion(0)
+
+
 def _continuation(width: int, number: int, _wraps: int) -> StyleAndTextTuples:
     """``     '> ``: the prompt of a further line says what the text above it still needs."""
-    from unify.language.statements import waiting_for
-
-    above = "\n".join(get_app().current_buffer.document.lines[:number])
-    sign = _WAITING.get(waiting_for(above) or ";", "-")
+    signs = _signs(get_app().current_buffer.text)
+    sign = signs[number - 1] if 0 < number <= len(signs) else "-"
     return [("class:waiting", f"{sign}> ".rjust(width))]
+
+
+@lru_cache(maxsize=1)
+def _signs(text: str) -> Sequence[str]:
+    """The sign of each line but the first; none for a text so long that typing would wait for them."""
+    from unify.language.statements import waiting_by_line
+    from unify.shell.highlight import LONGEST
+
+    if len(text) > LONGEST:
+        return ()
+    return [_WAITING[waiting or ";"] for waiting in waiting_by_line(text)]

@@ -14,8 +14,9 @@ from unify.errors import UsageError
 from unify.shell.display.look import FORMATS, Format
 from unify.text import did_you_mean
 
-Deed = Literal["expanded", "timing", "edit", "output", "mode", "help"]
-_LINE = re.compile(r"[ \t]*(\\[a-z?]+|\.[a-z]+)(?:[ \t]+(.*?))?[ \t]*;?\s*\Z", re.IGNORECASE)
+Deed = Literal["expanded", "timing", "edit", "output", "mode", "rows", "help"]
+_LINE = re.compile(r"[ \t]*(\\[^\s;]+|\.[a-z][^\s;]*)(?:[ \t]+(.*?))?[ \t]*;?\s*\Z", re.IGNORECASE)
+_BEGUN = re.compile(r"[ \t]*(\\|\.[a-z])[^\n]*\Z|[ \t]*\.\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,13 @@ HABITS = (
     Habit((".schema",), "[TABLE]", "columns of a table, or all tables", "show tables", "describe {}"),
     Habit((r"\l", ".databases"), "", "connections", "show connections"),
     Habit((r"\dn",), "", "schemas", "show schemas"),
-    Habit((r"\x",), "", "rows as lists of columns, and back", deed="expanded"),
+    Habit((r"\x",), "[on|off]", "rows as lists of columns, and back", deed="expanded"),
     Habit((r"\timing", ".timer"), "[on|off]", "how long each statement takes", deed="timing"),
     Habit((r"\e", ".edit"), "", "the last statement in $EDITOR", deed="edit"),
     Habit((r"\i", ".read"), "FILE", "run a script", given="run '{}'"),
     Habit((r"\o", ".output"), "[FILE]", "rows into a file, or here again", deed="output"),
     Habit((".mode",), "[FORMAT]", f"how rows look: {', '.join(FORMATS)}", deed="mode"),
+    Habit((".maxrows",), "[N|all]", "how many rows a box shows; as many as fit", deed="rows"),
     Habit((r"\h",), "[TOPIC]", "help of statements", "help", "help {}"),
     Habit((r"\?", ".help"), "", "this list", deed="help"),
     Habit((r"\q", ".exit", ".quit"), "", "leave", "exit"),
@@ -68,13 +70,24 @@ def is_habit(text: str) -> bool:
     return _LINE.match(text) is not None
 
 
+def is_begun(text: str) -> bool:
+    """Whether ``text`` may become one of these when more is typed."""
+    return _BEGUN.match(text) is not None
+
+
+def takes(name: str) -> str:
+    """What stands behind the command in its help, without brackets: ``TABLE``, ``on|off``; "" for nothing."""
+    habit = _named(name.lower())
+    return habit.argument.strip("[]") if habit else ""
+
+
 def parse(text: str) -> Asked:
     """What ``text`` asks for. Raises UsageError with the nearest there is, or what is missing."""
     line = _LINE.match(text)
     if line is None:
         raise UsageError(f"{text.strip()}: this is none of the short commands (\\? lists them)")
     name, argument = line[1].lower(), _unquoted(line[2] or "")
-    habit = next((habit for habit in HABITS if name in habit.names), None)
+    habit = _named(name)
     if habit is None:
         raise UsageError(f"there is no {name}{did_you_mean(name, NAMES) or LISTED}")
     if argument and not habit.argument:
@@ -85,9 +98,9 @@ def parse(text: str) -> Asked:
         return Asked(deed=habit.deed, argument=argument)
     if not argument:
         return Asked(habit.alone)
-    return Asked(
-        habit.given.replace("{}", argument.replace("'", "''") if "'{}'" in habit.given else argument)
-    )
+    if "'{}'" in habit.given:
+        return Asked(habit.given.replace("{}", argument.replace("'", "''")))
+    return Asked(habit.given.replace("{}", argument.removesuffix(".*")))  # psql's pattern of a schema
 
 
 def format_named(word: str) -> Format:
@@ -98,11 +111,28 @@ def format_named(word: str) -> Format:
     raise UsageError(f"there is no format {word}{did_you_mean(word, FORMATS)} ({', '.join(FORMATS)})")
 
 
+def row_limit(word: str) -> int | Literal["all", "as many as fit"]:
+    """What ``.maxrows`` asks for. Raises UsageError for what is no number of rows."""
+    if not word:
+        return "as many as fit"
+    if word.lower() in ("all", "-1"):  # DuckDB's shell says -1
+        return "all"
+    if not word.isdecimal() or int(word) == 0:
+        raise UsageError(f".maxrows {word}: a number of rows is needed, or all")
+    return int(word)
+
+
 def help_text() -> str:
     """The table for people."""
     heads = [f"{', '.join(habit.names)} {habit.argument}".rstrip() for habit in HABITS]
     width = max(map(len, heads))
     return "\n".join(f"{head:<{width}}  {habit.text}" for head, habit in zip(heads, HABITS, strict=True))
+
+
+def _named(name: str) -> Habit | None:
+    r"""psql's ``\d+`` tells more than its ``\d``; ours tells all at once."""
+    plain = name.rstrip("+")
+    return next((habit for habit in HABITS if plain in habit.names), None)
 
 
 def _unquoted(argument: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from collections.abc import Callable
 from typing import TextIO
 
-from unify.errors import CommandSyntaxError, Interrupted, SpecError, UnifyError
+from unify.errors import CommandSyntaxError, Interrupted, QueryError, SpecError, UnifyError
 from unify.text import safe_text
 
+_POINTING = re.compile(r"LINE \d+: |\s*\^\s*\Z")  # a line of the statement, and the caret below it
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -34,6 +37,7 @@ class Messages:
             self.raw("\n")  # behind the ^C that the terminal has written
         text = explained(error)
         first, _, rest = (f"{place}: {text}" if place else text).partition("\n")
+        first, rest = self._wrapped(first), self._wrapped(rest)
         styled = f"{_RED}{first}{_PLAIN}" if self.colour else first
         self.write(styled + (f"\n{rest}" if rest else ""))
         if self.debug:
@@ -51,8 +55,23 @@ class Messages:
     def notice(self, text: str) -> None:
         """Say one line beside the results."""
         if not self.quiet:
-            line = safe_text(text, keep="\n")
+            line = self._wrapped(safe_text(text, keep="\n"))
             self.write(f"{_DIM}{line}{_PLAIN}" if self.colour else line)
+
+    def _wrapped(self, text: str) -> str:
+        """On a terminal, no word is cut at its edge; elsewhere each line stays one."""
+        width = _width(self.stream)
+        if width is None or len(text) < width:
+            return text
+        from textwrap import wrap
+
+        lines = [
+            [line]
+            if _POINTING.match(line)
+            else wrap(line, width - 1, break_long_words=False, break_on_hyphens=False)
+            for line in text.split("\n")
+        ]
+        return "\n".join(part for parts in lines for part in parts or [""])
 
     def trace(self, error: BaseException) -> None:
         import traceback
@@ -77,8 +96,13 @@ class Messages:
 
 def explained(error: UnifyError) -> str:
     """The whole message, of several lines where it points at a place or lists mistakes."""
-    lines = [safe_text(error.message, keep="\n")]
+    lines = [safe_text(_untabbed(error.message), keep="\n")]
     match error:
+        case QueryError():
+            from unify.language import keywords
+
+            first, *rest = lines[0].split("\n")
+            lines = [first + safe_text(keywords.meant(error.message)), *rest]
         case CommandSyntaxError() if error.source:
             from unify.language import caret
 
@@ -86,3 +110,16 @@ def explained(error: UnifyError) -> str:
         case SpecError() if error.problems:
             lines += [safe_text(str(problem)) for problem in error.problems if str(problem) != error.message]
     return "\n".join(lines)
+
+
+def _untabbed(text: str) -> str:
+    """DuckDB indents with tabs; within a line one takes the place of one character, as its caret counts."""
+    return re.sub(r"^\t+", "    ", text, flags=re.MULTILINE).replace("\t", " ")
+
+
+def _width(stream: TextIO) -> int | None:
+    """The columns of the terminal behind ``stream``; None where there is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None

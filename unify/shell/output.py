@@ -50,6 +50,7 @@ class Output:
         self.header = invocation.header
         self.null = invocation.null
         self.max_rows = invocation.max_rows
+        self.all_rows = False
         self.terminal = stream.isatty()
         self.pager: Sequence[str] = ()  # at the prompt; a script is never held up
         self.colour = colour and self.terminal
@@ -95,6 +96,7 @@ class Output:
             header=self.header,
             null=self.null,
             max_rows=self.max_rows,
+            all_rows=self.all_rows,
             terminal=self.terminal,
             width=width,
             height=height,

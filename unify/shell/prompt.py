@@ -14,6 +14,7 @@ from typing import assert_never
 from prompt_toolkit.history import History, InMemoryHistory
 
 from unify.errors import UnifyError
+from unify.interpreter.preferences import kept_keys
 from unify.settings import Settings
 from unify.shell import habits
 from unify.shell.background import Background, Open
@@ -45,6 +46,7 @@ def run_prompt(
         names=lambda: background.names,
         activity=lambda: watch.activity,
         colour=messages.colour,
+        keys=kept_keys(settings.home),
     )
     watch = Watch(
         look,
@@ -144,12 +146,14 @@ class Conversation:
                 self.timing = argument.lower() != "off" if argument else not self.timing
                 self.messages.notice(f"timing is {'on' if self.timing else 'off'}")
             case "expanded":
-                expanded = self.output.format == "vertical"
+                expanded = argument.lower() != "on" if argument else self.output.format == "vertical"
                 self._show_as(self._unexpanded if expanded else "vertical")
             case "mode" if argument:
                 self._show_as(habits.format_named(argument))
             case "mode":
                 self.messages.notice(f"rows are shown as {self.output.format}")
+            case "rows":
+                self._show_rows(argument)
             case "output":
                 self._redirect(argument)
             case unknown:
@@ -160,6 +164,13 @@ class Conversation:
             self._unexpanded = self.output.format
         self.output.format = format
         self.messages.notice(f"rows are shown as {format}")
+
+    def _show_rows(self, argument: str) -> None:
+        """So many rows in a box from now on; all; or as many as fit. Raises UsageError."""
+        limit = habits.row_limit(argument)
+        self.output.all_rows = limit == "all"
+        self.output.max_rows = None if isinstance(limit, str) else limit
+        self.messages.notice(f"rows in a box: {limit if isinstance(limit, str) else f'at most {limit:,}'}")
 
     def _redirect(self, path: str) -> None:
         """Rows go into a file from now on, or to where they went at first."""
@@ -205,6 +216,8 @@ class Conversation:
             self.messages.mistake(error)
         else:
             self.left = runner.left
+            if runner.keys is not None:
+                self.editor.use(runner.keys)
             if runner.stopped_waiting:
                 self._stopped_waiting_at = time.monotonic()
             if self.timing:

@@ -8,16 +8,29 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
 from unify.interpreter.chart import Chart
-from unify.interpreter.results import Leave, Message, Names, PlanScript, Result, Rows, RunScript, Text
+from unify.interpreter.results import (
+    Leave,
+    Message,
+    Names,
+    PlanScript,
+    Result,
+    Rows,
+    RunScript,
+    Text,
+    UseKeys,
+)
 from unify.language.statements import Statement, split
 from unify.shell.cli import Step
 from unify.shell.messages import Messages
 from unify.shell.output import Output
 from unify.text import counted, safe_text
+
+if TYPE_CHECKING:
+    from unify.interpreter.preferences import Keys
 
 DEEPEST = 20  # scripts that run scripts; more is a script that runs itself
 
@@ -46,6 +59,7 @@ class Runner:
     """Runs statements on one session and shows what they give.
 
     ``status`` is 0 until a statement fails; then what the process ends with.
+    ``keys`` are those that were chosen, if any.
     ``left`` is true once a statement said ``exit``; ``stopped_waiting`` once Ctrl-C left loads to themselves.
     """
 
@@ -66,6 +80,7 @@ class Runner:
         self.status = 0
         self.left = False
         self.stopped_waiting = False
+        self.keys: Keys | None = None
         self._running: list[Script] = []  # the script that runs now is the last
 
     def run(self, script: Script) -> None:
@@ -129,6 +144,9 @@ class Runner:
                 self._run_file(path)
             case PlanScript():
                 self._show_message(self._planned(result).text)
+            case UseKeys(keys):
+                self.keys = keys
+                self.messages.notice(f"the keys of the prompt are those of {keys}")
             case Leave():
                 self.left = True
             case unknown:

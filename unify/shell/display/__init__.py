@@ -34,9 +34,10 @@ def display(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed = lambda: 0.0)
 def _write(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed) -> None:
     match look.format:
         case "box" | "table":
-            from unify.shell.display import box
+            from unify.shell.display import box, plan
 
-            box.display(rows, out, look, elapsed)
+            show = plan.display if plan.is_plan(rows) else box.display
+            show(rows, out, look, elapsed)
         case "csv":
             from unify.shell.display import delimited
 
@@ -60,6 +61,6 @@ def _write(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed) -> None:
         case "vertical":
             from unify.shell.display import vertical
 
-            vertical.display(rows, out, look)
+            vertical.display(rows, out, look, elapsed)
         case unknown:
             assert_never(unknown)

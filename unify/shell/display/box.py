@@ -46,10 +46,10 @@ ASCII = Lines("-", "|", "+++", "+++", "+++", ".", ".", ", ")
 def display(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed) -> None:
     """Draw ``rows``. Memory: those shown on a terminal; elsewhere a bounded part, the rest on disk."""
     frame = Frame(rows, look)
-    if look.terminal or look.max_rows is not None:
+    if look.max_rows is not None or (look.terminal and not look.all_rows and not rows.whole):
         frame.draw_excerpt(rows, out, elapsed)
     else:
-        frame.draw_all(rows, out)
+        frame.draw_all(rows, out, elapsed)
 
 
 def rows_that_fit(look: Look) -> int:
@@ -77,7 +77,7 @@ class Frame:
         head, tail = self._texts(rows, found.head), self._texts(rows, found.tail)
         for row in (*head, *tail):
             self._widen(row)
-        layout = fit_columns(self.widths, self.look.width if self.look.terminal else None)
+        layout = self._layout()
         self._open(layout, out)
         self._body(head, layout, out)
         if found.shown < found.total or found.more:
@@ -85,19 +85,22 @@ class Frame:
             out.write(self._line(dots, layout, _DIM, centred=True))
         self._body(tail, layout, out)
         out.write(self._rule(self.lines.bottom, layout))
-        out.write(self._dim(self._footer(found, layout, rows.note, elapsed)) + "\n")
+        out.write(self._dim(self._footer(_counted(found), layout, rows.note, elapsed)) + "\n")
 
-    def draw_all(self, rows: Rows, out: TextIO) -> None:
+    def draw_all(self, rows: Rows, out: TextIO, elapsed: Elapsed) -> None:
         with Spool() as spool:
             for row in cells(rows):
                 safe = [None if cell is None else safe_text(cell) for cell in row]
                 self._widen(safe)
                 spool.add(safe)
-            layout = fit_columns(self.widths, None)
+            layout = self._layout()
             self._open(layout, out)
             self._body(spool, layout, out)
             out.write(self._rule(self.lines.bottom, layout))
-            out.write(counted(spool.count, "row") + "\n")
+            out.write(self._dim(self._footer(counted(spool.count, "row"), layout, rows.note, elapsed)) + "\n")
+
+    def _layout(self) -> Layout:
+        return fit_columns(self.widths, self.look.width if self.look.terminal else None)
 
     def _head_width(self, column: int) -> int:
         if not self.look.header:
@@ -147,15 +150,12 @@ class Frame:
         down = self.lines.down
         return f"{down} {f' {down} '.join(shown)} {down}\n"
 
-    def _footer(self, found: Excerpt, layout: Layout, note: str, elapsed: Elapsed) -> str:
-        rows = ("more than " if found.more else "") + counted(found.total, "row")
-        if found.shown < found.total or found.more:
-            rows += f" ({found.shown:,} shown)"
+    def _footer(self, rows: str, layout: Layout, note: str, elapsed: Elapsed) -> str:
         parts = [rows]
         if layout.gap is not None:
             parts.append(f"{counted(len(self.names), 'column')} ({len(layout.columns):,} shown)")
         if self.look.terminal:
-            parts += [duration(elapsed()), *([safe_text(note)] if note else [])]
+            parts += took(elapsed, note)
         return self.lines.between.join(parts)
 
     def _styled(self, text: str, style: str) -> str:
@@ -163,6 +163,17 @@ class Frame:
 
     def _dim(self, text: str) -> str:
         return self._styled(text, _DIM)
+
+
+def _counted(found: Excerpt) -> str:
+    rows = ("more than " if found.more else "") + counted(found.total, "row")
+    left_out = found.shown < found.total or found.more
+    return rows + (f" ({found.shown:,} shown)" if left_out else "")
+
+
+def took(elapsed: Elapsed, note: str) -> list[str]:
+    """The parts of a footer for people: how long it took, and where the rows came from."""
+    return [duration(elapsed()), *([safe_text(note)] if note else [])]
 
 
 def duration(seconds: float) -> str:

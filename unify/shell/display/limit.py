@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from unify.interpreter.results import Rows
 
@@ -28,4 +29,4 @@ class Limit:
                 return
 
     def limited(self) -> Rows:
-        return Rows(self.rows.columns, self.batches(), self.rows.note)
+        return replace(self.rows, batches=self.batches())

@@ -16,6 +16,7 @@ class Look:
 
     ``null``      the text for NULL; None is the format's own.
     ``max_rows``  rows shown at most; None: all, or as many as fit where a box meets a terminal.
+    ``all_rows``  a box shows every row, whatever the terminal's height.
     ``terminal``  whether a person looks at it: cells are made safe, a box fits ``width`` and ``height``.
     ``ascii``     whether the output cannot take line-drawing characters.
     """
@@ -24,6 +25,7 @@ class Look:
     header: bool = True
     null: str | None = None
     max_rows: int | None = None
+    all_rows: bool = False
     terminal: bool = False
     width: int = 80
     height: int = 24

@@ -6,23 +6,28 @@ import re
 from typing import TextIO
 
 from unify.interpreter.results import Rows
-from unify.shell.display.look import Look
+from unify.shell.display.box import took
+from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.values import Cells, cells
 from unify.shell.display.width import padded, text_width
-from unify.text import safe_text
+from unify.text import counted, safe_text
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _RULE_WIDTH = 40  # columns; a rule only separates
 
 
-def display(rows: Rows, out: TextIO, look: Look) -> None:
+def display(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed) -> None:
     """Write ``rows`` as they come. A value of several lines goes on under itself."""
+    number = 0
     names = [safe_text(column.name) for column in rows.columns]
     width = max(map(text_width, names), default=0)
     for number, row in enumerate(cells(rows), start=1):
         if look.header:
             out.write(_rule(number, look))
         out.write(_block(names, width, row, look))
+    if look.terminal:
+        between = ", " if look.ascii else " · "
+        out.write(between.join([counted(number, "row"), *took(elapsed, rows.note)]) + "\n")
 
 
 def _rule(number: int, look: Look) -> str:
