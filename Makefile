@@ -2,6 +2,7 @@
 # make test      all tests but the long campaigns (about ten minutes on two busy cores)
 # make check     format, lint, types, layers
 # make bench     how fast it is, on this machine
+# make session   the session in README, typed and recorded anew
 # make campaign  the long tests
 # Each makes what it needs in .venv first, with nothing but Python 3.11+ and a package index.
 
@@ -13,7 +14,7 @@ DEMO := -c 'show tables from github' \
   -c 'system status'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench campaign clean
+.PHONY: demo test check bench session campaign clean
 
 demo: .venv/app
 	@if [ -t 0 ] && [ -t 1 ]; then \
@@ -31,6 +32,9 @@ check: .venv/dev
 	@$(BIN)/mypy --strict --no-error-summary
 	@report=$$($(BIN)/lint-imports --no-logo --no-cache 2>&1) || { echo "$$report"; exit 1; }
 	@echo "check: format, lint, types and layers are in order"
+
+session: .venv/dev
+	@$(BIN)/python -m benchmarks.session
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks

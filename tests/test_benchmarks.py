@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import requests
 
+from benchmarks import session
 from benchmarks.measure import Figure, Memory, Speed
 from benchmarks.server import serving
 from benchmarks.tables import Served
@@ -26,6 +30,20 @@ def test_the_api_tells_which_rows_have_changed() -> None:
 
     assert [row["number"] for row in changed] == [0, 100, 200]
     assert {row["updated_at"] for row in changed} == {"2024-06-01T00:00:00Z"}
+
+
+def test_readme_shows_the_session_that_is_recorded() -> None:
+    shown = session.block(session.README.read_text(encoding="utf-8"))
+
+    for statement in session.STATEMENTS:
+        assert "unify> " + statement.replace("\n", "\n    -> ") in shown
+
+
+@pytest.mark.slow
+def test_the_session_in_readme_is_the_products_own(tmp_path: Path) -> None:
+    shown = session.block(session.README.read_text(encoding="utf-8"))
+
+    assert session.timeless(session.recorded(tmp_path)) == session.timeless(shown)
 
 
 def test_rows_are_as_large_as_is_said() -> None:

@@ -485,6 +485,10 @@ def test_a_slip_at_the_place_itself_is_named_too(near: str) -> None:
     assert "did you mean" in explained(QueryError(f'syntax error at or near "{near}"'))
 
 
+def test_an_error_of_duckdb_takes_no_more_lines_than_it_needs() -> None:
+    assert explained(QueryError("not found\nCandidates: a\n\nLINE 1: b\n        ^")).count("\n") == 3
+
+
 def test_no_keyword_is_guessed_where_none_is_near() -> None:
     assert explained(QueryError('syntax error at or near "github"')) == 'syntax error at or near "github"'
 

@@ -101,7 +101,7 @@ def explained(error: UnifyError) -> str:
         case QueryError():
             from unify.language import keywords
 
-            first, *rest = lines[0].split("\n")
+            first, *rest = re.sub(r"\n+(?=LINE \d+: )", "\n", lines[0]).split("\n")
             lines = [first + safe_text(keywords.meant(error.message)), *rest]
         case CommandSyntaxError() if error.source:
             from unify.language import caret
