@@ -16,7 +16,7 @@ from tests.terminal import ENTER, Terminal, on_terminal
 README = Path(__file__).parent.parent / "README.md"
 PROMPT = "unify> "
 STATEMENTS = (
-    "select number, title, user_login from github.pulls order by updated_at desc limit 8;",
+    "select number, title, user_login from github.pulls order by number desc limit 8;",
     "select owner, repo, count(*) as pulls, count(merged_at) as merged\n"
     "from github.pulls group by all order by pulls desc limit 3;",
     "select titel from github.pulls;",
