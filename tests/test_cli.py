@@ -442,14 +442,32 @@ def test_places_come_from_the_command_line_before_the_environment(
     assert settings_for(cli.parse([]), {"UNIFY_HOME": "h"}).connections == tmp_path / "connections.yaml"
 
 
-def test_the_version_loads_nothing_heavy() -> None:
-    code = "import sys; from unify.shell.app import main; main(['--version']); print(sorted(sys.modules))"
+@pytest.mark.parametrize(
+    ("code", "left_out"),
+    [
+        (
+            "from unify.shell.app import main; main(['--version'])",
+            "duckdb zmq lark sqlglot prompt_toolkit argparse dataclasses",
+        ),
+        (
+            "from unify.shell.app import main; main(['-c', 'select 1'])",
+            "zmq lark sqlglot prompt_toolkit yaml unify.interpreter.interpreter unify.language.commands "
+            "unify.model hashlib",
+        ),
+        (
+            "import unify.shell.prompt, unify.shell.watching",
+            "duckdb zmq lark sqlglot yaml unify.interpreter.interpreter unify.language.commands unify.model "
+            "unify.language.statements unify.shell.completing unify.shell.toolbar decimal",
+        ),
+    ],
+    ids=["version", "constant", "first paint"],
+)
+def test_what_starts_loads_nothing_it_does_not_need(unify: Unify, code: str, left_out: str) -> None:
+    command = [sys.executable, "-c", f"import sys; {code}; print(sorted(sys.modules))"]
 
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, env=unify.environment).stdout
 
-    assert loaded.startswith("unify 0")
-    for heavy in ("duckdb", "zmq", "lark", "sqlglot", "prompt_toolkit", "argparse", "dataclasses"):
-        assert f"'{heavy}'" not in loaded
+    assert [name for name in left_out.split() if f"'{name}'" in loaded] == []
 
 
 def test_help_names_every_option_and_command(shell: Unify) -> None:

@@ -18,8 +18,8 @@ from tests.fake_session import rows
 from unify.duckdb_types import parse_type
 from unify.interpreter.results import ResultColumn, Rows, listed
 from unify.shell.display import FORMATS, Format, display
-from unify.shell.display.box import duration
 from unify.shell.display.fit import COUNTED_ROWS, fit_columns
+from unify.shell.display.footer import duration
 from unify.shell.display.jsonout import unique_names
 from unify.shell.display.look import Look
 from unify.shell.display.width import clipped, padded, text_width

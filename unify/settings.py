@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +93,8 @@ class Settings:
         here = self.home / "run"
         if len(os.fsencode(here)) <= IPC_PATH_LIMIT - len("/commands.sock"):
             return here
+        import hashlib  # 7 ms, for a home whose path is long
+
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
         return Path("/tmp") / f"unify-{os.getuid()}-{digest}"
 

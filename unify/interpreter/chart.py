@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from unify.language.commands import ChartKind
 from unify.text import counted
+
+if TYPE_CHECKING:
+    from unify.language.commands import ChartKind
 
 XKind = Literal["number", "time", "text"]
 X = float | str  # a time is in seconds since 1970 on the clock of whoever looks

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from unify.interpreter.chart import Chart
-from unify.model import Column, LoaderStatus
 
 if TYPE_CHECKING:
     from unify.adapters.base import Page
     from unify.adapters.person import Person
     from unify.adapters.spec import TableSpec
     from unify.interpreter.preferences import Keys
+    from unify.model import Column, LoaderStatus
 
 
 @dataclass(frozen=True, slots=True)

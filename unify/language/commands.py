@@ -12,7 +12,6 @@ from typing import Literal, get_args
 
 from unify.model import TableName
 
-OWN_SETTINGS = frozenset({"max_age", "keys"})  # `set` of any other name is DuckDB's
 ChartKind = Literal["area_chart", "bar_chart", "hbar_chart", "line_chart", "pie_chart", "scatter_chart"]
 CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
 

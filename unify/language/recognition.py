@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from unify.language.commands import OWN_SETTINGS
+from unify.language.ownsettings import OWN_SETTINGS
 from unify.language.scanner import Kind, Token, significant, words
 
 # Words no SQL statement starts with.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from unify.interpreter.results import Names
-from unify.language.commands import OWN_SETTINGS
+from unify.language.ownsettings import OWN_SETTINGS
 from unify.language.recognition import is_command
 from unify.language.scanner import Kind, Token, scan, significant, unquoted
 from unify.shell import habits, reach

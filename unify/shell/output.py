@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import sys
@@ -189,7 +188,9 @@ def _table_file(path: Path, invocation: Invocation) -> TableFile:
         raise UsageError(f"-o {invocation.output}: --max-rows does not go with it; say limit in the SELECT")
     if not path.parent.is_dir():
         raise UsageError(f"-o {invocation.output}: cannot be written: there is no folder {path.parent}")
-    if suffix == ".xlsx" and importlib.util.find_spec("openpyxl") is None:
+    from importlib.util import find_spec
+
+    if suffix == ".xlsx" and find_spec("openpyxl") is None:
         raise UsageError(
             f"-o {invocation.output}: Excel files need the package openpyxl: pip install 'unify-sql[excel]'"
         )

@@ -93,7 +93,7 @@ class Progress:
 def summary(status: LoaderStatus) -> str:
     """``Loaded github.pulls: 1,204 rows in 3.1 s``, or how far it was when waiting ended."""
     from unify.model import Action, JobState
-    from unify.shell.display.box import duration
+    from unify.shell.display.footer import duration
 
     verbs = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
     rows = counted(status.rows, "row")

@@ -20,7 +20,7 @@ from unify.shell import habits
 from unify.shell.background import Background, Open
 from unify.shell.cli import Invocation
 from unify.shell.composition import CANCEL_WITHIN_S
-from unify.shell.display.box import duration
+from unify.shell.display.footer import duration
 from unify.shell.display.look import Format
 from unify.shell.editor import Cleared, Editor
 from unify.shell.history import PrivateHistory

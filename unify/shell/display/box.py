@@ -13,6 +13,7 @@ from typing import TextIO
 from unify.duckdb_types import parse_type
 from unify.interpreter.results import Rows
 from unify.shell.display.fit import GAP_WIDTH, Excerpt, Layout, excerpt, fit_columns
+from unify.shell.display.footer import took
 from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.spool import Spool
 from unify.shell.display.values import Cells, cells
@@ -169,17 +170,3 @@ def _counted(found: Excerpt) -> str:
     rows = ("more than " if found.more else "") + counted(found.total, "row")
     left_out = found.shown < found.total or found.more
     return rows + (f" ({found.shown:,} shown)" if left_out else "")
-
-
-def took(elapsed: Elapsed, note: str) -> list[str]:
-    """The parts of a footer for people: how long it took, and where the rows came from."""
-    return [duration(elapsed()), *([safe_text(note)] if note else [])]
-
-
-def duration(seconds: float) -> str:
-    """``4 ms``, ``0.35 s``, ``12.1 s``, ``2 min 5 s``."""
-    if seconds < 0.1:
-        return f"{max(1, round(seconds * 1000))} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

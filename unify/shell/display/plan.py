@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from unify.interpreter.results import Rows
-from unify.shell.display.box import took
+from unify.shell.display.footer import took
 from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.values import cells
 from unify.text import safe_text

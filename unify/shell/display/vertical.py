@@ -6,7 +6,7 @@ import re
 from typing import TextIO
 
 from unify.interpreter.results import Rows
-from unify.shell.display.box import took
+from unify.shell.display.footer import took
 from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.values import Cells, cells
 from unify.shell.display.width import padded, text_width

@@ -1,0 +1,20 @@
+"""What stands below rows for people: how long it took, and where the rows came from."""
+
+from __future__ import annotations
+
+from unify.shell.display.look import Elapsed
+from unify.text import safe_text
+
+
+def took(elapsed: Elapsed, note: str) -> list[str]:
+    """The parts of a footer for people: how long it took, and where the rows came from."""
+    return [duration(elapsed()), *([safe_text(note)] if note else [])]
+
+
+def duration(seconds: float) -> str:
+    """``4 ms``, ``0.35 s``, ``12.1 s``, ``2 min 5 s``."""
+    if seconds < 0.1:
+        return f"{max(1, round(seconds * 1000))} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
