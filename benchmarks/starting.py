@@ -8,6 +8,8 @@ from pathlib import Path
 
 from benchmarks.measure import Figure, best, command
 
+_UNIFY = (sys.executable, "-m", "unify")
+
 
 def measure(home: Path) -> Iterator[Figure]:
     """Start the command line in several ways."""
@@ -19,9 +21,23 @@ def measure(home: Path) -> Iterator[Figure]:
         (("-c", "select 1 + 1"), None),  # the lake, too
     ]
     for what, promised in ways:
-        seconds = best(command([sys.executable, "-m", "unify", *what], home))
+        seconds = best(command([*_UNIFY, *what], home))
         yield Figure(f"unify {' '.join(what)}", seconds, python, promised)
     yield Figure("unify, until its prompt is on screen", best(lambda: _until_prompt(home)), python, 18)
+    yield from _with_many_connections(home)
+
+
+def _with_many_connections(home: Path) -> Iterator[Figure]:
+    """Fifty connections of a hundred tables against one: the whole command, five thousand rows included."""
+    from tests.test_many_connections import connected
+
+    homes = [connected(home / f"{count}_connections", count) for count in (1, 50)]
+    for what in ("select 1 + 1", "show tables"):
+        one, fifty = (
+            best(command([*_UNIFY, "--specs", str(settings.specs[0]), "-c", what], settings.home))
+            for settings in homes
+        )
+        yield Figure(f"{what}: 50 connections of 100 tables", fifty, one, 1.5)
 
 
 def _until_prompt(home: Path) -> None:
@@ -30,5 +46,5 @@ def _until_prompt(home: Path) -> None:
     from tests.terminal import on_terminal
 
     environment = {**clean_environment(home), "TERM": "xterm-256color"}
-    with on_terminal([sys.executable, "-m", "unify"], environment, home) as terminal:
+    with on_terminal(_UNIFY, environment, home) as terminal:
         terminal.wait_for("unify>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import unify
@@ -45,6 +46,7 @@ def examine(path: Path) -> tuple[AdapterSpec, list[Problem]]:
     return spec, sorted(set(report.problems), key=lambda problem: (problem.line, problem.column))
 
 
+@cache
 def bundled_specs() -> Path:
     """The folder of the specs that come with Unify: inside the wheel, or beside the package in a checkout."""
     package = Path(unify.__file__).resolve().parent
@@ -57,11 +59,14 @@ def find_spec(adapter: str, folders: Sequence[Path]) -> Path:
 
     Raises  UnknownName with the nearest name there is.
     """
+    places = (*folders, bundled_specs())
+    if adapter == Path(adapter).name:  # a name, and no path to somewhere else
+        for folder in places:
+            if (file := folder / f"{adapter}.yaml").is_file():
+                return file
     known = known_specs(folders)
-    if adapter in known:
-        return known[adapter]
     hint = did_you_mean(adapter, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
-    looked = ", ".join(str(folder) for folder in (*folders, bundled_specs()))
+    looked = ", ".join(str(folder) for folder in places)
     raise UnknownName(f"no adapter {adapter}{hint} ({counted(len(known), 'spec')} in {looked})")
 
 

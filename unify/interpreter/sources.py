@@ -115,6 +115,13 @@ class Sources:
             (table for table in tables if table.live and table.name.lower() == name.table.lower()), None
         )
 
+    def live_names(self, connection: str) -> frozenset[str]:
+        """The names of all live tables of the connection's spec."""
+        spec = self._spec(connection)
+        return (
+            frozenset(table.name for table in spec.tables if table.live) if spec is not None else frozenset()
+        )
+
     def behind(self, name: TableName) -> Sequence[TableName] | None:
         """The stored tables that a view, or the ``for_each`` of a live table, reads, through others too.
 

@@ -106,9 +106,10 @@ class State:
             offered = self.sources.tables(connection)
         except ConfigError:
             return  # `show connections` says what is wrong with it
+        live = self.sources.live_names(connection)
         for table in offered.values():
             name = TableName(connection, table.name)
-            if self.sources.live(name) is not None:
+            if table.name in live:
                 yield TableState(name, "live", "live", description=table.description)
             else:
                 yield _table_state(name, table, stored, jobs)
