@@ -167,6 +167,8 @@ class _Builder:
         mark = error.problem_mark or error.context_mark
         if error.context and error.context_mark and "end of stream" in reason:
             mark, reason = error.context_mark, f"{reason} {error.context}"
+        if "nesting depth" in reason:  # the parser reads ahead, and has a limit of its own
+            reason = f"nested more than {MAX_DEPTH} levels deep"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         too_deep = "nesting depth" in reason  # the parser reads ahead, and has a bound of its own
         told = _TOO_DEEP if too_deep else f"this is not YAML: {reason}"
