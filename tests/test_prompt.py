@@ -184,6 +184,14 @@ def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(
     assert editor.read() == "select 1;"
 
 
+def test_somebody_without_connections_is_told_how_to_get_one(folder: Path) -> None:
+    with at_prompt(folder) as terminal:
+        terminal.wait_for("connect makes one")
+    (folder / "connections.yaml").touch(mode=0o600)
+    with at_prompt(folder) as terminal:
+        assert "connect makes one" not in terminal.screen
+
+
 def test_vi_keys_move_and_change(keys: PipeInput) -> None:
     with closing(
         Editor(history=InMemoryHistory(), names=Names, keys="vi", input=keys, output=DummyOutput())

@@ -187,7 +187,7 @@ class Sources:
         if not self.names:
             where = f"{path} has no connections" if path.exists() else f"there is no {path}"
             return (
-                f"no connection {name}: {where}. Write one, for example:\n"
+                f"no connection {name}: {where}. Type `connect` to make one, or write it, for example:\n"
                 f"  {name}:\n    adapter: github\n    options: {{token: ${{GITHUB_TOKEN}}}}\n"
                 "or try `unify demo`, which needs no account"
             )

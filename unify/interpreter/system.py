@@ -129,6 +129,21 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
     return "  ".join(parts)
 
 
+def pace(task: LoaderStatus, now: datetime) -> str:
+    """``144 rows/s  0:00:18 left``; the time left only where the source says how many pages there are.
+
+    Nothing in the first second, nor while the source has us wait.
+    """
+    waits = task.waiting_until is not None and task.waiting_until > now
+    if task.state is not JobState.RUNNING or waits or task.elapsed_s < 1 or not task.rows:
+        return ""
+    parts = [f"{task.rows / task.elapsed_s:,.0f} rows/s"]
+    if task.pages_total and 0 < task.pages < task.pages_total:
+        left_s = task.elapsed_s * (task.pages_total - task.pages) / task.pages
+        parts.append(f"{clock(left_s + 0.5)} left")
+    return "  ".join(parts)
+
+
 def clock(seconds: float) -> str:
     """``0:00:09``: hours, minutes, seconds."""
     whole = int(seconds)

@@ -29,7 +29,7 @@ def check_connections(
     connections = load_connections(settings.connections)
     known = sorted({*connections.all, *connections.broken})
     if not known:
-        raise ConfigError(f"{settings.connections}: there are no connections to check")
+        raise ConfigError(f"{settings.connections}: there are no connections to check (connect makes one)")
     for name in names:
         if name not in known:
             raise UnknownName(f"there is no connection {name}{did_you_mean(name, known)}")

@@ -70,11 +70,15 @@ class Progress:
         return person(self.messages)
 
     def _draw(self, statuses: Sequence[LoaderStatus]) -> None:
-        from unify.interpreter.system import task_lines  # the interpreter that calls us has loaded it
+        from unify.interpreter.system import pace, task_lines  # the interpreter that calls us has loaded it
 
         width, height = terminal.size(self.messages.stream)
         shown = list(statuses[: max(1, min(LIVE_LINES, height - 2))])
-        lines = [clipped(safe_text(line), width - 1) for line in task_lines(shown, datetime.now(UTC))]
+        now = datetime.now(UTC)
+        lines = [
+            clipped(safe_text(f"{line}  {pace(status, now)}".rstrip()), width - 1)
+            for line, status in zip(task_lines(shown, now), shown, strict=True)
+        ]
         if len(statuses) > len(shown):
             lines.append(f"   +{len(statuses) - len(shown)} more")
         below = "".join(f"\r{line}\x1b[K\n" for line in lines)

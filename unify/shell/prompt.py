@@ -29,6 +29,11 @@ from unify.shell.output import Output, OutputClosed, open_output
 from unify.shell.progress import summary
 from unify.shell.watching import Look, Watch
 
+WELCOME = (
+    "There are no connections yet: connect makes one, and unify demo needs none. "
+    "help lists what can be typed."
+)
+
 
 def run_prompt(
     open_session: Open,
@@ -57,6 +62,8 @@ def run_prompt(
     conversation = Conversation(
         editor, background, watch, output=output, messages=messages, invocation=invocation
     )
+    if not settings.connections.exists():
+        messages.notice(WELCOME)
     try:
         conversation.hold()
         conversation.close_file()

@@ -1,0 +1,48 @@
+"""What is said of a load somebody waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from unify.interpreter.system import pace, task_lines
+from unify.model import Action, JobState, LoaderStatus, TableName
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HALF = LoaderStatus(
+    1,
+    TableName("github", "pulls"),
+    Action.LOAD,
+    JobState.RUNNING,
+    rows=1300,
+    pages=10,
+    pages_total=40,
+    elapsed_s=9.0,
+)
+
+
+def test_the_time_left_is_said_where_the_pages_are_known() -> None:
+    assert pace(HALF, NOW) == "144 rows/s  0:00:27 left"
+    assert pace(replace(HALF, pages_total=None), NOW) == "144 rows/s"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        replace(HALF, elapsed_s=0.4),
+        replace(HALF, rows=0),
+        replace(HALF, state=JobState.PUBLISHING),
+        replace(HALF, state=JobState.QUEUED),
+        replace(HALF, waiting_until=NOW + timedelta(seconds=41)),
+    ],
+)
+def test_nothing_is_guessed_where_it_would_be_wrong(status: LoaderStatus) -> None:
+    assert pace(status, NOW) == ""
+
+
+def test_a_rate_limit_says_when_it_goes_on() -> None:
+    [line] = task_lines([replace(HALF, waiting_until=NOW + timedelta(seconds=41))], NOW)
+
+    assert line.endswith("0:00:09  rate limited, goes on in 41 s")
