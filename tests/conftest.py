@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import DemoAPI, Unify, serving_demo
+
+if TYPE_CHECKING:
+    from prompt_toolkit.input import PipeInput
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,23 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def unify(home: Path) -> Unify:
     """The command line in a home of its own: ``unify("select 1")`` gives stdout, stderr and status."""
     return Unify(home)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty home folder, for a shell that starts no daemon."""
+    made = tmp_path / "home"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.fixture
+def keys() -> Iterator[PipeInput]:
+    """Where a test presses keys for a prompt without a terminal."""
+    from prompt_toolkit.input import create_pipe_input
+
+    with create_pipe_input() as pipe:
+        yield pipe
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prompt_toolkit.history import InMemoryHistory
-from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.input import PipeInput
 from prompt_toolkit.output import DummyOutput
 
 from tests.fake_session import NAMES
@@ -165,6 +165,12 @@ def test_tables_of_one_name_keep_their_columns_apart() -> None:
     assert [offer.text for offer in found] == ["left_one", "left_two"]
 
 
+def test_two_letters_name_a_function_at_its_beginning_only() -> None:
+    found = best([("ascii(", "function"), ("st_astext(", "function"), ("abs(", "function")], "as")
+
+    assert found == [("ascii(", "function")]
+
+
 @pytest.mark.parametrize(
     ("word", "ordered"),
     [
@@ -202,12 +208,6 @@ def test_completion_keeps_up_with_ten_thousand_columns() -> None:
 
 
 # --- Tab
-
-
-@pytest.fixture
-def keys() -> Iterator[PipeInput]:
-    with create_pipe_input() as pipe:
-        yield pipe
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_session import CHECKOUT, COMMAND
-from tests.support import clean_environment
-from tests.terminal import ENTER, Terminal, on_terminal
+from tests.fake_prompt import at_prompt
+from tests.terminal import ENTER, Terminal
 from unify.errors import UsageError
 from unify.language.parser import parse as parse_statement
 from unify.shell.habits import HABITS, Asked, help_text, is_habit, parse, row_limit
@@ -85,16 +84,8 @@ def test_statements_are_no_habits(text: str) -> None:
     assert not is_habit(text)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir(mode=0o700)
-    return tmp_path / "home"
-
-
 def test_habits_at_the_prompt(folder: Path) -> None:
-    environment = {**clean_environment(folder), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
-    with on_terminal(COMMAND, environment, folder, lines=80) as terminal:
-        terminal.wait_for("unify>")
+    with at_prompt(folder, lines=80) as terminal:
         ask(terminal, r"\d github.pulls", "did Describe")
         ask(terminal, r"\x", "shown as vertical")
         ask(terminal, "select 1 as a;", "a │ 1")
@@ -121,14 +112,7 @@ def test_the_last_statement_can_be_edited_elsewhere(folder: Path) -> None:
     editor = folder / "editor.sh"
     editor.write_text('#!/bin/sh\nprintf "select 99 as edited;" > "$1"\n')
     editor.chmod(0o700)
-    environment = {
-        **clean_environment(folder),
-        "PYTHONPATH": str(CHECKOUT),
-        "TERM": "xterm-256color",
-        "EDITOR": str(editor),
-    }
-    with on_terminal(COMMAND, environment, folder) as terminal:
-        terminal.wait_for("unify>")
+    with at_prompt(folder, EDITOR=str(editor)) as terminal:
         ask(terminal, "select 1 as first;", "1 row")
         terminal.type(r"\e" + ENTER)
         terminal.wait_for("select 99 as edited;")

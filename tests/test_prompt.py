@@ -9,24 +9,20 @@ from pathlib import Path
 
 import pytest
 from prompt_toolkit.history import InMemoryHistory
-from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.input import PipeInput
 from prompt_toolkit.output import DummyOutput
 
-from tests.fake_session import CHECKOUT, COMMAND, NAMES, FakeSession
-from tests.support import Unify, clean_environment
+from tests.fake_prompt import at_prompt
+from tests.fake_session import NAMES, FakeSession
+from tests.support import Unify
 from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal, on_terminal, paste
 from unify.errors import QueryError
+from unify.interpreter.preferences import kept_keys
 from unify.interpreter.results import Names
 from unify.shell.background import Background
 from unify.shell.editor import Cleared, Editor
 from unify.shell.highlight import coloured
 from unify.shell.history import PrivateHistory, holds_secret
-
-
-@pytest.fixture
-def keys() -> Iterator[PipeInput]:
-    with create_pipe_input() as pipe:
-        yield pipe
 
 
 @pytest.fixture
@@ -36,41 +32,10 @@ def editor(keys: PipeInput) -> Iterator[Editor]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir(mode=0o700)
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def terminal(folder: Path) -> Iterator[Terminal]:
     """A prompt on a plain DuckDB, on a terminal of 100 columns and 30 lines."""
     with at_prompt(folder) as opened:
         yield opened
-
-
-def at_prompt(folder: Path, *arguments: str, **more: str) -> AtPrompt:
-    return AtPrompt(folder, arguments, more)
-
-
-class AtPrompt:
-    """``with at_prompt(folder) as terminal``: the shell, its first prompt on the screen."""
-
-    def __init__(self, folder: Path, arguments: tuple[str, ...], more: dict[str, str]) -> None:
-        environment = {
-            **clean_environment(folder),
-            "PYTHONPATH": str(CHECKOUT),
-            "TERM": "xterm-256color",
-            **more,
-        }
-        self.opening = on_terminal([*COMMAND, *arguments], environment, folder)
-
-    def __enter__(self) -> Terminal:
-        terminal = self.opening.__enter__()
-        terminal.wait_for("unify>")
-        return terminal
-
-    def __exit__(self, *error: object) -> None:
-        self.opening.__exit__(None, None, None)
 
 
 # --- What Enter does
@@ -202,16 +167,23 @@ def test_vi_keys_move_and_change(keys: PipeInput) -> None:
 
 
 def test_the_keys_that_were_set_are_there_the_next_time(unify: Unify) -> None:
-    environment = {**unify.environment, "TERM": "xterm-256color"}
-    assert "keys = vim" in unify("set keys = 'vim'").stderr
-    with on_terminal(unify.command, environment, unify.home) as terminal:
-        terminal.wait_for("vi keys")
+    with on_terminal(unify.command, {**unify.environment, "TERM": "xterm-256color"}, unify.home) as terminal:
+        terminal.wait_for("F4 vi keys")
+        terminal.type("set keys = 'vim'" + ENTER)
+        terminal.wait_for("did you mean vi?")
         terminal.type("set keys = 'vi'" + ENTER)
-        terminal.wait_for("emacs keys")
-    with on_terminal(unify.command, environment, unify.home) as terminal:
-        terminal.wait_for("emacs keys")
+        terminal.wait_for("F4 emacs keys")
 
-    assert unify("select value from unify.settings where name = 'keys'").value == "vi"
+    assert kept_keys(unify.home) == "vi"
+    with at_prompt(unify.home) as terminal:
+        terminal.wait_for("F4 emacs keys")
+
+
+@pytest.mark.parametrize("text", ["", "keys = vim", "nonsense", "keys", "\xff"])
+def test_preferences_that_cannot_be_read_are_as_if_there_were_none(folder: Path, text: str) -> None:
+    (folder / "preferences").write_bytes(text.encode("latin-1"))
+
+    assert kept_keys(folder) == "emacs"
 
 
 def test_ctrl_r_finds_what_was_run_before(keys: PipeInput, editor: Editor) -> None:
@@ -332,9 +304,7 @@ def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal)
 
 @pytest.mark.parametrize("columns", [20, 200])
 def test_any_terminal_will_do(folder: Path, columns: int) -> None:
-    environment = {**clean_environment(folder), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
-    with on_terminal(COMMAND, environment, folder, columns=columns) as terminal:
-        terminal.wait_for("unify>")
+    with at_prompt(folder, columns=columns) as terminal:
         terminal.type("select 1 as a;" + ENTER)
         terminal.wait_for("1 row")
         terminal.wait_for("unify>", times=2)
@@ -386,14 +356,8 @@ def test_completion_offers_tables(terminal: Terminal) -> None:
 
 def test_a_session_that_cannot_open_says_so_and_may_open_later(folder: Path) -> None:
     (folder / "home").touch()
-    environment = {
-        **clean_environment(folder / "home" / "x"),
-        "PYTHONPATH": str(CHECKOUT),
-        "TERM": "xterm-256color",
-    }
-    with on_terminal(COMMAND, environment, folder, columns=200) as terminal:
+    with at_prompt(folder, home=folder / "home" / "x", columns=200) as terminal:
         terminal.wait_for("no history is kept")
-        terminal.wait_for("unify>")
         terminal.type("select 1 as a;" + ENTER)
         terminal.wait_for("1 row")
 
@@ -415,12 +379,7 @@ def test_a_fault_behind_the_prompt_is_told_without_a_traceback(folder: Path) -> 
 
 
 def test_rows_may_go_into_a_pipe_while_one_types(folder: Path) -> None:
-    environment = {**clean_environment(folder), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
-    with (
-        (folder / "rows.csv").open("wb") as rows,
-        on_terminal(COMMAND, environment, folder, stdout=rows.fileno()) as t,
-    ):
-        t.wait_for("unify>")
+    with (folder / "rows.csv").open("wb") as rows, at_prompt(folder, stdout=rows.fileno()) as t:
         t.type("select 7 as a;" + ENTER)
         t.wait_for("unify>", times=2)
         t.type(CTRL_D)

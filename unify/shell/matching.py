@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 MOST_OFFERS = 200  # more than anybody scrolls through
+_FUNCTION_LETTERS = 3  # there are hundreds: fewer letters name one only at its beginning
 _SPREAD = 3  # letters in order count where they stand within so many times their own length
 
 _NAMES = frozenset({"table", "column", "connection", "variable", "file"})  # partition is no title
@@ -31,6 +32,8 @@ def best(candidates: Iterable[Candidate], word: str) -> list[Candidate]:
             begin[candidate] = None
             if len(begin) == MOST_OFFERS:
                 break
+        elif candidate[1] == "function" and len(word) < _FUNCTION_LETTERS:
+            continue
         elif (at := lowered.find(word)) >= 0:
             if lowered[at - 1] in '._ "':
                 parts.append(candidate)
