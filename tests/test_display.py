@@ -22,7 +22,7 @@ from unify.shell.display.fit import COUNTED_ROWS, fit_columns
 from unify.shell.display.footer import duration
 from unify.shell.display.jsonout import unique_names
 from unify.shell.display.look import Look
-from unify.shell.display.width import clipped, padded, text_width
+from unify.shell.display.width import clipped, padded, text_width, wrapped
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -375,6 +375,20 @@ def test_columns_narrow_before_they_are_left_out() -> None:
     assert fit_columns([30] * 10, 80).columns == (0, 1, 9)
     assert fit_columns([30] * 10, 80).gap == 2
     assert fit_columns([200], 20).widths == (16,)
+
+
+def test_a_text_is_broken_between_words_and_goes_on_below_its_beginning() -> None:
+    text = "  refresh table T every DURATION\nFetches what changed\nLINE 1: select a long statement\n     ^"
+
+    assert wrapped(text, 20).split("\n") == [
+        "  refresh table T",
+        "  every DURATION",
+        "Fetches what",
+        "changed",
+        "LINE 1: select a long statement",
+        "     ^",
+    ]
+    assert wrapped(text, 80) == text
 
 
 def test_texts_are_measured_as_terminals_show_them() -> None:

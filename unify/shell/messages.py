@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TextIO
 
 from unify.errors import CommandSyntaxError, Interrupted, QueryError, SpecError, UnifyError
+from unify.shell.display.width import wrapped
 from unify.text import safe_text
 
-_POINTING = re.compile(r"LINE \d+: |\s*\^\s*\Z")  # a line of the statement, and the caret below it
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -61,17 +61,7 @@ class Messages:
     def _wrapped(self, text: str) -> str:
         """On a terminal, no word is cut at its edge; elsewhere each line stays one."""
         width = _width(self.stream)
-        if width is None or len(text) < width:
-            return text
-        from textwrap import wrap
-
-        lines = [
-            [line]
-            if _POINTING.match(line)
-            else wrap(line, width - 1, break_long_words=False, break_on_hyphens=False)
-            for line in text.split("\n")
-        ]
-        return "\n".join(part for parts in lines for part in parts or [""])
+        return text if width is None else wrapped(text, width)
 
     def trace(self, error: BaseException) -> None:
         import traceback

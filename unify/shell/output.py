@@ -16,6 +16,7 @@ from unify.shell import terminal
 from unify.shell.cli import Invocation
 from unify.shell.display import display
 from unify.shell.display.look import Elapsed, Format, Look, Shown
+from unify.shell.display.width import wrapped
 from unify.text import safe_text
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ class Output:
     def text(self, text: str) -> None:
         """Write a command's own text; on a terminal, nothing in it can steer."""
         with self._written(), self._shown() as stream:
-            stream.write((safe_text(text, keep="\n") if self.terminal else text).rstrip("\n") + "\n")
+            shown = (
+                wrapped(safe_text(text, keep="\n"), terminal.size(self.stream)[0]) if self.terminal else text
+            )
+            stream.write(shown.rstrip("\n") + "\n")
 
     def chart(self, chart: Chart) -> None:
         """Write a chart as text that fits the terminal; elsewhere it is 80 columns wide."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_POINTING = re.compile(r"LINE \d+: |\s*\^\s*\Z")  # a line of a statement, and the caret below it
+
 
 def text_width(text: str) -> int:
     """The columns ``text`` takes; a wide character takes two, a combining one none."""
@@ -29,6 +33,21 @@ def clipped(text: str, width: int, ellipsis: str = "…") -> str:
     if text.isascii():
         return text[:room] + ellipsis
     return _beginning(text, room) + ellipsis
+
+
+def wrapped(text: str, width: int) -> str:
+    """``text`` with lines of less than ``width``, broken between words; each goes on below its beginning."""
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    if len(line) < width or _POINTING.match(line):
+        return [line]
+    from textwrap import wrap
+
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    kept = wrap(line, width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return kept or [""]
 
 
 def _beginning(text: str, room: int) -> str:
