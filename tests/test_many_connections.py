@@ -19,7 +19,8 @@ from unify.store.lake import Lake
 from unify.store.queue import Queue
 
 SPEC = "name: many\nbase_url: http://127.0.0.1:9\ntables:\n" + "".join(
-    f"  - {{name: table_{number}, description: Things of kind {number}, request: GET /things/{number}}}\n"
+    f"  - {{name: table_{number}, description: Things of kind {number}, request: GET /things/{number},\n"
+    f"     columns: {{id: bigint, thing_{number}_name: varchar}}}}\n"
     for number in range(100)
 )
 
@@ -66,6 +67,7 @@ def test_completion_knows_all_five_thousand_tables(tmp_path: Path) -> None:
     found = offers("select * from c49.table_99", "", names, following)
 
     assert [offer.text for offer in found] == ["table_99"]
+    assert offers("select thg9", " from c7.table_99", names, following)[0].text == "thing_99_name"
     assert offers("select * from tb99", "", names, following)[0].text == "c0.table_99"
 
 

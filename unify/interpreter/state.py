@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from unify.errors import ConfigError
 from unify.interpreter.results import Names
 from unify.interpreter.sources import Sources
-from unify.model import JobState, LoaderJob, TableDef, TableName
+from unify.model import Column, JobState, LoaderJob, TableDef, TableName
 from unify.store import catalog
 from unify.store.catalog import StoredTable
 from unify.store.lake import Lake
@@ -86,15 +87,22 @@ class State:
             )
 
     def names(self) -> Names:
-        """What can be completed: every schema, its tables, and the columns of what is stored."""
+        """What can be completed: every schema, its tables, and the columns that are stored or declared."""
         tables: dict[str, list[str]] = {name: [] for name in (*self.sources.names, "unify")}
         for table in self.tables():
             tables.setdefault(table.name.schema, []).append(table.name.table)
         columns = {
             str(table): tuple(column.name for column in found)
-            for table, found in catalog.all_columns(self.lake).items()
+            for table, found in (*self._declared(), *catalog.all_columns(self.lake).items())
         }
         return Names(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
+
+    def _declared(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
+        """What adapters say of their tables' columns: all that is known of those never loaded."""
+        for connection in self.sources.names:
+            with suppress(ConfigError):  # `show connections` says what is wrong with it
+                for table in self.sources.tables(connection).values():
+                    yield TableName(connection, table.name), table.columns
 
     def _connection_tables(
         self,
