@@ -214,7 +214,7 @@ def _in_command(here: Situation, names: Names, following: Following) -> Iterator
                 yield from ((topic, "topic") for topic in names.topics)
             case "$name":
                 yield from ((f"${variable}", "variable") for variable in names.variables)
-            case "a schedule" | "a schedule's name":
+            case "a schedule's name":
                 yield from ((_typed(name), "schedule") for name in names.schedules)
             case "a column":
                 found = reach.columns_in_reach((name for _, name in here.tables), names)

@@ -24,7 +24,9 @@ from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys as Pressed
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output import Output as Terminal
@@ -125,8 +127,7 @@ class Editor:
         text = self._loop.run(
             self.session.prompt_async(default=typed, pre_run=_open_in_editor if edit else None)
         )
-        interrupted, self._interrupted = self._interrupted, False
-        if interrupted:
+        if self._was_interrupted():
             raise KeyboardInterrupt
         return text
 
@@ -165,6 +166,14 @@ class Editor:
         if self._fresh:
             self._fresh = False
             self.painted()
+
+    def _was_interrupted(self) -> bool:
+        """Whether a Ctrl-C came while the prompt closed: noted, or kept as a key for the next prompt."""
+        kept = get_typeahead(self.session.input)
+        typed = [press for press in kept if press.key is not Pressed.SIGINT]
+        store_typeahead(self.session.input, typed)
+        interrupted, self._interrupted = self._interrupted, False
+        return interrupted or len(typed) < len(kept)
 
     def interrupt(self) -> None:
         """A Ctrl-C that came as a signal, which it is when the prompt has not come up yet, or closes."""
