@@ -8,6 +8,7 @@
     ├── CommandSyntaxError     one of our own commands cannot be read; carries the place
     ├── UnknownName            no such connection, table or column
     ├── QueryError             DuckDB refused the statement
+    │   └── NoSuchVersion      a table as it was before anything was stored, or longer ago than is kept
     ├── FileError              a file that a statement names cannot be read or written
     ├── LoadFailed             a load somebody waited for ended without rows
     ├── Interrupted            somebody pressed Ctrl-C; what was running elsewhere goes on
@@ -113,6 +114,10 @@ class UnknownName(UnifyError):
 
 class QueryError(UnifyError):
     """DuckDB refused the statement; ``message`` is its explanation, pointer line included."""
+
+
+class NoSuchVersion(QueryError):
+    """Nothing had been stored by then, or what was is no longer kept."""
 
 
 class FileError(UnifyError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from unify.errors import LoadFailed, QueryError
+from unify.errors import LoadFailed, NoSuchVersion, QueryError
 from unify.interpreter.results import ResultColumn, Rows
 from unify.interpreter.sources import Sources
 from unify.model import TableName
@@ -19,7 +19,7 @@ from unify.store.duck import quoted
 from unify.store.lake import Lake
 
 _HERE = '"$here"'  # true in every row of its side of the join; no column is called so
-_BEFORE_ALL = ("No snapshot found", "does not exist at timestamp")
+_NOT_YET = "does not exist at timestamp"  # DuckDB of a table that is younger than the lake
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,10 @@ class Changes:
         """The names that a version has; None where there was none yet."""
         try:
             outcome = self.lake.execute(f"DESCRIBE {query}")
+        except NoSuchVersion:
+            return None
         except QueryError as error:
-            if any(said in error.message for said in _BEFORE_ALL):
+            if _NOT_YET in error.message:
                 return None
             raise
         return frozenset(str(row[0]).lower() for batch in outcome.batches() for row in batch)

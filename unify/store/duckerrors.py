@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from unify.errors import Interrupted, QueryError, StoreError, UnifyError
+from unify.errors import Interrupted, NoSuchVersion, QueryError, StoreError, UnifyError
 
 _PREFIX = re.compile(r"^(?:[A-Z]\w*|TransactionContext|FATAL|INTERNAL)(?: [A-Z]\w*)* Error: ")
 _INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
@@ -65,7 +65,7 @@ def refusal(error: BaseException, place: Path) -> UnifyError:
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")
     if too_old := _TOO_OLD.search(str(error)):
-        return QueryError(
+        return NoSuchVersion(
             f"there is no version of {too_old[1]} (UTC): nothing had been stored by then, or it is older "
             "than what is kept (show settings says how long: history)"
         )
