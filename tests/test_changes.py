@@ -59,6 +59,20 @@ def test_before_the_table_was_there_everything_is_new(unify: Unify, shop: FaultS
     assert sorted(answer.rows[1:]) == [["insert", "1"], ["insert", "2"]], answer
 
 
+def test_before_its_schema_was_there_everything_is_new_too(unify: Unify, shop: FaultServer) -> None:
+    assert unify("create table t as select 1 as a").status == 0
+    between = now()
+    assert unify("create table u as select 1 as a").status == 0
+    shop.serve("/orders", pages=[[{"id": 1}]])
+    assert unify("count shop.orders").value == "1"
+    for table, row in (("shop.orders", ["insert", "1"]), ("u", ["insert", "1"])):
+        assert unify(f"changes {table} since '{between}'").rows[1:] == [row]
+        answer = unify(f"select * from {table} at (timestamp => timestamptz '{between}')")
+        assert answer.stderr.startswith("there was no such table then: "), answer
+    missing = unify("select * from nowhere.t")
+    assert "then" not in missing.stderr, missing
+
+
 def test_rows_without_a_key_come_and_go_whole(unify: Unify) -> None:
     assert unify("create table t as select 1 as a, 'x' as b union all select 1, 'x'").status == 0
     between = now()

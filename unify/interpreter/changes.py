@@ -19,7 +19,6 @@ from unify.store.duck import quoted
 from unify.store.lake import Lake
 
 _HERE = '"$here"'  # true in every row of its side of the join; no column is called so
-_NOT_YET = "does not exist at timestamp"  # DuckDB of a table that is younger than the lake
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,6 @@ class Changes:
             outcome = self.lake.execute(f"DESCRIBE {query}")
         except NoSuchVersion:
             return None
-        except QueryError as error:
-            if _NOT_YET in error.message:
-                return None
-            raise
         return frozenset(str(row[0]).lower() for batch in outcome.batches() for row in batch)
 
     def _key(self, name: TableName, types: Mapping[str, str], before: frozenset[str]) -> tuple[str, ...]:

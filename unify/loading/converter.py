@@ -295,7 +295,7 @@ class Converter:
         try:
             yield self._readable(chunk, columns, way, path)
         finally:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def _readable(self, chunk: Chunk, columns: Sequence[Planned], way: Way, path: Path) -> reading.Source:
         """The rows written anew: with numbers in quotes where that is enough, else flat."""

@@ -12,6 +12,11 @@ _INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\
 _STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
 
 _TOO_OLD = re.compile(r"No snapshot found at timestamp (\S+ [\d:]+)")
+# Of a table that is younger than the lake, or whose whole schema is.
+_NOT_YET = re.compile(
+    r'does not exist at (?:timestamp|version)|schema "[^"]+" does not exist.*^LINE \d+: .*\bat\s*\(',
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
 
 # What SQLite and the operating system say under DuckDB's words, and what a person does about it.
 _FULL = re.compile("no space left|disk is full|disk quota|file too large|disk I/O error", re.IGNORECASE)
@@ -69,6 +74,8 @@ def refusal(error: BaseException, place: Path) -> UnifyError:
             f"there is no version of {too_old[1]} (UTC): nothing had been stored by then, or it is older "
             "than what is kept (show settings says how long: history)"
         )
+    if _NOT_YET.search(str(error)):
+        return NoSuchVersion(f"there was no such table then: {plain(error)}")
     fault = _fault(error)
     if fault and (str(place) in str(error) or "DuckLake" in str(error)):
         return StoreError(f"{place}: {fault} ({plain(error)})")
