@@ -46,3 +46,13 @@ def test_a_rate_limit_says_when_it_goes_on() -> None:
     [line] = task_lines([replace(HALF, waiting_until=NOW + timedelta(seconds=41))], NOW)
 
     assert line.endswith("0:00:09  rate limited, goes on in 41 s")
+
+
+def test_a_load_that_is_tried_again_says_when_and_why() -> None:
+    failed = replace(HALF, state=JobState.QUEUED, error="github.pulls: GET http://a answered 503\nmore")
+    later = replace(failed, waiting_until=NOW + timedelta(seconds=4))
+
+    why = "GET http://a answered 503"
+    assert task_lines([later], NOW)[0].endswith(f"queued  again in 4 s: {why}")
+    assert task_lines([later], NOW + timedelta(seconds=5))[0].endswith(f"queued  again: {why}")
+    assert task_lines([replace(later, error="")], NOW)[0].endswith("queued")

@@ -130,7 +130,8 @@ class LoaderJob:
 class LoaderStatus:
     """How far a job is: a hint for people, never the truth (that is the queue and the ledger).
 
-    ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us;
+    ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us, or,
+    with the ``error``, when it is to be tried again;
     ``blocked_by`` says who writes to the lake while we wait to.
     """
 

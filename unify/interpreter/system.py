@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from unify.errors import UnknownName
@@ -114,7 +115,7 @@ def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
 def progress_text(task: LoaderStatus, now: datetime) -> str:
     """``1,300 rows  13 of 40 pages  0:00:09`` as far as each is known."""
     if task.state is JobState.QUEUED:
-        return "queued"
+        return _queued(task, now)
     parts = [f"{counted(task.rows, 'row'):>12}"]
     if task.pages_total:
         parts.append(f"{task.pages:,} of {task.pages_total:,} pages")
@@ -127,6 +128,15 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
     elif task.state is JobState.PUBLISHING:
         parts.append("publishing")
     return "  ".join(parts)
+
+
+def _queued(task: LoaderStatus, now: datetime) -> str:
+    """``queued``, and why it is there again: ``queued  again in 4 s: GET … answered 503``."""
+    if not task.error or task.waiting_until is None:
+        return "queued"
+    left_s = (task.waiting_until - now).total_seconds()
+    why = task.error.removeprefix(f"{task.table}: ").partition("\n")[0]
+    return f"queued  again in {max(1, round(left_s))} s: {why}" if left_s > 0 else f"queued  again: {why}"
 
 
 def pace(task: LoaderStatus, now: datetime) -> str:
@@ -153,4 +163,6 @@ def clock(seconds: float) -> str:
 def _from_queue(job: LoaderJob) -> LoaderStatus:
     """What the queue alone knows of a job, when no daemon tells more."""
     elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
-    return LoaderStatus(job.id, job.table, job.action, job.state, elapsed_s=elapsed_s)
+    status = LoaderStatus(job.id, job.table, job.action, job.state, elapsed_s=elapsed_s)
+    queued = job.state is JobState.QUEUED
+    return replace(status, waiting_until=job.start_at, error=job.error) if queued else status
