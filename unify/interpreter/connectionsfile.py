@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unify import yamlfile
@@ -124,7 +125,8 @@ def _checked(path: Path, text: str, gone: str | None = None) -> Connections:
     kept = {name: _said(known) for name, known in before.all.items() if name != gone}
     if not kept.items() <= {name: _said(known) for name, known in after.all.items()}.items():
         raise ConfigError(f"{path}: is not written in the usual form; change it by hand")
-    return after
+    there = {name: replace(known, path=str(path)) for name, known in after.all.items()}
+    return replace(after, all=there)
 
 
 def _said(connection: Connection) -> tuple[object, ...]:
