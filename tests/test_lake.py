@@ -168,6 +168,11 @@ def test_a_version_from_before_the_first_is_said_to_be_none(lake: Lake) -> None:
         lake.execute("from t at (timestamp => timestamptz '2001-02-03 04:05:06+00')")
 
 
+def test_what_the_lake_cannot_do_is_said_without_the_name_of_a_class(lake: Lake) -> None:
+    with pytest.raises(QueryError, match="^DuckLake does not support sequences"):
+        lake.execute("create sequence numbers")
+
+
 def test_a_select_that_gathers_its_rows_runs_once(lake: Lake) -> None:
     lake.execute("create temp sequence turns")
     moment = "timestamptz '2026-01-31 08:30:00+00'"  # a type whose values have to be fetched as text

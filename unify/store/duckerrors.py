@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unify.errors import Interrupted, NoSuchVersion, QueryError, StoreError, UnifyError
 
-_PREFIX = re.compile(r"^(?:[A-Z]\w*|TransactionContext|FATAL|INTERNAL)(?: [A-Z]\w*)* Error: ")
+_PREFIX = re.compile(r"^[A-Z]\w*(?: \w+){0,3} Error: ")  # also of: Not implemented, Out of Memory
 _INTERNAL_NAME = re.compile(r"\n*Did you mean \"[^\"\n]*__ducklake_metadata[^\"\n]*\"\?")
 _STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:).*", re.DOTALL)
 
