@@ -20,7 +20,7 @@ from unify.errors import QueryError, StoreError
 from unify.model import Column, LoadRecord, TableName
 from unify.settings import Settings
 from unify.store import catalog, duck, ledger
-from unify.store.lake import Lake
+from unify.store.lake import PATIENCE_S, Lake
 from unify.store.locks import FileLock
 
 ROOT = Path(__file__).parent.parent
@@ -169,7 +169,7 @@ def test_a_version_from_before_the_first_is_said_to_be_none(lake: Lake) -> None:
 
 
 def test_what_the_lake_cannot_do_is_said_without_the_name_of_a_class(lake: Lake) -> None:
-    with pytest.raises(QueryError, match="^DuckLake does not support sequences"):
+    with pytest.raises(QueryError, match=r"^DuckLake does not support sequences"):
         lake.execute("create sequence numbers")
 
 
@@ -420,6 +420,18 @@ def test_a_transaction_holds_the_lock_until_it_ends(lake: Lake) -> None:
     assert other.try_acquire()
     other.release()
     assert fetched(lake, "select * from t") == [(1,)]
+
+
+def test_whoever_waits_long_for_a_transaction_of_another_is_told_whose(settings: Settings) -> None:
+    said: list[str] = []
+    with Lake(settings, purpose="one shell") as one, Lake(settings, notice=said.append) as another:
+        one.execute("begin")
+        with pytest.raises(StoreError, match="still held by"):
+            another.take_lock(PATIENCE_S + 0.01)
+        assert said == [f"waiting for process {os.getpid()} (one shell), which is writing (Ctrl-C gives up)"]
+        one.execute("rollback")
+        another.execute("create table t as select 1 as a")
+        assert len(said) == 1
 
 
 def test_a_shell_that_closes_inside_a_transaction_leaves_no_lock(settings: Settings) -> None:

@@ -32,6 +32,7 @@ Version = tuple[tuple[int, int], ...]
 
 __all__ = ["CATALOG", "Lake", "Outcome"]
 
+PATIENCE_S = 1.0  # waited for the lock without a word; nearly every load is published within it
 CLOCK_TICK_S = 1.1  # the coarsest file times still in use are whole seconds
 
 
@@ -124,13 +125,25 @@ class Lake:
     @contextmanager
     def lock(self, timeout_s: float | None = None) -> Iterator[None]:
         """Hold the writers' lock for the block. Raises StoreError naming the holder after ``timeout_s``."""
-        self._require_writable()
-        with self._lock.holding(timeout_s):
+        self.take_lock(timeout_s)
+        try:
             yield
+        finally:
+            self.free_lock()
 
     def take_lock(self, timeout_s: float | None = None) -> None:
-        """Hold the writers' lock until ``free_lock``: for a transaction that outlives a call."""
+        """Hold the writers' lock until ``free_lock``: for a transaction that outlives a call.
+
+        Where it is long in coming, whoever waits is told whom for.
+        """
         self._require_writable()
+        if self._notice is not None and (timeout_s is None or timeout_s > PATIENCE_S):
+            try:
+                self._lock.acquire(PATIENCE_S)
+            except StoreError:
+                self._tell_who_blocks(self._notice)
+            else:
+                return
         self._lock.acquire(timeout_s)
 
     def free_lock(self) -> None:
@@ -234,6 +247,10 @@ class Lake:
         """Make ``unify.NAME`` anew from ``rows``; ``columns`` as (name, DuckDB type)."""
         with self._translated():
             snapshots.fill(self.connection, name, columns, rows)
+
+    def _tell_who_blocks(self, notice: Callable[[str], None]) -> None:
+        if holder := self._lock.holder():
+            notice(f"waiting for {holder}, which is writing (Ctrl-C gives up)")
 
     def _require_writable(self) -> None:
         if self._attachment.for_lack_of_room:
