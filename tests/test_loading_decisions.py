@@ -130,6 +130,11 @@ class TestThePlan:
         assert plan.next_cursors({"a": "9", "c": "1"}) == {"a": "10", "b": "10", "c": "1"}
         assert plan.next_cursors({"b": "11"}) == {"a": "10", "b": "11"}
 
+    @pytest.mark.parametrize("text", ["nan", "Infinity", "-inf", "never", ""])
+    def test_a_text_that_says_nothing_never_takes_a_cursors_place(self, text: str) -> None:
+        plan = Plan("merge", make_plan(Action.LOAD, table(), None, ()).read, stored={"": "10"})
+        assert plan.next_cursors({"": text}) == {"": "10"}
+
 
 class TestTheSchedule:
     @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from math import isfinite
 
 from unify.adapters.spec import Incremental
 
@@ -156,7 +157,9 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _number(text: str) -> float | None:
+    """A finite one: infinity would hold back all that follow, and NaN is neither before nor after."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if isfinite(number) else None
