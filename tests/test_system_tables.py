@@ -150,7 +150,8 @@ def test_daemon_status_tells_process_start_and_log(shop: Unify) -> None:
 def test_limits_are_settings_of_the_environment(shop: Unify) -> None:
     shop.environment |= {"UNIFY_WORKERS": "2", "UNIFY_WORKER_MEMORY": "1 GB", "UNIFY_IDLE_EXIT": "1 hour"}
     said = dict(row[:2] for row in shop("show settings").rows)
-    assert (said["workers"], said["worker_memory"], said["idle_exit"]) == ("2", "1,024 MiB", "3600 s")
+    assert (said["workers"], said["worker_memory"], said["idle_exit"]) == ("2", "1,024 MiB", "1 hour")
+    assert said["history"] == "7 days"
     shop.environment["UNIFY_IDLE_EXIT"] = "soon"
     refused = shop("select 1")
     assert refused.status == 2

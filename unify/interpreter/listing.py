@@ -134,12 +134,12 @@ class Listing:
             ),
             (
                 "history",
-                f"{settings.kept_history_s:g} s",
+                duration_text(settings.kept_history_s),
                 "how far back at (timestamp => …) and changes reach (UNIFY_HISTORY)",
             ),
             (
                 "idle_exit",
-                "never" if settings.idle_exit_s is None else f"{settings.idle_exit_s:g} s",
+                "never" if settings.idle_exit_s is None else duration_text(settings.idle_exit_s),
                 "when a daemon without work ends (UNIFY_IDLE_EXIT)",
             ),
             (
