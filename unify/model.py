@@ -132,7 +132,7 @@ class LoaderStatus:
 
     ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us, or,
     with the ``error``, when it is to be tried again;
-    ``blocked_by`` says who writes to the lake while we wait to.
+    ``blocked_by`` says who writes to the lake while we wait to, or why a queued load is not begun.
     """
 
     job: int

@@ -204,8 +204,12 @@ class Campaign:
         return self.clock.jump()
 
     def _fill_disk(self) -> str:
-        """No byte is free for a moment, while work goes on. What is not accepted then is not lost."""
+        """No byte is free for a moment, while work goes on. What is not accepted then is not lost.
+
+        A daemon that was there before lives through it.
+        """
         assert self._small is not None
+        before = {one.pid for one in processes.daemons(self.settings.home) if processes.workers(one.pid)}
         bytes = disk.fill(self._small)
         said = ""
         try:
@@ -215,6 +219,8 @@ class Campaign:
                     said = self._ask()
         finally:
             disk.relieve(self._small)
+        if before and not before & {one.pid for one in processes.daemons(self.settings.home)}:
+            self.refusals.append(f"{FILLED}: the daemon ended on the full disk")
         return f"the disk was full for a moment ({bytes:,} bytes); {said or 'nothing was accepted'}"
 
     def _schedule_script(self) -> None:

@@ -34,8 +34,9 @@ class System:
 
         running = daemon_running(self.settings)
         jobs, count = self.queue.next_active(SHOWN)
-        live = self._live() if running and jobs else {}
+        waiting, live = self._told(bool(jobs)) if running else ("", {})
         lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
+        lines += [f"waiting: {waiting}; it goes on by itself when there is room"] if waiting else []
         now = datetime.now(UTC)
         tasks = task_lines([live.get(job.id) or _from_queue(job) for job in jobs], now)
         if count > len(jobs):
@@ -95,11 +96,13 @@ class System:
             for run in going
         ]
 
-    def _live(self) -> dict[int, LoaderStatus]:
+    def _told(self, has_jobs: bool) -> tuple[str, dict[int, LoaderStatus]]:
+        """What the daemon says of itself, and of its jobs: why it begins none, how far each is."""
         from unify.status.client import StatusClient
 
         with StatusClient(self.settings.run) as client:
-            return {status.job: status for status in client.snapshot()}
+            waiting = client.ping().waiting
+            return waiting, {status.job: status for status in client.snapshot()} if has_jobs else {}
 
 
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
@@ -115,7 +118,7 @@ def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
 def progress_text(task: LoaderStatus, now: datetime) -> str:
     """``1,300 rows  13 of 40 pages  0:00:09`` as far as each is known."""
     if task.state is JobState.QUEUED:
-        return _queued(task, now)
+        return f"queued  waiting: {task.blocked_by}" if task.blocked_by else _queued(task, now)
     parts = [f"{counted(task.rows, 'row'):>12}"]
     if task.pages_total:
         parts.append(f"{task.pages:,} of {task.pages_total:,} pages")

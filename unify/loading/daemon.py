@@ -122,7 +122,9 @@ class Daemon:
     # What shells ask (status.server.Handler)
 
     def about(self) -> About:
-        return About(unify.__version__, self.epoch, os.getpid(), self._started_at, self._foreman.busy)
+        foreman = self._foreman
+        who = (unify.__version__, self.epoch, os.getpid(), self._started_at)
+        return About(*who, busy=foreman.busy, waiting=foreman.room.why)
 
     def kick(self) -> None:
         self._foreman.look()

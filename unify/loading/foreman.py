@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,13 +17,16 @@ from unify.errors import StoreError, UnifyError, UnknownName
 from unify.loading.environment import Environment, connection_of
 from unify.loading.outcomes import Outcomes, about
 from unify.loading.publisher import Done, Orphan, Prepare, Sealed, Tend
+from unify.loading.room import Room
 from unify.loading.runs import Run
 from unify.loading.scripting import Scripting
-from unify.loading.task import Outcome, Progress, Report, Requested, failure_of, make_task
+from unify.loading.takeover import take_over
+from unify.loading.task import Failure, Outcome, Progress, Report, Requested, failure_of, make_task
 from unify.loading.upkeep import Upkeep
 from unify.loading.workers import Crew, Lost, Worker
 from unify.model import JobState, LoaderJob
 from unify.settings import Settings
+from unify.store.duckerrors import says_full_disk
 from unify.store.failpoints import failpoint
 from unify.store.locks import FileLock
 from unify.store.requestlog import RequestLog
@@ -47,6 +51,7 @@ class Foreman:
         outcomes: Outcomes,
         environment: Environment,
         scripting: Scripting,
+        room: Room | None = None,
     ) -> None:
         self.settings = settings
         self.epoch = epoch
@@ -57,6 +62,8 @@ class Foreman:
         self.queue = outcomes.queue
         self.publisher = outcomes.publisher
         self.log = outcomes.log
+        self.room = room or Room(settings, self.log)
+        self._knows_queue = False  # whether `runs` are the jobs that the queue says are under way
         self._staging = Staging(settings.staging)
         self._requests = RequestLog(settings.requests)
         self._upkeep = Upkeep(settings.lake)
@@ -71,21 +78,9 @@ class Foreman:
         return len(self.outcomes.runs) + self.scripting.busy
 
     def start(self) -> None:
-        """Take over what an older daemon left behind, and have a worker and the lake ready."""
+        """Have a worker and the lake ready; the first turn takes over what an older daemon left behind."""
         self.crew.warm_up()
         self.publisher.submit(Prepare())
-        self.queue.forget(_now() - KEPT)
-        self.scripting.start(_now())
-        orphans = self.queue.orphans(self.epoch)
-        for folder in self._staging.sweep([(job.uid, job.attempt) for job in orphans]):
-            self.log.fact("staging swept", folder=folder)
-        for job in orphans:
-            self.log.fact("orphan found", **about(job), state=job.state.value, attempt=job.attempt)
-            run = self.outcomes.begin(job)
-            if job.cancel_asked and job.state is JobState.RUNNING:
-                self.outcomes.finish(run, JobState.CANCELLED, "cancelled")
-            else:
-                self.publisher.submit(Orphan(job))
 
     def look(self) -> None:
         """See what the queue holds at the next turn: somebody has put something in."""
@@ -93,7 +88,14 @@ class Foreman:
         self._active_at = time.monotonic()
 
     def turn(self) -> None:
-        """Do everything there is to do now."""
+        """Do everything there is to do now; on a full disk, what can be done without it."""
+        with self._minding_room():
+            self._listen()
+            if self.room.may_try():
+                self._go_on()
+
+    def _listen(self) -> None:
+        """Take in what workers, publisher and scripts have to say."""
         for worker in self.crew.workers:
             for report in worker.reports():
                 self._heard(worker, report)
@@ -104,9 +106,17 @@ class Foreman:
         self.crew.press()
         if self.scripting.turn(_now()):
             self.look()
-        if self._look_at <= time.monotonic():
-            self._look()
         self._see_who_blocks()
+
+    def _go_on(self) -> None:
+        """Begin what there is to begin."""
+        if not self._knows_queue:
+            self._take_over()
+        if self.room.why or self._look_at <= time.monotonic():
+            self._look()
+        if self.room.why:
+            self.room.is_back()
+            self.outcomes.held_up("")
         if self.busy:
             self._active_at = time.monotonic()
         if self._upkeep.due(self._quiet_for_s()):
@@ -116,10 +126,12 @@ class Foreman:
 
     def wait_s(self) -> float:
         """How long nothing will happen by itself."""
-        waits = [self._look_at - time.monotonic(), self.crew.wait_s(), self._idle_left_s()]
-        waits.append(self.scripting.wait_s())
-        waits.append(BLOCKED_S if self._publishes else None)
-        waits.append(self._upkeep.wait_s(self._quiet_for_s()))
+        waits = [self.crew.wait_s(), self.scripting.wait_s(), BLOCKED_S if self._publishes else None]
+        if self.room.why:
+            waits.append(self.room.wait_s())
+        else:
+            waits += [self._look_at - time.monotonic(), self._idle_left_s()]
+            waits.append(self._upkeep.wait_s(self._quiet_for_s()))
         return max(0.0, min(wait for wait in waits if wait is not None))
 
     def has_idled_enough(self) -> bool:
@@ -128,7 +140,10 @@ class Foreman:
         A schedule keeps it no more than a load that may be asked for: the next start makes up for it.
         """
         left_s = self._idle_left_s()
-        return left_s is not None and left_s <= 0 and not self.queue.active()
+        if left_s is not None and left_s <= 0 and not self.room.why:
+            with self._minding_room():
+                return not self.queue.active()
+        return False
 
     def cancel(self, id: int) -> None:
         """End a job wherever it is; one that is being published is let finish."""
@@ -148,15 +163,48 @@ class Foreman:
         deadline = time.monotonic() + within_s
         self.scripting.ask_to_end()
         self.crew.close()
-        self.scripting.close(_now())
+        with self._minding_room():  # what a full disk leaves as it is, the next daemon takes over
+            self.scripting.close(_now())
         finished = self.publisher.close(deadline - time.monotonic())
+        with self._minding_room():
+            self._put_back()
+        return finished
+
+    def _put_back(self) -> None:
         for done in self.publisher.collect():
             self._done(done)
         for run in list(self.outcomes.runs.values()):
             current = self.queue.find(run.job.id)
             if current is not None and current.state is not JobState.PUBLISHING:
                 self.outcomes.put_back(run)
-        return finished
+
+    @contextmanager
+    def _minding_room(self) -> Iterator[None]:
+        """A full disk ends the block, not us: when there is room, the queue tells what was left undone."""
+        try:
+            yield
+        except (StoreError, OSError) as error:
+            if not self.room.is_lack(error):
+                raise
+            self._knows_queue = False
+            self._lacks_room(str(error))
+
+    def _lacks_room(self, reason: str) -> None:
+        """Begin nothing for now."""
+        if self.room.lacks(reason):
+            self.outcomes.held_up(self.room.why)
+
+    def _mind_failure(self, failure: Failure | None) -> None:
+        """One load has found the disk full; the next ones need not."""
+        if failure is not None and failure.kind == StoreError.__name__ and says_full_disk(failure.message):
+            self._lacks_room(failure.message)
+
+    def _take_over(self) -> None:
+        """Know what the queue says is under way, whoever began it."""
+        self.queue.forget(_now() - KEPT)
+        self.scripting.start(_now())
+        take_over(self.epoch, self.outcomes, self.crew, self._staging)
+        self._knows_queue = True
 
     def _quiet_for_s(self) -> float:
         return time.monotonic() - self._active_at
@@ -204,6 +252,8 @@ class Foreman:
             environment = self._environment_of(job)
             folder = self._staging.begin(job)
         except UnifyError as error:
+            if isinstance(error, StoreError) and self.room.is_lack(error):
+                raise  # no fault of the load's: it is put back when there is room
             self.outcomes.failed(run, failure_of(error))
             return
         self.crew.assign(make_task(job, self.settings.home, folder, environment))
@@ -220,6 +270,7 @@ class Foreman:
             return
         run = self.outcomes.attempt(report.job, report.attempt)
         if isinstance(report, Outcome):
+            self._mind_failure(report.failure)
             worker.task = None
             self.look()
         if run is None:
@@ -251,6 +302,7 @@ class Foreman:
             self.outcomes.crashed(run, lost.reason)
 
     def _done(self, done: Done) -> None:
+        self._mind_failure(done.failure)
         if done.tended is not None:
             self._tended(done.tended)
         run = self._run_of(done)

@@ -71,8 +71,8 @@ class Log:
             newer = self.path.with_name(f"{FILE}.{number - 1}") if number > 1 else self.path
             if newer.exists():
                 newer.replace(older)
-        os.close(self._handle)
-        self._handle = _open(self.path)
+        full, self._handle = self._handle, _open(self.path)
+        os.close(full)
 
 
 def _spellings(secret: str) -> Iterable[str]:

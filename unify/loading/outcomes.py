@@ -7,7 +7,8 @@ gets a line and whoever listens an event.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +21,8 @@ from unify.loading.task import Ending, Failure, Outcome, Progress
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.store.failpoints import failpoint
 from unify.store.queue import NewJob, Queue
+
+TOLD = 50  # queued loads that are told why they wait: as many as `system status` shows
 
 
 class Outcomes:
@@ -44,6 +47,19 @@ class Outcomes:
         """The run of this attempt, unless it is over."""
         run = self.runs.get(job)
         return run if run is not None and run.job.attempt == attempt else None
+
+    def keep_only(self, jobs: Collection[int]) -> None:
+        """Know of no other run than those of ``jobs``."""
+        self.runs = {id: run for id, run in self.runs.items() if id in jobs}
+
+    def held_up(self, why: str) -> None:
+        """Let it be known why no load is begun; "" is: they are again. Only what the status shows is told."""
+        with suppress(StoreError):  # a hint; where not even the queue can be read, they do without
+            jobs, _ = self.queue.next_active(TOLD)
+            for job in jobs:
+                if job.id not in self.runs:
+                    run = Run(job, Progress(job.id, job.attempt), blocked_by=why)
+                    self.tell(run, JobState.QUEUED, job.error)
 
     def started(self, run: Run) -> None:
         self.log.fact("load started", **about(run.job), attempt=run.job.attempt)
@@ -155,8 +171,8 @@ class Outcomes:
     def _decided(self, run: Run, decision: policy.Later | policy.End, *, crashed: bool = False) -> None:
         error = self.log.redacted(decision.error)
         if isinstance(decision, policy.End):
-            self.publisher.submit(Failed(run.job, run.failed_record(error, _now())))
             self.finish(run, decision.state, error)
+            self.publisher.submit(Failed(run.job, run.failed_record(error, _now())))
             return
         back = self.queue.requeue(run.job, decision.start_at, error, crashed=crashed)
         if back is not None and back.state is JobState.CANCELLED:

@@ -18,7 +18,7 @@ from typing import assert_never
 
 from unify.errors import LoadFailed, StoreError, UnifyError
 from unify.loading import publish
-from unify.loading.task import Failure, failure_of, fault_of
+from unify.loading.task import Failure, failure_of, unforeseen
 from unify.model import LoaderJob, LoadRecord
 from unify.settings import Settings
 from unify.store import ledger, upkeep
@@ -100,6 +100,7 @@ class Desk:
         self._still_ours = still_ours
         self._staging = Staging(settings.staging)
         self._lake: Lake | None = None
+        self.place = settings.lake
 
     def carry_out(self, order: Order) -> LoadRecord | Tended | None:
         match order:
@@ -188,7 +189,7 @@ class Publisher:
         except UnifyError as error:
             return Done(order, failure=failure_of(error))
         except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
-            return Done(order, failure=fault_of(error))
+            return Done(order, failure=unforeseen(error, self._desk.place))
         if isinstance(result, Tended):
             return Done(order, tended=result)
         return Done(order, record=result)
@@ -196,8 +197,11 @@ class Publisher:
 
 def _count_try(path: Path) -> int:
     """How often this was called for ``path``, this time included; on the disk before it is told."""
-    with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as tries:
-        tries.write(b".")
-        tries.flush()
-        os.fsync(tries.fileno())
-        return tries.tell()
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as tries:
+            tries.write(b".")
+            tries.flush()
+            os.fsync(tries.fileno())
+            return tries.tell()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error

@@ -15,7 +15,8 @@ class Run:
     """One attempt of a job, from its claim to its end.
 
     ``since``    monotonic; clocks on the wall are set, this one is not.
-    ``publishing``  whether it is with the publisher; ``blocked_by`` who else writes to the lake meanwhile.
+    ``publishing``  whether it is with the publisher; ``blocked_by`` who else writes to the lake meanwhile,
+                or why a queued one is not begun.
     ``every_s``  how often its configuration wants the table refreshed, once the worker has said.
     """
 

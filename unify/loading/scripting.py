@@ -45,6 +45,7 @@ class Scripting:
         self._wake = wake
         self._start = start
         self._running: dict[int, tuple[ScriptRun, ScriptProcess]] = {}
+        self._over: list[tuple[ScriptRun, Ending]] = []  # ended, and not yet written down
 
     @property
     def busy(self) -> int:
@@ -61,7 +62,8 @@ class Scripting:
         if self._running:
             self._end_unscheduled()
         for script, run in self._scripts.begin_due(self._epoch, now, MOST - self.busy):
-            self._begin(script, run, now)
+            self._begin(script, run)
+        self._write_down(now)
 
     def turn(self, now: datetime) -> bool:
         """Write down what has ended; whether anything has."""
@@ -72,7 +74,8 @@ class Scripting:
         over = [run for run, process in self._running.values() if process.has_ended]
         for run in over:
             _, process = self._running.pop(run.id)
-            self._ended(run, process.ending(), now)
+            self._over.append((run, process.ending()))
+        self._write_down(now)
         return bool(over)
 
     def wait_s(self) -> float | None:
@@ -94,12 +97,12 @@ class Scripting:
             process.wait(KILL_S)
         self.turn(now)
 
-    def _begin(self, script: Script, run: ScriptRun, now: datetime) -> None:
+    def _begin(self, script: Script, run: ScriptRun) -> None:
         try:
             process = self._process(script)
         except (UnifyError, OSError) as error:
             said = error.message if isinstance(error, UnifyError) else f"it cannot be started: {error}"
-            self._ended(run, Ending(RunStatus.FAILED, error=said), now)
+            self._over.append((run, Ending(RunStatus.FAILED, error=said)))
             return
         self._running[run.id] = run, process
         self._log.fact("script started", **_about(run), pid=process.pid)
@@ -110,6 +113,12 @@ class Scripting:
         named = self._environment.named_in(script.origin)
         self._log.hide(named.values())
         return self._start(self._settings, script, {**self._environment.own, **named}, self._wake)
+
+    def _write_down(self, now: datetime) -> None:
+        """What has ended, one after the other: where one cannot be written, it and the rest wait."""
+        while self._over:
+            self._ended(*self._over[0], now)
+            del self._over[0]
 
     def _ended(self, run: ScriptRun, ending: Ending, now: datetime) -> None:
         redacted = self._log.redacted

@@ -18,6 +18,7 @@ import msgspec
 
 from unify.errors import UnifyError
 from unify.model import Action, LoaderJob, Origin, RequestRecord, TableName
+from unify.store import duckerrors
 
 MESSAGE_BYTES = 16 * 1024 * 1024  # a task with ten thousand environment variables is far below
 ERROR_LENGTH = 2000  # characters of an error worth keeping
@@ -155,6 +156,13 @@ def failure_of(error: UnifyError) -> Failure:
         retryable=error.retryable,
         retry_after_s=getattr(error, "retry_after_s", None),
     )
+
+
+def unforeseen(error: Exception, place: Path) -> Failure:
+    """An error that is none of ours: a full disk around ``place``, or else a fault of our own."""
+    if duckerrors.is_full_disk(error):
+        return failure_of(duckerrors.trouble(error, place))
+    return fault_of(error)
 
 
 def fault_of(error: Exception) -> Failure:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Protocol
 
 from unify.errors import UnifyError
@@ -28,7 +29,7 @@ from unify.loading.task import (
     decode_task,
     encode_report,
     failure_of,
-    fault_of,
+    unforeseen,
 )
 from unify.model import RequestRecord
 
@@ -174,7 +175,7 @@ def _outcome(task: Task, reporter: Reporter, run: Runner) -> Outcome:
     except UnifyError as error:
         failure = failure_of(error)
     except Exception as error:  # noqa: BLE001 - a bug must reach the log with its place, and the worker live on
-        failure = fault_of(error)
+        failure = unforeseen(error, Path(task.folder))
     failure = replace(
         failure, message=reporter.redacted(failure.message), trace=reporter.redacted(failure.trace)
     )

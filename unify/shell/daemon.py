@@ -56,6 +56,8 @@ def _status(settings: Settings) -> int:
     with StatusClient(settings.run) as client:
         about = client.ping()
     _say(f"the daemon is running (pid {about.pid}, version {about.version}), {counted(about.busy, 'task')}")
+    if about.waiting:
+        _say(f"waiting: {about.waiting}")
     return _say(f"since {about.started_at:%Y-%m-%d %H:%M:%S} UTC; its log is {settings.logs / 'daemon.log'}")
 
 

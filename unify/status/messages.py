@@ -51,13 +51,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Who answers: one start of the daemon, and how many loads and scripts it is busy with."""
+    """Who answers: one start of the daemon, and how many loads and scripts it is busy with.
+
+    ``waiting``  why it begins nothing at present: ``the disk is full (PATH)``; "" when it does.
+    """
 
     version: str
     epoch: int
     pid: int
     started_at: datetime
     busy: int = 0
+    waiting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

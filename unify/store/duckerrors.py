@@ -53,7 +53,12 @@ def is_inner_fault(error: BaseException) -> bool:
 
 def is_full_disk(error: BaseException) -> bool:
     """Whether there was no room to write: DuckDB's error, the system's, or ours made of one."""
-    return bool(_FULL.search(str(error)))
+    return says_full_disk(str(error))
+
+
+def says_full_disk(message: str) -> bool:
+    """The same of an error of which only the words are left."""
+    return bool(_FULL.search(message))
 
 
 def plain(error: BaseException) -> str:
