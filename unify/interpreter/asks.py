@@ -16,7 +16,7 @@ from unify.language.constants import Constant
 from unify.language.filters import Condition
 from unify.language.mentions import Joined, Mention, Statement
 from unify.model import TableName
-from unify.store import duckerrors
+from unify.store import session
 from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
 
@@ -125,7 +125,7 @@ class Planner:
         wanted = [f"{quoted(column)} IS NOT NULL" for column in columns]
         wanted += [_condition(condition) for condition in mention.conditions]
         sql = f"SELECT DISTINCT {chosen} FROM {relation} WHERE {' AND '.join(wanted)} ORDER BY ALL"
-        rows = self._run(sql)
+        rows = session.fetch(self.lake, sql)
         return [
             tuple(Constant(str(row[place]), str(row[place + 1])) for place in range(0, len(row), 2))
             for row in rows
@@ -133,14 +133,6 @@ class Planner:
 
     def _tell(self, text: str) -> None:
         self.watcher.notice(text)
-
-    def _run(self, sql: str) -> Sequence[tuple[object, ...]]:
-        import duckdb
-
-        try:
-            return self.lake.connection.execute(sql).fetchall()
-        except duckdb.Error as error:
-            raise duckerrors.refusal(error, self.lake.place) from error
 
 
 def _requests(one: LiveMention, wanted: Wanted) -> int:

@@ -27,7 +27,7 @@ from unify.interpreter.results import StagedRows, Stager, Watcher
 from unify.interpreter.sources import Sources
 from unify.model import Column, TableName
 from unify.settings import private_folder
-from unify.store import duckerrors
+from unify.store import session
 from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
 from unify.store.requestlog import RequestLog
@@ -57,7 +57,7 @@ class LiveTables:
     def forget_passing(self) -> None:
         """Drop what was fetched for the statement before only."""
         for relation in self._passing:
-            self._run(f"DROP TABLE IF EXISTS {relation}")
+            session.fetch(self.lake, f"DROP TABLE IF EXISTS {relation}")
         self._passing.clear()
 
     def fetch(self, name: TableName, table: TableSpec, wanted: Wanted) -> Fetched:
@@ -95,7 +95,7 @@ class LiveTables:
         for name in wanted.mentioned:
             types.setdefault(name.lower(), (name, "VARCHAR"))
         fields = ", ".join(f"{quoted(name)} {type}" for name, type in types.values()) or _NO_COLUMN
-        self._run(f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
+        session.fetch(self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
         return relation
 
     def _new_relation(self) -> str:
@@ -188,7 +188,7 @@ class LiveTables:
         kept = [quoted(one) for lower, one in columns.items() if lower not in values and lower != _MARK]
         made = [f"{value} AS {quoted(column)}" for column, value in values.values()]
         chosen = ", ".join([*kept, *made]) or "CAST(NULL AS BOOLEAN) AS no_rows_yet"
-        self._run(f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {chosen} FROM {source}")
+        session.fetch(self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {chosen} FROM {source}")
         return relation
 
     def _told(self, source: str, columns: Sequence[str]) -> frozenset[str]:
@@ -197,16 +197,8 @@ class LiveTables:
             return frozenset()
         names = list(dict.fromkeys(columns))
         counts = ", ".join(f"count({quoted(column)})" for column in names)
-        [row] = self._run(f"SELECT {counts} FROM {source}")
+        [row] = session.fetch(self.lake, f"SELECT {counts} FROM {source}")
         return frozenset(name.lower() for name, values in zip(names, row, strict=True) if values)
-
-    def _run(self, sql: str) -> Sequence[tuple[object, ...]]:
-        import duckdb
-
-        try:
-            return self.lake.connection.execute(sql).fetchall()
-        except duckdb.Error as error:
-            raise duckerrors.refusal(error, self.lake.place) from error
 
 
 def _marked(table: TableSpec) -> TableSpec:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unify.errors import ConfigError, QueryError
+from unify.errors import ConfigError, QueryError, UnifyError
 from unify.interpreter.asks import LiveMention, Planner, too_many
 from unify.interpreter.live import LiveTables
 from unify.interpreter.liveasks import Fetched, Wanted
@@ -22,7 +22,7 @@ from unify.language import mentions, sqltext
 from unify.language.mentions import Mention, Statement
 from unify.language.tableref import TableRef
 from unify.model import TableName
-from unify.store import catalog, duckerrors
+from unify.store import catalog, session
 from unify.store.duck import quoted
 from unify.store.lake import Lake
 from unify.store.plainrows import distinct_rows
@@ -176,13 +176,10 @@ class StandIns:
     def _run(
         self, sql: str, parameters: Mapping[str, object] | None, place: str = ""
     ) -> Sequence[Sequence[object]]:
-        import duckdb
-
         try:
-            return self.lake.connection.execute(sql, parameters).fetchall()
-        except duckdb.Error as error:
-            translated = duckerrors.refusal(error, self.lake.place)
-            raise type(translated)(f"{place}{translated.message}") from error
+            return session.fetch(self.lake, sql, parameters)
+        except UnifyError as error:
+            raise type(error)(f"{place}{error.message}") from error
 
 
 def _refuse(statement: Statement, mention: Mention, name: TableName) -> None:

@@ -7,14 +7,14 @@ there is no variable of exactly this spelling, the only one that differs in case
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from unify.errors import QueryError, UnknownName
 from unify.interpreter.results import Rows, listed
 from unify.language import placeholders
 from unify.language.constants import Constant
-from unify.store import duckerrors
+from unify.store import session
 from unify.store.duck import quoted
 from unify.store.keepsakes import Keepsakes, Kept, source
 from unify.store.lake import Lake
@@ -86,7 +86,7 @@ class Variables:
     def set_value(self, name: str, bound: Bound) -> Value:
         """Keep what an expression gives. Raises QueryError for several values, or one of an odd type."""
         query = f"SELECT typeof(v), CAST(v AS VARCHAR) FROM (SELECT (\n{bound.sql}\n) AS v) AS one"
-        rows = self._fetch(query, bound.parameters)
+        rows = session.fetch(self.lake, query, bound.parameters)
         if len(rows) != 1:
             raise QueryError(f"${name} takes one value, and this gives {counted(len(rows), 'value')}")
         value = Value(_plain(str(rows[0][0])), None if rows[0][1] is None else str(rows[0][1]))
@@ -104,8 +104,8 @@ class Variables:
             count = self.keepsakes.keep_rows(self.lake, name, bound.sql, bound.parameters)
             self._drop(name)
             return count
-        made = self._fetch(
-            f"CREATE OR REPLACE TEMP TABLE {_table_name(name)} AS\n{bound.sql}", bound.parameters
+        made = session.fetch(
+            self.lake, f"CREATE OR REPLACE TEMP TABLE {_table_name(name)} AS\n{bound.sql}", bound.parameters
         )
         self._session[name] = Table()
         return int(str(made[0][0])) if made else 0
@@ -164,18 +164,20 @@ class Variables:
     def _table(self, name: str, kept: Kept | None) -> str:
         table = _table_name(name)
         if kept is not None:
-            self._fetch(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {source(kept.path)}", None)
+            session.fetch(
+                self.lake, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {source(kept.path)}"
+            )
         return table
 
     def _drop(self, name: str) -> None:
         if isinstance(self._session.pop(name, None), Table):
-            self._fetch(f"DROP TABLE IF EXISTS {_table_name(name)}", None)
+            session.fetch(self.lake, f"DROP TABLE IF EXISTS {_table_name(name)}")
 
     def _refuse_odd(self, name: str, value: Value) -> None:
         """Raises QueryError where the text would not give the value back."""
         if value.text is None:
             return
-        text = self._fetch("SELECT CAST($value AS VARCHAR)", {"value": _parameter(value)})
+        text = session.fetch(self.lake, "SELECT CAST($value AS VARCHAR)", {"value": _parameter(value)})
         if text[0][0] != value.text:
             raise QueryError(
                 f"${name} cannot hold a value of type {value.type}; cast it, to VARCHAR for example"
@@ -187,20 +189,11 @@ class Variables:
                 shown = text if text is None or len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
                 return type, shown
             case Table(kept):
-                [(rows,)] = self._fetch(f"SELECT count(*) FROM {self._table(name, kept)}", None)
+                [(rows,)] = session.fetch(self.lake, f"SELECT count(*) FROM {self._table(name, kept)}")
                 return "rows", counted(int(str(rows)), "row")
 
     def _place(self, name: str) -> str:
         return "this session" if name in self._session else "home folder"
-
-    def _fetch(self, sql: str, parameters: object) -> Sequence[tuple[object, ...]]:
-        """Run a statement on the session's own connection: temporary tables take no lock of the lake."""
-        import duckdb
-
-        try:
-            return self.lake.connection.execute(sql, parameters).fetchall()
-        except duckdb.Error as error:
-            raise duckerrors.refusal(error, self.lake.place) from error
 
 
 def constants(parameters: Mapping[str, object] | None) -> Mapping[str, Constant | None]:
