@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from unify.adapters.base import Read
 from unify.errors import QueryError
+from unify.interpreter import traffic
 from unify.interpreter.asks import LiveMention, Planner
 from unify.interpreter.listing import glob_of
 from unify.interpreter.liveasks import Fetched, Wanted
@@ -102,7 +103,7 @@ class Explaining:
     def _first_request(self, name: TableName, stored: StoredTable | None) -> str:
         from unify.adapters.rest import RESTAdapter
 
-        with closing(self.real.live.opened(name)) as adapter:
+        with closing(traffic.opened(self.sources, name.schema)) as adapter:
             if not isinstance(adapter, RESTAdapter):
                 return "by an adapter in Python, which knows its requests"
             table = adapter.spec.table(name.table)
@@ -165,7 +166,7 @@ class _Dry(StandIns):
             for ask in wanted.asks
             for parent in parents
         ]
-        with closing(self.live.opened(name)) as adapter:
+        with closing(traffic.opened(self.sources, name.schema)) as adapter:
             assert isinstance(adapter, RESTAdapter)  # only specs have live tables
             shown = reads[:MOST_SHOWN]
             lines = [f"{name}: {adapter.first_request(name.table, read)}{enough}" for read in shown]

@@ -14,14 +14,13 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unify.errors import Interrupted, QueryError, StoreError
-from unify.interpreter import signingin
+from unify.errors import Interrupted, QueryError
+from unify.interpreter import signingin, traffic
 from unify.interpreter.liveasks import Ask, Fetched, Wanted
 from unify.interpreter.results import StagedRows, Stager, Watcher
 from unify.interpreter.sources import Sources
@@ -30,11 +29,10 @@ from unify.settings import private_folder
 from unify.store import session
 from unify.store.duck import literal, quoted
 from unify.store.lake import Lake
-from unify.store.requestlog import RequestLog
 from unify.text import counted
 
 if TYPE_CHECKING:
-    from unify.adapters.base import Adapter, Page, Traffic
+    from unify.adapters.base import Page
     from unify.adapters.spec import TableSpec
 
 _MARK = "unify_ask"  # the column that says which request a row came from, while rows are staged
@@ -139,38 +137,14 @@ class LiveTables:
         if wanted.parents is not None and not wanted.parents:
             return
         left = wanted.limit
-        traffic: list[Traffic] = []
-        try:
-            with closing(self.opened(name, traffic)) as adapter:
-                for number, ask in enumerate(wanted.asks):
-                    read = Read(parents=wanted.parents or (), limit=left, filters=ask.filters)
-                    for page in adapter.pages(name.table, read):
-                        left = None if left is None else left - len(page.rows)
-                        yield replace(page, variables={**page.variables, _MARK: number})
-                    if left is not None and left <= 0:
-                        return
-        finally:
-            self._keep_traffic(traffic)
-
-    def _keep_traffic(self, traffic: Sequence[Traffic]) -> None:
-        """A query works on a full disk too; then ``unify.requests`` does not tell of what it asked."""
-        with suppress(StoreError):
-            RequestLog(self.sources.settings.requests).append([one.record() for one in traffic])
-
-    def opened(self, name: TableName, traffic: list[Traffic] | None = None) -> Adapter:
-        """The adapter of the table's connection. Raises ConfigError or UnresolvedSecret."""
-        from unify.adapters import registry
-        from unify.adapters.base import Listeners
-
-        settings = self.sources.settings
-        return registry.open_adapter(
-            self.sources.connection(name.schema),
-            settings.specs,
-            self.sources.environment,
-            listeners=Listeners() if traffic is None else Listeners(traffic.append),
-            limits_folder=settings.cache / "limits",
-            tokens_folder=settings.tokens,
-        )
+        with traffic.recorded(self.sources, name.schema) as adapter:
+            for number, ask in enumerate(wanted.asks):
+                read = Read(parents=wanted.parents or (), limit=left, filters=ask.filters)
+                for page in adapter.pages(name.table, read):
+                    left = None if left is None else left - len(page.rows)
+                    yield replace(page, variables={**page.variables, _MARK: number})
+                if left is not None and left <= 0:
+                    return
 
     def _made(self, name: TableName, table: TableSpec, staged: StagedRows, asks: Sequence[Ask]) -> str:
         """The temporary table of what was staged."""

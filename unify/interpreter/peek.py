@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from unify.adapters.base import Listeners, Read, Traffic
-from unify.errors import QueryError, StoreError, UnknownName
-from unify.interpreter import signingin
+from unify.adapters.base import Read
+from unify.errors import QueryError, UnknownName
+from unify.interpreter import signingin, traffic
 from unify.interpreter.asks import needed
 from unify.interpreter.flatrows import FlatRows, flat
 from unify.interpreter.results import ResultColumn, Rows, Watcher
@@ -20,7 +19,6 @@ from unify.model import TableName
 from unify.store import catalog
 from unify.store.duck import quoted
 from unify.store.lake import Lake
-from unify.store.requestlog import RequestLog
 from unify.text import counted, did_you_mean
 
 if TYPE_CHECKING:
@@ -79,8 +77,7 @@ class Peek:
         from unify.adapters import registry
 
         connection = self.sources.connection(name.schema)
-        settings = self.sources.settings
-        handling = registry.describe_handling(connection, settings.specs, name.table)
+        handling = registry.describe_handling(connection, self.sources.settings.specs, name.table)
         if handling is None:
             raise UnknownName(f"connection {name.schema} has no table {name.table}")
         live = self.sources.live(name)
@@ -88,30 +85,13 @@ class Peek:
             raise QueryError(needed(name, live))
         read = Read(parents=self._parents(name, handling.for_each), limit=limit)
         signingin.ensure(self.sources, self.watcher, name.schema)
-        asked: list[Traffic] = []
-        adapter = registry.open_adapter(
-            connection,
-            settings.specs,
-            self.sources.environment,
-            listeners=Listeners(asked.append),
-            limits_folder=settings.cache / "limits",
-            tokens_folder=settings.tokens,
-        )
         pages: list[Page] = []
-        try:
-            with closing(adapter):
-                for page in adapter.pages(name.table, read):
-                    pages.append(page)
-                    if sum(len(one.rows) for one in pages) >= limit:
-                        break
-        finally:
-            self._keep(asked)
+        with traffic.recorded(self.sources, name.schema) as adapter:
+            for page in adapter.pages(name.table, read):
+                pages.append(page)
+                if sum(len(one.rows) for one in pages) >= limit:
+                    break
         return flat(handling, pages, limit)
-
-    def _keep(self, asked: Sequence[Traffic]) -> None:
-        """A look at a source works on a full disk too; then ``unify.requests`` does not tell of it."""
-        with suppress(StoreError):
-            RequestLog(self.sources.settings.requests).append([traffic.record() for traffic in asked])
 
     def _parents(self, name: TableName, for_each: ForEach | None) -> Sequence[ParentRow]:
         """Some rows of a table's ``for_each``, from stored tables and a look at those that are not.
