@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from unify.errors import LoadFailed, NoSuchVersion, QueryError
-from unify.interpreter.results import ResultColumn, Rows
+from unify.interpreter.results import Rows, result_columns
 from unify.interpreter.sources import Sources
 from unify.model import TableName
 from unify.store import catalog
@@ -59,8 +59,7 @@ class Changes:
             then = f"SELECT * FROM {table} WHERE false"
         versions = Versions(f"SELECT * FROM {table}", then, types, before, self._key(name, types, before))
         outcome = self.lake.execute(_by_key(versions) if versions.key else _whole_rows(versions))
-        columns = tuple(ResultColumn(*column) for column in outcome.columns or ())
-        return Rows(columns, outcome.batches(), note)
+        return Rows(result_columns(outcome.columns), outcome.batches(), note)
 
     def moment(self, text: str) -> datetime:
         """A moment as DuckDB reads it, on the session's clock. Raises QueryError."""

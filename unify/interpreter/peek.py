@@ -12,7 +12,7 @@ from unify.errors import QueryError, UnknownName
 from unify.interpreter import signingin, traffic
 from unify.interpreter.asks import needed
 from unify.interpreter.flatrows import FlatRows, flat
-from unify.interpreter.results import ResultColumn, Rows, Watcher
+from unify.interpreter.results import Rows, Watcher, result_columns
 from unify.interpreter.sources import Sources
 from unify.interpreter.telling import telling
 from unify.model import TableName
@@ -70,8 +70,9 @@ class Peek:
     def _stored(self, name: TableName, limit: int) -> FlatRows:
         sql = f"SELECT * FROM lake.{quoted(name.schema)}.{quoted(name.table)} LIMIT {limit:d}"
         outcome = self.lake.execute(sql)
-        columns = tuple(ResultColumn(*column) for column in outcome.columns or ())
-        return FlatRows(columns, tuple(row for batch in outcome.batches() for row in batch))
+        return FlatRows(
+            result_columns(outcome.columns), tuple(row for batch in outcome.batches() for row in batch)
+        )
 
     def _fetched(self, name: TableName, limit: int) -> FlatRows:
         from unify.adapters import registry

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unify.errors import LoadFailed, QueryError
 from unify.interpreter.freshness import MaxAge, Need, decide
 from unify.interpreter.loads import Loads, Wanted
-from unify.interpreter.results import Message, Result, ResultColumn, Rows, Stager, Watcher
+from unify.interpreter.results import Message, Result, Rows, Stager, Watcher, result_columns
 from unify.interpreter.sources import Sources
 from unify.interpreter.systemtables import SystemTables
 from unify.interpreter.tables import outcome
@@ -225,8 +225,7 @@ class Query:
 def _result(outcome: Outcome, note: str, *, whole: bool) -> Result:
     if outcome.columns is None:
         return Message(outcome.summary)
-    columns = tuple(ResultColumn(name, type) for name, type in outcome.columns)
-    return Rows(columns, outcome.batches(), note, whole)
+    return Rows(result_columns(outcome.columns), outcome.batches(), note, whole)
 
 
 def _ages(standing: Sequence[Standing]) -> str:

@@ -25,6 +25,11 @@ class ResultColumn:
     type: str
 
 
+def result_columns(columns: Iterable[tuple[str, str]] | None) -> tuple[ResultColumn, ...]:
+    """``columns`` as (name, DuckDB type), as the lake gives them; None: there are none."""
+    return tuple(ResultColumn(name, type) for name, type in columns or ())
+
+
 @dataclass(slots=True)
 class Rows:
     """Rows on their way to be displayed.
@@ -42,9 +47,7 @@ class Rows:
 
 def listed(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]], note: str = "") -> Rows:
     """A listing made here rather than by DuckDB: ``columns`` as (name, DuckDB type)."""
-    return Rows(
-        tuple(ResultColumn(*column) for column in columns), iter([rows] if rows else []), note, whole=True
-    )
+    return Rows(result_columns(columns), iter([rows] if rows else []), note, whole=True)
 
 
 @dataclass(frozen=True, slots=True)
