@@ -31,13 +31,17 @@ def _with_many_connections(home: Path) -> Iterator[Figure]:
     """Fifty connections of a hundred tables against one: the whole command, five thousand rows included."""
     from tests.test_many_connections import connected
 
-    homes = [connected(home / f"{count}_connections", count) for count in (1, 50)]
+    homes = [
+        connected(home / f"{connections}_of_{adapters}", connections, adapters)
+        for connections, adapters in ((1, 1), (50, 1), (50, 50))
+    ]
     for what in ("select 1 + 1", "show tables"):
-        one, fifty = (
+        one, alike, different = (
             best(command([*_UNIFY, "--specs", str(settings.specs[0]), "-c", what], settings.home))
             for settings in homes
         )
-        yield Figure(f"{what}: 50 connections of 100 tables", fifty, one, 1.5)
+        yield Figure(f"{what}: 50 connections of 100 tables", alike, one, 1.5)
+        yield Figure(f"{what}: the same, of 50 adapters", different, one, 1.5)
 
 
 def _until_prompt(home: Path) -> None:

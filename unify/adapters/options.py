@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from unify.adapters.spec import AdapterSpec, Option
 from unify.connections import Connection, Secret, resolve
@@ -18,12 +19,28 @@ COMMON = (
 )
 
 
-def known_options(spec: AdapterSpec) -> dict[str, Option]:
+class Named(Protocol):
+    """A table, as far as a schedule needs it."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Described(Protocol):
+    """What a connection is checked against: a spec, or the outline of one."""
+
+    @property
+    def options(self) -> tuple[Option, ...]: ...
+    @property
+    def tables(self) -> Sequence[Named]: ...
+
+
+def known_options(spec: Described) -> dict[str, Option]:
     """The options a connection may give, by name: the spec's own before the common ones."""
     return {option.name: option for option in (*COMMON, *spec.options)}
 
 
-def check_options(connection: Connection, spec: AdapterSpec) -> None:
+def check_options(connection: Connection, spec: Described) -> None:
     """Raises ConfigError, a line for each mistake: unknown options and tables, required ones missing."""
     mistakes = _mistaken_options(connection, spec.options, known_options(spec))
     mistakes += _mistaken_refresh(connection, [table.name for table in spec.tables])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from unify.adapters import template
@@ -13,16 +12,15 @@ from unify.adapters.handling import Handling, handling_of
 from unify.adapters.installed import Installed, find_installed, installed_names
 from unify.adapters.messages import origin_of
 from unify.adapters.options import check_options, option_values
+from unify.adapters.outline import Outline, outline_at, spec_at
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import AdapterSpec
-from unify.adapters.specfile import find_spec, load_spec
-from unify.adapters.tables import defined_tables
+from unify.adapters.specfile import find_spec
+from unify.adapters.tables import scheduled
 from unify.adapters.tokenkeep import TokenFolder
 from unify.connections import Connection, Secret, parse_duration
 from unify.errors import ConfigError, SpecError, UnknownName
 from unify.model import TableDef
-
-_SPECS_KEPT = 256  # parsed specs a process remembers
 
 
 def open_adapter(
@@ -42,11 +40,12 @@ def open_adapter(
                        this process alone, and what a server replaces is lost with it.
     Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
     """
-    spec = _found(connection, folders)
-    if isinstance(spec, Installed):
-        return spec.open(connection, environment, listeners or Listeners())
+    found = _found(connection, folders)
+    if isinstance(found, Installed):
+        return found.open(connection, environment, listeners or Listeners())
     from unify.adapters.rest import RESTAdapter  # and with it HTTP and TLS, which describing needs not
 
+    spec = spec_at(found)
     values = option_values(connection, spec, environment)
     return RESTAdapter(
         spec,
@@ -60,20 +59,26 @@ def open_adapter(
     )
 
 
-def describe_adapter(connection: Connection, folders: Sequence[Path]) -> Sequence[TableDef]:
-    """The tables of ``connection``, without its secrets. Raises ConfigError."""
+def describe_adapter(
+    connection: Connection, folders: Sequence[Path], outlines: Path | None = None
+) -> Sequence[TableDef]:
+    """The tables of ``connection``, without its secrets. Raises ConfigError.
+
+    ``outlines``  the folder where what is needed of specs is kept; None: the spec itself is read.
+    """
     found = _found(connection, folders)
     if isinstance(found, Installed):
         return found.tables(connection)
-    check_options(connection, found)
-    return defined_tables(found, connection.refresh)
+    outline = outline_at(found, outlines)
+    check_options(connection, outline)
+    return scheduled(outline.tables, connection.refresh)
 
 
 def describe_handling(connection: Connection, folders: Sequence[Path], table: str) -> Handling | None:
     """What becomes of the rows of ``table``; None where there is no such table. Raises ConfigError."""
     found = _found(connection, folders)
     if not isinstance(found, Installed):
-        return found.table(table)
+        return spec_at(found).table(table)
     defined = next((known for known in found.tables(connection) if known.name == table), None)
     return None if defined is None else handling_of(defined)
 
@@ -84,19 +89,25 @@ def check_secrets(connection: Connection, folders: Sequence[Path], environment: 
     if isinstance(found, Installed):
         found.values(connection, environment)
     else:
-        option_values(connection, found, environment)
+        option_values(connection, spec_at(found), environment)
 
 
 def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | None:
     """The spec of the connection's adapter, read again only when its file has changed; None: it is Python."""
     found = _found(connection, folders)
-    return None if isinstance(found, Installed) else found
+    return None if isinstance(found, Installed) else spec_at(found)
 
 
-def _found(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | Installed:
-    """What describes the connection's system: a spec of that name before a package's class."""
+def outline_of(connection: Connection, folders: Sequence[Path], outlines: Path) -> Outline | None:
+    """The same in outline, from the folder ``outlines`` where it is known."""
+    found = _found(connection, folders)
+    return None if isinstance(found, Installed) else outline_at(found, outlines)
+
+
+def _found(connection: Connection, folders: Sequence[Path]) -> Path | Installed:
+    """What describes the connection's system: the spec of that name before a package's class."""
     try:
-        path = find_spec(connection.adapter, folders)
+        return find_spec(connection.adapter, folders)
     except UnknownName as error:
         found = find_installed(connection.adapter)
         if found is not None:
@@ -104,13 +115,6 @@ def _found(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | Ins
         offered = ", ".join(installed_names())
         more = f"; installed packages offer {offered}" if offered else ""
         raise ConfigError(f"{connection.place('adapter')}: {error.message}{more}") from error
-    status = path.stat()
-    return _spec(path, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=_SPECS_KEPT)
-def _spec(path: Path, _changed_ns: int, _size: int) -> AdapterSpec:
-    return load_spec(path)
 
 
 def _budget(

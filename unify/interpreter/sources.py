@@ -16,6 +16,9 @@ from unify.settings import Settings
 from unify.text import did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unify.adapters.outline import Outline
     from unify.adapters.spec import AdapterSpec, TableSpec, View
     from unify.connections import Connection, Connections
 
@@ -82,7 +85,7 @@ class Sources:
         if configured.name not in self._tables:
             from unify.adapters import registry
 
-            found = registry.describe_adapter(configured, self.settings.specs)
+            found = registry.describe_adapter(configured, self.settings.specs, self._outlines)
             self._tables[configured.name] = {table.name.lower(): table for table in found}
         return self._tables[configured.name]
 
@@ -104,11 +107,13 @@ class Sources:
 
     def views(self, connection: str) -> Sequence[View]:
         """The views of a connection's spec, in its order."""
-        spec = self._spec(connection)
-        return spec.views if spec is not None else ()
+        outline = self._outline(connection)
+        return outline.views if outline is not None else ()
 
     def live(self, name: TableName) -> TableSpec | None:
         """The table of the connection's spec with this name, if it is a live one."""
+        if name.table.lower() not in {live.lower() for live in self.live_names(name.schema)}:
+            return None
         spec = self._spec(name.schema)
         tables = spec.tables if spec is not None else ()
         return next(
@@ -117,10 +122,8 @@ class Sources:
 
     def live_names(self, connection: str) -> frozenset[str]:
         """The names of all live tables of the connection's spec."""
-        spec = self._spec(connection)
-        return (
-            frozenset(table.name for table in spec.tables if table.live) if spec is not None else frozenset()
-        )
+        outline = self._outline(connection)
+        return outline.live if outline is not None else frozenset()
 
     def behind(self, name: TableName) -> Sequence[TableName] | None:
         """The stored tables that a view, or the ``for_each`` of a live table, reads, through others too.
@@ -181,6 +184,16 @@ class Sources:
         from unify.adapters import registry
 
         return registry.spec_of(self.connection(connection), self.settings.specs)
+
+    def _outline(self, connection: str) -> Outline | None:
+        """``_spec`` as far as listings need it, which is quicker."""
+        from unify.adapters import registry
+
+        return registry.outline_of(self.connection(connection), self.settings.specs, self._outlines)
+
+    @property
+    def _outlines(self) -> Path:
+        return self.settings.cache / "outlines"
 
     def _no_connection(self, name: str) -> str:
         path = self.settings.connections
