@@ -12,7 +12,6 @@ _SHADES = "█▓▒░"
 _SIGNS = "#=+-"
 _MARKS = "*o+x#@%&"
 _BRAILLE = 0x2800
-_DOTS = ((1, 8), (2, 16), (4, 32), (64, 128))  # of a braille character, by row and column
 MOST_SERIES = len(_MARKS)
 
 
