@@ -185,7 +185,7 @@ def _check(given: Mapping[str, Json], spec: AdapterSpec, report: Report) -> None
         elif known[key].secret and not str(value).startswith("dummy"):
             report.add(("options", key), "a case holds no secrets; leave it out, or write dummy-…")
     for option in spec.options:
-        if option.required and not option.secret and option.default is None and option.name not in options:
+        if option.needed and not option.secret and option.name not in options:
             report.add(("options",), f"the option {option.name} is missing")
     if "now" in given and _moment(given["now"]) is None:
         report.add(("now",), f"{given['now']!r} is no moment with a zone, such as 2026-03-15T12:00:00Z")

@@ -99,7 +99,7 @@ def _mistaken_options(
         f"{connection.place('options')}: the option {option.name} is missing"
         + (f": {option.description}" if option.description else "")
         for option in own
-        if option.required and option.default is None and option.name not in connection.options
+        if option.needed and option.name not in connection.options
     ]
 
 

@@ -82,8 +82,7 @@ def outline_at(path: Path, folder: Path | None) -> Outline:
 def outlined(spec: AdapterSpec) -> Outline:
     """What is kept of ``spec``."""
     options = tuple(
-        Option(option.name, option.description, required=option.required and option.default is None)
-        for option in spec.options
+        Option(option.name, option.description, required=option.needed) for option in spec.options
     )
     live = frozenset(table.name for table in spec.tables if table.live)
     return Outline(options, defined_tables(spec), live, spec.views)

@@ -23,6 +23,11 @@ class Option:
     secret: bool = False
     required: bool = False
 
+    @property
+    def needed(self) -> bool:
+        """Whether a connection cannot do without giving it."""
+        return self.required and self.default is None
+
 
 AuthType = Literal["none", "basic", "bearer", "api_key", "oauth2", "session", "aws_sigv4", "jwt"]
 

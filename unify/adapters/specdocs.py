@@ -88,7 +88,7 @@ def _option(option: Option) -> str:
         note
         for note, holds in (
             ("secret", option.secret),
-            ("required", option.required and option.default is None),
+            ("required", option.needed),
         )
         if holds
     ]

@@ -113,13 +113,12 @@ class Connecting:
         answers: dict[str, str] = {}
         unanswered: list[Option] = []
         for option in spec.options:
-            required = option.required and option.default is None
-            if option.name in given or not (asked or required):
+            if option.name in given or not (asked or option.needed):
                 continue
             answer = self._ask_option(spec, option)
             if answer:
                 answers[option.name] = answer
-            elif required:
+            elif option.needed:
                 unanswered.append(option)
         if unanswered:
             lines = [f"  {option.name}: {option.description or 'required'}" for option in unanswered]
