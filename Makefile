@@ -24,7 +24,7 @@ demo: .venv/app
 	fi
 
 test: .venv/dev
-	@$(BIN)/pytest -n 2 -q
+	@$(BIN)/pytest -n 3 --dist worksteal -q
 
 check: .venv/dev
 	@$(BIN)/ruff format --check --quiet .
