@@ -27,9 +27,21 @@ _READING_TOO = frozenset({"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTE
 _WITH_ROWS = frozenset({"SELECT", "EXPLAIN", "CALL", "EXECUTE", "PRAGMA", "RELATION", "LOGICAL_PLAN"})
 # What is run in a transaction of ours, so that its files are on the disk before it commits.
 _TOGETHER = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "COPY", "CREATE", "ALTER", "DROP"})
-# Words of a select that has seen every row before it gives its first; of others, the start costs nothing.
+# Words of a select that may see every row before it gives its first; of others, the start costs nothing.
 _GATHERS = frozenset(
-    {"group", "order", "distinct", "over", "join", "union", "intersect", "except", "pivot", "nextval"}
+    {
+        "where",
+        "group",
+        "order",
+        "distinct",
+        "over",
+        "join",
+        "union",
+        "intersect",
+        "except",
+        "pivot",
+        "nextval",
+    }
     | {"sum", "avg", "min", "max", "any_value", "first", "last", "arg_min", "arg_max", "median", "mode"}
 )
 _BEGINS = frozenset({"begin", "start"})
