@@ -33,7 +33,7 @@ from unify.loading.convert import RowStage, Sealed, Shape
 EVERYTHING = Shape()
 EXAMPLES = int(os.environ.get("UNIFY_EXAMPLES", "0"))
 QUICK = settings(
-    max_examples=EXAMPLES or 40,
+    max_examples=EXAMPLES or 24,
     deadline=None,
     derandomize=not EXAMPLES,
     print_blob=True,

@@ -609,7 +609,7 @@ def test_a_publisher_killed_at_any_step_leaves_old_or_new_and_the_next_one_ends_
 
 
 def test_readers_see_the_old_or_the_new_while_publishers_are_killed(settings: Settings) -> None:
-    kill_rounds(settings, rounds=6, seed=20260301, places=())
+    kill_rounds(settings, rounds=3, seed=20260301, places=())
 
 
 @pytest.mark.slow
