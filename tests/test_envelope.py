@@ -343,3 +343,10 @@ def test_a_column_of_the_whole_body_or_of_the_row_itself_is_not_lifted() -> None
     columns = [ColumnDef("t", source="$.total"), ColumnDef("i", source="$.groups.items.id"), ColumnDef("n")]
     found = parted(columns, "groups.items")
     assert (list(found.columns), found.lifted) == (columns, ())
+
+
+def test_a_list_where_one_object_was_the_row_before_is_no_page() -> None:
+    with pytest.raises(BadResponse, match="expected one object, as before"):
+        open_envelope(
+            b'[{"id": 1}]', "application/json", Wanted("", single=True), "GET http://api/rows?page=2"
+        )

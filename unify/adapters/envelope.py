@@ -46,6 +46,7 @@ class Wanted:
     ``table``   its name, a hint for finding out.
 
     ``listed``  the body was a list on the pages before, so an object is no page.
+    ``single``  the body was one object, taken for the row, on a page before: a list is no such page.
     ``maybe``   null is an answer too, and means that there is no such row.
     """
 
@@ -54,6 +55,7 @@ class Wanted:
     table: str = ""
     listed: bool = False
     maybe: bool = False
+    single: bool = False
 
 
 class Envelope:
@@ -165,6 +167,10 @@ def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -
     if not body.strip(WHITE):
         raise BadResponse(f"{address}: the answer is empty, where JSON was expected")
     if first_char(body) == OPEN_LIST and not path:
+        if wanted.single:
+            raise BadResponse(
+                f"{address}: expected one object, as before, got {_start(body)}; rows: says where they are"
+            )
         envelope.listed = True
         envelope.rows = _on_lines(_list_of_raw.decode(body), body)
         return

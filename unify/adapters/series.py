@@ -83,7 +83,8 @@ class Source:
         kind = answer.headers.get("content-type", "")
         envelope = open_envelope(answer.body, kind, self._wanted, answer.address)
         if self._wanted.path is None and self.table.format == "json" and envelope.certain:
-            self._wanted = Wanted(envelope.found, "json", self.table.name, envelope.listed)
+            single = not envelope.found and not envelope.listed
+            self._wanted = Wanted(envelope.found, "json", self.table.name, envelope.listed, single=single)
         if self.table.lifted and envelope.found:
             envelope.surround(self.table.lifted)
         return envelope
