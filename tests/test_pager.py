@@ -35,6 +35,7 @@ def test_a_tall_result_is_paged_and_leaving_early_is_no_error(environment: dict[
         terminal.wait_for("paged: number")
         terminal.type("select 7 as short;" + ENTER)
         terminal.wait_for("\n7")
+        terminal.wait_for("unify>", times=3)
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
         assert terminal.screen.count("paged") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -135,18 +136,33 @@ def test_a_statement_that_ctrl_c_met_before_it_began_stands_at_the_next_prompt(
     assert editor.read() == ""
 
 
-def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(
-    keys: PipeInput, editor: Editor
-) -> None:
-    keys.send_text("select 1;" + ENTER)
-    assert editor.read() == "select 1;"
+def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(keys: PipeInput) -> None:
+    class Interrupting(InMemoryHistory):
+        """A Ctrl-C in the instant between Enter and the prompt's end: when a text is remembered, once."""
 
-    editor.interrupt()  # as the signal's handler does until it is taken away
-    keys.send_text(ENTER)
-    with pytest.raises(KeyboardInterrupt):
+        def store_string(self, string: str) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with closing(Editor(history=Interrupting(), names=Names, input=keys, output=DummyOutput())) as editor:
+        keys.send_text("select 1;" + ENTER)
+        with pytest.raises(KeyboardInterrupt):
+            editor.read()
+        keys.send_text(ENTER)
+        assert editor.read() == "select 1;"
+
+
+def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_comes_up(keys: PipeInput, editor: Editor) -> None:
+    editor.interrupt()  # as its handler does, with no prompt there yet
+    with pytest.raises(Cleared):
         editor.read()
-    keys.send_text(ENTER)
-    assert editor.read() == "select 1;"
+    keys.send_text("select 1;" + ENTER)
+    assert editor.read() == "select 1;", "it was meant for one prompt"
+
+
+def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_is_up(keys: PipeInput, editor: Editor) -> None:
+    editor.painted = lambda: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Cleared):
+        editor.read()
 
 
 def test_somebody_without_connections_is_told_how_to_get_one(folder: Path) -> None:

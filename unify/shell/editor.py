@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -92,7 +94,7 @@ class Editor:
             [("class:prompt", PROMPT)],
             multiline=True,
             prompt_continuation=_continuation,
-            key_bindings=_bindings(self._accept, self.interrupt),
+            key_bindings=_bindings(self._accept),
             history=history,
             auto_suggest=AutoSuggestFromHistory(),
             lexer=_Colours(),
@@ -124,9 +126,14 @@ class Editor:
         self._fresh = True
         typed, self._accepted = self._accepted, ""
         edit, self._edit_next = self._edit_next, False
-        text = self._loop.run(
-            self.session.prompt_async(default=typed, pre_run=_open_in_editor if edit else None)
-        )
+        with self._signals():
+            text = self._loop.run(
+                self.session.prompt_async(
+                    default=typed,
+                    pre_run=_open_in_editor if edit else self._stop_if_interrupted,
+                    handle_sigint=False,
+                )
+            )
         if self._was_interrupted():
             raise KeyboardInterrupt
         return text
@@ -167,21 +174,37 @@ class Editor:
             self._fresh = False
             self.painted()
 
+    @contextmanager
+    def _signals(self) -> Generator[None]:
+        """A Ctrl-C that comes as a signal, before the prompt has come up or while it closes, is noted.
+
+        From the first moment to the last: prompt_toolkit's own handler asks the loop to tell it later,
+        and a loop that ends first tells it never.
+        """
+        before = signal.signal(signal.SIGINT, lambda _number, _frame: self.interrupt())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def interrupt(self) -> None:
+        """A Ctrl-C that came as a signal: it closes the prompt that is up, or is kept for ``read``."""
+        self._interrupted = True
+        self._loop.get_loop().call_soon_threadsafe(self._stop_if_interrupted)
+
+    def _stop_if_interrupted(self) -> None:
+        future = self.session.app.future
+        if self._interrupted and future is not None and not future.done():
+            self._interrupted = False
+            self.session.app.exit(exception=Cleared(), style="class:aborting")
+
     def _was_interrupted(self) -> bool:
-        """Whether a Ctrl-C came while the prompt closed: noted, or kept as a key for the next prompt."""
+        """Whether a Ctrl-C came while the prompt closed: as a signal, or as a key that was read too late."""
         kept = get_typeahead(self.session.input)
-        typed = [press for press in kept if press.key is not Pressed.SIGINT]
+        typed = [press for press in kept if press.key is not Pressed.ControlC]
         store_typeahead(self.session.input, typed)
         interrupted, self._interrupted = self._interrupted, False
         return interrupted or len(typed) < len(kept)
-
-    def interrupt(self) -> None:
-        """A Ctrl-C that came as a signal, which it is when the prompt has not come up yet, or closes."""
-        future = self.session.app.future
-        if future is None or future.done():
-            self._interrupted = True
-        else:
-            self.session.app.exit(exception=Cleared(), style="class:aborting")
 
     def _accept(self, buffer: Buffer) -> None:
         self._accepted = buffer.text
@@ -251,13 +274,9 @@ class _Completer(Completer):
             yield Completion(offer.text, -offer.replaces, display_meta=offer.kind)
 
 
-def _bindings(accept: Callable[[Buffer], None], interrupt: Callable[[], None]) -> KeyBindings:
+def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
     bindings = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
-
-    @bindings.add("<sigint>")
-    def _(_event: KeyPressEvent) -> None:
-        interrupt()
 
     @bindings.add("tab", filter=typing)
     def _(event: KeyPressEvent) -> None:

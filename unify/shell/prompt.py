@@ -106,6 +106,7 @@ class Conversation:
             try:
                 text = self._read()
                 if not text.strip():
+                    self._stopped_waiting_at = None
                     self.editor.begin()
                 elif habits.is_habit(text):
                     self._obey(text)
@@ -118,7 +119,9 @@ class Conversation:
                 self._cancel_if_meant()
 
     def _painted(self) -> None:
-        """The prompt is on screen: the moment for work nobody should wait for."""
+        """The prompt is on screen: the moment for work nobody should wait for, and the first for a key."""
+        if self._stopped_waiting_at is not None:
+            self._stopped_waiting_at = time.monotonic()
         self.background.start()
         self.watch.resume()
 
