@@ -8,7 +8,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,14 @@ class Unify:
         stopped = self.run("daemon", "stop")
         assert not daemon_lives(self.home), f"the daemon of {self.home} is still there: {stopped}"
         assert stopped.status == 0, stopped
+
+
+def wait_until(true: Callable[[], bool], within_s: float = 60.0) -> None:
+    """For a file, a lock, a row or an answer of another process: nobody tells us of those."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s"
+        time.sleep(0.01)
 
 
 def daemon_lives(home: Path) -> bool:

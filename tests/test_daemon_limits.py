@@ -6,13 +6,14 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.support import wait_until
 from tests.test_daemon import REPOSITORY, Home
 from unify.errors import UsageError
 from unify.loading import memory
@@ -33,13 +34,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     place = Home(tmp_path / "home")
     yield place
     place.close()
-
-
-def wait_until(true: Callable[[], bool], within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # a file, a lock, a row: nobody tells us
 
 
 class TestIdleExit:

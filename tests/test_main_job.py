@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faultserver import Asked, FaultServer, Reply
-from tests.support import DemoAPI, Unify, daemon_lives
+from tests.support import DemoAPI, Unify, daemon_lives, wait_until
+from unify.model import JobState
+from unify.store.queue import Queue
 
 SPEC = """\
 name: shop
@@ -162,6 +164,35 @@ class TestAKilledDaemon:
             stdout, stderr = waiting.communicate(timeout=60)
         assert stdout.split() == ["count_star()", "3"], stderr
         assert unify("select count(*), count(distinct id) from shop.orders").rows[1] == ["3", "3"]
+
+    def test_what_it_left_goes_on_with_the_next_shell_whatever_that_asks(
+        self, unify: Unify, shop: FaultServer
+    ) -> None:
+        assert unify("count shop.customers").value == "1"
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        assert unify("load table shop.orders", args=["--no-wait"]).status == 0
+        wait_until_asked(shop, "/orders")
+        os.kill(daemon_pid(unify), signal.SIGKILL)
+        gate.set()
+
+        resting = unify("system status")
+        assert "Data loading daemon is not running" in resting.stdout
+        assert "Loading table: shop.orders" in resting.stdout
+        shell = unify("count shop.customers")
+        assert (shell.value, shell.status) == ("1", 0)
+        assert "a new one goes on with what was under way" in shell.stderr
+        with Queue(unify.home / "queue.db") as queue:
+            (job,) = [job for job in queue.recent(10) if job.table.table == "orders"]
+            wait_until(lambda: queue.get(job.id).state is JobState.DONE)
+            assert queue.get(job.id).attempt == 2
+        assert unify("count shop.orders").value == "3"
+
+    def test_stopped_in_order_it_rests(self, unify: Unify, shop: FaultServer) -> None:
+        assert unify("count shop.customers").value == "1"
+        assert unify("system stop daemon").status == 0
+        assert unify("count shop.customers").stderr == ""
+        assert "Data loading daemon is not running" in unify("system status").stdout
 
     def test_is_started_by_the_next_shell(self, unify: Unify, shop: FaultServer) -> None:
         assert unify("count shop.customers").value == "1"
@@ -367,12 +398,7 @@ def held(
 
 def wait_until_asked(api: FaultServer, path: str) -> None:
     """Return when ``path`` was asked for."""
-    deadline = threading.Event()
-    for _ in range(600):
-        if any(asked.path == path for asked in api.log):
-            return
-        deadline.wait(0.1)
-    raise AssertionError(f"nobody asked for {path}: {api.asked}")
+    wait_until(lambda: any(asked.path == path for asked in api.log))
 
 
 def daemon_pid(unify: Unify) -> int:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.faultserver import Asked, FaultServer, Reply
-from tests.support import Unify
+from tests.support import Unify, wait_until
 from tests.terminal import on_terminal
 from tests.test_daemon import REPOSITORY, Home
 from unify.interpreter.system import System
@@ -123,10 +123,10 @@ def test_what_a_killed_daemon_left_goes_on_with_the_next_shell(place: Home, roun
         job = place.ask("hang")
         place.progress(job)
         os.kill(daemon, signal.SIGKILL)
-        _until(lambda: not daemon_running(place.settings))
+        wait_until(lambda: not daemon_running(place.settings))
         began = time.monotonic()
         place.start()
-        _until(lambda job=job: place.queue.get(job.id).attempt == 2)  # type: ignore[misc]
+        wait_until(lambda job=job: place.queue.get(job.id).attempt == 2)  # type: ignore[misc]
         seconds.append(time.monotonic() - began)
         with place.client() as client:
             client.cancel(job.id)
@@ -238,10 +238,3 @@ def test_no_end_of_a_shell_ends_its_load_and_no_pipe_waits_for_the_daemon(shop: 
     assert piped("-q -c 'select count(*) as n from shop.orders'", "head -1") == "n\n"
     assert shop.unify("select count(*) as jobs from unify.jobs where state = 'done'").value == "1"
     assert shop.api.asked == ["/orders?page=1", "/orders?page=2"]
-
-
-def _until(true: Callable[[], bool], within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)  # a lock, a row: nobody tells us

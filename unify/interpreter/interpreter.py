@@ -28,6 +28,8 @@ from unify.language import commands
 from unify.language.commands import Command
 from unify.language.parser import Statement, parse
 from unify.settings import Settings
+from unify.status import instance
+from unify.status.messages import COMMANDS_SOCKET
 
 
 class Interpreter:
@@ -60,6 +62,7 @@ class Interpreter:
             variables=variables or {},
             stager=stager,
         )
+        self._begun = False
 
     def __enter__(self) -> Interpreter:
         return self
@@ -79,6 +82,8 @@ class Interpreter:
 
     def execute(self, command: Command) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
+        if not isinstance(command, commands.Steer):  # those find the daemon as it is
+            self._begin()
         if isinstance(command, commands.Show):
             return _show(self.parts, command)
         if isinstance(command, commands.Fill):
@@ -109,6 +114,7 @@ class Interpreter:
 
     def names(self) -> Names:
         """What can be completed. Reads configuration and lake; sends no request."""
+        self._begin()
         schedules = [one.name for one in self.parts.queue.scripts.all()]
         schedules += [str(one.table) for one in self.parts.queue.schedules() if one.every_s is not None]
         return replace(
@@ -118,6 +124,15 @@ class Interpreter:
             schedules=tuple(schedules),
             topics=tuple(topic.name for topic in TOPICS),
         )
+
+    def _begin(self) -> None:
+        """Once a session: a daemon that was killed is followed by another; one that was stopped rests."""
+        if self._begun:
+            return
+        self._begun = True
+        settings = self.parts.settings
+        if instance.was_killed(settings.daemon_lock, settings.run / COMMANDS_SOCKET):
+            self.parts.loads.revive()
 
 
 def _show(parts: Parts, command: commands.Show) -> Result:

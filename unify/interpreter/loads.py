@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting
+from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting, UnifyError
 from unify.interpreter import signingin
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources import Sources
@@ -48,6 +48,15 @@ class Loads:
         self.watcher = watcher
         self._client: StatusClient | None = None
         self._left: list[int] = []  # jobs that Ctrl-C stopped waiting for
+
+    def revive(self) -> None:
+        """Have a new daemon go on where one was killed; the watcher is told."""
+        try:
+            self._offer()
+        except UnifyError as error:
+            self.watcher.notice(f"the daemon has died, and its loads rest: {error}")
+        else:
+            self.watcher.notice("the daemon had died; a new one goes on with what was under way")
 
     def request(self, wanted: Wanted, priority: int = Priority.PERSON) -> LoaderJob:
         """Put a load into the queue, or join the one that is there, and see that a daemon works on it."""

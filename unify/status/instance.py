@@ -1,7 +1,7 @@
 """One daemon, provably: who holds the lock is the daemon, whatever files others left behind.
 
 The kernel frees an ``flock`` when its holder ends, however it ends; descriptors are not inherited
-by the processes a daemon starts. Pid files and sockets prove nothing and are not asked.
+by the processes a daemon starts. Pid files and sockets prove nothing of who is there, and are not asked.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ PROBE_S = 0.5  # somebody may hold the lock for the instant it takes to ask who 
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock ``path``. Leaves it as it was."""
     return not flock.is_free(path)
+
+
+def was_killed(lock: Path, socket: Path) -> bool:
+    """Whether the last daemon ended without taking its ``socket`` away, which it does whenever it can."""
+    return not is_locked(lock) and socket.exists()
 
 
 @contextmanager
