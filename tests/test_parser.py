@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import time as clock
-from dataclasses import fields
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import get_args
 
 import duckdb
 import pytest
+from msgspec.structs import astuple
 
 from unify.errors import CommandSyntaxError
 from unify.language import commands as c
@@ -448,11 +448,11 @@ def test_every_command_is_in_the_table_above() -> None:
 
 def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
     for _, command in COMMANDS:
-        values = [getattr(command, field.name) for field in fields(command)]
+        values = list(astuple(command))
         settings = next((value for value in values if isinstance(value, c.ChartSettings)), None)
         if settings is not None:
             values.remove(settings)
-            values += [getattr(settings, field.name) for field in fields(settings)]
+            values += astuple(settings)
         for value in values:
             parts = [value.schema, value.table] if isinstance(value, TableName) else [value]
             parts = [part for pair in value for part in pair] if isinstance(value, tuple) else parts
