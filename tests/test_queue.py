@@ -104,6 +104,23 @@ def test_people_come_before_schedules(queue: Queue) -> None:
     assert claimed(queue, NOON + MINUTE).id == person.id
 
 
+def test_what_somebody_saw_missing_is_not_loaded_again_after_it_came(queue: Queue) -> None:
+    queue.enqueue(wish(), NOON)
+    first = claimed(queue)
+    queue.finish(first, JobState.DONE, now=NOON + MINUTE)
+    late = NOON + 2 * MINUTE
+    assert queue.enqueue(wish(seen_at=NOON + MINUTE), late).id == first.id, "it came in the same moment"
+    assert queue.enqueue(wish("github.repos", seen_at=NOON), late).id != first.id
+    assert queue.enqueue(wish(seen_at=NOON + MINUTE * 1.5), late).id != first.id, "it was gone again"
+
+
+def test_a_load_that_failed_since_somebody_looked_is_tried_again(queue: Queue) -> None:
+    queue.enqueue(wish(), NOON)
+    first = claimed(queue)
+    queue.finish(first, JobState.FAILED, "404", now=NOON + MINUTE)
+    assert queue.enqueue(wish(seen_at=NOON), NOON + MINUTE).id != first.id
+
+
 def test_connections_take_turns(queue: Queue) -> None:
     for number in range(4):
         queue.enqueue(wish(f"busy.t{number}"), NOON)

@@ -32,10 +32,14 @@ SHOW_S = 0.1  # progress is shown at most ten times a second
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A load somebody waits for."""
+    """A load somebody waits for.
+
+    ``seen_at``  when the table was seen to lack what it brings; None: it is wanted whatever is there.
+    """
 
     table: TableName
     action: Action
+    seen_at: datetime | None = None
 
 
 class Loads:
@@ -68,6 +72,7 @@ class Loads:
             table=wanted.table,
             origin=self.sources.origin,
             priority=priority,
+            seen_at=wanted.seen_at,
         )
         return self._written(lambda: self.queue.enqueue(new, datetime.now(UTC)))
 

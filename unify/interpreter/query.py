@@ -32,11 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A table of a connection that a query uses, and what it needs before the query can run."""
+    """A table of a connection that a query uses, and what it needed at ``seen_at``."""
 
     name: TableName
     need: Need
     stored: StoredTable | None
+    seen_at: datetime
+
+    def wanted(self) -> Wanted:
+        """The load that brings what it needs."""
+        return Wanted(self.name, Action.LOAD if self.stored is None else Action.REFRESH, self.seen_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +179,8 @@ class Query:
     def _standing(self, used: Sequence[TableName], max_age: MaxAge) -> list[Standing]:
         if not used:
             return []
-        stored = catalog.stored_tables(self.lake)
         now = datetime.now(UTC)
+        stored = catalog.stored_tables(self.lake)
         return [
             Standing(
                 name,
@@ -186,18 +191,15 @@ class Query:
                     now,
                 ),
                 stored.get(name),
+                now,
             )
             for name in used
         ]
 
     def _provide(self, standing: Sequence[Standing]) -> str:
         """Load what has to be there, queue what is past its time; gives the footer's note."""
-        needed = [
-            Wanted(table.name, Action.LOAD if table.stored is None else Action.REFRESH)
-            for table in standing
-            if table.need in (Need.FIRST_LOAD, Need.FRESH_DATA)
-        ]
-        jobs = [self.loads.request(wanted) for wanted in needed]
+        needed = [table for table in standing if table.need in (Need.FIRST_LOAD, Need.FRESH_DATA)]
+        jobs = [self.loads.request(table.wanted()) for table in needed]
         for table in standing:
             if table.need is Need.REFRESH_BEHIND:
                 self._refresh_behind(table)
@@ -218,7 +220,7 @@ class Query:
         """Queue a refresh; that it cannot be queued is worth a notice, not the answer."""
         assert table.stored is not None
         age = ago((datetime.now(UTC) - table.stored.loaded_at).total_seconds())
-        self.loads.request(Wanted(table.name, Action.REFRESH), Priority.SCHEDULE)
+        self.loads.request(table.wanted(), Priority.SCHEDULE)
         self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
 
 

@@ -14,7 +14,11 @@ from unify.store.duetimes import Timing
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A load to be asked for. ``start_at`` None: as soon as there is a worker."""
+    """A load to be asked for.
+
+    ``start_at``  None: as soon as there is a worker.
+    ``seen_at``   when the table was seen to lack what the load brings: one that ended since is as good.
+    """
 
     tenant: str
     action: Action
@@ -22,6 +26,7 @@ class NewJob:
     origin: Origin
     priority: int = Priority.PERSON
     start_at: datetime | None = None
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

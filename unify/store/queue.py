@@ -65,6 +65,7 @@ class Queue:
     def enqueue(self, new: NewJob, now: datetime | None = None) -> LoaderJob:
         """The job for ``new``: the active one of this table and action if there is one, else a new one.
 
+        Where ``new`` says when its table was looked at, a load that ended well since is as good.
         On the disk when this returns. Joining makes the job as urgent as the more urgent wish and
         takes back a cancellation asked before.
         """
@@ -75,6 +76,8 @@ class Queue:
             if active is not None:
                 values = {"id": active["id"], "priority": new.priority, "start_at": start_at}
                 return job_of(self._one("join", values))
+            if (done := self._done_since(new)) is not None:
+                return done
             return job_of(
                 self._one(
                     "insert",
@@ -89,6 +92,12 @@ class Queue:
                     },
                 )
             )
+
+    def _done_since(self, new: NewJob) -> LoaderJob | None:
+        if new.seen_at is None:
+            return None
+        values = identity(new.tenant, new.table) | {"seen_at": micros(new.seen_at)}
+        return job_or_none(self._file.row("done_since", values))
 
     def cancel(self, id: int, now: datetime | None = None) -> LoaderJob | None:
         """Cancel a job: a queued one at once, a running one by asking whoever runs it. None: no such job."""

@@ -11,6 +11,14 @@ SELECT * FROM job
 WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND action = :action
   AND state IN ('queued', 'running', 'publishing');
 
+-- name: done_since
+-- What somebody saw missing at :seen_at was loaded meanwhile.
+SELECT * FROM job
+WHERE finished_at >= :seen_at AND state = 'done'
+  AND tenant = :tenant AND connection = :connection AND table_name = :table_name
+ORDER BY finished_at DESC
+LIMIT 1;
+
 -- name: join
 -- Somebody asks again for a job that is on its way: the more urgent wish counts, a cancellation
 -- asked before is taken back. A start put off after a failure stays put off.
