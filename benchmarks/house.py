@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Watcher:
         print(f"  ({text})", file=sys.stderr)
 
     def progress(self, statuses: Sequence[LoaderStatus]) -> None: ...
-    def settled(self) -> None: ...
+    def settled(self, told: Collection[int] = ()) -> None: ...
 
     def ask(self, question: str, *, secret: bool = False) -> str | None:  # noqa: ARG002
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ class Silent:
     def progress(self, statuses: Sequence[LoaderStatus]) -> None:
         del statuses
 
-    def settled(self) -> None:
+    def settled(self, told: Collection[int] = ()) -> None:
         """Nothing was shown."""
 
     def ask(self, question: str, *, secret: bool = False) -> str | None:

@@ -76,23 +76,26 @@ class Loads:
         )
         return self._written(lambda: self.queue.enqueue(new, datetime.now(UTC)))
 
-    def wait(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
+    def wait(self, jobs: Sequence[LoaderJob], *, telling: bool = False) -> Sequence[LoaderJob]:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
 
+        ``telling``  whoever asks says how they ended well.
         Raises LoadFailed naming table and reason if one did not end well; StoppedWaiting on Ctrl-C,
         and then the loads go on.
         """
         self._left = []
+        told: set[int] = set()
         try:
             ended = self._wait(jobs)
+            failed = next((job for job in ended if job.state is not JobState.DONE), None)
+            told.update(job.id for job in ended if telling or job is failed)
         except KeyboardInterrupt:
             self._left = [job.id for job in jobs]
             raise StoppedWaiting(_goes_on(jobs)) from None
         finally:
-            self.watcher.settled()
-        for job in ended:
-            if job.state is not JobState.DONE:
-                raise LoadFailed(_reason(job))
+            self.watcher.settled(told)
+        if failed is not None:
+            raise LoadFailed(_reason(failed))
         return ended
 
     def schedule(self, wanted: Schedule) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -122,8 +122,11 @@ class Watcher(Protocol):
     def progress(self, statuses: Sequence[LoaderStatus]) -> None:
         """Show how far the loads are that the statement waits for; at most ten times a second."""
 
-    def settled(self) -> None:
-        """The waiting is over: take away what ``progress`` showed."""
+    def settled(self, told: Collection[int] = ()) -> None:
+        """The waiting is over: take away what ``progress`` showed.
+
+        ``told``  the jobs whose end the statement itself tells, by its message or its error.
+        """
 
     def ask(self, question: str, *, secret: bool = False) -> str | None:
         """The answer of the person in front; None where there is none to be asked.

@@ -117,7 +117,7 @@ class Tables:
         job = self.loads.request(Wanted(name, action))
         if not self.wait:
             return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")
-        [ended] = self.loads.wait([job])
+        [ended] = self.loads.wait([job], telling=True)
         record = ledger.find(self.lake, ended.uid)
         reason = f"; {record.reason}" if record is not None and record.reason else ""
         return Message(outcome(ended, record) + reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -42,11 +42,12 @@ class Progress:
         if self.live:
             self._draw(statuses)
 
-    def settled(self) -> None:
+    def settled(self, told: Collection[int] = ()) -> None:
         self._erase()
         if not self.live:
             for status in self._latest.values():
-                self.messages.notice(summary(status))
+                if status.job not in told:
+                    self.messages.notice(summary(status))
         self._latest.clear()
 
     def ask(self, question: str, *, secret: bool = False) -> str | None:
