@@ -19,11 +19,11 @@ import pytest
 from tests.fake_session import CHECKOUT, COMMAND
 from tests.support import DemoAPI, Unify, clean_environment
 from tests.terminal import CTRL_C, ENTER, on_terminal
+from unify.adapters.specfile import load_spec
 from unify.errors import (
     CommandSyntaxError,
     ConfigError,
     Interrupted,
-    Problem,
     QueryError,
     SpecError,
     UsageError,
@@ -531,12 +531,14 @@ def test_a_long_message_is_broken_between_words_on_a_terminal_only(shell: Unify)
     assert "\nLINE 1: select word" in piped.stderr
 
 
-def test_every_problem_of_a_spec_is_listed() -> None:
-    problems = (Problem("a.yaml", 1, 2, "key", "wrong"), Problem("a.yaml", 3, 4, "other", "too"))
-
-    assert explained(SpecError("a.yaml: 2 mistakes", problems=problems)).splitlines() == [
-        "a.yaml: 2 mistakes", "a.yaml:1:2: key: wrong", "a.yaml:3:4: other: too",
-    ]  # fmt: skip
+def test_every_problem_of_a_spec_is_listed_once(tmp_path: Path) -> None:
+    spec = tmp_path / "a.yaml"
+    spec.write_text("name: a\nbase_urll: http://x\ntables: []\n", encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        load_spec(spec)
+    lines = explained(caught.value).splitlines()
+    assert lines == [str(problem) for problem in caught.value.problems]
+    assert len(lines) == len(set(lines)) > 1
 
 
 def test_debug_says_where_an_error_comes_from(shell: Unify) -> None:

@@ -263,6 +263,8 @@ class TestErrors:
         assert unify("count shop.orders").value == "3"
         answer = unify("select * from bad.orders")
         assert answer.status == 2
+        mistakes = answer.stderr.splitlines()
+        assert len(mistakes) == len(set(mistakes)) > 1, "each is told once"
         assert "bad.yaml:10:5: tables.orders.requst: unknown key — did you mean request?" in answer.stderr
         assert "requst" in unify("show connections").stdout
 

@@ -180,6 +180,12 @@ views:
 MISTAKES = [
     # keys and values
     ("    requets: x\n", "9:5: tables.orders.requets: unknown key"),
+    ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in refresh"),
+    ("    concurrency: 2\n", "9:5: tables.orders.concurrency: unknown key; it belongs in limits"),
+    (
+        "    incremental: {cursor: at, param: since, every: 1 hour}\n",
+        "every: unknown key; it belongs in refresh",
+    ),
     ("    parms: {}\n", "9:5: tables.orders.parms: unknown key — did you mean params?"),
     ("    description:\n", "9:17: tables.orders.description: has no value; expected a text"),
     ("    description: [a]\n", "9:18: tables.orders.description: expected a text, found a list"),

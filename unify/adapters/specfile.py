@@ -43,7 +43,7 @@ def examine(path: Path) -> tuple[AdapterSpec, list[Problem]]:
     spec = specbuild.build(values, report)
     if values is not MISSING:
         spec = speccheck.check(spec, report)
-    return spec, sorted(set(report.problems), key=lambda problem: (problem.line, problem.column))
+    return spec, sorted(dict.fromkeys(report.problems), key=lambda problem: (problem.line, problem.column))
 
 
 @cache

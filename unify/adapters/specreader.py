@@ -250,8 +250,10 @@ def _unknown(
 ) -> str:
     if isinstance(kind, Variants) and any(key.name == name for keys in kind.types.values() for key in keys):
         return f"has no meaning with type {values['type']}"
+    from unify.adapters.specplaces import belongs
+
     free = [key for key in known if key not in node.entries]
-    hint = did_you_mean(name, free) or "; known are " + ", ".join(known)
+    hint = belongs(name) or did_you_mean(name, free) or "; known are " + ", ".join(known)
     return f"unknown key{hint}"
 
 

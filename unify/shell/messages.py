@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TextIO
 
-from unify.errors import CommandSyntaxError, Interrupted, QueryError, SpecError, UnifyError
+from unify.errors import CommandSyntaxError, Interrupted, QueryError, UnifyError
 from unify.shell.display.width import wrapped
 from unify.text import safe_text
 
@@ -97,8 +97,6 @@ def explained(error: UnifyError) -> str:
             from unify.language import caret
 
             lines.append(caret.pointed(error.source, error.line, error.column))
-        case SpecError() if error.problems:
-            lines += [safe_text(str(problem)) for problem in error.problems if str(problem) != error.message]
     return "\n".join(lines)
 
 
