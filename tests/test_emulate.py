@@ -103,7 +103,8 @@ def asked_plainly(github: Emulator) -> Mapping[str, list[Row]]:
         "pulls": pulls,
         "issues": of_each_repo("issues"),
         "commits": of_each_repo("commits"),
-        "issue_comments": [],  # this emulator answers 404, which is skipped
+        "issue_comments": [],  # this emulator answers 404 here, and for the next; that is skipped
+        "review_comments": [],
         "releases": of_each_repo("releases"),
         "workflow_runs": [run for repo in repos for run in runs(repo)],
         "users": [github.call("GET", f"/users/{quote(login)}") for login in sorted(logins)],

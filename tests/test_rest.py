@@ -458,6 +458,22 @@ class TestCursors:
         assert self.asked_for(api, make, start) == "/things?since=2015-01-01T00%3A00%3A00Z"
         assert self.asked_for(api, make, Incremental("updated_at", param="since")) == "/things"
 
+    @pytest.mark.parametrize("settings", [{"param": "since"}, {"params": {"since": "{cursor}"}}])
+    def test_a_page_cursor_of_the_same_name_is_another(
+        self, api: FaultServer, make: Make, settings: dict[str, Any]
+    ) -> None:
+        api.serve("/things", Reply.json({"items": [{"at": 8}], "next": "b"}), Reply.json({"items": []}))
+        spec = table(
+            rows="items",
+            incremental=Incremental("at", param=settings.get("param"), start="7"),
+            params=settings.get("params", {}),
+            paging=Paging("cursor", cursor_path="next", cursor_param="cursor"),
+        )
+
+        list(make(spec).pages("things", Read()))
+
+        assert api.asked == ["/things?since=7", "/things?since=7&cursor=b"]
+
     def test_each_parent_has_its_own(self, api: FaultServer, make: Make) -> None:
         for parent in PARENTS[:2]:
             api.serve(f"/repos/o/{parent['repo']}/pulls", Reply.json([]))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -32,11 +33,17 @@ from unify.adapters.rest import RESTAdapter
 from unify.adapters.spec import AdapterSpec, TableSpec
 from unify.adapters.specfile import bundled_specs, load_spec
 from unify.errors import SourceError, SpecError
-from unify.loading.trials import run_case
+from unify.loading.preview import Preview
+from unify.loading.trials import Trial, run_case
 
 CHECKOUT = Path(__file__).parent.parent
 SPECS = {path.stem: load_spec(path) for path in sorted(bundled_specs().glob("*.yaml"))}
 CASES = [(spec.name, path) for spec in SPECS.values() for path in find_cases(spec)]
+TABLES = [
+    pytest.param(spec, table, id=f"{spec.name}-{table.name}")
+    for spec in SPECS.values()
+    for table in spec.tables
+]
 
 SPEC = """\
 name: tracker
@@ -60,22 +67,58 @@ tables:
 # -- the recorded cases ---------------------------------------------------------------------------------
 
 
+@cache
+def outcome(name: str, path: Path) -> Trial:
+    """What came of one recorded case; each is run once, however many tests look at it."""
+    case = next(case for case in _cases(name) if case.path == path)
+    return run_case(SPECS[name], case)
+
+
 @pytest.mark.parametrize(("name", "path"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_a_recorded_case_passes(name: str, path: Path) -> None:
-    spec = SPECS[name]
-
-    assert run_case(spec, load_case(path, spec)).differences == ()
+    assert outcome(name, path).differences == ()
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_a_spec_has_recorded_cases(spec: AdapterSpec) -> None:
-    cases = [load_case(path, spec) for path in find_cases(spec)]
+@pytest.mark.parametrize(("spec", "table"), TABLES)
+def test_a_table_has_recorded_cases(spec: AdapterSpec, table: TableSpec) -> None:
+    """One at least; one with a second page where it has pages, one of a refresh where changes are loaded."""
+    cases = [case for case in _cases(spec.name) if case.table == table.name]
 
     assert cases
-    if spec.paging.type != "none":
-        assert any(len(case.exchanges) > 1 for case in cases), "no case goes on to a second page"
-    if any(_changes_are_loaded(table) for table in spec.tables):
-        assert any(case.since or case.cursor for case in cases), "no case is incremental"
+    if (table.paging or spec.paging).type != "none":
+        assert any(_goes_on(case) for case in cases), "no case goes on to a second page"
+    if _changes_are_loaded(table):
+        assert any(case.since for case in cases), "no case is of a refresh"
+
+
+@pytest.mark.parametrize(("spec", "table"), TABLES)
+def test_a_column_with_a_description_has_a_value_in_a_case(spec: AdapterSpec, table: TableSpec) -> None:
+    """A name or path that is misspelt, or that another column's type swallows, is null for ever."""
+    seen: set[str] = set()
+    for found in _found(spec, table):
+        names = [column.name for column in found.columns]
+        values = (pair for row in found.rows for pair in zip(names, row, strict=True))
+        seen |= {name for name, value in values if value is not None}
+
+    assert [column.name for column in table.columns if column.name not in seen] == []
+
+
+@cache
+def _cases(name: str) -> tuple[Case, ...]:
+    """The recorded cases of a bundled spec."""
+    spec = SPECS[name]
+    return tuple(load_case(path, spec) for path in find_cases(spec))
+
+
+def _found(spec: AdapterSpec, table: TableSpec) -> list[Preview]:
+    """What the cases of a table that succeed find."""
+    trials = [outcome(spec.name, case.path) for case in _cases(spec.name) if case.table == table.name]
+    return [trial.found for trial in trials if trial.found is not None]
+
+
+def _goes_on(case: Case) -> bool:
+    """Whether a request is followed by another of the same path."""
+    return len({(each.method, each.target) for each in case.exchanges}) < len(case.exchanges)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -163,11 +206,8 @@ def test_every_view_and_every_parent_query_runs_on_the_columns_described(spec: A
 
 def _columns(spec: AdapterSpec, table: TableSpec) -> dict[str, str]:
     found = {column.name: column.type or "VARCHAR" for column in table.columns}
-    for path in find_cases(spec):
-        case = load_case(path, spec)
-        if case.table == table.name and case.error is None:
-            preview = run_case(spec, case).found
-            found |= {column.name: column.type for column in preview.columns} if preview else {}
+    for preview in _found(spec, table):
+        found |= {column.name: column.type for column in preview.columns}
     return found
 
 

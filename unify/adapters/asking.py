@@ -24,8 +24,9 @@ _LEADING_VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 class Asking:
     """Builds the requests of one table.
 
-    ``names`` are the variables its texts mention. A paging value that one of them takes is not put anywhere
-    else; the others go where ``paging.in`` says.
+    ``names`` are the variables its texts mention. Where pages go into body or path, a paging value that one
+    of them takes is not put anywhere else; the others go where ``paging.in`` says. In the query none is
+    taken: a ``cursor_param`` called cursor is no ``{cursor}``.
     """
 
     def __init__(
@@ -38,7 +39,8 @@ class Asking:
         texts = [table.path, dict(table.params), dict(self._headers), table.body, dict(table.form or {})]
         self.names = frozenset(name for text in texts for name in template.names_in(text))
         params = (paging.page_param, paging.offset_param, paging.cursor_param, paging.size_param)
-        self._unset = dict.fromkeys(self.names.intersection(filter(None, params)))
+        taken = self.names.intersection(filter(None, params)) if paging.place != "query" else ()
+        self._unset = dict.fromkeys(taken)
         self._pages_in_body = paging.place == "body" and table.method != "GET"
         incremental = table.incremental
         self._since_param = incremental.param if incremental is not None else None
@@ -48,7 +50,8 @@ class Asking:
 
         Raises  SourceError naming the variable that has no value where one is needed.
         """
-        filled = {**self._unset, **variables, **turn.values}
+        taken = {name: value for name, value in turn.values.items() if name in self._unset}
+        filled = {**self._unset, **variables, **taken}
         try:
             headers = self._filled_headers(filled)
             body = self._body(filled, turn, headers)
@@ -88,7 +91,7 @@ class Asking:
 
     def _placed(self, turn: Turn) -> dict[str, str | int]:
         """Paging values that no ``{name}`` of the spec takes."""
-        return {name: value for name, value in turn.values.items() if name not in self.names}
+        return {name: value for name, value in turn.values.items() if name not in self._unset}
 
     def _body(self, variables: Mapping[str, Any], turn: Turn, headers: dict[str, str]) -> bytes | None:
         table = self._table
