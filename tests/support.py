@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from unify.settings import Settings
+from unify.status.launch import stop_daemon
+
 ANSWER_S = 90.0  # longer than any load on the sample API takes on a busy machine
 INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONDEVMODE")
 
@@ -100,12 +103,10 @@ class Unify:
         return path
 
     def stop_daemon(self) -> None:
-        """End this home's daemon by its own command and make sure that it is gone."""
-        if not daemon_lives(self.home):
-            return
-        stopped = self.run("daemon", "stop")
-        assert not daemon_lives(self.home), f"the daemon of {self.home} is still there: {stopped}"
-        assert stopped.status == 0, stopped
+        """End this home's daemon, as ``unify daemon stop`` does, and make sure that it is gone."""
+        if daemon_lives(self.home):
+            stop_daemon(Settings(self.home, self.home / "connections.yaml"))
+        assert not daemon_lives(self.home), f"the daemon of {self.home} is still there"
 
 
 def wait_until(true: Callable[[], bool], within_s: float = 60.0) -> None:
