@@ -10,6 +10,7 @@ import pytest
 
 from tests.faultserver import FaultServer, Reply
 from tests.support import Unify
+from unify.interpreter.systemshape import SHAPES
 
 SPEC = """
 name: shop
@@ -147,11 +148,34 @@ def test_daemon_status_tells_process_start_and_log(shop: Unify) -> None:
     assert second.endswith(str(shop.home / "logs" / "daemon.log"))
 
 
+def test_every_table_of_the_system_can_be_found_out(shop: Unify) -> None:
+    """They are listed, described and completed as what they are."""
+    rows = shop("show tables from unify").rows[1:]
+    assert [row[1] for row in rows] == list(SHAPES)
+    assert all(row[5] for row in rows), "each says what it tells"
+    answer = shop(*(f"describe unify.{name}" for name in SHAPES), args=["--no-header"])
+    assert [tuple(row[:2]) for row in answer.rows] == [
+        column for shape in SHAPES.values() for column in shape.columns
+    ]
+    assert "unify.jobs" in shop("changes unify.jobs since '1 hour'").stderr
+    assert "never loaded" in shop("load table unify.jobs").stderr
+    assert shop("peek unify.settings 2").rows[1][0] == "max_age"
+
+
+def test_tables_of_the_system_have_the_columns_they_are_said_to_have(shop: Unify) -> None:
+    for_real = [f"select column_name, column_type from (describe from unify.{name})" for name in SHAPES]
+    answer = shop(*for_real, args=["--no-header"])
+    assert [tuple(row) for row in answer.rows] == [
+        column for shape in SHAPES.values() for column in shape.columns
+    ]
+
+
 def test_limits_are_settings_of_the_environment(shop: Unify) -> None:
     shop.environment |= {"UNIFY_WORKERS": "2", "UNIFY_WORKER_MEMORY": "1 GB", "UNIFY_IDLE_EXIT": "1 hour"}
     said = dict(row[:2] for row in shop("show settings").rows)
     assert (said["workers"], said["worker_memory"], said["idle_exit"]) == ("2", "1,024 MiB", "1 hour")
     assert said["history"] == "7 days"
+    assert said == dict(row[:2] for row in shop("select * from unify.settings").rows)
     shop.environment["UNIFY_IDLE_EXIT"] = "soon"
     refused = shop("select 1")
     assert refused.status == 2

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from unify.durations import duration_text
 from unify.errors import UnknownName
+from unify.interpreter import systemshape
 from unify.interpreter.freshness import MaxAge
-from unify.interpreter.preferences import kept_keys
 from unify.interpreter.results import Rows, listed
 from unify.interpreter.schedules import planned
+from unify.interpreter.settingslist import setting_rows
 from unify.interpreter.state import State
-from unify.interpreter.systemtables import COUNT, MOMENT, TABLES, TEXT
+from unify.interpreter.systemshape import COUNT, MOMENT, SCHEMA, SHAPES, TEXT
 from unify.model import FOUND_OUT, Column, LoaderJob, TableName
 from unify.store import catalog, ledger
 from unify.text import ago, did_you_mean
@@ -34,14 +35,14 @@ class Listing:
             (found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None)
             for found in self.state.connections()
         ]
-        return listed(TABLES["connections"].columns, rows)
+        return listed(SHAPES["connections"].columns, rows)
 
     def schemas(self) -> Rows:
         sources = self.state.sources
         rows: list[tuple[object, ...]] = [(name, "connection") for name in sources.names]
         own = catalog.schemas(self.state.lake)
         rows += [(name, "user") for name in own if not sources.has(name)]
-        rows.append(("unify", "system"))
+        rows.append((SCHEMA, "system"))
         return listed([("schema", TEXT), ("kind", TEXT)], rows)
 
     def tables(self, schema: str | None) -> Rows:
@@ -74,7 +75,8 @@ class Listing:
         ]
         rows = [(column.name, column.type or None, column.description or None) for column in found]
         stored = self._is_stored(table)
-        note = self._found_out(table) if stored else "types are found out by the first load"
+        found_later = "" if systemshape.shape(table) else "types are found out by the first load"
+        note = self._found_out(table) if stored else found_later
         return listed([("column_name", TEXT), ("column_type", TEXT), ("description", TEXT)], rows, note)
 
     def jobs(self) -> Rows:
@@ -114,41 +116,7 @@ class Listing:
         return listed([*columns, ("next_at", MOMENT), ("last_at", MOMENT), ("last_status", TEXT)], rows)
 
     def settings(self, max_age: MaxAge) -> Rows:
-        settings = self.state.sources.settings
-        rows = [
-            ("max_age", str(max_age), "how old an answer may be before a query waits for a refresh"),
-            ("keys", kept_keys(settings.home), "of the prompt: emacs or vi"),
-            ("home", str(settings.home), "where everything is stored (--home, UNIFY_HOME)"),
-            ("connections", str(settings.connections), "the file of connections (--connections)"),
-            (
-                "specs",
-                ":".join(map(str, settings.specs)),
-                "folders of specs before the bundled ones (--specs)",
-            ),
-            ("tenant", settings.tenant, "whose warehouse this is (--tenant, UNIFY_TENANT)"),
-            ("workers", str(settings.workers), "loads side by side (UNIFY_WORKERS)"),
-            (
-                "worker_memory",
-                f"{settings.worker_memory_bytes / 1024**2:,.0f} MiB",
-                "what one load may hold (UNIFY_WORKER_MEMORY)",
-            ),
-            (
-                "history",
-                duration_text(settings.kept_history_s),
-                "how far back at (timestamp => …) and changes reach (UNIFY_HISTORY)",
-            ),
-            (
-                "idle_exit",
-                "never" if settings.idle_exit_s is None else duration_text(settings.idle_exit_s),
-                "when a daemon without work ends (UNIFY_IDLE_EXIT)",
-            ),
-            (
-                "script_time",
-                duration_text(settings.script_time_s),
-                "how long a scheduled script may run (UNIFY_SCRIPT_TIME)",
-            ),
-        ]
-        return listed([("name", TEXT), ("value", TEXT), ("description", TEXT)], rows)
+        return listed(SHAPES["settings"].columns, setting_rows(self.state.sources.settings, max_age))
 
     def _jobs(self) -> list[LoaderJob]:
         """Every active job and the hundred youngest, oldest first."""
@@ -163,6 +131,8 @@ class Listing:
             return stored
         if sources.has(table.schema):
             return (*sources.table(table).columns, *self._filters(table))
+        if own := systemshape.columns(name):
+            return own
         known = [str(found.name) for found in self.state.tables()]
         raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
 
@@ -190,7 +160,7 @@ class Listing:
         return "; ".join(part for reason in reasons for part in reason.split("; ") if FOUND_OUT in part)
 
     def _known_schema(self, schema: str) -> None:
-        known = {*self.state.sources.names, *catalog.schemas(self.state.lake), "unify"}
+        known = {*self.state.sources.names, *catalog.schemas(self.state.lake), SCHEMA}
         if schema.lower() not in {name.lower() for name in known}:
             raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
 

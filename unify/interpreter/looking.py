@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from unify.errors import UnknownName
 from unify.interpreter.parts import Parts
 from unify.interpreter.results import Result
+from unify.interpreter.systemshape import shape
 from unify.language import commands
 from unify.model import TableName
 
@@ -29,7 +30,7 @@ class Looking:
 
     def peek(self, table: TableName, rows: int | None) -> Result:
         """A few rows. Those of a view are computed, from tables that are loaded for it."""
-        if self._is_view(table):
+        if self._is_view(table) or shape(table) is not None:
             return self.parts.query.peek_view(table, rows, self.parts.max_age)
         return self.parts.peek.run(self._named(table), rows)
 

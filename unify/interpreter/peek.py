@@ -9,7 +9,7 @@ import msgspec
 
 from unify.adapters.base import Read
 from unify.errors import QueryError, UnknownName
-from unify.interpreter import signingin, traffic
+from unify.interpreter import signingin, systemshape, traffic
 from unify.interpreter.asks import needed
 from unify.interpreter.flatrows import FlatRows, flat
 from unify.interpreter.results import Rows, Watcher, result_columns
@@ -63,6 +63,8 @@ class Peek:
             own = name.table.lower() not in self.sources.tables(name.schema)
             return name if own and catalog.columns(self.lake, name) else self.sources.spelled(name)
         if not catalog.columns(self.lake, name):
+            if systemshape.shape(name) is not None:
+                raise UnknownName(f"{name} tells how things are now, and older versions of it are not kept")
             known = [str(found.name) for found in catalog.user_tables(self.lake)]
             raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
         return name

@@ -13,6 +13,7 @@ from unify.interpreter.freshness import MaxAge, Need, decide
 from unify.interpreter.loads import Loads, Wanted
 from unify.interpreter.results import Message, Result, Rows, Stager, Watcher, result_columns
 from unify.interpreter.sources import Sources
+from unify.interpreter.systemshape import SCHEMA
 from unify.interpreter.systemtables import SystemTables
 from unify.interpreter.tables import outcome
 from unify.interpreter.variables import Bound, Variables
@@ -88,13 +89,13 @@ class Query:
         """Bind the variables of a statement, provide the tables it uses; the note says how old they are."""
         bound = self.variables.bind(sql)
         tables = sqltext.tables(bound.sql)
-        self.system.refresh(table.table for table in tables if table.schema.lower() == "unify")
+        self.system.refresh([table.table for table in tables if table.schema.lower() == SCHEMA], max_age)
         used = self._used(tables)
         note = self._provide(self._standing(used.stored, max_age))
         return (self.stand_ins.resolved(bound) if used.standing_in else bound), note
 
     def peek_view(self, view: TableName, rows: int | None, max_age: MaxAge) -> Result:
-        """A few rows of a view of a connection, whose tables are loaded for it."""
+        """A few rows of a view of a connection, whose tables are loaded for it, or of the system's tables."""
         return self.run(
             f"SELECT * FROM {quoted(view.schema)}.{quoted(view.table)} LIMIT {rows or 5:d}", max_age
         )

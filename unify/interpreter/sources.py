@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from unify.errors import ConfigError, QueryError, UnknownName
+from unify.interpreter.systemshape import SCHEMA
 from unify.model import Origin, TableDef, TableName
 from unify.settings import Settings
 from unify.text import did_you_mean
@@ -196,6 +197,11 @@ class Sources:
         return self.settings.cache / "outlines"
 
     def _no_connection(self, name: str) -> str:
+        if name.lower() == SCHEMA:
+            return (
+                f"{SCHEMA} is no connection: its tables tell of Unify itself, and are never loaded "
+                f"(show tables from {SCHEMA} lists them)"
+            )
         path = self.settings.connections
         if not self.names:
             where = f"{path} has no connections" if path.exists() else f"there is no {path}"

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from unify.errors import ConfigError
+from unify.interpreter import systemshape
 from unify.interpreter.results import Names
 from unify.interpreter.sources import Sources
+from unify.interpreter.systemshape import SCHEMA, SHAPES
 from unify.model import Column, JobState, LoaderJob, TableDef, TableName
 from unify.store import catalog
 from unify.store.catalog import StoredTable
@@ -66,6 +68,9 @@ class State:
         for connection in self.sources.names:
             if schema is None or connection.lower() == schema.lower():
                 yield from self._connection_tables(connection, stored, jobs)
+        if schema is not None and schema.lower() == SCHEMA:
+            for name, shape in SHAPES.items():
+                yield TableState(TableName(SCHEMA, name), "system", "live", description=shape.about)
         for table in catalog.user_tables(self.lake):
             if not self.sources.has(table.name.schema) and schema in (None, table.name.schema):
                 yield TableState(table.name, table.kind, "stored", rows=table.rows)
@@ -88,12 +93,13 @@ class State:
 
     def names(self) -> Names:
         """What can be completed: every schema, its tables, and the columns that are stored or declared."""
-        tables: dict[str, list[str]] = {name: [] for name in (*self.sources.names, "unify")}
+        tables: dict[str, list[str]] = {name: [] for name in self.sources.names}
+        tables[SCHEMA] = list(SHAPES)
         for table in self.tables():
             tables.setdefault(table.name.schema, []).append(table.name.table)
         columns = {
             str(table): tuple(column.name for column in found)
-            for table, found in (*self._declared(), *catalog.all_columns(self.lake).items())
+            for table, found in (*_system(), *self._declared(), *catalog.all_columns(self.lake).items())
         }
         return Names(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
 
@@ -130,6 +136,12 @@ class State:
         for job in (*self.queue.active(), *self.queue.recent(1000)):
             latest.setdefault(job.table, job)
         return latest
+
+
+def _system() -> Iterator[tuple[TableName, Sequence[Column]]]:
+    for name in SHAPES:
+        table = TableName(SCHEMA, name)
+        yield table, systemshape.columns(table)
 
 
 def _table_state(
