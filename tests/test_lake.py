@@ -133,6 +133,21 @@ def test_a_damaged_catalog_is_named_with_what_to_do(settings: Settings) -> None:
     assert str(settings.lake) in caught.value.message
 
 
+def test_duckdb_draws_no_progress_into_what_a_program_prints(settings: Settings) -> None:
+    """Workers are started as ``python -c``, which DuckDB takes for a person at a terminal."""
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from unify.settings import Settings\nfrom unify.store.lake import Lake\n"
+        "home = Path(sys.argv[1])\nwith Lake(Settings(home, home / 'connections.yaml')) as lake:\n"
+        "    for connection in (lake.connection, lake.cursor()):\n"
+        "        print(connection.execute(\"SELECT current_setting('enable_progress_bar')\").fetchone())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(settings.home)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("(False,)\n(False,)\n", "")
+
+
 def test_an_extension_that_is_not_a_wheels_has_to_be_signed(lake: Lake, tmp_path: Path) -> None:
     import duckdb
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from unify.errors import StoreError
 from unify.loading.declared import MACROS
-from unify.store.duck import CONFIG
+from unify.store.duck import CONFIG, database
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -58,15 +58,13 @@ class Scratch:
 
 def _open(folder: Path, memory_mb: int) -> DuckDBPyConnection:
     """Several chunks at a time keep the cores busy, so each has one thread."""
-    import duckdb
-
-    config: dict[str, str | bool | int | float | list[str]] = {
+    config: dict[str, str | int | bool] = {
         **CONFIG,
         "memory_limit": f"{memory_mb}MB",
         "threads": 1,
         "temp_directory": os.fspath(folder / "spill"),
     }
-    connection = duckdb.connect(config=config)
+    connection = database(config)
     for macro in MACROS:
         connection.execute(macro)
     return connection

@@ -92,9 +92,9 @@ def _answer(statement: str) -> Rows | None:
     """The row of a SELECT of constants; None where DuckDB does not take it: the lake then says why."""
     import duckdb
 
-    from unify.store.duck import CONFIG
+    from unify.store.duck import database
 
-    with duckdb.connect(config=dict(CONFIG)) as connection:
+    with database() as connection:
         try:
             found = connection.execute(statement)
         except duckdb.Error:

@@ -14,7 +14,7 @@ from unify.errors import StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["connect", "extension_path", "literal", "load_extension", "quoted"]
+__all__ = ["connect", "database", "extension_path", "literal", "load_extension", "quoted"]
 
 EXTENSIONS = ("sqlite_scanner", "ducklake")  # in the order they are loaded
 
@@ -34,6 +34,18 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def database(config: Mapping[str, str | int | bool] = CONFIG) -> DuckDBPyConnection:
+    """An in-memory DuckDB that draws no progress of its own.
+
+    It takes whatever ``python -c`` runs, which is how workers start, for a person at a terminal.
+    """
+    import duckdb  # 50 ms: not before the first statement needs it
+
+    connection = duckdb.connect(config={**config})
+    connection.execute("SET enable_progress_bar = false")  # cursors inherit it; it is no global option
+    return connection
+
+
 def connect(
     *, temp_folder: Path | None = None, notice: Callable[[str], None] | None = None
 ) -> DuckDBPyConnection:
@@ -47,15 +59,14 @@ def connect(
     nobody looks at: whoever can replace them can replace that. What is downloaded, or named by a user's
     LOAD, is looked at as ever.
     """
-    import duckdb  # 50 ms: not before the first statement needs it
+    import duckdb
 
     wheels = {name: extension_path(name, duckdb.__version__) for name in EXTENSIONS}
     trusted = all(wheels.values())
-    config: dict[str, str | bool | int | float | list[str]] = dict(CONFIG)
-    config["allow_unsigned_extensions"] = trusted
+    config: dict[str, str | int | bool] = {**CONFIG, "allow_unsigned_extensions": trusted}
     if temp_folder is not None:
         config["temp_directory"] = str(temp_folder)
-    connection = duckdb.connect(config=config)
+    connection = database(config)
     try:
         for name, path in wheels.items():
             load_extension(connection, name, path, notice)
