@@ -6,10 +6,10 @@ import resource
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.stores import job_for, settings_in, stage
 from unify.errors import StoreError

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import zmq
+from msgspec.structs import replace
 
 from unify.errors import DaemonUnreachable, UnifyError
 from unify.model import Action, JobState, LoaderStatus, TableName

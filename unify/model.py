@@ -6,13 +6,13 @@ Moments end in ``_at`` and are aware UTC; durations end in ``_s`` and are second
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True, order=True)
-class TableName:
+
+class TableName(Struct, frozen=True, order=True):
     """``connection.table``, as a person writes it and as the lake stores it; schema "" is a bare name."""
 
     schema: str
@@ -22,8 +22,7 @@ class TableName:
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a stored or declared table; ``type`` is a DuckDB type, or "" where it is not known yet."""
 
     name: str
@@ -31,8 +30,7 @@ class Column:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TableDef:
+class TableDef(Struct, frozen=True):
     """One data set an adapter can load.
 
     ``columns`` holds what the adapter declares; a load usually finds more.
@@ -86,16 +84,14 @@ class Priority:
     SCHEDULE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Which configuration a job is to be run with: absolute paths, never a secret."""
 
     connections: str
     specs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoaderJob:
+class LoaderJob(Struct, frozen=True):
     """One load, as the queue holds it.
 
     ``uid`` is unique over all queues ever made: the ledger in the lake knows a load by it.
@@ -126,8 +122,7 @@ class LoaderJob:
     crashes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LoaderStatus:
+class LoaderStatus(Struct, frozen=True):
     """How far a job is: a hint for people, never the truth (that is the queue and the ledger).
 
     ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us, or,
@@ -149,8 +144,7 @@ class LoaderStatus:
     blocked_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRecord:
+class LoadRecord(Struct, frozen=True):
     """A row of the ledger ``unify.loads``: how one load ended.
 
     ``status`` is success, partial (some rows discarded, and counted) or failed.
@@ -181,8 +175,7 @@ class LoadRecord:
     finished_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(Struct, frozen=True):
     """A row of ``unify.requests``: one request to a source. ``address`` and ``error`` hold no secret.
 
     ``status`` is None where no answer came; ``job`` where no load asked, but a person (``peek``).

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 
+from msgspec import structs
+
 from unify.adapters.base import Adapter, Listeners
 from unify.adapters.guarded import GuardedAdapter, Values, revealed, translated
 from unify.adapters.messages import Veil
@@ -52,7 +54,7 @@ class Installed:
             adapter.close()
         check_refresh(connection, [table.name for table in tables])
         return tuple(
-            replace(table, refresh_every_s=connection.refresh.get(table.name, table.refresh_every_s))
+            structs.replace(table, refresh_every_s=connection.refresh.get(table.name, table.refresh_every_s))
             for table in tables
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from unify.adapters.spec import AdapterSpec, TableSpec
 from unify.model import Column, TableDef

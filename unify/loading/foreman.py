@@ -10,8 +10,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from unify.errors import StoreError, UnifyError, UnknownName
 from unify.loading.environment import Environment, connection_of

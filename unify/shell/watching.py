@@ -190,7 +190,7 @@ def _order(job: LoaderJob) -> tuple[bool, int]:
 
 def _status(job: LoaderJob, live: Mapping[int, LoaderStatus]) -> LoaderStatus:
     """How far a job is, as far as the daemon tells; that it has ended is the queue's word."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from unify.model import LoaderStatus
 
