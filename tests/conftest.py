@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.canaries import leaks
 from tests.support import DemoAPI, Unify, serving_demo
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """An empty home folder; at the end its daemon is stopped by its own command, and proved gone."""
+    """An empty home folder; at the end its daemon is stopped and proved gone, and no secret is left in it."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     yield folder
     Unify(folder).stop_daemon()
+    assert leaks(folder) == []
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""Every secret of the tests has the word canary in it; no home folder may hold one when its test is over.
+
+Looked for as it is, in base64 at each of the three places it can begin at, and in UTF-16; URL-encoding leaves
+it as it is. The configuration may hold secrets, and so may the tokens an API has given (mode 0600).
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+WORD = b"canary"
+ALLOWED = ("connections.yaml", "tokens", "specs")  # what whoever wrote it put there, or has to be kept
+
+
+def leaks(home: Path) -> list[str]:
+    """The files of a home folder that hold a secret of the tests, by their path in it."""
+    return sorted(
+        str(file.relative_to(home))
+        for file in home.rglob("*")
+        if file.is_file() and not file.is_symlink() and not _allowed(file.relative_to(home)) and _holds(file)
+    )
+
+
+def _allowed(path: Path) -> bool:
+    return any(part.startswith(ALLOWED) for part in path.parts)
+
+
+def _holds(file: Path) -> bool:
+    data = file.read_bytes()
+    return any(form in data for form in _FORMS)
+
+
+def _base64_forms(word: bytes) -> list[bytes]:
+    """What is always there of ``word`` in the base64 of a text that has it somewhere."""
+    found = []
+    for before in range(3):
+        code = base64.b64encode(b"\0" * before + word)
+        first = (8 * before + 5) // 6  # characters that also depend on what stands before
+        last = (8 * (before + len(word))) // 6  # and on what follows
+        found.append(code[first:last])
+    return found
+
+
+_FORMS = (WORD, WORD.decode().encode("utf-16-le"), *_base64_forms(WORD))
