@@ -93,6 +93,13 @@ class Envelope:
         value: Scalar = msgspec.json.decode(text)
         return value
 
+    def names(self, path: str) -> Sequence[str]:
+        """The names of the members of the object at ``path``; none where there is no object."""
+        raw = self.raw(path)
+        if raw is None or first_char(raw) != OPEN_OBJECT:
+            return ()
+        return tuple(self.members() if not path else _members_of_raw.decode(raw))
+
     def surround(self, lifted: Sequence[Lifted]) -> None:
         """Give every row what it lies in: the values of these columns."""
         self.rows = with_surroundings(self.rows, self._body, self.found, lifted)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from unify.adapters.links import tell_of_pages
 from unify.adapters.spec import Paging
 from unify.adapters.turns import STRETCH, Evidence, Facts, Pager, Stretch, Turn, size_of
 from unify.errors import BadResponse
@@ -120,7 +121,7 @@ def _ended(paging: Paging, facts: Facts, evidence: Evidence, last: int | None, p
     if paging.size is not None and paging.size_param is not None and rows == paging.size:
         evidence.honours = True
     links = facts.links()
-    if links:
+    if tell_of_pages(links):
         return "next" not in links
     if paging.more_path is not None:
         return not facts.value(paging.more_path)

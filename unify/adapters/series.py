@@ -260,6 +260,10 @@ class PageFacts:
     def value(self, path: str) -> Any:
         return self._envelope.value(path)
 
+    def names(self, path: str) -> Sequence[str]:
+        """None where the body is itself the row: what its members are called says nothing of pages."""
+        return self._envelope.names(path) if self._envelope.found else ()
+
     def header(self, name: str) -> str | None:
         return self._answer.headers.get(name)
 
