@@ -140,6 +140,11 @@ class TestPage:
         next(pages)
         assert known_pages(pages.send(page(2, {"pages": 10**30}))) == 10**30 - 1
 
+    def test_a_total_is_not_believed_where_more_rows_came(self) -> None:
+        answer = lambda number, _: page((10, 10, 5, 0)[number], {"total": 12})  # noqa: E731
+        assert values(asked(Paging("page", total_path="total"), answer), "page") == [1, 2, 3, 4]
+        assert values(asked(Paging("offset", total_path="total"), answer), "offset") == [0, 10, 20, 25]
+
     def test_so_does_a_link_to_the_last(self) -> None:
         def answer(number: int, _turn: Turn) -> Seen:
             link = (
@@ -231,6 +236,29 @@ class TestCursor:
         paging = Paging("cursor", cursor_path="next")
         with pytest.raises(BadResponse, match=r"paging\.type cursor.*second time"):
             asked(paging, lambda number, _: page(1, {"next": "ab"[number % 2]}))
+
+    def test_a_more_flag_may_be_a_text(self) -> None:
+        paging = Paging("page", more_path="more")
+        answer = lambda number, _: page(1, {"more": ("true", "TRUE", "false")[number]})  # noqa: E731
+        assert values(asked(paging, answer), "page") == [1, 2, 3]
+
+    def test_a_cursor_may_be_a_fraction(self) -> None:
+        paging = Paging("cursor", cursor_path="next")
+        answer = lambda number, _: page(1, {"next": (1.5, False)[number]})  # noqa: E731
+        assert values(asked(paging, answer), "cursor") == [None, 1.5]
+
+    @pytest.mark.parametrize("value", [{"href": "/t?p=2"}, ["x"], True])
+    def test_what_is_no_way_on_is_not_taken_for_the_end(self, value: object) -> None:
+        for paging, wanted in (
+            (Paging("cursor", cursor_path="links.next"), "cursor"),
+            (Paging("next_url", path="links.next"), "address"),
+        ):
+            with pytest.raises(BadResponse, match=rf"what is at links\.next is no {wanted}"):
+                asked(paging, lambda number, _: page(1, {"links": {"next": value}}))
+
+    def test_a_last_row_without_the_cursors_column_is_an_error(self) -> None:
+        with pytest.raises(BadResponse, match="the last row of a page has no idd"):
+            asked(Paging("cursor", cursor_column="idd"), lambda number, _: page(2))
 
     def test_more_without_a_cursor_is_an_error(self) -> None:
         paging = Paging("cursor", cursor_path="next", more_path="more")

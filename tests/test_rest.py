@@ -248,6 +248,19 @@ class TestRequests:
         list(make(spec, options={"org": "a"}).pages("things", Read()))
         assert api.log[0].body == b"q=a+%26+co"
 
+    def test_a_form_carries_paging_and_cursor(self, api: FaultServer, make: Make) -> None:
+        api.serve("POST /search", Reply.json([]))
+        spec = table(
+            path="/search",
+            method="POST",
+            form={"q": "x"},
+            paging=Paging("page", place="body"),
+            incremental=Incremental("at", param="since"),
+        )
+        list(make(spec).pages("things", Read(since={"": "2026-01-01T00:00:00Z"})))
+        assert api.log[0].body == b"q=x&page=1&since=2026-01-01T00%3A00%3A00Z"
+        assert api.log[0].target == "/search"
+
     def test_paging_values_may_lie_in_the_path(self, api: FaultServer, make: Make) -> None:
         api.serve("/things/p/1", Reply.json([{"id": 1}]))
         api.serve("/things/p/2", Reply.json([]))
@@ -678,9 +691,48 @@ class TestErrors:
             return Reply.json(body)
 
         api.serve("/things", answer)
-        with pytest.raises(BadResponse, match=rf"api.things: paging.type {paging.type}: three pages"):
+        with pytest.raises(
+            BadResponse, match=rf"api.things: paging.type {paging.type}: pages with the same rows"
+        ):
             list(make(table(paging=paging, rows="items"), limits=Limits(None, 2)).pages("things", Read()))
         assert len(api.asked) <= 8
+
+    @pytest.mark.parametrize("auto", [False, True])
+    def test_two_pages_are_enough_where_the_api_does_not_know_the_number(
+        self, api: FaultServer, make: Make, auto: bool
+    ) -> None:
+        api.serve("/things", Reply.json({"items": [{"id": 1}], "page": 1, "total_pages": 2}))
+        paging = Paging("auto") if auto else Paging("page", pages_path="total_pages")
+        with pytest.raises(BadResponse, match="does not seem to know the parameter"):
+            list(make(table(paging=paging)).pages("things", Read()))
+        assert api.asked[1:] == ["/things?page=2", "/things?page=3"]
+
+    @pytest.mark.parametrize(
+        "paging",
+        [
+            Paging("page", total_path="total"),
+            Paging("page", pages_path="pages"),
+            Paging("page", more_path="more"),
+            Paging("page"),
+            Paging("offset", total_path="total"),
+            Paging("offset", more_path="more"),
+            Paging("cursor", cursor_path="next", cursor_param="page"),
+            Paging("next_url", path="url"),
+        ],
+        ids=lambda paging: f"{paging.type} {paging.total_path or paging.pages_path or paging.more_path}",
+    )
+    def test_rows_that_are_all_alike_are_read_where_the_api_gets_on(
+        self, api: FaultServer, make: Make, paging: Paging
+    ) -> None:
+        def answer(asked: Asked) -> Reply:
+            number = int(asked.query.get("page", int(asked.query.get("offset", 0)) // 10 + 1))
+            following = number + 1 if number < 5 else None
+            body = {"items": [{"v": "same"}] * 10 if number <= 5 else [], "total": 50, "pages": 5}
+            url = f"/things?page={following}" if following else None
+            return Reply.json({**body, "more": number < 5, "next": following, "url": url})
+
+        api.serve("/things", answer)
+        assert len(rows(make(table(paging=paging, rows="items")).pages("things", Read()))) == 50
 
     def test_a_repeated_link_is_an_error_naming_table_and_paging(self, api: FaultServer, make: Make) -> None:
         api.serve("/things", Reply.json([{"id": 1}]).with_headers(Link='</things?page=2>; rel="next"'))

@@ -148,7 +148,7 @@ class Series:
             CURSOR: part.cursor,
             UNTIL: part.until,
         }
-        self._sameness = Sameness()
+        self._sameness = Sameness(self._source.evidence)
         self._filter = RowFilter(self._source.table.where, self._variables)
         newest_first = incremental is not None and incremental.order == "desc"
         self._ends_early = newest_first and self._since is not None
@@ -172,8 +172,8 @@ class Series:
             finally:
                 self._tell_paging()
 
-    def _paging_type(self) -> str:
-        return (self._source.evidence.found or self._source.paging).type
+    def _paging(self) -> Paging:
+        return self._source.evidence.found or self._source.paging
 
     def _tell_paging(self) -> None:
         found = self._source.evidence.found
@@ -207,11 +207,26 @@ class Series:
                 reading.listeners.skipped(answer.status)
             nothing = answer.skipped or answer.status == 204
             envelope = Envelope(b"{}", answer.address) if nothing else self._source.open(answer)
-            self._sameness.see(number, envelope.rows, self._paging_type())
+            facts = PageFacts(answer, envelope)
+            self._sameness.see(number, turn, facts, self._paging(), self._asked_once_more)
             rows = self._filter.keep(envelope.rows)
             reading.taken.add(len(rows))
             page = Page(rows, self._computed(envelope), self._scope, self._first_number + number)
-            return page, PageFacts(answer, envelope)
+            return page, facts
+
+    def _asked_once_more(self, turn: Turn) -> PageFacts | None:
+        """A page that is looked at and not read; None where the API says that there is no such page."""
+        reading = self._reading
+        request = self._source.asking.request(self._variables, turn)
+        try:
+            answer = reading.transport.fetch(request, self._source.later_rules, reading.stop)
+        except SourceError as error:
+            if type(error) not in (SourceError, NotFound):
+                raise  # no answer to what was asked, but some other trouble
+            return None
+        if answer.status == 204:
+            return None
+        return PageFacts(answer, self._source.open(answer))
 
     def _answered(self, turn: Turn, number: int) -> Answer:
         rules = self._source.later_rules if number else self._source.rules
