@@ -11,7 +11,6 @@ from unify.adapters.spec import Paging
 from unify.adapters.turns import STRETCH, Evidence, Facts, Pager, Stretch, Turn, says_yes, size_of
 from unify.errors import BadResponse
 
-
 FAR = 1_000_000  # pages or rows further on than any real end, where nobody says where that is
 
 

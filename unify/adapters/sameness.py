@@ -27,12 +27,12 @@ class _First:
 class Sameness:
     """Looks at the pages of one scope, in whatever order they come; the first comes first.
 
-    Pages that look like the first may be rows that are all alike, or come from a server that does not know the
-    parameter. One more request tells: what would be the answer if it did not, is not asked for twice.
+    Pages that look like the first may hold rows that are all alike, or come from a server that does not know
+    the parameter. One more request tells:
 
     page, offset   a place behind the end is asked for: who knows the parameter has no rows there
-    all others     the first page is asked for again: if it leads on to where it did before, and this page leads
-                   elsewhere, then the server knew what it was asked for
+    all others     the first page is asked for again: if it leads on to where it did before, and this page
+                   leads elsewhere, then the server knew what it was asked for
 
     Pages are told apart by how many rows and bytes they have, and by their first and last row.
     """
