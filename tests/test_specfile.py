@@ -152,7 +152,7 @@ def test_given_rows_and_live_tables_are_read(load: Callable[[str], AdapterSpec])
     filters: {q: {required: true}}
   - name: sites
     request: GET /sites
-    columns: {id: bigint, price: {type: "decimal(10,2)", format: unix_ms}, org: {from: "{org}"}}
+    columns: {id: bigint, price: {type: "decimal(10,2)", format: "1.234,5"}, org: {from: "{org}"}}
     where: {org.name: "{org}"}
     exclude: "*_url"
 views:
@@ -194,6 +194,18 @@ MISTAKES = [
         "9:14: tables.orders.flatten: expected a whole number from 0 to 100, found 'deep'",
     ),
     ("    format: jsn\n", "9:13: tables.orders.format: expected one of json, jsonl, csv, xml, found 'jsn'"),
+    (
+        "    columns: {n: {type: bigint, format: unix}}\n",
+        "9:41: tables.orders.columns.n.format: 'unix' is a format of moments, which bigint does not hold",
+    ),
+    (
+        '    columns: {n: {type: date, format: "1,234.5"}}\n',
+        "9:39: tables.orders.columns.n.format: '1,234.5' is a format of numbers, which date does not hold",
+    ),
+    (
+        '    columns: {n: {format: "1.000,00"}}\n',
+        "9:27: tables.orders.columns.n.format: '1.000,00' is no format of numbers; use one of '1,234.5'",
+    ),
     ("    format: xml\n", "9:13: tables.orders.format: xml needs rows: where its repeated element is"),
     ("    name: again\n", "9:5: tables.orders.name: this key stands here already, in line 7"),
     ("    params: [a]\n", "9:13: tables.orders.params: expected lines of NAME: VALUE"),

@@ -15,6 +15,7 @@ from unify.adapters import specforms, template
 from unify.adapters.spec import (
     PERSON_GRANTS,
     AdapterSpec,
+    ColumnDef,
     ErrorRule,
     Incremental,
     Json,
@@ -25,7 +26,18 @@ from unify.adapters.spec import (
 from unify.adapters.specreader import Report
 from unify.adapters.specsql import Selected, circles, examine
 from unify.adapters.specvariables import check_texts, known_in
+from unify.numberforms import NUMBER_FORMS
 from unify.yamlnodes import Place
+
+_NUMBERS = frozenset(
+    [
+        *("tinyint", "smallint", "integer", "int", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"),
+        *("float", "real", "double", "decimal", "numeric"),
+    ]
+)
+_TEXTS = frozenset(["varchar", "text", "string", "date", "time", "timestamp", "timestamptz"]) | {
+    "timestamp with time zone"
+}
 
 
 def check(spec: AdapterSpec, report: Report) -> AdapterSpec:
@@ -207,6 +219,7 @@ def _columns(
         check_texts(column.source or "", here, known, report)
         if secret & set(template.names(column.source or "")):
             report.add(here, "a secret option is never stored in a table")
+        _format(column, (*place, "columns", column.name, "format"), report)
     needed = dict.fromkeys(table.key, (*place, "key"))
     if table.incremental is not None:
         needed.setdefault(table.incremental.cursor, (*place, "incremental", "cursor"))
@@ -215,6 +228,17 @@ def _columns(
             report.add(here, f"the column {name} is left out by exclude")
         elif table.only and name and not _matches(name, table.only):
             report.add(here, f"the column {name} is not among only")
+
+
+def _format(column: ColumnDef, place: Place, report: Report) -> None:
+    """A format of numbers goes with a number, one of moments with a moment, a date or a text."""
+    if column.format is None or column.type is None:
+        return
+    base = "" if column.type.endswith("]") else column.type.lower().partition("(")[0].strip()
+    of_numbers = column.format in NUMBER_FORMS
+    if of_numbers != (base in _NUMBERS) and not (base in _TEXTS and not of_numbers):
+        kind = "numbers" if of_numbers else "moments"
+        report.add(place, f"{column.format!r} is a format of {kind}, which {column.type} does not hold")
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from unify.adapters import template
 from unify.adapters.specshape import Form
 from unify.durations import parse_duration
+from unify.numberforms import NUMBER_FORMS
 from unify.text import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -146,6 +147,17 @@ def times(value: str) -> str:
     return value
 
 
+def writing(value: str) -> str:
+    """Of moments, or of numbers."""
+    if value in NUMBER_FORMS or value in _TIMES or "%" in value:
+        return value
+    if any(char.isdigit() for char in value) and value not in _TIMES:
+        raise ValueError(
+            f"{value!r} is no format of numbers; use one of {', '.join(map(repr, NUMBER_FORMS))}"
+        )
+    return times(value)
+
+
 def select(value: str) -> str:
     """Only that there is something: ``specsql`` looks into it."""
     if not value.strip():
@@ -194,5 +206,6 @@ CHECKS: Mapping[Form, Callable[[str], str | float]] = {
     "source": source,
     "type": column_type,
     "times": times,
+    "writing": writing,
     "select": select,
 }

@@ -227,6 +227,7 @@ _FORMS = {
     "source": "dotted path or `{variable}`",
     "type": "DuckDB type",
     "times": "`iso8601`, `date`, `unix`, `unix_ms` or strftime text",
+    "writing": "`iso8601`, `date`, `unix`, `unix_ms`, strftime text, or a number such as `1.234,5`",
     "select": "SELECT",
 }
 
