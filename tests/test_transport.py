@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import formatdate
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime, formatdate
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from unify.adapters.budget import LocalBudget, SharedBudget
 from unify.adapters.messages import Answer, Request, Veil, origin_of, without_param
 from unify.adapters.pace import Clock
 from unify.adapters.proof import HeaderAuth
+from unify.adapters.quota import quota_left, reset_after_s
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
 from unify.adapters.transport import Transport
@@ -230,6 +231,39 @@ class TestRateLimits:
         door.get("/x")
         assert sum(door.clock.waited) >= 30
 
+    @pytest.mark.parametrize("family", ["X-RateLimit", "X-Sentry-Rate-Limit", "X-RateLimit-Requests"])
+    @pytest.mark.parametrize("form", ["seconds", "moment", "milliseconds", "iso", "http"])
+    def test_a_reset_may_be_written_in_many_ways(self, door: Door, family: str, form: str) -> None:
+        at = datetime.fromtimestamp(int(door.clock.now) + 40, UTC)
+        reset = {
+            "seconds": "40",
+            "moment": str(int(at.timestamp())),
+            "milliseconds": str(int(at.timestamp() * 1000)),
+            "iso": at.isoformat().replace("+00:00", "Z"),
+            "http": format_datetime(at, usegmt=True),
+        }[form]
+        spent = replace(Reply.error(429), headers={f"{family}-Remaining": "0", f"{family}-Reset": reset})
+        door.api.serve("/x", spent, Reply.json([]))
+        assert door.get("/x").status == 200
+        assert sum(door.clock.waited) >= 39
+
+    @pytest.mark.parametrize(
+        ("header", "left", "wait_s"),
+        [
+            ('"hour";r=0;t=40', 0, 40),
+            ('"burst";r=90;t=1, "day";r=0;t=40', 0, 40),
+            ('"a";r=0;t=5, "b";r=0;t=40', 0, 40),
+            ("limit=10, remaining=0, reset=40", 0, 40),
+            ('"hour";r=7;t=40', 7, 40),
+            ("nonsense", None, None),
+        ],
+    )
+    def test_the_ietfs_header_is_read_in_all_its_drafts(
+        self, header: str, left: int | None, wait_s: float | None
+    ) -> None:
+        headers = {"ratelimit": header}
+        assert (quota_left(headers), reset_after_s(headers, 0.0)) == (left, wait_s)
+
     def test_a_quota_that_is_full_again_in_an_hour_frees_the_worker(self, door: Door) -> None:
         door.api.serve("/x", Reply.json([]).with_headers(RateLimit_Remaining="0", RateLimit_Reset="3600"))
         door.get("/x")
@@ -292,7 +326,7 @@ class TestRules:
         door.api.serve("/down", Reply.error(503))
 
         assert door.get("/busy", ErrorRule(409, "retry")).status == 200
-        assert isinstance(door.fails("/down", ErrorRule(503, "fail")), ServerFault)
+        assert type(door.fails("/down", ErrorRule(503, "fail"))) is SourceError  # nothing tries that again
         assert door.api.asked == ["/busy", "/busy", "/down"]
 
 

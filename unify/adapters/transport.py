@@ -23,6 +23,7 @@ from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.messages import Answer, Request, Veil, joined, origin_of
 from unify.adapters.pace import Clock, Pace, stopped
 from unify.adapters.proof import Authentication, Delayed, Talk, TokenRefused
+from unify.adapters.quota import quota_left, reset_after_s
 from unify.adapters.refusals import Unanswered, quoted, refused
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
@@ -179,6 +180,7 @@ class Transport:
             outcome,
             self.veil,
             limited=limited,
+            for_good=isinstance(step, retry.GiveUp) and step.for_good,
             retry_after_s=asked,
             credentials=self._where_to_look(),
         )
@@ -275,8 +277,8 @@ class Transport:
 
     def _heed_quota(self, headers: Mapping[str, str]) -> None:
         """The last request of a quota was answered: ask no more before it is full again."""
-        if retry.quota_left(headers) == 0:
-            after_s = retry.reset_after_s(headers, self._pace.clock.time())
+        if quota_left(headers) == 0:
+            after_s = reset_after_s(headers, self._pace.clock.time())
             if after_s:
                 self._pace.hold(after_s)
 
