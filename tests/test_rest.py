@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.faultserver import Asked, FaultServer, Reply
-from unify.adapters import registry
+from unify.adapters import cursors, registry
 from unify.adapters.base import Listeners, Page, Read, Traffic
 from unify.adapters.pace import Clock
 from unify.adapters.rest import RESTAdapter
@@ -82,6 +82,10 @@ def make(api: FaultServer) -> Iterator[Make]:
 def table(name: str = "things", path: str = "", **settings: Any) -> TableSpec:
     settings.setdefault("paging", Paging("page"))
     return TableSpec(name, settings.pop("method", "GET"), path or f"/{name}", **settings)
+
+
+def slices_of(incremental: Incremental, at: str, now: float) -> list[cursors.Slice]:
+    return list(cursors.slices(incremental, at, datetime.fromtimestamp(now, UTC)))
 
 
 def rows(pages: Sequence[Page] | Iterator[Page]) -> list[Any]:
@@ -456,6 +460,8 @@ class TestCursors:
             ({"format": "iso8601"}, "1777629600", "since=2026-05-01T10%3A00%3A00Z"),
             ({}, "2026-05-01", "since=2026-05-01"),
             ({"lookback_s": 300}, "2026-05-01", "since=2026-04-30"),
+            ({"format": "date"}, "2026-05-01T01:00:00+02:00", "since=2026-04-30"),
+            ({"format": "date"}, "2026-05-01T23:00:00-05:00", "since=2026-05-01"),
             ({}, "4711", "since=4711"),
             ({}, "opaque", "since=opaque"),
         ],
@@ -470,6 +476,8 @@ class TestCursors:
         start = Incremental("updated_at", param="since", start="2015-01-01T00:00:00Z", lookback_s=60)
         assert self.asked_for(api, make, start) == "/things?since=2015-01-01T00%3A00%3A00Z"
         assert self.asked_for(api, make, Incremental("updated_at", param="since")) == "/things"
+        day = Incremental("day", param="since", start="2015-01-01")
+        assert self.asked_for(api, make, day) == "/things?since=2015-01-01"
 
     @pytest.mark.parametrize("settings", [{"param": "since"}, {"params": {"since": "{cursor}"}}])
     def test_a_page_cursor_of_the_same_name_is_another(
@@ -544,6 +552,28 @@ class TestWindows:
     ) -> None:
         self.asked(api, make, january, **{"": "2026-01-24"})
         assert api.asked[0] == "/things?from=2026-01-24&to=2026-01-26&page=1"
+
+    @pytest.mark.parametrize(
+        ("at", "slices"),
+        [
+            ("1768046400", [(1768046400, 1768910400), (1768910400, 1769346000)]),
+            ("1768046400000", [(1768046400000, 1768910400000), (1768910400000, 1769346000000)]),
+            ("2026-01-10", [("2026-01-10", "2026-01-20"), ("2026-01-20", "2026-01-26")]),
+            (
+                "2026-01-10T12:00:00Z",
+                [
+                    ("2026-01-10T12:00:00Z", "2026-01-20T12:00:00Z"),
+                    ("2026-01-20T12:00:00Z", "2026-01-25T13:00:00Z"),
+                ],
+            ),
+        ],
+    )
+    def test_without_a_format_they_are_written_as_the_cursor_came(
+        self, january: FixedClock, at: str, slices: list[tuple[str | int, str | int]]
+    ) -> None:
+        incremental = Incremental("at", start="2026-01-01T00:00:00Z", window_s=10 * 86400.0)
+        found = [(part.cursor, part.until) for part in slices_of(incremental, at, january.now)]
+        assert found == slices
 
     def test_a_cursor_ahead_of_the_clock_is_one_slice(
         self, api: FaultServer, make: Make, january: FixedClock

@@ -6,6 +6,7 @@ Each check adds its mistakes to the report; none of them sends a request or runs
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +30,7 @@ from unify.adapters.specvariables import check_texts, known_in
 from unify.numberforms import NUMBER_FORMS
 from unify.yamlnodes import Place
 
+_NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 _NUMBERS = frozenset(
     [
         *("tinyint", "smallint", "integer", "int", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"),
@@ -277,6 +279,9 @@ def _incremental(
 
 
 def _moment(text: str, place: Place, report: Report) -> None:
+    """Or a number, where the cursor is a growing one."""
+    if _NUMBER.fullmatch(text):
+        return
     try:
         datetime.fromisoformat(text)
     except ValueError:
