@@ -113,11 +113,11 @@ class Transport:
             ) from refusal
 
     def _sent(self, wanted: Request | Delayed, stop: threading.Event) -> Answer:
-        if isinstance(wanted, Delayed):
-            if self._pace.clock.wait(stop, wanted.after_s):
-                raise stopped()
-            wanted = wanted.request
-        return self._persist(wanted, TOKEN_RULES, stop, own=False)
+        if not isinstance(wanted, Delayed):
+            return self._persist(wanted, TOKEN_RULES, stop, own=False)
+        if self._pace.clock.wait(stop, wanted.after_s):
+            raise stopped()
+        return self._persist(wanted.request, TOKEN_RULES, stop, own=False, interval_s=wanted.after_s)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.time(), UTC)
@@ -137,9 +137,18 @@ class Transport:
         self._pace.close()
 
     def _persist(
-        self, request: Request, rules: Sequence[ErrorRule], stop: threading.Event, *, own: bool
+        self,
+        request: Request,
+        rules: Sequence[ErrorRule],
+        stop: threading.Event,
+        *,
+        own: bool,
+        interval_s: float = 0.0,
     ) -> Answer:
-        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget."""
+        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget.
+
+        ``interval_s``  between two polls: after one without an answer it is longer (RFC 8628, section 3.5).
+        """
         attempt, waited_s = 0, 0.0
         while True:
             attempt += 1
@@ -148,7 +157,8 @@ class Transport:
             match step:
                 case retry.Accept(skipped) if isinstance(outcome, Answer):
                     return replace(outcome, skipped=True) if skipped else outcome
-                case retry.Again(after_s, tries, everybody):
+                case retry.Again(least_s, tries, everybody):
+                    after_s = max(least_s, interval_s * 2**attempt)
                     if everybody and own:
                         self._pace.hold(after_s)
                     waited_s += after_s
