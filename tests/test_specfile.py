@@ -106,12 +106,12 @@ def test_a_table_with_everything_is_read(load: Callable[[str], AdapterSpec]) -> 
     for_each: {query: select id as shop from shops, batch: 50}
     only: [id, shop, "p*", changed]
     flatten: 1
-    paging: {type: page, page_param: p, first: 0, size_param: n, size: 50, in: path, max_pages: 9}
+    paging: {type: page, page_param: p, first: 0, size_param: n, size: 50, max_pages: 9}
     incremental: {cursor: changed, param: since, start: 2015-01-01T00:00:00Z, lookback: 5 minutes}
     refresh: {every: 1 hour, strategy: merge}
     filters: {id: {}, state: {param: s, ops: ["=", in]}}
     errors: [{status: 404, action: skip}, {body: quota, action: wait}]
-    format: jsonl
+    format: json
   - {name: shops, request: GET /shops}
 """
     ).tables[0]
@@ -128,12 +128,12 @@ def test_a_table_with_everything_is_read(load: Callable[[str], AdapterSpec]) -> 
         for_each=ForEach("select id as shop from shops", batch=50, tables=("shops",), columns=("shop",)),
         only=("id", "shop", "p*", "changed"),
         flatten=1,
-        paging=Paging("page", page_param="p", first=0, size_param="n", size=50, place="path", max_pages=9),
+        paging=Paging("page", page_param="p", first=0, size_param="n", size=50, max_pages=9),
         incremental=Incremental("changed", "since", "2015-01-01T00:00:00Z", lookback_s=300.0),
         refresh=Refresh(3600.0, "merge"),
         filters=(Filter("id", "id"), Filter("state", "s", ("=", "in"))),
         errors=(ErrorRule(404, "skip"), ErrorRule(None, "wait", "quota")),
-        format="jsonl",
+        format="json",
         line=7,
     )
 
@@ -205,6 +205,31 @@ MISTAKES = [
     (
         '    columns: {n: {format: "1.000,00"}}\n',
         "9:27: tables.orders.columns.n.format: '1.000,00' is no format of numbers; use one of '1,234.5'",
+    ),
+    ("    format: csv\n    rows: a\n", "10:11: tables.orders.rows: has no meaning with format csv"),
+    (
+        "    columns: {a: bigint, A: bigint}\n",
+        "9:15: tables.orders.columns.a: differs from another column only in upper and lower case",
+    ),
+    (
+        "    paging: {type: page, in: body}\n",
+        "9:30: tables.orders.paging.in: a GET has no body; write the request as POST /…, or leave this out",
+    ),
+    (
+        "    paging: {type: page, in: path}\n",
+        "9:30: tables.orders.paging.in: the path of the request has no place for {page}",
+    ),
+    (
+        "    for_each: [{a: b}, {a: c}]\n",
+        "9:15: tables.orders.for_each: the request holds none of {a}, so that each row would ask for the",
+    ),
+    (
+        "    for_each: {rows: [{a: b, c: d}], batch: 5}\n    params: {q: '{a}', r: '{c}'}\n",
+        "9:45: tables.orders.for_each.batch: a batch joins the values of one column; for_each has more",
+    ),
+    (
+        "    for_each: {rows: [{a: b}], batch: 5}\n    params: {q: '{a}'}\n    columns: {x: {from: '{a}'}}\n",
+        "11:25: tables.orders.columns.x.from: a batch has many values; take the column from the answer",
     ),
     ("    format: xml\n", "9:13: tables.orders.format: xml needs rows: where its repeated element is"),
     ("    name: again\n", "9:5: tables.orders.name: this key stands here already, in line 7"),

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from unify.store.lake import Lake
 
-# Where there is no table lake.x.csv, DuckDB looks for a file of that name, and ends the transaction if there is none.
+# Where there is no table lake.x.csv, DuckDB looks for a file of that name, and ends the transaction if there
+# is none.
 _KINDS_OF_FILE = frozenset(
     ["csv", "tsv", "txt", "parquet", "json", "jsonl", "ndjson", "gz", "zst", "xlsx", "avro", "db", "duckdb"]
 )
