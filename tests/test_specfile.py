@@ -669,6 +669,10 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         "description",
         "title",
         "$schema",
+        "not",
+        "if",
+        "then",
+        "dependencies",
     }
     assert schema.keys() <= known
     if kinds and not any(isinstance(value, types[kind]) for kind in kinds):  # type: ignore[arg-type]
@@ -680,12 +684,20 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         [
             "enum" not in schema or value in schema["enum"],
             "const" not in schema or value == schema["const"],
-            "pattern" not in schema or re.search(schema["pattern"], value) is not None,
+            "pattern" not in schema
+            or not isinstance(value, str)
+            or bool(re.search(schema["pattern"], value)),
             "minimum" not in schema or schema["minimum"] <= value <= schema["maximum"],
             "items" not in schema or (bool(value) and all(fits(item, schema["items"]) for item in value)),
             "anyOf" not in schema or any(fits(value, each) for each in schema["anyOf"]),
             "oneOf" not in schema or sum(fits(value, each) for each in schema["oneOf"]) == 1,
+            "not" not in schema or not fits(value, schema["not"]),
+            "if" not in schema or not fits(value, schema["if"]) or fits(value, schema["then"]),
             all(name in value for name in schema.get("required", ())),
+            all(
+                name not in value or all(each in value for each in needed)
+                for name, needed in schema.get("dependencies", {}).items()
+            ),
             all(fits(name, schema.get("propertyNames", {})) for name, _ in members),
             all(name in properties or others is not False for name, _ in members),
             all(fits(item, properties.get(name, others or {})) for name, item in members),
@@ -706,10 +718,32 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         ("    errors: [{status: 404}]\n", False),
         ("    key: []\n", False),
         ("  - {name: x, request: FETCH /x}\n", False),
+        ("    paging: {type: page, cursor_path: a}\n", False),
+        ("    paging: {type: page, size_param: n}\n", False),
+        ("    paging: {type: cursor}\n", False),
+        ("    paging: {type: cursor, cursor_path: a, cursor_column: b}\n", False),
+        ("    body: {a: 1}\n", False),
+        ("    form: {a: b}\n", False),
+        ("    rows: a..b\n", False),
+        ("    columns: {a: bigit}\n", False),
+        ('    columns: {a: {from: "x{y}"}}\n', False),
+        ('    columns: {a: {format: "1.000"}}\n', False),
+        ("    refresh: {every: 5 parsecs}\n", False),
+        ("    errors: [{action: skip}]\n", False),
+        ("    for_each: {query: select 1 as a, rows: [{a: b}]}\n", False),
+        ("    headers: {a b: c}\n", False),
+        ("    incremental: {cursor: a, param: b, format: sometimes}\n", False),
     ],
 )
 def test_editors_are_told_what_the_reader_says(added: str, fitting: bool) -> None:
     assert fits(plain(yamlfile.parse((HEAD + added).encode(), "x").root), schema()) is fitting
+
+
+def test_the_examples_of_the_reference_fit_the_json_schema() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    specs = [block for block in blocks if "\ntables:" in block and "\nname:" in block]
+    assert len(specs) == 2
+    assert all(fits(plain(yamlfile.parse(spec.encode(), "x").root), schema()) for spec in specs)
 
 
 def test_the_bundled_specs_fit_the_json_schema() -> None:
