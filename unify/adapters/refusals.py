@@ -85,9 +85,15 @@ def _limit_advice(answer: Answer, retry_after_s: float | None) -> str:
     return f"{spent}; the API asks to wait {f'{minutes} min' if minutes > 1 else f'{retry_after_s:.0f} s'}"
 
 
-def quoted(answer: Answer, veil: Veil) -> str:
-    """`` ("Bad credentials")``: the API's own words, or the start of whatever came; "" for nothing."""
-    text = _own_words(answer.body) or _MARKUP.sub(" ", answer.body[:4096].decode("utf-8", "replace"))
+def quoted(answer: Answer, veil: Veil, *, whole: bool = True) -> str:
+    """`` ("Bad credentials")``: the API's own words, or the start of whatever came; "" for nothing.
+
+    ``whole``  False: its words alone, as what came may hold a token under a name we do not know.
+    """
+    is_object = answer.body.lstrip()[:1] == b"{"
+    text = _own_words(answer.body) if whole or is_object else ""
+    if not text and whole:
+        text = _MARKUP.sub(" ", answer.body[:4096].decode("utf-8", "replace"))
     text = " ".join(veil.text(text).split())
     if not text:
         return ""

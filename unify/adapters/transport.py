@@ -106,10 +106,10 @@ class Transport:
             result: T = end.value
             return result
         except TokenRefused as refusal:
-            said = quoted(refusal.answer, self.veil)
+            said = quoted(refusal.answer, self.veil, whole=refusal.answer.status >= 400)
             raise Unauthorized(
                 f"{refusal.answer.address} answered {refusal.answer.status}{said}: "
-                f"no token was given; check {self._where_to_look()}"
+                f"no token was given{refusal.where}; check {self._where_to_look()}"
             ) from refusal
 
     def _sent(self, wanted: Request | Delayed, stop: threading.Event) -> Answer:
