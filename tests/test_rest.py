@@ -518,6 +518,12 @@ class TestCursors:
         assert [row["at"][8:10] for row in later] == ["30", "29", "28", "27", "26", "25"]
         assert len(api.asked) == 3
 
+        days_back = Incremental("at", order="desc", lookback_s=3 * 86400.0)
+        api.clear_log()
+        adapter = make(table(incremental=days_back, paging=Paging("link_header")))
+        assert len(rows(adapter.pages("things", Read(since={"": "2026-05-26T00:00:00Z"})))) == 10
+        assert len(api.asked) == 5  # the 22nd is older than the 23rd
+
 
 class TestWindows:
     spec = table(

@@ -12,7 +12,7 @@ from typing import Any
 from unify.adapters import template
 from unify.adapters.asking import CURSOR, UNTIL, Asking
 from unify.adapters.base import Listeners, Page, ParentRow, Read, Scalar
-from unify.adapters.cursors import Slice, is_older, slices
+from unify.adapters.cursors import Slice, asked_since, is_older, slices
 from unify.adapters.envelope import Envelope, Wanted, open_envelope
 from unify.adapters.links import parse_links
 from unify.adapters.lookup import last_value
@@ -21,7 +21,7 @@ from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.sameness import Sameness
 from unify.adapters.scopes import distinct, scope_of
-from unify.adapters.spec import AdapterSpec, ColumnDef, Paging, TableSpec
+from unify.adapters.spec import AdapterSpec, ColumnDef, Incremental, Paging, TableSpec
 from unify.adapters.transport import Transport
 from unify.connections import Secret
 from unify.errors import ConfigError, NotFound, SourceError
@@ -138,7 +138,7 @@ class Series:
         self._source = reading.source
         self._parent = parent or {}
         self._scope = scope
-        self._since = reading.read.since.get(scope)
+        self._since = _reached(self._source.table.incremental, reading.read.since.get(scope))
         self._first_number = part.index * PAGES_A_SLICE
         incremental = self._source.table.incremental
         self._variables = {
@@ -327,6 +327,13 @@ def _with_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
     start = incremental.start if template.has_values(incremental.start, options) else None
     filled = None if start is None else template.fill(start, options, "plain")
     return replace(table, incremental=replace(incremental, start=filled))
+
+
+def _reached(incremental: Incremental | None, stored: str | None) -> str | None:
+    """What a read that goes from the newest back has to reach: the stored cursor, less the lookback."""
+    if incremental is None or stored is None:
+        return None
+    return str(asked_since(replace(incremental, format=None), stored))
 
 
 def _wanted(table: TableSpec) -> Wanted:
