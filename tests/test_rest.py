@@ -916,7 +916,7 @@ class TestRegistry:
         adapter.close()
         assert api.log[0].headers["authorization"] == "Bearer t0ken-t0ken"
         assert [seen.address for seen in traffic] == [f"{api.url}/things"]
-        assert len(list((folder / "limits").iterdir())) == 1
+        assert {file.suffix for file in (folder / "limits").iterdir()} == {".slots", ".door", ".place"}
 
     def test_a_refusal_names_option_variable_and_line(self, api: FaultServer, folder: Path) -> None:
         api.serve("/things", Reply.error(401))

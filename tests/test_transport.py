@@ -716,6 +716,54 @@ class TestBudget:
         assert busiest <= 20
         assert moments[-1] - moments[0] < 5.0
 
+    def test_processes_share_the_places(self, api: FaultServer, tmp_path: Path) -> None:
+        under_way, most, lock = 0, 0, threading.Lock()
+
+        def answer(_asked: Asked) -> Reply:
+            nonlocal under_way, most
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.02)  # long enough to meet another
+            with lock:
+                under_way -= 1
+            return Reply.json([])
+
+        api.serve("/x", answer)
+        code = ASKER.replace("20.0)", "None, 2)")
+        command = [sys.executable, "-c", code, api.url, str(tmp_path / "limits")]
+        workers = [subprocess.Popen(command) for _ in range(4)]
+        assert [worker.wait(60) for worker in workers] == [0] * 4
+        assert (len(api.log), most) == (48, 2)
+
+    def test_whoever_waits_for_a_place_comes_before_whoever_had_one(self, tmp_path: Path) -> None:
+        first, second = (SharedBudget(tmp_path, "c", "o", None, 1).places for _ in range(2))
+        assert first is not None
+        assert second is not None
+        ada, bob = object(), object()
+        place = first.enter(ada)
+        assert place == 0
+        assert second.enter(bob) is None
+        first.leave(place)
+        assert first.enter(ada) is None  # bob is at the door
+        assert second.enter(bob) == 0
+        second.leave(0)
+        assert first.enter(ada) == 0
+
+    def test_waiting_for_a_place_can_be_ended(self, make_door: Callable[..., Door], tmp_path: Path) -> None:
+        taken = SharedBudget(tmp_path, "c", "o", None, 1).places
+        assert taken is not None
+        assert taken.enter(self) == 0
+        door = make_door(budget=SharedBudget(tmp_path, "c", "o", None, 1), clock=Clock())
+        stop = threading.Event()
+        threading.Timer(0.1, stop.set).start()
+        with pytest.raises(Interrupted):
+            door.transport.fetch(Request("GET", f"{door.api.url}/x"), (), stop)
+        assert door.api.asked == []
+        taken.leave(0)
+        door.api.serve("/x", Reply.json([]))
+        assert door.get("/x").status == 200
+
     def test_one_limit_slows_all(
         self, api: FaultServer, make_door: Callable[..., Door], tmp_path: Path
     ) -> None:

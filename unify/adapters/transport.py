@@ -201,11 +201,8 @@ class Transport:
         self._admit(request.url, home, f"{request.method} {self.veil.text(request.address)}")
         renewed, redirects = False, 0
         while True:
-            if own:
-                self._pace.take_turn(stop)
             at_home = origin_of(request.url) == home
-            outgoing = self._proved(request, stop) if own and at_home else _bare(request, at_home)
-            answer = self._exchange(outgoing, stop)
+            outgoing, answer = self._asked(request, stop, own=own, at_home=at_home)
             if answer.status == 401 and own and at_home and not renewed and self._auth.renew(outgoing):
                 renewed = True
                 continue
@@ -216,6 +213,18 @@ class Transport:
             if redirects > REDIRECTS:
                 raise BadResponse(f"{answer.address}: redirected more than {REDIRECTS} times")
             request = self._redirected(request, answer, target, home)
+
+    def _asked(
+        self, request: Request, stop: threading.Event, *, own: bool, at_home: bool
+    ) -> tuple[Request, Answer]:
+        """One exchange, within what the API can bear if it is our ``own``; and the request as it was sent."""
+        if not own:
+            outgoing = _bare(request, at_home)
+            return outgoing, self._exchange(outgoing, stop)
+        with self._pace.place(stop):
+            self._pace.take_turn(stop)
+            outgoing = self._proved(request, stop) if at_home else _bare(request, at_home)
+            return outgoing, self._exchange(outgoing, stop)
 
     def _admit(self, url: str, home: str, source: str) -> None:
         """Raises SourceError, naming both, for an address outside the connection's origin."""
