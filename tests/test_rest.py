@@ -754,6 +754,7 @@ class TestErrors:
             Paging("offset", more_path="more"),
             Paging("cursor", cursor_path="next", cursor_param="page"),
             Paging("next_url", path="url"),
+            Paging("auto"),
         ],
         ids=lambda paging: f"{paging.type} {paging.total_path or paging.pages_path or paging.more_path}",
     )
@@ -765,7 +766,8 @@ class TestErrors:
             following = number + 1 if number < 5 else None
             body = {"items": [{"v": "same"}] * 10 if number <= 5 else [], "total": 50, "pages": 5}
             url = f"/things?page={following}" if following else None
-            return Reply.json({**body, "more": number < 5, "next": following, "url": url})
+            next_url = {"links": {"next": url}} if paging.type == "auto" else {"next": following, "url": url}
+            return Reply.json({**body, "more": number < 5, **next_url})
 
         api.serve("/things", answer)
         assert len(rows(make(table(paging=paging, rows="items")).pages("things", Read()))) == 50

@@ -17,11 +17,15 @@ Ask = Callable[[Turn], Facts | None]  # asks for one page more; None: the API sa
 
 @dataclass(frozen=True, slots=True)
 class _First:
-    """The first page: how it was asked for, what it looked like, and where it said to go on."""
+    """The first page: how it was asked for, what it looked like, and where it said to go on.
+
+    ``asked_before``  False: nobody knew then where to look for the way on (``paging: auto``).
+    """
 
     turn: Turn
     look: tuple[int, int, bytes, bytes]
     way_on: object
+    asked_before: bool
 
 
 class Sameness:
@@ -49,7 +53,8 @@ class Sameness:
             return
         with self._lock:
             if number == 0:
-                self._first = _First(turn, _look(facts.rows), way_on(paging, facts))
+                found_out = paging.type != "auto"
+                self._first = _First(turn, _look(facts.rows), way_on(paging, facts), found_out)
                 return
             first = self._first
             if first is None or facts.rows[0] != first.look[2] or _look(facts.rows) != first.look:
@@ -72,12 +77,14 @@ def _knows(paging: Paging, turn: Turn, facts: Facts, first: _First, ask: Ask) ->
     if positions is not None:
         behind = ask(positions.behind_the_end(turn, facts))
         return behind is None or not behind.rows
+    before = first.way_on if first.asked_before else _way_on_again(paging, first, ask)
+    return before is not None and before == _way_on_again(paging, first, ask) != way_on(paging, facts)
+
+
+def _way_on_again(paging: Paging, first: _First, ask: Ask) -> object:
+    """Where the first page leads when it is asked for once more; None where it is another page now."""
     again = ask(first.turn)
-    return (
-        again is not None
-        and _look(again.rows) == first.look
-        and way_on(paging, again) == first.way_on != way_on(paging, facts)
-    )
+    return way_on(paging, again) if again is not None and _look(again.rows) == first.look else None
 
 
 def _look(rows: Sequence[bytes]) -> tuple[int, int, bytes, bytes]:
