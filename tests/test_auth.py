@@ -439,6 +439,13 @@ class TestOAuth2:
                 self.read(make(self.auth(tokens), Paging("none")))
         assert api.log == []
 
+    def test_a_token_under_another_name_is_not_told(self, api: FaultServer, make: Make) -> None:
+        with token_server() as tokens:
+            tokens.serve("POST /token", Reply.json({"accessToken": "tok-0123456789"}))
+            with pytest.raises(Unauthorized, match="no token was given") as caught:
+                self.read(make(self.auth(tokens), Paging("none")))
+        assert "tok-0123" not in caught.value.message
+
     @pytest.mark.parametrize("way", ["client credentials", "refresh token", "session", "session cookie"])
     def test_a_server_that_repeats_what_it_was_sent_is_quoted_without_it(
         self, api: FaultServer, make: Make, way: str
@@ -511,6 +518,23 @@ class TestSession:
         api.serve("POST /login", Reply.json({"data": {}}))
         with pytest.raises(Unauthorized, match="no token was given"):
             list(make(Auth("session", self.login), Paging("none")).pages("things", Read()))
+
+    @pytest.mark.parametrize(
+        ("reply", "said"),
+        [
+            (Reply.json({"data": {"tok": "sess-0123456789"}}), r"nothing is at auth\.token, data\.token"),
+            (Reply.text("sess-0123456789", "text/plain"), "no JSON object"),
+            (Reply.json("sess-0123456789"), "no JSON object"),
+        ],
+        ids=["elsewhere", "text", "JSON text"],
+    )
+    def test_a_token_in_another_place_is_not_told(
+        self, api: FaultServer, make: Make, reply: Reply, said: str
+    ) -> None:
+        api.serve("POST /login", reply)
+        with pytest.raises(Unauthorized, match=said) as caught:
+            list(make(Auth("session", self.login), Paging("none")).pages("things", Read()))
+        assert "sess-0123" not in caught.value.message
 
 
 class TestSigned:

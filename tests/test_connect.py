@@ -69,6 +69,7 @@ class TestOneLine:
         answer = unify(f"connect shop with base_url = '{shop.url}', token = 'wrong-{CANARY}'")
         assert answer.status == 1
         assert "shop is not saved" in answer.stderr
+        assert answer.stderr.count("the credentials were refused") == 1, answer
         assert f"check option token of shop ({file(unify)}:" in answer.stderr
         assert CANARY not in answer.stderr
         assert not file(unify).exists()

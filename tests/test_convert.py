@@ -452,13 +452,19 @@ def test_only_numbers_under_the_declared_key_are_read_as_texts(tmp_path: Path) -
         ("timestamp", "unix", [b"1700000000", b'"1700000000.5"'], [b'"x"', b"1700000000.1234567"]),
         ("timestamptz", "unix_ms", [b"1700000000123"], [b"99999999999999999999999"]),
         ("date", "%d/%m/%Y", [b'"31/12/2024"'], [b'"12/31/2024"']),
+        ("decimal(10,2)", "1,234.5", [b'"1,234.50"', b'"-7"', b'"1234.5"', b'" 12,34,567.8 "', b"12.5"],
+         [b'"1.234,50"', b'"1,23"', b'"12,345.678"', b'"$5"', b'""', b'"1,234,5"']),
+        ("double", "1.234,5", [b'"1.234,5"', b'"+0,25"', b'"1.234.567"', b"12"], [b'"1,234.5"', b'"1.23"']),
+        ("bigint", "1 234,5", [b'"1 234"', b'"1\\u00a0234\\u202f567"', b'"5,0"'], [b'"5,5"', b'"1.234"']),
+        (None, "1'234.5", [b'"1\'234.5"', '"1’234"'.encode()], [b'"1,234"', b'"x"']),
+        ("decimal(5,1)", "1234,5", [b'"1234,5"', b'"3"'], [b'"1.234,5"', b'"1234.5"']),
         ("boolean", None, [b"true", b'"false"'], [b"5", b'"maybe"']),
         ("bigint[]", None, [b'[1,"2",null]', b"[]"], [b'["x"]', b"5"]),
         ("struct(x bigint)", None, [b'{"x":1}', b'{"x":null}'], [b'{"x":"z"}', b'"s"']),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_its_declared_type_is_kept_with_its_row(
-    tmp_path: Path, type_: str, format_: str | None, good: list[bytes], bad: list[bytes]
+    tmp_path: Path, type_: str | None, format_: str | None, good: list[bytes], bad: list[bytes]
 ) -> None:
     rows = [b'{"n":%d,"v":%s}' % (number, value) for number, value in enumerate([*good, b"null", *bad])]
 

@@ -26,6 +26,9 @@ class Nothing:
     def value(self, path: str) -> Any:
         raise AssertionError(path)
 
+    def names(self, path: str) -> Sequence[str]:
+        raise AssertionError(path)
+
     def header(self, name: str) -> str | None:
         raise AssertionError(name)
 

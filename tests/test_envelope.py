@@ -124,6 +124,29 @@ class TestOtherFormats:
     def test_a_csv_with_a_field_too_many_is_refused(self) -> None:
         assert "row 1" in refused("a,b\n1,2,3\n", format="csv")
 
+    def test_a_line_that_is_no_json_is_named(self) -> None:
+        message = refused('{"a":1}\n\n{"a":\n{"a":3}\n', format="jsonl")
+        assert "line 3 is no JSON" in message
+        assert "'{\"a\":'" in message
+
+    @pytest.mark.parametrize("form", ["jsonl", "csv"])
+    def test_there_is_nothing_around_rows_on_lines(self, form: str) -> None:
+        body = '{"a":1}\n{"a":2}\n' if form == "jsonl" else "a\n1\n2\n"
+        envelope = opened(body, format=form)
+        assert (len(envelope.rows), envelope.value("next"), envelope.names("")) == (2, None, ())
+
+    def test_columns_of_the_same_name_are_all_there(self) -> None:
+        assert opened("a,b,a\n1,2,3\n", format="csv").rows == [b'{"a":"1","b":"2","a_2":"3"}']
+
+    def test_a_field_may_be_large(self) -> None:
+        assert len(opened(f'a\n"{"x" * 200_000}"\n', format="csv").rows[0]) > 200_000
+
+    @pytest.mark.parametrize(
+        "body", ["", " \n", "<!DOCTYPE html>\n<html>", '{"error":"no"}', '\n["a"]'], ids=repr
+    )
+    def test_what_is_no_csv_is_refused(self, body: str) -> None:
+        assert "expected CSV, got" in refused(body, format="csv")
+
     def test_another_charset_is_read_as_it_says(self) -> None:
         body = '[{"s":"é"}]'.encode("latin-1")
         assert opened(body, content_type="application/json; charset=ISO-8859-1").rows == [
@@ -259,6 +282,12 @@ class TestXML:
         body = "<r><day><h n='1'/><h n='2'/></day><day><h n='3'/></day><day/></r>"
         assert [json.loads(row)["n"] for row in opened(body, "day.h", format="xml").rows] == ["1", "2", "3"]
 
+    @pytest.mark.parametrize("root", ["html", "HTML", "error", "ErrorResponse", "Fault"])
+    def test_a_page_or_a_refusal_is_no_document_without_rows(self, root: str) -> None:
+        message = refused(f"<{root}><message>bad key</message></{root}>", "item", format="xml")
+        assert f"<{root}>" in message
+        assert "bad key" in message
+
     def test_a_path_that_leads_nowhere_names_what_is_there(self) -> None:
         assert "no element 'chanel'" in refused("<r><channel/></r>", "chanel.item", format="xml")
         assert "there are channel" in refused("<r><channel/></r>", "chanel.item", format="xml")
@@ -294,6 +323,12 @@ class TestXML:
     def test_a_document_type_without_entities_is_nothing_bad(self) -> None:
         body = '<!DOCTYPE r SYSTEM "http://127.0.0.1:1/never-fetched.dtd"><r><i a="1"/></r>'
         assert opened(body, "i", format="xml").rows == [b'{"a":"1"}']
+
+
+def test_some_of_several_may_lack_the_list() -> None:
+    body = '{"shelves":[{"books":[{"id":1}]},{"name":"B"},{"books":null},{"books":[{"id":2}]}]}'
+    assert opened(body, "shelves.books").rows == [b'{"id":1}', b'{"id":2}']
+    assert "no member 'bocks'" in refused(body, "shelves.bocks")
 
 
 def test_rows_lie_in_lists_within_lists() -> None:

@@ -34,6 +34,9 @@ class Seen:
     def value(self, path: str) -> Any:
         return Envelope(msgspec.json.encode(self.body), "GET /").value(path)
 
+    def names(self, path: str) -> Sequence[str]:
+        return Envelope(msgspec.json.encode(self.body), "GET /").names(path)
+
     def header(self, name: str) -> str | None:
         return self.headers.get(name)
 
@@ -137,6 +140,11 @@ class TestPage:
         next(pages)
         assert known_pages(pages.send(page(2, {"pages": 10**30}))) == 10**30 - 1
 
+    def test_a_total_is_not_believed_where_more_rows_came(self) -> None:
+        answer = lambda number, _: page((10, 10, 5, 0)[number], {"total": 12})  # noqa: E731
+        assert values(asked(Paging("page", total_path="total"), answer), "page") == [1, 2, 3, 4]
+        assert values(asked(Paging("offset", total_path="total"), answer), "offset") == [0, 10, 20, 25]
+
     def test_so_does_a_link_to_the_last(self) -> None:
         def answer(number: int, _turn: Turn) -> Seen:
             link = (
@@ -228,6 +236,29 @@ class TestCursor:
         paging = Paging("cursor", cursor_path="next")
         with pytest.raises(BadResponse, match=r"paging\.type cursor.*second time"):
             asked(paging, lambda number, _: page(1, {"next": "ab"[number % 2]}))
+
+    def test_a_more_flag_may_be_a_text(self) -> None:
+        paging = Paging("page", more_path="more")
+        answer = lambda number, _: page(1, {"more": ("true", "TRUE", "false")[number]})  # noqa: E731
+        assert values(asked(paging, answer), "page") == [1, 2, 3]
+
+    def test_a_cursor_may_be_a_fraction(self) -> None:
+        paging = Paging("cursor", cursor_path="next")
+        answer = lambda number, _: page(1, {"next": (1.5, False)[number]})  # noqa: E731
+        assert values(asked(paging, answer), "cursor") == [None, 1.5]
+
+    @pytest.mark.parametrize("value", [{"href": "/t?p=2"}, ["x"], True])
+    def test_what_is_no_way_on_is_not_taken_for_the_end(self, value: object) -> None:
+        for paging, wanted in (
+            (Paging("cursor", cursor_path="links.next"), "cursor"),
+            (Paging("next_url", path="links.next"), "address"),
+        ):
+            with pytest.raises(BadResponse, match=rf"what is at links\.next is no {wanted}"):
+                asked(paging, lambda number, _: page(1, {"links": {"next": value}}))
+
+    def test_a_last_row_without_the_cursors_column_is_an_error(self) -> None:
+        with pytest.raises(BadResponse, match="the last row of a page has no idd"):
+            asked(Paging("cursor", cursor_column="idd"), lambda number, _: page(2))
 
     def test_more_without_a_cursor_is_an_error(self) -> None:
         paging = Paging("cursor", cursor_path="next", more_path="more")
@@ -332,6 +363,17 @@ FOUND = [
     ({"next_page": 2}, {"type": "cursor", "cursor_path": "next_page", "cursor_param": "page"}),
     ({"page": 1, "total_pages": 3}, {"type": "page", "first": 1, "pages_path": "total_pages"}),
     ({"page": 0, "pages": 3}, {"type": "page", "first": 0, "pages_path": "pages"}),
+    ({"total_pages": 3}, {"type": "page", "first": 1, "pages_path": "total_pages"}),
+    (
+        {"number": 0, "totalPages": 3, "totalElements": 9, "size": 3, "last": False},
+        {"type": "page", "first": 0, "pages_path": "totalPages"},
+    ),
+    (
+        {"page": {"number": 0, "totalPages": 3, "totalElements": 9, "size": 3}},
+        {"type": "page", "first": 0, "pages_path": "page.totalPages"},
+    ),
+    # a count that equals the rows of a full page may be theirs, and no total
+    ({"offset": 0, "limit": 3, "count": 3}, {"type": "offset", "total_path": None}),
     (
         {"startAt": 0, "maxResults": 3, "total": 9},
         {"type": "offset", "offset_param": "startAt", "total_path": "total"},
@@ -357,7 +399,16 @@ class TestAuto:
 
     @pytest.mark.parametrize(
         "body",
-        [{}, {"next": None}, {"has_more": False, "next_cursor": "x"}, {"total": 3}, {"nextPageToken": ""}],
+        [
+            {},
+            {"next": None},
+            {"has_more": False, "next_cursor": "x"},
+            {"total": 3},
+            {"nextPageToken": ""},
+            {"nextSyncToken": "for another day"},
+            {"total_pages": 1},
+            {"number": 2, "totalPages": 3, "last": True},
+        ],
     )
     def test_nothing_of_the_kind_is_one_page(self, body: Mapping[str, Any]) -> None:
         assert discover(Paging(), page(3, body)) is None
@@ -369,11 +420,36 @@ class TestAuto:
         assert values(asked(paging, rows_by_turn(2)), "page") == [None]
 
     @pytest.mark.parametrize(
-        "body", [{"has_more": True}, {"total": 50}, {"hasNextPage": True, "next_cursor": ""}]
+        "body",
+        [
+            {"has_more": True},
+            {"total": 50},
+            {"totalElements": 50},
+            {"hasNextPage": True, "next_cursor": ""},
+            {"isLast": False},
+            {"next": "eyJpZCI6N30"},
+            {"nextRecordsUrl": {"at": "elsewhere"}},
+            {"meta": {"next_page_marker": "m"}},
+        ],
     )
     def test_more_without_a_way_on_is_an_error(self, body: Mapping[str, Any]) -> None:
         with pytest.raises(BadResponse, match=r"set paging\.type"):
             discover(Paging(), page(3, body))
+
+    def test_links_that_are_not_about_pages_say_nothing_of_them(self) -> None:
+        schema = '<http://api/schema>; rel="describedby"'
+        found = discover(Paging(), page(3, {"page": 1, "total_pages": 3}, link=schema))
+        assert found is not None
+        assert found.type == "page"
+        assert values(asked(Paging("page"), lambda n, _: page((2, 2, 0)[n], link=schema)), "page") == [
+            1,
+            2,
+            3,
+        ]
+
+    def test_a_full_page_is_not_followed_where_the_place_for_the_way_on_is_empty(self) -> None:
+        paging = Paging(size_param="per_page", size=3)
+        assert values(asked(paging, lambda *_: page(3, {"next": None, "count": 3})), "page") == [None]
 
     def test_goes_on_as_found(self) -> None:
         cursors = ["a", "b", None]

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from tests.stores import job_for
+from unify.interpreter import loads
 from unify.interpreter.system import pace, task_lines
 from unify.model import Action, JobState, LoaderStatus, TableName
 
@@ -56,3 +58,16 @@ def test_a_load_that_is_tried_again_says_when_and_why() -> None:
     assert task_lines([later], NOW)[0].endswith(f"queued  again in 4 s: {why}")
     assert task_lines([later], NOW + timedelta(seconds=5))[0].endswith(f"queued  again: {why}")
     assert task_lines([replace(later, error="")], NOW)[0].endswith("queued")
+
+
+def test_a_failed_load_says_once_whose_it_is() -> None:
+    job = replace(job_for(), state=JobState.FAILED)
+    for error, told in (
+        ("github.pulls: no way on", "github.pulls: no way on"),
+        (
+            "github.pulls for repo lake: GET /x answered 404",
+            "github.pulls for repo lake: GET /x answered 404",
+        ),
+        ("the disk is full", "github.pulls: the disk is full"),
+    ):
+        assert loads._reason(replace(job, error=error)) == told

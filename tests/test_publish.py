@@ -93,6 +93,16 @@ def test_a_published_load_is_a_table_with_its_cursor_in_the_ledger(lake: Lake) -
     ]
 
 
+@pytest.mark.parametrize("name", ["csv", "parquet", "json"])
+def test_a_table_may_be_named_like_a_kind_of_file(lake: Lake, name: str) -> None:
+    table = TableName("github", name)
+    for _ in range(2):
+        job = job_for(table)
+        put(lake, job, stage(lake.settings, job, KEYED, [(1, "one")], key=("id",)))
+    assert fetched(lake, f"select * from github.{name}") == [(1, "one")]
+    assert [column.name for column in catalog.columns(lake, table)] == ["id", "title"]
+
+
 def test_a_load_is_published_once_however_often_it_is_tried(lake: Lake) -> None:
     job = job_for(action=Action.REFRESH)
     load(lake, KEYED, [(1, "one")])

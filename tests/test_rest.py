@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.faultserver import Asked, FaultServer, Reply
-from unify.adapters import registry
+from unify.adapters import cursors, registry
 from unify.adapters.base import Listeners, Page, Read, Traffic
 from unify.adapters.pace import Clock
 from unify.adapters.rest import RESTAdapter
@@ -82,6 +82,10 @@ def make(api: FaultServer) -> Iterator[Make]:
 def table(name: str = "things", path: str = "", **settings: Any) -> TableSpec:
     settings.setdefault("paging", Paging("page"))
     return TableSpec(name, settings.pop("method", "GET"), path or f"/{name}", **settings)
+
+
+def slices_of(incremental: Incremental, at: str, now: float) -> list[cursors.Slice]:
+    return list(cursors.slices(incremental, at, datetime.fromtimestamp(now, UTC)))
 
 
 def rows(pages: Sequence[Page] | Iterator[Page]) -> list[Any]:
@@ -247,6 +251,19 @@ class TestRequests:
         spec = table(path="/search", method="POST", form={"q": "{org} & co"}, paging=Paging("none"))
         list(make(spec, options={"org": "a"}).pages("things", Read()))
         assert api.log[0].body == b"q=a+%26+co"
+
+    def test_a_form_carries_paging_and_cursor(self, api: FaultServer, make: Make) -> None:
+        api.serve("POST /search", Reply.json([]))
+        spec = table(
+            path="/search",
+            method="POST",
+            form={"q": "x"},
+            paging=Paging("page", place="body"),
+            incremental=Incremental("at", param="since"),
+        )
+        list(make(spec).pages("things", Read(since={"": "2026-01-01T00:00:00Z"})))
+        assert api.log[0].body == b"q=x&page=1&since=2026-01-01T00%3A00%3A00Z"
+        assert api.log[0].target == "/search"
 
     def test_paging_values_may_lie_in_the_path(self, api: FaultServer, make: Make) -> None:
         api.serve("/things/p/1", Reply.json([{"id": 1}]))
@@ -443,6 +460,8 @@ class TestCursors:
             ({"format": "iso8601"}, "1777629600", "since=2026-05-01T10%3A00%3A00Z"),
             ({}, "2026-05-01", "since=2026-05-01"),
             ({"lookback_s": 300}, "2026-05-01", "since=2026-04-30"),
+            ({"format": "date"}, "2026-05-01T01:00:00+02:00", "since=2026-04-30"),
+            ({"format": "date"}, "2026-05-01T23:00:00-05:00", "since=2026-05-01"),
             ({}, "4711", "since=4711"),
             ({}, "opaque", "since=opaque"),
         ],
@@ -457,6 +476,8 @@ class TestCursors:
         start = Incremental("updated_at", param="since", start="2015-01-01T00:00:00Z", lookback_s=60)
         assert self.asked_for(api, make, start) == "/things?since=2015-01-01T00%3A00%3A00Z"
         assert self.asked_for(api, make, Incremental("updated_at", param="since")) == "/things"
+        day = Incremental("day", param="since", start="2015-01-01")
+        assert self.asked_for(api, make, day) == "/things?since=2015-01-01"
 
     @pytest.mark.parametrize("settings", [{"param": "since"}, {"params": {"since": "{cursor}"}}])
     def test_a_page_cursor_of_the_same_name_is_another(
@@ -497,6 +518,12 @@ class TestCursors:
         assert [row["at"][8:10] for row in later] == ["30", "29", "28", "27", "26", "25"]
         assert len(api.asked) == 3
 
+        days_back = Incremental("at", order="desc", lookback_s=3 * 86400.0)
+        api.clear_log()
+        adapter = make(table(incremental=days_back, paging=Paging("link_header")))
+        assert len(rows(adapter.pages("things", Read(since={"": "2026-05-26T00:00:00Z"})))) == 10
+        assert len(api.asked) == 5  # the 22nd is older than the 23rd
+
 
 class TestWindows:
     spec = table(
@@ -531,6 +558,28 @@ class TestWindows:
     ) -> None:
         self.asked(api, make, january, **{"": "2026-01-24"})
         assert api.asked[0] == "/things?from=2026-01-24&to=2026-01-26&page=1"
+
+    @pytest.mark.parametrize(
+        ("at", "slices"),
+        [
+            ("1768046400", [(1768046400, 1768910400), (1768910400, 1769346000)]),
+            ("1768046400000", [(1768046400000, 1768910400000), (1768910400000, 1769346000000)]),
+            ("2026-01-10", [("2026-01-10", "2026-01-20"), ("2026-01-20", "2026-01-26")]),
+            (
+                "2026-01-10T12:00:00Z",
+                [
+                    ("2026-01-10T12:00:00Z", "2026-01-20T12:00:00Z"),
+                    ("2026-01-20T12:00:00Z", "2026-01-25T13:00:00Z"),
+                ],
+            ),
+        ],
+    )
+    def test_without_a_format_they_are_written_as_the_cursor_came(
+        self, january: FixedClock, at: str, slices: list[tuple[str | int, str | int]]
+    ) -> None:
+        incremental = Incremental("at", start="2026-01-01T00:00:00Z", window_s=10 * 86400.0)
+        found = [(part.cursor, part.until) for part in slices_of(incremental, at, january.now)]
+        assert found == slices
 
     def test_a_cursor_ahead_of_the_clock_is_one_slice(
         self, api: FaultServer, make: Make, january: FixedClock
@@ -678,9 +727,50 @@ class TestErrors:
             return Reply.json(body)
 
         api.serve("/things", answer)
-        with pytest.raises(BadResponse, match=rf"api.things: paging.type {paging.type}: three pages"):
+        with pytest.raises(
+            BadResponse, match=rf"api.things: paging.type {paging.type}: pages with the same rows"
+        ):
             list(make(table(paging=paging, rows="items"), limits=Limits(None, 2)).pages("things", Read()))
         assert len(api.asked) <= 8
+
+    @pytest.mark.parametrize("auto", [False, True])
+    def test_two_pages_are_enough_where_the_api_does_not_know_the_number(
+        self, api: FaultServer, make: Make, auto: bool
+    ) -> None:
+        api.serve("/things", Reply.json({"items": [{"id": 1}], "page": 1, "total_pages": 2}))
+        paging = Paging("auto") if auto else Paging("page", pages_path="total_pages")
+        with pytest.raises(BadResponse, match="does not seem to know the parameter"):
+            list(make(table(paging=paging)).pages("things", Read()))
+        assert api.asked[1:] == ["/things?page=2", "/things?page=3"]
+
+    @pytest.mark.parametrize(
+        "paging",
+        [
+            Paging("page", total_path="total"),
+            Paging("page", pages_path="pages"),
+            Paging("page", more_path="more"),
+            Paging("page"),
+            Paging("offset", total_path="total"),
+            Paging("offset", more_path="more"),
+            Paging("cursor", cursor_path="next", cursor_param="page"),
+            Paging("next_url", path="url"),
+            Paging("auto"),
+        ],
+        ids=lambda paging: f"{paging.type} {paging.total_path or paging.pages_path or paging.more_path}",
+    )
+    def test_rows_that_are_all_alike_are_read_where_the_api_gets_on(
+        self, api: FaultServer, make: Make, paging: Paging
+    ) -> None:
+        def answer(asked: Asked) -> Reply:
+            number = int(asked.query.get("page", int(asked.query.get("offset", 0)) // 10 + 1))
+            following = number + 1 if number < 5 else None
+            body = {"items": [{"v": "same"}] * 10 if number <= 5 else [], "total": 50, "pages": 5}
+            url = f"/things?page={following}" if following else None
+            next_url = {"links": {"next": url}} if paging.type == "auto" else {"next": following, "url": url}
+            return Reply.json({**body, "more": number < 5, **next_url})
+
+        api.serve("/things", answer)
+        assert len(rows(make(table(paging=paging, rows="items")).pages("things", Read()))) == 50
 
     def test_a_repeated_link_is_an_error_naming_table_and_paging(self, api: FaultServer, make: Make) -> None:
         api.serve("/things", Reply.json([{"id": 1}]).with_headers(Link='</things?page=2>; rel="next"'))
@@ -828,7 +918,7 @@ class TestRegistry:
         adapter.close()
         assert api.log[0].headers["authorization"] == "Bearer t0ken-t0ken"
         assert [seen.address for seen in traffic] == [f"{api.url}/things"]
-        assert len(list((folder / "limits").iterdir())) == 1
+        assert {file.suffix for file in (folder / "limits").iterdir()} == {".slots", ".door", ".place"}
 
     def test_a_refusal_names_option_variable_and_line(self, api: FaultServer, folder: Path) -> None:
         api.serve("/things", Reply.error(401))

@@ -311,6 +311,12 @@ class TestByDevice:
         make("device_code", clock).sign_in(Nobody())
         assert clock.waited == [1.0, 1.0, 6.0, 6.0, 30.0, 30.0]
 
+    def test_after_a_poll_without_an_answer_it_is_slower(self, bank: SignInServer, make: Make) -> None:
+        bank.polls = [Reply.json({"a": 1}, cut_at=2, reset=True), Reply.error(503), pending()]
+        clock = Jumping()
+        make("device_code", clock).sign_in(Nobody())
+        assert clock.waited == [1.0, 2.0, 4.0, 1.0]
+
     @pytest.mark.parametrize("status", [200, 401, 403, 428])
     def test_not_yet_is_understood_whatever_its_status(
         self, bank: SignInServer, make: Make, status: int

@@ -106,12 +106,12 @@ def test_a_table_with_everything_is_read(load: Callable[[str], AdapterSpec]) -> 
     for_each: {query: select id as shop from shops, batch: 50}
     only: [id, shop, "p*", changed]
     flatten: 1
-    paging: {type: page, page_param: p, first: 0, size_param: n, size: 50, in: path, max_pages: 9}
+    paging: {type: page, page_param: p, first: 0, size_param: n, size: 50, max_pages: 9}
     incremental: {cursor: changed, param: since, start: 2015-01-01T00:00:00Z, lookback: 5 minutes}
     refresh: {every: 1 hour, strategy: merge}
     filters: {id: {}, state: {param: s, ops: ["=", in]}}
     errors: [{status: 404, action: skip}, {body: quota, action: wait}]
-    format: jsonl
+    format: json
   - {name: shops, request: GET /shops}
 """
     ).tables[0]
@@ -128,12 +128,12 @@ def test_a_table_with_everything_is_read(load: Callable[[str], AdapterSpec]) -> 
         for_each=ForEach("select id as shop from shops", batch=50, tables=("shops",), columns=("shop",)),
         only=("id", "shop", "p*", "changed"),
         flatten=1,
-        paging=Paging("page", page_param="p", first=0, size_param="n", size=50, place="path", max_pages=9),
+        paging=Paging("page", page_param="p", first=0, size_param="n", size=50, max_pages=9),
         incremental=Incremental("changed", "since", "2015-01-01T00:00:00Z", lookback_s=300.0),
         refresh=Refresh(3600.0, "merge"),
         filters=(Filter("id", "id"), Filter("state", "s", ("=", "in"))),
         errors=(ErrorRule(404, "skip"), ErrorRule(None, "wait", "quota")),
-        format="jsonl",
+        format="json",
         line=7,
     )
 
@@ -152,7 +152,7 @@ def test_given_rows_and_live_tables_are_read(load: Callable[[str], AdapterSpec])
     filters: {q: {required: true}}
   - name: sites
     request: GET /sites
-    columns: {id: bigint, price: {type: "decimal(10,2)", format: unix_ms}, org: {from: "{org}"}}
+    columns: {id: bigint, price: {type: "decimal(10,2)", format: "1.234,5"}, org: {from: "{org}"}}
     where: {org.name: "{org}"}
     exclude: "*_url"
 views:
@@ -194,6 +194,43 @@ MISTAKES = [
         "9:14: tables.orders.flatten: expected a whole number from 0 to 100, found 'deep'",
     ),
     ("    format: jsn\n", "9:13: tables.orders.format: expected one of json, jsonl, csv, xml, found 'jsn'"),
+    (
+        "    columns: {n: {type: bigint, format: unix}}\n",
+        "9:41: tables.orders.columns.n.format: 'unix' is a format of moments, which bigint does not hold",
+    ),
+    (
+        '    columns: {n: {type: date, format: "1,234.5"}}\n',
+        "9:39: tables.orders.columns.n.format: '1,234.5' is a format of numbers, which date does not hold",
+    ),
+    (
+        '    columns: {n: {format: "1.000,00"}}\n',
+        "9:27: tables.orders.columns.n.format: '1.000,00' is no format of numbers; use one of '1,234.5'",
+    ),
+    ("    format: csv\n    rows: a\n", "10:11: tables.orders.rows: has no meaning with format csv"),
+    (
+        "    columns: {a: bigint, A: bigint}\n",
+        "9:15: tables.orders.columns.a: differs from another column only in upper and lower case",
+    ),
+    (
+        "    paging: {type: page, in: body}\n",
+        "9:30: tables.orders.paging.in: a GET has no body; write the request as POST /…, or leave this out",
+    ),
+    (
+        "    paging: {type: page, in: path}\n",
+        "9:30: tables.orders.paging.in: the path of the request has no place for {page}",
+    ),
+    (
+        "    for_each: [{a: b}, {a: c}]\n",
+        "9:15: tables.orders.for_each: the request holds none of {a}, so that each row would ask for the",
+    ),
+    (
+        "    for_each: {rows: [{a: b, c: d}], batch: 5}\n    params: {q: '{a}', r: '{c}'}\n",
+        "9:45: tables.orders.for_each.batch: a batch joins the values of one column; for_each has more",
+    ),
+    (
+        "    for_each: {rows: [{a: b}], batch: 5}\n    params: {q: '{a}'}\n    columns: {x: {from: '{a}'}}\n",
+        "11:25: tables.orders.columns.x.from: a batch has many values; take the column from the answer",
+    ),
     ("    format: xml\n", "9:13: tables.orders.format: xml needs rows: where its repeated element is"),
     ("    name: again\n", "9:5: tables.orders.name: this key stands here already, in line 7"),
     ("    params: [a]\n", "9:13: tables.orders.params: expected lines of NAME: VALUE"),
@@ -632,6 +669,10 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         "description",
         "title",
         "$schema",
+        "not",
+        "if",
+        "then",
+        "dependencies",
     }
     assert schema.keys() <= known
     if kinds and not any(isinstance(value, types[kind]) for kind in kinds):  # type: ignore[arg-type]
@@ -643,12 +684,20 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         [
             "enum" not in schema or value in schema["enum"],
             "const" not in schema or value == schema["const"],
-            "pattern" not in schema or re.search(schema["pattern"], value) is not None,
+            "pattern" not in schema
+            or not isinstance(value, str)
+            or bool(re.search(schema["pattern"], value)),
             "minimum" not in schema or schema["minimum"] <= value <= schema["maximum"],
             "items" not in schema or (bool(value) and all(fits(item, schema["items"]) for item in value)),
             "anyOf" not in schema or any(fits(value, each) for each in schema["anyOf"]),
             "oneOf" not in schema or sum(fits(value, each) for each in schema["oneOf"]) == 1,
+            "not" not in schema or not fits(value, schema["not"]),
+            "if" not in schema or not fits(value, schema["if"]) or fits(value, schema["then"]),
             all(name in value for name in schema.get("required", ())),
+            all(
+                name not in value or all(each in value for each in needed)
+                for name, needed in schema.get("dependencies", {}).items()
+            ),
             all(fits(name, schema.get("propertyNames", {})) for name, _ in members),
             all(name in properties or others is not False for name, _ in members),
             all(fits(item, properties.get(name, others or {})) for name, item in members),
@@ -669,10 +718,32 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         ("    errors: [{status: 404}]\n", False),
         ("    key: []\n", False),
         ("  - {name: x, request: FETCH /x}\n", False),
+        ("    paging: {type: page, cursor_path: a}\n", False),
+        ("    paging: {type: page, size_param: n}\n", False),
+        ("    paging: {type: cursor}\n", False),
+        ("    paging: {type: cursor, cursor_path: a, cursor_column: b}\n", False),
+        ("    body: {a: 1}\n", False),
+        ("    form: {a: b}\n", False),
+        ("    rows: a..b\n", False),
+        ("    columns: {a: bigit}\n", False),
+        ('    columns: {a: {from: "x{y}"}}\n', False),
+        ('    columns: {a: {format: "1.000"}}\n', False),
+        ("    refresh: {every: 5 parsecs}\n", False),
+        ("    errors: [{action: skip}]\n", False),
+        ("    for_each: {query: select 1 as a, rows: [{a: b}]}\n", False),
+        ("    headers: {a b: c}\n", False),
+        ("    incremental: {cursor: a, param: b, format: sometimes}\n", False),
     ],
 )
 def test_editors_are_told_what_the_reader_says(added: str, fitting: bool) -> None:
     assert fits(plain(yamlfile.parse((HEAD + added).encode(), "x").root), schema()) is fitting
+
+
+def test_the_examples_of_the_reference_fit_the_json_schema() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    specs = [block for block in blocks if "\ntables:" in block and "\nname:" in block]
+    assert len(specs) == 2
+    assert all(fits(plain(yamlfile.parse(spec.encode(), "x").root), schema()) for spec in specs)
 
 
 def test_the_bundled_specs_fit_the_json_schema() -> None:

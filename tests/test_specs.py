@@ -419,6 +419,11 @@ def test_spec_try_tells_what_the_api_refused(tmp_path: Path) -> None:
         (["boards", "--option", "tokn=a"], "--option tokn: unknown option — did you mean token?"),
         (["bords", "--option", "token=a"], "has no table bords — did you mean boards?"),
         (["cards", "--option", "token=a"], "give one: --option board=VALUE"),
+        (["cards", "--option", "token=a", "--option", "bord=1"], "give one: --option board=VALUE"),
+        (
+            ["cards", "--option", "token=a", "--option", "board=1", "--option", "bord=1"],
+            "--option bord: unknown option",
+        ),
         (["boards", "--option", "token"], "an option is written NAME=VALUE"),
         (["boards", "--option", "token=${NO_SUCH_VARIABLE}"], "NO_SUCH_VARIABLE"),
     ],

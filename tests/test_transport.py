@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import formatdate
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime, formatdate
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from unify.adapters.budget import LocalBudget, SharedBudget
 from unify.adapters.messages import Answer, Request, Veil, origin_of, without_param
 from unify.adapters.pace import Clock
 from unify.adapters.proof import HeaderAuth
+from unify.adapters.quota import quota_left, reset_after_s
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
 from unify.adapters.transport import Transport
@@ -230,6 +231,39 @@ class TestRateLimits:
         door.get("/x")
         assert sum(door.clock.waited) >= 30
 
+    @pytest.mark.parametrize("family", ["X-RateLimit", "X-Sentry-Rate-Limit", "X-RateLimit-Requests"])
+    @pytest.mark.parametrize("form", ["seconds", "moment", "milliseconds", "iso", "http"])
+    def test_a_reset_may_be_written_in_many_ways(self, door: Door, family: str, form: str) -> None:
+        at = datetime.fromtimestamp(int(door.clock.now) + 40, UTC)
+        reset = {
+            "seconds": "40",
+            "moment": str(int(at.timestamp())),
+            "milliseconds": str(int(at.timestamp() * 1000)),
+            "iso": at.isoformat().replace("+00:00", "Z"),
+            "http": format_datetime(at, usegmt=True),
+        }[form]
+        spent = replace(Reply.error(429), headers={f"{family}-Remaining": "0", f"{family}-Reset": reset})
+        door.api.serve("/x", spent, Reply.json([]))
+        assert door.get("/x").status == 200
+        assert sum(door.clock.waited) >= 39
+
+    @pytest.mark.parametrize(
+        ("header", "left", "wait_s"),
+        [
+            ('"hour";r=0;t=40', 0, 40),
+            ('"burst";r=90;t=1, "day";r=0;t=40', 0, 40),
+            ('"a";r=0;t=5, "b";r=0;t=40', 0, 40),
+            ("limit=10, remaining=0, reset=40", 0, 40),
+            ('"hour";r=7;t=40', 7, 40),
+            ("nonsense", None, None),
+        ],
+    )
+    def test_the_ietfs_header_is_read_in_all_its_drafts(
+        self, header: str, left: int | None, wait_s: float | None
+    ) -> None:
+        headers = {"ratelimit": header}
+        assert (quota_left(headers), reset_after_s(headers, 0.0)) == (left, wait_s)
+
     def test_a_quota_that_is_full_again_in_an_hour_frees_the_worker(self, door: Door) -> None:
         door.api.serve("/x", Reply.json([]).with_headers(RateLimit_Remaining="0", RateLimit_Reset="3600"))
         door.get("/x")
@@ -292,7 +326,7 @@ class TestRules:
         door.api.serve("/down", Reply.error(503))
 
         assert door.get("/busy", ErrorRule(409, "retry")).status == 200
-        assert isinstance(door.fails("/down", ErrorRule(503, "fail")), ServerFault)
+        assert type(door.fails("/down", ErrorRule(503, "fail"))) is SourceError  # nothing tries that again
         assert door.api.asked == ["/busy", "/busy", "/down"]
 
 
@@ -681,6 +715,54 @@ class TestBudget:
         busiest = max(sum(1 for other in moments if start <= other < start + 1) for start in moments)
         assert busiest <= 20
         assert moments[-1] - moments[0] < 5.0
+
+    def test_processes_share_the_places(self, api: FaultServer, tmp_path: Path) -> None:
+        under_way, most, lock = 0, 0, threading.Lock()
+
+        def answer(_asked: Asked) -> Reply:
+            nonlocal under_way, most
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.02)  # long enough to meet another
+            with lock:
+                under_way -= 1
+            return Reply.json([])
+
+        api.serve("/x", answer)
+        code = ASKER.replace("20.0)", "None, 2)")
+        command = [sys.executable, "-c", code, api.url, str(tmp_path / "limits")]
+        workers = [subprocess.Popen(command) for _ in range(4)]
+        assert [worker.wait(60) for worker in workers] == [0] * 4
+        assert (len(api.log), most) == (48, 2)
+
+    def test_whoever_waits_for_a_place_comes_before_whoever_had_one(self, tmp_path: Path) -> None:
+        first, second = (SharedBudget(tmp_path, "c", "o", None, 1).places for _ in range(2))
+        assert first is not None
+        assert second is not None
+        ada, bob = object(), object()
+        place = first.enter(ada)
+        assert place == 0
+        assert second.enter(bob) is None
+        first.leave(place)
+        assert first.enter(ada) is None  # bob is at the door
+        assert second.enter(bob) == 0
+        second.leave(0)
+        assert first.enter(ada) == 0
+
+    def test_waiting_for_a_place_can_be_ended(self, make_door: Callable[..., Door], tmp_path: Path) -> None:
+        taken = SharedBudget(tmp_path, "c", "o", None, 1).places
+        assert taken is not None
+        assert taken.enter(self) == 0
+        door = make_door(budget=SharedBudget(tmp_path, "c", "o", None, 1), clock=Clock())
+        stop = threading.Event()
+        threading.Timer(0.1, stop.set).start()
+        with pytest.raises(Interrupted):
+            door.transport.fetch(Request("GET", f"{door.api.url}/x"), (), stop)
+        assert door.api.asked == []
+        taken.leave(0)
+        door.api.serve("/x", Reply.json([]))
+        assert door.get("/x").status == 200
 
     def test_one_limit_slows_all(
         self, api: FaultServer, make_door: Callable[..., Door], tmp_path: Path

@@ -89,7 +89,7 @@ class Asking:
             for value in ([values] if isinstance(values, str) else values)
         )
 
-    def _placed(self, turn: Turn) -> dict[str, str | int]:
+    def _placed(self, turn: Turn) -> dict[str, str | int | float]:
         """Paging values that no ``{name}`` of the spec takes."""
         return {name: value for name, value in turn.values.items() if name not in self._unset}
 
@@ -99,6 +99,8 @@ class Asking:
             fields = template.fill_fields(table.form, variables, "body")
             if self._pages_in_body:
                 fields |= {name: str(value) for name, value in self._placed(turn).items()}
+                if self._since_param is not None and variables.get(CURSOR) is not None:
+                    fields[self._since_param] = str(variables[CURSOR])
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
             return urlencode(fields, doseq=True).encode()
         if table.body is None and not self._pages_in_body:

@@ -1,7 +1,8 @@
 """How fast a connection may ask, all worker processes together.
 
 Requests get evenly spaced slots. A slot is taken from a small file under ``flock``, so that workers need not
-know of each other; without a folder it is taken from memory. A rate limit met by one worker holds all.
+know of each other; without a folder it is taken from memory. A rate limit met by one worker holds all. How
+many may ask at once is counted by ``places``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
+from unify.adapters.places import Places
 from unify.errors import StoreError
 
 # A tenth more than the even space: requests reach the server with delays of their own, and still no second
@@ -72,6 +74,11 @@ class Budget(ABC):
     def held_until(self, now: float) -> float:
         """Until when nobody asks; in the past when nothing holds."""
 
+    @property
+    def places(self) -> Places | None:
+        """How many requests may be under way; None: whoever asks sees to that alone."""
+        return None
+
     def close(self) -> None:  # noqa: B027  # most have nothing to give back
         """Give the file back."""
 
@@ -105,7 +112,14 @@ class SharedBudget(Budget):
 
     _FORM = struct.Struct("<ddd")
 
-    def __init__(self, folder: Path, connection: str, origin: str, requests_per_second: float | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connection: str,
+        origin: str,
+        requests_per_second: float | None,
+        concurrency: int | None = None,
+    ) -> None:
         super().__init__(requests_per_second)
         digest = hashlib.sha256(f"{connection}\n{origin}".encode()).hexdigest()[:16]
         self.path = folder / f"{digest}.slots"
@@ -115,6 +129,11 @@ class SharedBudget(Budget):
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
+        self._places = Places(folder, digest, concurrency) if concurrency else None
+
+    @property
+    def places(self) -> Places | None:
+        return self._places
 
     def reserve(self, now: float, latest: float) -> float:
         if not self.space_s:
@@ -133,6 +152,8 @@ class SharedBudget(Budget):
 
     def close(self) -> None:
         os.close(self._file)
+        if self._places is not None:
+            self._places.close()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -4,22 +4,53 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import msgspec
 
 from unify.errors import BadResponse
 
+_OTHER = re.compile(rb"\s*[<{\[]")  # how markup and JSON begin, and no header line that anybody has seen
+
+csv.field_size_limit(2**31 - 1)  # a body is bounded already; the usual limit is 131,072 characters
+
 
 def rows_of_csv(body: bytes, address: str) -> list[bytes]:
-    """Lines of a CSV as objects of texts; an empty field is null."""
-    reader = csv.DictReader(io.StringIO(body.decode(), newline=""), strict=True)
+    """Lines of a CSV as objects of texts; an empty field is null. The first line names the columns.
+
+    Raises  BadResponse for lines that do not fit the first, and for what is no CSV: nothing, markup, JSON.
+    """
+    if _OTHER.match(body) or not body.strip():
+        raise BadResponse(f"{address}: expected CSV, got {_start(body)}")
+    reader = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
     try:
-        rows = list(reader)
+        lines = [line for line in reader if line]
     except csv.Error as error:
         raise BadResponse(f"{address}: line {reader.line_num} of the CSV cannot be read ({error})") from error
-    for number, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
+    names = _different(lines[0])
+    for number, line in enumerate(lines[1:], start=1):
+        if len(line) != len(names):
             raise BadResponse(
                 f"{address}: row {number} of the CSV has another number of fields than its header"
             )
-    return [msgspec.json.encode({name: value or None for name, value in row.items()}) for row in rows]
+    return [
+        msgspec.json.encode({name: value or None for name, value in zip(names, line, strict=True)})
+        for line in lines[1:]
+    ]
+
+
+def _different(header: list[str]) -> list[str]:
+    """The names of the columns; one that is there already gets a number, so that no value is lost."""
+    names: dict[str, None] = {}
+    for name in header:
+        number, own = 1, name
+        while own in names:
+            number += 1
+            own = f"{name}_{number}"
+        names[own] = None
+    return list(names)
+
+
+def _start(body: bytes) -> str:
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return repr(text[:80]) if text else "nothing"

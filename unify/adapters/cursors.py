@@ -29,12 +29,15 @@ def asked_since(incremental: Incremental, stored: str | None) -> str | int | Non
     moment = moment_of(text)
     if moment is None:
         return text
-    as_it_came = "date" if stored is not None and _is_day(text) else None
-    return written(moment - timedelta(seconds=lookback_s), incremental.format or as_it_came)
+    return written(moment - timedelta(seconds=lookback_s), incremental.format or _form_of(text))
 
 
-def _is_day(text: str) -> bool:
-    return len(text.strip()) == len("2026-01-31")
+def _form_of(text: str) -> str | None:
+    """How a moment is written that came as ``text``: days stay days, and numbers numbers of the same unit."""
+    number = _number(text)
+    if number is not None:
+        return "unix" if number < _MILLISECONDS else "unix_ms"
+    return "date" if len(text.strip()) == len("2026-01-31") else None
 
 
 def _put_back(number: str, lookback_s: float) -> str:
@@ -63,13 +66,14 @@ def slices(incremental: Incremental | None, stored: str | None, now: datetime) -
         yield Slice(asked_since(incremental, stored) if incremental is not None else None)
         return
     begin = _begin(incremental, stored)
-    end = _end(incremental, now)
+    form = incremental.format or _form_of(stored or incremental.start or "")
+    end = _end(form, now)
     if begin is None or begin >= end:
-        yield Slice(asked_since(incremental, stored), written(end, incremental.format))
+        yield Slice(asked_since(incremental, stored), written(end, form))
         return
     for index in count():
         until = min(begin + timedelta(seconds=incremental.window_s), end)
-        yield Slice(written(begin, incremental.format), written(until, incremental.format), index)
+        yield Slice(written(begin, form), written(until, form), index)
         if until >= end:
             return
         begin = until
@@ -83,9 +87,9 @@ def _begin(incremental: Incremental, stored: str | None) -> datetime | None:
     return _aware(moment) - timedelta(seconds=incremental.lookback_s if stored is not None else 0.0)
 
 
-def _end(incremental: Incremental, now: datetime) -> datetime:
+def _end(form: str | None, now: datetime) -> datetime:
     """Now; where the API counts in days, the end of today, which is a day's first moment outside."""
-    if incremental.format != "date":
+    if form != "date":
         return now
     return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
@@ -142,8 +146,8 @@ def written(moment: datetime, form: str | None) -> str | int:
         case "iso8601" | None:
             text = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")
             return text.replace("+00:00", "Z")
-        case "date":
-            return moment.date().isoformat()
+        case "date":  # where it is another day in UTC, the earlier one: whichever is meant, none is left out
+            return min(moment.date(), _aware(moment).astimezone(UTC).date()).isoformat()
         case "unix":
             return int(_aware(moment).timestamp())
         case "unix_ms":

@@ -6,10 +6,12 @@ An answer that says there is more, without a way on that we know, is an error: n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from unify.adapters.links import tell_of_pages
 from unify.adapters.paging import pager
 from unify.adapters.spec import Paging
 from unify.adapters.turns import Evidence, Facts, Pager, Turn, size_of
@@ -66,8 +68,24 @@ _CURSORS = {
     "offset": "offset",
 }
 _MORE = ("has_more", "hasMore", "has_next", "hasNext", "has_next_page", "hasNextPage", "more")
+_LAST = ("isLast", "is_last", "isLastPage", "is_last_page", "lastPage", "last_page", "last")
+# A member that would lead on, under whatever name: nextRecordsUrl, next_page_uri, next-marker, next.
+_LEADS_ON = re.compile(
+    r"next([-_]?(page|link|url|uri|href|token|cursor|marker|key|offset|start|index|record|batch|contin).*)?",
+    re.IGNORECASE,
+)
 _NEXT_NUMBERS = ("next_page", "nextPage", "next")
-_TOTALS = ("total", "total_count", "totalCount", "totalResults", "total_results", "totalSize", "count")
+_TOTALS = (
+    "total",
+    "total_count",
+    "totalCount",
+    "totalResults",
+    "total_results",
+    "totalSize",
+    "totalElements",
+    "total_elements",
+    "count",
+)
 _PAGES = ("total_pages", "totalPages", "page_count", "pageCount", "pages", "last_page", "lastPage")
 # What a person would write down of what was found out.
 _TOLD = (
@@ -91,7 +109,7 @@ _OFFSETS = (
     ("start", "limit"),
     ("skip", "take"),
 )
-_NUMBERS = ("page", "current_page", "currentPage", "page_number", "pageNumber")
+_NUMBERS = ("page", "current_page", "currentPage", "page_number", "pageNumber", "number")
 
 
 def discovered(paging: Paging, evidence: Evidence, alone: bool) -> Pager:
@@ -130,11 +148,11 @@ def discover(paging: Paging, facts: Facts) -> Paging | None:
 
     Raises  BadResponse where the API says there is more and no way on is found.
     """
-    if facts.links():
-        return replace(paging, type="link_header") if "next" in facts.links() else None
+    links = facts.links()
+    if tell_of_pages(links):
+        return replace(paging, type="link_header") if "next" in links else None
     body = _Body(facts)
-    flag = body.find(_MORE, lambda value: isinstance(value, bool))
-    more = None if flag is None else bool(facts.value(flag))
+    flag = body.find(_MORE, _is_flag)
     found = (
         _by_address(paging, body)
         or _by_cursor(paging, body, flag)
@@ -142,13 +160,30 @@ def discover(paging: Paging, facts: Facts) -> Paging | None:
         or _by_pages(paging, body)
         or _by_offset(paging, body)
     )
+    more, told_by = _told_of_more(body, flag)
+    if more is False:
+        return None
     if found is not None:
-        return None if more is False else found
-    if more:
+        return found
+    leads_on = told_by or body.leading_on()
+    if leads_on:
         raise BadResponse(
-            f"paging.type auto: the answer says {flag}, but not how to go on; set paging.type for this table"
+            f"paging.type auto: the answer says {leads_on}, but not how to go on; "
+            "set paging.type for this table"
         )
-    return _by_size(paging, facts, body)
+    return _by_size(paging, facts, body, ended=leads_on == "")
+
+
+def _told_of_more(body: _Body, flag: str | None) -> tuple[bool | None, str | None]:
+    """Does a flag of the answer say that there is more, and which? None, None: it has no such flag."""
+    if flag is not None:
+        more = bool(body.facts.value(flag))
+        return more, flag if more else None
+    last = body.find(_LAST, _is_flag)
+    if last is not None:
+        more = not body.facts.value(last)
+        return more, f"{last}: false" if more else None
+    return None, None
 
 
 class _Body:
@@ -160,6 +195,16 @@ class _Body:
     def find(self, names: tuple[str, ...], fits: Any) -> str | None:
         """The path of the first member with one of these names whose value fits."""
         return next((path for path, value in self._candidates(names) if fits(value)), None)
+
+    def leading_on(self) -> str | None:
+        """The path of a member that leads to another page; "" where there are such, and none has a value."""
+        paths = [
+            place + name
+            for place in _PLACES
+            for name in self.facts.names(place.rstrip("."))
+            if _LEADS_ON.fullmatch(name)
+        ]
+        return next((path for path in paths if self.facts.value(path)), "" if paths else None)
 
     def _candidates(self, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         for place in _PLACES:
@@ -198,11 +243,12 @@ def _by_next_number(paging: Paging, body: _Body) -> Paging | None:
 
 
 def _by_pages(paging: Paging, body: _Body) -> Paging | None:
-    """``page: 1, total_pages: 7``."""
+    """``page: 1, total_pages: 7``; the number may be left out, where there are more pages than one."""
     pages, number = body.find(_PAGES, _is_count), body.find(_NUMBERS, _is_count)
-    if pages is None or number is None:
+    if pages is None or (number is None and body.facts.value(pages) <= 1):
         return None
-    return replace(paging, type="page", first=body.facts.value(number), pages_path=pages)
+    first = 1 if number is None else body.facts.value(number)
+    return replace(paging, type="page", first=first, pages_path=pages)
 
 
 def _by_offset(paging: Paging, body: _Body) -> Paging | None:
@@ -213,15 +259,21 @@ def _by_offset(paging: Paging, body: _Body) -> Paging | None:
     for offset, size in _OFFSETS:
         start, most = body.find((offset,), _is_count), body.find((size,), _is_count)
         if start is not None and most is not None and body.facts.value(start) == 0:
-            return replace(paging, type="offset", offset_param=offset, total_path=total)
+            known = None if _may_count_the_page(body, total, body.facts.value(most)) else total
+            return replace(paging, type="offset", offset_param=offset, total_path=known)
     return None
 
 
-def _by_size(paging: Paging, facts: Facts, body: _Body) -> Paging | None:
-    """A list and nothing else: one page, unless it has exactly as many rows as were asked for."""
+def _by_size(paging: Paging, facts: Facts, body: _Body, *, ended: bool) -> Paging | None:
+    """A list and nothing else: one page, unless it has exactly as many rows as were asked for.
+
+    ``ended``  it has a place for the way on, such as ``next``, and nothing there.
+    """
     total = body.find(_TOTALS, _is_count)
     rows = len(facts.rows)
-    if paging.size_param is not None and rows and rows == paging.size:
+    if paging.size_param is not None and rows and rows == paging.size and not ended:
+        if total is not None and _may_count_the_page(body, total, rows):
+            total = None
         return replace(paging, type="page", total_path=total)
     if total is not None and rows and facts.value(total) > rows:
         raise BadResponse(
@@ -229,6 +281,16 @@ def _by_size(paging: Paging, facts: Facts, body: _Body) -> Paging | None:
             "go on; set paging.type for this table"
         )
     return None
+
+
+def _may_count_the_page(body: _Body, total: str, size: int) -> bool:
+    """``count: 10`` on a full page of ten may be the number of rows there, and no total."""
+    rows = len(body.facts.rows)
+    return total.rpartition(".")[2] == "count" and body.facts.value(total) == rows >= size
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 def _is_count(value: Any) -> bool:

@@ -7,7 +7,7 @@ integers keep their digits, and duplicate keys are still there for whoever types
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import msgspec
 from unify.adapters.base import Scalar
 from unify.adapters.csvrows import rows_of_csv
 from unify.adapters.enclosing import with_surroundings
+from unify.adapters.jsonlines import values_of_lines
 from unify.adapters.rowplaces import OPEN_LIST, OPEN_OBJECT, WHITE, find_rows, first_char
 from unify.adapters.spec import Format, Lifted
 from unify.adapters.xmlrows import read_xml, rows_of_xml
@@ -93,6 +94,13 @@ class Envelope:
         value: Scalar = msgspec.json.decode(text)
         return value
 
+    def names(self, path: str) -> Sequence[str]:
+        """The names of the members of the object at ``path``; none where there is no object."""
+        raw = self.raw(path)
+        if raw is None or first_char(raw) != OPEN_OBJECT:
+            return ()
+        return tuple(self.members() if not path else _members_of_raw.decode(raw))
+
     def surround(self, lifted: Sequence[Lifted]) -> None:
         """Give every row what it lies in: the values of these columns."""
         self.rows = with_surroundings(self.rows, self._body, self.found, lifted)
@@ -139,9 +147,13 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
         match wanted.format:
             case "json":
                 _split_json(envelope, body, wanted, address)
+            case "jsonl" if not is_markup(body):
+                envelope = Envelope(b"null", address)  # nothing lies around its rows
+                envelope.rows = _on_lines(values_of_lines(body, address), body)
             case "jsonl":
-                envelope.rows = _on_lines(_any_raw.decode_lines(body), body)
+                raise _not_json(body, content_type, address, "")
             case "csv":
+                envelope = Envelope(b"null", address)
                 envelope.rows = rows_of_csv(body, address)
             case unknown:
                 raise BadResponse(f"{address}: answers in {unknown} cannot be read")
@@ -155,10 +167,10 @@ def open_envelope(body: bytes, content_type: str, wanted: Wanted, address: str) 
 def _open_xml(body: bytes, content_type: str, wanted: Wanted, address: str) -> Envelope:
     """The root element as if it were JSON, so that paging finds its values there."""
     named = _CHARSET.search(content_type)
-    tree = read_xml(body, address, named[1] if named else None)
-    envelope = Envelope(msgspec.json.encode(tree), address)
+    document = read_xml(body, address, named[1] if named else None)
+    envelope = Envelope(msgspec.json.encode(document.tree), address)
     envelope.found = (wanted.path or "").removeprefix("$").removeprefix(".")
-    envelope.rows = rows_of_xml(tree, envelope.found, address)
+    envelope.rows = rows_of_xml(document, envelope.found, address)
     return envelope
 
 
@@ -190,8 +202,9 @@ def _split_json(envelope: Envelope, body: bytes, wanted: Wanted, address: str) -
 
 
 def _refuse_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> None:
-    """GraphQL answers 200 with whatever data it has beside its errors: that is no whole page."""
-    if "errors" in members and "data" in members and first_char(members["errors"]) == OPEN_LIST:
+    """GraphQL answers 200 with whatever data it has beside its errors, or none: that is no whole page."""
+    alone = members.keys() <= {"errors", "extensions"}
+    if "errors" in members and ("data" in members or alone) and first_char(members["errors"]) == OPEN_LIST:
         errors = _list_of_raw.decode(members["errors"])
         if errors:
             raise BadResponse(f"{address}: the answer tells of errors: {_start(bytes(errors[0]))}")
@@ -203,10 +216,13 @@ def _rows_at(envelope: Envelope, path: str, body: bytes, address: str) -> Sequen
         return _on_lines([msgspec.Raw(body)], body)
     current: list[msgspec.Raw] = [msgspec.Raw(body)]
     for depth, name in enumerate(path.split(".")):
-        inside: list[msgspec.Raw] = []
-        for raw in current:
-            inside += _inside(envelope, raw, name, top=depth == 0, path=path, address=address)
-        current = inside
+        if depth == 0 and first_char(body) == OPEN_OBJECT:
+            objects = [envelope.members()]
+        else:
+            objects = [each for raw in current for each in _objects(raw, path, address)]
+        if depth == 0 and objects and name not in objects[0] and objects[0].keys() <= LEFT_WITHOUT_ROWS:
+            return []
+        current = _inside(objects, name, path, address)
     rows: list[msgspec.Raw] = []
     for raw in current:
         match first_char(raw):
@@ -221,32 +237,31 @@ def _rows_at(envelope: Envelope, path: str, body: bytes, address: str) -> Sequen
     return _on_lines(rows, body)
 
 
+def _objects(raw: msgspec.Raw, path: str, address: str) -> Iterator[Mapping[str, msgspec.Raw]]:
+    """The members of an object, or of each object of a list."""
+    match first_char(raw):
+        case c if c == OPEN_OBJECT:
+            yield _members_of_raw.decode(raw)
+        case c if c == OPEN_LIST:
+            for item in _list_of_raw.decode(raw):
+                yield from _objects(item, path, address)
+        case _:
+            raise BadResponse(f"{address}: expected rows at {path!r}, got {_start(bytes(raw))} in its place")
+
+
 def _inside(
-    envelope: Envelope, raw: msgspec.Raw, name: str, *, top: bool, path: str, address: str
+    objects: Sequence[Mapping[str, msgspec.Raw]], name: str, path: str, address: str
 ) -> list[msgspec.Raw]:
-    """What is under ``name`` in an object, or in each object of a list."""
-    if top and first_char(raw) == OPEN_OBJECT:
-        members = envelope.members()
-    elif first_char(raw) == OPEN_OBJECT:
-        members = _members_of_raw.decode(raw)
-    elif first_char(raw) == OPEN_LIST:
-        items = _list_of_raw.decode(raw)
-        return [
-            inner
-            for item in items
-            for inner in _inside(envelope, item, name, top=False, path=path, address=address)
-        ]
-    else:
-        raise BadResponse(f"{address}: expected rows at {path!r}, got {_start(bytes(raw))} in its place")
-    if name not in members:
-        if top and members.keys() <= LEFT_WITHOUT_ROWS:
-            return []
+    """What is under ``name`` in each; of several, some may lack it, as where empty lists are left out."""
+    found = [members[name] for members in objects if name in members]
+    if objects and not found:
+        members = objects[0]
         has = ", ".join(list(members)[:8]) or "no members"
         raise BadResponse(
             f"{address}: no member {name!r} (rows: {path}) in the answer{did_you_mean(name, members)}; "
             f"it has {has}"
         )
-    return [members[name]]
+    return found
 
 
 def _on_lines(raws: Sequence[msgspec.Raw], body: bytes) -> list[bytes]:

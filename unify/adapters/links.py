@@ -10,6 +10,7 @@ from unify.adapters.turns import STRETCH, Facts, Pager, Stretch, Turn, size_of
 from unify.errors import BadResponse
 
 _MOST_DIGITS = 12  # of a page's number
+_OF_PAGES = frozenset(["first", "prev", "previous", "next", "last"])  # any other rel is about something else
 _NO_RESULTS = 'results="false"'  # Sentry has a next link on every page, and says so of one that leads nowhere
 
 
@@ -20,6 +21,11 @@ def by_link(paging: Paging, alone: bool) -> Pager:
         asked, turns = numbered
         facts = yield turns
     yield from follow_links(facts, "link_header", lambda page: page.links().get("next"))
+
+
+def tell_of_pages(links: Mapping[str, str]) -> bool:
+    """Whether these links say where the pages are: then one without ``next`` is the last."""
+    return not _OF_PAGES.isdisjoint(links)
 
 
 def _numbered_links(links: Mapping[str, str], asked: int) -> tuple[int, Stretch] | None:

@@ -6,9 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from unify.adapters.links import tell_of_pages
 from unify.adapters.spec import Paging
-from unify.adapters.turns import STRETCH, Evidence, Facts, Pager, Stretch, Turn, size_of
+from unify.adapters.turns import STRETCH, Evidence, Facts, Pager, Stretch, Turn, says_yes, size_of
 from unify.errors import BadResponse
+
+FAR = 1_000_000  # pages or rows further on than any real end, where nobody says where that is
+
+
+def positions_of(paging: Paging) -> PageNumbers | Offsets | None:
+    """What the pages are numbered by; None where they are not."""
+    match paging.type:
+        case "page":
+            return PageNumbers(paging)
+        case "offset":
+            return Offsets(paging)
+        case _:
+            return None
 
 
 class PageNumbers:
@@ -40,6 +54,16 @@ class PageNumbers:
             None if link is None else _integer(dict(parse_qsl(urlsplit(link).query)).get(paging.page_param))
         )
 
+    def behind_the_end(self, turn: Turn, facts: Facts) -> Turn:
+        """A page behind the last one; ``facts`` are those of ``turn``, which looks like the first."""
+        last = self.last(facts, len(facts.rows))
+        here = _integer(turn.values[self.paging.page_param]) or 0
+        return self.turn(here + FAR if last is None else max(here, last) + 1)
+
+    def passed(self, position: int, step: int) -> int:
+        """How many rows there were before this page."""
+        return (position - self.start) * step
+
     def between(self, position: int, last: int, _step: int) -> range:
         return range(position + 1, last + 1)
 
@@ -67,17 +91,27 @@ class Offsets:
         total = _integer(facts.value(self.paging.total_path))
         return None if total is None else max(total - 1, 0) // step * step
 
+    def behind_the_end(self, turn: Turn, facts: Facts) -> Turn:
+        """A place behind the last row; ``facts`` are those of ``turn``, which looks like the first."""
+        last = self.last(facts, len(facts.rows))
+        here = _integer(turn.values[self.paging.offset_param]) or 0
+        return self.turn(here + FAR if last is None else max(here, last) + len(facts.rows))
+
+    def passed(self, position: int, _step: int) -> int:
+        return position
+
     def between(self, position: int, last: int, step: int) -> range:
         return range(position + step, last + 1, step)
 
 
 def numbered(positions: PageNumbers | Offsets, evidence: Evidence, alone: bool) -> Pager:
     """Pages that can be asked for by a number: one by one, or side by side once the end is known."""
-    paging, position, sameness = positions.paging, positions.start, _Sameness(positions.kind)
+    paging, position, sameness = positions.paging, positions.start, _Sameness(positions.kind, evidence)
     facts = yield (positions.turn(position),)
-    step = len(facts.rows)
+    step, believed = len(facts.rows), True
     while True:
-        last = positions.last(facts, step)
+        believed = believed and not _exceeds_total(positions, facts, position, step)
+        last = positions.last(facts, step) if believed else None
         if _ended(paging, facts, evidence, last, position):
             return
         if last is not None and last > position and not alone:
@@ -93,16 +127,26 @@ def numbered(positions: PageNumbers | Offsets, evidence: Evidence, alone: bool) 
         sameness.see(before, facts.rows)
 
 
+def _exceeds_total(positions: PageNumbers | Offsets, facts: Facts, position: int, step: int) -> bool:
+    """Are there more rows already than the API says there are in all? Then its total says nothing."""
+    path = positions.paging.total_path
+    total = None if path is None else _integer(facts.value(path))
+    return (
+        total is not None and bool(facts.rows) and positions.passed(position, step) + len(facts.rows) > total
+    )
+
+
 class _Sameness:
     """Counts pages that bring nothing new. Two in a row may be chance, three are a server that never ends."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, evidence: Evidence) -> None:
         self._kind = kind
+        self._evidence = evidence
         self._repeats = 0
 
     def see(self, before: Sequence[bytes], now: Sequence[bytes]) -> None:
         self._repeats = self._repeats + 1 if before == now else 0
-        if self._repeats < 2:
+        if self._repeats < 2 or (now and self._evidence.moves):
             return
         if now:
             raise BadResponse(
@@ -120,10 +164,10 @@ def _ended(paging: Paging, facts: Facts, evidence: Evidence, last: int | None, p
     if paging.size is not None and paging.size_param is not None and rows == paging.size:
         evidence.honours = True
     links = facts.links()
-    if links:
+    if tell_of_pages(links):
         return "next" not in links
     if paging.more_path is not None:
-        return not facts.value(paging.more_path)
+        return not says_yes(facts.value(paging.more_path))
     if rows == 0 or (last is not None and position >= last):
         return True
     return last is None and evidence.honours and paging.size is not None and rows < paging.size

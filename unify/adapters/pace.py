@@ -12,6 +12,7 @@ from unify.adapters.budget import LATE_S, Budget
 from unify.adapters.retry import PATIENCE_S
 from unify.errors import Interrupted, RateLimited
 
+PLACE_S = 0.01  # how often whoever waits for a place looks for one
 ANNOUNCED_S = 1.0  # shorter waits are no news to anybody
 
 
@@ -52,15 +53,47 @@ class Pace:
             slot = self._budget.reserve(now, now + PATIENCE_S)
             if slot <= now:
                 return
-            if slot - now > PATIENCE_S:
-                raise RateLimited(
-                    f"{self._origin}: the quota is spent; it is full again in {(slot - now) / 60:.0f} min",
-                    retry_after_s=slot - now,
-                )
+            self._refuse_long(slot - now)
             self.wait(slot - now, stop)
             now = self.clock.time()
             if now - slot <= LATE_S and self._budget.held_until(now) <= now:
                 return  # else: too late for this slot, or a limit was met meanwhile
+
+    def _await_limit(self, stop: threading.Event) -> None:
+        """A rate limit is waited for before a place is taken, and told of."""
+        now = self.clock.time()
+        left_s = self._budget.held_until(now) - now
+        if left_s > 0:
+            self._refuse_long(left_s)
+            self.wait(left_s, stop)
+
+    def _refuse_long(self, seconds: float) -> None:
+        if seconds > PATIENCE_S:
+            raise RateLimited(
+                f"{self._origin}: the quota is spent; it is full again in {seconds / 60:.0f} min",
+                retry_after_s=seconds,
+            )
+
+    @contextmanager
+    def place(self, stop: threading.Event) -> Iterator[None]:
+        """One of the places of this connection, all processes together, as soon as there is one."""
+        places = self._budget.places
+        if places is None:
+            yield
+            return
+        self._await_limit(stop)
+        who = object()
+        try:
+            while (number := places.enter(who)) is None:
+                if self.clock.wait(stop, PLACE_S):
+                    raise stopped()
+        except BaseException:
+            places.give_up(who)
+            raise
+        try:
+            yield
+        finally:
+            places.leave(number)
 
     def hold(self, seconds: float) -> None:
         """Nobody asks this API before ``seconds`` are over."""

@@ -18,7 +18,7 @@ from typing import Any
 from unify.adapters.links import by_link, follow_links
 from unify.adapters.numbering import Offsets, PageNumbers, numbered
 from unify.adapters.spec import Paging
-from unify.adapters.turns import Evidence, Facts, Pager, Turn, size_of
+from unify.adapters.turns import Evidence, Facts, Pager, Turn, says_yes, size_of
 from unify.errors import BadResponse
 
 __all__ = ["Evidence", "Facts", "Pager", "Turn", "pager"]
@@ -72,12 +72,14 @@ def _by_cursor(paging: Paging) -> Pager:
     seen: set[str] = set()
     facts = yield (Turn(size_of(paging)),)
     while True:
-        if paging.more_path is not None and not facts.value(paging.more_path):
+        if paging.more_path is not None and not says_yes(facts.value(paging.more_path)):
             return
         cursor = _cursor(paging, facts)
         if cursor in (None, ""):
             if paging.more_path is not None and facts.rows:
                 raise BadResponse("paging.type cursor: the API says there is more, and gives no cursor")
+            if paging.cursor_column is not None and facts.rows:
+                raise BadResponse(f"paging.type cursor: the last row of a page has no {paging.cursor_column}")
             return
         if str(cursor) in seen:
             raise BadResponse(f"paging.type cursor: the cursor {str(cursor)[:80]!r} came a second time")
@@ -85,10 +87,15 @@ def _by_cursor(paging: Paging) -> Pager:
         facts = yield (Turn({**size_of(paging), paging.cursor_param: cursor}),)
 
 
-def _cursor(paging: Paging, facts: Facts) -> str | int | None:
+def _cursor(paging: Paging, facts: Facts) -> str | int | float | None:
+    """Raises BadResponse where there is something that no parameter can carry: it may well be the way on."""
     if paging.cursor_path is not None:
         value = facts.value(paging.cursor_path)
-        return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+        if value is None or value is False:
+            return None
+        if value is True or not isinstance(value, str | int | float):
+            raise _misplaced("cursor", "cursor", paging.cursor_path, value)
+        return value
     if paging.cursor_header is not None:
         return facts.header(paging.cursor_header)
     if paging.cursor_column is not None:
@@ -96,11 +103,30 @@ def _cursor(paging: Paging, facts: Facts) -> str | int | None:
     return None
 
 
+def way_on(paging: Paging, facts: Facts) -> object:
+    """What a page says of the next one; None for nothing, and where pages are numbered."""
+    match paging.type:
+        case "cursor":
+            return _cursor(paging, facts)
+        case "next_url":
+            return facts.value(paging.path or "next")
+        case "link_header":
+            return facts.links().get("next")
+        case _:
+            return None
+
+
 def _by_next_url(paging: Paging) -> Pager:
     path = paging.path or "next"
     facts = yield (Turn(size_of(paging)),)
-    yield from follow_links(facts, "next_url", lambda page: _text(page.value(path)))
+    yield from follow_links(facts, "next_url", lambda page: _address(page.value(path), path))
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _address(value: Any, path: str) -> str | None:
+    if value is None or value is False or isinstance(value, str):
+        return value or None
+    raise _misplaced("next_url", "address", path, value)
+
+
+def _misplaced(kind: str, wanted: str, path: str, value: Any) -> BadResponse:
+    return BadResponse(f"paging.type {kind}: what is at {path} is no {wanted}: {str(value)[:80]}")

@@ -74,9 +74,10 @@ class Authentication:
 class TokenRefused(Exception):
     """No token came; the transport makes an ``Unauthorized`` of it."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, where: str = "") -> None:
         super().__init__(answer.address)
         self.answer = answer
+        self.where = where  # it was looked for in the answer
 
 
 class HeaderAuth(Authentication):

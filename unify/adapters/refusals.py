@@ -14,7 +14,8 @@ import requests
 import urllib3
 
 from unify.adapters.messages import Answer, Veil, origin_of
-from unify.adapters.retry import TRANSIENT, quota_left
+from unify.adapters.quota import quota_left
+from unify.adapters.retry import TRANSIENT
 from unify.errors import (
     BadResponse,
     Forbidden,
@@ -32,9 +33,18 @@ _MARKUP = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
 
 def refused(
-    answer: Answer, veil: Veil, *, limited: bool, retry_after_s: float | None, credentials: str
+    answer: Answer,
+    veil: Veil,
+    *,
+    limited: bool,
+    for_good: bool = False,
+    retry_after_s: float | None,
+    credentials: str,
 ) -> SourceError:
-    """The error for an answer that is no success. ``credentials`` says which options to look at on a 401."""
+    """The error for an answer that is no success. ``credentials`` says which options to look at on a 401.
+
+    ``for_good``  the spec says that the load ends here, whatever its status means elsewhere.
+    """
     said = quoted(answer, veil)
     start = f"{answer.address} answered {answer.status}{_phrase(answer.status)}{said}"
     if limited:
@@ -50,10 +60,13 @@ def refused(
             f"{start}: there is nothing at this address, or these credentials may not see it; "
             "check the connection's options"
         )
-    if answer.status >= 500 or answer.status in TRANSIENT:
+    transient = answer.status >= 500 or answer.status in TRANSIENT
+    if transient and not for_good:
         return ServerFault(f"{start}: the API is in trouble; try again later", retry_after_s=retry_after_s)
     if 200 <= answer.status < 300:
         return BadResponse(f"{start}: the spec's errors call that a failure")
+    if transient:
+        return SourceError(f"{start}: the spec's errors call that a failure")
     return SourceError(f"{start}: the API does not accept this request; check options and spec")
 
 
@@ -72,9 +85,15 @@ def _limit_advice(answer: Answer, retry_after_s: float | None) -> str:
     return f"{spent}; the API asks to wait {f'{minutes} min' if minutes > 1 else f'{retry_after_s:.0f} s'}"
 
 
-def quoted(answer: Answer, veil: Veil) -> str:
-    """`` ("Bad credentials")``: the API's own words, or the start of whatever came; "" for nothing."""
-    text = _own_words(answer.body) or _MARKUP.sub(" ", answer.body[:4096].decode("utf-8", "replace"))
+def quoted(answer: Answer, veil: Veil, *, whole: bool = True) -> str:
+    """`` ("Bad credentials")``: the API's own words, or the start of whatever came; "" for nothing.
+
+    ``whole``  False: its words alone, as what came may hold a token under a name we do not know.
+    """
+    is_object = answer.body.lstrip()[:1] == b"{"
+    text = _own_words(answer.body) if whole or is_object else ""
+    if not text and whole:
+        text = _MARKUP.sub(" ", answer.body[:4096].decode("utf-8", "replace"))
     text = " ".join(veil.text(text).split())
     if not text:
         return ""

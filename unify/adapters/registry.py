@@ -128,7 +128,8 @@ def _budget(
         origin = origin_of(base_url(spec, values))
     except SpecError as error:
         raise ConfigError(f"{connection.place('options')}: {error.message}") from error
-    return SharedBudget(folder, connection.name, origin, spec.limits.requests_per_second)
+    limits = spec.limits
+    return SharedBudget(folder, connection.name, origin, limits.requests_per_second, limits.concurrency)
 
 
 def _route(connection: Connection, spec: AdapterSpec, values: Mapping[str, str | Secret | None]) -> Route:

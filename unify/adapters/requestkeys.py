@@ -157,7 +157,7 @@ LIMITS = Record(
             "no limit",
             "10",
         ),
-        Key("concurrency", Number(1, 64), "Requests side by side.", "4", "8"),
+        Key("concurrency", Number(1, 64), "Requests side by side, all workers together.", "4", "8"),
     ),
 )
 

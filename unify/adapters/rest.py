@@ -21,7 +21,7 @@ from unify.adapters.messages import Answer, Request, Veil
 from unify.adapters.pace import Clock
 from unify.adapters.paging import pager
 from unify.adapters.person import Person
-from unify.adapters.retry import quota_left
+from unify.adapters.quota import quota_left
 from unify.adapters.route import Bounds, Route
 from unify.adapters.series import Reading, Source, Taken, all_series
 from unify.adapters.spec import AdapterSpec, ErrorRule, Paging, TableSpec

@@ -13,10 +13,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from unify.adapters.messages import Answer
+from unify.adapters.quota import http_date, number, quota_left, reset_after_s
 from unify.adapters.spec import ErrorRule
 
 PATIENCE_S = 15 * 60.0  # longer waits free the worker: promises.md, "Retries as the field expects"
@@ -28,10 +27,6 @@ LONGEST_BACKOFF_S = 30.0
 UNSAID_LIMIT_S = 60.0  # GitHub's advice where a rate limit names no time
 
 TRANSIENT = frozenset([408, 425, 500, 502, 503, 504])
-_RESET_NAMES = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset", "x-ratelimit-reset-after")
-_LEFT_NAMES = ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining")
-_EPOCH_S = 1_000_000_000.0  # a "reset" above this is a moment since 1970, below it a number of seconds
-_EPOCH_MS = 1_000_000_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +47,9 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Raise what the status means; ``limited``: it is a rate limit, whatever its number."""
+    """Raise what the status means; ``for_good``: the spec says that the load ends, so nothing tries again."""
 
-    limited: bool = False
+    for_good: bool = False
 
 
 Step = Accept | Again | GiveUp
@@ -85,7 +80,7 @@ def _by_rule(rule: ErrorRule, answer: Answer, attempt: int, now: float, rng: ran
         case "wait":
             return Again(limited_wait(answer, attempt, now, rng), LIMITED_TRIES, everybody=True)
         case "fail":
-            return GiveUp()
+            return GiveUp(for_good=True)
 
 
 def _rule(answer: Answer, rules: Sequence[ErrorRule]) -> ErrorRule | None:
@@ -139,48 +134,10 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
-    seconds = _number(text)
+    seconds = number(text)
     if seconds is None:
-        moment = _http_date(text)
+        moment = http_date(text)
         if moment is None:
             return None
-        seconds = moment - (_http_date(headers.get("date", "")) or now)
+        seconds = moment - (http_date(headers.get("date", "")) or now)
     return seconds if seconds >= 0 else None
-
-
-def quota_left(headers: Mapping[str, str]) -> int | None:
-    """How many requests the API still allows, where it says."""
-    for name in _LEFT_NAMES:
-        left = _number(headers.get(name, ""))
-        if left is not None:
-            return int(left)
-    return None
-
-
-def reset_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until the quota is full again, from headers that hold seconds or a moment since 1970."""
-    for name in _RESET_NAMES:
-        value = _number(headers.get(name, ""))
-        if value is None:
-            continue
-        if value < _EPOCH_S:
-            return max(value, 0.0)
-        moment = value / 1000 if value > _EPOCH_MS else value
-        return max(moment - now, 0.0)
-    return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) < 1e15 else None  # beyond: infinity and not-a-number among them
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

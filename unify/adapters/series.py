@@ -12,7 +12,7 @@ from typing import Any
 from unify.adapters import template
 from unify.adapters.asking import CURSOR, UNTIL, Asking
 from unify.adapters.base import Listeners, Page, ParentRow, Read, Scalar
-from unify.adapters.cursors import Slice, is_older, slices
+from unify.adapters.cursors import Slice, asked_since, is_older, slices
 from unify.adapters.envelope import Envelope, Wanted, open_envelope
 from unify.adapters.links import parse_links
 from unify.adapters.lookup import last_value
@@ -21,7 +21,7 @@ from unify.adapters.paging import Evidence, Facts, Pager, Turn, pager
 from unify.adapters.rowfilter import RowFilter
 from unify.adapters.sameness import Sameness
 from unify.adapters.scopes import distinct, scope_of
-from unify.adapters.spec import AdapterSpec, ColumnDef, Paging, TableSpec
+from unify.adapters.spec import AdapterSpec, ColumnDef, Incremental, Paging, TableSpec
 from unify.adapters.transport import Transport
 from unify.connections import Secret
 from unify.errors import ConfigError, NotFound, SourceError
@@ -138,7 +138,7 @@ class Series:
         self._source = reading.source
         self._parent = parent or {}
         self._scope = scope
-        self._since = reading.read.since.get(scope)
+        self._since = _reached(self._source.table.incremental, reading.read.since.get(scope))
         self._first_number = part.index * PAGES_A_SLICE
         incremental = self._source.table.incremental
         self._variables = {
@@ -148,7 +148,7 @@ class Series:
             CURSOR: part.cursor,
             UNTIL: part.until,
         }
-        self._sameness = Sameness()
+        self._sameness = Sameness(self._source.evidence)
         self._filter = RowFilter(self._source.table.where, self._variables)
         newest_first = incremental is not None and incremental.order == "desc"
         self._ends_early = newest_first and self._since is not None
@@ -172,8 +172,8 @@ class Series:
             finally:
                 self._tell_paging()
 
-    def _paging_type(self) -> str:
-        return (self._source.evidence.found or self._source.paging).type
+    def _paging(self) -> Paging:
+        return self._source.evidence.found or self._source.paging
 
     def _tell_paging(self) -> None:
         found = self._source.evidence.found
@@ -207,11 +207,26 @@ class Series:
                 reading.listeners.skipped(answer.status)
             nothing = answer.skipped or answer.status == 204
             envelope = Envelope(b"{}", answer.address) if nothing else self._source.open(answer)
-            self._sameness.see(number, envelope.rows, self._paging_type())
+            facts = PageFacts(answer, envelope)
+            self._sameness.see(number, turn, facts, self._paging(), self._asked_once_more)
             rows = self._filter.keep(envelope.rows)
             reading.taken.add(len(rows))
             page = Page(rows, self._computed(envelope), self._scope, self._first_number + number)
-            return page, PageFacts(answer, envelope)
+            return page, facts
+
+    def _asked_once_more(self, turn: Turn) -> PageFacts | None:
+        """A page that is looked at and not read; None where the API says that there is no such page."""
+        reading = self._reading
+        request = self._source.asking.request(self._variables, turn)
+        try:
+            answer = reading.transport.fetch(request, self._source.later_rules, reading.stop)
+        except SourceError as error:
+            if type(error) not in (SourceError, NotFound):
+                raise  # no answer to what was asked, but some other trouble
+            return None
+        if answer.status == 204:
+            return None
+        return PageFacts(answer, self._source.open(answer))
 
     def _answered(self, turn: Turn, number: int) -> Answer:
         rules = self._source.later_rules if number else self._source.rules
@@ -259,6 +274,10 @@ class PageFacts:
 
     def value(self, path: str) -> Any:
         return self._envelope.value(path)
+
+    def names(self, path: str) -> Sequence[str]:
+        """None where the body is itself the row: what its members are called says nothing of pages."""
+        return self._envelope.names(path) if self._envelope.found else ()
 
     def header(self, name: str) -> str | None:
         return self._answer.headers.get(name)
@@ -308,6 +327,13 @@ def _with_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
     start = incremental.start if template.has_values(incremental.start, options) else None
     filled = None if start is None else template.fill(start, options, "plain")
     return replace(table, incremental=replace(incremental, start=filled))
+
+
+def _reached(incremental: Incremental | None, stored: str | None) -> str | None:
+    """What a read that goes from the newest back has to reach: the stored cursor, less the lookback."""
+    if incremental is None or stored is None:
+        return None
+    return str(asked_since(replace(incremental, format=None), stored))
 
 
 def _wanted(table: TableSpec) -> Wanted:

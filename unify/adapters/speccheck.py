@@ -5,27 +5,24 @@ Each check adds its mistakes to the report; none of them sends a request or runs
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from urllib.parse import urlsplit
 
 from unify.adapters import specforms, template
 from unify.adapters.spec import (
     PERSON_GRANTS,
     AdapterSpec,
-    ErrorRule,
-    Incremental,
     Json,
-    Paging,
     TableSpec,
     View,
 )
 from unify.adapters.specreader import Report
 from unify.adapters.specsql import Selected, circles, examine
-from unify.adapters.specvariables import check_texts, known_in
+from unify.adapters.specvariables import check_texts
+from unify.adapters.tablecheck import alike, check_rules, check_table
 from unify.yamlnodes import Place
+
+LOADS_OWN = ("cursor", "until")  # variables that a load fills in
 
 
 def check(spec: AdapterSpec, report: Report) -> AdapterSpec:
@@ -34,7 +31,7 @@ def check(spec: AdapterSpec, report: Report) -> AdapterSpec:
     spec = _parents(spec, report)
     _address(spec, report)
     for index, table in enumerate(spec.tables):
-        _table(table, spec, ("tables", index), report)
+        check_table(table, spec, ("tables", index), report)
     return replace(spec, views=tuple(_views(spec, report)))
 
 
@@ -48,10 +45,10 @@ def _names(spec: AdapterSpec, report: Report) -> None:
         if name and name.lower() in seen:
             report.add((*place, "name"), f"{name} is described already, in line {seen[name.lower()]}")
         seen.setdefault(name.lower(), line)
-    folded = [option.name.lower() for option in spec.options]
+    alike([option.name for option in spec.options], "option", ("options",), report)
     for option in spec.options:
-        if folded.count(option.name.lower()) > 1:
-            report.add(("options", option.name), "differs from another option only in upper and lower case")
+        if option.name in LOADS_OWN:
+            report.add(("options", option.name), f"{{{option.name}}} is what a load fills in; rename it")
 
 
 # -- SELECTs ---------------------------------------------------------------------------------------
@@ -134,9 +131,11 @@ def _address(spec: AdapterSpec, report: Report) -> None:
     for key, value in settings.items():
         check_texts(value, ("auth", key), session if key == "value" else options, report)
     _grant(settings, report)
+    if spec.auth.type == "session" and "body" in settings and "form" in settings:
+        report.add(("auth", "form"), "expected body or form, not both")
     check_texts(dict(spec.headers), ("headers",), options, report)
     check_texts(spec.check or "", ("check", "request"), options, report)
-    _rules(spec.errors, (), report)
+    check_rules(spec.errors, (), report)
 
 
 def _grant(settings: Mapping[str, Json], report: Report) -> None:
@@ -160,134 +159,3 @@ def _base_url(spec: AdapterSpec, report: Report) -> None:
     except ValueError as error:
         place: Place = ("options", names[0], "default") if len(names) == 1 else ("base_url",)
         report.add(place, str(error))
-
-
-# -- one table -------------------------------------------------------------------------------------
-
-
-def _table(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
-    if table.format == "xml" and (table.rows or "$") == "$":
-        report.add(
-            (*place, "format"),
-            "xml needs rows: where its repeated element is below the root, such as channel.item",
-        )
-    paging = table.paging or spec.paging
-    known = known_in(table, spec, paging, place, report)
-    for path in table.paths:
-        check_texts(path, (*place, "request"), known, report)
-    check_texts(dict(table.params), (*place, "params"), known, report)
-    check_texts(dict(table.headers), (*place, "headers"), known, report)
-    check_texts(table.body, (*place, "body"), known, report, body=True)
-    check_texts(dict(table.form or {}), (*place, "form"), known, report)
-    check_texts(dict(table.where), (*place, "where"), {option.name for option in spec.options}, report)
-    _body(table, place, report)
-    _columns(table, spec, known, place, report)
-    _paging(spec.paging if table.paging is None else table.paging, table, place, report)
-    if table.incremental is not None:
-        _incremental(table, table.incremental, spec, (*place, "incremental"), report)
-    _refresh(table, place, report)
-    _rules(table.errors, place, report)
-    _origin(table, spec, place, report)
-
-
-def _body(table: TableSpec, place: Place, report: Report) -> None:
-    for key, value in (("body", table.body), ("form", table.form)):
-        if value is not None and table.method == "GET":
-            report.add((*place, key), "a GET has no body; write the request as POST /…")
-    if table.body is not None and table.form is not None:
-        report.add((*place, "form"), "expected body or form, not both")
-
-
-def _columns(
-    table: TableSpec, spec: AdapterSpec, known: set[str] | None, place: Place, report: Report
-) -> None:
-    secret = {option.name for option in spec.options if option.secret}
-    for column in table.columns:
-        here = (*place, "columns", column.name, "from")
-        check_texts(column.source or "", here, known, report)
-        if secret & set(template.names(column.source or "")):
-            report.add(here, "a secret option is never stored in a table")
-    needed = dict.fromkeys(table.key, (*place, "key"))
-    if table.incremental is not None:
-        needed.setdefault(table.incremental.cursor, (*place, "incremental", "cursor"))
-    for name, here in needed.items():
-        if _matches(name, table.exclude):
-            report.add(here, f"the column {name} is left out by exclude")
-        elif table.only and name and not _matches(name, table.only):
-            report.add(here, f"the column {name} is not among only")
-
-
-def _matches(name: str, globs: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name.lower(), glob.lower()) for glob in globs)
-
-
-def _paging(paging: Paging, table: TableSpec, place: Place, report: Report) -> None:
-    here: Place = (*place, "paging") if table.paging is not None else ("paging",)
-    if table.paging is None and place != ("tables", 0):
-        return  # the adapter's paging is checked once
-    if paging.size_param and paging.size is None:
-        report.add(here, "size_param needs a size")
-    sources = [key for key in (paging.cursor_path, paging.cursor_column, paging.cursor_header) if key]
-    if paging.type == "cursor" and len(sources) != 1:
-        report.add(here, "expected cursor_path, cursor_column or cursor_header, one of them")
-
-
-def _incremental(
-    table: TableSpec, incremental: Incremental, spec: AdapterSpec, place: Place, report: Report
-) -> None:
-    used = set(template.names_in([table.path, dict(table.params), table.body, dict(table.form or {})]))
-    if incremental.param and "cursor" in used:
-        report.add((*place, "param"), "expected param or {cursor} in the request, not both")
-    if not incremental.param and "cursor" not in used and incremental.order != "desc":
-        report.add(
-            place, "nothing tells the API where to begin: give param, or {cursor} in params, or order: desc"
-        )
-    if incremental.window_s is not None and "until" not in used:
-        report.add((*place, "window"), "a window needs {until} in params or body: where a slice ends")
-    if incremental.window_s is not None and incremental.start is None:
-        report.add((*place, "window"), "a window needs a start")
-    start = incremental.start or ""
-    check_texts(start, (*place, "start"), {option.name for option in spec.options}, report)
-    if start and not template.names(start) and incremental.format in (None, "iso8601", "date"):
-        _moment(start, (*place, "start"), report)
-
-
-def _moment(text: str, place: Place, report: Report) -> None:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        report.add(place, f"{text!r} is no moment; write it like 2015-01-01T00:00:00Z")
-
-
-def _refresh(table: TableSpec, place: Place, report: Report) -> None:
-    here = (*place, "refresh", "strategy")
-    strategy = table.refresh.strategy
-    if strategy in ("merge", "merge_delete") and not table.key:
-        report.add(here, f"{strategy} needs a key")
-    if strategy == "merge_delete" and table.incremental is not None:
-        report.add(here, "merge_delete has to see every row, so it does not go with incremental")
-    if strategy == "append" and table.incremental is None:
-        report.add(here, "append needs incremental; without it every refresh would double the rows")
-    if table.live is not None and (strategy or table.refresh.every_s or table.incremental):
-        report.add((*place, "live"), "a live table is never stored, so refresh and incremental mean nothing")
-    for each in table.filters:
-        if each.required and table.live is None:
-            report.add((*place, "filters", each.column, "required"), "only a live table can require a filter")
-
-
-def _rules(rules: Sequence[ErrorRule], place: Place, report: Report) -> None:
-    for index, rule in enumerate(rules):
-        if rule.status is None and rule.body is None:
-            report.add((*place, "errors", index), "which answer? give status or body, or both")
-
-
-def _origin(table: TableSpec, spec: AdapterSpec, place: Place, report: Report) -> None:
-    """A request that is a full address goes where the base address does."""
-    base = urlsplit(spec.base_url)
-    if template.names(spec.base_url):
-        return
-    for target in map(urlsplit, table.paths):
-        origin = f"{target.scheme}://{target.netloc}"
-        same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
-        if target.scheme and not same and origin not in spec.allowed_origins:
-            report.add((*place, "request"), f"leads to {origin}, not to {base.scheme}://{base.netloc}")

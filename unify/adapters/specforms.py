@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from unify.adapters import template
 from unify.adapters.specshape import Form
 from unify.durations import parse_duration
+from unify.numberforms import NUMBER_FORMS
 from unify.text import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -25,8 +26,8 @@ _PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
 _VARIABLE_LIKE = re.compile(r"\{\s*[A-Za-z_][\w.\[\]!:()-]*\s*\}")
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\((\d{1,2})(?:,\s*(\d{1,2}))?\)")
-_TIMES = ("iso8601", "date", "unix", "unix_ms")
-_TYPES = frozenset(
+TIMES = ("iso8601", "date", "unix", "unix_ms")
+TYPES = frozenset(
     [
         *("boolean", "bool", "tinyint", "smallint", "integer", "int", "bigint"),
         *("utinyint", "usmallint", "uinteger", "ubigint", "float", "real", "double"),
@@ -131,19 +132,30 @@ def column_type(value: str) -> str:
             raise ValueError(f"{value!r}: decimal has up to 38 digits, and no more of them behind the point")
     elif base in ("hugeint", "uhugeint"):
         raise ValueError(f"{value!r} cannot be stored exactly; use decimal(38,0)")
-    elif base not in _TYPES:
-        hint = did_you_mean(base, _TYPES) or "; nested values are declared json, or found out"
+    elif base not in TYPES:
+        hint = did_you_mean(base, TYPES) or "; nested values are declared json, or found out"
         raise ValueError(f"{value!r} is no column type{hint}")
     return value.strip()
 
 
 def times(value: str) -> str:
-    if value not in _TIMES and "%" not in value:
-        hint = did_you_mean(value, _TIMES)
+    if value not in TIMES and "%" not in value:
+        hint = did_you_mean(value, TIMES)
         raise ValueError(
-            f"{value!r} is no format of moments; use {', '.join(_TIMES)} or a strftime text{hint}"
+            f"{value!r} is no format of moments; use {', '.join(TIMES)} or a strftime text{hint}"
         )
     return value
+
+
+def writing(value: str) -> str:
+    """Of moments, or of numbers."""
+    if value in NUMBER_FORMS or value in TIMES or "%" in value:
+        return value
+    if any(char.isdigit() for char in value) and value not in TIMES:
+        raise ValueError(
+            f"{value!r} is no format of numbers; use one of {', '.join(map(repr, NUMBER_FORMS))}"
+        )
+    return times(value)
 
 
 def select(value: str) -> str:
@@ -194,5 +206,6 @@ CHECKS: Mapping[Form, Callable[[str], str | float]] = {
     "source": source,
     "type": column_type,
     "times": times,
+    "writing": writing,
     "select": select,
 }

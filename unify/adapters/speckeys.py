@@ -51,7 +51,14 @@ COLUMN = Record(
             "the column of this name",
             '"{repo}"',
         ),
-        Key("format", Text("times"), "How the API writes moments and dates here.", "iso8601", "unix_ms"),
+        Key(
+            "format",
+            Text("writing"),
+            "How the API writes moments and dates here, or 1234.5 as it writes numbers in texts: `1,234.5`, "
+            "`1.234,5`, `1 234,5`, `1 234.5`, `1'234.5` or `1234,5`.",
+            "iso8601",
+            "unix_ms",
+        ),
     ),
 )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from unify.adapters.specfile import bundled_specs
 from unify.adapters.speckeys import SPEC
+from unify.adapters.specpatterns import CURSORS, KEYS, LOOSE_PATTERNS, PATTERNS, TOGETHER
 from unify.adapters.specreader import expected
 from unify.adapters.specshape import (
     Anything,
@@ -31,14 +32,6 @@ from unify.adapters.specshape import (
 Json = dict[str, Any]
 
 BEGIN = "<!-- the tables below are written by python -m unify.adapters.specschema -->"
-_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,62}$"
-_PATTERNS = {
-    "name": _NAME,
-    "request": "^(GET|POST) (/|https?://)",
-    "origin": "^https?://[^/]+/?$",
-    "address": r"^(https?://|\{)",
-    "web": "^https?://",
-}
 
 
 def schema() -> Json:
@@ -82,8 +75,8 @@ def _of(kind: Kind) -> Json:
             return {"type": "array", "items": _of(of), "minItems": 1}
         case Entries(of, names):
             return _entries(of, names)
-        case Record(keys=keys):
-            return _object(keys)
+        case Record(name=name, keys=keys):
+            return _object(keys) | TOGETHER.get(name, {})
         case Variants():
             return _variants(kind)
         case Either(kinds):
@@ -93,18 +86,20 @@ def _of(kind: Kind) -> Json:
 def _text(kind: Text) -> Json:
     if kind.choices:
         return {"enum": list(kind.choices)}
-    pattern = _PATTERNS.get(kind.form)
+    pattern = PATTERNS.get(kind.form)
     if pattern is not None:
         return {"type": "string", "pattern": pattern}
-    return {"type": ["string", "number", "boolean"]}
+    loose = LOOSE_PATTERNS.get(kind.form)
+    return {"type": ["string", "number", "boolean"]} | ({"pattern": loose} if loose is not None else {})
 
 
 def _entries(of: Kind, names: str) -> Json:
     value = _of(of)
     if isinstance(of, Record) and not any(key.required for key in of.keys):
         value = {"anyOf": [value, {"type": "null"}]}
-    pattern = {"propertyNames": {"pattern": _NAME}} if names == "name" else {}
-    return {"type": "object", "additionalProperties": value, **pattern}
+    pattern = KEYS.get(names)
+    named = {"propertyNames": {"pattern": pattern}} if pattern is not None else {}
+    return {"type": "object", "additionalProperties": value, **named}
 
 
 def _object(keys: tuple[Key, ...]) -> Json:
@@ -124,6 +119,10 @@ def _variants(kind: Variants) -> Json:
         choice["properties"] = {"type": {"description": kind.meaning, "const": name}, **choice["properties"]}
         if name != kind.default:
             choice["required"] = ["type", *choice.get("required", ())]
+        if "size_param" in choice["properties"]:
+            choice["dependencies"] = {"size_param": ["size"]}
+        if "cursor_path" in choice["properties"]:
+            choice["oneOf"] = [{"required": [each]} for each in CURSORS]
         choices.append(choice)
     return {"oneOf": choices}
 
@@ -227,6 +226,7 @@ _FORMS = {
     "source": "dotted path or `{variable}`",
     "type": "DuckDB type",
     "times": "`iso8601`, `date`, `unix`, `unix_ms` or strftime text",
+    "writing": "`iso8601`, `date`, `unix`, `unix_ms`, strftime text, or a number such as `1.234,5`",
     "select": "SELECT",
 }
 

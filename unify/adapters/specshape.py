@@ -26,6 +26,7 @@ Form = Literal[
     "type",  # of a column
     "port",  # or a variable
     "times",  # how the API writes moments
+    "writing",  # how it writes moments, or numbers
     "select",
 ]
 

@@ -12,6 +12,7 @@ from unify.adapters.messages import Request
 from unify.adapters.oauth import FORM
 from unify.adapters.proof import Authentication, Settings, Talk, TokenRefused, placed
 from unify.adapters.tokenkeep import Keep, Kept, TokenFolder
+from unify.errors import BadResponse
 
 SESSION_S = 900.0  # for which a session is trusted: some APIs answer a dead one with something else than 401
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -86,9 +87,12 @@ class SessionToken(FetchedToken):
         answer = yield self._login
         if answer.status >= 400:
             raise TokenRefused(answer)
-        token = open_envelope(answer.body, "", Wanted(""), answer.address).scalar(self._path)
+        try:
+            token = open_envelope(answer.body, "", Wanted(""), answer.address).scalar(self._path)
+        except BadResponse as error:  # whose message quotes the answer, which may be the token itself
+            raise TokenRefused(answer, " (the answer is no JSON object)") from error
         if token in (None, "", False):
-            raise TokenRefused(answer)
+            raise TokenRefused(answer, f" (nothing is at auth.token, {self._path})")
         return Kept(str(token), now + SESSION_S)
 
 

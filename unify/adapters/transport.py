@@ -23,6 +23,7 @@ from unify.adapters.budget import Budget, LocalBudget
 from unify.adapters.messages import Answer, Request, Veil, joined, origin_of
 from unify.adapters.pace import Clock, Pace, stopped
 from unify.adapters.proof import Authentication, Delayed, Talk, TokenRefused
+from unify.adapters.quota import quota_left, reset_after_s
 from unify.adapters.refusals import Unanswered, quoted, refused
 from unify.adapters.route import Bounds, Route
 from unify.adapters.spec import ErrorRule
@@ -105,18 +106,18 @@ class Transport:
             result: T = end.value
             return result
         except TokenRefused as refusal:
-            said = quoted(refusal.answer, self.veil)
+            said = quoted(refusal.answer, self.veil, whole=refusal.answer.status >= 400)
             raise Unauthorized(
                 f"{refusal.answer.address} answered {refusal.answer.status}{said}: "
-                f"no token was given; check {self._where_to_look()}"
+                f"no token was given{refusal.where}; check {self._where_to_look()}"
             ) from refusal
 
     def _sent(self, wanted: Request | Delayed, stop: threading.Event) -> Answer:
-        if isinstance(wanted, Delayed):
-            if self._pace.clock.wait(stop, wanted.after_s):
-                raise stopped()
-            wanted = wanted.request
-        return self._persist(wanted, TOKEN_RULES, stop, own=False)
+        if not isinstance(wanted, Delayed):
+            return self._persist(wanted, TOKEN_RULES, stop, own=False)
+        if self._pace.clock.wait(stop, wanted.after_s):
+            raise stopped()
+        return self._persist(wanted.request, TOKEN_RULES, stop, own=False, interval_s=wanted.after_s)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.time(), UTC)
@@ -136,9 +137,18 @@ class Transport:
         self._pace.close()
 
     def _persist(
-        self, request: Request, rules: Sequence[ErrorRule], stop: threading.Event, *, own: bool
+        self,
+        request: Request,
+        rules: Sequence[ErrorRule],
+        stop: threading.Event,
+        *,
+        own: bool,
+        interval_s: float = 0.0,
     ) -> Answer:
-        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget."""
+        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget.
+
+        ``interval_s``  between two polls: after one without an answer it is longer (RFC 8628, section 3.5).
+        """
         attempt, waited_s = 0, 0.0
         while True:
             attempt += 1
@@ -147,7 +157,8 @@ class Transport:
             match step:
                 case retry.Accept(skipped) if isinstance(outcome, Answer):
                     return replace(outcome, skipped=True) if skipped else outcome
-                case retry.Again(after_s, tries, everybody):
+                case retry.Again(least_s, tries, everybody):
+                    after_s = max(least_s, interval_s * 2**attempt)
                     if everybody and own:
                         self._pace.hold(after_s)
                     waited_s += after_s
@@ -179,6 +190,7 @@ class Transport:
             outcome,
             self.veil,
             limited=limited,
+            for_good=isinstance(step, retry.GiveUp) and step.for_good,
             retry_after_s=asked,
             credentials=self._where_to_look(),
         )
@@ -189,11 +201,8 @@ class Transport:
         self._admit(request.url, home, f"{request.method} {self.veil.text(request.address)}")
         renewed, redirects = False, 0
         while True:
-            if own:
-                self._pace.take_turn(stop)
             at_home = origin_of(request.url) == home
-            outgoing = self._proved(request, stop) if own and at_home else _bare(request, at_home)
-            answer = self._exchange(outgoing, stop)
+            outgoing, answer = self._asked(request, stop, own=own, at_home=at_home)
             if answer.status == 401 and own and at_home and not renewed and self._auth.renew(outgoing):
                 renewed = True
                 continue
@@ -204,6 +213,18 @@ class Transport:
             if redirects > REDIRECTS:
                 raise BadResponse(f"{answer.address}: redirected more than {REDIRECTS} times")
             request = self._redirected(request, answer, target, home)
+
+    def _asked(
+        self, request: Request, stop: threading.Event, *, own: bool, at_home: bool
+    ) -> tuple[Request, Answer]:
+        """One exchange, within what the API can bear if it is our ``own``; and the request as it was sent."""
+        if not own:
+            outgoing = _bare(request, at_home)
+            return outgoing, self._exchange(outgoing, stop)
+        with self._pace.place(stop):
+            self._pace.take_turn(stop)
+            outgoing = self._proved(request, stop) if at_home else _bare(request, at_home)
+            return outgoing, self._exchange(outgoing, stop)
 
     def _admit(self, url: str, home: str, source: str) -> None:
         """Raises SourceError, naming both, for an address outside the connection's origin."""
@@ -275,8 +296,8 @@ class Transport:
 
     def _heed_quota(self, headers: Mapping[str, str]) -> None:
         """The last request of a quota was answered: ask no more before it is full again."""
-        if retry.quota_left(headers) == 0:
-            after_s = retry.reset_after_s(headers, self._pace.clock.time())
+        if quota_left(headers) == 0:
+            after_s = reset_after_s(headers, self._pace.clock.time())
             if after_s:
                 self._pace.hold(after_s)
 

@@ -13,7 +13,7 @@ from unify.adapters.spec import Paging
 class Turn:
     """What is special about one request: paging values by name, or a whole address."""
 
-    values: Mapping[str, str | int] = field(default_factory=dict)
+    values: Mapping[str, str | int | float] = field(default_factory=dict)
     url: str | None = None
 
 
@@ -25,6 +25,7 @@ class Facts(Protocol):
     @property
     def size(self) -> int: ...  # bytes of its body
     def value(self, path: str) -> Any: ...
+    def names(self, path: str) -> Sequence[str]: ...  # of the members of the object there, rows aside
     def header(self, name: str) -> str | None: ...
     def links(self) -> Mapping[str, str]: ...
     def last(self, column: str) -> str | None: ...
@@ -58,16 +59,25 @@ class Evidence:
     """What the pages of one table have shown of their server; shared by all its scopes.
 
     ``honours`` is set once a page had exactly the size asked for: from then on a short page is a last page.
+    ``moves`` is set once it was seen to know the paging parameter though its pages look alike.
     ``found`` is how the server pages, where ``paging: auto`` has looked; type none: it gave one page only.
     """
 
     def __init__(self) -> None:
         self.honours = False
+        self.moves = False
         self.found: Paging | None = None
 
 
-def size_of(paging: Paging) -> dict[str, str | int]:
+def size_of(paging: Paging) -> dict[str, str | int | float]:
     """The page size asked for, as a paging value; nothing where the API's own is taken."""
     if paging.size_param is None or paging.size is None:
         return {}
     return {paging.size_param: paging.size}
+
+
+def says_yes(flag: Any) -> bool:
+    """Whether a more-flag says that there is more; in XML, and in some JSON, it is a text."""
+    if isinstance(flag, str):
+        return flag.strip().lower() not in ("", "0", "false", "no", "n", "null", "none")
+    return bool(flag)

@@ -7,6 +7,8 @@ beside them as ``text``. Documents that declare entities are refused: a few of t
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import NoReturn
 from xml.parsers import expat
 
@@ -17,12 +19,21 @@ from unify.text import did_you_mean
 
 MOST_DEPTH = 200  # levels; nothing real comes near, and each level is one of Python's too
 TEXT = "text"
+_OTHER_ROOT = re.compile(r"html|.*(error|fault|exception).*", re.IGNORECASE)  # of a page, or of a refusal
 
 Tree = dict[str, "Tree | str | list[Tree | str | None] | None"]
 Value = Tree | str | None
 
 
-def read_xml(body: bytes, address: str, encoding: str | None = None) -> Tree:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The root element: its name, and what is in it."""
+
+    name: str
+    tree: Tree
+
+
+def read_xml(body: bytes, address: str, encoding: str | None = None) -> Document:
     """What is in the document's root element.
 
     ``encoding``  what the answer's header says; else the document's own declaration counts.
@@ -35,10 +46,13 @@ def read_xml(body: bytes, address: str, encoding: str | None = None) -> Tree:
         raise BadResponse(f"{address}: the answer cannot be read as XML ({error})") from error
 
 
-def rows_of_xml(tree: Tree, path: str, address: str) -> list[bytes]:
-    """The elements at ``path`` below the root, each as a row. The last name need not be there: no rows."""
+def rows_of_xml(document: Document, path: str, address: str) -> list[bytes]:
+    """The elements at ``path`` below the root, each as a row. The last name need not be there: no rows.
+
+    Raises  BadResponse for another way there, and where there are none in a document of another kind.
+    """
     *way, last = path.split(".")
-    places: list[Tree] = [tree]
+    places: list[Tree] = [document.tree]
     for name in way:
         names = list(dict.fromkeys(known for place in places for known in place))
         inside = [item for place in places for item in _items(place, name)]
@@ -49,6 +63,9 @@ def rows_of_xml(tree: Tree, path: str, address: str) -> list[bytes]:
                 f"there are {', '.join(names[:8]) or 'none'}"
             )
     rows = [item for place in places for item in _items(place, last)]
+    if not rows and _OTHER_ROOT.fullmatch(document.name):
+        said = msgspec.json.encode(document.tree).decode()
+        raise BadResponse(f"{address}: no rows in the answer, which is <{document.name}>: {said[:200]}")
     return [msgspec.json.encode(row if isinstance(row, dict) else {"value": row}) for row in rows]
 
 
@@ -67,7 +84,7 @@ class _Reader:
         self._open: list[Tree] = [{}]
         self._texts: list[list[str]] = [[]]
 
-    def read(self, body: bytes, encoding: str | None) -> Tree:
+    def read(self, body: bytes, encoding: str | None) -> Document:
         parser = expat.ParserCreate(encoding)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -77,8 +94,9 @@ class _Reader:
         parser.ExternalEntityRefHandler = self._refuse
         parser.SkippedEntityHandler = self._refuse  # one that only an external document would declare
         parser.Parse(body, True)
-        (root,) = self._open[0].values()
-        return root if isinstance(root, dict) else {TEXT: root} if root is not None else {}
+        ((name, root),) = self._open[0].items()
+        tree: Tree = root if isinstance(root, dict) else {TEXT: root} if root is not None else {}
+        return Document(name, tree)
 
     def _start(self, _name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MOST_DEPTH:

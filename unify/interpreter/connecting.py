@@ -161,10 +161,12 @@ class Connecting:
             check, reason = None, error.message
         if check is not None and not reason:
             return f", known there as {check.identity}" if check.identity else ""
+        if self.watcher.person() is None:
+            raise SourceError(f"{connection.name} is not saved: {reason}")
         self.watcher.notice(f"{connection.name}: {reason}")
         answer = self._ask("Save it all the same? [no] ")
         if answer is None or answer.strip().lower() not in _YES:
-            raise SourceError(f"{connection.name} is not saved: {reason}")
+            raise SourceError(f"{connection.name} is not saved")
         return ", untried"
 
     def _check(self, connection: Connection) -> Check:

@@ -232,11 +232,15 @@ def _goes_on(jobs: Sequence[LoaderJob]) -> str:
 
 
 def _reason(job: LoaderJob) -> str:
-    error = job.error.removeprefix(f"{job.table}: ")  # most say themselves whose they are
+    own = str(job.table)  # most say themselves whose they are, and for which parent
+    error = job.error.removeprefix(f"{own}: ")
+    of_parent = f"{own} for "
+    if error.startswith(of_parent):
+        own, _, error = error.partition(": ")
     match job.state:
         case JobState.CANCELLED:
             return f"{job.table}: the load was cancelled (job {job.id})"
         case JobState.DEAD:
-            return f"{job.table}: given up after {job.attempt} attempts: {error} (system retry {job.id})"
+            return f"{own}: given up after {job.attempt} attempts: {error} (system retry {job.id})"
         case _:
-            return f"{job.table}: {error}"
+            return f"{own}: {error}"

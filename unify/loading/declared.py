@@ -14,6 +14,7 @@ from unify.adapters.spec import ColumnDef
 from unify.duckdb_types import Type, parse_type, quote_name
 from unify.errors import ConfigError
 from unify.loading.kinds import DECIMAL, TIMESTAMPTZ
+from unify.numberforms import NUMBER_FORMS, NumberForm
 from unify.store.duck import literal
 
 # How Parquet, and so the lake, cannot keep a type, and what keeps its values instead.
@@ -88,12 +89,25 @@ def canonical(type_: str) -> str:
 
 def fit(text: str, type_: str, format_: str | None) -> str:
     """SQL for the value whose text (JSON for a nested type) is ``text``; NULL if it does not fit."""
+    if format_ and format_ in NUMBER_FORMS:
+        return _plain_fit(_plain_number(text, NUMBER_FORMS[format_]), parse_type(type_))
     if format_ in _EPOCHS:
         return _of_moment(_epoch(text, _EPOCHS[format_]), type_)
     if format_ and format_ not in _TEXTUAL:
         moment = f"TRY_STRPTIME({text}, {literal(format_)})"
         return _of_moment(f"CAST({moment} AS TIMESTAMPTZ)", type_)
     return _plain_fit(text, parse_type(type_))
+
+
+def _plain_number(text: str, form: NumberForm) -> str:
+    """The number as JSON would write it; NULL for a text of another form."""
+    marks = f"[{form.groups}]"
+    whole = f"([0-9]{{1,3}}({marks}[0-9]{{2,3}})*{marks}[0-9]{{3}}|[0-9]+)" if form.groups else "[0-9]+"
+    pattern = literal(f"\\s*[+-]?{whole}([{form.point}][0-9]+)?\\s*")
+    bare = f"trim({text})"
+    if form.groups:
+        bare = f"regexp_replace({bare}, {literal(marks)}, '', 'g')"
+    return f"CASE WHEN regexp_full_match({text}, {pattern}) THEN replace({bare}, '{form.point}', '.') END"
 
 
 def _plain_fit(text: str, type_: Type) -> str:
@@ -189,6 +203,8 @@ def _format_type(format_: str | None) -> str:
         return "VARCHAR"
     if format_ == "date":
         return "DATE"
+    if format_ in NUMBER_FORMS:
+        return "DOUBLE"
     zoned = format_ in _EPOCHS or format_ == "iso8601" or "%z" in format_ or "%Z" in format_
     return TIMESTAMPTZ if zoned else "TIMESTAMP"
 

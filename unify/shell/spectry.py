@@ -77,14 +77,18 @@ def _parent(table: TableSpec, spec: AdapterSpec, given: dict[str, str]) -> Paren
     each = table.for_each
     own = {option.name for option in (*spec.options, *COMMON)}
     columns = set(given) - own if each is not None else set()
+    if each is not None and each.columns:
+        columns &= set(each.columns)  # what is no column of it is no option either, and told as such
     row = {column: given.pop(column) for column in columns}
-    if each is None or row or each.rows:
-        return row or (each.rows[0] if each is not None else None)
-    names = each.columns or ("COLUMN",)
-    raise UsageError(
-        f"{table.name} is asked for each row of: {each.query}; "
-        f"give one: {' '.join(f'--option {name}=VALUE' for name in names)}"
-    )
+    if each is None or (not row and each.rows):
+        return each.rows[0] if each is not None else None
+    names = each.columns or (() if row else ("COLUMN",))
+    if missing := [name for name in names if name not in row]:
+        raise UsageError(
+            f"{table.name} is asked for each row of: {each.query or 'for_each'}; "
+            f"give one: {' '.join(f'--option {name}=VALUE' for name in missing)}"
+        )
+    return row
 
 
 def _options(

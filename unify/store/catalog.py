@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
     from unify.store.lake import Lake
 
+# Where there is no table lake.x.csv, DuckDB looks for a file of that name, and ends the transaction if there
+# is none.
+_KINDS_OF_FILE = frozenset(
+    ["csv", "tsv", "txt", "parquet", "json", "jsonl", "ndjson", "gz", "zst", "xlsx", "avro", "db", "duckdb"]
+)
+_COLUMNS = (
+    "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'lake' "
+    "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) ORDER BY column_index"
+)
 _META = "__ducklake_metadata_lake"  # DuckLake's own tables, as its specification describes them
 # duckdb_tables() opens every table to guess its size: 3 s with 2,000 tables, against 4 ms here.
 _ENTRIES = (
@@ -91,6 +100,9 @@ def types_within(connection: DuckDBPyConnection, table: TableName) -> Mapping[st
     """The names and types alone; empty where there is no such table or view."""
     import duckdb
 
+    if table.table.rpartition(".")[2].lower() in _KINDS_OF_FILE:
+        found = connection.execute(_COLUMNS, [table.schema, table.table]).fetchall()
+        return dict(found)
     try:
         rows = connection.execute(f"DESCRIBE lake.{quoted(table.schema)}.{quoted(table.table)}").fetchall()
     except duckdb.CatalogException:  # the one way to learn that a name is free without opening all tables
