@@ -68,6 +68,8 @@ STATUSES = [
     (["-o", "nosuch/x.parquet", "-c", "select 1"], 2),
     (["-o", "x.xlsx", "--format", "csv", "-c", "select 1"], 2),
     (["completion"], 2),
+    (["spec"], 2),
+    (["spec", "try", "x.yaml"], 2),
     (["completion", "bash"], 0),
     (["-o", "/dev/full", "-c", "select 1"], 1),
     (["demo", "--home", "x"], 2),
@@ -479,6 +481,17 @@ def test_help_names_every_option_and_command(shell: Unify) -> None:
     others = "--specs --tenant --max-age --no-wait --version demo check spec daemon run|start|stop|status"
     for word in f"{options} {others}".split():
         assert word in text
+
+
+def test_the_help_of_a_command_is_about_that_command(shell: Unify) -> None:
+    for command in ("demo", "check", "spec", "spec check", "spec try", "spec test", "daemon", "completion"):
+        outcome = shell.run(*command.split(), "--help")
+
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert outcome.stdout.startswith(f"usage: unify {command} ")
+        assert outcome.stdout.count("unify") < 8
+    assert shell.run("daemon", "stop", "-h").stdout == shell.run("daemon", "-h").stdout
+    assert "commands:\n    demo " in shell.run("--help").stdout
 
 
 # --- Messages
