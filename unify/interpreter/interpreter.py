@@ -278,7 +278,7 @@ def _converse(parts: Parts, command: commands.Converse) -> Result:
             parts.max_age = MaxAge.parse(value)
             return Message(f"{name} = {parts.max_age}")
         case commands.Help(topic):
-            return Text(help_text(topic))
+            return Text(help_text(topic), prose=True)
         case commands.Exit():
             return Leave()
         case unknown:

@@ -32,6 +32,7 @@ _SUFFIXES: dict[str, Format] = {
     ".html": "html",
     ".txt": "box",
 }
+PROSE_WIDTH = 100  # columns; longer lines are hard to follow, however wide a terminal is
 Batch = Sequence[tuple[object, ...]]
 _BINARY = (".parquet", ".xlsx")
 
@@ -71,13 +72,20 @@ class Output:
         """What to run so that the rows of ``text`` come here; that is ``text``, where they come as rows."""
         return text
 
-    def text(self, text: str) -> None:
-        """Write a command's own text; on a terminal, nothing in it can steer."""
+    def text(self, text: str, *, prose: bool = False) -> None:
+        """Write a command's own text; on a terminal, nothing in it can steer.
+
+        ``prose``  its lines are paragraphs, broken for reading on paper and in pipes too.
+        """
         with self._written(), self._shown() as stream:
-            shown = (
-                wrapped(safe_text(text, keep="\n"), terminal.size(self.stream)[0]) if self.terminal else text
-            )
-            stream.write(shown.rstrip("\n") + "\n")
+            shown = safe_text(text, keep="\n") if self.terminal else text
+            stream.write(self._broken(shown, prose).rstrip("\n") + "\n")
+
+    def _broken(self, text: str, prose: bool) -> str:
+        width = terminal.size(self.stream)[0] if self.terminal else None
+        if prose:
+            width = min(width or PROSE_WIDTH, PROSE_WIDTH)
+        return text if width is None else wrapped(text, width)
 
     def chart(self, chart: Chart) -> None:
         """Write a chart as text that fits the terminal; elsewhere it is 80 columns wide."""

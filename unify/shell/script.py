@@ -136,8 +136,8 @@ class Runner:
                     self.messages.notice(f"{counted(shown.rows, 'row')} shown; there are more (--max-rows)")
             case Chart():
                 self.output.chart(result)
-            case Text(text):
-                self.output.text(text)
+            case Text(text, prose):
+                self.output.text(text, prose=prose)
             case Message(text):
                 self._show_message(text)
             case RunScript(path):
