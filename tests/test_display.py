@@ -391,7 +391,7 @@ def test_a_text_is_broken_between_words_and_goes_on_below_its_beginning() -> Non
     assert wrapped(text, 80) == text
     assert wrapped(r"\x [on|off]   rows as lists of columns, and back", 40).split("\n") == [
         r"\x [on|off]   rows as lists of columns,",
-        "             and back",
+        "              and back",
     ]
 
 
