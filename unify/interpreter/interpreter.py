@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import assert_never
 
+from unify.errors import FileError, QueryError
+from unify.interpreter import missing
 from unify.interpreter.freshness import AT_ONCE, MaxAge
 from unify.interpreter.helptexts import TOPICS, help_text
 from unify.interpreter.looking import Looking
@@ -24,9 +26,10 @@ from unify.interpreter.results import (
     UseKeys,
     Watcher,
 )
-from unify.language import commands
+from unify.language import caret, commands
 from unify.language.commands import Command
 from unify.language.parser import Statement, parse
+from unify.model import TableName
 from unify.settings import Settings
 from unify.status import instance
 from unify.status.messages import COMMANDS_SOCKET
@@ -78,7 +81,14 @@ class Interpreter:
 
     def run(self, statement: str, line: int = 1) -> Result:
         """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError."""
-        return self.execute(parse(Statement(statement, line), self.parts.settings.cache))
+        command = parse(Statement(statement, line), self.parts.settings.cache)
+        try:
+            return self.execute(command)
+        except (QueryError, FileError) as error:
+            if not isinstance(command, commands.Query):
+                error.message = caret.moved(error.message, statement)
+            error.message = missing.told(error.message, self._known_tables(), self.parts.state.schemas())
+            raise
 
     def execute(self, command: Command) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
@@ -124,6 +134,9 @@ class Interpreter:
             schedules=tuple(schedules),
             topics=tuple(topic.name for topic in TOPICS),
         )
+
+    def _known_tables(self) -> Iterator[TableName]:
+        return (table.name for table in self.parts.state.tables())
 
     def _begin(self) -> None:
         """Once a session: a daemon that was killed is followed by another; one that was stopped rests."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from unify.durations import duration_text
 from unify.errors import UnknownName
+from unify.interpreter import missing
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.preferences import kept_keys
 from unify.interpreter.results import Rows, listed
@@ -163,8 +164,8 @@ class Listing:
             return stored
         if sources.has(table.schema):
             return (*sources.table(table).columns, *self._filters(table))
-        known = [str(found.name) for found in self.state.tables()]
-        raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
+        known = (found.name for found in self.state.tables())
+        raise UnknownName(missing.no_table(table, known, self.state.schemas()))
 
     def _filters(self, table: TableName) -> Sequence[Column]:
         """What a live table can be asked by, where its columns do not say it already."""
@@ -190,7 +191,7 @@ class Listing:
         return "; ".join(part for reason in reasons for part in reason.split("; ") if FOUND_OUT in part)
 
     def _known_schema(self, schema: str) -> None:
-        known = {*self.state.sources.names, *catalog.schemas(self.state.lake), "unify"}
+        known = self.state.schemas()
         if schema.lower() not in {name.lower() for name in known}:
             raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
 

@@ -1,0 +1,105 @@
+"""A table that is not there: what somebody most likely meant, wherever they name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from unify.errors import UnifyError
+from unify.interpreter.interpreter import Interpreter
+from unify.interpreter.missing import no_table
+from unify.language import caret
+from unify.model import TableName
+from unify.settings import Settings
+from unify.shell.messages import Messages
+from unify.shell.progress import Progress
+
+KNOWN = [
+    TableName("github", "pulls"),
+    TableName("github", "repos"),
+    TableName("jira", "issues"),
+    TableName("main", "people"),
+]
+SCHEMAS = ("github", "jira", "main", "unify")
+PULLS = "there is no table pulls — did you mean github.pulls? (show tables)"
+
+
+@pytest.fixture
+def shell(folder: Path) -> Iterator[Interpreter]:
+    """A connection ``github`` that nobody is asked by, and a table of one's own."""
+    connections = folder / "connections.yaml"
+    connections.write_text("github:\n  adapter: github\n  options: {token: x}\n")
+    connections.chmod(0o600)
+    nobody = Progress(Messages(None), live=False)
+    settings = Settings(folder, connections)
+    with Interpreter(settings, nobody, environment={}, stager=_no_live_tables) as interpreter:
+        interpreter.run("create table people as select 1 as id")
+        yield interpreter
+
+
+def _no_live_tables(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("there are none here")
+
+
+def refused(shell: Interpreter, statement: str) -> str:
+    with pytest.raises(UnifyError) as caught:
+        shell.run(statement)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pulls", PULLS),
+        ("Pulls", PULLS.replace("table p", "table P")),
+        ("pull", "there is no table pull — did you mean github.pulls? (show tables)"),
+        ("peple", "there is no table peple — did you mean people? (show tables)"),
+        ("qqq", "there is no table qqq (show tables)"),
+        ("jira", "jira is no table, it has some: name one of them (jira.issues, or another that show tables "
+         "from jira lists)"),
+        ("unify", "unify is no table, it has some: name one of them (show tables from unify lists them)"),
+    ],
+)  # fmt: skip
+def test_the_nearest_table_is_named_as_it_can_be_typed(name: str, said: str) -> None:
+    assert no_table(TableName("", name), KNOWN, SCHEMAS) == said
+
+
+def test_every_statement_says_so(shell: Interpreter, tmp_path: Path) -> None:
+    select = refused(shell, "select *\nfrom pulls")
+    assert select.split("\n") == [PULLS, "", "LINE 2: from pulls", "             ^"]
+    assert refused(shell, "describe pulls") == PULLS
+    assert refused(shell, "peek pulls") == PULLS
+    assert refused(shell, "count pulls") == PULLS
+    assert refused(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
+    assert refused(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
+    assert refused(shell, "drop table peple").startswith("there is no table peple — did you mean people?")
+    assert refused(shell, "insert into github values (1)").startswith("github is no table, it has some: ")
+
+
+def test_an_error_points_into_what_was_typed(shell: Interpreter) -> None:
+    assert refused(shell, "$x =\n  oops").split("\n")[-2:] == ["LINE 2:   oops", "          ^"]
+    chart = refused(shell, "create chart from (select oops from people) as bar_chart where x = a and y = b")
+    assert chart.split("\n")[-1].index("^") == chart.split("\n")[-2].index("oops")
+    assert chart.split("\n")[-2].startswith("LINE 1: create chart from (select oops")
+
+
+def test_sql_of_our_own_making_is_not_pointed_at() -> None:
+    message = "no such thing\n\nLINE 3: ...ect oops from t...\n               ^"
+
+    assert caret.moved(message, "count t") == "no such thing"
+    assert caret.moved(message, "x\n(select oops from t) y").split("\n")[1:] == [
+        "LINE 2: (select oops from t) y",
+        "                ^",
+    ]
+    assert caret.moved("no place", "count t") == "no place"
+
+
+def test_what_was_described_was_used_last(shell: Interpreter) -> None:
+    shell.run("describe people")
+
+    assert shell.parts.query.last_table == TableName("", "people")
+    refused(shell, "describe nothing")
+    assert shell.parts.query.last_table == TableName("", "people")
