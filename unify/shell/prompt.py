@@ -153,11 +153,12 @@ class Conversation:
             case "edit":
                 self.editor.edit_next(self._last)
             case "timing":
-                self.timing = argument.lower() != "off" if argument else not self.timing
+                self.timing = habits.switched(argument, self.timing)
                 self.messages.notice(f"timing is {'on' if self.timing else 'off'}")
             case "expanded":
-                expanded = argument.lower() != "on" if argument else self.output.format == "vertical"
-                self._show_as(self._unexpanded if expanded else "vertical")
+                expanded = habits.switched(argument, self.output.format == "vertical")
+                before = self._unexpanded if self.output.format == "vertical" else self.output.format
+                self._show_as("vertical" if expanded else before)
             case "mode" if argument:
                 self._show_as(habits.format_named(argument))
             case "mode":
@@ -190,6 +191,7 @@ class Conversation:
             opened = open_output(replace(self.invocation, output=file, format=None), {})
         self.close_file()
         self.output = opened
+        self.messages.notice(f"rows go into {opened.name}" if path else "rows are shown here")
 
     def close_file(self) -> None:
         r"""Raises UnifyError if the file of ``\o`` could not be written to its end."""
