@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unify.durations import duration_text
 from unify.errors import UnknownName
-from unify.interpreter import missing
+from unify.interpreter import missing, waiting
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.preferences import kept_keys
 from unify.interpreter.results import Rows, listed
@@ -79,6 +79,8 @@ class Listing:
         return listed([("column_name", TEXT), ("column_type", TEXT), ("description", TEXT)], rows, note)
 
     def jobs(self) -> Rows:
+        jobs = self._jobs()
+        reasons = waiting.reasons(self.state.sources.settings, jobs)
         rows = [
             (
                 job.id,
@@ -86,11 +88,11 @@ class Listing:
                 str(job.table),
                 job.state.value,
                 job.attempt,
-                job.created_at,
-                job.finished_at,
-                job.error or None,
+                _whole(job.created_at),
+                _whole(job.finished_at),
+                reasons.get(job.id) or job.error or None,
             )
-            for job in self._jobs()
+            for job in jobs
         ]
         columns = [("job", COUNT), ("action", TEXT), ("table", TEXT), ("state", TEXT)]
         columns += [("attempt", COUNT), ("created_at", MOMENT), ("finished_at", MOMENT), ("error", TEXT)]
@@ -104,8 +106,8 @@ class Listing:
                 one.kind,
                 "once" if one.timing.every_s is None else duration_text(one.timing.every_s),
                 f"{one.timing.starting} {one.timing.zone}" if one.timing.zone else None,
-                one.timing.next_at,
-                one.timing.last_at,
+                _whole(one.timing.next_at),
+                _whole(one.timing.last_at),
                 one.last_status,
             )
             for one in planned(self.state.queue, self.state.sources)
@@ -194,6 +196,11 @@ class Listing:
         known = self.state.schemas()
         if schema.lower() not in {name.lower() for name in known}:
             raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
+
+
+def _whole(moment: datetime | None) -> datetime | None:
+    """To the second, which is as exact as a listing has room for."""
+    return moment.replace(microsecond=0) if moment is not None else None
 
 
 def _told(filters: Sequence[Filter]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from unify.interpreter import waiting
 from unify.interpreter.preferences import kept_keys
 from unify.interpreter.schedules import run_rows, schedule_rows
 from unify.interpreter.state import State
@@ -57,7 +58,9 @@ def _columns(state: State) -> Iterable[Row]:
 
 
 def _jobs(state: State) -> Iterable[Row]:
-    for job in state.queue.recent(10_000):
+    jobs = state.queue.recent(10_000)
+    reasons = waiting.reasons(state.sources.settings, jobs)
+    for job in jobs:
         yield (
             job.id,
             job.uid,
@@ -72,7 +75,7 @@ def _jobs(state: State) -> Iterable[Row]:
             job.start_at,
             job.started_at,
             job.finished_at,
-            job.error or None,
+            reasons.get(job.id) or job.error or None,
         )
 
 
