@@ -67,6 +67,7 @@ STATUSES = [
     (["-o", "nosuch/x.csv", "-c", "select 1"], 2),
     (["-o", "nosuch/x.parquet", "-c", "select 1"], 2),
     (["-o", "x.xlsx", "--format", "csv", "-c", "select 1"], 2),
+    (["-o", "x.csv.gz", "-c", "select 1"], 2),
     (["completion"], 2),
     (["spec"], 2),
     (["spec", "try", "x.yaml"], 2),
@@ -257,13 +258,24 @@ def test_a_file_that_is_not_utf8_is_named_with_its_line(shell: Unify) -> None:
     assert shell.run("-f", "latin.sql").stderr == "latin.sql:2: not UTF-8 (byte 0xe9)\n"
 
 
+def test_an_error_in_a_script_is_where_its_file_says(shell: Unify) -> None:
+    (shell.home / "b.sql").write_text("select 1;\n\nshow\n  tabels;\n")
+    (shell.home / "c.sql").write_text("select 1;\n\nfail;\n")
+
+    assert shell.run("-f", "b.sql").stderr.startswith('b.sql:4: "tabels" does not fit')
+    assert "\nLINE 4:   tabels\n          ^" in shell.run("-f", "b.sql").stderr
+    assert shell.run("-f", "c.sql").stderr.startswith("c.sql:3: github.pulls: 401")
+
+
 def test_output_goes_to_a_file_in_the_format_of_its_suffix(shell: Unify) -> None:
     shell.run("-o", "x.json", "-c", "select 1 as a")
     shell.run("-o", "x.md", "-c", "select 1 as a")
+    shell.run("-o", "x.tsv", "-c", "select 1 as a, 'b,c' as t, 'd\te' as u, null as n")
     shell.run("-o", "x.json.txt", "--format", "jsonl", "-c", "select 2 as a")
 
     assert json.loads((shell.home / "x.json").read_text()) == [{"a": 1}]
     assert (shell.home / "x.md").read_text() == "| a |\n| --: |\n| 1 |\n"
+    assert (shell.home / "x.tsv").read_text() == 'a\tt\tu\tn\n1\tb,c\t"d\te"\t\n'
     assert (shell.home / "x.json.txt").read_text() == '{"a": 2}\n'
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -34,7 +36,8 @@ _SUFFIXES: dict[str, Format] = {
 }
 PROSE_WIDTH = 100  # columns; longer lines are hard to follow, however wide a terminal is
 Batch = Sequence[tuple[object, ...]]
-_BINARY = (".parquet", ".xlsx")
+_BINARY = (".parquet", ".pq", ".xlsx")
+_PACKED = (".gz", ".zst")
 
 
 class OutputClosed(Exception):
@@ -52,6 +55,7 @@ class Output:
         self.null = invocation.null
         self.max_rows = invocation.max_rows
         self.all_rows = False
+        self.delimiter = ","
         self.terminal = stream.isatty()
         self.pager: Sequence[str] = ()  # at the prompt; a script is never held up
         self.colour = colour and self.terminal
@@ -113,6 +117,7 @@ class Output:
             height=height,
             colour=self.colour,
             ascii=self.ascii,
+            delimiter=self.delimiter,
         )
 
     def close(self) -> None:
@@ -180,15 +185,26 @@ class _Reading(Exception):
 def open_output(invocation: Invocation, environment: Mapping[str, str]) -> Output:
     """stdout, or the file of ``-o``. Raises UsageError if that cannot be made."""
     colour = terminal.takes_colours(environment)
-    if invocation.output is not None and Path(invocation.output).suffix.lower() in _BINARY:
-        return _table_file(Path(invocation.output).absolute(), invocation)
-    if invocation.output is not None:
-        stream = _create(Path(invocation.output))
-        format = _SUFFIXES.get(Path(invocation.output).suffix.lower(), "csv")
-    else:
+    suffix = Path(invocation.output).suffix.lower() if invocation.output is not None else ""
+    if invocation.output is None:
         stream = standard_output()
-        format = "box" if stream.isatty() else "csv"
-    return Output(stream, invocation.format or format, invocation, colour)
+        format: Format = "box" if stream.isatty() else "csv"
+    elif suffix in _BINARY:
+        return _table_file(Path(invocation.output).absolute(), invocation)
+    else:
+        _refuse_packed(invocation.output, suffix)
+        stream = _create(Path(invocation.output))
+        format = _SUFFIXES.get(suffix, "csv")
+    output = Output(stream, invocation.format or format, invocation, colour)
+    if suffix in (".tsv", ".tab") and invocation.format is None:
+        output.delimiter = "\t"
+    return output
+
+
+def _refuse_packed(path: str, suffix: str) -> None:
+    """Raises UsageError for a file whose name says that it is compressed: it would not be."""
+    if suffix in _PACKED:
+        raise UsageError(f"-o {path}: nothing is compressed here; export (SELECT …) to '{path}' does it")
 
 
 def _table_file(path: Path, invocation: Invocation) -> TableFile:

@@ -98,7 +98,7 @@ class Runner:
             try:
                 self.show(statement)
             except UnifyError as error:
-                self.messages.error(error, f"{script.name}:{statement.line}" if script.name else "")
+                self.messages.error(error, script.name, statement.line)
                 self.status = self.status or error.exit_status
                 self.stopped_waiting |= isinstance(error, StoppedWaiting)
             if self.left or (self.status and not self.keep_going):
