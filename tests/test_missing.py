@@ -86,6 +86,10 @@ def test_an_error_points_into_what_was_typed(shell: Interpreter) -> None:
     assert chart.split("\n")[-2].startswith("LINE 1: create chart from (select oops")
 
 
+def test_a_column_is_told_with_its_candidates_once(shell: Interpreter) -> None:
+    assert 'Candidate bindings: "id"' in refused(shell, "select p.ids from people p")
+
+
 def test_sql_of_our_own_making_is_not_pointed_at() -> None:
     message = "no such thing\n\nLINE 3: ...ect oops from t...\n               ^"
 
