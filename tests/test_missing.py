@@ -58,9 +58,8 @@ def refused(shell: Interpreter, statement: str) -> str:
         ("pull", "there is no table pull — did you mean github.pulls? (show tables)"),
         ("peple", "there is no table peple — did you mean people? (show tables)"),
         ("qqq", "there is no table qqq (show tables)"),
-        ("jira", "jira is no table, it has some: name one of them (jira.issues, or another that show tables "
-         "from jira lists)"),
-        ("unify", "unify is no table, it has some: name one of them (show tables from unify lists them)"),
+        ("jira", "jira is no table but has some, such as jira.issues (show tables from jira)"),
+        ("unify", "unify is no table but has some (show tables from unify)"),
     ],
 )  # fmt: skip
 def test_the_nearest_table_is_named_as_it_can_be_typed(name: str, said: str) -> None:
@@ -76,7 +75,9 @@ def test_every_statement_says_so(shell: Interpreter, tmp_path: Path) -> None:
     assert refused(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
     assert refused(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
     assert refused(shell, "drop table peple").startswith("there is no table peple — did you mean people?")
-    assert refused(shell, "insert into github values (1)").startswith("github is no table, it has some: ")
+    assert refused(shell, "insert into github values (1)").startswith(
+        "github is no table but has some, such as "
+    )
 
 
 def test_an_error_points_into_what_was_typed(shell: Interpreter) -> None:

@@ -26,7 +26,7 @@ def no_table(name: TableName, known: Iterable[TableName], schemas: Iterable[str]
     word = name.table
     schema = next((schema for schema in schemas if schema.lower() == word.lower()), None)
     if schema is not None:
-        return f"{schema} is no table, it has some: name one of them ({_some_of(schema, known)})"
+        return f"{schema} is no table but has some{_such_as(schema, known)} (show tables from {schema})"
     called = [_shown(table) for table in known if table.table.lower() == word.lower()]
     if called:
         return f"there is no table {word} — did you mean {' or '.join(called[:_MOST_MEANT])}? (show tables)"
@@ -43,10 +43,9 @@ def told(message: str, known: Iterable[TableName], schemas: Iterable[str]) -> st
     return message.replace(found[0], no_table(TableName("", found["name"]), known, schemas))
 
 
-def _some_of(schema: str, known: Iterable[TableName]) -> str:
-    first = next((str(table) for table in known if table.schema.lower() == schema.lower()), None)
-    listing = f"show tables from {schema}"
-    return f"{first}, or another that {listing} lists" if first else f"{listing} lists them"
+def _such_as(schema: str, known: Iterable[TableName]) -> str:
+    first = next((table for table in known if table.schema.lower() == schema.lower()), None)
+    return f", such as {first}" if first is not None else ""
 
 
 def _shown(table: TableName) -> str:

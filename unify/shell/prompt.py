@@ -26,6 +26,7 @@ from unify.shell.editor import Cleared, Editor
 from unify.shell.history import PrivateHistory
 from unify.shell.messages import Messages
 from unify.shell.output import Output, OutputClosed, open_output
+from unify.shell.plaineditor import PlainEditor
 from unify.shell.progress import summary
 from unify.shell.watching import Look, Watch
 
@@ -43,16 +44,25 @@ def run_prompt(
     settings: Settings,
     invocation: Invocation,
     look: Look,
+    plain: bool = False,
 ) -> int:
-    """Read and run statements until somebody leaves; a statement that fails ends nothing."""
+    """Read and run statements until somebody leaves; a statement that fails ends nothing.
+
+    ``plain``  the terminal knows no cursor, and nothing but text is sent to it.
+    """
     background = Background(open_session, messages.mistake)
-    editor = Editor(
-        history=_history(settings, messages),
-        names=lambda: background.names,
-        activity=lambda: watch.activity,
-        colour=messages.colour,
-        keys=kept_keys(settings.home),
-    )
+    history = _history(settings, messages)
+    editor: Editor | PlainEditor
+    if plain:
+        editor = PlainEditor(history)
+    else:
+        editor = Editor(
+            history=history,
+            names=lambda: background.names,
+            activity=lambda: watch.activity,
+            colour=messages.colour,
+            keys=kept_keys(settings.home),
+        )
     watch = Watch(
         look,
         ended=lambda status: messages.notice(summary(status)),
@@ -79,7 +89,7 @@ class Conversation:
 
     def __init__(
         self,
-        editor: Editor,
+        editor: Editor | PlainEditor,
         background: Background,
         watch: Watch,
         *,
