@@ -340,6 +340,34 @@ def test_completion_scripts_know_every_option_and_command(shell: Unify, shell_na
         assert subprocess.run([checker, "-n"], input=script, text=True, timeout=60).returncode == 0
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed here")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("unify d", "demo daemon"),
+        ("unify daemon st", "status start stop"),
+        ("unify spec check good.y", "good.yaml"),
+        ("unify completion ", "bash zsh fish"),
+    ],
+)
+def test_fish_completes_the_command_line(shell: Unify, line: str, offered: str) -> None:
+    (shell.home / "good.yaml").touch()
+    script = shell.run("completion", "fish").stdout + f"\ncomplete -C '{line}'\n"
+
+    done = subprocess.run(
+        ["fish", "-N"], input=script, capture_output=True, text=True, timeout=60, cwd=shell.home, check=True
+    )
+
+    assert {found.partition("\t")[0] for found in done.stdout.splitlines()} == set(offered.split())
+
+
+def test_zsh_offers_the_second_word_of_a_command(shell: Unify) -> None:
+    script = shell.run("completion", "zsh").stdout
+
+    assert "'*:: :->rest' && return\n    (( CURRENT == 2 )) && case $words[1] in\n" in script
+    assert "        daemon) compadd run start stop status; return ;;\n" in script
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -348,6 +376,7 @@ def test_completion_scripts_know_every_option_and_command(shell: Unify, shell_na
         (["unify", "de"], "demo"),
         (["unify", "daemon", "st"], "start stop status"),
         (["unify", "spec", "t"], "try test"),
+        (["/opt/bin/unify", "de"], "demo"),
         (["unify", "-f", "rep"], "report.sql"),
     ],
 )
