@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import NoReturn
 
 import pytest
 
+from unify.connections import load_connections
 from unify.errors import UnifyError
 from unify.interpreter.interpreter import Interpreter
 from unify.interpreter.missing import no_table
+from unify.interpreter.results import Rows
 from unify.language import caret
 from unify.model import TableName
 from unify.settings import Settings
@@ -28,16 +31,26 @@ PULLS = "there is no table pulls — did you mean github.pulls? (show tables)"
 
 
 @pytest.fixture
-def shell(folder: Path) -> Iterator[Interpreter]:
-    """A connection ``github`` that nobody is asked by, and a table of one's own."""
-    connections = folder / "connections.yaml"
-    connections.write_text("github:\n  adapter: github\n  options: {token: x}\n")
-    connections.chmod(0o600)
+def empty(folder: Path) -> Iterator[Interpreter]:
+    """No connection, no table."""
+    settings = Settings(folder, folder / "connections.yaml")
     nobody = Progress(Messages(None), live=False)
-    settings = Settings(folder, connections)
     with Interpreter(settings, nobody, environment={}, stager=_no_live_tables) as interpreter:
-        interpreter.run("create table people as select 1 as id")
         yield interpreter
+
+
+@pytest.fixture
+def shell(empty: Interpreter, folder: Path) -> Interpreter:
+    """A connection ``github`` that nobody is asked by, and a table of one's own."""
+    written(folder / "connections.yaml", "github:\n  adapter: github\n  options: {token: x}\n")
+    empty.run("create table people as select 1 as id")
+    return empty
+
+
+def written(connections: Path, text: str) -> Path:
+    connections.write_text(text, encoding="utf-8")
+    connections.chmod(0o600)
+    return connections
 
 
 def _no_live_tables(*_: object, **__: object) -> NoReturn:
@@ -108,3 +121,17 @@ def test_what_was_described_was_used_last(shell: Interpreter) -> None:
     assert shell.parts.query.last_table == TableName("", "people")
     refused(shell, "describe nothing")
     assert shell.parts.query.last_table == TableName("", "people")
+
+
+def test_the_example_for_whoever_has_no_connections_can_be_used_as_it_is(
+    empty: Interpreter, folder: Path
+) -> None:
+    said = refused(empty, "select * from jira.issues")
+    example = said.partition("for example:\n")[2].partition("\nor try")[0]
+
+    found = load_connections(written(folder / "connections.yaml", dedent(example)))
+
+    assert found.all["github"].options == {"token": "${GITHUB_TOKEN}"}
+    shown = empty.run("show tables")
+    assert isinstance(shown, Rows)
+    assert shown.note == "there are no connections yet: connect makes one"

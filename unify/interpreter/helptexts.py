@@ -196,7 +196,7 @@ def help_text(topic: str | None) -> str:
 
 
 def _overview() -> str:
-    forms = [f"  {form}" for topic in TOPICS for form in topic.forms]
+    forms = dict.fromkeys(f"  {form}" for topic in TOPICS for form in topic.forms)
     topics = ", ".join(topic.name for topic in TOPICS)
     return "\n".join(
         [

@@ -35,7 +35,7 @@ class Listing:
             (found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None)
             for found in self.state.connections()
         ]
-        return listed(TABLES["connections"].columns, rows)
+        return listed(TABLES["connections"].columns, rows, self._no_connections())
 
     def schemas(self) -> Rows:
         sources = self.state.sources
@@ -62,7 +62,10 @@ class Listing:
             for found in self.state.tables(schema)
         ]
         columns = [("schema", TEXT), ("table", TEXT), ("rows", COUNT), ("loaded", TEXT)]
-        return listed([*columns, ("state", TEXT), ("description", TEXT)], rows)
+        return listed([*columns, ("state", TEXT), ("description", TEXT)], rows, self._no_connections())
+
+    def _no_connections(self) -> str:
+        return "" if self.state.sources.names else "there are no connections yet: connect makes one"
 
     def columns(self, table: TableName, like: str | None = None) -> Rows:
         """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
