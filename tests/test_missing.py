@@ -104,6 +104,10 @@ def test_a_column_is_told_with_its_candidates_once(shell: Interpreter) -> None:
     assert 'Candidate bindings: "id"' in refused(shell, "select p.ids from people p")
 
 
+def test_a_statement_that_ends_too_early_is_pointed_at_its_end(shell: Interpreter) -> None:
+    assert refused(shell, "select id\n  , 1 +  ").split("\n")[-2:] == ["LINE 2:   , 1 +", "               ^"]
+
+
 def test_sql_of_our_own_making_is_not_pointed_at() -> None:
     message = "no such thing\n\nLINE 3: ...ect oops from t...\n               ^"
 

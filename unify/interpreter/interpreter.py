@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,6 @@ from unify.interpreter.results import (
 from unify.language import caret, commands
 from unify.language.commands import Command
 from unify.language.parser import Statement, parse
-from unify.model import TableName
 from unify.settings import Settings
 from unify.status import instance
 from unify.status.messages import COMMANDS_SOCKET
@@ -85,9 +84,11 @@ class Interpreter:
         try:
             return self.execute(command)
         except (QueryError, FileError) as error:
-            if not isinstance(command, commands.Query):
+            if isinstance(command, commands.Query):
+                error.message = caret.ended(error.message, statement)
+            else:
                 error.message = caret.moved(error.message, statement)
-            error.message = missing.told(error.message, self._known_tables(), self.parts.state.schemas())
+            error.message = missing.told(error.message, self.parts.state)
             raise
 
     def execute(self, command: Command) -> Result:
@@ -134,9 +135,6 @@ class Interpreter:
             schedules=tuple(schedules),
             topics=tuple(topic.name for topic in TOPICS),
         )
-
-    def _known_tables(self) -> Iterator[TableName]:
-        return (table.name for table in self.parts.state.tables())
 
     def _begin(self) -> None:
         """Once a session: a daemon that was killed is followed by another; one that was stopped rests."""

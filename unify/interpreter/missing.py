@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from unify.model import TableName
 from unify.text import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from unify.interpreter.state import State
 
 _MOST_MEANT = 3
 # DuckDB's words, and its guess, which knows of pg_class and of no table that is not loaded.
@@ -35,12 +39,13 @@ def no_table(name: TableName, known: Iterable[TableName], schemas: Iterable[str]
     return f"there is no table {word}{f' — did you mean {by_name[found]}?' if found else ''} (show tables)"
 
 
-def told(message: str, known: Iterable[TableName], schemas: Iterable[str]) -> str:
+def told(message: str, state: State) -> str:
     """DuckDB's message, with our words for a table that it does not find."""
     found = _DUCKDB.search(message)
     if found is None or "." in found["name"]:
         return message
-    return message.replace(found[0], no_table(TableName("", found["name"]), known, schemas))
+    known = (table.name for table in state.tables())
+    return message.replace(found[0], no_table(TableName("", found["name"]), known, state.schemas()))
 
 
 def _such_as(schema: str, known: Iterable[TableName]) -> str:

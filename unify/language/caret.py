@@ -43,6 +43,14 @@ def moved(message: str, source: str) -> str:
     return f"{rest}\n{pointed(source, number, column)}"
 
 
+def ended(message: str, source: str) -> str:
+    """DuckDB's message about a statement that ends too early, which comes without a place: with it."""
+    if not message.endswith("syntax error at end of input"):
+        return message
+    text = source.rstrip()
+    return f"{message}\n{pointed(text, text.count(chr(10)) + 1, len(text) - text.rfind(chr(10)))}"
+
+
 def _width(text: str) -> int:
     from wcwidth import wcswidth
 
