@@ -67,7 +67,10 @@ STATUSES = [
     (["-o", "nosuch/x.csv", "-c", "select 1"], 2),
     (["-o", "nosuch/x.parquet", "-c", "select 1"], 2),
     (["-o", "x.xlsx", "--format", "csv", "-c", "select 1"], 2),
+    (["-o", "x.csv.gz", "-c", "select 1"], 2),
     (["completion"], 2),
+    (["spec"], 2),
+    (["spec", "try", "x.yaml"], 2),
     (["completion", "bash"], 0),
     (["-o", "/dev/full", "-c", "select 1"], 1),
     (["demo", "--home", "x"], 2),
@@ -255,13 +258,24 @@ def test_a_file_that_is_not_utf8_is_named_with_its_line(shell: Unify) -> None:
     assert shell.run("-f", "latin.sql").stderr == "latin.sql:2: not UTF-8 (byte 0xe9)\n"
 
 
+def test_an_error_in_a_script_is_where_its_file_says(shell: Unify) -> None:
+    (shell.home / "b.sql").write_text("select 1;\n\nshow\n  tabels;\n")
+    (shell.home / "c.sql").write_text("select 1;\n\nfail;\n")
+
+    assert shell.run("-f", "b.sql").stderr.startswith('b.sql:4: "tabels" does not fit')
+    assert "\nLINE 4:   tabels\n          ^" in shell.run("-f", "b.sql").stderr
+    assert shell.run("-f", "c.sql").stderr.startswith("c.sql:3: github.pulls: 401")
+
+
 def test_output_goes_to_a_file_in_the_format_of_its_suffix(shell: Unify) -> None:
     shell.run("-o", "x.json", "-c", "select 1 as a")
     shell.run("-o", "x.md", "-c", "select 1 as a")
+    shell.run("-o", "x.tsv", "-c", "select 1 as a, 'b,c' as t, 'd\te' as u, null as n")
     shell.run("-o", "x.json.txt", "--format", "jsonl", "-c", "select 2 as a")
 
     assert json.loads((shell.home / "x.json").read_text()) == [{"a": 1}]
     assert (shell.home / "x.md").read_text() == "| a |\n| --: |\n| 1 |\n"
+    assert (shell.home / "x.tsv").read_text() == 'a\tt\tu\tn\n1\tb,c\t"d\te"\t\n'
     assert (shell.home / "x.json.txt").read_text() == '{"a": 2}\n'
 
 
@@ -326,6 +340,34 @@ def test_completion_scripts_know_every_option_and_command(shell: Unify, shell_na
         assert subprocess.run([checker, "-n"], input=script, text=True, timeout=60).returncode == 0
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed here")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("unify d", "demo daemon"),
+        ("unify daemon st", "status start stop"),
+        ("unify spec check good.y", "good.yaml"),
+        ("unify completion ", "bash zsh fish"),
+    ],
+)
+def test_fish_completes_the_command_line(shell: Unify, line: str, offered: str) -> None:
+    (shell.home / "good.yaml").touch()
+    script = shell.run("completion", "fish").stdout + f"\ncomplete -C '{line}'\n"
+
+    done = subprocess.run(
+        ["fish", "-N"], input=script, capture_output=True, text=True, timeout=60, cwd=shell.home, check=True
+    )
+
+    assert {found.partition("\t")[0] for found in done.stdout.splitlines()} == set(offered.split())
+
+
+def test_zsh_offers_the_second_word_of_a_command(shell: Unify) -> None:
+    script = shell.run("completion", "zsh").stdout
+
+    assert "'*:: :->rest' && return\n    (( CURRENT == 2 )) && case $words[1] in\n" in script
+    assert "        daemon) compadd run start stop status; return ;;\n" in script
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -334,6 +376,7 @@ def test_completion_scripts_know_every_option_and_command(shell: Unify, shell_na
         (["unify", "de"], "demo"),
         (["unify", "daemon", "st"], "start stop status"),
         (["unify", "spec", "t"], "try test"),
+        (["/opt/bin/unify", "de"], "demo"),
         (["unify", "-f", "rep"], "report.sql"),
     ],
 )
@@ -479,6 +522,17 @@ def test_help_names_every_option_and_command(shell: Unify) -> None:
     others = "--specs --tenant --max-age --no-wait --version demo check spec daemon run|start|stop|status"
     for word in f"{options} {others}".split():
         assert word in text
+
+
+def test_the_help_of_a_command_is_about_that_command(shell: Unify) -> None:
+    for command in ("demo", "check", "spec", "spec check", "spec try", "spec test", "daemon", "completion"):
+        outcome = shell.run(*command.split(), "--help")
+
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert outcome.stdout.startswith(f"usage: unify {command} ")
+        assert outcome.stdout.count("unify") < 8
+    assert shell.run("daemon", "stop", "-h").stdout == shell.run("daemon", "-h").stdout
+    assert "commands:\n    demo " in shell.run("--help").stdout
 
 
 # --- Messages

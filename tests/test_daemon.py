@@ -23,6 +23,7 @@ import pytest
 
 import unify
 from unify.errors import DaemonUnreachable
+from unify.interpreter import waiting
 from unify.interpreter.system import System, progress_text
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, Origin, Priority, TableName
 from unify.settings import Settings
@@ -391,6 +392,7 @@ def test_a_load_that_waits_for_somebodys_transaction_says_so(home: Home) -> None
         said = f"waiting for another session's transaction: process {os.getpid()} (a shell)"
         assert progress_text(blocked[0], datetime.now(UTC)).endswith(said)
         assert said in System(home.settings, home.queue, loads=None).status().text  # type: ignore[arg-type]
+        assert waiting.reasons(home.settings, [home.queue.get(job.id)]) == {job.id: said}  # show jobs
         lake.execute("rollback")
     assert home.ended(job).state is JobState.DONE
 

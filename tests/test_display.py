@@ -19,7 +19,7 @@ from unify.duckdb_types import parse_type
 from unify.interpreter.results import ResultColumn, Rows, listed
 from unify.shell.display import FORMATS, Format, display
 from unify.shell.display.fit import COUNTED_ROWS, fit_columns
-from unify.shell.display.footer import duration
+from unify.shell.display.footer import duration, line
 from unify.shell.display.jsonout import unique_names
 from unify.shell.display.look import Look
 from unify.shell.display.width import clipped, padded, text_width, wrapped
@@ -389,6 +389,36 @@ def test_a_text_is_broken_between_words_and_goes_on_below_its_beginning() -> Non
         "     ^",
     ]
     assert wrapped(text, 80) == text
+    assert wrapped(r"\x [on|off]   rows as lists of columns, and back", 40).split("\n") == [
+        r"\x [on|off]   rows as lists of columns,",
+        "              and back",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("select number, title, stat from github.pulls", "select number, title, sta…"),
+        ("select number, title, state, user_login, nope", "…itle, state, user_login, nope"),
+        ("select nope", "select nope"),
+    ],
+)
+def test_a_line_that_is_pointed_at_is_cut_around_the_place(statement: str, shown: str) -> None:
+    at = max(statement.find("nope"), statement.find("stat "))
+
+    lines = wrapped(f"wrong\nLINE 1: {statement}\n{' ' * (8 + at)}^", 40).split("\n")
+
+    assert lines[:2] == ["wrong", f"LINE 1: {shown}"] or len(lines[1]) == 39
+    assert max(map(len, lines)) < 40
+    assert statement[at:].startswith(lines[1][lines[2].index("^") :].rstrip("…"))
+
+
+def test_what_stands_below_rows_is_broken_between_words() -> None:
+    assert (
+        line(["3 rows", "3 columns (1 shown)"], Look(terminal=True, width=20))
+        == "3 rows · 3 columns\n(1 shown)"
+    )
+    assert line(["3 rows", "2 ms"], Look(terminal=False, width=4)) == "3 rows · 2 ms"
 
 
 def test_texts_are_measured_as_terminals_show_them() -> None:

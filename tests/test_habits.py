@@ -11,7 +11,7 @@ from tests.fake_prompt import at_prompt
 from tests.terminal import ENTER, Terminal
 from unify.errors import UsageError
 from unify.language.parser import parse as parse_statement
-from unify.shell.habits import HABITS, Asked, help_text, is_habit, parse, row_limit
+from unify.shell.habits import HABITS, Asked, format_named, help_text, is_habit, parse, row_limit, switched
 
 BECOMES = [
     (r"\d", "show tables"),
@@ -79,6 +79,23 @@ def test_what_is_no_number_of_rows_is_refused(word: str) -> None:
         row_limit(word)
 
 
+@pytest.mark.parametrize(
+    ("word", "now", "then"), [("", False, True), ("", True, False), ("on", True, True), ("OFF", True, False)]
+)
+def test_on_is_on_and_nothing_is_the_other(word: str, now: bool, then: bool) -> None:
+    assert switched(word, now) is then
+
+
+def test_what_is_neither_on_nor_off_changes_nothing() -> None:
+    with pytest.raises(UsageError, match="auto: it is on or off"):
+        switched("auto", False)
+
+
+@pytest.mark.parametrize(("word", "format"), [("BOX", "box"), ("duckbox", "box"), ("line", "vertical")])
+def test_formats_are_known_by_the_names_of_duckdbs_shell_too(word: str, format: str) -> None:
+    assert format_named(word) == format
+
+
 @pytest.mark.parametrize("text", ["select 1;", ".5", "select '\\d'", "\\d\nselect 1", "", "\\", "??", "$a"])
 def test_statements_are_no_habits(text: str) -> None:
     assert not is_habit(text)
@@ -87,6 +104,8 @@ def test_statements_are_no_habits(text: str) -> None:
 def test_habits_at_the_prompt(folder: Path) -> None:
     with at_prompt(folder, lines=80) as terminal:
         ask(terminal, r"\d github.pulls", "did Describe")
+        ask(terminal, "?", r"\timing, .timer [on|off]")
+        ask(terminal, r"\x auto", "it is on or off")
         ask(terminal, r"\x", "shown as vertical")
         ask(terminal, "select 1 as a;", "a │ 1")
         ask(terminal, r"\x", "shown as box")
@@ -96,11 +115,12 @@ def test_habits_at_the_prompt(folder: Path) -> None:
         ask(terminal, ".maxrows", "as many as fit")
         ask(terminal, ".mode markdwn", "did you mean markdown")
         ask(terminal, ".mode markdown", "shown as markdown")
+        terminal.type(r"\x off" + ENTER)
         ask(terminal, "select 2 as b;", "| b |")
         ask(terminal, r"\timing", "timing is on")
         ask(terminal, "select 3 as c;", "Time: ")
-        ask(terminal, r"\?", r"\timing, .timer [on|off]")
-        terminal.type(r"\o rows.json" + ENTER + "select 7 as a;" + ENTER + r"\o" + ENTER)
+        ask(terminal, r"\o rows.json", "rows go into rows.json")
+        terminal.type("select 7 as a;" + ENTER + r"\o" + ENTER)
         ask(terminal, "select 8 as back;", "| back |")
         terminal.type(r"\q" + ENTER)
         assert terminal.wait_for_end() == 0

@@ -11,6 +11,8 @@ from unify.interpreter.helptexts import TOPICS, help_text
 from unify.language.grammar import grammar_text
 from unify.language.parser import following
 from unify.language.scanner import words
+from unify.shell.display.width import wrapped
+from unify.shell.output import PROSE_WIDTH
 
 NO_COMMANDS = words("select variables")  # topics that are not called like a command
 SAME = {
@@ -58,8 +60,16 @@ def test_an_unknown_topic_is_told_with_the_nearest() -> None:
         help_text("peak")
 
 
-def test_texts_fit_a_terminal() -> None:
+def test_texts_are_paragraphs_for_whatever_terminal() -> None:
     for topic in TOPICS:
-        assert all(len(line) <= 104 for line in topic.text.splitlines()), topic.name
+        assert "\n" not in topic.text, topic.name
         assert topic.text.endswith((".", ";")), topic.name
-    assert all(len(line) <= 120 for line in help_text(None).splitlines())
+        assert all(len(form) <= 100 for form in topic.forms), topic.name
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(40, 39), (80, 79), (200, 99)])
+def test_help_fills_the_lines_of_a_terminal(columns: int, widest: int) -> None:
+    for topic in TOPICS:
+        lines = wrapped(topic.text, min(columns, PROSE_WIDTH)).split("\n")
+        assert max(map(len, lines)) <= widest
+        assert all(len(line) > widest // 2 for line in lines[:-1]), topic.name

@@ -347,8 +347,20 @@ def test_a_dumb_terminal_gets_plain_text(folder: Path) -> None:
         terminal.wait_for("1300")
         terminal.wait_for("unify>", times=3)
         assert "Loaded github.pulls: 1,300 rows" in terminal.screen
+        terminal.type("select" + ENTER + "  2 as b;" + ENTER)
+        terminal.wait_for("->")
+        terminal.wait_for("│       2 │")
+        terminal.type("nothing of this" + ENTER)
+        terminal.wait_for("->", times=2)
+        terminal.type(CTRL_C)
+        terminal.wait_for("-> ^C\nunify>")
+        terminal.type(r"\e" + ENTER)
+        terminal.wait_for("there is no editing on this terminal (TERM=dumb)\nunify>")
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
+        assert b"\x1b" not in terminal.received
+
+    assert "select\n+  2 as b;" in (folder / "history").read_text()
 
 
 def test_rows_may_go_elsewhere_while_one_types(folder: Path) -> None:

@@ -544,6 +544,20 @@ def test_twenty_processes_asking_for_one_load_get_one_job(tmp_path: Path) -> Non
     assert len({uid for [uid] in uids}) == 1
 
 
+def test_a_second_queue_in_a_process_leaves_the_first_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with Queue(path) as first, Queue(path) as second:  # as a shell has them: one asks, one looks on
+        assert (first.recent(1), second.recent(1)) == ([], [])
+        with start_enqueuer(path, "github", 1) as other:  # opens the file, and closes it
+            other.communicate(timeout=60)
+        job = first.enqueue(wish("jira.issues"), NOON)
+        with start_enqueuer(path, "shop", 1) as later:
+            later.communicate(timeout=60)
+        assert {seen.table.schema for seen in second.active()} == {"github", "jira", "shop"}
+        assert second.get(job.id) == job
+        assert path.with_name("queue.db-wal").exists()
+
+
 def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
     """Kill processes while they enqueue: what they were told is there, and the file is sound."""
     print(f"seed {seed}")

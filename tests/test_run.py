@@ -38,10 +38,11 @@ def test_a_relative_path_starts_at_the_script_that_names_it(unify: Unify) -> Non
 
 
 def test_an_error_stops_everything_and_names_file_and_line(unify: Unify) -> None:
-    script(unify, "a.sql", "select 1 as a;\n\nselect nothing;\nselect 2 as b;")
+    script(unify, "a.sql", "select 1 as a;\n\n\n\n\n\n\n\n\nselect\n  nothing;\nselect 2 as b;")
     answer = unify("run 'a.sql'; select 3 as c")
     assert (answer.status, answer.stdout) == (1, "a\n1\n"), answer
-    assert answer.stderr.startswith("a.sql:3: ")
+    assert answer.stderr.startswith("a.sql:11: ")
+    assert answer.stderr.endswith("\nLINE 11:   nothing\n           ^\n")
 
 
 def test_keep_going_goes_on_within_and_after(unify: Unify) -> None:

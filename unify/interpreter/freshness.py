@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from unify.durations import parse_duration
+from unify.durations import duration_text, parse_duration
 from unify.errors import UsageError
 
 
@@ -51,7 +51,7 @@ class MaxAge:
     def __str__(self) -> str:
         if self.never:
             return "none"
-        return "default" if self.limit_s is None else f"{self.limit_s:g} seconds"
+        return "default" if self.limit_s is None else duration_text(self.limit_s)
 
 
 AT_ONCE = MaxAge()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import wrap
 
 from unify.errors import UnknownName
 from unify.text import did_you_mean
 
-WIDTH = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A command as ``help NAME`` explains it; ``forms`` are what can be typed."""
+    """A command as ``help NAME`` explains it, in a paragraph; ``forms`` are what can be typed."""
 
     name: str
     forms: tuple[str, ...]
@@ -24,8 +21,8 @@ TOPICS = (
     Topic(
         "select",
         ("select … from CONNECTION.TABLE …;",),
-        "Any SQL that DuckDB knows, over tables named connection.table, in any mix. A table that was\n"
-        "never loaded is loaded first, with its progress in view; Ctrl-C stops waiting, and the load goes\n"
+        "Any SQL that DuckDB knows, over tables named connection.table, in any mix. A table that was "
+        "never loaded is loaded first, with its progress in view; Ctrl-C stops waiting, and the load goes "
         "on in the background. Your own tables live beside them: create table t as select …;",
     ),
     Topic(
@@ -41,28 +38,28 @@ TOPICS = (
             "show settings",
             "show schedules",
         ),
-        "Lists what there is. show tables lists what can be loaded too, with rows, age and state;\n"
-        "show files lists the files that tables were imported from, show schedules what is refreshed and\n"
+        "Lists what there is. show tables lists what can be loaded too, with rows, age and state; "
+        "show files lists the files that tables were imported from, show schedules what is refreshed and "
         "run by itself, with next and last times.",
     ),
     Topic(
         "describe",
         ("describe [SCHEMA.TABLE]", "??"),
-        "The columns of a table with their types and descriptions; without a name, and as ??, those of\n"
+        "The columns of a table with their types and descriptions; without a name, and as ??, those of "
         "the table used last.",
     ),
     Topic(
         "peek",
         ("peek SCHEMA.TABLE [ROWS]",),
-        "A few rows of a table, and the columns that tell most about them. A table that is not loaded is\n"
+        "A few rows of a table, and the columns that tell most about them. A table that is not loaded is "
         "asked for one page at its source; nothing is loaded and nothing stored.",
     ),
     Topic("count", ("count SCHEMA.TABLE",), "The number of rows: select count(*) from SCHEMA.TABLE."),
     Topic(
         "changes",
         ("changes SCHEMA.TABLE since DURATION", "changes SCHEMA.TABLE since 'TIMESTAMP'"),
-        "Rows inserted, updated and deleted between then and now, however many loads lie between: those\n"
-        "deleted as they were, the others as they are. since 2 hours, or since '2026-03-01 08:00'. Rows\n"
+        "Rows inserted, updated and deleted between then and now, however many loads lie between: those "
+        "deleted as they were, the others as they are. since 2 hours, or since '2026-03-01 08:00'. Rows "
         "of a table without a key are not matched with each other: a changed one is deleted and inserted.",
     ),
     Topic(
@@ -77,8 +74,8 @@ TOPICS = (
             "refresh table SCHEMA.TABLE every DURATION [starting HH:MM]",
             "refresh table SCHEMA.TABLE never",
         ),
-        "Fetches what changed since the last load, where the API can tell; else everything. With every,\n"
-        "the daemon goes on doing so: every 15 minutes, every 1 day starting 06:00, which is 06:00 on this\n"
+        "Fetches what changed since the last load, where the API can tell; else everything. With every, "
+        "the daemon goes on doing so: every 15 minutes, every 1 day starting 06:00, which is 06:00 on this "
         "machine's clock in summer and in winter. never ends that.",
     ),
     Topic(
@@ -106,39 +103,39 @@ TOPICS = (
     Topic(
         "set",
         ("set max_age = 'DURATION'", "set max_age = 0", "set max_age = none", "set keys = 'vi'|'emacs'"),
-        "How old an answer may be. With a duration, a query waits for data at least that fresh; with 0\n"
-        "it always refreshes; with none it never does. default: answer at once, refresh behind it what\n"
-        "is past its schedule. keys are those of the prompt, and remembered. Other names are settings of\n"
-        "DuckDB's.",
+        "How old an answer may be. With a duration, a query waits for data at least that fresh; with 0 "
+        "it always refreshes; with none it never does. default: answer at once, refresh behind it what "
+        "is past its schedule. keys are those of the prompt, and remembered. Other names are settings of "
+        "DuckDB's, which a ; ends: set threads = 4;",
     ),
     Topic(
         "connect",
         ("connect [ADAPTER [as NAME]] [with OPTION = 'VALUE', …]", "connect NAME"),
-        "Sets up a connection: a schema of tables. Whatever is missing is asked for, secrets unseen; the\n"
-        "API has to take the credentials before anything is written to connections.yaml. A secret is best\n"
-        "a reference: with token = '${GITHUB_TOKEN}', or ${keyring:SERVICE/USER}, or ${file:PATH}.\n"
-        "Where an API wants a person to sign in, the browser opens, or a code is shown; connect NAME\n"
+        "Sets up a connection: a schema of tables. Whatever is missing is asked for, secrets unseen; the "
+        "API has to take the credentials before anything is written to connections.yaml. A secret is best "
+        "a reference: with token = '${GITHUB_TOKEN}', or ${keyring:SERVICE/USER}, or ${file:PATH}. "
+        "Where an API wants a person to sign in, the browser opens, or a code is shown; connect NAME "
         "signs in again to a connection that is there.",
     ),
     Topic(
         "disconnect",
         ("disconnect NAME",),
-        "Takes a connection out of connections.yaml, ends its schedules and forgets who signed in.\n"
+        "Takes a connection out of connections.yaml, ends its schedules and forgets who signed in. "
         "Rows that were loaded stay.",
     ),
     Topic(
         "import",
         ("import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",),
-        "Makes a table of a file: CSV, TSV, JSON, JSON lines, Parquet or Excel by its suffix, .gz around\n"
-        "the text formats. A glob reads several files as one; an http or https address is fetched first.\n"
-        "Without into, the table is called like the file: 'Sales 2026.csv' becomes sales_2026. A table that\n"
+        "Makes a table of a file: CSV, TSV, JSON, JSON lines, Parquet or Excel by its suffix, .gz around "
+        "the text formats. A glob reads several files as one; an http or https address is fetched first. "
+        "Without into, the table is called like the file: 'Sales 2026.csv' becomes sales_2026. A table that "
         "is there is left alone unless overwrite replaces it, or append adds to it by the columns' names.",
     ),
     Topic(
         "export",
         ("export SCHEMA.TABLE|$NAME|(SELECT …) to 'FILE' [overwrite|append]",),
-        "Writes rows to a file, in the format of its suffix, as import reads them. The file appears when it\n"
-        "is complete. One that is there already is left alone unless overwrite replaces it, or append adds\n"
+        "Writes rows to a file, in the format of its suffix, as import reads them. The file appears when it "
+        "is complete. One that is there already is left alone unless overwrite replaces it, or append adds "
         "to it. Tables that were never loaded are loaded first.",
     ),
     Topic(
@@ -147,10 +144,10 @@ TOPICS = (
             "create chart [NAME] from SCHEMA.TABLE|$NAME|(SELECT …) as KIND where x = COLUMN and y = COLUMN",
             "    [and y = COLUMN …|and series = COLUMN] [and title = 'TEXT'] [to 'FILE' [overwrite]]",
         ),
-        "Draws a chart here, or into a file: .svg, .png or .html (pip install 'unify-sql[charts]'). KIND is\n"
-        "bar_chart, hbar_chart, line_chart, area_chart, pie_chart or scatter_chart. y holds numbers, x what\n"
-        "you like. Several y are several series; so are the values of a column: series (or color) = COLUMN.\n"
-        "In bars, pies and areas, y is added up over rows with the same x. title, x_title and y_title are\n"
+        "Draws a chart here, or into a file: .svg, .png or .html (pip install 'unify-sql[charts]'). KIND is "
+        "bar_chart, hbar_chart, line_chart, area_chart, pie_chart or scatter_chart. y holds numbers, x what "
+        "you like. Several y are several series; so are the values of a column: series (or color) = COLUMN. "
+        "In bars, pies and areas, y is added up over rows with the same x. title, x_title and y_title are "
         "texts; NAME is the title unless there is one. A table that was never loaded is loaded first.",
     ),
     Topic(
@@ -160,22 +157,22 @@ TOPICS = (
             "run 'FILE.sql' every DURATION [starting HH:MM]",
             "run 'FILE.sql' at 'TIMESTAMP'",
         ),
-        "Runs the statements of a script, and stops at the first that fails, with file and line. Within a\n"
-        "script, a relative path starts at the folder of that script. With every or at, the daemon runs it\n"
-        "then, whether a shell is open or not: every 1 day starting 06:00, at '2026-03-01 08:00', at 08:00.\n"
+        "Runs the statements of a script, and stops at the first that fails, with file and line. Within a "
+        "script, a relative path starts at the folder of that script. With every or at, the daemon runs it "
+        "then, whether a shell is open or not: every 1 day starting 06:00, at '2026-03-01 08:00', at 08:00. "
         "select * from unify.script_runs shows what came of it: status, output, errors.",
     ),
     Topic(
         "unschedule",
         ("unschedule NAME",),
-        "Ends what happens by itself: a script, or the refreshes of a table, by the name that\n"
+        "Ends what happens by itself: a script, or the refreshes of a table, by the name that "
         "show schedules lists. A script that runs just now is ended.",
     ),
     Topic(
         "variables",
         ("$NAME = EXPRESSION", "$NAME = SELECT …", "$NAME", "unset $NAME", "show variables"),
-        "A value goes into any SQL as $NAME, wherever a constant may stand; it is bound, never pasted into\n"
-        "the text. The rows of a SELECT are kept and used as a table: select * from $NAME. (A SELECT in\n"
+        "A value goes into any SQL as $NAME, wherever a constant may stand; it is bound, never pasted into "
+        "the text. The rows of a SELECT are kept and used as a table: select * from $NAME. (A SELECT in "
         "brackets is one value.) A name in CAPITALS outlives the session. --var NAME=VALUE sets a text.",
     ),
     Topic("help", ("help [TOPIC]",), "This list, or one command explained."),
@@ -199,13 +196,14 @@ def help_text(topic: str | None) -> str:
 
 
 def _overview() -> str:
-    forms = [f"  {form}" for topic in TOPICS for form in topic.forms]
+    forms = dict.fromkeys(f"  {form}" for topic in TOPICS for form in topic.forms)
+    topics = ", ".join(topic.name for topic in TOPICS)
     return "\n".join(
         [
             "SQL runs when a ; closes it; a command below runs on Enter.",
             "",
             *forms,
             "",
-            *wrap("help TOPIC explains one: " + ", ".join(topic.name for topic in TOPICS), WIDTH),
+            f"help TOPIC explains one: {topics}",
         ]
     )

@@ -51,7 +51,7 @@ class Importing:
     def listing(self, schema: str | None, like: str | None) -> Rows:
         """Which files the tables were imported from; ``like`` is a pattern of SQL's LIKE for the file."""
         rows = [
-            (table.name.schema, table.name.table, said["place"], int(said["rows"]), said["at"])
+            (table.name.schema, table.name.table, said["place"], int(said["rows"]), _moment(said["at"]))
             for table in catalog.user_tables(self.lake)
             if schema is None or table.name.schema.lower() == schema.lower()
             for said in _SAID.finditer(table.comment)
@@ -164,3 +164,11 @@ def _shown(files: Found) -> str:
 def _spoken(name: TableName) -> str:
     """As it can be typed: a table of ``main`` needs no schema."""
     return name.table if name.schema.lower() == "main" else str(name)
+
+
+def _moment(text: str) -> datetime | None:
+    """When a comment on a table says it was imported; anybody may have changed the comment."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

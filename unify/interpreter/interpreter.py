@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import assert_never
 
+from unify.errors import FileError, QueryError
+from unify.interpreter import missing
 from unify.interpreter.freshness import AT_ONCE, MaxAge
 from unify.interpreter.helptexts import TOPICS, help_text
 from unify.interpreter.looking import Looking
@@ -24,7 +26,7 @@ from unify.interpreter.results import (
     UseKeys,
     Watcher,
 )
-from unify.language import commands
+from unify.language import caret, commands
 from unify.language.commands import Command
 from unify.language.parser import Statement, parse
 from unify.settings import Settings
@@ -78,7 +80,16 @@ class Interpreter:
 
     def run(self, statement: str, line: int = 1) -> Result:
         """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError."""
-        return self.execute(parse(Statement(statement, line), self.parts.settings.cache))
+        command = parse(Statement(statement, line), self.parts.settings.cache)
+        try:
+            return self.execute(command)
+        except (QueryError, FileError) as error:
+            if isinstance(command, commands.Query):
+                error.message = caret.ended(error.message, statement)
+            else:
+                error.message = caret.moved(error.message, statement)
+            error.message = missing.told(error.message, self.parts.state)
+            raise
 
     def execute(self, command: Command) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
@@ -278,7 +289,7 @@ def _converse(parts: Parts, command: commands.Converse) -> Result:
             parts.max_age = MaxAge.parse(value)
             return Message(f"{name} = {parts.max_age}")
         case commands.Help(topic):
-            return Text(help_text(topic))
+            return Text(help_text(topic), prose=True)
         case commands.Exit():
             return Leave()
         case unknown:

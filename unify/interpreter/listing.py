@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unify.durations import duration_text
 from unify.errors import UnknownName
-from unify.interpreter import systemshape
+from unify.interpreter import missing, systemshape, waiting
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.results import Rows, listed
 from unify.interpreter.schedules import planned
@@ -35,7 +35,7 @@ class Listing:
             (found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None)
             for found in self.state.connections()
         ]
-        return listed(SHAPES["connections"].columns, rows)
+        return listed(SHAPES["connections"].columns, rows, self._no_connections())
 
     def schemas(self) -> Rows:
         sources = self.state.sources
@@ -62,7 +62,10 @@ class Listing:
             for found in self.state.tables(schema)
         ]
         columns = [("schema", TEXT), ("table", TEXT), ("rows", COUNT), ("loaded", TEXT)]
-        return listed([*columns, ("state", TEXT), ("description", TEXT)], rows)
+        return listed([*columns, ("state", TEXT), ("description", TEXT)], rows, self._no_connections())
+
+    def _no_connections(self) -> str:
+        return "" if self.state.sources.names else "there are no connections yet: connect makes one"
 
     def columns(self, table: TableName, like: str | None = None) -> Rows:
         """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
@@ -80,6 +83,8 @@ class Listing:
         return listed([("column_name", TEXT), ("column_type", TEXT), ("description", TEXT)], rows, note)
 
     def jobs(self) -> Rows:
+        jobs = self._jobs()
+        reasons = waiting.reasons(self.state.sources.settings, jobs)
         rows = [
             (
                 job.id,
@@ -87,11 +92,11 @@ class Listing:
                 str(job.table),
                 job.state.value,
                 job.attempt,
-                job.created_at,
-                job.finished_at,
-                job.error or None,
+                _whole(job.created_at),
+                _whole(job.finished_at),
+                reasons.get(job.id) or job.error or None,
             )
-            for job in self._jobs()
+            for job in jobs
         ]
         columns = [("job", COUNT), ("action", TEXT), ("table", TEXT), ("state", TEXT)]
         columns += [("attempt", COUNT), ("created_at", MOMENT), ("finished_at", MOMENT), ("error", TEXT)]
@@ -105,8 +110,8 @@ class Listing:
                 one.kind,
                 "once" if one.timing.every_s is None else duration_text(one.timing.every_s),
                 f"{one.timing.starting} {one.timing.zone}" if one.timing.zone else None,
-                one.timing.next_at,
-                one.timing.last_at,
+                _whole(one.timing.next_at),
+                _whole(one.timing.last_at),
                 one.last_status,
             )
             for one in planned(self.state.queue, self.state.sources)
@@ -133,8 +138,8 @@ class Listing:
             return (*sources.table(table).columns, *self._filters(table))
         if own := systemshape.columns(name):
             return own
-        known = [str(found.name) for found in self.state.tables()]
-        raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
+        known = (found.name for found in self.state.tables())
+        raise UnknownName(missing.no_table(table, known, self.state.schemas()))
 
     def _filters(self, table: TableName) -> Sequence[Column]:
         """What a live table can be asked by, where its columns do not say it already."""
@@ -160,9 +165,14 @@ class Listing:
         return "; ".join(part for reason in reasons for part in reason.split("; ") if FOUND_OUT in part)
 
     def _known_schema(self, schema: str) -> None:
-        known = {*self.state.sources.names, *catalog.schemas(self.state.lake), SCHEMA}
+        known = self.state.schemas()
         if schema.lower() not in {name.lower() for name in known}:
             raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
+
+
+def _whole(moment: datetime | None) -> datetime | None:
+    """To the second, which is as exact as a listing has room for."""
+    return moment.replace(microsecond=0) if moment is not None else None
 
 
 def _told(filters: Sequence[Filter]) -> str:

@@ -20,7 +20,9 @@ class Looking:
 
     def describe(self, table: TableName | None) -> Result:
         """The columns of ``table``, or of the one used last."""
-        return self.columns(table or self._last_used())
+        found = self.columns(table or self._last_used())
+        self.parts.query.last_table = table or self.parts.query.last_table
+        return found
 
     def columns(self, table: TableName, like: str | None = None) -> Result:
         """The columns whose name is LIKE the pattern."""

@@ -119,7 +119,7 @@ class Parts:
     def peek(self) -> Peek:
         from unify.interpreter.peek import Peek
 
-        return Peek(self.lake, self.sources, self.watcher)
+        return Peek(self.state, self.watcher)
 
     @cached_property
     def importing(self) -> Importing:

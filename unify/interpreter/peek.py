@@ -9,17 +9,16 @@ import msgspec
 
 from unify.adapters.base import Read
 from unify.errors import QueryError, UnknownName
-from unify.interpreter import signingin, systemshape, traffic
+from unify.interpreter import missing, signingin, systemshape, traffic
 from unify.interpreter.asks import needed
 from unify.interpreter.flatrows import FlatRows, flat
 from unify.interpreter.results import Rows, Watcher, result_columns
-from unify.interpreter.sources import Sources
+from unify.interpreter.state import State
 from unify.interpreter.telling import telling
 from unify.model import TableName
 from unify.store import catalog
 from unify.store.duck import quoted
-from unify.store.lake import Lake
-from unify.text import counted, did_you_mean
+from unify.text import counted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -36,9 +35,10 @@ _PARENTS = 5  # asked for their rows one after the other, until there are enough
 class Peek:
     """Looks at tables: into the lake where they are stored, else at their source."""
 
-    def __init__(self, lake: Lake, sources: Sources, watcher: Watcher) -> None:
-        self.lake = lake
-        self.sources = sources
+    def __init__(self, state: State, watcher: Watcher) -> None:
+        self.state = state
+        self.lake = state.lake
+        self.sources = state.sources
         self.watcher = watcher
 
     def run(self, name: TableName, count: int | None) -> Rows:
@@ -65,8 +65,8 @@ class Peek:
         if not catalog.columns(self.lake, name):
             if systemshape.shape(name) is not None:
                 raise UnknownName(f"{name} tells how things are now, and older versions of it are not kept")
-            known = [str(found.name) for found in catalog.user_tables(self.lake)]
-            raise UnknownName(f"there is no table {table}{did_you_mean(str(table), known)} (show tables)")
+            known = (found.name for found in self.state.tables())
+            raise UnknownName(missing.no_table(table, known, self.state.schemas()))
         return name
 
     def _stored(self, name: TableName, limit: int) -> FlatRows:

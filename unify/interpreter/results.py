@@ -59,9 +59,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A command's own output as text: ``system status``, ``help``."""
+    """A command's own output as text: ``system status``, ``help``.
+
+    ``prose``  its lines are paragraphs, to be broken wherever they are read.
+    """
 
     text: str
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ class Sources:
             where = f"{path} has no connections" if path.exists() else f"there is no {path}"
             return (
                 f"no connection {name}: {where}. Type `connect` to make one, or write it, for example:\n"
-                f"  {name}:\n    adapter: github\n    options: {{token: ${{GITHUB_TOKEN}}}}\n"
+                '  github:\n    adapter: github\n    options: {token: "${GITHUB_TOKEN}"}\n'
                 "or try `unify demo`, which needs no account"
             )
         return f"no connection {name} in {path}{did_you_mean(name, self.names)} (show connections lists them)"

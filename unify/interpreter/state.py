@@ -103,6 +103,10 @@ class State:
         }
         return Names(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
 
+    def schemas(self) -> frozenset[str]:
+        """Every connection and schema."""
+        return frozenset({*self.sources.names, *catalog.schemas(self.lake), SCHEMA})
+
     def _declared(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
         """What adapters say of their tables' columns: all that is known of those never loaded."""
         for connection in self.sources.names:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from unify.errors import UnknownName
+from unify.interpreter import waiting
 from unify.interpreter.loads import Loads
 from unify.interpreter.results import Message, Text
 from unify.model import Action, JobState, LoaderJob, LoaderStatus
@@ -35,9 +36,9 @@ class System:
 
         running = daemon_running(self.settings)
         jobs, count = self.queue.next_active(SHOWN)
-        waiting, live = self._told(bool(jobs)) if running else ("", {})
+        lack, live = self._told(bool(jobs)) if running else ("", {})
         lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
-        lines += [f"waiting: {waiting}; it goes on by itself when there is room"] if waiting else []
+        lines += [f"waiting: {lack}; it goes on by itself when there is room"] if lack else []
         now = datetime.now(UTC)
         tasks = task_lines([live.get(job.id) or _from_queue(job) for job in jobs], now)
         if count > len(jobs):
@@ -102,8 +103,8 @@ class System:
         from unify.status.client import StatusClient
 
         with StatusClient(self.settings.run) as client:
-            waiting = client.ping().waiting
-            return waiting, {status.job: status for status in client.snapshot()} if has_jobs else {}
+            lack = client.ping().waiting
+            return lack, {status.job: status for status in client.snapshot()} if has_jobs else {}
 
 
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
@@ -119,7 +120,7 @@ def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
 def progress_text(task: LoaderStatus, now: datetime) -> str:
     """``1,300 rows  13 of 40 pages  0:00:09`` as far as each is known."""
     if task.state is JobState.QUEUED:
-        return f"queued  waiting: {task.blocked_by}" if task.blocked_by else _queued(task, now)
+        return f"queued  {waiting.why(task)}" if task.blocked_by else _queued(task, now)
     parts = [f"{counted(task.rows, 'row'):>12}"]
     if task.pages_total:
         parts.append(f"{task.pages:,} of {task.pages_total:,} pages")
@@ -128,7 +129,7 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
         left_s = (task.waiting_until - now).total_seconds()
         parts.append(f"rate limited, goes on in {max(1, round(left_s))} s")
     if task.blocked_by:
-        parts.append(f"waiting for another session's transaction: {task.blocked_by}")
+        parts.append(waiting.why(task))
     elif task.state is JobState.PUBLISHING:
         parts.append("publishing")
     return "  ".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
+from unify.interpreter import waiting
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.schedules import run_rows, schedule_rows
 from unify.interpreter.settingslist import setting_rows
@@ -46,7 +47,9 @@ def _columns(state: State) -> Iterable[Row]:
 
 
 def _jobs(state: State) -> Iterable[Row]:
-    for job in state.queue.recent(10_000):
+    jobs = state.queue.recent(10_000)
+    reasons = waiting.reasons(state.sources.settings, jobs)
+    for job in jobs:
         yield (
             job.id,
             job.uid,
@@ -61,7 +64,7 @@ def _jobs(state: State) -> Iterable[Row]:
             job.start_at,
             job.started_at,
             job.finished_at,
-            job.error or None,
+            reasons.get(job.id) or job.error or None,
         )
 
 

@@ -21,9 +21,11 @@ from unify.duckdb_types import quote_name
 from unify.durations import parse_duration
 from unify.language import chartsettings, commands
 from unify.language.commands import Command
+from unify.language.ownsettings import OWN_SETTINGS
 from unify.language.placeholders import is_select
 from unify.language.scanner import sealed, unquoted
 from unify.model import TableName
+from unify.text import did_you_mean
 
 GRAMMAR_FILE = "grammar.lark"
 CACHE_FILE = "grammar.cache"
@@ -266,6 +268,8 @@ class Builder(Transformer[Token, Command]):
         return commands.Exit()
 
     def set(self, name: Token, value: str) -> Command:
+        if name.lower() not in OWN_SETTINGS:
+            raise BadValue(f"there is no setting {name}{did_you_mean(name, OWN_SETTINGS)}", _start(name))
         return commands.Set(str(name).lower(), value)
 
     # --- Parts

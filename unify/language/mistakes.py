@@ -26,6 +26,7 @@ _WORDS = {
     "JOB": "a job's number",
     "ROWS": "a number of rows",
     "AMOUNT": "a duration such as 15 minutes",
+    "AGO": "a duration such as 2 hours, or a moment such as '2026-03-01 08:00'",
     "MORE": "a number",
     "UNIT": "a unit such as minutes",
     "CLOCK": "a time of day such as 08:00",

@@ -73,7 +73,7 @@ def is_command(text: str) -> bool:
         case "load":
             return _is_our_load(rest)
         case "set":
-            return bool(rest) and rest[0].folded in OWN_SETTINGS
+            return bool(rest) and _is_setting(rest[0].folded)
         case "":
             return text[tokens[0].start :].startswith("??") or _is_variable(tokens)
         case _:
@@ -93,6 +93,11 @@ def _is_our_show(rest: Sequence[Token]) -> bool:
 def _is_chart(word: str) -> bool:
     """`create chart`, slips included; whatever else is created is DuckDB's."""
     return word == "chart" or _is_slip(word, {"chart"}, _SQL_CREATIONS)
+
+
+def _is_setting(word: str) -> bool:
+    """One of our settings, slips included; DuckDB has none that is called alike."""
+    return word in OWN_SETTINGS or _is_slip(word, OWN_SETTINGS, ())
 
 
 def _is_our_describe(rest: Sequence[Token]) -> bool:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, cast
 
 from unify.errors import UsageError
+from unify.shell import usage
 from unify.shell.display.look import FORMATS, Format
+from unify.shell.usage import About
 from unify.text import did_you_mean
 
 Task = Literal[
@@ -40,21 +42,6 @@ COMMANDS = {
     "daemon": ("run", "start", "stop", "status"),
     "completion": SHELLS,
 }
-USAGE = """\
-unify [OPTIONS]                   interactive shell (a script on stdin when stdin is no terminal)
-       unify -c "STATEMENTS"             run and exit; repeatable
-       unify -f FILE                     run a script; - is stdin; repeatable
-       unify demo [OPTIONS]              the same shell on a bundled sample API, nothing left behind
-       unify check [CONNECTION ...]      validate connections and credentials
-       unify spec check FILE ...         validate adapter specs
-       unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch a page and show what comes of it
-       unify spec test FILE ...          run the recorded cases of adapter specs
-       unify daemon run|start|stop|status
-       unify completion bash|zsh|fish    what the shell reads to complete unify's own command line"""
-EPILOG = """\
-Rows go to stdout, everything else to stderr. Exit status: 0 all done; 1 a statement or load failed;
-2 usage or configuration; 130 interrupted.
-Environment: UNIFY_HOME, UNIFY_CONNECTIONS, UNIFY_SPECS, UNIFY_TENANT, NO_COLOR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,39 +142,46 @@ class _Print(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         from unify import __version__
 
-        raise Help(f"unify {__version__}\n" if "--version" in self.option_strings else parser.format_help())
+        raise Help(f"unify {__version__}\n" if "--version" in self.option_strings else _help_of(parser))
+
+
+def _help_of(parser: argparse.ArgumentParser) -> str:
+    """All there is for ``unify`` itself; of a command what is its own, since all take the same options."""
+    if parser.prog == "unify":
+        return re.sub(
+            r"\n +\n", "\n", parser.format_help()
+        )  # argparse's head of the commands, which has no name
+    return f"usage: {parser.usage}\n\n{parser.description}\n\nunify --help lists the options.\n"
 
 
 def _root(several: _Several) -> argparse.ArgumentParser:
     options = _options(several)
     root = _Parser(
         prog="unify",
-        usage=USAGE,
-        epilog=EPILOG,
+        usage=usage.USAGE,
+        epilog=usage.EPILOG,
         parents=[options],
         add_help=False,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = root.add_subparsers(title="commands", metavar="", parser_class=_Parser)
-    _task(tasks, options, "demo", "demo", "try it on a sample API")
-    check = _task(tasks, options, "check", "check", "validate connections and credentials")
+    tasks = root.add_subparsers(title="commands", metavar="", prog="unify", parser_class=_Parser)
+    _task(tasks, options, "demo", "try it on a sample API", usage.DEMO)
+    check = _task(tasks, options, "check", "validate connections and credentials", usage.CHECK)
     check.add_argument("words", nargs="*", metavar="CONNECTION")
-    spec = tasks.add_parser("spec", add_help=False, allow_abbrev=False, help="check, try and test specs")
-    spec_actions = _actions(spec)
-    spec_check = _task(spec_actions, options, "check", "spec check", "validate adapter specs")
+    spec = _actions(tasks, "spec", "check, try and test specs", usage.SPEC)
+    spec_check = _task(spec, options, "spec check", "validate adapter specs", usage.SPEC_CHECK)
     spec_check.add_argument("words", nargs="+", metavar="FILE")
-    spec_try = _task(spec_actions, options, "try", "spec try", "fetch a page and show what comes of it")
-    spec_try.add_argument("words", nargs=2, metavar=("FILE", "TABLE"))
-    spec_test = _task(spec_actions, options, "test", "spec test", "run the recorded cases of specs")
+    spec_try = _task(spec, options, "spec try", "fetch a page and show what comes of it", usage.SPEC_TRY)
+    spec_try.add_argument("words", nargs=2, metavar="FILE TABLE")
+    spec_test = _task(spec, options, "spec test", "run the recorded cases of specs", usage.SPEC_TEST)
     spec_test.add_argument("words", nargs="+", metavar="FILE")
-    daemon = tasks.add_parser("daemon", add_help=False, allow_abbrev=False, help="the background loader")
-    actions = _actions(daemon)
-    _task(actions, options, "run", "daemon run", "run it in the foreground")
-    _task(actions, options, "start", "daemon start", "start it in the background")
-    _task(actions, options, "stop", "daemon stop", "stop it; its loads are continued by the next")
-    _task(actions, options, "status", "daemon status", "say whether it runs; exit 1 if not")
-    completion = _task(tasks, options, "completion", "completion", "a script that completes all this")
+    daemon = _actions(tasks, "daemon", "the background loader", usage.DAEMON)
+    _task(daemon, options, "daemon run", "run it in the foreground", usage.DAEMON)
+    _task(daemon, options, "daemon start", "start it in the background", usage.DAEMON)
+    _task(daemon, options, "daemon stop", "stop it; its loads are continued by the next", usage.DAEMON)
+    _task(daemon, options, "daemon status", "say whether it runs; exit 1 if not", usage.DAEMON)
+    completion = _task(tasks, options, "completion", "a script that completes all this", usage.COMPLETION)
     completion.add_argument("words", nargs=1, choices=SHELLS, metavar="|".join(SHELLS))
     return root
 
@@ -215,12 +209,28 @@ def known_options() -> tuple[Option, ...]:
     )
 
 
-def _actions(parser: argparse.ArgumentParser) -> Any:
-    return parser.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Parser)
+def _actions(tasks: Any, word: str, help: str, about: About) -> Any:
+    """A command of two words: the second is an action of the first."""
+    parser = tasks.add_parser(
+        word, add_help=False, allow_abbrev=False, help=help, usage=about.usage, description=about.text
+    )
+    parser.add_argument("-h", "--help", action=_Print, default=argparse.SUPPRESS)
+    actions = "|".join(COMMANDS[word])
+    return parser.add_subparsers(
+        metavar=actions, required=True, dest="action", prog=f"unify {word}", parser_class=_Parser
+    )
 
 
-def _task(tasks: Any, options: argparse.ArgumentParser, word: str, task: str, help: str) -> _Parser:
-    parser = tasks.add_parser(word, parents=[options], add_help=False, allow_abbrev=False, help=help)
+def _task(tasks: Any, options: argparse.ArgumentParser, task: str, help: str, about: About) -> _Parser:
+    parser = tasks.add_parser(
+        task.rpartition(" ")[2],
+        parents=[options],
+        add_help=False,
+        allow_abbrev=False,
+        help=help,
+        usage=about.usage,
+        description=about.text,
+    )
     parser.set_defaults(task=task)
     return cast(_Parser, parser)
 
@@ -317,4 +327,5 @@ def _explained(message: str) -> str:
         return f"unify -f {given} runs a file; {given!r} alone is no command"
     if " " in given:
         return "statements go after -c: unify -c 'select 1'"
-    return f"there is no command {given!r}{did_you_mean(given, known) or _HINT}"
+    there_are = f"; there are {', '.join(known)}" if choice["where"] else _HINT
+    return f"there is no command {given!r}{did_you_mean(given, known) or there_are}"

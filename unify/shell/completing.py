@@ -30,6 +30,7 @@ WORDS = (
 )
 SQL_WORDS = tuple(dict.fromkeys(WORDS.split()))
 _QUOTED = frozenset(SQL_WORDS)
+_QUOTABLE = frozenset({"table", "column", "connection"})
 _WITH_FILES = frozenset({"import", "export", "run", "copy"})
 _BEFORE_FILES = frozenset({"from", "join"})
 
@@ -64,6 +65,11 @@ class Situation:
     replaces: int
 
     @property
+    def in_quotes(self) -> bool:
+        """Within double quotes: what is being typed is a name, whatever words it looks like."""
+        return self.replaces > len(self.word)
+
+    @property
     def in_variable(self) -> bool:
         """Right behind a ``$``."""
         return self.statement.endswith("$")
@@ -95,7 +101,10 @@ def offers(
     here = _situation(text, after)
     if here is None:
         return []
-    found = best(_candidates(here, names, following, functions), here.word)
+    candidates = _candidates(here, reach.with_own(here.others, names), following, functions)
+    if here.in_quotes:
+        candidates = (one for one in candidates if one[1] in _QUOTABLE)
+    found = best(candidates, here.word)
     return [
         Offer(quoted(offered) if kind == "column" else offered, here.replaces, kind)
         for offered, kind in found
@@ -179,6 +188,8 @@ def _candidates(
         yield from ((variable, "variable") for variable in names.variables)
     elif last.text == ".":
         yield from _after_dot(here, names)
+    elif [token.folded or token.text for token in here.before] == ["set", "keys", "="]:
+        yield from ((f"'{keys}'", "setting") for keys in ("emacs", "vi"))
     elif last.folded == "set" and len(here.before) == 1:
         yield from ((f"{name} =", "setting") for name in sorted(OWN_SETTINGS))
     elif is_command(here.statement):

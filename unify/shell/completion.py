@@ -16,9 +16,12 @@ _unify() {{
         COMPREPLY=($(compgen -W "{options}" -- "$word"))
         return
     fi
+    if [[ $COMP_CWORD == 1 ]]; then
+        COMPREPLY=($(compgen -W "{first}" -- "$word"))
+        return
+    fi
     case $before in
 {commands}
-        unify) COMPREPLY=($(compgen -W "{first}" -- "$word")) ;;
         *) COMPREPLY=($(compgen -f -- "$word")) ;;
     esac
 }}
@@ -28,15 +31,15 @@ _ZSH = """\
 #compdef unify
 # unify completion zsh > a folder of $fpath, as _unify
 _unify() {{
-    local -a first
-    first=({first})
-    _arguments -s \\
+    local curcontext=$curcontext state
+    _arguments -C -s \\
 {options}
-        '1: :(({first}))' \\
-        '*:: :_files' && return
-    case $words[1] in
+        '1: :({first})' \\
+        '*:: :->rest' && return
+    (( CURRENT == 2 )) && case $words[1] in
 {commands}
     esac
+    _files
 }}
 compdef _unify unify
 """
@@ -86,7 +89,7 @@ def _zsh() -> str:
         for name in option.names
     ]
     commands = [
-        f"        {command}) _values action {' '.join(actions)} ;;"
+        f"        {command}) compadd {' '.join(actions)}; return ;;"
         for command, actions in COMMANDS.items()
         if actions
     ]
@@ -106,12 +109,12 @@ def _zsh_value(option: Option) -> str:
 def _fish() -> str:
     lines = [
         "# unify completion fish | source",
-        f"complete -c unify -n __fish_use_subcommand -a '{' '.join(COMMANDS)}'",
+        f"complete -c unify -f -n __fish_use_subcommand -a '{' '.join(COMMANDS)}'",
     ]
     for command, actions in COMMANDS.items():
         if actions:
-            seen = f"__fish_seen_subcommand_from {command}"
-            lines.append(f"complete -c unify -f -n '{seen}' -a '{' '.join(actions)}'")
+            seen, words = "__fish_seen_subcommand_from", " ".join(actions)
+            lines.append(f"complete -c unify -f -n '{seen} {command}; and not {seen} {words}' -a '{words}'")
     for option in known_options():
         words = " ".join(
             f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names

@@ -174,6 +174,7 @@ def run_shell(
                 settings=settings,
                 invocation=invocation,
                 look=QueueLook(settings, environment, lambda: watcher.ended),
+                plain=not terminal.is_smart(environment),
             )
         else:
             status = _run_scripts(

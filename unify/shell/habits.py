@@ -15,7 +15,7 @@ from unify.shell.display.look import FORMATS, Format
 from unify.text import did_you_mean
 
 Deed = Literal["expanded", "timing", "edit", "output", "mode", "rows", "help"]
-_LINE = re.compile(r"[ \t]*(\\[^\s;]+|\.[a-z][^\s;]*)(?:[ \t]+(.*?))?[ \t]*;?\s*\Z", re.IGNORECASE)
+_LINE = re.compile(r"[ \t]*(\\[^\s;]+|\.[a-z][^\s;]*|\?(?!\?))(?:[ \t]+(.*?))?[ \t]*;?\s*\Z", re.IGNORECASE)
 _BEGUN = re.compile(r"[ \t]*(\\|\.[a-z])[^\n]*\Z|[ \t]*\.\Z", re.IGNORECASE)
 
 
@@ -49,10 +49,12 @@ HABITS = (
     Habit((".mode",), "[FORMAT]", f"how rows look: {', '.join(FORMATS)}", deed="mode"),
     Habit((".maxrows",), "[N|all]", "how many rows a box shows; as many as fit", deed="rows"),
     Habit((r"\h",), "[TOPIC]", "help of statements", "help", "help {}"),
-    Habit((r"\?", ".help"), "", "this list", deed="help"),
+    Habit((r"\?", "?", ".help"), "", "this list", deed="help"),
     Habit((r"\q", ".exit", ".quit"), "", "leave", "exit"),
 )
 LISTED = r" (\? lists what there is)"
+# What DuckDB's shell calls the same.
+_ALSO: dict[str, Format] = {"duckbox": "box", "jsonlines": "jsonl", "line": "vertical", "ascii": "table"}
 NAMES = tuple(name for habit in HABITS for name in habit.names)
 
 
@@ -106,9 +108,16 @@ def parse(text: str) -> Asked:
 def format_named(word: str) -> Format:
     """Raises UsageError with the formats there are."""
     for format in FORMATS:
-        if format == word.lower():
+        if word.lower() in (format, *(also for also, meant in _ALSO.items() if meant == format)):
             return format
     raise UsageError(f"there is no format {word}{did_you_mean(word, FORMATS)} ({', '.join(FORMATS)})")
+
+
+def switched(word: str, now: bool) -> bool:
+    """What ``on`` and ``off`` say; without a word, the other of what is ``now``. Raises UsageError."""
+    if word.lower() not in ("", "on", "off"):
+        raise UsageError(f"{word}: it is on or off")
+    return word.lower() == "on" if word else not now
 
 
 def row_limit(word: str) -> int | Literal["all", "as many as fit"]:

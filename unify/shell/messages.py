@@ -12,6 +12,7 @@ from unify.errors import CommandSyntaxError, Interrupted, QueryError, UnifyError
 from unify.shell.display.width import wrapped
 from unify.text import safe_text
 
+_LINE = re.compile(r"^LINE (\d+): ", re.MULTILINE)
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -31,12 +32,18 @@ class Messages:
         self.debug = debug
         self.above: Callable[[str], None] | None = None
 
-    def error(self, error: UnifyError, place: str = "") -> None:
-        """Say what went wrong, where (``deploy.sql:12``), and point at it where that is known."""
+    def error(self, error: UnifyError, script: str = "", line: int = 1) -> None:
+        """Say what went wrong, where (``deploy.sql:12``), and point at it where that is known.
+
+        ``line``  of the script, where the statement begins; lines are counted from there.
+        """
         if isinstance(error, Interrupted) and self.stream.isatty():
             self.raw("\n")  # behind the ^C that the terminal has written
         text = explained(error)
-        first, _, rest = (f"{place}: {text}" if place else text).partition("\n")
+        if script:
+            text, line = _in_script(text, line)
+            text = f"{script}:{line}: {text}"
+        first, _, rest = text.partition("\n")
         first, rest = self._wrapped(first), self._wrapped(rest)
         styled = f"{_RED}{first}{_PLAIN}" if self.colour else first
         self.write(styled + (f"\n{rest}" if rest else ""))
@@ -98,6 +105,18 @@ def explained(error: UnifyError) -> str:
 
             lines.append(caret.pointed(error.source, error.line, error.column))
     return "\n".join(lines)
+
+
+def _in_script(text: str, first: int) -> tuple[str, int]:
+    """What points into a statement pointing into its script, and the line; ``first`` without a pointer."""
+    place = _LINE.search(text)
+    if place is None:
+        return text, first
+    line = first + int(place[1]) - 1
+    label = f"LINE {line}: "
+    further = " " * (len(label) - len(place[0]))  # the caret below moves with the text
+    shown, _, below = text[place.end() :].partition("\n")
+    return f"{text[: place.start()]}{label}{shown}\n{further}{below}", line
 
 
 def _untabbed(text: str) -> str:

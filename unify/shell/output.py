@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -32,8 +34,10 @@ _SUFFIXES: dict[str, Format] = {
     ".html": "html",
     ".txt": "box",
 }
+PROSE_WIDTH = 100  # columns; longer lines are hard to follow, however wide a terminal is
 Batch = Sequence[tuple[object, ...]]
-_BINARY = (".parquet", ".xlsx")
+_BINARY = (".parquet", ".pq", ".xlsx")
+_PACKED = (".gz", ".zst")
 
 
 class OutputClosed(Exception):
@@ -51,6 +55,7 @@ class Output:
         self.null = invocation.null
         self.max_rows = invocation.max_rows
         self.all_rows = False
+        self.delimiter = ","
         self.terminal = stream.isatty()
         self.pager: Sequence[str] = ()  # at the prompt; a script is never held up
         self.colour = colour and self.terminal
@@ -71,13 +76,20 @@ class Output:
         """What to run so that the rows of ``text`` come here; that is ``text``, where they come as rows."""
         return text
 
-    def text(self, text: str) -> None:
-        """Write a command's own text; on a terminal, nothing in it can steer."""
+    def text(self, text: str, *, prose: bool = False) -> None:
+        """Write a command's own text; on a terminal, nothing in it can steer.
+
+        ``prose``  its lines are paragraphs, broken for reading on paper and in pipes too.
+        """
         with self._written(), self._shown() as stream:
-            shown = (
-                wrapped(safe_text(text, keep="\n"), terminal.size(self.stream)[0]) if self.terminal else text
-            )
-            stream.write(shown.rstrip("\n") + "\n")
+            shown = safe_text(text, keep="\n") if self.terminal else text
+            stream.write(self._broken(shown, prose).rstrip("\n") + "\n")
+
+    def _broken(self, text: str, prose: bool) -> str:
+        width = terminal.size(self.stream)[0] if self.terminal else None
+        if prose:
+            width = min(width or PROSE_WIDTH, PROSE_WIDTH)
+        return text if width is None else wrapped(text, width)
 
     def chart(self, chart: Chart) -> None:
         """Write a chart as text that fits the terminal; elsewhere it is 80 columns wide."""
@@ -105,6 +117,7 @@ class Output:
             height=height,
             colour=self.colour,
             ascii=self.ascii,
+            delimiter=self.delimiter,
         )
 
     def close(self) -> None:
@@ -172,15 +185,26 @@ class _Reading(Exception):
 def open_output(invocation: Invocation, environment: Mapping[str, str]) -> Output:
     """stdout, or the file of ``-o``. Raises UsageError if that cannot be made."""
     colour = terminal.takes_colours(environment)
-    if invocation.output is not None and Path(invocation.output).suffix.lower() in _BINARY:
-        return _table_file(Path(invocation.output).absolute(), invocation)
-    if invocation.output is not None:
-        stream = _create(Path(invocation.output))
-        format = _SUFFIXES.get(Path(invocation.output).suffix.lower(), "csv")
-    else:
+    suffix = Path(invocation.output).suffix.lower() if invocation.output is not None else ""
+    if invocation.output is None:
         stream = standard_output()
-        format = "box" if stream.isatty() else "csv"
-    return Output(stream, invocation.format or format, invocation, colour)
+        format: Format = "box" if stream.isatty() else "csv"
+    elif suffix in _BINARY:
+        return _table_file(Path(invocation.output).absolute(), invocation)
+    else:
+        _refuse_packed(invocation.output, suffix)
+        stream = _create(Path(invocation.output))
+        format = _SUFFIXES.get(suffix, "csv")
+    output = Output(stream, invocation.format or format, invocation, colour)
+    if suffix in (".tsv", ".tab") and invocation.format is None:
+        output.delimiter = "\t"
+    return output
+
+
+def _refuse_packed(path: str, suffix: str) -> None:
+    """Raises UsageError for a file whose name says that it is compressed: it would not be."""
+    if suffix in _PACKED:
+        raise UsageError(f"-o {path}: nothing is compressed here; export (SELECT …) to '{path}' does it")
 
 
 def _table_file(path: Path, invocation: Invocation) -> TableFile:

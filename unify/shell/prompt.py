@@ -26,6 +26,7 @@ from unify.shell.editor import Cleared, Editor
 from unify.shell.history import PrivateHistory
 from unify.shell.messages import Messages
 from unify.shell.output import Output, OutputClosed, open_output
+from unify.shell.plaineditor import PlainEditor
 from unify.shell.progress import summary
 from unify.shell.watching import Look, Watch
 
@@ -43,16 +44,25 @@ def run_prompt(
     settings: Settings,
     invocation: Invocation,
     look: Look,
+    plain: bool = False,
 ) -> int:
-    """Read and run statements until somebody leaves; a statement that fails ends nothing."""
+    """Read and run statements until somebody leaves; a statement that fails ends nothing.
+
+    ``plain``  the terminal knows no cursor, and nothing but text is sent to it.
+    """
     background = Background(open_session, messages.mistake)
-    editor = Editor(
-        history=_history(settings, messages),
-        names=lambda: background.names,
-        activity=lambda: watch.activity,
-        colour=messages.colour,
-        keys=kept_keys(settings.home),
-    )
+    history = _history(settings, messages)
+    editor: Editor | PlainEditor
+    if plain:
+        editor = PlainEditor(history)
+    else:
+        editor = Editor(
+            history=history,
+            names=lambda: background.names,
+            activity=lambda: watch.activity,
+            colour=messages.colour,
+            keys=kept_keys(settings.home),
+        )
     watch = Watch(
         look,
         ended=lambda status: messages.notice(summary(status)),
@@ -79,7 +89,7 @@ class Conversation:
 
     def __init__(
         self,
-        editor: Editor,
+        editor: Editor | PlainEditor,
         background: Background,
         watch: Watch,
         *,
@@ -153,11 +163,12 @@ class Conversation:
             case "edit":
                 self.editor.edit_next(self._last)
             case "timing":
-                self.timing = argument.lower() != "off" if argument else not self.timing
+                self.timing = habits.switched(argument, self.timing)
                 self.messages.notice(f"timing is {'on' if self.timing else 'off'}")
             case "expanded":
-                expanded = argument.lower() != "on" if argument else self.output.format == "vertical"
-                self._show_as(self._unexpanded if expanded else "vertical")
+                expanded = habits.switched(argument, self.output.format == "vertical")
+                before = self._unexpanded if self.output.format == "vertical" else self.output.format
+                self._show_as("vertical" if expanded else before)
             case "mode" if argument:
                 self._show_as(habits.format_named(argument))
             case "mode":
@@ -190,6 +201,7 @@ class Conversation:
             opened = open_output(replace(self.invocation, output=file, format=None), {})
         self.close_file()
         self.output = opened
+        self.messages.notice(f"rows go into {opened.name}" if path else "rows are shown here")
 
     def close_file(self) -> None:
         r"""Raises UnifyError if the file of ``\o`` could not be written to its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from unify.interpreter.results import Names
 from unify.language.scanner import Kind, Token, unquoted, words
@@ -41,7 +42,15 @@ def tables(tokens: Sequence[Token]) -> Sequence[tuple[str, str]]:
                     found.append((alias.lower(), name))
         else:
             at += 1
-    return found
+    return found + [(alias.lower(), alias) for alias, _ in _bracketed(tokens) if alias]
+
+
+def with_own(tokens: Sequence[Token], names: Names) -> Names:
+    """``names`` and the columns of what the statement makes itself: ``with c as (…)``, ``from (…) as s``."""
+    for alias, inside in _bracketed(tokens):
+        if alias:
+            names = replace(names, columns={**names.columns, alias: _selected(inside, names)})
+    return names
 
 
 def common_tables(tokens: Sequence[Token]) -> Iterator[str]:
@@ -67,6 +76,44 @@ def columns_of(table: str | None, names: Names) -> Sequence[str]:
             return names.columns[candidate]
     lowered = table.lower()
     return next((found for name, found in names.columns.items() if name.lower() == lowered), ())
+
+
+def _bracketed(tokens: Sequence[Token]) -> Iterator[tuple[str, Sequence[Token]]]:
+    """What a SELECT in brackets is called, before or behind it, and the tokens in the brackets."""
+    for at, token in enumerate(tokens[:-1]):
+        if token.text != "(" or tokens[at + 1].folded != "select" or not at:
+            continue
+        end = _closing(tokens, at)
+        named_before = tokens[at - 1].folded == "as" and at > 1
+        yield unquoted(tokens[at - 2].text) if named_before else _alias(tokens, end + 1), tokens[at + 1 : end]
+
+
+def _closing(tokens: Sequence[Token], at: int) -> int:
+    """Where the bracket at ``at`` closes, or the end."""
+    depth = 0
+    for place in range(at, len(tokens)):
+        depth += {"(": 1, ")": -1}.get(tokens[place].text, 0)
+        if not depth:
+            return place
+    return len(tokens)
+
+
+def _selected(select: Sequence[Token], names: Names) -> tuple[str, ...]:
+    """The columns that a SELECT gives, as far as they have names."""
+    found: dict[str, None] = {}
+    depth, last = 0, None
+    for token in [*select[1:], None]:
+        if token is None or (not depth and (token.text == "," or token.folded in BEFORE_TABLES)):
+            if last is not None and last.text == "*":
+                found.update(dict.fromkeys(columns_in_reach((name for _, name in tables(select)), names)))
+            elif last is not None and last.kind in (Kind.WORD, Kind.QUOTED):
+                found[unquoted(last.text)] = None
+            if token is None or token.text != ",":
+                break
+        else:
+            depth += {"(": 1, ")": -1}.get(token.text, 0)
+        last = token
+    return tuple(found)
 
 
 def _table_name(tokens: Sequence[Token], at: int) -> tuple[str, int]:

@@ -98,7 +98,7 @@ class Runner:
             try:
                 self.show(statement)
             except UnifyError as error:
-                self.messages.error(error, f"{script.name}:{statement.line}" if script.name else "")
+                self.messages.error(error, script.name, statement.line)
                 self.status = self.status or error.exit_status
                 self.stopped_waiting |= isinstance(error, StoppedWaiting)
             if self.left or (self.status and not self.keep_going):
@@ -136,8 +136,8 @@ class Runner:
                     self.messages.notice(f"{counted(shown.rows, 'row')} shown; there are more (--max-rows)")
             case Chart():
                 self.output.chart(result)
-            case Text(text):
-                self.output.text(text)
+            case Text(text, prose):
+                self.output.text(text, prose=prose)
             case Message(text):
                 self._show_message(text)
             case RunScript(path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from unify.errors import StoreError
 from unify.settings import Settings
-from unify.store import discards, duckerrors, durable, ledger, widenings
+from unify.store import discards, duckerrors, durable, ledger, private, widenings
 from unify.store.duck import literal
 from unify.store.locks import FileLock
 
@@ -109,7 +109,7 @@ class Attachment:
         self.settings.prepare()
         with self._lock.holding():
             if self.catalog_file is not None:
-                os.close(os.open(self.catalog_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                private.make_file(self.catalog_file)
             self._attach_writing(connection)
             for name, value in OPTIONS.items():
                 connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])

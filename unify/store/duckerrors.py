@@ -64,7 +64,7 @@ def says_full_disk(message: str) -> bool:
 def plain(error: BaseException) -> str:
     """DuckDB's explanation without its class name, its stack and names of its own; LINE and caret stay."""
     text = _STACK.sub("", str(error))
-    text = _PREFIX.sub("", text, count=1)
+    text = _PREFIX.sub("", text, count=1).replace("bindings: : ", "bindings: ")  # DuckDB's slip
     return _INTERNAL_NAME.sub("", text).strip() or type(error).__name__
 
 

@@ -7,7 +7,6 @@ flock 0.26 s, and it closes the WAL-reset fault of SQLite before 3.51.3 (design.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unify.errors import StoreError
+from unify.store import private
 from unify.store.locks import FileLock
 from unify.store.sqlfile import sections
 
@@ -112,7 +112,7 @@ class QueueFile:
     def _connect(self) -> None:
         self._disconnect()
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            private.make_file(self.path)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
         connection = sqlite3.connect(
@@ -205,4 +205,6 @@ def _explained(error: sqlite3.DatabaseError) -> str:
         return f"the disk is full or failing; make room and try again ({text})"
     if "readonly" in text:
         return f"it is read-only for this user ({text})"
+    if "unable to open" in text:
+        return f"it cannot be opened by this user ({text})"
     return text

@@ -12,8 +12,8 @@ from typing import TextIO
 
 from unify.duckdb_types import parse_type
 from unify.interpreter.results import Rows
+from unify.shell.display import footer
 from unify.shell.display.fit import GAP_WIDTH, Excerpt, Layout, excerpt, fit_columns
-from unify.shell.display.footer import took
 from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.spool import Spool
 from unify.shell.display.values import Cells, cells
@@ -156,8 +156,8 @@ class Frame:
         if layout.gap is not None:
             parts.append(f"{counted(len(self.names), 'column')} ({len(layout.columns):,} shown)")
         if self.look.terminal:
-            parts += took(elapsed, note)
-        return self.lines.between.join(parts)
+            parts += footer.took(elapsed, note)
+        return footer.line(parts, self.look, self.lines.between)
 
     def _styled(self, text: str, style: str) -> str:
         return f"{style}{text}{_PLAIN}" if style and self.look.colour else text

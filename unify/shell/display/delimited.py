@@ -1,4 +1,4 @@
-"""CSV by RFC 4180, with line feeds: NULL is nothing, an empty text is ``""``, and so they stay apart."""
+"""CSV by RFC 4180, with line feeds, or with tabs for commas. NULL is nothing, an empty text ``""``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def display(rows: Rows, out: TextIO, look: Look) -> None:
 def _line(row: Cells, null: str, look: Look) -> str:
     if look.terminal:
         row = [None if cell is None else safe_text(cell) for cell in row]
-    return ",".join([null if cell is None else _field(cell, null) for cell in row]) + "\n"
+    between = look.delimiter
+    return between.join([null if cell is None else _field(cell, null, between) for cell in row]) + "\n"
 
 
-def _field(cell: str, null: str) -> str:
-    if cell == null or '"' in cell or "," in cell or "\n" in cell or "\r" in cell:
+def _field(cell: str, null: str, between: str) -> str:
+    if cell == null or '"' in cell or between in cell or "\n" in cell or "\r" in cell:
         return '"' + cell.replace('"', '""') + '"'
     return cell

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from unify.shell.display.look import Elapsed
+from collections.abc import Sequence
+
+from unify.shell.display.look import Elapsed, Look
+from unify.shell.display.width import wrapped
 from unify.text import safe_text
+
+
+def line(parts: Sequence[str], look: Look, between: str = " · ") -> str:
+    """The parts as one line; on a terminal as many as they need, broken between words."""
+    text = (", " if look.ascii else between).join(parts)
+    return wrapped(text, look.width) if look.terminal else text
 
 
 def took(elapsed: Elapsed, note: str) -> list[str]:

@@ -18,6 +18,7 @@ class Look:
     ``max_rows``  rows shown at most; None: all, or as many as fit where a box meets a terminal.
     ``all_rows``  a box shows every row, whatever the terminal's height.
     ``terminal``  whether a person looks at it: cells are made safe, a box fits ``width`` and ``height``.
+    ``delimiter`` what stands between the values of csv.
     ``ascii``     whether the output cannot take line-drawing characters.
     """
 
@@ -31,6 +32,7 @@ class Look:
     height: int = 24
     colour: bool = False
     ascii: bool = False
+    delimiter: str = ","
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from unify.interpreter.results import Rows
-from unify.shell.display.footer import took
+from unify.shell.display import footer
 from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.values import cells
 from unify.text import safe_text
@@ -25,4 +25,4 @@ def display(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed) -> None:
         text = safe_text((part or "").strip("\n"), keep="\n")
         out.write(f"{text}\n" if name in _DRAWN else f"{safe_text(name or '')}: {text}\n")
     if look.terminal:
-        out.write((", " if look.ascii else " · ").join(took(elapsed, rows.note)) + "\n")
+        out.write(footer.line(footer.took(elapsed, rows.note), look) + "\n")

@@ -6,7 +6,7 @@ import re
 from typing import TextIO
 
 from unify.interpreter.results import Rows
-from unify.shell.display.footer import took
+from unify.shell.display import footer
 from unify.shell.display.look import Elapsed, Look
 from unify.shell.display.values import Cells, cells
 from unify.shell.display.width import padded, text_width
@@ -26,8 +26,8 @@ def display(rows: Rows, out: TextIO, look: Look, elapsed: Elapsed) -> None:
             out.write(_rule(number, look))
         out.write(_block(names, width, row, look))
     if look.terminal:
-        between = ", " if look.ascii else " · "
-        out.write(between.join([counted(number, "row"), *took(elapsed, rows.note)]) + "\n")
+        parts = [counted(number, "row"), *footer.took(elapsed, rows.note)]
+        out.write(footer.line(parts, look) + "\n")
 
 
 def _rule(number: int, look: Look) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 _POINTING = re.compile(r"LINE \d+: |\s*\^\s*\Z")  # a line of a statement, and the caret below it
+_PLACE = re.compile(r"^(LINE \d+: )(.*)\n( *)\^$", re.MULTILINE)
+_READABLE = 12  # characters of a statement that show a place; a terminal with less room has to break the line
+_HEAD = re.compile(r" *\S.*?\S {2,}(?=\S)")  # what stands in a column of its own at the left
 
 
 def text_width(text: str) -> int:
@@ -36,7 +39,11 @@ def clipped(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """``text`` with lines of less than ``width``, broken between words; each goes on below its beginning."""
+    """``text`` with lines of less than ``width``, broken between words; each goes on below its beginning.
+
+    A line of a statement with a caret below it is cut around the place instead.
+    """
+    text = _PLACE.sub(lambda place: _around(*place.groups(), width=width), text)
     return "\n".join(part for line in text.split("\n") for part in _broken(line, width))
 
 
@@ -45,9 +52,30 @@ def _broken(line: str, width: int) -> list[str]:
         return [line]
     from textwrap import wrap
 
-    indent = line[: len(line) - len(line.lstrip(" "))]
-    kept = wrap(line, width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    indent = " " * _beginning_of_text(line, width)
+    room = max(1, width - 1)
+    kept = wrap(line, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return kept or [""]
+
+
+def _beginning_of_text(line: str, width: int) -> int:
+    """The column below which a line goes on: that of its second column, if it has one in the left half."""
+    head = _HEAD.match(line)
+    if head and head.end() <= width // 2:
+        return head.end()
+    return len(line) - len(line.lstrip(" "))
+
+
+def _around(label: str, line: str, before_caret: str, *, width: int) -> str:
+    room, at = width - 1 - len(label), len(before_caret) - len(label)
+    if len(line) > room >= _READABLE and line.isascii():
+        before, after = line[:at], line[at:]
+        most = room - min(len(after), room // 3)
+        before = before if len(before) <= most else "…" + before[len(before) - most + 1 :]
+        rest = room - len(before)
+        line = before + (after if len(after) <= rest else after[: rest - 1] + "…")
+        before_caret = " " * (len(label) + len(before))
+    return f"{label}{line}\n{before_caret}^"
 
 
 def _beginning(text: str, room: int) -> str:
