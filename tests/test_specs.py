@@ -7,12 +7,12 @@ import shlex
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 from tests.faultserver import FaultServer, Reply
 from tests.support import DemoAPI, Unify

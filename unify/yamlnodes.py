@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -16,8 +17,7 @@ Place = tuple[str | int, ...]
 Plain = Any  # a JSON value: dict, list, str, int, float, bool or None
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """One value as written; ``line`` and ``column`` count from 1. ``plain``: it stood without quotes."""
 
     text: str
@@ -41,16 +41,14 @@ class Scalar:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class List:
+class List(Struct, frozen=True):
     items: tuple[Node, ...]
     line: int
     column: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A key with its value; the place is the key's."""
 
     key: str
@@ -59,8 +57,7 @@ class Entry:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(Struct, frozen=True):
     entries: Mapping[str, Entry]
     line: int
     column: int
@@ -70,8 +67,7 @@ class Map:
 Node = Scalar | List | Map
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """Something the file may not contain. ``place`` leads to it, from the root."""
 
     place: Place

@@ -7,9 +7,10 @@ what lies around them is read a second time, and only for tables that have such 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from unify.adapters.rowplaces import OPEN_LIST, OPEN_OBJECT, WHITE, first_char
 from unify.adapters.spec import ColumnDef, Lifted

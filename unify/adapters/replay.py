@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from msgspec import structs
+
 from unify.adapters import template
 from unify.adapters.asking import base_url
 from unify.adapters.cases import Exchange, Reply
@@ -70,7 +72,7 @@ class Replay:
 
     def _moved_spec(self, spec: AdapterSpec, options: Mapping[str, Any]) -> AdapterSpec:
         """One request at a time, so that their order is known, and no waiting for a budget."""
-        return replace(
+        return structs.replace(
             spec,
             base_url=self._here(self._base),
             allowed_origins=tuple(self._here(origin) for origin in spec.allowed_origins),
@@ -96,7 +98,7 @@ class Replay:
 
     def _moved_table(self, table: TableSpec) -> TableSpec:
         otherwise = tuple(self._here(request) for request in table.otherwise)
-        return replace(table, path=self._here(table.path), otherwise=otherwise)
+        return structs.replace(table, path=self._here(table.path), otherwise=otherwise)
 
     def _answer(self, asked: _Asked) -> Reply:
         with self._lock:

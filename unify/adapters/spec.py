@@ -7,14 +7,14 @@ Texts may hold ``{name}`` variables; ``template`` puts values in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 Json = Any  # a JSON value out of a spec's ``body``: dict, list, str, int, float, bool or None
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """Something a connection supplies. ``default`` None: it must be given if ``required``."""
 
     name: str
@@ -36,8 +36,7 @@ GRANTS = ("client_credentials", "refresh_token", "authorization_code", "device_c
 PERSON_GRANTS = ("authorization_code", "device_code")  # somebody has to sign in once
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
+class Auth(Struct, frozen=True):
     """How requests prove who asks; ``settings`` holds the keys that belong to ``type`` (templates)."""
 
     type: AuthType = "none"
@@ -53,8 +52,7 @@ PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_ur
 Place = Literal["query", "body", "path"]
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
+class Paging(Struct, frozen=True):
     """How a table's pages follow each other. ``max_pages`` bounds it; None: no bound but the data."""
 
     type: PagingType = "auto"
@@ -75,8 +73,7 @@ class Paging:
     max_pages: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """A connection's budget, all workers together."""
 
     requests_per_second: float | None = None
@@ -86,8 +83,7 @@ class Limits:
 ErrorAction = Literal["skip", "fail", "retry", "wait"]
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRule:
+class ErrorRule(Struct, frozen=True):
     """What to do with an answer of this status (and, if given, whose body contains ``body``)."""
 
     status: int | None
@@ -95,8 +91,7 @@ class ErrorRule:
     body: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnDef:
+class ColumnDef(Struct, frozen=True):
     """A column as the spec declares it; ``source`` is its ``from``: a path, ``$.path`` or ``{variable}``."""
 
     name: str
@@ -106,8 +101,7 @@ class ColumnDef:
     source: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lifted:
+class Lifted(Struct, frozen=True):
     """A column from an object that a row lies in: ``depth`` steps on the way to the rows, then ``path``."""
 
     column: str
@@ -115,8 +109,7 @@ class Lifted:
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ForEach:
+class ForEach(Struct, frozen=True):
     """Parents: rows of a SELECT over the connection's own tables, or given rows. ``batch`` joins values.
 
     ``tables``   the tables the SELECT reads, in its order.
@@ -130,8 +123,7 @@ class ForEach:
     columns: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Incremental:
+class Incremental(Struct, frozen=True):
     """How later loads ask for what changed only.
 
     ``{cursor}`` in a text is where a load begins, ``{until}`` where its ``window`` ends.
@@ -149,16 +141,14 @@ class Incremental:
 Strategy = Literal["reload", "append", "merge", "merge_delete"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(Struct, frozen=True):
     """When and how a table is brought up to date; ``strategy`` None: merge where possible, else reload."""
 
     every_s: float | None = None
     strategy: Strategy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """A column whose constants in a query's WHERE become request parameters.
 
     ``shared``  the column has other filters too, for other comparisons: each goes to its own parameter.
@@ -177,8 +167,7 @@ class Filter:
         return f"{self.column}:{self.param}" if self.shared else self.column
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Struct, frozen=True):
     """Not stored: each query calls the API; answers are kept for ``cache_s``."""
 
     cache_s: float = 0.0
@@ -187,8 +176,7 @@ class Live:
 Format = Literal["json", "jsonl", "csv", "xml"]
 
 
-@dataclass(frozen=True, slots=True)
-class TableSpec:
+class TableSpec(Struct, frozen=True):
     """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level.
 
     ``where``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
@@ -233,8 +221,7 @@ class TableSpec:
         return (self.path, *(request.partition(" ")[2] for request in self.otherwise))
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A SELECT over the connection's own tables and the views before it, under a name."""
 
     name: str
@@ -243,8 +230,7 @@ class View:
     tables: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterSpec:
+class AdapterSpec(Struct, frozen=True):
     """One adapter. ``path`` is the file it came from, for messages."""
 
     name: str

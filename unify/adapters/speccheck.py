@@ -6,7 +6,8 @@ Each check adds its mistakes to the report; none of them sends a request or runs
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from unify.adapters import specforms, template
 from unify.adapters.spec import (

@@ -7,8 +7,9 @@ and Unify agree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Form = Literal[
     "text",
@@ -31,48 +32,41 @@ Form = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A scalar, as written; ``choices`` are all it can be."""
 
     form: Form = "text"
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     least: float
     most: float
     whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """true or false"""
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     """Any JSON value; its texts may hold variables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list, with at least one item."""
 
     of: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(Struct, frozen=True):
     """A mapping whose keys the author chooses."""
 
     of: Kind
     names: Form = "name"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One key of a record. ``default`` and ``example`` are for people, as they would write them."""
 
     name: str
@@ -83,16 +77,14 @@ class Key:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A mapping with known keys. ``name`` is the heading of its part of the reference."""
 
     name: str
     keys: tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Variants:
+class Variants(Struct, frozen=True):
     """A mapping whose key ``type`` decides which other keys it has; ``common`` belong to every type."""
 
     name: str
@@ -102,8 +94,7 @@ class Variants:
     meaning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(Struct, frozen=True):
     """One of several kinds, told apart by being a scalar, a list or a mapping."""
 
     of: tuple[Kind, ...]

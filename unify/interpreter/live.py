@@ -19,6 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from unify.errors import Interrupted, QueryError
 from unify.interpreter import signingin, traffic
 from unify.interpreter.liveasks import Ask, Fetched, Wanted
@@ -180,7 +182,7 @@ def _marked(table: TableSpec) -> TableSpec:
     from unify.adapters.spec import ColumnDef
 
     mark = ColumnDef(_MARK, type="BIGINT", source=f"{{{_MARK}}}")
-    return replace(table, columns=(*table.columns, mark), key=(*table.key, _MARK))
+    return structs.replace(table, columns=(*table.columns, mark), key=(*table.key, _MARK))
 
 
 def _value(
