@@ -220,14 +220,15 @@ def test_an_object_with_many_keys_never_becomes_a_map(tmp_path: Path) -> None:
     assert staged.values("list")[3][0]["k599"] == 599
 
 
-def test_ten_thousand_columns_are_columns(tmp_path: Path) -> None:
-    row = {"flat": 1, "deep": {f"key_{number}": number for number in range(10_000)}}
+@pytest.mark.parametrize("columns", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_columns_are_columns(tmp_path: Path, columns: int) -> None:
+    row = {"flat": 1, "deep": {f"key_{number}": number for number in range(columns)}}
 
     staged = stage(tmp_path, row, chunk_bytes=2**20)
 
     assert staged.sealed.rows == 1
     assert [column.name for column in staged.sealed.columns[:3]] == ["flat", "deep_key_0", "deep_key_1"]
-    assert len(staged.sealed.columns) == 10_001
+    assert len(staged.sealed.columns) == columns + 1
 
 
 def test_deep_nesting_ends_as_json(tmp_path: Path) -> None:
@@ -455,6 +456,8 @@ def test_only_numbers_under_the_declared_key_are_read_as_texts(tmp_path: Path) -
         ("decimal(10,2)", "1,234.5", [b'"1,234.50"', b'"-7"', b'"1234.5"', b'" 12,34,567.8 "', b"12.5"],
          [b'"1.234,50"', b'"1,23"', b'"12,345.678"', b'"$5"', b'""', b'"1,234,5"']),
         ("double", "1.234,5", [b'"1.234,5"', b'"+0,25"', b'"1.234.567"', b"12"], [b'"1,234.5"', b'"1.23"']),
+        ("double", "1.234,5", [b'"1"'], [b'"0.125"', b'"012.345"']),
+        ("double", "1.234,5", [b"12.5", b"0.125", b"1.234e3", b'"1.234,5"', b"12"], [b"12.345", b'"12.345"']),
         ("bigint", "1 234,5", [b'"1 234"', b'"1\\u00a0234\\u202f567"', b'"5,0"'], [b'"5,5"', b'"1.234"']),
         (None, "1'234.5", [b'"1\'234.5"', '"1’234"'.encode()], [b'"1,234"', b'"x"']),
         ("decimal(5,1)", "1234,5", [b'"1234,5"', b'"3"'], [b'"1.234,5"', b'"1234.5"']),

@@ -256,6 +256,11 @@ class TestCursor:
             with pytest.raises(BadResponse, match=rf"what is at links\.next is no {wanted}"):
                 asked(paging, lambda number, _: page(1, {"links": {"next": value}}))
 
+    @pytest.mark.parametrize("value", [None, False, "", [], {}])
+    def test_nothing_may_be_written_in_many_ways(self, value: object) -> None:
+        for paging in (Paging("cursor", cursor_path="next"), Paging("next_url", path="next")):
+            assert len(asked(paging, lambda number, _: page(1, {"next": value}))) == 1
+
     def test_a_last_row_without_the_cursors_column_is_an_error(self) -> None:
         with pytest.raises(BadResponse, match="the last row of a page has no idd"):
             asked(Paging("cursor", cursor_column="idd"), lambda number, _: page(2))
@@ -363,7 +368,6 @@ FOUND = [
     ({"next_page": 2}, {"type": "cursor", "cursor_path": "next_page", "cursor_param": "page"}),
     ({"page": 1, "total_pages": 3}, {"type": "page", "first": 1, "pages_path": "total_pages"}),
     ({"page": 0, "pages": 3}, {"type": "page", "first": 0, "pages_path": "pages"}),
-    ({"total_pages": 3}, {"type": "page", "first": 1, "pages_path": "total_pages"}),
     (
         {"number": 0, "totalPages": 3, "totalElements": 9, "size": 3, "last": False},
         {"type": "page", "first": 0, "pages_path": "totalPages"},
@@ -407,7 +411,10 @@ class TestAuto:
             {"nextPageToken": ""},
             {"nextSyncToken": "for another day"},
             {"total_pages": 1},
-            {"number": 2, "totalPages": 3, "last": True},
+            {"number": 2, "totalPages": 1, "last": True},
+            {"title": "a book", "pages": 120},
+            {"next": {"href": None}},
+            {"next_start_date": "2026-01-01"},
         ],
     )
     def test_nothing_of_the_kind_is_one_page(self, body: Mapping[str, Any]) -> None:
@@ -424,11 +431,14 @@ class TestAuto:
         [
             {"has_more": True},
             {"total": 50},
+            {"total_pages": 3},
+            {"number": 3, "totalPages": 3},
             {"totalElements": 50},
             {"hasNextPage": True, "next_cursor": ""},
             {"isLast": False},
             {"next": "eyJpZCI6N30"},
             {"nextRecordsUrl": {"at": "elsewhere"}},
+            {"next_records_link": "x"},
             {"meta": {"next_page_marker": "m"}},
         ],
     )

@@ -90,10 +90,11 @@ def test_a_cold_start_takes_the_first_job_soon(place: Home, rounds: int) -> None
     assert statistics.median(seconds) < (2.0 if rounds > 1 else 10.0)  # alone on the machine; in company
 
 
-def test_behind_ten_thousand_refreshes_people_are_served_at_once(place: Home) -> None:
+@pytest.mark.parametrize("refreshes", [2_000, pytest.param(10_000, marks=SLOW)])
+def test_behind_thousands_of_refreshes_people_are_served_at_once(place: Home, refreshes: int) -> None:
     origin = Origin(str(place.settings.connections))
-    with place.queue._file.transaction():  # one fsync instead of ten thousand
-        for number in range(10_000):
+    with place.queue._file.transaction():  # one fsync instead of thousands
+        for number in range(refreshes):
             name = TableName("other", f"rows{number}")
             place.queue.enqueue(NewJob("default", Action.REFRESH, name, origin, Priority.SCHEDULE))
     place.settings = replace(place.settings, workers=2)
@@ -121,7 +122,7 @@ def test_behind_ten_thousand_refreshes_people_are_served_at_once(place: Home) ->
     assert waited_s < 10.0  # 1 s
     assert quiet_s < 20.0  # 5 s
     scheduled = [job for job in place.queue.recent(20_000) if job.table.schema == "other"]
-    assert sum(job.state is JobState.QUEUED for job in scheduled) > 5_000  # they did wait
+    assert sum(job.state is JobState.QUEUED for job in scheduled) > refreshes // 2  # they did wait
     stop_daemon(place.settings)
 
 

@@ -254,7 +254,7 @@ def test_the_sockets_are_their_owners_alone(folder: Path) -> None:
 def test_junk_gets_no_answer_and_does_no_harm(folder: Path, client: StatusClient, junk: bytes) -> None:
     with Daemon(folder), zmq.Context() as context, context.socket(zmq.DEALER) as rogue:
         rogue.set(zmq.LINGER, 0)
-        rogue.connect(f"ipc://{folder / messages.COMMANDS_SOCKET}")
+        rogue.connect(f"ipc://{folder / instance.COMMANDS_SOCKET}")
         rogue.send(junk)
         assert client.ping().epoch == 1
         assert not rogue.poll(10)

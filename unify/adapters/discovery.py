@@ -72,7 +72,8 @@ _MORE = ("has_more", "hasMore", "has_next", "hasNext", "has_next_page", "hasNext
 _LAST = ("isLast", "is_last", "isLastPage", "is_last_page", "lastPage", "last_page", "last")
 # A member that would lead on, under whatever name: nextRecordsUrl, next_page_uri, next-marker, next.
 _LEADS_ON = re.compile(
-    r"next([-_]?(page|link|url|uri|href|token|cursor|marker|key|offset|start|index|record|batch|contin).*)?",
+    r"next([-_]?((page|link|url|uri|href|token|cursor|marker|offset|contin|records?[-_]?(url|uri|link)).*"
+    r"|start|start[-_]?(at|index|key)|key|index|records?|batch))?",
     re.IGNORECASE,
 )
 _NEXT_NUMBERS = ("next_page", "nextPage", "next")
@@ -88,6 +89,7 @@ _TOTALS = (
     "count",
 )
 _PAGES = ("total_pages", "totalPages", "page_count", "pageCount", "pages", "last_page", "lastPage")
+_SURELY_PAGES = ("total_pages", "totalPages", "page_count", "pageCount")  # what else could these mean?
 # What a person would write down of what was found out.
 _TOLD = (
     "page_param",
@@ -205,7 +207,7 @@ class _Body:
             for name in self.facts.names(place.rstrip("."))
             if _LEADS_ON.fullmatch(name)
         ]
-        return next((path for path in paths if self.facts.value(path)), "" if paths else None)
+        return next((path for path in paths if _has_value(self.facts.value(path))), "" if paths else None)
 
     def _candidates(self, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         for place in _PLACES:
@@ -215,6 +217,11 @@ class _Body:
                 value = self.facts.value(place + name)
                 if value is not None:
                     yield place + name, value
+
+
+def _has_value(value: Any) -> bool:
+    """``{"href": null}`` has none."""
+    return any(value.values()) if isinstance(value, dict) else bool(value)
 
 
 def _by_address(paging: Paging, body: _Body) -> Paging | None:
@@ -244,12 +251,22 @@ def _by_next_number(paging: Paging, body: _Body) -> Paging | None:
 
 
 def _by_pages(paging: Paging, body: _Body) -> Paging | None:
-    """``page: 1, total_pages: 7``; the number may be left out, where there are more pages than one."""
-    pages, number = body.find(_PAGES, _is_count), body.find(_NUMBERS, _is_count)
-    if pages is None or (number is None and body.facts.value(pages) <= 1):
-        return None
-    first = 1 if number is None else body.facts.value(number)
-    return replace(paging, type="page", first=first, pages_path=pages)
+    """``page: 1, total_pages: 7``. Raises BadResponse where there are more, and this one has no number."""
+    pages, number = body.find(_PAGES, _is_count), body.find(_NUMBERS, _is_first)
+    if pages is not None and number is not None:
+        return replace(paging, type="page", first=body.facts.value(number), pages_path=pages)
+    many = body.find(_SURELY_PAGES, lambda value: _is_count(value) and value > 1)
+    if many is not None:
+        raise BadResponse(
+            f"paging.type auto: the answer says {many}: {body.facts.value(many)}, but not whether pages are "
+            "counted from 0 or from 1; set paging.type for this table"
+        )
+    return None
+
+
+def _is_first(value: Any) -> bool:
+    """The number of a first page; any other is a count, and of something else."""
+    return _is_count(value) and value <= 1
 
 
 def _by_offset(paging: Paging, body: _Body) -> Paging | None:

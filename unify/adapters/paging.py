@@ -91,7 +91,7 @@ def _cursor(paging: Paging, facts: Facts) -> str | int | float | None:
     """Raises BadResponse where there is something that no parameter can carry: it may well be the way on."""
     if paging.cursor_path is not None:
         value = facts.value(paging.cursor_path)
-        if value is None or value is False:
+        if value is False or value in _NOTHING:
             return None
         if value is True or not isinstance(value, str | int | float):
             raise _misplaced("cursor", "cursor", paging.cursor_path, value)
@@ -101,6 +101,9 @@ def _cursor(paging: Paging, facts: Facts) -> str | int | float | None:
     if paging.cursor_column is not None:
         return facts.last(paging.cursor_column)
     return None
+
+
+_NOTHING: tuple[object, ...] = (None, "", [], {})  # ways to write that there is none
 
 
 def way_on(paging: Paging, facts: Facts) -> object:
@@ -123,8 +126,10 @@ def _by_next_url(paging: Paging) -> Pager:
 
 
 def _address(value: Any, path: str) -> str | None:
-    if value is None or value is False or isinstance(value, str):
-        return value or None
+    if value is False or value in _NOTHING:
+        return None
+    if isinstance(value, str):
+        return value
     raise _misplaced("next_url", "address", path, value)
 
 

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 _FAMILIES = ("x-ratelimit", "x-rate-limit", "ratelimit", "x-sentry-rate-limit", "x-ratelimit-requests")
 _RESET_NAMES = (*(f"{family}-reset" for family in _FAMILIES), "x-ratelimit-reset-after")
 _LEFT_NAMES = tuple(f"{family}-remaining" for family in _FAMILIES)
-_MEMBER = re.compile(r"(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*([0-9]+)", re.IGNORECASE)
+_MEMBER = re.compile(r"(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*([0-9]{1,15})\b", re.IGNORECASE)
 _SHORT = {"remaining": "r", "reset": "t"}
 _EPOCH_S = 1_000_000_000.0  # a "reset" above this is a moment since 1970, below it a number of seconds
 _EPOCH_MS = 1_000_000_000_000.0

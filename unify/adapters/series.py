@@ -26,7 +26,7 @@ from unify.adapters.scopes import distinct, scope_of
 from unify.adapters.spec import AdapterSpec, ColumnDef, Incremental, Paging, TableSpec
 from unify.adapters.transport import Transport
 from unify.connections import Secret
-from unify.errors import ConfigError, NotFound, SourceError
+from unify.errors import BadResponse, ConfigError, NotFound, SourceError
 
 PAGES_A_SLICE = 1_000_000  # numbers of pages left free for each slice of time, so that all have their order
 
@@ -228,7 +228,10 @@ class Series:
             return None
         if answer.status == 204:
             return None
-        return PageFacts(answer, self._source.open(answer))
+        try:
+            return PageFacts(answer, self._source.open(answer))
+        except BadResponse:
+            return None  # a sentence instead of rows
 
     def _answered(self, turn: Turn, number: int) -> Answer:
         rules = self._source.later_rules if number else self._source.rules

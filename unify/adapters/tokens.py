@@ -89,8 +89,8 @@ class SessionToken(FetchedToken):
             raise TokenRefused(answer)
         try:
             token = open_envelope(answer.body, "", Wanted(""), answer.address).scalar(self._path)
-        except BadResponse as error:  # whose message quotes the answer, which may be the token itself
-            raise TokenRefused(answer, " (the answer is no JSON object)") from error
+        except BadResponse:  # whose message quotes the answer, which may be the token itself
+            raise TokenRefused(answer, " (the answer is no JSON object)") from None
         if token in (None, "", False):
             raise TokenRefused(answer, f" (nothing is at auth.token, {self._path})")
         return Kept(str(token), now + SESSION_S)

@@ -19,7 +19,9 @@ from unify.text import did_you_mean
 
 MOST_DEPTH = 200  # levels; nothing real comes near, and each level is one of Python's too
 TEXT = "text"
-_OTHER_ROOT = re.compile(r"html|.*(error|fault|exception).*", re.IGNORECASE)  # of a page, or of a refusal
+_OTHER_ROOT = re.compile(
+    r"html|.*(error|(?<!de)fault|exception).*", re.IGNORECASE
+)  # of a page, or of a refusal
 
 Tree = dict[str, "Tree | str | list[Tree | str | None] | None"]
 Value = Tree | str | None

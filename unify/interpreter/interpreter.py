@@ -31,7 +31,6 @@ from unify.language.commands import Command
 from unify.language.parser import Statement, parse
 from unify.settings import Settings
 from unify.status import instance
-from unify.status.messages import COMMANDS_SOCKET
 
 
 class Interpreter:
@@ -142,7 +141,7 @@ class Interpreter:
             return
         self._begun = True
         settings = self.parts.settings
-        if instance.was_killed(settings.daemon_lock, settings.run / COMMANDS_SOCKET):
+        if instance.was_killed(settings.daemon_lock, settings.run / instance.COMMANDS_SOCKET):
             self.parts.loads.revive()
 
 

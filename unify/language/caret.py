@@ -31,7 +31,7 @@ def moved(message: str, source: str) -> str:
     if place is None:
         return message
     line = place["line"]
-    at = len(place["before"]) - (place.start("line") - message.rindex("\n", 0, place.start("line")) - 1)
+    at = len(place["before"]) - (place.start("line") - message.rfind("\n", 0, place.start("line")) - 1)
     cut = 3 if line.startswith("...") else 0  # DuckDB shows part of a long line
     piece = line[cut : len(line) - 3 if line.endswith("...") else None]
     begin = source.find(piece)

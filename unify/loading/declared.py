@@ -30,6 +30,7 @@ _REPLACED = {
 }
 _EPOCHS = {"unix": 6, "unix_ms": 3, "unix_us": 0}  # digits between their unit and the microsecond
 _TEXTUAL = ("iso8601", "date")  # formats DuckDB reads by itself
+_JSON_REAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _TIME = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?"
 _WHOLE = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)")
 
@@ -87,10 +88,16 @@ def canonical(type_: str) -> str:
     return str(duckdb.sqltype(type_))
 
 
-def fit(text: str, type_: str, format_: str | None) -> str:
-    """SQL for the value whose text (JSON for a nested type) is ``text``; NULL if it does not fit."""
+def fit(text: str, type_: str, format_: str | None, *, reals: bool = False) -> str:
+    """SQL for the value whose text (JSON for a nested type) is ``text``; NULL if it does not fit.
+
+    ``reals``  some of the numbers are JSON's own, and written as JSON has it, whatever the form.
+    """
     if format_ and format_ in NUMBER_FORMS:
-        return _plain_fit(_plain_number(text, NUMBER_FORMS[format_]), parse_type(type_))
+        number = _plain_number(text, NUMBER_FORMS[format_])
+        if reals:
+            number = _json_number_or(text, number)
+        return _plain_fit(number, parse_type(type_))
     if format_ in _EPOCHS:
         return _of_moment(_epoch(text, _EPOCHS[format_]), type_)
     if format_ and format_ not in _TEXTUAL:
@@ -102,12 +109,26 @@ def fit(text: str, type_: str, format_: str | None) -> str:
 def _plain_number(text: str, form: NumberForm) -> str:
     """The number as JSON would write it; NULL for a text of another form."""
     marks = f"[{form.groups}]"
-    whole = f"([0-9]{{1,3}}({marks}[0-9]{{2,3}})*{marks}[0-9]{{3}}|[0-9]+)" if form.groups else "[0-9]+"
+    whole = f"([1-9][0-9]{{0,2}}({marks}[0-9]{{2,3}})*{marks}[0-9]{{3}}|[0-9]+)" if form.groups else "[0-9]+"
     pattern = literal(f"\\s*[+-]?{whole}([{form.point}][0-9]+)?\\s*")
     bare = f"trim({text})"
     if form.groups:
         bare = f"regexp_replace({bare}, {literal(marks)}, '', 'g')"
     return f"CASE WHEN regexp_full_match({text}, {pattern}) THEN replace({bare}, '{form.point}', '.') END"
+
+
+def _json_number_or(text: str, formed: str) -> str:
+    """``text`` where it is a number of JSON, else ``formed``; NULL where it is both, and they differ.
+
+    ``12.345`` is twelve thousand where a point stands between thousands, and twelve as JSON: nothing tells
+    which of them the API sent.
+    """
+    number = "TRY_CAST({} AS DOUBLE)"
+    differ = f"{number.replace('{}', text)} IS DISTINCT FROM {number.replace('{}', formed)}"
+    return (
+        f"CASE WHEN NOT regexp_full_match({text}, '{_JSON_REAL}') THEN {formed} "
+        f"WHEN {formed} IS NULL THEN {text} WHEN NOT ({differ}) THEN {text} END"
+    )
 
 
 def _plain_fit(text: str, type_: Type) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from unify.duckdb_types import parse_type, quote_name
 from unify.loading.chunks import Chunk, Marks
 from unify.loading.declared import fit
-from unify.loading.kinds import MOMENTS
+from unify.loading.kinds import MOMENTS, REAL
 from unify.loading.layout import Origin, Planned
 from unify.store.duck import literal
 
@@ -128,7 +128,7 @@ def greatest(text: str, column: Planned) -> str:
     Among texts of all kinds moments go before numbers, and both before others: a cursor that is no such
     thing is somebody's mistake where the rest are.
     """
-    value = fit(text, column.type, column.format)
+    value = _fitted(text, column)
     if column.type == "VARCHAR":
         moment, number = _moment(text), _number(text)
         least = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
@@ -144,7 +144,11 @@ def _sound(text: str, column: Planned) -> str:
     """Whether a text is a cursor as others of its column are; in a column of texts, a moment or number."""
     if column.type == "VARCHAR":
         return f"coalesce({_moment(text)} IS NOT NULL OR {_number(text)} IS NOT NULL, false)"
-    return f"coalesce({fit(text, column.type, column.format)} IS NOT NULL, false)"
+    return f"coalesce({_fitted(text, column)} IS NOT NULL, false)"
+
+
+def _fitted(text: str, column: Planned) -> str:
+    return fit(text, column.type, column.format, reals=bool(column.kinds & REAL))
 
 
 def _moment(text: str) -> str:
@@ -168,7 +172,7 @@ def _value(column: Planned, sql: str, exact_moments: bool) -> str:
     if column.origin is Origin.NOTHING:
         return f"CAST(NULL AS {column.type})"
     if column.strict or column.tried:
-        return fit(sql, column.type, column.format)
+        return _fitted(sql, column)
     if not _is_moment(column):
         return sql
     cast = f"CAST({sql} AS {column.type})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from unify.errors import UsageError
@@ -25,6 +26,8 @@ class PlainEditor:
 
     def __init__(self, history: History) -> None:
         self.painted: Callable[[], None] = lambda: None
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # a byte of another encoding is no reason to leave
         self._history = history
 
     def read(self) -> str:

@@ -145,6 +145,7 @@ class Conversation:
 
     def _obey(self, text: str) -> None:
         """One of the short commands of psql and DuckDB's shell."""
+        self._stopped_waiting_at = None
         self.editor.begin()
         try:
             asked = habits.parse(text)

@@ -19,8 +19,8 @@ import zmq
 
 from unify.errors import DaemonUnreachable, UnifyError
 from unify.model import LoaderStatus
+from unify.status.instance import COMMANDS_SOCKET
 from unify.status.messages import (
-    COMMANDS_SOCKET,
     EVENT_TOPIC,
     EVENTS_SOCKET,
     MAX_BYTES,

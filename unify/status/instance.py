@@ -13,6 +13,7 @@ from pathlib import Path
 
 from unify import flock
 
+COMMANDS_SOCKET = "commands.sock"  # of the status channel; a daemon that ends in order takes it away
 PROBE_S = 0.5  # somebody may hold the lock for the instant it takes to ask who has it
 
 

@@ -17,7 +17,6 @@ from unify.model import LoaderStatus
 
 MAX_BYTES = 4 * 1024 * 1024  # a snapshot of some thousand jobs; a hostile peer gets no further
 EVENTS_SOCKET = "events.sock"
-COMMANDS_SOCKET = "commands.sock"
 EVENT_TOPIC = b"event"
 WELCOME_TOPIC = b"welcome:"  # followed by a name only the new subscriber knows
 

@@ -18,8 +18,8 @@ import zmq
 from unify.errors import UnifyError
 from unify.model import JobState, LoaderStatus
 from unify.settings import private_folder
+from unify.status.instance import COMMANDS_SOCKET
 from unify.status.messages import (
-    COMMANDS_SOCKET,
     EVENT_TOPIC,
     EVENTS_SOCKET,
     MAX_BYTES,
