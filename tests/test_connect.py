@@ -121,8 +121,11 @@ class TestDisconnect:
 
 
 class TestAtATerminal:
-    def test_everything_is_asked_and_secrets_are_not_shown(self, unify: Unify, shop: FaultServer) -> None:
-        with guided(unify, "connect") as terminal:
+    @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+    def test_everything_is_asked_and_secrets_are_not_shown(
+        self, unify: Unify, shop: FaultServer, term: str
+    ) -> None:
+        with guided(unify, "connect", term) as terminal:
             terminal.wait_for("Which one?")
             terminal.type(f"shop{ENTER}")
             terminal.wait_for("before the dot [shop]:")
@@ -136,6 +139,7 @@ class TestAtATerminal:
             terminal.wait_for("known there as ada")
             assert terminal.wait_for_end() == 0
             assert CANARY.encode() not in terminal.received
+            assert (b"\x1b" in terminal.received) is (term != "dumb")
         saved = load_connections(file(unify)).all["eu"]
         assert dict(saved.options) == {"base_url": shop.url, "token": CANARY}
 
@@ -180,9 +184,9 @@ class TestAtATerminal:
 class guided:
     """``unify -c STATEMENT`` on a terminal of its own."""
 
-    def __init__(self, unify: Unify, statement: str) -> None:
+    def __init__(self, unify: Unify, statement: str, term: str = "xterm-256color") -> None:
         command = [sys.executable, "-m", "unify", "-c", statement]
-        environment = {**unify.environment, "TERM": "xterm-256color"}
+        environment = {**unify.environment, "TERM": term}
         self._opened = on_terminal(command, environment, unify.home, columns=160)
 
     def __enter__(self) -> Terminal:

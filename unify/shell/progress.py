@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -54,13 +55,10 @@ class Progress:
         """Ask on the terminal; stdout may go elsewhere. Without one on stdin and stderr nobody is asked."""
         if not terminal.is_attended():
             return None
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.output import create_output
-
         self._erase()
+        ask = _asked if terminal.is_smart(os.environ) else _asked_plainly
         try:
-            session: PromptSession[str] = PromptSession(output=create_output(sys.stderr))
-            return session.prompt(safe_text(question), is_password=secret)
+            return ask(safe_text(question), secret)
         except (EOFError, KeyboardInterrupt):
             raise Interrupted("interrupted") from None
 
@@ -93,6 +91,28 @@ class Progress:
 
     def _to_top(self) -> str:
         return f"\x1b[{self._lines}A" if self._lines else ""
+
+
+def _asked(question: str, secret: bool) -> str:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.output import create_output
+
+    session: PromptSession[str] = PromptSession(output=create_output(sys.stderr))
+    return session.prompt(question, is_password=secret)
+
+
+def _asked_plainly(question: str, secret: bool) -> str:
+    """Without an escape, for a terminal that knows none."""
+    if secret:
+        import getpass
+
+        return getpass.getpass(question, sys.stderr)
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\r\n")
 
 
 def summary(status: LoaderStatus) -> str:
