@@ -63,7 +63,7 @@ class Interpreter:
             variables=variables or {},
             stager=stager,
         )
-        self._begun = False
+        self._looked_for_daemon = False
 
     def __enter__(self) -> Interpreter:
         return self
@@ -93,7 +93,7 @@ class Interpreter:
     def execute(self, command: Command) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
         if not isinstance(command, commands.Steer):  # those find the daemon as it is
-            self._begin()
+            self._replace_killed_daemon()
         if isinstance(command, commands.Show):
             return _show(self.parts, command)
         if isinstance(command, commands.Fill):
@@ -124,7 +124,7 @@ class Interpreter:
 
     def names(self) -> Names:
         """What can be completed. Reads configuration and lake; sends no request."""
-        self._begin()
+        self._replace_killed_daemon()
         schedules = [one.name for one in self.parts.queue.scripts.all()]
         schedules += [str(one.table) for one in self.parts.queue.schedules() if one.every_s is not None]
         return replace(
@@ -135,11 +135,11 @@ class Interpreter:
             topics=tuple(topic.name for topic in TOPICS),
         )
 
-    def _begin(self) -> None:
+    def _replace_killed_daemon(self) -> None:
         """Once a session: a daemon that was killed is followed by another; one that was stopped rests."""
-        if self._begun:
+        if self._looked_for_daemon:
             return
-        self._begun = True
+        self._looked_for_daemon = True
         settings = self.parts.settings
         if instance.was_killed(settings.daemon_lock, settings.run / instance.COMMANDS_SOCKET):
             self.parts.loads.revive()

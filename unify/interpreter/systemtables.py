@@ -111,8 +111,10 @@ class SystemTables:
     def refresh(self, names: Iterable[str], max_age: MaxAge) -> None:
         """Read the named tables anew; names that are none of ours are left to DuckDB's own error."""
         for name in {name.lower() for name in names}:
-            if (read := _READERS.get(name)) is not None:
-                self.lake.snapshot_table(name, SHAPES[name].columns, list(read(self.state)))
-            elif name == "settings":
-                rows = setting_rows(self.state.sources.settings, max_age)
-                self.lake.snapshot_table(name, SHAPES[name].columns, rows)
+            if name == "settings":  # the session's, too: no state of the system tells its max_age
+                rows: list[Row] = [*setting_rows(self.state.sources.settings, max_age)]
+            elif (read := _READERS.get(name)) is not None:
+                rows = list(read(self.state))
+            else:
+                continue
+            self.lake.snapshot_table(name, SHAPES[name].columns, rows)
