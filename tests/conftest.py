@@ -14,6 +14,8 @@ from tests.support import DemoAPI, Unify, serving_demo
 if TYPE_CHECKING:
     from prompt_toolkit.input import PipeInput
 
+    from tests.test_daemon import Home
+
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +54,19 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "home"
     made.mkdir(mode=0o700)
     return made
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home whose daemon has workers that do what a table is called after (tests.daemon_process)."""
+    from tests.test_daemon import REPOSITORY, Home
+
+    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.delenv("TEST_TOKEN", raising=False)
+    made = Home(tmp_path / "home")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.test_daemon import REPOSITORY, Home
+from tests.test_daemon import Home
 from unify.errors import DaemonUnreachable, LoadFailed
 from unify.interpreter.loads import Loads, Wanted
 from unify.interpreter.sources import Sources
@@ -66,16 +66,11 @@ class Observed(Queue):
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.delenv("TEST_TOKEN", raising=False)
-    place = Home(tmp_path / "home")
+def place(place: Home) -> Home:
     specs = place.settings.home / "specs"
     specs.mkdir()
     (specs / "test.yaml").write_text(SPEC, encoding="utf-8")
-    yield place
-    place.close()
+    return place
 
 
 def asker(place: Home, queue: Queue) -> Loads:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -128,13 +127,8 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.delenv("TEST_TOKEN", raising=False)
-    home = Home(tmp_path / "home")
-    yield home
-    home.close()
+def home(place: Home) -> Home:
+    return place
 
 
 def test_a_job_is_loaded_published_and_done(home: Home) -> None:
@@ -320,7 +314,7 @@ def test_a_killed_daemon_is_followed_by_one_that_finishes_its_loads(home: Home) 
 
 
 @pytest.mark.parametrize(
-    "place",
+    "point",
     [
         "daemon.claimed",
         "daemon.sealed",
@@ -330,10 +324,10 @@ def test_a_killed_daemon_is_followed_by_one_that_finishes_its_loads(home: Home) 
     ],
 )
 def test_killed_at_any_point_of_a_load_nothing_is_lost_or_doubled(
-    home: Home, monkeypatch: pytest.MonkeyPatch, place: str
+    home: Home, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     job = home.ask("rows")
-    _die_at(home, monkeypatch, place)
+    _die_at(home, monkeypatch, point)
     assert home.queue.get(job.id).state.active
     home.start()
     assert home.ended(job).state is JobState.DONE
@@ -499,10 +493,10 @@ def test_an_idle_daemon_sleeps(home: Home) -> None:
     assert _cpu_ticks(daemon) - before <= 2
 
 
-def _die_at(home: Home, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """Start a daemon that is killed when it comes to ``place``, and wait until it has."""
+def _die_at(home: Home, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    """Start a daemon that is killed when it comes to ``point``, and wait until it has."""
     with monkeypatch.context() as failing:
-        failing.setenv("UNIFY_FAILPOINT", f"{place}:kill")
+        failing.setenv("UNIFY_FAILPOINT", f"{point}:kill")
         try:
             ensure_daemon(home.settings)
         except DaemonUnreachable:

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import wait_until
-from tests.test_daemon import REPOSITORY, Home
+from tests.test_daemon import Home
 from unify.errors import UsageError
 from unify.loading import memory
 from unify.loading.memory import resident_bytes
@@ -25,15 +25,6 @@ from unify.shell.limits import with_limits
 from unify.status.launch import daemon_running
 from unify.store.queue import NewJob, Queue
 from unify.store.sqlfile import sections
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    place = Home(tmp_path / "home")
-    yield place
-    place.close()
 
 
 class TestIdleExit:

@@ -31,12 +31,8 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    home = Home(tmp_path / "home")
-    yield home
-    home.close()
+def home(place: Home) -> Home:
+    return place
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -38,15 +37,6 @@ home = Path(sys.argv[1])
 sys.stdin.readline()
 print(launch.ensure_daemon(Settings(home, home / "connections.yaml"), timeout_s=60).pid)
 """
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    place = Home(tmp_path / "home")
-    yield place
-    place.close()
 
 
 @pytest.mark.parametrize(("rounds", "shells"), [(2, 5), pytest.param(100, 20, marks=SLOW)])
