@@ -200,7 +200,7 @@ def test_the_tables_of_a_statement(sql: str, used: str) -> None:
 def test_the_tables_of_a_statement_sqlglot_cannot_read(sql: str, used: str) -> None:
     from unify.language import sqltree
 
-    assert sqltree.tables(sql) is None or "pivot" in sql
+    assert sqltree.tree_tables(sql) is None or "pivot" in sql
     assert written_out(tables(sql)) == used
 
 
@@ -220,7 +220,7 @@ def test_duckdb_names_the_same_tables_where_it_tells(sql: str) -> None:
 def test_the_finder_alone_misses_no_table(sql: str) -> None:
     """Less precise by design, so it may find more; a table missed would not be loaded."""
     asked = sql.replace("explain ", "").replace("references", "")
-    assert {ref for ref in tables(sql) if ref.schema} <= set(tablefinder.tables(asked))
+    assert {ref for ref in tables(sql) if ref.schema} <= set(tablefinder.scan_tables(asked))
 
 
 def tables_duckdb_tells(sql: str) -> set[tuple[str, str, str]] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from unify.adapters.specfile import bundled_specs
 from unify.adapters.speckeys import SPEC
-from unify.adapters.specpatterns import CURSORS, KEYS, LOOSE_PATTERNS, PATTERNS, TOGETHER
+from unify.adapters.specpatterns import CURSORS, KEYS, LOOSE_PATTERNS, PATTERNS, TOGETHER, Json
 from unify.adapters.specreader import expected
 from unify.adapters.specshape import (
     Anything,
@@ -28,8 +28,6 @@ from unify.adapters.specshape import (
     Text,
     Variants,
 )
-
-Json = dict[str, Any]
 
 BEGIN = "<!-- the tables below are written by python -m unify.adapters.specschema -->"
 

@@ -170,7 +170,7 @@ class Connecting:
         return ", untried"
 
     def _check(self, connection: Connection) -> Check:
-        with closing(signingin.opened(self.sources, connection)) as adapter:
+        with closing(signingin.open_for_sign_in(self.sources, connection)) as adapter:
             return signingin.checked(adapter, self.watcher, connection.name)
 
     def _is_for_a_person(self, name: str) -> bool:
@@ -182,7 +182,7 @@ class Connecting:
         person = self.watcher.person()
         if person is None:
             raise SignInNeeded(f"{connection.name}: signing in takes a person, and this is no terminal")
-        with closing(signingin.opened(self.sources, connection)) as adapter:
+        with closing(signingin.open_for_sign_in(self.sources, connection)) as adapter:
             signingin.sign_in(adapter, person, connection.name)
             check = signingin.checked(adapter, self.watcher, connection.name)
         if not check.accepted:
@@ -195,7 +195,7 @@ class Connecting:
         with suppress(UnifyError):
             connection = self.sources.connection(name)
             if signingin.by_person(self.sources, connection):
-                with closing(signingin.opened(self.sources, connection)) as adapter:
+                with closing(signingin.open_for_sign_in(self.sources, connection)) as adapter:
                     adapter.sign_out()
 
     def _stored(self, spec: AdapterSpec, name: str, option: str, value: str, given: Mapping[str, str]) -> str:

@@ -103,7 +103,7 @@ class Explaining:
     def _first_request(self, name: TableName, stored: StoredTable | None) -> str:
         from unify.adapters.rest import RESTAdapter
 
-        with closing(traffic.opened(self.sources, name.schema)) as adapter:
+        with closing(traffic.open_adapter(self.sources, name.schema)) as adapter:
             if not isinstance(adapter, RESTAdapter):
                 return "by an adapter in Python, which knows its requests"
             table = adapter.spec.table(name.table)
@@ -166,7 +166,7 @@ class _Dry(StandIns):
             for ask in wanted.asks
             for parent in parents
         ]
-        with closing(traffic.opened(self.sources, name.schema)) as adapter:
+        with closing(traffic.open_adapter(self.sources, name.schema)) as adapter:
             assert isinstance(adapter, RESTAdapter)  # only specs have live tables
             shown = reads[:MOST_SHOWN]
             lines = [f"{name}: {adapter.first_request(name.table, read)}{enough}" for read in shown]

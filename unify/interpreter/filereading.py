@@ -55,12 +55,12 @@ def explained(lake: Lake, place: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _named(duckerrors.refusal(error, lake.place), place) from error
+        raise _with_place(duckerrors.refusal(error, lake.place), place) from error
     except QueryError as error:
-        raise _named(error, place) from error
+        raise _with_place(error, place) from error
 
 
-def _named(refusal: UnifyError, place: str) -> UnifyError:
+def _with_place(refusal: UnifyError, place: str) -> UnifyError:
     if not isinstance(refusal, QueryError):
         return refusal
     return FileError(f"{place}: {refusal.message.splitlines()[0]}")

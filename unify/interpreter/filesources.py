@@ -47,7 +47,7 @@ def found(place: str, cache: Path) -> Iterator[Found]:
     """
     if not _ADDRESS.match(place):
         paths = _local(place)
-        yield Found(paths, _common_format(place, paths), table_name(_named(place, paths)))
+        yield Found(paths, _common_format(place, paths), table_name(_base_name(place, paths)))
         return
     private_folder(cache)
     with TemporaryDirectory(prefix="import-", dir=cache) as folder:
@@ -77,7 +77,7 @@ def _common_format(place: str, paths: Sequence[Path]) -> FileFormat:
     return formats.pop()
 
 
-def _named(place: str, paths: Sequence[Path]) -> str:
+def _base_name(place: str, paths: Sequence[Path]) -> str:
     """What names the table: the file; of a glob its fixed part, or the folder the files are in."""
     if len(paths) == 1:
         return paths[0].name

@@ -23,7 +23,7 @@ def by_person(sources: Sources, connection: Connection) -> bool:
     return spec is not None and spec.auth.by_person
 
 
-def opened(sources: Sources, connection: Connection) -> Adapter:
+def open_for_sign_in(sources: Sources, connection: Connection) -> Adapter:
     """The adapter of a connection, for questions about its credentials."""
     from unify.adapters import registry
 
@@ -43,7 +43,7 @@ def ensure(sources: Sources, watcher: Watcher, name: str) -> None:
         return
     person = watcher.person()
     if person is not None:
-        with closing(opened(sources, connection)) as adapter:
+        with closing(open_for_sign_in(sources, connection)) as adapter:
             if not adapter.signed_in():
                 sign_in(adapter, person, name)
 

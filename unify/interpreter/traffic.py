@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import Adapter, Listeners, Traffic
 
 
-def opened(sources: Sources, connection: str, listeners: Listeners | None = None) -> Adapter:
+def open_adapter(sources: Sources, connection: str, listeners: Listeners | None = None) -> Adapter:
     """The adapter of a connection. Raises ConfigError or UnresolvedSecret."""
     from unify.adapters import registry
 
@@ -31,7 +31,7 @@ def opened(sources: Sources, connection: str, listeners: Listeners | None = None
 
 @contextmanager
 def recorded(sources: Sources, connection: str) -> Iterator[Adapter]:
-    """``opened`` for the block, with its requests kept however the block ends.
+    """``open_adapter`` for the block, with its requests kept however the block ends.
 
     A statement works on a full disk too; then ``unify.requests`` does not tell of what it asked.
     """
@@ -39,7 +39,7 @@ def recorded(sources: Sources, connection: str) -> Iterator[Adapter]:
 
     asked: list[Traffic] = []
     try:
-        with closing(opened(sources, connection, Listeners(asked.append))) as adapter:
+        with closing(open_adapter(sources, connection, Listeners(asked.append))) as adapter:
             yield adapter
     finally:
         with suppress(StoreError):

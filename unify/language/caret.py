@@ -6,7 +6,9 @@ import re
 
 from unify.text import safe_text
 
-_PLACE = re.compile(r"\n*^LINE \d+: (?P<line>.*)\n(?P<before> *)\^", re.MULTILINE)  # in an error of DuckDB's
+_ERROR_PLACE = re.compile(
+    r"\n*^LINE \d+: (?P<line>.*)\n(?P<before> *)\^", re.MULTILINE
+)  # in an error of DuckDB's
 
 _BEFORE = 60  # characters kept left of the caret, and ...
 _AFTER = 40  # ... right of it: together with the label they fit a terminal of 110 columns
@@ -27,7 +29,7 @@ def pointed(source: str, line: int, column: int) -> str:
 
 def moved(message: str, source: str) -> str:
     """DuckDB's message about SQL that was made of ``source``: pointing into ``source`` itself, or nowhere."""
-    place = _PLACE.search(message)
+    place = _ERROR_PLACE.search(message)
     if place is None:
         return message
     line = place["line"]

@@ -20,7 +20,7 @@ _HARMLESS_FUNCTIONS = frozenset({"unnest"})  # reads only the row it stands besi
 _FILE_SIGNS = frozenset("./\\:*?[")  # from 'a.csv', from "s3://…": DuckDB opens a name it does not know
 
 
-def tables(sql: str) -> tuple[TableRef, ...]:
+def only_select_tables(sql: str) -> tuple[TableRef, ...]:
     """The tables of the one SELECT in ``sql``. Raises ValueError with a sentence if it is anything else."""
     tree = _statement(sql)
     functions = sorted(_functions(tree) - _HARMLESS_FUNCTIONS)

@@ -42,7 +42,7 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
     """
     from unify.language import oneselect
 
-    return oneselect.tables(sql)
+    return oneselect.only_select_tables(sql)
 
 
 def is_explain(sql: str) -> bool:
@@ -62,14 +62,14 @@ def is_listing(sql: str) -> bool:
 
 def _of_statement(sql: str) -> Sequence[TableRef]:
     if len(sql) > _READ_LIMIT:
-        return tablefinder.tables(sql)
+        return tablefinder.scan_tables(sql)
     inner = explained(sql)
     if not any(token.folded in _ANNOUNCING for token in significant(inner)):
         return ()
     from unify.language import sqltree
 
-    found = sqltree.tables(inner)
-    return tablefinder.tables(inner) if found is None else found
+    found = sqltree.tree_tables(inner)
+    return tablefinder.scan_tables(inner) if found is None else found
 
 
 def explained(sql: str) -> str:

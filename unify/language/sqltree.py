@@ -36,7 +36,7 @@ def read(sql: str) -> exp.Expr | None:
     return trees[0]
 
 
-def tables(sql: str) -> list[TableRef] | None:
+def tree_tables(sql: str) -> list[TableRef] | None:
     """Every mention of a table, or None where sqlglot cannot read the statement."""
     tree = read(sql)
     return None if tree is None else list(in_tree(tree))

@@ -29,7 +29,7 @@ _LIST_ENDS = words(
 _OWN_FROM = frozenset({"extract", "substring", "trim", "overlay", "position"})
 
 
-def tables(sql: str) -> list[TableRef]:
+def scan_tables(sql: str) -> list[TableRef]:
     """Every mention of ``name.name`` or ``name.name.name`` where a table is meant."""
     tokens = list(significant(sql))
     found: list[TableRef] = []

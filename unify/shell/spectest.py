@@ -10,6 +10,7 @@ from unify.adapters.cases import cases_folder, find_cases, load_case
 from unify.adapters.spec import AdapterSpec
 from unify.adapters.specfile import load_spec
 from unify.errors import SpecError, UnifyError
+from unify.shell.spectry import _say
 from unify.text import counted, safe_text
 
 
@@ -48,7 +49,3 @@ def _test_case(spec: AdapterSpec, path: Path) -> bool:
     if not differences:
         _say(f"{path}: ok, {counted(len(case.exchanges), 'request')}")
     return not differences
-
-
-def _say(lines: str) -> None:
-    sys.stdout.write(safe_text(lines, keep="\n") + "\n")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from unify.duckdb_types import Type, parse_type
 from unify.errors import QueryError
 from unify.store.duck import quoted
+from unify.store.exactness import DECIMAL
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_WHOLE = "DECIMAL(38,0)"  # what holds a 128-bit integer, as far as Parquet can; beyond it DuckDB refuses
-_ADVICE = {
-    "HUGEINT": f"cast it to {_WHOLE}[] or the like",
-    "UHUGEINT": f"cast it to {_WHOLE}[] or the like",
+_PARQUET_ADVICE = {
+    "HUGEINT": f"cast it to {DECIMAL}[] or the like",
+    "UHUGEINT": f"cast it to {DECIMAL}[] or the like",
     "BIGNUM": "cast it to VARCHAR",
     "BIT": "cast it to VARCHAR",
     "INTERVAL": "cast it to VARCHAR, or take its seconds: epoch(…)",
@@ -34,24 +34,26 @@ def exact_for_parquet(connection: DuckDBPyConnection, query: str, parameters: ob
     described = connection.execute(f"DESCRIBE {query}", parameters).fetchall()
     columns = [(str(row[0]), parse_type(str(row[1]))) for row in described]
     for name, type in columns:
-        bad = _inexact(type) if type.name not in ("HUGEINT", "UHUGEINT") else None
+        bad = _inexact_in_parquet(type) if type.name not in ("HUGEINT", "UHUGEINT") else None
         if bad is not None:
-            raise QueryError(f"column {name}: a Parquet file cannot hold {bad} exactly; {_ADVICE[bad]}")
-    return _wrapped(query, columns)
+            raise QueryError(
+                f"column {name}: a Parquet file cannot hold {bad} exactly; {_PARQUET_ADVICE[bad]}"
+            )
+    return _with_decimals(query, columns)
 
 
-def _inexact(type: Type) -> str | None:
+def _inexact_in_parquet(type: Type) -> str | None:
     """The first type in ``type`` that Parquet would change."""
-    if type.name in _ADVICE:
+    if type.name in _PARQUET_ADVICE:
         return type.name
-    return next((bad for part in type.parts if (bad := _inexact(part)) is not None), None)
+    return next((bad for part in type.parts if (bad := _inexact_in_parquet(part)) is not None), None)
 
 
-def _wrapped(query: str, columns: Sequence[tuple[str, Type]]) -> str:
+def _with_decimals(query: str, columns: Sequence[tuple[str, Type]]) -> str:
     if not any(type.name in ("HUGEINT", "UHUGEINT") for _, type in columns):
         return query
     values = ", ".join(
-        f"CAST(c{place} AS {_WHOLE}) AS {quoted(name)}"
+        f"CAST(c{place} AS {DECIMAL}) AS {quoted(name)}"
         if type.name in ("HUGEINT", "UHUGEINT")
         else f"c{place} AS {quoted(name)}"
         for place, (name, type) in enumerate(columns)
