@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks import convert, fetching, loading, loads, memory, million, starting, trimmed
+from benchmarks import column_selection, convert, demo_loads, load_overhead, loads, memory, million, startup
 
-Measure = Callable[[Path], Iterable[object]]
+Measurement = Callable[[Path], Iterable[object]]
 
 
-def targets(share: float) -> Mapping[str, Measure]:
+def targets(share: float) -> Mapping[str, Measurement]:
     """What can be measured, in the order of ``make bench``."""
     return {
-        "starting": starting.measure,
+        "starting": startup.measure,
         "convert": convert.measure,
-        "demo": loading.measure,
+        "demo": demo_loads.measure,
         "loads": partial(loads.measure, share=share),
-        "fetching": partial(fetching.measure, share=share),
-        "latency": partial(fetching.measure_latency, share=share),
+        "fetching": partial(load_overhead.measure, share=share),
+        "latency": partial(load_overhead.measure_latency, share=share),
         "million": partial(million.measure, share=share),
-        "trimmed": partial(trimmed.measure, share=share),
+        "trimmed": partial(column_selection.measure, share=share),
         "memory": partial(memory.measure, share=share),
     }
 

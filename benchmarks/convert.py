@@ -1,4 +1,4 @@
-"""How long rows take from undecoded JSON to sealed Parquet, against Python's ``json.loads`` of the same.
+"""How long rows take from undecoded JSON to sealed Parquet, against Python's ``json.load_client`` of the same.
 
 ``python -m benchmarks.convert`` adds rows a second, seconds of CPU, and the memory of a process that
 does nothing else. Pages of 100 rows; the time includes splitting their bodies into rows.
@@ -19,24 +19,25 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.measure import Figure, best
-from unify.adapters.spec import ColumnDef
-from unify.loading.convert import RowStage, Shape
+from benchmarks.measure import Figure, best_s
+from unify.adapters.spec.model import ColumnDef
+from unify.convert.selection import ColumnRules
+from unify.convert.stage import RowStage
 
 PAGE_ROWS = 100
-SHAPES: Mapping[str, Shape] = {
-    "small": Shape(),
-    "small, cursor": Shape(cursor="updated_at"),
-    "small, 3 columns": Shape(only=("id", "title", "user_login")),
-    "small, decimal(18,4)": Shape(columns=(ColumnDef("score", "decimal(18,4)"),)),
-    "large": Shape(),
-    "large, 30 columns": Shape(only=("id", "name", "group_0")),
+SHAPES: Mapping[str, ColumnRules] = {
+    "small": ColumnRules(),
+    "small, cursor": ColumnRules(cursor="updated_at"),
+    "small, 3 columns": ColumnRules(only=("id", "title", "user_login")),
+    "small, decimal(18,4)": ColumnRules(columns=(ColumnDef("score", "decimal(18,4)"),)),
+    "large": ColumnRules(),
+    "large, 30 columns": ColumnRules(only=("id", "name", "group_0")),
 }
-_split = msgspec.json.Decoder(list[msgspec.Raw])
+_row_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class StageRun:
     """One staging of a file of rows."""
 
     rows: int
@@ -46,28 +47,31 @@ class Run:
 
 def measure(folder: Path) -> Iterator[Figure]:
     """Stage 100,000 small and 10,000 large objects, whole and trimmed."""
-    files = {"small": _write(folder / "small", 100_000), "large": _write(folder / "large", 10_000)}
-    yardsticks = {name: best(lambda path=path: _parse(path), 2) for name, path in files.items()}  # type: ignore[misc]
+    files = {
+        "small": _write_pages(folder / "small", 100_000),
+        "large": _write_pages(folder / "large", 10_000),
+    }
+    yardsticks = {name: best_s(lambda path=path: _parse_json(path), 2) for name, path in files.items()}  # type: ignore[misc]
     for name, shape in SHAPES.items():
         kind = name.split(",")[0]
-        seconds = min(stage(files[kind], folder / "stage", shape).seconds for _ in range(3))
+        seconds = min(stage_file(files[kind], folder / "stage", shape).seconds for _ in range(3))
         yield Figure(f"rows into Parquet: {name}", seconds, yardsticks[kind])
 
 
-def stage(file: Path, folder: Path, shape: Shape) -> Run:
+def stage_file(file: Path, folder: Path, shape: ColumnRules) -> StageRun:
     """Stage the rows of a file, in a folder that is then removed."""
     folder.mkdir()
     began, cpu_began = time.perf_counter(), time.process_time()
     with RowStage(folder, shape) as rowstage:
-        for body in _pages(file):
-            rowstage.write(_split.decode(body))
-        sealed = rowstage.seal()
-    run = Run(sealed.rows, time.perf_counter() - began, time.process_time() - cpu_began)
+        for body in _read_pages(file):
+            rowstage.write(_row_decoder.decode(body))
+        sealed = rowstage.finish()
+    run = StageRun(sealed.rows, time.perf_counter() - began, time.process_time() - cpu_began)
     shutil.rmtree(folder)
     return run
 
 
-def small(number: int) -> dict[str, object]:
+def small_row(number: int) -> dict[str, object]:
     """An issue of about 600 bytes: nested objects, a list of objects, dates, nulls."""
     return {
         "id": 10**6 + number,
@@ -94,7 +98,7 @@ def small(number: int) -> dict[str, object]:
     }
 
 
-def large(number: int) -> dict[str, object]:
+def large_row(number: int) -> dict[str, object]:
     """An object of 17 KB with 340 leaves in twelve groups."""
     row: dict[str, object] = {"id": number, "name": f"object {number}", "tags": ["a", "b", "c"]}
     for group in range(12):
@@ -112,9 +116,9 @@ def large(number: int) -> dict[str, object]:
     return row
 
 
-def _write(path: Path, rows: int) -> Path:
+def _write_pages(path: Path, rows: int) -> Path:
     """A file of pages, one a line."""
-    make = small if path.name == "small" else large
+    make = small_row if path.name == "small" else large_row
     with path.open("wb") as file:
         for start in range(0, rows, PAGE_ROWS):
             page = [make(number) for number in range(start, start + PAGE_ROWS)]
@@ -122,17 +126,17 @@ def _write(path: Path, rows: int) -> Path:
     return path
 
 
-def _pages(file: Path) -> Iterator[bytes]:
+def _read_pages(file: Path) -> Iterator[bytes]:
     with file.open("rb") as lines:
         yield from lines
 
 
-def _parse(file: Path) -> None:
-    for body in _pages(file):
+def _parse_json(file: Path) -> None:
+    for body in _read_pages(file):
         json.loads(body)
 
 
-def _report(file: Path, name: str) -> None:
+def _run_in_process(file: Path, name: str) -> None:
     """Stage once in a process of its own and print what it took."""
     words = [sys.executable, "-m", "benchmarks.convert", str(file), name]
     print(subprocess.run(words, check=True, capture_output=True, text=True).stdout, end="")
@@ -149,7 +153,7 @@ def _peak_mb() -> float:
 def main() -> None:
     if len(sys.argv) == 3:
         path, name = Path(sys.argv[1]), sys.argv[2]
-        run = stage(path, path.parent / "stage", SHAPES[name])
+        run = stage_file(path, path.parent / "stage", SHAPES[name])
         speed = f"{run.rows / run.seconds:>9,.0f} rows/s {run.cpu_s:>6.2f} s of CPU"
         print(f"{name:<24} {speed} {_peak_mb():>6.0f} MB at most")
         return
@@ -157,7 +161,7 @@ def main() -> None:
         for figure in measure(Path(name)):
             print(figure, flush=True)
         for shape in SHAPES:
-            _report(Path(name) / shape.split(",")[0], shape)
+            _run_in_process(Path(name) / shape.split(",")[0], shape)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,19 @@ from pathlib import Path
 class Figure:
     """One line of the report: how long something took, and how often that is its yardstick."""
 
-    what: str
+    label: str
     seconds: float
-    yardstick_s: float
+    baseline_s: float
     promised: float | None = None  # at most this many times the yardstick (docs: "Speed")
 
     def __str__(self) -> str:
-        ratio = self.seconds / self.yardstick_s
+        ratio = self.seconds / self.baseline_s
         promise = f"(promised: {self.promised:g})" if self.promised is not None else ""
-        return f"{self.what:<44} {self.seconds * 1000:>9,.0f} ms  {ratio:>6.1f} times  {promise}".rstrip()
+        return f"{self.label:<44} {self.seconds * 1000:>9,.0f} ms  {ratio:>6.1f} times  {promise}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class Measured:
     """How long something took, and how much of the processors' time; None where the system does not tell."""
 
     seconds: float
@@ -39,7 +39,7 @@ class Speed:
     ``promised``  at least so many times.
     """
 
-    what: str
+    label: str
     rows: int
     seconds: float
     cpu_s: float | None = None
@@ -47,7 +47,7 @@ class Speed:
     promised: float | None = None
 
     def __str__(self) -> str:
-        line = f"{self.what:<44} {self.rows / self.seconds:>9,.0f} rows/s"
+        line = f"{self.label:<44} {self.rows / self.seconds:>9,.0f} rows/s"
         line += f" {self.cpu_s:>6.1f} s of CPU" if self.cpu_s is not None else ""
         if self.unify_s is not None:
             line += f"  Unify: {self.seconds / self.unify_s:>5.1f} times"
@@ -58,15 +58,15 @@ class Speed:
 class Memory:
     """The most memory a process had."""
 
-    what: str
+    label: str
     megabytes: float
     promised: float
 
     def __str__(self) -> str:
-        return f"{self.what:<48} {self.megabytes:>9,.0f} MB      (promised: below {self.promised:g})"
+        return f"{self.label:<48} {self.megabytes:>9,.0f} MB      (promised: below {self.promised:g})"
 
 
-def best(run: Callable[[], object], rounds: int = 5) -> float:
+def best_s(run: Callable[[], object], rounds: int = 5) -> float:
     """The shortest of some rounds: what the machine can do when nothing else disturbs."""
     seconds = []
     for _ in range(rounds):
@@ -76,9 +76,9 @@ def best(run: Callable[[], object], rounds: int = 5) -> float:
     return min(seconds)
 
 
-def command(words: Sequence[str], home: Path) -> Callable[[], object]:
-    """Something to time: run ``words`` to their end in ``home``; an error status is an error."""
-    from tests.support import clean_environment
+def command_runner(arguments: Sequence[str], home: Path) -> Callable[[], object]:
+    """Something to time: run ``keyword_set`` to their end in ``daemon_home``; an error status is an error."""
+    from tests.support.command import clean_environment
 
     environment = clean_environment(home)
-    return lambda: subprocess.run(words, check=True, capture_output=True, cwd=home, env=environment)
+    return lambda: subprocess.run(arguments, check=True, capture_output=True, cwd=home, env=environment)

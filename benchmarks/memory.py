@@ -6,27 +6,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.house import house
+from benchmarks.bench_home import benchmark_home
 from benchmarks.measure import Memory
-from benchmarks.tables import Served
+from benchmarks.tables import BenchmarkTable
 
 
 def measure(folder: Path, share: float = 1.0) -> Iterator[Memory]:
     """Load tables of two sizes each."""
     tables = [
-        Served("small", "small", int(100_000 * share), 100),
-        Served("small_more", "small", int(500_000 * share), 1000),
-        Served("large", "large", int(10_000 * share), 100),
-        Served("large_more", "large", int(20_000 * share), 100),
+        BenchmarkTable("small", "small", int(100_000 * share), 100),
+        BenchmarkTable("small_more", "small", int(500_000 * share), 1000),
+        BenchmarkTable("large", "large", int(10_000 * share), 100),
+        BenchmarkTable("large_more", "large", int(20_000 * share), 100),
     ]
-    with house(folder, tables) as unify:
-        if unify.peak_mb() is None:
+    with benchmark_home(folder, tables) as unify:
+        if unify.worker_peak_mb() is None:
             print("  (memory is not measured: this system has no /proc)", file=sys.stderr)
             return
         for table in tables:
-            unify.forget_peaks()
-            unify.run(f"reload table bench.{table.name}")
+            unify.reset_peak_memory()
+            unify.run_statement(f"reload table bench.{table.name}")
             limit = 300 if table.kind == "small" else 400
             yield Memory(
-                f"a worker loading {table.rows:,} {table.kind} objects", unify.peak_mb() or 0.0, limit
+                f"a worker loading {table.rows:,} {table.kind} objects", unify.worker_peak_mb() or 0.0, limit
             )

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.house import House, house
+from benchmarks.bench_home import BenchmarkHome, benchmark_home
 from benchmarks.measure import Figure
-from benchmarks.tables import CHANGED, Served
-from unify.store.duck import literal
+from benchmarks.tables import CHANGED_ONE_IN, BenchmarkTable
+from unify.engine.connection import quote_literal
 
-LAKE_S = 0.010  # what a query on the lake may take beyond a half more than plain DuckDB
+LAKE_OVERHEAD_S = 0.010  # what a query on the lake may take beyond a half more than plain DuckDB
 ROUNDS = 20
 QUERIES: Mapping[str, str] = {
     "count": "select count(*) from {}",
@@ -29,40 +29,42 @@ _INCREMENTAL = "    incremental: {cursor: updated_at, param: since}\n"
 
 def measure(folder: Path, share: float = 1.0) -> Iterator[Figure]:
     """Load a million rows in pages of 1,000, refresh one of a hundred, query them."""
-    table = Served("api", "small", int(1_000_000 * share), 1000)
+    table = BenchmarkTable("api", "small", int(1_000_000 * share), 1000)
     more = {"million": ("api", _INCREMENTAL)}
-    with house(folder, [table], more) as unify:
-        unify.run("load table bench.million")
-        yield from _queries(unify)
+    with benchmark_home(folder, [table], more) as unify:
+        unify.run_statement("load table bench.million")
+        yield from _measure_queries(unify)
         refreshes, reloads = [], []
         for _ in range(2):
-            refreshes.append(unify.timed("refresh table bench.million"))
-            _expect(unify, table.rows)
-            reloads.append(unify.timed("reload table bench.million"))
+            refreshes.append(unify.time_statement("refresh table bench.million"))
+            _check_rows(unify, table.rows)
+            reloads.append(unify.time_statement("reload table bench.million"))
         yield Figure(f"reload of {table.rows:,} rows", min(reloads), min(reloads))
-        yield Figure(f"refresh of {table.rows // CHANGED:,} of them", min(refreshes), min(reloads), 0.1)
+        yield Figure(
+            f"refresh of {table.rows // CHANGED_ONE_IN:,} of them", min(refreshes), min(reloads), 0.1
+        )
 
 
-def _expect(unify: House, rows: int) -> None:
+def _check_rows(unify: BenchmarkHome, rows: int) -> None:
     """The refresh brought what had changed, and nothing else."""
-    answer = unify.run("select count(*), count(*) filter (state = 'reopened') from bench.million")
-    assert answer == [(rows, -(-rows // CHANGED))], answer
+    answer = unify.run_statement("select count(*), count(*) filter (state = 'reopened') from bench.million")
+    assert answer == [(rows, -(-rows // CHANGED_ONE_IN))], answer
 
 
-def _queries(unify: House) -> Iterator[Figure]:
+def _measure_queries(unify: BenchmarkHome) -> Iterator[Figure]:
     """Each in turn, round after round: what the daemon does for the lake meanwhile disturbs some rounds."""
-    files = ", ".join(literal(str(path)) for path in unify.files("million"))
+    files = ", ".join(quote_literal(str(path)) for path in unify.data_files("million"))
     ours: dict[str, list[float]] = {what: [] for what in QUERIES}
     plain: dict[str, list[float]] = {what: [] for what in QUERIES}
     with duckdb.connect() as connection:
         for _ in range(ROUNDS):
             for what, sql in QUERIES.items():
-                ours[what].append(unify.timed(sql.format("bench.million")))
+                ours[what].append(unify.time_statement(sql.format("bench.million")))
                 began = time.perf_counter()
                 connection.execute(sql.format(f"read_parquet([{files}])")).fetchall()
                 plain[what].append(time.perf_counter() - began)
     for what in QUERIES:
         # The promise is 1.5 times and 10 ms; what is shown is against the plain query.
         yardstick = min(plain[what])
-        allowed = (1.5 * yardstick + LAKE_S) / yardstick
+        allowed = (1.5 * yardstick + LAKE_OVERHEAD_S) / yardstick
         yield Figure(f"query: {what}", min(ours[what]), yardstick, round(allowed, 1))

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.convert import large, small
+from benchmarks.convert import large_row, small_row
 
-CHANGED = 100  # one row of so many is changed for a refresh
+CHANGED_ONE_IN = 100  # one row of so many is changed for a refresh
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class BenchmarkTable:
     """One table of the API. ``kind`` is small (an object of 600 bytes) or large (of 17 KB, 340 leaves)."""
 
     name: str
@@ -24,7 +24,7 @@ class Served:
     delay_ms: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> Served:
+    def parse(cls, text: str) -> BenchmarkTable:
         name, kind, *numbers = text.split(":")
         return cls(name, kind, *map(int, numbers))
 
@@ -35,21 +35,21 @@ class Served:
     def pages(self) -> int:
         return -(-self.rows // self.page_rows)
 
-    def encoded(self) -> Iterator[bytes]:
+    def encode_rows(self) -> Iterator[bytes]:
         """Every row as JSON."""
         for number in range(self.rows):
             yield msgspec.json.encode(self._row(number))
 
-    def encoded_changes(self) -> Iterator[bytes]:
+    def encode_changed_rows(self) -> Iterator[bytes]:
         """The rows changed since the table was first read, scattered over all of it."""
-        for number in range(0, self.rows, CHANGED):
+        for number in range(0, self.rows, CHANGED_ONE_IN):
             yield msgspec.json.encode(
                 {**self._row(number), "state": "reopened", "updated_at": "2024-06-01T00:00:00Z"}
             )
 
     def _row(self, number: int) -> dict[str, Any]:
         if self.kind == "large":
-            row = large(number)
+            row = large_row(number)
             return {**row, "description": f"{row['description']}{'y' * 680}"}
         seen = f"Seen on {number % 90} machines since the last release; the log of one of them is attached."
-        return {**small(number), "body": seen}
+        return {**small_row(number), "body": seen}

@@ -8,17 +8,61 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.canaries import leaks
-from tests.support import DemoAPI, Unify, serving_demo
+from tests.support.command import UnifyCommand
+from tests.support.demo_api import DemoAPI, run_demo_server
+from tests.support.fake_session import FAKE_SESSION_COMMAND
+from tests.support.fault_server import FaultServer
+from tests.support.leak_canaries import find_leaks
+from tests.support.paths import CHECKOUT
+from tests.support.stores import (
+    create_home,
+    restore_empty,
+)
+from unify.config.settings import Settings
+from unify.lake.lake import Lake
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import PipeInput
 
-    from tests.test_daemon import Home
+    from tests.support.daemon_home import DaemonHome
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return create_home(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def one_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Opening a lake takes longer than most tests with it."""
+    with Lake(create_home(tmp_path_factory.mktemp("lake"))) as lake:
+        yield lake
+
+
+@pytest.fixture
+def lake(one_lake: Lake) -> Iterator[Lake]:
+    with restore_empty(one_lake):
+        yield one_lake
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> UnifyCommand:
+    """The command line on a plain DuckDB, in an empty folder."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    unify = UnifyCommand(folder, FAKE_SESSION_COMMAND)
+    unify.environment["PYTHONPATH"] = str(CHECKOUT)
+    return unify
+
+
+@pytest.fixture
+def api() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have settings of their own; no test sees them."""
     for name in (
         "UNIFY_HOME",
@@ -38,18 +82,18 @@ def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     yield folder
-    Unify(folder).stop_daemon()
-    assert leaks(folder) == []
+    UnifyCommand(folder).stop_daemon()
+    assert find_leaks(folder) == []
 
 
 @pytest.fixture
-def unify(home: Path) -> Unify:
-    """The command line in a home of its own: ``unify("select 1")`` gives stdout, stderr and status."""
-    return Unify(home)
+def unify(home: Path) -> UnifyCommand:
+    """The command line in a home of its own: ``unify("check_select 1")`` gives stdout, stderr and status."""
+    return UnifyCommand(home)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def empty_home(tmp_path: Path) -> Path:
     """An empty home folder, for a shell that starts no daemon."""
     made = tmp_path / "home"
     made.mkdir(mode=0o700)
@@ -57,20 +101,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A home whose daemon has workers that do what a table is called after (tests.daemon_process)."""
-    from tests.test_daemon import REPOSITORY, Home
+def daemon_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonHome]:
+    """A home whose daemon has workers that do what a table is called after (tests.support.daemon_process)."""
+    from tests.support.daemon_home import DaemonHome
+    from tests.support.paths import CHECKOUT
 
-    monkeypatch.setattr("unify.status.launch.COMMAND", "tests.daemon_process")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_process")
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     monkeypatch.delenv("TEST_TOKEN", raising=False)
-    made = Home(tmp_path / "home")
+    made = DaemonHome(tmp_path / "home")
     yield made
     made.close()
 
 
 @pytest.fixture
-def keys() -> Iterator[PipeInput]:
+def key_input() -> Iterator[PipeInput]:
     """Where a test presses keys for a prompt without a terminal."""
     from prompt_toolkit.input import create_pipe_input
 
@@ -81,12 +126,12 @@ def keys() -> Iterator[PipeInput]:
 @pytest.fixture(scope="session")
 def demo_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoAPI]:
     """One sample API for all tests: its data never changes."""
-    with serving_demo(tmp_path_factory.mktemp("demo_api")) as api:
+    with run_demo_server(tmp_path_factory.mktemp("demo_api")) as api:
         yield api
 
 
 @pytest.fixture
-def demo_unify(unify: Unify, demo_api: DemoAPI) -> Unify:
+def demo_unify(unify: UnifyCommand, demo_api: DemoAPI) -> UnifyCommand:
     """The command line with one connection, ``github``, to the sample API."""
-    unify.connect(demo_api.connection())
+    unify.write_connections(demo_api.connection_yaml())
     return unify

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from benchmarks import session
+from benchmarks import readme_session
 from benchmarks.measure import Figure, Memory, Speed
-from benchmarks.server import serving
-from benchmarks.tables import Served
+from benchmarks.server import run_server
+from benchmarks.tables import BenchmarkTable
 
 
 def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
-    with serving([Served("small", "small", 250, 100)]) as address, requests.Session() as session:
+    with run_server([BenchmarkTable("small", "small", 250, 100)]) as address, requests.Session() as session:
         session.trust_env = False
         pages = [session.get(f"{address}/small?page={page}", timeout=30).json() for page in range(1, 5)]
 
@@ -24,7 +24,7 @@ def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
 
 
 def test_the_api_tells_which_rows_have_changed() -> None:
-    with serving([Served("small", "small", 250, 100)]) as address, requests.Session() as session:
+    with run_server([BenchmarkTable("small", "small", 250, 100)]) as address, requests.Session() as session:
         session.trust_env = False
         changed = session.get(f"{address}/small?page=1&since=2024-05-01", timeout=30).json()["items"]
 
@@ -33,22 +33,24 @@ def test_the_api_tells_which_rows_have_changed() -> None:
 
 
 def test_readme_shows_the_session_that_is_recorded() -> None:
-    shown = session.block(session.README.read_text(encoding="utf-8"))
+    shown = readme_session.readme_block(readme_session.README.read_text(encoding="utf-8"))
 
-    for statement in session.STATEMENTS:
+    for statement in readme_session.STATEMENTS:
         assert "unify> " + statement.replace("\n", "\n    -> ") in shown
 
 
 @pytest.mark.slow
 def test_the_session_in_readme_is_the_products_own(tmp_path: Path) -> None:
-    shown = session.block(session.README.read_text(encoding="utf-8"))
+    shown = readme_session.readme_block(readme_session.README.read_text(encoding="utf-8"))
 
-    assert session.timeless(session.recorded(tmp_path)) == session.timeless(shown)
+    assert readme_session.mask_times(readme_session.record_session(tmp_path)) == readme_session.mask_times(
+        shown
+    )
 
 
 def test_rows_are_as_large_as_is_said() -> None:
-    small = [len(row) for row in Served("small", "small", 100, 100).encoded()]
-    large = [len(row) for row in Served("large", "large", 20, 100).encoded()]
+    small = [len(row) for row in BenchmarkTable("small", "small", 100, 100).encode_rows()]
+    large = [len(row) for row in BenchmarkTable("large", "large", 20, 100).encode_rows()]
 
     assert 550 < sum(small) / len(small) < 650
     assert 16_500 < sum(large) / len(large) < 17_500

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import unify as package
-from tests.support import Unify
-
-CHECKOUT = Path(__file__).parent.parent
+from tests.support.command import UnifyCommand
+from tests.support.paths import CHECKOUT
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +54,11 @@ def test_an_empty_environment_and_the_wheel_answer_a_query(wheel: Path, tmp_path
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
     pip(str(environment / "bin" / "python"), "install", str(wheel))
-    unify = Unify(home, [str(environment / "bin" / "unify")])
+    unify = UnifyCommand(home, [str(environment / "bin" / "unify")])
     unify.environment.pop("PYTHONPATH", None)
     unify.environment.pop("VIRTUAL_ENV", None)
 
     assert unify.run("--version").stdout == f"unify {package.__version__}\n"
     counted = unify.run("demo", "-c", "select count(*) from github.pulls")
-    assert (counted.status, counted.stdout.split()[-1]) == (0, "1200"), counted
+    assert (counted.exit_status, counted.stdout.split()[-1]) == (0, "1200"), counted
     assert list(home.iterdir()) == []

@@ -1,6 +1,6 @@
 """``python -m unify`` is the ``unify`` command."""
 
-from unify.shell.app import main
+from unify.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SECONDS = {
+_SECONDS_PER_UNIT = {
     "ms": 0.001,
     "millisecond": 0.001,
     "s": 1.0,
@@ -22,7 +22,7 @@ _SECONDS = {
     "week": 604800.0,
 }
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-z]*)", re.IGNORECASE)
-_LONGEST_S = 100 * 366 * 86400.0  # a century: anything longer is a slip of the hand
+_MAX_DURATION_S = 100 * 366 * 86400.0  # a century: anything longer is a slip of the hand
 
 
 def parse_duration(text: str | int) -> float:
@@ -39,17 +39,17 @@ def parse_duration(text: str | int) -> float:
         part = _PART.match(words, position)
         if part is None:
             raise ValueError(wanted)
-        total += float(part[1]) * _unit(part[2], wanted)
+        total += float(part[1]) * _unit_seconds(part[2], wanted)
         position = part.end()
         position += len(words[position:]) - len(words[position:].lstrip(" ,"))
     if not words:
         raise ValueError(wanted)
-    if total > _LONGEST_S:
+    if total > _MAX_DURATION_S:
         raise ValueError(f"{text!r} is longer than a century")
     return total
 
 
-def duration_text(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """``15 minutes``, ``1 hour 30 minutes``, ``2 days``: as ``parse_duration`` reads it."""
     parts, left = [], seconds
     for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
@@ -61,9 +61,9 @@ def duration_text(seconds: float) -> str:
     return " ".join(parts)
 
 
-def _unit(name: str, wanted: str) -> float:
+def _unit_seconds(name: str, message: str) -> float:
     folded = name.lower()
-    seconds = _SECONDS.get(folded or "s") or _SECONDS.get(folded.removesuffix("s"))
+    seconds = _SECONDS_PER_UNIT.get(folded or "s") or _SECONDS_PER_UNIT.get(folded.removesuffix("s"))
     if seconds is None:
-        raise ValueError(wanted)
+        raise ValueError(message)
     return seconds

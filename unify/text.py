@@ -6,16 +6,23 @@ import difflib
 import re
 from collections.abc import Iterable
 
+
+def glob_from_like(like: str) -> str:
+    """A LIKE pattern as a glob: its own special characters are taken literally."""
+    escaped = "".join(f"[{char}]" if char in "*?[" else char for char in like)
+    return escaped.replace("%", "*").replace("_", "?")
+
+
 # C0, DEL and C1 controls; soft hyphen; zero-width and bidi controls; line and paragraph separators;
 # BOM; interlinear and tag characters; lone surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e", "\x00": "\\0"}
+_NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e", "\x00": "\\0"}
 
 
-def safe_text(text: str, keep: str = "") -> str:
+def escape_text(text: str, allow: str = "") -> str:
     """``text`` with every character that could steer a terminal shown as an escape.
 
     ``keep``  controls to let through, for text of our own making ("\\n" in a message).
@@ -23,34 +30,34 @@ def safe_text(text: str, keep: str = "") -> str:
 
     def escape(match: re.Match[str]) -> str:
         char = match.group()
-        if char in keep:
+        if char in allow:
             return char
         code = ord(char)
-        return _NAMED.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
+        return _NAMED_ESCAPES.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
 
     return _UNSAFE.sub(escape, text)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name somebody most likely meant by ``name``, or None if nothing is close."""
-    by_folded = {candidate.lower(): candidate for candidate in known}
+def closest_match(name: str, candidates: Iterable[str]) -> str | None:
+    """The known name somebody most likely meant by ``check_name``, or None if nothing is close."""
+    by_folded = {candidate.lower(): candidate for candidate in candidates}
     matches = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """The words `` — did you mean X?`` for the nearest known name, or nothing."""
-    found = nearest(name, known)
+    found = closest_match(name, candidates)
     return f" — did you mean {found}?" if found else ""
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """``1 row``, ``1,300 rows``: a number with its noun in the right form."""
-    plural = noun if number == 1 else noun[:-1] + "ies" if noun.endswith("ry") else noun + "s"
-    return f"{number:,} {plural}"
+    plural = noun if count == 1 else noun[:-1] + "ies" if noun.endswith("ry") else noun + "s"
+    return f"{count:,} {plural}"
 
 
-def ago(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """``just now``, ``12 min ago``, ``3 h ago``, ``5 days ago``."""
     if seconds < 60:
         return "just now" if seconds < 5 else f"{int(seconds)} s ago"

@@ -13,87 +13,99 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.chaos import disk, processes, verdict
-from benchmarks.chaos.campaign import CONNECTIONS, FILLED, Campaign, temporary_home
+from benchmarks.chaos.faults import CONNECTIONS, DISKS_FILLED, Campaign, temporary_home
 from benchmarks.chaos.reader import Reader
-from benchmarks.chaos.verdict import Line
-from benchmarks.loading import unlimited
-from tests.support import Unify, serving_demo
-from unify.store.queue import Queue
+from benchmarks.chaos.verdict import ReportLine
+from benchmarks.demo_loads import write_spec_without_rate_limit
+from tests.support.command import UnifyCommand
+from tests.support.demo_api import run_demo_server
+from unify.queue.queue import Queue
 
 # What the sample API has of each table.
-WHOLE = {"orgs": 5, "repos": 15, "pulls": 1200}
+EXPECTED_ROWS = {"orgs": 5, "repos": 15, "pulls": 1200}
 
 
 def main(arguments: Sequence[str]) -> int:
     given = _arguments(arguments)
-    if given.disk is None and not (why_not := disk.why_not()):
-        return disk.run_on_one(["--minutes", str(given.minutes), "--seed", str(given.seed)])
+    if given.disk is None and not (why_not := disk.unsupported_reason()):
+        return disk.run_on_small_disk(["--minutes", str(given.minutes), "--seed", str(given.seed)])
     if given.disk is None:
         print(f"no disk is filled: it {why_not}", flush=True)
     print(f"seed {given.seed}, {given.minutes:g} minutes, connections {', '.join(CONNECTIONS)}", flush=True)
     with temporary_home() as name:
         lines = run(Path(name).resolve(), given.minutes * 60, random.Random(given.seed), given.disk)
-    return show(lines)
+    return print_report(lines)
 
 
-def run(folder: Path, seconds: float, rng: random.Random, small: Path | None = None) -> list[Line]:
-    """The whole campaign in ``folder``; gives the lines of the final table. ``small`` is a disk to fill."""
-    home = (small or folder) / "home"
+def run(folder: Path, seconds: float, rng: random.Random, disk: Path | None = None) -> list[ReportLine]:
+    """The whole campaign in ``empty_home``; gives the lines of the final table. ``small_row`` is a disk to fill."""
+    home = (disk or folder) / "home"
     home.mkdir(mode=0o700)
-    unify = Unify(home)
-    with serving_demo(folder) as api:
-        unify.connect("".join(api.connection(name) for name in CONNECTIONS))
-        campaign = Campaign(unify, unlimited(folder), rng, small)
+    unify = UnifyCommand(home)
+    with run_demo_server(folder) as api:
+        unify.write_connections("".join(api.connection_yaml(name) for name in CONNECTIONS))
+        campaign = Campaign(unify, write_spec_without_rate_limit(folder), rng, disk)
         try:
             print(f"   0.0  {campaign.first_load()}", flush=True)
-            with Reader(campaign.settings, WHOLE) as reader:
-                _storm(campaign, seconds)
-                took_s = campaign.settle()
+            with Reader(campaign.settings, EXPECTED_ROWS) as reader:
+                _inject_faults(campaign, seconds)
+                took_s = campaign.wait_until_quiet()
             print(f"{took_s:6.1f} s until everything had ended", flush=True)
         finally:
             campaign.close()
-        return _judge(campaign, reader)
+        return _check_results(campaign, reader)
 
 
-def _storm(campaign: Campaign, seconds: float) -> None:
+def _inject_faults(campaign: Campaign, seconds: float) -> None:
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
-        if said := campaign.strike():
+        if said := campaign.inject_fault():
             print(f"{passed:6.1f}  {said}", flush=True)
         time.sleep(campaign.pause_s())
 
 
-def _judge(campaign: Campaign, reader: Reader) -> list[Line]:
+def _check_results(campaign: Campaign, reader: Reader) -> list[ReportLine]:
     """Everything that can be counted, now that nobody works any more."""
     settings = campaign.settings
-    left = processes.still_there(campaign.seen_workers)
+    left = processes.surviving_workers(campaign.seen_workers)
     with Queue(settings.queue) as queue:
-        lines = [*verdict.of_jobs(queue, campaign.accepted)]
-        jobs = queue.recent(1_000_000)
-    counted = campaign.tried
+        lines = [*verdict.check_jobs(queue, campaign.accepted_jobs)]
+        jobs = queue.recent_jobs(1_000_000)
+    counted = campaign.fault_counts
     return [
-        *(Line(what, counted[what], 0) for what in sorted(counted) if what != "clock jumps"),
+        *(ReportLine(what, counted[what], 0) for what in sorted(counted) if what != "clock jumps"),
         *lines,
-        verdict.of_ledger(settings, jobs),
-        verdict.of_tables(settings, WHOLE),
-        Line("reads while it went on", reader.reads, len(reader.torn), "; ".join(reader.torn[:1])),
-        verdict.of_runs(campaign.queue),
-        Line("refreshes and scripts due under a jumping clock", campaign.clock.tried, campaign.clock.lost),
-        Line("daemons at work at one time", campaign.most_daemons, max(0, campaign.most_daemons - 1)),
-        Line("worker processes", len(campaign.seen_workers), len(left), str(sorted(left)) if left else ""),
-        Line("faults refused", sum(counted.values()), len(campaign.refusals), "".join(campaign.refusals[:1])),
-        verdict.of_folders(settings),
+        verdict.check_ledger(settings, jobs),
+        verdict.check_tables(settings, EXPECTED_ROWS),
+        ReportLine(
+            "reads while it went on", reader.reads, len(reader.problems), "; ".join(reader.problems[:1])
+        ),
+        verdict.check_script_runs(campaign.queue),
+        ReportLine(
+            "refreshes and scripts due under a jumping clock", campaign.clock.checked, campaign.clock.lost
+        ),
+        ReportLine("daemons at work at one time", campaign.max_daemons, max(0, campaign.max_daemons - 1)),
+        ReportLine(
+            "worker processes", len(campaign.seen_workers), len(left), str(sorted(left)) if left else ""
+        ),
+        ReportLine(
+            "faults refused",
+            sum(counted.values()),
+            len(campaign.refused_faults),
+            "".join(campaign.refused_faults[:1]),
+        ),
+        verdict.check_folders(settings),
     ]
 
 
-def show(lines: Sequence[Line]) -> int:
+def print_report(lines: Sequence[ReportLine]) -> int:
     """Print the table; the exit status."""
-    width = max(len(line.what) for line in lines)
+    width = max(len(line.label) for line in lines)
     print(f"\n{'':{width}}  {'tried':>8}  {'lost':>6}")
     for line in lines:
-        print(f"{line.what:{width}}  {line.tried:>8,}  {line.lost:>6,}  {line.example}".rstrip())
-    if not any(line.what == FILLED and line.tried for line in lines):
-        print(f"{FILLED:{width}}  {'not tried':>8}")
+        print(f"{line.label:{width}}  {line.checked:>8,}  {line.lost:>6,}  {line.example}".rstrip())
+    if not any(line.label == DISKS_FILLED and line.checked for line in lines):
+        print(f"{DISKS_FILLED:{width}}  {'not tried':>8}")
     lost = sum(line.lost for line in lines)
     print(f"\n{'nothing was lost' if not lost else f'{lost} LOST'}", flush=True)
     return 1 if lost else 0

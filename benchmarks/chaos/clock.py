@@ -9,13 +9,14 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from unify.model import JobState, Origin, TableName
-from unify.store.duetimes import daily, is_due
-from unify.store.queue import Queue, Schedule
-from unify.store.scripts import Ending, RunStatus
+from unify.model import ConfigPaths, JobState, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import Schedule
+from unify.queue.scripts import RunStatus, ScriptRunResult
+from unify.queue.timing import daily_timing, is_due
 
-TABLES = 10
-EVERY = timedelta(hours=1)
+TABLE_COUNT = 10
+INTERVAL = timedelta(hours=1)
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC")  # a script on each one's clock
 JUMPS = (
     timedelta(days=1),
@@ -34,17 +35,19 @@ class JumpingClock:
         self._queue = Queue(folder / "clock.db")
         self._rng = rng
         self._now = datetime(2026, 3, 28, 12, tzinfo=UTC)
-        self.tried = 0
+        self.checked = 0
         self.lost = 0
-        self._ran: set[tuple[str, datetime]] = set()
-        for number in range(TABLES):
-            first = self._now + EVERY * rng.random()
+        self._past_runs: set[tuple[str, datetime]] = set()
+        for number in range(TABLE_COUNT):
+            first = self._now + INTERVAL * rng.random()
             table = TableName("clock", f"t{number}")
-            self._queue.schedule(Schedule("default", table, Origin("/nowhere"), EVERY.total_seconds(), first))
+            self._queue.set_schedule(
+                Schedule("default", table, ConfigPaths("/nowhere"), INTERVAL.total_seconds(), first)
+            )
         for zone in ZONES:
-            timing = daily("02:30", 3600 * 6, zone, self._now)
+            timing = daily_timing("02:30", 3600 * 6, zone, self._now)
             path = Path("/nowhere") / f"{zone.rpartition('/')[2]}.sql"
-            self._queue.scripts.put("default", path, path.parent, Origin("/nowhere"), timing)
+            self._queue.scripts.set_script("default", path, path.parent, ConfigPaths("/nowhere"), timing)
 
     def jump(self) -> str:
         """Move the clock; every table that is due then is queued once, and due again within the hour."""
@@ -54,14 +57,14 @@ class JumpingClock:
         queued = [job.table for job in self._queue.enqueue_due(self._now)]
         again = self._queue.enqueue_due(self._now)
         nexts = [one.next_at for one in self._queue.schedules()]
-        within = [at for at in nexts if at is not None and self._now < at <= self._now + EVERY]
-        self.tried += TABLES
+        within = [at for at in nexts if at is not None and self._now < at <= self._now + INTERVAL]
+        self.checked += TABLE_COUNT
         self.lost += len(set(queued) ^ due) + len(queued) - len(set(queued)) + len(again)
-        self.lost += TABLES - len(within)
-        self._ran = {
-            (name, due_at) for name, due_at in self._ran if due_at <= self._now
+        self.lost += TABLE_COUNT - len(within)
+        self._past_runs = {
+            (name, due_at) for name, due_at in self._past_runs if due_at <= self._now
         }  # else: to come again
-        self._finish()
+        self._finish_jobs()
         ran = self._run_scripts()
         hours = by.total_seconds() / 3600
         return f"the clock jumps by {hours:+.3g} h: {len(queued)} refreshes and {ran} scripts due"
@@ -72,22 +75,26 @@ class JumpingClock:
     def _run_scripts(self) -> int:
         """Each that is due begins once, for a time it never ran for, and waits for another within a day."""
         scripts = self._queue.scripts
-        due = {one.name for one in scripts.all() if is_due(one.timing, self._now)}
-        begun = [run for _, run in scripts.begin_due(1, self._now, len(ZONES))]
-        again = scripts.begin_due(1, self._now, len(ZONES))
-        doubled = [run for run in begun if (run.name, run.due_at) in self._ran]
-        self._ran |= {(run.name, run.due_at) for run in begun}
+        due = {one.name for one in scripts.list_scripts() if is_due(one.timing, self._now)}
+        begun = [run for _, run in scripts.start_due_runs(1, self._now, len(ZONES))]
+        again = scripts.start_due_runs(1, self._now, len(ZONES))
+        doubled = [run for run in begun if (run.name, run.due_at) in self._past_runs]
+        self._past_runs |= {(run.name, run.due_at) for run in begun}
         for run in begun:
-            scripts.end(run, Ending(RunStatus.SUCCESS, 0), self._now)
-        late = [one for one in scripts.all() if one.timing.last_at and not self._is_near(one.timing.next_at)]
-        self.tried += len(ZONES)
+            scripts.finish_run(run, ScriptRunResult(RunStatus.SUCCESS, 0), self._now)
+        late = [
+            one
+            for one in scripts.list_scripts()
+            if one.timing.last_at and not self._is_within_a_day(one.timing.next_at)
+        ]
+        self.checked += len(ZONES)
         self.lost += len({run.name for run in begun} ^ due) + len(again) + len(doubled) + len(late)
         return len(begun)
 
-    def _is_near(self, next_at: datetime | None) -> bool:
+    def _is_within_a_day(self, next_at: datetime | None) -> bool:
         return next_at is not None and self._now < next_at <= self._now + timedelta(days=1)
 
-    def _finish(self) -> None:
-        epoch = self._queue.new_epoch()
+    def _finish_jobs(self) -> None:
+        epoch = self._queue.start_epoch()
         while (job := self._queue.claim(epoch, self._now)) is not None:
             self._queue.finish(job, JobState.DONE, now=self._now)

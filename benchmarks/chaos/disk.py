@@ -15,7 +15,7 @@ BALLAST = "ballast"
 CHUNK = bytes(1024 * 1024)
 
 
-def why_not() -> str:
+def unsupported_reason() -> str:
     """Why there can be no disk of our own here; "" where there can."""
     if os.getuid() != 0 or shutil.which("unshare") is None:
         return "takes root and unshare"
@@ -27,7 +27,7 @@ def why_not() -> str:
     return "" if tried.returncode == 0 else f"mounting is not allowed: {tried.stderr.strip()}"
 
 
-def run_on_one(arguments: Sequence[str]) -> int:
+def run_on_small_disk(arguments: Sequence[str]) -> int:
     """The campaign in a process of its own, which alone sees the disk; gives its exit status."""
     with tempfile.TemporaryDirectory(prefix="unify-disk-") as folder:
         mount = f'mount -t tmpfs -o size={SIZE},mode=0700 tmpfs "$0" && exec "$@"'
@@ -35,7 +35,7 @@ def run_on_one(arguments: Sequence[str]) -> int:
         return subprocess.run(["unshare", "-m", "sh", "-c", mount, folder, *campaign], check=False).returncode
 
 
-def fill(disk: Path) -> int:
+def fill_disk(disk: Path) -> int:
     """Leave no byte free; gives how many were."""
     filled = 0
     with (disk / BALLAST).open("wb", buffering=0) as ballast:
@@ -48,5 +48,5 @@ def fill(disk: Path) -> int:
     return filled
 
 
-def relieve(disk: Path) -> None:
+def free_disk(disk: Path) -> None:
     (disk / BALLAST).unlink(missing_ok=True)

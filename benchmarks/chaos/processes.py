@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WORKER = "multiprocessing.spawn"
-_DAEMON = "unify.loading.daemon"
+_DAEMON = "unify.daemon.main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,35 +19,39 @@ class Process:
 
     pid: int
     parent: int
-    words: str
+    command_line: str
 
 
-def daemons(home: Path) -> list[Process]:
-    """Every living daemon of ``home``: one, or none."""
-    return [one for one in _all() if _DAEMON in one.words and f"--home {home} " in one.words]
+def find_daemons(home: Path) -> list[Process]:
+    """Every living daemon of ``daemon_home``: one, or none."""
+    return [
+        one
+        for one in _list_processes()
+        if _DAEMON in one.command_line and f"--home {home} " in one.command_line
+    ]
 
 
-def workers(daemon: int) -> list[Process]:
+def find_workers(daemon: int) -> list[Process]:
     """The worker processes of a daemon."""
-    return [one for one in _all() if one.parent == daemon and _is_worker(one)]
+    return [one for one in _list_processes() if one.parent == daemon and _is_worker(one)]
 
 
-def still_there(pids: set[int]) -> set[int]:
+def surviving_workers(pids: set[int]) -> set[int]:
     """Which of these, once workers, are workers still."""
-    return {one.pid for one in _all() if one.pid in pids and _is_worker(one)}
+    return {one.pid for one in _list_processes() if one.pid in pids and _is_worker(one)}
 
 
-def kill(pid: int) -> None:
+def kill_process(pid: int) -> None:
     """``kill -9``; somebody may have been faster."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
 def _is_worker(one: Process) -> bool:
-    return _WORKER in one.words and "resource_tracker" not in one.words
+    return _WORKER in one.command_line and "resource_tracker" not in one.command_line
 
 
-def _all() -> list[Process]:
+def _list_processes() -> list[Process]:
     told = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
+from unify.config.settings import Settings
 from unify.errors import UnifyError
+from unify.lake import catalog
+from unify.lake.lake import Lake
 from unify.model import TableName
-from unify.settings import Settings
-from unify.store import catalog
-from unify.store.lake import Lake
 
 PAUSE_S = 0.05
 
@@ -23,11 +23,11 @@ class Reader:
 
     def __init__(self, settings: Settings, whole: Mapping[str, int]) -> None:
         self._settings = settings
-        self._whole = whole
-        self._over = threading.Event()
+        self._expected_rows = whole
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name="reader")
         self.reads = 0
-        self.torn: list[str] = []
+        self.problems: list[str] = []
 
     def __enter__(self) -> Reader:
         self._thread.start()
@@ -36,27 +36,31 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
 
     def _read(self) -> None:
         with Lake(self._settings, read_only=True) as lake:
-            while not self._over.wait(PAUSE_S):
+            while not self._stopped.wait(PAUSE_S):
                 try:
                     for name in catalog.stored_tables(lake):
-                        self._look(lake, name)
+                        self._check_table(lake, name)
                 except UnifyError as error:
-                    self.torn.append(error.message)
+                    self.problems.append(error.message)
 
-    def _look(self, lake: Lake, name: TableName) -> None:
+    def _check_table(self, lake: Lake, name: TableName) -> None:
         self.reads += 1
-        if problem := wrong_rows(lake, name, self._whole[name.table]):
-            self.torn.append(problem)
+        if problem := row_problem(lake, name, self._expected_rows[name.table]):
+            self.problems.append(problem)
 
 
-def wrong_rows(lake: Lake, name: TableName, whole: int) -> str:
+def row_problem(lake: Lake, name: TableName, expected_rows: int) -> str:
     """What is wrong with the rows of a table; "" where every row is there once."""
     [(rows, keys)] = lake.read(
         f'SELECT count(*), count(DISTINCT id) FROM lake."{name.schema}"."{name.table}"'
     )
-    return "" if rows == keys == whole else f"{name}: {rows} rows, {keys} keys, {whole} at the source"
+    return (
+        ""
+        if rows == keys == expected_rows
+        else f"{name}: {rows} rows, {keys} keys, {expected_rows} at the source"
+    )

@@ -1,6 +1,12 @@
 """The contract between a source of rows and the loader.
 
 A loader asks an adapter for its tables, then for one table's pages; it knows nothing of HTTP.
+
+What becomes of a table's rows, whoever describes the table: a spec in YAML, or an adapter in Python.
+
+The person in front, as far as signing in somewhere takes one.
+
+Signing in, for whoever has an adapter in hand and perhaps a person in front.
 """
 
 from __future__ import annotations
@@ -9,19 +15,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from unify.adapters.person import Person
-from unify.adapters.spec import Option
-from unify.connections import Secret
+from unify.adapters.spec.model import ColumnDef, ForEach, Incremental, Option, RefreshSpec
+from unify.config.secrets import Secret
+from unify.errors import SignInNeeded
 from unify.model import RequestRecord, TableDef
 
 Scalar = str | int | float | bool | None
 ParentRow = Mapping[str, Scalar]
 
-SHOWN_LENGTH = 1000  # characters of an address, or of an error, worth keeping
+MAX_RECORDED_CHARS = 1000  # characters of an address, or of an error, worth keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Page:
 
     ``rows``       one JSON value each, undecoded UTF-8, in the order of the source.
     ``variables``  columns every row of this page gets beside its own: parents, options, envelope values.
-    ``scope``      which ``for_each`` row these belong to (its JSON text, keys sorted); "" without parents.
+    ``scope_sql``      which ``for_each`` row these belong to (its JSON text, keys sorted); "" without parents.
     ``number``     counts from 0 within the scope; pages fetched side by side may arrive out of order.
     ``pages_total`` of the whole table, where the source tells.
     """
@@ -49,7 +55,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """One request, as ``unify.requests`` shows it: ``address`` has no secret in it."""
+    """One request, as ``unify.request_log`` shows it: ``address`` has no secret in it."""
 
     method: str
     address: str
@@ -59,17 +65,17 @@ class Traffic:
     at: datetime
     error: str = ""
 
-    def record(self, job: int | None = None) -> RequestRecord:
-        """The row of ``unify.requests``; ``job`` is the load that asked, None for a person."""
+    def to_record(self, job: int | None = None) -> RequestRecord:
+        """The row of ``unify.request_log``; ``job`` is the load that asked, None for a person."""
         return RequestRecord(
             method=self.method,
-            address=self.address[:SHOWN_LENGTH],
+            address=self.address[:MAX_RECORDED_CHARS],
             status=self.status,
             milliseconds=round(self.milliseconds, 3),
             bytes=self.bytes,
             job=job,
             at=self.at,
-            error=self.error[:SHOWN_LENGTH],
+            error=self.error[:MAX_RECORDED_CHARS],
         )
 
 
@@ -77,7 +83,7 @@ class Traffic:
 class Read:
     """What to fetch of a table.
 
-    ``parents``  rows of its ``for_each``; empty where it has none.
+    ``select_parents``  rows of its ``for_each``; empty where it has none.
     ``since``    the stored cursor of each scope, as text in the cursor column's own format; empty: all.
     ``limit``    stop after about this many rows (a peek); None: all.
     ``filters``  the values a query asks for, by the filter's name, as the API writes them.
@@ -91,7 +97,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What ``unify check`` found: ``identity`` is as whom the API knows us, where it says."""
+    """What ``unify check`` found: ``table_key`` is as whom the API knows us, where it says."""
 
     accepted: bool
     identity: str = ""
@@ -103,14 +109,14 @@ class Check:
 class Listeners:
     """Whom an adapter tells what it does while it reads. All are called from any of its threads.
 
-    ``skipped``  a request had no rows because a rule of ``errors`` says so: the status.
+    ``add_skipped_request``  a request had no rows because a rule of ``errors`` says so: the status.
     ``found``    what ``paging: auto`` has found out, in words.
     """
 
     traffic: Callable[[Traffic], None] = lambda _traffic: None
     waiting: Callable[[datetime | None], None] = lambda _until: None  # a rate limit holds us; None: over
     skipped: Callable[[int], None] = lambda _status: None
-    found: Callable[[str], None] = lambda _text: None
+    paging_detected: Callable[[str], None] = lambda _text: None
 
 
 class Adapter(ABC):
@@ -150,11 +156,11 @@ class Adapter(ABC):
         Raises  SourceError; of it SignInNeeded where a person has to sign in first.
         """
 
-    def signed_in(self) -> bool:
+    def is_signed_in(self) -> bool:
         """False where a person has to sign in first, and nobody has. No request is sent."""
         return True
 
-    def sign_in(self, person: Person) -> None:  # noqa: B027 - most APIs want nobody to
+    def sign_in(self, prompt: UserPrompt) -> None:  # noqa: B027 - most APIs want nobody to
         """Have a person sign in, again if they have before. Raises SourceError where they do not."""
 
     def sign_out(self) -> None:  # noqa: B027 - as above
@@ -166,3 +172,77 @@ class Adapter(ABC):
     def secrets(self) -> Sequence[str]:
         """What nobody may see in a message."""
         return [value.reveal() for value in self.options.values() if isinstance(value, Secret)]
+
+
+_DEFAULT_REFRESH = RefreshSpec()
+
+
+class TableConfig(Protocol):
+    """All that a loader wants to know of a table beside its rows; a ``TableSpec`` is one."""
+
+    @property
+    def key(self) -> tuple[str, ...]: ...
+    @property
+    def columns(self) -> tuple[ColumnDef, ...]: ...
+    @property
+    def exclude(self) -> tuple[str, ...]: ...
+    @property
+    def only(self) -> tuple[str, ...]: ...
+    @property
+    def flatten(self) -> int | None: ...
+    @property
+    def incremental(self) -> Incremental | None: ...
+    @property
+    def refresh(self) -> RefreshSpec: ...
+    @property
+    def for_each(self) -> ForEach | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PluginTableConfig:
+    """The handling of a table that an adapter in Python gives: its rows are as they are to be stored."""
+
+    key: tuple[str, ...] = ()
+    columns: tuple[ColumnDef, ...] = ()
+    exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    flatten: int | None = None
+    incremental: Incremental | None = None
+    refresh: RefreshSpec = _DEFAULT_REFRESH
+    for_each: ForEach | None = None
+
+
+def plugin_table_config(table: TableDef) -> TableConfig:
+    """What ``table`` says of itself; with a ``cursor_column``, later loads ask for what changed only."""
+    return PluginTableConfig(
+        key=table.key,
+        columns=tuple(
+            ColumnDef(column.name, column.type or None, column.description) for column in table.columns
+        ),
+        incremental=Incremental(table.cursor) if table.cursor else None,
+        refresh=RefreshSpec(table.refresh_every_s),
+    )
+
+
+class UserPrompt(Protocol):
+    """Somebody who reads what is said, and has a browser, here or elsewhere."""
+
+    def show_message(self, text: str) -> None:
+        """Say one line, whatever else is kept quiet."""
+
+    def open_browser(self, url: str) -> None:
+        """Open the address in a browser, if there is one here; returns at once."""
+
+
+def check_with_sign_in(adapter: Adapter, prompt: UserPrompt | None) -> Check:
+    """What the API says of the credentials, once somebody has signed in where that is needed.
+
+    Without a person it is a refusal that says what to do. Raises SourceError.
+    """
+    try:
+        return adapter.check()
+    except SignInNeeded as needed:
+        if prompt is None:
+            return Check(accepted=False, reason=needed.message)
+    adapter.sign_in(prompt)
+    return adapter.check()

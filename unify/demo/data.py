@@ -25,7 +25,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class IssueLabel:
     id: int
     name: str
     color: str
@@ -56,7 +56,7 @@ class Repo:
     stars: int
     forks: int
     size: int
-    labels: tuple[Label, ...]
+    labels: tuple[IssueLabel, ...]
     milestones: tuple[Milestone, ...]
     team: tuple[Account, ...]
     created_at: str
@@ -92,7 +92,7 @@ class Issue:
     body: str | None
     author: Account
     assignees: tuple[Account, ...]
-    labels: tuple[Label, ...]
+    labels: tuple[IssueLabel, ...]
     milestone: Milestone | None
     comments: int
     locked: bool
@@ -123,7 +123,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SampleData:
     """Everything there is; issues and commits by the repository's full name, oldest first."""
 
     viewer: Account

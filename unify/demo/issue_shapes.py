@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from unify.demo.data import Issue, Pull
-from unify.demo.repo_shapes import RepoShapes
-from unify.demo.shapes import PAGES, Json, encode
+from unify.demo.repo_shapes import RepoSerializer
+from unify.demo.shapes import WEB_URL, JsonText, encode
 
 REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
 
 
-class IssueShapes(RepoShapes):
+class IssueSerializer(RepoSerializer):
     """Turns issues and pull requests into JSON, each once."""
 
-    def issue(self, issue: Issue) -> Json:
+    def issue(self, issue: Issue) -> JsonText:
         """A row of ``/issues``: with a ``pull_request`` member where it is one."""
-        return self.once("issue", issue.id, lambda: self._issue(issue))
+        return self.encode_once("issue", issue.id, lambda: self._issue_members(issue))
 
-    def pull(self, issue: Issue) -> Json:
+    def pull(self, issue: Issue) -> JsonText:
         """A row of ``/pulls``."""
         pull = issue.pull
         assert pull is not None
-        return self.once("pull", pull.id, lambda: self._pull(issue, pull))
+        return self.encode_once("pull", pull.id, lambda: self._pull_members(issue, pull))
 
-    def _issue(self, issue: Issue) -> dict[str, object]:
+    def _issue_members(self, issue: Issue) -> dict[str, object]:
         own = f"{self.url}/repos/{issue.repo.full_name}/issues/{issue.number}"
         kind = "pull" if issue.pull else "issues"
         return {
@@ -31,10 +31,10 @@ class IssueShapes(RepoShapes):
             "labels_url": f"{own}/labels{{/name}}",
             "comments_url": f"{own}/comments",
             "events_url": f"{own}/events",
-            "html_url": f"{PAGES}/{issue.repo.full_name}/{kind}/{issue.number}",
+            "html_url": f"{WEB_URL}/{issue.repo.full_name}/{kind}/{issue.number}",
             "id": issue.id,
             "node_id": f"{'PR' if issue.pull else 'I'}_kwDO{issue.id:010x}",
-            **self._common(issue),
+            **self._common_members(issue),
             "closed_by": self.simple_user(issue.closed_by),
             "type": None,
             **self._pull_reference(issue),
@@ -46,7 +46,7 @@ class IssueShapes(RepoShapes):
             "comments": issue.comments,
         }
 
-    def _common(self, issue: Issue) -> dict[str, object]:
+    def _common_members(self, issue: Issue) -> dict[str, object]:
         """What issues and pull requests both have."""
         return {
             "number": issue.number,
@@ -69,7 +69,7 @@ class IssueShapes(RepoShapes):
     def _pull_reference(self, issue: Issue) -> dict[str, object]:
         if issue.pull is None:
             return {}
-        page = f"{PAGES}/{issue.repo.full_name}/pull/{issue.number}"
+        page = f"{WEB_URL}/{issue.repo.full_name}/pull/{issue.number}"
         reference = {
             "url": f"{self.url}/repos/{issue.repo.full_name}/pulls/{issue.number}",
             "html_url": page,
@@ -83,11 +83,11 @@ class IssueShapes(RepoShapes):
         counts = {name: issue.id // (place + 3) % 4 // 3 for place, name in enumerate(REACTIONS)}
         return {"url": f"{own}/reactions", "total_count": sum(counts.values()), **counts}
 
-    def _pull(self, issue: Issue, pull: Pull) -> dict[str, object]:
+    def _pull_members(self, issue: Issue, pull: Pull) -> dict[str, object]:
         repo = f"{self.url}/repos/{issue.repo.full_name}"
         own = f"{repo}/pulls/{issue.number}"
         as_issue = f"{repo}/issues/{issue.number}"
-        page = f"{PAGES}/{issue.repo.full_name}/pull/{issue.number}"
+        page = f"{WEB_URL}/{issue.repo.full_name}/pull/{issue.number}"
         addresses = {
             "commits": f"{own}/commits",
             "review_comments": f"{own}/comments",
@@ -105,7 +105,7 @@ class IssueShapes(RepoShapes):
             "patch_url": f"{page}.patch",
             "issue_url": as_issue,
             **{f"{name}_url": address for name, address in addresses.items()},
-            **self._common(issue),
+            **self._common_members(issue),
             "merged_at": pull.merged_at,
             "merge_commit_sha": pull.merge_sha,
             "requested_reviewers": self.simple_users(pull.reviewers),
@@ -117,7 +117,7 @@ class IssueShapes(RepoShapes):
             "draft": pull.draft,
         }
 
-    def _branch(self, issue: Issue, ref: str, sha: str) -> Json:
+    def _branch(self, issue: Issue, ref: str, sha: str) -> JsonText:
         return encode({
             "label": f"{issue.repo.owner.login}:{ref}",
             "ref": ref,

@@ -8,37 +8,37 @@ from urllib.parse import parse_qsl, urlencode
 
 from unify.demo.data import Account, Commit, Issue, Milestone, Repo
 
-PER_PAGE = 30
-PER_PAGE_MOST = 100
+DEFAULT_PER_PAGE = 30
+MAX_PER_PAGE = 100
 
 Item = TypeVar("Item")
 
 
-class Query:
+class ListQuery:
     """The parameters of one request, and the addresses of its neighbour pages."""
 
     def __init__(self, url: str, path: str, query: str) -> None:
-        self.address = f"{url}{path}"
+        self.resource_url = f"{url}{path}"
         self.parameters = dict(parse_qsl(query, keep_blank_values=True))
-        self.page = max(1, self.number("page", 1))
-        self.per_page = min(PER_PAGE_MOST, self.number("per_page", PER_PAGE) or PER_PAGE)
+        self.page = max(1, self.get_number("page", 1))
+        self.per_page = min(MAX_PER_PAGE, self.get_number("per_page", DEFAULT_PER_PAGE) or DEFAULT_PER_PAGE)
 
-    def text(self, name: str, default: str = "") -> str:
+    def get_text(self, name: str, default: str = "") -> str:
         return self.parameters.get(name, default).strip()
 
-    def number(self, name: str, default: int) -> int:
+    def get_number(self, name: str, default: int) -> int:
         """A parameter as a number; what is none counts as not given."""
-        text = self.text(name)
+        text = self.get_text(name)
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
 
     @property
     def start(self) -> int:
         return (self.page - 1) * self.per_page
 
-    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+    def page_items(self, items: Sequence[Item]) -> Sequence[Item]:
         return items[self.start : self.start + self.per_page]
 
-    def links(self, total: int) -> dict[str, str]:
+    def link_header(self, total: int) -> dict[str, str]:
         """The Link header of this page among ``total`` rows; none where all fit on one page."""
         last = max(1, -(-total // self.per_page))
         places = []
@@ -48,82 +48,82 @@ class Query:
             places += [("next", self.page + 1), ("last", last)]
         if self.page > 1:
             places.append(("first", 1))
-        links = [f'<{self._address({"page": str(page)})}>; rel="{name}"' for name, page in places]
+        links = [f'<{self._page_url({"page": str(page)})}>; rel="{name}"' for name, page in places]
         return {"Link": ", ".join(links)} if links else {}
 
-    def links_by_id(self, last_id: int) -> dict[str, str]:
+    def link_header_by_id(self, last_id: int) -> dict[str, str]:
         """The Link header of a list that continues after an id; ``first`` is a template, as on GitHub."""
-        following = self._address({"since": str(last_id)})
-        return {"Link": f'<{following}>; rel="next", <{self.address}{{?since}}>; rel="first"'}
+        following = self._page_url({"since": str(last_id)})
+        return {"Link": f'<{following}>; rel="next", <{self.resource_url}{{?since}}>; rel="first"'}
 
-    def _address(self, changed: Mapping[str, str]) -> str:
-        return f"{self.address}?{urlencode({**self.parameters, **changed})}"
+    def _page_url(self, changed: Mapping[str, str]) -> str:
+        return f"{self.resource_url}?{urlencode({**self.parameters, **changed})}"
 
 
-def ordered(items: Sequence[Item], key: Callable[[Item], object], *, descending: bool) -> list[Item]:
+def sort_items(items: Sequence[Item], key: Callable[[Item], object], *, descending: bool) -> list[Item]:
     """``items`` by ``key``; those that are equal stay as they are, in either direction."""
     return sorted(items, key=key, reverse=descending)  # type: ignore[arg-type]  # keys are text or numbers
 
 
-def repos(items: Sequence[Repo], query: Query, viewer: Account, default_sort: str) -> list[Repo]:
+def filter_repos(items: Sequence[Repo], query: ListQuery, viewer: Account, default_sort: str) -> list[Repo]:
     """Repositories by ``type``, ``visibility``, ``sort`` and ``direction``."""
-    kept = [repo for repo in items if _wanted(repo, query, viewer)]
-    sort = query.text("sort", default_sort)
+    kept = [repo for repo in items if _repo_matches(repo, query, viewer)]
+    sort = query.get_text("sort", default_sort)
     keys: dict[str, Callable[[Repo], str]] = {
         "created": lambda repo: repo.created_at,
         "updated": lambda repo: repo.updated_at,
         "pushed": lambda repo: repo.updated_at,
     }
     key = keys.get(sort, lambda repo: repo.full_name)
-    direction = query.text("direction", "desc" if sort in keys else "asc")
-    return ordered(kept, key, descending=direction == "desc")
+    direction = query.get_text("direction", "desc" if sort in keys else "asc")
+    return sort_items(kept, key, descending=direction == "desc")
 
 
-def _wanted(repo: Repo, query: Query, viewer: Account) -> bool:
+def _repo_matches(repo: Repo, query: ListQuery, viewer: Account) -> bool:
     by_kind = {
         "owner": repo.owner.id == viewer.id,
         "member": repo.owner.id != viewer.id,
         "public": not repo.private,
         "private": repo.private,
     }
-    kind = query.text("type", "all")
-    if "/user/" not in query.address and kind in ("owner", "member"):
+    kind = query.get_text("type", "all")
+    if "/user/" not in query.resource_url and kind in ("owner", "member"):
         kind = "all"  # of somebody else's list: it is theirs already
-    return by_kind.get(kind, True) and by_kind.get(query.text("visibility", "all"), True)
+    return by_kind.get(kind, True) and by_kind.get(query.get_text("visibility", "all"), True)
 
 
-def pulls(items: Sequence[Issue], query: Query) -> list[Issue]:
+def filter_pulls(items: Sequence[Issue], query: ListQuery) -> list[Issue]:
     """Pull requests by ``state``, ``head``, ``base``, ``sort`` and ``direction``."""
-    kept = [issue for issue in _of_state(items, query) if _of_branches(issue, query)]
-    sort = query.text("sort", "created")
-    direction = query.text("direction", "desc" if sort == "created" else "asc")
-    return ordered(kept, _issue_key(sort), descending=direction == "desc")
+    kept = [issue for issue in _filter_by_state(items, query) if _matches_branches(issue, query)]
+    sort = query.get_text("sort", "created")
+    direction = query.get_text("direction", "desc" if sort == "created" else "asc")
+    return sort_items(kept, _issue_key(sort), descending=direction == "desc")
 
 
-def _of_branches(issue: Issue, query: Query) -> bool:
-    base, head = query.text("base"), query.text("head")
+def _matches_branches(issue: Issue, query: ListQuery) -> bool:
+    base, head = query.get_text("base"), query.get_text("head")
     assert issue.pull is not None
     return base in ("", "main") and head in ("", f"{issue.repo.owner.login}:{issue.pull.head_ref}")
 
 
-def issues(items: Sequence[Issue], query: Query) -> list[Issue]:
-    """Issues by ``state``, ``since``, ``labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
-    since = _comparable(query.text("since"))
-    labels = {name for name in query.text("labels").split(",") if name}
+def filter_issues(items: Sequence[Issue], query: ListQuery) -> list[Issue]:
+    """Issues by ``state``, ``since``, ``line_labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
+    since = _normalize_timestamp(query.get_text("since"))
+    labels = {name for name in query.get_text("labels").split(",") if name}
     kept = [
         issue
-        for issue in _of_state(items, query)
+        for issue in _filter_by_state(items, query)
         if issue.updated_at >= since
         and labels <= {label.name for label in issue.labels}
-        and query.text("creator") in ("", issue.author.login)
-        and query.text("assignee") in ("", "*", *(person.login for person in issue.assignees))
+        and query.get_text("creator") in ("", issue.author.login)
+        and query.get_text("assignee") in ("", "*", *(person.login for person in issue.assignees))
     ]
-    descending = query.text("direction", "desc") == "desc"
-    return ordered(kept, _issue_key(query.text("sort", "created")), descending=descending)
+    descending = query.get_text("direction", "desc") == "desc"
+    return sort_items(kept, _issue_key(query.get_text("sort", "created")), descending=descending)
 
 
-def _of_state(items: Sequence[Issue], query: Query) -> Sequence[Issue]:
-    state = query.text("state", "open")
+def _filter_by_state(items: Sequence[Issue], query: ListQuery) -> Sequence[Issue]:
+    state = query.get_text("state", "open")
     return items if state == "all" else [issue for issue in items if issue.state == state]
 
 
@@ -135,10 +135,13 @@ def _issue_key(sort: str) -> Callable[[Issue], tuple[object, int]]:
     return lambda issue: (issue.created_at, issue.number)
 
 
-def commits(items: Sequence[Commit], query: Query) -> list[Commit]:
+def filter_commits(items: Sequence[Commit], query: ListQuery) -> list[Commit]:
     """Commits between ``since`` and ``until``, of an ``author``, newest first."""
-    since, until = _comparable(query.text("since")), _comparable(query.text("until")) or "9999"
-    author = query.text("author")
+    since, until = (
+        _normalize_timestamp(query.get_text("since")),
+        _normalize_timestamp(query.get_text("until")) or "9999",
+    )
+    author = query.get_text("author")
     return [
         commit
         for commit in reversed(items)
@@ -147,13 +150,13 @@ def commits(items: Sequence[Commit], query: Query) -> list[Commit]:
     ]
 
 
-def milestones(items: Sequence[Milestone], query: Query) -> list[Milestone]:
+def filter_milestones(items: Sequence[Milestone], query: ListQuery) -> list[Milestone]:
     """Milestones by ``state``, the open ones if it is not given."""
-    state = query.text("state", "open")
+    state = query.get_text("state", "open")
     return [item for item in items if state in ("all", "closed" if item.closed_at else "open")]
 
 
-def _comparable(moment: str) -> str:
+def _normalize_timestamp(timestamp: str) -> str:
     """A moment of a request in the form the rows have it: whole seconds, UTC, ``Z``."""
-    whole = moment.partition(".")[0].removesuffix("Z").removesuffix("+00:00")
+    whole = timestamp.partition(".")[0].removesuffix("Z").removesuffix("+00:00")
     return f"{whole}Z" if whole else ""

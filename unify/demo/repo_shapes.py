@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unify.demo.data import Commit, Label, Milestone, Repo
-from unify.demo.shapes import PAGES, Json, Shapes, encode
+from unify.demo.data import Commit, IssueLabel, Milestone, Repo
+from unify.demo.shapes import WEB_URL, AccountSerializer, JsonText, encode
 
 _REPO_PATHS = {
     "forks": "forks",
@@ -47,7 +47,7 @@ _REPO_PATHS = {
 }
 
 
-class RepoShapes(Shapes):
+class RepoSerializer(AccountSerializer):
     """Turns repositories, commits, labels and milestones into JSON.
 
     ``open_issues`` counts open issues and pull requests, by the repository's full name.
@@ -57,12 +57,12 @@ class RepoShapes(Shapes):
         super().__init__(url)
         self.open_issues = open_issues
 
-    def repo(self, repo: Repo) -> Json:
-        return self.once("repo", repo.id, lambda: self._repo(repo))
+    def repo(self, repo: Repo) -> JsonText:
+        return self.encode_once("repo", repo.id, lambda: self._repo_members(repo))
 
-    def _repo(self, repo: Repo) -> dict[str, object]:
-        page = f"{PAGES}/{repo.full_name}"
-        host = PAGES.removeprefix("https://")
+    def _repo_members(self, repo: Repo) -> dict[str, object]:
+        page = f"{WEB_URL}/{repo.full_name}"
+        host = WEB_URL.removeprefix("https://")
         open_issues = self.open_issues[repo.full_name]
         return {
             "id": repo.id,
@@ -74,7 +74,7 @@ class RepoShapes(Shapes):
             "html_url": page,
             "description": repo.description,
             "fork": False,
-            **self._repo_addresses(repo),
+            **self._repo_urls(repo),
             "created_at": repo.created_at,
             "updated_at": repo.updated_at,
             "pushed_at": repo.updated_at,
@@ -111,7 +111,7 @@ class RepoShapes(Shapes):
             "permissions": {"admin": False, "maintain": False, "push": False, "triage": False, "pull": True},
         }
 
-    def _repo_addresses(self, repo: Repo) -> dict[str, str]:
+    def _repo_urls(self, repo: Repo) -> dict[str, str]:
         own = f"{self.url}/repos/{repo.full_name}"
         return {"url": own, **{f"{name}_url": f"{own}/{path}" for name, path in _REPO_PATHS.items()}}
 
@@ -126,10 +126,10 @@ class RepoShapes(Shapes):
             "node_id": "MDc6TGljZW5zZTI=",
         }
 
-    def label(self, repo: Repo, label: Label) -> Json:
-        return self.once("label", label.id, lambda: self._label(repo, label))
+    def label(self, repo: Repo, label: IssueLabel) -> JsonText:
+        return self.encode_once("label", label.id, lambda: self._label_members(repo, label))
 
-    def _label(self, repo: Repo, label: Label) -> dict[str, object]:
+    def _label_members(self, repo: Repo, label: IssueLabel) -> dict[str, object]:
         return {
             "id": label.id,
             "node_id": f"LA_kwDO{label.id:010x}",
@@ -140,16 +140,16 @@ class RepoShapes(Shapes):
             "description": label.description,
         }
 
-    def milestone(self, repo: Repo, milestone: Milestone | None) -> Json:
+    def milestone(self, repo: Repo, milestone: Milestone | None) -> JsonText:
         if milestone is None:
             return encode(None)
-        return self.once("milestone", milestone.id, lambda: self._milestone(repo, milestone))
+        return self.encode_once("milestone", milestone.id, lambda: self._milestone_members(repo, milestone))
 
-    def _milestone(self, repo: Repo, milestone: Milestone) -> dict[str, object]:
+    def _milestone_members(self, repo: Repo, milestone: Milestone) -> dict[str, object]:
         own = f"{self.url}/repos/{repo.full_name}/milestones/{milestone.number}"
         return {
             "url": own,
-            "html_url": f"{PAGES}/{repo.full_name}/milestone/{milestone.number}",
+            "html_url": f"{WEB_URL}/{repo.full_name}/milestone/{milestone.number}",
             "labels_url": f"{own}/labels",
             "id": milestone.id,
             "node_id": f"MI_kwDO{milestone.id:08x}",
@@ -166,10 +166,10 @@ class RepoShapes(Shapes):
             "closed_at": milestone.closed_at,
         }
 
-    def commit(self, commit: Commit) -> Json:
-        return self.once("commit", commit.sha, lambda: self._commit(commit))
+    def commit(self, commit: Commit) -> JsonText:
+        return self.encode_once("commit", commit.sha, lambda: self._commit_members(commit))
 
-    def _commit(self, commit: Commit) -> dict[str, object]:
+    def _commit_members(self, commit: Commit) -> dict[str, object]:
         own = f"{self.url}/repos/{commit.repo.full_name}"
         person = {"name": commit.author_name, "email": commit.author_email, "date": commit.committed_at}
         tree = commit.sha[::-1]
@@ -192,7 +192,7 @@ class RepoShapes(Shapes):
                 },
             },
             "url": f"{own}/commits/{commit.sha}",
-            "html_url": f"{PAGES}/{commit.repo.full_name}/commit/{commit.sha}",
+            "html_url": f"{WEB_URL}/{commit.repo.full_name}/commit/{commit.sha}",
             "comments_url": f"{own}/commits/{commit.sha}/comments",
             "author": self.simple_user(commit.author),
             "committer": self.simple_user(commit.author),
@@ -200,7 +200,7 @@ class RepoShapes(Shapes):
                 {
                     "sha": parent,
                     "url": f"{own}/commits/{parent}",
-                    "html_url": f"{PAGES}/{commit.repo.full_name}/commit/{parent}",
+                    "html_url": f"{WEB_URL}/{commit.repo.full_name}/commit/{parent}",
                 }
                 for parent in commit.parents
             ],

@@ -13,17 +13,17 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from unify.demo import listing, searching
-from unify.demo.data import Account, Issue, Repo, World
-from unify.demo.issue_shapes import IssueShapes
-from unify.demo.listing import Query
-from unify.demo.shapes import Json, encode
+from unify.demo.data import Account, Issue, Repo, SampleData
+from unify.demo.issue_shapes import IssueSerializer
+from unify.demo.listing import ListQuery
+from unify.demo.shapes import JsonText, encode
 
 DOCUMENTATION = "https://docs.github.com/rest"
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DemoResponse:
     """What goes back over the wire; ``resource`` is the quota it is counted on."""
 
     status: int
@@ -32,29 +32,29 @@ class Answer:
     resource: str = "core"
 
 
-def problem(status: int, message: str) -> Answer:
+def error_response(status: int, message: str) -> DemoResponse:
     """An error in the words and the shape GitHub uses."""
     body = {"message": message, "documentation_url": DOCUMENTATION, "status": str(status)}
-    return Answer(status, encode(body).encode())
+    return DemoResponse(status, encode(body).encode())
 
 
 class Routes:
-    """Answers requests for ``world``; ``url`` is the address clients reach it by."""
+    """Answers requests for ``data``; ``url`` is the address clients reach it by."""
 
-    def __init__(self, world: World, url: str) -> None:
-        self.world = world
+    def __init__(self, data: SampleData, url: str) -> None:
+        self.data = data
         self.url = url
         opened = {
-            name: sum(issue.closed_at is None for issue in issues) for name, issues in world.issues.items()
+            name: sum(issue.closed_at is None for issue in issues) for name, issues in data.issues.items()
         }
-        self.shapes = IssueShapes(url, opened)
-        self.accounts = {account.login: account for account in (*world.orgs, *world.users)}
-        self.repos = {repo.full_name.lower(): repo for repo in world.repos}
+        self.serializer = IssueSerializer(url, opened)
+        self.accounts = {account.login: account for account in (*data.orgs, *data.users)}
+        self.repos = {repo.full_name.lower(): repo for repo in data.repos}
 
-    def answer(self, target: str) -> Answer:
+    def handle_get(self, target: str) -> DemoResponse:
         """The answer to ``GET target``, a path with an optional query."""
         parts = urlsplit(target)
-        query = Query(self.url, parts.path, parts.query)
+        query = ListQuery(self.url, parts.path, parts.query)
         for pattern, handle in _ROUTES:
             if found := pattern.fullmatch(parts.path):
                 return handle(self, query, *(unquote(word) for word in found.groups())) or _NOT_FOUND
@@ -62,116 +62,126 @@ class Routes:
 
     # One method an address, in the order of _ROUTES; None means there is no such thing.
 
-    def viewer(self, _query: Query) -> Answer:
-        return _object(self.shapes.user(self.world.viewer))
+    def viewer(self, _query: ListQuery) -> DemoResponse:
+        return _object_response(self.serializer.user(self.data.viewer))
 
-    def viewer_repos(self, query: Query) -> Answer:
-        return self._repos(query, self.world.repos, sort="full_name")
+    def viewer_repos(self, query: ListQuery) -> DemoResponse:
+        return self._repos_page(query, self.data.repos, sort="full_name")
 
-    def viewer_orgs(self, query: Query) -> Answer:
-        return _page(query, self.world.orgs, self.shapes.simple_org)
+    def viewer_orgs(self, query: ListQuery) -> DemoResponse:
+        return _page_response(query, self.data.orgs, self.serializer.simple_org)
 
-    def organizations(self, query: Query) -> Answer:
-        return _page_by_id(query, self.world.orgs, self.shapes.simple_org)
+    def organizations(self, query: ListQuery) -> DemoResponse:
+        return _page_by_id_response(query, self.data.orgs, self.serializer.simple_org)
 
-    def org(self, _query: Query, login: str) -> Answer | None:
+    def org(self, _query: ListQuery, login: str) -> DemoResponse | None:
         org = self._account(login, "Organization")
         if org is None:
             return None
-        public = sum(repo.owner is org and not repo.private for repo in self.world.repos)
-        return _object(self.shapes.org(org, public))
+        public = sum(repo.owner is org and not repo.private for repo in self.data.repos)
+        return _object_response(self.serializer.org(org, public))
 
-    def org_repos(self, query: Query, login: str) -> Answer | None:
+    def org_repos(self, query: ListQuery, login: str) -> DemoResponse | None:
         org = self._account(login, "Organization")
-        return self._repos(query, self._owned_by(org), sort="created") if org else None
+        return self._repos_page(query, self._repos_owned_by(org), sort="created") if org else None
 
-    def org_members(self, query: Query, login: str) -> Answer | None:
+    def org_members(self, query: ListQuery, login: str) -> DemoResponse | None:
         org = self._account(login, "Organization")
         if org is None:
             return None
-        members = {person.id: person for repo in self._owned_by(org) for person in repo.team}
-        return _page(query, [members[identity] for identity in sorted(members)], self.shapes.simple_user)
+        members = {person.id: person for repo in self._repos_owned_by(org) for person in repo.team}
+        return _page_response(
+            query, [members[identity] for identity in sorted(members)], self.serializer.simple_user
+        )
 
-    def users(self, query: Query) -> Answer:
-        return _page_by_id(query, self.world.users, self.shapes.simple_user)
+    def users(self, query: ListQuery) -> DemoResponse:
+        return _page_by_id_response(query, self.data.users, self.serializer.simple_user)
 
-    def user(self, _query: Query, login: str) -> Answer | None:
+    def user(self, _query: ListQuery, login: str) -> DemoResponse | None:
         account = self.accounts.get(login.lower())
-        return _object(self.shapes.user(account)) if account else None
+        return _object_response(self.serializer.user(account)) if account else None
 
-    def user_repos(self, query: Query, login: str) -> Answer | None:
+    def user_repos(self, query: ListQuery, login: str) -> DemoResponse | None:
         account = self.accounts.get(login.lower())
-        return self._repos(query, self._owned_by(account), sort="full_name") if account else None
+        return self._repos_page(query, self._repos_owned_by(account), sort="full_name") if account else None
 
-    def repo(self, _query: Query, owner: str, name: str) -> Answer | None:
+    def repo(self, _query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
-        return _object(self.shapes.repo(repo)) if repo else None
+        return _object_response(self.serializer.repo(repo)) if repo else None
 
-    def pulls(self, query: Query, owner: str, name: str) -> Answer | None:
+    def pulls(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
         if repo is None:
             return None
-        pulls = [issue for issue in self.world.issues[repo.full_name] if issue.pull]
-        return _page(query, listing.pulls(pulls, query), self.shapes.pull)
+        pulls = [issue for issue in self.data.issues[repo.full_name] if issue.pull]
+        return _page_response(query, listing.filter_pulls(pulls, query), self.serializer.pull)
 
-    def pull(self, _query: Query, owner: str, name: str, number: str) -> Answer | None:
+    def pull(self, _query: ListQuery, owner: str, name: str, number: str) -> DemoResponse | None:
         issue = self._issue(owner, name, number)
-        return _object(self.shapes.pull(issue)) if issue and issue.pull else None
+        return _object_response(self.serializer.pull(issue)) if issue and issue.pull else None
 
-    def issues(self, query: Query, owner: str, name: str) -> Answer | None:
+    def issues(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
         if repo is None:
             return None
-        return _page(query, listing.issues(self.world.issues[repo.full_name], query), self.shapes.issue)
+        return _page_response(
+            query, listing.filter_issues(self.data.issues[repo.full_name], query), self.serializer.issue
+        )
 
-    def issue(self, _query: Query, owner: str, name: str, number: str) -> Answer | None:
+    def issue(self, _query: ListQuery, owner: str, name: str, number: str) -> DemoResponse | None:
         issue = self._issue(owner, name, number)
-        return _object(self.shapes.issue(issue)) if issue else None
+        return _object_response(self.serializer.issue(issue)) if issue else None
 
-    def commits(self, query: Query, owner: str, name: str) -> Answer | None:
+    def commits(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
         if repo is None:
             return None
-        if not self.world.commits[repo.full_name]:
-            return problem(409, "Git Repository is empty.")
-        return _page(query, listing.commits(self.world.commits[repo.full_name], query), self.shapes.commit)
+        if not self.data.commits[repo.full_name]:
+            return error_response(409, "Git Repository is empty.")
+        return _page_response(
+            query, listing.filter_commits(self.data.commits[repo.full_name], query), self.serializer.commit
+        )
 
-    def contributors(self, query: Query, owner: str, name: str) -> Answer | None:
+    def contributors(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
         if repo is None:
             return None
         counted = Counter(
-            commit.author.login for commit in self.world.commits[repo.full_name] if commit.author
+            commit.author.login for commit in self.data.commits[repo.full_name] if commit.author
         )
         if not counted:
-            return Answer(204)
-        return _page(
+            return DemoResponse(204)
+        return _page_response(
             query,
             counted.most_common(),
-            lambda entry: self.shapes.contributor(self.accounts[entry[0]], entry[1]),
+            lambda entry: self.serializer.contributor(self.accounts[entry[0]], entry[1]),
         )
 
-    def assignees(self, query: Query, owner: str, name: str) -> Answer | None:
+    def assignees(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
-        return _page(query, repo.team, self.shapes.simple_user) if repo else None
+        return _page_response(query, repo.team, self.serializer.simple_user) if repo else None
 
-    def labels(self, query: Query, owner: str, name: str) -> Answer | None:
+    def labels(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
-        return _page(query, repo.labels, lambda label: self.shapes.label(repo, label)) if repo else None
+        return (
+            _page_response(query, repo.labels, lambda label: self.serializer.label(repo, label))
+            if repo
+            else None
+        )
 
-    def milestones(self, query: Query, owner: str, name: str) -> Answer | None:
+    def milestones(self, query: ListQuery, owner: str, name: str) -> DemoResponse | None:
         repo = self._repo(owner, name)
         if repo is None:
             return None
-        chosen = listing.milestones(repo.milestones, query)
-        return _page(query, chosen, lambda milestone: self.shapes.milestone(repo, milestone))
+        chosen = listing.filter_milestones(repo.milestones, query)
+        return _page_response(query, chosen, lambda milestone: self.serializer.milestone(repo, milestone))
 
-    def search_repositories(self, query: Query) -> Answer:
-        return self._found(query, searching.repos, self.world.repos, self.shapes.repo)
+    def search_repositories(self, query: ListQuery) -> DemoResponse:
+        return self._search_page(query, searching.search_repos, self.data.repos, self.serializer.repo)
 
-    def search_issues(self, query: Query) -> Answer:
-        everything = [issue for issues in self.world.issues.values() for issue in issues]
-        return self._found(query, searching.issues, everything, self.shapes.issue)
+    def search_issues(self, query: ListQuery) -> DemoResponse:
+        everything = [issue for issues in self.data.issues.values() for issue in issues]
+        return self._search_page(query, searching.search_issues, everything, self.serializer.issue)
 
     def _account(self, login: str, kind: str) -> Account | None:
         account = self.accounts.get(login.lower())
@@ -182,55 +192,61 @@ class Routes:
 
     def _issue(self, owner: str, name: str, number: str) -> Issue | None:
         repo = self._repo(owner, name)
-        issues = self.world.issues[repo.full_name] if repo else ()
+        issues = self.data.issues[repo.full_name] if repo else ()
         return issues[int(number) - 1] if 0 < int(number) <= len(issues) else None
 
-    def _owned_by(self, owner: Account) -> list[Repo]:
-        return [repo for repo in self.world.repos if repo.owner.id == owner.id]
+    def _repos_owned_by(self, owner: Account) -> list[Repo]:
+        return [repo for repo in self.data.repos if repo.owner.id == owner.id]
 
-    def _repos(self, query: Query, repos: Sequence[Repo], sort: str) -> Answer:
-        return _page(query, listing.repos(repos, query, self.world.viewer, sort), self.shapes.repo)
+    def _repos_page(self, query: ListQuery, repos: Sequence[Repo], sort: str) -> DemoResponse:
+        return _page_response(
+            query, listing.filter_repos(repos, query, self.data.viewer, sort), self.serializer.repo
+        )
 
-    def _found(
+    def _search_page(
         self,
-        query: Query,
-        search: Callable[[Sequence[Item], Query], Sequence[Item]],
-        everything: Sequence[Item],
-        shape: Callable[[Item], Json],
-    ) -> Answer:
+        query: ListQuery,
+        search: Callable[[Sequence[Item], ListQuery], Sequence[Item]],
+        candidates: Sequence[Item],
+        serialize: Callable[[Item], JsonText],
+    ) -> DemoResponse:
         """A page of search results: a list inside an object, of which GitHub shows the first thousand."""
-        if not query.text("q"):
-            return problem(422, "Validation Failed")
-        found = search(everything, query)
-        if query.start >= searching.SHOWN:
-            return problem(422, "Only the first 1000 search results are available")
-        shown = found[: searching.SHOWN]
-        items = [shape(item) for item in query.part(shown)]
+        if not query.get_text("q"):
+            return error_response(422, "Validation Failed")
+        found = search(candidates, query)
+        if query.start >= searching.MAX_RESULTS:
+            return error_response(422, "Only the first 1000 search results are available")
+        shown = found[: searching.MAX_RESULTS]
+        items = [serialize(item) for item in query.page_items(shown)]
         body = {"total_count": len(found), "incomplete_results": False, "items": items}
-        return Answer(200, encode(body).encode(), query.links(len(shown)), "search")
+        return DemoResponse(200, encode(body).encode(), query.link_header(len(shown)), "search")
 
 
-def _object(text: Json) -> Answer:
-    return Answer(200, text.encode())
+def _object_response(text: JsonText) -> DemoResponse:
+    return DemoResponse(200, text.encode())
 
 
-def _page(query: Query, items: Sequence[Item], shape: Callable[[Item], Json]) -> Answer:
-    """The page of ``items`` asked for by ``page`` and ``per_page``, with its Link header."""
-    rows = [shape(item) for item in query.part(items)]
-    return Answer(200, encode(rows).encode(), query.links(len(items)))
+def _page_response(
+    query: ListQuery, items: Sequence[Item], serialize: Callable[[Item], JsonText]
+) -> DemoResponse:
+    """The page of ``items`` asked for by ``render_page`` and ``per_page``, with its Link header."""
+    rows = [serialize(item) for item in query.page_items(items)]
+    return DemoResponse(200, encode(rows).encode(), query.link_header(len(items)))
 
 
-def _page_by_id(query: Query, accounts: Sequence[Account], shape: Callable[[Account], Json]) -> Answer:
+def _page_by_id_response(
+    query: ListQuery, accounts: Sequence[Account], serialize: Callable[[Account], JsonText]
+) -> DemoResponse:
     """The accounts after the id ``since``: this list knows no page numbers."""
-    rest = [account for account in accounts if account.id > query.number("since", 0)]
+    rest = [account for account in accounts if account.id > query.get_number("since", 0)]
     shown = rest[: query.per_page]
-    headers = query.links_by_id(shown[-1].id) if len(rest) > len(shown) else {}
-    return Answer(200, encode([shape(account) for account in shown]).encode(), headers)
+    headers = query.link_header_by_id(shown[-1].id) if len(rest) > len(shown) else {}
+    return DemoResponse(200, encode([serialize(account) for account in shown]).encode(), headers)
 
 
-_NOT_FOUND = problem(404, "Not Found")
+_NOT_FOUND = error_response(404, "Not Found")
 _REPO = "/repos/([^/]+)/([^/]+)"
-_ROUTES: list[tuple[re.Pattern[str], Callable[..., Answer | None]]] = [
+_ROUTES: list[tuple[re.Pattern[str], Callable[..., DemoResponse | None]]] = [
     (re.compile(pattern), handle)
     for pattern, handle in (
         ("/user", Routes.viewer),

@@ -5,30 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unify.demo.data import Issue, Repo
-from unify.demo.listing import Query, ordered
+from unify.demo.listing import ListQuery, sort_items
 
-SHOWN = 1000  # results GitHub lets anybody page through, however many there are
+MAX_RESULTS = 1000  # results GitHub lets anybody page through, however many there are
 
 
-def repos(items: Sequence[Repo], query: Query) -> Sequence[Repo]:
+def search_repos(items: Sequence[Repo], query: ListQuery) -> Sequence[Repo]:
     """Repositories whose name or description has every word and that fit every qualifier."""
-    found = [repo for repo in items if all(_repo_fits(repo, word) for word in query.text("q").split())]
-    descending = query.text("order", "desc") == "desc"
-    if query.text("sort") == "updated":
-        return ordered(found, lambda repo: repo.updated_at, descending=descending)
-    return ordered(found, lambda repo: repo.stars, descending=descending)
+    found = [repo for repo in items if all(_repo_matches(repo, word) for word in query.get_text("q").split())]
+    descending = query.get_text("order", "desc") == "desc"
+    if query.get_text("sort") == "updated":
+        return sort_items(found, lambda repo: repo.updated_at, descending=descending)
+    return sort_items(found, lambda repo: repo.stars, descending=descending)
 
 
-def issues(items: Sequence[Issue], query: Query) -> Sequence[Issue]:
+def search_issues(items: Sequence[Issue], query: ListQuery) -> Sequence[Issue]:
     """Issues and pull requests whose title has every word and that fit every qualifier, newest first."""
-    found = [issue for issue in items if all(_issue_fits(issue, word) for word in query.text("q").split())]
-    descending = query.text("order", "desc") == "desc"
-    if query.text("sort") == "updated":
-        return ordered(found, lambda issue: (issue.updated_at, issue.id), descending=descending)
-    return ordered(found, lambda issue: (issue.created_at, issue.id), descending=descending)
+    found = [
+        issue for issue in items if all(_issue_matches(issue, word) for word in query.get_text("q").split())
+    ]
+    descending = query.get_text("order", "desc") == "desc"
+    if query.get_text("sort") == "updated":
+        return sort_items(found, lambda issue: (issue.updated_at, issue.id), descending=descending)
+    return sort_items(found, lambda issue: (issue.created_at, issue.id), descending=descending)
 
 
-def _repo_fits(repo: Repo, word: str) -> bool:
+def _repo_matches(repo: Repo, word: str) -> bool:
     name, colon, value = word.lower().partition(":")
     if not colon:
         return name in f"{repo.full_name} {repo.description}".lower()
@@ -43,7 +45,7 @@ def _repo_fits(repo: Repo, word: str) -> bool:
     return value in has.get(name, ())
 
 
-def _issue_fits(issue: Issue, word: str) -> bool:
+def _issue_matches(issue: Issue, word: str) -> bool:
     name, colon, value = word.lower().partition(":")
     if not colon:
         return name in issue.title.lower()

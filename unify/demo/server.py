@@ -19,26 +19,29 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TextIO
 
-from unify.demo.routes import Answer, Routes, problem
+from unify.demo.routes import DemoResponse, Routes, error_response
 from unify.demo.shapes import encode
-from unify.demo.world import build
+from unify.demo.world import build_sample_data
 
 HOUR_S = 3600
-QUOTA = {"core": 5000, "search": 30 * 60}  # requests an hour; announced and counted, never enforced
+REQUESTS_PER_HOUR = {
+    "core": 5000,
+    "search": 30 * 60,
+}  # requests an hour; announced and counted, never enforced
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says. ``token`` is what callers have to send; ``log`` gets a line a request."""
+class ServerOptions:
+    """What the command line says. ``request_token`` is what callers have to send; ``log`` gets a line a request."""
 
     port: int
     token: str
     latency_s: float
     log: Path | None
-    keep: bool
+    keep_running: bool
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+def parse_arguments(arguments: Sequence[str] | None = None) -> ServerOptions:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         "unify.demo.server", description="A sample API that answers as GitHub's does."
@@ -49,44 +52,47 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--log", type=Path, help="append a line for each request to this file")
     parser.add_argument("--keep", action="store_true", help="go on when standard input ends")
     given = parser.parse_args(arguments)
-    return Options(given.port, given.token, given.latency_ms / 1000, given.log, given.keep)
+    return ServerOptions(given.port, given.token, given.latency_ms / 1000, given.log, given.keep)
 
 
-class Quota:
+class QuotaCounter:
     """Counts requests by the clock hour, for the x-ratelimit headers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hour = 0
-        self._used = dict.fromkeys(QUOTA, 0)
+        self._used = dict.fromkeys(REQUESTS_PER_HOUR, 0)
 
     def count(self, resource: str, requests: int = 1) -> dict[str, int]:
         """Count a request; what is left never reaches nought, since nothing is refused."""
         hour = int(time.time()) // HOUR_S
         with self._lock:
             if hour != self._hour:
-                self._hour, self._used = hour, dict.fromkeys(QUOTA, 0)
+                self._hour, self._used = hour, dict.fromkeys(REQUESTS_PER_HOUR, 0)
             self._used[resource] += requests
-            limit, used = QUOTA[resource], min(self._used[resource], QUOTA[resource] - 1)
+            limit, used = (
+                REQUESTS_PER_HOUR[resource],
+                min(self._used[resource], REQUESTS_PER_HOUR[resource] - 1),
+            )
         return {"limit": limit, "remaining": limit - used, "reset": (hour + 1) * HOUR_S, "used": used}
 
 
-class Server(ThreadingHTTPServer):
+class DemoServer(ThreadingHTTPServer):
     """The listening socket and what all requests share."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, options: Options, log: TextIO | None) -> None:
-        super().__init__(("127.0.0.1", options.port), Handler)
+    def __init__(self, options: ServerOptions, log: TextIO | None) -> None:
+        super().__init__(("127.0.0.1", options.port), DemoRequestHandler)
         self.options = options
         self.log = log
-        self.quota = Quota()
+        self.quota = QuotaCounter()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.routes = Routes(build(), self.url)
+        self.routes = Routes(build_sample_data(), self.url)
         self._log_lock = threading.Lock()
 
-    def record(self, line: str) -> None:
+    def write_log_line(self, line: str) -> None:
         """Append one line to the log, whole and at once."""
         if self.log is not None:
             with self._log_lock:
@@ -99,10 +105,10 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class Handler(BaseHTTPRequestHandler):
+class DemoRequestHandler(BaseHTTPRequestHandler):
     """One connection: reads requests, sends answers, each in a single write."""
 
-    server: Server
+    server: DemoServer
     protocol_version = "HTTP/1.1"
     server_version = "unify-demo"
     sys_version = ""
@@ -112,63 +118,63 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.server.options.latency_s:
             time.sleep(self.server.options.latency_s)
-        answer = self._refused() or self._answer()
-        self.server.record(f"{self.command} {self.path} {answer.status}")
-        self._send(answer)
+        answer = self._auth_error() or self._build_response()
+        self.server.write_log_line(f"{self.command} {self.path} {answer.status}")
+        self._send_response(answer)
 
     do_HEAD = do_GET  # noqa: N815
 
-    def _refused(self) -> Answer | None:
+    def _auth_error(self) -> DemoResponse | None:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         if not token:
-            return problem(401, "Requires authentication")
+            return error_response(401, "Requires authentication")
         known = scheme.lower() in ("bearer", "token") and token.strip() == self.server.options.token
-        return None if known else problem(401, "Bad credentials")
+        return None if known else error_response(401, "Bad credentials")
 
-    def _answer(self) -> Answer:
+    def _build_response(self) -> DemoResponse:
         if self.path.partition("?")[0] == "/rate_limit":
-            resources = {resource: self.server.quota.count(resource, 0) for resource in QUOTA}
-            return Answer(200, encode({"resources": resources, "rate": resources["core"]}).encode())
-        answer = self.server.routes.answer(self.path)
-        if answer.status == 200 and self.headers.get("If-None-Match") == self._tag():
-            return Answer(304, b"", answer.headers, answer.resource)
+            resources = {resource: self.server.quota.count(resource, 0) for resource in REQUESTS_PER_HOUR}
+            return DemoResponse(200, encode({"resources": resources, "rate": resources["core"]}).encode())
+        answer = self.server.routes.handle_get(self.path)
+        if answer.status == 200 and self.headers.get("If-None-Match") == self._etag():
+            return DemoResponse(304, b"", answer.headers, answer.resource)
         return answer
 
-    def _tag(self) -> str:
+    def _etag(self) -> str:
         """The ETag of this address: its rows never change."""
         return f'W/"{hashlib.sha256(self.path.encode()).hexdigest()}"'
 
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        if answer.status != 204:
+    def _send_response(self, response: DemoResponse) -> None:
+        self.send_response(response.status)
+        if response.status != 204:
             self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(answer.body)))
-        if answer.status in (200, 304):
-            self.send_header("ETag", self._tag())
-        for name, number in self.server.quota.count(answer.resource).items():
+            self.send_header("Content-Length", str(len(response.body)))
+        if response.status in (200, 304):
+            self.send_header("ETag", self._etag())
+        for name, number in self.server.quota.count(response.resource).items():
             self.send_header(f"X-RateLimit-{name.capitalize()}", str(number))
-        self.send_header("X-RateLimit-Resource", answer.resource)
+        self.send_header("X-RateLimit-Resource", response.resource)
         self.send_header("X-GitHub-Media-Type", "github.v3; format=json")
-        for name, text in answer.headers.items():
+        for name, text in response.headers.items():
             self.send_header(name, text)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Standard error stays empty: ``--log`` is the place for this."""
 
 
-def serve(options: Options) -> None:
+def serve(options: ServerOptions) -> None:
     """Answer requests until standard input ends or a signal comes."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if not options.keep:
+    if not options.keep_running:
         if not os.isatty(0):  # a Ctrl-C in the shell that started us is meant for the shell
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=_end_with_input, daemon=True).start()
+        threading.Thread(target=_exit_with_stdin, daemon=True).start()
     log = options.log.open("a", encoding="utf-8") if options.log else None
     try:
-        with Server(options, log) as server:
+        with DemoServer(options, log) as server:
             sys.stdout.write(f"listening on {server.url}\n")
             sys.stdout.flush()
             server.serve_forever()
@@ -177,7 +183,7 @@ def serve(options: Options) -> None:
             log.close()
 
 
-def _end_with_input() -> None:
+def _exit_with_stdin() -> None:
     """Ask this process to end, as a signal would, when nobody holds the other end of standard input."""
     try:
         while os.read(0, 4096):
@@ -187,4 +193,4 @@ def _end_with_input() -> None:
 
 
 if __name__ == "__main__":
-    serve(parse())
+    serve(parse_arguments())

@@ -11,53 +11,55 @@ from collections.abc import Callable, Iterable, Mapping
 
 from unify.demo.data import Account
 
-PAGES = "https://github.example"  # where people would look at these things; reserved, leads nowhere
+WEB_URL = "https://github.example"  # where people would look at these things; reserved, leads nowhere
 
 
-class Json(str):
+class JsonText(str):
     """JSON text, ready to be put into a larger one."""
 
     __slots__ = ()
 
 
-_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def encode(value: object) -> Json:
-    """``value`` as JSON; what is JSON already stays as it is."""
-    if isinstance(value, Json):
+def encode(value: object) -> JsonText:
+    """``non_object_row`` as JSON; what is JSON already stays as it is."""
+    if isinstance(value, JsonText):
         return value
     if isinstance(value, Mapping):
-        return Json("{" + ",".join(f"{_text(name)}:{encode(member)}" for name, member in value.items()) + "}")
+        return JsonText(
+            "{" + ",".join(f"{_encode_plain(name)}:{encode(member)}" for name, member in value.items()) + "}"
+        )
     if isinstance(value, (list, tuple)):
-        return Json("[" + ",".join(map(encode, value)) + "]")
-    return Json(_text(value))
+        return JsonText("[" + ",".join(map(encode, value)) + "]")
+    return JsonText(_encode_plain(value))
 
 
-class Shapes:
+class AccountSerializer:
     """Turns people and organizations into JSON; ``url`` is the address the API has."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._made: dict[tuple[str, object], Json] = {}
+        self._cache: dict[tuple[str, object], JsonText] = {}
 
-    def once(self, shape: str, identity: object, make: Callable[[], Mapping[str, object]]) -> Json:
+    def encode_once(self, kind: str, identity: object, build: Callable[[], Mapping[str, object]]) -> JsonText:
         """The object made before under this identity, or else made now (twice at worst, by two threads)."""
-        key = (shape, identity)
-        if key not in self._made:
-            self._made[key] = encode(make())
-        return self._made[key]
+        key = (kind, identity)
+        if key not in self._cache:
+            self._cache[key] = encode(build())
+        return self._cache[key]
 
-    def simple_user(self, account: Account | None) -> Json:
+    def simple_user(self, account: Account | None) -> JsonText:
         """An account as it appears inside other objects."""
         if account is None:
             return encode(None)
-        return self.once("simple_user", account.id, lambda: self._simple_user(account))
+        return self.encode_once("simple_user", account.id, lambda: self._simple_user_members(account))
 
-    def simple_users(self, accounts: Iterable[Account]) -> list[Json]:
+    def simple_users(self, accounts: Iterable[Account]) -> list[JsonText]:
         return [self.simple_user(account) for account in accounts]
 
-    def _simple_user(self, account: Account) -> dict[str, object]:
+    def _simple_user_members(self, account: Account) -> dict[str, object]:
         own = f"{self.url}/users/{account.login}"
         return {
             "login": account.login,
@@ -66,7 +68,7 @@ class Shapes:
             "avatar_url": f"https://avatars.github.example/u/{account.id}?v=4",
             "gravatar_id": "",
             "url": own,
-            "html_url": f"{PAGES}/{account.login}",
+            "html_url": f"{WEB_URL}/{account.login}",
             "followers_url": f"{own}/followers",
             "following_url": f"{own}/following{{/other_user}}",
             "gists_url": f"{own}/gists{{/gist_id}}",
@@ -81,10 +83,10 @@ class Shapes:
             "site_admin": False,
         }
 
-    def user(self, account: Account) -> Json:
+    def user(self, account: Account) -> JsonText:
         """An account asked for by its login."""
         return encode({
-            **self._simple_user(account),
+            **self._simple_user_members(account),
             "name": account.name,
             "company": account.company,
             "blog": "",
@@ -101,14 +103,14 @@ class Shapes:
             "updated_at": account.created_at,
         })  # fmt: skip
 
-    def contributor(self, account: Account, contributions: int) -> Json:
+    def contributor(self, account: Account, contributions: int) -> JsonText:
         """An account in the list of those who committed to a repository."""
-        return encode({**self._simple_user(account), "contributions": contributions})
+        return encode({**self._simple_user_members(account), "contributions": contributions})
 
-    def simple_org(self, org: Account) -> Json:
-        return self.once("simple_org", org.id, lambda: self._simple_org(org))
+    def simple_org(self, org: Account) -> JsonText:
+        return self.encode_once("simple_org", org.id, lambda: self._simple_org_members(org))
 
-    def _simple_org(self, org: Account) -> dict[str, object]:
+    def _simple_org_members(self, org: Account) -> dict[str, object]:
         own = f"{self.url}/orgs/{org.login}"
         return {
             "login": org.login,
@@ -125,10 +127,10 @@ class Shapes:
             "description": org.bio,
         }
 
-    def org(self, org: Account, public_repos: int) -> Json:
+    def org(self, org: Account, public_repos: int) -> JsonText:
         """An organization asked for by its login."""
         return encode({
-            **self._simple_org(org),
+            **self._simple_org_members(org),
             "name": org.name,
             "company": None,
             "blog": f"https://{org.login}.example",
@@ -142,7 +144,7 @@ class Shapes:
             "public_gists": 0,
             "followers": org.id % 900,
             "following": 0,
-            "html_url": f"{PAGES}/{org.login}",
+            "html_url": f"{WEB_URL}/{org.login}",
             "type": "Organization",
             "archived_at": None,
             "created_at": org.created_at,

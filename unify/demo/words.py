@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class OrgWords(NamedTuple):
+class OrgTemplate(NamedTuple):
     login: str
     name: str
     description: str
     location: str
 
 
-class RepoWords(NamedTuple):
-    """A repository, and how much happened in it; ``things`` is what its issues are about."""
+class RepoTemplate(NamedTuple):
+    """A repository, and how much happened in it; ``subjects`` is what its issues are about."""
 
     owner: str
     name: str
@@ -27,91 +27,93 @@ class RepoWords(NamedTuple):
     issues: int  # those that are not pull requests
     commits: int
     topics: tuple[str, ...]
-    things: tuple[str, ...]
+    subjects: tuple[str, ...]
 
 
 VIEWER = "demo"  # the person the token belongs to
 
 ORGS = (
-    OrgWords("harbor-analytics", "Harbor Analytics", "Dashboards people read before the meeting", "Gdańsk"),
-    OrgWords("kestrel-energy", "Kestrel Energy", "Wind, forecast and grid software", "Aarhus"),
-    OrgWords("northwind-data", "Northwind Data", "Ledgers and pipelines for shops", "Seattle"),
-    OrgWords("orchard-health", "Orchard Health", "Appointments without the phone queue", "Nairobi"),
-    OrgWords("papertrail-press", "Papertrail Press", "A small publisher with many scripts", "Kraków"),
+    OrgTemplate(
+        "harbor-analytics", "Harbor Analytics", "Dashboards people read before the meeting", "Gdańsk"
+    ),
+    OrgTemplate("kestrel-energy", "Kestrel Energy", "Wind, forecast and grid software", "Aarhus"),
+    OrgTemplate("northwind-data", "Northwind Data", "Ledgers and pipelines for shops", "Seattle"),
+    OrgTemplate("orchard-health", "Orchard Health", "Appointments without the phone queue", "Nairobi"),
+    OrgTemplate("papertrail-press", "Papertrail Press", "A small publisher with many scripts", "Kraków"),
 )
 
 REPOS = (
-    RepoWords(
+    RepoTemplate(
         "harbor-analytics", "compass", "Query engine behind the dashboards", "Rust", False, 260, 620, 520,
         ("sql", "query-engine", "analytics"),
         ("query planner", "date filter", "CSV export", "join order", "session cache", "window function"),
     ),
-    RepoWords(
+    RepoTemplate(
         "harbor-analytics", "dashboards", "The web application", "TypeScript", False, 140, 380, 300,
         ("react", "dashboard"),
         ("chart legend", "share link", "dark theme", "filter bar", "print view", "tooltip"),
     ),
-    RepoWords(
+    RepoTemplate(
         "harbor-analytics", "pier", "Infrastructure as code", "HCL", True, 40, 60, 120,
         ("terraform",),
         ("staging cluster", "DNS record", "backup job", "alert rule"),
     ),
-    RepoWords(
+    RepoTemplate(
         "kestrel-energy", "gridwatch", "Live state of the grid", "Go", False, 150, 360, 320,
         ("energy", "time-series"),
         ("frequency alarm", "substation map", "event stream", "outage report", "sampling rate"),
     ),
-    RepoWords(
+    RepoTemplate(
         "kestrel-energy", "turbine-models", "Forecast models for wind parks", "Python", False, 60, 140, 110,
         ("forecasting", "weather"),
         ("gust model", "weather import", "power curve", "training run"),
     ),
-    RepoWords(
+    RepoTemplate(
         "kestrel-energy", "firmware", "Sensor firmware", "C", True, 48, 130, 100,
         ("embedded",),
         ("watchdog timer", "radio driver", "bootloader", "battery gauge"),
     ),
-    RepoWords(
+    RepoTemplate(
         "northwind-data", "ledger", "Double-entry bookkeeping as a service", "Java", False, 180, 450, 380,
         ("accounting", "payments"),
         ("currency rounding", "invoice number", "tax table", "bank import", "audit log", "refund"),
     ),
-    RepoWords(
+    RepoTemplate(
         "northwind-data", "pipelines", "Nightly imports", "Python", False, 120, 300, 240,
         ("etl", "duckdb"),
         ("retry policy", "schema check", "orders import", "price feed", "checkpoint"),
     ),
-    RepoWords(
+    RepoTemplate(
         "northwind-data", "sample-queries", "Queries for new colleagues", "SQL", False, 12, 25, 40,
         ("sql", "examples"),
         ("cohort query", "stock query", "readme"),
     ),
-    RepoWords(
+    RepoTemplate(
         "orchard-health", "intake", "Patient registration", "Kotlin", True, 90, 260, 180,
         ("healthcare", "forms"),
         ("consent form", "address check", "upload of documents", "language switch"),
     ),
-    RepoWords(
+    RepoTemplate(
         "orchard-health", "scheduler", "Finds a free appointment", "Python", False, 50, 155, 120,
         ("scheduling",),
         ("waiting list", "daylight saving time", "reminder mail", "room plan"),
     ),
-    RepoWords(
+    RepoTemplate(
         "orchard-health", "design-system", "Components and colours", "CSS", False, 30, 80, 80,
         ("design-system", "accessibility"),
         ("focus ring", "contrast", "date picker", "icon set"),
     ),
-    RepoWords(
+    RepoTemplate(
         "papertrail-press", "press", "Typesetting from Markdown", "Lua", False, 15, 30, 60,
         ("typesetting",),
         ("hyphenation", "table of contents", "cover page"),
     ),
-    RepoWords(
+    RepoTemplate(
         "papertrail-press", "style-guide", "How we write", None, False, 5, 10, 20,
         (),
         ("comma rule", "glossary"),
     ),
-    RepoWords(VIEWER, "notes", "An empty repository", None, True, 0, 0, 0, (), ("note",)),
+    RepoTemplate(VIEWER, "notes", "An empty repository", None, True, 0, 0, 0, (), ("note",)),
 )  # fmt: skip
 
 FIRST_NAMES = (
@@ -123,7 +125,7 @@ LAST_NAMES = (
     "Adeyemi", "Bauer", "Castro", "Dahl", "Eriksen", "Fontaine", "García", "Haddad", "Ito", "Jensen",
     "Kowalska", "Lindqvist", "Mbeki", "Novák", "Okafor", "Petrov", "Quispe", "Rossi", "Santos", "Tanaka",
 )  # fmt: skip
-PLACES = ("Berlin", "Bogotá", "Kyoto", "Lagos", "Leeds", "Lisboa", "Montréal", "Oslo", "Pune", "Zürich")
+LOCATIONS = ("Berlin", "Bogotá", "Kyoto", "Lagos", "Leeds", "Lisboa", "Montréal", "Oslo", "Pune", "Zürich")
 
 PULL_VERBS = (
     "Fix", "Add tests for", "Speed up", "Refactor", "Document", "Simplify", "Rewrite", "Remove unused", "Log",

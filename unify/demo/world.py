@@ -13,77 +13,80 @@ from random import Random
 from typing import TypeVar
 
 from unify.demo import words
-from unify.demo.data import Account, Commit, Issue, Label, Milestone, Pull, Repo, World
+from unify.demo.data import Account, Commit, Issue, IssueLabel, Milestone, Pull, Repo, SampleData
 
 SEED = 20230117
-BEGINNING = datetime(2023, 1, 17, 8, 30, tzinfo=UTC)
-END = datetime(2026, 3, 31, 17, 0, tzinfo=UTC)
-PEOPLE = 84
+FIRST_DATE = datetime(2023, 1, 17, 8, 30, tzinfo=UTC)
+LAST_DATE = datetime(2026, 3, 31, 17, 0, tzinfo=UTC)
+USER_COUNT = 84
 
 Item = TypeVar("Item")
 
 
-class Dice:
+class SeededRandom:
     """Chance that comes out the same on every machine."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed).random
 
-    def below(self, limit: int) -> int:
+    def randbelow(self, limit: int) -> int:
         return int(self._random() * limit)
 
     def chance(self, probability: float) -> bool:
         return self._random() < probability
 
-    def one(self, items: Sequence[Item]) -> Item:
-        return items[self.below(len(items))]
+    def choice(self, items: Sequence[Item]) -> Item:
+        return items[self.randbelow(len(items))]
 
-    def some(self, items: Sequence[Item], most: int) -> tuple[Item, ...]:
+    def sample(self, items: Sequence[Item], max_count: int) -> tuple[Item, ...]:
         """Up to ``most`` different items, in their order."""
-        picked = {self.below(len(items)) for _ in range(self.below(most + 1))} if items else set()
+        picked = (
+            {self.randbelow(len(items)) for _ in range(self.randbelow(max_count + 1))} if items else set()
+        )
         return tuple(items[place] for place in sorted(picked))
 
-    def moments(self, count: int, first: datetime, last: datetime) -> list[datetime]:
+    def timestamps(self, count: int, first: datetime, last: datetime) -> list[datetime]:
         """``count`` moments between the two, in order, to the second."""
         span_s = (last - first).total_seconds()
         return [first + timedelta(seconds=int(self._random() * span_s)) for _ in range(count)]
 
-    def after(self, moment: datetime, days: float) -> datetime:
+    def random_time_after(self, start: datetime, days: float) -> datetime:
         """Some time after ``moment``, soon more often than late, and never after the END."""
-        later = moment + timedelta(seconds=int(60 + self._random() ** 3 * days * 86_400))
-        return min(later, END)
+        later = start + timedelta(seconds=int(60 + self._random() ** 3 * days * 86_400))
+        return min(later, LAST_DATE)
 
 
-def build() -> World:
+def build_sample_data() -> SampleData:
     """Make the world. It takes some hundredths of a second and is the same every time."""
-    dice = Dice(SEED)
-    users = _people(dice)
-    orgs = [_organization(number, entry) for number, entry in enumerate(words.ORGS)]
+    dice = SeededRandom(SEED)
+    users = _build_users(dice)
+    orgs = [_build_org(number, entry) for number, entry in enumerate(words.ORGS)]
     owners = {account.login: account for account in (*orgs, users[0])}
     repos = [
-        _repo(dice, number, entry, owners[entry.owner], users) for number, entry in enumerate(words.REPOS)
+        _build_repo(dice, number, entry, owners[entry.owner], users)
+        for number, entry in enumerate(words.REPOS)
     ]
     by_name = list(zip(repos, words.REPOS, strict=True))
-    issues = {repo.full_name: _issues(dice, repo, entry) for repo, entry in by_name}
-    commits = {repo.full_name: _commits(dice, repo, entry) for repo, entry in by_name}
-    return World(users[0], users, orgs, repos, issues, commits)
+    issues = {repo.full_name: _build_issues(dice, repo, entry) for repo, entry in by_name}
+    commits = {repo.full_name: _build_commits(dice, repo, entry) for repo, entry in by_name}
+    return SampleData(users[0], users, orgs, repos, issues, commits)
 
 
-def iso(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def sha(*parts: object) -> str:
+def fake_sha(*parts: object) -> str:
     """Forty hexadecimal digits that depend on nothing but ``parts``."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
-def _people(dice: Dice) -> list[Account]:
-    people = [_viewer()]
+def _build_users(dice: SeededRandom) -> list[Account]:
+    people = [_build_viewer()]
     logins = {words.VIEWER}
-    while len(people) < PEOPLE:
-        first, last = dice.one(words.FIRST_NAMES), dice.one(words.LAST_NAMES)
-        login = _ascii(f"{first}-{last}" if dice.chance(0.4) else f"{first[0]}{last}")
+    while len(people) < USER_COUNT:
+        first, last = dice.choice(words.FIRST_NAMES), dice.choice(words.LAST_NAMES)
+        login = _to_ascii(f"{first}-{last}" if dice.chance(0.4) else f"{first[0]}{last}")
         if login in logins:
             continue
         logins.add(login)
@@ -94,23 +97,23 @@ def _people(dice: Dice) -> list[Account]:
                 kind="User",
                 name=f"{first} {last}",
                 email=f"{login}@people.example" if dice.chance(0.6) else None,
-                location=dice.one(words.PLACES) if dice.chance(0.7) else None,
-                company=f"@{dice.one(words.ORGS).login}" if dice.chance(0.5) else None,
+                location=dice.choice(words.LOCATIONS) if dice.chance(0.7) else None,
+                company=f"@{dice.choice(words.ORGS).login}" if dice.chance(0.5) else None,
                 bio=None,
-                created_at=iso(BEGINNING - timedelta(days=dice.below(3_000))),
+                created_at=format_timestamp(FIRST_DATE - timedelta(days=dice.randbelow(3_000))),
             )
         )
     return people
 
 
-def _viewer() -> Account:
+def _build_viewer() -> Account:
     bio = "The person whose token this is"
     email = f"{words.VIEWER}@people.example"
-    created_at = iso(BEGINNING - timedelta(days=400))
+    created_at = format_timestamp(FIRST_DATE - timedelta(days=400))
     return Account(4_100_000, words.VIEWER, "User", "Demo Reader", email, None, None, bio, created_at)
 
 
-def _organization(number: int, entry: words.OrgWords) -> Account:
+def _build_org(number: int, entry: words.OrgTemplate) -> Account:
     return Account(
         id=9_500_000 + number * 104_729,
         login=entry.login,
@@ -120,18 +123,20 @@ def _organization(number: int, entry: words.OrgWords) -> Account:
         location=entry.location,
         company=None,
         bio=entry.description,
-        created_at=iso(BEGINNING - timedelta(days=300 + 40 * number)),
+        created_at=format_timestamp(FIRST_DATE - timedelta(days=300 + 40 * number)),
     )
 
 
-def _repo(dice: Dice, number: int, entry: words.RepoWords, owner: Account, people: Sequence[Account]) -> Repo:
+def _build_repo(
+    dice: SeededRandom, number: int, entry: words.RepoTemplate, owner: Account, people: Sequence[Account]
+) -> Repo:
     identity = 610_000_000 + number * 1_299_709
     first = number * 5 % len(people)
     team = tuple((*people[first:], *people[:first])[: 8 + number % 4])
     labels = tuple(
-        Label(identity * 9 + place, *entry_label) for place, entry_label in enumerate(words.LABELS)
+        IssueLabel(identity * 9 + place, *entry_label) for place, entry_label in enumerate(words.LABELS)
     )
-    created = BEGINNING + timedelta(days=number * 11)
+    created = FIRST_DATE + timedelta(days=number * 11)
     return Repo(
         id=identity,
         owner=owner,
@@ -140,112 +145,116 @@ def _repo(dice: Dice, number: int, entry: words.RepoWords, owner: Account, peopl
         language=entry.language,
         private=entry.private,
         topics=entry.topics,
-        stars=0 if entry.private else dice.below(entry.pulls * 40 + 3),
-        forks=dice.below(entry.pulls + 1),
+        stars=0 if entry.private else dice.randbelow(entry.pulls * 40 + 3),
+        forks=dice.randbelow(entry.pulls + 1),
         size=entry.commits * 37,
         labels=labels,
-        milestones=tuple(_milestone(identity, place, team[place], created) for place in range(3)),
+        milestones=tuple(_build_milestone(identity, place, team[place], created) for place in range(3)),
         team=team,
-        created_at=iso(created),
-        updated_at=iso(END - timedelta(hours=number * 3)),
+        created_at=format_timestamp(created),
+        updated_at=format_timestamp(LAST_DATE - timedelta(hours=number * 3)),
     )
 
 
-def _milestone(repo_id: int, place: int, creator: Account, created: datetime) -> Milestone:
+def _build_milestone(repo_id: int, place: int, creator: Account, created: datetime) -> Milestone:
     due = created + timedelta(days=180 * (place + 1))
     return Milestone(
         id=repo_id // 100 + place,
         number=place + 1,
         title=f"{place + 1}.0",
         creator=creator,
-        created_at=iso(created + timedelta(days=place)),
-        due_on=iso(due) if place < 2 else None,
-        closed_at=iso(due + timedelta(days=4)) if place == 0 else None,
+        created_at=format_timestamp(created + timedelta(days=place)),
+        due_on=format_timestamp(due) if place < 2 else None,
+        closed_at=format_timestamp(due + timedelta(days=4)) if place == 0 else None,
     )
 
 
-def _issues(dice: Dice, repo: Repo, entry: words.RepoWords) -> list[Issue]:
+def _build_issues(dice: SeededRandom, repo: Repo, entry: words.RepoTemplate) -> list[Issue]:
     count = entry.pulls + entry.issues
     pulls_left = entry.pulls
     made = []
-    for place, created in enumerate(sorted(dice.moments(count, BEGINNING + timedelta(days=170), END))):
+    for place, created in enumerate(
+        sorted(dice.timestamps(count, FIRST_DATE + timedelta(days=170), LAST_DATE))
+    ):
         is_pull = dice.chance(pulls_left / (count - place))
         pulls_left -= is_pull
-        made.append(_issue(dice, repo, entry.things, place + 1, created, pull=is_pull))
+        made.append(_build_issue(dice, repo, entry.subjects, place + 1, created, pull=is_pull))
     return made
 
 
-def _issue(
-    dice: Dice, repo: Repo, things: Sequence[str], number: int, created: datetime, *, pull: bool
+def _build_issue(
+    dice: SeededRandom, repo: Repo, subjects: Sequence[str], number: int, created: datetime, *, pull: bool
 ) -> Issue:
-    opening = dice.one(words.PULL_VERBS if pull else words.ISSUE_OPENINGS)
-    closed = dice.after(created, 90 if pull else 400) if dice.chance(0.85) else None
-    closed = closed if closed is not None and closed < END else None
-    comments = 0 if dice.chance(0.3) else dice.below(24)
-    touched = dice.after(closed or created, 60) if comments else closed or created
+    opening = dice.choice(words.PULL_VERBS if pull else words.ISSUE_OPENINGS)
+    closed = dice.random_time_after(created, 90 if pull else 400) if dice.chance(0.85) else None
+    closed = closed if closed is not None and closed < LAST_DATE else None
+    comments = 0 if dice.chance(0.3) else dice.randbelow(24)
+    touched = dice.random_time_after(closed or created, 60) if comments else closed or created
     identity = 2_600_000_000 + repo.id % 1_000_000 * 1_000 + number  # beyond 32 bits, as on GitHub
     return Issue(
         id=identity,
         number=number,
         repo=repo,
-        title=f"{opening} {dice.one(things)} {dice.one(words.CIRCUMSTANCES)}",
-        body=dice.one(words.BODIES) or None,
-        author=dice.one(repo.team),
-        assignees=dice.some(repo.team, 2),
-        labels=dice.some(repo.labels, 3),
-        milestone=dice.one(repo.milestones) if dice.chance(0.3) else None,
+        title=f"{opening} {dice.choice(subjects)} {dice.choice(words.CIRCUMSTANCES)}",
+        body=dice.choice(words.BODIES) or None,
+        author=dice.choice(repo.team),
+        assignees=dice.sample(repo.team, 2),
+        labels=dice.sample(repo.labels, 3),
+        milestone=dice.choice(repo.milestones) if dice.chance(0.3) else None,
         comments=comments,
         locked=dice.chance(0.01),
-        created_at=iso(created),
-        updated_at=iso(touched),
-        closed_at=iso(closed) if closed else None,
-        closed_by=dice.one(repo.team) if closed else None,
-        state_reason=None if pull or not closed else dice.one(("completed", "completed", "not_planned")),
-        pull=_pull(dice, repo, number, identity, closed) if pull else None,
+        created_at=format_timestamp(created),
+        updated_at=format_timestamp(touched),
+        closed_at=format_timestamp(closed) if closed else None,
+        closed_by=dice.choice(repo.team) if closed else None,
+        state_reason=None if pull or not closed else dice.choice(("completed", "completed", "not_planned")),
+        pull=_build_pull(dice, repo, number, identity, closed) if pull else None,
     )
 
 
-def _pull(dice: Dice, repo: Repo, number: int, issue_id: int, closed: datetime | None) -> Pull:
+def _build_pull(dice: SeededRandom, repo: Repo, number: int, issue_id: int, closed: datetime | None) -> Pull:
     merged = closed is not None and dice.chance(0.86)
     return Pull(
         id=issue_id - 900_000_000,
-        head_ref=f"{dice.one(('fix', 'feature', 'chore'))}/{number}",
-        head_sha=sha(repo.full_name, "head", number),
-        base_sha=sha(repo.full_name, "base", number),
+        head_ref=f"{dice.choice(('fix', 'feature', 'chore'))}/{number}",
+        head_sha=fake_sha(repo.full_name, "head", number),
+        base_sha=fake_sha(repo.full_name, "base", number),
         draft=closed is None and dice.chance(0.2),
-        merged_at=iso(closed) if merged and closed else None,
-        merge_sha=sha(repo.full_name, "merge", number) if merged else None,
-        reviewers=dice.some(repo.team, 2) if closed is None else (),
+        merged_at=format_timestamp(closed) if merged and closed else None,
+        merge_sha=fake_sha(repo.full_name, "merge", number) if merged else None,
+        reviewers=dice.sample(repo.team, 2) if closed is None else (),
     )
 
 
-def _commits(dice: Dice, repo: Repo, entry: words.RepoWords) -> list[Commit]:
+def _build_commits(dice: SeededRandom, repo: Repo, entry: words.RepoTemplate) -> list[Commit]:
     made: list[Commit] = []
-    for place, moment in enumerate(sorted(dice.moments(entry.commits, BEGINNING + timedelta(days=160), END))):
-        author = dice.one(repo.team)
+    for place, moment in enumerate(
+        sorted(dice.timestamps(entry.commits, FIRST_DATE + timedelta(days=160), LAST_DATE))
+    ):
+        author = dice.choice(repo.team)
         known = dice.chance(0.95)
         made.append(
             Commit(
-                sha=sha(repo.full_name, "commit", place),
+                sha=fake_sha(repo.full_name, "commit", place),
                 repo=repo,
                 author=author if known else None,
                 author_name=author.name,
                 author_email=author.email or f"{author.id}+{author.login}@users.noreply.example",
-                message=_message(dice, entry.things),
-                committed_at=iso(moment),
+                message=_build_message(dice, entry.subjects),
+                committed_at=format_timestamp(moment),
                 parents=(made[-1].sha,) if made else (),
             )
         )
     return made
 
 
-def _message(dice: Dice, things: Sequence[str]) -> str:
-    subject = f"{dice.one(words.PULL_VERBS)} {dice.one(things)}"
-    return f"{subject}\n\n{dice.one(words.BODIES)}".rstrip()
+def _build_message(dice: SeededRandom, subjects: Sequence[str]) -> str:
+    subject = f"{dice.choice(words.PULL_VERBS)} {dice.choice(subjects)}"
+    return f"{subject}\n\n{dice.choice(words.BODIES)}".rstrip()
 
 
-_PLAIN = str.maketrans({"ł": "l", "ø": "o", "á": "a", "í": "i", "ë": "e"})
+_ASCII_LETTERS = str.maketrans({"ł": "l", "ø": "o", "á": "a", "í": "i", "ë": "e"})
 
 
-def _ascii(name: str) -> str:
-    return name.lower().translate(_PLAIN)
+def _to_ascii(name: str) -> str:
+    return name.lower().translate(_ASCII_LETTERS)

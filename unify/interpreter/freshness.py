@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from unify.durations import duration_text, parse_duration
+from unify.durations import format_duration, parse_duration
 from unify.errors import UsageError
 
 
-class Need(Enum):
+class FreshnessDecision(Enum):
     """What a query needs of a table before it can run."""
 
-    NOTHING = "answer from what is stored"
-    FIRST_LOAD = "load, and wait for it"
-    FRESH_DATA = "refresh, and wait for it"
-    REFRESH_BEHIND = "answer from what is stored, and queue a refresh"
+    USE_STORED = "answer from what is stored"
+    LOAD_AND_WAIT = "load, and wait for it"
+    REFRESH_AND_WAIT = "refresh, and wait for it"
+    REFRESH_IN_BACKGROUND = "answer from what is stored, and queue a refresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class MaxAge:
     never: bool = False
 
     @classmethod
-    def parse(cls, text: str, said: str = "max_age =") -> MaxAge:
+    def parse(cls, text: str, prefix: str = "max_age =") -> MaxAge:
         """``5 minutes``, ``0``, ``none`` or ``default``. Raises UsageError for anything else.
 
         ``said``  what stands before it where it was written, for the message.
@@ -46,26 +46,30 @@ class MaxAge:
                 try:
                     return cls(limit_s=parse_duration(duration))
                 except ValueError as error:
-                    raise UsageError(f"{said} {text}: {error}; or 0, none, default") from error
+                    raise UsageError(f"{prefix} {text}: {error}; or 0, none, default") from error
 
     def __str__(self) -> str:
         if self.never:
             return "none"
-        return "default" if self.limit_s is None else duration_text(self.limit_s)
+        return "default" if self.limit_s is None else format_duration(self.limit_s)
 
 
-AT_ONCE = MaxAge()
+DEFAULT_MAX_AGE = MaxAge()
 
 
-def decide(loaded_at: datetime | None, every_s: float | None, max_age: MaxAge, now: datetime) -> Need:
-    """What a table needs that was last loaded at ``loaded_at`` (None: never) and is due ``every_s``."""
+def decide_freshness(
+    loaded_at: datetime | None, every_s: float | None, max_age: MaxAge, now: datetime
+) -> FreshnessDecision:
+    """What a table needs that was last loaded at ``loaded_at`` (None: never) and is due ``refresh_every_s``."""
     if loaded_at is None:
-        return Need.FIRST_LOAD
+        return FreshnessDecision.LOAD_AND_WAIT
     age_s = (now - loaded_at).total_seconds()
     if max_age.never:
-        return Need.NOTHING
+        return FreshnessDecision.USE_STORED
     if max_age.limit_s is not None:
-        return Need.FRESH_DATA if age_s >= max_age.limit_s else Need.NOTHING
+        return (
+            FreshnessDecision.REFRESH_AND_WAIT if age_s >= max_age.limit_s else FreshnessDecision.USE_STORED
+        )
     if every_s is not None and age_s > every_s:
-        return Need.REFRESH_BEHIND
-    return Need.NOTHING
+        return FreshnessDecision.REFRESH_IN_BACKGROUND
+    return FreshnessDecision.USE_STORED

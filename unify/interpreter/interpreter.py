@@ -1,35 +1,41 @@
-"""From one typed statement to its result: every command meets its module here."""
+"""From one typed statement to its result: every command meets its module here.
+
+The commands that look at one table: its columns, a few rows, what changed, a picture of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import assert_never
 
-from unify.errors import FileError, QueryError
-from unify.interpreter import missing
-from unify.interpreter.freshness import AT_ONCE, MaxAge
-from unify.interpreter.helptexts import TOPICS, help_text
-from unify.interpreter.looking import Looking
-from unify.interpreter.parts import Parts
-from unify.interpreter.preferences import keep_keys, keys_named
+from unify.config.preferences import parse_keys, save_keys
+from unify.config.settings import Settings
+from unify.errors import FileError, QueryError, UnknownName
+from unify.interpreter import state
+from unify.interpreter.commands.help import TOPICS, help_text
+from unify.interpreter.freshness import DEFAULT_MAX_AGE, MaxAge
 from unify.interpreter.results import (
-    Leave,
+    CompletionNames,
+    ExitShell,
+    KeysChanged,
     Message,
-    Names,
     Result,
     RunScript,
     Stager,
-    Text,
-    UseKeys,
+    TextOutput,
     Watcher,
 )
-from unify.language import caret, commands
+from unify.interpreter.session import Session
+from unify.interpreter.system_columns import find_system_table
+from unify.language import commands, error_position
 from unify.language.commands import Command
-from unify.language.parser import Statement, parse
-from unify.settings import Settings
+from unify.language.parser import parse
+from unify.language.statements import Statement
+from unify.model import TableName
 from unify.status import instance
 
 
@@ -37,7 +43,7 @@ class Interpreter:
     """One person's session: what their statements mean, and the state they share.
 
     ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
-    ``wait``         False: a load is asked for and not waited for (--no-wait).
+    ``wait_for_result``         False: a load is asked for and not waited for (--no-wait).
     ``variables``    what ``$name`` in SQL stands for (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
@@ -49,12 +55,12 @@ class Interpreter:
         watcher: Watcher,
         *,
         environment: Mapping[str, str],
-        max_age: MaxAge = AT_ONCE,
+        max_age: MaxAge = DEFAULT_MAX_AGE,
         wait: bool = True,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
     ) -> None:
-        self.parts = Parts(
+        self.session = Session(
             settings,
             watcher,
             environment=environment,
@@ -63,7 +69,7 @@ class Interpreter:
             variables=variables or {},
             stager=stager,
         )
-        self._looked_for_daemon = False
+        self._daemon_checked = False
 
     def __enter__(self) -> Interpreter:
         return self
@@ -75,110 +81,110 @@ class Interpreter:
 
     def close(self) -> None:
         """Let go of lake, queue and status channel; what the daemon does goes on."""
-        self.parts.close()
+        self.session.close()
 
     def run(self, statement: str, line: int = 1) -> Result:
         """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError."""
-        command = parse(Statement(statement, line), self.parts.settings.cache)
+        command = parse(Statement(statement, line), self.session.settings.cache)
         try:
             return self.execute(command)
         except (QueryError, FileError) as error:
-            if isinstance(command, commands.Query):
-                error.message = caret.ended(error.message, statement)
+            if isinstance(command, commands.RunSql):
+                error.message = error_position.add_end_pointer(error.message, statement)
             else:
-                error.message = caret.moved(error.message, statement)
-            error.message = missing.told(error.message, self.parts.state)
+                error.message = error_position.remap_pointer(error.message, statement)
+            error.message = state.explain_missing_table(error.message, self.session.state)
             raise
 
     def execute(self, command: Command) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
-        if not isinstance(command, commands.Steer):  # those find the daemon as it is
+        if not isinstance(command, commands.SystemCommand):  # those find the daemon as it is
             self._replace_killed_daemon()
-        if isinstance(command, commands.Show):
-            return _show(self.parts, command)
-        if isinstance(command, commands.Fill):
-            return _fill(self.parts, command)
-        if isinstance(command, commands.Steer):
-            return _steer(self.parts, command)
-        if isinstance(command, commands.Link):
-            return _link(self.parts, command)
-        if isinstance(command, commands.Vary):
-            return _vary(self.parts, command)
-        if isinstance(command, commands.Move):
-            return _move(self.parts, command)
-        if isinstance(command, commands.Plan):
-            return _plan(self.parts, command)
-        if isinstance(command, commands.Converse):
-            return _converse(self.parts, command)
-        if isinstance(command, commands.Look):
-            return _look(self.parts, command)
+        if isinstance(command, commands.ListingCommand):
+            return _run_listing(self.session, command)
+        if isinstance(command, commands.LoadCommand):
+            return _run_load_command(self.session, command)
+        if isinstance(command, commands.SystemCommand):
+            return _run_system_command(self.session, command)
+        if isinstance(command, commands.ConnectionCommand):
+            return _run_connection_command(self.session, command)
+        if isinstance(command, commands.VariableCommand):
+            return _run_variable_command(self.session, command)
+        if isinstance(command, commands.FileCommand):
+            return _run_file_command(self.session, command)
+        if isinstance(command, commands.ScheduleCommand):
+            return _run_schedule_command(self.session, command)
+        if isinstance(command, commands.SessionCommand):
+            return _run_session_command(self.session, command)
+        if isinstance(command, commands.InspectionCommand):
+            return _run_table_command(self.session, command)
         match command:
-            case commands.Query(sql):
-                return self.parts.query.run(sql, self.parts.max_age)
+            case commands.RunSql(sql):
+                return self.session.query.run(sql, self.session.max_age)
             case unknown:
                 assert_never(unknown)
 
-    def cancel_waited(self) -> str | None:
+    def cancel_awaited_loads(self) -> str | None:
         """Cancel the loads the last statement stopped waiting for; says so, or None if there are none."""
-        return self.parts.cancel_waited()
+        return self.session.cancel_awaited_loads()
 
-    def names(self) -> Names:
+    def names(self) -> CompletionNames:
         """What can be completed. Reads configuration and lake; sends no request."""
         self._replace_killed_daemon()
-        schedules = [one.name for one in self.parts.queue.scripts.all()]
-        schedules += [str(one.table) for one in self.parts.queue.schedules() if one.every_s is not None]
+        schedules = [one.name for one in self.session.queue.scripts.list_scripts()]
+        schedules += [str(one.table) for one in self.session.queue.schedules() if one.every_s is not None]
         return replace(
-            self.parts.state.names(),
-            variables=self.parts.variables.names(),
-            adapters=self.parts.sources.adapters,
+            self.session.state.names(),
+            variables=self.session.variables.names(),
+            adapters=self.session.connections.adapters,
             schedules=tuple(schedules),
             topics=tuple(topic.name for topic in TOPICS),
         )
 
     def _replace_killed_daemon(self) -> None:
         """Once a session: a daemon that was killed is followed by another; one that was stopped rests."""
-        if self._looked_for_daemon:
+        if self._daemon_checked:
             return
-        self._looked_for_daemon = True
-        settings = self.parts.settings
-        if instance.was_killed(settings.daemon_lock, settings.run / instance.COMMANDS_SOCKET):
-            self.parts.loads.revive()
+        self._daemon_checked = True
+        settings = self.session.settings
+        if instance.was_killed(settings.daemon_lock, settings.socket_folder / instance.COMMANDS_SOCKET):
+            self.session.load_client.restart_killed_daemon()
 
 
-def _show(parts: Parts, command: commands.Show) -> Result:
+def _run_listing(session: Session, command: commands.ListingCommand) -> Result:
     match command:
         case commands.ShowConnections():
-            return parts.listing.connections()
+            return session.listing_commands.connections()
         case commands.ShowSchemas():
-            return parts.listing.schemas()
+            return session.listing_commands.schemas()
         case commands.ShowTables(schema):
-            return parts.listing.tables(schema)
+            return session.listing_commands.tables(schema)
         case commands.ShowColumns(table, like):
-            return Looking(parts).columns(table, like)
+            return TableCommands(session).columns(table, like)
         case commands.ShowJobs():
-            return parts.listing.jobs()
+            return session.listing_commands.jobs()
         case commands.ShowFiles(schema, like):
-            return parts.importing.listing(schema, like)
+            return session.importer.list_files(schema, like)
         case commands.ShowVariables():
-            return parts.variables.listing()
+            return session.variables.listing()
         case commands.ShowSchedules():
-            return parts.listing.schedules()
+            return session.listing_commands.schedules()
         case commands.ShowSettings():
-            return parts.listing.settings(parts.max_age)
+            return session.listing_commands.settings(session.max_age)
         case unknown:
             assert_never(unknown)
 
 
-def _look(parts: Parts, command: commands.Look) -> Result:
-    looking = Looking(parts)
+def _run_table_command(session: Session, command: commands.InspectionCommand) -> Result:
+    looking = TableCommands(session)
     match command:
-        case commands.Count(table):
-            return parts.query.count(table, parts.max_age)
-        case commands.Describe(table):
+        case commands.CountRows(table):
+            return session.query.count(table, session.max_age)
+        case commands.DescribeTable(table):
             return looking.describe(table)
-        case commands.Peek(table, rows):
+        case commands.PeekTable(table, rows):
             return looking.peek(table, rows)
-        case commands.Changes(table, ago_s, at):
+        case commands.ShowChanges(table, ago_s, at):
             return looking.changes(table, ago_s, at)
         case commands.CreateChart():
             return looking.chart(command)
@@ -186,74 +192,76 @@ def _look(parts: Parts, command: commands.Look) -> Result:
             assert_never(unknown)
 
 
-def _fill(parts: Parts, command: commands.Fill) -> Result:
+def _run_load_command(session: Session, command: commands.LoadCommand) -> Result:
     match command:
-        case commands.Load(table):
-            return parts.tables.load(table)
-        case commands.Refresh(table):
-            return parts.tables.refresh(table)
-        case commands.Reload(table):
-            return parts.tables.reload(table)
-        case commands.Clear(table):
-            return parts.tables.clear(table)
+        case commands.LoadTable(table):
+            return session.load_commands.load(table)
+        case commands.RefreshTable(table):
+            return session.load_commands.refresh(table)
+        case commands.ReloadTable(table):
+            return session.load_commands.reload(table)
+        case commands.ClearTable(table):
+            return session.load_commands.clear(table)
         case commands.RefreshEvery(table, every_s, starting):
-            return parts.tables.refresh_every(table, every_s, starting)
+            return session.load_commands.refresh_every(table, every_s, starting)
         case commands.RefreshNever(table):
-            return parts.tables.refresh_never(table)
+            return session.load_commands.refresh_never(table)
         case unknown:
             assert_never(unknown)
 
 
-def _steer(parts: Parts, command: commands.Steer) -> Result:
+def _run_system_command(session: Session, command: commands.SystemCommand) -> Result:
     match command:
         case commands.SystemStatus():
-            return parts.system.status()
+            return session.system_commands.status()
         case commands.StartDaemon():
-            return parts.system.start()
+            return session.system_commands.start()
         case commands.StopDaemon():
-            return parts.system.stop()
+            return session.system_commands.stop()
         case commands.RestartDaemon():
-            return parts.system.restart()
+            return session.system_commands.restart()
         case commands.CancelJob(job):
-            return parts.system.cancel(job)
+            return session.system_commands.cancel(job)
         case commands.RetryJob(job):
-            return parts.system.retry(job)
+            return session.system_commands.retry(job)
         case unknown:
             assert_never(unknown)
 
 
-def _link(parts: Parts, command: commands.Link) -> Result:
-    from unify.interpreter.connecting import Connecting
+def _run_connection_command(session: Session, command: commands.ConnectionCommand) -> Result:
+    from unify.interpreter.commands.connect import ConnectionCommands
 
-    connecting = Connecting(parts.sources, parts.watcher)
+    connecting = ConnectionCommands(session.connections, session.watcher)
     match command:
         case commands.Connect(adapter, name, options):
             return connecting.connect(adapter, name, dict(options))
         case commands.Disconnect(name):
-            return parts.tables.disconnected(connecting.disconnect(name))
+            return session.load_commands.end_schedules(connecting.disconnect(name))
         case unknown:
             assert_never(unknown)
 
 
-def _move(parts: Parts, command: commands.Move) -> Result:
+def _run_file_command(session: Session, command: commands.FileCommand) -> Result:
     match command:
         case commands.Import(place, into, mode):
-            return parts.importing.load(place, into, mode)
+            return session.importer.import_file(place, into, mode)
         case commands.Export(source, place, mode):
-            from unify.interpreter.exporting import Exporting
+            from unify.interpreter.files.exporter import FileExporter
 
-            bound, _ = parts.query.prepare(source, parts.max_age)
-            return Exporting(parts.lake).save(bound, place, mode)
+            bound, _ = session.query.prepare(source, session.max_age)
+            return FileExporter(session.lake).export(bound, place, mode)
         case commands.RunFile(path):
             return RunScript(path)
         case unknown:
             assert_never(unknown)
 
 
-def _plan(parts: Parts, command: commands.Plan) -> Result:
-    from unify.interpreter.planning import Planning
+def _run_schedule_command(session: Session, command: commands.ScheduleCommand) -> Result:
+    from unify.interpreter.commands.schedules import ScheduleCommands
 
-    planning = Planning(parts.sources, parts.loads, parts.tables, zone=parts.zone, folder=Path.cwd())
+    planning = ScheduleCommands(
+        session.connections, session.load_client, session.load_commands, zone=session.zone, folder=Path.cwd()
+    )
     match command:
         case commands.RunEvery(path, every_s, starting):
             return planning.run_every(path, every_s, starting)
@@ -265,31 +273,96 @@ def _plan(parts: Parts, command: commands.Plan) -> Result:
             assert_never(unknown)
 
 
-def _vary(parts: Parts, command: commands.Vary) -> Result:
+def _run_variable_command(session: Session, command: commands.VariableCommand) -> Result:
     match command:
         case commands.Assign(name, sql):
-            return Message(parts.query.assign(name, sql, parts.max_age))
+            return Message(session.query.assign(name, sql, session.max_age))
         case commands.ShowVariable(name):
-            return parts.query.run(parts.variables.query(name), parts.max_age)
+            return session.query.run(session.variables.query(name), session.max_age)
         case commands.Unset(name):
-            return Message(f"${parts.variables.unset(name)} is not set any more")
+            return Message(f"${session.variables.unset(name)} is not set any more")
         case unknown:
             assert_never(unknown)
 
 
-def _converse(parts: Parts, command: commands.Converse) -> Result:
+def _run_session_command(session: Session, command: commands.SessionCommand) -> Result:
     """Raises UsageError for a setting's value that means nothing."""
     match command:
-        case commands.Set("keys", value):
-            keys = keys_named(value)
-            keep_keys(parts.settings.home, keys)
-            return UseKeys(keys)
-        case commands.Set(name, value):
-            parts.max_age = MaxAge.parse(value)
-            return Message(f"{name} = {parts.max_age}")
-        case commands.Help(topic):
-            return Text(help_text(topic), prose=True)
+        case commands.ChangeSetting("keys", value):
+            keys = parse_keys(value)
+            save_keys(session.settings.home, keys)
+            return KeysChanged(keys)
+        case commands.ChangeSetting(name, value):
+            session.max_age = MaxAge.parse(value)
+            return Message(f"{name} = {session.max_age}")
+        case commands.ShowHelp(topic):
+            return TextOutput(help_text(topic), prose=True)
         case commands.Exit():
-            return Leave()
+            return ExitShell()
         case unknown:
             assert_never(unknown)
+
+
+class TableCommands:
+    """Looks at stored tables, at sources and at views of specs; what it has looked at was used last."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def describe(self, table: TableName | None) -> Result:
+        """The columns of ``table``, or of the one used last."""
+        found = self.columns(table or self._last_table())
+        self.session.query.last_table = table or self.session.query.last_table
+        return found
+
+    def columns(self, table: TableName, like: str | None = None) -> Result:
+        """The columns whose name is LIKE the pattern."""
+        if self._is_view(table):
+            return self.session.query.view_columns(table, like)
+        return self.session.listing_commands.columns(table, like)
+
+    def peek(self, table: TableName, rows: int | None) -> Result:
+        """A few rows. Those of a view are computed, from tables that are loaded for it."""
+        if self._is_view(table) or find_system_table(table) is not None:
+            return self.session.query.peek_view(table, rows, self.session.max_age)
+        return self.session.peek_command.run(self._resolve_name(table), rows)
+
+    def changes(self, table: TableName, ago_s: float | None, at: str | None) -> Result:
+        """What became different since ``ago_s`` seconds ago, or since the moment ``at``."""
+        from unify.interpreter.commands.changes import ChangesQuery
+
+        name = self._resolve_name(table)
+        changes = ChangesQuery(self.session.lake, self.session.connections)
+        moment = (
+            changes.parse_moment(at) if at is not None else datetime.now(UTC) - timedelta(seconds=ago_s or 0)
+        )
+        return changes.rows_since(name, moment)
+
+    def chart(self, command: commands.CreateChart) -> Result:
+        """A chart, shown or saved; whether it can be saved is known before anything is loaded for it."""
+        from unify.interpreter.charts import vega
+        from unify.interpreter.charts.query import ChartBuilder
+
+        target = None if command.path is None else vega.check_chart_file(command.path, command.mode)
+        bound, note = self.session.query.prepare(command.source, self.session.max_age)
+        chart = ChartBuilder(self.session.lake).build(command, bound, note)
+        if target is None or command.path is None:
+            return chart
+        return vega.save_chart(chart, target, command.path, command.mode)
+
+    def _is_view(self, table: TableName) -> bool:
+        """Whether a connection's spec has a view of this name."""
+        sources = self.session.connections
+        return sources.has(table.schema) and sources.view(table) is not None
+
+    def _resolve_name(self, table: TableName) -> TableName:
+        """The table as it is called where it is, and from now on the one used last. Raises UnknownName."""
+        name = self.session.peek_command.resolve_name(table)
+        self.session.query.last_table = name
+        return name
+
+    def _last_table(self) -> TableName:
+        last = self.session.query.last_table
+        if last is None:
+            raise UnknownName("no table was used yet: describe SCHEMA.TABLE")
+        return last

@@ -1,20 +1,128 @@
-"""What a statement gives back, and how the interpreter speaks to whoever sits in front of it."""
+"""What a statement gives back, and how the interpreter speaks to whoever sits in front of it.
+
+What a chart shows, ready to be drawn: by the shell as text, by ``chartfiles`` as a picture.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from unify.interpreter.chart import Chart
+from unify.text import format_count
 
 if TYPE_CHECKING:
-    from unify.adapters.base import Page
-    from unify.adapters.person import Person
-    from unify.adapters.spec import TableSpec
-    from unify.interpreter.preferences import Keys
+    from unify.adapters.base import Page, UserPrompt
+    from unify.adapters.spec.model import TableSpec
+    from unify.config.preferences import Keys
+    from unify.language.commands import ChartKind
     from unify.model import Column, LoaderStatus
+
+
+XKind = Literal["number", "time", "text"]
+XValue = float | str  # a time is in seconds since 1970 on the clock of whoever looks
+_EPOCH = datetime(1970, 1, 1)
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSeries:
+    """Points that belong together; ascending in x unless that is text, which keeps its order."""
+
+    name: str
+    points: tuple[tuple[XValue, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart. ``chart_title`` is "" where nobody gave one.
+
+    ``xs``        every x there is, in the order they are shown.
+    ``rows``      how many rows were read.
+    ``left_out``  points without an x or y that could be shown: NULL, infinite, not a number.
+    ``added_up``  whether the y of rows with the same x were added up.
+    ``note``      where the data came from: "stored 12 min ago".
+    """
+
+    kind: ChartKind
+    title: str
+    x_title: str
+    y_title: str
+    x_kind: XKind
+    x_values: tuple[XValue, ...]
+    series: tuple[ChartSeries, ...]
+    rows: int
+    skipped_points: int = 0
+    is_summed: bool = False
+    note: str = ""
+
+    @property
+    def caption(self) -> str:
+        return f"{self.y_title} by {self.x_title}"
+
+    @property
+    def row_notes(self) -> tuple[str, ...]:
+        """What a reader of the chart has to know of its rows."""
+        told = [format_count(self.rows, "row")]
+        if self.is_summed:
+            told.append(f"{self.y_title} added up")
+        if self.skipped_points:
+            told.append(f"{format_count(self.skipped_points, 'point')} left out (NULL or infinite)")
+        return tuple(told)
+
+
+@dataclass(frozen=True, slots=True)
+class PieSlice:
+    """A part of a pie; ``fraction`` of 1."""
+
+    label: str
+    value: float
+    fraction: float
+
+
+def pie_slices(chart: Chart, max_slices: int) -> list[PieSlice]:
+    """The parts of a pie, the largest first; beyond ``most`` they are one part together."""
+    parts = sorted(chart.series[0].points, key=lambda point: (-point[1], point[0]))
+    whole = sum(value for _, value in parts) or 1.0
+    kept = parts if len(parts) <= max_slices else parts[: max_slices - 1]
+    labels = x_labels(chart, [x for x, _ in kept])
+    found = [PieSlice(label, value, value / whole) for label, (_, value) in zip(labels, kept, strict=True)]
+    if len(kept) < len(parts):
+        rest = sum(value for _, value in parts[len(kept) :])
+        found.append(PieSlice(f"{len(parts) - len(kept):,} others", rest, rest / whole))
+    return found
+
+
+def x_labels(chart: Chart, xs: Sequence[XValue]) -> list[str]:
+    """Each x as a label: a whole number without its fraction, a time no finer than ``xs`` need."""
+    size = _time_label_length(xs) if chart.x_kind == "time" else None
+    return [_x_label(x, chart.x_kind, size) for x in xs]
+
+
+def _x_label(x: XValue, kind: XKind, length: int | None) -> str:
+    if isinstance(x, str):
+        return x
+    return f"{x:.15g}" if kind == "number" else datetime_of_x(x).isoformat(" ", "auto")[:length]
+
+
+def _time_label_length(times: Sequence[XValue]) -> int | None:
+    """How much of a time's text tells them apart: the month, the day, or all of it."""
+    seconds = [x for x in times if isinstance(x, float)]
+    if any(x % _DAY_S for x in seconds):
+        return None
+    return 7 if len(seconds) > 1 and all(datetime_of_x(x).day == 1 for x in seconds) else 10
+
+
+def datetime_of_x(seconds: float) -> datetime:
+    """The time that an x is; without a zone."""
+    return _EPOCH + timedelta(seconds=seconds)
+
+
+def y_by_x(series: Sequence[ChartSeries]) -> list[dict[XValue, float]]:
+    """The y of each series by its x."""
+    return [dict(one.points) for one in series]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +150,14 @@ class Rows:
     columns: tuple[ResultColumn, ...]
     batches: Iterator[Sequence[tuple[object, ...]]]
     note: str = ""
-    whole: bool = False
+    show_all: bool = False
 
 
-def listed(columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]], note: str = "") -> Rows:
+def listing_rows(
+    columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]], note: str = ""
+) -> Rows:
     """A listing made here rather than by DuckDB: ``columns`` as (name, DuckDB type)."""
-    return Rows(result_columns(columns), iter([rows] if rows else []), note, whole=True)
+    return Rows(result_columns(columns), iter([rows] if rows else []), note, show_all=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +168,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextOutput:
     """A command's own output as text: ``system status``, ``help``.
 
     ``prose``  its lines are paragraphs, to be broken wherever they are read.
@@ -70,32 +180,32 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class RunScript:
-    """``run 'FILE'``: the statements of a script come next; ``path`` as it was written."""
+    """``run 'FILE'``: the statements of a script come next; ``check_dotted_path`` as it was written."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class PlanScript:
-    """``run 'FILE' every …``: who knows where ``path`` is says so to ``plan``, which gives the message."""
+class ScheduleScript:
+    """``run 'FILE' every …``: who knows where ``check_dotted_path`` is says so to ``plan``, which gives the message."""
 
     path: str
-    plan: Callable[[Path], Message]
+    schedule: Callable[[Path], Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class ExitShell:
     """``exit``: nothing more is to be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class UseKeys:
+class KeysChanged:
     """``set keys = 'vi'``: kept by now; a prompt that is up changes to them."""
 
     keys: Keys
 
 
-Result = Rows | Chart | Message | Text | RunScript | PlanScript | UseKeys | Leave
+Result = Rows | Chart | Message | TextOutput | RunScript | ScheduleScript | KeysChanged | ExitShell
 
 
 class StagedRows(Protocol):
@@ -123,27 +233,27 @@ class Watcher(Protocol):
     def notice(self, text: str) -> None:
         """Say one line that is not part of any result."""
 
-    def progress(self, statuses: Sequence[LoaderStatus]) -> None:
+    def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
         """Show how far the loads are that the statement waits for; at most ten times a second."""
 
-    def settled(self, told: Collection[int] = ()) -> None:
-        """The waiting is over: take away what ``progress`` showed.
+    def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
+        """The waiting is over: take away what ``show_progress`` showed.
 
         ``told``  the jobs whose end the statement itself tells, by its message or its error.
         """
 
-    def ask(self, question: str, *, secret: bool = False) -> str | None:
+    def ask_user(self, question: str, *, secret: bool = False) -> str | None:
         """The answer of the person in front; None where there is none to be asked.
 
-        ``secret``  what is typed is not shown. Raises Interrupted where they would rather not.
+        ``client_secret``  what is typed is not shown. Raises Interrupted where they would rather not.
         """
 
-    def person(self) -> Person | None:
+    def user_prompt(self) -> UserPrompt | None:
         """The person in front, who may sign in somewhere; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class CompletionNames:
     """What can be completed: connections, their tables, the columns known of a table ("s.t"), variables.
 
     ``adapters``  what a connection can be made to.

@@ -1,27 +1,34 @@
 """What there is right now: every table, stored or not, with what the queue is doing to it.
 
 ``show tables``, ``show connections`` and the ``unify.*`` tables are all views of this one reading.
+
+What is said of a table that is not there: where somebody most likely finds what they meant.
+
+Whom loads wait for: what the running daemon knows of them, and the queue does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from unify.errors import ConfigError
-from unify.interpreter import systemshape
-from unify.interpreter.results import Names
-from unify.interpreter.sources import Sources
-from unify.interpreter.systemshape import SCHEMA, SHAPES
-from unify.model import Column, JobState, LoaderJob, TableDef, TableName
-from unify.store import catalog
-from unify.store.catalog import StoredTable
-from unify.store.lake import Lake
-from unify.store.queue import Queue
+from unify.config.settings import Settings
+from unify.errors import ConfigError, DaemonUnreachable
+from unify.interpreter import system_columns
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.results import CompletionNames
+from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
+from unify.lake import catalog
+from unify.lake.catalog import StoredTable
+from unify.lake.lake import Lake
+from unify.model import Column, JobState, LoaderJob, LoaderStatus, TableDef, TableName
+from unify.queue.queue import Queue
+from unify.text import closest_match, did_you_mean
 
-_ACTIVE_WORDS = {
+_ACTIVE_STATE_NAMES = {
     JobState.QUEUED: "queued",
     JobState.RUNNING: "loading",
     JobState.PUBLISHING: "loading",
@@ -43,7 +50,7 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """One connection. ``state`` is "ok" or "broken", ``problem`` says why."""
+    """One connection. ``state`` is "ok" or "broken", ``error_response`` says why."""
 
     name: str
     adapter: str
@@ -56,32 +63,32 @@ class ConnectionState:
 class State:
     """Reads lake, queue and configuration; changes none of them."""
 
-    def __init__(self, lake: Lake, queue: Queue, sources: Sources) -> None:
+    def __init__(self, lake: Lake, queue: Queue, connections: ConnectionCatalog) -> None:
         self.lake = lake
         self.queue = queue
-        self.sources = sources
+        self.connections = connections
 
-    def tables(self, schema: str | None = None) -> Iterator[TableState]:
-        """Tables of the connections, then the user's own; of one schema if ``schema`` names it."""
+    def table_states(self, schema: str | None = None) -> Iterator[TableState]:
+        """Tables of the connections, then the user's own; of one schema if ``spec_json_schema`` names it."""
         stored = catalog.stored_tables(self.lake)
         jobs = self._latest_jobs()
-        for connection in self.sources.names:
+        for connection in self.connections.names:
             if schema is None or connection.lower() == schema.lower():
                 yield from self._connection_tables(connection, stored, jobs)
         if schema is not None and schema.lower() == SCHEMA:
-            for name, shape in SHAPES.items():
-                yield TableState(TableName(SCHEMA, name), "system", "live", description=shape.about)
+            for name, shape in SYSTEM_TABLES.items():
+                yield TableState(TableName(SCHEMA, name), "system", "live", description=shape.description)
         for table in catalog.user_tables(self.lake):
-            if not self.sources.has(table.name.schema) and schema in (None, table.name.schema):
+            if not self.connections.has(table.name.schema) and schema in (None, table.name.schema):
                 yield TableState(table.name, table.kind, "stored", rows=table.rows)
 
-    def connections(self) -> Iterator[ConnectionState]:
+    def connection_states(self) -> Iterator[ConnectionState]:
         """Every connection of connections.yaml, the broken ones with the reason."""
         stored = catalog.stored_tables(self.lake)
-        problems = self.sources.problems()
-        for name in self.sources.names:
-            known = self.sources.connections.all.get(name)
-            offered = len(self.sources.tables(name)) if name not in problems else 0
+        problems = self.connections.problems()
+        for name in self.connections.names:
+            known = self.connections.config.by_name.get(name)
+            offered = len(self.connections.tables(name)) if name not in problems else 0
             yield ConnectionState(
                 name=name,
                 adapter=known.adapter if known else "",
@@ -91,27 +98,31 @@ class State:
                 problem=problems[name].message if name in problems else "",
             )
 
-    def names(self) -> Names:
+    def names(self) -> CompletionNames:
         """What can be completed: every schema, its tables, and the columns that are stored or declared."""
-        tables: dict[str, list[str]] = {name: [] for name in self.sources.names}
-        tables[SCHEMA] = list(SHAPES)
-        for table in self.tables():
+        tables: dict[str, list[str]] = {name: [] for name in self.connections.names}
+        tables[SCHEMA] = list(SYSTEM_TABLES)
+        for table in self.table_states():
             tables.setdefault(table.name.schema, []).append(table.name.table)
         columns = {
             str(table): tuple(column.name for column in found)
-            for table, found in (*_system(), *self._declared(), *catalog.all_columns(self.lake).items())
+            for table, found in (
+                *_system_columns(),
+                *self._declared_columns(),
+                *catalog.all_columns(self.lake).items(),
+            )
         }
-        return Names(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
+        return CompletionNames(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
 
     def schemas(self) -> frozenset[str]:
         """Every connection and schema."""
-        return frozenset({*self.sources.names, *catalog.schemas(self.lake), SCHEMA})
+        return frozenset({*self.connections.names, *catalog.schemas(self.lake), SCHEMA})
 
-    def _declared(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
+    def _declared_columns(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
         """What adapters say of their tables' columns: all that is known of those never loaded."""
-        for connection in self.sources.names:
+        for connection in self.connections.names:
             with suppress(ConfigError):  # `show connections` says what is wrong with it
-                for table in self.sources.tables(connection).values():
+                for table in self.connections.tables(connection).values():
                     yield TableName(connection, table.name), table.columns
 
     def _connection_tables(
@@ -121,31 +132,31 @@ class State:
         jobs: Mapping[TableName, LoaderJob],
     ) -> Iterator[TableState]:
         try:
-            offered = self.sources.tables(connection)
+            offered = self.connections.tables(connection)
         except ConfigError:
             return  # `show connections` says what is wrong with it
-        live = self.sources.live_names(connection)
+        live = self.connections.live_names(connection)
         for table in offered.values():
             name = TableName(connection, table.name)
             if table.name in live:
                 yield TableState(name, "live", "live", description=table.description)
             else:
                 yield _table_state(name, table, stored, jobs)
-        for view in self.sources.views(connection):
+        for view in self.connections.views(connection):
             yield TableState(TableName(connection, view.name), "view", "view", description=view.description)
 
     def _latest_jobs(self) -> dict[TableName, LoaderJob]:
         """The youngest job of each table, active ones before ended ones."""
         latest: dict[TableName, LoaderJob] = {}
-        for job in (*self.queue.active(), *self.queue.recent(1000)):
+        for job in (*self.queue.active_jobs(), *self.queue.recent_jobs(1000)):
             latest.setdefault(job.table, job)
         return latest
 
 
-def _system() -> Iterator[tuple[TableName, Sequence[Column]]]:
-    for name in SHAPES:
+def _system_columns() -> Iterator[tuple[TableName, Sequence[Column]]]:
+    for name in SYSTEM_TABLES:
         table = TableName(SCHEMA, name)
-        yield table, systemshape.columns(table)
+        yield table, system_columns.system_table_columns(table)
 
 
 def _table_state(
@@ -157,9 +168,11 @@ def _table_state(
     job = jobs.get(name)
     have = stored.get(name)
     state = "stored" if have else "not loaded"
-    if job is not None and job.state in _ACTIVE_WORDS:
-        state = _ACTIVE_WORDS[job.state]
-    elif job is not None and job.state in (JobState.FAILED, JobState.DEAD) and _is_news(job, have):
+    if job is not None and job.state in _ACTIVE_STATE_NAMES:
+        state = _ACTIVE_STATE_NAMES[job.state]
+    elif (
+        job is not None and job.state in (JobState.FAILED, JobState.DEAD) and _is_newer_than_stored(job, have)
+    ):
         state = "failed"
     return TableState(
         name=name,
@@ -172,6 +185,82 @@ def _table_state(
     )
 
 
-def _is_news(job: LoaderJob, have: StoredTable | None) -> bool:
+def _is_newer_than_stored(job: LoaderJob, stored_table: StoredTable | None) -> bool:
     """Whether a job's end came after what is stored: a later load has made good an earlier failure."""
-    return have is None or (job.finished_at is not None and job.finished_at > have.loaded_at)
+    return stored_table is None or (job.finished_at is not None and job.finished_at > stored_table.loaded_at)
+
+
+_MAX_SUGGESTIONS = 3
+# DuckDB's words, and its guess, which knows of pg_class and of no table that is not loaded.
+_DUCKDB_MISSING_TABLE = re.compile(
+    r'Table with name "?(?P<name>[^"\n]+?)"? does not exist!(?:\nDid you mean "(?P<guess>[^"\n]*)"\?)?'
+)
+
+
+def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: Iterable[str]) -> str:
+    """``there is no table pulls — did you mean github.pulls? (show tables)``
+
+    ``known``  every table there is, stored or not; ``schemas`` all connections and schemas.
+    """
+    known = tuple(known)
+    if name.schema not in ("", "main"):
+        return f"there is no table {name}{did_you_mean(str(name), map(str, known))} (show tables)"
+    word = name.table
+    schema = next((schema for schema in schemas if schema.lower() == word.lower()), None)
+    if schema is not None:
+        return f"{schema} is no table but has some{_example_table(schema, known)} (show tables from {schema})"
+    called = [_display_name(table) for table in known if table.table.lower() == word.lower()]
+    if called:
+        return (
+            f"there is no table {word} — did you mean {' or '.join(called[:_MAX_SUGGESTIONS])}? (show tables)"
+        )
+    by_name = {table.table: _display_name(table) for table in known}
+    found = closest_match(word, by_name)
+    return f"there is no table {word}{f' — did you mean {by_name[found]}?' if found else ''} (show tables)"
+
+
+def explain_missing_table(message: str, state: State) -> str:
+    """DuckDB's message, with our words for a table that it does not find."""
+    found = _DUCKDB_MISSING_TABLE.search(message)
+    if found is None or "." in found["name"]:
+        return message
+    known = (table.name for table in state.table_states())
+    return message.replace(
+        found[0], unknown_table_message(TableName("", found["name"]), known, state.schemas())
+    )
+
+
+def _example_table(schema: str, known: Iterable[TableName]) -> str:
+    first = next((table for table in known if table.schema.lower() == schema.lower()), None)
+    return f", such as {first}" if first is not None else ""
+
+
+def _display_name(table: TableName) -> str:
+    return table.table if table.schema == "main" else str(table)
+
+
+_STATUS_TIMEOUT_S = 1.0  # a daemon that does not answer leaves a listing without it
+
+
+def wait_reason(task: LoaderStatus) -> str:
+    """``waiting for another session's transaction: process 4711 (a shell)``, or nothing."""
+    if not task.blocked_by:
+        return ""
+    what = "" if task.state is JobState.QUEUED else " for another session's transaction"
+    return f"waiting{what}: {task.blocked_by}"
+
+
+def wait_reasons(settings: Settings, jobs: Sequence[LoaderJob]) -> Mapping[int, str]:
+    """Why jobs do not go on, by their number; ZeroMQ is imported where one may be waiting."""
+    if not any(job.state in (JobState.QUEUED, JobState.PUBLISHING) for job in jobs):
+        return {}
+    from unify.status.client import StatusClient
+    from unify.status.launch import is_daemon_running
+
+    if not is_daemon_running(settings):
+        return {}
+    with suppress(DaemonUnreachable), StatusClient(settings.socket_folder, _STATUS_TIMEOUT_S) as client:
+        return {
+            told.job: wait_reason(told) for told in client.snapshot() if told.blocked_by and told.state.active
+        }
+    return {}

@@ -10,22 +10,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
-from unify.interpreter.results import Rows, listed
-from unify.language import placeholders
-from unify.language.constants import Constant
-from unify.store import session
-from unify.store.duck import quoted
-from unify.store.keepsakes import Keepsakes, Kept, source
-from unify.store.lake import Lake
-from unify.text import counted, did_you_mean
+from unify.interpreter.results import Rows, listing_rows
+from unify.lake import lake as lake_lake
+from unify.lake.lake import Lake
+from unify.lake.saved_variables import SavedVariable, SavedVariables, read_parquet_sql
+from unify.language import tokenizer
+from unify.language.sql.refs import Constant
+from unify.text import did_you_mean, format_count
 
-_LASTING = re.compile(r"[A-Z][A-Z0-9_]*")
-_SHOWN = 60  # characters of a value in `show variables`
+_PERSISTENT_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_MAX_SHOWN_CHARS = 60  # characters of a value in `show variables`
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class ScalarVariable:
     """A single value: DuckDB's type, and its text (None: NULL)."""
 
     type: str
@@ -33,17 +33,17 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RowsVariable:
     """Rows. ``kept`` is where, for a variable that outlives the session."""
 
-    kept: Kept | None = None
+    saved: SavedVariable | None = None
 
 
-Variable = Value | Table
+SessionVariable = ScalarVariable | RowsVariable
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundQuery:
     """A statement ready to run: rows by their table's name in its text, values as DuckDB's parameters."""
 
     sql: str
@@ -56,147 +56,160 @@ class Variables:
     Rows of the session are temporary tables called ``"$name"``: they are gone with its connection.
     """
 
-    def __init__(self, lake: Lake, keepsakes: Keepsakes, given: Mapping[str, object]) -> None:
+    def __init__(self, lake: Lake, saved_variables: SavedVariables, initial: Mapping[str, object]) -> None:
         self.lake = lake
-        self.keepsakes = keepsakes
-        self._session: dict[str, Variable] = {
-            name: Value("VARCHAR", str(value)) for name, value in given.items()
+        self.saved_variables = saved_variables
+        self._session: dict[str, SessionVariable] = {
+            name: ScalarVariable("VARCHAR", str(value)) for name, value in initial.items()
         }
 
-    def bind(self, sql: str) -> Bound:
+    def bind(self, sql: str) -> BoundQuery:
         """Put variables where ``sql`` uses them. Raises UnknownName for one that is not set."""
-        found = placeholders.uses(sql)
+        found = tokenizer.find_variables(sql)
         if not found:
-            return Bound(sql, None)
-        if placeholders.defines(sql):
+            return BoundQuery(sql, None)
+        if tokenizer.is_definition(sql):
             raise QueryError(
                 f"a view or macro outlives this session's variables: ${found[0].name} cannot be in it"
             )
         tables: dict[str, str] = {}
         values: dict[str, object] = {}
         for name in dict.fromkeys(use.name for use in found):
-            known = self._spelled(name)
+            known = self._canonical_name(name)
             match self._find(known):
-                case Value() as value:
+                case ScalarVariable() as value:
                     self._add_parameter(values, name, known, value)
-                case Table(kept):
-                    tables[name] = self._table(known, kept)
-        return Bound(placeholders.substituted(sql, found, tables), values or None)
+                case RowsVariable(kept):
+                    tables[name] = self._table_sql(known, kept)
+        return BoundQuery(tokenizer.substitute_variables(sql, found, tables), values or None)
 
-    def set_value(self, name: str, bound: Bound) -> Value:
+    def set_value(self, name: str, bound: BoundQuery) -> ScalarVariable:
         """Keep what an expression gives. Raises QueryError for several values, or one of an odd type."""
         query = f"SELECT typeof(v), CAST(v AS VARCHAR) FROM (SELECT (\n{bound.sql}\n) AS v) AS one"
-        rows = session.fetch(self.lake, query, bound.parameters)
+        rows = lake_lake.fetch_session_rows(self.lake, query, bound.parameters)
         if len(rows) != 1:
-            raise QueryError(f"${name} takes one value, and this gives {counted(len(rows), 'value')}")
-        value = Value(_plain(str(rows[0][0])), None if rows[0][1] is None else str(rows[0][1]))
-        self._refuse_odd(name, value)
+            raise QueryError(f"${name} takes one value, and this gives {format_count(len(rows), 'value')}")
+        value = ScalarVariable(
+            _bindable_type(str(rows[0][0])), None if rows[0][1] is None else str(rows[0][1])
+        )
+        self._check_round_trip(name, value)
         self._drop(name)
-        if _LASTING.fullmatch(name):
-            self.keepsakes.keep_value(self.lake, name, value.type, value.text)
+        if _PERSISTENT_NAME.fullmatch(name):
+            self.saved_variables.save_value(self.lake, name, value.type, value.text)
         else:
             self._session[name] = value
         return value
 
-    def set_rows(self, name: str, bound: Bound) -> int:
+    def set_rows(self, name: str, bound: BoundQuery) -> int:
         """Keep the rows of a SELECT; how many there are."""
-        if _LASTING.fullmatch(name):
-            count = self.keepsakes.keep_rows(self.lake, name, bound.sql, bound.parameters)
+        if _PERSISTENT_NAME.fullmatch(name):
+            count = self.saved_variables.save_rows(self.lake, name, bound.sql, bound.parameters)
             self._drop(name)
             return count
-        made = session.fetch(
+        made = lake_lake.fetch_session_rows(
             self.lake, f"CREATE OR REPLACE TEMP TABLE {_table_name(name)} AS\n{bound.sql}", bound.parameters
         )
-        self._session[name] = Table()
+        self._session[name] = RowsVariable()
         return int(str(made[0][0])) if made else 0
 
     def unset(self, name: str) -> str:
         """Forget a variable; its name as it was spelled. Raises UnknownName."""
-        known = self._spelled(name)
+        known = self._canonical_name(name)
         self._find(known)
         if known in self._session:
             self._drop(known)
         else:
-            self.keepsakes.forget(known)
+            self.saved_variables.delete(known)
         return known
 
     def query(self, name: str) -> str:
         """The SQL that shows a variable. Raises UnknownName."""
-        known = self._spelled(name)
-        return f"FROM ${known}" if isinstance(self._find(known), Table) else f"SELECT ${known}"
+        known = self._canonical_name(name)
+        return f"FROM ${known}" if isinstance(self._find(known), RowsVariable) else f"SELECT ${known}"
 
     def listing(self) -> Rows:
         """``show variables``: session before home, in the order of names."""
-        names = sorted(self._session) + [name for name in self.keepsakes.names() if name not in self._session]
-        rows = [(f"${name}", *self._described(name), self._place(name)) for name in names]
+        names = sorted(self._session) + [
+            name for name in self.saved_variables.names() if name not in self._session
+        ]
+        rows = [(f"${name}", *self._describe(name), self._storage_location(name)) for name in names]
         columns = ["variable", "type", "value", "kept"]
-        return listed([(column, "VARCHAR") for column in columns], rows)
+        return listing_rows([(column, "VARCHAR") for column in columns], rows)
 
     def names(self) -> tuple[str, ...]:
         """Every variable there is."""
-        return tuple(dict.fromkeys([*self._session, *self.keepsakes.names()]))
+        return tuple(dict.fromkeys([*self._session, *self.saved_variables.names()]))
 
-    def _find(self, name: str) -> Variable:
+    def _find(self, name: str) -> SessionVariable:
         if name in self._session:
             return self._session[name]
-        kept = self.keepsakes.find(self.lake, name) if _LASTING.fullmatch(name) else None
+        kept = self.saved_variables.find(self.lake, name) if _PERSISTENT_NAME.fullmatch(name) else None
         if kept is None:
             near = did_you_mean(f"${name}", [f"${known}" for known in self.names()])
             raise UnknownName(f"${name} is not set{near}; set it with ${name} = …, or --var {name}=…")
-        return Table(kept) if kept.type is None else Value(kept.type, kept.text)
+        return RowsVariable(kept) if kept.type is None else ScalarVariable(kept.type, kept.text)
 
-    def _spelled(self, name: str) -> str:
+    def _canonical_name(self, name: str) -> str:
         known = self.names()
         if name in known:
             return name
         alike = [other for other in known if other.lower() == name.lower()]
         return alike[0] if len(alike) == 1 else name
 
-    def _add_parameter(self, values: dict[str, object], name: str, known: str, value: Value) -> None:
+    def _add_parameter(self, values: dict[str, object], name: str, known: str, value: ScalarVariable) -> None:
         """DuckDB tells parameters apart without their case, so one statement cannot use two such."""
         twin = next((other for other in values if other.lower() == name.lower()), None)
-        if twin is not None and self._spelled(twin) != known:
+        if twin is not None and self._canonical_name(twin) != known:
             raise QueryError(
                 f"${twin} and ${name} differ in case only; DuckDB cannot tell them apart in one statement"
             )
         values[name] = _parameter(value)
 
-    def _table(self, name: str, kept: Kept | None) -> str:
+    def _table_sql(self, name: str, saved: SavedVariable | None) -> str:
         table = _table_name(name)
-        if kept is not None:
-            session.fetch(
-                self.lake, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {source(kept.path)}"
+        if saved is not None:
+            lake_lake.fetch_session_rows(
+                self.lake,
+                f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {read_parquet_sql(saved.path)}",
             )
         return table
 
     def _drop(self, name: str) -> None:
-        if isinstance(self._session.pop(name, None), Table):
-            session.fetch(self.lake, f"DROP TABLE IF EXISTS {_table_name(name)}")
+        if isinstance(self._session.pop(name, None), RowsVariable):
+            lake_lake.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {_table_name(name)}")
 
-    def _refuse_odd(self, name: str, value: Value) -> None:
+    def _check_round_trip(self, name: str, value: ScalarVariable) -> None:
         """Raises QueryError where the text would not give the value back."""
         if value.text is None:
             return
-        text = session.fetch(self.lake, "SELECT CAST($value AS VARCHAR)", {"value": _parameter(value)})
+        text = lake_lake.fetch_session_rows(
+            self.lake, "SELECT CAST($value AS VARCHAR)", {"value": _parameter(value)}
+        )
         if text[0][0] != value.text:
             raise QueryError(
                 f"${name} cannot hold a value of type {value.type}; cast it, to VARCHAR for example"
             )
 
-    def _described(self, name: str) -> tuple[str, str | None]:
+    def _describe(self, name: str) -> tuple[str, str | None]:
         match self._find(name):
-            case Value(type, text):
-                shown = text if text is None or len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+            case ScalarVariable(type, text):
+                shown = (
+                    text
+                    if text is None or len(text) <= _MAX_SHOWN_CHARS
+                    else text[: _MAX_SHOWN_CHARS - 1] + "…"
+                )
                 return type, shown
-            case Table(kept):
-                [(rows,)] = session.fetch(self.lake, f"SELECT count(*) FROM {self._table(name, kept)}")
-                return "rows", counted(int(str(rows)), "row")
+            case RowsVariable(kept):
+                [(rows,)] = lake_lake.fetch_session_rows(
+                    self.lake, f"SELECT count(*) FROM {self._table_sql(name, kept)}"
+                )
+                return "rows", format_count(int(str(rows)), "row")
 
-    def _place(self, name: str) -> str:
+    def _storage_location(self, name: str) -> str:
         return "this session" if name in self._session else "home folder"
 
 
-def constants(parameters: Mapping[str, object] | None) -> Mapping[str, Constant | None]:
+def parameter_constants(parameters: Mapping[str, object] | None) -> Mapping[str, Constant | None]:
     """The values bound to a statement, as the constants they are for whoever reads its conditions."""
     return {name: _constant(value) for name, value in (parameters or {}).items()}
 
@@ -213,14 +226,14 @@ def _table_name(name: str) -> str:
     return quoted(f"${name}")
 
 
-def _plain(type: str) -> str:
+def _bindable_type(type: str) -> str:
     """The type a value is bound as; an ENUM's members are texts."""
     if type.strip('"') == "NULL":
         return "NULL"
     return "VARCHAR" if type.startswith("ENUM") else type
 
 
-def _parameter(value: Value) -> object:
+def _parameter(value: ScalarVariable) -> object:
     import duckdb
 
     if value.text is None or value.type == "VARCHAR":

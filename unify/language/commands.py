@@ -1,7 +1,7 @@
 """What a person can ask for: one frozen struct per statement of our own, and ``Query`` for SQL.
 
 They are msgspec's: forty dataclasses take 20 ms to make, whenever a shell starts.
-A new command is a struct here, a line in grammar.lark, a method in ``grammar.Builder``; where
+A new command is a struct here, a line in grammar.lark, a method in ``grammar.CommandBuilder``; where
 commands are carried out, ``assert_never`` then names every place that has to learn it.
 """
 
@@ -18,7 +18,7 @@ ChartKind = Literal["area_chart", "bar_chart", "hbar_chart", "line_chart", "pie_
 CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
 
 
-class Query(Struct, frozen=True):
+class RunSql(Struct, frozen=True):
     """SQL for DuckDB, exactly as it was typed; ``line`` is where it starts in its script, from 1."""
 
     sql: str
@@ -69,52 +69,52 @@ class ShowSchedules(Struct, frozen=True):
     """``show schedules``"""
 
 
-class Describe(Struct, frozen=True):
+class DescribeTable(Struct, frozen=True):
     """``describe github.pulls`` · ``??`` — None is the table used last; a bare name has schema ""."""
 
     table: TableName | None = None
 
 
-class Peek(Struct, frozen=True):
+class PeekTable(Struct, frozen=True):
     """``peek github.pulls [10]`` — so many rows, or None for the usual few; a bare name has schema ""."""
 
     table: TableName
     rows: int | None = None
 
 
-class Count(Struct, frozen=True):
+class CountRows(Struct, frozen=True):
     """``count github.pulls`` — a bare name has schema ""."""
 
     table: TableName
 
 
-class Changes(Struct, frozen=True):
+class ShowChanges(Struct, frozen=True):
     """``changes github.pulls since 2 hours`` · ``since '2026-03-01 08:00'`` — one of ``ago_s`` and ``at``."""
 
     table: TableName
     ago_s: float | None = None
-    at: str | None = None
+    since: str | None = None
 
 
-class Load(Struct, frozen=True):
+class LoadTable(Struct, frozen=True):
     """``load table github.pulls`` — fetch it the first time."""
 
     table: TableName
 
 
-class Refresh(Struct, frozen=True):
+class RefreshTable(Struct, frozen=True):
     """``refresh table github.pulls`` — fetch what changed, now."""
 
     table: TableName
 
 
-class Reload(Struct, frozen=True):
+class ReloadTable(Struct, frozen=True):
     """``reload table github.pulls`` — fetch everything again."""
 
     table: TableName
 
 
-class Clear(Struct, frozen=True):
+class ClearTable(Struct, frozen=True):
     """``clear table github.pulls`` — forget the rows."""
 
     table: TableName
@@ -191,7 +191,7 @@ class Import(Struct, frozen=True):
     ``mode``   "overwrite", "append", or None: there must be no such table.
     """
 
-    place: str
+    location: str
     into: TableName | None = None
     mode: str | None = None
 
@@ -200,12 +200,12 @@ class Export(Struct, frozen=True):
     """``export github.pulls|$name|(SELECT) to 'pulls.csv' [overwrite|append]`` — ``source`` is SQL."""
 
     source: str
-    place: str
+    path: str
     mode: str | None = None
 
 
 class ChartSettings(Struct, frozen=True):
-    """What stands behind ``where`` in ``create chart``: columns, and what is written on the chart.
+    """What stands behind ``detail`` in ``create chart``: columns, and what is written on the chart.
 
     ``y``       one column or several, each a series of its own; one where ``series`` names a column.
     ``series``  a column whose values tell the series apart, or None.
@@ -230,7 +230,7 @@ class CreateChart(Struct, frozen=True):
     source: str
     kind: ChartKind
     settings: ChartSettings
-    place: str | None = None
+    path: str | None = None
     mode: str | None = None
 
 
@@ -255,7 +255,7 @@ class RunAt(Struct, frozen=True):
     """
 
     path: str
-    at: datetime | time
+    start_at: datetime | time
 
 
 class Unschedule(Struct, frozen=True):
@@ -281,7 +281,7 @@ class Disconnect(Struct, frozen=True):
     name: str
 
 
-class Help(Struct, frozen=True):
+class ShowHelp(Struct, frozen=True):
     """``help [topic]`` — the words of the topic with one space between them, or None."""
 
     topic: str | None = None
@@ -291,17 +291,17 @@ class Exit(Struct, frozen=True):
     """``exit`` · ``quit``"""
 
 
-class Set(Struct, frozen=True):
+class ChangeSetting(Struct, frozen=True):
     """``set max_age = '5 minutes'`` · ``set keys = 'vi'``
 
-    ``name`` is one of OWN_SETTINGS, in lower case; ``value`` has no quotes.
+    ``check_name`` is one of OWN_SETTINGS, in lower case; ``non_object_row`` has no quotes.
     """
 
     name: str
     value: str
 
 
-Show = (
+ListingCommand = (
     ShowConnections
     | ShowSchemas
     | ShowTables
@@ -312,12 +312,23 @@ Show = (
     | ShowSettings
     | ShowSchedules
 )
-Fill = Load | Refresh | Reload | Clear | RefreshEvery | RefreshNever
-Steer = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
-Move = Import | Export | RunFile
-Plan = RunEvery | RunAt | Unschedule
-Link = Connect | Disconnect
-Vary = Assign | ShowVariable | Unset
-Converse = Set | Help | Exit
-Look = Describe | Peek | Count | Changes | CreateChart
-Command = Query | Show | Look | Fill | Steer | Link | Vary | Move | Plan | Converse
+LoadCommand = LoadTable | RefreshTable | ReloadTable | ClearTable | RefreshEvery | RefreshNever
+SystemCommand = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
+FileCommand = Import | Export | RunFile
+ScheduleCommand = RunEvery | RunAt | Unschedule
+ConnectionCommand = Connect | Disconnect
+VariableCommand = Assign | ShowVariable | Unset
+SessionCommand = ChangeSetting | ShowHelp | Exit
+InspectionCommand = DescribeTable | PeekTable | CountRows | ShowChanges | CreateChart
+Command = (
+    RunSql
+    | ListingCommand
+    | InspectionCommand
+    | LoadCommand
+    | SystemCommand
+    | ConnectionCommand
+    | VariableCommand
+    | FileCommand
+    | ScheduleCommand
+    | SessionCommand
+)

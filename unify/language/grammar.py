@@ -17,24 +17,23 @@ from pathlib import Path
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import VisitError
 
-from unify.duckdb_types import quote_name
 from unify.durations import parse_duration
-from unify.language import chartsettings, commands
+from unify.engine.types import quote_identifier
+from unify.language import chart_settings, commands
 from unify.language.commands import Command
-from unify.language.ownsettings import OWN_SETTINGS
-from unify.language.placeholders import is_select
-from unify.language.scanner import sealed, unquoted
+from unify.language.statements import UNIFY_SETTINGS
+from unify.language.tokenizer import is_select, mask_brackets, unquote
 from unify.model import TableName
 from unify.text import did_you_mean
 
 GRAMMAR_FILE = "grammar.lark"
 CACHE_FILE = "grammar.cache"
-_CLOCK = re.compile(r"\d{1,2}:\d{2}")
-_building = threading.Lock()
+_CLOCK_PATTERN = re.compile(r"\d{1,2}:\d{2}")
+_build_lock = threading.Lock()
 
 
 class BadValue(Exception):
-    """A value of the right shape that means nothing, such as 25:00; ``start`` is its place in the text."""
+    """A value of the right shape that means nothing, such as 25:00; ``interrupt_orphans`` is its place in the text."""
 
     def __init__(self, message: str, start: int) -> None:
         super().__init__(message)
@@ -50,17 +49,17 @@ def grammar_text() -> str:
     return (Path(__file__).parents[2] / GRAMMAR_FILE).read_text(encoding="utf-8")
 
 
-def lark(cache_folder: Path | None = None) -> Lark:
+def load_parser(cache_folder: Path | None = None) -> Lark:
     """The parser of our commands, built on first use; kept in ``cache_folder`` for the next process.
 
     A folder that cannot be written, and a cache that cannot be read, only cost the time of building.
     """
-    with _building:
-        return _built(cache_folder)
+    with _build_lock:
+        return _build_parser(cache_folder)
 
 
 @cache
-def _built(cache_folder: Path | None) -> Lark:
+def _build_parser(cache_folder: Path | None) -> Lark:
     stored: str | bool = False
     if cache_folder is not None:
         stored = str(cache_folder / CACHE_FILE)
@@ -69,20 +68,20 @@ def _built(cache_folder: Path | None) -> Lark:
     return Lark(grammar_text(), parser="lalr", lexer="contextual", cache=stored)
 
 
-def command(text: str, cache_folder: Path | None = None) -> Command:
+def parse_command(text: str, cache_folder: Path | None = None) -> Command:
     """The command that ``text`` is, comments already blanked out.
 
     Raises  lark's UnexpectedInput where it is none, BadValue where a value means nothing.
     """
-    tree = lark(cache_folder).parse(sealed(text))
+    tree = load_parser(cache_folder).parse(mask_brackets(text))
     try:
-        return Builder(text).transform(tree)
+        return CommandBuilder(text).transform(tree)
     except VisitError as error:
         raise error.orig_exc from None
 
 
 @v_args(inline=True)
-class Builder(Transformer[Token, Command]):
+class CommandBuilder(Transformer[Token, Command]):
     """Makes the command of each line of the grammar; methods in its order, one section a family.
 
     ``text``  what was parsed: SQL in brackets is taken from it.
@@ -122,27 +121,27 @@ class Builder(Transformer[Token, Command]):
         return commands.ShowSchedules()
 
     def describe(self, table: TableName | None) -> Command:
-        return commands.Describe(table)
+        return commands.DescribeTable(table)
 
     def describe_last(self) -> Command:
-        return commands.Describe(None)
+        return commands.DescribeTable(None)
 
     def peek(self, table: TableName, rows: Token | None) -> Command:
-        return commands.Peek(table, None if rows is None else _rows(rows))
+        return commands.PeekTable(table, None if rows is None else _parse_row_count(rows))
 
     def count(self, table: TableName) -> Command:
-        return commands.Count(table)
+        return commands.CountRows(table)
 
     def changes(self, table: TableName, since: tuple[float | None, str | None]) -> Command:
-        return commands.Changes(table, *since)
+        return commands.ShowChanges(table, *since)
 
     # --- Tables and their loads
 
     def load(self, table: TableName) -> Command:
-        return commands.Load(table)
+        return commands.LoadTable(table)
 
     def refresh(self, table: TableName) -> Command:
-        return commands.Refresh(table)
+        return commands.RefreshTable(table)
 
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Command:
         return commands.RefreshEvery(table, every_s, starting)
@@ -151,10 +150,10 @@ class Builder(Transformer[Token, Command]):
         return commands.RefreshNever(table)
 
     def reload(self, table: TableName) -> Command:
-        return commands.Reload(table)
+        return commands.ReloadTable(table)
 
     def clear(self, table: TableName) -> Command:
-        return commands.Clear(table)
+        return commands.ClearTable(table)
 
     # --- Background work
 
@@ -171,10 +170,10 @@ class Builder(Transformer[Token, Command]):
         return commands.RestartDaemon()
 
     def cancel_job(self, job: Token) -> Command:
-        return commands.CancelJob(_job(job))
+        return commands.CancelJob(_parse_job(job))
 
     def retry_job(self, job: Token) -> Command:
-        return commands.RetryJob(_job(job))
+        return commands.RetryJob(_parse_job(job))
 
     # --- Connections
 
@@ -188,13 +187,13 @@ class Builder(Transformer[Token, Command]):
     # --- Variables
 
     def assign(self, name: Token, sql: Token) -> Command:
-        return commands.Assign(_variable(name), self._written(sql))
+        return commands.Assign(_variable_name(name), self._source_text(sql))
 
     def show_variable(self, name: Token) -> Command:
-        return commands.ShowVariable(_variable(name))
+        return commands.ShowVariable(_variable_name(name))
 
     def unset(self, name: Token) -> Command:
-        return commands.Unset(_variable(name))
+        return commands.Unset(_variable_name(name))
 
     # --- Files
 
@@ -202,7 +201,7 @@ class Builder(Transformer[Token, Command]):
         return commands.Import(place, into, mode)
 
     def export(self, source: TableName | str, place: str, mode: str | None) -> Command:
-        return commands.Export(_select(source), place, mode)
+        return commands.Export(_select_sql(source), place, mode)
 
     def run_file(self, path: str) -> Command:
         return commands.RunFile(path)
@@ -229,26 +228,26 @@ class Builder(Transformer[Token, Command]):
         name: str | None,
         source: TableName | str,
         kind: commands.ChartKind,
-        given: tuple[chartsettings.Given, ...] | None,
+        given: tuple[chart_settings.ChartAssignment, ...] | None,
         destination: tuple[str, str | None] | None,
     ) -> Command:
         try:
-            settings = chartsettings.chosen(kind, name, given or ())
-        except chartsettings.Unfit as error:
+            settings = chart_settings.build_chart_settings(kind, name, given or ())
+        except chart_settings.InvalidChartSettings as error:
             raise BadValue(str(error), len(self.text) if error.start is None else error.start) from None
-        return commands.CreateChart(_select(source), kind, settings, *(destination or (None, None)))
+        return commands.CreateChart(_select_sql(source), kind, settings, *(destination or (None, None)))
 
     def chart(self, name: Token) -> str:
-        return unquoted(name)
+        return unquote(name)
 
     def kind(self, word: Token) -> commands.ChartKind:
         return next(kind for kind in commands.CHART_KINDS if kind == word.lower())
 
-    def settings(self, *given: chartsettings.Given) -> tuple[chartsettings.Given, ...]:
+    def settings(self, *given: chart_settings.ChartAssignment) -> tuple[chart_settings.ChartAssignment, ...]:
         return given
 
-    def setting(self, name: Token, value: Token) -> chartsettings.Given:
-        return chartsettings.Given(name.lower(), unquoted(value), _start(name))
+    def setting(self, name: Token, value: Token) -> chart_settings.ChartAssignment:
+        return chart_settings.ChartAssignment(name.lower(), unquote(value), _start_position(name))
 
     def column_setting(self, name: Token) -> Token:
         return name
@@ -262,132 +261,136 @@ class Builder(Transformer[Token, Command]):
     # --- The session
 
     def help(self, *topic: Token) -> Command:
-        return commands.Help(" ".join(topic) or None)
+        return commands.ShowHelp(" ".join(topic) or None)
 
     def exit(self) -> Command:
         return commands.Exit()
 
     def set(self, name: Token, value: str) -> Command:
-        if name.lower() not in OWN_SETTINGS:
-            raise BadValue(f"there is no setting {name}{did_you_mean(name, OWN_SETTINGS)}", _start(name))
-        return commands.Set(str(name).lower(), value)
+        if name.lower() not in UNIFY_SETTINGS:
+            raise BadValue(
+                f"there is no setting {name}{did_you_mean(name, UNIFY_SETTINGS)}", _start_position(name)
+            )
+        return commands.ChangeSetting(str(name).lower(), value)
 
     # --- Parts
 
     def table(self, connection: Token, table: Token) -> TableName:
-        return TableName(unquoted(connection), unquoted(table))
+        return TableName(unquote(connection), unquote(table))
 
     def any_table(self, first: Token, second: Token | None) -> TableName:
-        return TableName("", unquoted(first)) if second is None else self.table(first, second)
+        return TableName("", unquote(first)) if second is None else self.table(first, second)
 
     def schema(self, name: Token) -> str:
-        return unquoted(name)
+        return unquote(name)
 
     def connection(self, name: Token) -> str:
-        return unquoted(name)
+        return unquote(name)
 
     def option(self, name: Token, value: Token) -> tuple[str, str]:
-        return str(name), unquoted(value)
+        return str(name), unquote(value)
 
     def string(self, text: Token) -> str:
-        return unquoted(text)
+        return unquote(text)
 
     def variable(self, name: Token) -> str:
         return f"SELECT * FROM {name}"
 
     def query(self, brackets: Token) -> str:
-        sql = self._written(brackets)[1:-1].strip()
+        sql = self._source_text(brackets)[1:-1].strip()
         if not is_select(sql):
-            raise BadValue("expected a SELECT in the brackets", _start(brackets))
+            raise BadValue("expected a SELECT in the brackets", _start_position(brackets))
         return sql
 
     def duration(self, *parts: Token) -> float:
-        return _duration(parts)
+        return _parse_interval(parts)
 
     def moment(self, *parts: Token) -> tuple[float | None, str | None]:
-        return _moment(parts)
+        return _parse_since(parts)
 
     def clock(self, text: Token) -> time:
-        return _clock(text)
+        return _parse_clock(text)
 
     def at(self, text: Token) -> datetime | time:
-        return _at(text)
+        return _parse_start_at(text)
 
     def scheduled(self, first: Token, second: Token | None) -> TableName:
         return self.any_table(first, second)
 
     def value(self, *words: Token) -> str:
-        return " ".join(unquoted(word) for word in words)
+        return " ".join(unquote(word) for word in words)
 
-    def _written(self, token: Token) -> str:
+    def _source_text(self, token: Token) -> str:
         """The text of a token with what its brackets held."""
-        return self.text[_start(token) : _start(token) + len(token)]
+        return self.text[_start_position(token) : _start_position(token) + len(token)]
 
 
-def _variable(name: Token) -> str:
+def _variable_name(name: Token) -> str:
     return str(name).removeprefix("$")
 
 
-def _select(source: TableName | str) -> str:
-    return source if isinstance(source, str) else f"SELECT * FROM {_sql_name(source)}"
+def _select_sql(source: TableName | str) -> str:
+    return source if isinstance(source, str) else f"SELECT * FROM {_quoted_name(source)}"
 
 
-def _sql_name(table: TableName) -> str:
-    return ".".join(quote_name(part) for part in (table.schema, table.table) if part)
+def _quoted_name(table: TableName) -> str:
+    return ".".join(quote_identifier(part) for part in (table.schema, table.table) if part)
 
 
-def _duration(parts: Sequence[Token]) -> float:
-    text = " ".join(unquoted(part) for part in parts)
+def _parse_interval(parts: Sequence[Token]) -> float:
+    text = " ".join(unquote(part) for part in parts)
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        raise BadValue(str(error), _start(parts[0])) from None
+        raise BadValue(str(error), _start_position(parts[0])) from None
     if seconds <= 0:
-        raise BadValue(f"every {text} would never pause; write it like every 15 minutes", _start(parts[0]))
+        raise BadValue(
+            f"every {text} would never pause; write it like every 15 minutes", _start_position(parts[0])
+        )
     return seconds
 
 
-def _moment(parts: Sequence[Token]) -> tuple[float | None, str | None]:
+def _parse_since(parts: Sequence[Token]) -> tuple[float | None, str | None]:
     """So many seconds ago, or the text of a moment, which only DuckDB can read."""
-    text = " ".join(unquoted(part) for part in parts)
+    text = " ".join(unquote(part) for part in parts)
     try:
         return parse_duration(text), None
     except ValueError as error:
         if len(parts) == 1:
             return None, text
-        raise BadValue(str(error), _start(parts[0])) from None
+        raise BadValue(str(error), _start_position(parts[0])) from None
 
 
-def _clock(text: Token) -> time:
-    hours, _, minutes = unquoted(text).partition(":")
+def _parse_clock(text: Token) -> time:
+    hours, _, minutes = unquote(text).partition(":")
     try:
         return time(int(hours), int(minutes))
     except ValueError:
-        raise BadValue(f"{text} is no time of day; write it like 08:00", _start(text)) from None
+        raise BadValue(f"{text} is no time of day; write it like 08:00", _start_position(text)) from None
 
 
-def _at(text: Token) -> datetime | time:
-    said = " ".join(unquoted(text).split())
-    if text.type == "CLOCK" or _CLOCK.fullmatch(said):
-        return _clock(text)
+def _parse_start_at(text: Token) -> datetime | time:
+    said = " ".join(unquote(text).split())
+    if text.type == "CLOCK" or _CLOCK_PATTERN.fullmatch(said):
+        return _parse_clock(text)
     try:
         return datetime.fromisoformat(said)
     except ValueError:
         wanted = "write it like '2026-03-01 08:00'"
-        raise BadValue(f"{text} is no moment; {wanted}", _start(text)) from None
+        raise BadValue(f"{text} is no moment; {wanted}", _start_position(text)) from None
 
 
-def _job(number: Token) -> int:
+def _parse_job(number: Token) -> int:
     if len(number) > 18:  # beyond SQLite's integers, beyond any job
-        raise BadValue(f"there is no job {number[:18]}…", _start(number))
+        raise BadValue(f"there is no job {number[:18]}…", _start_position(number))
     return int(number)
 
 
-def _rows(number: Token) -> int:
+def _parse_row_count(number: Token) -> int:
     if not 0 < int(number[:19]) <= 10**9:
-        raise BadValue("peek shows one row or more", _start(number))
+        raise BadValue("peek shows one row or more", _start_position(number))
     return int(number)
 
 
-def _start(token: Token) -> int:
+def _start_position(token: Token) -> int:
     return token.start_pos or 0

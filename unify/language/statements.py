@@ -1,22 +1,32 @@
-"""Where statements end: for scripts, which are split, and for the prompt, which waits."""
+"""Where statements end: for scripts, which are split, and for the prompt, which waits.
+
+Which settings are ours: known without the commands, which take 10 ms to import and SQL never needs.
+
+Whose statement is this: one of our own commands, or SQL?
+
+Decided by the first few words, without the grammar, so that SQL never waits for a parser. The rule:
+what DuckDB could run goes to DuckDB; what nobody could run comes to us when it looks like a slip in
+one of our commands, because our grammar then says what was meant.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
-from unify.language.recognition import is_command
-from unify.language.scanner import Kind, Token, scan, significant
+from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, tokenize
 
-Waiting = Literal["quote", "comment", "bracket", ";"]
+IncompleteReason = Literal["quote", "comment", "bracket", ";"]
 # What a line break within such a token leaves open.
-_INSIDE: Mapping[Kind, Waiting] = {
-    Kind.STRING: "quote",
-    Kind.QUOTED: "quote",
-    Kind.OPEN_QUOTE: "quote",
-    Kind.COMMENT: "comment",
-    Kind.OPEN_COMMENT: "comment",
+_TOKEN_REASONS: Mapping[TokenKind, IncompleteReason] = {
+    TokenKind.STRING: "quote",
+    TokenKind.QUOTED: "quote",
+    TokenKind.UNTERMINATED_QUOTE: "quote",
+    TokenKind.COMMENT: "comment",
+    TokenKind.UNTERMINATED_COMMENT: "comment",
 }
 
 
@@ -31,70 +41,70 @@ class Statement:
     line: int = 1
 
 
-def split(text: str) -> list[Statement]:
+def split_statements(text: str) -> list[Statement]:
     """The statements of ``text``, in order; a ``;`` in quotes, comments and brackets ends none.
 
     An empty statement is dropped; the last one needs no ``;``, and keeps a quote or comment that never ends.
     """
-    found = [tokens for tokens, _ended in _statements(text) if tokens]
-    lines = _Lines(text)
+    found = [tokens for tokens, _ended in _split_tokens(text) if tokens]
+    lines = _LineCounter(text)
     return [
-        Statement(text[tokens[0].start : tokens[-1].end], lines.number(tokens[0].start)) for tokens in found
+        Statement(text[tokens[0].start : tokens[-1].end], lines.line_at(tokens[0].start)) for tokens in found
     ]
 
 
-def waiting_for(text: str) -> Waiting | None:
+def incomplete_reason(text: str) -> IncompleteReason | None:
     """What ``text`` still needs before Enter runs it; None if nothing.
 
     SQL waits for its ``;``, one of our own commands only for the end of a quote, comment or bracket.
     """
-    tokens, ended = _last(text)
+    tokens, ended = _last_statement(text)
     if ended or not tokens:
         return None
-    if tokens[-1].kind in (Kind.OPEN_QUOTE, Kind.OPEN_COMMENT):
-        return _INSIDE[tokens[-1].kind]
-    return _needed(tokens, _depth(tokens), text)
+    if tokens[-1].kind in (TokenKind.UNTERMINATED_QUOTE, TokenKind.UNTERMINATED_COMMENT):
+        return _TOKEN_REASONS[tokens[-1].kind]
+    return _statement_reason(tokens, _bracket_depth(tokens), text)
 
 
-def waiting_by_line(text: str) -> list[Waiting | None]:
+def incomplete_reasons_by_line(text: str) -> list[IncompleteReason | None]:
     """For each line of ``text`` but the first, what the text above it still needs.
 
     Time    one pass: a paste of a thousand lines is painted at every key.
     """
-    found: list[Waiting | None] = []
-    tokens: list[Token] = []
+    found: list[IncompleteReason | None] = []
+    tokens: list[SqlToken] = []
     depth = 0
-    for token in scan(text):
+    for token in tokenize(text):
         if lines := token.text.count("\n"):
-            inside = _INSIDE.get(token.kind)
-            found += [inside or _needed(tokens, depth, text[: token.start])] * lines
-        if token.kind in (Kind.BLANK, Kind.COMMENT):
+            inside = _TOKEN_REASONS.get(token.kind)
+            found += [inside or _statement_reason(tokens, depth, text[: token.start])] * lines
+        if token.kind in (TokenKind.BLANK, TokenKind.COMMENT):
             continue
-        depth = max(0, depth + _step(token))
-        ends = depth == 0 and token.kind is Kind.SYMBOL and token.text == ";"
+        depth = max(0, depth + _depth_change(token))
+        ends = depth == 0 and token.kind is TokenKind.SYMBOL and token.text == ";"
         tokens = [] if ends else [*tokens[:1], token]
     return found
 
 
 def is_complete(text: str) -> bool:
     """Whether Enter runs ``text``; text without a statement is complete, and runs nothing."""
-    return waiting_for(text) is None
+    return incomplete_reason(text) is None
 
 
-def _needed(tokens: Sequence[Token], depth: int, text: str) -> Waiting | None:
+def _statement_reason(tokens: Sequence[SqlToken], depth: int, text: str) -> IncompleteReason | None:
     """What a statement of these tokens at the end of ``text`` needs, where no quote or comment is open."""
     if depth > 0:
         return "bracket"
     return None if not tokens or is_command(text[tokens[0].start :]) else ";"
 
 
-def _statements(text: str) -> Iterator[tuple[list[Token], bool]]:
+def _split_tokens(text: str) -> Iterator[tuple[list[SqlToken], bool]]:
     """The tokens of each statement, and whether a ``;`` ended it; the last one may be empty."""
-    tokens: list[Token] = []
+    tokens: list[SqlToken] = []
     depth = 0
-    for token in significant(text):
-        depth = max(0, depth + _step(token))
-        if depth == 0 and token.kind is Kind.SYMBOL and token.text == ";":
+    for token in significant_tokens(text):
+        depth = max(0, depth + _depth_change(token))
+        if depth == 0 and token.kind is TokenKind.SYMBOL and token.text == ";":
             yield tokens, True
             tokens = []
         else:
@@ -102,30 +112,30 @@ def _statements(text: str) -> Iterator[tuple[list[Token], bool]]:
     yield tokens, False
 
 
-def _last(text: str) -> tuple[list[Token], bool]:
+def _last_statement(text: str) -> tuple[list[SqlToken], bool]:
     """The last statement somebody typed something for, and whether it was ended."""
-    last: tuple[list[Token], bool] = ([], True)
-    for tokens, ended in _statements(text):
+    last: tuple[list[SqlToken], bool] = ([], True)
+    for tokens, ended in _split_tokens(text):
         if tokens:
             last = (tokens, ended)
     return last
 
 
-def _depth(tokens: Sequence[Token]) -> int:
+def _bracket_depth(tokens: Sequence[SqlToken]) -> int:
     depth = 0
     for token in tokens:
-        depth = max(0, depth + _step(token))
+        depth = max(0, depth + _depth_change(token))
     return depth
 
 
-def _step(token: Token) -> int:
+def _depth_change(token: SqlToken) -> int:
     """How a token changes the depth of brackets."""
-    if token.kind is not Kind.SYMBOL:
+    if token.kind is not TokenKind.SYMBOL:
         return 0
     return 1 if token.text in "([{" else -1 if token.text in ")]}" else 0
 
 
-class _Lines:
+class _LineCounter:
     """Line numbers of ascending places in one text, without counting from the top each time."""
 
     def __init__(self, text: str) -> None:
@@ -133,7 +143,136 @@ class _Lines:
         self.line = 1
         self.position = 0
 
-    def number(self, position: int) -> int:
+    def line_at(self, position: int) -> int:
         self.line += self.text.count("\n", self.position, position)
         self.position = position
         return self.line
+
+
+UNIFY_SETTINGS = frozenset({"max_age", "keys"})  # `set` of any other name is DuckDB's
+
+
+# Words no SQL statement starts with.
+_COMMAND_KEYWORDS = frozenset(
+    {
+        "count",
+        "peek",
+        "changes",
+        "refresh",
+        "reload",
+        "clear",
+        "system",
+        "unset",
+        "run",
+        "unschedule",
+        "connect",
+        "disconnect",
+        "help",
+        "exit",
+        "quit",
+    }
+)
+# Words that both languages start with: what follows decides.
+_SHARED_KEYWORDS = frozenset({"show", "describe", "desc", "load", "set", "import", "export"})
+# Words DuckDB's statements start with: never read as a slip in one of ours.
+_SQL_KEYWORDS = keyword_set(
+    "abort alter analyse analyze attach begin call checkpoint comment commit copy create deallocate delete "
+    "detach drop end execute explain export force from import insert install merge pivot pivot_longer "
+    "pivot_wider pragma prepare reset rollback select start summarize table truncate unpivot update use "
+    "vacuum values with"
+)
+_SHOW_LISTINGS = frozenset(
+    {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings", "schedules"}
+)
+_SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # what DuckDB's `show` knows
+_SQL_CREATE_KEYWORDS = keyword_set(
+    "function index macro or persistent recursive role schema secret sequence table temp temporary type "
+    "unique view"
+)
+_MIN_SIMILARITY = (
+    0.75  # of difflib's ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs, a table's name, 0.67
+)
+_LOOK_AHEAD = 6  # tokens; the longest form told apart is `describe schema.table;`
+
+
+def is_command(text: str) -> bool:
+    """Whether ``text``, one statement, is for our grammar; else it is SQL. Never raises."""
+    tokens = [token for token in islice(significant_tokens(text), _LOOK_AHEAD) if token.text != ";"]
+    if not tokens:
+        return False
+    first, rest = tokens[0].keyword, tokens[1:]
+    match first:
+        case "show":
+            return _is_show_command(rest)
+        case "describe" | "desc":
+            return _is_describe_command(rest)
+        case "import" | "export":
+            return not rest or rest[0].keyword != "database"  # DuckDB's own: export database 'folder'
+        case "create":
+            return bool(rest) and _is_chart(rest[0].keyword)
+        case "load":
+            return _is_load_command(rest)
+        case "set":
+            return bool(rest) and _is_setting(rest[0].keyword)
+        case "":
+            return text[tokens[0].start :].startswith("??") or _is_variable(tokens)
+        case _:
+            return first in _COMMAND_KEYWORDS or (
+                first not in _SQL_KEYWORDS
+                and _is_misspelling(first, _COMMAND_KEYWORDS | _SHARED_KEYWORDS, _SQL_KEYWORDS)
+            )
+
+
+def _is_show_command(rest: Sequence[SqlToken]) -> bool:
+    """`show` and its listings, slips included; `show all tables`, `show t`, `show s.t` are DuckDB's."""
+    if not rest:
+        return True
+    if _is_symbol(rest[1:2], "."):
+        return False
+    word = rest[0].keyword
+    return word in _SHOW_LISTINGS or _is_misspelling(word, _SHOW_LISTINGS, _SQL_SHOW_LISTINGS)
+
+
+def _is_chart(word: str) -> bool:
+    """`create chart`, slips included; whatever else is created is DuckDB's."""
+    return word == "chart" or _is_misspelling(word, {"chart"}, _SQL_CREATE_KEYWORDS)
+
+
+def _is_setting(word: str) -> bool:
+    """One of our settings, slips included; DuckDB has none that is called alike."""
+    return word in UNIFY_SETTINGS or _is_misspelling(word, UNIFY_SETTINGS, ())
+
+
+def _is_describe_command(rest: Sequence[SqlToken]) -> bool:
+    """`describe`, `describe t`, `describe s.t`, and `describe s.` cut short; all else is DuckDB's."""
+    names, dots = rest[0::2], rest[1::2]
+    if len(rest) > 3 or not all(_is_symbol([dot], ".") for dot in dots):
+        return False
+    if not all(name.kind in (TokenKind.WORD, TokenKind.QUOTED) for name in names):
+        return False
+    return len(rest) != 1 or rest[0].keyword not in _SQL_KEYWORDS | _SQL_SHOW_LISTINGS
+
+
+def _is_load_command(rest: Sequence[SqlToken]) -> bool:
+    """`load table …` and what may be a slip in it; `load httpfs` and `load 'file'` are DuckDB's."""
+    if len(rest) == 1 and rest[0].keyword != "table":
+        return False
+    return not (rest and rest[0].kind is TokenKind.STRING)
+
+
+def _is_variable(tokens: Sequence[SqlToken]) -> bool:
+    """`$name`: no statement of SQL starts so. `$$text$$` is a string, `$1` a parameter."""
+    sign, name = tokens[0], tokens[1:2]
+    return sign.text == "$" and bool(name) and name[0].kind is TokenKind.WORD and name[0].start == sign.end
+
+
+def _is_misspelling(word: str, commands: Iterable[str], sql: Iterable[str]) -> bool:
+    """Whether ``word`` is a misspelling, and of one of our words rather than of one of SQL's."""
+    if not word or word in sql:
+        return False
+    close = difflib.get_close_matches(word, [*commands, *sql], n=1, cutoff=_MIN_SIMILARITY)
+    return bool(close) and close[0] in commands
+
+
+def _is_symbol(tokens: Sequence[SqlToken], symbol: str) -> bool:
+    return bool(tokens) and tokens[0].kind is TokenKind.SYMBOL and tokens[0].text == symbol

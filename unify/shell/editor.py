@@ -36,9 +36,9 @@ from prompt_toolkit.shortcuts import print_formatted_text
 from prompt_toolkit.styles import Style
 
 if TYPE_CHECKING:
-    from unify.interpreter.preferences import Keys
-    from unify.interpreter.results import Names
-    from unify.shell.watching import Activity
+    from unify.config.preferences import Keys
+    from unify.interpreter.results import CompletionNames
+    from unify.shell.activity import Activity
 
 PROMPT = "unify> "
 STYLE = {
@@ -54,19 +54,19 @@ STYLE = {
     "toolbar.load": "ansiblue",
     "toolbar.problem": "ansired",
 }
-_MODES = {"emacs": EditingMode.EMACS, "vi": EditingMode.VI}
-_TYPING = re.compile(r"[\w$./\"'\\]\Z")  # what a completion may come after unasked
-_WAITING = {";": "-", "quote": "'", "comment": "*", "bracket": "("}
+_EDITING_MODES = {"emacs": EditingMode.EMACS, "vi": EditingMode.VI}
+_COMPLETION_TRIGGER = re.compile(r"[\w$./\"'\\]\Z")  # what a completion may come after unasked
+_CONTINUATION_SIGNS = {";": "-", "quote": "'", "comment": "*", "bracket": "("}
 
 
-class Cleared(Exception):
+class InputCleared(Exception):
     """Ctrl-C: what was typed is not wanted."""
 
 
 class Editor:
     """One prompt_toolkit session: what keys do, how text looks.
 
-    ``painted``   called each time the prompt has come up: the moment for work nobody should wait for.
+    ``on_paint``   called each time the prompt has come up: the moment for work nobody should wait for.
     ``activity``  what the line at the bottom tells of; None: there is no such line.
     """
 
@@ -74,44 +74,44 @@ class Editor:
         self,
         *,
         history: History,
-        names: Callable[[], Names],
-        painted: Callable[[], None] = lambda: None,
+        names: Callable[[], CompletionNames],
+        on_paint: Callable[[], None] = lambda: None,
         activity: Callable[[], Activity] | None = None,
         colour: bool = True,
         keys: Keys = "emacs",
         input: Input | None = None,
         output: Terminal | None = None,
     ) -> None:
-        self.painted = painted
-        self._fresh = False
-        self._edit_next = False
-        self._interrupted = False
-        self._accepted = ""  # asked to be run, and not begun
+        self.on_paint = on_paint
+        self._first_render_pending = False
+        self._editor_requested = False
+        self._interrupt_pending = False
+        self._accepted_text = ""  # asked to be run, and not begun
         # One event loop for all prompts: those that asyncio.run would leave behind are collected while a
         # statement runs, and a Ctrl-C that meets Python in their __del__ is lost.
         self._loop = asyncio.Runner()
         self.session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
             multiline=True,
-            prompt_continuation=_continuation,
-            key_bindings=_bindings(self._accept),
+            prompt_continuation=_continuation_prompt,
+            key_bindings=_key_bindings(self._accept),
             history=history,
             auto_suggest=AutoSuggestFromHistory(),
-            lexer=_Colours(),
+            lexer=_StatementLexer(),
             style=Style.from_dict(STYLE),
             include_default_pygments_style=False,
             color_depth=None if colour else ColorDepth.DEPTH_1_BIT,
-            completer=_Completer(names),
+            completer=_StatementCompleter(names),
             complete_in_thread=True,
             complete_while_typing=True,
             reserve_space_for_menu=6,
             search_ignore_case=True,
             enable_open_in_editor=True,
             tempfile_suffix=".sql",
-            bottom_toolbar=_Toolbar(activity) if activity is not None else None,
-            interrupt_exception=Cleared,
-            editing_mode=_MODES[keys],
-            cursor=DynamicCursorShapeConfig(_cursor),
+            bottom_toolbar=_ActivityToolbar(activity) if activity is not None else None,
+            interrupt_exception=InputCleared,
+            editing_mode=_EDITING_MODES[keys],
+            cursor=DynamicCursorShapeConfig(_cursor_shape),
             input=input,
             output=output or create_output(always_prefer_tty=True),
         )
@@ -123,10 +123,10 @@ class Editor:
         A Ctrl-C that comes while the prompt closes is a KeyboardInterrupt, as it will be from then on.
         Until ``begin`` is called the text is not begun: met by a Ctrl-C, it stands at the next prompt again.
         """
-        self._fresh = True
-        typed, self._accepted = self._accepted, ""
-        edit, self._edit_next = self._edit_next, False
-        with self._signals():
+        self._first_render_pending = True
+        typed, self._accepted_text = self._accepted_text, ""
+        edit, self._editor_requested = self._editor_requested, False
+        with self._record_interrupts():
             text = self._loop.run(
                 self.session.prompt_async(
                     default=typed,
@@ -134,22 +134,22 @@ class Editor:
                     handle_sigint=False,
                 )
             )
-        if self._was_interrupted():
+        if self._take_late_interrupt():
             raise KeyboardInterrupt
         return text
 
     def edit_next(self, text: str) -> None:
         """Open ``text`` in $VISUAL or $EDITOR at the next prompt; what comes back stands there."""
-        self._accepted = text
-        self._edit_next = True
+        self._accepted_text = text
+        self._editor_requested = True
 
-    def begin(self) -> None:
+    def discard_accepted(self) -> None:
         """What was read is being run, or will not be: it is not to be typed again."""
-        self._accepted = ""
+        self._accepted_text = ""
 
-    def use(self, keys: Keys) -> None:
+    def set_keys(self, keys: Keys) -> None:
         """From now on; F4 does it for the moment."""
-        self.session.editing_mode = _MODES[keys]
+        self.session.editing_mode = _EDITING_MODES[keys]
 
     def refresh(self) -> None:
         """Paint again, because the activity has changed; from any thread."""
@@ -158,7 +158,7 @@ class Editor:
     def close(self) -> None:
         self._loop.close()
 
-    def say_above(self, text: str) -> None:
+    def write_above(self, text: str) -> None:
         """Show ``text`` above the prompt; from any thread."""
         loop = self.session.app.loop
         if loop is None:
@@ -170,12 +170,12 @@ class Editor:
         run_in_terminal(lambda: print_formatted_text(ANSI(text), output=self.session.output))
 
     def _after_render(self, _app: object) -> None:
-        if self._fresh:
-            self._fresh = False
-            self.painted()
+        if self._first_render_pending:
+            self._first_render_pending = False
+            self.on_paint()
 
     @contextmanager
-    def _signals(self) -> Generator[None]:
+    def _record_interrupts(self) -> Generator[None]:
         """A Ctrl-C that comes as a signal, before the prompt has come up or while it closes, is noted.
 
         From the first moment to the last: prompt_toolkit's own handler asks the loop to tell it later,
@@ -189,29 +189,29 @@ class Editor:
 
     def interrupt(self) -> None:
         """A Ctrl-C that came as a signal: it closes the prompt that is up, or is kept for ``read``."""
-        self._interrupted = True
+        self._interrupt_pending = True
         self._loop.get_loop().call_soon_threadsafe(self._stop_if_interrupted)
 
     def _stop_if_interrupted(self) -> None:
         future = self.session.app.future
-        if self._interrupted and future is not None and not future.done():
-            self._interrupted = False
-            self.session.app.exit(exception=Cleared(), style="class:aborting")
+        if self._interrupt_pending and future is not None and not future.done():
+            self._interrupt_pending = False
+            self.session.app.exit(exception=InputCleared(), style="class:aborting")
 
-    def _was_interrupted(self) -> bool:
+    def _take_late_interrupt(self) -> bool:
         """Whether a Ctrl-C came while the prompt closed: as a signal, or as a key that was read too late."""
         kept = get_typeahead(self.session.input)
         typed = [press for press in kept if press.key is not Pressed.ControlC]
         store_typeahead(self.session.input, typed)
-        interrupted, self._interrupted = self._interrupted, False
+        interrupted, self._interrupt_pending = self._interrupt_pending, False
         return interrupted or len(typed) < len(kept)
 
     def _accept(self, buffer: Buffer) -> None:
-        self._accepted = buffer.text
+        self._accepted_text = buffer.text
         buffer.validate_and_handle()
 
 
-def _cursor() -> CursorShapeConfig | None:
+def _cursor_shape() -> CursorShapeConfig | None:
     """vi's modes are told apart by the cursor; with other keys it stays as the terminal has it."""
     return ModalCursorShapeConfig() if get_app().editing_mode is EditingMode.VI else None
 
@@ -222,75 +222,75 @@ def _open_in_editor() -> None:
     buffer.open_in_editor()
 
 
-class _Colours(Lexer):
+class _StatementLexer(Lexer):
     """Colours statements, ours and SQL."""
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
         if not document.text:
             return lambda _number: []
-        from unify.shell.highlight import coloured
+        from unify.shell.highlight import highlight_lines
 
-        lines = coloured(document.text)
+        lines = highlight_lines(document.text)
         return lambda number: lines[number] if number < len(lines) else []
 
 
-class _Toolbar:
+class _ActivityToolbar:
     """The line at the bottom as it is now; its module is imported after the first paint."""
 
     def __init__(self, activity: Callable[[], Activity]) -> None:
         self.activity = activity
 
     def __call__(self) -> StyleAndTextTuples:
-        from unify.shell.toolbar import toolbar
+        from unify.shell.activity import render_toolbar
 
         app = get_app()
         keys = "emacs keys" if app.editing_mode is EditingMode.VI else "vi keys"
-        return toolbar(self.activity(), app.output.get_size().columns, keys)
+        return render_toolbar(self.activity(), app.output.get_size().columns, keys)
 
 
-class _Completer(Completer):
+class _StatementCompleter(Completer):
     """Offers of ``completing`` as prompt_toolkit shows them."""
 
-    def __init__(self, names: Callable[[], Names]) -> None:
+    def __init__(self, names: Callable[[], CompletionNames]) -> None:
         self.names = names
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
         """Offers for what is being typed; where nothing is yet, only if somebody asks (Tab)."""
-        from unify.language.parser import following
-        from unify.shell import completing, vocabulary
+        from unify.language.parser import expected_next
+        from unify.shell import completer, completion_scope
 
         before = document.text_before_cursor
-        if not event.completion_requested and not _TYPING.search(before):
+        if not event.completion_requested and not _COMPLETION_TRIGGER.search(before):
             return
-        found = completing.offers(
+        found = completer.find_completions(
             before,
             document.text_after_cursor,
             self.names(),
-            following,
-            functions=vocabulary.functions(),
-            files=vocabulary.files,
+            expected_next,
+            function_names=completion_scope.list_functions(),
+            list_files=completion_scope.list_files,
         )
         for offer in found:
-            yield Completion(offer.text, -offer.replaces, display_meta=offer.kind)
+            yield Completion(offer.text, -offer.replace_length, display_meta=offer.kind)
 
 
-def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
+def _key_bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
     bindings = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
 
     @bindings.add("tab", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        _complete(event.current_buffer)
+        _complete_at_cursor(event.current_buffer)
 
     @bindings.add("enter", filter=typing)
     def _(event: KeyPressEvent) -> None:
         from unify.language.statements import is_complete
-        from unify.shell.habits import is_habit
+        from unify.shell.meta_commands import is_meta_command
 
         buffer = event.current_buffer
         if buffer.complete_state and buffer.complete_state.current_completion:
             buffer.complete_state = None  # Enter takes the completion that is marked
-        elif is_habit(buffer.text) or is_complete(buffer.text):
+        elif is_meta_command(buffer.text) or is_complete(buffer.text):
             accept(buffer)
         else:
             buffer.newline(copy_margin=False)
@@ -307,7 +307,7 @@ def _bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
     return bindings
 
 
-def _complete(buffer: Buffer) -> None:
+def _complete_at_cursor(buffer: Buffer) -> None:
     """Tab: the only completion, else the next of several; where nothing is typed yet, what there is.
 
     It finds them itself: those that are being looked for while somebody types may not be there yet.
@@ -327,19 +327,19 @@ def _complete(buffer: Buffer) -> None:
             buffer.go_to_completion(0)
 
 
-def _continuation(width: int, number: int, _wraps: int) -> StyleAndTextTuples:
+def _continuation_prompt(width: int, number: int, _wraps: int) -> StyleAndTextTuples:
     """``     '> ``: the prompt of a further line says what the text above it still needs."""
-    signs = _signs(get_app().current_buffer.text)
+    signs = _continuation_signs(get_app().current_buffer.text)
     sign = signs[number - 1] if 0 < number <= len(signs) else "-"
     return [("class:waiting", f"{sign}> ".rjust(width))]
 
 
 @lru_cache(maxsize=1)
-def _signs(text: str) -> Sequence[str]:
+def _continuation_signs(text: str) -> Sequence[str]:
     """The sign of each line but the first; none for a text so long that typing would wait for them."""
-    from unify.language.statements import waiting_by_line
-    from unify.shell.highlight import LONGEST
+    from unify.language.statements import incomplete_reasons_by_line
+    from unify.shell.highlight import MAX_HIGHLIGHT_CHARS
 
-    if len(text) > LONGEST:
+    if len(text) > MAX_HIGHLIGHT_CHARS:
         return ()
-    return [_WAITING[waiting or ";"] for waiting in waiting_by_line(text)]
+    return [_CONTINUATION_SIGNS[waiting or ";"] for waiting in incomplete_reasons_by_line(text)]

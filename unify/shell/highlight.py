@@ -5,25 +5,27 @@ from __future__ import annotations
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from unify.language.commands import CHART_KINDS
-from unify.language.recognition import is_command
-from unify.language.scanner import Kind, Token, scan
-from unify.shell.completing import SQL_WORDS, STARTS
+from unify.language.statements import is_command
+from unify.language.tokenizer import SqlToken, TokenKind, tokenize
+from unify.shell.completer import SQL_WORDS, STATEMENT_STARTS
 
-LONGEST = 30_000  # characters, read in 30 ms; a pasted file beyond it stays plain, so that typing stays quick
-_KEYWORDS = frozenset(SQL_WORDS) | {word for start in STARTS for word in start.split()}
-_CLASSES = {
-    Kind.STRING: "string",
-    Kind.NUMBER: "number",
-    Kind.COMMENT: "comment",
-    Kind.OPEN_COMMENT: "comment",
-    Kind.OPEN_QUOTE: "open",
+MAX_HIGHLIGHT_CHARS = (
+    30_000  # characters, read in 30 ms; a pasted file beyond it stays plain, so that typing stays quick
+)
+_KEYWORDS = frozenset(SQL_WORDS) | {word for start in STATEMENT_STARTS for word in start.split()}
+_STYLE_CLASSES = {
+    TokenKind.STRING: "string",
+    TokenKind.NUMBER: "number",
+    TokenKind.COMMENT: "comment",
+    TokenKind.UNTERMINATED_COMMENT: "comment",
+    TokenKind.UNTERMINATED_QUOTE: "open",
 }
 
 
-def coloured(text: str) -> list[StyleAndTextTuples]:
+def highlight_lines(text: str) -> list[StyleAndTextTuples]:
     """The lines of ``text`` as styled pieces; joined, they are ``text`` again."""
     lines: list[StyleAndTextTuples] = [[]]
-    for style, piece in _pieces(text):
+    for style, piece in _styled_pieces(text):
         first, *others = piece.split("\n")
         lines[-1].append((style, first))
         for line in others:
@@ -31,26 +33,26 @@ def coloured(text: str) -> list[StyleAndTextTuples]:
     return lines
 
 
-def _pieces(text: str) -> list[tuple[str, str]]:
-    if len(text) > LONGEST:
+def _styled_pieces(text: str) -> list[tuple[str, str]]:
+    if len(text) > MAX_HIGHLIGHT_CHARS:
         return [("", text)]
     pieces: list[tuple[str, str]] = []
     statement_start: int | None = None
     ours = False
-    for token in scan(text):
+    for token in tokenize(text):
         if token.text == ";":
             statement_start = None
-        elif statement_start is None and token.kind not in (Kind.BLANK, Kind.COMMENT):
+        elif statement_start is None and token.kind not in (TokenKind.BLANK, TokenKind.COMMENT):
             statement_start = token.start
             ours = is_command(text[token.start :].partition(";")[0])
         pieces.append((_style(token, ours), token.text))
     return pieces
 
 
-def _style(token: Token, ours: bool) -> str:
-    if token.kind is Kind.WORD:
-        if ours:
-            return "class:command" if token.text.isalpha() or token.folded in CHART_KINDS else ""
-        return "class:keyword" if token.folded in _KEYWORDS else ""
-    name = _CLASSES.get(token.kind)
+def _style(token: SqlToken, is_in_command: bool) -> str:
+    if token.kind is TokenKind.WORD:
+        if is_in_command:
+            return "class:command" if token.text.isalpha() or token.keyword in CHART_KINDS else ""
+        return "class:keyword" if token.keyword in _KEYWORDS else ""
+    name = _STYLE_CLASSES.get(token.kind)
     return f"class:{name}" if name else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from prompt_toolkit.history import FileHistory
 
 # create secret (...), token = '...', password: '...': what follows is nobody's business.
-_SECRET = re.compile(
+_SECRET_PATTERN = re.compile(
     r"\bcreate\s+(or\s+replace\s+)?((persistent|temporary)\s+)?secret\b"
     r"|\b\w*(secret|password|passwd|token|api_?key|private_?key)\w*['\"]?\s*(=|:|:=|\s)\s*'[^']"
     r"|\A\s*connect\b.*\bwith\b",
@@ -35,10 +35,10 @@ class PrivateHistory(FileHistory):
         return dict.fromkeys(super().load_history_strings())
 
     def store_string(self, string: str) -> None:
-        if not holds_secret(string):
+        if not contains_secret(string):
             super().store_string(string)
 
 
-def holds_secret(text: str) -> bool:
+def contains_secret(text: str) -> bool:
     """Whether a statement looks as if a secret stood in it."""
-    return _SECRET.search(text) is not None
+    return _SECRET_PATTERN.search(text) is not None

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from unify import flock
+from unify.fs import locks
 
 COMMANDS_SOCKET = "commands.sock"  # of the status channel; a daemon that ends in order takes it away
-PROBE_S = 0.5  # somebody may hold the lock for the instant it takes to ask who has it
+LOCK_TIMEOUT_S = 0.5  # somebody may hold the lock for the instant it takes to ask who has it
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock ``path``. Leaves it as it was."""
-    return not flock.is_free(path)
+    """Whether a living process holds the lock ``check_dotted_path``. Leaves it as it was."""
+    return not locks.is_unlocked(path)
 
 
 def was_killed(lock: Path, socket: Path) -> bool:
@@ -28,13 +28,13 @@ def was_killed(lock: Path, socket: Path) -> bool:
 
 
 @contextmanager
-def holding(path: Path, within_s: float = PROBE_S) -> Iterator[bool]:
-    """Hold the lock ``path`` for the length of the block; gives False where another one keeps it.
+def hold_lock(path: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[bool]:
+    """Hold the lock ``check_dotted_path`` for the length of the block; gives False where another one keeps it.
 
     The file stays when the lock goes: removing it would let two processes lock two files.
     """
-    handle = flock.opened(path)
-    ours = flock.taken(handle, within_s=within_s)
+    handle = locks.open_lock_file(path)
+    ours = locks.acquire_flock(handle, timeout_s=within_s)
     try:
         yield ours
     finally:
@@ -43,11 +43,11 @@ def holding(path: Path, within_s: float = PROBE_S) -> Iterator[bool]:
 
 
 def wait_until_free(path: Path, within_s: float) -> bool:
-    """Wait for the holder of ``path`` to let go; False if it still holds it after ``within_s``."""
+    """Wait for the holder of ``check_dotted_path`` to let go; False if it still holds it after ``within_s``."""
     if not path.exists():
         return True
-    handle = flock.opened(path)
-    if not flock.taken(handle, flock.TOGETHER, within_s):
+    handle = locks.open_lock_file(path)
+    if not locks.acquire_flock(handle, locks.SHARED, within_s):
         return False
     os.close(handle)
     return True

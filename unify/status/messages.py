@@ -1,6 +1,6 @@
 """What travels over the status channel: small typed messages as JSON, checked when they are read.
 
-Nothing here is ever unpickled, and nothing larger than ``MAX_BYTES`` is looked at.
+Nothing here is ever unpickled, and nothing larger than ``MAX_MESSAGE_BYTES`` is looked at.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ import msgspec
 
 from unify.model import LoaderStatus
 
-MAX_BYTES = 4 * 1024 * 1024  # a snapshot of some thousand jobs; a hostile peer gets no further
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # a snapshot of some thousand jobs; a hostile peer gets no further
 EVENTS_SOCKET = "events.sock"
 EVENT_TOPIC = b"event"
 WELCOME_TOPIC = b"welcome:"  # followed by a name only the new subscriber knows
 
-Message = TypeVar("Message")
+MessageT = TypeVar("MessageT")
 
 
 class BadMessage(ValueError):
     """Bytes that are not the message they should be; the text says why, without the bytes."""
 
 
-class Ask(StrEnum):
+class DaemonRequestType(StrEnum):
     """What a client can ask of the daemon."""
 
     PING = "ping"
     SNAPSHOT = "snapshot"
-    KICK = "kick"
+    POLL_QUEUE = "kick"
     CANCEL = "cancel"
     STOP = "stop"
     ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DaemonRequest:
     """One question. ``environment`` may hold secrets, so it is never shown."""
 
     id: int
-    ask: Ask
+    ask: DaemonRequestType
     job: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class DaemonInfo:
     """Who answers: one start of the daemon, and how many loads and scripts it is busy with.
 
     ``waiting``  why it begins nothing at present: ``the disk is full (PATH)``; "" when it does.
@@ -64,7 +64,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class StatusSnapshot:
     """Every status worth knowing, as it was when event ``sequence`` of ``epoch`` had been sent."""
 
     epoch: int
@@ -73,17 +73,17 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DaemonReply:
     """The answer to the request of the same ``id``; ``error`` is a sentence where it was refused."""
 
     id: int
     error: str = ""
-    about: About | None = None
-    snapshot: Snapshot | None = None
+    about: DaemonInfo | None = None
+    snapshot: StatusSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StatusEvent:
     """One change of one status. Within an epoch, sequence numbers have no gaps."""
 
     epoch: int
@@ -92,7 +92,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class SubscriptionWelcome:
     """Sent to a new subscriber alone: every event after ``sequence`` will reach it."""
 
     epoch: int
@@ -104,10 +104,10 @@ def encode(message: object) -> bytes:
     return msgspec.json.encode(message)
 
 
-def decode(data: bytes, kind: type[Message]) -> Message:
+def decode(data: bytes, kind: type[MessageT]) -> MessageT:
     """The message of class ``kind`` that ``data`` holds. Raises BadMessage."""
-    if len(data) > MAX_BYTES:
-        raise BadMessage(f"a message of {len(data):,} bytes; the limit is {MAX_BYTES:,}")
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise BadMessage(f"a message of {len(data):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}")
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -15,40 +15,40 @@ from typing import Protocol
 
 import zmq
 
+from unify.config.settings import create_private_folder
 from unify.errors import UnifyError
 from unify.model import JobState, LoaderStatus
-from unify.settings import private_folder
 from unify.status.instance import COMMANDS_SOCKET
 from unify.status.messages import (
     EVENT_TOPIC,
     EVENTS_SOCKET,
-    MAX_BYTES,
+    MAX_MESSAGE_BYTES,
     WELCOME_TOPIC,
-    About,
-    Ask,
     BadMessage,
-    Event,
-    Reply,
-    Request,
-    Snapshot,
-    Welcome,
+    DaemonInfo,
+    DaemonReply,
+    DaemonRequest,
+    DaemonRequestType,
+    StatusEvent,
+    StatusSnapshot,
+    SubscriptionWelcome,
     decode,
     encode,
 )
 
 EVENT_INTERVAL_S = 0.1  # at most 10 events a second for each job; a change of state is told at once
-BOARD_SIZE = 1000  # statuses kept for snapshots beside those of busy jobs
-SEND_QUEUE = 10_000  # events kept for a slow subscriber; one that loses some asks for a snapshot
+MAX_KEPT_STATUSES = 1000  # statuses kept for snapshots beside those of busy jobs
+SEND_QUEUE_EVENTS = 10_000  # events kept for a slow subscriber; one that loses some asks for a snapshot
 
-_BUSY = (JobState.RUNNING, JobState.PUBLISHING)
+_BUSY_STATES = (JobState.RUNNING, JobState.PUBLISHING)
 
 
-class Handler(Protocol):
+class DaemonRequestHandler(Protocol):
     """What the daemon does when it is asked. A UnifyError becomes the answer's ``error``."""
 
-    def about(self) -> About: ...
+    def daemon_info(self) -> DaemonInfo: ...
 
-    def kick(self) -> None:
+    def poll_queue(self) -> None:
         """Look into the queue now."""
 
     def cancel(self, job: int) -> None: ...
@@ -70,15 +70,15 @@ class StatusServer:
         interval_s: float = EVENT_INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        private_folder(folder)
+        create_private_folder(folder)
         self.epoch = epoch
         self.sequence = 0
         self._folder = folder
         self._interval_s = interval_s
         self._clock = clock
-        self._board: dict[int, LoaderStatus] = {}
+        self._statuses: dict[int, LoaderStatus] = {}
         self._sent_at: dict[int, float] = {}
-        self._held: dict[int, LoaderStatus] = {}
+        self._delayed: dict[int, LoaderStatus] = {}
         self._context = zmq.Context()
         self._events = self._bind(zmq.XPUB, folder / EVENTS_SOCKET)
         self._commands = self._bind(zmq.ROUTER, folder / COMMANDS_SOCKET)
@@ -90,27 +90,27 @@ class StatusServer:
 
     def publish(self, status: LoaderStatus) -> None:
         """Tell everybody; progress within ``interval_s`` of the last event of its job is held back."""
-        before = self._board.get(status.job)
+        before = self._statuses.get(status.job)
         if before is not None and before.state is status.state and self._due_in_s(status.job) > 0:
-            self._held[status.job] = status
+            self._delayed[status.job] = status
         else:
-            self._send(status)
+            self._send_event(status)
 
     def flush(self) -> None:
         """Send what was held back and is due by now."""
-        for job in [job for job in self._held if self._due_in_s(job) <= 0]:
-            self._send(self._held[job])
+        for job in [job for job in self._delayed if self._due_in_s(job) <= 0]:
+            self._send_event(self._delayed[job])
 
     def wait_s(self) -> float | None:
         """In how many seconds ``flush`` has something to do; None: nothing is held back."""
-        return max(0.0, min(map(self._due_in_s, self._held))) if self._held else None
+        return max(0.0, min(map(self._due_in_s, self._delayed))) if self._delayed else None
 
-    def answer(self, handler: Handler) -> None:
+    def handle_requests(self, handler: DaemonRequestHandler) -> None:
         """Greet every new subscriber and answer every request that has arrived."""
-        self._greet()
+        self._welcome_subscribers()
         while (received := _receive(self._commands)) is not None:
             sender, *body = received
-            reply = self._reply(body, handler)
+            reply = self._handle_request(body, handler)
             if reply is not None:
                 self._commands.send_multipart([sender, encode(reply)], zmq.NOBLOCK)
 
@@ -132,76 +132,78 @@ class StatusServer:
 
     def _bind(self, kind: int, path: Path) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(kind)
-        socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
-        socket.set(zmq.SNDHWM, SEND_QUEUE)
+        socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        socket.set(zmq.SNDHWM, SEND_QUEUE_EVENTS)
         if kind == zmq.XPUB:
             socket.set(zmq.XPUB_VERBOSE, 1)
         socket.bind(f"ipc://{path}")
         path.chmod(0o600)
         return socket
 
-    def _greet(self) -> None:
+    def _welcome_subscribers(self) -> None:
         """Answer each subscription to a welcome topic on that topic; ZeroMQ keeps their order."""
         while (received := _receive(self._events)) is not None:
             subscription = received[0]
             topic = subscription[1:]
             if subscription[:1] == b"\x01" and topic.startswith(WELCOME_TOPIC):
-                self._events.send_multipart([topic, encode(Welcome(self.epoch, self.sequence))])
+                self._events.send_multipart([topic, encode(SubscriptionWelcome(self.epoch, self.sequence))])
 
-    def _reply(self, body: Sequence[bytes], handler: Handler) -> Reply | None:
+    def _handle_request(self, body: Sequence[bytes], handler: DaemonRequestHandler) -> DaemonReply | None:
         """The answer to one request; None where it cannot be read, so that nobody knows whose it is."""
         try:
-            request = decode(b"".join(body), Request)
+            request = decode(b"".join(body), DaemonRequest)
         except BadMessage:
             return None
         try:
-            return self._answered(request, handler)
+            return self._dispatch_request(request, handler)
         except UnifyError as error:
-            return Reply(request.id, error=error.message)
+            return DaemonReply(request.id, error=error.message)
 
-    def _answered(self, request: Request, handler: Handler) -> Reply:
+    def _dispatch_request(self, request: DaemonRequest, handler: DaemonRequestHandler) -> DaemonReply:
         match request.ask:
-            case Ask.SNAPSHOT:
-                return Reply(request.id, snapshot=self._snapshot())
-            case Ask.KICK:
-                handler.kick()
-            case Ask.CANCEL if request.job is not None:
+            case DaemonRequestType.SNAPSHOT:
+                return DaemonReply(request.id, snapshot=self._make_snapshot())
+            case DaemonRequestType.POLL_QUEUE:
+                handler.poll_queue()
+            case DaemonRequestType.CANCEL if request.job is not None:
                 handler.cancel(request.job)
-            case Ask.STOP:
+            case DaemonRequestType.STOP:
                 handler.stop()
-            case Ask.ENVIRONMENT:
+            case DaemonRequestType.ENVIRONMENT:
                 handler.offer_environment(dict(request.environment))
-            case Ask.PING | Ask.CANCEL:
+            case DaemonRequestType.PING | DaemonRequestType.CANCEL:
                 pass
-        return Reply(request.id, about=handler.about())
+        return DaemonReply(request.id, about=handler.daemon_info())
 
-    def _snapshot(self) -> Snapshot:
+    def _make_snapshot(self) -> StatusSnapshot:
         """The board, which shows what was sent: for a listener, what is held back has not happened yet."""
-        return Snapshot(self.epoch, self.sequence, tuple(self._board.values()))
+        return StatusSnapshot(self.epoch, self.sequence, tuple(self._statuses.values()))
 
-    def _send(self, status: LoaderStatus) -> None:
-        self._held.pop(status.job, None)
+    def _send_event(self, status: LoaderStatus) -> None:
+        self._delayed.pop(status.job, None)
         self._sent_at[status.job] = self._clock()
-        self._remember(status)
+        self._keep_status(status)
         self.sequence += 1
-        event = Event(self.epoch, self.sequence, status)
+        event = StatusEvent(self.epoch, self.sequence, status)
         self._events.send_multipart([EVENT_TOPIC, encode(event)])
 
     def _due_in_s(self, job: int) -> float:
         return self._sent_at.get(job, float("-inf")) + self._interval_s - self._clock()
 
-    def _remember(self, status: LoaderStatus) -> None:
-        self._board.pop(status.job, None)  # the youngest go to the end
-        self._board[status.job] = status
-        if len(self._board) > BOARD_SIZE:
-            self._forget_the_oldest()
+    def _keep_status(self, status: LoaderStatus) -> None:
+        self._statuses.pop(status.job, None)  # the youngest go to the end
+        self._statuses[status.job] = status
+        if len(self._statuses) > MAX_KEPT_STATUSES:
+            self._drop_oldest_status()
 
-    def _forget_the_oldest(self) -> None:
-        oldest = next((job for job, status in self._board.items() if status.state not in _BUSY), None)
+    def _drop_oldest_status(self) -> None:
+        oldest = next(
+            (job for job, status in self._statuses.items() if status.state not in _BUSY_STATES), None
+        )
         if oldest is not None:
-            del self._board[oldest]
+            del self._statuses[oldest]
             self._sent_at.pop(oldest, None)
-            self._held.pop(oldest, None)
+            self._delayed.pop(oldest, None)
 
 
 def _receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:

@@ -1,0 +1,174 @@
+"""A home folder with a running shell and a warm daemon, connected to the benchmark's API."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from benchmarks.measure import Measured
+from benchmarks.server import run_server
+from benchmarks.tables import BenchmarkTable
+from unify.cli import args, bootstrap
+from unify.config.settings import Settings
+from unify.interpreter.results import Rows
+from unify.model import LoaderStatus
+from unify.shell.script_runner import ShellSession
+from unify.status.launch import ensure_daemon, stop_daemon
+
+CONCURRENCY = 4  # pages fetched side by side, as a spec has it that says nothing
+
+_SPEC = """\
+name: bench
+base_url: "{{base_url}}"
+options: {{base_url: {{description: Where the benchmark's API listens}}}}
+paging: {{type: page, page_param: page, size_param: size, size: {size}, pages_path: pages}}
+limits: {{concurrency: {hands}}}
+tables:
+"""
+_TABLE = """\
+  - name: {name}
+    request: GET /{served}
+    rows: items
+    key: id
+{more}"""
+
+
+class SilentWatcher:
+    """Nobody sits in front."""
+
+    def notice(self, text: str) -> None:
+        print(f"  ({text})", file=sys.stderr)
+
+    def show_progress(self, statuses: Sequence[LoaderStatus]) -> None: ...
+    def end_progress(self, reported_jobs: Collection[int] = ()) -> None: ...
+
+    def ask_user(self, question: str, *, secret: bool = False) -> str | None:  # noqa: ARG002
+        return None
+
+    def user_prompt(self) -> None:
+        return None
+
+
+class BenchmarkHome:
+    """What a measurement works with. ``address`` is the API's; tables are ``bench.PARENT_PIPE_VARIABLE``."""
+
+    def __init__(self, settings: Settings, address: str, session: ShellSession) -> None:
+        self.settings = settings
+        self.address = address
+        self._session = session
+
+    def run_statement(self, statement: str) -> list[tuple[object, ...]]:
+        """Run one statement to its end and give its rows."""
+        result = self._session.run(statement)
+        return [row for batch in result.batches for row in batch] if isinstance(result, Rows) else []
+
+    def time_statement(self, statement: str) -> float:
+        """Seconds until the last row of its result is there."""
+        began = time.perf_counter()
+        self.run_statement(statement)
+        return time.perf_counter() - began
+
+    def measure_statement(self, statement: str) -> Measured:
+        """The same, with the processors' time of shell, daemon and workers together."""
+        cpu_began = self._cpu_s()
+        seconds = self.time_statement(statement)
+        cpu_s = None if cpu_began is None else (self._cpu_s() or 0.0) - cpu_began
+        return Measured(seconds, cpu_s)
+
+    def data_files(self, table: str) -> list[Path]:
+        """The Parquet files of a table as it is now."""
+        found = self.run_statement(
+            f"select data_file from ducklake_list_files('lake', '{table}', schema => 'bench')"
+        )
+        return [Path(str(name)) for (name,) in found]
+
+    def reset_peak_memory(self) -> None:
+        """Let the peak memory of every worker begin anew."""
+        for process in self._worker_processes():
+            (process / "clear_refs").write_text("5")
+
+    def worker_peak_mb(self) -> float | None:
+        """The most memory any worker had; None where the system does not tell."""
+        peaks = [_process_peak_kb(process) for process in self._worker_processes()]
+        return max(peaks) / 1024 if peaks else None
+
+    def _cpu_s(self) -> float | None:
+        """Of every process so far; None where the system does not tell."""
+        workers = self._worker_processes()
+        daemon = Path("/proc") / str(ensure_daemon(self.settings).pid)
+        return sum(map(_process_cpu_s, [*workers, daemon])) + time.process_time() if workers else None
+
+    def _worker_processes(self) -> list[Path]:
+        daemon = ensure_daemon(self.settings).pid
+        processes = [path for path in Path("/proc").glob("[0-9]*") if path.is_dir()]
+        return [process for process in processes if _parent_pid(process) == daemon]
+
+
+@contextmanager
+def benchmark_home(
+    folder: Path,
+    tables: Sequence[BenchmarkTable],
+    extra_tables: Mapping[str, tuple[str, str]] | None = None,
+    concurrency: int = CONCURRENCY,
+) -> Iterator[BenchmarkHome]:
+    """A house whose daemon has loaded something already.
+
+    ``more``  further tables: name → the table of the API they read, and lines of their spec.
+    """
+    settings = Settings(folder / "home", folder / "connections.yaml", specs=(folder / "specs",))
+    settings.create_folders()
+    warm = BenchmarkTable("warm", "small", 1, 1)
+    with run_server([*tables, warm]) as address:
+        _write_spec(folder / "specs", [*tables, warm], extra_tables or {}, concurrency)
+        settings.connections.write_text(
+            f"bench:\n  adapter: bench\n  options: {{base_url: '{address}'}}\n", encoding="utf-8"
+        )
+        settings.connections.chmod(0o600)
+        try:
+            with closing(
+                bootstrap.open_interpreter(settings, SilentWatcher(), args.parse_arguments([]), {})
+            ) as session:
+                made = BenchmarkHome(settings, address, session)
+                made.run_statement("load table bench.warm")
+                yield made
+        finally:
+            stop_daemon(settings)
+
+
+def _write_spec(
+    folder: Path,
+    tables: Sequence[BenchmarkTable],
+    extra_tables: Mapping[str, tuple[str, str]],
+    concurrency: int,
+) -> None:
+    folder.mkdir(exist_ok=True)
+    size = max(table.page_rows for table in tables)
+    text = _SPEC.format(size=size, hands=concurrency)
+    for table in tables:
+        text += _TABLE.format(name=table.name, served=table.name, more="")
+    for name, (served, lines) in extra_tables.items():
+        text += _TABLE.format(name=name, served=served, more=lines)
+    (folder / "bench.yaml").write_text(text, encoding="utf-8")
+
+
+def _parent_pid(process: Path) -> int:
+    try:
+        stat = (process / "stat").read_text()
+    except OSError:  # it has ended
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def _process_cpu_s(process: Path) -> float:
+    words = (process / "stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _process_peak_kb(process: Path) -> int:
+    status = (process / "status").read_text()
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) if found else 0

@@ -1,0 +1,56 @@
+"""How long it takes to start, against an interpreter that does nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure, best_s, command_runner
+
+_UNIFY = (sys.executable, "-m", "unify")
+
+
+def measure(home: Path) -> Iterator[Figure]:
+    """Start the command line in several ways."""
+    python = best_s(command_runner([sys.executable, "-c", "pass"], home))
+    yield Figure("python -c pass", python, python)
+    ways: list[tuple[tuple[str, ...], float | None]] = [
+        (("--version",), 5),
+        (("-c", "select 1"), 25),  # constants need no lake; shell/opening.py
+        (("-c", "select 1 + 1"), None),  # the lake, too
+    ]
+    for what, promised in ways:
+        seconds = best_s(command_runner([*_UNIFY, *what], home))
+        yield Figure(f"unify {' '.join(what)}", seconds, python, promised)
+    yield Figure(
+        "unify, until its prompt is on screen", best_s(lambda: _start_until_prompt(home)), python, 18
+    )
+    yield from _measure_many_connections(home)
+
+
+def _measure_many_connections(home: Path) -> Iterator[Figure]:
+    """Fifty connections of a hundred tables against one: the whole command, five thousand rows included."""
+    from tests.support.many_connections import create_home_with_connections
+
+    homes = [
+        create_home_with_connections(home / f"{connections}_of_{adapters}", connections, adapters)
+        for connections, adapters in ((1, 1), (50, 1), (50, 50))
+    ]
+    for what in ("select 1 + 1", "show tables"):
+        one, alike, different = (
+            best_s(command_runner([*_UNIFY, "--specs", str(settings.specs[0]), "-c", what], settings.home))
+            for settings in homes
+        )
+        yield Figure(f"{what}: 50 connections of 100 tables", alike, one, 1.5)
+        yield Figure(f"{what}: the same, of 50 adapters", different, one, 1.5)
+
+
+def _start_until_prompt(home: Path) -> None:
+    """Start the shell on a terminal; done when its prompt can be seen."""
+    from tests.support.command import clean_environment
+    from tests.support.terminal import run_on_terminal
+
+    environment = {**clean_environment(home), "TERM": "xterm-256color"}
+    with run_on_terminal(_UNIFY, environment, home) as terminal:
+        terminal.wait_for_text("unify>")

@@ -1,0 +1,74 @@
+"""How requests prove who asks, and that the proof goes nowhere else."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from tests.support.authenticated_api import KEY, OPTIONS, SECRET, STATIC_AUTHS, apply_auth
+from unify.adapters.auth.factory import build_authentication
+from unify.adapters.http.messages import Request
+from unify.adapters.rest.adapter import RESTAdapter
+from unify.adapters.spec.model import AdapterSpec, Auth
+from unify.errors import ConfigError
+
+
+class TestWays:
+    def test_none(self) -> None:
+        assert apply_auth(Auth()) == Request("GET", "http://api/x")
+
+    def test_bearer(self) -> None:
+        assert apply_auth(STATIC_AUTHS["bearer"]).headers == {"Authorization": f"Bearer {KEY}"}
+
+    def test_basic(self) -> None:
+        scheme, _, proof = apply_auth(STATIC_AUTHS["basic"]).headers["Authorization"].partition(" ")
+        assert scheme == "Basic"
+        assert base64.b64decode(proof).decode() == f"ann:{SECRET}"
+
+    def test_basic_with_a_token_for_a_name(self) -> None:
+        auth = Auth("basic", {"username": "{key}"})
+        proof = apply_auth(auth).headers["Authorization"].partition(" ")[2]
+        assert base64.b64decode(proof).decode() == f"{KEY}:"
+
+    def test_api_key_in_a_header(self) -> None:
+        assert apply_auth(STATIC_AUTHS["header"]).headers == {"X-API-Key": KEY}
+
+    def test_api_key_in_the_query_replaces_one_that_a_link_brought(self) -> None:
+        request = Request("GET", "http://api/x?api+key=old&page=2")
+        way = build_authentication(STATIC_AUTHS["query"], OPTIONS, "c")
+        assert way.apply(request, 0.0).full_url == f"http://api/x?page=2&api%20key={KEY}"
+
+    def test_api_key_in_a_cookie_beside_others(self) -> None:
+        assert apply_auth(STATIC_AUTHS["cookie"], headers={"Cookie": "a=b"}).headers == {
+            "Cookie": f"a=b; sid={KEY}"
+        }
+
+    def test_an_empty_token_is_no_token(self) -> None:
+        assert apply_auth(Auth("bearer", {"token": "{empty}"})).headers == {}
+
+    @pytest.mark.parametrize(
+        ("auth", "message"),
+        [
+            (Auth("bearer", {}), r"auth\.token is missing"),
+            (Auth("bearer", {"token": "{unset}"}), r"auth\.token: .*\{unset\} has no value"),
+            (
+                Auth("api_key", {"name": "x", "value": "y", "in": "body"}),
+                r"auth\.in is header, query or cookie",
+            ),
+            (Auth("bearer", {"token": "two\nlines"}), "line break"),
+            (Auth("jwt", {"key": "x"}), r"auth\.key is no private key"),
+            (Auth("oauth2", {"grant": "password"}), r"auth\.grant is one of .*, device_code, not 'password'"),
+            (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
+        ],
+    )
+    def test_what_cannot_be_done_is_refused_before_any_request(self, auth: Auth, message: str) -> None:
+        with pytest.raises(ConfigError, match=message) as caught:
+            build_authentication(auth, OPTIONS, "conn (spec.yaml)")
+        assert caught.value.message.startswith("conn (spec.yaml): ")
+
+
+def test_a_base_address_takes_no_password() -> None:
+    with pytest.raises(ConfigError, match="auth takes those") as caught:
+        RESTAdapter(AdapterSpec("a", "a.yaml", "https://ann:s3cret@example.org"), {})
+    assert "s3cret" not in caught.value.message

@@ -1,0 +1,95 @@
+"""How requests prove who asks, and that the proof goes nowhere else."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from tests.support.authenticated_api import SECRET, MakeAdapter
+from tests.support.fault_server import FaultServer, MockResponse
+from unify.adapters.base import Read
+from unify.adapters.spec.model import Auth, Paging
+from unify.errors import Unauthorized
+
+
+class TestSession:
+    login: ClassVar = {
+        "request": "POST /login",
+        "body": {"u": "{user}", "p": "{secret}"},
+        "token": "data.token",
+    }
+
+    def test_logs_in_once_and_sends_the_token_as_told(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        api.serve("POST /login", MockResponse.json({"data": {"token": "sess-1"}}))
+        api.serve("/things", MockResponse.json([]))
+        adapter = make_adapter(
+            Auth("session", {**self.login, "name": "X-Session", "value": "S {session}"}), Paging("none")
+        )
+        for _ in range(2):
+            list(adapter.pages("things", Read()))
+        assert api.requests[0].json() == {"u": "ann", "p": SECRET}
+        assert [asked.headers.get("x-session") for asked in api.requests] == [None, "S sess-1", "S sess-1"]
+
+    def test_logs_in_again_when_the_session_is_over(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        api.serve(
+            "POST /login",
+            MockResponse.json({"data": {"token": "old1"}}),
+            MockResponse.json({"data": {"token": "new1"}}),
+        )
+        api.serve(
+            "/things",
+            lambda asked: (
+                MockResponse.json([]) if asked.headers["cookie"] == "sid=new1" else MockResponse.error(401)
+            ),
+        )
+        settings = {**self.login, "in": "cookie", "name": "sid", "value": "{session}"}
+        list(make_adapter(Auth("session", settings), Paging("none")).pages("things", Read()))
+        assert [asked.path for asked in api.requests] == ["/login", "/things", "/login", "/things"]
+
+    def test_a_form_is_sent_as_one(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        api.serve("POST /login", MockResponse.json({"t": 5}))
+        api.serve("/things", MockResponse.json([]))
+        settings = {
+            "request": "POST /login",
+            "form": {"u": "{user}"},
+            "token": "t",
+            "in": "query",
+            "name": "s",
+        }
+        list(
+            make_adapter(Auth("session", {**settings, "value": "{session}"}), Paging("none")).pages(
+                "things", Read()
+            )
+        )
+        assert api.requests[0].body == b"u=ann"
+        assert api.request_targets[1] == "/things?s=5"
+
+    def test_a_login_without_a_token_is_an_error(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        api.serve("POST /login", MockResponse.json({"data": {}}))
+        with pytest.raises(Unauthorized, match="no token was given"):
+            list(make_adapter(Auth("session", self.login), Paging("none")).pages("things", Read()))
+
+    @pytest.mark.parametrize(
+        ("reply", "said"),
+        [
+            (
+                MockResponse.json({"data": {"tok": "sess-0123456789"}}),
+                r"nothing is at auth\.token, data\.token",
+            ),
+            (MockResponse.text("sess-0123456789", "text/plain"), "no JSON object"),
+            (MockResponse.json("sess-0123456789"), "no JSON object"),
+        ],
+        ids=["elsewhere", "text", "JSON text"],
+    )
+    def test_a_token_in_another_place_is_not_told(
+        self, api: FaultServer, make_adapter: MakeAdapter, reply: MockResponse, said: str
+    ) -> None:
+        api.serve("POST /login", reply)
+        with pytest.raises(Unauthorized, match=said) as caught:
+            list(make_adapter(Auth("session", self.login), Paging("none")).pages("things", Read()))
+        assert "sess-0123" not in caught.value.message

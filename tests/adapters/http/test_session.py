@@ -1,0 +1,168 @@
+"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.http_client import ClientHarness, FakeClock
+from unify.adapters.http.client import HttpClient
+from unify.adapters.http.messages import ClientOptions, Request, Response, Timeouts
+from unify.errors import (
+    BadResponse,
+    SourceError,
+    Unreachable,
+)
+
+
+class TestSizes:
+    def test_a_gzip_bomb_is_refused(self, client: ClientHarness) -> None:
+        client.api.serve("/x", MockResponse.gzip_bomb(1024))
+
+        error = client.fetch_error("/x")
+        assert isinstance(error, BadResponse)
+        assert "larger than 32 MB" in error.message
+
+    @pytest.mark.parametrize("framing", ["length", "chunks", "close"])
+    def test_a_large_body_is_refused(self, make_client: Callable[..., ClientHarness], framing: str) -> None:
+        door = make_client(bounds=Timeouts(max_body_bytes=1_000_000))
+        door.api.serve("/x", MockResponse(body=b"[" + b" " * 1_500_000 + b"]", framing=framing))  # type: ignore[arg-type]
+
+        assert isinstance(door.fetch_error("/x"), BadResponse)
+
+    @pytest.mark.parametrize("framing", ["length", "chunks", "close"])
+    def test_a_compressed_body_comes_whole(self, client: ClientHarness, framing: str) -> None:
+        value = list(range(20_000))
+        client.api.serve("/x", MockResponse.json(value, framing=framing).gzipped())
+
+        assert client.get("/x").body == MockResponse.json(value).body
+
+    def test_deflate_comes_with_zlibs_header_or_without(self, client: ClientHarness) -> None:
+        import zlib
+
+        bare = zlib.compressobj(wbits=-15)
+        client.api.serve(
+            "/z", MockResponse(body=zlib.compress(b"[1]")).with_headers(Content_Encoding="deflate")
+        )
+        raw = bare.compress(b"[2]") + bare.flush()
+        client.api.serve("/raw", MockResponse(body=raw).with_headers(Content_Encoding="deflate"))
+
+        assert (client.get("/z").body, client.get("/raw").body) == (b"[1]", b"[2]")
+
+    @pytest.mark.parametrize(
+        ("body", "encoding"),
+        [
+            (b"no gzip at all", "gzip"),
+            (MockResponse.json([1] * 999).gzipped().body[:-9], "gzip"),
+            (b"x", "br"),
+        ],
+    )
+    def test_what_cannot_be_decompressed_is_explained(
+        self, client: ClientHarness, body: bytes, encoding: str
+    ) -> None:
+        client.api.serve("/x", MockResponse(body=body).with_headers(Content_Encoding=encoding))
+
+        error = client.fetch_error("/x")
+        assert isinstance(error, BadResponse)
+        assert "compressed" in error.message
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority of our own; what it signed: for 127.0.0.1, another host, long ago; and one by itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here to make certificates")
+    folder = tmp_path_factory.mktemp("tls")
+
+    def run(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    subject = ("-subj", "/CN=Test Authority", "-addext", "basicConstraints=critical,CA:TRUE")
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    run(
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-days",
+        "30",
+        *subject,
+        *usage,
+    )
+    itself = ("-subj", "/CN=itself", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "30")
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "self.key", "-out", "self.pem", *itself)
+    for name, host, days in (
+        ("good", "IP:127.0.0.1", "30"),
+        ("other", "DNS:example.org", "30"),
+        ("old", "IP:127.0.0.1", "-1"),
+    ):
+        (folder / f"{name}.cnf").write_text(f"subjectAltName={host}\n")
+        run(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            f"/CN={name}",
+        )
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-extfile", f"{name}.cnf", "-out", f"{name}.pem")
+        run("x509", "-req", "-in", f"{name}.csr", *signed, "-days", days)
+    return folder
+
+
+class TestTLS:
+    def ask(self, certificates: Path, name: str, *, trusted: bool) -> Response:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
+        with FaultServer(tls=context) as api:
+            api.serve("/x", MockResponse.json([1]))
+            ca_file = str(certificates / "ca.pem") if trusted else None
+            transport = HttpClient(ClientOptions(api.url, ca_file=ca_file), clock=FakeClock())
+            try:
+                return transport.fetch(Request("GET", f"{api.url}/x"))
+            finally:
+                transport.close()
+
+    def test_a_certificate_of_a_trusted_authority_is_accepted(self, certificates: Path) -> None:
+        assert self.ask(certificates, "good", trusted=True).body == b"[1]"
+
+    @pytest.mark.parametrize(
+        ("name", "trusted"),
+        [("good", False), ("other", True), ("old", True), ("self", False), ("self", True)],
+        ids=["unknown", "wrong host", "expired", "self-signed", "self-signed beside a trusted authority"],
+    )
+    def test_any_other_is_refused_naming_the_option(
+        self, certificates: Path, name: str, trusted: bool
+    ) -> None:
+        with pytest.raises(SourceError, match="ca_file") as caught:
+            self.ask(certificates, name, trusted=trusted)
+        assert "certificate is not trusted" in caught.value.message
+
+    def test_a_handshake_that_never_ends_is_ended(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"https://127.0.0.1:{listener.getsockname()[1]}/x"
+            transport = HttpClient(
+                ClientOptions(url), clock=FakeClock(), timeouts=Timeouts(total_s=0.3, connect_s=20.0)
+            )
+            started = time.monotonic()
+            with pytest.raises(Unreachable, match=r"0\.3 s"):
+                transport.fetch(Request("GET", url))
+            assert time.monotonic() - started < 3 * 1.3
+            transport.close()

@@ -1,0 +1,195 @@
+"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.rest_tables import PARENT_ROWS, FixedClock, MakeAdapter, child_table, decode_rows, table
+from unify.adapters.base import Page, Read
+from unify.adapters.rest import incremental as rest_incremental
+from unify.adapters.rest.scope_reader import scope_key
+from unify.adapters.spec.model import (
+    Incremental,
+    Limits,
+    Paging,
+)
+
+
+def time_windows(incremental: Incremental, at: str, now: float) -> list[rest_incremental.TimeWindow]:
+    return list(rest_incremental.time_windows(incremental, at, datetime.fromtimestamp(now, UTC)))
+
+
+class TestCursors:
+    def asked_for(self, api: FaultServer, make: MakeAdapter, incremental: Incremental, **since: str) -> str:
+        api.serve("/things", MockResponse.json([]))
+        adapter = make(table(incremental=incremental, paging=Paging("none")))
+        list(adapter.pages("things", Read(since=dict(since and {"": since["at"]}))))
+        return api.request_targets[-1]
+
+    @pytest.mark.parametrize(
+        ("settings", "at", "sent"),
+        [
+            ({}, "2026-05-01T10:00:00Z", "since=2026-05-01T10%3A00%3A00Z"),
+            ({"lookback_s": 300}, "2026-05-01T10:00:00Z", "since=2026-05-01T09%3A55%3A00Z"),
+            (
+                {"lookback_s": 300},
+                "2026-05-01 12:00:00.5+02",
+                "since=2026-05-01T11%3A55%3A00.500000%2B02%3A00",
+            ),
+            ({"format": "date"}, "2026-05-01T10:00:00Z", "since=2026-05-01"),
+            ({"format": "unix", "lookback_s": 60}, "2026-05-01T10:00:00Z", "since=1777629540"),
+            ({"format": "unix_ms"}, "1777629600", "since=1777629600000"),
+            ({"format": "%d.%m.%Y"}, "2026-05-01", "since=01.05.2026"),
+            ({}, "1777629600", "since=1777629600"),  # an id, or seconds: nobody knows
+            ({"lookback_s": 60}, "1777629600", "since=1777629540"),
+            ({"lookback_s": 60}, "1777629600000", "since=1777629540000"),
+            ({"lookback_s": 60}, "1777629600.000123", "since=1777629540.000123"),
+            ({"lookback_s": 60}, "4711", "since=4711"),
+            ({"format": "iso8601"}, "1777629600", "since=2026-05-01T10%3A00%3A00Z"),
+            ({}, "2026-05-01", "since=2026-05-01"),
+            ({"lookback_s": 300}, "2026-05-01", "since=2026-04-30"),
+            ({"format": "date"}, "2026-05-01T01:00:00+02:00", "since=2026-04-30"),
+            ({"format": "date"}, "2026-05-01T23:00:00-05:00", "since=2026-05-01"),
+            ({}, "4711", "since=4711"),
+            ({}, "opaque", "since=opaque"),
+        ],
+    )
+    def test_a_stored_cursor_is_written_as_the_api_wants_it(
+        self, api: FaultServer, make_adapter: MakeAdapter, settings: dict[str, Any], at: str, sent: str
+    ) -> None:
+        incremental = Incremental("updated_at", param="since", **settings)
+        assert self.asked_for(api, make_adapter, incremental, at=at) == f"/things?{sent}"
+
+    def test_the_first_load_begins_at_start_or_takes_all(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        start = Incremental("updated_at", param="since", start="2015-01-01T00:00:00Z", lookback_s=60)
+        assert self.asked_for(api, make_adapter, start) == "/things?since=2015-01-01T00%3A00%3A00Z"
+        assert self.asked_for(api, make_adapter, Incremental("updated_at", param="since")) == "/things"
+        day = Incremental("day", param="since", start="2015-01-01")
+        assert self.asked_for(api, make_adapter, day) == "/things?since=2015-01-01"
+
+    @pytest.mark.parametrize("settings", [{"param": "since"}, {"params": {"since": "{cursor}"}}])
+    def test_a_page_cursor_of_the_same_name_is_another(
+        self, api: FaultServer, make_adapter: MakeAdapter, settings: dict[str, Any]
+    ) -> None:
+        api.serve(
+            "/things",
+            MockResponse.json({"items": [{"at": 8}], "next": "b"}),
+            MockResponse.json({"items": []}),
+        )
+        spec = table(
+            rows="items",
+            incremental=Incremental("at", param=settings.get("param"), start="7"),
+            params=settings.get("params", {}),
+            paging=Paging("cursor", cursor_path="next", cursor_param="cursor"),
+        )
+
+        list(make_adapter(spec).pages("things", Read()))
+
+        assert api.request_targets == ["/things?since=7", "/things?since=7&cursor=b"]
+
+    def test_each_parent_has_its_own(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        for parent in PARENT_ROWS[:2]:
+            api.serve(f"/repos/o/{parent['repo']}/pulls", MockResponse.json([]))
+        adapter = make_adapter(
+            child_table(incremental=Incremental("at", param="since")), limits=Limits(None, 1)
+        )
+        since = {scope_key(PARENT_ROWS[1]): "2026-05-01T10:00:00Z"}
+        list(adapter.pages("pulls", Read(PARENT_ROWS[:2], since)))
+        assert api.request_targets == [
+            "/repos/o/r0/pulls",
+            "/repos/o/r1/pulls?since=2026-05-01T10%3A00%3A00Z",
+        ]
+
+    def test_newest_first_stops_at_the_first_page_that_is_old(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        days = [
+            [{"at": f"2026-05-{30 - 2 * page:02}T00:00:00Z"}, {"at": f"2026-05-{29 - 2 * page:02}T00:00:00Z"}]
+            for page in range(10)
+        ]
+        api.serve("/things", pages=days, style="link", totals=True)
+        spec = table(incremental=Incremental("at", order="desc"), paging=Paging("link_header"))
+
+        first = decode_rows(make_adapter(spec).pages("things", Read()))
+        assert len(first) == 20
+        api.clear_requests()
+        later = decode_rows(make_adapter(spec).pages("things", Read(since={"": "2026-05-26T00:00:00Z"})))
+        assert [row["at"][8:10] for row in later] == ["30", "29", "28", "27", "26", "25"]
+        assert len(api.request_targets) == 3
+
+        days_back = Incremental("at", order="desc", lookback_s=3 * 86400.0)
+        api.clear_requests()
+        adapter = make_adapter(table(incremental=days_back, paging=Paging("link_header")))
+        assert len(decode_rows(adapter.pages("things", Read(since={"": "2026-05-26T00:00:00Z"})))) == 10
+        assert len(api.request_targets) == 5  # the 22nd is older than the 23rd
+
+
+class TestWindows:
+    spec = table(
+        params={"from": "{cursor}", "to": "{until}"},
+        incremental=Incremental("at", start="2026-01-01", format="date", window_s=10 * 86400.0),
+        paging=Paging("page"),
+    )
+
+    @pytest.fixture
+    def january(self) -> FixedClock:
+        return FixedClock(datetime(2026, 1, 25, 13, tzinfo=UTC).timestamp())
+
+    def asked(self, api: FaultServer, make: MakeAdapter, clock: FixedClock, **since: str) -> list[Page]:
+        api.serve(
+            "/things", lambda asked: MockResponse.json([{"id": 1}] if asked.query["page"] == "1" else [])
+        )
+        adapter = make(self.spec, clock=clock, limits=Limits(None, 1))
+        return list(adapter.pages("things", Read(since=since)))
+
+    def test_time_is_gone_through_in_slices_that_meet(
+        self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
+    ) -> None:
+        pages = self.asked(api, make_adapter, january)
+        assert [asked for asked in api.request_targets if asked.endswith("page=1")] == [
+            "/things?from=2026-01-01&to=2026-01-11&page=1",
+            "/things?from=2026-01-11&to=2026-01-21&page=1",
+            "/things?from=2026-01-21&to=2026-01-26&page=1",
+        ]
+        assert len(decode_rows(pages)) == 3
+        assert len({page.number for page in pages}) == len(pages) == 6
+
+    def test_a_stored_cursor_begins_the_first(
+        self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
+    ) -> None:
+        self.asked(api, make_adapter, january, **{"": "2026-01-24"})
+        assert api.request_targets[0] == "/things?from=2026-01-24&to=2026-01-26&page=1"
+
+    @pytest.mark.parametrize(
+        ("at", "slices"),
+        [
+            ("1768046400", [(1768046400, 1768910400), (1768910400, 1769346000)]),
+            ("1768046400000", [(1768046400000, 1768910400000), (1768910400000, 1769346000000)]),
+            ("2026-01-10", [("2026-01-10", "2026-01-20"), ("2026-01-20", "2026-01-26")]),
+            (
+                "2026-01-10T12:00:00Z",
+                [
+                    ("2026-01-10T12:00:00Z", "2026-01-20T12:00:00Z"),
+                    ("2026-01-20T12:00:00Z", "2026-01-25T13:00:00Z"),
+                ],
+            ),
+        ],
+    )
+    def test_without_a_format_they_are_written_as_the_cursor_came(
+        self, january: FixedClock, at: str, slices: list[tuple[str | int, str | int]]
+    ) -> None:
+        incremental = Incremental("at", start="2026-01-01T00:00:00Z", window_s=10 * 86400.0)
+        found = [(part.cursor, part.until) for part in time_windows(incremental, at, january.now)]
+        assert found == slices
+
+    def test_a_cursor_ahead_of_the_clock_is_one_slice(
+        self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
+    ) -> None:
+        self.asked(api, make_adapter, january, **{"": "2026-03-01"})
+        assert api.request_targets[0] == "/things?from=2026-03-01&to=2026-01-26&page=1"

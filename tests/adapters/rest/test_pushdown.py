@@ -1,0 +1,30 @@
+"""What a statement asks of its tables: only what is certain, in forms people write."""
+
+from __future__ import annotations
+
+import pytest
+
+from unify.adapters.rest.pushdown import filter_value
+from unify.adapters.spec.model import Filter
+
+
+@pytest.mark.parametrize(
+    ("operator", "text", "form", "value"),
+    [
+        ("=", "2026-01-31", "date", "2026-01-31"),
+        ("=", "2026-01-31 10:00:00Z", "date", None),
+        ("=", "now-1h", "date", None),
+        ("=", "now-1h", None, "now-1h"),
+        (">=", "2026-01-31T10:00:00Z", "date", "2026-01-31"),
+        ("<=", "2026-01-31T10:00:00Z", "date", "2026-02-01"),
+        (">=", "2026-01-31T10:00:00", "iso8601", "2026-01-30T10:00:00"),
+        ("<", "2026-01-31T10:00:00+02:00", "iso8601", "2026-01-31T10:00:00+02:00"),
+        ("like", "%lark%", None, "lark"),
+        ("like", "l_rk", None, None),
+        ("like", "%", None, None),
+    ],
+)
+def test_a_value_asks_for_no_less_than_the_condition(
+    operator: str, text: str, form: str | None, value: str | None
+) -> None:
+    assert filter_value(Filter("c", "c", format=form), operator, text, is_moment=False) == value

@@ -1,0 +1,61 @@
+"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.rest_tables import MakeAdapter, table
+from unify.adapters.base import Read
+from unify.adapters.rest.table_source import RecordFilter
+from unify.adapters.spec.model import (
+    ColumnDef,
+    Paging,
+)
+from unify.config.secrets import Secret
+from unify.errors import (
+    ConfigError,
+)
+
+ROWS = [b'{"o":{"l":"DuckDB"},"n":1}', b'{"o":{"l":"me"},"n":2}', b'{"o":null,"n":3}', b"[]"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "kept"),
+    [
+        ({"org": "duckdb", "user": None}, ROWS[:1]),
+        ({"org": "duckdb", "user": "ME"}, ROWS[:2]),
+        ({"org": "other", "user": None}, []),
+        ({"org": None, "user": None}, ROWS),
+        ({"org": "", "user": None}, ROWS),
+    ],
+)
+def test_where_keeps_the_rows_an_option_asks_for(variables: dict[str, str | None], kept: list[bytes]) -> None:
+    assert RecordFilter({"o.l": ("{org}", "{user}")}, variables).filter_rows(ROWS) == kept
+
+
+def test_where_compares_numbers_and_truth_as_json_writes_them() -> None:
+    rows = [b'{"n":1,"t":true}', b'{"n":10,"t":false}']
+
+    assert RecordFilter({"n": ("1",)}, {}).filter_rows(rows) == rows[:1]
+    assert RecordFilter({"t": ("true",)}, {}).filter_rows(rows) == rows[:1]
+
+
+class TestColumns:
+    def test_values_around_the_rows_become_columns(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        body = {"total": 5, "meta": {"currency": "EUR"}, "items": [{"id": 1}]}
+        api.serve("/things", MockResponse.json(body))
+        columns = (
+            ColumnDef("total", source="$.total"),
+            ColumnDef("money", source="$.meta.currency"),
+            ColumnDef("none", source="$.x"),
+        )
+        (page,) = make_adapter(table(columns=columns, paging=Paging("none"), rows="items")).pages(
+            "things", Read()
+        )
+        assert dict(page.variables) == {"total": 5, "money": "EUR", "none": None}
+
+    def test_a_secret_is_never_one(self, make_adapter: MakeAdapter) -> None:
+        spec = table(columns=(ColumnDef("leak", source="{token}"),))
+        with pytest.raises(ConfigError, match="would store the secret"):
+            list(make_adapter(spec, options={"token": Secret("s3cret")}).pages("things", Read()))

@@ -1,0 +1,202 @@
+"""The bundled specs: each is valid, its recorded cases pass, its SQL runs, the page about them is current."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pytest
+from msgspec.structs import replace
+
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.paths import CHECKOUT
+from unify.adapters.base import Check
+from unify.adapters.rest.adapter import RESTAdapter
+from unify.adapters.spec.loader import bundled_specs_folder, load_spec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.authoring import docs
+from unify.authoring.case_runner import CaseResult, run_case
+from unify.authoring.cases import (
+    Case,
+    find_cases,
+    load_case,
+    option_values,
+)
+from unify.convert.preview import Preview
+from unify.errors import SourceError
+
+SPECS = {path.stem: load_spec(path) for path in sorted(bundled_specs_folder().glob("*.yaml"))}
+CASES = [(spec.name, path) for spec in SPECS.values() for path in find_cases(spec)]
+TABLES = [
+    pytest.param(spec, table, id=f"{spec.name}-{table.name}")
+    for spec in SPECS.values()
+    for table in spec.tables
+]
+
+
+# -- the recorded cases ---------------------------------------------------------------------------------
+
+
+@cache
+def outcome(name: str, path: Path) -> CaseResult:
+    """What came of one recorded case; each is run once, however many tests look at it."""
+    case = next(case for case in _cases(name) if case.path == path)
+    return run_case(SPECS[name], case)
+
+
+@pytest.mark.parametrize(("name", "path"), CASES, ids=lambda value: getattr(value, "stem", value))
+def test_a_recorded_case_passes(name: str, path: Path) -> None:
+    assert outcome(name, path).differences == ()
+
+
+@pytest.mark.parametrize(("spec", "table"), TABLES)
+def test_a_table_has_recorded_cases(spec: AdapterSpec, table: TableSpec) -> None:
+    """One at least; one with a second page where it has pages, one of a refresh where changes are loaded."""
+    cases = [case for case in _cases(spec.name) if case.table == table.name]
+
+    assert cases
+    if (table.paging or spec.paging).type != "none":
+        assert any(_goes_on(case) for case in cases), "no case goes on to a second page"
+    if _changes_are_loaded(table):
+        assert any(case.since for case in cases), "no case is of a refresh"
+
+
+@pytest.mark.parametrize(("spec", "table"), TABLES)
+def test_a_column_with_a_description_has_a_value_in_a_case(spec: AdapterSpec, table: TableSpec) -> None:
+    """A name or path that is misspelt, or that another column's type swallows, is null for ever."""
+    seen: set[str] = set()
+    for found in _found(spec, table):
+        names = [column.name for column in found.columns]
+        values = (pair for row in found.rows for pair in zip(names, row, strict=True))
+        seen |= {name for name, value in values if value is not None}
+
+    assert [column.name for column in table.columns if column.name not in seen] == []
+
+
+@cache
+def _cases(name: str) -> tuple[Case, ...]:
+    """The recorded cases of a bundled spec."""
+    spec = SPECS[name]
+    return tuple(load_case(path, spec) for path in find_cases(spec))
+
+
+def _found(spec: AdapterSpec, table: TableSpec) -> list[Preview]:
+    """What the cases of a table that succeed find."""
+    trials = [outcome(spec.name, case.path) for case in _cases(spec.name) if case.table == table.name]
+    return [trial.preview for trial in trials if trial.preview is not None]
+
+
+def _goes_on(case: Case) -> bool:
+    """Whether a request is followed by another of the same path."""
+    return len({(each.method, each.target) for each in case.exchanges}) < len(case.exchanges)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_column_a_key_or_description_speaks_of_is_kept(spec: AdapterSpec) -> None:
+    for table in spec.tables:
+        assert table.description, table.name
+        assert table.key or table.live or not _changes_are_loaded(table), table.name
+    assert spec.description
+    assert spec.documentation
+    assert all(option.description for option in spec.options)
+
+
+def _changes_are_loaded(table: TableSpec) -> bool:
+    return table.incremental is not None and table.refresh.strategy != "reload"
+
+
+# -- what unify check asks ------------------------------------------------------------------------------
+
+
+def check_of(name: str, reply: MockResponse) -> tuple[Check | SourceError, FaultServer]:
+    """What a check of a bundled spec says where its API answers everything with ``response``."""
+    spec = SPECS[name]
+    options = option_values(Case("check", Path(), "", (), options={"start": "2026-01-01"}), spec)
+    with FaultServer() as api:
+        for method in ("GET", "POST"):
+            api.serve(f"{method} {CHECKS.get(name, '/')}", reply)
+        moved = replace(spec, base_url=api.url)
+        with closing(RESTAdapter(moved, {**options, "org": "acme"})) as adapter:
+            try:
+                return adapter.check(), api
+            except SourceError as error:
+                return error, api
+
+
+CHECKS = {"slack": "/auth.test", "linear": "/graphql", "gitlab": "/user"}
+
+
+def test_a_check_of_costs_asks_for_a_stretch_of_time() -> None:
+    found, api = check_of("aws_costs", MockResponse.json({"ResultsByTime": []}))
+
+    assert found == Check(accepted=True)
+    assert api.requests[0].json()["TimePeriod"]["Start"] == "2026-01-01"
+    assert api.requests[0].json()["TimePeriod"]["End"] > "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "told"),
+    [
+        ("slack", b'{"ok":false,"error":"invalid_auth"}', "invalid_auth"),
+        ("linear", b'{"errors":[{"message":"Authentication required"}]}', "Authentication required"),
+    ],
+)
+def test_a_check_notices_an_api_that_refuses_with_status_200(name: str, body: bytes, told: str) -> None:
+    found, _ = check_of(name, MockResponse(body=body).with_headers(Content_Type="application/json"))
+
+    assert isinstance(found, SourceError)
+    assert told in found.message
+
+
+def test_a_check_tells_as_whom_the_api_knows_us() -> None:
+    found, _ = check_of("gitlab", MockResponse.json({"username": "kim"}))
+
+    assert found == Check(accepted=True, identity="kim")
+
+
+# -- the SQL in specs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_view_and_every_parent_query_runs_on_the_columns_described(spec: AdapterSpec) -> None:
+    """On tables that have the columns of the spec and those its cases bring, and no others."""
+    with duckdb.connect() as connection:
+        for table in spec.tables:
+            columns = ", ".join(f'"{name}" {type_}' for name, type_ in _columns(spec, table).items())
+            connection.execute(f'CREATE TABLE "{table.name}" ({columns})')
+        for table in spec.tables:
+            if table.for_each is not None and table.for_each.query is not None:
+                connection.execute(table.for_each.query)
+        for view in spec.views:
+            connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
+            connection.execute(f'SELECT * FROM "{view.name}"')
+
+    assert all(table.columns for table in spec.tables)
+
+
+def _columns(spec: AdapterSpec, table: TableSpec) -> dict[str, str]:
+    found = {column.name: column.type or "VARCHAR" for column in table.columns}
+    for preview in _found(spec, table):
+        found |= {column.name: column.type for column in preview.columns}
+    return found
+
+
+# -- what a case that fails says ------------------------------------------------------------------------
+
+
+# -- the commands ---------------------------------------------------------------------------------------
+
+
+# -- the walk-through of rest_specs/README.md -----------------------------------------------------------
+
+
+# -- the page about them --------------------------------------------------------------------------------
+
+
+def test_the_page_about_the_systems_is_current() -> None:
+    """If not: python -m unify.authoring.docs"""
+    written = (CHECKOUT / "docs" / "adapters.md").read_text(encoding="utf-8")
+
+    assert written == docs.render_page(SPECS.values())

@@ -1,0 +1,108 @@
+"""``{name}`` and nothing else: values land encoded for their place, and are never templates themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unify.adapters.spec import template
+from unify.config.secrets import Secret
+from unify.errors import SpecError
+
+
+def test_variables_are_found_in_order_and_once() -> None:
+    assert template.variable_names("/{owner}/{repo}?a={owner}&{{literal}}&{ spaced }") == ("owner", "repo")
+    assert template.variable_names_in({"a": ["{x}", {"b": "{y}{x}"}], "c": 5}) == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        ("duckdb", "duckdb"),
+        ("a/b", "a%2Fb"),
+        ("a b?c#d&e", "a%20b%3Fc%23d%26e"),
+        ("../x", "..%2Fx"),
+        ("%2e%2e", "%252e%252e"),
+        ("ünï", "%C3%BCn%C3%AF"),
+        ("{org}", "%7Borg%7D"),
+        (7, "7"),
+        (True, "true"),
+        (Secret("s/1"), "s%2F1"),
+    ],
+)
+def test_a_value_stays_one_step_of_a_path(value: Any, encoded: str) -> None:
+    assert (
+        template.render_text("/repos/{repo}/pulls", {"repo": value, "org": "x"}, "path")
+        == f"/repos/{encoded}/pulls"
+    )
+
+
+@pytest.mark.parametrize("value", ["..", ".", "", "a\x00b", "a\nb"])
+def test_a_value_that_would_change_the_path_is_refused(value: str) -> None:
+    with pytest.raises(SpecError, match=r"\{repo\}"):
+        template.render_text("/repos/{repo}", {"repo": value}, "path")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00"])
+def test_a_header_takes_no_line_break(value: str) -> None:
+    with pytest.raises(SpecError, match="no place in a header"):
+        template.render_text("Bearer {token}", {"token": value}, "header")
+
+
+def test_the_value_of_a_refused_secret_is_not_in_the_message() -> None:
+    with pytest.raises(SpecError) as caught:
+        template.render_text("Bearer {token}", {"token": Secret("canary\n")}, "header")
+
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["query", "body", "plain"])
+def test_elsewhere_values_land_as_they_are(place: template.ValueEncoding) -> None:
+    assert template.render_text("a={a}", {"a": "x&y=1\n"}, place) == "a=x&y=1\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["{a.__class__}", "{a[0]}", "{a!r}", "{a:>9}", "{0}", "{}", "{ a }", "{", "}", "query { id }"]
+)
+def test_other_braces_are_ordinary_characters(text: str) -> None:
+    assert template.render_text(text, {"a": "x"}, "plain") == text
+
+
+def test_doubled_braces_write_a_name_in_braces() -> None:
+    assert template.render_text("{{a}} is {a}", {"a": "{b}"}, "plain") == "{a} is {b}"
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    with pytest.raises(SpecError, match=r"unknown variable \{ogr\} — did you mean org\?"):
+        template.render_text("/{ogr}", {"org": "x", "token": "y"}, "path")
+
+
+def test_a_variable_without_a_value_names_its_option() -> None:
+    with pytest.raises(SpecError, match="set the option org of the connection"):
+        template.render_text("/{org}", {"org": None}, "path")
+
+
+def test_a_body_keeps_the_type_of_a_whole_value() -> None:
+    body = {"page": "{n}", "text": "page {n}", "on": "{flag}", "list": ["{n}", 1, None], "key": "{token}"}
+
+    filled = template.render_value(body, {"n": 3, "flag": True, "token": Secret("s")})
+
+    assert filled == {"page": 3, "text": "page 3", "on": True, "list": [3, 1, None], "key": "s"}
+
+
+def test_members_without_a_value_are_left_out() -> None:
+    body = {"cursor": "{c}", "q": {"since": ">{c}", "n": 1}, "ids": ["{c}", "a"]}
+
+    assert template.render_value(body, {"c": None}) == {"q": {"n": 1}, "ids": ["a"]}
+
+
+def test_fields_are_texts_and_lists_repeat() -> None:
+    fields = {"state": "all", "n": 5, "deep": True, "since": "{c}", "ids": ["{a}", 2, "{c}"], "no": None}
+
+    assert template.render_fields(fields, {"a": "x", "c": None}, "query") == {
+        "state": "all",
+        "n": "5",
+        "deep": "true",
+        "ids": ["x", "2"],
+    }

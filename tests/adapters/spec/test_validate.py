@@ -1,0 +1,246 @@
+"""Adapter specs: what the YAML says, and how each mistake is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.spec_text import SPEC_HEAD, load_problems
+from unify.adapters.spec.model import (
+    AdapterSpec,
+)
+
+# -- what is read ------------------------------------------------------------------------------------
+
+
+# -- what is refused ---------------------------------------------------------------------------------
+
+MISTAKES = [
+    # keys and values
+    ("    requets: x\n", "9:5: tables.orders.requets: unknown key"),
+    ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in refresh"),
+    ("    concurrency: 2\n", "9:5: tables.orders.concurrency: unknown key; it belongs in limits"),
+    (
+        "    incremental: {cursor: at, param: since, every: 1 hour}\n",
+        "every: unknown key; it belongs in refresh",
+    ),
+    ("    parms: {}\n", "9:5: tables.orders.parms: unknown key — did you mean params?"),
+    ("    description:\n", "9:17: tables.orders.description: has no value; expected a text"),
+    ("    description: [a]\n", "9:18: tables.orders.description: expected a text, found a list"),
+    (
+        "    flatten: deep\n",
+        "9:14: tables.orders.flatten: expected a whole number from 0 to 100, found 'deep'",
+    ),
+    ("    format: jsn\n", "9:13: tables.orders.format: expected one of json, jsonl, csv, xml, found 'jsn'"),
+    (
+        "    columns: {n: {type: bigint, format: unix}}\n",
+        "9:41: tables.orders.columns.n.format: 'unix' is a format of moments, which bigint does not hold",
+    ),
+    (
+        '    columns: {n: {type: date, format: "1,234.5"}}\n',
+        "9:39: tables.orders.columns.n.format: '1,234.5' is a format of numbers, which date does not hold",
+    ),
+    (
+        '    columns: {n: {format: "1.000,00"}}\n',
+        "9:27: tables.orders.columns.n.format: '1.000,00' is no format of numbers; use one of '1,234.5'",
+    ),
+    ("    format: csv\n    rows: a\n", "10:11: tables.orders.rows: has no meaning with format csv"),
+    (
+        "    columns: {a: bigint, A: bigint}\n",
+        "9:15: tables.orders.columns.a: differs from another column only in upper and lower case",
+    ),
+    (
+        "    paging: {type: page, in: body}\n",
+        "9:30: tables.orders.paging.in: a GET has no body; write the request as POST /…, or leave this out",
+    ),
+    (
+        "    paging: {type: page, in: path}\n",
+        "9:30: tables.orders.paging.in: the path of the request has no place for {page}",
+    ),
+    (
+        "    for_each: [{a: b}, {a: c}]\n",
+        "9:15: tables.orders.for_each: the request holds none of {a}, so that each row would ask for the",
+    ),
+    (
+        "    for_each: {rows: [{a: b, c: d}], batch: 5}\n    params: {q: '{a}', r: '{c}'}\n",
+        "9:45: tables.orders.for_each.batch: a batch joins the values of one column; for_each has more",
+    ),
+    (
+        "    for_each: {rows: [{a: b}], batch: 5}\n    params: {q: '{a}'}\n    columns: {x: {from: '{a}'}}\n",
+        "11:25: tables.orders.columns.x.from: a batch has many values; take the column from the answer",
+    ),
+    ("    format: xml\n", "9:13: tables.orders.format: xml needs rows: where its repeated element is"),
+    ("    name: again\n", "9:5: tables.orders.name: this key stands here already, in line 7"),
+    ("    params: [a]\n", "9:13: tables.orders.params: expected lines of NAME: VALUE"),
+    ("    exclude: {}\n", "9:14: tables.orders.exclude: expected a text or a list"),
+    ("    key: []\n", "9:10: tables.orders.key: the list is empty"),
+    ("    refresh: {evry: 1 hour}\n", "9:15: tables.orders.refresh.evry: unknown key — did you mean every?"),
+    ("    refresh: {every: often}\n", "9:22: tables.orders.refresh.every: 'often' is not a duration"),
+    (
+        "    headers: {Host: x}\n",
+        "9:15: tables.orders.headers.Host: the header Host is set by the HTTP library",
+    ),
+    ('    headers: {"a b": x}\n', "9:15: tables.orders.headers.a b: 'a b' is no name of a header"),
+    (
+        "    columns: {id: int7}\n",
+        "9:19: tables.orders.columns.id: 'int7' is no column type — did you mean int?",
+    ),
+    ("    columns: {id: hugeint}\n", "cannot be stored exactly; use decimal(38,0)"),
+    ("    columns: {id: {type: 'decimal(40,1)'}}\n", "decimal has up to 38 digits"),
+    ("    rows: a..b\n", "9:11: tables.orders.rows: 'a..b' is no dotted path"),
+    ("    paging: {type: pgae}\n", "9:20: tables.orders.paging.type: expected one of none, page, offset"),
+    ("    paging: {type: page, path: x}\n", "9:26: tables.orders.paging.path: has no meaning with type page"),
+    ("    paging: {type: next_url}\n", "9:13: tables.orders.paging: path is missing"),
+    ("    paging: {type: cursor}\n", "expected cursor_path, cursor_column or cursor_header"),
+    ("    paging: {size_param: n}\n", "9:13: tables.orders.paging: size_param needs a size"),
+    ("    errors: [{action: skip}]\n", "9:14: tables.orders.errors[0]: which answer? give status or body"),
+    # variables
+    (
+        "    params: {a: '{ogr}'}\n",
+        "9:14: tables.orders.params.a: unknown variable {ogr} — did you mean org?",
+    ),
+    ("    params: {a: '{cursor}'}\n", "{cursor} belongs to incremental"),
+    (
+        "    params: {a: ['{x_y_z}']}\n",
+        "9:18: tables.orders.params.a[0]: unknown variable {x_y_z}; known here: {org}",
+    ),
+    ("    params: {a: '{ org }'}\n", "{ org } is no variable; a variable is one name in braces"),
+    ("    params: {a: '{token.__class__}'}\n", "{token.__class__} is no variable"),
+    (
+        "    columns: {t: {from: '{token}'}}\n",
+        "9:25: tables.orders.columns.t.from: a secret option is never stored",
+    ),
+    ("    columns: {t: {from: 'x{org}'}}\n", "is neither one {variable} nor a dotted path"),
+    ("    where: {a: '{nope_nope}'}\n", "9:13: tables.orders.where.a: unknown variable {nope_nope}"),
+    ("    for_each: [{org: x}]\n", "org is an option and a column of for_each; rename the column"),
+    ("    for_each: [{a: x}, {b: y}]\n", "every row needs the same columns"),
+    # parts that do not fit
+    ("    key: id\n    exclude: ['i*']\n", "9:10: tables.orders.key: the column id is left out by exclude"),
+    ("    key: id\n    only: [name]\n", "9:10: tables.orders.key: the column id is not among only"),
+    ("    body: {}\n", "9:11: tables.orders.body: a GET has no body"),
+    (
+        "    incremental: {cursor: a}\n",
+        "9:18: tables.orders.incremental: nothing tells the API where to begin",
+    ),
+    (
+        "    incremental: {cursor: a, param: s, start: soon}\n",
+        "'soon' is no moment; write it like 2015-01-01",
+    ),
+    ("    incremental: {cursor: a, param: s, window: 1 day}\n", "a window needs {until}"),
+    ("    refresh: {strategy: merge}\n", "merge needs a key"),
+    ("    refresh: {strategy: append}\n", "append needs incremental"),
+    ("    filters: {a: {required: true}}\n", "only a live table can require a filter"),
+    (
+        "    live: {}\n    refresh: {every: 1 hour}\n",
+        "9:11: tables.orders.live: a live table is never stored",
+    ),
+    (
+        "  - name: Orders\n    request: GET /x\n",
+        "9:11: tables.Orders.name: Orders is described already, in line 7",
+    ),
+    ("  - request: GET /x\n", "9:5: tables[1]: name is missing"),
+    ("  - name: a b\n    request: GET /x\n", "9:11: tables.a b.name: 'a b' is no name"),
+    ("views: [{name: orders, query: select * from orders}]\n", "orders is described already, in line 7"),
+    # addresses
+    (
+        "  - {name: a, request: get /x}\n",
+        "9:24: tables.a.request: 'get' is no method to read with — did you mean GET?",
+    ),
+    ('  - {name: a, request: ["GET /x/{ogr}", GET /x]}\n', "unknown variable {ogr} — did you mean org?"),
+    ("  - {name: a, request: [GET /x, DELETE /x]}\n", "9:33: tables.a.request[1]: 'DELETE' is no method"),
+    ("  - {name: a, request: [GET /x, 'GET https://evil.example/x']}\n", "leads to https://evil.example"),
+    ("  - {name: a, request: DELETE /x}\n", "'DELETE' is no method to read with; use GET or POST"),
+    ("  - {name: a, request: GET}\n", "'GET' is no request; write METHOD and path"),
+    ("  - {name: a, request: GET x}\n", "'x' is no path; it starts with one /"),
+    ("  - {name: a, request: GET //evil.example/x}\n", "is no path; it starts with one /"),
+    ("  - {name: a, request: GET /x/../y}\n", "an address has no . or .. steps"),
+    ("  - {name: a, request: GET /x/%2E%2e/y}\n", "an address has no . or .. steps"),
+    ("  - {name: a, request: 'GET file:///etc/passwd'}\n", "is no path"),
+    (
+        "  - {name: a, request: 'GET https://evil.example/x'}\n",
+        "leads to https://evil.example, not to https://api.shop",
+    ),
+    (
+        "  - {name: a, request: 'GET https://u:p@api.shop.example/x'}\n",
+        "credentials do not belong into an address",
+    ),
+    # SELECTs
+    (
+        "    for_each: drop table orders\n",
+        "9:15: tables.orders.for_each: only a SELECT is allowed here, not 'DROP'",
+    ),
+    ("    for_each: select x from orders\n", "9:15: tables.orders.for_each: the tables wait for each other"),
+    ("    for_each: select x from boards\n", "no table boards here"),
+    ("    for_each: select x from jira.issues\n", "write the table's name alone"),
+    ("    for_each: select 1 as x; select 2 as y\n", "expected exactly one SELECT"),
+    ("    for_each: select ';' as x;\n", "leave the ; out"),
+    ("    for_each: copy orders to '/tmp/x'\n", "only a SELECT is allowed here, not 'COPY'"),
+    ("    for_each: attach '/tmp/x'\n", "only a SELECT is allowed here, not 'ATTACH'"),
+    ("    for_each: install httpfs\n", "only a SELECT is allowed here, not"),
+    ("    for_each: select * from '/etc/passwd'\n", "no table /etc/passwd here"),
+    ("    for_each: select * from read_csv('/etc/passwd')\n", "no table functions"),
+    ("    for_each: select * from read_text('/etc/passwd')\n", "no table functions"),
+    ("    for_each: select * from glob('/*')\n", "no table functions"),
+    ("    for_each: select getenv('HOME') as x\n", "the function getenv looks outside"),
+    ("    for_each: select current_setting('threads') as x\n", "the function current_setting looks outside"),
+    ('    for_each: with "/etc/x.csv" as (select 1 as a) select a from y\n', "after WITH a plain name"),
+    ("    for_each: with duckdb_settings as (select 1 as a) select a from y\n", "after WITH a plain name"),
+    ("    for_each: select ? as x\n", "a SELECT in a spec has no parameters"),
+    ("    for_each: select 1\n", "the column '1' cannot be a variable; write … as NAME"),
+    ("    for_each: select from where\n", "this is not SQL that can be read"),
+    ("    for_each: select 1 as x into y\n", "only a SELECT is allowed here, not 'INTO'"),
+    (
+        "    for_each: select a from a\n  - {name: a, request: GET /a, for_each: select o from orders}\n",
+        "the tables wait for each other: orders → a → orders",
+    ),
+    (
+        "    for_each: select a from a\n  - {name: a, request: GET /a, live: {}}\n",
+        "9:15: tables.orders.for_each: a is live and never stored; a stored table needs stored tables here",
+    ),
+    (
+        "    live: {}\n    for_each: select x from a\n"
+        "  - {name: a, request: GET /a, live: {}, filters: {q: {required: true}}}\n",
+        "10:15: tables.orders.for_each: a is live and needs a filter: where q = '...'",
+    ),
+    (
+        "views: [{name: v, query: insert into orders values (1)}]\n",
+        "only a SELECT is allowed here, not 'INSERT'",
+    ),
+    ("views: [{name: v, query: select * from v}]\n", "no table v here"),
+]
+
+
+@pytest.mark.parametrize(("added", "explained"), MISTAKES)
+def test_a_mistake_is_explained_at_its_place(
+    load_spec_text: Callable[[str], AdapterSpec], added: str, explained: str
+) -> None:
+    found = load_problems(load_spec_text, SPEC_HEAD + added)
+
+    assert any(explained in problem for problem in found), found
+
+
+def test_every_mistake_is_named_at_once_in_the_order_of_the_file(
+    load_spec_text: Callable[[str], AdapterSpec],
+) -> None:
+    found = load_problems(
+        load_spec_text,
+        SPEC_HEAD.replace("GET", "FETCH").replace("token", "to ken") + "    kye: id\nviws: []\n",
+    )
+
+    assert [problem.split(":")[0] for problem in found] == ["4", "8", "9", "10"]
+
+
+# -- mutations ---------------------------------------------------------------------------------------
+
+
+# -- where specs are ---------------------------------------------------------------------------------
+
+
+# -- the reference -----------------------------------------------------------------------------------
+
+
+# -- options -----------------------------------------------------------------------------------------
+
+
+# -- where -------------------------------------------------------------------------------------------

@@ -1,0 +1,12 @@
+"""Adapter specs: what the YAML says, and how each mistake is explained."""
+
+from __future__ import annotations
+
+from tests.support.paths import SPECS_README
+from unify.authoring.json_schema import REFERENCE_MARKER, render_reference
+
+
+def test_the_reference_has_every_key_of_the_language() -> None:
+    tables = SPECS_README.read_text(encoding="utf-8").partition(REFERENCE_MARKER)[2]
+
+    assert tables.strip() == render_reference().strip(), "run python -m unify.authoring.json_schema"

@@ -1,0 +1,168 @@
+"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from tests.support.demo_api import DemoAPI
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.spec_cases import PASSING, SPEC, case_of
+from tests.support.terminal import run_on_terminal
+from unify.adapters.spec.loader import bundled_specs_folder
+from unify.adapters.spec.model import AdapterSpec
+
+
+def unify(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = Path(sys.executable).with_name("unify")
+    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, cwd=folder)
+
+
+def test_spec_test_says_what_passed_and_what_did_not(tracker: AdapterSpec) -> None:
+    case = case_of(tracker, PASSING)
+    passed = unify("spec", "test", tracker.path)
+    case.path.write_text(PASSING.replace("title: Lamps}", "title: Oil}"), encoding="utf-8")
+    failed = unify("spec", "test", tracker.path)
+
+    assert passed.returncode == 0
+    assert passed.stdout.splitlines() == [
+        f"{case.path}: ok, 2 requests",
+        f"{tracker.path}: 1 of 1 case passed",
+    ]
+    assert failed.returncode == 1
+    assert "row 1: expected title to be 'Oil', found 'Lamps'" in failed.stdout
+
+
+def test_spec_test_of_a_spec_without_cases_says_where_they_go(tracker: AdapterSpec) -> None:
+    done = unify("spec", "test", tracker.path)
+
+    assert done.returncode == 1
+    assert "there are no cases; they go to" in done.stdout
+    assert "tests/tracker/NAME.yaml" in done.stdout
+
+
+def test_spec_try_shows_request_answer_rows_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.yaml"
+    with FaultServer() as api:
+        rows = [
+            {"id": 1, "name": "Lamps", "owner": {"login": "kim"}, "changed_at": "2026-03-01T10:00:00Z"},
+            {"id": 2, "name": "Oil", "tags": ["a"], "echo": "Bearer s3cretvalue"},
+        ]
+        api.serve("/boards", pages=[rows, [{"id": 3}]])
+        path.write_text(SPEC.format(url=api.url), encoding="utf-8")
+        done = unify("spec", "try", str(path), "boards", "--option", "token=s3cretvalue")
+
+    assert done.returncode == 0, done.stderr
+    assert "s3cretvalue" not in done.stdout + done.stderr
+    told = done.stdout
+    assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
+    assert "answer: list of 2, each object\n  id: integer\n  name: text\n" in told
+    assert "  owner: object\n    login: text\n" in told
+    assert "rows: 2 (the answer itself, found out)\npaging: next is limit=2, page=2\n" in told
+    assert "title        VARCHAR  -- What people call it\n" in told
+    assert "changed_at   TIMESTAMP WITH TIME ZONE\n" in told
+    assert "cursor: 2026-03-01T10:00:00Z\n" in told
+    assert api.request_targets == ["/boards?limit=2&page=1"]
+
+
+def test_spec_try_tells_what_the_api_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.yaml"
+    with FaultServer() as api:
+        api.serve("/boards/7/cards", MockResponse.error(401, "Bad credentials"))
+        path.write_text(SPEC.format(url=api.url), encoding="utf-8")
+        done = unify(
+            "spec", "try", str(path), "cards", "--option", "token=wrong-token", "--option", "board=7"
+        )
+
+    assert done.returncode == 1
+    assert "401 Unauthorized" in done.stdout
+    assert "Bad credentials" in done.stdout
+    assert "check option token of tracker" in done.stdout
+    assert "wrong-token" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["boards"], "--option: the option token is missing"),
+        (["boards", "--option", "tokn=a"], "--option tokn: unknown option — did you mean token?"),
+        (["bords", "--option", "token=a"], "has no table bords — did you mean boards?"),
+        (["cards", "--option", "token=a"], "give one: --option board=VALUE"),
+        (["cards", "--option", "token=a", "--option", "bord=1"], "give one: --option board=VALUE"),
+        (
+            ["cards", "--option", "token=a", "--option", "board=1", "--option", "bord=1"],
+            "--option bord: unknown option",
+        ),
+        (["boards", "--option", "token"], "an option is written NAME=VALUE"),
+        (["boards", "--option", "token=${NO_SUCH_VARIABLE}"], "NO_SUCH_VARIABLE"),
+    ],
+)
+def test_spec_try_explains_what_is_missing_before_it_asks(
+    tracker: AdapterSpec, arguments: list[str], told: str
+) -> None:
+    done = unify("spec", "try", tracker.path, *arguments)
+
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert not done.stdout
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_api: DemoAPI) -> None:
+    readme = (bundled_specs_folder() / "README.md").read_text(encoding="utf-8")
+    part = readme.split("## From an API to tables", 1)[1].split("\n## ", 1)[0]
+    part = part.replace("http://127.0.0.1:8200", demo_api.url)
+    spec, case = blocks(part, "yaml")
+    (tmp_path / "tests" / "books").mkdir(parents=True)
+    (tmp_path / "books.yaml").write_text(spec, encoding="utf-8")
+    (tmp_path / "tests" / "books" / "repos.yaml").write_text(case, encoding="utf-8")
+    commands = [line[2:] for block in blocks(part, "console") for line in block.splitlines()]
+
+    done = [unify(*shlex.split(command)[1:], folder=tmp_path) for command in commands[1:]]
+
+    assert commands[0].startswith("python -m unify.demo.server --port 8200")
+    assert [each.returncode for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
+    assert done[0].stdout == "books.yaml: ok, 1 table\n"
+    assert "rows: 5 (the answer itself, found out)\npaging: found out: " in done[1].stdout
+    assert "; next is http" in done[1].stdout
+    assert done[2].stdout.endswith("books.yaml: 1 of 1 case passed\n")
+
+
+def test_describe_says_how_a_table_was_found_to_page(unify: UnifyCommand, demo_api: DemoAPI) -> None:
+    spec = (
+        "name: books\nbase_url: URL\noptions: {token: {secret: true}}\n"
+        'auth: {type: bearer, token: "{token}"}\n'
+        "paging: {type: auto, size_param: per_page, size: 5}\n"
+        "tables: [{name: repos, request: GET /user/repos}]\n"
+    )
+    (unify.home / "books.yaml").write_text(spec.replace("URL", demo_api.url), encoding="utf-8")
+    unify.write_connections("books: {adapter: books, options: {token: demo}}\n")
+    unify.environment["UNIFY_SPECS"] = str(unify.home)
+    unify("load table books.repos")
+    command = [*unify.command, "-c", "describe books.repos"]
+    with run_on_terminal(command, unify.environment, unify.home, columns=200) as terminal:
+        terminal.wait_for_text("paging found out: {type: link_header, size_param: per_page, size: 5}")
+
+
+def test_spec_check_names_every_mistake(unify: UnifyCommand) -> None:
+    good, bad = unify.home / "good.yaml", unify.home / "bad.yaml"
+    good.write_text("name: good\nbase_url: https://example.org\ntables:\n  - {name: a, request: GET /a}\n")
+    bad.write_text("name: bad\nbase_urll: https://example.org\ntables:\n  - {name: a, reqest: GET /a}\n")
+
+    outcome = unify.run("spec", "check", "good.yaml", "bad.yaml")
+
+    assert outcome.exit_status == 1
+    lines = outcome.stdout.splitlines()
+    assert lines[0] == "good.yaml: ok, 1 table"
+    assert "bad.yaml:2:1: base_urll: unknown key — did you mean base_url?" in lines
+    assert "bad.yaml:4:15: tables.a.reqest: unknown key — did you mean request?" in lines
+    assert outcome.stderr == ""

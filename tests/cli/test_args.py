@@ -1,0 +1,67 @@
+"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from unify.cli import args
+from unify.errors import (
+    UsageError,
+)
+
+
+def test_options_count_before_and_after_a_command() -> None:
+    asked = args.parse_arguments(
+        ["-c", "a", "--specs", "x", "demo", "-c", "b", "--format", "json", "--specs", "y", "-q"]
+    )
+
+    assert asked.task == "demo"
+    assert [step.text for step in asked.steps] == ["a", "b"]
+    assert (asked.format, asked.specs, asked.quiet) == ("json", ("x", "y"), True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--formt", "x"], "unknown option --formt — did you mean --format?"),
+        (["--format", "cvs"], "--format: there is no 'cvs'; there are box, table, csv"),
+        (["chek"], "there is no command 'chek' — did you mean check?"),
+        (["report.sql"], "unify -f report.sql runs a file"),
+        (["select 1"], "statements go after -c"),
+        (["spec", "chek", "x"], "there is no command 'chek' — did you mean check?"),
+        (["--max-rows", "-1"], "'-1' is not a number of rows"),
+        (["check", "--var", "=x"], "'=x' is not NAME=VALUE"),
+    ],
+)  # fmt: skip
+def test_a_mistake_on_the_command_line_is_explained(arguments: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        args.parse_arguments(arguments)
+
+    assert said in caught.value.message
+
+
+def test_a_statement_may_begin_with_a_comment() -> None:
+    assert args.parse_arguments(["-c", "-- all of it\nselect 1"]).steps[0].text == "-- all of it\nselect 1"
+
+
+def test_help_names_every_option_and_command(shell: UnifyCommand) -> None:
+    text = shell.run("--help").stdout
+
+    options = (
+        "-c -f --format --no-header --null --max-rows -q --echo --var --keep-going --home -o --connections"
+    )
+    others = "--specs --tenant --max-age --no-wait --version demo check spec daemon run|start|stop|status"
+    for word in f"{options} {others}".split():
+        assert word in text
+
+
+def test_the_help_of_a_command_is_about_that_command(shell: UnifyCommand) -> None:
+    for command in ("demo", "check", "spec", "spec check", "spec try", "spec test", "daemon", "completion"):
+        outcome = shell.run(*command.split(), "--help")
+
+        assert (outcome.exit_status, outcome.stderr) == (0, "")
+        assert outcome.stdout.startswith(f"usage: unify {command} ")
+        assert outcome.stdout.count("unify") < 8
+    assert shell.run("daemon", "stop", "-h").stdout == shell.run("daemon", "-h").stdout
+    assert "commands:\n    demo " in shell.run("--help").stdout

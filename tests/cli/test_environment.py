@@ -1,0 +1,84 @@
+"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from unify.cli import args
+from unify.cli.environment import apply_limits, build_settings
+from unify.config.settings import Settings
+from unify.errors import (
+    UsageError,
+)
+
+
+class TestTheEnvironment:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        return Settings(tmp_path, tmp_path / "connections.yaml")
+
+    def test_sets_the_limits(self, settings: Settings) -> None:
+        said = {"UNIFY_WORKERS": "8", "UNIFY_WORKER_MEMORY": "1.5 GB", "UNIFY_IDLE_EXIT": "30 minutes"}
+        limited = apply_limits(settings, {**said, "UNIFY_HISTORY": "2 days"})
+        assert limited.history_retention_s == 2 * 86_400
+        assert (limited.workers, limited.worker_memory_bytes, limited.idle_timeout_s) == (
+            8,
+            1536 * 1024**2,
+            1800,
+        )
+
+    @pytest.mark.parametrize("said", [{}, {"UNIFY_IDLE_EXIT": "never"}, {"UNIFY_WORKERS": ""}])
+    def test_or_leaves_them(self, settings: Settings, said: Mapping[str, str]) -> None:
+        assert apply_limits(settings, said) == settings
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"UNIFY_WORKERS": "0"},
+            {"UNIFY_WORKERS": "many"},
+            {"UNIFY_WORKERS": "1000"},
+            {"UNIFY_WORKER_MEMORY": "2"},
+            {"UNIFY_WORKER_MEMORY": "10 MB"},
+            {"UNIFY_IDLE_EXIT": "soon"},
+            {"UNIFY_HISTORY": "for ever"},
+        ],
+    )
+    def test_or_says_what_is_wrong(self, settings: Settings, said: Mapping[str, str]) -> None:
+        [(name, text)] = said.items()
+        with pytest.raises(UsageError, match=f"{name}={text}"):
+            apply_limits(settings, said)
+
+
+def test_places_come_from_the_command_line_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "specs").mkdir()
+    environment = {
+        "UNIFY_HOME": "/env/home",
+        "UNIFY_CONNECTIONS": "/env/c.yaml",
+        "UNIFY_SPECS": "/env/a:/env/b",
+    }
+
+    plain = build_settings(args.parse_arguments([]), {"UNIFY_HOME": "/env/home"})
+    from_environment = build_settings(args.parse_arguments([]), environment)
+    (tmp_path / "connections.yaml").touch()
+    asked = build_settings(
+        args.parse_arguments(
+            ["--home", "h", "--specs", "specs", "--connections", "connections.yaml", "--tenant", "acme"]
+        ),
+        environment,
+    )
+
+    assert plain.connections == Path("/env/home/connections.yaml")
+    assert (from_environment.home, from_environment.connections) == (Path("/env/home"), Path("/env/c.yaml"))
+    assert asked.home == tmp_path / "h" / "tenants" / "acme"
+    assert asked.connections == tmp_path / "connections.yaml"
+    assert asked.specs == (tmp_path / "specs", Path("/env/a"), Path("/env/b"))
+    assert (
+        build_settings(args.parse_arguments([]), {"UNIFY_HOME": "h"}).connections
+        == tmp_path / "connections.yaml"
+    )

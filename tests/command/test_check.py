@@ -1,0 +1,120 @@
+"""``unify check``: a line a connection, and in it what is wrong and where to look."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.command import UnifyCommand
+from tests.support.demo_api import DemoAPI
+from tests.support.fault_server import FaultServer, MockResponse, unused_port
+
+
+def test_check_says_a_line_a_connection(demo_unify: UnifyCommand, demo_api: DemoAPI) -> None:
+    wrong = demo_api.connection_yaml("wrong").replace(f"token: {demo_api.token}", "token: stale")
+    demo_unify.write_connections(demo_api.connection_yaml() + wrong + "odd:\n  adapter: nosuch\n")
+
+    outcome = demo_unify.run("check")
+
+    lines = dict(line.split(": ", 1) for line in outcome.stdout.splitlines())
+    assert outcome.exit_status == 1
+    assert lines["github"].startswith("ok")
+    assert "401" in lines["wrong"]
+    assert "nosuch" in lines["odd"]
+    assert demo_unify.run("check", "github").exit_status == 0
+    assert demo_unify.run("check", "gihub").stderr == "there is no connection gihub — did you mean github?\n"
+
+
+def test_check_without_connections_names_where_it_looked(unify: UnifyCommand) -> None:
+    outcome = unify.run("check")
+
+    assert (outcome.exit_status, outcome.stdout) == (2, "")
+    assert str(unify.home / "connections.yaml") in outcome.stderr
+
+
+SPEC = {
+    "name": "shop",
+    "base_url": "{base_url}",
+    "options": {"base_url": {"required": True}, "token": {"secret": True, "required": True}},
+    "auth": {"type": "bearer", "token": "{token}"},
+    "errors": [{"body": '"ok":false', "action": "fail"}, {"status": 404, "action": "skip"}],
+    "check": {"request": "GET /me", "identity": "user.name"},
+    "tables": [{"name": "orders", "request": "GET /orders"}],
+}
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Iterator[FaultServer]:
+    """A server whose certificate nobody has signed but itself."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with FaultServer(tls=context) as server:
+        yield server
+
+
+def test_each_connection_has_a_line_with_its_reason(
+    unify: UnifyCommand, api: FaultServer, stranger: FaultServer
+) -> None:
+    good = MockResponse.json({"user": {"name": "Ada \x1b[2J"}}).with_headers(X_RateLimit_Remaining="1")
+    api.serve("/good/me", good)
+    api.serve("/silent/me", MockResponse(204))
+    api.serve("/refused/me", MockResponse.error(401, "token-canary expired"))
+    api.serve("/forbidden/me", MockResponse.error(403, "not yours"))
+    api.serve("/gone/me", MockResponse.error(404, "nothing"))
+    api.serve("/page/me", MockResponse.text("<html>Log in</html>"))
+    inside = '{"ok":false,"error":"invalid_auth"}'
+    api.serve("/inside/me", MockResponse.text(inside, "application/json"))
+    api.serve("/away/me", MockResponse.redirect("https://login.example/x"))
+    nobody = f"http://127.0.0.1:{unused_port()}"
+    urls = {name: f"{api.url}/{name}" for name in ("good", "silent", "refused", "gone", "page", "inside")}
+    urls |= {
+        "forbidden": f"{api.url}/forbidden",
+        "away": f"{api.url}/away",
+        "nobody": nobody,
+        "stranger": stranger.url,
+    }
+    connections = {name: _connection(base_url=url) for name, url in urls.items()}
+    connections["unset"] = _connection(base_url=api.url, token="${NOT_SET}")
+    connections["odd"] = {"adapter": "shop", "options": {"bas_url": "x", "tokn": "y"}}
+    connections["wrong"] = {"adapter": "shopp"}
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(yaml.safe_dump(SPEC), encoding="utf-8")
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    unify.write_connections(yaml.safe_dump(connections, sort_keys=False))
+
+    outcome = unify.run("check")
+    lines = dict(line.split(": ", 1) for line in outcome.stdout.splitlines())
+    assert (outcome.exit_status, outcome.stderr) == (1, "")
+    assert sorted(lines) == sorted(connections)
+    assert lines["good"] == r"ok, as Ada \e[2J, 1 request left"
+    assert lines["silent"] == "ok"
+    for name, said in {
+        "refused": '401 Unauthorized ("*** expired"): the credentials were refused; check option token',
+        "forbidden": "answered 403 Forbidden",
+        "inside": 'answered 200 OK ("invalid_auth")',
+        "gone": "there is nothing at this address, or these credentials may not see it",
+        "page": "'<html>Log in</html>'; is this the API's address, or its web page?",
+        "away": "leads to https://login.example, but this connection is pinned to",
+        "nobody": f"nothing answers at {nobody} (connection refused); is it running, is base_url right?",
+        "stranger": "certificate is not trusted",
+        "unset": "the environment variable NOT_SET is not set; export NOT_SET=… and try again",
+        "odd": "unknown option — did you mean base_url?",
+        "wrong": "did you mean shop?",
+    }.items():
+        assert said in lines[name], lines[name]
+    assert lines["odd"].count("; ") == 3
+    assert "ca_file" in lines["stranger"]
+    assert "token-canary" not in outcome.stdout
+
+
+def _connection(**options: str) -> dict[str, object]:
+    return {"adapter": "shop", "options": {"token": "token-canary", **options}}

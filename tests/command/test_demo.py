@@ -1,0 +1,132 @@
+"""``unify demo`` and ``make demo``: what a newcomer types first."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from tests.support.demo_api import DemoAPI
+from tests.support.paths import CHECKOUT
+from tests.support.terminal import ENTER, run_on_terminal
+
+
+def test_the_demo_answers_and_leaves_nothing(tmp_path: Path) -> None:
+    outcome = _demo(tmp_path).run("demo", "-c", "select count(*) as pulls from github.pulls")
+
+    assert outcome.stdout == "pulls\n1200\n"
+    assert _nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_however_the_demo_ends_it_leaves_nothing(tmp_path: Path, ending: signal.Signals) -> None:
+    statements = [
+        "-c",
+        "system start daemon",
+        "-c",
+        "select 1",
+        "-c",
+        "select count(*) from range(100000) a, range(10000000) b",
+    ]
+    with _demo(tmp_path).start("demo", *statements) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(ending)
+        assert process.wait(timeout=60) == (130 if ending == signal.SIGINT else 128 + ending)
+
+    assert _nothing_left(tmp_path)
+
+
+def test_the_demo_is_a_shell_like_any_other(tmp_path: Path) -> None:
+    unify = _demo(tmp_path)
+    with run_on_terminal(
+        [*unify.command, "demo"], {**unify.environment, "TERM": "xterm-256color"}, tmp_path
+    ) as terminal:
+        terminal.wait_for_text("unify>")
+        assert "A sample GitHub" in terminal.screen
+        terminal.type("select number, title from github.pulls limit 10;" + ENTER)
+        terminal.wait_for_text("10 rows")
+        terminal.type("exit" + ENTER)
+        assert terminal.wait_for_end() == 0
+        assert b"Loading table: github.pulls" in terminal.received
+
+    assert _nothing_left(tmp_path)
+
+
+def _demo(tmp_path: Path) -> UnifyCommand:
+    """The command with a folder of its own for temporary files: the demo's home comes to be there."""
+    (tmp_path / "temporary").mkdir()
+    unify = UnifyCommand(tmp_path)
+    unify.environment["TMPDIR"] = str(tmp_path / "temporary")
+    return unify
+
+
+def _nothing_left(tmp_path: Path) -> bool:
+    """Neither folder nor process: every process of the demo has its folder in its command line."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return not list((tmp_path / "temporary").iterdir()) and str(tmp_path / "temporary") not in listed
+
+
+@pytest.fixture
+def nowhere() -> Iterator[Path]:
+    """A temporary folder for the demo to live in, with a short path, as people have one."""
+    folder = Path(tempfile.mkdtemp(prefix="u-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_each_table_of_the_demo_loads_with_its_first_query(unify: UnifyCommand, nowhere: Path) -> None:
+    unify.environment["TMPDIR"] = str(nowhere)
+    tables = {"repos": "15", "pulls": "1200", "orgs": "5"}
+    counts = [word for table in tables for word in ("-c", f"select count(*) as n from github.{table}")]
+
+    counted = unify.run("demo", *counts)
+
+    assert counted.rows == [row for rows in tables.values() for row in (["n"], [rows])], counted
+    assert list(nowhere.iterdir()) == []
+
+
+def test_the_demo_joins_what_it_loads(unify: UnifyCommand) -> None:
+    joined = unify.run(
+        "demo",
+        "-c",
+        "select r.language, count(*) as n from github.pulls p join github.repos r"
+        " on p.owner = r.owner_login and p.repo = r.name group by all order by n desc limit 2",
+    )
+    assert joined.rows == [["language", "n"], ["Rust", "260"], ["Python", "230"]], joined
+
+
+def test_a_daemon_started_without_the_token_works_once_a_shell_has_it(
+    unify: UnifyCommand, demo_api: DemoAPI
+) -> None:
+    unify.write_connections(demo_api.connection_yaml().replace("token: demo", "token: ${SOME_TOKEN}"))
+    assert unify.run("daemon", "start").exit_status == 0
+    unify.environment["SOME_TOKEN"] = demo_api.token
+
+    assert unify("select count(*) from github.repos").single_value == "15"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_demo_without_a_terminal_prints_results(home: Path) -> None:
+    """The recipe itself, with the environment these tests run in instead of an installation."""
+    binaries = Path(sys.executable).parent
+    command = ["make", "--silent", "demo", f"BIN={binaries}", "--old-file=.venv/app"]
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env=UnifyCommand(home).environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "harbor-analytics" in done.stdout
+    assert "Data loading daemon is running" in done.stdout

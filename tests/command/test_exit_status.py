@@ -1,0 +1,141 @@
+"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand, clean_environment
+from tests.support.fake_session import FAKE_SESSION_COMMAND
+from tests.support.terminal import CTRL_C, run_on_terminal
+
+STATUSES = [
+    (["-c", "select 1"], 0),
+    (["-c", "selct 1"], 1),
+    (["-c", "show tabels"], 1),
+    (["-c", "fail"], 1),
+    (["-c", "bug"], 1),
+    (["-c", "fail", "-c", "select 1", "--keep-going"], 1),
+    (["-c", "select 1; exit; fail"], 0),
+    (["-f", "nosuch.sql"], 2),
+    (["--formt", "csv"], 2),
+    (["--format", "cvs"], 2),
+    (["nonsense"], 2),
+    (["daemon"], 2),
+    (["--max-rows", "many", "-c", "select 1"], 2),
+    (["--var", "novalue", "-c", "select 1"], 2),
+    (["--connections", "nosuch.yaml", "-c", "select 1"], 2),
+    (["--specs", "nosuch", "-c", "select 1"], 2),
+    (["--tenant", "../x", "-c", "select 1"], 2),
+    (["-o", "nosuch/x.csv", "-c", "select 1"], 2),
+    (["-o", "nosuch/x.parquet", "-c", "select 1"], 2),
+    (["-o", "x.xlsx", "--format", "csv", "-c", "select 1"], 2),
+    (["-o", "x.csv.gz", "-c", "select 1"], 2),
+    (["completion"], 2),
+    (["spec"], 2),
+    (["spec", "try", "x.yaml"], 2),
+    (["completion", "bash"], 0),
+    (["-o", "/dev/full", "-c", "select 1"], 1),
+    (["demo", "--home", "x"], 2),
+    (["--version"], 0),
+    (["--help"], 0),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status"), STATUSES)
+def test_every_end_has_its_status(shell: UnifyCommand, arguments: list[str], status: int) -> None:
+    outcome = shell.run(*arguments)
+
+    assert outcome.exit_status == status, outcome
+    assert (outcome.stderr == "") == (status == 0), outcome
+    assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [STATUSES[0], STATUSES[1], STATUSES[3], STATUSES[7], STATUSES[8]]
+)
+def test_and_the_same_on_a_terminal(shell: UnifyCommand, arguments: list[str], status: int) -> None:
+    with run_on_terminal([*FAKE_SESSION_COMMAND, *arguments], shell.environment, shell.home) as terminal:
+        assert terminal.wait_for_end() == status
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
+def test_a_stream_that_was_never_open_is_no_fault(shell: UnifyCommand, closed: str) -> None:
+    command = f"{' '.join(FAKE_SESSION_COMMAND)} -c 'select 1' -c help {closed}"
+
+    done = subprocess.run(
+        ["sh", "-c", command], env=shell.environment, capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "box", "vertical", "html"])
+def test_a_reader_who_leaves_ends_it_quietly(shell: UnifyCommand, format: str) -> None:
+    with shell.start("--format", format, "-c", "from range(300000)") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == ""
+
+
+def test_a_full_disk_is_an_error_that_names_the_place(shell: UnifyCommand) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*FAKE_SESSION_COMMAND, "-c", "from range(100000)"],
+            env=shell.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == "standard output: cannot be written: No space left on device\n"
+
+
+def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell: UnifyCommand) -> None:
+    with run_on_terminal(
+        [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell.environment, shell.home
+    ) as terminal:
+        terminal.wait_for_text("waiting now")
+        terminal.type(CTRL_C)
+        assert terminal.wait_for_end() == 130
+        assert "goes on in the background" in terminal.screen
+
+
+def test_a_second_ctrl_c_within_two_seconds_cancels(shell: UnifyCommand) -> None:
+    with run_on_terminal(
+        [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell.environment, shell.home
+    ) as terminal:
+        terminal.wait_for_text("waiting now")
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("Ctrl-C within 2 s cancels it")
+        terminal.type(CTRL_C)
+        assert terminal.wait_for_end() == 130
+        assert "the load of github.pulls is being cancelled" in terminal.screen
+
+
+def test_an_interrupt_in_a_query_ends_with_130(unify: UnifyCommand) -> None:
+    statements = "select 1; select count(*) from range(100000) a, range(10000000) b"
+    with unify.start("--no-header", "-c", statements) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unify = UnifyCommand(tmp_path, (sys.executable, "-m", "unify"))
+    unify.environment = clean_environment(tmp_path / "file" / "home")
+
+    outcome = unify("select 1 + 1")
+
+    assert outcome.exit_status == 1
+    assert str(tmp_path / "file" / "home") in outcome.stderr
+    assert "Traceback" not in outcome.stderr

@@ -1,0 +1,423 @@
+"""The main job, from the outside: a real command line, a real daemon, a real server on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand, is_daemon_running
+from tests.support.demo_api import DemoAPI
+from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.waiting import wait_until
+from unify.model import JobState
+from unify.queue.queue import Queue
+
+SPEC = """\
+name: shop
+base_url: "{base_url}"
+options:
+  base_url: {required: true}
+  token: {secret: true}
+auth: {type: bearer, token: "{token}"}
+paging: {type: page, page_param: page, size_param: size, size: 2}
+tables:
+  - name: orders
+    request: GET /orders
+    key: id
+  - name: customers
+    request: GET /customers
+    key: id
+  - name: lines
+    request: GET /orders/{order_id}/lines
+    for_each: select id as order_id from orders
+    columns: {order_id: {from: "{order_id}"}}
+"""
+ORDERS: list[list[dict[str, object]]] = [
+    [{"id": 1, "customer": {"name": "Ada"}}, {"id": 2, "customer": {"name": "Bob"}}],
+    [{"id": 3}],
+]
+
+
+@pytest.fixture
+def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
+    """A connection ``shop`` to a server of our own, with three orders on two pages."""
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    unify.environment["SHOP_TOKEN"] = "s3cret-canary"
+    unify.write_connections(connection("shop", api.url))
+    api.serve("/orders", pages=ORDERS)
+    api.serve("/customers", pages=[[{"id": 7, "name": "Ada"}]])
+    return api
+
+
+def connection(name: str, url: str, token: str = "${SHOP_TOKEN}") -> str:
+    return f"{name}:\n  adapter: shop\n  options: {{base_url: '{url}', token: '{token}'}}\n"
+
+
+def orders_asked(api: FaultServer) -> int:
+    return sum(asked.path == "/orders" for asked in api.requests)
+
+
+class TestTheFirstQuery:
+    def test_loads_the_table_and_answers(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        answer = unify("select id, customer_name from shop.orders order by id")
+        assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
+        assert "shop.orders" in answer.stderr
+        assert {asked.headers["authorization"] for asked in shop.requests} == {"Bearer s3cret-canary"}
+
+    def test_is_the_only_one_that_asks_the_api(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("select count(*) from shop.orders").single_value == "3"
+        asked = len(shop.requests)
+        assert unify("select count(*) from shop.orders").single_value == "3"
+        assert len(shop.requests) == asked
+
+    def test_loads_parents_first(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        for order in (1, 2, 3):
+            shop.serve(f"/orders/{order}/lines", pages=[[{"sku": f"s{order}"}]])
+        answer = unify("select order_id, sku from shop.lines order by 1")
+        assert answer.rows[1:] == [["1", "s1"], ["2", "s2"], ["3", "s3"]], answer
+        assert unify("select count(*) from shop.orders").single_value == "3"
+        assert orders_asked(shop) == 2
+
+    def test_joins_two_connections(self, unify: UnifyCommand, shop: FaultServer, demo_api: DemoAPI) -> None:
+        unify.write_connections(connection("shop", shop.url) + demo_api.connection_yaml())
+        sql = "select count(*) from shop.orders o cross join github.orgs g"
+        assert int(unify(sql).single_value) == 3 * int(unify("count github.orgs").single_value)
+
+    def test_of_two_connections_of_one_adapter_fills_each_its_own(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        with FaultServer() as other:
+            other.serve("/orders", pages=[[{"id": 9}]])
+            unify.write_connections(connection("shop", shop.url) + connection("outlet", other.url))
+            sql = (
+                "select 'shop', count(*) from shop.orders "
+                "union all select 'outlet', count(*) from outlet.orders"
+            )
+            assert sorted(unify(sql).rows[1:]) == [["outlet", "1"], ["shop", "3"]]
+
+    def test_over_an_empty_table_answers_with_no_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        shop.serve("/orders", pages=[[]])
+        answer = unify("select count(*) from shop.orders")
+        assert answer.single_value == "0"
+        assert unify("select * from shop.orders").exit_status == 0
+
+
+class TestOtherShells:
+    def test_share_the_load_that_is_running(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        with (
+            unify.start("-c", "select count(*) from shop.orders") as first,
+            unify.start("-c", "select count(*) from shop.orders") as second,
+        ):
+            wait_until_asked(shop, "/orders")
+            assert unify("select count(*) from shop.customers").single_value == "1"
+            gate.set()
+            assert first.communicate(timeout=60)[0].split() == ["count_star()", "3"]
+            assert second.communicate(timeout=60)[0].split() == ["count_star()", "3"]
+        assert orders_asked(shop) == 2
+
+    def test_end_and_the_load_goes_on(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        with unify.start("-c", "select * from shop.orders") as first:
+            wait_until_asked(shop, "/orders")
+            first.kill()
+        gate.set()
+        assert unify("select count(*) from shop.orders").single_value == "3"
+        assert orders_asked(shop) == 2
+
+    def test_see_each_others_tables(self, unify: UnifyCommand) -> None:
+        made = unify("create table t as select 41 as a; create view v as select a + 1 as b from t")
+        assert made.exit_status == 0, made
+        assert unify("select b from v").single_value == "42"
+        assert (
+            unify(
+                "insert into t values (1); update t set a = 2 where a = 1; delete from t where a = 41"
+            ).exit_status
+            == 0
+        )
+        assert unify("select a from t").single_value == "2"
+
+
+class TestAKilledDaemon:
+    def test_is_started_again_and_its_load_finishes(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        with unify.start("-c", "select count(*) from shop.orders") as waiting:
+            wait_until_asked(shop, "/orders")
+            os.kill(daemon_pid(unify), signal.SIGKILL)
+            gate.set()
+            stdout, stderr = waiting.communicate(timeout=60)
+        assert stdout.split() == ["count_star()", "3"], stderr
+        assert unify("select count(*), count(distinct id) from shop.orders").rows[1] == ["3", "3"]
+
+    def test_what_it_left_goes_on_with_the_next_shell_whatever_that_asks(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        assert unify("count shop.customers").single_value == "1"
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        assert unify("load table shop.orders", args=["--no-wait"]).exit_status == 0
+        wait_until_asked(shop, "/orders")
+        os.kill(daemon_pid(unify), signal.SIGKILL)
+        gate.set()
+
+        resting = unify("system status")
+        assert "Data loading daemon is not running" in resting.stdout
+        assert "Loading table: shop.orders" in resting.stdout
+        shell = unify("count shop.customers")
+        assert (shell.single_value, shell.exit_status) == ("1", 0)
+        assert "a new one goes on with what was under way" in shell.stderr
+        with Queue(unify.home / "queue.db") as queue:
+            (job,) = [job for job in queue.recent_jobs(10) if job.table.table == "orders"]
+            wait_until(lambda: queue.get(job.id).state is JobState.DONE)
+            assert queue.get(job.id).attempt == 2
+        assert unify("count shop.orders").single_value == "3"
+
+    def test_stopped_in_order_it_rests(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("count shop.customers").single_value == "1"
+        assert unify("system stop daemon").exit_status == 0
+        assert unify("count shop.customers").stderr == ""
+        assert "Data loading daemon is not running" in unify("system status").stdout
+
+    def test_is_started_by_the_next_shell(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("count shop.customers").single_value == "1"
+        os.kill(daemon_pid(unify), signal.SIGKILL)
+        assert unify("count shop.orders").single_value == "3"
+
+
+class TestErrors:
+    def test_no_connections_file(self, unify: UnifyCommand) -> None:
+        answer = unify("select * from github.pulls")
+        assert answer.exit_status == 1
+        assert "no connection github" in answer.stderr
+        assert "unify demo" in answer.stderr
+        assert answer.stdout == ""
+
+    def test_unknown_connection_table_and_column(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert "did you mean shop?" in unify("select * from shp.orders").stderr
+        assert "did you mean orders?" in unify("select * from shop.order").stderr
+        assert shop.request_targets == []
+        answer = unify("select custmer_name from shop.orders")
+        assert answer.exit_status == 1
+        assert "customer_name" in answer.stderr
+
+    def test_unknown_adapter(self, unify: UnifyCommand, api: FaultServer) -> None:
+        unify.write_connections("gh: {adapter: githib}\n")
+        answer = unify("select * from gh.pulls")
+        assert (answer.exit_status, "did you mean github?" in answer.stderr) == (2, True), answer
+
+    def test_a_variable_that_is_not_set(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        del unify.environment["SHOP_TOKEN"]
+        answer = unify("select * from shop.orders")
+        assert answer.exit_status == 2
+        for word in ("shop", "token", "SHOP_TOKEN"):
+            assert word in answer.stderr
+        assert shop.request_targets == []
+
+    def test_a_variable_that_is_set_after_the_daemon_started(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        token = unify.environment.pop("SHOP_TOKEN")
+        assert unify("system start daemon").exit_status == 0
+        unify.environment["SHOP_TOKEN"] = token
+        assert unify("count shop.orders").single_value == "3"
+
+    @pytest.mark.parametrize(("status", "words"), [(401, "token"), (403, "403"), (404, "404"), (422, "422")])
+    def test_refusals_by_the_api(
+        self, unify: UnifyCommand, shop: FaultServer, status: int, words: str
+    ) -> None:
+        shop.serve("/orders", MockResponse.error(status, "no such luck"))
+        answer = unify("select * from shop.orders")
+        assert answer.exit_status == 1
+        assert words in answer.stderr
+        assert "/orders" in answer.stderr
+        assert "s3cret-canary" not in answer.stderr
+        assert orders_asked(shop) == 1
+        assert "not loaded" in unify("show tables").stdout or "failed" in unify("show tables").stdout
+
+    def test_a_server_that_is_down(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        with FaultServer() as gone:
+            url = gone.url
+        unify.write_connections(connection("shop", url))
+        answer = unify("select * from shop.orders")
+        assert answer.exit_status == 1
+        assert f"nothing answers at {url} (connection refused)" in answer.stderr
+
+    def test_a_broken_spec_leaves_the_others_working(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        bad = SPEC.replace("request: GET /orders\n", "requst: GET /orders\n", 1).replace(
+            "name: shop", "name: bad"
+        )
+        (unify.home / "specs" / "bad.yaml").write_text(bad, encoding="utf-8")
+        unify.write_connections(
+            connection("shop", shop.url) + "bad: {adapter: bad, options: {base_url: http://x}}\n"
+        )
+        assert unify("count shop.orders").single_value == "3"
+        answer = unify("select * from bad.orders")
+        assert answer.exit_status == 2
+        mistakes = answer.stderr.splitlines()
+        assert len(mistakes) == len(set(mistakes)) > 1, "each is told once"
+        assert "bad.yaml:10:5: tables.orders.requst: unknown key — did you mean request?" in answer.stderr
+        assert "requst" in unify("show connections").stdout
+
+    def test_a_failed_reload_leaves_the_old_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("count shop.orders").single_value == "3"
+        shop.serve(
+            "/orders", MockResponse.json(ORDERS[0]), MockResponse.text("<html>down for maintenance</html>")
+        )
+        answer = unify("reload table shop.orders")
+        assert answer.exit_status == 1, answer
+        assert unify("count shop.orders").single_value == "3"
+
+    def test_a_connections_file_that_others_can_read_is_warned_of(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        (unify.home / "connections.yaml").chmod(0o644)
+        answer = unify("count shop.orders")
+        assert answer.single_value == "3"
+        assert "chmod 600" in answer.stderr
+
+
+class TestCommands:
+    def test_count_load_refresh_reload_clear(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("load table shop.orders").exit_status == 0
+        assert unify("count shop.orders").single_value == "3"
+        shop.serve("/orders", pages=[[{"id": 5}]])
+        assert unify("refresh table shop.orders").exit_status == 0
+        assert unify("count shop.orders").single_value == "1"
+        shop.serve("/orders", pages=ORDERS)
+        assert unify('RELOAD Table shop."orders" -- again').exit_status == 0
+        assert unify("count shop.orders").single_value == "3"
+        assert unify("clear table shop.orders").exit_status == 0
+        states = {row[1]: row[4] for row in unify("show tables from shop").rows[1:]}
+        assert states["orders"] == "not loaded"
+        assert unify("count shop.orders").single_value == "3"
+
+    def test_a_loaded_table_is_not_written_to(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("load table shop.orders").exit_status == 0
+        answer = unify("delete from shop.orders")
+        assert answer.exit_status == 1
+        assert "create table orders as" in answer.stderr
+        assert unify("count shop.orders").single_value == "3"
+
+    def test_show_and_describe(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert [row[0] for row in unify("show connections").rows[1:]] == ["shop"]
+        assert {"shop", "main", "unify"} <= {row[0] for row in unify("show schemas").rows[1:]}
+        assert [row[1] for row in unify("show tables from shop").rows[1:]] == ["orders", "customers", "lines"]
+        assert unify("load table shop.orders").exit_status == 0
+        assert unify("describe shop.orders").rows[1:] == [
+            ["id", "BIGINT", ""],
+            ["customer_name", "VARCHAR", ""],
+        ]
+        assert unify("show columns from shop.orders like 'cust%'").rows[1:] == [
+            ["customer_name", "VARCHAR", ""]
+        ]
+
+    def test_system_status_reads_as_documented(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("system status").stdout.startswith("Data loading daemon is not running\n")
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        with unify.start("-c", "load table shop.orders") as waiting:
+            wait_until_asked(shop, "/orders")
+            lines = unify("system status").stdout.splitlines()
+            assert lines[:2] == ["Data loading daemon is running", "Tasks:"]
+            assert lines[2].startswith("   Loading table: shop.orders")
+            gate.set()
+            assert waiting.wait(60) == 0
+        assert unify("system stop daemon").exit_status == 0
+        assert not is_daemon_running(unify.home)
+        assert unify("system stop daemon").exit_status == 0
+
+    def test_a_running_load_is_cancelled(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        with unify.start("-c", "load table shop.orders") as waiting:
+            wait_until_asked(shop, "/orders")
+            job = unify("select job from unify.jobs").single_value
+            assert unify(f"system cancel {job}").exit_status == 0
+            assert waiting.wait(30) == 1
+            assert "cancelled" in (waiting.stderr.read() if waiting.stderr else "")
+        gate.set()
+
+    def test_a_failed_job_is_retried(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        shop.serve("/orders", MockResponse.error(422), *(MockResponse.json(page) for page in [*ORDERS, []]))
+        assert unify("load table shop.orders").exit_status == 1
+        job = unify("select job from unify.jobs").single_value
+        assert unify(f"system retry {job}").exit_status == 0
+        assert unify("count shop.orders").single_value == "3"
+        assert unify(f"system retry {job}").exit_status == 0
+        assert unify("system retry 999").exit_status == 1
+
+    def test_a_schedule_is_set_and_ended(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("refresh table shop.orders every 15 minutes").exit_status == 0
+        assert unify("refresh table shop.orders never").exit_status == 0
+
+    def test_no_wait_says_that_the_load_is_on_its_way(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        answer = unify("select * from shop.orders", args=["--no-wait"])
+        assert answer.exit_status == 1
+        assert "on its way" in answer.stderr
+
+    def test_max_age_zero_asks_again(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("count shop.orders").single_value == "3"
+        shop.serve("/orders", pages=[[{"id": 1}]])
+        assert unify("count shop.orders", args=["--max-age", "none"]).single_value == "3"
+        assert unify("count shop.orders", args=["--max-age", "0"]).single_value == "1"
+
+    def test_the_system_tables_join_with_any(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("load table shop.orders").exit_status == 0
+        sql = (
+            "select l.status, l.rows_read, j.state from unify.loads l join unify.jobs j on j.uid = l.uid "
+            "where l.connection = 'shop'"
+        )
+        assert unify(sql).rows[1:] == [["success", "3", "done"]]
+
+
+def test_integers_are_exact_on_the_way_through(unify: UnifyCommand, shop: FaultServer) -> None:
+    big = 2**63 + 1
+    shop.serve("/orders", pages=[[{"id": 9007199254740993, "n": big}, {"id": 1, "n": 1}]])
+    answer = unify("select id, n from shop.orders order by id desc limit 1", args=["--format", "json"])
+    assert json.loads(answer.stdout) == [{"id": 9007199254740993, "n": big}], answer
+
+
+def held(
+    gate: threading.Event, api: FaultServer, path: str, pages: list[list[dict[str, object]]]
+) -> Callable[[RecordedRequest], MockResponse]:
+    """Answer the pages of ``check_dotted_path`` only once the gate is open."""
+
+    def answer(asked: RecordedRequest) -> MockResponse:
+        gate.wait(60)
+        number = int(asked.query.get("page", "1")) - 1
+        return MockResponse.json(pages[number] if number < len(pages) else [])
+
+    return answer
+
+
+def wait_until_asked(api: FaultServer, path: str) -> None:
+    """Return when ``check_dotted_path`` was asked for."""
+    wait_until(lambda: any(asked.path == path for asked in api.requests))
+
+
+def daemon_pid(unify: UnifyCommand) -> int:
+    """The process id the daemon tells."""
+    text = unify.run("daemon", "status").stdout
+    return int(text.split("pid ")[1].split()[0].strip(",)"))
+
+
+def test_nothing_secret_is_left_in_the_home_folder(
+    unify: UnifyCommand, shop: FaultServer, home: Path
+) -> None:
+    assert unify("count shop.orders").single_value == "3"
+    with_canary = [
+        path for path in home.rglob("*") if path.is_file() and b"s3cret-canary" in path.read_bytes()
+    ]
+    assert with_canary == []

@@ -1,0 +1,68 @@
+"""Loads seen from the prompt and left by Ctrl-C, with a real daemon behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.command import UnifyCommand
+from tests.support.terminal import CTRL_C, CTRL_D, ENTER, Terminal, run_on_terminal
+
+
+@contextmanager
+def loading(unify: UnifyCommand, *arguments: str) -> Iterator[Terminal]:
+    """A terminal on which github.pulls is being loaded, with its progress in view."""
+    environment = {**unify.environment, "TERM": "xterm-256color"}
+    with run_on_terminal([*unify.command, *arguments], environment, unify.home, columns=150) as terminal:
+        if not arguments:
+            terminal.wait_for_text("unify>")
+            terminal.type("load table github.pulls" + ENTER)
+        terminal.wait_for_text("Loading table: github.pulls")
+        yield terminal
+
+
+def test_a_load_left_by_ctrl_c_goes_on_in_view_and_is_announced_once(demo_unify: UnifyCommand) -> None:
+    with loading(demo_unify) as terminal:
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("goes on in the background")
+        terminal.wait_for_text("Loaded github.pulls: ")
+        terminal.type("select count(*) > 0 as loaded from github.pulls;" + ENTER)
+        terminal.wait_for_text("1 row")
+        terminal.wait_for_text("Tab completes")
+        assert terminal.screen.count("Loaded github.pulls: ") == 1
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+
+
+def test_a_second_ctrl_c_at_the_prompt_cancels_the_load(demo_unify: UnifyCommand) -> None:
+    with loading(demo_unify) as terminal:
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("goes on in the background")
+        terminal.wait_for_text("Tab completes")
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("cancelled: github.pulls")
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+
+    assert "cancelled" in last_job(demo_unify)
+
+
+def test_a_second_ctrl_c_after_a_script_was_left_cancels_the_load(demo_unify: UnifyCommand) -> None:
+    with loading(demo_unify, "-c", "load table github.pulls") as terminal:
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("Ctrl-C within 2 s cancels it")
+        terminal.type(CTRL_C)
+        assert terminal.wait_for_end() == 130
+        assert "cancelled: github.pulls" in terminal.screen
+
+    assert "cancelled" in last_job(demo_unify)
+
+
+def last_job(unify: UnifyCommand) -> str:
+    """The state of the load of pulls when nothing works on it any more."""
+    asked = "select state from unify.jobs where \"table\" = 'pulls' order by job desc limit 1"
+    for _ in range(50):
+        state = unify(asked, args=["--no-header"]).stdout.strip()
+        if state not in ("running", "publishing"):
+            break
+    return state

@@ -1,0 +1,452 @@
+"""The daemon as a process of its own: started, loaded with work, killed and stopped for real.
+
+Its workers do what the table is called after (tests/runners.py); queue, lake, staging, publishing,
+sockets and signals are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon_home import TIMEOUT_S, DaemonHome
+from unify.errors import DaemonUnreachable
+from unify.interpreter import state
+from unify.interpreter.commands.system import SystemCommands, progress_text
+from unify.lake.lake import Lake
+from unify.model import Action, JobState, Priority, TableName
+from unify.status import instance
+from unify.status.launch import ensure_daemon, is_daemon_running, stop_daemon
+
+LONG = pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+
+
+def test_a_job_is_loaded_published_and_done(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    assert (job.state, job.error, job.attempt) == (JobState.DONE, "", 1)
+    assert daemon_home.count_rows("rows") == 100
+    assert list(daemon_home.settings.staging.iterdir()) == []
+
+
+def test_jobs_queued_while_no_daemon_runs_are_done_when_it_starts(daemon_home: DaemonHome) -> None:
+    jobs = [daemon_home.enqueue_load("rows"), daemon_home.enqueue_load("rows", schema="other")]
+    daemon_home.start_daemon()
+    assert {daemon_home.wait_for_end(job).state for job in jobs} == {JobState.DONE}
+
+
+def test_events_tell_a_load_from_start_to_end(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    with daemon_home.client() as client:
+        client.subscribe()
+        job = daemon_home.enqueue_load("rows")
+        states: list[JobState] = []
+        while JobState.DONE not in states:
+            states.extend(status.state for status in client.events(5) if status.job == job.id)
+    assert list(dict.fromkeys(states)) == [JobState.RUNNING, JobState.PUBLISHING, JobState.DONE]
+
+
+def test_of_many_starters_one_daemon_comes_and_all_reach_it(daemon_home: DaemonHome) -> None:
+    pids: list[int] = []
+    starters = [threading.Thread(target=lambda: pids.append(daemon_home.start_daemon())) for _ in range(12)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert len(pids) == 12
+    assert len(set(pids)) == 1
+    assert daemon_home.log_text().count("daemon started") == 1
+
+
+def test_a_second_daemon_gives_way(daemon_home: DaemonHome) -> None:
+    first = daemon_home.start_daemon()
+    second = subprocess.run(
+        [sys.executable, "-m", "tests.support.daemon_process", "--home", str(daemon_home.settings.home)],
+        capture_output=True,
+        text=True,
+    )
+    assert "another daemon runs" in second.stderr
+    assert second.returncode == 3
+    assert daemon_home.start_daemon() == first
+
+
+def test_a_source_that_says_no_ends_the_job_with_its_reason(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("refused"))
+    assert (job.state, job.error) == (JobState.FAILED, "api: 401 for ")
+
+
+def test_a_source_that_says_later_is_asked_later(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("unwell"))
+    assert (job.state, job.attempt, job.failures) == (JobState.DONE, 2, 1)
+
+
+def test_a_crash_is_tried_again_within_two_seconds(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("flaky"))
+    assert (job.state, job.attempt) == (JobState.DONE, 2)
+    [crashed] = _wait_for_log_lines(daemon_home, "load crashed", 1)
+    [_, again] = _wait_for_log_lines(daemon_home, "load started", 2)
+    assert _parse_log_time(again) - _parse_log_time(crashed) < timedelta(seconds=2)
+    assert daemon_home.count_rows("flaky") == 100
+
+
+def test_a_poisonous_job_ends_and_the_others_do_not_notice(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    poison, other = daemon_home.enqueue_load("crash"), daemon_home.enqueue_load("rows")
+    assert daemon_home.wait_for_end(other).state is JobState.DONE
+    dead = daemon_home.wait_for_end(poison)
+    assert (dead.state, dead.attempt) == (JobState.DEAD, 3)
+    assert dead.error == "the worker was killed by SIGSEGV, 3 times"
+
+
+def test_a_killed_worker_is_replaced_and_its_job_done(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("gated")
+    os.kill(daemon_home.wait_for_progress(job).rows, signal.SIGKILL)
+    daemon_home.wait_for_state(job, JobState.QUEUED)
+    daemon_home.wait_for_state(job, JobState.RUNNING, within_s=2)
+    daemon_home.open_gate()
+    assert daemon_home.wait_for_end(job).state is JobState.DONE
+    assert daemon_home.count_rows("gated") == 100
+
+
+def test_a_parent_is_loaded_before_its_child(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    child = daemon_home.wait_for_end(daemon_home.enqueue_load("child"))
+    assert child.state is JobState.DONE
+    assert daemon_home.stored_tables() == {TableName("test", "child"), TableName("test", "rows")}
+
+
+def test_a_child_fails_with_its_parent_and_says_why(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    child = daemon_home.wait_for_end(daemon_home.enqueue_load("orphaned"))
+    assert child.state is JobState.FAILED
+    assert child.error == "it needs test.refused, whose load failed: api: 401 for "
+
+
+def test_a_queued_job_is_cancelled_at_once(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("unwell")
+    daemon_home.wait_for_state(job, JobState.QUEUED)
+    cancelled = daemon_home.queue.cancel(job.id)
+    assert cancelled is not None
+    assert daemon_home.wait_for_end(job).state in (JobState.CANCELLED, JobState.DONE)
+
+
+@pytest.mark.parametrize("does", ["hang", "ignore"])
+def test_a_running_job_is_cancelled_within_two_seconds_even_if_it_hangs(
+    daemon_home: DaemonHome, does: str
+) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.enqueue_load(does)
+    worker = daemon_home.wait_for_progress(job).rows
+    with daemon_home.client() as client:
+        client.cancel(job.id)
+    assert daemon_home.wait_for_state(job, JobState.CANCELLED, within_s=2).error == "cancelled"
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+    assert daemon_home.wait_for_end(daemon_home.enqueue_load("rows")).state is JobState.DONE
+
+
+def test_a_cancellation_asked_in_the_queue_alone_is_seen_too(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("hang")
+    daemon_home.wait_for_progress(job)
+    daemon_home.queue.cancel(job.id)
+    with daemon_home.client() as client:
+        client.poll_queue()
+    assert daemon_home.wait_for_end(job).state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("workers", [3, pytest.param(8, marks=pytest.mark.slow)])
+def test_stopping_leaves_the_jobs_ready_and_no_process(daemon_home: DaemonHome, workers: int) -> None:
+    daemon_home.settings = replace(daemon_home.settings, workers=workers)
+    daemon_home.start_daemon()
+    kinds = ("hang1", "ignore1", "hang2", "hang3", "ignore2", "hang4", "hang5", "hang6")
+    jobs = [daemon_home.enqueue_load(does) for does in kinds[: daemon_home.settings.workers]]
+    pids = [daemon_home.wait_for_progress(job).rows for job in jobs]
+    started = time.monotonic()
+    assert stop_daemon(daemon_home.settings)
+    stopped_s = time.monotonic() - started
+    print(f"stopped in {stopped_s:.1f} s with {len(jobs)} loads running, some of them deaf")
+    assert stopped_s < 10
+    assert not stop_daemon(daemon_home.settings)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert {(job.state, job.failures) for job in daemon_home.queue.active_jobs()} == {(JobState.QUEUED, 0)}
+    for job in jobs:
+        daemon_home.queue.cancel(job.id)
+
+
+def test_sigterm_stops_it_as_cleanly(daemon_home: DaemonHome) -> None:
+    daemon = daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("hang")
+    daemon_home.wait_for_progress(job)
+    os.kill(daemon, signal.SIGTERM)
+    assert daemon_home.wait_for_state(job, JobState.QUEUED, within_s=10).failures == 0
+    daemon_home.queue.cancel(job.id)
+
+
+def test_a_killed_daemon_is_followed_by_one_that_finishes_its_loads(daemon_home: DaemonHome) -> None:
+    daemon = daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("gated")
+    worker = daemon_home.wait_for_progress(job).rows
+    os.kill(daemon, signal.SIGKILL)
+    _wait_for_end(worker)
+    assert not is_daemon_running(daemon_home.settings)
+    assert daemon_home.start_daemon() != daemon
+    daemon_home.wait_for_progress(job)
+    daemon_home.open_gate()
+    done = daemon_home.wait_for_end(job)
+    assert (done.state, done.attempt) == (JobState.DONE, 2)
+    assert daemon_home.count_rows("gated") == 100
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "daemon.claimed",
+        "daemon.sealed",
+        "publish.before_commit",
+        "publish.committed",
+        "daemon.published",
+    ],
+)
+def test_killed_at_any_point_of_a_load_nothing_is_lost_or_doubled(
+    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    job = daemon_home.enqueue_load("rows")
+    _set_failpoint(daemon_home, monkeypatch, point)
+    assert daemon_home.queue.get(job.id).state.active
+    daemon_home.start_daemon()
+    assert daemon_home.wait_for_end(job).state is JobState.DONE
+    assert daemon_home.count_rows("rows") == 100
+
+
+def test_a_load_that_daemons_die_of_is_given_up(
+    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = daemon_home.enqueue_load("rows")
+    _set_failpoint(daemon_home, monkeypatch, "daemon.sealed")
+    [folder] = daemon_home.settings.staging.glob("*/1")
+    (folder / "recoveries").write_bytes(b"." * 10)
+    daemon_home.start_daemon()
+    ended = daemon_home.wait_for_end(job)
+    assert (ended.state, ended.attempt) == (JobState.FAILED, 1)
+    assert "10 daemons ended while they published it" in ended.error
+
+
+def test_what_is_staged_and_torn_is_fetched_again(
+    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = daemon_home.enqueue_load("rows")
+    _set_failpoint(daemon_home, monkeypatch, "daemon.sealed")
+    [manifest] = daemon_home.settings.staging.glob("*/1/manifest.json")
+    manifest.write_bytes(manifest.read_bytes()[:20])
+    daemon_home.start_daemon()
+    ended = daemon_home.wait_for_end(job)
+    assert (ended.state, ended.attempt) == (JobState.DONE, 2)
+    assert daemon_home.count_rows("rows") == 100
+
+
+def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost(
+    daemon_home: DaemonHome,
+) -> None:
+    daemon_home.start_daemon()
+    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    with Lake(daemon_home.settings) as lake, lake.lock():
+        job = daemon_home.enqueue_load("rows", Action.RELOAD)
+        daemon_home.wait_for_state(job, JobState.PUBLISHING)
+        started = time.monotonic()
+        stop_daemon(daemon_home.settings)
+        assert time.monotonic() - started < 10
+        assert daemon_home.queue.get(job.id).state is JobState.PUBLISHING
+    daemon_home.start_daemon()
+    assert daemon_home.wait_for_end(job).state is JobState.DONE
+    assert daemon_home.count_rows("rows") == 100
+
+
+def test_a_load_that_waits_for_somebodys_transaction_says_so(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    with Lake(daemon_home.settings, purpose="a shell") as lake, daemon_home.client() as client:
+        lake.execute("begin")
+        lake.execute("create table mine as select 1 as a")
+        job = daemon_home.enqueue_load("rows", Action.RELOAD)
+        statuses = list(client.subscribe())
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (blocked := [status for status in statuses if status.blocked_by]):
+            assert time.monotonic() < deadline
+            statuses = list(client.events(1))
+        said = f"waiting for another session's transaction: process {os.getpid()} (a shell)"
+        assert progress_text(blocked[0], datetime.now(UTC)).endswith(said)
+        assert said in SystemCommands(daemon_home.settings, daemon_home.queue, load_client=None).status().text  # type: ignore[arg-type]
+        assert state.wait_reasons(daemon_home.settings, [daemon_home.queue.get(job.id)]) == {
+            job.id: said
+        }  # show jobs
+        lake.execute("rollback")
+    assert daemon_home.wait_for_end(job).state is JobState.DONE
+
+
+def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("gated")
+    daemon_home.wait_for_progress(job)
+    with daemon_home.client() as late:
+        [seen] = [status for status in late.subscribe() if status.job == job.id]
+        assert (seen.state, seen.pages, seen.pages_total) == (JobState.RUNNING, 1, 2)
+        daemon_home.open_gate()
+        states = [seen.state]
+        while states[-1] is not JobState.DONE:
+            states += [status.state for status in late.events(TIMEOUT_S)]
+    assert list(dict.fromkeys(states)) == [JobState.RUNNING, JobState.PUBLISHING, JobState.DONE]
+
+
+def test_a_daemon_of_another_version_makes_room_when_it_is_idle(
+    daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = daemon_home.start_daemon()
+    job = daemon_home.enqueue_load("gated")
+    daemon_home.wait_for_progress(job)
+    with monkeypatch.context() as newer:
+        newer.setattr("unify.version.VERSION", "999.0")
+        assert daemon_home.start_daemon() == old
+        daemon_home.open_gate()
+        daemon_home.wait_for_end(job)
+        with pytest.raises(DaemonUnreachable, match="another version"):
+            daemon_home.start_daemon()
+    assert daemon_home.start_daemon() != old
+
+
+@pytest.mark.parametrize("rounds", [3, LONG])
+def test_killed_at_random_moments_no_load_is_lost_or_doubled(daemon_home: DaemonHome, rounds: int) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for number in range(rounds):
+        jobs = [daemon_home.enqueue_load("rows", action) for action in rng.sample(list(Action), 2)]
+        daemon = daemon_home.start_daemon()
+        time.sleep(rng.uniform(0, 0.6))
+        os.kill(daemon, signal.SIGKILL)
+        jobs.append(daemon_home.enqueue_load("rows", schema="other"))
+        daemon_home.start_daemon()
+        assert [daemon_home.wait_for_end(job).state for job in jobs] == [JobState.DONE] * 3, number
+        assert (daemon_home.count_rows("rows"), daemon_home.count_rows("rows", "other")) == (100, 100)
+
+
+def test_values_a_shell_offers_reach_the_next_load_and_no_file(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    with daemon_home.client() as client:
+        client.offer_environment({"TEST_TOKEN": "canary-5f2c", "UNRELATED": "bird"})
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("refused", schema="vault"))
+    assert job.error == "api: 401 for ***"
+    canaries = [
+        path
+        for path in daemon_home.settings.home.rglob("*")
+        if path.is_file() and b"canary-5f2c" in path.read_bytes()
+    ]
+    assert canaries == []
+
+
+def test_people_come_before_schedules(daemon_home: DaemonHome) -> None:
+    """Three workers, four jobs: the one that waits longest is a schedule's, though it was asked first."""
+    scheduled = [
+        daemon_home.enqueue_load("rows", schema=schema, priority=Priority.SCHEDULED)
+        for schema in ("test", "other")
+    ]
+    people = [
+        daemon_home.enqueue_load("unwell"),
+        daemon_home.enqueue_load("rows", Action.RELOAD, schema="other"),
+        daemon_home.enqueue_load("flaky"),
+    ]
+    daemon_home.start_daemon()
+    claimed = [
+        line.split(" job=")[1].split()[0] for line in _wait_for_log_lines(daemon_home, "load started", 3)
+    ]
+    assert {int(job) for job in claimed[:2]} <= {job.id for job in people}
+    assert {daemon_home.wait_for_end(job).state for job in (*people, *scheduled)} == {JobState.DONE}
+
+
+def test_a_bug_of_ours_ends_the_job_and_the_log_has_its_place(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("bug"))
+    assert job.state is JobState.FAILED
+    assert "a fault in Unify (ZeroDivisionError" in job.error
+    assert "runners.py" in daemon_home.log_text()
+
+
+def test_rows_that_are_not_there_when_sealed_end_the_job(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    job = daemon_home.wait_for_end(daemon_home.enqueue_load("count"))
+    assert (job.state, job.attempt) == (JobState.DEAD, 3)
+    assert "what was staged is gone" in job.error
+
+
+def test_a_finished_load_sets_when_it_is_due_again(daemon_home: DaemonHome) -> None:
+    daemon_home.start_daemon()
+    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    [schedule] = daemon_home.queue.schedules()
+    assert (schedule.table, schedule.every_s) == (TableName("test", "rows"), 3600.0)
+    assert schedule.next_at is not None
+    assert 3200 < (schedule.next_at - datetime.now(UTC)).total_seconds() <= 3600
+
+
+def test_an_idle_daemon_sleeps(daemon_home: DaemonHome) -> None:
+    daemon = daemon_home.start_daemon()
+    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    before = _cpu_ticks(daemon)
+    time.sleep(1)
+    assert _cpu_ticks(daemon) - before <= 2
+
+
+def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    """Start a daemon that is killed when it comes to ``decimal_point``, and wait until it has."""
+    with monkeypatch.context() as failing:
+        failing.setenv("UNIFY_FAILPOINT", f"{point}:kill")
+        try:
+            ensure_daemon(home.settings)
+        except DaemonUnreachable:
+            assert not is_daemon_running(home.settings)
+    assert instance.wait_until_free(home.settings.daemon_lock, TIMEOUT_S)
+
+
+def _wait_for_log_lines(home: DaemonHome, fact: str, count: int) -> list[str]:
+    """The first ``count`` lines of the log that tell ``write_event``."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(found := [line for line in home.log_text().splitlines() if fact in line]) < count:
+        assert time.monotonic() < deadline, home.log_text()
+        time.sleep(0.02)
+    return found[:count]
+
+
+def _parse_log_time(line: str) -> datetime:
+    return datetime.fromisoformat(line.split(maxsplit=1)[0])
+
+
+def _cpu_ticks(pid: int) -> int:
+    """User and system time of a process in hundredths of a second."""
+    path = Path(f"/proc/{pid}/stat")
+    if not path.exists():
+        pytest.skip("only Linux tells a process's time under /proc")
+    fields = path.read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _wait_for_end(pid: int, within_s: float = 5.0) -> None:
+    deadline = time.monotonic() + within_s
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, f"process {pid} still lives"
+        time.sleep(0.01)

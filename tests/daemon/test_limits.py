@@ -1,0 +1,122 @@
+"""What a daemon does when nobody asks: end when idle, tend the lake, count crashes, watch memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon_home import DaemonHome
+from tests.support.waiting import wait_until
+from unify.daemon import worker_pool
+from unify.daemon.worker_pool import resident_bytes
+from unify.model import Action, ConfigPaths, JobState, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import NewJob
+from unify.queue.sqlite import read_sql_sections
+from unify.status.launch import is_daemon_running
+
+
+class TestIdleExit:
+    def test_a_daemon_without_work_ends_and_says_so(self, daemon_home: DaemonHome) -> None:
+        daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.5)
+        daemon_home.start_daemon()
+        wait_until(lambda: not is_daemon_running(daemon_home.settings))
+        assert "nothing to do for_s=0.5" in daemon_home.log_text()
+        assert daemon_home.log_text().rstrip().endswith("daemon stopped")
+
+    def test_it_does_not_end_under_a_load(self, daemon_home: DaemonHome) -> None:
+        daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.5)
+        daemon_home.start_daemon()
+        job = daemon_home.enqueue_load("gated")
+        daemon_home.wait_for_progress(job)
+        time.sleep(1.2)  # twice the time it would need to end
+        assert is_daemon_running(daemon_home.settings)
+        daemon_home.open_gate()
+        assert daemon_home.wait_for_end(job).state is JobState.DONE
+        wait_until(lambda: not is_daemon_running(daemon_home.settings))
+
+    def test_without_the_setting_it_stays(self, daemon_home: DaemonHome) -> None:
+        daemon_home.start_daemon()
+        assert daemon_home.settings.idle_timeout_s is None
+        time.sleep(1.0)
+        assert is_daemon_running(daemon_home.settings)
+
+
+class TestMemory:
+    def test_the_kernel_tells_what_we_hold(self) -> None:
+        before = resident_bytes([os.getpid()])[os.getpid()]
+        held = bytearray(os.urandom(1024)) * (100 * 1024)
+        assert resident_bytes([os.getpid()])[os.getpid()] - before > 0.9 * len(held)
+
+    def test_where_there_is_no_proc_ps_tells_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        here = os.getpid()
+        by_proc = resident_bytes([here])[here]
+        monkeypatch.setattr(worker_pool, "_PROC", Path("/no/proc"))
+        assert resident_bytes([here, 2**22 + 1]) == {here: pytest.approx(by_proc, rel=0.2)}
+        assert resident_bytes([]) == {}
+
+    def test_who_has_ended_is_left_out(self) -> None:
+        assert resident_bytes([2**22 + 1]) == {}
+
+    def test_a_load_that_takes_too_much_ends_with_the_reason_and_the_others_go_on(
+        self, daemon_home: DaemonHome
+    ) -> None:
+        daemon_home.settings = replace(daemon_home.settings, worker_memory_bytes=400 * 1024**2)
+        daemon_home.start_daemon()
+        neighbour = daemon_home.enqueue_load("gated")
+        pid = daemon_home.wait_for_progress(neighbour).rows
+        greedy = daemon_home.wait_for_end(daemon_home.enqueue_load("grow"))
+        assert greedy.state is JobState.DEAD
+        assert "MiB of memory, more than the 400 MiB it may" in greedy.error
+        assert daemon_home.wait_for_progress(neighbour).rows == pid
+        daemon_home.open_gate()
+        assert daemon_home.wait_for_end(neighbour).state is JobState.DONE
+
+
+class TestCrashes:
+    def test_are_counted_over_a_restart_of_the_daemon(self, daemon_home: DaemonHome) -> None:
+        pid = daemon_home.start_daemon()
+        job = daemon_home.enqueue_load("crash")
+        wait_until(lambda: daemon_home.queue.get(job.id).crashes == 1)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_daemon_running(daemon_home.settings))
+        daemon_home.start_daemon()
+        ended = daemon_home.wait_for_end(job)
+        assert (ended.state, ended.crashes) == (JobState.DEAD, 2), ended  # the third one ended it
+        assert "3 times" in ended.error
+
+    def test_are_forgotten_by_a_retry(self, daemon_home: DaemonHome) -> None:
+        origin = ConfigPaths(str(daemon_home.settings.connections))
+        table = TableName("test", "rows")
+        job = daemon_home.queue.enqueue(NewJob("default", Action.LOAD, table, origin))
+        claimed = daemon_home.queue.claim(1, datetime.now(UTC))
+        assert claimed is not None
+        back = daemon_home.queue.requeue(claimed, datetime.now(UTC), "killed", crashed=True)
+        assert back is not None
+        assert (back.crashes, back.failures) == (1, 1)
+        daemon_home.queue.cancel(job.id)
+        again = daemon_home.queue.retry(job.id)
+        assert again is not None
+        assert (again.crashes, again.failures) == (0, 0)
+
+    def test_a_queue_of_the_version_before_is_taken_over(self, tmp_path: Path) -> None:
+        with sqlite3.connect(tmp_path / "queue.db") as old:
+            for statement in read_sql_sections("queue_schema.sql")["1"].split(";\n"):
+                old.execute(statement)
+            old.execute(
+                "INSERT INTO job (uid, tenant, action, connection, table_name, origin, priority, state, "
+                "created_at, start_at) VALUES ('u', 't', 'load', 'c', 'n', '{\"connections\":\"/c\"}', 0, "
+                "'queued', 0, 0)"
+            )
+            old.execute("PRAGMA user_version = 1")
+        old.close()
+        with Queue(tmp_path / "queue.db") as queue:
+            [job] = queue.active_jobs()
+        assert (job.uid, job.crashes) == ("u", 0)

@@ -1,0 +1,45 @@
+"""What the daemon decides without asking anybody: when again, how to load, when due, what to log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.stores import NOW, TABLE
+from unify.daemon.log import MAX_FILE_BYTES, MAX_FILES, DaemonLog
+
+
+class TestTheLog:
+    def test_a_fact_is_a_line(self, tmp_path: Path) -> None:
+        log = DaemonLog(tmp_path, 7, now=lambda: NOW)
+        log.write_event("load started", job=12, table=TABLE, error="", note="two words", nothing=None)
+        log.close()
+        assert (tmp_path / "daemon.log").read_text() == (
+            '2026-03-01T12:00:00.000Z 7 load started job=12 table=github.pulls note="two words"\n'
+        )
+
+    def test_nothing_from_outside_breaks_a_line_or_steers_a_terminal(self, tmp_path: Path) -> None:
+        log = DaemonLog(tmp_path, 7, now=lambda: NOW)
+        log.write_event("load failed", error="a\nb\x1b[2Jc\u202e")
+        log.close()
+        assert log.path.read_text().count("\n") == 1
+        assert log.path.read_text().isascii()
+
+    def test_secrets_are_hidden_in_every_spelling(self, tmp_path: Path) -> None:
+        log = DaemonLog(tmp_path, 7)
+        log.add_secrets(["canary/5f+2c", "short"])
+        log.write_event("x", a="canary/5f+2c", b="q=canary%2F5f%2B2c", c="Y2FuYXJ5LzVmKzJj", d="short")
+        log.close()
+        text = log.path.read_text()
+        assert text.count("***") == 3
+        assert "d=short" in text
+
+    def test_it_rotates_and_is_private(self, tmp_path: Path) -> None:
+        log = DaemonLog(tmp_path, 7)
+        for _ in range(MAX_FILES + 2):
+            log.write_event("x" * (MAX_FILE_BYTES + 1))
+        log.write_event("the last")
+        log.close()
+        files = sorted(path.name for path in tmp_path.iterdir())
+        assert files == ["daemon.log", *(f"daemon.log.{number}" for number in range(1, MAX_FILES))]
+        assert "the last" in log.path.read_text()
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}

@@ -1,0 +1,104 @@
+"""``changes``: what is different in a table since a moment, by key or by whole rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from tests.support.fault_server import FaultServer
+
+SPEC = """\
+name: shop
+base_url: "{base_url}"
+options: {base_url: {required: true}}
+paging: {type: none}
+tables:
+  - {name: orders, request: GET /orders, key: id}
+"""
+
+
+@pytest.fixture
+def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    with FaultServer() as api:
+        unify.write_connections(f"shop: {{adapter: shop, options: {{base_url: '{api.url}'}}}}\n")
+        yield api
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def test_rows_of_a_reloaded_table_are_told_by_key(unify: UnifyCommand, shop: FaultServer) -> None:
+    shop.serve("/orders", pages=[[{"id": 1, "s": "a"}, {"id": 2, "s": "b"}, {"id": 3, "s": None}]])
+    assert unify("count shop.orders").single_value == "3"
+    between = now()
+    shop.serve("/orders", pages=[[{"id": 2, "s": "B", "x": 5}, {"id": 3, "s": None}, {"id": 4, "s": "d"}]])
+    assert unify("reload table shop.orders").exit_status == 0
+
+    answer = unify(f"changes shop.orders since '{between}'")
+    assert answer.rows[0][:3] == ["change", "id", "s"]
+    assert sorted(row[:3] for row in answer.rows[1:]) == [
+        ["delete", "1", "a"],
+        ["insert", "4", "d"],
+        ["update", "2", "B"],
+    ], answer
+    assert unify(f"changes shop.orders since '{now()}'").rows == [answer.rows[0]]
+
+
+def test_before_the_table_was_there_everything_is_new(unify: UnifyCommand, shop: FaultServer) -> None:
+    shop.serve("/orders", pages=[[{"id": 1}, {"id": 2}]])
+    assert unify("count shop.orders").single_value == "2"
+    answer = unify("changes shop.orders since 2 days")
+    assert sorted(answer.rows[1:]) == [["insert", "1"], ["insert", "2"]], answer
+
+
+def test_before_its_schema_was_there_everything_is_new_too(unify: UnifyCommand, shop: FaultServer) -> None:
+    assert unify("create table t as select 1 as a").exit_status == 0
+    between = now()
+    assert unify("create table u as select 1 as a").exit_status == 0
+    shop.serve("/orders", pages=[[{"id": 1}]])
+    assert unify("count shop.orders").single_value == "1"
+    for table, row in (("shop.orders", ["insert", "1"]), ("u", ["insert", "1"])):
+        assert unify(f"changes {table} since '{between}'").rows[1:] == [row]
+        answer = unify(f"select * from {table} at (timestamp => timestamptz '{between}')")
+        assert answer.stderr.startswith("there was no such table then: "), answer
+    missing = unify("select * from nowhere.t")
+    assert "then" not in missing.stderr, missing
+
+
+def test_rows_without_a_key_come_and_go_whole(unify: UnifyCommand) -> None:
+    assert unify("create table t as select 1 as a, 'x' as b union all select 1, 'x'").exit_status == 0
+    between = now()
+    changed = unify(
+        "update t set b = 'y' where rowid = 0",
+        "insert into t values (1, 'x')",
+        "insert into t values (7, null)",
+    )
+    assert changed.exit_status == 0, changed
+    answer = unify(f"changes t since '{between}'")
+    assert sorted(answer.rows[1:]) == [["insert", "1", "y"], ["insert", "7", ""]], answer
+
+
+def test_columns_that_came_since_are_compared_too(unify: UnifyCommand) -> None:
+    assert unify("create table t as select 1 as a").exit_status == 0
+    between = now()
+    assert unify("alter table t add column b int; insert into t values (2, 5)").exit_status == 0
+    assert unify(f"changes t since '{between}'").rows == [["change", "a", "b"], ["insert", "2", "5"]]
+
+
+def test_mistakes_are_told(unify: UnifyCommand, shop: FaultServer) -> None:
+    for statement, said in (
+        ("changes shop.orders since 1 hour", "shop.orders is not loaded"),
+        ("create table t as select 1 as a; changes t since 'noonish'", "'noonish' is no moment"),
+        ("changes nothing since 1 hour", "there is no table nothing"),
+    ):
+        answer = unify(statement)
+        assert answer.exit_status == 1
+        assert said in answer.stderr

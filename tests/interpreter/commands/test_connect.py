@@ -1,0 +1,302 @@
+"""``write_connections`` and ``disconnect``: tried before saved, asked only at a terminal, comments kept."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.terminal import CTRL_C, ENTER, Terminal, run_on_terminal
+from unify.config import connections_edit
+from unify.config.connections import load_connections
+from unify.errors import ConfigError, UnknownName
+from unify.shell.history import contains_secret
+
+SPEC = """\
+name: shop
+base_url: "{base_url}"
+options:
+  base_url: {required: true, description: Where the shop is}
+  token: {secret: true, required: true, description: "Key of the API"}
+  region: {description: Only this region}
+auth: {type: bearer, token: "{token}"}
+check: {request: GET /me, identity: login}
+tables:
+  - {name: orders, request: GET /orders, key: id}
+"""
+CANARY = "s3cret-canary"
+
+
+@pytest.fixture
+def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    with FaultServer() as api:
+        api.serve("/me", lambda asked: me(asked.headers.get("authorization", "")))
+        api.serve("/orders", MockResponse.json([{"id": 1}]))
+        yield api
+
+
+def me(authorization: str) -> MockResponse:
+    return (
+        MockResponse.json({"login": "ada"})
+        if authorization == f"Bearer {CANARY}"
+        else MockResponse.error(401)
+    )
+
+
+def file(unify: UnifyCommand) -> Path:
+    return unify.home / "connections.yaml"
+
+
+class TestOneLine:
+    def test_saves_what_the_api_takes(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        unify.environment["SHOP_KEY"] = CANARY
+        answer = unify(
+            f"connect shop as eu with base_url = '{shop.url}', token = '${{SHOP_KEY}}'", "peek eu.orders"
+        )
+        assert (answer.exit_status, answer.stdout) == (0, "id\n1\n"), answer
+        assert "known there as ada: 1 table (show tables from eu)" in answer.stderr
+        assert file(unify).read_text() == (
+            f'eu:\n  adapter: shop\n  options:\n    base_url: "{shop.url}"\n    token: ${{SHOP_KEY}}\n'
+        )
+        assert stat.S_IMODE(file(unify).stat().st_mode) == 0o600
+
+    def test_saves_nothing_that_is_refused(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        answer = unify(f"connect shop with base_url = '{shop.url}', token = 'wrong-{CANARY}'")
+        assert answer.exit_status == 1
+        assert "shop is not saved" in answer.stderr
+        assert answer.stderr.count("the credentials were refused") == 1, answer
+        assert f"check option token of shop ({file(unify)}:" in answer.stderr
+        assert CANARY not in answer.stderr
+        assert not file(unify).exists()
+
+    def test_lists_what_is_missing_and_never_asks(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        answer = unify("connect shop", stdin="s3cret\n" * 9)
+        assert answer.exit_status == 2
+        assert "token: Key of the API" in answer.stderr
+        assert "base_url: Where the shop is" in answer.stderr
+        assert "connect shop as shop with base_url = '…', token = '…'" in answer.stderr
+        assert not file(unify).exists()
+
+    @pytest.mark.parametrize(
+        ("statement", "said"),
+        [
+            ("connect", "which adapter? There are"),
+            ("connect shopp", "did you mean shop?"),
+            ("connect shop with tokn = 'x'", "has no option tokn — did you mean token?"),
+            ("connect shop as unify with token = 'x'", "this name is reserved"),
+            ("connect shop with base_url = 'http://127.0.0.1:9', token = '${NOT_SET}'", "NOT_SET is not set"),
+            ("disconnect nothing", "no connection nothing"),
+        ],
+    )
+    def test_says_what_is_wrong(
+        self, unify: UnifyCommand, shop: FaultServer, statement: str, said: str
+    ) -> None:
+        answer = unify(statement)
+        assert answer.exit_status in (1, 2)
+        assert said in answer.stderr
+        assert not file(unify).exists()
+
+    def test_takes_no_name_twice(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        unify.write_connections(
+            "Shop: {adapter: shop, options: {base_url: 'http://127.0.0.1:9', token: x}}\n"
+        )
+        answer = unify(f"connect shop with base_url = '{shop.url}', token = '{CANARY}'")
+        assert answer.exit_status == 2
+        assert "there is a connection shop already" in answer.stderr
+
+
+class TestDisconnect:
+    def test_leaves_the_rows_until_they_are_cleared(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        text = f"shop:\n  adapter: shop\n  options: {{base_url: '{shop.url}', token: {CANARY}}}\n"
+        unify.write_connections(f"# mine\n{text}\n# the end\n")
+        assert unify("count shop.orders").single_value == "1"
+
+        answer = unify("disconnect SHOP; select count(*) from shop.orders")
+        assert answer.single_value == "1", answer
+        assert "the rows of shop.orders stay, until clear table shop.orders" in answer.stderr
+        assert file(unify).read_text() == "# mine\n\n# the end\n"
+        assert unify("clear table shop.orders").exit_status == 0
+        assert unify("select count(*) from shop.orders").exit_status == 1
+
+
+class TestAtATerminal:
+    @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+    def test_everything_is_asked_and_secrets_are_not_shown(
+        self, unify: UnifyCommand, shop: FaultServer, term: str
+    ) -> None:
+        with guided(unify, "connect", term) as terminal:
+            terminal.wait_for_text("Which one?")
+            terminal.type(f"shop{ENTER}")
+            terminal.wait_for_text("before the dot [shop]:")
+            terminal.type(f"eu{ENTER}")
+            terminal.wait_for_text("Where the shop is")
+            terminal.type(f"{shop.url}{ENTER}")
+            terminal.wait_for_text("Key of the API")
+            terminal.type(f"{CANARY}{ENTER}")
+            terminal.wait_for_text("Only this region")
+            terminal.type(ENTER)
+            terminal.wait_for_text("known there as ada")
+            assert terminal.wait_for_end() == 0
+            assert CANARY.encode() not in terminal.received
+            assert (b"\x1b" in terminal.received) is (term != "dumb")
+        saved = load_connections(file(unify)).by_name["eu"]
+        assert dict(saved.options) == {"base_url": shop.url, "token": CANARY}
+
+    def test_a_variable_that_is_set_is_offered(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        unify.environment["SHOP_TOKEN"] = CANARY
+        with guided(unify, "connect shop as eu") as terminal:
+            terminal.wait_for_text("Where the shop is")
+            terminal.type(f"{shop.url}{ENTER}")
+            terminal.wait_for_text("[${SHOP_TOKEN}]:")
+            terminal.type(ENTER)
+            terminal.wait_for_text("Only this region")
+            terminal.type(f"north{ENTER}")
+            assert terminal.wait_for_end() == 0
+        saved = load_connections(file(unify)).by_name["eu"]
+        assert saved.options["token"] == "${SHOP_TOKEN}"
+        assert saved.options["region"] == "north"
+
+    def test_only_what_is_missing_is_asked_after_with(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        with guided(unify, f"connect shop as eu with token = '{CANARY}'") as terminal:
+            terminal.wait_for_text("Where the shop is")
+            terminal.type(f"{shop.url}{ENTER}")
+            assert terminal.wait_for_end() == 0
+        assert "eu" in load_connections(file(unify)).by_name
+
+    def test_a_person_may_save_what_was_refused(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        statement = f"connect shop with base_url = '{shop.url}', token = 'wrong'"
+        for key, status, saved in (("n", 1, False), ("y", 0, True)):
+            with guided(unify, statement) as terminal:
+                terminal.wait_for_text("Save it all the same?")
+                terminal.type(f"{key}{ENTER}")
+                assert terminal.wait_for_end() == status
+            assert file(unify).exists() is saved
+
+    def test_ctrl_c_saves_nothing(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        with guided(unify, "connect shop as eu") as terminal:
+            terminal.wait_for_text("Where the shop is")
+            terminal.type(CTRL_C)
+            assert terminal.wait_for_end() == 130
+        assert not file(unify).exists()
+
+
+class guided:
+    """``unify -c STATEMENT`` on a terminal of its own."""
+
+    def __init__(self, unify: UnifyCommand, statement: str, term: str = "xterm-256color") -> None:
+        command = [sys.executable, "-m", "unify", "-c", statement]
+        environment = {**unify.environment, "TERM": term}
+        self._opened = run_on_terminal(command, environment, unify.home, columns=160)
+
+    def __enter__(self) -> Terminal:
+        return self._opened.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._opened.__exit__(*error)  # type: ignore[arg-type]
+
+
+YAML = """\
+# Connections of the team
+
+a:                      # first
+  adapter: github
+  options:
+    token: ${A}         # a reference
+
+# The second one
+"b":
+  adapter: jira
+  # a comment within
+  options: {url: 'x'}
+
+
+c: {adapter: slack}
+# the end
+"""
+
+
+class TestTheFile:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "connections.yaml"
+        path.write_text(YAML, encoding="utf-8")
+        path.chmod(0o640)
+        path.chmod(0o600)
+        return path
+
+    def test_gets_a_connection_at_its_end(self, path: Path) -> None:
+        odd = {
+            "token": "${file:~/a b}",
+            "note": 'say "yes": # no',
+            "key": "${keyring:unify/d.key}",
+            "n": "007",
+        }
+        added = connections_edit.add_connection(path, "d", "github", odd)
+        assert path.read_text().startswith(YAML)
+        assert "    key: ${keyring:unify/d.key}\n" in path.read_text()
+        assert dict(added.options) == odd
+        assert set(load_connections(path).by_name) == {"a", "b", "c", "d"}
+
+    @pytest.mark.parametrize("name", ["a", "b", "c"])
+    def test_loses_one_connection_and_nothing_else(self, path: Path, name: str) -> None:
+        assert connections_edit.remove_connection(path, name.upper()) == name
+        left = path.read_text()
+        assert set(load_connections(path).by_name) == {"a", "b", "c"} - {name}
+        assert all(comment in left for comment in ("# Connections of", "# The second", "# the end"))
+
+    def test_keeps_its_mode_and_leaves_nothing_beside_it(self, path: Path) -> None:
+        path.chmod(0o400)
+        connections_edit.add_connection(path, "d", "github", {})
+        assert stat.S_IMODE(path.stat().st_mode) == 0o400
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_that_is_a_link_stays_one(self, path: Path, tmp_path: Path) -> None:
+        link = tmp_path / "link.yaml"
+        link.symlink_to(path)
+        connections_edit.add_connection(link, "d", "github", {})
+        assert link.is_symlink()
+        assert "d" in load_connections(path).by_name
+
+    @pytest.mark.parametrize(
+        "text", ["{a: {adapter: github}}\n", "a: {adapter: github}\n...\n", "- a\n", "a: [\n"]
+    )
+    def test_of_another_form_is_left_alone(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"connections\.yaml"):
+            connections_edit.add_connection(path, "d", "github", {})
+        assert path.read_text() == text
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_says_what_names_are_allowed(self, path: Path) -> None:
+        for name, said in (
+            ("my-shop", "letters, digits and _"),
+            ("lake", "reserved"),
+            ("A", "SQL cannot tell"),
+        ):
+            with pytest.raises(ConfigError, match=said):
+                connections_edit.preview_connection(path, name, "github", {})
+        with pytest.raises(UnknownName, match="no connection d"):
+            connections_edit.remove_connection(path, "d")
+        assert path.read_text() == YAML
+
+    def test_a_broken_neighbour_is_no_hindrance(self, path: Path) -> None:
+        path.write_text("broken: 5\n")
+        connections_edit.add_connection(path, "d", "github", {})
+        assert path.read_text().startswith("broken: 5\n\nd:")
+        connections_edit.remove_connection(path, "broken")
+        assert path.read_text() == "\nd:\n  adapter: github\n"
+
+
+def test_a_statement_with_credentials_is_no_history() -> None:
+    assert contains_secret("connect shop as eu with key = 'x'")
+    assert contains_secret("  CONNECT shop\n with key = 'x'")
+    assert not contains_secret("connect shop as eu")

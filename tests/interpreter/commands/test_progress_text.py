@@ -1,0 +1,73 @@
+"""What is said of a load somebody waits for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from tests.support.stores import make_job
+from unify.interpreter.commands.system import rate_text, task_lines
+from unify.interpreter.query import load_client
+from unify.model import Action, JobState, LoaderStatus, TableName
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HALF = LoaderStatus(
+    1,
+    TableName("github", "pulls"),
+    Action.LOAD,
+    JobState.RUNNING,
+    rows=1300,
+    pages=10,
+    pages_total=40,
+    elapsed_s=9.0,
+)
+
+
+def test_the_time_left_is_said_where_the_pages_are_known() -> None:
+    assert rate_text(HALF, NOW) == "144 rows/s  0:00:27 left"
+    assert rate_text(replace(HALF, pages_total=None), NOW) == "144 rows/s"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        replace(HALF, elapsed_s=0.4),
+        replace(HALF, rows=0),
+        replace(HALF, state=JobState.PUBLISHING),
+        replace(HALF, state=JobState.QUEUED),
+        replace(HALF, waiting_until=NOW + timedelta(seconds=41)),
+    ],
+)
+def test_nothing_is_guessed_where_it_would_be_wrong(status: LoaderStatus) -> None:
+    assert rate_text(status, NOW) == ""
+
+
+def test_a_rate_limit_says_when_it_goes_on() -> None:
+    [line] = task_lines([replace(HALF, waiting_until=NOW + timedelta(seconds=41))], NOW)
+
+    assert line.endswith("0:00:09  rate limited, goes on in 41 s")
+
+
+def test_a_load_that_is_tried_again_says_when_and_why() -> None:
+    failed = replace(HALF, state=JobState.QUEUED, error="github.pulls: GET http://a answered 503\nmore")
+    later = replace(failed, waiting_until=NOW + timedelta(seconds=4))
+
+    why = "GET http://a answered 503"
+    assert task_lines([later], NOW)[0].endswith(f"queued  again in 4 s: {why}")
+    assert task_lines([later], NOW + timedelta(seconds=5))[0].endswith(f"queued  again: {why}")
+    assert task_lines([replace(later, error="")], NOW)[0].endswith("queued")
+
+
+def test_a_failed_load_says_once_whose_it_is() -> None:
+    job = replace(make_job(), state=JobState.FAILED)
+    for error, told in (
+        ("github.pulls: no way on", "github.pulls: no way on"),
+        (
+            "github.pulls for repo lake: GET /x answered 404",
+            "github.pulls for repo lake: GET /x answered 404",
+        ),
+        ("the disk is full", "github.pulls: the disk is full"),
+    ):
+        assert load_client._failure_message(replace(job, error=error)) == told

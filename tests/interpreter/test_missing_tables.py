@@ -1,0 +1,141 @@
+"""A table that is not there: what somebody most likely meant, wherever they name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import NoReturn
+
+import pytest
+
+from unify.config.connections import load_connections
+from unify.config.settings import Settings
+from unify.errors import UnifyError
+from unify.interpreter.interpreter import Interpreter
+from unify.interpreter.results import Rows
+from unify.interpreter.state import unknown_table_message
+from unify.language import error_position
+from unify.model import TableName
+from unify.render.messages import Messages
+from unify.render.progress import ProgressDisplay
+
+KNOWN = [
+    TableName("github", "pulls"),
+    TableName("github", "repos"),
+    TableName("jira", "issues"),
+    TableName("main", "people"),
+]
+SCHEMAS = ("github", "jira", "main", "unify")
+PULLS = "there is no table pulls — did you mean github.pulls? (show tables)"
+
+
+@pytest.fixture
+def empty(folder: Path) -> Iterator[Interpreter]:
+    """No connection, no table."""
+    settings = Settings(folder, folder / "connections.yaml")
+    nobody = ProgressDisplay(Messages(None), live=False)
+    with Interpreter(settings, nobody, environment={}, stager=_no_live_tables) as interpreter:
+        yield interpreter
+
+
+@pytest.fixture
+def shell(empty: Interpreter, folder: Path) -> Interpreter:
+    """A connection ``github`` that nobody is asked by, and a table of one's own."""
+    written(folder / "connections.yaml", "github:\n  adapter: github\n  options: {token: x}\n")
+    empty.run("create table people as select 1 as id")
+    return empty
+
+
+def written(connections: Path, text: str) -> Path:
+    connections.write_text(text, encoding="utf-8")
+    connections.chmod(0o600)
+    return connections
+
+
+def _no_live_tables(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("there are none here")
+
+
+def refused(shell: Interpreter, statement: str) -> str:
+    with pytest.raises(UnifyError) as caught:
+        shell.run(statement)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pulls", PULLS),
+        ("Pulls", PULLS.replace("table p", "table P")),
+        ("pull", "there is no table pull — did you mean github.pulls? (show tables)"),
+        ("peple", "there is no table peple — did you mean people? (show tables)"),
+        ("qqq", "there is no table qqq (show tables)"),
+        ("jira", "jira is no table but has some, such as jira.issues (show tables from jira)"),
+        ("unify", "unify is no table but has some (show tables from unify)"),
+    ],
+)  # fmt: skip
+def test_the_nearest_table_is_named_as_it_can_be_typed(name: str, said: str) -> None:
+    assert unknown_table_message(TableName("", name), KNOWN, SCHEMAS) == said
+
+
+def test_every_statement_says_so(shell: Interpreter, tmp_path: Path) -> None:
+    select = refused(shell, "select *\nfrom pulls")
+    assert select.split("\n") == [PULLS, "", "LINE 2: from pulls", "             ^"]
+    assert refused(shell, "describe pulls") == PULLS
+    assert refused(shell, "peek pulls") == PULLS
+    assert refused(shell, "count pulls") == PULLS
+    assert refused(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
+    assert refused(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
+    assert refused(shell, "drop table peple").startswith("there is no table peple — did you mean people?")
+    assert refused(shell, "insert into github values (1)").startswith(
+        "github is no table but has some, such as "
+    )
+
+
+def test_an_error_points_into_what_was_typed(shell: Interpreter) -> None:
+    assert refused(shell, "$x =\n  oops").split("\n")[-2:] == ["LINE 2:   oops", "          ^"]
+    chart = refused(shell, "create chart from (select oops from people) as bar_chart where x = a and y = b")
+    assert chart.split("\n")[-1].index("^") == chart.split("\n")[-2].index("oops")
+    assert chart.split("\n")[-2].startswith("LINE 1: create chart from (select oops")
+
+
+def test_a_column_is_told_with_its_candidates_once(shell: Interpreter) -> None:
+    assert 'Candidate bindings: "id"' in refused(shell, "select p.ids from people p")
+
+
+def test_a_statement_that_ends_too_early_is_pointed_at_its_end(shell: Interpreter) -> None:
+    assert refused(shell, "select id\n  , 1 +  ").split("\n")[-2:] == ["LINE 2:   , 1 +", "               ^"]
+
+
+def test_sql_of_our_own_making_is_not_pointed_at() -> None:
+    message = "no such thing\n\nLINE 3: ...ect oops from t...\n               ^"
+
+    assert error_position.remap_pointer(message, "count t") == "no such thing"
+    assert error_position.remap_pointer(message, "x\n(select oops from t) y").split("\n")[1:] == [
+        "LINE 2: (select oops from t) y",
+        "                ^",
+    ]
+    assert error_position.remap_pointer("no place", "count t") == "no place"
+
+
+def test_what_was_described_was_used_last(shell: Interpreter) -> None:
+    shell.run("describe people")
+
+    assert shell.session.query.last_table == TableName("", "people")
+    refused(shell, "describe nothing")
+    assert shell.session.query.last_table == TableName("", "people")
+
+
+def test_the_example_for_whoever_has_no_connections_can_be_used_as_it_is(
+    empty: Interpreter, folder: Path
+) -> None:
+    said = refused(empty, "select * from jira.issues")
+    example = said.partition("for example:\n")[2].partition("\nor try")[0]
+
+    found = load_connections(written(folder / "connections.yaml", dedent(example)))
+
+    assert found.by_name["github"].options == {"token": "${GITHUB_TOKEN}"}
+    shown = empty.run("show tables")
+    assert isinstance(shown, Rows)
+    assert shown.note == "there are no connections yet: connect makes one"

@@ -1,0 +1,113 @@
+"""Upkeep: history ends, small files become large ones, and no row is ever missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.stores import create_home, fetch_rows
+from unify.errors import QueryError
+from unify.lake import ledger
+from unify.lake.lake import Lake
+from unify.lake.maintenance import run_maintenance
+from unify.model import LoadRecord, TableName
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    with Lake(create_home(tmp_path)) as lake:
+        yield lake
+
+
+def scattered(lake: Lake) -> None:
+    lake.execute("create table words (i integer)")
+    for number in range(12):
+        lake.execute(f"insert into words select i from range({number * 100}, {number * 100 + 100}) r(i)")
+
+
+def files(lake: Lake) -> int:
+    return len(list((lake.settings.data_path / "main" / "words").glob("*.parquet")))
+
+
+def live_files(lake: Lake) -> int:
+    return len(lake.read("from ducklake_list_files('lake', 'words')"))
+
+
+def test_many_small_files_become_one_and_every_row_stays(lake: Lake) -> None:
+    scattered(lake)
+    assert live_files(lake) == 12
+
+    tended = run_maintenance(lake, datetime.now(UTC))
+
+    assert tended.compacted_tables == (TableName("main", "words"),)
+    assert live_files(lake) == 1
+    assert fetch_rows(lake, "select count(*), sum(i)::bigint from words") == [(1200, 719400)]
+    assert run_maintenance(lake, datetime.now(UTC)).compacted_tables == ()
+
+
+def test_a_table_with_many_deleted_rows_is_written_anew(lake: Lake) -> None:
+    lake.execute("create table words as select i from range(1000) r(i)")
+    lake.execute("delete from words where i < 500")
+    assert run_maintenance(lake, datetime.now(UTC)).compacted_tables == (TableName("main", "words"),)
+    assert fetch_rows(lake, "select count(*), min(i) from words") == [(500, 500)]
+
+
+def test_history_is_kept_for_seven_days_and_files_for_a_day_more(lake: Lake) -> None:
+    lake.execute("create table words as select 'old' as word")
+    [(version,)] = fetch_rows(lake, "select max(snapshot_id) from lake.snapshots()")
+    lake.execute("create or replace table words as select 'new' as word")
+    now = datetime.now(UTC)
+    past = f"select word from words at (version => {version})"
+
+    assert run_maintenance(lake, now + 6 * DAY).expired_snapshots == 0
+    assert fetch_rows(lake, past) == [("old",)]
+
+    later = run_maintenance(lake, now + 8 * DAY)
+    assert later.expired_snapshots > 0
+    with pytest.raises(QueryError, match="No snapshot"):
+        fetch_rows(lake, past)
+    assert fetch_rows(lake, "select word from words") == [("new",)]
+
+
+def test_files_are_not_removed_under_readers(lake: Lake) -> None:
+    lake.execute("create table words as select 'old' as word")
+    lake.execute("create or replace table words as select 'new' as word")
+    now = datetime.now(UTC)
+    run_maintenance(lake, now, retention=timedelta(0))
+    assert files(lake) == 2
+    assert run_maintenance(lake, now + 2 * DAY, retention=timedelta(0)).removed_files >= 1
+    assert files(lake) == 1
+    assert fetch_rows(lake, "select word from words") == [("new",)]
+
+
+def test_what_a_crash_left_in_the_lakes_folder_is_removed_after_a_day(lake: Lake) -> None:
+    lake.execute("create table words as select 'new' as word")
+    orphan = lake.settings.data_path / "main" / "words" / "unify-left-behind.parquet"
+    orphan.write_bytes(b"rows")
+    now = datetime.now(UTC)
+    run_maintenance(lake, now)
+    assert orphan.exists()
+    yesterday = (now - 2 * DAY).timestamp()
+    os.utime(orphan, (yesterday, yesterday))
+    run_maintenance(lake, now)
+    assert not orphan.exists()
+
+
+def test_the_ledger_says_the_same_before_and_after(lake: Lake) -> None:
+    for number in range(20):
+        record = LoadRecord(number, f"u{number}", "load", TableName("github", f"t{number % 3}"), "success")
+        with lake.write_transaction() as connection:
+            ledger.insert_load(connection, record)
+    before = ledger.latest_loads(lake)
+    run_maintenance(lake, datetime.now(UTC))
+    assert dict(ledger.latest_loads(lake)) == dict(before)
+    assert len(before) == 3
+    found = ledger.find_load(lake, "u7")
+    assert found is not None
+    assert found.job == 7

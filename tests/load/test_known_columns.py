@@ -1,0 +1,80 @@
+"""What a load knows of the columns stored before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.stores import PULLS, create_home, make_job, stage_rows
+from unify.config.settings import Settings
+from unify.lake import catalog, ledger
+from unify.lake.lake import Lake
+from unify.load.plan import read_stored_columns
+from unify.publish.publish import publish
+
+COLUMNS = {
+    "id": "BIGINT",
+    "title": "VARCHAR",
+    "closed_by": "VARCHAR",
+    "labels": "VARCHAR[]",
+    "teams": "VARCHAR[]",
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return create_home(tmp_path)
+
+
+@pytest.fixture
+def lake(settings: Settings) -> Iterator[Lake]:
+    with Lake(settings) as opened:
+        yield opened
+
+
+def load(settings: Settings, lake: Lake, *rows: Sequence[object]) -> None:
+    job = make_job(PULLS)
+    assert (
+        publish(lake, job, stage_rows(settings, job, COLUMNS, rows), is_current_attempt=lambda: True)
+        is not None
+    )
+
+
+def known(lake: Lake) -> dict[str, str]:
+    return {
+        column.name: column.type
+        for column in read_stored_columns(lake, PULLS, ledger.latest_load(lake, PULLS))
+    }
+
+
+def test_a_column_without_any_value_has_no_type_yet(settings: Settings, lake: Lake) -> None:
+    load(settings, lake, [1, "", None, None, ["ops"]], [2, None, None, None, None])
+
+    assert known(lake) == {
+        "id": "BIGINT",
+        "title": "VARCHAR",
+        "closed_by": "",
+        "labels": "",
+        "teams": "VARCHAR[]",
+    }
+
+
+def test_the_catalog_tells_of_values_only_where_there_are_some(settings: Settings, lake: Lake) -> None:
+    load(settings, lake, [1, None, "mona", None, None])
+
+    assert catalog.columns_with_values(lake, PULLS) == {"id", "closed_by"}
+
+
+def test_values_of_a_later_load_are_known_too(settings: Settings, lake: Lake) -> None:
+    load(settings, lake, [1, None, None, None, None])
+    load(settings, lake, [1, "lark", None, [], None])
+
+    assert known(lake) == {
+        "id": "BIGINT",
+        "title": "VARCHAR",
+        "closed_by": "",
+        "labels": "VARCHAR[]",
+        "teams": "",
+    }

@@ -1,0 +1,71 @@
+"""What the daemon decides without asking anybody: when again, how to load, when due, what to log."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stores import TABLE
+from unify.adapters.spec.model import Incremental, RefreshSpec, RefreshStrategy, TableSpec
+from unify.load.plan import LoadPlan, make_load_plan
+from unify.model import Action, LoadRecord
+
+
+def table(
+    strategy: RefreshStrategy | None = None, *, incremental: bool = True, key: tuple[str, ...] = ("id",)
+) -> TableSpec:
+    state = Incremental("updated_at") if incremental else None
+    return TableSpec(
+        "pulls", "GET", "/pulls", key=key, incremental=state, refresh=RefreshSpec(strategy=strategy)
+    )
+
+
+LAST = LoadRecord(1, "u-1", "load", TABLE, "success", cursor={"": "2026-01-01T00:00:00Z"})
+
+
+class TestThePlan:
+    @pytest.mark.parametrize("action", [Action.LOAD, Action.RELOAD])
+    def test_a_load_and_a_reload_read_everything(self, action: Action) -> None:
+        plan = make_load_plan(action, table(), LAST, ())
+        assert (plan.strategy, plan.read.since, plan.based_on) == ("reload", {}, "")
+        assert plan.cursor_column == "updated_at"
+
+    def test_a_refresh_reads_what_changed_and_merges_it(self) -> None:
+        plan = make_load_plan(Action.REFRESH, table(), LAST, ())
+        assert (plan.strategy, plan.read.since, plan.based_on) == ("merge", LAST.cursor, "u-1")
+
+    def test_a_refresh_of_what_was_never_loaded_reads_everything(self) -> None:
+        assert make_load_plan(Action.REFRESH, table(), None, ()) == make_load_plan(
+            Action.LOAD, table(), None, ()
+        )
+
+    def test_without_key_or_cursor_a_refresh_replaces(self) -> None:
+        for spec in (table(key=()), table(incremental=False)):
+            plan = make_load_plan(Action.REFRESH, spec, LAST, ())
+            assert (plan.strategy, plan.read.since, plan.based_on) == ("reload", {}, "")
+
+    @pytest.mark.parametrize(
+        ("strategy", "builds_on"),
+        [("append", True), ("merge", True), ("merge_delete", False), ("reload", False)],
+    )
+    def test_only_what_adds_to_the_stored_rows_starts_from_the_cursor(
+        self, strategy: RefreshStrategy, builds_on: bool
+    ) -> None:
+        plan = make_load_plan(Action.REFRESH, table(strategy), LAST, ())
+        assert plan.strategy == strategy
+        assert (plan.read.since == LAST.cursor, bool(plan.based_on)) == (builds_on, builds_on)
+
+    def test_cursors_never_go_back_and_quiet_scopes_keep_theirs(self) -> None:
+        plan = LoadPlan(
+            "merge",
+            make_load_plan(Action.LOAD, table(), None, ()).read,
+            stored_cursors={"a": "10", "b": "10"},
+        )
+        assert plan.next_cursors({"a": "9", "c": "1"}) == {"a": "10", "b": "10", "c": "1"}
+        assert plan.next_cursors({"b": "11"}) == {"a": "10", "b": "11"}
+
+    @pytest.mark.parametrize("text", ["nan", "Infinity", "-inf", "never", ""])
+    def test_a_text_that_says_nothing_never_takes_a_cursors_place(self, text: str) -> None:
+        plan = LoadPlan(
+            "merge", make_load_plan(Action.LOAD, table(), None, ()).read, stored_cursors={"": "10"}
+        )
+        assert plan.next_cursors({"": text}) == {"": "10"}

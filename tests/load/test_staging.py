@@ -1,0 +1,179 @@
+"""Staging: a load is whole, or it is not there."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tests.support.paths import CHECKOUT
+from tests.support.stores import make_job, settings_for_home, stage_rows
+from unify.errors import StoreError
+from unify.load import staging
+from unify.load.staging import MANIFEST, Manifest, StagingArea, read_manifest
+from unify.model import Column
+
+
+@pytest.fixture
+def staging_area(tmp_path: Path) -> StagingArea:
+    return StagingArea(tmp_path / "staging")
+
+
+def empty(**more: object) -> Manifest:
+    return Manifest(files=(), columns=(), rows=0, **more)  # type: ignore[arg-type]
+
+
+def test_a_manifest_comes_back_as_it_was_written(staging_area: StagingArea) -> None:
+    job = make_job()
+    folder = staging_area.create_attempt_folder(job)
+    (folder / "0.parquet").write_bytes(b"rows")
+    manifest = Manifest(
+        files=("0.parquet",),
+        columns=(Column("id", "BIGINT", "who"), Column('a "b"', "STRUCT(x VARCHAR)[]")),
+        rows=7,
+        strategy="merge",
+        discarded=1,
+        cursors={'{"repo":"é"}': "2026-01-01T00:00:00Z"},
+        requests=3,
+        bytes=2**40,
+        seconds=1.5,
+        key=("id",),
+        description="What's there",
+        declared=("id",),
+        complete=False,
+        cursor_column="id",
+        based_on="u1",
+    )
+    sealed = staging.commit_staged_load(folder, manifest)
+
+    assert sealed == staging_area.find_staged_load(job)
+    assert sealed.manifest == manifest
+    assert sealed.file_paths == (folder / "0.parquet",)
+    assert folder == staging_area.folder / job.uid / "1"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_attempt_without_a_manifest_is_nothing(staging_area: StagingArea) -> None:
+    job = make_job()
+    (staging_area.create_attempt_folder(job) / "0.parquet").write_bytes(b"half")
+    assert staging_area.find_staged_load(job) is None
+
+
+def test_an_attempt_begins_empty(staging_area: StagingArea) -> None:
+    job = make_job()
+    staging.commit_staged_load(staging_area.create_attempt_folder(job), empty())
+    folder = staging_area.create_attempt_folder(job)
+    assert list(folder.iterdir()) == []
+    assert staging_area.find_staged_load(job) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not a manifest"),
+        ("{", "not a manifest"),
+        ('{"files": [], "columns": [], "rows": "seven"}', "not a manifest"),
+        ('{"files": ["../../catalog.sqlite"], "columns": [], "rows": 1}', "not the name of a file"),
+        ('{"files": ["/etc/passwd"], "columns": [], "rows": 1}', "not the name of a file"),
+        ('{"files": [".."], "columns": [], "rows": 1}', "not the name of a file"),
+        ('{"files": ["gone.parquet"], "columns": [], "rows": 1}', "is missing"),
+        ('{"files": [], "columns": [], "rows": 1, "strategy": "drop"}', "unknown strategy"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused_with_its_path(
+    staging_area: StagingArea, text: str, reason: str
+) -> None:
+    folder = staging_area.create_attempt_folder(make_job())
+    (folder / MANIFEST).write_text(text)
+    with pytest.raises(StoreError, match=reason) as caught:
+        read_manifest(folder)
+    assert str(folder) in caught.value.message
+
+
+def test_what_nobody_owns_is_swept(staging_area: StagingArea) -> None:
+    kept, gone = make_job(), make_job()
+    staging.commit_staged_load(staging_area.create_attempt_folder(kept), empty())
+    second = replace(kept, attempt=2)
+    staging.commit_staged_load(staging_area.create_attempt_folder(second), empty())
+    staging.commit_staged_load(staging_area.create_attempt_folder(gone), empty())
+    (staging_area.folder / "stray").mkdir()
+
+    removed = staging_area.remove_orphaned_attempts([(kept.uid, 2)])
+
+    assert removed == sorted([staging_area.attempt_folder(kept), staging_area.attempt_folder(gone)])
+    assert staging_area.find_staged_load(second) is not None
+    assert [path.name for path in staging_area.folder.iterdir()] == [kept.uid]
+
+
+def test_a_job_that_has_ended_leaves_nothing(staging_area: StagingArea) -> None:
+    job = make_job()
+    staging.commit_staged_load(staging_area.create_attempt_folder(job), empty())
+    staging.commit_staged_load(staging_area.create_attempt_folder(replace(job, attempt=2)), empty())
+    staging_area.remove_attempts(job)
+    staging_area.remove_attempts(job)
+    assert list(staging_area.folder.iterdir()) == []
+
+
+def test_sweeping_a_home_that_never_staged_is_no_error(staging_area: StagingArea) -> None:
+    assert staging_area.remove_orphaned_attempts([]) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "staging").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"staging.*cannot be written"):
+        StagingArea(tmp_path / "staging").create_attempt_folder(make_job())
+
+
+_SEALER = """
+import sys
+from pathlib import Path
+from tests.support.stores import make_job, settings_for_home
+from tests.support.stores import stage_rows
+settings = settings_for_home(Path(sys.argv[1]))
+stage_rows(settings, make_job(uid=sys.argv[2]), {"id": "BIGINT"}, [(1,), (2,)])
+"""
+
+
+@pytest.mark.parametrize("place", ["staging.before_manifest", "durable.before_rename", "staging.sealed"])
+def test_a_worker_killed_while_it_seals_leaves_a_whole_load_or_none(tmp_path: Path, place: str) -> None:
+    settings = settings_for_home(tmp_path)
+    job = make_job()
+    done = subprocess.run(
+        [sys.executable, "-c", _SEALER, str(tmp_path), job.uid],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "UNIFY_FAILPOINT": f"{place}:kill"},
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL
+    found = StagingArea(settings.staging).find_staged_load(job)
+    assert (found is not None) == (place == "staging.sealed")
+    if found is not None:
+        assert found.manifest.rows == 2
+
+
+def test_a_disk_that_is_full_is_said_with_the_path(staging_area: StagingArea) -> None:
+    """A limit on the size of files stands in for the disk: the same error comes from the same place."""
+    folder = staging_area.create_attempt_folder(make_job())
+    manifest = empty(description="x" * 100_000)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be written") as caught:
+            staging.commit_staged_load(folder, manifest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, old)
+    assert str(folder) in caught.value.message
+    assert not (folder / MANIFEST).exists()
+
+
+def test_rows_staged_in_a_test_are_rows(tmp_path: Path) -> None:
+    job = make_job()
+    found = stage_rows(settings_for_home(tmp_path), job, {"id": "BIGINT"}, [(1,)], [(2,), (3,)])
+    assert (found.manifest.files, found.manifest.rows) == (("0.parquet", "1.parquet"), 3)

@@ -1,0 +1,199 @@
+"""What is promised of the HTTP client and of loads from broken sources, each with its figure.
+
+The long forms run under ``make campaign``.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.authenticated_api import KEY, OPTIONS, SECRET, STATIC_AUTHS
+from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.loader_shop import LoaderHome
+from tests.support.rest_tables import PAGE_FAULTS
+from unify.adapters.base import Read
+from unify.adapters.rest.adapter import RESTAdapter
+from unify.adapters.spec.model import AdapterSpec, Auth, Paging, TableSpec
+from unify.config.settings import Settings
+from unify.errors import SourceError, UnifyError
+from unify.lake.lake import Lake
+from unify.load.staging import StagingArea
+from unify.model import Action
+
+SLOW = (pytest.mark.slow, pytest.mark.timeout(3600))
+# Beside those of a page that cannot be read: what breaks on the way, and what is retried in vain.
+PAGE_FAULTS_AND_RETRIES: dict[str, MockResponse] = {
+    **{name: fault for name, fault in PAGE_FAULTS.items() if name != "bad link"},
+    "500": MockResponse.error(500),
+    "503": MockResponse.error(503),
+    "429": MockResponse.error(429),
+    "cut body": MockResponse(body=b'[{"id":9},{"id":10}]', cut_at=8),
+}
+
+
+@pytest.mark.parametrize("runs", [len(PAGE_FAULTS_AND_RETRIES), pytest.param(400, marks=SLOW)])
+def test_an_error_is_never_a_shorter_table(
+    tmp_path: Path, api: FaultServer, monkeypatch: pytest.MonkeyPatch, runs: int
+) -> None:
+    """A table of two pages is published; then a reload of 2 to 5 pages meets a fault on one of them."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    monkeypatch.setattr("unify.adapters.http.retry.INITIAL_BACKOFF_S", 0.0001)
+    monkeypatch.setattr("unify.adapters.http.retry.MAX_WAIT_S", 0.0)
+    shop = LoaderHome(Settings(tmp_path / "home", tmp_path / "home" / "connections.yaml"), api)
+    api.serve("/orders", pages=[[{"id": 1}, {"id": 2}], [{"id": 3}]])
+    shop.publish("orders")
+    short = []
+    kinds = rng.sample(list(PAGE_FAULTS_AND_RETRIES), len(PAGE_FAULTS_AND_RETRIES))
+    for number in range(runs):
+        kind, pages = kinds[number % len(kinds)], rng.randint(2, 5)
+        at = rng.randint(1, pages)
+        api.serve("/orders", _broken_at(at, PAGE_FAULTS_AND_RETRIES[kind], pages))
+        job = shop.make_job("orders", Action.RELOAD)
+        with pytest.raises(UnifyError):
+            shop.run_load(job)
+        if StagingArea(shop.settings.staging).find_staged_load(job) is not None:
+            short.append(f"{kind} on page {at} of {pages}")
+    with Lake(shop.settings, read_only=True) as lake:
+        assert lake.read("select count(*) from shop.orders") == [(3,)]
+    shop.loading.close()
+    print(f"{runs} loads, {len(kinds)} kinds of error: {len(short)} short tables, the old one still there")
+    assert short == []
+
+
+def _broken_at(at: int, fault: MockResponse, pages: int) -> Callable[[RecordedRequest], MockResponse]:
+    def answer(asked: RecordedRequest) -> MockResponse:
+        number = int(asked.query.get("page", "1"))
+        if number == at:
+            return fault
+        return MockResponse.json([{"id": 10 * number}, {"id": 10 * number + 1}] if number < pages else [])
+
+    return answer
+
+
+@pytest.mark.parametrize("asks", [4, pytest.param(50, marks=SLOW)])
+def test_eight_workers_keep_one_budget(api: FaultServer, tmp_path: Path, asks: int) -> None:
+    api.serve("/x", MockResponse.json([]))
+    words = [sys.executable, "-c", CLIENT_SCRIPT, api.url, str(tmp_path / "limits"), str(asks)]
+    workers = [subprocess.Popen(words) for _ in range(8)]
+    assert [worker.wait(120) for worker in workers] == [0] * 8
+    moments = sorted(asked.received_at for asked in api.requests)
+    busiest = max(sum(1 for other in moments if start <= other < start + 1) for start in moments)
+    print(f"8 workers, {len(moments)} requests, 10 a second allowed: {busiest} in the busiest second")
+    assert len(moments) == 8 * asks
+    assert busiest <= (10 if asks > 4 else 11)  # alone on the machine; a busy server's log is a little late
+
+
+CLIENT_SCRIPT = """
+import sys
+from pathlib import Path
+from unify.adapters.http.rate_limit import SharedRateLimiter
+from unify.adapters.http.messages import Request
+from unify.adapters.http.messages import ClientOptions
+from unify.adapters.http.client import HttpClient
+
+url, folder, asks = sys.argv[1:]
+client = HttpClient(ClientOptions(url), rate_limiter=SharedRateLimiter(Path(folder), "c", url, 10.0))
+for number in range(int(asks)):
+    client.fetch(Request("GET", f"{url}/x"))
+client.close()
+"""
+
+REDIRECT_KINDS = ("301", "302", "303", "307", "308", "Link header", "next in the body")
+FOREIGN_ORIGINS = ("another scheme", "another host", "another port")
+
+
+def test_credentials_stay_at_home(api: FaultServer) -> None:
+    """Every way of authenticating, led away in every way to every kind of elsewhere."""
+    told: list[str] = []
+    cases = list(product(STATIC_AUTHS, REDIRECT_KINDS, FOREIGN_ORIGINS))
+    with FaultServer() as foreign:
+        for way, lead, place in cases:
+            target = _foreign_url(api.url, foreign.url, place)
+            api.serve("/things", _redirect_response(lead, target))
+            with pytest.raises(SourceError) as caught:
+                _read(api.url, STATIC_AUTHS[way], "next_url" if lead == "next in the body" else "link_header")
+            told.append(caught.value.message)
+        heard = [repr(asked) for asked in foreign.requests]
+    print(f"{len(cases)} cases: {len(heard)} requests reached the foreign server, 0 with a secret")
+    assert heard == []
+    assert not [one for one in told if KEY in one or SECRET in one]
+
+
+def _foreign_url(own: str, foreign: str, place: str) -> str:
+    if place == "another scheme":
+        return own.replace("http:", "https:") + "/x"
+    return (foreign if place == "another port" else foreign.replace("127.0.0.1", "localhost")) + "/x"
+
+
+def _redirect_response(lead: str, target: str) -> MockResponse:
+    if lead == "Link header":
+        return MockResponse.json({"items": [{"id": 1}]}).with_headers(Link=f'<{target}>; rel="next"')
+    if lead == "next in the body":
+        return MockResponse.json({"items": [{"id": 1}], "next": target})
+    return MockResponse.redirect(target, int(lead))
+
+
+def _read(url: str, auth: Auth, paging: str) -> None:
+    settings: dict[str, Any] = {"path": "next"} if paging == "next_url" else {}
+    table = TableSpec("things", "GET", "/things", paging=Paging(paging, **settings), rows="items")  # type: ignore[arg-type]
+    adapter = RESTAdapter(AdapterSpec("api", "api.yaml", url, tables=(table,), auth=auth), OPTIONS)
+    try:
+        list(adapter.pages("things", Read()))
+    finally:
+        adapter.close()
+
+
+def test_no_answer_takes_a_workers_memory(api: FaultServer) -> None:
+    """A process that is sent a bomb, an abyss and an endless body refuses each and stays small."""
+    api.serve("/bomb", MockResponse.gzip_bomb(1024))
+    api.serve("/deep", MockResponse(body=b'[{"id":' + b"[" * 1_000_000))
+    api.serve("/endless", MockResponse(body=b"[" + b" " * 300_000_000, framing="close"))
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY_SCRIPT, api.url],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    print(f"1 GiB in 1 MB, 10^6 levels, a body without end: refused, {told['mb']} MB held at most")
+    assert set(told["kinds"]) == {"BadResponse"}
+    assert len(told["kinds"]) == 3
+    assert told["mb"] < 300
+
+
+MEMORY_SCRIPT = """
+import json, resource, sys
+from pathlib import Path
+from unify.adapters.base import Read
+from unify.adapters.rest.adapter import RESTAdapter
+from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
+from unify.errors import UnifyError
+
+kinds = []
+for name in ("bomb", "deep", "endless"):
+    table = TableSpec(name, "GET", f"/{name}", paging=Paging("none"))
+    adapter = RESTAdapter(AdapterSpec("api", "api.yaml", sys.argv[1], tables=(table,)), {})
+    try:
+        list(adapter.pages(name, Read()))
+    except UnifyError as error:
+        kinds.append(type(error).__name__)
+    adapter.close()
+try:  # ru_maxrss would count what our parent held when it started us
+    words = Path("/proc/self/status").read_text().split()
+    held = int(words[words.index("VmHWM:") + 1]) * 1024
+except OSError:
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"kinds": kinds, "mb": held // 1024**2}))
+"""

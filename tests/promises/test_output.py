@@ -1,0 +1,118 @@
+"""What is promised of files, terminals and scripts, from the outside, each with its figure."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from tests.support.demo_api import DemoAPI
+from tests.support.terminal import run_on_terminal
+
+# Everything that could steer a terminal; what a message is laid out with is no harm.
+C0 = [code for code in range(0x20) if code not in (0x00, 0x0A)] + [0x7F]
+C1 = list(range(0x80, 0xA0))
+BIDI = [
+    0xAD,
+    0x61C,
+    0x200B,
+    0x200C,
+    0x200D,
+    0x200E,
+    0x200F,
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+    0xFEFF,
+]
+OSC = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1bP+q\x1b\\\x9d0;owned\x9c"
+
+
+def test_every_file_is_its_owners_alone_whatever_the_umask(unify: UnifyCommand, demo_api: DemoAPI) -> None:
+    """A home used for everything under umask 000: loads, tables, variables, schedules, the daemon."""
+    unify.write_connections(demo_api.connection_yaml())
+    (unify.home / "a.sql").write_text("select 1;")
+    statements = (
+        "select count(*) from github.orgs; $KEPT = 1; create table t as select 1 as a;"
+        "refresh table github.orgs every 1 hour; run 'a.sql' every 1 hour; system status"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'umask 000; exec "$@"', "sh", *unify.command, "-c", statements],
+        env=unify.environment,
+        cwd=unify.home,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done
+    ours = [path for path in unify.home.rglob("*") if path.name != "a.sql" and not path.is_symlink()]
+    open_to_others = [
+        f"{path} {mode:o}" for path in ours if (mode := stat.S_IMODE(path.lstat().st_mode)) & 0o077
+    ]
+    folders = sum(path.is_dir() for path in ours)
+    print(f"{folders} folders and {len(ours) - folders} files: {len(open_to_others)} open to others")
+    assert open_to_others == []
+
+
+def test_nothing_from_outside_reaches_a_terminal_raw(unify: UnifyCommand) -> None:
+    """In a cell, a header, an error and a table's name, which a job is called after."""
+    evil = "".join(map(chr, [*C0, *C1, *BIDI])) + OSC
+    literal = "'" + evil.replace("'", "''") + "'"
+    name = '"' + evil.replace('"', '""') + '"'
+    script = unify.home / "evil.sql"
+    script.write_text(
+        f"select {literal} as {name};\nselect * from {name};\nload table x.{name};\nselct {literal};\n"
+        f"unschedule {name};\nrun {literal};\nsystem cancel 1;\n",
+        encoding="utf-8",
+    )
+    raw: set[int] = set()
+    environment = {**unify.environment, "NO_COLOR": "1"}
+    for format in ("box", "vertical", "csv", "json", "markdown"):
+        words = [*unify.command, "--keep-going", "--format", format, "-f", str(script)]
+        with run_on_terminal(words, environment, unify.home) as terminal:
+            assert terminal.wait_for_end() == 1
+        shown = terminal.received.decode("utf-8", errors="replace").replace("\r\n", "")
+        raw |= {ord(char) for char in shown if ord(char) in {*C0, *C1, *BIDI}}
+        assert "\\e]0;owned" in shown or "u001b]0;owned" in shown
+    count = len(C0) + len(C1) + len(BIDI)
+    print(f"{count} characters and 4 sequences in 7 places and 5 formats: {len(raw)} came raw")
+    assert raw == set()
+
+
+@pytest.mark.parametrize("statement", ["connect", "connect github", "connect github as work"])
+def test_scripts_never_ask(unify: UnifyCommand, statement: str) -> None:
+    """Without a terminal on stdin, with one to be had all the same: an error at once, and no question."""
+    master, slave = os.openpty()
+    with subprocess.Popen(
+        ["sh", "-c", 'exec "$@" 0</dev/null', "sh", *unify.command, "-c", statement],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=unify.environment,
+        cwd=unify.home,
+        text=True,
+    ) as process:
+        told, errors = process.communicate(timeout=60)
+    os.set_blocking(master, False)
+    with pytest.raises(BlockingIOError):
+        os.read(master, 100)
+    os.close(master)
+    os.close(slave)
+    assert process.returncode != 0
+    assert told == ""
+    assert errors.strip()
+
+
+def test_a_missing_secret_lists_the_places_looked_in(unify: UnifyCommand) -> None:
+    unify.write_connections("work: {adapter: github, options: {token: '${NOT_SET_ANYWHERE}'}}\n")
+    answer = unify("load table work.repos")
+    assert answer.exit_status == 2
+    assert "work.options.token" in answer.stderr
+    assert "NOT_SET_ANYWHERE" in answer.stderr
+    assert (
+        Path(unify.home / "queue.db").exists() is False
+        or unify("select count(*) from unify.jobs").single_value == "0"
+    )

@@ -1,0 +1,293 @@
+"""Publishing: rows, cursor and ledger in one transaction, once, whatever dies on the way."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.paths import CHECKOUT
+from tests.support.publishing import KEYED, load, publish_load, stored_pulls
+from tests.support.stores import make_job, stage_rows
+from unify.config.settings import Settings
+from unify.errors import StoreError
+from unify.fs.failpoints import FailpointHit
+from unify.lake import ledger
+from unify.lake.lake import Lake
+from unify.load.staging import StagingArea
+from unify.model import Action, LoaderJob, TableName
+
+FAILPOINTS = (
+    "publish.locked",
+    "publish.fenced",
+    "publish.schema",
+    "publish.rows",
+    "publish.described",
+    "publish.recorded",
+    "publish.before_commit",
+    "publish.committed",
+)
+
+
+@pytest.mark.parametrize("place", FAILPOINTS)
+def test_an_error_at_any_step_leaves_the_old_rows_or_the_new(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    load(lake, KEYED, [(1, "one")], key=("id",))
+    job = make_job(action=Action.REFRESH)
+    staged = stage_rows(
+        lake.settings, job, {**KEYED, "n": "BIGINT"}, [(2, "two", 2)], key=("id",), strategy="merge"
+    )
+
+    monkeypatch.setenv("UNIFY_FAILPOINT", f"{place}:raise")
+    with pytest.raises(FailpointHit):
+        publish_load(lake, job, staged)
+    monkeypatch.delenv("UNIFY_FAILPOINT")
+
+    published = ledger.find_load(lake, job.uid) is not None
+    assert published == (place == "publish.committed")
+    assert len(stored_pulls(lake)) == (2 if published else 1)
+    publish_load(lake, job, staged)
+    assert stored_pulls(lake) == [(1, "one", None), (2, "two", 2)]
+
+
+def test_an_error_in_the_middle_of_a_reload_leaves_the_old_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(lake, KEYED, [(1, "one")], key=("id",))
+    job = make_job(action=Action.RELOAD)
+    staged = stage_rows(lake.settings, job, KEYED, [(2, "two")], key=("id",))
+
+    for place in ("publish.emptied", "publish.linked"):
+        monkeypatch.setenv("UNIFY_FAILPOINT", f"{place}:raise")
+        with pytest.raises(FailpointHit):
+            publish_load(lake, job, staged)
+        assert stored_pulls(lake) == [(1, "one")]
+    monkeypatch.delenv("UNIFY_FAILPOINT")
+
+    publish_load(lake, job, staged)
+    assert stored_pulls(lake) == [(2, "two")]
+
+
+_PUBLISHER = """
+import sys
+from pathlib import Path
+from tests.support.stores import make_job, settings_for_home
+from unify.publish.publish import publish
+from unify.model import Action
+from unify.lake.lake import Lake
+from unify.load.staging import StagingArea
+
+home, uid, action = sys.argv[1:]
+settings = settings_for_home(Path(home))
+job = make_job(action=Action(action), uid=uid)
+with Lake(settings) as lake:
+    print("ready", flush=True)
+    publish(lake, job, StagingArea(settings.staging).find_staged_load(job), is_current_attempt=lambda: True)
+"""
+
+
+def start_publisher(settings: Settings, job: LoaderJob, failpoint: str = "") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _PUBLISHER, str(settings.home), job.uid, job.action.value],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "UNIFY_FAILPOINT": failpoint},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+class Reader:
+    """Looks at the table all the time on a lake of its own; keeps every (count, distinct, versions) seen."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.seen: set[tuple[object, ...]] = set()
+        self.errors: list[Exception] = []
+        self._stop = threading.Event()
+        self._settings = settings
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        sql = "select count(*), count(distinct id), min(version), max(version) from github.pulls"
+        with Lake(self._settings, read_only=True) as lake:
+            while not self._stop.wait(0.02):
+                try:
+                    self.seen.update(lake.read(sql))
+                except StoreError as error:
+                    self.errors.append(error)
+
+
+STRATEGIES = ("reload", "append", "merge")
+
+
+def kill_rounds(settings: Settings, rounds: int, seed: int, places: tuple[str, ...]) -> None:
+    """Kill a publisher at a failpoint or a random moment, publish again, and look at what readers saw."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    columns = {"id": "BIGINT", "version": "BIGINT"}
+    size = 2000
+    with Lake(settings) as lake:
+        load(lake, columns, [(i, 0) for i in range(size)], key=("id",))
+        allowed: set[tuple[object, ...]] = {(size, size, 0, 0)}
+        total, low = size, 0
+        with Reader(settings) as reader:
+            for version in range(1, rounds + 1):
+                strategy = STRATEGIES[version % 3]
+                action = Action.RELOAD if strategy == "reload" else Action.REFRESH
+                job = make_job(action=action)
+                if strategy == "append":
+                    rows: list[tuple[object, ...]] = [(total + i, version) for i in range(100)]
+                    total += 100
+                else:
+                    rows = [(i, version) for i in range(total)]
+                    low = version
+                stage_rows(settings, job, columns, rows, key=("id",), strategy=strategy)
+                allowed.add((total, total, low, version))
+                place = f"{rng.choice(places)}:kill" if places else ""
+                _kill(start_publisher(settings, job, place), None if places else rng.uniform(0, 0.25))
+                survivor = start_publisher(settings, job)
+                survivor.communicate(timeout=60)
+                assert survivor.returncode == 0
+                assert lake.read(
+                    "select count(*), count(distinct id), min(version), max(version) from github.pulls"
+                ) == [(total, total, low, version)]
+                assert not reader.errors
+                assert reader.seen <= allowed
+        [(loads, distinct)] = lake.read("select count(*), count(distinct uid) from unify.loads")
+        assert loads == distinct == rounds + 1
+
+
+def _kill(process: subprocess.Popen[str], after_s: float | None) -> None:
+    """Kill it so long after it opened the lake; None: its failpoint does."""
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(60 if after_s is None else after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait(60)
+
+
+@pytest.mark.parametrize("place", FAILPOINTS)
+def test_a_publisher_killed_at_any_step_leaves_old_or_new_and_the_next_one_ends_it(
+    settings: Settings, place: str
+) -> None:
+    with Lake(settings) as lake:
+        load(lake, KEYED, [(1, "one"), (2, "two")], key=("id",))
+        job = make_job(action=Action.REFRESH)
+        stage_rows(settings, job, KEYED, [(2, "zwei"), (3, "three")], key=("id",), strategy="merge")
+
+        with start_publisher(settings, job, f"{place}:kill") as victim:
+            victim.communicate(timeout=60)
+        assert victim.returncode == -signal.SIGKILL
+
+        old, new = [(1, "one"), (2, "two")], [(1, "one"), (2, "zwei"), (3, "three")]
+        assert stored_pulls(lake) == (new if place == "publish.committed" else old)
+        with start_publisher(settings, job) as survivor:
+            survivor.communicate(timeout=60)
+        assert survivor.returncode == 0
+        assert stored_pulls(lake) == new
+
+
+def test_readers_see_the_old_or_the_new_while_publishers_are_killed(settings: Settings) -> None:
+    kill_rounds(settings, rounds=3, seed=20260301, places=())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_hundred_publishers_killed_at_random_points(settings: Settings) -> None:
+    kill_rounds(settings, rounds=200, seed=random.randrange(2**32), places=())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_publishers_killed_ten_times_at_each_step(settings: Settings) -> None:
+    kill_rounds(settings, rounds=10 * len(FAILPOINTS), seed=random.randrange(2**32), places=FAILPOINTS)
+
+
+_READER = """
+import select, sys
+from pathlib import Path
+from tests.support.stores import settings_for_home
+from unify.errors import UnifyError
+from unify.lake.lake import Lake
+
+reads = torn = 0
+with Lake(settings_for_home(Path(sys.argv[1])), read_only=True) as lake:
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0.01)[0]:
+        for number in range(int(sys.argv[2])):
+            sql = f"select count(*), count(distinct id), min(version), max(version) from test.t{number}"
+            [(rows, ids, low, high)] = lake.read(sql)
+            reads += 1
+            torn += (rows, ids) != (1000, 1000) or low != high
+print(reads, torn)
+"""
+
+
+def read_while_loads_publish(settings: Settings, shells: int, tables: int, seconds: float) -> None:
+    """Shells read in processes of their own while loads replace every table over and over."""
+    names = [TableName("test", f"t{number}") for number in range(tables)]
+    columns = {"id": "BIGINT", "version": "BIGINT"}
+
+    def publish_all(lake: Lake, version: int) -> None:
+        for number, name in enumerate(names):
+            strategy = "merge" if (version + number) % 2 else "reload"
+            action = Action.REFRESH if strategy == "merge" else Action.RELOAD
+            job = make_job(name, action)
+            rows = [(i, version) for i in range(1000)]
+            publish_load(lake, job, stage_rows(settings, job, columns, rows, key=("id",), strategy=strategy))
+            StagingArea(settings.staging).remove_attempts(job)
+
+    with Lake(settings) as lake, ExitStack() as stack:
+        publish_all(lake, 0)
+        readers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _READER, str(settings.home), str(tables)],
+                    cwd=CHECKOUT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(shells)
+        ]
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "ready\n"
+        until, version = time.monotonic() + seconds, 0
+        while time.monotonic() < until:
+            version += 1
+            publish_all(lake, version)
+        said = [reader.communicate("stop", timeout=60)[0].split() for reader in readers]
+    assert [reader.returncode for reader in readers] == [0] * shells
+    reads = sum(int(count) for count, _ in said)
+    print(f"{version * tables} loads published, {reads} reads by {shells} shells, 0 errors")
+    assert [torn for _, torn in said] == ["0"] * shells
+    assert reads > 0
+
+
+def test_readers_never_wait_for_loads_and_never_see_half_of_one(settings: Settings) -> None:
+    read_while_loads_publish(settings, shells=3, tables=2, seconds=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_twenty_shells_read_for_ten_minutes_while_eight_tables_are_loaded(settings: Settings) -> None:
+    read_while_loads_publish(settings, shells=20, tables=8, seconds=600)

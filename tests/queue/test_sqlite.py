@@ -1,0 +1,208 @@
+"""The queue: nothing accepted is lost, nothing runs twice, people before schedules."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.jobs import NOON, new_job
+from tests.support.paths import CHECKOUT
+from unify.errors import StoreError
+from unify.queue.queue import Queue
+
+
+def test_it_keeps_what_it_holds_and_is_private(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        with Queue(tmp_path / "queue.db") as queue:
+            job = queue.enqueue(new_job(), NOON)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(old)
+    assert set(modes.values()) == {0o600}, modes
+    with Queue(tmp_path / "queue.db") as queue:
+        assert queue.get(job.id) == job
+
+
+@pytest.mark.parametrize("damage", ["not a database", "a page of zeros"])
+def test_a_damaged_file_is_set_aside_and_a_new_queue_made(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "queue.db"
+    with Queue(path) as queue:
+        for number in range(300):
+            queue.enqueue(new_job(f"github.t{number}"), NOON)
+    content = bytearray(path.read_bytes())
+    if damage == "not a database":
+        content[:100] = b"\x07" * 100
+    else:
+        content[8192:20480] = bytes(12288)
+    path.write_bytes(content)
+
+    said: list[str] = []
+    with Queue(path, said.append) as queue:
+        assert queue.enqueue(new_job(), NOON).attempt == 0
+    [aside] = [found for found in tmp_path.iterdir() if ".damaged-" in found.name]
+    assert aside.read_bytes() == content
+    assert str(path) in said[0]
+    assert aside.name in said[0]
+
+
+def test_a_file_damaged_under_an_open_queue_is_set_aside_at_the_next_use(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    said: list[str] = []
+    with Queue(path, said.append) as queue:
+        for number in range(300):
+            queue.enqueue(new_job(f"github.t{number}"), NOON)
+        with sqlite3.connect(path) as other:
+            other.execute("pragma wal_checkpoint(truncate)")
+        other.close()
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\x07" * (size - 4096))
+        with sqlite3.connect(path) as other, pytest.raises(sqlite3.DatabaseError):
+            other.execute("select count(*) from job").fetchall()
+        other.close()
+        with Queue(path, said.append) as fresh:
+            job = fresh.enqueue(new_job(), NOON)
+        assert queue.find(job.id) == job  # the first one sees that the file is another
+    assert len(said) == 1
+
+
+def test_a_queue_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
+    with Queue(tmp_path / "queue.db") as queue:
+        queue.enqueue(new_job(), NOON)
+        for path in tmp_path.glob("queue.db*"):
+            path.unlink()
+        assert queue.active_jobs() == []
+        assert queue.enqueue(new_job(), NOON).id == 1
+
+
+def test_a_queue_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match=r"newer version of Unify \(schema 99"):
+        Queue(path)
+    assert path.exists()
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nowhere"):
+        Queue(tmp_path / "nowhere" / "queue.db")
+
+
+_ENQUEUER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from unify.model import Action, ConfigPaths, TableName
+from unify.queue.rows import NewJob
+from unify.queue.queue import Queue
+
+path, who, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+with Queue(path) as queue:
+    for number in range(count):
+        table = TableName(who, f"t{number}")
+        job = queue.enqueue(NewJob("default", Action.LOAD, table, ConfigPaths("/c")), datetime.now(UTC))
+        print(job.uid, flush=True)
+"""
+
+
+def start_enqueuer(path: Path, who: str, count: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _ENQUEUER, str(path), who, str(count)],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_twenty_processes_asking_for_one_load_get_one_job(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    processes = [start_enqueuer(path, "github", 1) for _ in range(20)]
+    uids = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 20
+    assert len({uid for [uid] in uids}) == 1
+
+
+def test_a_second_queue_in_a_process_leaves_the_first_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with Queue(path) as first, Queue(path) as second:  # as a shell has them: one asks, one looks on
+        assert (first.recent_jobs(1), second.recent_jobs(1)) == ([], [])
+        with start_enqueuer(path, "github", 1) as other:  # opens the file, and closes it
+            other.communicate(timeout=60)
+        job = first.enqueue(new_job("jira.issues"), NOON)
+        with start_enqueuer(path, "shop", 1) as later:
+            later.communicate(timeout=60)
+        assert {seen.table.schema for seen in second.active_jobs()} == {"github", "jira", "shop"}
+        assert second.get(job.id) == job
+        assert path.with_name("queue.db-wal").exists()
+
+
+def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
+    """Kill processes while they enqueue: what they were told is there, and the file is sound."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    accepted: set[str] = set()
+    for number in range(rounds):
+        with start_enqueuer(path, f"c{number}", 100_000) as process:
+            assert process.stdout is not None
+            accepted.add(process.stdout.readline().strip())
+            killer = threading.Timer(rng.uniform(0, 0.2), process.kill)
+            killer.start()
+            lines = process.stdout.read().split("\n")
+            killer.join()
+            accepted |= {line for line in lines[:-1] if line}
+        assert process.returncode == -signal.SIGKILL
+    with Queue(path) as queue:
+        kept = {job.uid for job in queue.active_jobs()}
+    assert accepted <= kept
+    assert len(kept) <= len(accepted) + rounds  # at most one each that was stored and not yet said
+    print(f"{len(accepted)} accepted in {rounds} kills, {len(accepted - kept)} lost")
+
+
+def test_a_killed_process_loses_nothing_it_was_told_is_accepted(tmp_path: Path) -> None:
+    kill_enqueuers(tmp_path / "queue.db", rounds=8, seed=20260301)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_hundred_killed_processes_lose_nothing(tmp_path: Path) -> None:
+    kill_enqueuers(tmp_path / "queue.db", rounds=200, seed=random.randrange(2**32))
+
+
+def test_every_acknowledgement_follows_an_fsync(tmp_path: Path) -> None:
+    import shutil
+
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed here")
+    trace = tmp_path / "trace"
+    tracer = ["strace", "-f", "-e", "trace=fsync,fdatasync,write", "-o", str(trace)]
+    done = subprocess.run(
+        [*tracer, sys.executable, "-c", _ENQUEUER, str(tmp_path / "queue.db"), "github", "5"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    uids = done.stdout.split()
+    if done.returncode != 0 or not trace.exists():
+        pytest.skip(f"strace cannot trace here: {done.stderr[:200]}")
+    synced = False
+    said = 0
+    for line in trace.read_text().splitlines():
+        if "sync(" in line:
+            synced = True
+        elif any(uid in line for uid in uids):
+            assert synced, line
+            said, synced = said + 1, False
+    assert said == 5

@@ -1,0 +1,159 @@
+"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+
+import duckdb
+import openpyxl
+
+from tests.support.command import UnifyCommand
+from tests.support.fake_session import FAKE_SESSION_COMMAND
+from tests.support.terminal import run_on_terminal
+
+
+def test_rows_go_to_stdout_and_nothing_else_does(shell: UnifyCommand) -> None:
+    outcome = shell("load", "create table t(a int)", "select 7 as a", args=["--echo"])
+
+    assert outcome.stdout == "rows\n1300\na\n7\n"
+    assert outcome.stderr.splitlines() == [
+        "load",
+        "Loaded github.pulls: 1,300 rows in 9.00 s",
+        "Loaded github.repos\\e[2J: 7 rows in 9.00 s",
+        "github.pulls was stored 12 min ago; a refresh is queued",
+        "create table t(a int)",
+        "done",
+        "select 7 as a",
+    ]
+
+
+def test_quiet_leaves_errors_and_rows(shell: UnifyCommand) -> None:
+    outcome = shell("load", "create table t(a int)", "fail", args=["-q"])
+
+    assert (outcome.stdout, outcome.stderr) == ("rows\n1300\n", "github.pulls: 401 Bad credentials\n")
+
+
+def test_a_commands_own_text_goes_to_stdout(shell: UnifyCommand) -> None:
+    outcome = shell("help", "system status")
+
+    assert outcome.stdout == "help is here\nData loading daemon is not running\x1b[2J\n"
+
+
+def test_messages_stand_with_a_box_on_a_terminal(shell: UnifyCommand) -> None:
+    with run_on_terminal(
+        [*FAKE_SESSION_COMMAND, "-c", "create table t(a int)"], shell.environment, shell.home
+    ) as terminal:
+        terminal.wait_for_end()
+        assert terminal.screen == "done"
+
+
+def test_nothing_steers_the_terminal(shell: UnifyCommand) -> None:
+    statements = [
+        "-c",
+        "select e'\\x1b]0;x\\x07' as \"a\x1b[2J\"",
+        "-c",
+        "load",
+        "-c",
+        "system status",
+        "-c",
+        "selct '\x1b[2J",
+    ]
+    with run_on_terminal(
+        [*FAKE_SESSION_COMMAND, *statements], {**shell.environment, "NO_COLOR": "1"}, shell.home
+    ) as terminal:
+        terminal.wait_for_end()
+        assert b"\x1b]0" not in terminal.received
+        assert b"\x1b[2J" not in terminal.received
+        assert "\\e]0;x\\x07" in terminal.screen
+
+
+def test_output_goes_to_a_file_in_the_format_of_its_suffix(shell: UnifyCommand) -> None:
+    shell.run("-o", "x.json", "-c", "select 1 as a")
+    shell.run("-o", "x.md", "-c", "select 1 as a")
+    shell.run("-o", "x.tsv", "-c", "select 1 as a, 'b,c' as t, 'd\te' as u, null as n")
+    shell.run("-o", "x.json.txt", "--format", "jsonl", "-c", "select 2 as a")
+
+    assert json.loads((shell.home / "x.json").read_text()) == [{"a": 1}]
+    assert (shell.home / "x.md").read_text() == "| a |\n| --: |\n| 1 |\n"
+    assert (shell.home / "x.tsv").read_text() == 'a\tt\tu\tn\n1\tb,c\t"d\te"\t\n'
+    assert (shell.home / "x.json.txt").read_text() == '{"a": 2}\n'
+
+
+def test_parquet_keeps_the_types(unify: UnifyCommand) -> None:
+    outcome = unify(
+        "create table t as select 1.50::decimal(5,2) as d, "
+        "timestamp '2020-01-02 03:04:05' as m, [1, null] as l",
+        "select * from t -- all of it",
+        args=["-o", "x.parquet"],
+    )
+
+    assert (outcome.exit_status, outcome.stdout) == (0, ""), outcome
+    assert "1 row written to" in outcome.stderr
+    written = duckdb.sql(f"select * from '{unify.home / 'x.parquet'}'")
+    assert [str(type) for type in written.types] == ["DECIMAL(5,2)", "TIMESTAMP", "INTEGER[]"]
+    assert written.fetchall() == [(Decimal("1.50"), datetime(2020, 1, 2, 3, 4, 5), [1, None])]
+
+
+def test_excel_gets_a_sheet_with_the_rows(unify: UnifyCommand) -> None:
+    outcome = unify("select 'a' as text, 2 as number", args=["-o", "x.xlsx"])
+
+    assert outcome.exit_status == 0, outcome
+    book = openpyxl.load_workbook(unify.home / "x.xlsx")
+    assert [list(row) for row in book.worksheets[0].values] == [["text", "number"], ["a", 2]]
+    book.close()
+
+
+def test_a_table_file_holds_one_result(unify: UnifyCommand) -> None:
+    second = unify("select 1 as a", "select 2 as a", args=["-o", "x.parquet"])
+    listing = unify("show settings", args=["-o", "y.parquet"])
+
+    assert "holds the rows of one SELECT" in second.stderr
+    assert duckdb.sql(f"select * from '{unify.home / 'x.parquet'}'").fetchall() == [(1,)]
+    assert "holds the rows of a SELECT only" in listing.stderr
+    assert not (unify.home / "y.parquet").exists()
+
+
+def test_without_openpyxl_it_is_said_before_anything_runs(unify: UnifyCommand) -> None:
+    hidden = unify.home / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'openpyxl' else find(name, package)\n"
+    )
+    unify.environment["PYTHONPATH"] = str(hidden)
+
+    outcome = unify("create table t as select 1", "select 1 as a", args=["-o", "x.xlsx"])
+
+    assert outcome.exit_status == 2
+    assert "unify-sql[excel]" in outcome.stderr
+    assert unify("from t").exit_status == 1, "nothing has run"
+
+
+def test_rows_are_shown_at_most_so_many(shell: UnifyCommand) -> None:
+    outcome = shell.run("--max-rows", "2", "--null", "-", "-c", "select nullif(range, 1) as a from range(5)")
+
+    assert outcome.stdout == "a\n0\n-\n"
+    assert outcome.stderr == "2 rows shown; there are more (--max-rows)\n"
+
+
+def test_output_is_utf8_whatever_the_locale(shell: UnifyCommand) -> None:
+    shell.environment["LC_ALL"] = "C"
+    shell.environment["PYTHONUTF8"] = "0"
+    shell.environment["PYTHONCOERCECLOCALE"] = "0"
+
+    assert shell("select 'é表' as x").stdout == "x\né表\n"
+
+
+def test_a_million_rows_take_no_memory(shell: UnifyCommand) -> None:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    outcome = shell(
+        "select range as n, repeat('x', 100) as text from range(1000000)", args=["-o", "/dev/null"]
+    )
+
+    after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert outcome.exit_status == 0
+    assert after < 300_000 or after == before, f"{after} KiB, and before {before}"

@@ -1,0 +1,525 @@
+"""The prompt: real key presses, through a pipe where keys are the point, on a pty where the screen is."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input import PipeInput
+from prompt_toolkit.output import DummyOutput
+
+from tests.support.command import UnifyCommand
+from tests.support.fake_session import COMPLETION_NAMES, FakeSession
+from tests.support.prompt import run_prompt
+from tests.support.terminal import (
+    ALT_ENTER,
+    CTRL_C,
+    CTRL_D,
+    ENTER,
+    Terminal,
+    bracketed_paste,
+    run_on_terminal,
+)
+from unify.config.preferences import read_keys
+from unify.errors import QueryError
+from unify.interpreter.results import CompletionNames
+from unify.shell.editor import Editor, InputCleared
+from unify.shell.highlight import highlight_lines
+from unify.shell.history import PrivateHistory, contains_secret
+from unify.shell.startup import BackgroundSession
+
+
+@pytest.fixture
+def editor(key_input: PipeInput) -> Iterator[Editor]:
+    with closing(
+        Editor(history=InMemoryHistory(), names=CompletionNames, input=key_input, output=DummyOutput())
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def terminal(empty_home: Path) -> Iterator[Terminal]:
+    """A prompt on a plain DuckDB, on a terminal of 100 columns and 30 lines."""
+    with run_prompt(empty_home) as opened:
+        yield opened
+
+
+# --- What Enter does
+
+RUNS = [
+    "select 1;",
+    "select ';' as a;",
+    "select $$ ; $$;",
+    "select (1);",
+    "select 1 /* ; */;",
+    "select 1; -- done",
+    "show tables",
+    "SHOW TABLES",
+    "help",
+    "exit",
+    "describe github.pulls",
+    "??",
+    "",
+]
+WAITS = [
+    "select 1",
+    "select ';",
+    'select ";',
+    "select $$ ;",
+    "select (1;",
+    "select 1 /* ;",
+    "select 1 /* /* */ ;",
+    "select 1 -- ;",
+    "with a as (select 1)",
+]
+
+
+@pytest.mark.parametrize("text", RUNS)
+def test_enter_runs_what_is_finished(key_input: PipeInput, editor: Editor, text: str) -> None:
+    key_input.send_text(text + ENTER)
+
+    assert editor.read() == text
+
+
+@pytest.mark.parametrize("text", WAITS)
+def test_enter_opens_a_new_line_in_what_is_not(key_input: PipeInput, editor: Editor, text: str) -> None:
+    key_input.send_text(text + ENTER + "more" + ALT_ENTER)
+
+    assert editor.read() == f"{text}\nmore"
+
+
+def test_a_paste_never_runs_by_itself(key_input: PipeInput, editor: Editor) -> None:
+    key_input.send_text(bracketed_paste("select 1;\nselect 2;\n"))
+    key_input.send_text(" -- looked at" + ENTER)
+
+    assert editor.read() == "select 1;\nselect 2;\n -- looked at"
+
+
+def test_enter_runs_from_anywhere_in_a_finished_statement(key_input: PipeInput, editor: Editor) -> None:
+    key_input.send_text("select 1;" + "\x1b[D" * 4 + ENTER)
+
+    assert editor.read() == "select 1;"
+
+
+def test_ctrl_c_clears_and_ctrl_d_leaves(key_input: PipeInput, editor: Editor) -> None:
+    key_input.send_text("select 1" + CTRL_C)
+    with pytest.raises(InputCleared):
+        editor.read()
+    key_input.send_text(CTRL_D)
+    with pytest.raises(EOFError):
+        editor.read()
+
+
+def test_the_work_behind_begins_after_the_prompt_is_painted(key_input: PipeInput) -> None:
+    painted: list[str] = []
+    editor = Editor(
+        history=InMemoryHistory(),
+        names=CompletionNames,
+        on_paint=lambda: painted.append("once"),
+        input=key_input,
+        output=DummyOutput(),
+    )
+
+    with closing(editor):
+        for _ in range(2):
+            key_input.send_text("help" + ENTER)
+            assert editor.read() == "help"
+            editor.discard_accepted()
+
+    assert painted == ["once", "once"]
+
+
+def test_a_statement_that_ctrl_c_met_before_it_began_stands_at_the_next_prompt(
+    key_input: PipeInput, editor: Editor
+) -> None:
+    key_input.send_text("select 1;" + ENTER)
+    assert editor.read() == "select 1;"
+    key_input.send_text(ENTER)
+    assert editor.read() == "select 1;", "nobody said that it has begun"
+    editor.discard_accepted()
+    key_input.send_text(ENTER)
+    assert editor.read() == ""
+
+
+def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(key_input: PipeInput) -> None:
+    class Interrupting(InMemoryHistory):
+        """A Ctrl-C in the instant between Enter and the prompt's end: when a text is remembered, once."""
+
+        def store_string(self, string: str) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with closing(
+        Editor(history=Interrupting(), names=CompletionNames, input=key_input, output=DummyOutput())
+    ) as editor:
+        key_input.send_text("select 1;" + ENTER)
+        with pytest.raises(KeyboardInterrupt):
+            editor.read()
+        key_input.send_text(ENTER)
+        assert editor.read() == "select 1;"
+
+
+def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_comes_up(
+    key_input: PipeInput, editor: Editor
+) -> None:
+    editor.interrupt()  # as its handler does, with no prompt there yet
+    with pytest.raises(InputCleared):
+        editor.read()
+    key_input.send_text("select 1;" + ENTER)
+    assert editor.read() == "select 1;", "it was meant for one prompt"
+
+
+def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_is_up(key_input: PipeInput, editor: Editor) -> None:
+    editor.on_paint = lambda: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(InputCleared):
+        editor.read()
+
+
+def test_somebody_without_connections_is_told_how_to_get_one(empty_home: Path) -> None:
+    with run_prompt(empty_home) as terminal:
+        terminal.wait_for_text("connect makes one")
+    (empty_home / "connections.yaml").touch(mode=0o600)
+    with run_prompt(empty_home) as terminal:
+        assert "connect makes one" not in terminal.screen
+
+
+def test_vi_keys_move_and_change(key_input: PipeInput) -> None:
+    with closing(
+        Editor(
+            history=InMemoryHistory(), names=CompletionNames, keys="vi", input=key_input, output=DummyOutput()
+        )
+    ) as editor:
+        key_input.send_text("select 2;" + "\x1b" + "0wr3" + ENTER)
+
+        assert editor.read() == "select 3;"
+
+
+def test_the_keys_that_were_set_are_there_the_next_time(unify: UnifyCommand) -> None:
+    with run_on_terminal(
+        unify.command, {**unify.environment, "TERM": "xterm-256color"}, unify.home
+    ) as terminal:
+        terminal.wait_for_text("F4 vi keys")
+        terminal.type("set keys = 'vim'" + ENTER)
+        terminal.wait_for_text("did you mean vi?")
+        terminal.type("set keys = 'vi'" + ENTER)
+        terminal.wait_for_text("F4 emacs keys")
+
+    assert read_keys(unify.home) == "vi"
+    with run_prompt(unify.home) as terminal:
+        terminal.wait_for_text("F4 emacs keys")
+
+
+@pytest.mark.parametrize("text", ["", "keys = vim", "nonsense", "keys", "\xff"])
+def test_preferences_that_cannot_be_read_are_as_if_there_were_none(empty_home: Path, text: str) -> None:
+    (empty_home / "preferences").write_bytes(text.encode("latin-1"))
+
+    assert read_keys(empty_home) == "emacs"
+
+
+def test_ctrl_r_finds_what_was_run_before(key_input: PipeInput, editor: Editor) -> None:
+    for statement in ("select 'first';", "select 'second';"):
+        key_input.send_text(statement + ENTER)
+        assert editor.read() == statement
+        editor.discard_accepted()
+
+    key_input.send_text("\x12" + "firs" + ENTER + ENTER)
+
+    assert editor.read() == "select 'first';"
+
+
+def test_a_ghost_of_the_history_is_taken_with_the_right_arrow(terminal: Terminal) -> None:
+    terminal.type("select 41 as before;" + ENTER)
+    terminal.wait_for_text("1 row ·")
+    terminal.type("select 4")
+    terminal.wait_for_text("select 41 as before;", times=2)
+    terminal.type("\x1b[C" + ENTER)
+    terminal.wait_for_text("1 row ·", times=2)
+
+
+def test_ctrl_c_while_the_session_opens_loses_no_statement(empty_home: Path) -> None:
+    with run_prompt(empty_home, UNIFY_FAKE_SLOW="1") as terminal:
+        terminal.type("select 7 as seven;" + ENTER)
+        terminal.wait_until(lambda: "Tab completes" not in terminal.screen, "the statement to be read")
+        assert terminal.wait_for_signals(), "Ctrl-C is a signal again, not a key of the prompt"
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("unify> select 7 as seven;", times=2)
+
+
+# --- On a terminal
+
+
+def test_a_session_as_people_have_it(empty_home: Path) -> None:
+    with run_prompt(empty_home) as terminal:
+        terminal.type("select 42 as answer" + ENTER)
+        terminal.wait_for_text("->")
+        terminal.type(", null as nothing;" + ENTER)
+        terminal.wait_for_text("1 row ·")
+        terminal.type("load;" + ENTER)
+        terminal.wait_for_text("1300")
+        terminal.type("fail;" + ENTER)
+        terminal.wait_for_text("401 Bad credentials")
+        terminal.type("exit" + ENTER)
+
+        assert terminal.wait_for_end() == 0
+        assert "│      42 │    NULL │" in terminal.screen
+        assert "Loading table" not in terminal.screen, "what was live is gone"
+        assert "a refresh is queued" in terminal.screen
+
+
+def test_the_prompt_says_what_it_waits_for(terminal: Terminal) -> None:
+    terminal.type("select (1" + ENTER)
+    terminal.wait_for_text("(>")
+    terminal.type(") || 'a" + ENTER)
+    terminal.wait_for_text("'>")
+    terminal.type("b' /* x" + ENTER)
+    terminal.wait_for_text("*>")
+    terminal.type("*/" + ENTER)
+    terminal.wait_for_text("->")
+
+
+def test_a_paste_on_a_terminal_waits_for_enter(terminal: Terminal) -> None:
+    terminal.type(bracketed_paste("select 1 as a;\nselect 2 as b;"))
+    terminal.wait_for_text("select 2 as b;")
+    assert "1 row" not in terminal.screen
+
+    terminal.type(ENTER)
+    terminal.wait_for_text("1 row", times=2)
+
+
+def test_ctrl_c_stops_waiting_and_a_second_one_cancels(terminal: Terminal) -> None:
+    terminal.type("wait;" + ENTER)
+    terminal.wait_for_text("waiting now")
+    terminal.type(CTRL_C)
+    terminal.wait_for_text("goes on in the background")
+    terminal.wait_for_text("unify>", times=2)
+    terminal.type(CTRL_C)
+    terminal.wait_for_text("is being cancelled")
+    terminal.type("select 1 as still_here;" + ENTER)
+    terminal.wait_for_text("1 row")
+
+
+def test_ctrl_c_stops_a_query_and_the_next_one_runs(unify: UnifyCommand) -> None:
+    environment = {**unify.environment, "TERM": "xterm-256color"}
+    with run_on_terminal([*unify.command, "--echo"], environment, unify.home) as terminal:
+        terminal.wait_for_text("unify>")
+        terminal.type("select 1 as ready;" + ENTER)
+        terminal.wait_for_text("unify>", times=2)
+        terminal.type("select count(*) from range(100000) a, range(10000000) b;" + ENTER)
+        terminal.wait_for_text("range(10000000)", times=2)  # typed, and echoed as it runs
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("interrupted")
+        terminal.wait_for_text("unify>", times=3)
+        terminal.type("select 2 as still_here;" + ENTER)
+        terminal.wait_for_text("1 row", times=2)
+
+
+def test_a_fault_of_ours_ends_the_statement_only(terminal: Terminal) -> None:
+    terminal.type("bug;" + ENTER)
+    terminal.wait_for_text("unexpected error: RuntimeError")
+    terminal.type("select 1 as still_here;" + ENTER)
+    terminal.wait_for_text("1 row")
+    assert "Traceback" not in terminal.screen
+
+
+def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal) -> None:
+    terminal.resize(40, 12)
+    terminal.type(
+        "select range as number, repeat('x', 200) as text, 1 as a, 2 as b, 3 as c from range(500);" + ENTER
+    )
+    terminal.wait_for_text("500 rows (4 shown)")
+
+    frame = [line for line in terminal.screen.splitlines() if line.startswith(("┌", "│", "├", "└"))]
+    assert {len(line) for line in frame} <= set(range(30, 41))
+
+
+@pytest.mark.parametrize("columns", [20, 200])
+def test_any_terminal_will_do(empty_home: Path, columns: int) -> None:
+    with run_prompt(empty_home, columns=columns) as terminal:
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for_text("1 row")
+        terminal.wait_for_text("unify>", times=2)
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+
+
+def test_no_colour_where_none_is_wanted(empty_home: Path) -> None:
+    with run_prompt(empty_home, NO_COLOR="1") as terminal:
+        terminal.type("select null as a;" + ENTER)
+        terminal.wait_for_text("1 row")
+        terminal.type("fail;" + ENTER)
+        terminal.wait_for_text("401")
+
+        assert b"\x1b[3" not in terminal.received.replace(b"\x1b[39", b"")
+        assert b"\x1b[2mNULL" not in terminal.received
+
+
+def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
+    with run_prompt(empty_home, TERM="dumb") as terminal:
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for_text("1 row")
+        terminal.type("load;" + ENTER)
+        terminal.wait_for_text("1300")
+        terminal.wait_for_text("unify>", times=3)
+        assert "Loaded github.pulls: 1,300 rows" in terminal.screen
+        terminal.type("select" + ENTER + "  2 as b;" + ENTER)
+        terminal.wait_for_text("->")
+        terminal.wait_for_text("│       2 │")
+        terminal.type("nothing of this" + ENTER)
+        terminal.wait_for_text("->", times=2)
+        terminal.type(CTRL_C)
+        terminal.wait_for_text("-> ^C\nunify>")
+        terminal.type(r"\e" + ENTER)
+        terminal.wait_for_text("there is no editing on this terminal (TERM=dumb)\nunify>")
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+        assert b"\x1b" not in terminal.received
+
+    assert "select\n+  2 as b;" in (empty_home / "history").read_text()
+
+
+def test_rows_may_go_elsewhere_while_one_types(empty_home: Path) -> None:
+    with run_prompt(empty_home, "-o", "rows.csv") as terminal:
+        terminal.type("select 7 as a;" + ENTER)
+        terminal.wait_for_text("unify>", times=2)
+        terminal.type(CTRL_D)
+        terminal.wait_for_end()
+
+    assert (empty_home / "rows.csv").read_text() == "a\n7\n"
+
+
+def test_completion_offers_tables(terminal: Terminal) -> None:
+    terminal.type("select 1;" + ENTER)  # by the next prompt, the names are known
+    terminal.wait_for_text("1 row")
+    terminal.type("select * from jira.is")
+    terminal.wait_for_text("issues")
+    terminal.type("\t")
+    terminal.wait_for_text("jira.issues")
+
+
+def test_a_session_that_cannot_open_says_so_and_may_open_later(empty_home: Path) -> None:
+    (empty_home / "home").touch()
+    with run_prompt(empty_home, home=empty_home / "home" / "x", columns=200) as terminal:
+        terminal.wait_for_text("no history is kept")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for_text("1 row")
+
+
+def test_what_is_said_meanwhile_stands_above_the_prompt(empty_home: Path) -> None:
+    with run_prompt(empty_home, UNIFY_FAKE_NOTICE="a load has ended\x1b[2J") as terminal:
+        terminal.wait_for_text("a load has ended\\e[2J")
+        terminal.wait_until(lambda: "\nunify>\n" in terminal.screen, "the prompt below it")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for_text("1 row")
+
+
+def test_a_fault_behind_the_prompt_is_told_without_a_traceback(empty_home: Path) -> None:
+    with run_prompt(empty_home, UNIFY_FAKE_BUG="1") as terminal:
+        terminal.wait_for_text("unexpected error: RuntimeError: names cannot be read")
+        terminal.type("select 1 as a;" + ENTER)
+        terminal.wait_for_text("1 row")
+        assert "Traceback" not in terminal.screen
+
+
+def test_rows_may_go_into_a_pipe_while_one_types(empty_home: Path) -> None:
+    with (empty_home / "rows.csv").open("wb") as rows, run_prompt(empty_home, stdout=rows.fileno()) as t:
+        t.type("select 7 as a;" + ENTER)
+        t.wait_for_text("unify>", times=2)
+        t.type(CTRL_D)
+        assert t.wait_for_end() == 0
+
+    assert (empty_home / "rows.csv").read_text() == "a\n7\n"
+
+
+# --- History
+
+
+def test_history_is_private_and_without_secrets(empty_home: Path) -> None:
+    with run_prompt(empty_home) as terminal:
+        terminal.type("select 'kept';" + ENTER)
+        terminal.wait_for_text("1 row")
+        terminal.type("create secret s (type s3, secret 'hush');" + ENTER)
+        terminal.wait_for_text("unify>", times=3)
+        terminal.type(CTRL_D)
+        terminal.wait_for_end()
+    with run_prompt(empty_home) as terminal:
+        terminal.type("\x1b[A")
+        terminal.wait_for_text("select 'kept';")
+
+    assert stat.S_IMODE((empty_home / "history").stat().st_mode) == 0o600
+    assert "hush" not in (empty_home / "history").read_text()
+
+
+def test_a_history_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    path.touch(mode=0o644)
+    path.chmod(0o644)
+
+    PrivateHistory(path).store_string("select 1")
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("create secret x (token 'abc')", True),
+        ("CREATE OR REPLACE PERSISTENT SECRET x (type s3)", True),
+        ("set s3_secret_access_key = 'abc'", True),
+        ("attach 'password=x' as p", False),
+        ("$github_token = 'abc'", True),
+        ("select token from t where name = 'x'", False),
+        ("select 'a token'", False),
+    ],
+)
+def test_statements_with_secrets_are_recognised(text: str, secret: bool) -> None:
+    assert contains_secret(text) is secret
+
+
+# --- Colours, and the session behind the prompt
+
+
+@pytest.mark.parametrize("text", ["select 'a\nb' -- c\n, 1;", "show tables; SELECT /* x", "", "é表\n\n"])
+def test_colours_change_no_character(text: str) -> None:
+    assert "\n".join("".join(one[1] for one in line) for line in highlight_lines(text)) == text
+
+
+def test_our_commands_have_a_colour_of_their_own() -> None:
+    styles = {one[1]: one[0] for one in highlight_lines("show tables; select 'x'")[0]}
+
+    assert styles["show"] == "class:command"
+    assert styles["select"] == "class:keyword"
+    assert styles["'x'"] == "class:string"
+
+
+def test_names_are_read_behind_the_prompt_and_the_session_closed() -> None:
+    session = FakeSession()
+    background = BackgroundSession(lambda: session, _unexpected)
+
+    background.start()
+    background.start()
+    assert background.wait_for_session() is session
+    assert background.names == COMPLETION_NAMES
+    background.close()
+
+    assert session.closed
+
+
+def test_what_fails_behind_the_prompt_is_told_when_it_is_needed() -> None:
+    def refuse() -> FakeSession:
+        raise QueryError("not today")
+
+    background = BackgroundSession(refuse, _unexpected)
+    background.start()
+
+    with pytest.raises(QueryError, match="not today"):
+        background.wait_for_session()
+    assert background.names == CompletionNames()
+    background.close()
+
+
+def _unexpected(error: BaseException) -> None:
+    raise AssertionError(error)

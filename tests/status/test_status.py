@@ -1,0 +1,325 @@
+"""The status channel over real sockets: what is told reaches every listener once, in order."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import zmq
+from msgspec.structs import replace
+
+from unify.config.settings import Settings
+from unify.errors import DaemonUnreachable, UnifyError
+from unify.model import Action, JobState, LoaderStatus, TableName
+from unify.status import instance, messages
+from unify.status.client import StatusClient
+from unify.status.launch import ensure_daemon, is_daemon_running, stop_daemon
+from unify.status.messages import DaemonInfo
+from unify.status.server import MAX_KEPT_STATUSES, StatusServer
+
+STATUS = LoaderStatus(1, TableName("github", "pulls"), Action.LOAD, JobState.RUNNING)
+
+
+class Daemon:
+    """A status server on a thread of its own, as the daemon runs it, and what it was asked."""
+
+    def __init__(self, folder: Path, epoch: int = 1, interval_s: float = 0.0) -> None:
+        self.folder = folder
+        self.epoch = epoch
+        self.interval_s = interval_s
+        self.asked: list[str] = []
+        self.environment: dict[str, str] = {}
+        self._todo: list[Callable[[StatusServer], None]] = []
+        self._over = threading.Event()
+        self._bound = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Daemon:
+        self._thread.start()
+        assert self._bound.wait(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def publish(self, *statuses: LoaderStatus) -> None:
+        """Let the server's own thread publish these, and wait until it has."""
+        done = threading.Event()
+
+        def act(server: StatusServer) -> None:
+            for status in statuses:
+                server.publish(status)
+            done.set()
+
+        self._todo.append(act)
+        assert done.wait(5)
+
+    def daemon_info(self) -> DaemonInfo:
+        return DaemonInfo("0.0.0", self.epoch, os.getpid(), datetime(2026, 1, 1, tzinfo=UTC))
+
+    def poll_queue(self) -> None:
+        self.asked.append("kick")
+
+    def cancel(self, job: int) -> None:
+        if job == 404:
+            raise UnifyError("there is no job 404")
+        self.asked.append(f"cancel {job}")
+
+    def stop(self) -> None:
+        self.asked.append("stop")
+
+    def offer_environment(self, values: dict[str, str]) -> None:
+        self.environment.update(values)
+
+    def _run(self) -> None:
+        with StatusServer(self.folder, self.epoch, interval_s=self.interval_s) as server:
+            poller = zmq.Poller()
+            for socket in server.sockets:
+                poller.register(socket, zmq.POLLIN)
+            self._bound.set()
+            while not self._over.is_set():
+                while self._todo:
+                    self._todo.pop(0)(server)
+                poller.poll(2)
+                server.handle_requests(self)
+                server.flush()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[StatusClient]:
+    with StatusClient(folder) as client:
+        yield client
+
+
+def finished(job: int) -> LoaderStatus:
+    return replace(STATUS, job=job, state=JobState.DONE)
+
+
+def heard(client: StatusClient, count: int, within_s: float = 5.0) -> list[LoaderStatus]:
+    """The next ``count`` statuses, or as many as came in time."""
+    happened: list[LoaderStatus] = []
+    deadline = time.monotonic() + within_s
+    while len(happened) < count and time.monotonic() < deadline:
+        happened.extend(client.events(deadline - time.monotonic()))
+    return happened
+
+
+def test_a_subscriber_hears_what_happens_after_it_subscribed(folder: Path, client: StatusClient) -> None:
+    with Daemon(folder) as daemon:
+        assert list(client.subscribe()) == []
+        daemon.publish(finished(1), finished(2))
+        assert heard(client, 2) == [finished(1), finished(2)]
+        assert client.events(0.01) == []
+
+
+def test_a_late_subscriber_sees_how_things_stand_and_then_what_follows(
+    folder: Path, client: StatusClient
+) -> None:
+    with Daemon(folder) as daemon:
+        daemon.publish(finished(1), STATUS)
+        assert list(client.subscribe()) == [STATUS]
+        daemon.publish(replace(STATUS, rows=7))
+        assert [status.rows for status in heard(client, 1)] == [7]
+
+
+def test_no_event_is_lost_or_doubled_for_anybody_who_joins_meanwhile(folder: Path) -> None:
+    jobs = range(1, MAX_KEPT_STATUSES + 1)
+    results: list[list[int]] = []
+
+    def listen() -> None:
+        with StatusClient(folder) as listener:
+            seen = [status.job for status in listener.subscribe()]
+            while jobs[-1] not in seen:
+                seen.extend(status.job for status in listener.events(5))
+            results.append(seen)
+
+    with Daemon(folder) as daemon:
+        listeners = [threading.Thread(target=listen) for _ in range(8)]
+        for job in jobs:
+            if job % 100 == 50 and job < 800:
+                listeners[job // 100].start()
+            daemon.publish(finished(job))
+        for listener in listeners:
+            listener.join(20)
+    assert results == [list(jobs)] * 8
+
+
+def test_a_listener_that_lost_events_gets_a_new_snapshot(folder: Path, client: StatusClient) -> None:
+    with Daemon(folder) as daemon:
+        client.subscribe()
+        many = [replace(STATUS, rows=rows) for rows in range(30_000)]
+        for start in range(0, len(many), 1000):
+            daemon.publish(*many[start : start + 1000])
+        rows = [status.rows for status in client.events(5)]
+        while rows[-1] != many[-1].rows:
+            rows.extend(status.rows for status in client.events(1))
+    assert rows == sorted(set(rows))
+
+
+def test_progress_is_told_at_most_ten_times_a_second_and_its_last_word_is_told(folder: Path) -> None:
+    now = 0.0
+    with StatusServer(folder, 1, clock=lambda: now) as server:
+        for step in range(1000):
+            now = step / 1000
+            server.publish(replace(STATUS, rows=step))
+            server.flush()
+        told = server.sequence
+        assert server.wait_s() == pytest.approx(0.0, abs=0.1)
+        now += 0.1
+        server.flush()
+        assert (told, server.sequence, server.wait_s()) == (10, 11, None)
+
+
+def test_a_change_of_state_is_told_at_once(folder: Path) -> None:
+    with StatusServer(folder, 1, interval_s=60) as server:
+        server.publish(STATUS)
+        server.publish(replace(STATUS, rows=5))
+        server.publish(replace(STATUS, rows=9, state=JobState.DONE))
+        assert (server.sequence, server.wait_s()) == (2, None)
+
+
+def test_a_snapshot_never_forgets_a_busy_job(folder: Path, client: StatusClient) -> None:
+    with Daemon(folder) as daemon:
+        daemon.publish(STATUS, *(finished(job) for job in range(2, 2 * MAX_KEPT_STATUSES)))
+        snapshot = client.snapshot()
+    assert len(snapshot) == MAX_KEPT_STATUSES
+    assert snapshot[0] == STATUS
+
+
+def test_the_client_follows_a_daemon_that_starts_again(folder: Path, client: StatusClient) -> None:
+    with Daemon(folder, epoch=1) as daemon:
+        client.subscribe()
+        daemon.publish(finished(1))
+        assert heard(client, 1) == [finished(1)]
+    assert client.events(0.05) == []
+    with Daemon(folder, epoch=2) as daemon:
+        assert client.ping().epoch == 2
+        daemon.publish(finished(2))
+        assert heard(client, 1) == [finished(2)]
+
+
+def test_commands_reach_the_daemon_and_refusals_come_back(folder: Path, client: StatusClient) -> None:
+    with Daemon(folder) as daemon:
+        client.offer_environment({"GITHUB_TOKEN": "canary"})
+        client.poll_queue()
+        client.cancel(7)
+        client.stop()
+        with pytest.raises(UnifyError, match="there is no job 404"):
+            client.cancel(404)
+        assert daemon.asked == ["kick", "cancel 7", "stop"]
+        assert daemon.environment == {"GITHUB_TOKEN": "canary"}
+
+
+def test_what_nobody_heard_does_not_reach_a_later_daemon(folder: Path) -> None:
+    with StatusClient(folder, timeout_s=0.05) as client:
+        for ask in (client.stop, client.poll_queue, client.ping, client.subscribe):
+            with pytest.raises(DaemonUnreachable, match="does not answer"):
+                ask()
+        with Daemon(folder) as daemon, StatusClient(folder) as other:
+            other.ping()
+            assert daemon.asked == []
+
+
+def test_the_sockets_are_their_owners_alone(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        with StatusServer(folder, 1):
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+    assert modes == {"events.sock": 0o600, "commands.sock": 0o600}
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"", b"{}", b"\x80\x04.", b'{"id":1,"ask":"format"}', b"[" * 100_000, b'{"id":1,"ask":"ping"}x'],
+)
+def test_junk_gets_no_answer_and_does_no_harm(folder: Path, client: StatusClient, junk: bytes) -> None:
+    with Daemon(folder), zmq.Context() as context, context.socket(zmq.DEALER) as rogue:
+        rogue.set(zmq.LINGER, 0)
+        rogue.connect(f"ipc://{folder / instance.COMMANDS_SOCKET}")
+        rogue.send(junk)
+        assert client.ping().epoch == 1
+        assert not rogue.poll(10)
+
+
+def test_an_oversized_message_is_refused() -> None:
+    with pytest.raises(messages.BadMessage, match="the limit is"):
+        messages.decode(b" " * (messages.MAX_MESSAGE_BYTES + 1), messages.DaemonRequest)
+
+
+def test_a_status_survives_json() -> None:
+    status = replace(STATUS, pages_total=40, waiting_until=datetime(2026, 1, 1, tzinfo=UTC), error="é")
+    assert messages.status_from_dict(messages.status_to_dict(status)) == status
+
+
+def test_offered_values_are_never_shown() -> None:
+    request = messages.DaemonRequest(
+        1, messages.DaemonRequestType.ENVIRONMENT, environment={"TOKEN": "canary"}
+    )
+    assert "canary" not in repr(request)
+
+
+@contextmanager
+def another_process_holding(lock: Path) -> Iterator[subprocess.Popen[bytes]]:
+    code = (
+        "import sys; from pathlib import Path; from unify.status import instance\n"
+        "with instance.hold_lock(Path(sys.argv[1])) as held:\n"
+        "    print(held, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True\n"
+        yield process
+        process.kill()
+
+
+def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path: Path) -> None:
+    lock = tmp_path / "daemon.lock"
+    assert not instance.is_locked(lock)
+    with another_process_holding(lock) as other:
+        assert instance.is_locked(lock)
+        with instance.hold_lock(lock, within_s=0.01) as ours:
+            assert not ours
+        assert not instance.wait_until_free(lock, 0.01)
+        other.kill()
+        assert instance.wait_until_free(lock, 5)
+    with instance.hold_lock(lock) as ours:
+        assert ours
+
+
+def test_files_left_behind_are_not_a_daemon(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path / "connections.yaml")
+    settings.create_folders()
+    settings.daemon_lock.write_text("4711")
+    (settings.socket_folder / "commands.sock").write_text("")
+    assert not is_daemon_running(settings)
+    assert not stop_daemon(settings)
+
+
+def test_a_daemon_that_cannot_start_is_explained_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "unify.no_such_module")
+    settings = Settings(tmp_path, tmp_path / "connections.yaml")
+    with pytest.raises(DaemonUnreachable, match=r"does not start: .*no_such_module"):
+        ensure_daemon(settings)

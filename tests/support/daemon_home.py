@@ -1,0 +1,112 @@
+"""The daemon as a process of its own: started, loaded with work, killed and stopped for real.
+
+Its workers do what the table is called after (tests/runners.py); queue, lake, staging, publishing,
+sockets and signals are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from unify.config.settings import Settings
+from unify.errors import DaemonUnreachable
+from unify.lake import catalog
+from unify.lake.lake import Lake
+from unify.model import Action, ConfigPaths, JobState, LoaderJob, LoaderStatus, Priority, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import NewJob
+from unify.status.client import StatusClient
+from unify.status.launch import ensure_daemon, is_daemon_running, stop_daemon
+
+TIMEOUT_S = 30.0
+
+
+class DaemonHome:
+    """A home folder with its queue, and the daemon that works there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(folder, folder / "connections.yaml", workers=3)
+        self.settings.create_folders()
+        self.settings.connections.write_text(
+            "test: {adapter: test}\n"
+            "other: {adapter: test}\n"
+            "vault: {adapter: test, options: {token: '${TEST_TOKEN}'}}\n"
+        )
+        self.settings.connections.chmod(0o600)
+        self.queue = Queue(self.settings.queue)
+        os.mkfifo(folder / "gate")
+
+    def start_daemon(self) -> int:
+        """See that the daemon runs; gives its process id."""
+        return ensure_daemon(self.settings).pid
+
+    def client(self) -> StatusClient:
+        return StatusClient(self.settings.socket_folder)
+
+    def enqueue_load(
+        self,
+        table: str,
+        action: Action = Action.LOAD,
+        schema: str = "test",
+        priority: int = Priority.INTERACTIVE,
+    ) -> LoaderJob:
+        """Put a load into the queue, and say so if somebody listens."""
+        origin = ConfigPaths(str(self.settings.connections))
+        job = self.queue.enqueue(NewJob("default", action, TableName(schema, table), origin, priority))
+        if is_daemon_running(self.settings):
+            client = StatusClient(self.settings.socket_folder, timeout_s=1.0)
+            with client, suppress(DaemonUnreachable):  # killed just now: its successor looks
+                client.poll_queue()
+        return job
+
+    def wait_for_state(self, job: LoaderJob, *states: JobState, within_s: float = TIMEOUT_S) -> LoaderJob:
+        """Wait until ``job`` is in one of ``states``, hurried by events."""
+        deadline = time.monotonic() + within_s
+        with StatusClient(self.settings.socket_folder, timeout_s=0.2) as client:
+            while (current := self.queue.get(job.id)).state not in states:
+                assert time.monotonic() < deadline, current
+                try:
+                    client.events(0.05)
+                except DaemonUnreachable:
+                    continue
+        return current
+
+    def wait_for_end(self, job: LoaderJob) -> LoaderJob:
+        return self.wait_for_state(job, JobState.DONE, JobState.FAILED, JobState.DEAD, JobState.CANCELLED)
+
+    def wait_for_progress(self, job: LoaderJob) -> LoaderStatus:
+        """The first progress of a job that has rows; the runners tell their process id as rows."""
+        deadline = time.monotonic() + TIMEOUT_S
+        with self.client() as client:
+            statuses = list(client.subscribe())
+            while not (found := [status for status in statuses if status.job == job.id and status.rows]):
+                assert time.monotonic() < deadline, statuses
+                statuses = list(client.events(1))
+        return found[0]
+
+    def open_gate(self) -> None:
+        """Let every worker go that waits at the gate."""
+        with open(self.settings.home / "gate", "wb"):
+            pass
+
+    def count_rows(self, table: str, schema: str = "test") -> int:
+        with Lake(self.settings, read_only=True) as lake:
+            [(count,)] = lake.read(f"select count(distinct id) from {schema}.{table}")
+            [(all_rows,)] = lake.read(f"select count(*) from {schema}.{table}")
+        assert count == all_rows
+        return int(str(count))
+
+    def stored_tables(self) -> set[TableName]:
+        with Lake(self.settings, read_only=True) as lake:
+            return set(catalog.stored_tables(lake))
+
+    def log_text(self) -> str:
+        return (self.settings.logs / "daemon.log").read_text("utf-8")
+
+    def close(self) -> None:
+        self.queue.close()
+        stop_daemon(self.settings)
+        assert not is_daemon_running(self.settings)

@@ -1,0 +1,63 @@
+"""What tests hold in their hands: the command line, the sample API, and what they answered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tests.support.command import clean_environment
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAPI:
+    """A running sample API. ``log`` gets one line a request: method, path with query, status."""
+
+    url: str
+    token: str
+    log: Path
+    process: subprocess.Popen[str]
+
+    def connection_yaml(self, name: str = "github") -> str:
+        """A connections.yaml entry for it."""
+        return f"{name}:\n  adapter: github\n  options:\n    token: {self.token}\n    base_url: {self.url}\n"
+
+    def logged_requests(self) -> list[str]:
+        """What was asked so far, oldest first, such as ``GET /user/repos?page=2 200``."""
+        return self.log.read_text(encoding="utf-8").splitlines()
+
+
+@contextmanager
+def run_demo_server(folder: Path, *arguments: str, token: str = "demo") -> Iterator[DemoAPI]:
+    """The sample API as a process of its own; the end of its standard input ends it."""
+    log = folder / "requests.log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unify.demo.server", "--token", token, "--log", str(log), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(folder),
+        cwd=folder,
+    )
+    with process:
+        try:
+            yield DemoAPI(_read_address(process.stdout), token, log, process)
+        finally:
+            if process.stdin is not None and not process.stdin.closed:
+                process.stdin.close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+def _read_address(stdout: IO[str] | None) -> str:
+    assert stdout is not None
+    line = stdout.readline()
+    assert line.startswith("listening on http://127.0.0.1:"), f"the sample API did not start: {line!r}"
+    return line.removeprefix("listening on ").strip()

@@ -1,0 +1,154 @@
+"""What tests let worker processes do instead of loading: each is one way a task can go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from unify.config.settings import Settings
+from unify.errors import RateLimited, Unauthorized
+from unify.lake import catalog
+from unify.lake.lake import Lake
+from unify.load.protocol import LoadTask, TaskResult, TaskStatus
+from unify.load.staging import Manifest, commit_staged_load
+from unify.load.worker import Reporter
+from unify.model import Column, TableName
+
+
+class TableNameRunner:
+    """Do what the table is called after."""
+
+    def prepare(self) -> None:
+        """Nothing to get ready."""
+
+    def __call__(self, task: LoadTask, reporter: Reporter) -> TaskResult:
+        does = task.table.table.rstrip("0123456789")  # rows7 does as rows does
+        return globals()[f"do_{does}"](task, reporter)  # type: ignore[no-any-return]
+
+
+def do_count(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Report a thousand rows, one by one, then end well."""
+    for rows in range(1, 1001):
+        reporter.update(lambda progress, rows=rows: replace(progress, rows=rows))  # type: ignore[misc]
+    return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress)
+
+
+def do_pid(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Tell the process id as the number of rows."""
+    reporter.update(lambda progress: replace(progress, rows=os.getpid()))
+    return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress)
+
+
+def do_environment(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Tell how many variables came with the task."""
+    reporter.update(lambda progress: replace(progress, rows=len(task.environment)))
+    return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress)
+
+
+def do_hang(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Say who hangs, then never come back."""
+    reporter.update(lambda progress: replace(progress, rows=os.getpid()), urgent=True)
+    threading.Event().wait()
+    raise AssertionError("unreachable")
+
+
+def do_grow(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Take half a gigabyte and keep it."""
+    held = bytearray(os.urandom(1024)) * (500 * 1024)
+    outcome = do_hang(task, reporter)
+    assert held
+    return outcome
+
+
+def do_ignore(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Hang, deaf to the polite signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return do_hang(task, reporter)
+
+
+def do_crash(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """End as a process that touched memory it does not own."""
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return do_hang(task, reporter)
+
+
+def do_exit(task: LoadTask, reporter: Reporter) -> TaskResult:
+    os._exit(7)
+
+
+def do_limit(task: LoadTask, reporter: Reporter) -> TaskResult:
+    raise RateLimited("api: 429 Too Many Requests", retry_after_s=2.5)
+
+
+def do_bug(task: LoadTask, reporter: Reporter) -> TaskResult:
+    raise ZeroDivisionError(f"a mistake of ours, {Path(__file__).name}")
+
+
+def do_rows(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Stage a hundred rows and seal them."""
+    return _stage_rows(task, reporter, 100)
+
+
+def do_gated(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Say that we are here, wait until somebody opens the gate (a named pipe), then stage a hundred rows."""
+    reporter.update(lambda progress: replace(progress, rows=os.getpid(), pages=1, pages_total=2), urgent=True)
+    with open(Path(task.home) / "gate", "rb") as gate:
+        gate.read()
+    return _stage_rows(task, reporter, 100)
+
+
+def do_flaky(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Die the first time."""
+    return do_crash(task, reporter) if task.attempt == 1 else do_rows(task, reporter)
+
+
+def do_unwell(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Have the source busy the first time."""
+    if task.attempt == 1:
+        raise RateLimited("api: 429 Too Many Requests", retry_after_s=0.3)
+    return do_rows(task, reporter)
+
+
+def do_refused(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Have credentials that the source refuses, and say them, as a careless source does."""
+    raise Unauthorized(f"api: 401 for {', '.join(task.environment.values())}")
+
+
+def do_child(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Need the table ``rows`` of the same connection first."""
+    return _load_child("rows", task, reporter)
+
+
+def do_orphaned(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Need a table first that cannot be loaded."""
+    return _load_child("refused", task, reporter)
+
+
+def _load_child(name: str, task: LoadTask, reporter: Reporter) -> TaskResult:
+    parent = TableName(task.table.schema, name)
+    home = Path(task.home)
+    with Lake(Settings(home, home / "connections.yaml"), read_only=True) as lake:
+        if parent not in catalog.stored_tables(lake):
+            return TaskResult(
+                task.job, task.attempt, TaskStatus.MISSING_PARENTS, reporter.progress, missing=(parent,)
+            )
+    return _stage_rows(task, reporter, 10)
+
+
+def _stage_rows(task: LoadTask, reporter: Reporter, rows: int) -> TaskResult:
+    folder = Path(task.folder)
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT range AS id, {task.attempt} AS attempt FROM range({rows})) "
+            f"TO '{folder / 'rows.parquet'}' (FORMAT parquet)"
+        )
+    columns = (Column("id", "BIGINT"), Column("attempt", "INTEGER"))
+    commit_staged_load(folder, Manifest(("rows.parquet",), columns, rows, key=("id",)))
+    reporter.update(lambda progress: replace(progress, rows=rows), urgent=True)
+    return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress, every_s=3600.0)

@@ -1,0 +1,52 @@
+"""Every secret of the tests has the word canary in it; no home folder may hold one when its test is over.
+
+Looked for as it is, in base64 at each of the three places it can begin at, and in UTF-16; URL-encoding leaves
+it as it is. The configuration may hold secrets, and so may the tokens an API has given (mode 0600).
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+CANARY = b"canary"
+ALLOWED_PREFIXES = (
+    "connections.yaml",
+    "tokens",
+    "specs",
+)  # what whoever wrote it put there, or has to be kept
+
+
+def find_leaks(home: Path) -> list[str]:
+    """The files of a home folder that hold a secret of the tests, by their path in it."""
+    return sorted(
+        str(file.relative_to(home))
+        for file in home.rglob("*")
+        if file.is_file()
+        and not file.is_symlink()
+        and not _is_allowed(file.relative_to(home))
+        and _contains_canary(file)
+    )
+
+
+def _is_allowed(path: Path) -> bool:
+    return any(part.startswith(ALLOWED_PREFIXES) for part in path.parts)
+
+
+def _contains_canary(file: Path) -> bool:
+    data = file.read_bytes()
+    return any(form in data for form in _ENCODED_FORMS)
+
+
+def _base64_encodings(word: bytes) -> list[bytes]:
+    """What is always there of ``word`` in the base64 of a text that has it somewhere."""
+    found = []
+    for before in range(3):
+        code = base64.b64encode(b"\0" * before + word)
+        first = (8 * before + 5) // 6  # characters that also depend on what stands before
+        last = (8 * (before + len(word))) // 6  # and on what follows
+        found.append(code[first:last])
+    return found
+
+
+_ENCODED_FORMS = (CANARY, CANARY.decode().encode("utf-16-le"), *_base64_encodings(CANARY))

@@ -1,0 +1,35 @@
+"""The prompt on a plain DuckDB, on a terminal: what keys do and screens show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.command import clean_environment
+from tests.support.fake_session import FAKE_SESSION_COMMAND
+from tests.support.paths import CHECKOUT
+from tests.support.terminal import Terminal, run_on_terminal
+
+
+@contextmanager
+def run_prompt(
+    folder: Path,
+    *arguments: str,
+    home: Path | None = None,
+    columns: int = 100,
+    lines: int = 30,
+    stdout: int | None = None,
+    **environment: str,
+) -> Iterator[Terminal]:
+    """``unify ARGUMENTS`` in ``empty_home``, which is its home unless another is named; its prompt is up."""
+    known = {
+        **clean_environment(home or folder),
+        "PYTHONPATH": str(CHECKOUT),
+        "TERM": "xterm-256color",
+        **environment,
+    }
+    command = [*FAKE_SESSION_COMMAND, *arguments]
+    with run_on_terminal(command, known, folder, columns=columns, lines=lines, stdout=stdout) as terminal:
+        terminal.wait_for_text("unify>")
+        yield terminal

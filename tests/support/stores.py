@@ -1,0 +1,119 @@
+"""What the tests of the store hold in their hands: a lake, jobs, staged loads made from rows."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from unify.config.settings import Settings
+from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier as quoted
+from unify.lake import catalog, discards, ledger
+from unify.lake.lake import Lake
+from unify.load import staging
+from unify.load.staging import Manifest, StagedLoad, StagingArea
+from unify.model import Action, Column, ConfigPaths, JobState, LoaderJob, TableName
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+TABLE = TableName("github", "pulls")
+
+
+PULLS = TableName("github", "pulls")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_ids = itertools.count(1)
+
+
+def settings_for_home(folder: Path) -> Settings:
+    return Settings(home=folder, connections=folder / "connections.yaml")
+
+
+@cache
+def _template_home() -> tempfile.TemporaryDirectory[str]:
+    """A home with a fresh lake, made once: making one takes five commits."""
+    folder = tempfile.TemporaryDirectory(prefix="unify-lake-")
+    with Lake(settings_for_home(Path(folder.name) / "home")):
+        return folder
+
+
+def create_home(folder: Path) -> Settings:
+    """The settings of a new home in ``empty_home`` whose lake is there and empty."""
+    shutil.copytree(Path(_template_home().name) / "home", folder / "home")
+    return settings_for_home(folder / "home")
+
+
+@contextmanager
+def restore_empty(lake: Lake) -> Iterator[Lake]:
+    """``lake`` for one test; afterwards everything in it is gone, so that the next may have it."""
+    yield lake
+    if lake.in_transaction:
+        lake.execute("rollback")
+    with lake.write_transaction() as connection:
+        for schema in (*catalog.schemas(lake), "main"):
+            if schema != "main":
+                connection.execute(f"DROP SCHEMA IF EXISTS lake.{quoted(schema)} CASCADE")
+        for table in catalog.user_tables(lake):
+            if table.name.schema == "main":
+                connection.execute(f"DROP {table.kind} lake.main.{quoted(table.name.table)}")
+        connection.execute(f"DELETE FROM {ledger.TABLE}")
+        connection.execute(f"DELETE FROM {discards.TABLE}")
+
+
+def make_job(
+    table: TableName = PULLS, action: Action = Action.LOAD, *, uid: str = "", attempt: int = 1
+) -> LoaderJob:
+    """A job as a worker would hold it: claimed, running."""
+    return LoaderJob(
+        id=next(_ids),
+        uid=uid or uuid.uuid4().hex,
+        tenant="default",
+        action=action,
+        table=table,
+        origin=ConfigPaths("/connections.yaml"),
+        priority=0,
+        state=JobState.RUNNING,
+        attempt=attempt,
+        epoch=1,
+        created_at=NOON,
+        start_at=NOON,
+        started_at=NOON,
+    )
+
+
+def stage_rows(
+    settings: Settings,
+    job: LoaderJob,
+    columns: Mapping[str, str],
+    *files: Sequence[Sequence[object]],
+    **manifest: object,
+) -> StagedLoad:
+    """Seal a load of ``data_files``, each a sequence of rows; ``columns`` as name to DuckDB type."""
+    folder = StagingArea(settings.staging).create_attempt_folder(job)
+    fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    names = []
+    with duckdb.connect() as connection:
+        for number, rows in enumerate(files):
+            connection.execute(f"CREATE OR REPLACE TABLE rows ({fields})")
+            if rows:
+                marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(rows))
+                connection.execute(f"INSERT INTO rows VALUES {marks}", [cell for row in rows for cell in row])
+            names.append(f"{number}.parquet")
+            connection.execute(f"COPY rows TO {quote_literal(str(folder / names[-1]))} (FORMAT parquet)")
+    described = tuple(Column(name, kind) for name, kind in columns.items())
+    values = {"columns": described, "rows": sum(map(len, files)), **manifest}
+    return staging.commit_staged_load(folder, Manifest(files=tuple(names), **values))  # type: ignore[arg-type]
+
+
+def fetch_rows(lake: Lake, sql: str, parameters: object = None) -> list[tuple[object, ...]]:
+    """All rows of a user's query."""
+    return [row for batch in lake.execute(sql, parameters).batches() for row in batch]

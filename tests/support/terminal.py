@@ -1,0 +1,143 @@
+"""A terminal for tests: a program on a real pty, its screen read by an emulator, its keys pressed by us."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyte
+
+ENTER = "\r"
+ALT_ENTER = "\x1b\r"
+CTRL_C = "\x03"
+CTRL_D = "\x04"
+# Makes stdin the controlling terminal, so that Ctrl-C becomes a signal, and becomes the command.
+_CONTROLLING_TERMINAL_SCRIPT = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+TIMEOUT_S = 30.0  # a busy machine; nothing waits for it to pass
+
+
+def bracketed_paste(text: str) -> str:
+    """``text`` as a terminal sends a paste: between brackets, line feeds as returns."""
+    return "\x1b[200~" + text.replace("\n", "\r") + "\x1b[201~"
+
+
+class Terminal:
+    """One program on a pty. ``received`` holds every byte it wrote; ``screen`` what they look like."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int, columns: int, lines: int) -> None:
+        self.process = process
+        self.master = master
+        self.received = b""
+        self._screen = _Screen(columns, lines)
+        self._screen.send_reply = lambda text: os.write(master, text.encode())
+        self._stream = pyte.ByteStream(self._screen)
+
+    @property
+    def screen(self) -> str:
+        """The lines on the screen, without the spaces at their ends."""
+        return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def wait_for_text(self, text: str, times: int = 1) -> str:
+        """Read until ``text`` is on the screen so often; gives the screen."""
+        self.wait_until(lambda: self.screen.count(text) >= times, f"{text!r} {times} times")
+        return self.screen
+
+    def wait_until(self, condition: Callable[[], bool], description: str) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            if not self._read_output(deadline - time.monotonic()):
+                raise AssertionError(f"waited for {description}; the screen is:\n{self.screen}")
+
+    def wait_for_end(self) -> int:
+        """Read until the program has ended; gives its exit status."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._read_output(deadline - time.monotonic()):
+            continue
+        return self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+
+    def wait_for_signals(self) -> bool:
+        """Wait until Ctrl-C is a signal, because no program reads single keys; False if that never comes."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not termios.tcgetattr(self.master)[3] & termios.ISIG:
+            if time.monotonic() > deadline:
+                return False
+            self._read_output(0.01)
+        return True
+
+    def resize(self, columns: int, lines: int) -> None:
+        _set_size(self.master, columns, lines)
+        self._screen.resize(lines, columns)
+        self.process.send_signal(signal.SIGWINCH)
+
+    def _read_output(self, within_s: float) -> bool:
+        """Feed the emulator what the program wrote next; False if there is nothing any more."""
+        if not select.select([self.master], [], [], max(0.0, within_s))[0]:
+            return False
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # on Linux, the end of a pty is an error
+            return False
+        self.received += data
+        self._stream.feed(data)
+        return bool(data)
+
+
+class _Screen(pyte.Screen):
+    """A screen that answers when a program asks where its cursor is."""
+
+    send_reply: Callable[[str], object]
+
+    def write_process_input(self, data: str) -> None:
+        self.send_reply(data)
+
+
+@contextmanager
+def run_on_terminal(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    columns: int = 100,
+    lines: int = 30,
+    stdout: int | None = None,
+) -> Iterator[Terminal]:
+    """``parse_command`` with a terminal of its own on all three streams (stdout may go elsewhere)."""
+    master, slave = os.openpty()
+    _set_size(slave, columns, lines)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CONTROLLING_TERMINAL_SCRIPT, *command],
+        stdin=slave,
+        stdout=slave if stdout is None else stdout,
+        stderr=slave,
+        env={**environment, "TERM": environment.get("TERM", "xterm-256color")},
+        cwd=folder,
+        start_new_session=True,
+    )
+    os.close(slave)
+    with process:
+        try:
+            yield Terminal(process, master, columns, lines)
+        finally:
+            process.kill()
+            os.close(master)
+
+
+def _set_size(descriptor: int, columns: int, lines: int) -> None:
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

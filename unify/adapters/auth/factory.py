@@ -1,0 +1,80 @@
+"""From a spec's ``auth`` to the strategy that carries it out."""
+
+from __future__ import annotations
+
+import base64
+
+from unify.adapters.auth.aws import AWSSigV4Auth
+from unify.adapters.auth.base import AuthConfig, HeaderAuth, build_static_auth
+from unify.adapters.auth.grants import ClientGrantAuth, UserGrantAuth
+from unify.adapters.auth.jwt import JWTAuth
+from unify.adapters.auth.token import SessionTokenAuth
+from unify.adapters.auth.token_cache import TokenCacheFolder
+from unify.adapters.http.messages import Authentication
+from unify.adapters.spec import template
+from unify.adapters.spec.model import INTERACTIVE_GRANTS, OAUTH_GRANTS, Auth
+from unify.errors import ConfigError
+
+
+def build_authentication(
+    auth: Auth,
+    variables: template.Variables,
+    where: str,
+    *,
+    base_url: str = "",
+    token_cache: TokenCacheFolder | None = None,
+    connection: str = "",
+) -> Authentication:
+    """The strategy for ``auth``. ``detail`` starts messages: connection and spec.
+
+    ``tokens``      keeps what is fetched for other processes, and for the next one; None: this one alone.
+    ``connection``  its name, for what is said to a person.
+
+    Raises  ConfigError for a missing value: nothing is ever sent without the proof the spec asks for.
+    """
+    settings = AuthConfig(auth, variables, where, base_url, connection)
+    match auth.type:
+        case "none":
+            return Authentication()
+        case "bearer":
+            token = settings.header("token")
+            return (
+                build_static_auth("header", "Authorization", f"Bearer {token}", token)
+                if token
+                else Authentication()
+            )
+        case "basic":
+            return _basic_auth(settings)
+        case "api_key":
+            return _api_key_auth(settings)
+        case "oauth2":
+            return _oauth2_auth(settings, token_cache)
+        case "session":
+            return SessionTokenAuth(settings, token_cache)
+        case "aws_sigv4":
+            return AWSSigV4Auth(settings)
+        case "jwt":
+            return JWTAuth(settings)
+
+
+def _basic_auth(settings: AuthConfig) -> Authentication:
+    user, password = settings.text("username", ""), settings.text("password", "")
+    proof = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return HeaderAuth("Authorization", f"Basic {proof}", password, proof)
+
+
+def _api_key_auth(settings: AuthConfig) -> Authentication:
+    place = settings.text("in", "header")
+    if place not in ("header", "query", "cookie"):
+        raise ConfigError(f"{settings.where}: auth.in is header, query or cookie, not {place!r}")
+    name = settings.header("name")
+    value = settings.text("value") if place == "query" else settings.header("value")
+    return build_static_auth(place, name, value) if value else Authentication()
+
+
+def _oauth2_auth(settings: AuthConfig, token_cache: TokenCacheFolder | None) -> Authentication:
+    grant = settings.text("grant", "client_credentials")
+    if grant not in OAUTH_GRANTS:
+        raise ConfigError(f"{settings.where}: auth.grant is one of {', '.join(OAUTH_GRANTS)}, not {grant!r}")
+    kind = UserGrantAuth if grant in INTERACTIVE_GRANTS else ClientGrantAuth
+    return kind(settings, grant, token_cache)

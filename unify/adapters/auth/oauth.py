@@ -1,0 +1,139 @@
+"""What is said to an OAuth 2 authorization server, and what its answers mean (RFC 6749)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from unify.adapters.auth.base import AuthConfig
+from unify.adapters.auth.token_cache import CachedToken
+from unify.adapters.http.messages import AuthFlow, DelayedRequest, Request, Response, TokenRefused
+
+EXPIRY_MARGIN_S = 60.0  # a token is renewed this long before it expires, so that none expires on its way
+FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+# Answers that are not about how the client proved itself: to ask again in another way would be to ask twice.
+_GRANT_ERRORS = frozenset(
+    [
+        "access_denied",
+        "authorization_pending",
+        "bad_refresh_token",
+        "expired_token",
+        "invalid_grant",
+        "invalid_scope",
+        "slow_down",
+        "unsupported_grant_type",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """An answer of the server; ``fields`` are its members, none where it is no JSON object."""
+
+    response: Response
+    fields: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, response: Response) -> TokenResponse:
+        try:
+            fields = msgspec.json.decode(response.body)
+        except msgspec.DecodeError:
+            fields = {}
+        return cls(response, fields if isinstance(fields, dict) else {})
+
+    @property
+    def error(self) -> str:
+        """The code of the error, "" where there is none: some servers send it with status 200."""
+        return self.text("error")
+
+    @property
+    def is_client_auth_error(self) -> bool:
+        return self.response.status in (400, 401) and self.error not in _GRANT_ERRORS
+
+    def text(self, name: str) -> str:
+        found = self.fields.get(name)
+        return found if isinstance(found, str) else ""
+
+    def seconds(self, name: str) -> float | None:
+        """A time, which some servers send as text; nonsense counts as not said."""
+        try:
+            seconds = float(self.fields.get(name, ""))
+        except (TypeError, ValueError):
+            return None
+        return seconds if 0 < seconds < inf else None
+
+    def to_cached_token(self, now: float, refresh_token: str = "") -> CachedToken:
+        """The token given, with the refresh token that came along, else ``refresh_token``.
+
+        Raises  TokenRefused where there is none.
+        """
+        token = self.text("access_token")
+        if self.response.status >= 400 or not token:
+            raise TokenRefused(self.response)
+        good_until = _expires_at(now, self.seconds("expires_in"))
+        return CachedToken(token, good_until, self.text("refresh_token") or refresh_token)
+
+
+class OAuthClient:
+    """Asks as one application.
+
+    It proves itself by Basic, as the RFC wants it; in the body where the server will not have that, and where
+    there is no secret to prove itself with.
+    """
+
+    def __init__(self, settings: AuthConfig) -> None:
+        self.token_url = settings.text("token_url")
+        self.client_id = settings.text("client_id")
+        self.client_secret = _client_secret(settings)
+        self.scope = " ".join(settings.render_value("scopes")) if "scopes" in settings else ""
+        pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
+        self._basic_credentials = base64.b64encode(pair.encode()).decode()
+        self._credentials_in_body = not self.client_secret
+
+    def secrets(self) -> tuple[str, ...]:
+        return (self.client_secret, self._basic_credentials) if self.client_secret else ()
+
+    @property
+    def scope_field(self) -> Mapping[str, str]:
+        return {"scope": self.scope} if self.scope else {}
+
+    def request_token(self, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
+        """Ask for a token, ``delay_s`` from now."""
+        return (yield from self.post_form(self.token_url, fields, delay_s))
+
+    def post_form(self, url: str, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
+        request = self._build_request(url, fields)
+        answer = yield DelayedRequest(request, delay_s) if delay_s else request
+        said = TokenResponse.parse(answer)
+        if said.is_client_auth_error and not self._credentials_in_body:
+            self._credentials_in_body = True
+            said = TokenResponse.parse((yield self._build_request(url, fields)))
+            self._credentials_in_body = not said.is_client_auth_error
+        return said
+
+    def _build_request(self, url: str, fields: Mapping[str, str]) -> Request:
+        if self._credentials_in_body:
+            own = {"client_id": self.client_id}
+            if self.client_secret:
+                own["client_secret"] = self.client_secret
+            return Request("POST", url, (), FORM_HEADERS, urlencode({**fields, **own}).encode())
+        headers = {**FORM_HEADERS, "Authorization": f"Basic {self._basic_credentials}"}
+        return Request("POST", url, (), headers, urlencode(fields).encode())
+
+
+def _client_secret(settings: AuthConfig) -> str:
+    """That of the application: one that people sign in with need not have any (RFC 8252, section 8.5)."""
+    may_lack = settings.text("grant", "client_credentials") != "client_credentials"
+    if may_lack and not settings.has_value("client_secret"):
+        return ""
+    return settings.text("client_secret", "")
+
+
+def _expires_at(now: float, lifetime_s: float | None) -> float | None:
+    return None if lifetime_s is None else now + lifetime_s - min(EXPIRY_MARGIN_S, lifetime_s / 10)

@@ -1,0 +1,114 @@
+"""Tokens that are fetched, whatever gives them; and sessions that log in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import msgspec
+
+from unify.adapters.auth.base import AuthConfig, build_static_auth
+from unify.adapters.auth.oauth import FORM_HEADERS
+from unify.adapters.auth.token_cache import CachedToken, TokenCache, TokenCacheFolder
+from unify.adapters.formats.records import RecordSelector, parse_body
+from unify.adapters.http.messages import Authentication, AuthFlow, Request, TokenRefused
+from unify.errors import BadResponse
+
+SESSION_LIFETIME_S = (
+    900.0  # for which a session is trusted: some APIs answer a dead one with something else than 401
+)
+_JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class TokenAuth(Authentication):
+    """A token fetched when it is first needed, shared by all threads, and fetched anew once refused.
+
+    ``keep`` shares it with other processes, and remembers it for the next one.
+    """
+
+    def __init__(self, make_auth: Callable[[str], Authentication], cache: TokenCache) -> None:
+        self._make_auth = make_auth
+        self._cache = cache
+        self._cached: CachedToken | None = None
+        self._auth: Authentication | None = None
+        self._rejected_token = ""
+
+    def apply(self, request: Request, now: float) -> Request:
+        return self._auth.apply(request, now) if self._auth is not None else request
+
+    def is_ready(self, now: float) -> bool:
+        return self._cached is not None and self._is_usable(self._cached, now)
+
+    def ensure_token(self, now: float) -> AuthFlow[None]:
+        """Take the token that another process has fetched meanwhile, else fetch one."""
+        with self._cache.lock():
+            kept = self._cache.read() or self._cached
+            if kept is not None and self._is_usable(kept, now):
+                self._set_token(kept)
+                return
+            fetched = yield from self.request_token(now, kept)
+            self._set_token(fetched)
+            self._cache.write(fetched)
+
+    def request_token(self, now: float, cached: CachedToken | None) -> AuthFlow[CachedToken]:
+        """The requests that lead to a new token. ``kept`` is the one before it. Raises TokenRefused."""
+        raise NotImplementedError
+
+    def handle_unauthorized(self, rejected: Request) -> bool:
+        """Another thread may have fetched a new one since ``response_error`` was sent; then that one is tried."""
+        if self._cached is not None and self._auth is not None and self._auth.is_applied_to(rejected):
+            self._rejected_token = self._cached.token
+        return True
+
+    def secrets(self) -> tuple[str, ...]:
+        kept = (self._cached.refresh_token,) if self._cached is not None else ()
+        return (*kept, *self._auth.secrets()) if self._auth is not None else kept
+
+    def _is_usable(self, cached: CachedToken, now: float) -> bool:
+        return cached.is_valid(now) and cached.token != self._rejected_token
+
+    def _set_token(self, cached: CachedToken) -> None:
+        self._cached, self._auth = cached, self._make_auth(cached.token)
+
+
+class SessionTokenAuth(TokenAuth):
+    """A token that a log-in request of the API gives, sent along as the spec says."""
+
+    def __init__(self, settings: AuthConfig, folder: TokenCacheFolder | None) -> None:
+        place, name = settings.text("in", "header"), settings.header("name", "Authorization")
+        form = str(settings.raw("value") or "Bearer {session}")
+        self.secret_params = (name,) if place == "query" else ()
+        self._token_path = str(settings.raw("token") or "")
+        self._login_request = login = _build_login_request(settings)
+        super().__init__(
+            lambda token: build_static_auth(place, name, form.replace("{session}", token), token),
+            folder.open_cache(login.method, login.url, (login.body or b"").decode())
+            if folder
+            else TokenCache(),
+        )
+
+    def request_token(self, now: float, _cached: CachedToken | None) -> AuthFlow[CachedToken]:
+        answer = yield self._login_request
+        if answer.status >= 400:
+            raise TokenRefused(answer)
+        try:
+            token = parse_body(answer.body, "", RecordSelector(""), answer.request_line).scalar(
+                self._token_path
+            )
+        except BadResponse:  # whose message quotes the answer, which may be the token itself
+            raise TokenRefused(answer, " (the answer is no JSON object)") from None
+        if token in (None, "", False):
+            raise TokenRefused(answer, f" (nothing is at auth.token, {self._token_path})")
+        return CachedToken(str(token), now + SESSION_LIFETIME_S)
+
+
+def _build_login_request(settings: AuthConfig) -> Request:
+    method, _, path = settings.path("request").partition(" ")
+    url = path if "://" in path else f"{settings.base_url}/{path.lstrip('/')}"
+    if "form" in settings:
+        return Request(
+            method, url, (), FORM_HEADERS, urlencode(settings.render_fields("form"), doseq=True).encode()
+        )
+    if "body" in settings:
+        return Request(method, url, (), _JSON_HEADERS, msgspec.json.encode(settings.render_value("body")))
+    return Request(method, url, (), {"Accept": "application/json"}, None if method == "GET" else b"")

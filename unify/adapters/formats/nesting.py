@@ -1,0 +1,65 @@
+"""Columns from around a row: ``$.groups.name`` for ``rows: groups.items`` is the name of the row's own group.
+
+A value found on the way to a row becomes a member of it, under its column's name. Rows stay undecoded; only
+what lies around them is read a second time, and only for tables that have such columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, WHITESPACE, first_char
+from unify.adapters.spec.model import InheritedColumn
+
+RawMembers = Mapping[str, msgspec.Raw]
+EnclosingObjects = tuple[RawMembers, ...]
+
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def with_inherited_columns(
+    rows: Sequence[bytes], body: bytes, rows_path: str, inherited: Sequence[InheritedColumn]
+) -> list[bytes]:
+    """``rows``, as they lie at ``check_dotted_path`` of ``body``, each with what is lifted into it."""
+    found = list(_iter_enclosing(msgspec.Raw(body), rows_path.split("."), ()))
+    return [_add_members(row, levels, inherited) for row, levels in zip(rows, found, strict=True)]
+
+
+def _iter_enclosing(
+    raw: msgspec.Raw, steps: Sequence[str], levels: tuple[RawMembers, ...]
+) -> Iterator[tuple[RawMembers, ...]]:
+    """For each row, in its order, the objects on the way to it, the body first."""
+    start = first_char(raw)
+    if steps and start == OPEN_LIST:
+        for item in _list_decoder.decode(raw):
+            yield from _iter_enclosing(item, steps, levels)
+    elif steps and start == OPEN_OBJECT:
+        members = _object_decoder.decode(raw)
+        if steps[0] in members:
+            yield from _iter_enclosing(members[steps[0]], steps[1:], (*levels, members))
+    elif start == OPEN_LIST:
+        yield from [levels] * len(_list_decoder.decode(raw))
+    elif start == OPEN_OBJECT:
+        yield levels
+
+
+def _add_members(row: bytes, levels: EnclosingObjects, inherited: Sequence[InheritedColumn]) -> bytes:
+    """Last, so that it counts before a member of the row with the same name."""
+    added = b",".join(
+        msgspec.json.encode(one.column) + b":" + _member_json(levels[one.depth], one.path)
+        for one in inherited
+    )
+    inside = row.rstrip(WHITESPACE)[:-1]
+    comma = b"" if first_char(inside[1:]) == 0 else b","
+    return inside + comma + added + b"}"
+
+
+def _member_json(members: RawMembers, path: Sequence[str]) -> bytes:
+    raw = members.get(path[0])
+    for name in path[1:]:
+        inner = _object_decoder.decode(raw) if raw is not None and first_char(raw) == OPEN_OBJECT else {}
+        raw = inner.get(name)
+    return b"null" if raw is None else bytes(raw).replace(b"\n", b" ").replace(b"\r", b" ")

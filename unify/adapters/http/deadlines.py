@@ -1,0 +1,206 @@
+"""Deadlines that hold: an exchange past its time, or no longer wanted, has its socket shut down.
+
+``timeout=`` of an HTTP library bounds each single read, so a server that sends a byte now and then keeps a
+request for ever: in its status line, its headers, between chunks. Here one thread watches all exchanges
+of an adapter and shuts a socket down under the read that waits on it, wherever that read is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest, Response
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.poolmanager import PoolManager
+from urllib3.response import BaseHTTPResponse
+
+from unify.adapters.http.messages import origin_of
+
+_thread_state = threading.local()  # .exchange: what the current thread is asking
+
+
+class WatchedExchange:
+    """One request and its answer. ``ended`` says why it was cut short: "", "deadline" or "stopped"."""
+
+    def __init__(self, deadline: float, stop: threading.Event) -> None:
+        self.deadline = deadline
+        self.stop = stop
+        self.end_reason = ""
+        self._lock = threading.Lock()
+        self._descriptors: list[int] = []
+
+    def add_socket(self, descriptor: int) -> None:
+        """Keep a duplicate of a socket's descriptor: TLS takes over the original, shutting one ends both."""
+        with self._lock:
+            self._descriptors.append(os.dup(descriptor))
+            if self.end_reason:
+                self._shutdown_sockets()
+
+    def abort(self, reason: str) -> None:
+        with self._lock:
+            if not self.end_reason:
+                self.end_reason = reason
+                self._shutdown_sockets()
+
+    def close(self) -> None:
+        with self._lock:
+            for descriptor in self._descriptors:
+                os.close(descriptor)
+            self._descriptors.clear()
+
+    def _shutdown_sockets(self) -> None:
+        for descriptor in self._descriptors:
+            borrowed = socket.socket(fileno=descriptor)
+            try:
+                borrowed.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the other side was faster: it is not connected any more
+            finally:
+                borrowed.detach()
+
+
+class Watchdog:
+    """Ends exchanges at their deadline, from a thread that sleeps until the earliest."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._exchanges: set[WatchedExchange] = set()
+        self._thread: threading.Thread | None = None
+        self._wakes_at: float | None = None
+        self._closed = False
+
+    @contextmanager
+    def watch(self, timeout_s: float, stop: threading.Event) -> Iterator[WatchedExchange]:
+        """An exchange that is shut down after ``elapsed_s``, or by ``cancel(cancel_event)``."""
+        exchange = WatchedExchange(monotonic() + timeout_s, stop)
+        self._add(exchange)
+        _thread_state.exchange = exchange
+        try:
+            yield exchange
+        finally:
+            _thread_state.exchange = None
+            with self._changed:
+                self._exchanges.discard(exchange)
+            exchange.close()
+
+    def cancel(self, stop: threading.Event) -> None:
+        """End every exchange that was begun with ``cancel_event``."""
+        stop.set()
+        with self._changed:
+            for exchange in self._exchanges:
+                if exchange.stop is stop:
+                    exchange.abort("stopped")
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _add(self, exchange: WatchedExchange) -> None:
+        with self._changed:
+            self._exchanges.add(exchange)
+            if exchange.stop.is_set():
+                exchange.abort("stopped")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="unify-deadlines", daemon=True)
+                self._thread.start()
+            elif self._wakes_at is None or exchange.deadline < self._wakes_at:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                now = monotonic()
+                for exchange in self._exchanges:
+                    if exchange.deadline <= now:
+                        exchange.abort("deadline")
+                running = [exchange.deadline for exchange in self._exchanges if not exchange.end_reason]
+                self._wakes_at = min(running, default=None)
+                self._changed.wait(None if self._wakes_at is None else self._wakes_at - now)
+
+
+class _WatchedConnection(HTTPConnection):
+    """Tells the current exchange which socket it uses, before TLS, a proxy or the API says a word."""
+
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        _register_socket(made)
+        return made
+
+    def request(self, *args: object, **options: object) -> None:
+        if self.sock is not None:
+            _register_socket(self.sock)
+        super().request(*args, **options)  # type: ignore[arg-type]  # handed through as it came
+
+
+class _WatchedTLSConnection(_WatchedConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _register_socket(sock: socket.socket) -> None:
+    exchange: WatchedExchange | None = getattr(_thread_state, "exchange", None)
+    if exchange is not None:
+        exchange.add_socket(sock.fileno())
+
+
+class _WatchedPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedConnection
+
+
+class _WatchedTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTLSConnection
+
+
+class WatchedHTTPAdapter(HTTPAdapter):
+    """The door of ``request_log`` with watched sockets, and one look-up a pool instead of one a request."""
+
+    def __init__(self, max_connections: int) -> None:
+        self._pools_by_origin: dict[str, HTTPConnectionPool] = {}
+        super().__init__(pool_connections=8, pool_maxsize=max_connections)
+
+    def init_poolmanager(self, *args: int, **options: object) -> None:
+        super().init_poolmanager(*args, **options)  # type: ignore[arg-type]  # handed through as it came
+        _use_watched_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: object) -> PoolManager:
+        manager: PoolManager = super().proxy_manager_for(proxy, **options)
+        _use_watched_pools(manager)
+        return manager
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: object, proxies: object = None, cert: object = None
+    ) -> HTTPConnectionPool:
+        """The pool of the request's origin; ``verify`` and ``proxies`` never change meanwhile."""
+        origin = origin_of(request.url or "")
+        pool = self._pools_by_origin.get(origin)
+        if pool is None:
+            made = super().get_connection_with_tls_context(request, verify, proxies, cert)  # type: ignore[arg-type]
+            assert isinstance(made, HTTPConnectionPool)
+            pool = self._pools_by_origin[origin] = made
+        return pool
+
+    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:
+        """Status, headers and the unread body: no cookies are kept, no encoding is guessed."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = resp.headers  # type: ignore[assignment]  # case-insensitive too, and not copied
+        response.raw = resp
+        response.request = req
+        return response
+
+    def close(self) -> None:
+        super().close()
+        self._pools_by_origin.clear()
+
+
+def _use_watched_pools(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedTLSPool}

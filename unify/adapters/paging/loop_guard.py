@@ -1,0 +1,111 @@
+"""A server that answers every page with the first one: it would never end, or fill a table with copies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from unify.adapters.paging.base import PageInfo, PageRequest, PagingState
+from unify.adapters.paging.numbered import numbered_paginator
+from unify.adapters.paging.paginators import next_page_token
+from unify.adapters.spec.model import Paging
+from unify.errors import BadResponse
+
+PageProbe = Callable[
+    [PageRequest], PageInfo | None
+]  # asks for one page more; None: the API says that there is no such page
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstPage:
+    """The first page: how it was asked for, what it looked like, and where it said to go on.
+
+    ``token_was_read``  False: nobody knew then where to look for the way on (``paging: auto``).
+    """
+
+    page_request: PageRequest
+    fingerprint: tuple[int, int, bytes, bytes]
+    next_token: object
+    token_was_read: bool
+
+
+class LoopGuard:
+    """Looks at the pages of one scope, in whatever order they come; the first comes first.
+
+    Pages that look like the first may hold rows that are all alike, or come from a server that does not know
+    the parameter. One more request tells:
+
+    page, offset   a place behind the end is asked for: who knows the parameter has no rows there
+    all others     the first page is asked for again: if it leads on to where it did before, and this page
+                   leads elsewhere, then the server knew what it was asked for
+
+    Pages are told apart by how many rows and bytes they have, and by their first and last row.
+    """
+
+    def __init__(self, paging_state: PagingState) -> None:
+        self._lock = threading.Lock()
+        self._paging_state = paging_state
+        self._first: _FirstPage | None = None
+        self._repeat_count = 0
+
+    def check_page(
+        self, number: int, page_request: PageRequest, page_info: PageInfo, paging: Paging, probe: PageProbe
+    ) -> None:
+        """Raises BadResponse, naming the type of ``detected_paging``, where the pages do not get anywhere."""
+        if not page_info.rows or self._paging_state.knows_param:
+            return
+        with self._lock:
+            if number == 0:
+                found_out = paging.type != "auto"
+                self._first = _FirstPage(
+                    page_request, _fingerprint(page_info.rows), next_page_token(paging, page_info), found_out
+                )
+                return
+            first = self._first
+            if (
+                first is None
+                or page_info.rows[0] != first.fingerprint[2]
+                or _fingerprint(page_info.rows) != first.fingerprint
+            ):
+                return
+            self._repeat_count += 1
+            if self._repeat_count < 2 and numbered_paginator(paging) is None:
+                return  # links and cursors of the server's own making: two may be chance
+            if self._paging_state.knows_param or _server_knows_param(
+                paging, page_request, page_info, first, probe
+            ):
+                self._paging_state.knows_param = True
+                return
+        raise BadResponse(
+            f"paging.type {paging.type}: pages with the same rows as the first; "
+            "the API does not seem to know the parameter"
+        )
+
+
+def _server_knows_param(
+    paging: Paging, page_request: PageRequest, page_info: PageInfo, first: _FirstPage, probe: PageProbe
+) -> bool:
+    """Does the API know the parameter that ``turn`` asked with?"""
+    positions = numbered_paginator(paging)
+    if positions is not None:
+        behind = probe(positions.request_beyond_end(page_request, page_info))
+        return behind is None or not behind.rows
+    before = first.next_token if first.token_was_read else _refetch_next_token(paging, first, probe)
+    return before is not None and before == _refetch_next_token(paging, first, probe) != next_page_token(
+        paging, page_info
+    )
+
+
+def _refetch_next_token(paging: Paging, first: _FirstPage, probe: PageProbe) -> object:
+    """Where the first page leads when it is asked for once more; None where it is another page now."""
+    again = probe(first.page_request)
+    return (
+        next_page_token(paging, again)
+        if again is not None and _fingerprint(again.rows) == first.fingerprint
+        else None
+    )
+
+
+def _fingerprint(rows: Sequence[bytes]) -> tuple[int, int, bytes, bytes]:
+    return len(rows), sum(map(len, rows)), rows[0] if rows else b"", rows[-1] if rows else b""

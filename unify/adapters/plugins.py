@@ -1,0 +1,236 @@
+"""An adapter that somebody else wrote in Python: its answers checked, its exceptions told as errors of ours.
+
+A load that fails in a package's code names the package, without secrets, and the worker lives on.
+
+Adapters in Python: classes that installed packages offer in the entry point group ``unify.adapters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+import msgspec
+from msgspec import structs
+
+from unify.adapters.base import Adapter, Check, Listeners, Page, Read
+from unify.adapters.formats.locate import OPEN_OBJECT, first_char
+from unify.adapters.options import check_plugin_options, check_refresh_tables, resolve_options
+from unify.adapters.spec.model import Option
+from unify.config.connections import Connection
+from unify.config.secrets import Secret
+from unify.errors import BadResponse, ConfigError, SourceError, UnifyError
+from unify.model import TableDef
+from unify.redaction import Redactor
+
+OptionValues = Mapping[str, str | Secret | None]
+T = TypeVar("T")
+
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
+
+
+class PluginAdapter(Adapter):
+    """``inner``, which package ``place`` offers, for one connection whose options are ``values``."""
+
+    def __init__(self, inner: Adapter, connection: str, label: str, values: OptionValues) -> None:
+        self.inner = inner
+        self._where = f"{connection} ({label})"
+        self._secrets = secret_values(values)
+        self._redactor = Redactor(self._secrets)
+
+    def list_tables(self) -> Sequence[TableDef]:
+        with translate_errors(self._where, self._redactor, ConfigError):
+            return _validate_tables(self.inner.list_tables())
+
+    def pages(self, table: str, read: Read) -> Generator[Page, None, None]:
+        where = f"{table} of {self._where}"
+        with translate_errors(where, self._redactor):
+            given = iter(self.inner.pages(table, read))
+        try:
+            while True:
+                with translate_errors(where, self._redactor):
+                    page = next(given, None)
+                    if page is None:
+                        return
+                    page = _validate_page(page)
+                yield page
+        finally:
+            if isinstance(given, Generator):
+                given.close()
+
+    def check(self) -> Check:
+        with translate_errors(self._where, self._redactor):
+            return _expect_type(Check, self.inner.check(), "check()")
+
+    def close(self) -> None:
+        with translate_errors(self._where, self._redactor):
+            self.inner.close()
+
+    def secrets(self) -> Sequence[str]:
+        return self._secrets
+
+
+@contextmanager
+def translate_errors(
+    where: str, redactor: Redactor, error_class: type[UnifyError] = SourceError
+) -> Iterator[None]:
+    """What a package's code raises in the block becomes a ``kind``; errors of ours stay what they are."""
+    try:
+        yield
+    except UnifyError as error:
+        error.message = redactor.redact(error.message)
+        error.args = (error.message,)
+        raise
+    except Exception as error:  # noqa: BLE001 - anything may come out of code that is not ours
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        # without its cause, which may quote secrets
+        raise error_class(redactor.redact(f"{where}: {said}{_error_location(error)}")) from None
+
+
+def secret_values(values: OptionValues) -> tuple[str, ...]:
+    return tuple(value.reveal() for value in values.values() if isinstance(value, Secret))
+
+
+def _error_location(error: Exception) -> str:
+    """``, at adapter.py:31``: the innermost place it passed."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f", at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+
+
+def _expect_type(expected: type[T], value: object, what: str) -> T:
+    if not isinstance(value, expected):
+        raise BadResponse(f"{what} gave {type(value).__name__}, not unify.{expected.__name__}")
+    return value
+
+
+def _validate_tables(given: Sequence[TableDef]) -> tuple[TableDef, ...]:
+    tables = tuple(_expect_type(TableDef, table, "list_tables()") for table in given)
+    names = [table.name.lower() for table in tables]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"list_tables() gives two tables {twice}; SQL cannot tell them apart")
+    for table in tables:
+        missing = next((parent for parent in table.parents if parent.lower() not in names), None)
+        if missing is not None:
+            raise ConfigError(f"list_tables(): {table.name} is made from {missing}, which is no table of it")
+    return tables
+
+
+def _validate_page(given: Page) -> Page:
+    page = _expect_type(Page, given, "pages()")
+    return replace(page, rows=[_validate_row(row) for row in page.rows])
+
+
+def _validate_row(row: bytes) -> bytes:
+    """One JSON object on one line: rows are joined by line ends later."""
+    if not isinstance(row, bytes) or first_char(row) != OPEN_OBJECT:
+        raise BadResponse(f"a row has to be a JSON object as bytes, not {str(row)[:80]!r}; see Page.of")
+    try:
+        _raw_decoder.decode(row)
+    except msgspec.DecodeError as error:
+        raise BadResponse(f"a row is not JSON ({error}): {row[:80]!r}") from error
+    return row.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in row or b"\r" in row else row
+
+
+ENTRY_POINT_GROUP = "unify.adapters"
+
+
+def plugin_names() -> tuple[str, ...]:
+    """The names under which installed packages offer adapters."""
+    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def find_plugin(adapter: str) -> AdapterPlugin | None:
+    """The class that a package offers as ``adapter``; None where none does.
+
+    Raises  ConfigError where two packages do, or where what is offered is no adapter.
+    """
+    points = {_plugin_label(point): point for point in entry_points(group=ENTRY_POINT_GROUP, name=adapter)}
+    if len(points) > 1:
+        listed = " and ".join(sorted(points))
+        raise ConfigError(f"adapter {adapter} is offered by {listed}; uninstall all but one")
+    return next((AdapterPlugin(adapter, place, _load_class(point)) for place, point in points.items()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterPlugin:
+    """One adapter class. ``place`` names package and class, for messages."""
+
+    name: str
+    label: str
+    adapter_class: type[Adapter]
+
+    def list_tables(self, connection: Connection) -> Sequence[TableDef]:
+        """Its tables, told by an instance that is given no secret. Raises ConfigError."""
+        adapter = self._build_adapter(connection, self._public_values(connection), Listeners())
+        try:
+            tables = adapter.list_tables()
+        finally:
+            adapter.close()
+        check_refresh_tables(connection, [table.name for table in tables])
+        return tuple(
+            structs.replace(table, refresh_every_s=connection.refresh.get(table.name, table.refresh_every_s))
+            for table in tables
+        )
+
+    def open_adapter(
+        self, connection: Connection, environment: Mapping[str, str], listeners: Listeners
+    ) -> PluginAdapter:
+        """Raises ConfigError or UnresolvedSecret, naming file, connection and key."""
+        return self._build_adapter(connection, self.resolve_options(connection, environment), listeners)
+
+    def resolve_options(self, connection: Connection, environment: Mapping[str, str]) -> OptionValues:
+        """Every option with its value: the connection's, else the default, else None."""
+        options = self._declared_options()
+        check_plugin_options(connection, options)
+        return resolve_options(connection, options, environment)
+
+    def _public_values(self, connection: Connection) -> OptionValues:
+        """The values that are neither secret nor kept elsewhere; the other options have none."""
+        options = self._declared_options()
+        check_plugin_options(connection, options)
+        written = {name: text for name, text in connection.options.items() if not text.startswith("${")}
+        values = resolve_options(replace(connection, options=written), options, {})
+        hidden = {name for name in connection.options if name not in written}
+        return {
+            name: None if name in hidden or isinstance(value, Secret) else value
+            for name, value in values.items()
+        }
+
+    def _declared_options(self) -> Sequence[Option]:
+        if not all(isinstance(option, Option) for option in self.adapter_class.takes):
+            raise ConfigError(f"{self.label}: takes has to be a tuple of unify.Option")
+        return self.adapter_class.takes
+
+    def _build_adapter(
+        self, connection: Connection, values: OptionValues, listeners: Listeners
+    ) -> PluginAdapter:
+        where = f"{connection.location('adapter')}: {self.label}"
+        with translate_errors(where, Redactor(secret_values(values)), ConfigError):
+            inner = self.adapter_class(connection.name, values, listeners)
+        return PluginAdapter(inner, connection.name, self.label, values)
+
+
+def _plugin_label(entry_point: EntryPoint) -> str:
+    """``package hours-unify 1.2, hours_unify:Hours``."""
+    package = (
+        f"package {entry_point.dist.name} {entry_point.dist.version}, "
+        if entry_point.dist is not None
+        else ""
+    )
+    return f"{package}{entry_point.value}"
+
+
+def _load_class(entry_point: EntryPoint) -> type[Adapter]:
+    with translate_errors(_plugin_label(entry_point), Redactor(), ConfigError):
+        kind = entry_point.load()
+    if not isinstance(kind, type) or not issubclass(kind, Adapter):
+        raise ConfigError(f"{_plugin_label(entry_point)}: an adapter is a class made from unify.Adapter")
+    return kind

@@ -1,0 +1,232 @@
+"""``RESTAdapter``: an API described by a spec, read as pages of undecoded rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from unify.adapters.auth.factory import build_authentication
+from unify.adapters.auth.token_cache import TokenCacheFolder
+from unify.adapters.base import Adapter, Check, Listeners, Page, Read, UserPrompt
+from unify.adapters.formats.records import RecordSelector, is_markup, parse_body
+from unify.adapters.http.client import HttpClient
+from unify.adapters.http.messages import ClientOptions, Request, Response, Timeouts
+from unify.adapters.http.rate_limit import Clock, LocalRateLimiter, RateLimiter
+from unify.adapters.http.retry import quota_left
+from unify.adapters.paging.paginators import make_paginator
+from unify.adapters.rest.incremental import time_windows
+from unify.adapters.rest.page_fetcher import PageFetcher
+from unify.adapters.rest.pushdown import apply_filters
+from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE, render_base_url
+from unify.adapters.rest.scope_reader import ReadContext, RowLimit, iter_scope_readers
+from unify.adapters.rest.table_source import TableSource
+from unify.adapters.spec import template
+from unify.adapters.spec.model import AdapterSpec, ErrorRule, Paging, TableSpec, table_defs
+from unify.config.secrets import Secret
+from unify.errors import ConfigError, Forbidden, SignInNeeded, SpecError, Unauthorized, UnknownName
+from unify.model import TableDef
+from unify.redaction import Redactor
+from unify.text import did_you_mean
+
+
+class RESTAdapter(Adapter):
+    """One API as one connection sees it.
+
+    ``options``     values of the spec's options, secrets as ``Secret``; defaults are the spec's.
+    ``connection``  its name, for messages.
+    ``tokens``      keeps fetched tokens for other processes; None: this one alone knows them.
+    ``options``       proxy, CA file and the like; base address, origins and concurrency come from the spec.
+    Raises  ConfigError for an option without a value, and for what the spec asks and is not built in.
+    """
+
+    def __init__(
+        self,
+        spec: AdapterSpec,
+        options: Mapping[str, str | Secret | None],
+        *,
+        listeners: Listeners | None = None,
+        rate_limiter: RateLimiter | None = None,
+        connection: str = "",
+        client_options: ClientOptions | None = None,
+        timeouts: Timeouts | None = None,
+        clock: Clock | None = None,
+        token_cache: TokenCacheFolder | None = None,
+    ) -> None:
+        given = {**{option.name: option.default for option in spec.options}, **options}
+        super().__init__(connection or spec.name, given, listeners or Listeners())
+        self.spec = spec
+        self._lock = threading.Lock()
+        self._active_reads: set[threading.Event] = set()
+        self._table_sources: dict[str, TableSource] = {}
+        where = f"{self.connection} ({spec.path})"
+        full = self._build_client_options(client_options or ClientOptions(""), where)
+        self._auth = auth = build_authentication(
+            spec.auth,
+            self.options,
+            where,
+            base_url=full.base_url,
+            token_cache=token_cache,
+            connection=self.connection,
+        )
+        self._client = HttpClient(
+            full,
+            auth=auth,
+            rate_limiter=rate_limiter or LocalRateLimiter(spec.limits.requests_per_second),
+            redactor=Redactor(self.secrets(), auth.secret_params),
+            listeners=listeners,
+            timeouts=timeouts,
+            clock=clock,
+        )
+
+    def list_tables(self) -> Sequence[TableDef]:
+        return table_defs(self.spec)
+
+    def pages(self, table: str, read: Read) -> Generator[Page, None, None]:
+        """See ``Adapter.pages``. Pages of one scope come in the order of their ``number``.
+
+        Closing the generator, or ``close()`` from another thread, ends every request at once.
+        """
+        source = self._table_source(table, read.filters)
+        with self._track_read() as stop:
+            reading = ReadContext(source, self._client, read, RowLimit(read.limit), stop, self.listeners)
+            hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
+            crew = PageFetcher(iter_scope_readers(reading), hands, lambda: self._client.cancel(stop))
+            with closing(crew.pages()) as pages:
+                for page in pages:
+                    total = crew.pages_total
+                    yield page if total is None else replace(page, pages_total=total)
+
+    def first_request(self, table: str, read: Read) -> str | None:
+        """Method and address of the first request ``pages`` would send, without secrets. None is sent.
+
+        None where there is nothing to ask for: a table with parents, and ``read`` has none.
+        """
+        source = self._table_source(table, read.filters)
+        reading = ReadContext(source, self._client, read, RowLimit(None), threading.Event())
+        series = next(iter_scope_readers(reading), None)
+        if series is None:
+            return None
+        request = series.first_request()
+        return f"{request.method} {self._client.redactor.redact(request.full_url)}"
+
+    def check(self) -> Check:
+        """Send the request the spec names for it, else that of the first table that needs no other."""
+        with self._track_read() as stop:
+            try:
+                answer = self._client.fetch(self._check_request(), self._check_error_rules(), stop)
+                self._reject_web_page(answer)
+            except SignInNeeded:
+                raise
+            except (Unauthorized, Forbidden) as error:
+                return Check(accepted=False, reason=error.message)
+            return Check(True, self._read_identity(answer), quota_left(answer.headers))
+
+    def is_signed_in(self) -> bool:
+        return self._auth.is_signed_in()
+
+    def sign_in(self, prompt: UserPrompt) -> None:
+        with self._track_read() as stop:
+            self._client.run_auth_flow(self._auth.sign_in(prompt, self._client.time), stop)
+
+    def sign_out(self) -> None:
+        self._auth.sign_out()
+
+    def close(self) -> None:
+        with self._lock:
+            reads = list(self._active_reads)
+        for stop in reads:
+            self._client.cancel(stop)
+        self._client.close()
+
+    def _build_client_options(self, client_options: ClientOptions, location: str) -> ClientOptions:
+        spec = self.spec
+        try:
+            base = render_base_url(spec, self.options)
+        except SpecError as error:
+            raise ConfigError(f"{location}: base_url: {error.message}") from error
+        if urlsplit(base).username is not None:
+            raise ConfigError(
+                f"{location}: base_url holds a user name or password; the spec's auth takes those"
+            )
+        return replace(
+            client_options,
+            base_url=base,
+            allowed_origins=spec.allowed_origins,
+            concurrency=spec.limits.concurrency,
+            credentials_hint=client_options.credentials_hint or self._credentials_hint(),
+        )
+
+    def _credentials_hint(self) -> str:
+        """``option token of github``: what to look at when the API refuses us."""
+        names = template.variable_names_in(dict(self.spec.auth.settings))
+        if not names:
+            return f"the options of {self.connection}"
+        return f"option{'s' if len(names) > 1 else ''} {', '.join(names)} of {self.connection}"
+
+    def _table_source(self, table: str, filters: Mapping[str, str] | None = None) -> TableSource:
+        with self._lock:
+            found = self.spec.table(table)
+            if found is None:
+                hint = did_you_mean(table, [known.name for known in self.spec.tables])
+                raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
+            if found.filters:
+                spec = apply_filters(self.spec, found, filters or {})
+                return TableSource(self.connection, spec, spec.table(table) or found, self.options)
+            if table not in self._table_sources:
+                self._table_sources[table] = TableSource(self.connection, self.spec, found, self.options)
+            return self._table_sources[table]
+
+    def _check_request(self) -> Request:
+        source = TableSource(self.connection, self.spec, self._check_table(), self.options)
+        turns = next(make_paginator(source.paging, sequential=True))
+        first = next(time_windows(source.table.incremental, None, self._client.now()))
+        variables = {**self.options, CURSOR_VARIABLE: first.cursor, UNTIL_VARIABLE: first.until}
+        return source.request_builder.build_request(variables, turns[0])
+
+    def _check_error_rules(self) -> tuple[ErrorRule, ...]:
+        """The spec's own, for an API that refuses with status 200; nothing is skipped in a check."""
+        return tuple(rule for rule in self.spec.errors if rule.action != "skip")
+
+    def _reject_web_page(self, response: Response) -> None:
+        """A web page with status 200 is how a wrong address, or a log-in page, looks. Raises BadResponse."""
+        if self._check_table().format in ("json", "jsonl") and is_markup(response.body):
+            parse_body(
+                response.body,
+                response.headers.get("content-type", ""),
+                RecordSelector(""),
+                response.request_line,
+            )
+
+    def _check_table(self) -> TableSpec:
+        if self.spec.check is not None:
+            method, _, path = self.spec.check.partition(" ")
+            return TableSpec(name="check", method=method, path=path.strip(), paging=Paging("none"))
+        for table in self.spec.tables:
+            if table.for_each is None and table.live is None:
+                return table
+        raise ConfigError(
+            f"{self.connection}: no table of {self.spec.path} can be asked for alone; "
+            "name a request there under check:"
+        )
+
+    def _read_identity(self, response: Response) -> str:
+        path = self.spec.check_identity
+        if not path or not response.body.strip():
+            return ""
+        kind = response.headers.get("content-type", "")
+        found = parse_body(response.body, kind, RecordSelector(""), response.request_line).scalar(path)
+        return "" if found is None else str(found)
+
+    @contextmanager
+    def _track_read(self) -> Iterator[threading.Event]:
+        stop = threading.Event()
+        with self._lock:
+            self._active_reads.add(stop)
+        try:
+            yield stop
+        finally:
+            with self._lock:
+                self._active_reads.discard(stop)

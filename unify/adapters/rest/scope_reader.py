@@ -1,0 +1,298 @@
+"""One table being read: its scopes as series of pages, each request built, sent and split into rows.
+
+Scopes: the rows of a table's ``for_each``, each asked for once and each with a state of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from unify.adapters.base import Listeners, Page, ParentRow, Read, Scalar
+from unify.adapters.formats.locate import last_value
+from unify.adapters.formats.records import ResponseBody
+from unify.adapters.http.client import HttpClient
+from unify.adapters.http.messages import Request, Response, resolve_link
+from unify.adapters.paging.base import PageInfo, PageRequest, Paginator
+from unify.adapters.paging.links import parse_link_header
+from unify.adapters.paging.loop_guard import LoopGuard
+from unify.adapters.paging.paginators import make_paginator
+from unify.adapters.rest.incremental import TimeWindow, is_older, request_cursor, time_windows
+from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE
+from unify.adapters.rest.table_source import RecordFilter, TableSource
+from unify.adapters.spec import template
+from unify.adapters.spec.model import ForEach, Incremental, Paging
+from unify.errors import BadResponse, NotFound, SourceError
+
+PAGE_NUMBERS_PER_WINDOW = (
+    1_000_000  # numbers of pages left free for each slice of time, so that all have their order
+)
+
+
+class RowLimit:
+    """How many rows a limited read has so far, over all scopes."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._rows_left = limit
+
+    def count_rows(self, rows: int) -> None:
+        if self._rows_left is not None:
+            self._rows_left -= rows
+
+    @property
+    def is_reached(self) -> bool:
+        return self._rows_left is not None and self._rows_left <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadContext:
+    """One read of one table: what to fetch, how, and when to stop."""
+
+    source: TableSource
+    client: HttpClient
+    read: Read
+    row_limit: RowLimit
+    cancel_event: threading.Event
+    listeners: Listeners = field(default_factory=Listeners)
+
+
+def iter_scope_readers(context: ReadContext) -> Iterator[ScopeReader]:
+    """What there is to read: every parent, and of each every slice of time."""
+    table, read = context.source.table, context.read
+    now = context.client.now()
+    for parent in distinct_parents(table.for_each, read.parents):
+        scope = scope_key(parent) if parent is not None else ""
+        for part in time_windows(table.incremental, read.since.get(scope), now):
+            yield ScopeReader(context, parent, scope, part)
+
+
+class ScopeReader:
+    """The pages of one scope, or of one slice of its time.
+
+    ``scope_sql`` is one parent row, or "" for the whole table.
+    """
+
+    def __init__(
+        self, context: ReadContext, parent: ParentRow | None, scope: str, window: TimeWindow
+    ) -> None:
+        self._context = context
+        self._source = context.source
+        self._parent = parent or {}
+        self._scope = scope
+        self._since = _stop_cursor(self._source.table.incremental, context.read.since.get(scope))
+        self._first_number = window.index * PAGE_NUMBERS_PER_WINDOW
+        incremental = self._source.table.incremental
+        self._variables = {
+            **self._source.table.filter_values,
+            **self._source.options,
+            **self._parent,
+            CURSOR_VARIABLE: window.cursor,
+            UNTIL_VARIABLE: window.until,
+        }
+        self._loop_guard = LoopGuard(self._source.paging_state)
+        self._record_filter = RecordFilter(self._source.table.where, self._variables)
+        newest_first = incremental is not None and incremental.order == "desc"
+        self._stops_at_cursor = newest_first and self._since is not None
+
+    def paginate(self) -> Paginator:
+        """The table's paging, ended early by a limit, or by the first page that reaches the cursor."""
+        if self._context.row_limit.is_reached:
+            return
+        alone = self._stops_at_cursor or self._context.read.limit is not None
+        inner = make_paginator(self._source.paging, self._source.paging_state, sequential=alone)
+        turns = next(inner, ())
+        while turns:
+            facts = yield turns
+            if self._context.row_limit.is_reached or (self._stops_at_cursor and self._reached_cursor(facts)):
+                return
+            try:
+                with error_context(self._error_location()):
+                    turns = inner.send(facts)
+            except StopIteration:
+                return
+            finally:
+                self._report_paging()
+
+    def _effective_paging(self) -> Paging:
+        return self._source.paging_state.detected or self._source.paging
+
+    def _report_paging(self) -> None:
+        found = self._source.paging_state.detected
+        if found is not None and found != self._source.reported_paging:
+            from unify.adapters.paging import detect
+
+            self._source.reported_paging = found
+            self._context.listeners.paging_detected(detect.describe_paging(found))
+
+    def _reached_cursor(self, page_info: PageInfo) -> bool:
+        column = self._source.cursor_column
+        oldest = page_info.last_value(column) if column is not None else None
+        return oldest is not None and self._since is not None and is_older(oldest, self._since)
+
+    def first_request(self) -> Request:
+        """What the first page is asked for with."""
+        turns = next(make_paginator(self._source.paging, sequential=True))
+        return self._source.request_builder.build_request(self._variables, turns[0])
+
+    def fetch_page(self, page_request: PageRequest, number: int) -> tuple[Page, PageInfo]:
+        reading = self._context
+        with error_context(self._error_location()):
+            self._require_parent_values()
+            answer = self._fetch_response(page_request, number)
+            if answer.skipped and number > 0:  # pages came before it: without this one the table were shorter
+                raise SourceError(
+                    f"{answer.request_line}: status {answer.status} on page {number + 1}; "
+                    "errors: skip holds for the first page of a request only"
+                )
+            if answer.skipped:
+                reading.listeners.skipped(answer.status)
+            nothing = answer.skipped or answer.status == 204
+            envelope = (
+                ResponseBody(b"{}", answer.request_line) if nothing else self._source.parse_response(answer)
+            )
+            facts = ResponsePageInfo(answer, envelope)
+            self._loop_guard.check_page(
+                number, page_request, facts, self._effective_paging(), self._probe_page
+            )
+            rows = self._record_filter.filter_rows(envelope.rows)
+            reading.row_limit.count_rows(len(rows))
+            page = Page(rows, self._computed_values(envelope), self._scope, self._first_number + number)
+            return page, facts
+
+    def _probe_page(self, page_request: PageRequest) -> ResponsePageInfo | None:
+        """A page that is looked at and not read; None where the API says that there is no such page."""
+        reading = self._context
+        request = self._source.request_builder.build_request(self._variables, page_request)
+        try:
+            answer = reading.client.fetch(request, self._source.later_page_error_rules, reading.cancel_event)
+        except SourceError as error:
+            if type(error) not in (SourceError, NotFound):
+                raise  # no answer to what was asked, but some other trouble
+            return None
+        if answer.status == 204:
+            return None
+        try:
+            return ResponsePageInfo(answer, self._source.parse_response(answer))
+        except BadResponse:
+            return None  # a sentence instead of rows
+
+    def _fetch_response(self, page_request: PageRequest, number: int) -> Response:
+        rules = self._source.later_page_error_rules if number else self._source.error_rules
+        while True:
+            asking = self._source.request_builder
+            request = asking.build_request(self._variables, page_request)
+            try:
+                return self._context.client.fetch(request, rules, self._context.cancel_event)
+            except NotFound:
+                if number or not self._source.switch_to_fallback(asking):
+                    raise
+
+    def _require_parent_values(self) -> None:
+        for name in template.variable_names(self._source.table.path):
+            if name in self._parent and self._parent[name] is None:
+                raise SourceError(f"for_each gives no value for {{{name}}}; add: where {name} is not null")
+
+    def _computed_values(self, response_body: ResponseBody) -> dict[str, Scalar]:
+        return {
+            column.name: self._computed_value(column.source or "", response_body)
+            for column in self._source.computed_columns
+        }
+
+    def _computed_value(self, source: str, response_body: ResponseBody) -> Scalar:
+        if source.startswith("$"):
+            return response_body.scalar(source.removeprefix("$").removeprefix("."))
+        value: Scalar = template.render_value(source, self._variables)
+        return value
+
+    def _error_location(self) -> str:
+        """``github.pulls for owner duckdb, repo lake``."""
+        if not self._parent:
+            return self._source.name
+        used = {
+            name: value
+            for name, value in self._parent.items()
+            if name in self._source.request_builder.variable_names
+        }
+        named = ", ".join(f"{name} {value}" for name, value in (used or self._parent).items())
+        return f"{self._source.name} for {named}"
+
+
+class ResponsePageInfo:
+    """What a pager sees of one answer."""
+
+    def __init__(self, response: Response, response_body: ResponseBody) -> None:
+        self._response = response
+        self._body = response_body
+        self.rows = response_body.rows
+        self.body_bytes = len(response.body)
+        self._links: Mapping[str, str] | None = None
+
+    def value(self, path: str) -> Any:
+        return self._body.value(path)
+
+    def member_names(self, path: str) -> Sequence[str]:
+        """None where the body is itself the row: what its members are called says nothing of pages."""
+        return self._body.member_names(path) if self._body.rows_path else ()
+
+    def header(self, name: str) -> str | None:
+        return self._response.headers.get(name)
+
+    def links(self) -> Mapping[str, str]:
+        if self._links is None:
+            written = self._response.headers.get("link", "")
+            self._links = {rel: self.absolute_url(url) for rel, url in parse_link_header(written).items()}
+        return self._links
+
+    def last_value(self, column: str) -> str | None:
+        return last_value(self.rows, column)
+
+    def absolute_url(self, link: str) -> str:
+        return resolve_link(self._response.url, link)
+
+
+@contextmanager
+def error_context(location: str) -> Iterator[None]:
+    """What the source does wrong in the block is told with its place in front."""
+    try:
+        yield
+    except SourceError as error:
+        error.message = f"{location}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
+def _stop_cursor(incremental: Incremental | None, stored: str | None) -> str | None:
+    """What a read that goes from the newest back has to reach: the stored cursor, less the lookback."""
+    if incremental is None or stored is None:
+        return None
+    return str(request_cursor(replace(incremental, format=None), stored))
+
+
+def scope_key(parent: ParentRow) -> str:
+    """The name of a ``for_each`` row's state: its JSON text, keys sorted."""
+    return json.dumps(parent, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def distinct_parents(for_each: ForEach | None, parents: Sequence[ParentRow]) -> Iterator[ParentRow | None]:
+    """Each different parent once, in order; None alone for a table without parents."""
+    if for_each is None:
+        yield None
+        return
+    different = list({scope_key(parent): parent for parent in parents or for_each.rows}.values())
+    yield from different if for_each.batch is None else _join_parents(different, for_each.batch)
+
+
+def _join_parents(parents: Sequence[ParentRow], size: int) -> Iterator[ParentRow]:
+    """``size`` parents as one: each value is their different values, with commas between."""
+    for start in range(0, len(parents), size):
+        group = parents[start : start + size]
+        yield {
+            name: ",".join(dict.fromkeys(str(parent[name]) for parent in group if parent[name] is not None))
+            for name in group[0]
+        }

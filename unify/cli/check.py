@@ -1,0 +1,107 @@
+"""``unify check`` and ``unify spec check``: is what was configured right? One line each, on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from unify.adapters import base
+from unify.adapters.base import Check, UserPrompt
+from unify.adapters.registry import open_adapter
+from unify.adapters.spec.loader import load_spec
+from unify.config.connections import Connection, Connections, load_connections
+from unify.config.settings import Settings
+from unify.errors import ConfigError, SpecError, UnifyError, UnknownName
+from unify.text import did_you_mean, escape_text, format_count
+
+
+def check_connections(
+    settings: Settings,
+    names: Sequence[str],
+    environment: Mapping[str, str],
+    user_prompt: UserPrompt | None = None,
+) -> int:
+    """Ask each connection's API whether it takes the credentials; 1 if any does not.
+
+    ``person``  signs in where an API wants that and nobody has; None: nobody is asked.
+    Raises ConfigError where there are no connections at all, UnknownName for a name that is none of them.
+    """
+    connections = load_connections(settings.connections)
+    known = sorted({*connections.by_name, *connections.errors})
+    if not known:
+        raise ConfigError(f"{settings.connections}: there are no connections to check (connect makes one)")
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"there is no connection {name}{did_you_mean(name, known)}")
+    passed = [
+        _report_connection(name, connections, settings, environment, user_prompt) for name in names or known
+    ]
+    return 0 if all(passed) else 1
+
+
+def check_specs(paths: Sequence[str]) -> int:
+    """Read each spec and name every mistake in it; 1 if there are any."""
+    passed = [_report_spec(Path(path)) for path in paths]
+    return 0 if all(passed) else 1
+
+
+def _report_connection(
+    name: str,
+    connections: Connections,
+    settings: Settings,
+    environment: Mapping[str, str],
+    user_prompt: UserPrompt | None,
+) -> bool:
+    try:
+        if name in connections.errors:
+            raise connections.errors[name]
+        check = _check_connection(connections.by_name[name], settings, environment, user_prompt)
+    except UnifyError as error:
+        _print_line(f"{name}: {_join_lines(error.message)}")
+        return False
+    _print_line(f"{name}: {_join_lines(_check_result_text(check))}")
+    return check.accepted
+
+
+def _check_connection(
+    connection: Connection, settings: Settings, environment: Mapping[str, str], user_prompt: UserPrompt | None
+) -> Check:
+    adapter = open_adapter(connection, settings.specs, environment, tokens_folder=settings.token_folder)
+    with closing(adapter):
+        return base.check_with_sign_in(adapter, user_prompt)
+
+
+def _join_lines(message: str) -> str:
+    """Several mistakes, such as in a connection's options, are told one after the other."""
+    return "; ".join(message.splitlines())
+
+
+def _check_result_text(check: Check) -> str:
+    if not check.accepted:
+        return check.reason or "the credentials were refused"
+    parts = ["ok"]
+    if check.identity:
+        parts.append(f"as {check.identity}")
+    if check.quota_left is not None:
+        parts.append(f"{format_count(check.quota_left, 'request')} left")
+    return ", ".join(parts)
+
+
+def _report_spec(path: Path) -> bool:
+    try:
+        spec = load_spec(path)
+    except SpecError as error:
+        for line in [str(problem) for problem in error.problems] or [error.message]:
+            _print_line(line)
+        return False
+    except UnifyError as error:
+        _print_line(error.message)
+        return False
+    _print_line(f"{path}: ok, {format_count(len(spec.tables), 'table')}")
+    return True
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(escape_text(line) + "\n")

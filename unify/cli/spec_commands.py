@@ -1,0 +1,266 @@
+"""``unify spec try``: one page of a table, from request to columns, for whoever writes the spec.
+
+``unify spec test``: does a spec do what its recorded cases say? A line each, on stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.adapters.base import ParentRow, UserPrompt
+from unify.adapters.http.messages import Response
+from unify.adapters.options import COMMON_OPTIONS, resolve_spec_options
+from unify.adapters.paging.base import PageRequest
+from unify.adapters.rest.pushdown import apply_filters, missing_filters
+from unify.adapters.spec import template
+from unify.adapters.spec.loader import load_spec
+from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
+from unify.authoring.cases import cases_folder, find_cases, load_case
+from unify.authoring.sample import Sample, describe_shape, fetch_sample
+from unify.config.connections import Connection
+from unify.config.secrets import Secret
+from unify.errors import ConfigError, SpecError, UnifyError, UnknownName, UsageError
+from unify.redaction import MASK
+from unify.shell.invocation import Invocation
+from unify.text import did_you_mean, escape_text, format_count
+
+if TYPE_CHECKING:
+    from unify.convert.preview import Preview
+
+
+MAX_SAMPLE_ROWS = 5
+MAX_BODY_CHARS = 400  # characters of an answer that is not JSON
+_HIDDEN_HEADERS = ("accept-encoding", "user-agent", "connection")
+_SHOWN_HEADERS = ("content-type", "link", "retry-after", "ratelimit", "next", "cursor", "total", "page")
+
+
+def try_table(
+    invocation: Invocation, environment: Mapping[str, str], user_prompt: UserPrompt | None = None
+) -> int:
+    """Fetch one page of the table as the spec says, and show what comes of it; 1 if that fails.
+
+    Raises  SpecError, UnknownName and UsageError before anything is asked.
+    """
+    path, name = Path(invocation.words[0]), invocation.words[1]
+    spec = load_spec(path)
+    table = spec.table(name)
+    if table is None:
+        raise UnknownName(
+            f"{path} has no table {name}{did_you_mean(name, [each.name for each in spec.tables])}"
+        )
+    given = dict(invocation.options)
+    spec, table = _apply_filter_options(spec, table, given)
+    parent = _parent_row(table, spec, given)
+    sample = fetch_sample(spec, table, _resolve_options(spec, given, environment), parent, user_prompt)
+    for line in _report_lines(sample, spec, table):
+        _print_text(sample.redactor.redact(line))
+    if sample.failure is None and sample.page is not None:
+        _print_columns(sample, table, invocation)
+    return 1 if sample.failure else 0
+
+
+def _apply_filter_options(
+    spec: AdapterSpec, table: TableSpec, option_texts: dict[str, str]
+) -> tuple[AdapterSpec, TableSpec]:
+    """Spec and table with the filters that were given as options."""
+    own = {option.name for option in (*spec.options, *COMMON_OPTIONS)}
+    names = [each.name for each in table.filters if each.name in option_texts and each.name not in own]
+    values = {name: option_texts.pop(name) for name in names}
+    missing = missing_filters(table, values)
+    if missing:
+        raise UsageError(
+            f"{table.name} cannot be asked without a filter; "
+            f"give it: {' '.join(f'--option {name}=VALUE' for name in missing)}"
+        )
+    narrowed = apply_filters(spec, table, values)
+    return narrowed, narrowed.table(table.name) or table
+
+
+def _parent_row(table: TableSpec, spec: AdapterSpec, option_texts: dict[str, str]) -> ParentRow | None:
+    """The row of ``for_each`` to ask for: its columns are given as options, or it is the first of a list."""
+    each = table.for_each
+    own = {option.name for option in (*spec.options, *COMMON_OPTIONS)}
+    columns = set(option_texts) - own if each is not None else set()
+    if each is not None and each.columns:
+        columns &= set(each.columns)  # what is no column of it is no option either, and told as such
+    row = {column: option_texts.pop(column) for column in columns}
+    if each is None or (not row and each.rows):
+        return each.rows[0] if each is not None else None
+    names = each.columns or (() if row else ("COLUMN",))
+    if missing := [name for name in names if name not in row]:
+        raise UsageError(
+            f"{table.name} is asked for each row of: {each.query or 'for_each'}; "
+            f"give one: {' '.join(f'--option {name}=VALUE' for name in missing)}"
+        )
+    return row
+
+
+def _resolve_options(
+    spec: AdapterSpec, option_texts: Mapping[str, str], environment: Mapping[str, str]
+) -> Mapping[str, str | Secret | None]:
+    """As a connection would supply them, ``${NAME}`` included. Raises UsageError for what does not fit."""
+    connection = Connection(spec.name, spec.name, option_texts, path="--option")
+    try:
+        return resolve_spec_options(connection, spec, environment)
+    except ConfigError as error:
+        mistakes = error.message.replace(connection.location("options"), "--option")
+        raise UsageError(mistakes.replace("--option.", "--option ")) from error
+
+
+def _report_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:
+    yield from _request_lines(sample, spec)
+    for each in sample.traffic:
+        status = "no answer" if each.status is None else f"{each.status}{_status_phrase(each.status)}"
+        yield f"{status}, {each.bytes:,} bytes in {each.milliseconds:.0f} ms"
+    if sample.response is not None:
+        yield from _response_lines(sample.response)
+    if sample.failure is not None:
+        yield ""
+        yield sample.failure.message
+        return
+    yield ""
+    yield from _rows_lines(sample, spec, table)
+
+
+def _request_lines(sample: Sample, spec: AdapterSpec) -> Iterator[str]:
+    request = sample.request
+    if request is None:
+        return
+    yield f"{request.method} {request.full_url}"
+    for name, value in request.headers.items():
+        if name.lower() not in _HIDDEN_HEADERS:
+            yield f"  {name}: {value}"
+    if spec.auth.type != "none":
+        used = ", ".join(template.variable_names_in(dict(spec.auth.settings)))
+        yield f"  auth: {spec.auth.type} {MASK} (from {used or 'the spec'})"
+    if request.body is not None:
+        yield f"  {request.body.decode('utf-8', 'replace')}"
+
+
+def _status_phrase(status: int) -> str:
+    try:
+        return f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        return ""
+
+
+def _response_lines(response: Response) -> Iterator[str]:
+    for name, value in response.headers.items():
+        if any(telling in name.lower() for telling in _SHOWN_HEADERS):
+            yield f"  {name}: {value}"
+    yield ""
+    try:
+        yield from describe_shape(json.loads(response.body))
+    except (ValueError, RecursionError):
+        text = response.body.decode("utf-8", "replace")
+        yield text if len(text) <= MAX_BODY_CHARS else text[:MAX_BODY_CHARS] + "…"
+
+
+def _rows_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:
+    if sample.response is not None and sample.response.skipped:
+        yield f"rows: none; a rule of errors skips this answer ({_skip_rules_text(table.errors or spec.errors)})"
+        return
+    place = f"at {sample.rows_path}" if sample.rows_path else "the answer itself"
+    found = "" if table.rows is not None else ", found out"
+    yield f"rows: {sample.rows:,} ({place}{found})"
+    kept = len(sample.page.rows) if sample.page is not None else 0
+    if kept != sample.rows:
+        yield f"where: keeps {format_count(kept, 'row')}"
+    found = f"found out: {sample.detected_paging}; " if sample.detected_paging else ""
+    yield f"paging: {found}{_next_page_text(sample.next_request)}"
+
+
+def _skip_rules_text(rules: tuple[ErrorRule, ...]) -> str:
+    skips = [str(rule.status or rule.body) for rule in rules if rule.action == "skip"]
+    return ", ".join(skips) or "status 204"
+
+
+def _next_page_text(page_request: PageRequest | None) -> str:
+    if page_request is None:
+        return "no more pages"
+    if page_request.url is not None:
+        return f"next is {page_request.url}"
+    return "next is " + ", ".join(f"{name}={value}" for name, value in page_request.params.items())
+
+
+def _print_columns(sample: Sample, table: TableSpec, invocation: Invocation) -> None:
+    from unify.convert.preview import preview_pages
+
+    found = preview_pages(table, [sample.page] if sample.page is not None else [], max_rows=MAX_SAMPLE_ROWS)
+    if not found.columns:
+        return
+    said = {column.name.lower(): column.description for column in table.columns}
+    width = max(len(column.name) for column in found.columns)
+    _print_text("")
+    for column in found.columns:
+        described = said.get(column.name.lower(), "")
+        _print_text(f"{column.name:{width}}  {column.type}{f'  -- {described}' if described else ''}")
+    if found.discarded:
+        _print_text(
+            f"{format_count(found.discarded, 'row')} discarded: a value does not fit its declared type"
+        )
+    for scope, cursor in found.cursors.items():
+        _print_text(f"cursor: {cursor}{f' for {scope}' if scope else ''}")
+    _print_text("")
+    _print_rows(sample, found, invocation)
+
+
+def _print_rows(sample: Sample, preview: Preview, invocation: Invocation) -> None:
+    from unify.interpreter.results import listing_rows
+    from unify.render.formats import write_rows
+    from unify.render.formats.options import FormatOptions
+
+    columns = [(column.name, column.type) for column in preview.columns]
+    rows = [tuple(_redact_cell(value, sample) for value in row) for row in preview.rows]
+    look = FormatOptions(invocation.format or "box", terminal=True, width=120, null=invocation.null)
+    write_rows(listing_rows(columns, rows), sys.stdout, look)
+
+
+def _redact_cell(value: object, sample: Sample) -> object:
+    return sample.redactor.redact(value) if isinstance(value, str) else value
+
+
+def _print_text(line: str) -> None:
+    sys.stdout.write(escape_text(line, allow="\n") + "\n")
+
+
+def test_specs(paths: Sequence[str]) -> int:
+    """Run every case of each spec; 1 if any fails, or a spec has none."""
+    passed = [_test_spec(Path(path)) for path in paths]
+    return 0 if all(passed) else 1
+
+
+def _test_spec(path: Path) -> bool:
+    try:
+        spec = load_spec(path)
+    except UnifyError as error:
+        _print_text(error.message)
+        return False
+    cases = find_cases(spec)
+    if not cases:
+        _print_text(f"{path}: there are no cases; they go to {cases_folder(path)}/NAME.yaml")
+        return False
+    passed = [_test_case(spec, case) for case in cases]
+    _print_text(f"{path}: {sum(passed)} of {format_count(len(passed), 'case')} passed")
+    return all(passed)
+
+
+def _test_case(spec: AdapterSpec, path: Path) -> bool:
+    from unify.authoring.case_runner import run_case
+
+    try:
+        case = load_case(path, spec)
+    except SpecError as error:
+        _print_text(error.message)
+        return False
+    differences = run_case(spec, case).differences
+    for difference in differences:
+        _print_text(f"{path}: {difference}")
+    if not differences:
+        _print_text(f"{path}: ok, {format_count(len(case.exchanges), 'request')}")
+    return not differences

@@ -1,0 +1,280 @@
+"""connections.yaml: which accounts there are, each a schema; and the secrets they refer to."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unify.config import yaml
+from unify.config.secrets import (
+    REFERENCE_FORMS,
+    EnvironmentVariable,
+    Secret,
+    UnresolvedReference,
+    parse_reference,
+    resolve_reference,
+)
+from unify.config.yaml import MappingEntry, MappingNode, ScalarNode, SequenceNode, YamlNode
+from unify.durations import parse_duration
+from unify.errors import ConfigError, Problem, UnresolvedSecret
+from unify.text import did_you_mean
+
+RESERVED = frozenset(
+    ["unify", "_unify", "main", "lake", "memory", "system", "temp", "information_schema", "pg_catalog"]
+)  # schemas and catalogs that DuckDB or Unify own
+_KEYS = ("adapter", "options", "refresh")
+_NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One account of one cloud system.
+
+    ``options``  texts as written, references unresolved.
+    ``refresh``  seconds between refreshes by table; overrides the spec's.
+    ``lines``    line of each key below the connection, by its dotted name (``options.request_token``).
+    """
+
+    name: str
+    adapter: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    refresh: Mapping[str, float] = field(default_factory=dict)
+    path: str = "connections.yaml"
+    line: int = 1
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def location(self, key: str = "") -> str:
+        """``connections.yaml:4: github.options.token``, to start a message with."""
+        line = self.lines.get(key, self.line)
+        return f"{self.path}:{line}: {self.name}" + (f".{key}" if key else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Everything connections.yaml says, by name. A mistake in one connection leaves the others whole."""
+
+    path: Path
+    by_name: Mapping[str, Connection] = field(default_factory=dict)
+    errors: Mapping[str, ConfigError] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def load_connections(path: Path) -> Connections:
+    """Read ``check_dotted_path``; a missing file holds no connections.
+
+    Raises  ConfigError for a file that is not YAML (with file:line:column), cannot be read, or that
+            other users could have written.
+    """
+    if not path.exists():
+        return Connections(path)
+    document = yaml.read_yaml(path)
+    permissions = _permission_warnings(path)
+    if document.root is None and document.flaws:
+        raise ConfigError("\n".join(str(problem) for problem in document.problems))
+    root = document.root
+    if root is None or (isinstance(root, ScalarNode) and root.value is None):
+        return Connections(path, warnings=permissions)
+    if not isinstance(root, MappingNode):
+        raise ConfigError(
+            f"{path}:{root.line}:{root.column}: expected NAME: and below it adapter: ADAPTER and options:"
+        )
+    reader = _ConnectionsReader(document, root)
+    return Connections(path, reader.connections, reader.errors, permissions + tuple(reader.warnings))
+
+
+def resolve_option_values(
+    connection: Connection,
+    options: Sequence[tuple[str, bool]],
+    environment: Mapping[str, str],
+) -> dict[str, str | Secret]:
+    """The values of the options the connection gives; those that are secret, as ``Secret``.
+
+    ``options``  (name, secret) of each option the adapter knows; what it does not know counts as secret.
+    Raises  UnresolvedSecret naming file, line, connection, option and reference.
+    """
+    secret = dict(options)
+    values: dict[str, str | Secret] = {}
+    for name, written in connection.options.items():
+        value = _resolve_option_value(connection, name, written, environment)
+        values[name] = Secret(value) if secret.get(name, True) else value
+    return values
+
+
+def environment_names(connection: Connection) -> tuple[str, ...]:
+    """The environment variables the connection's options refer to."""
+    references = (parse_reference(written) for written in connection.options.values())
+    return tuple(dict.fromkeys(found.name for found in references if isinstance(found, EnvironmentVariable)))
+
+
+def _resolve_option_value(
+    connection: Connection, name: str, text: str, environment: Mapping[str, str]
+) -> str:
+    try:
+        reference = parse_reference(text)
+        if reference is None:
+            return text
+        return resolve_reference(reference, environment, Path(connection.path).parent)
+    except (UnresolvedReference, ValueError) as error:
+        place = connection.location(f"options.{name}")
+        # the text names a reference or a path, never a value
+        raise UnresolvedSecret(f"{place}: {error}") from error
+
+
+def _permission_warnings(path: Path) -> tuple[str, ...]:
+    """Raises ConfigError where other users could have written the file: it decides where secrets go."""
+    status = path.stat()
+    mode = status.st_mode
+    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(status)):
+        raise ConfigError(
+            f"{path}: other users can change this file, and so send your secrets anywhere; chmod go-w {path}"
+        )
+    if mode & (stat.S_IROTH | stat.S_IRGRP):
+        return (f"{path}: other users can read this file; chmod 600 {path}",)
+    return ()
+
+
+def _is_private_group(status: os.stat_result) -> bool:
+    """Is the file's group its owner's private one, as many systems give every user?"""
+    try:
+        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
+    except KeyError:
+        return False
+    return group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+
+
+class _ConnectionsReader:
+    """Reads the connections of one document, each on its own."""
+
+    def __init__(self, document: yaml.YamlDocument, root: MappingNode) -> None:
+        self.connections: dict[str, Connection] = {}
+        self.errors: dict[str, ConfigError] = {}
+        self.warnings: list[str] = []
+        self._document = document
+        self._problems: list[Problem] = []
+        for entry in root.entries.values():
+            self._read_connection(entry)
+
+    def _read_connection(self, entry: MappingEntry) -> None:
+        self._problems = [
+            problem
+            for problem, flaw in zip(self._document.problems, self._document.flaws, strict=True)
+            if flaw.path[:1] == (entry.key,)
+        ]
+        self._check_name(entry)
+        connection = self._parse_connection(entry)
+        if self._problems or connection is None:
+            self.errors[entry.key] = ConfigError("\n".join(str(problem) for problem in self._problems))
+        else:
+            self.connections[entry.key] = connection
+
+    def _add_problem(self, node: MappingEntry | YamlNode, key: str, text: str) -> None:
+        self._problems.append(Problem(self._document.path, node.line, node.column, key, text))
+
+    def _check_name(self, entry: MappingEntry) -> None:
+        name = entry.key
+        taken = next((other for other in self.connections if other.lower() == name.lower()), None)
+        if not _NAME_PATTERN.fullmatch(name):
+            self._add_problem(
+                entry, name, "a connection's name has letters, digits and _ and starts with no digit"
+            )
+        elif name.lower() in RESERVED:
+            self._add_problem(
+                entry, name, f"this name is reserved; choose another, such as my_{name.strip('_')}"
+            )
+        elif taken is not None:
+            self._add_problem(
+                entry, name, f"differs from {taken} only in upper and lower case; SQL cannot tell"
+            )
+
+    def _parse_connection(self, entry: MappingEntry) -> Connection | None:
+        name, body = entry.key, entry.value
+        if not isinstance(body, MappingNode):
+            self._add_problem(entry, name, "expected adapter: ADAPTER and options: below it")
+            return None
+        for key in body.entries.values():
+            if key.key not in _KEYS:
+                self._report_unknown_key(name, key, body)
+        adapter = body.entries.get("adapter")
+        if adapter is None:
+            self._add_problem(entry, name, "adapter is missing: which spec describes this system?")
+            return None
+        options = self._parse_options(name, body.entries.get("options"))
+        refresh = self._parse_refresh(name, body.entries.get("refresh"))
+        lines = {
+            f"{part.key}.{item.key}": item.line
+            for part in body.entries.values()
+            if isinstance(part.value, MappingNode)
+            for item in part.value.entries.values()
+        }
+        lines |= {part.key: part.line for part in body.entries.values()}
+        path = self._document.path
+        return Connection(name, self._parse_adapter(name, adapter), options, refresh, path, entry.line, lines)
+
+    def _report_unknown_key(self, name: str, key: MappingEntry, body: MappingNode) -> None:
+        hint = did_you_mean(key.key, (known for known in _KEYS if known not in body.entries))
+        if not hint and isinstance(key.value, ScalarNode):
+            hint = "; does it belong under options:?"
+        self._add_problem(key, f"{name}.{key.key}", f"unknown key{hint or '; known are ' + ', '.join(_KEYS)}")
+
+    def _parse_adapter(self, name: str, entry: MappingEntry) -> str:
+        value = entry.value
+        if isinstance(value, ScalarNode) and _NAME_PATTERN.fullmatch(value.text):
+            return value.text
+        self._add_problem(value, f"{name}.adapter", "expected the name of an adapter, such as github")
+        return ""
+
+    def _parse_options(self, name: str, entry: MappingEntry | None) -> dict[str, str]:
+        options: dict[str, str] = {}
+        for item in self._child_entries(name, entry):
+            text = self._parse_option(f"{name}.options.{item.key}", item)
+            if text is not None:
+                options[item.key] = text
+        return options
+
+    def _parse_option(self, key: str, item: MappingEntry) -> str | None:
+        value = item.value
+        if not isinstance(value, ScalarNode):
+            kind = "a list" if isinstance(value, SequenceNode) else "a mapping"
+            self._add_problem(value, key, f"expected one value, not {kind}")
+            return None
+        if value.value is None:
+            self._add_problem(item, key, "has no value; give one, or leave the line out")
+            return None
+        return self._check_reference(key, value)
+
+    def _check_reference(self, key: str, value: ScalarNode) -> str | None:
+        try:
+            reference = parse_reference(value.text)
+        except ValueError as error:
+            self._add_problem(value, key, str(error))
+            return None
+        if reference is None and "${" in value.text:
+            where = f"{self._document.path}:{value.line}: {key}"
+            self.warnings.append(
+                f"{where}: a reference is the whole value ({REFERENCE_FORMS}); this is taken as it stands"
+            )
+        return value.text
+
+    def _parse_refresh(self, name: str, entry: MappingEntry | None) -> dict[str, float]:
+        refresh: dict[str, float] = {}
+        for item in self._child_entries(name, entry):
+            value = item.value
+            try:
+                refresh[item.key] = parse_duration(value.text if isinstance(value, ScalarNode) else "")
+            except ValueError as error:
+                self._add_problem(value, f"{name}.refresh.{item.key}", str(error))
+        return refresh
+
+    def _child_entries(self, name: str, entry: MappingEntry | None) -> Sequence[MappingEntry]:
+        if entry is None or (isinstance(entry.value, ScalarNode) and entry.value.value is None):
+            return ()
+        if isinstance(entry.value, MappingNode):
+            return tuple(entry.value.entries.values())
+        self._add_problem(entry.value, f"{name}.{entry.key}", "expected lines of NAME: VALUE below it")
+        return ()

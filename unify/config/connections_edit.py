@@ -1,0 +1,158 @@
+"""connections.yaml rewritten: a connection more or less, and not a character besides.
+
+The file is changed as text, so that comments, order and spelling of everything else stay. What comes
+out is read before it takes the file's place, and must say what it should.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from unify.config import yaml
+from unify.config.connections import Connection, Connections, load_connections
+from unify.config.secrets import parse_reference
+from unify.config.yaml import MappingNode
+from unify.errors import ConfigError, UnknownName
+from unify.text import did_you_mean
+
+_NEW_FILE_MODE = 0o600  # of a new file; one that is there keeps its own
+
+
+def add_connection(path: Path, name: str, adapter: str, options: Mapping[str, str]) -> Connection:
+    """Write a connection at the end of ``check_dotted_path``, making the file if need be.
+
+    Raises  ConfigError, leaving the file as it was: a name that is taken or not allowed, a file that is
+            not of the usual form.
+    """
+    return _rewrite(path, _append_entry(_read_text(path), name, adapter, options)).by_name[name]
+
+
+def preview_connection(path: Path, name: str, adapter: str, options: Mapping[str, str]) -> Connection:
+    """The connection as ``add`` would write it. Raises the same, and writes nothing that stays."""
+    return _validate(path, _append_entry(_read_text(path), name, adapter, options)).by_name[name]
+
+
+def remove_connection(path: Path, name: str) -> str:
+    """Take a connection out of ``check_dotted_path``; its name as it is written there. Raises UnknownName, ConfigError."""
+    text = _read_text(path)
+    root = yaml.parse_yaml(text.encode(), str(path)).root
+    entries = list(root.entries.values()) if isinstance(root, MappingNode) else []
+    entry = next((entry for entry in entries if entry.key.lower() == name.lower()), None)
+    if entry is None:
+        known = [entry.key for entry in entries]
+        raise UnknownName(
+            f"no connection {name} in {path}{did_you_mean(name, known)} (show connections lists them)"
+        )
+    lines = text.splitlines(keepends=True)
+    end = _entry_end(lines, entry.line)
+    _rewrite(path, "".join([*lines[: entry.line - 1], *lines[end:]]), removed=entry.key)
+    return entry.key
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _append_entry(text: str, name: str, adapter: str, options: Mapping[str, str]) -> str:
+    between = "" if not text.strip() else "\n" if text.endswith("\n") else "\n\n"
+    lines = [f"{name}:", f"  adapter: {adapter}"]
+    if options:
+        lines += [
+            "  options:",
+            *(f"    {option}: {_yaml_scalar(value)}" for option, value in options.items()),
+        ]
+    return text + between + "\n".join(lines) + "\n"
+
+
+def _yaml_scalar(value: str) -> str:
+    """A value as YAML: a reference as people write it, any other in quotes, which change nothing."""
+    try:
+        plain = parse_reference(value) is not None and value.isprintable() and " " not in value
+    except ValueError:
+        plain = False
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _entry_end(lines: list[str], start: int) -> int:
+    """How many lines there are up to the end of the entry that starts on line ``interrupt_orphans``.
+
+    Blank lines and comments after it belong to what follows.
+    """
+    end = start
+    for number, line in enumerate(lines[start:], start + 1):
+        if line.strip() and not line[0].isspace():
+            break
+        if line.strip():
+            end = number
+    return end
+
+
+def _rewrite(path: Path, text: str, removed: str | None = None) -> Connections:
+    """Put ``text`` in the place of the file, once it is seen to be right."""
+    found = _validate(path, text, removed)
+    target = path.resolve()
+    temporary = _write_temporary(target, text)
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    return found
+
+
+def _validate(path: Path, text: str, removed: str | None = None) -> Connections:
+    """What ``text`` says, where it says of the other connections what the file says now."""
+    before = load_connections(path)
+    target = path.resolve()
+    temporary = _write_temporary(target, text)
+    try:
+        after = load_connections(temporary)
+    except ConfigError as error:
+        raise ConfigError(_with_original_path(error.message, temporary, path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    new = [name for name in after.errors if name not in before.errors]
+    if new:
+        raise ConfigError(_with_original_path(after.errors[new[0]].message, temporary, path))
+    kept = {name: _comparable(known) for name, known in before.by_name.items() if name != removed}
+    if not kept.items() <= {name: _comparable(known) for name, known in after.by_name.items()}.items():
+        raise ConfigError(f"{path}: is not written in the usual form; change it by hand")
+    there = {name: replace(known, path=str(path)) for name, known in after.by_name.items()}
+    return replace(after, by_name=there)
+
+
+def _comparable(connection: Connection) -> tuple[object, ...]:
+    return connection.adapter, dict(connection.options), dict(connection.refresh)
+
+
+def _with_original_path(message: str, temporary: Path, path: Path) -> str:
+    return message.replace(str(temporary), str(path))
+
+
+def _write_temporary(target: Path, text: str) -> Path:
+    """``text`` in a file beside the target, on the disk, with the target's mode."""
+    path = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _NEW_FILE_MODE
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(descriptor, mode)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+    return path

@@ -1,0 +1,252 @@
+"""Declared types: what a spec may call them, and SQL that tries a value's text on one.
+
+A value fits if its type keeps all of it: ``1.239`` is no ``decimal(10,2)``, ``1.5`` no ``bigint``, a
+moment with nanoseconds no ``timestamp``. Moments without a zone are taken as UTC, those with one are
+stored as UTC where the type has no zone.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from unify.adapters.spec.formats import NUMBER_FORMATS, NumberFormat
+from unify.adapters.spec.model import ColumnDef
+from unify.convert.infer import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE
+from unify.engine.connection import quote_literal
+from unify.engine.types import DuckDBType, parse_type, quote_identifier
+from unify.errors import ConfigError
+
+# How Parquet, and so the lake, cannot keep a type, and what keeps its values instead.
+_LAKE_TYPES = {
+    "HUGEINT": BIG_INTEGER_TYPE,
+    "UHUGEINT": BIG_INTEGER_TYPE,
+    "TIMESTAMP_S": "TIMESTAMP",
+    "TIMESTAMP_MS": "TIMESTAMP",
+    "ENUM": "VARCHAR",
+    "BIT": "VARCHAR",
+    "BIGNUM": "VARCHAR",
+    "TIME_NS": "VARCHAR",
+}
+_EPOCH_DIGITS = {"unix": 6, "unix_ms": 3, "unix_us": 0}  # digits between their unit and the microsecond
+_TEXT_FORMATS = ("iso8601", "date")  # formats DuckDB reads by itself
+_JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+_TIME_PATTERN = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?"
+_INTEGER_TYPES = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)")
+
+# Decimals a number's text needs; NULL for what is no number.
+_DECIMALS_MACRO = r"""
+CREATE MACRO unify_decimals(x) AS CASE
+  WHEN regexp_full_match(x, '-?[0-9]+') THEN 0
+  WHEN NOT regexp_full_match(x, '[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?') THEN NULL
+  WHEN rtrim(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''), '0') = '' THEN 0
+  ELSE greatest(0, length(regexp_extract(x, '\.([0-9]*)', 1))
+    - (length(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''))
+       - length(rtrim(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''), '0')))
+    - coalesce(TRY_CAST(regexp_extract(x, '[eE]([+-]?[0-9]+)', 1) AS INTEGER), 0))
+END"""
+# A moment, unless a microsecond is too coarse for it.
+_TIMESTAMP_MACRO = r"""
+CREATE MACRO unify_moment(x) AS CASE
+  WHEN strlen(x) > 26 AND regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]') THEN NULL
+  ELSE coalesce(TRY_CAST(x AS TIMESTAMPTZ), TRY_CAST(upper(x) AS TIMESTAMPTZ))
+END"""
+# Text of a moment finer than a microsecond, which no column of moments with a zone can keep.
+_SUB_MICROSECOND_MACRO = """
+CREATE MACRO unify_is_fine(x) AS strlen(x) > 26 AND regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]')"""
+# The nearest double; an integer only if it is that double.
+_DOUBLE_MACRO = r"""
+CREATE MACRO unify_double(x) AS CASE
+  WHEN lower(x) IN ('nan', 'infinity', '-infinity') THEN CAST(x AS DOUBLE)
+  WHEN NOT isfinite(TRY_CAST(x AS DOUBLE)) THEN NULL
+  WHEN length(x) <= 15 OR NOT regexp_full_match(x, '-?[0-9]+') THEN TRY_CAST(x AS DOUBLE)
+  WHEN TRY_CAST(TRY_CAST(x AS DOUBLE) AS HUGEINT) = TRY_CAST(x AS HUGEINT) THEN TRY_CAST(x AS DOUBLE)
+END"""
+MACROS = (_DECIMALS_MACRO, _TIMESTAMP_MACRO, _SUB_MICROSECOND_MACRO, _DOUBLE_MACRO)
+
+
+def declared_type(column: ColumnDef) -> str:
+    """The type of a declared column as DuckDB writes it. Raises ConfigError for what is no type."""
+    if column.type is None:
+        return _format_type(column.format)
+    import duckdb
+
+    try:
+        text = str(duckdb.sqltype(column.type))
+    except duckdb.Error as error:
+        raise ConfigError(f"column {column.name}: {column.type} is no type DuckDB knows") from error
+    return canonical_type(_lake_type(parse_type(text)))
+
+
+@lru_cache(maxsize=1024)
+def canonical_type(type_: str) -> str:
+    """A type's text as DuckDB itself writes it, so that texts can be compared."""
+    if "(" not in type_:
+        return type_
+    import duckdb
+
+    return str(duckdb.sqltype(type_))
+
+
+def cast_sql(text: str, type_: str, format_: str | None, *, has_json_numbers: bool = False) -> str:
+    """SQL for the value whose text (JSON for a nested type) is ``text``; NULL if it does not fit.
+
+    ``reals``  some of the numbers are JSON's own, and written as JSON has it, whatever the form.
+    """
+    if format_ and format_ in NUMBER_FORMATS:
+        number = _formatted_number_sql(text, NUMBER_FORMATS[format_])
+        if has_json_numbers:
+            number = _json_or_formatted_number_sql(text, number)
+        return _cast_by_type_sql(number, parse_type(type_))
+    if format_ in _EPOCH_DIGITS:
+        return _cast_timestamp_sql(_epoch_timestamp_sql(text, _EPOCH_DIGITS[format_]), type_)
+    if format_ and format_ not in _TEXT_FORMATS:
+        moment = f"TRY_STRPTIME({text}, {quote_literal(format_)})"
+        return _cast_timestamp_sql(f"CAST({moment} AS TIMESTAMPTZ)", type_)
+    return _cast_by_type_sql(text, parse_type(type_))
+
+
+def _formatted_number_sql(text: str, form: NumberFormat) -> str:
+    """The number as JSON would write it; NULL for a text of another form."""
+    marks = f"[{form.group_marks}]"
+    whole = (
+        f"([1-9][0-9]{{0,2}}({marks}[0-9]{{2,3}})*{marks}[0-9]{{3}}|[0-9]+)" if form.group_marks else "[0-9]+"
+    )
+    pattern = quote_literal(f"\\s*[+-]?{whole}([{form.decimal_point}][0-9]+)?\\s*")
+    bare = f"trim({text})"
+    if form.group_marks:
+        bare = f"regexp_replace({bare}, {quote_literal(marks)}, '', 'g')"
+    return f"CASE WHEN regexp_full_match({text}, {pattern}) THEN replace({bare}, '{form.decimal_point}', '.') END"
+
+
+def _json_or_formatted_number_sql(text: str, formatted: str) -> str:
+    """``text`` where it is a number of JSON, else ``formed``; NULL where it is both, and they differ.
+
+    ``12.345`` is twelve thousand where a point stands between thousands, and twelve as JSON: nothing tells
+    which of them the API sent.
+    """
+    number = "TRY_CAST({} AS DOUBLE)"
+    differ = f"{number.replace('{}', text)} IS DISTINCT FROM {number.replace('{}', formatted)}"
+    return (
+        f"CASE WHEN NOT regexp_full_match({text}, '{_JSON_NUMBER}') THEN {formatted} "
+        f"WHEN {formatted} IS NULL THEN {text} WHEN NOT ({differ}) THEN {text} END"
+    )
+
+
+def _cast_by_type_sql(text: str, type_: DuckDBType) -> str:
+    match type_.name:
+        case "VARCHAR" | "JSON":
+            return text
+        case "DATE":
+            wall = f"TRY_CAST({text} AS TIMESTAMP)"  # the day as written, whatever the zone
+            day = f"unify_moment({text}) IS NOT NULL AND date_trunc('day', {wall}) = {wall}"
+            return f"CASE WHEN {day} THEN CAST({wall} AS DATE) END"
+        case "TIME":
+            return f"CASE WHEN regexp_full_match({text}, '{_TIME_PATTERN}') THEN {_try_cast_sql(text, type_)} END"
+        case "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE":
+            return _cast_timestamp_sql(f"unify_moment({text})", type_.text)
+        case "DOUBLE":
+            return f"unify_double({text})"
+        case "FLOAT":
+            return f"TRY_CAST(unify_double({text}) AS FLOAT)"
+        case "DECIMAL":
+            scale, tried = type_.modifiers[1], _try_cast_sql(text, type_)
+            plain = f"regexp_full_match({text}, '-?[0-9]+([.][0-9]{{0,{scale}}})?')"
+            return f"CASE WHEN {plain} OR unify_decimals({text}) <= {scale} THEN {tried} END"
+        case name if _INTEGER_TYPES.fullmatch(name):
+            return f"CASE WHEN unify_decimals({text}) <= 0 THEN {_try_cast_sql(text, type_)} END"
+        case "LIST" | "STRUCT" if type_.name == "LIST" or type_.field_names:
+            value, fits = _nested_cast_sql(text, type_)
+            return f"CASE WHEN {fits} THEN {value} END"
+        case _:
+            return _try_cast_sql(text, type_)
+
+
+def _nested_cast_sql(json: str, type_: DuckDBType, depth: int = 0) -> tuple[str, str]:
+    """SQL for the value of the SQL ``json``, and for whether all of it fits; a null fits everything.
+
+    Members a declared STRUCT does not have are left out, as by ``only``.
+    """
+    nothing = f"coalesce(json_type({json}), 'NULL') = 'NULL'"
+    if type_.name == "LIST":
+        item, items = f"x{depth}", f"json_extract({json}, '$[*]')"
+        value, fits = _nested_cast_sql(item, type_.children[0], depth + 1)
+        every = f"coalesce(list_bool_and(list_transform({items}, lambda {item}: {fits})), true)"
+        value = f"list_transform({items}, lambda {item}: {value})"
+        is_right = f"json_type({json}) = 'ARRAY'"
+    elif type_.name == "STRUCT" and type_.field_names:
+        members = {
+            name: f"json_extract({json}, {quote_literal(_json_path(name))})" for name in type_.field_names
+        }
+        parts = {
+            name: _nested_cast_sql(members[name], part, depth)
+            for name, part in zip(type_.field_names, type_.children, strict=True)
+        }
+        every = " AND ".join(f"({fits})" for _, fits in parts.values())
+        value = (
+            f"struct_pack({', '.join(f'{quote_identifier(name)} := {v}' for name, (v, _) in parts.items())})"
+        )
+        is_right = f"json_type({json}) = 'OBJECT'"
+    elif type_.name == "JSON":
+        return f"CASE WHEN NOT ({nothing}) THEN {json} END", "true"
+    else:
+        text = f"json_extract_string({json}, '$')"
+        value = _cast_by_type_sql(text, type_)
+        return value, f"({nothing} OR ({value}) IS NOT NULL)"
+    return f"CASE WHEN {is_right} THEN {value} END", f"({nothing} OR ({is_right} AND {every}))"
+
+
+def _json_path(name: str) -> str:
+    """A member of an object, whatever its name."""
+    return '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _cast_timestamp_sql(timestamp: str, type_: str) -> str:
+    """A TIMESTAMPTZ as ``type_``; NULL where a date would lose the time of day."""
+    match type_:
+        case "DATE":
+            return (
+                f"CASE WHEN date_trunc('day', {timestamp}) = {timestamp} THEN CAST({timestamp} AS DATE) END"
+            )
+        case "VARCHAR":
+            return f"CAST({timestamp} AS VARCHAR)"
+        case kind if kind == TIMESTAMPTZ_TYPE:
+            return timestamp
+        case _:
+            return f"TRY_CAST({timestamp} AS {type_})"
+
+
+def _epoch_timestamp_sql(text: str, digits: int) -> str:
+    """Seconds, milliseconds or microseconds since 1970; finer than a microsecond does not fit."""
+    micros = f"TRY_CAST(TRY_CAST({text} AS DECIMAL(30,{digits})) * {10**digits} AS BIGINT)"
+    return f"CASE WHEN unify_decimals({text}) <= {digits} THEN make_timestamptz({micros}) END"
+
+
+def _try_cast_sql(text: str, type_: DuckDBType) -> str:
+    return f"TRY_CAST({text} AS {type_.text})"
+
+
+def _format_type(format_: str | None) -> str:
+    """The type of a column of which only the format is declared; of neither, text."""
+    if format_ is None:
+        return "VARCHAR"
+    if format_ == "date":
+        return "DATE"
+    if format_ in NUMBER_FORMATS:
+        return "DOUBLE"
+    zoned = format_ in _EPOCH_DIGITS or format_ == "iso8601" or "%z" in format_ or "%Z" in format_
+    return TIMESTAMPTZ_TYPE if zoned else "TIMESTAMP"
+
+
+def _lake_type(type_: DuckDBType) -> str:
+    """The type itself, or what keeps its values where the lake cannot."""
+    match type_.name:
+        case "LIST" | "ARRAY":
+            return f"{_lake_type(type_.children[0])}[]"
+        case "STRUCT" if type_.field_names:
+            fields = zip(type_.field_names, type_.children, strict=True)
+            return f"STRUCT({', '.join(f'{quote_identifier(name)} {_lake_type(part)}' for name, part in fields)})"
+        case "MAP":
+            return f"MAP({_lake_type(type_.children[0])}, {_lake_type(type_.children[1])})"
+        case name:
+            return _LAKE_TYPES.get(name, type_.text)

@@ -1,0 +1,333 @@
+"""Chunk files into Parquet files, by DuckDB, while pages still arrive.
+
+Each chunk is first looked at for anything new, then written in the layout of that moment. Those
+written in a layout that did not last are written again when everything is known.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from unify.adapters.base import Scalar
+from unify.convert import sql
+from unify.convert.chunks import Chunk, ChunkWriter, MarkerKeys
+from unify.convert.columns import plan_columns
+from unify.convert.decode import RowValidator, Trimmer
+from unify.convert.engine import ConversionEngine
+from unify.convert.exact_json import parse_exact
+from unify.convert.infer import InferredSchema, SchemaNode
+from unify.convert.layout import ColumnLayout, ColumnOrigin, ColumnPlan, ReadMethod
+from unify.convert.rewrite import quote_numbers, rewrite_rows
+from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier
+from unify.errors import BadResponse, StoreError
+from unify.model import Column
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_FIRST_BATCH_ROWS = 8  # rows looked at the slow way where one brings something new; doubles while they do
+_MAX_BATCH_ROWS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class CursorCounts:
+    """Rows counted by their cursor: none at all, a moment or number, or another text."""
+
+    missing: int = 0
+    valid: int = 0
+    doubtful_text: int = 0
+
+    def __add__(self, other: CursorCounts) -> CursorCounts:
+        return CursorCounts(
+            self.missing + other.missing, self.valid + other.valid, self.doubtful_text + other.doubtful_text
+        )
+
+    @property
+    def unusable_rows(self) -> int:
+        """Those that say nothing of where the next load begins; where every cursor is a text, texts do."""
+        return self.missing + (self.doubtful_text if self.valid else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedChunk:
+    """A chunk as a Parquet file, written in ``current_layout``; ``check_dotted_path`` is None where that has no columns.
+
+    ``discarded_path``  rows with a declared value that does not fit, and the file that keeps them.
+    ``cursors_sql``    (scope, text) of the greatest cursor of each scope.
+    ``cursorless`` rows by what their cursor is.
+    """
+
+    chunk: Chunk
+    layout: ColumnLayout
+    path: Path | None
+    rows: int
+    discarded: int = 0
+    discarded_path: Path | None = None
+    cursors: tuple[tuple[str, str], ...] = ()
+    cursor_counts: CursorCounts = CursorCounts()
+
+
+class Converter:
+    """Converts chunks, several at a time, with one DuckDB and what they show in common."""
+
+    def __init__(
+        self, writer: ChunkWriter, schema: InferredSchema, stored_columns: Sequence[Column], memory_mb: int
+    ) -> None:
+        self.writer = writer
+        self.markers: MarkerKeys = writer.markers
+        self.schema = schema
+        self.stored_columns = tuple(stored_columns)
+        self._lock = threading.RLock()
+        self._validator = RowValidator(schema)
+        self._trimmer = Trimmer(schema)
+        shape = schema.selector.rules
+        declared = any(column.type or column.format for column in shape.columns)
+        self.is_trimming = bool(shape.exclude or shape.only) and not declared
+        self._has_long_timestamps = (
+            False  # set for good by the first; their columns are then looked at singly
+        )
+        self._layout: tuple[int, bytes, ColumnLayout] | None = None
+        self.engine = ConversionEngine(writer.folder, memory_mb)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def infer_schema(self, rows: Sequence[bytes]) -> None:
+        """Learn whatever the rows bring that was not known. Raises BadResponse for one that is no JSON."""
+        at, look = 0, _FIRST_BATCH_ROWS
+        while (at := self._current_validator().find_unknown_row(rows, at)) < len(rows):
+            self._add_rows(rows[at : at + look])
+            at, look = at + look, min(2 * look, _MAX_BATCH_ROWS)
+
+    def trim_rows(self, rows: Sequence[bytes]) -> Sequence[bytes]:
+        """Studied rows without what no column wants; whole where a row may have to be kept aside."""
+        if not self.is_trimming:
+            return rows
+        with self._lock:
+            if self._trimmer.version != self.schema.version:
+                self._trimmer = Trimmer(self.schema)
+            trimmer = self._trimmer
+        return trimmer.trim(rows)
+
+    def infer_page_schema(self, values: Mapping[str, Scalar]) -> None:
+        """Learn what a page says of its rows."""
+        with self._lock:
+            self.schema.add_value(self.schema.variables, parse_exact(msgspec.json.encode(values)))
+
+    def convert(self, chunk: Chunk) -> ConvertedChunk:
+        """Write a chunk of rows studied before. Raises BadResponse for rows that cannot be read.
+
+        Where DuckDB refuses the layout of this moment, find out why, and write it in another.
+        """
+        import duckdb
+
+        layout = self.current_layout()
+        while True:
+            try:
+                return self._write_parquet(chunk, layout)
+            except _StoredTypeTooNarrow:
+                layout = self.current_layout()
+            except duckdb.OutOfMemoryException as error:
+                self.engine.double_memory(error)
+            except duckdb.IOException as error:
+                raise StoreError(f"{chunk.path.parent}: {error}") from error
+            except duckdb.Error as error:
+                layout = self._next_layout(chunk, layout, error)
+
+    def convert_to_layout(self, converted: ConvertedChunk, final: ColumnLayout) -> ConvertedChunk:
+        """The same chunk in the final layout."""
+        if converted.layout.is_same_as(final):
+            return converted
+        if converted.path is not None and converted.layout.is_subset_of(final):
+            return self.add_missing_columns(converted, final)
+        return self.convert(converted.chunk)
+
+    def add_missing_columns(self, converted: ConvertedChunk, final: ColumnLayout) -> ConvertedChunk:
+        """A file with the columns of ``final`` in their order; those it does not have are NULL."""
+        if converted.path is None:
+            return converted
+        have = {column.name for column in converted.layout.columns}
+        values = [
+            quote_identifier(column.name)
+            if column.name in have
+            else f"CAST(NULL AS {column.type}) AS {quote_identifier(column.name)}"
+            for column in final.columns
+        ]
+        path = converted.path.with_suffix(".extended.parquet")
+        with self.engine.cursor() as connection:
+            source = f"read_parquet({quote_literal(os.fspath(converted.path))})"
+            connection.execute(sql.copy_to_parquet_sql(f"SELECT {', '.join(values)} FROM {source}", path))
+        path.replace(converted.path)
+        return replace(converted, layout=final)
+
+    def current_layout(self, rows: int = 1) -> ColumnLayout:
+        """The layout of everything learned so far."""
+        with self._lock:
+            longest = self.writer.longest_row
+            key = (self.schema.version, longest)
+            if self._layout is None or self._layout[:2] != key:
+                order = parse_exact(longest) if longest else None
+                self._layout = (*key, plan_columns(self.schema, order, self.stored_columns, rows))
+            return self._layout[2]
+
+    def greatest_cursors(self, column: ColumnPlan, cursors: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+        """Of each scope the greatest of its cursors."""
+        with self.engine.cursor() as connection:
+            rows = connection.execute(
+                f"SELECT scope, {sql.greatest_cursor_sql('text', column)} FROM "
+                "(SELECT unnest($1::VARCHAR[]) AS scope, unnest($2::VARCHAR[]) AS text) GROUP BY 1",
+                [[scope for scope, _ in cursors], [text for _, text in cursors]],
+            ).fetchall()
+        return {scope: text for scope, text in rows if text is not None}
+
+    def _add_rows(self, rows: Sequence[bytes]) -> None:
+        values = [parse_exact(bytes(row)) for row in rows]
+        structure = self.schema
+        with self._lock:
+            for value in values:
+                structure.add_value(
+                    structure.row if isinstance(value, dict) else structure.non_object_row, value
+                )
+
+    def _current_validator(self) -> RowValidator:
+        with self._lock:
+            if self._validator.version != self.schema.version:
+                self._validator = RowValidator(self.schema)
+            return self._validator
+
+    def _next_layout(self, chunk: Chunk, layout: ColumnLayout, error: Exception) -> ColumnLayout:
+        """A layout to try after DuckDB refused ``current_layout``: one that knows more, or rewrites the rows."""
+        if sql.LONG_TIMESTAMP_ERROR in str(error):
+            self._has_long_timestamps = True
+            return layout
+        for block in chunk.read_blocks():
+            self._add_rows([self.writer.parse_line(line).row for line in block.splitlines()])
+        if self.schema.version > layout.schema_version:
+            return self.current_layout()
+        if layout.read_method.rewrites_rows:
+            raise BadResponse(f"the rows cannot be read: {error}") from error
+        return replace(self.current_layout(), read_method=ReadMethod(rewrites_rows=True))
+
+    def _write_parquet(self, chunk: Chunk, layout: ColumnLayout) -> ConvertedChunk:
+        if not layout.columns:
+            return ConvertedChunk(chunk, layout, None, chunk.rows)
+        path = chunk.path.with_name(f"rows-{chunk.number:06d}.parquet")
+        with (
+            self.engine.cursor() as connection,
+            self._open_source(chunk, layout.columns, layout.read_method) as source,
+        ):
+            statement = sql.copy_rows_sql(source, path, exact_timestamps=self._has_long_timestamps)
+            copied = connection.execute(statement).fetchone()
+            rows = int(copied[0]) if copied else 0
+            discarded = self._write_discarded(chunk, source, connection) if rows < chunk.rows else None
+        cursors, cursorless = self._read_cursors(chunk, layout)
+        return ConvertedChunk(chunk, layout, path, rows, chunk.rows - rows, discarded, cursors, cursorless)
+
+    def _write_discarded(self, chunk: Chunk, source: sql.ChunkSource, connection: DuckDBPyConnection) -> Path:
+        """Keep the rows that do not fit. Raises _Misfit where it is a stored type that gives way."""
+        path = chunk.path.with_name(f"discarded-{chunk.number:06d}.ndjson")
+        columns = [column for column, _ in source.columns]
+        found = connection.execute(sql.uncastable_rows_sql(source)).fetchall()
+        if tried := {place for _, place, _ in found if columns[place].tried}:
+            with self._lock:
+                for place in tried:
+                    self.schema.add_uncastable(self._find_node(columns[place]))
+            raise _StoredTypeTooNarrow
+        misfit = {line: (columns[place], value) for line, place, value in found}
+        with path.open("wb") as file:
+            for number, line in enumerate(chunk.read_lines()):
+                if number in misfit:
+                    file.write(self._encode_discarded_row(line, *misfit[number]))
+        return path
+
+    def _encode_discarded_row(self, line: bytes, column: ColumnPlan, value: str) -> bytes:
+        taken = self.writer.parse_line(line)
+        kept = {
+            "scope": self.writer.segments[taken.segment].scope,
+            "column": column.name,
+            "value": value,
+            "reason": f"does not fit {column.type}" + (f" by {column.format}" if column.format else ""),
+            "row": taken.row.decode(),
+        }
+        return msgspec.json.encode(kept) + b"\n"
+
+    def _find_node(self, column: ColumnPlan) -> SchemaNode:
+        match column.origin:
+            case ColumnOrigin.PAGE:
+                node = self.schema.variables
+            case ColumnOrigin.WHOLE_ROW:
+                return self.schema.non_object_row
+            case _:
+                node = self.schema.row
+        for key in column.path:
+            node = node.members[key]
+        return node
+
+    def _read_cursors(
+        self, chunk: Chunk, layout: ColumnLayout
+    ) -> tuple[tuple[tuple[str, str], ...], CursorCounts]:
+        if layout.cursor is None:
+            return (), CursorCounts()
+        if layout.cursor.column.origin is ColumnOrigin.ABSENT:
+            return (), CursorCounts(missing=chunk.rows)
+        column = layout.cursor.column
+        with (
+            self.engine.cursor() as connection,
+            self._open_source(chunk, [column], layout.cursor.read_method) as source,
+        ):
+            found = connection.execute(sql.cursors_sql(source, column)).fetchall()
+        cursors = tuple(
+            (self.writer.segments[segment].scope, text) for segment, text, *_ in found if text is not None
+        )
+        return cursors, sum((CursorCounts(*counts) for _, _, *counts in found), CursorCounts())
+
+    @contextmanager
+    def _open_source(
+        self, chunk: Chunk, columns: Sequence[ColumnPlan], read_method: ReadMethod
+    ) -> Iterator[sql.ChunkSource]:
+        """The rows in a form DuckDB can read."""
+        if read_method == ReadMethod():
+            yield sql.direct_source(chunk, columns, self.markers)
+            return
+        path = chunk.path.with_suffix(".readable.ndjson")
+        try:
+            yield self._rewrite_chunk(chunk, columns, read_method, path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _rewrite_chunk(
+        self, chunk: Chunk, columns: Sequence[ColumnPlan], read_method: ReadMethod, path: Path
+    ) -> sql.ChunkSource:
+        """The rows written anew: with numbers in quotes where that is enough, else flat."""
+        if not read_method.rewrites_rows and _write_quoted(path, chunk, read_method.quoted_keys):
+            return sql.direct_source(chunk.with_path(path), columns, self.markers)
+        read_as = [(column, sql.read_type(column)) for column in columns]
+        longest = 0
+        with path.open("wb") as file:
+            for line in rewrite_rows(chunk.read_lines(), read_as, self.markers):
+                longest = max(longest, file.write(line))
+        return sql.rewritten_source(path, longest, columns, self.markers)
+
+
+def _write_quoted(path: Path, chunk: Chunk, keys: Sequence[str]) -> bool:
+    """Whether the numbers under ``keys`` could all be put in quotes."""
+    with path.open("wb") as file:
+        for block in chunk.read_blocks():
+            text = quote_numbers(block, keys)
+            if text is None:
+                return False
+            file.write(text)
+    return True
+
+
+class _StoredTypeTooNarrow(Exception):
+    """An earlier load's type does not hold a value; it has been widened."""

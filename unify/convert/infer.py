@@ -1,0 +1,283 @@
+"""The structure of a table's rows: every place in them and the kinds of values seen there.
+
+It is learned from whole rows and only grows. ``ColumnSelector`` keeps it from following what is not wanted.
+
+What kinds of values a place in a table's rows holds, as bits, and the type that keeps them all.
+
+Kinds only ever add up, so the type does not depend on the order in which rows are seen.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from unify.convert.exact_json import ExactJson, FloatText, IntegerText
+from unify.convert.selection import ROOT_SELECTION, ColumnSelector, FieldSelection
+from unify.engine.types import quote_identifier
+
+MAX_DEPTH = 100  # levels of nesting that are followed; what is deeper is kept as JSON
+MAX_LIST_DEPTH = 8  # lists within lists; DuckDB's time to read them back from Parquet doubles with each
+
+
+class SchemaNode:
+    """One place in the rows. ``members`` of an object by key, ``item`` of a list.
+
+    ``flat``    an object here becomes columns, one for each member.
+    ``is_nested``  the place lies within a LIST or STRUCT, where texts are not looked at for dates.
+    """
+
+    __slots__ = (
+        "depth",
+        "field_selection",
+        "is_nested",
+        "item",
+        "list_depth",
+        "may_flatten",
+        "members",
+        "path",
+        "type_flags",
+    )
+
+    def __init__(
+        self,
+        path: tuple[str, ...] = (),
+        field_selection: FieldSelection = ROOT_SELECTION,
+        *,
+        depth: int = 0,
+        list_depth: int = 0,
+        may_flatten: bool = False,
+        is_nested: bool = True,
+    ) -> None:
+        self.path = path
+        self.field_selection = field_selection
+        self.depth = depth
+        self.list_depth = list_depth
+        self.may_flatten = may_flatten
+        self.is_nested = is_nested
+        self.type_flags = 0
+        self.members: dict[str, SchemaNode] = {}
+        self.item: SchemaNode | None = None
+
+    @property
+    def is_mixed(self) -> bool:
+        """Objects, lists and scalars, more than one of them: only JSON holds that."""
+        found = self.type_flags
+        several = bool(found & OBJECT) + bool(found & LIST) + bool(found & SCALARS)
+        return several > 1 or bool(found & TOO_DEEP)
+
+    @property
+    def is_flattened(self) -> bool:
+        """It is an object, wherever it has a value, and its members are columns."""
+        return self.may_flatten and self.type_flags == OBJECT
+
+    @property
+    def has_ambiguous_keys(self) -> bool:
+        """Its members cannot be told apart, or not named, in a STRUCT."""
+        names = self.members
+        folded = {name.lower() for name in names}
+        return len(folded) < len(names) or any(not name or "\0" in name for name in names)
+
+    def duckdb_type(self) -> str:
+        """The DuckDB type of this place as one column."""
+        if self.is_mixed:
+            return "JSON"
+        if self.type_flags & OBJECT:
+            return self._struct_type()
+        if self.type_flags & LIST:
+            return f"{self.item.duckdb_type() if self.item else 'VARCHAR'}[]"
+        return scalar_type(self.type_flags)
+
+    def needs_exact_numbers(self) -> bool:
+        """Numbers with a fraction become text here: they have to be read as they were written."""
+        if self.is_mixed or (self.type_flags & OBJECT and (self.has_ambiguous_keys or not self.members)):
+            return False
+        if self.type_flags & OBJECT:
+            return any(member.needs_exact_numbers() for member in self.members.values())
+        if self.type_flags & LIST:
+            return self.item is not None and self.item.needs_exact_numbers()
+        return bool(self.type_flags & REAL) and scalar_type(self.type_flags) == "VARCHAR"
+
+    def ordered_fields(self) -> Iterator[tuple[str, SchemaNode]]:
+        """The members of a STRUCT: those of an earlier load in their order, then by name."""
+        known = [(key, node) for key, node in self.members.items() if node.field_selection.is_stored]
+        yield from known
+        yield from sorted(
+            (key, node) for key, node in self.members.items() if not node.field_selection.is_stored
+        )
+
+    def _struct_type(self) -> str:
+        if not self.members or self.has_ambiguous_keys:
+            return "JSON"
+        fields = ", ".join(
+            f"{quote_identifier(key)} {node.duckdb_type()}" for key, node in self.ordered_fields()
+        )
+        return f"STRUCT({fields})"
+
+    def __lt__(self, other: SchemaNode) -> bool:
+        return self.path < other.path
+
+
+class InferredSchema:
+    """What is known of a table's rows so far. ``schema_version`` moves on whenever something new is learned.
+
+    ``row``        the row as an object; ``non_object_row``, rows that are something else.
+    ``variables``  what the page says of its rows.
+    """
+
+    def __init__(self, selector: ColumnSelector) -> None:
+        self.selector = selector
+        self.row = SchemaNode(may_flatten=True, is_nested=False)
+        self.non_object_row = SchemaNode(is_nested=False)
+        self.variables = SchemaNode(is_nested=False, may_flatten=True)
+        self.version = 0
+
+    def add_value(self, node: SchemaNode, value: ExactJson) -> None:
+        """Add what ``non_object_row`` shows of ``node``. Null shows nothing but that the place exists."""
+        if value is None or node.field_selection.skip:
+            return
+        if isinstance(value, dict):
+            self._add_object(node, value)
+        elif isinstance(value, list):
+            self._add_list(node, value)
+        elif node.is_nested and isinstance(value, str) and type(value) is str:
+            self._add_type_flags(node, TEXT)
+        else:
+            self._add_type_flags(node, scalar_type_flags(value))
+
+    def add_uncastable(self, node: SchemaNode) -> None:
+        """A value does not fit the type an earlier load gave this place."""
+        self._add_type_flags(node, UNCASTABLE)
+
+    def _add_object(self, node: SchemaNode, value: dict[str, ExactJson]) -> None:
+        self._add_type_flags(node, OBJECT)
+        if node.depth >= MAX_DEPTH:
+            self._add_type_flags(node, TOO_DEEP)
+            return
+        for key, member in value.items():
+            child = node.members.get(key)
+            if child is None:
+                child = node.members[key] = self._new_member(node, key)
+                self.version += 1
+            self.add_value(child, member)
+
+    def _add_list(self, node: SchemaNode, value: list[ExactJson]) -> None:
+        self._add_type_flags(node, LIST)
+        if node.depth >= MAX_DEPTH or node.list_depth >= MAX_LIST_DEPTH:
+            self._add_type_flags(node, TOO_DEEP)
+            return
+        if node.item is None:
+            node.item = SchemaNode(node.path, depth=node.depth + 1, list_depth=node.list_depth + 1)
+        for item in value:
+            self.add_value(node.item, item)
+
+    def _add_type_flags(self, node: SchemaNode, type_flags: int) -> None:
+        if node.type_flags | type_flags != node.type_flags:
+            node.type_flags |= type_flags
+            self.version += 1
+
+    def _new_member(self, node: SchemaNode, key: str) -> SchemaNode:
+        path = (*node.path, key)
+        if not node.may_flatten:
+            return SchemaNode(path, depth=node.depth + 1, list_depth=node.list_depth)
+        if node is self.variables:
+            return SchemaNode(path, is_nested=False)
+        choice = self.selector.select_field(node.field_selection, path)
+        flat = not choice.is_single_column and self.selector.should_flatten(path)
+        return SchemaNode(path, choice, depth=node.depth + 1, may_flatten=flat, is_nested=False)
+
+
+OBJECT = 1
+LIST = 2
+TOO_DEEP = 4  # nested deeper than columns can follow
+BOOL = 8
+INT = 16
+INEXACT_INT = 32  # an integer no double can express
+BIG_INT = 64  # an integer beyond 64 bits
+HUGE_INT = 128  # an integer of more than 38 digits
+REAL = 256
+OVERFLOWING_REAL = 512  # a number beyond every double
+DATE = 1024
+TIMESTAMP = 2048  # a moment without a zone
+TIMESTAMP_WITH_ZONE = 4096  # a moment with a zone
+TEXT = 8192  # any other text
+UNCASTABLE = 16384  # a value the column's earlier, unusual type cannot hold
+
+TEMPORAL = DATE | TIMESTAMP | TIMESTAMP_WITH_ZONE
+TEXTS = TEMPORAL | TEXT
+INTEGERS = INT | INEXACT_INT | BIG_INT | HUGE_INT
+REALS = REAL | OVERFLOWING_REAL
+SCALARS = BOOL | INTEGERS | REALS | TEXTS
+
+INT64_LIMIT = 2**63
+MAX_EXACT_INT = 2**53
+MAX_DECIMAL_DIGITS = 38
+
+TIMESTAMPTZ_TYPE = "TIMESTAMP WITH TIME ZONE"
+BIG_INTEGER_TYPE = (
+    f"DECIMAL({MAX_DECIMAL_DIGITS},0)"  # an integer beyond 64 bits; HUGEINT does not survive Parquet
+)
+
+_ISO_TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.\d{1,6}0*)?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
+)
+
+
+def scalar_type_flags(value: object) -> int:
+    """The kinds of a text, number or bool as ``parse_exact`` gives it."""
+    if isinstance(value, IntegerText):
+        return _integer_flags(value)
+    if isinstance(value, FloatText):
+        return REAL | OVERFLOWING_REAL if math.isinf(float(value)) and value[-1].isdigit() else REAL
+    if isinstance(value, str):
+        return _text_flags(value)
+    return BOOL
+
+
+def _integer_flags(text: str) -> int:
+    if len(text) <= 15:
+        return INT
+    if len(text) > 310:  # beyond every double, and soon beyond what Python turns into an int
+        return INT | INEXACT_INT | BIG_INT | HUGE_INT
+    number = int(text)
+    return (
+        INT
+        | (0 if _is_exact_as_double(number) else INEXACT_INT)
+        | (0 if -INT64_LIMIT <= number < INT64_LIMIT else BIG_INT)
+        | (0 if abs(number) < 10**MAX_DECIMAL_DIGITS else HUGE_INT)
+    )
+
+
+def _is_exact_as_double(number: int) -> bool:
+    try:
+        return int(float(number)) == number
+    except OverflowError:
+        return False
+
+
+def _text_flags(text: str) -> int:
+    """ISO 8601 as DuckDB reads it exactly; a moment finer than a microsecond stays text."""
+    if len(text) < 10 or text[4] != "-":
+        return TEXT
+    match = _ISO_TIMESTAMP.fullmatch(text)
+    if match is None:
+        return TEXT
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return TEXT
+    time, zone = match.groups()
+    return TIMESTAMP_WITH_ZONE if zone else TIMESTAMP if time else DATE
+
+
+def scalar_type(type_flags: int) -> str:
+    """The DuckDB type that keeps every value of these kinds; VARCHAR where there is none yet."""
+    if type_flags & ~INTEGERS == 0 and type_flags:
+        return "VARCHAR" if type_flags & HUGE_INT else BIG_INTEGER_TYPE if type_flags & BIG_INT else "BIGINT"
+    if type_flags & REAL and type_flags & ~(INTEGERS | REALS) == 0:
+        return "VARCHAR" if type_flags & (INEXACT_INT | OVERFLOWING_REAL) else "DOUBLE"
+    return {BOOL: "BOOLEAN", DATE: "DATE", TIMESTAMP: "TIMESTAMP", TIMESTAMP_WITH_ZONE: TIMESTAMPTZ_TYPE}.get(
+        type_flags, "VARCHAR"
+    )

@@ -1,0 +1,110 @@
+"""Pages as the table a load would make of them, without a lake: for ``unify spec try`` and ``test``.
+
+Rows of a live table, typed as a load types them; published nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unify.adapters.base import Page, TableConfig
+from unify.convert.selection import ColumnRules
+from unify.convert.stage import RowStage, StageResult
+from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier as quoted
+from unify.model import Column
+
+JsonValue = Any  # a JSON value: dict, list, str, int, float, bool or None
+
+_JSON_TYPES = ("STRUCT", "MAP", "JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a load would make of some pages.
+
+    ``rows``     values in the order of ``columns``: as DuckDB gives them, or written out (see ``preview_pages``).
+    ``cursors_sql``  the greatest value of the cursor column by scope.
+    """
+
+    columns: tuple[Column, ...]
+    rows: Sequence[tuple[Any, ...]]
+    cursors: Mapping[str, str]
+    discarded: int
+
+
+def preview_pages(
+    table: TableConfig, pages: Iterable[Page], *, max_rows: int | None = None, as_text: bool = False
+) -> Preview:
+    """Convert ``pages`` as the loader does, and read the result back.
+
+    Rows    in the order of the source; ``most_rows`` bounds those that are read back. ``written``: scalars
+            are DuckDB's text of them, in UTC, and nested values are JSON values.
+    Raises  what reading the pages or converting their rows raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="unify-preview-") as folder:
+        with RowStage(Path(folder), column_rules(table), threads=1) as stage:
+            for page in pages:
+                stage.write(page.rows, page.variables, page.scope)
+            sealed = stage.finish() if stage.rows else None
+        if sealed is None:
+            return Preview((), (), {}, 0)
+        rows = _read_rows(sealed, max_rows, as_text)
+    return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded)
+
+
+def column_rules(table: TableConfig) -> ColumnRules:
+    """What is said of the table's columns."""
+    return ColumnRules(
+        columns=table.columns,
+        exclude=table.exclude,
+        only=table.only,
+        flatten=table.flatten,
+        cursor=table.incremental.cursor if table.incremental else None,
+        key=table.key,
+    )
+
+
+def _read_rows(staged: StageResult, max_rows: int | None, as_text: bool) -> list[tuple[Any, ...]]:
+    import duckdb
+
+    names = ", ".join(quote_literal(os.fspath(path)) for path in staged.files)
+    chosen = ", ".join(_text_sql(column) if as_text else quoted(column.name) for column in staged.columns)
+    limit = "" if max_rows is None else f" LIMIT {max_rows:d}"
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        found = connection.execute(f"SELECT {chosen} FROM read_parquet([{names}]){limit}").fetchall()
+    if not as_text:
+        return found
+    nested = [_is_nested(column) for column in staged.columns]
+    return [
+        tuple(_decode_json(value) if inner else value for value, inner in zip(row, nested, strict=True))
+        for row in found
+    ]
+
+
+def _text_sql(column: Column) -> str:
+    name = quoted(column.name)
+    return f"CAST(to_json({name}) AS VARCHAR)" if _is_nested(column) else f"CAST({name} AS VARCHAR)"
+
+
+def _is_nested(column: Column) -> bool:
+    return column.type.startswith(_JSON_TYPES) or column.type.endswith("]")
+
+
+def _decode_json(value: str | None) -> JsonValue:
+    return None if value is None else json.loads(value)
+
+
+def stage_pages(folder: Path, table: TableConfig, pages: Iterable[Page]) -> StageResult:
+    """Every row of ``pages`` as Parquet files in ``folder``. Raises what reading and converting raise."""
+    with RowStage(folder, column_rules(table), threads=1) as rows:
+        for page in pages:
+            rows.write(page.rows, page.variables, page.scope)
+        return rows.finish()

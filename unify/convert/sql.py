@@ -1,0 +1,254 @@
+"""SQL that reads a chunk of rows into the columns of a layout.
+
+Types are always given: DuckDB's own detection loses digits, takes samples, and makes MAPs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unify.convert.casts import cast_sql
+from unify.convert.chunks import Chunk, MarkerKeys
+from unify.convert.infer import REAL, TEMPORAL
+from unify.convert.layout import ColumnOrigin, ColumnPlan
+from unify.engine.connection import quote_literal
+from unify.engine.types import parse_type, quote_identifier
+
+ROW_GROUP_ROWS = 20_000  # makes limit and point queries 3-6 times faster than DuckDB's 122,880 (design.md)
+LONG_TIMESTAMP_ERROR = "a moment could be finer than a microsecond"
+_MICROSECOND_TIMESTAMP_BYTES = (
+    26  # bytes: 2024-01-31T08:30:00.123456 and all that is shorter has no more digits
+)
+_LINE_MARGIN_BYTES = 1024  # bytes DuckDB wants beyond the longest line
+_MIN_BUFFER_BYTES = 1024 * 1024  # bytes; smaller buffers only cost time
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSource:
+    """Rows DuckDB can read: a FROM item, and for each column the SQL of its undecided value in it."""
+
+    from_sql: str
+    columns: tuple[tuple[ColumnPlan, str], ...]
+    scope_sql: str
+
+
+def read_type(column: ColumnPlan) -> str:
+    """The type DuckDB reads a column's values as, before they are turned into the column's own."""
+    type_ = parse_type(column.type)
+    if column.is_strict or column.may_widen:
+        return "JSON" if type_.nested or type_.name == "JSON" else "VARCHAR"
+    return "VARCHAR" if _is_inferred_timestamp(column) else column.type
+
+
+def direct_source(chunk: Chunk, columns: Sequence[ColumnPlan], markers: MarkerKeys) -> ChunkSource:
+    """The rows as they came."""
+    tree: dict[str, object] = {}
+    for column in columns:
+        if column.origin is not ColumnOrigin.ABSENT:
+            _insert_path(tree, _column_path(column, markers), read_type(column))
+    types = {key: _type_sql(branch) for key, branch in tree.items()}
+    types.setdefault(markers.scope, "BIGINT")
+    values = tuple((column, _reference_sql(markers, _column_path(column, markers))) for column in columns)
+    return ChunkSource(
+        _read_json_sql(chunk.path, types, chunk.longest_line_bytes, markers), values, _scope_sql(markers)
+    )
+
+
+def rewritten_source(
+    path: Path, longest_line_bytes: int, columns: Sequence[ColumnPlan], markers: MarkerKeys
+) -> ChunkSource:
+    """The rows as ``rewriting`` wrote them."""
+    types = {f"c{index}": read_type(column) for index, column in enumerate(columns)}
+    types[markers.scope] = "BIGINT"
+    values = tuple((column, _reference_sql(markers, (f"c{index}",))) for index, column in enumerate(columns))
+    return ChunkSource(_read_json_sql(path, types, longest_line_bytes, markers), values, _scope_sql(markers))
+
+
+def copy_rows_sql(source: ChunkSource, target: Path, *, exact_timestamps: bool) -> str:
+    """Statement that writes the rows whose values all fit into a Parquet file, and gives their number.
+
+    ``exact_moments``  look at each moment whether it is finer than a microsecond, and fail if one is;
+                       otherwise fail with LONG_MOMENT where one is long enough to be.
+    """
+    names = [quote_identifier(column.name) for column, _ in source.columns]
+    values = [_value_sql(column, sql, exact_timestamps) for column, sql in source.columns]
+    tested = [index for index, (column, _) in enumerate(source.columns) if _is_checked(column)]
+    rows = source.from_sql if exact_timestamps else source.from_sql + _no_long_timestamp_sql(source)
+    if not tested:
+        selected = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
+        return copy_to_parquet_sql(f"SELECT {selected} FROM {rows}", target)
+    inner = [f"{value} AS v{index}" for index, value in enumerate(values)]
+    inner += [f"{source.columns[index][1]} AS r{index}" for index in tested]
+    selected = ", ".join(f"v{index} AS {name}" for index, name in enumerate(names))
+    fits = " AND ".join(f"(r{index} IS NULL OR v{index} IS NOT NULL)" for index in tested)
+    return copy_to_parquet_sql(
+        f"SELECT {selected} FROM (SELECT {', '.join(inner)} FROM {rows}) WHERE {fits}", target
+    )
+
+
+def copy_to_parquet_sql(select: str, target: Path) -> str:
+    """Statement that writes what ``check_select`` gives into a Parquet file."""
+    return (
+        f"COPY ({select}) TO {quote_literal(os.fspath(target))} "
+        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false)"
+    )
+
+
+def uncastable_rows_sql(source: ChunkSource) -> str:
+    """Query for rows with a value that does not fit: line from 0, column's place, the value's text."""
+    tested = [
+        (index, column, sql) for index, (column, sql) in enumerate(source.columns) if _is_checked(column)
+    ]
+    cases = [
+        (index, f"{sql} IS NOT NULL AND {_value_sql(column, sql, False)} IS NULL", sql)
+        for index, column, sql in tested
+    ]
+    which = " ".join(f"WHEN {bad} THEN {index}" for index, bad, _ in cases)
+    text = " ".join(f"WHEN {bad} THEN CAST({sql} AS VARCHAR)" for _, bad, sql in cases)
+    return (
+        f"SELECT line, place, value FROM (SELECT row_number() OVER () - 1 AS line, "
+        f"CASE {which} END AS place, CASE {text} END AS value FROM {source.from_sql}) "
+        "WHERE place IS NOT NULL ORDER BY line"
+    )
+
+
+def cursors_sql(source: ChunkSource, column: ColumnPlan) -> str:
+    """Query for the greatest cursor of each segment as its text, and what cannot be one.
+
+    Gives   ``(segment, text, without, sound, doubtful)``: rows without a cursor, with a moment or number, and
+            with another text.
+    """
+    sql = next(sql for planned, sql in source.columns if planned == column)
+    sound = _is_valid_cursor_sql("text", column)
+    return (
+        f"SELECT coalesce(segment, 0), {greatest_cursor_sql('text', column)}, count(*) FILTER (WHERE text IS NULL), "
+        f"count(*) FILTER (WHERE {sound}), count(*) FILTER (WHERE text IS NOT NULL AND NOT {sound}) FROM "
+        f"(SELECT {source.scope_sql} AS segment, CAST({sql} AS VARCHAR) AS text FROM {source.from_sql}) GROUP BY 1"
+    )
+
+
+def greatest_cursor_sql(text: str, column: ColumnPlan) -> str:
+    """Aggregate over texts of a cursor: the one of the greatest value; of equals the last in byte order.
+
+    Among texts of all kinds moments go before numbers, and both before others: a cursor that is no such
+    thing is somebody's mistake where the rest are.
+    """
+    value = _cast_column_sql(text, column)
+    if column.type == "VARCHAR":
+        moment, number = _timestamp_sql(text), _number_sql(text)
+        least = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
+        value = (
+            f"{{'kind': CASE WHEN {moment} IS NOT NULL THEN 2 WHEN {number} IS NOT NULL THEN 1 ELSE 0 END, "
+            f"'moment': coalesce({moment}, {least}), 'number': coalesce({number}, 0)}}"
+        )
+    fits = f"{text} IS NOT NULL AND {value} IS NOT NULL"
+    return f"arg_max({text}, {{'value': {value}, 'text': {text}}}) FILTER (WHERE {fits})"
+
+
+def _is_valid_cursor_sql(text: str, column: ColumnPlan) -> str:
+    """Whether a text is a cursor as others of its column are; in a column of texts, a moment or number."""
+    if column.type == "VARCHAR":
+        return f"coalesce({_timestamp_sql(text)} IS NOT NULL OR {_number_sql(text)} IS NOT NULL, false)"
+    return f"coalesce({_cast_column_sql(text, column)} IS NOT NULL, false)"
+
+
+def _cast_column_sql(text: str, column: ColumnPlan) -> str:
+    return cast_sql(text, column.type, column.format, has_json_numbers=bool(column.type_flags & REAL))
+
+
+def _timestamp_sql(text: str) -> str:
+    return f"CASE WHEN regexp_matches({text}, '^[0-9]{{4}}-') THEN unify_moment({text}) END"
+
+
+def _number_sql(text: str) -> str:
+    return f"TRY_CAST({text} AS DECIMAL(38, 9))"
+
+
+def _is_checked(column: ColumnPlan) -> bool:
+    return (column.is_strict or column.may_widen) and parse_type(column.type).name not in ("VARCHAR", "JSON")
+
+
+def _is_inferred_timestamp(column: ColumnPlan) -> bool:
+    """The type was found from texts that are all dates or moments."""
+    return column.type in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE") and bool(
+        column.type_flags & TEMPORAL
+    )
+
+
+def _value_sql(column: ColumnPlan, sql: str, exact_timestamps: bool) -> str:
+    if column.origin is ColumnOrigin.ABSENT:
+        return f"CAST(NULL AS {column.type})"
+    if column.is_strict or column.may_widen:
+        return _cast_column_sql(sql, column)
+    if not _is_inferred_timestamp(column):
+        return sql
+    cast = f"CAST({sql} AS {column.type})"
+    if exact_timestamps and _may_be_sub_microsecond(column):
+        return f"CASE WHEN unify_is_fine({sql}) THEN error('finer than a microsecond') ELSE {cast} END"
+    return cast
+
+
+def _no_long_timestamp_sql(source: ChunkSource) -> str:
+    """A condition that fails on a moment of more characters than microseconds take."""
+    moments = [f"strlen({sql})" for column, sql in source.columns if _may_be_sub_microsecond(column)]
+    if not moments:
+        return ""
+    longest = f"greatest({', '.join(moments)})"
+    return f" WHERE CASE WHEN {longest} > {_MICROSECOND_TIMESTAMP_BYTES} THEN error({quote_literal(LONG_TIMESTAMP_ERROR)}) ELSE true END"
+
+
+def _may_be_sub_microsecond(column: ColumnPlan) -> bool:
+    return (
+        _is_inferred_timestamp(column)
+        and column.type != "DATE"
+        and not column.is_strict
+        and not column.may_widen
+    )
+
+
+def _column_path(column: ColumnPlan, markers: MarkerKeys) -> tuple[str, ...]:
+    match column.origin:
+        case ColumnOrigin.PAGE:
+            return (markers.page, *column.path)
+        case ColumnOrigin.WHOLE_ROW:
+            return (markers.value,)
+        case _:
+            return column.path
+
+
+def _insert_path(tree: dict[str, object], path: tuple[str, ...], type_: str) -> None:
+    for key in path[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise ValueError(f"{key} is read as a whole already")  # columns._needs_rewriting forbids it
+        tree = branch
+    tree[path[-1]] = type_
+
+
+def _type_sql(branch: object) -> str:
+    if not isinstance(branch, dict):
+        return str(branch)
+    return (
+        f"STRUCT({', '.join(f'{quote_identifier(key)} {_type_sql(value)}' for key, value in branch.items())})"
+    )
+
+
+def _reference_sql(markers: MarkerKeys, path: tuple[str, ...]) -> str:
+    """A place in the rows; their alias is a mark, so that no column's name can be taken for it."""
+    return ".".join(map(quote_identifier, (markers.value, *path)))
+
+
+def _scope_sql(markers: MarkerKeys) -> str:
+    return _reference_sql(markers, (markers.scope,))
+
+
+def _read_json_sql(path: Path, types: dict[str, str], longest_line_bytes: int, markers: MarkerKeys) -> str:
+    columns = ", ".join(f"{quote_literal(key)}: {quote_literal(type_)}" for key, type_ in types.items())
+    longest = max(_MIN_BUFFER_BYTES, longest_line_bytes + _LINE_MARGIN_BYTES)
+    return (
+        f"read_json({quote_literal(os.fspath(path))}, format = 'newline_delimited', auto_detect = false, "
+        f"maximum_object_size = {longest}, columns = {{{columns}}}) AS {quote_identifier(markers.value)}"
+    )

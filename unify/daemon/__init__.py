@@ -1,0 +1,1 @@
+"""The daemon and its workers: from a queued job to published rows."""

@@ -1,0 +1,209 @@
+"""The daemon's publisher: the one thread that writes loads into the lake, one after the other.
+
+It has a lake of its own and leaves the queue alone. A load takes it milliseconds to seconds;
+meanwhile the daemon's loop answers everybody.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from queue import SimpleQueue
+from typing import assert_never
+
+from unify.config.settings import Settings
+from unify.errors import LoadFailed, StoreError, UnifyError
+from unify.lake import ledger, maintenance
+from unify.lake.lake import Lake
+from unify.lake.maintenance import LakeMaintenanceResult
+from unify.load.protocol import Failure, make_failure, make_unexpected_failure
+from unify.load.staging import StagingArea
+from unify.model import LoaderJob, LoadRecord
+from unify.publish import publish
+
+RECOVERY_COUNT_FILE = "recoveries"  # a file beside the staged rows; its length is the number
+MAX_RECOVERIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """Have the lake open before the first load needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStaged:
+    """A load whose rows are staged: publish it."""
+
+    job: LoaderJob
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverOrphan:
+    """A job an older daemon was busy with: perhaps published, perhaps staged, perhaps neither."""
+
+    job: LoaderJob
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """A load that ended without rows: a row for the ledger."""
+
+    job: LoaderJob
+    record: LoadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardStaged:
+    """A job that has ended: what its attempts have staged can go."""
+
+    job: LoaderJob
+
+
+@dataclass(frozen=True, slots=True)
+class RunMaintenance:
+    """The lake's upkeep, as long as ``should_continue`` says so: asked between its steps, from another thread."""
+
+    should_continue: Callable[[], bool]
+
+
+PublisherCommand = Warmup | PublishStaged | RecoverOrphan | RecordFailure | DiscardStaged | RunMaintenance
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherResult:
+    """What came of an order. At most one of the rest is set.
+
+    ``record``  the ledger's row of a load that is published; None for any other order, for an orphan
+                that has to start over, and for an attempt that is not the job's any more.
+    ``maintenance``  what the upkeep did.
+    """
+
+    command: PublisherCommand
+    record: LoadRecord | None = None
+    maintenance: LakeMaintenanceResult | None = None
+    failure: Failure | None = None
+
+
+class PublishHandler:
+    """What the publisher does with an order. Opens its lake when the first one comes, in its own thread.
+
+    ``still_ours``  whether a job's attempt is the one at work: the fence before every commit.
+    """
+
+    def __init__(self, settings: Settings, is_current_attempt: Callable[[LoaderJob], bool]) -> None:
+        self._settings = settings
+        self._is_current_attempt = is_current_attempt
+        self._staging = StagingArea(settings.staging)
+        self._lake: Lake | None = None
+        self.lake_folder = settings.lake
+
+    def execute(self, command: PublisherCommand) -> LoadRecord | LakeMaintenanceResult | None:
+        match command:
+            case Warmup():
+                self._open_lake()
+            case PublishStaged(job):
+                return self._publish_staged(job)
+            case RecoverOrphan(job):
+                return ledger.find_load(self._open_lake(), job.uid) or self._recover_orphan(job)
+            case RecordFailure(_, record):
+                publish.record_failure(self._open_lake(), record)
+            case DiscardStaged(job):
+                self._staging.remove_attempts(job)
+            case RunMaintenance(go_on):
+                keep = timedelta(seconds=self._settings.history_retention_s)
+                return maintenance.run_maintenance(self._open_lake(), datetime.now(UTC), keep, go_on)
+            case unknown:
+                assert_never(unknown)
+        return None
+
+    def close(self) -> None:
+        if self._lake is not None:
+            self._lake.close()
+            self._lake = None
+
+    def _publish_staged(self, job: LoaderJob) -> LoadRecord | None:
+        staged = self._staging.find_staged_load(job)
+        if staged is None:
+            return None
+        return publish.publish(
+            self._open_lake(), job, staged, is_current_attempt=lambda: self._is_current_attempt(job)
+        )
+
+    def _recover_orphan(self, job: LoaderJob) -> LoadRecord | None:
+        """Publish what an older daemon left; counted on the disk, lest publishing be what ends daemons."""
+        staged = self._staging.find_staged_load(job)
+        if staged is None:
+            return None
+        if _count_recovery(staged.folder / RECOVERY_COUNT_FILE) > MAX_RECOVERIES:
+            raise LoadFailed(f"{job.table}: {MAX_RECOVERIES} daemons ended while they published it")
+        return self._publish_staged(job)
+
+    def _open_lake(self) -> Lake:
+        if self._lake is None:
+            self._lake = Lake(self._settings, purpose="daemon")
+        return self._lake
+
+
+class Publisher:
+    """Takes orders from the daemon's loop and wakes it when one is done."""
+
+    def __init__(self, handler: PublishHandler, wake: Callable[[], None]) -> None:
+        self._handler = handler
+        self._wake = wake
+        self._commands: SimpleQueue[PublisherCommand | None] = SimpleQueue()
+        self._results: deque[PublisherResult] = deque()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def submit(self, command: PublisherCommand) -> None:
+        self._commands.put(command)
+
+    def take_results(self) -> Sequence[PublisherResult]:
+        """What was done since the last call."""
+        done = []
+        while self._results:
+            done.append(self._results.popleft())
+        return done
+
+    def close(self, within_s: float) -> bool:
+        """Carry out what was ordered and end; False if that takes longer than ``within_s``."""
+        self._commands.put(None)
+        self._thread.join(within_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (order := self._commands.get()) is not None:
+            self._results.append(self._execute(order))
+            self._wake()
+        self._handler.close()
+
+    def _execute(self, command: PublisherCommand) -> PublisherResult:
+        try:
+            result = self._handler.execute(command)
+        except StoreError as error:
+            self._handler.close()  # perhaps the lake was replaced; the next order opens it anew
+            return PublisherResult(command, failure=make_failure(error))
+        except UnifyError as error:
+            return PublisherResult(command, failure=make_failure(error))
+        except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
+            return PublisherResult(command, failure=make_unexpected_failure(error, self._handler.lake_folder))
+        if isinstance(result, LakeMaintenanceResult):
+            return PublisherResult(command, maintenance=result)
+        return PublisherResult(command, record=result)
+
+
+def _count_recovery(path: Path) -> int:
+    """How often this was called for ``check_dotted_path``, this time included; on the disk before it is told."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as tries:
+            tries.write(b".")
+            tries.flush()
+            os.fsync(tries.fileno())
+            return tries.tell()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error

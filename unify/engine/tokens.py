@@ -1,0 +1,103 @@
+"""A statement as DuckDB's own tokenizer cuts it, for the little that has to be known before it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBToken:
+    """One token. ``interrupt_orphans`` and ``end`` count characters; ``word`` is lower case, quoted names as written."""
+
+    start: int
+    end: int
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatement:
+    """CREATE TABLE or ALTER TABLE: what it makes or changes.
+
+    ``check_name``   its table's name, part by part, unquoted.
+    ``query``  where the SELECT of CREATE TABLE … AS begins and ends in the text; None without one.
+    """
+
+    name: tuple[str, ...]
+    temporary: bool
+    query: tuple[int, int] | None
+
+
+def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
+    """The tokens of ``sql``, comments left out."""
+    import duckdb
+
+    data = sql.encode()  # the tokenizer counts bytes
+    starts = [position for position, _ in duckdb.tokenize(sql)]
+    found = []
+    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
+        text = data[start:end].decode(errors="replace")
+        match = _IDENTIFIER.match(text)
+        word = match.group() if match else text[:1]
+        at = len(data[:start].decode(errors="replace"))
+        found.append(DuckDBToken(at, at + len(word), word if word.startswith('"') else word.lower()))
+    return tuple(found)
+
+
+def top_level_tokens(tokens: Sequence[DuckDBToken]) -> Iterator[tuple[int, DuckDBToken]]:
+    """The tokens outside every bracket, with their places in ``found``."""
+    depth = 0
+    for place, token in enumerate(tokens):
+        depth -= token.word in (")", "]", "}")
+        if depth == 0:
+            yield place, token
+        depth += token.word in ("(", "[", "{")
+
+
+def parse_table_statement(sql: str) -> TableStatement | None:
+    """What CREATE TABLE or ALTER TABLE is about; None for any other statement."""
+    found = tokenize(sql)
+    words = [token.word for token in found]
+    if not words or words[0] not in ("create", "alter") or "table" not in words[:5]:
+        return None
+    place = words.index("table") + 1
+    temporary = bool({"temp", "temporary"} & set(words[:place]))
+    while place < len(words) and words[place] in ("if", "not", "exists"):
+        place += 1
+    name, place = _parse_name(words, place)
+    if not name:
+        return None
+    query = _find_query(sql, found, place) if words[0] == "create" else None
+    return TableStatement(name, temporary, query)
+
+
+def _parse_name(words: Sequence[str], position: int) -> tuple[tuple[str, ...], int]:
+    """A dotted name that begins at ``place``, and the place after it."""
+    parts: list[str] = []
+    while position < len(words):
+        word = words[position]
+        parts.append(word[1:-1].replace('""', '"') if word.startswith('"') else word)
+        if position + 1 >= len(words) or words[position + 1] != ".":
+            return tuple(parts), position + 1
+        position += 2
+    return (), position
+
+
+def _find_query(sql: str, tokens: Sequence[DuckDBToken], position: int) -> tuple[int, int] | None:
+    """Where the query after AS begins and ends, without ``;`` and WITH [NO] DATA."""
+    begin = next(
+        (at for at, token in top_level_tokens(tokens) if at >= position and token.word == "as"), None
+    )
+    if begin is None:
+        return None
+    last = len(tokens)
+    while last > begin and tokens[last - 1].word == ";":
+        last -= 1
+    for tail in (["with", "no", "data"], ["with", "data"]):
+        if [token.word for token in tokens[last - len(tail) : last]] == tail:
+            last -= len(tail)
+    end = tokens[last].start if last < len(tokens) else len(sql)
+    return tokens[begin].end, end

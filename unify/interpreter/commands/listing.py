@@ -1,0 +1,197 @@
+"""``show …`` and ``describe``: what there is, as rows."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from unify.durations import format_duration
+from unify.errors import UnknownName
+from unify.interpreter import state as interpreter_state
+from unify.interpreter import system_columns
+from unify.interpreter.freshness import MaxAge
+from unify.interpreter.results import Rows, listing_rows
+from unify.interpreter.state import State
+from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
+from unify.interpreter.system_tables import scheduled_items, setting_rows
+from unify.lake import catalog, ledger
+from unify.model import DETECTED_PAGING_PREFIX, Column, LoaderJob, TableName
+from unify.text import did_you_mean, format_age, glob_from_like
+
+if TYPE_CHECKING:
+    from unify.adapters.spec.model import Filter
+
+
+class ListingCommands:
+    """Answers the listing commands from one reading of the state."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def connections(self) -> Rows:
+        rows = [
+            (found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None)
+            for found in self.state.connection_states()
+        ]
+        return listing_rows(SYSTEM_TABLES["connections"].columns, rows, self._no_connections_note())
+
+    def schemas(self) -> Rows:
+        sources = self.state.connections
+        rows: list[tuple[object, ...]] = [(name, "connection") for name in sources.names]
+        own = catalog.schemas(self.state.lake)
+        rows += [(name, "user") for name in own if not sources.has(name)]
+        rows.append((SCHEMA, "system"))
+        return listing_rows([("schema", VARCHAR), ("kind", VARCHAR)], rows)
+
+    def tables(self, schema: str | None) -> Rows:
+        """Raises UnknownName for a schema that is neither a connection nor a schema of the lake."""
+        if schema is not None:
+            self._check_schema(schema)
+        now = datetime.now(UTC)
+        rows = [
+            (
+                found.name.schema,
+                found.name.table,
+                found.rows,
+                format_age((now - found.loaded_at).total_seconds()) if found.loaded_at else None,
+                found.state,
+                found.description or None,
+            )
+            for found in self.state.table_states(schema)
+        ]
+        columns = [("schema", VARCHAR), ("table", VARCHAR), ("rows", BIGINT), ("loaded", VARCHAR)]
+        return listing_rows(
+            [*columns, ("state", VARCHAR), ("description", VARCHAR)], rows, self._no_connections_note()
+        )
+
+    def _no_connections_note(self) -> str:
+        return "" if self.state.connections.names else "there are no connections yet: connect makes one"
+
+    def columns(self, table: TableName, like: str | None = None) -> Rows:
+        """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
+        table = table if table.schema else TableName("main", table.table)
+        pattern = glob_from_like(like) if like is not None else "*"
+        found = [
+            column
+            for column in self._find_columns(table)
+            if fnmatch.fnmatchcase(column.name.lower(), pattern.lower())
+        ]
+        rows = [(column.name, column.type or None, column.description or None) for column in found]
+        stored = self._is_stored(table)
+        found_later = (
+            "" if system_columns.find_system_table(table) else "types are found out by the first load"
+        )
+        note = self._detection_note(table) if stored else found_later
+        return listing_rows(
+            [("column_name", VARCHAR), ("column_type", VARCHAR), ("description", VARCHAR)], rows, note
+        )
+
+    def jobs(self) -> Rows:
+        jobs = self._recent_jobs()
+        reasons = interpreter_state.wait_reasons(self.state.connections.settings, jobs)
+        rows = [
+            (
+                job.id,
+                job.action.value,
+                str(job.table),
+                job.state.value,
+                job.attempt,
+                _truncate_to_seconds(job.created_at),
+                _truncate_to_seconds(job.finished_at),
+                reasons.get(job.id) or job.error or None,
+            )
+            for job in jobs
+        ]
+        columns = [("job", BIGINT), ("action", VARCHAR), ("table", VARCHAR), ("state", VARCHAR)]
+        columns += [
+            ("attempt", BIGINT),
+            ("created_at", TIMESTAMPTZ),
+            ("finished_at", TIMESTAMPTZ),
+            ("error", VARCHAR),
+        ]
+        return listing_rows(columns, rows)
+
+    def schedules(self) -> Rows:
+        """What is refreshed and run by itself; a table that never is is left out."""
+        rows = [
+            (
+                one.name,
+                one.kind,
+                "once" if one.timing.every_s is None else format_duration(one.timing.every_s),
+                f"{one.timing.starting} {one.timing.zone}" if one.timing.zone else None,
+                _truncate_to_seconds(one.timing.next_at),
+                _truncate_to_seconds(one.timing.last_at),
+                one.last_status,
+            )
+            for one in scheduled_items(self.state.queue, self.state.connections)
+            if one.is_active
+        ]
+        columns = [("name", VARCHAR), ("kind", VARCHAR), ("every", VARCHAR), ("starting", VARCHAR)]
+        return listing_rows(
+            [*columns, ("next_at", TIMESTAMPTZ), ("last_at", TIMESTAMPTZ), ("last_status", VARCHAR)], rows
+        )
+
+    def settings(self, max_age: MaxAge) -> Rows:
+        return listing_rows(
+            SYSTEM_TABLES["settings"].columns, setting_rows(self.state.connections.settings, max_age)
+        )
+
+    def _recent_jobs(self) -> list[LoaderJob]:
+        """Every active job and the hundred youngest, oldest first."""
+        queue = self.state.queue
+        found = {job.id: job for job in (*queue.recent_jobs(100), *queue.active_jobs())}
+        return sorted(found.values(), key=lambda job: job.id)
+
+    def _find_columns(self, table: TableName) -> tuple[Column, ...]:
+        sources = self.state.connections
+        name = sources.canonical_name(table) if self._is_offered(table) else table
+        if stored := catalog.table_columns(self.state.lake, name):
+            return stored
+        if sources.has(table.schema):
+            return (*sources.table(table).columns, *self._filter_columns(table))
+        if own := system_columns.system_table_columns(name):
+            return own
+        known = (found.name for found in self.state.table_states())
+        raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
+
+    def _filter_columns(self, table: TableName) -> Sequence[Column]:
+        """What a live table can be asked by, where its columns do not say it already."""
+        live = self.state.connections.live_table(table)
+        known = {column.name.lower() for column in live.columns} if live is not None else set()
+        found: dict[str, list[Filter]] = {}
+        for each in live.filters if live is not None else ():
+            if each.column.lower() not in known:
+                found.setdefault(each.column, []).append(each)
+        return [Column(column, "", _filter_description(filters)) for column, filters in found.items()]
+
+    def _is_offered(self, table: TableName) -> bool:
+        sources = self.state.connections
+        return sources.has(table.schema) and table.table.lower() in sources.tables(table.schema)
+
+    def _is_stored(self, table: TableName) -> bool:
+        return bool(catalog.table_columns(self.state.lake, table))
+
+    def _detection_note(self, table: TableName) -> str:
+        """What the last load found out by itself: how the source pages."""
+        loads = ledger.latest_loads(self.state.lake).items()
+        reasons = [load.reason for name, load in loads if str(name).lower() == str(table).lower()]
+        return "; ".join(
+            part for reason in reasons for part in reason.split("; ") if DETECTED_PAGING_PREFIX in part
+        )
+
+    def _check_schema(self, schema: str) -> None:
+        known = self.state.schemas()
+        if schema.lower() not in {name.lower() for name in known}:
+            raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
+
+
+def _truncate_to_seconds(moment: datetime | None) -> datetime | None:
+    """To the second, which is as exact as a listing has room for."""
+    return moment.replace(microsecond=0) if moment is not None else None
+
+
+def _filter_description(filters: Sequence[Filter]) -> str:
+    ops = ", ".join(op for each in filters for op in each.ops)
+    return f"filter ({ops}){', required' if any(each.required for each in filters) else ''}"

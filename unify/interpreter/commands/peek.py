@@ -1,0 +1,370 @@
+"""``peek_command``: a few rows of a table and the columns that tell most, without loading or storing anything.
+
+A few rows as an API wrote them, made flat for a look at them; a load types them more thoroughly.
+
+Which columns of a table tell most about a row: chosen by name, width and kind, from a few rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from unify.adapters.base import Page, Read, Scalar, TableConfig
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import QueryError, UnknownName
+from unify.interpreter import adapter_access, system_columns
+from unify.interpreter import state as interpreter_state
+from unify.interpreter.live.pushdown import required_filters_message
+from unify.interpreter.results import ResultColumn, Rows, Watcher, result_columns
+from unify.interpreter.state import State
+from unify.lake import catalog
+from unify.language.tokenizer import keyword_set
+from unify.model import TableName
+from unify.text import format_count
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from unify.adapters.base import ParentRow
+    from unify.adapters.spec.model import ForEach
+
+
+DEFAULT_ROWS = 5
+MAX_ROWS = 1000  # more than that is a query, not a look
+_MAX_PARENT_TABLE_ROWS = 1000  # of each stored table that a for_each reads
+_MAX_PARENTS = 5  # asked for their rows one after the other, until there are enough
+
+
+class PeekCommand:
+    """Looks at tables: into the lake where they are stored, else at their source."""
+
+    def __init__(self, state: State, watcher: Watcher) -> None:
+        self.state = state
+        self.lake = state.lake
+        self.connections = state.connections
+        self.watcher = watcher
+
+    def run(self, name: TableName, count: int | None) -> Rows:
+        """The most telling columns of the first ``count`` rows, in the order of the source.
+
+        Raises  UnknownName; SourceError where the source has to be asked and does not answer.
+        """
+        wanted = min(count or DEFAULT_ROWS, MAX_ROWS)
+        stored = bool(catalog.table_columns(self.lake, name))
+        found = self._read_stored(name, wanted) if stored else self._fetch_sample(name, wanted)
+        places = rank_columns(found.columns, found.rows)
+        return Rows(
+            tuple(found.columns[place] for place in places),
+            iter([[tuple(row[place] for place in places) for row in found.rows]] if found.rows else []),
+            _peek_note(len(places), len(found.columns), stored=stored),
+        )
+
+    def resolve_name(self, table: TableName) -> TableName:
+        """The table as it is stored or offered; a bare name is one of the user's own. Raises UnknownName."""
+        name = table if table.schema else TableName("main", table.table)
+        if self.connections.has(name.schema):
+            own = name.table.lower() not in self.connections.tables(name.schema)
+            return (
+                name
+                if own and catalog.table_columns(self.lake, name)
+                else self.connections.canonical_name(name)
+            )
+        if not catalog.table_columns(self.lake, name):
+            if system_columns.find_system_table(name) is not None:
+                raise UnknownName(f"{name} tells how things are now, and older versions of it are not kept")
+            known = (found.name for found in self.state.table_states())
+            raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
+        return name
+
+    def _read_stored(self, name: TableName, limit: int) -> FlatRows:
+        sql = f"SELECT * FROM lake.{quoted(name.schema)}.{quoted(name.table)} LIMIT {limit:d}"
+        outcome = self.lake.execute(sql)
+        return FlatRows(
+            result_columns(outcome.columns), tuple(row for batch in outcome.batches() for row in batch)
+        )
+
+    def _fetch_sample(self, name: TableName, limit: int) -> FlatRows:
+        from unify.adapters import registry
+
+        connection = self.connections.connection(name.schema)
+        handling = registry.describe_table_config(connection, self.connections.settings.specs, name.table)
+        if handling is None:
+            raise UnknownName(f"connection {name.schema} has no table {name.table}")
+        live = self.connections.live_table(name)
+        if live is not None and any(each.required for each in live.filters):
+            raise QueryError(required_filters_message(name, live))
+        read = Read(parents=self._fetch_parents(name, handling.for_each), limit=limit)
+        adapter_access.ensure_signed_in(self.connections, self.watcher, name.schema)
+        pages: list[Page] = []
+        with adapter_access.open_recorded_adapter(self.connections, name.schema) as adapter:
+            for page in adapter.pages(name.table, read):
+                pages.append(page)
+                if sum(len(one.rows) for one in pages) >= limit:
+                    break
+        return flatten_rows(handling, pages, limit)
+
+    def _fetch_parents(self, name: TableName, for_each: ForEach | None) -> Sequence[ParentRow]:
+        """Some rows of a table's ``for_each``, from stored tables and a look at those that are not.
+
+        The spec's SELECT runs on a DuckDB of its own that holds nothing else and reaches nothing.
+        """
+        if for_each is None or for_each.query is None:
+            return ()
+        import duckdb
+
+        with duckdb.connect() as scratch:
+            for parent in for_each.tables:
+                _create_table(scratch, parent, self._read_parent_table(TableName(name.schema, parent)))
+            scratch.execute("SET enable_external_access = false")
+            scratch.execute("SET lock_configuration = true")
+            try:
+                return _select_parents(scratch, for_each.query)
+            except duckdb.Error as error:
+                raise QueryError(
+                    f"{name} needs {', '.join(for_each.tables)} first, and a look at a few rows is not "
+                    f"enough: load table {name.schema}.{for_each.tables[0]} ({error})"
+                ) from error
+
+    def _read_parent_table(self, name: TableName) -> FlatRows:
+        if catalog.table_columns(self.lake, name):
+            return self._read_stored(name, _MAX_PARENT_TABLE_ROWS)
+        return self._fetch_sample(name, MAX_ROWS)
+
+
+def _create_table(scratch: DuckDBPyConnection, table: str, sample: FlatRows) -> None:
+    """Make ``table`` of these rows, their values as JSON so that none is text within SQL."""
+    fields = ", ".join(f"{quoted(column.name)} {column.type}" for column in sample.columns) or "none BOOLEAN"
+    scratch.execute(f"CREATE TABLE {quoted(table)} ({fields})")
+    if sample.rows and sample.columns:
+        casts = ", ".join(
+            f"CAST(row ->> {place} AS {column.type})" for place, column in enumerate(sample.columns)
+        )
+        rows = msgspec.json.encode(sample.rows, enc_hook=str).decode()
+        scratch.execute(
+            f"INSERT INTO {quoted(table)} SELECT {casts} FROM (SELECT unnest(CAST(? AS JSON[])) AS row)",
+            [rows],
+        )
+
+
+def _select_parents(scratch: DuckDBPyConnection, query: str) -> Sequence[ParentRow]:
+    """The first distinct rows of ``query``: numbers, truth values and texts."""
+    result = scratch.execute(
+        f"SELECT DISTINCT * FROM (\n{query}\n) AS parents ORDER BY ALL LIMIT {_MAX_PARENTS:d}"
+    )
+    names = [str(column[0]) for column in result.description or ()]
+    return [
+        {name: value if isinstance(value, bool | int | float | None) else str(value) for name, value in pairs}
+        for pairs in (zip(names, row, strict=True) for row in result.fetchall())
+    ]
+
+
+def _peek_note(shown: int, total: int, *, stored: bool) -> str:
+    left_out = f"{shown} of {format_count(total, 'column')}" if shown < total else ""
+    return ", ".join(filter(None, [left_out, "" if stored else "fetched now, nothing is stored"]))
+
+
+_MAX_LEVELS = 100  # of objects within objects; anything deeper stays JSON
+_BIGINT_LIMIT = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class FlatRows:
+    """Rows with one value a column."""
+
+    columns: tuple[ResultColumn, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+def flatten_rows(table: TableConfig, pages: Sequence[Page], limit: int) -> FlatRows:
+    """The first ``limit`` rows of ``pages`` under the column names that a load would give them."""
+    found = [
+        _flatten_row(table, msgspec.json.decode(row), page.variables) for page in pages for row in page.rows
+    ][:limit]
+    names = list(dict.fromkeys(name for row in found for name in row))
+    columns = tuple(ResultColumn(name, _common_type([row.get(name) for row in found])) for name in names)
+    rows = tuple(tuple(_cell_value(row.get(column.name), column.type) for column in columns) for row in found)
+    return FlatRows(columns, rows)
+
+
+def _flatten_row(table: TableConfig, row: object, variables: Mapping[str, Scalar]) -> dict[str, object]:
+    """The values of one row by column name: what the page says of it, then its own members."""
+    fields: dict[str, object] = dict(variables)
+    if not isinstance(row, dict):
+        return {**fields, "value": row}
+    for column in table.columns:
+        if column.source is not None and column.name not in variables:
+            fields[column.name] = _value_at_path(row, column.source)
+    for path, value in _flatten_members(row, table.flatten, ()):
+        name = "_".join(path)
+        if _is_selected(table, name):
+            fields.setdefault(name, value)
+    return fields
+
+
+def _flatten_members(
+    row: Mapping[str, object], levels: int | None, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    deepest = _MAX_LEVELS if levels is None else levels
+    for name, value in row.items():
+        if isinstance(value, dict) and len(path) < deepest:
+            yield from _flatten_members(value, levels, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+def _value_at_path(row: object, path: str) -> object:
+    for step in path.split("."):
+        row = row.get(step) if isinstance(row, dict) else None
+    return row
+
+
+def _is_selected(table: TableConfig, name: str) -> bool:
+    folded = name.lower()
+    if folded in (key.lower() for key in table.key):
+        return True
+    if any(_matches_name(glob.lower(), folded) for glob in table.exclude):
+        return False
+    return not table.only or any(_matches_name(glob.lower(), folded) for glob in table.only)
+
+
+def _matches_name(glob: str, name: str) -> bool:
+    """Whether a name or glob means ``check_name``, or an object that it is within."""
+    parts = name.split("_")
+    return any(fnmatchcase("_".join(parts[:end]), glob) for end in range(len(parts), 0, -1))
+
+
+def _common_type(values: Sequence[object]) -> str:
+    """The DuckDB type that holds all of ``values``."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return "BOOLEAN"
+    if kinds == {int}:
+        small = all(-_BIGINT_LIMIT <= value < _BIGINT_LIMIT for value in values if isinstance(value, int))
+        return "BIGINT" if small else "VARCHAR"
+    if kinds and kinds <= {int, float}:
+        return "DOUBLE"
+    return "JSON" if kinds & {dict, list} else "VARCHAR"
+
+
+def _cell_value(value: object, type: str) -> Scalar:
+    if value is None or (type not in ("VARCHAR", "JSON") and isinstance(value, bool | int | float)):
+        return value
+    if isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+MAX_COLUMNS = 8
+MAX_WIDTH_CHARS = 100  # characters all chosen columns may take together: most terminals have 100 to 120
+_MAX_CELL_CHARS = 32  # a longer value is cut when it is shown
+
+# What columns are called that people look for first; the whole name, or the end of it after an underscore.
+_IDENTIFIER_NAMES = frozenset({"id", "key", "number", "no", "code", "sku", "uid", "ref"})
+_TITLE_NAMES = frozenset(
+    {"name", "title", "subject", "login", "label", "username", "email", "summary", "headline", "message"}
+)
+_DETAIL_NAMES = keyword_set(
+    "state status type kind amount total price count quantity size priority language country city date "
+    "created created_at updated updated_at due_date opened_at closed_at started_at"
+)
+# Made for programs: addresses, hashes, and the like.
+_TECHNICAL_NAME = re.compile(
+    r"(?:^|_)(?:url|uri|href|node_id|gravatar_id|avatar|hash|sha|etag|token|cursor|html|link)$"
+)
+_URL = re.compile(r"https?://")
+_TIMESTAMP_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:|$)")
+
+Row = Sequence[object]
+
+
+def rank_columns(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> tuple[int, ...]:
+    """Places of the columns worth showing, in their own order; at least one where there is any."""
+    spoken = _redundant_ids(columns)
+    worth = [
+        (_column_score(column, [row[place] for row in rows]) - 2 * (column.name.lower() in spoken), -place)
+        for place, column in enumerate(columns)
+    ]
+    best = sorted(((value, -place) for value, place in worth), key=lambda one: (-one[0], one[1]))
+    chosen: list[int] = []
+    left = MAX_WIDTH_CHARS
+    for value, place in best:
+        width = (
+            _column_width(columns[place].name, [row[place] for row in rows]) + 3
+        )  # the lines between columns
+        if chosen and (value <= 0 or width > left):
+            continue
+        chosen.append(place)
+        left -= width
+        if len(chosen) == MAX_COLUMNS:
+            break
+    return tuple(sorted(chosen))
+
+
+def _redundant_ids(columns: Sequence[ResultColumn]) -> frozenset[str]:
+    """Numbers of things whose name is there as well: user_id beside user_login."""
+    named = {
+        start
+        for start, _, end in (_split_name(column) for column in columns)
+        if start and end in _TITLE_NAMES
+    }
+    return frozenset(f"{start}_{end}" for start in named for end in _IDENTIFIER_NAMES)
+
+
+def _split_name(column: ResultColumn) -> tuple[str, str, str]:
+    return column.name.lower().rpartition("_")
+
+
+def _column_score(column: ResultColumn, values: Sequence[object]) -> float:
+    """How much a column tells; 0 and less is not worth its width."""
+    present = [value for value in values if value is not None and value != ""]
+    if values and not present:
+        return -10
+    return _name_score(column.name.lower()) + _value_score(column, present)
+
+
+def _name_score(name: str) -> float:
+    last = name.rpartition("_")[2]
+    if _TECHNICAL_NAME.search(name):
+        return -6
+    if name in _TITLE_NAMES:
+        return 10
+    if name in _IDENTIFIER_NAMES:
+        return 9
+    if name in _DETAIL_NAMES:
+        return 7
+    if last in _TITLE_NAMES:
+        return 5 - name.count("_")  # user_login tells more than head_repo_owner_login
+    if last in _IDENTIFIER_NAMES:
+        return 2 - name.count("_")
+    if last in _DETAIL_NAMES or name.endswith(("_at", "_on", "_date")):
+        return 4 - name.count("_")
+    return 2 - name.count("_")
+
+
+def _value_score(column: ResultColumn, present: Sequence[object]) -> float:
+    if any(mark in column.type for mark in ("STRUCT", "MAP", "[", "JSON", "BLOB")):
+        return -5
+    texts = [str(value) for value in present]
+    if any(_URL.match(text) for text in texts):
+        return -6
+    if any(len(text) > 80 or "\n" in text for text in texts):
+        return -3
+    worth = 0.0
+    if len(texts) > 1 and len(set(texts)) == 1:
+        worth -= 2  # the same in every row
+    if column.type == "BOOLEAN":
+        worth -= 1
+    if "TIMESTAMP" in column.type or (texts and all(_TIMESTAMP_TEXT.match(text) for text in texts)):
+        worth += 0.5
+    return worth
+
+
+def _column_width(name: str, values: Sequence[object]) -> int:
+    longest = max((len(str(value)) for value in values if value is not None), default=0)
+    return max(len(name), min(longest, _MAX_CELL_CHARS))

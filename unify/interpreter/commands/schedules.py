@@ -1,0 +1,103 @@
+"""``run 'FILE' every …``, ``run 'FILE' at …``, ``delete_schedule``, ``show schedules``: what happens by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+from unify.durations import format_duration
+from unify.errors import UnknownName
+from unify.interpreter.commands.tables import LoadCommands
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.query.load_client import LoadClient
+from unify.interpreter.results import Message, ScheduleScript
+from unify.model import TableName
+from unify.queue.scripts import ScheduledScript
+from unify.queue.timing import Timing, format_moment, repeating_timing, resolve_run_at
+from unify.text import did_you_mean
+
+
+class ScheduleCommands:
+    """Puts scripts on a schedule, and takes scripts and tables off it.
+
+    ``zone``    the name of the zone on the clock of whoever types.
+    ``folder``  where relative paths within a script start, as they do when it is run by hand.
+    """
+
+    def __init__(
+        self,
+        connections: ConnectionCatalog,
+        load_client: LoadClient,
+        load_commands: LoadCommands,
+        *,
+        zone: str,
+        folder: Path,
+    ) -> None:
+        self.connections = connections
+        self.load_client = load_client
+        self.load_commands = load_commands
+        self.zone = zone
+        self.folder = folder
+
+    def run_every(self, path: str, every_s: float, starting: time | None) -> ScheduleScript:
+        timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
+        return ScheduleScript(path, lambda place: self._schedule_script(place, timing))
+
+    def run_at(self, path: str, at: datetime | time) -> ScheduleScript:
+        """Raises UsageError for a moment that is over."""
+        timing = Timing(None, resolve_run_at(at, self.zone, datetime.now(UTC)))
+        return ScheduleScript(path, lambda place: self._schedule_script(place, timing))
+
+    def unschedule(self, name: TableName) -> Message:
+        """Raises UnknownName with the nearest name there is."""
+        known = self._scheduled_names()
+        found = next((one for one in known if one.lower() == str(name).lower()), None)
+        if found is None:
+            nearest = did_you_mean(str(name), known)
+            raise UnknownName(f"nothing called {name} is on a schedule{nearest} (show schedules lists them)")
+        table = known[found]
+        if table is not None:
+            return self._unschedule_table(table)
+        self.load_client.unschedule_script(self.connections.settings.tenant, found)
+        return Message(f"{found} runs no more by itself")
+
+    def _schedule_script(self, path: Path, timing: Timing) -> Message:
+        known = self.load_client.queue.scripts.list_scripts()
+        before = next((one for one in known if one.path == str(path)), None)
+        script = self.load_client.schedule_script(path, self.folder, timing)
+        instead = f" (no more {frequency_text(before.timing)})" if before is not None else ""
+        return Message(schedule_message(script, self.zone) + instead)
+
+    def _scheduled_names(self) -> Mapping[str, TableName | None]:
+        """Everything on a schedule by its name; None where it is a script."""
+        queue, tenant = self.load_client.queue, self.connections.settings.tenant
+        tables = [one.table for one in queue.schedules() if one.tenant == tenant and one.every_s is not None]
+        scripts = [one.name for one in queue.scripts.list_scripts() if one.tenant == tenant]
+        return {str(table): table for table in tables} | dict.fromkeys(scripts)
+
+    def _unschedule_table(self, table: TableName) -> Message:
+        """What its spec asks for counts no more either; where the connection is gone, there is no spec."""
+        try:
+            return self.load_commands.refresh_never(table)
+        except UnknownName:
+            self.load_client.queue.delete_schedule(self.connections.settings.tenant, table)
+            return Message(f"{table} is refreshed only when asked")
+
+
+def schedule_message(script: ScheduledScript, zone: str) -> str:
+    """``report runs every 1 day starting 08:00, next at 2026-03-01 08:00 CET``."""
+    timing = script.timing
+    assert timing.next_at is not None
+    next_at = format_moment(timing.next_at, zone)
+    if timing.every_s is None:
+        return f"{script.name} runs once, at {next_at}"
+    return f"{script.name} runs {frequency_text(timing)}, next at {next_at}"
+
+
+def frequency_text(timing: Timing) -> str:
+    """``encode_once``, ``every 15 minutes``, ``every 1 day starting 08:00``."""
+    if timing.every_s is None:
+        return "once"
+    starting = f" starting {timing.starting}" if timing.starting else ""
+    return f"every {format_duration(timing.every_s)}{starting}"

@@ -1,0 +1,181 @@
+"""``system …``: see and steer what goes on in the background."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from unify.config.settings import Settings
+from unify.errors import UnknownName
+from unify.interpreter import state
+from unify.interpreter.query.load_client import LoadClient
+from unify.interpreter.results import Message, TextOutput
+from unify.model import Action, JobState, LoaderJob, LoaderStatus
+from unify.queue.queue import Queue
+from unify.queue.scripts import RunStatus
+from unify.text import format_count
+
+MAX_STATUS_LINES = (
+    50  # lines of status: more than one look takes in; behind 10,000 jobs it still comes at once
+)
+ACTION_VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
+
+
+class SystemCommands:
+    """Background work, as a person sees it: complete when the daemon is down, livelier when it runs.
+
+    ZeroMQ is imported by those who talk to the daemon, when they do.
+    """
+
+    def __init__(self, settings: Settings, queue: Queue, load_client: LoadClient) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.load_client = load_client
+
+    def status(self) -> TextOutput:
+        from unify.status.launch import is_daemon_running
+
+        running = is_daemon_running(self.settings)
+        jobs, count = self.queue.next_active_jobs(MAX_STATUS_LINES)
+        lack, live = self._fetch_daemon_status(bool(jobs)) if running else ("", {})
+        lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
+        lines += [f"waiting: {lack}; it goes on by itself when there is room"] if lack else []
+        now = datetime.now(UTC)
+        tasks = task_lines([live.get(job.id) or _status_from_queue(job) for job in jobs], now)
+        if count > len(jobs):
+            tasks.append(
+                f"   and {format_count(count - len(jobs), 'load')} more, queued (show jobs lists them)"
+            )
+        tasks += self._script_lines(now) if running else []
+        lines += ["Tasks:", *tasks] if tasks else ["No tasks"]
+        return TextOutput("\n".join(lines))
+
+    def start(self) -> Message:
+        from unify.status.launch import ensure_daemon, is_daemon_running
+
+        already = is_daemon_running(self.settings)
+        ensure_daemon(self.settings)
+        return Message(f"the daemon {'was running already' if already else 'is running'}")
+
+    def stop(self) -> Message:
+        from unify.status.launch import stop_daemon
+
+        stopped = stop_daemon(self.settings)
+        return Message("the daemon has stopped" if stopped else "the daemon was not running")
+
+    def restart(self) -> Message:
+        from unify.status.launch import ensure_daemon, stop_daemon
+
+        stop_daemon(self.settings)
+        ensure_daemon(self.settings)
+        return Message("the daemon is running anew")
+
+    def cancel(self, id: int) -> Message:
+        job = self.load_client.cancel(id)
+        if job is None:
+            raise UnknownName(f"there is no job {id} (show jobs lists them)")
+        if job.state is JobState.CANCELLED:
+            return Message(f"job {id} ({job.table}) is cancelled")
+        if job.state.active:
+            return Message(f"job {id} ({job.table}) is being cancelled")
+        return Message(f"job {id} ({job.table}) had ended already: {job.state.value}")
+
+    def retry(self, id: int) -> Message:
+        job = self.queue.find(id)
+        if job is None:
+            raise UnknownName(f"there is no job {id} (show jobs lists them)")
+        again = self.load_client.retry(id)
+        if again is None:
+            return Message(
+                f"job {id} ({job.table}) ended well: {job.action.value} table {job.table} asks anew"
+            )
+        return Message(f"job {again.id} ({again.table}) is {again.state.value}")
+
+    def _script_lines(self, now: datetime) -> list[str]:
+        """One line a script that runs; what it has to say of itself stands behind."""
+        going = [run for run in self.queue.scripts.latest_runs() if run.status is RunStatus.RUNNING]
+        return [
+            "  ".join(
+                [
+                    f"   Running script: {run.name}",
+                    elapsed_text((now - run.started_at).total_seconds()),
+                    run.error,
+                ]
+            ).rstrip()
+            for run in going
+        ]
+
+    def _fetch_daemon_status(self, has_jobs: bool) -> tuple[str, dict[int, LoaderStatus]]:
+        """What the daemon says of itself, and of its jobs: why it begins none, how far each is."""
+        from unify.status.client import StatusClient
+
+        with StatusClient(self.settings.socket_folder) as client:
+            lack = client.ping().waiting
+            return lack, {status.job: status for status in client.snapshot()} if has_jobs else {}
+
+
+def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
+    """One aligned line a task: what, how many rows, how far, for how long."""
+    titles = [f"{ACTION_VERBS[task.action]} table: {task.table}" for task in tasks]
+    width = max(map(len, titles), default=0)
+    return [
+        f"   {title:<{width}}  {progress_text(task, now)}".rstrip()
+        for title, task in zip(titles, tasks, strict=True)
+    ]
+
+
+def progress_text(task: LoaderStatus, now: datetime) -> str:
+    """``1,300 rows  13 of 40 pages  0:00:09`` as far as each is known."""
+    if task.state is JobState.QUEUED:
+        return f"queued  {state.wait_reason(task)}" if task.blocked_by else _queued_text(task, now)
+    parts = [f"{format_count(task.rows, 'row'):>12}"]
+    if task.pages_total:
+        parts.append(f"{task.pages:,} of {task.pages_total:,} pages")
+    parts.append(elapsed_text(task.elapsed_s))
+    if task.waiting_until is not None and task.waiting_until > now:
+        left_s = (task.waiting_until - now).total_seconds()
+        parts.append(f"rate limited, goes on in {max(1, round(left_s))} s")
+    if task.blocked_by:
+        parts.append(state.wait_reason(task))
+    elif task.state is JobState.PUBLISHING:
+        parts.append("publishing")
+    return "  ".join(parts)
+
+
+def _queued_text(task: LoaderStatus, now: datetime) -> str:
+    """``queued``, and why it is there again: ``queued  again in 4 s: GET … answered 503``."""
+    if not task.error or task.waiting_until is None:
+        return "queued"
+    left_s = (task.waiting_until - now).total_seconds()
+    why = task.error.removeprefix(f"{task.table}: ").partition("\n")[0]
+    return f"queued  again in {max(1, round(left_s))} s: {why}" if left_s > 0 else f"queued  again: {why}"
+
+
+def rate_text(task: LoaderStatus, now: datetime) -> str:
+    """``144 rows/s  0:00:18 left``; the time left only where the source says how many pages there are.
+
+    Nothing in the first second, nor while the source has us wait.
+    """
+    waits = task.waiting_until is not None and task.waiting_until > now
+    if task.state is not JobState.RUNNING or waits or task.elapsed_s < 1 or not task.rows:
+        return ""
+    parts = [f"{task.rows / task.elapsed_s:,.0f} rows/s"]
+    if task.pages_total and 0 < task.pages < task.pages_total:
+        left_s = task.elapsed_s * (task.pages_total - task.pages) / task.pages
+        parts.append(f"{elapsed_text(left_s + 0.5)} left")
+    return "  ".join(parts)
+
+
+def elapsed_text(seconds: float) -> str:
+    """``0:00:09``: hours, minutes, seconds."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def _status_from_queue(job: LoaderJob) -> LoaderStatus:
+    """What the queue alone knows of a job, when no daemon tells more."""
+    elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
+    status = LoaderStatus(job.id, job.table, job.action, job.state, elapsed_s=elapsed_s)
+    queued = job.state is JobState.QUEUED
+    return replace(status, waiting_until=job.start_at, error=job.error) if queued else status

@@ -1,0 +1,122 @@
+"""``load``, ``refresh``, ``reload``, ``clear_table``: one table, by its owner's word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+
+from unify.durations import format_duration
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.query.load_client import LoadClient, LoadRequest, load_outcome_text
+from unify.interpreter.results import Message
+from unify.lake import catalog, ledger
+from unify.lake.lake import Lake
+from unify.model import Action, TableName
+from unify.queue.rows import Schedule
+from unify.queue.timing import Timing, format_moment, repeating_timing
+from unify.text import format_age, format_count
+
+
+class LoadCommands:
+    """Fills, refreshes and empties tables of connections; ``zone`` is whose clock times of day are on."""
+
+    def __init__(
+        self, lake: Lake, connections: ConnectionCatalog, load_client: LoadClient, *, wait: bool, zone: str
+    ) -> None:
+        self.lake = lake
+        self.connections = connections
+        self.load_client = load_client
+        self.wait = wait
+        self.zone = zone
+
+    def load(self, table: TableName) -> Message:
+        """Fetch a table the first time; a stored one stays, and the message says how to renew it."""
+        name = self.connections.require_stored(table)
+        stored = catalog.stored_tables(self.lake).get(name)
+        if stored is not None:
+            age = format_age((datetime.now(UTC) - stored.loaded_at).total_seconds())
+            return Message(
+                f"{name} is stored already ({format_count(stored.rows_total, 'row')}, {age}): "
+                f"refresh table {name} fetches what changed, reload table {name} everything again"
+            )
+        return self._run_load(name, Action.LOAD)
+
+    def refresh(self, table: TableName) -> Message:
+        """Fetch what changed; a table never loaded is loaded."""
+        name = self.connections.require_stored(table)
+        stored = name in catalog.stored_tables(self.lake)
+        return self._run_load(name, Action.REFRESH if stored else Action.LOAD)
+
+    def reload(self, table: TableName) -> Message:
+        """Fetch everything again; the old rows stay until the new ones are complete."""
+        return self._run_load(self.connections.require_stored(table), Action.RELOAD)
+
+    def clear(self, table: TableName) -> Message:
+        """Forget the rows of a table, after cancelling what is loading it."""
+        name = self._resolve_name(table)
+        for job in self.load_client.queue.active_jobs():
+            if job.table == name:
+                self.load_client.cancel(job.id)
+                self.load_client.wait_until_ended(job)
+        had = catalog.clear_table(self.lake, name)
+        return Message(f"{name} is cleared" if had else f"{name} had no stored rows")
+
+    def end_schedules(self, connection: str) -> Message:
+        """End what was scheduled for a connection that is gone, and say what is left of it."""
+        queue, tenant = self.load_client.queue, self.connections.settings.tenant
+        for schedule in queue.schedules():
+            if schedule.tenant == tenant and schedule.table.schema == connection:
+                queue.delete_schedule(tenant, schedule.table)
+        left = [str(name) for name in catalog.stored_tables(self.lake) if name.schema == connection]
+        if not left:
+            return Message(f"{connection} is disconnected")
+        return Message(
+            f"{connection} is disconnected; the rows of {', '.join(left)} stay, "
+            f"until clear table {left[0]} forgets them"
+        )
+
+    def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
+        """Have the daemon refresh a table; ``starting`` is a time of day on this machine's clock."""
+        name = self.connections.require_stored(table)
+        timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
+        self._set_schedule(name, timing)
+        assert timing.next_at is not None
+        next_at = format_moment(timing.next_at, self.zone)
+        return Message(f"{name} is refreshed every {format_duration(every_s)}, next at {next_at}")
+
+    def refresh_never(self, table: TableName) -> Message:
+        """End the schedule of a table, its spec's too."""
+        name = self.connections.require_stored(table)
+        self._set_schedule(name, Timing(None, None))
+        return Message(f"{name} is refreshed only when asked")
+
+    def _resolve_name(self, table: TableName) -> TableName:
+        """The table as its connection spells it, or as it is stored, where the connection is gone."""
+        if not self.connections.has(table.schema):
+            for name in catalog.stored_tables(self.lake):
+                if str(name).lower() == str(table).lower():
+                    return name
+        return self.connections.require_stored(table)
+
+    def _set_schedule(self, name: TableName, timing: Timing) -> None:
+        tenant, origin = self.connections.settings.tenant, self.connections.origin
+        self.load_client.schedule_refresh(
+            Schedule(
+                tenant,
+                name,
+                origin,
+                timing.every_s,
+                timing.next_at,
+                starting=timing.starting,
+                zone=timing.zone,
+                first=timing.first,
+            )
+        )
+
+    def _run_load(self, name: TableName, action: Action) -> Message:
+        job = self.load_client.enqueue(LoadRequest(name, action))
+        if not self.wait:
+            return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")
+        [ended] = self.load_client.wait([job], caller_reports=True)
+        record = ledger.find_load(self.lake, ended.uid)
+        reason = f"; {record.reason}" if record is not None and record.reason else ""
+        return Message(load_outcome_text(ended, record) + reason)

@@ -1,0 +1,225 @@
+"""The configured connections and the tables they offer, read from disk only as far as somebody asks.
+
+What reads YAML and speaks HTTP is imported then too: `unify -c "select 1"` needs neither.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from unify.config.settings import Settings
+from unify.errors import ConfigError, QueryError, UnknownName
+from unify.interpreter.system_columns import SCHEMA
+from unify.model import ConfigPaths, TableDef, TableName
+from unify.text import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unify.adapters.spec.loader import SpecSummary
+    from unify.adapters.spec.model import AdapterSpec, TableSpec, View
+    from unify.config.connections import Connection, Connections
+
+
+class ConnectionCatalog:
+    """Connections by name, and the tables of each; schema names compare without case, as in DuckDB."""
+
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], notice: Callable[[str], None]
+    ) -> None:
+        self.settings = settings
+        self.environment = environment
+        self.notice = notice
+        self._tables: dict[str, Mapping[str, TableDef]] = {}
+
+    @cached_property
+    def config(self) -> Connections:
+        """What connections.yaml says, its warnings told. Raises ConfigError if it cannot be read."""
+        from unify.config.connections import load_connections
+
+        found = load_connections(self.settings.connections)
+        for warning in found.warnings:
+            self.notice(warning)
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every connection's name, the broken ones too, in the file's order."""
+        return (*self.config.by_name, *self.config.errors)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Every adapter that a spec describes, in the order of names."""
+        from unify.adapters.spec.loader import known_specs
+
+        return tuple(sorted(known_specs(self.settings.specs)))
+
+    @property
+    def origin(self) -> ConfigPaths:
+        """Which configuration jobs asked for here are to be run with."""
+        return ConfigPaths(
+            connections=os.path.abspath(self.settings.connections),
+            specs=tuple(os.path.abspath(folder) for folder in self.settings.specs),
+        )
+
+    def connection(self, name: str) -> Connection:
+        """The connection called ``check_name``. Raises what is wrong with it, or UnknownName."""
+        folded = name.lower()
+        for broken, error in self.config.errors.items():
+            if broken.lower() == folded:
+                raise error
+        for known, connection in self.config.by_name.items():
+            if known.lower() == folded:
+                return connection
+        raise UnknownName(self._unknown_connection_message(name))
+
+    def has(self, schema: str) -> bool:
+        """Whether ``spec_json_schema`` is a configured connection, broken or not."""
+        return schema.lower() in {name.lower() for name in self.names}
+
+    def tables(self, connection: str) -> Mapping[str, TableDef]:
+        """The tables of a connection by lower-case name, in the adapter's order. Sends no request."""
+        configured = self.connection(connection)
+        if configured.name not in self._tables:
+            from unify.adapters import registry
+
+            found = registry.describe_adapter(configured, self.settings.specs, self._summaries_folder)
+            self._tables[configured.name] = {table.name.lower(): table for table in found}
+        return self._tables[configured.name]
+
+    def table(self, name: TableName) -> TableDef:
+        """What the adapter says of a table. Raises UnknownName with the nearest it has."""
+        offered = self.tables(name.schema)
+        found = offered.get(name.table.lower())
+        if found is None:
+            raise UnknownName(
+                f"connection {name.schema} has no table {name.table}"
+                f"{did_you_mean(name.table, [table.name for table in offered.values()])}"
+                f" (show tables from {name.schema} lists them)"
+            )
+        return found
+
+    def view(self, name: TableName) -> View | None:
+        """The view of the connection's spec with this name."""
+        return next((one for one in self.views(name.schema) if one.name.lower() == name.table.lower()), None)
+
+    def views(self, connection: str) -> Sequence[View]:
+        """The views of a connection's spec, in its order."""
+        outline = self._spec_summary(connection)
+        return outline.views if outline is not None else ()
+
+    def live_table(self, name: TableName) -> TableSpec | None:
+        """The table of the connection's spec with this name, if it is a live one."""
+        if name.table.lower() not in {live.lower() for live in self.live_names(name.schema)}:
+            return None
+        spec = self._spec(name.schema)
+        tables = spec.tables if spec is not None else ()
+        return next(
+            (table for table in tables if table.live and table.name.lower() == name.table.lower()), None
+        )
+
+    def live_names(self, connection: str) -> frozenset[str]:
+        """The names of all live tables of the connection's spec."""
+        outline = self._spec_summary(connection)
+        return outline.live if outline is not None else frozenset()
+
+    def stored_dependencies(self, name: TableName) -> Sequence[TableName] | None:
+        """The stored tables that a view, or the ``for_each`` of a live table, reads, through others too.
+
+        None for what is neither.
+        """
+        view, live = self.view(name), self.live_table(name)
+        if view is None and live is None:
+            return None
+        each = live.for_each if live is not None else None
+        found: dict[TableName, None] = {}
+        for table in view.tables if view is not None else each.tables if each is not None else ():
+            read = TableName(name.schema, table)
+            behind = self.stored_dependencies(read)
+            found.update(dict.fromkeys([self.canonical_name(read)] if behind is None else behind))
+        return tuple(found)
+
+    def require_stored(self, name: TableName) -> TableName:
+        """``spelled``, of a table that is loaded and stored. Raises QueryError for a view or a live table."""
+        if self.has(name.schema) and (view := self.view(name)) is not None:
+            raise QueryError(
+                f"{name.schema}.{view.name} is a view of {', '.join(view.tables)}: nothing of it is stored"
+            )
+        spelled = self.canonical_name(name)
+        if self.live_table(name) is not None:
+            raise QueryError(f"{spelled} is asked live by each query: nothing of it is stored")
+        return spelled
+
+    def canonical_name(self, name: TableName) -> TableName:
+        """``check_name`` as the connection and its adapter write it. Raises UnknownName."""
+        return TableName(self.connection(name.schema).name, self.table(name).name)
+
+    def refresh_every_s(self, name: TableName) -> float | None:
+        """How often the table is to be refreshed: the connection's word before the spec's."""
+        own = self.connection(name.schema).refresh.get(name.table)
+        return own if own is not None else self.table(name).refresh_every_s
+
+    def require_secrets(self, connection: str) -> None:
+        """Raise UnresolvedSecret now, before any job is queued, if a reference leads nowhere."""
+        from unify.adapters import registry
+
+        registry.check_secrets(self.connection(connection), self.settings.specs, self.environment)
+
+    def environment_variables(self) -> Mapping[str, str]:
+        """The environment variables the connections name, as far as they are set here."""
+        from unify.config.connections import environment_names
+
+        named = {name for known in self.config.by_name.values() for name in environment_names(known)}
+        return {name: self.environment[name] for name in sorted(named) if name in self.environment}
+
+    def invalidate(self) -> None:
+        """Read connections.yaml anew when it is asked for next: it has changed."""
+        vars(self).pop("config", None)
+        self._tables.clear()
+
+    def _spec(self, connection: str) -> AdapterSpec | None:
+        """What describes the connection; None where a class of an installed package does instead."""
+        from unify.adapters import registry
+
+        return registry.spec_of(self.connection(connection), self.settings.specs)
+
+    def _spec_summary(self, connection: str) -> SpecSummary | None:
+        """``_spec`` as far as listings need it, which is quicker."""
+        from unify.adapters import registry
+
+        return registry.spec_summary_of(
+            self.connection(connection), self.settings.specs, self._summaries_folder
+        )
+
+    @property
+    def _summaries_folder(self) -> Path:
+        return self.settings.cache / "outlines"
+
+    def _unknown_connection_message(self, name: str) -> str:
+        if name.lower() == SCHEMA:
+            return (
+                f"{SCHEMA} is no connection: its tables tell of Unify itself, and are never loaded "
+                f"(show tables from {SCHEMA} lists them)"
+            )
+        path = self.settings.connections
+        if not self.names:
+            where = f"{path} has no connections" if path.exists() else f"there is no {path}"
+            return (
+                f"no connection {name}: {where}. Type `connect` to make one, or write it, for example:\n"
+                '  github:\n    adapter: github\n    options: {token: "${GITHUB_TOKEN}"}\n'
+                "or try `unify demo`, which needs no account"
+            )
+        return f"no connection {name} in {path}{did_you_mean(name, self.names)} (show connections lists them)"
+
+    def problems(self) -> Mapping[str, ConfigError]:
+        """Connections that cannot be used, with the reason; their specs are read to find out."""
+        found = dict(self.config.errors)
+        for name in self.config.by_name:
+            try:
+                self.tables(name)
+            except ConfigError as error:
+                found[name] = error
+        return found

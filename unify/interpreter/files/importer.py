@@ -1,0 +1,195 @@
+"""``import`` and ``show files``: rows from files into tables, and which table came from which file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.config.connections import RESERVED
+from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import FileError, QueryError
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.files.reader import (
+    FileQuery,
+    SourceFiles,
+    build_file_query,
+    open_source_files,
+    translate_file_errors,
+)
+from unify.interpreter.files.writer import FileFormat, WriteMode
+from unify.interpreter.results import Message, Rows, listing_rows
+from unify.lake import catalog
+from unify.lake.lake import Lake
+from unify.model import TableName
+from unify.text import format_count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# What a table's comment says of each file its rows came from; `show files` reads it there.
+_IMPORT_COMMENT = re.compile(
+    r"^imported (?P<rows>\d+) rows? from (?P<place>.+) at (?P<at>\S+)$", re.MULTILINE
+)
+
+
+class FileImporter:
+    """Makes tables of files; each is changed whole or not at all."""
+
+    def __init__(self, lake: Lake, connections: ConnectionCatalog) -> None:
+        self.lake = lake
+        self.connections = connections
+
+    def import_file(self, location: str, into: TableName | None, mode: WriteMode) -> Message:
+        """Make a table of a file, of several, or of what is at an address.
+
+        Raises  FileError, QueryError or SourceError, leaving a table as it was.
+        """
+        with (
+            open_source_files(location, self.connections.settings.cache) as files,
+            self._open_query(files, location) as source,
+        ):
+            name = into or TableName("main", files.table)
+            name = name if name.schema else TableName("main", name.table)
+            rows = self._store_rows(
+                name, source, mode, location if "://" in location else _describe_files(files)
+            )
+        return Message(f"{format_count(rows, 'row')} imported into {_display_name(name)}")
+
+    def list_files(self, schema: str | None, like: str | None) -> Rows:
+        """Which files the tables were imported from; ``like`` is a pattern of SQL's LIKE for the file."""
+        rows = [
+            (
+                table.name.schema,
+                table.name.table,
+                said["place"],
+                int(said["rows"]),
+                _parse_imported_at(said["at"]),
+            )
+            for table in catalog.user_tables(self.lake)
+            if schema is None or table.name.schema.lower() == schema.lower()
+            for said in _IMPORT_COMMENT.finditer(table.comment)
+            if like is None or self._matches_like(said["place"], like)
+        ]
+        columns = [("schema", "VARCHAR"), ("table", "VARCHAR"), ("file", "VARCHAR"), ("rows", "BIGINT")]
+        return listing_rows([*columns, ("imported_at", "TIMESTAMP WITH TIME ZONE")], rows)
+
+    @contextmanager
+    def _open_query(self, files: SourceFiles, location: str) -> Iterator[FileQuery]:
+        """How the files are read; a workbook becomes JSON lines first."""
+        if files.format is not FileFormat.EXCEL:
+            with translate_file_errors(self.lake, location):
+                source = build_file_query(self.lake, files.paths, files.format)
+            with translate_file_errors(self.lake, location):
+                yield source
+            return
+        from tempfile import TemporaryDirectory
+
+        from unify.config.settings import create_private_folder
+
+        create_private_folder(self.connections.settings.cache)
+        cache = self.connections.settings.cache
+        with (
+            TemporaryDirectory(prefix="excel-", dir=cache) as folder,
+            translate_file_errors(self.lake, location),
+        ):
+            yield _workbook_query(files.paths, Path(folder))
+
+    def _store_rows(self, name: TableName, source: FileQuery, mode: WriteMode, location: str) -> int:
+        """Make or extend a table, and note where its rows came from, in one transaction."""
+        self._refuse_reserved_target(name)
+        there = bool(catalog.table_columns(self.lake, name))
+        if there and mode is None:
+            raise FileError(f"there is a table {_display_name(name)} already; end with overwrite or append")
+        target = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
+        with self._transaction():
+            self.lake.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(name.schema)}")
+            if there and mode == "append":
+                before, said = self._count_rows(target), self._read_comment(name)
+                self.lake.execute(f"INSERT INTO {target} BY NAME {source.sql}", source.parameters)
+            else:
+                before, said = 0, ""
+                self.lake.execute(f"CREATE OR REPLACE TABLE {target} AS {source.sql}", source.parameters)
+            rows = self._count_rows(target) - before
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            line = f"imported {rows} {'row' if rows == 1 else 'rows'} from {location} at {at}"
+            comment = "\n".join(filter(None, [said, line]))
+            self.lake.execute(f"COMMENT ON TABLE {target} IS {quote_literal(comment)}")
+        return rows
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One transaction of our own, unless the user has one open: then theirs decides."""
+        own = not self.lake.in_transaction
+        if own:
+            self.lake.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            if own:
+                self._roll_back()
+            raise
+        if own:
+            self.lake.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        """An error may have ended the transaction already."""
+        if self.lake.in_transaction:
+            self.lake.execute("ROLLBACK")
+
+    def _refuse_reserved_target(self, name: TableName) -> None:
+        if name.schema.lower() in RESERVED - {"main"}:
+            raise FileError(f"the schema {name.schema} is not for tables of your own; choose another")
+        if self.connections.has(name.schema) and name.table.lower() in self.connections.tables(name.schema):
+            raise QueryError(f"{name} is filled by its connection; import into a table of another name")
+
+    def _read_comment(self, name: TableName) -> str:
+        with self.lake.read_connection() as connection:
+            return catalog.comment_in_transaction(connection, name)
+
+    def _count_rows(self, target: str) -> int:
+        [batch] = self.lake.execute(f"SELECT count(*) FROM {target}").batches()
+        return int(str(batch[0][0]))
+
+    def _matches_like(self, location: str, like: str) -> bool:
+        return bool(self.lake.read("SELECT ? ILIKE ?", [location, like])[0][0])
+
+
+def _workbook_query(paths: Sequence[Path], folder: Path) -> FileQuery:
+    """A SELECT over workbooks, their columns matched by name."""
+    from unify.interpreter.files import excel
+
+    selects, files = [], {}
+    for number, path in enumerate(paths):
+        lines = folder / f"{number}.jsonl"
+        types = excel.write_json_lines(excel.read_rows(path), lines)
+        if not types:
+            raise QueryError(f"{path.name}: its first sheet is empty")
+        members = ", ".join(f"c{place}: {quote_literal(type)}" for place, type in enumerate(types.values()))
+        columns = ", ".join(f"c{place} AS {quoted(name)}" for place, name in enumerate(types))
+        source = f"read_json($f{number}, format = 'newline_delimited', columns = {{{members}}})"
+        selects.append(f"SELECT {columns} FROM {source}")
+        files[f"f{number}"] = str(lines)
+    return FileQuery(" UNION ALL BY NAME ".join(selects), files)
+
+
+def _describe_files(files: SourceFiles) -> str:
+    first, *others = files.paths
+    return f"{first} and {len(others)} more" if others else str(first)
+
+
+def _display_name(name: TableName) -> str:
+    """As it can be typed: a table of ``main`` needs no schema."""
+    return name.table if name.schema.lower() == "main" else str(name)
+
+
+def _parse_imported_at(text: str) -> datetime | None:
+    """When a comment on a table says it was imported; anybody may have changed the comment."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,251 @@
+"""The SELECT that reads files, with types that keep every value.
+
+DuckDB's own detection reads an integer beyond 64 bits as a double. Such columns are read as
+DECIMAL(38,0), or as text where they do not fit; integers within a JSON object leave it JSON.
+
+Where imported rows come from: a file, several by a glob, or an address that is fetched first.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from urllib.parse import unquote, urlsplit
+
+from unify.config.settings import create_private_folder
+from unify.engine import errors
+from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import FileError, QueryError, UnifyError
+from unify.interpreter.files.writer import FileFormat, detect_format, suggest_table_name
+from unify.lake.lake import Lake
+
+_EXACT_INTEGER_TYPE = "DECIMAL(38,0)"
+_LONG_INTEGER = r"[+-]?\d{16,}"  # digits that a double may not hold
+_LONG_INTEGER_WITHIN = r"(^|[\[:,\s])-?\d{16,}([\],}\s]|$)"
+_DECIMAL_38_INTEGER = r"[+-]?\d{1,38}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileQuery:
+    """A SELECT over files, and the parameters it takes."""
+
+    sql: str
+    parameters: Mapping[str, object]
+
+
+def build_file_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> FileQuery:
+    """How to read files of one format. Raises QueryError where they cannot be read as that."""
+    files = {"files": [_escape_glob(path) for path in paths]}
+    match format:
+        case FileFormat.CSV:
+            return _csv_query(lake, files, "")
+        case FileFormat.TSV:
+            return _csv_query(lake, files, r", delim = '\t'")
+        case FileFormat.JSON | FileFormat.JSONL:
+            return _json_query(lake, files)
+        case _:
+            return FileQuery("SELECT * FROM read_parquet($files, union_by_name = true)", files)
+
+
+@contextmanager
+def translate_file_errors(lake: Lake, file_name: str) -> Iterator[None]:
+    """What DuckDB says of a file it cannot read or write, in one line that names it: the SQL is ours."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _file_error(errors.translate_statement_error(error, lake.path), file_name) from error
+    except QueryError as error:
+        raise _file_error(error, file_name) from error
+
+
+def _file_error(error: UnifyError, file_name: str) -> UnifyError:
+    if not isinstance(error, QueryError):
+        return error
+    return FileError(f"{file_name}: {error.message.splitlines()[0]}")
+
+
+def _csv_query(lake: Lake, files: Mapping[str, object], extra_options: str) -> FileQuery:
+    options = f"union_by_name = true, allow_quoted_nulls = false, sample_size = -1{extra_options}"
+    source = f"read_csv($files, {options})"
+    types = _describe_types(lake, f"SELECT * FROM {source}", files)
+    doubles = [name for name, type in types.items() if type == "DOUBLE"]
+    texts = f"read_csv($files, all_varchar = true, {options})"
+    if not doubles or list(_describe_types(lake, f"SELECT * FROM {texts}", files)) != list(types):
+        return FileQuery(f"SELECT * FROM {source}", files)
+    given = _exact_types(lake, texts, files, doubles)
+    if not given:
+        return FileQuery(f"SELECT * FROM {source}", files)
+    return FileQuery(f"SELECT * FROM read_csv($files, types = {_struct_literal(given)}, {options})", files)
+
+
+def _json_query(lake: Lake, files: Mapping[str, object]) -> FileQuery:
+    options = "union_by_name = true, sample_size = -1, maximum_object_size = 1000000000"
+    source = f"read_json($files, {options})"
+    types = _describe_types(lake, f"SELECT * FROM {source}", files)
+    doubtful = [name for name, type in types.items() if "DOUBLE" in type]
+    if not doubtful:
+        return FileQuery(f"SELECT * FROM {source}", files)
+    texts = f"read_json($files, columns = {_struct_literal(dict.fromkeys(types, 'VARCHAR'))}, {options})"
+    plain = [name for name in doubtful if types[name] == "DOUBLE"]
+    exact = _exact_types(lake, texts, files, plain)
+    exact |= _nested_types(lake, texts, files, [name for name in doubtful if name not in plain])
+    if not exact:
+        return FileQuery(f"SELECT * FROM {source}", files)
+    return FileQuery(
+        f"SELECT * FROM read_json($files, columns = {_struct_literal({**types, **exact})}, {options})", files
+    )
+
+
+def _exact_types(
+    lake: Lake, text_source: str, files: Mapping[str, object], names: Sequence[str]
+) -> dict[str, str]:
+    """The columns of ``names`` that hold integers too long for a double, and what holds them."""
+    if not names:
+        return {}
+    tests = ", ".join(
+        f"coalesce(bool_or(regexp_full_match({quoted(name)}, '{_LONG_INTEGER}')), false), "
+        f"coalesce(bool_and(regexp_full_match({quoted(name)}, '{_DECIMAL_38_INTEGER}')), true)"
+        for name in names
+    )
+    [row] = lake.connection.execute(f"SELECT {tests} FROM {text_source}", files).fetchall()
+    pairs = zip(names, row[0::2], row[1::2], strict=True)
+    return {name: _EXACT_INTEGER_TYPE if fits else "VARCHAR" for name, is_long, fits in pairs if is_long}
+
+
+def _nested_types(
+    lake: Lake, text_source: str, files: Mapping[str, object], names: Sequence[str]
+) -> dict[str, str]:
+    if not names:
+        return {}
+    tests = ", ".join(
+        f"coalesce(bool_or(regexp_matches({quoted(name)}, '{_LONG_INTEGER_WITHIN}')), false)"
+        for name in names
+    )
+    [row] = lake.connection.execute(f"SELECT {tests} FROM {text_source}", files).fetchall()
+    return {name: "JSON" for name, is_long in zip(names, row, strict=True) if is_long}
+
+
+def _describe_types(lake: Lake, query: str, files: Mapping[str, object]) -> dict[str, str]:
+    rows = lake.connection.execute(f"DESCRIBE {query}", files).fetchall()
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
+def _struct_literal(types: Mapping[str, str]) -> str:
+    return (
+        "{" + ", ".join(f"{quote_literal(name)}: {quote_literal(type)}" for name, type in types.items()) + "}"
+    )
+
+
+def _escape_glob(path: Path) -> str:
+    """A path that means this file alone, although DuckDB reads globs."""
+    return glob.escape(os.fspath(path))
+
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_MAX_FILES = 10_000
+_MAX_DOWNLOAD_BYTES = 1_000_000_000  # held in memory while it arrives
+_DOWNLOAD_TIMEOUT_S = 3600.0  # for the whole file; silence ends it much sooner
+_SUFFIX_BY_CONTENT_TYPE = {
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "application/json": ".json",
+    "application/x-ndjson": ".jsonl",
+    "application/jsonl": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """Files of one format, in the order of their names. ``table`` is what they suggest as a name."""
+
+    paths: tuple[Path, ...]
+    format: FileFormat
+    table: str
+
+
+@contextmanager
+def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles]:
+    """The files that ``place`` means; what was fetched is gone when the block ends.
+
+    Raises  FileError where there is none, or of several formats; SourceError from an address.
+    """
+    if not _URL.match(location):
+        paths = _find_local_files(location)
+        yield SourceFiles(
+            paths, _common_format(location, paths), suggest_table_name(_name_for_table(location, paths))
+        )
+        return
+    create_private_folder(cache_folder)
+    with TemporaryDirectory(prefix="import-", dir=cache_folder) as folder:
+        path = _download(location, Path(folder))
+        yield SourceFiles((path,), detect_format(path.name), suggest_table_name(path.name))
+
+
+def _find_local_files(location: str) -> tuple[Path, ...]:
+    path = Path(location).expanduser()
+    if path.is_file():
+        return (path.absolute(),)
+    if path.is_dir():
+        raise FileError(f"{location} is a folder; {path.name}/*.csv imports the files in it")
+    matches = sorted(match for match in glob.iglob(str(path), recursive=True) if Path(match).is_file())
+    if not matches:
+        many = glob.has_magic(location)
+        raise FileError(f"{location}: {'no file matches' if many else 'there is no such file'}")
+    if len(matches) > _MAX_FILES:
+        raise FileError(f"{location}: {len(matches):,} files match, more than {_MAX_FILES:,}")
+    return tuple(Path(match).absolute() for match in matches)
+
+
+def _common_format(location: str, paths: Sequence[Path]) -> FileFormat:
+    formats = {detect_format(path.name) for path in paths}
+    if len(formats) > 1:
+        raise FileError(f"{location}: matches files of several formats ({', '.join(sorted(formats))})")
+    return formats.pop()
+
+
+def _name_for_table(location: str, paths: Sequence[Path]) -> str:
+    """What names the table: the file; of a glob its fixed part, or the folder the files are in."""
+    if len(paths) == 1:
+        return paths[0].name
+    fixed = re.split(r"[*?\[]", Path(location).name)[0].strip("_-. ")
+    return fixed or paths[0].parent.name
+
+
+def _download(url: str, folder: Path) -> Path:
+    """The file at an address, whole, through the door that all requests take. No credentials go along."""
+    from unify.adapters.http.client import HttpClient
+    from unify.adapters.http.messages import ClientOptions, Request, Timeouts, origin_of
+
+    bounds = Timeouts(total_s=_DOWNLOAD_TIMEOUT_S, max_body_bytes=_MAX_DOWNLOAD_BYTES)
+    route = ClientOptions(
+        origin_of(url), credentials_hint="the address: no credentials are sent with an import"
+    )
+    with closing(HttpClient(route, timeouts=bounds)) as transport:
+        answer = transport.fetch(Request("GET", url, headers={"Accept": "*/*"}))
+    path = folder / _download_name(url, answer.headers.get("content-type", ""))
+    path.write_bytes(answer.body)
+    return path
+
+
+def _download_name(url: str, content_type: str) -> str:
+    """The last part of the address, with the suffix of what was sent where it has none of ours."""
+    last = PurePosixPath(unquote(urlsplit(url).path)).name or "download"
+    try:
+        detect_format(last)
+    except FileError:
+        suffix = _SUFFIX_BY_CONTENT_TYPE.get(content_type.partition(";")[0].strip().lower())
+        if suffix is None:
+            raise
+        return f"{last}{suffix}"
+    return last

@@ -1,0 +1,157 @@
+"""A file that appears whole or not at all, and never in place of another unless somebody asked.
+
+The kinds of files that can be imported and exported, told by their names.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from unify.errors import FileError
+from unify.text import did_you_mean
+
+WriteMode = str | None  # "overwrite", "append", or None: the file must not be there
+_OVERWRITE_OR_APPEND = "overwrite or append"
+
+
+@contextmanager
+def replace_file(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_OR_APPEND) -> Iterator[Path]:
+    """A path beside ``target`` to write to; what is there takes its place when the block ends well.
+
+    ``ways``  what a statement may end with to change a file that is there.
+    Raises  FileError where a file is there and ``mode`` does not allow that, before the block and after.
+    """
+    check_target(target, mode, allowed_modes)
+    # the suffixes stay: by them DuckDB compresses
+    temporary = target.with_name(f".{secrets.token_hex(6)}-{target.name}")
+    try:
+        yield temporary
+        _sync_file(temporary)
+        if mode is None:
+            _create_target(temporary, target, allowed_modes)
+        else:
+            temporary.replace(target)
+    except OSError as error:
+        raise FileError(f"{target}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_target(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_OR_APPEND) -> None:
+    if target.is_dir():
+        raise FileError(f"{target} is a folder")
+    if not target.parent.is_dir():
+        raise FileError(f"{target}: there is no folder {target.parent}")
+    if mode is None and os.path.lexists(target):
+        raise FileError(f"{target} is there already; end with {allowed_modes}")
+
+
+def join_text_files(old: Path, new: Path, header: Sequence[str] | None, delimiter: str = ",") -> None:
+    """Put the lines of ``old`` before those of ``new``. Raises FileError where the columns differ.
+
+    ``check_header_name``  the names of the columns, where the first line has to have them.
+    """
+    if header is not None and old.stat().st_size:
+        with old.open(encoding="utf-8-sig", newline="") as file:
+            there = next(csv.reader(file, delimiter=delimiter), [])
+        if there != list(header):
+            raise FileError(f"{old.name} has other columns: {', '.join(there)}")
+    joined = new.with_name(new.name + ".joined")
+    try:
+        with joined.open("wb") as target:
+            _append_lines(old, target)
+            _append_lines(new, target)
+        joined.replace(new)
+    finally:
+        joined.unlink(missing_ok=True)
+
+
+def join_json_arrays(old: Path, new: Path) -> None:
+    """Put the elements of one JSON array before those of another. Raises FileError where it is none."""
+    before = old.read_bytes().strip()
+    added = new.read_bytes().strip()
+    if not (before.startswith(b"[") and before.endswith(b"]")):
+        raise FileError(f"{old.name} holds no JSON array that could be appended to")
+    first, second = before[1:-1].strip(), added[1:-1].strip()
+    between = b",\n\t" if first and second else b""
+    new.write_bytes(b"[\n\t" + first + between + second + b"\n]\n")
+
+
+def _append_lines(source: Path, target: BinaryIO) -> None:
+    with source.open("rb") as file:
+        shutil.copyfileobj(file, target, 1 << 20)
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                target.write(b"\n")
+
+
+def _create_target(temporary: Path, target: Path, allowed_modes: str) -> None:
+    """Give the file its name, unless somebody else has taken it meanwhile."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise FileError(f"{target} is there already; end with {allowed_modes}") from None
+    except OSError:  # a file system without links
+        check_target(target, None, allowed_modes)
+        temporary.replace(target)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+class FileFormat(StrEnum):
+    """What is in a file."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    JSON = "json"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    EXCEL = "xlsx"
+
+
+_SUFFIXES = {f".{format}": format for format in FileFormat} | {
+    ".ndjson": FileFormat.JSONL,
+    ".pq": FileFormat.PARQUET,
+    ".tab": FileFormat.TSV,
+}
+_COMPRESSION_SUFFIXES = (".gz", ".zst")  # around a text format, and read by DuckDB as it is
+TEXT_FORMATS = frozenset({FileFormat.CSV, FileFormat.TSV, FileFormat.JSON, FileFormat.JSONL})
+
+
+def detect_format(name: str) -> FileFormat:
+    """The format of a file by its suffix; ``orders.csv.gz`` is CSV. Raises FileError for any other."""
+    suffix = PurePath(strip_compression(name)).suffix.lower()
+    found = _SUFFIXES.get(suffix)
+    if found is not None and (found in TEXT_FORMATS or strip_compression(name) == name):
+        return found
+    known = ", ".join(known for known in _SUFFIXES)
+    hint = did_you_mean(suffix, _SUFFIXES) if suffix else ""
+    raise FileError(f"{name}: the suffix says what is in a file, and there has to be one of {known}{hint}")
+
+
+def strip_compression(name: str) -> str:
+    """The name without the suffix of a compression."""
+    return name[: -len(PurePath(name).suffix)] if name.lower().endswith(_COMPRESSION_SUFFIXES) else name
+
+
+def is_compressed(name: str) -> bool:
+    return strip_compression(name) != name
+
+
+def suggest_table_name(name: str) -> str:
+    """The table a file is imported into if nobody names one: ``Sales 2026.csv`` becomes ``sales_2026``."""
+    stem = PurePath(strip_compression(name)).stem.lower()
+    plain = "".join(char if char.isalnum() or char == "_" else "_" for char in stem).strip("_")
+    return plain if plain and not plain[0].isdigit() else f"t_{plain}".rstrip("_")

@@ -1,0 +1,198 @@
+"""Views and live tables of connections: relations made for a statement, and put where it names them.
+
+A view is a temporary view in this session. One in the lake would take the writers' lock, go stale when
+its spec changes or its connection goes, and could not be made where the lake is read-only. The price:
+a view or macro of a person's own cannot be made over it, because it would outlive what it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from unify.engine.connection import fetch_distinct_rows
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import ConfigError, QueryError, UnifyError
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.live.live_tables import LiveTables
+from unify.interpreter.live.pushdown import LiveTableRef, PushdownPlanner, too_many_requests_message
+from unify.interpreter.live.requests import LiveRead, LiveRelation, filter_parents
+from unify.interpreter.variables import BoundQuery, parameter_constants
+from unify.lake import catalog
+from unify.lake import lake as lake_lake
+from unify.lake.lake import Lake
+from unify.language.sql import rewrite, tables
+from unify.language.sql.refs import TableRef
+from unify.language.sql.rewrite import StatementMentions, TableMention
+from unify.model import TableName
+
+if TYPE_CHECKING:
+    from unify.adapters.base import ParentRow
+    from unify.adapters.spec.model import View
+
+
+class RelationResolver:
+    """Makes what a statement needs. ``live_table`` fetches."""
+
+    def __init__(
+        self, lake: Lake, connections: ConnectionCatalog, live: LiveTables, planner: PushdownPlanner
+    ) -> None:
+        self.lake = lake
+        self.connections = connections
+        self.live = live
+        self.planner = planner
+
+    def resolve(self, bound: BoundQuery) -> BoundQuery:
+        """``bound`` with its views and live tables replaced by relations that are there now.
+
+        Raises  QueryError where a filter is missing or the statement cannot be read with certainty;
+                SourceError where a live table cannot be fetched.
+        """
+        self.live.drop_uncached()
+        return replace(bound, sql=self._resolve_sql(bound))
+
+    def stored_tables(self) -> Collection[TableName]:
+        """The tables whose rows are in the lake."""
+        return catalog.stored_tables(self.lake).keys()
+
+    def _resolve_sql(self, bound: BoundQuery, schema: str = "") -> str:
+        """``spec_json_schema``: whose tables names of one part are; "" outside of a spec's view."""
+        statement = rewrite.find_mentions(
+            bound.sql, self._filter_columns(schema), parameter_constants(bound.parameters)
+        )
+        if statement is None:
+            raise QueryError(
+                "views and live tables of connections cannot be found in a statement of this form; "
+                "put them into a SELECT, or keep their rows first: create table t as select * from …"
+            )
+        names: dict[int, str] = {}
+        live: list[LiveTableRef] = []
+        for number, mention in enumerate(statement.mentions):
+            name = self._connection_table(mention.ref, schema)
+            if name is None:
+                continue
+            view, table = self.connections.view(name), self.connections.live_table(name)
+            if view is not None or table is not None:
+                _refuse_write_or_definition(statement, mention, name)
+            connection = self.connections.connection(name.schema).name
+            if view is not None:
+                names[number] = self._create_view(TableName(connection, view.name), view)
+            elif table is not None:
+                live.append(LiveTableRef(number, TableName(connection, table.name), table))
+            elif schema:
+                names[number] = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
+        self._fetch_live_tables(statement, bound, live, names)
+        return statement.replace_mentions(names)
+
+    def _connection_table(self, ref: TableRef, schema: str) -> TableName | None:
+        if ref.catalog not in ("", "lake") or not (ref.schema or schema):
+            return None
+        name = TableName(ref.schema or schema, ref.table)
+        return name if self.connections.has(name.schema) else None
+
+    def _filter_columns(self, schema: str) -> rewrite.KnownColumns:
+        def own(ref: TableRef) -> Collection[str]:
+            name = self._connection_table(ref, schema)
+            table = self.connections.live_table(name) if name is not None else None
+            return {each.column.lower() for each in table.filters} if table is not None else ()
+
+        return own
+
+    def _create_view(self, name: TableName, view: View) -> str:
+        """A view's relation."""
+        relation = f"temp.main.{quoted(f'unify view {name}')}"
+        sql = self._resolve_spec_select(view.query, name.schema, f"view {name} of its spec")
+        self._run(f"CREATE OR REPLACE TEMP VIEW {relation} AS {sql}", None, f"view {name}: ")
+        return relation
+
+    def _resolve_spec_select(self, query: str, schema: str, description: str) -> str:
+        """A SELECT of a spec over relations that are there now.
+
+        Raises  ConfigError for one that is more than a SELECT over the connection's own tables.
+        """
+        try:
+            found = tables.select_tables(query)
+        except ValueError as error:
+            raise ConfigError(f"{description} {error}") from error
+        foreign = [ref for ref in found if ref.schema]
+        if foreign:
+            raise ConfigError(f"{description} reads {foreign[0]}, which is not of its connection")
+        return self._resolve_sql(BoundQuery(query, None), schema)
+
+    def _fetch_live_tables(
+        self,
+        statement: StatementMentions,
+        bound: BoundQuery,
+        live: Sequence[LiveTableRef],
+        names: dict[int, str],
+    ) -> None:
+        """Fetch the live tables, those first that others take their filters from."""
+        pending = list(live)
+        while pending:
+            one = self.planner.next_table(statement, pending)
+            pending.remove(one)
+            mention = statement.mentions[one.number]
+            asks = self.planner.plan_requests(statement, one, names)
+            wanted = LiveRead(asks, self.select_parents(one, mention), mention.limit, mention.columns)
+            fetched = self._fetch_bounded(one, wanted)
+            names[one.number] = fetched.name
+            if fetched.is_truncated and self._count_rows(statement.replace_mentions(names), bound) < (
+                mention.limit or 0
+            ):
+                names[one.number] = self._fetch_bounded(one, wanted.unlimited).name
+
+    def _fetch_bounded(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRelation:
+        """``fetch_relation``, of no more requests than one statement may make; a limit may be met before."""
+        bounded = self.planner.limit_parents(table_ref, live_read)
+        fetched = self.fetch_relation(table_ref, bounded)
+        if bounded is not live_read and not fetched.is_truncated:
+            raise QueryError(too_many_requests_message(table_ref, live_read))
+        return fetched
+
+    def fetch_relation(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRelation:
+        """The rows of a live table, or something in their place."""
+        return self.live.fetch(table_ref.name, table_ref.table, live_read)
+
+    def select_parents(self, table_ref: LiveTableRef, mention: TableMention) -> Sequence[ParentRow] | None:
+        """Whom a live table is asked for; None where it has no ``for_each``.
+
+        Raises  QueryError naming the table where its SELECT cannot be run.
+        """
+        each = table_ref.table.for_each
+        if each is None:
+            return None
+        rows = each.rows if each.query is None else self._select_parents(table_ref, each.query)
+        return filter_parents(rows, table_ref.table, mention.conditions)
+
+    def _select_parents(self, table_ref: LiveTableRef, query: str) -> Sequence[ParentRow]:
+        import duckdb
+
+        sql = self._resolve_spec_select(query, table_ref.name.schema, f"the for_each of {table_ref.name}")
+        try:
+            return fetch_distinct_rows(self.lake.connection, sql)
+        except duckdb.Error as error:
+            raise QueryError(f"{table_ref.name}: its for_each cannot be run: {error}") from error
+
+    def _count_rows(self, sql: str, bound: BoundQuery) -> int:
+        """How many rows the statement shows: fewer than its limit, and a limited fetch was too little."""
+        [[rows]] = self._run(f"SELECT count(*) FROM (\n{sql}\n) AS rows", bound.parameters)
+        return int(str(rows))
+
+    def _run(
+        self, sql: str, parameters: Mapping[str, object] | None, error_prefix: str = ""
+    ) -> Sequence[Sequence[object]]:
+        try:
+            return lake_lake.fetch_session_rows(self.lake, sql, parameters)
+        except UnifyError as error:
+            raise type(error)(f"{error_prefix}{error.message}") from error
+
+
+def _refuse_write_or_definition(statement: StatementMentions, mention: TableMention, name: TableName) -> None:
+    if mention.ref.is_written:
+        raise QueryError(f"{name} belongs to its connection and cannot be written to")
+    if statement.is_stored_definition:
+        raise QueryError(
+            f"a view or macro outlives this session, and {name} exists only while a statement runs; "
+            f"keep its rows instead: create table {name.table} as select * from {name}"
+        )

@@ -1,0 +1,264 @@
+"""Asking for loads and waiting for them. The queue holds the truth; status events only hurry us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
+
+from unify.config.settings import Settings
+from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting, UnifyError
+from unify.interpreter import adapter_access
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.results import Watcher
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, Priority, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import NewJob, Schedule
+from unify.queue.scripts import ScheduledScript
+from unify.queue.timing import Timing
+from unify.status import instance
+from unify.text import format_count
+
+if TYPE_CHECKING:
+    from unify.status.client import StatusClient
+
+
+_PAST_TENSE_VERBS = {Action.LOAD: "loaded", Action.REFRESH: "refreshed", Action.RELOAD: "reloaded"}
+
+
+def load_outcome_text(job: LoaderJob, record: LoadRecord | None) -> str:
+    """``github.pulls: 1,204 rows loaded in 3.1 s``, from the ledger's row."""
+    word = _PAST_TENSE_VERBS[job.action]
+    if record is None:
+        return f"{job.table}: {word}"
+    return f"{job.table}: {format_count(record.rows_read, 'row')} {word} in {record.seconds:.1f} s"
+
+
+Written = TypeVar("Written")
+
+POLL_INTERVAL_S = 0.25  # how often the queue is asked, whatever events say: the bound on a lost event
+PROGRESS_INTERVAL_S = 0.1  # progress is shown at most ten times a second
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """A load somebody waits for.
+
+    ``checked_at``  when the table was seen to lack what it brings; None: it is wanted whatever is there.
+    """
+
+    table: TableName
+    action: Action
+    seen_at: datetime | None = None
+
+
+class LoadClient:
+    """The interpreter's only way to the daemon: jobs into the queue, hints out of the status channel."""
+
+    def __init__(
+        self, settings: Settings, queue: Queue, connections: ConnectionCatalog, watcher: Watcher
+    ) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.connections = connections
+        self.watcher = watcher
+        self._client: StatusClient | None = None
+        self._abandoned_jobs: list[int] = []  # jobs that Ctrl-C stopped waiting for
+
+    def restart_killed_daemon(self) -> None:
+        """Have a new daemon go on where one was killed; the watcher is told."""
+        try:
+            self._ensure_daemon()
+        except UnifyError as error:
+            self.watcher.notice(f"the daemon has died, and its loads rest: {error}")
+        else:
+            self.watcher.notice("the daemon had died; a new one goes on with what was under way")
+
+    def enqueue(self, request: LoadRequest, priority: int = Priority.INTERACTIVE) -> LoaderJob:
+        """Put a load into the queue, or join the one that is there, and see that a daemon works on it."""
+        self.connections.require_secrets(request.table.schema)
+        adapter_access.ensure_signed_in(self.connections, self.watcher, request.table.schema)
+        new = NewJob(
+            tenant=self.settings.tenant,
+            action=request.action,
+            table=request.table,
+            origin=self.connections.origin,
+            priority=priority,
+            seen_at=request.seen_at,
+        )
+        return self._write_and_wake_daemon(lambda: self.queue.enqueue(new, datetime.now(UTC)))
+
+    def wait(self, jobs: Sequence[LoaderJob], *, caller_reports: bool = False) -> Sequence[LoaderJob]:
+        """Wait until every job has ended, showing progress. Gives the jobs as they ended.
+
+        ``rank_columns``  whoever asks says how they ended well.
+        Raises LoadFailed naming table and reason if one did not end well; StoppedWaiting on Ctrl-C,
+        and then the loads go on.
+        """
+        self._abandoned_jobs = []
+        told: set[int] = set()
+        try:
+            ended = self._follow(jobs)
+            failed = next((job for job in ended if job.state is not JobState.DONE), None)
+            told.update(job.id for job in ended if caller_reports or job is failed)
+        except KeyboardInterrupt:
+            self._abandoned_jobs = [job.id for job in jobs]
+            raise StoppedWaiting(_still_loading_message(jobs)) from None
+        finally:
+            self.watcher.end_progress(told)
+        if failed is not None:
+            raise LoadFailed(_failure_message(failed))
+        return ended
+
+    def schedule_refresh(self, schedule: Schedule) -> None:
+        """Set when a table is refreshed by itself, and see that a daemon does it."""
+        self._write_and_wake_daemon(lambda: self.queue.set_schedule(schedule))
+
+    def schedule_script(self, path: Path, folder: Path, timing: Timing) -> ScheduledScript:
+        """Put a script on a schedule, and see that a daemon runs it."""
+        tenant, origin = self.settings.tenant, self.connections.origin
+        return self._write_and_wake_daemon(
+            lambda: self.queue.scripts.set_script(tenant, path, folder, origin, timing)
+        )
+
+    def unschedule_script(self, tenant: str, name: str) -> None:
+        """Take a script off its schedule; a daemon that runs it ends the run."""
+        self.queue.scripts.delete_script(tenant, name)
+        if instance.is_locked(self.settings.daemon_lock):
+            with suppress(DaemonUnreachable):  # it looks by itself every few seconds
+                self._status_client().poll_queue()
+
+    def wait_until_ended(self, job: LoaderJob) -> None:
+        """Wait until a job has ended, however it ends."""
+        try:
+            self.wait([job])
+        except LoadFailed:
+            return  # cancelled, most likely: that is what was asked
+
+    def retry(self, id: int) -> LoaderJob | None:
+        """Queue an ended job again, its failures forgotten. None: no such job, or it ended well."""
+        return self._write_and_wake_daemon(lambda: self.queue.retry(id, datetime.now(UTC)))
+
+    def cancel_awaited_loads(self) -> str | None:
+        """Cancel what the last Ctrl-C stopped waiting for; gives the sentence that says so."""
+        cancelled = [job for id in self._abandoned_jobs if (job := self.cancel(id)) is not None]
+        self._abandoned_jobs = []
+        return f"cancelled: {', '.join(str(job.table) for job in cancelled)}" if cancelled else None
+
+    def cancel(self, job: int) -> LoaderJob | None:
+        """Cancel a job wherever it is: in the queue here, at a worker through the daemon."""
+        cancelled = self.queue.cancel(job, datetime.now(UTC))
+        if cancelled is not None and cancelled.state.active and instance.is_locked(self.settings.daemon_lock):
+            self._status_client().cancel(job)
+        return cancelled
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _follow(self, jobs: Sequence[LoaderJob]) -> Sequence[LoaderJob]:
+        client = self._status_client()
+        latest: dict[int, LoaderStatus] = {status.job: status for status in client.subscribe()}
+        followed = {job.id: job for job in jobs}
+        while True:
+            followed = self._read_jobs(followed)
+            self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
+            asked = [followed[job.id] for job in jobs]
+            if not any(job.state.active for job in asked):
+                return asked
+            self._restart_daemon_if_dead()
+            self._process_events(client, followed, latest)
+
+    def _read_jobs(self, followed: Mapping[int, LoaderJob]) -> dict[int, LoaderJob]:
+        """These jobs as the queue has them now, and before them those they wait for."""
+        current = {id: self.queue.get(id) for id in followed}
+        parents = {job.waits_for for job in current.values() if job.waits_for is not None} - current.keys()
+        return {id: self.queue.get(id) for id in sorted(parents)} | current
+
+    def _process_events(
+        self, client: StatusClient, followed: Mapping[int, LoaderJob], latest: dict[int, LoaderStatus]
+    ) -> None:
+        """Take in events for a while, showing them; back at once when one says that a job has ended."""
+        until = time.monotonic() + POLL_INTERVAL_S
+        while (left_s := until - time.monotonic()) > 0:
+            heard = client.events(min(left_s, PROGRESS_INTERVAL_S))
+            latest.update((status.job, status) for status in heard)
+            if any(status.job in followed and not status.state.active for status in heard):
+                return
+            self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
+
+    def _write_and_wake_daemon(self, write: Callable[[], Written]) -> Written:
+        """Write a wish into the queue, and have a daemon look that knows our variables before it can see it.
+
+        A wish is kept whatever becomes of the daemon meanwhile: one that died is followed by another,
+        and where none can be started, the wish waits for it and the error says why.
+        """
+        try:
+            self._ensure_daemon()
+        except DaemonUnreachable:
+            write()
+            raise
+        written = write()
+        try:
+            self._restart_daemon_if_dead()
+            self._status_client().poll_queue()
+        except DaemonUnreachable:
+            self._ensure_daemon()  # a daemon that starts, or takes our variables, looks into the queue
+        return written
+
+    def _ensure_daemon(self) -> None:
+        """See that a daemon runs and knows the variables our connections name."""
+        from unify.status.launch import ensure_daemon
+
+        variables = self.connections.environment_variables()
+        ensure_daemon(self.settings, variables=variables)
+        try:
+            self._status_client().offer_environment(variables)
+        except DaemonUnreachable:  # it has died since it answered: its successor is told
+            ensure_daemon(self.settings, variables=variables)
+            self._status_client().offer_environment(variables)
+
+    def _restart_daemon_if_dead(self) -> None:
+        """A daemon that was killed is started again by whoever waits for it."""
+        if not instance.is_locked(self.settings.daemon_lock):
+            self._ensure_daemon()  # the client finds the new daemon, and its events, by itself
+
+    def _status_client(self) -> StatusClient:
+        if self._client is None:
+            from unify.status.client import StatusClient
+
+            self._client = StatusClient(self.settings.socket_folder)
+        return self._client
+
+
+def _merge_status(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
+    """How far a job is, as far as anybody told; that it has ended is the queue's word."""
+    told = latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
+    return told if job.state.active else replace(told, state=job.state, error=job.error)
+
+
+def _still_loading_message(jobs: Sequence[LoaderJob]) -> str:
+    tables = ", ".join(str(job.table) for job in jobs)
+    return f"stopped waiting; loading {tables} goes on in the background (system status shows it)"
+
+
+def _failure_message(job: LoaderJob) -> str:
+    own = str(job.table)  # most say themselves whose they are, and for which parent
+    error = job.error.removeprefix(f"{own}: ")
+    of_parent = f"{own} for "
+    if error.startswith(of_parent):
+        own, _, error = error.partition(": ")
+    match job.state:
+        case JobState.CANCELLED:
+            return f"{job.table}: the load was cancelled (job {job.id})"
+        case JobState.DEAD:
+            return f"{own}: given up after {job.attempt} attempts: {error} (system retry {job.id})"
+        case _:
+            return f"{own}: {error}"

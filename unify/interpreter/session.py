@@ -1,0 +1,130 @@
+"""What the statements of one session share: its settings, and the parts that carry them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from unify.config.settings import Settings
+from unify.interpreter.commands.listing import ListingCommands
+from unify.interpreter.commands.system import SystemCommands
+from unify.interpreter.commands.tables import LoadCommands
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.freshness import MaxAge
+from unify.interpreter.query.load_client import LoadClient
+from unify.interpreter.query.query import QueryRunner
+from unify.interpreter.results import Stager, Watcher
+from unify.interpreter.state import State
+from unify.interpreter.system_tables import SystemTables
+from unify.interpreter.variables import Variables
+from unify.lake.lake import Lake
+from unify.lake.saved_variables import SavedVariables
+from unify.queue.queue import Queue
+from unify.queue.timing import local_zone_name
+
+if TYPE_CHECKING:
+    from unify.interpreter.commands.peek import PeekCommand
+    from unify.interpreter.files.importer import FileImporter
+
+
+class Session:
+    """Each part is made, and lake and queue are opened, when a statement first needs it.
+
+    What the session may change is ``max_age`` alone.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        watcher: Watcher,
+        *,
+        environment: Mapping[str, str],
+        max_age: MaxAge,
+        wait: bool,
+        variables: Mapping[str, object],
+        stager: Stager,
+    ) -> None:
+        self.settings = settings
+        self.watcher = watcher
+        self.max_age = max_age
+        self.wait = wait
+        self.stager = stager
+        self.command_line_variables = dict(variables)
+        self.connections = ConnectionCatalog(settings, environment, watcher.notice)
+
+    def close(self) -> None:
+        """Let go of lake, queue and status channel; what the daemon does goes on."""
+        opened = vars(self)  # a cached_property is there once somebody needed it
+        for name in ("load_client", "queue", "lake"):
+            if name in opened:
+                opened.pop(name).close()
+
+    def cancel_awaited_loads(self) -> str | None:
+        """See ``LoadClient.cancel_awaited_loads``; None where no statement needed a load."""
+        return self.load_client.cancel_awaited_loads() if "load_client" in vars(self) else None
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(self.settings, purpose="a shell", notice=self.watcher.notice)
+
+    @cached_property
+    def queue(self) -> Queue:
+        return Queue(self.settings.queue, notice=self.watcher.notice)
+
+    @cached_property
+    def load_client(self) -> LoadClient:
+        return LoadClient(self.settings, self.queue, self.connections, self.watcher)
+
+    @cached_property
+    def state(self) -> State:
+        return State(self.lake, self.queue, self.connections)
+
+    @cached_property
+    def listing_commands(self) -> ListingCommands:
+        return ListingCommands(self.state)
+
+    @cached_property
+    def load_commands(self) -> LoadCommands:
+        return LoadCommands(self.lake, self.connections, self.load_client, wait=self.wait, zone=self.zone)
+
+    @cached_property
+    def zone(self) -> str:
+        """The time zone on this machine's clock, by name."""
+        return local_zone_name(self.connections.environment.get("TZ"), datetime.now().astimezone())
+
+    @cached_property
+    def system_commands(self) -> SystemCommands:
+        return SystemCommands(self.settings, self.queue, self.load_client)
+
+    @cached_property
+    def variables(self) -> Variables:
+        return Variables(
+            self.lake, SavedVariables(self.settings.home / "variables"), self.command_line_variables
+        )
+
+    @cached_property
+    def query(self) -> QueryRunner:
+        return QueryRunner(
+            self.lake,
+            self.connections,
+            self.load_client,
+            SystemTables(self.lake, self.state),
+            self.watcher,
+            wait=self.wait,
+            variables=self.variables,
+            stager=self.stager,
+        )
+
+    @cached_property
+    def peek_command(self) -> PeekCommand:
+        from unify.interpreter.commands.peek import PeekCommand
+
+        return PeekCommand(self.state, self.watcher)
+
+    @cached_property
+    def importer(self) -> FileImporter:
+        from unify.interpreter.files.importer import FileImporter
+
+        return FileImporter(self.lake, self.connections)

@@ -1,0 +1,181 @@
+"""What the tables of the schema ``unify`` are called, and which columns they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from unify.model import Column, TableName
+
+SCHEMA = "unify"
+VARCHAR = "VARCHAR"
+BIGINT = "BIGINT"
+TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemTableDef:
+    """What a table of the system tells, and its columns as (name, type)."""
+
+    description: str
+    columns: Sequence[tuple[str, str]]
+
+
+SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
+    "connections": SystemTableDef(
+        "the connections of connections.yaml, with what is wrong with each",
+        (
+            ("name", VARCHAR),
+            ("adapter", VARCHAR),
+            ("tables", BIGINT),
+            ("stored", BIGINT),
+            ("state", VARCHAR),
+            ("problem", VARCHAR),
+        ),
+    ),
+    "tables": SystemTableDef(
+        "what can be selected from, stored or not",
+        (
+            ("schema", VARCHAR),
+            ("table", VARCHAR),
+            ("kind", VARCHAR),
+            ("state", VARCHAR),
+            ("rows", BIGINT),
+            ("loaded_at", TIMESTAMPTZ),
+            ("description", VARCHAR),
+            ("error", VARCHAR),
+        ),
+    ),
+    "columns": SystemTableDef(
+        "the columns of stored tables, and what they were before their type gave way",
+        (
+            ("schema", VARCHAR),
+            ("table", VARCHAR),
+            ("position", BIGINT),
+            ("column", VARCHAR),
+            ("type", VARCHAR),
+            ("description", VARCHAR),
+            ("was", VARCHAR),  # its type before a load brought what did not fit
+            ("changed_at", TIMESTAMPTZ),
+        ),
+    ),
+    "jobs": SystemTableDef(
+        "every load of the last 30 days, waiting, running or ended",
+        (
+            ("job", BIGINT),
+            ("uid", VARCHAR),
+            ("tenant", VARCHAR),
+            ("action", VARCHAR),
+            ("connection", VARCHAR),
+            ("table", VARCHAR),
+            ("state", VARCHAR),
+            ("priority", BIGINT),
+            ("attempt", BIGINT),
+            ("created_at", TIMESTAMPTZ),
+            ("start_at", TIMESTAMPTZ),
+            ("started_at", TIMESTAMPTZ),
+            ("finished_at", TIMESTAMPTZ),
+            ("error", VARCHAR),
+        ),
+    ),
+    "loads": SystemTableDef(
+        "how each load ended: rows read, written, discarded, requests, bytes, seconds",
+        (
+            ("job", BIGINT),
+            ("uid", VARCHAR),
+            ("connection", VARCHAR),
+            ("table", VARCHAR),
+            ("action", VARCHAR),
+            ("status", VARCHAR),
+            ("reason", VARCHAR),
+            ("rows_read", BIGINT),
+            ("rows_written", BIGINT),
+            ("rows_inserted", BIGINT),
+            ("rows_updated", BIGINT),
+            ("rows_deleted", BIGINT),
+            ("rows_discarded", BIGINT),
+            ("rows_total", BIGINT),
+            ("requests", BIGINT),
+            ("bytes", BIGINT),
+            ("seconds", "DOUBLE"),
+            ("cursor", VARCHAR),
+            ("error", VARCHAR),
+            ("started_at", TIMESTAMPTZ),
+            ("finished_at", TIMESTAMPTZ),
+        ),
+    ),
+    "discarded": SystemTableDef(
+        "rows that did not fit a declared type, with the value and the reason",
+        (
+            ("job", BIGINT),
+            ("uid", VARCHAR),
+            ("connection", VARCHAR),
+            ("table", VARCHAR),
+            ("scope", VARCHAR),
+            ("column", VARCHAR),
+            ("value", VARCHAR),
+            ("reason", VARCHAR),
+            ("row", VARCHAR),
+        ),
+    ),
+    "requests": SystemTableDef(
+        "the last 10,000 requests of the last seven days, without secrets",
+        (
+            ("at", TIMESTAMPTZ),
+            ("method", VARCHAR),
+            ("address", VARCHAR),
+            ("status", BIGINT),
+            ("milliseconds", "DOUBLE"),
+            ("bytes", BIGINT),
+            ("job", BIGINT),
+            ("error", VARCHAR),
+        ),
+    ),
+    "schedules": SystemTableDef(
+        "what is refreshed and run by itself, with next and last times",
+        (
+            ("name", VARCHAR),
+            ("kind", VARCHAR),
+            ("connection", VARCHAR),
+            ("table", VARCHAR),
+            ("script", VARCHAR),
+            ("every", "INTERVAL"),
+            ("starting", VARCHAR),
+            ("time_zone", VARCHAR),
+            ("next_at", TIMESTAMPTZ),
+            ("last_at", TIMESTAMPTZ),
+            ("last_status", VARCHAR),
+            ("origin", VARCHAR),
+        ),
+    ),
+    "script_runs": SystemTableDef(
+        "the runs of scheduled scripts: status, output, errors",
+        (
+            ("run", BIGINT),
+            ("name", VARCHAR),
+            ("script", VARCHAR),
+            ("status", VARCHAR),
+            ("due_at", TIMESTAMPTZ),
+            ("started_at", TIMESTAMPTZ),
+            ("ended_at", TIMESTAMPTZ),
+            ("exit_status", BIGINT),
+            ("output", VARCHAR),
+            ("error", VARCHAR),
+        ),
+    ),
+    "settings": SystemTableDef(
+        "what show settings lists",
+        (("name", VARCHAR), ("value", VARCHAR), ("description", VARCHAR)),
+    ),
+}
+
+
+def find_system_table(table: TableName) -> SystemTableDef | None:
+    """What is known of ``table`` where it is one of the system's; names are told apart without case."""
+    return SYSTEM_TABLES.get(table.table.lower()) if table.schema.lower() == SCHEMA else None
+
+
+def system_table_columns(table: TableName) -> tuple[Column, ...]:
+    """The columns of a table of the system; none for any other."""
+    found = find_system_table(table)
+    return tuple(Column(name, type) for name, type in found.columns) if found is not None else ()

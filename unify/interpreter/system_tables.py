@@ -1,0 +1,254 @@
+"""The schema ``unify``: the system's own state as tables, made anew when a statement names them.
+
+What happens by itself: how often, on whose clock, by whose word; and what came of it.
+
+The settings in force, as people read them: ``show settings`` and ``unify.settings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from unify.adapters.http.request_log import RequestLog
+from unify.config.preferences import read_keys
+from unify.config.settings import Settings
+from unify.durations import format_duration
+from unify.errors import ConfigError, UnknownName
+from unify.interpreter import state as interpreter_state
+from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.freshness import MaxAge
+from unify.interpreter.state import State
+from unify.interpreter.system_columns import SYSTEM_TABLES
+from unify.lake import catalog, type_changes
+from unify.lake.lake import Lake
+from unify.model import CONFIGURED_START, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import Schedule
+from unify.queue.timing import Timing
+
+Row = tuple[object, ...]
+
+
+def _connection_rows(state: State) -> Iterable[Row]:
+    for found in state.connection_states():
+        yield found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None
+
+
+def _table_rows(state: State) -> Iterable[Row]:
+    for found in state.table_states():
+        yield (
+            found.name.schema,
+            found.name.table,
+            found.kind,
+            found.state,
+            found.rows,
+            found.loaded_at,
+            found.description or None,
+            found.error or None,
+        )
+
+
+def _column_rows(state: State) -> Iterable[Row]:
+    widened = type_changes.latest_type_changes(state.lake)
+    for name, columns in catalog.all_columns(state.lake).items():
+        for position, column in enumerate(columns, 1):
+            description = column.description or None
+            was, changed_at = widened.get((name, column.name, column.type), (None, None))
+            yield name.schema, name.table, position, column.name, column.type, description, was, changed_at
+
+
+def _job_rows(state: State) -> Iterable[Row]:
+    jobs = state.queue.recent_jobs(10_000)
+    reasons = interpreter_state.wait_reasons(state.connections.settings, jobs)
+    for job in jobs:
+        yield (
+            job.id,
+            job.uid,
+            job.tenant,
+            job.action.value,
+            job.table.schema,
+            job.table.table,
+            job.state.value,
+            job.priority,
+            job.attempt,
+            job.created_at,
+            job.start_at,
+            job.started_at,
+            job.finished_at,
+            reasons.get(job.id) or job.error or None,
+        )
+
+
+def _request_rows(state: State) -> Iterable[Row]:
+    for request in RequestLog(state.connections.settings.request_log).read_recent(datetime.now(UTC)):
+        yield (
+            request.at,
+            request.method,
+            request.address,
+            request.status,
+            request.milliseconds,
+            request.bytes,
+            request.job,
+            request.error or None,
+        )
+
+
+def _read_schedules(state: State) -> Iterable[Row]:
+    yield from schedule_rows(state.queue, state.connections)
+
+
+def _read_script_runs(state: State) -> Iterable[Row]:
+    yield from script_run_rows(state.queue)
+
+
+_ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
+    "connections": _connection_rows,
+    "tables": _table_rows,
+    "columns": _column_rows,
+    "jobs": _job_rows,
+    "requests": _request_rows,
+    "schedules": _read_schedules,
+    "script_runs": _read_script_runs,
+}
+
+
+class SystemTables:
+    """Puts fresh snapshots of the named tables where DuckDB finds them as ``unify.PARENT_PIPE_VARIABLE``."""
+
+    def __init__(self, lake: Lake, state: State) -> None:
+        self.lake = lake
+        self.state = state
+
+    def refresh(self, names: Iterable[str], max_age: MaxAge) -> None:
+        """Read the named tables anew; names that are none of ours are left to DuckDB's own error."""
+        for name in {name.lower() for name in names}:
+            if name == "settings":  # the session's, too: no state of the system tells its max_age
+                rows: list[Row] = [*setting_rows(self.state.connections.settings, max_age)]
+            elif (read := _ROW_READERS.get(name)) is not None:
+                rows = list(read(self.state))
+            else:
+                continue
+            self.lake.replace_system_table(name, SYSTEM_TABLES[name].columns, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledItem:
+    """A table or a script on a schedule. ``kind`` is table or script, ``check_origin`` whose word it is."""
+
+    name: str
+    kind: str
+    table: TableName | None
+    script: str | None
+    timing: Timing
+    last_status: str | None
+    origin: str
+
+    @property
+    def is_active(self) -> bool:
+        """False: a person has said that the table is never refreshed."""
+        return self.table is None or self.timing.every_s is not None
+
+
+def scheduled_items(queue: Queue, connections: ConnectionCatalog) -> Iterator[ScheduledItem]:
+    """Tables and then scripts, in the order of their names."""
+    ends = _last_load_states(queue)
+    for one in queue.schedules():
+        end, origin = ends.get(one.table), _schedule_origin(one, connections)
+        yield ScheduledItem(str(one.table), "table", one.table, None, one.timing, end, origin)
+    runs = {(run.tenant, run.name): run.status.value for run in queue.scripts.latest_runs()}
+    for script in queue.scripts.list_scripts():
+        status = runs.get((script.tenant, script.name))
+        yield ScheduledItem(script.name, "script", None, script.path, script.timing, status, "person")
+
+
+def schedule_rows(queue: Queue, connections: ConnectionCatalog) -> Iterable[tuple[object, ...]]:
+    """``unify.schedules``. No interval: never, or, of a script, once."""
+    for one in scheduled_items(queue, connections):
+        timing = one.timing
+        yield (
+            one.name,
+            one.kind,
+            one.table.schema if one.table else None,
+            one.table.table if one.table else None,
+            one.script,
+            f"{timing.every_s} seconds" if timing.every_s is not None else None,
+            timing.starting if timing.zone else None,
+            timing.zone or None,
+            timing.next_at if one.is_active else None,
+            timing.last_at,
+            one.last_status,
+            one.origin,
+        )
+
+
+def script_run_rows(queue: Queue) -> Iterable[tuple[object, ...]]:
+    """``unify.script_runs``: every run of a script that is kept, the oldest first."""
+    for run in queue.scripts.list_runs():
+        yield (
+            run.id,
+            run.name,
+            run.path,
+            run.status.value,
+            run.due_at,
+            run.started_at,
+            run.ended_at,
+            run.exit_status,
+            run.output or None,
+            run.error or None,
+        )
+
+
+def _last_load_states(queue: Queue) -> Mapping[TableName, str]:
+    """How the youngest load of each table that has ended ended, as far back as the last 1,000."""
+    ended = [job for job in queue.recent_jobs(1000) if not job.state.active]
+    return {job.table: job.state.value for job in reversed(ended)}
+
+
+def _schedule_origin(schedule: Schedule, connections: ConnectionCatalog) -> str:
+    """``person`` for ``refresh table … every``, else ``connection`` or ``vega_spec``."""
+    if schedule.starting != CONFIGURED_START:
+        return "person"
+    try:
+        own = connections.connection(schedule.table.schema).refresh
+    except (ConfigError, UnknownName):
+        return "spec"  # the connection is gone; the next refresh finds out and ends the schedule
+    return "connection" if schedule.table.table in own else "spec"
+
+
+def setting_rows(settings: Settings, max_age: MaxAge) -> Sequence[tuple[str, str, str]]:
+    """Name, value and meaning of each; ``max_age`` is the session's own."""
+    return [
+        ("max_age", str(max_age), "how old an answer may be before a query waits for a refresh"),
+        ("keys", read_keys(settings.home), "of the prompt: emacs or vi"),
+        ("home", str(settings.home), "where everything is stored (--home, UNIFY_HOME)"),
+        ("connections", str(settings.connections), "the file of connections (--connections)"),
+        (
+            "specs",
+            ":".join(map(str, settings.specs)),
+            "folders of specs before the bundled ones (--specs)",
+        ),
+        ("tenant", settings.tenant, "whose warehouse this is (--tenant, UNIFY_TENANT)"),
+        ("workers", str(settings.workers), "loads side by side (UNIFY_WORKERS)"),
+        (
+            "worker_memory",
+            f"{settings.worker_memory_bytes / 1024**2:,.0f} MiB",
+            "what one load may hold (UNIFY_WORKER_MEMORY)",
+        ),
+        (
+            "history",
+            format_duration(settings.history_retention_s),
+            "how far back at (timestamp => …) and changes reach (UNIFY_HISTORY)",
+        ),
+        (
+            "idle_exit",
+            "never" if settings.idle_timeout_s is None else format_duration(settings.idle_timeout_s),
+            "when a daemon without work ends (UNIFY_IDLE_EXIT)",
+        ),
+        (
+            "script_time",
+            format_duration(settings.script_timeout_s),
+            "how long a scheduled script may run (UNIFY_SCRIPT_TIME)",
+        ),
+    ]

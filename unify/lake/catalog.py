@@ -1,0 +1,214 @@
+"""What is stored: tables loaded from connections, tables people made, and the columns of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from unify.engine.types import quote_identifier as quoted
+from unify.lake import discards, ledger, type_changes
+from unify.model import Column, LoadRecord, TableName
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from unify.lake.lake import Lake
+
+# Where there is no table lake.x.csv, DuckDB looks for a file of that name, and ends the transaction if there
+# is none.
+_FILE_SUFFIXES = frozenset(
+    ["csv", "tsv", "txt", "parquet", "json", "jsonl", "ndjson", "gz", "zst", "xlsx", "avro", "db", "duckdb"]
+)
+_COLUMNS_SQL = (
+    "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'lake' "
+    "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) ORDER BY column_index"
+)
+_METADATA_CATALOG = "__ducklake_metadata_lake"  # DuckLake's own tables, as its specification describes them
+# duckdb_tables() opens every table to guess its size: 3 s with 2,000 tables, against 4 ms here.
+_RELATIONS_SQL = (
+    f"SELECT s.schema_name, t.table_name, 'table' AS kind, t.table_id AS id FROM {_METADATA_CATALOG}.ducklake_table t "
+    f"JOIN {_METADATA_CATALOG}.ducklake_schema s USING (schema_id) WHERE t.end_snapshot IS NULL UNION ALL "
+    f"SELECT s.schema_name, v.view_name, 'view', v.view_id FROM {_METADATA_CATALOG}.ducklake_view v "
+    f"JOIN {_METADATA_CATALOG}.ducklake_schema s USING (schema_id) WHERE v.end_snapshot IS NULL"
+)
+_COMMENTS_SQL = (
+    f"SELECT c.column_name, tag.value FROM {_METADATA_CATALOG}.ducklake_schema s "
+    f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
+    f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
+    f"JOIN {_METADATA_CATALOG}.ducklake_column_tag tag ON tag.table_id = t.table_id AND tag.column_id = c.column_id "
+    "WHERE tag.end_snapshot IS NULL AND tag.key = 'comment' AND c.parent_column IS NULL "
+    "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
+)
+# The least value of a column is known only if there was a value.
+_COLUMNS_WITH_VALUES_SQL = (
+    f"SELECT c.column_name FROM {_METADATA_CATALOG}.ducklake_schema s "
+    f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
+    f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
+    f"JOIN {_METADATA_CATALOG}.ducklake_table_column_stats stats "
+    "ON stats.table_id = t.table_id AND stats.column_id = c.column_id "
+    "WHERE c.parent_column IS NULL AND stats.min_value IS NOT NULL "
+    "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table of a connection with its rows in the lake. ``cursor_column`` is its incremental state, by scope."""
+
+    name: TableName
+    rows_total: int
+    loaded_at: datetime
+    cursor: Mapping[str, str]
+    uid: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserTable:
+    """A table or view somebody made in the lake; ``rows`` is None for a view."""
+
+    name: TableName
+    kind: str  # table or view
+    rows: int | None = None
+    comment: str = ""
+
+
+def stored_tables(lake: Lake) -> Mapping[TableName, StoredTable]:
+    """Every table whose loaded rows are there, by name, from the ledger."""
+    return {name: _stored_table(load) for name, load in ledger.latest_loads(lake).items()}
+
+
+def table_columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
+    """The columns of a table or view in their order; empty where there is none. Names match without case."""
+    with lake.read_connection() as connection:
+        return columns_in_transaction(connection, table)
+
+
+def columns_in_transaction(connection: DuckDBPyConnection, table: TableName) -> tuple[Column, ...]:
+    """The same, seen by the transaction open on ``connection``; descriptions as they are committed."""
+    types = column_types_in_transaction(connection, table)
+    if not types:
+        return ()
+    rows = connection.execute(_COMMENTS_SQL, [table.schema, table.table]).fetchall()
+    comments: dict[str, str] = dict(rows)
+    return tuple(Column(name, kind, comments.get(name) or "") for name, kind in types.items())
+
+
+def column_types_in_transaction(connection: DuckDBPyConnection, table: TableName) -> Mapping[str, str]:
+    """The names and types alone; empty where there is no such table or view."""
+    import duckdb
+
+    if table.table.rpartition(".")[2].lower() in _FILE_SUFFIXES:
+        found = connection.execute(_COLUMNS_SQL, [table.schema, table.table]).fetchall()
+        return dict(found)
+    try:
+        rows = connection.execute(f"DESCRIBE lake.{quoted(table.schema)}.{quoted(table.table)}").fetchall()
+    except duckdb.CatalogException:  # the one way to learn that a name is free without opening all tables
+        return {}
+    return {row[0]: row[1] for row in rows}
+
+
+def columns_with_values(lake: Lake, table: TableName) -> frozenset[str]:
+    """Columns the catalog knows a value of, without a look at the rows; of the others it does not tell."""
+    return frozenset(name for (name,) in lake.read(_COLUMNS_WITH_VALUES_SQL, [table.schema, table.table]))
+
+
+def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> str:
+    """What a table is said to hold, as it is committed."""
+    found = connection.execute(
+        f"SELECT tag.value FROM ({_RELATIONS_SQL}) e JOIN {_METADATA_CATALOG}.ducklake_tag tag ON tag.object_id = e.id "
+        "AND tag.end_snapshot IS NULL AND tag.key = 'comment' WHERE e.schema_name = ? AND e.table_name = ?",
+        [table.schema, table.table],
+    ).fetchone()
+    return str(found[0] or "") if found else ""
+
+
+def all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
+    """The columns of everything in the lake, in the order of names."""
+    return lake.read_cached("catalog.all_columns", lambda: _read_all_columns(lake))
+
+
+def schemas(lake: Lake) -> tuple[str, ...]:
+    """The schemas of the lake people may use, in the order of their names."""
+    rows = lake.read(
+        f"SELECT schema_name FROM {_METADATA_CATALOG}.ducklake_schema WHERE end_snapshot IS NULL ORDER BY 1"
+    )
+    return tuple(name for (name,) in rows if name != ledger.SCHEMA)
+
+
+def is_schema(lake: Lake, name: str) -> bool:
+    """Whether DuckDB knows ``check_name`` as a schema or as an attached catalog; without case."""
+    rows = lake.read(
+        "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) "
+        "UNION ALL SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
+        [name, name],
+    )
+    return bool(rows)
+
+
+def user_tables(lake: Lake) -> tuple[UserTable, ...]:
+    """Tables and views that no load made, in the order of their names."""
+    loaded = ledger.latest_loads(lake)
+    rows = lake.read(
+        f"SELECT e.schema_name, e.table_name, e.kind, coalesce(tag.value, '') FROM ({_RELATIONS_SQL}) e "
+        f"LEFT JOIN {_METADATA_CATALOG}.ducklake_tag tag ON tag.object_id = e.id AND tag.end_snapshot IS NULL "
+        "AND tag.key = 'comment' WHERE e.schema_name <> ? ORDER BY 1, 2",
+        [ledger.SCHEMA],
+    )
+    found = [UserTable(TableName(schema, table), kind, None, note) for schema, table, kind, note in rows]
+    own = [table for table in found if table.name not in loaded]
+    sizes = _count_rows(lake, [table.name for table in own if table.kind == "table"])
+    return tuple(replace(table, rows=sizes.get(table.name)) for table in own)
+
+
+def _read_all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
+    found: dict[TableName, list[Column]] = {}
+    for schema, table, name, kind, comment in lake.read(
+        "SELECT schema_name, table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+        "WHERE database_name = 'lake' AND NOT internal AND schema_name <> ? "
+        "ORDER BY schema_name, table_name, column_index",
+        [ledger.SCHEMA],
+    ):
+        found.setdefault(TableName(schema, table), []).append(Column(name, kind, comment))
+    return {table: tuple(columns) for table, columns in found.items()}
+
+
+def _count_rows(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, int]:
+    """The number of rows of each table, in one query."""
+    if not tables:
+        return {}
+    counts = [f"(SELECT count(*) FROM lake.{quoted(name.schema)}.{quoted(name.table)})" for name in tables]
+    [row] = lake.read(f"SELECT {', '.join(counts)}")
+    return dict(zip(tables, row, strict=True))
+
+
+def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bool:
+    """Forget the rows of ``table``: the next query loads it anew. False if it had none."""
+    with lake.write_transaction() as connection:
+        stored = ledger.latest_load_in_transaction(connection, table)
+        connection.execute(f"DROP TABLE IF EXISTS lake.{quoted(table.schema)}.{quoted(table.table)}")
+        discards.delete_discards(connection, table)
+        type_changes.delete_type_changes(connection, table)
+        if stored is not None:
+            ledger.insert_load(connection, _clear_record(stored, now or datetime.now(UTC)))
+    return stored is not None
+
+
+def _stored_table(load: LoadRecord) -> StoredTable:
+    loaded_at = load.finished_at or datetime.fromtimestamp(0, UTC)
+    return StoredTable(load.table, load.rows_total, loaded_at, load.cursor, load.uid, load.reason)
+
+
+def _clear_record(stored: LoadRecord, now: datetime) -> LoadRecord:
+    return LoadRecord(
+        job=stored.job,
+        uid=f"{stored.uid}/{ledger.CLEAR_ACTION}",
+        action=ledger.CLEAR_ACTION,
+        table=stored.table,
+        status="success",
+        rows_deleted=stored.rows_total,
+        started_at=now,
+        finished_at=now,
+    )

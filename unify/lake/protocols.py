@@ -1,0 +1,45 @@
+"""What the modules of this package need of the lake, so that they need not import ``lake.lake``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Value = TypeVar("Value")
+
+
+class Reader(Protocol):
+    """Reads committed rows with SQL of Unify's own."""
+
+    def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
+
+    def read_cached(self, name: str, read: Callable[[], Value], /) -> Value: ...
+
+
+class Writer(Protocol):
+    """The user's connection, and the writers' lock that its writing statements hold."""
+
+    path: Path
+    connection: DuckDBPyConnection
+
+    @property
+    def read_only(self) -> bool: ...
+
+    def lock(self, timeout_s: float | None = None) -> AbstractContextManager[None]: ...
+
+    def acquire_lock(self, timeout_s: float | None = None) -> None: ...
+
+    def release_lock(self) -> None: ...
+
+    def switch_to_catalog_copy(self, error: BaseException) -> bool: ...
+
+    def reopen(self, *failed: DuckDBPyConnection) -> None: ...
+
+    def sync_files(self, since_ns: int) -> None: ...
+
+    def remove_orphaned_files(self, error: BaseException) -> None: ...

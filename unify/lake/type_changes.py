@@ -1,0 +1,65 @@
+"""Columns whose type gave way to what a later load brought: what ``unify.columns`` says they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from unify.lake.protocols import Reader
+from unify.model import TableName
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+TABLE = "lake._unify.widened"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTypeChange:
+    """One change of a column's type; its values were kept."""
+
+    column: str
+    old_type: str
+    new_type: str
+
+
+def create_table(connection: DuckDBPyConnection) -> None:
+    """Make the table where there is none. Call under the writers' lock, after the ledger's schema."""
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {TABLE} (connection VARCHAR, table_name VARCHAR, "
+        "column_name VARCHAR, was VARCHAR, became VARCHAR, changed_at BIGINT)"  # microseconds since 1970
+    )
+
+
+def insert_type_changes(
+    connection: DuckDBPyConnection, table: TableName, changes: Iterable[ColumnTypeChange], now: datetime
+) -> None:
+    """Remember the changes, in the transaction that is open on ``connection``."""
+    at = round(now.timestamp() * 1_000_000)
+    for change in changes:
+        connection.execute(
+            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?)",
+            [table.schema, table.table, change.column, change.old_type, change.new_type, at],
+        )
+
+
+def delete_type_changes(connection: DuckDBPyConnection, table: TableName) -> None:
+    """The table's rows are gone, and with them what its columns were."""
+    connection.execute(
+        f"DELETE FROM {TABLE} WHERE connection = ? AND table_name = ?", [table.schema, table.table]
+    )
+
+
+def latest_type_changes(lake: Reader) -> Mapping[tuple[TableName, str, str], tuple[str, datetime]]:
+    """By table, column and the type it became: the type it was before, and until when."""
+    return lake.read_cached("widenings.latest", lambda: _read_latest_type_changes(lake))
+
+
+def _read_latest_type_changes(lake: Reader) -> Mapping[tuple[TableName, str, str], tuple[str, datetime]]:
+    rows = lake.read(f"FROM {TABLE} ORDER BY changed_at")
+    return {
+        (TableName(schema, table), column, became): (was, datetime.fromtimestamp(at / 1_000_000, UTC))
+        for schema, table, column, was, became, at in rows
+    }

@@ -1,0 +1,229 @@
+"""Tables in the tree sqlglot makes of a statement. Imported late: sqlglot takes 90 ms.
+
+A SELECT written by somebody else, such as a spec's author: shown to be a SELECT and nothing more.
+
+Two witnesses. DuckDB's own parser says what would run, so that no difference between two readings of a
+comment or a quote hides anything; sqlglot says which of the names are tables. They must agree.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import sqlglot
+from sqlglot import exp
+
+from unify.language.sql.refs import TableRef, merge_refs
+from unify.language.tokenizer import blank_comments
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+# What sqlglot cannot read it says on stderr; we have another way then, and nobody is helped by the notice.
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+
+_DIALECT = "duckdb"
+# Statements that change the table they are about, and need nothing of its rows.
+_WRITE_STATEMENTS = (exp.Insert, exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
+# Statements that change the rows they find.
+_ROW_CHANGE_STATEMENTS = (exp.Update, exp.Delete, exp.Merge, exp.Index)
+_TARGET_ROLES = frozenset({"this", "tables", "expressions"})  # what those are about; the rest of them is read
+# What sqlglot files under Table, and is none.
+_NON_TABLE_PARENTS = (exp.Use, exp.UserDefinedFunction, exp.AlterRename)
+_TABLE_KINDS = frozenset({"TABLE", "VIEW"})  # of CREATE and DROP; not SEQUENCE, MACRO, SCHEMA and so on
+
+
+def parse_sql(sql: str) -> exp.Expr | None:
+    """The tree of one statement, or None where sqlglot cannot make one that says anything."""
+    try:
+        trees = sqlglot.parse(blank_comments(sql), read=_DIALECT)  # comments and blanks are ours to find
+    except Exception:  # noqa: BLE001 - its errors, and the slips of a parser fed with anything at all
+        return None
+    if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
+        return None
+    return trees[0]
+
+
+def statement_tables(sql: str) -> list[TableRef] | None:
+    """Every mention of a table, or None where sqlglot cannot read the statement."""
+    tree = parse_sql(sql)
+    return None if tree is None else list(tree_table_refs(tree))
+
+
+def tree_table_refs(tree: exp.Expr) -> Iterator[TableRef]:
+    """Every mention of a table in ``root``, in the order of the text.
+
+    Without the names of common table expressions where they are in force.
+    """
+    for node in table_nodes(tree):
+        written = is_write_target(node)
+        yield TableRef(
+            node.db, node.name, node.catalog, written, is_read=not written or _is_row_change_target(node)
+        )
+
+
+def table_nodes(tree: exp.Expr) -> list[exp.Table]:
+    """The nodes of those mentions."""
+    nodes = sorted(filter(is_table_node, tree.find_all(exp.Table)), key=_text_position)
+    return [node for node in nodes if not _is_cte_name(node)]
+
+
+def is_table_node(node: exp.Table) -> bool:
+    """Whether a Table node is one: not a table function, a schema, or the new name of something."""
+    if not isinstance(node.this, exp.Identifier) or isinstance(node.parent, _NON_TABLE_PARENTS):
+        return False
+    made = node.parent if isinstance(node.parent, (exp.Create, exp.Drop)) else None
+    return made is None or str(made.args.get("kind")).upper() in _TABLE_KINDS
+
+
+def _text_position(node: exp.Table) -> int:
+    return int(node.this.meta.get("start", 0))
+
+
+def _is_cte_name(node: exp.Table) -> bool:
+    """Whether a one-part name means a common table expression that is in force at its place."""
+    if node.db:
+        return False
+    name, inside = node.name.lower(), None
+    step: exp.Expr | None = node
+    while step is not None:
+        inside = step if isinstance(step, exp.CTE) else inside
+        step = step.parent
+        clause = None if step is None else step.args.get("with_")
+        if isinstance(clause, exp.With):
+            if name in _visible_ctes(clause, inside):
+                return True
+            inside = None
+    return False
+
+
+def _visible_ctes(clause: exp.With, inside: exp.Expr | None) -> set[str]:
+    """The names a WITH gives to a place: within one of its expressions, only those before it.
+
+    A recursive one knows itself as well.
+    """
+    names = set()
+    for expression in clause.expressions:
+        if expression is inside and not clause.args.get("recursive"):
+            break
+        names.add(expression.alias.lower())
+        if expression is inside:
+            break
+    return names
+
+
+def _parent_statement(node: exp.Table) -> tuple[exp.Expr | None, str | None]:
+    """The statement a table is directly part of, and as what; a list of columns around it does not count."""
+    part: exp.Expr = node.parent if isinstance(node.parent, exp.Schema) else node
+    return part.parent, part.arg_key
+
+
+def is_write_target(node: exp.Table) -> bool:
+    statement, role = _parent_statement(node)
+    if isinstance(statement, exp.Copy):
+        return role == "this" and bool(statement.args.get("kind"))  # True is COPY … FROM
+    if isinstance(statement, exp.Index):
+        return role == "table"
+    return role in _TARGET_ROLES and isinstance(statement, (*_WRITE_STATEMENTS, *_ROW_CHANGE_STATEMENTS))
+
+
+def _is_row_change_target(node: exp.Table) -> bool:
+    return isinstance(_parent_statement(node)[0], _ROW_CHANGE_STATEMENTS)
+
+
+_ALLOWED_FUNCTIONS = frozenset({"unnest"})  # reads only the row it stands beside
+_FILE_CHARACTERS = frozenset("./\\:*?[")  # from 'a.csv', from "s3://…": DuckDB opens a name it does not know
+
+
+def single_select_tables(sql: str) -> tuple[TableRef, ...]:
+    """The tables of the one SELECT in ``sql``. Raises ValueError with a sentence if it is anything else."""
+    tree = _single_statement(sql)
+    functions = sorted(_table_functions(tree) - _ALLOWED_FUNCTIONS)
+    if functions:
+        raise ValueError(f"calls the table function {functions[0]}; only tables can be read here")
+    if any(node.get("type") == "SHOW_REF" for node in _walk_nodes(tree)):
+        raise ValueError("is not a SELECT but a SHOW, DESCRIBE or SUMMARIZE")
+    found = _agreed_tables(
+        sql, {_table_key(node) for node in _walk_nodes(tree) if node.get("type") == "BASE_TABLE"}
+    )
+    files = [table.table for table in found if _FILE_CHARACTERS & set(table.table)]
+    if files:
+        raise ValueError(f"reads {files[0]!r}, which is no table's name; only tables can be read here")
+    return found
+
+
+def _single_statement(sql: str) -> Any:
+    """DuckDB's tree of the only statement in ``sql``."""
+    parsed = _serialize_sql(sql)
+    if parsed["error"] and parsed.get("error_type") == "parser":
+        raise ValueError(f"cannot be read: {_first_line(str(parsed['error_message']))}")
+    if parsed["error"]:
+        raise ValueError("is not a SELECT; nothing else is allowed here")
+    if len(parsed["statements"]) != 1:
+        raise ValueError(f"holds {len(parsed['statements'])} statements; exactly one SELECT is allowed here")
+    return parsed["statements"][0]
+
+
+def _serialize_sql(sql: str) -> Any:
+    if "\x00" in sql:
+        raise ValueError("holds a NUL character, after which DuckDB would stop reading")
+    with _parser_connection().cursor() as cursor:
+        answer = cursor.execute("select json_serialize_sql(?)", [sql]).fetchone()
+    assert answer is not None  # a SELECT of one value has one row
+    try:
+        return json.loads(answer[0])
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except json.JSONDecodeError:  # seen with control characters in names
+        raise ValueError("cannot be read: it has characters that belong in no SQL") from None
+
+
+@cache
+def _parser_connection() -> duckdb.DuckDBPyConnection:
+    """A database with nothing in it that can reach nothing; it only parses."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
+
+
+def _agreed_tables(sql: str, duckdb_names: set[tuple[str, ...]]) -> tuple[TableRef, ...]:
+    """sqlglot's answer, if it sees the same names as DuckDB."""
+    from sqlglot import exp
+
+    tree = parse_sql(sql)
+    if tree is None:
+        raise ValueError("uses syntax whose tables cannot be told for certain; write it more plainly")
+    nodes = [node for node in tree.find_all(exp.Table) if is_table_node(node)]
+    if {(node.catalog.lower(), node.db.lower(), node.name.lower()) for node in nodes} != duckdb_names:
+        raise ValueError("can be read in two ways; write it more plainly, without odd comments and quotes")
+    return merge_refs(list(tree_table_refs(tree)))
+
+
+def _table_functions(tree: Any) -> set[str]:
+    calls = (node for node in _walk_nodes(tree) if node.get("type") == "TABLE_FUNCTION")
+    return {str(call["function"]["function_name"]).lower() for call in calls}
+
+
+def _table_key(table: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(table[part]).lower() for part in ("catalog_name", "schema_name", "table_name"))
+
+
+def _walk_nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value, without recursion: depth is somebody else's choice."""
+    waiting = [tree]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _first_line(message: str) -> str:
+    return message.splitlines()[0] if message else "it is empty"

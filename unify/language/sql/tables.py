@@ -1,0 +1,226 @@
+"""Which tables a piece of SQL uses, found without running or binding it.
+
+sqlglot reads the statement; where it cannot, ``tablefinder`` looks for names after the words that
+announce a table, so that an unknown piece of syntax costs precision and never the query.
+
+Tables found by the words before them, for statements no parser here can read.
+
+Only names of two or three parts: a single word after FROM may be anything. Never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from unify.language.sql.refs import TableRef, merge_refs
+from unify.language.statements import split_statements
+from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, unquote
+
+# A statement without any of these words names no table, and does not wait for sqlglot's import (90 ms).
+_TABLE_KEYWORDS = keyword_set(
+    "from join into update table view desc describe show summarize pivot unpivot pivot_wider pivot_longer "
+    "copy truncate index comment analyze vacuum using"
+)
+_SHOW_LISTINGS = frozenset(
+    {"all", "databases", "schemas", "tables", "variables"}
+)  # `show` of these is no table
+_METADATA_KEYWORDS = keyword_set("show describe desc summarize pragma")
+_MAX_PARSED_CHARS = (
+    200_000  # characters; sqlglot reads 500,000 a second, so that a bulk insert would take minutes
+)
+
+
+def referenced_tables(sql: str) -> tuple[TableRef, ...]:
+    """The tables ``sql`` reads or writes, each once, in the order of the text.
+
+    Without: names of common table expressions where they are in force, table functions. With: names of
+    one part (schema ""), and a file read by its bare name (`from 'a.csv'`), which looks like one.
+    Never raises; text that is no SQL has no tables, or those that it seems to name.
+    """
+    return merge_refs(
+        [ref for statement in split_statements(sql) for ref in _statement_tables(statement.text)]
+    )
+
+
+def select_tables(sql: str) -> tuple[TableRef, ...]:
+    """The tables of one SELECT that somebody else wrote, after seeing that it is no more than that.
+
+    Raises  ValueError with a sentence: more or other than one SELECT, or a table function in it.
+    """
+    from unify.language.sql import parse
+
+    return parse.single_select_tables(sql)
+
+
+def is_explain(sql: str) -> bool:
+    """Whether ``sql`` asks for a plan alone: EXPLAIN, and not EXPLAIN ANALYZE, which runs the statement."""
+    tokens = list(significant_tokens(sql))
+    if not tokens or tokens[0].keyword != "explain":
+        return False
+    before = len(sql) - len(unwrap_statement(sql))
+    return not any(token.keyword in ("analyze", "analyse") for token in tokens if token.start < before)
+
+
+def is_listing(sql: str) -> bool:
+    """Whether the rows of ``sql`` tell of a table or of DuckDB, rather than being data."""
+    first = next(iter(significant_tokens(sql)), None)
+    return first is not None and first.keyword in _METADATA_KEYWORDS
+
+
+def _statement_tables(sql: str) -> Sequence[TableRef]:
+    if len(sql) > _MAX_PARSED_CHARS:
+        return scan_for_tables(sql)
+    inner = unwrap_statement(sql)
+    if not any(token.keyword in _TABLE_KEYWORDS for token in significant_tokens(inner)):
+        return ()
+    from unify.language.sql import parse
+
+    found = parse.statement_tables(inner)
+    return scan_for_tables(inner) if found is None else found
+
+
+def unwrap_statement(sql: str) -> str:
+    """The statement that is looked into: without EXPLAIN or PREPARE around it, and SHOW as DESCRIBE."""
+    tokens = list(significant_tokens(sql))
+    match [token.keyword for token in tokens[:2]]:
+        case ["explain", *_]:
+            start = _skip_explain(tokens)
+            return unwrap_statement(sql[start:]) if start < len(sql) else ""
+        case ["prepare", *_]:
+            start = next((token.end for token in tokens if token.keyword == "as"), len(sql))
+            return unwrap_statement(sql[start:])
+        case ["show" | "describe" | "desc", listing] if listing in _SHOW_LISTINGS:
+            return ""
+        case ["show", _]:
+            return f"describe {sql[tokens[0].end :]}"
+        case ["copy", "from"]:
+            return ""  # copy from database a to b
+        case _:
+            return sql
+
+
+def _skip_explain(tokens: Sequence[SqlToken]) -> int:
+    """Where the statement after EXPLAIN, ANALYZE and options in brackets begins."""
+    position = 1
+    while position < len(tokens) and tokens[position].keyword in ("analyze", "analyse", "verbose"):
+        position += 1
+    if position + 1 < len(tokens) and _opens_options(tokens[position], tokens[position + 1]):
+        while position < len(tokens) and tokens[position].text != ")":
+            position += 1
+        position += 1
+    return tokens[position].start if position < len(tokens) else tokens[-1].end
+
+
+def _opens_options(bracket: SqlToken, word: SqlToken) -> bool:
+    queries = (
+        "select",
+        "from",
+        "with",
+        "values",
+        "table",
+        "pivot",
+        "unpivot",
+        "describe",
+        "summarize",
+        "show",
+    )
+    return bracket.text == "(" and word.kind is TokenKind.WORD and word.keyword not in queries
+
+
+_READ_KEYWORDS = keyword_set(
+    "from join using pivot unpivot pivot_wider pivot_longer summarize describe desc copy vacuum analyze"
+)
+_WRITE_KEYWORDS = frozenset({"into", "table", "view", "truncate"})
+_UPDATE_KEYWORDS = frozenset({"update"})
+# What may stand between the word and the name: create table if not exists a.b.
+_SKIPPED_KEYWORDS = frozenset({"if", "not", "exists", "only", "lateral", "table"})
+# A bracket after one of these goes on with a list of tables; after any other word it calls a function.
+_LIST_KEYWORDS = frozenset({"from", "join", "using", "lateral"})
+# What ends a list of tables: a comma after it announces no table.
+_LIST_END_KEYWORDS = keyword_set(
+    "select where group order having qualify limit offset window set union intersect except values "
+    "returning when sample"
+)
+# from a.b inside these is no table: extract(year from a.b).
+_FUNCTIONS_WITH_FROM = frozenset({"extract", "substring", "trim", "overlay", "position"})
+
+
+def scan_for_tables(sql: str) -> list[TableRef]:
+    """Every mention of ``check_name.check_name`` or ``check_name.check_name.check_name`` where a table is meant."""
+    tokens = list(significant_tokens(sql))
+    found: list[TableRef] = []
+    lists = [False]  # for each open bracket, whether a comma there goes on with a list of tables
+    for position, token in enumerate(tokens):
+        word = token.keyword
+        if token.text == "(":
+            lists.append(lists[-1] and _continues_list(tokens[position - 1]))
+        elif token.text == ")" and len(lists) > 1:
+            lists.pop()
+        elif word in _LIST_END_KEYWORDS:
+            lists[-1] = False
+        if _expects_table(tokens, position, in_list=lists[-1]):
+            lists[-1] = lists[-1] or word in ("from", "using")
+            ref = _parse_name_after(tokens, position)
+            if ref is not None:
+                found.append(ref)
+    return found
+
+
+def _continues_list(before: SqlToken) -> bool:
+    return before.text in (",", "(") or before.keyword in _LIST_KEYWORDS
+
+
+def _expects_table(tokens: Sequence[SqlToken], position: int, *, in_list: bool) -> bool:
+    """Whether a table's name may follow: after one of the words, or , or ( in a list of tables."""
+    token = tokens[position]
+    if token.text in (",", "("):
+        return in_list and token.kind is TokenKind.SYMBOL
+    if token.keyword == "from":
+        return not _is_function_from(tokens, position)
+    return (
+        token.keyword in _READ_KEYWORDS
+        or token.keyword in _WRITE_KEYWORDS
+        or token.keyword in _UPDATE_KEYWORDS
+    )
+
+
+def _is_function_from(tokens: Sequence[SqlToken], position: int) -> bool:
+    """`is distinct from x`, and the FROM of a function's own syntax."""
+    before = tokens[max(0, position - 4) : position]
+    if before and before[-1].keyword == "distinct":
+        return True
+    return any(
+        word.keyword in _FUNCTIONS_WITH_FROM and bracket.text == "(" for word, bracket in pairwise(before)
+    )
+
+
+def _parse_name_after(tokens: Sequence[SqlToken], position: int) -> TableRef | None:
+    """The table's name after the word at ``position``, if there is one of two or three parts."""
+    announced = tokens[position].keyword
+    position += 1
+    while position < len(tokens) and tokens[position].keyword in _SKIPPED_KEYWORDS:
+        position += 1
+    if position + 1 < len(tokens) and tokens[position + 1].text == ":":
+        position += 2  # from alias: a.b
+    parts = _name_parts(tokens[position : position + 5])
+    after = position + 2 * len(parts) - 1
+    if not 2 <= len(parts) <= 3:
+        return None
+    written = announced in _WRITE_KEYWORDS or announced in _UPDATE_KEYWORDS
+    if not written and after < len(tokens) and tokens[after].text == "(":
+        return None  # a table function in a schema
+    catalog = parts[0] if len(parts) == 3 else ""
+    return TableRef(parts[-2], parts[-1], catalog, written, is_read=announced not in _WRITE_KEYWORDS)
+
+
+def _name_parts(tokens: Sequence[SqlToken]) -> list[str]:
+    """The parts of the dotted name at the beginning of ``tokens``."""
+    parts: list[str] = []
+    for name, dot in zip(tokens[0::2], [*tokens[1::2], None], strict=False):
+        if name.kind not in (TokenKind.WORD, TokenKind.QUOTED):
+            break
+        parts.append(unquote(name.text))
+        if dot is None or dot.text != ".":
+            break
+    return parts

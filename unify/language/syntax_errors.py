@@ -1,0 +1,121 @@
+"""What is wrong with a command, where, and what would have fitted: for people, in the words they type."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from lark import Lark
+from lark.exceptions import UnexpectedInput, UnexpectedToken
+from lark.lexer import PatternStr
+
+from unify.errors import CommandSyntaxError
+from unify.language.grammar import BadValue, load_parser
+from unify.language.tokenizer import SqlToken, TokenKind, blank_comments, mask_brackets, significant_tokens
+from unify.text import did_you_mean
+
+_END = "$END"
+_TERMINAL_TEXTS = {
+    "CONNECTION": "a table, written connection.table",
+    "NAME": "a table, written connection.table",
+    "CHART": "a chart's name",
+    "COLUMN": "a column",
+    "TABLE": "a table's name",
+    "SCHEMA": "a schema's name",
+    "STRING": "a text in 'quotes'",
+    "JOB": "a job's number",
+    "ROWS": "a number of rows",
+    "AMOUNT": "a duration such as 15 minutes",
+    "AGO": "a duration such as 2 hours, or a moment such as '2026-03-01 08:00'",
+    "MORE": "a number",
+    "UNIT": "a unit such as minutes",
+    "CLOCK": "a time of day such as 08:00",
+    "STAMP": "a moment such as '2026-03-01 08:00'",
+    "SCHEDULED": "a schedule's name",
+    "ACCOUNT": "a connection's name",
+    "ADAPTER": "an adapter's name",
+    "OPTION": "an option's name",
+    "SETTING": "a setting's name",
+    "TOPIC": "a topic",
+    "PLAIN": "a value",
+    "_DOT": '"." and a table\'s name',
+    "_LAST_USED": "??",
+    "VARIABLE": "$name",
+    "QUERY": "a SELECT in (brackets)",
+    "SQL": "an expression or a SELECT",
+    _END: "the end of the command",
+}
+_MAX_LISTED = 10  # things that would fit; more are not listed where one of them is near
+_MAX_SHOWN_CHARS = 40  # characters of somebody's text in a message
+
+
+def unexpected_input_error(
+    source: str, text: str, error: UnexpectedInput, cache_folder: Path | None
+) -> CommandSyntaxError:
+    """The error for ``text``, which is ``source`` with its comments blanked out, that Lark refused."""
+    ended = isinstance(error, UnexpectedToken) and error.token.type == _END
+    start = len(text.rstrip()) if ended else error.pos_in_stream or 0
+    expected = expected_next(text[:start], cache_folder)
+    offending = next((token for token in significant_tokens(source) if token.end > start), None)
+    return _syntax_error(_error_message(offending, expected), source, start, expected)
+
+
+def invalid_value_error(source: str, error: BadValue) -> CommandSyntaxError:
+    """The error for a value that means nothing."""
+    return _syntax_error(error.message, source, error.start, ())
+
+
+def expected_next(text: str, cache_folder: Path | None) -> tuple[str, ...]:
+    """What may come after ``text``: keywords in alphabetical order, then descriptions of values.
+
+    Where ``text`` itself cannot be read, what may come at the place it cannot be read from.
+    """
+    parser = load_parser(cache_folder)
+    steps = parser.parse_interactive(mask_brackets(blank_comments(text)))
+    with suppress(UnexpectedInput):  # where reading stops is the place that was asked for
+        steps.exhaust_lexer()
+    accepted: set[str] = steps.accepts()  # type: ignore[no-untyped-call]  # Lark left it without types
+    return _describe_terminals(parser, accepted)
+
+
+def _error_message(offending: SqlToken | None, expected: tuple[str, ...]) -> str:
+    wanted = f"expected {_join_words(expected)}"
+    if offending is None:
+        return f"the command ends too early, {wanted}"
+    if offending.kind is TokenKind.UNTERMINATED_QUOTE:
+        return f"the quote {offending.text[0]} that starts here is never closed"
+    if offending.kind is TokenKind.UNTERMINATED_COMMENT:
+        return "the comment that starts here is never closed"
+    if offending.text == "-":
+        return f'"-" does not fit here, {wanted}; a name with - in it goes in "quotes"'
+    found = (
+        offending.text if len(offending.text) <= _MAX_SHOWN_CHARS else offending.text[:_MAX_SHOWN_CHARS] + "…"
+    )
+    meant = did_you_mean(found, expected)
+    return f'"{found}" does not fit here' + (
+        meant if meant and len(expected) > _MAX_LISTED else f", {wanted}{meant}"
+    )
+
+
+def _join_words(words: tuple[str, ...]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _describe_terminals(parser: Lark, accepted: set[str]) -> tuple[str, ...]:
+    """Terminals in the words of a user; a quoted text only where nothing plainer would do."""
+    if len(accepted) > 1:
+        accepted = accepted - {"STRING"}
+    literals = {
+        term.name: term.pattern.value for term in parser.terminals if isinstance(term.pattern, PatternStr)
+    }
+    keywords = {name[1:].lower() for name in accepted if name.startswith("_") and name not in _TERMINAL_TEXTS}
+    signs = {literals[name] for name in accepted if name in literals and name not in _TERMINAL_TEXTS}
+    values = [text for name, text in _TERMINAL_TEXTS.items() if name in accepted]
+    return (*sorted(keywords), *sorted(signs), *dict.fromkeys(values))
+
+
+def _syntax_error(message: str, source: str, start: int, expected: tuple[str, ...]) -> CommandSyntaxError:
+    line = source.count("\n", 0, start) + 1
+    column = start - source.rfind("\n", 0, start)
+    return CommandSyntaxError(message, source=source, line=line, column=column, expected=expected)

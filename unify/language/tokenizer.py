@@ -1,0 +1,203 @@
+"""SQL cut into tokens by DuckDB's lexical rules: where strings, comments and names begin and end.
+
+Everything that looks at text before a parser does starts here, so that a ``;`` in a string is the same
+``;`` in a string for splitting, for the prompt and for finding tables. Rules seen in DuckDB 1.5:
+comments nest; ``--`` ends at a line feed or a carriage return; a backslash escapes only in E'' strings;
+a name may hold ``$``, so a dollar quote cannot begin inside one.
+
+``$name`` in a statement: where variables are used, found by DuckDB's own lexical rules.
+
+``$$text$$`` and ``$tag$text$tag$`` are strings, ``$1`` is a parameter of DuckDB's, and so is every
+``$name`` in a PREPARE.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import NamedTuple
+
+
+class TokenKind(StrEnum):
+    """What a token is. The last two never ended: they run to the end of the text."""
+
+    BLANK = "blank"
+    COMMENT = "comment"
+    STRING = "string"  # 'a', E'a', $$a$$
+    QUOTED = "quoted"  # "a"
+    WORD = "word"
+    NUMBER = "number"
+    SYMBOL = "symbol"  # one character
+    UNTERMINATED_QUOTE = "quote"
+    UNTERMINATED_COMMENT = "open comment"
+
+
+class SqlToken(NamedTuple):
+    """A piece of the text; ``interrupt_orphans`` counts characters from 0."""
+
+    kind: TokenKind
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+    @property
+    def keyword(self) -> str:
+        """The text in lower case, for keywords; "" for anything that cannot be one."""
+        return self.text.lower() if self.kind is TokenKind.WORD else ""
+
+
+# Exactly what DuckDB 1.5 takes for a blank: not U+0085 or U+2028, which may be part of a name.
+_BLANK = r"\t\n\f\r\x20\xa0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"
+_NAME_START = rf"[^\x00-@\[-^`{{-\x7f{_BLANK}]"  # a letter, an underscore, anything beyond ASCII
+_NAME_PART = rf"[^\x00-#%-/:-@\[-^`{{-\x7f{_BLANK}]"  # ... or a digit or a dollar sign
+_DOLLAR_TAG = rf"\$(?:{_NAME_START}[^\x00-/:-@\[-^`{{-\x7f{_BLANK}]*)?\$"
+_TOKEN = re.compile(
+    rf"""
+      (?P<blank>[{_BLANK}]++)
+    | (?P<comment>--[^\r\n]*+)
+    | (?P<block>/\*)
+    | (?P<string>'[^']*+(?:''[^']*+)*+' | [eE]'(?:[^'\\]|\\.|'')*+' | (?P<tag>{_DOLLAR_TAG}).*?(?P=tag))
+    | (?P<quoted>"[^"]*+(?:""[^"]*+)*+")
+    | (?P<open>(?:[eE]?'|"|{_DOLLAR_TAG}).*)
+    | (?P<word>{_NAME_START}{_NAME_PART}*+)
+    | (?P<number>\.?[0-9][0-9A-Za-z_.]*+)
+    | (?P<symbol>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+_KINDS = {kind.value: kind for kind in TokenKind} | {"open": TokenKind.UNTERMINATED_QUOTE}
+_INSIGNIFICANT = frozenset({TokenKind.BLANK, TokenKind.COMMENT})
+
+
+def tokenize(text: str) -> Iterator[SqlToken]:
+    """Every token of ``text`` in order; their texts joined are ``text`` again."""
+    position = 0
+    while position < len(text):
+        token = _match_token(text, position)
+        yield token
+        position = token.end
+
+
+def significant_tokens(text: str) -> Iterator[SqlToken]:
+    """The tokens that are neither blank nor comment; an unended comment counts, since it is a mistake."""
+    return (token for token in tokenize(text) if token.kind not in _INSIGNIFICANT)
+
+
+def blank_comments(text: str) -> str:
+    """``text`` with each comment and odd blank as spaces, so that every place stays where it was."""
+    return "".join(
+        _blank_text(token.text) if token.kind in _INSIGNIFICANT else token.text for token in tokenize(text)
+    )
+
+
+def mask_brackets(text: str) -> str:
+    """``text`` with what is in round brackets as NUL characters: a grammar need not know SQL.
+
+    Every place stays where it was. A bracket that is never closed seals nothing.
+    """
+    pieces = list(text)
+    opened: list[int] = []
+    for token in tokenize(text):
+        if token.kind is TokenKind.SYMBOL and token.text == "(":
+            opened.append(token.end)
+        elif token.kind is TokenKind.SYMBOL and token.text == ")" and opened:
+            start = opened.pop()
+            if not opened:
+                pieces[start : token.start] = "\0" * (token.start - start)
+    return "".join(pieces)
+
+
+def keyword_set(text: str) -> frozenset[str]:
+    """A set of keywords, written as a line of text."""
+    return frozenset(text.split())
+
+
+def unquote(text: str) -> str:
+    """The content of a ``"name"`` or a ``'string'``; anything else as it is, as a plain ``str``."""
+    quote = text[:1]
+    if quote in ('"', "'"):
+        return text[1:-1].replace(quote * 2, quote)
+    return str(text)  # a parser's token is a str that knows its place; what leaves here does not
+
+
+def _match_token(text: str, position: int) -> SqlToken:
+    match = _TOKEN.match(text, position)
+    assert match is not None  # the last alternative takes anything
+    assert match.lastgroup is not None
+    if match.lastgroup == "block":
+        return _match_block_comment(text, position)
+    return SqlToken(_KINDS[match.lastgroup], match.group(), position)
+
+
+def _match_block_comment(text: str, position: int) -> SqlToken:
+    depth = 0
+    for edge in _BLOCK_EDGE.finditer(text, position):
+        depth += 1 if edge.group() == "/*" else -1
+        if depth == 0:
+            return SqlToken(TokenKind.COMMENT, text[position : edge.end()], position)
+    return SqlToken(TokenKind.UNTERMINATED_COMMENT, text[position:], position)
+
+
+def _blank_text(text: str) -> str:
+    return re.sub(r"[^\r\n]", " ", text)
+
+
+_SELECT_KEYWORDS = keyword_set("select from with values table pivot unpivot pivot_wider pivot_longer")
+_DEFINITION_KEYWORDS = keyword_set("view macro function")
+
+
+@dataclass(frozen=True, slots=True)
+class VariableUse:
+    """A variable at one place; ``interrupt_orphans`` and ``end`` count characters from 0, the ``$`` included."""
+
+    name: str
+    start: int
+    end: int
+
+
+def find_variables(sql: str) -> Sequence[VariableUse]:
+    """Every mention of a variable in ``sql``, in order."""
+    if "$" not in sql:
+        return ()
+    tokens = list(significant_tokens(sql))
+    if tokens and tokens[0].keyword == "prepare":
+        return ()
+    return [
+        VariableUse(word.text, sign.start, word.end)
+        for sign, word in pairwise(tokens)
+        if _is_variable_use(sign, word)
+    ]
+
+
+def substitute_variables(sql: str, uses: Sequence[VariableUse], replacements: Mapping[str, str]) -> str:
+    """``sql`` with the uses of these variables replaced by what ``names`` holds for them."""
+    parts, position = [], 0
+    for use in uses:
+        if use.name in replacements:
+            parts += [sql[position : use.start], replacements[use.name]]
+            position = use.end
+    return "".join([*parts, sql[position:]])
+
+
+def is_select(sql: str) -> bool:
+    """Whether ``sql`` gives rows; in brackets it is an expression, as everywhere in SQL."""
+    first = next(iter(significant_tokens(sql)), None)
+    return first is not None and first.keyword in _SELECT_KEYWORDS
+
+
+def is_definition(sql: str) -> bool:
+    """Whether ``sql`` makes a view or a macro, which is stored as text and outlives the session."""
+    first = [token.keyword for _, token in zip(range(5), significant_tokens(sql), strict=False)]
+    return first[:1] == ["create"] and bool(_DEFINITION_KEYWORDS & set(first))
+
+
+def _is_variable_use(sign: SqlToken, word: SqlToken) -> bool:
+    adjacent = sign.kind is TokenKind.SYMBOL and sign.text == "$" and sign.end == word.start
+    return adjacent and word.kind is TokenKind.WORD

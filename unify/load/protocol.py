@@ -1,0 +1,179 @@
+"""What the daemon and its workers say to each other: JSON over a pipe, nothing pickled.
+
+A worker gets one ``LoadTask``, answers with any number of ``Progress`` and ``RequestBatch``, and then with one
+``Outcome``.
+Nothing in them names this machine's processes, so that a worker may one day sit on another one.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from unify.engine import errors
+from unify.errors import UnifyError
+from unify.model import Action, ConfigPaths, LoaderJob, RequestRecord, TableName
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a task with ten thousand environment variables is far below
+MAX_ERROR_CHARS = 2000  # characters of an error worth keeping
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTask:
+    """One load, handed to a worker.
+
+    ``folder``       where its rows are staged; empty when the worker gets it.
+    ``environment``  values of the variables the connection refers to: secrets, so never shown.
+    """
+
+    job: int
+    uid: str
+    attempt: int
+    tenant: str
+    action: Action
+    table: TableName
+    origin: ConfigPaths
+    home: str
+    folder: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far a worker is.
+
+    ``bytes`` counts answer bodies; ``waiting_until`` is set while a rate limit holds us.
+    """
+
+    job: int
+    attempt: int
+    rows: int = 0
+    pages: int = 0
+    pages_total: int | None = None
+    bytes: int = 0
+    requests: int = 0
+    waiting_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a load did not work: an error of ours by its class name, or a bug by its own.
+
+    ``bug`` is set where the program, not the source, is at fault; ``write_traceback`` then says where.
+    """
+
+    kind: str
+    message: str
+    retryable: bool = False
+    retry_after_s: float | None = None
+    bug: bool = False
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBatch:
+    """Requests a load has made since the last such message, oldest first."""
+
+    job: int
+    attempt: int
+    requests: tuple[RequestRecord, ...]
+
+
+class TaskStatus(StrEnum):
+    """How a task ended for its worker."""
+
+    STAGED = "sealed"  # the rows are staged, the manifest says so
+    MISSING_PARENTS = "missing"  # parents have to be loaded first
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """The last message about a task. ``refresh_every_s`` is the refresh interval its configuration asks for."""
+
+    job: int
+    attempt: int
+    ending: TaskStatus
+    progress: LoadProgress
+    failure: Failure | None = None
+    missing: tuple[TableName, ...] = ()
+    every_s: float | None = None
+
+
+WorkerMessage = LoadProgress | RequestBatch | TaskResult
+_MESSAGE_TYPES: Mapping[bytes, type[WorkerMessage]] = {
+    b"p": LoadProgress,
+    b"r": RequestBatch,
+    b"o": TaskResult,
+}
+_MESSAGE_LETTERS = {kind: letter for letter, kind in _MESSAGE_TYPES.items()}
+
+
+def encode_task(task: LoadTask) -> bytes:
+    return msgspec.json.encode(task)
+
+
+def decode_task(data: bytes) -> LoadTask:
+    return msgspec.json.decode(data, type=LoadTask)
+
+
+def encode_message(message: WorkerMessage) -> bytes:
+    """``report`` as JSON behind one letter that says which of the three it is."""
+    return _MESSAGE_LETTERS[type(message)] + msgspec.json.encode(message)
+
+
+def decode_message(data: bytes) -> WorkerMessage:
+    """The other way round. Raises ValueError for what is no report."""
+    kind = _MESSAGE_TYPES.get(data[:1])
+    if kind is None:
+        raise ValueError("neither progress nor requests nor an outcome")
+    return msgspec.json.decode(data[1:], type=kind)  # its DecodeError is a ValueError
+
+
+def make_task(job: LoaderJob, home: Path, folder: Path, environment: Mapping[str, str]) -> LoadTask:
+    """The task of a claimed job."""
+    return LoadTask(
+        job=job.id,
+        uid=job.uid,
+        attempt=job.attempt,
+        tenant=job.tenant,
+        action=job.action,
+        table=job.table,
+        origin=job.origin,
+        home=str(home),
+        folder=str(folder),
+        environment=environment,
+    )
+
+
+def make_failure(error: UnifyError) -> Failure:
+    """An error of ours in a form that survives the way home."""
+    return Failure(
+        kind=type(error).__name__,
+        message=error.message[:MAX_ERROR_CHARS],
+        retryable=error.retryable,
+        retry_after_s=getattr(error, "retry_after_s", None),
+    )
+
+
+def make_unexpected_failure(error: Exception, folder: Path) -> Failure:
+    """An error that is none of ours: a full disk around ``place``, or else a fault of our own."""
+    if errors.is_disk_full(error):
+        return make_failure(errors.translate_lake_error(error, folder))
+    return make_bug_failure(error)
+
+
+def make_bug_failure(error: Exception) -> Failure:
+    """A fault of our own: what went wrong for the message, where for the log."""
+    return Failure(
+        kind=type(error).__name__,
+        message=f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS],
+        bug=True,
+        trace="".join(traceback.format_exception(error))[-4 * MAX_ERROR_CHARS :],
+    )

@@ -1,0 +1,187 @@
+"""Staged loads: what a worker fetched, complete on the disk before anybody publishes it.
+
+``staging/UID/ATTEMPT/`` belongs to one attempt of one job. Its manifest is written last, by rename:
+a folder with a manifest holds a whole load, a folder without one holds nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from unify.errors import StoreError
+from unify.fs import durable
+from unify.fs.failpoints import failpoint
+from unify.model import Column
+
+MANIFEST = "manifest.json"
+STRATEGIES = ("reload", "append", "merge", "merge_delete")
+
+
+class JobAttempt(Protocol):
+    """One attempt of a job, as the queue's LoaderJob and a worker's task name it."""
+
+    @property
+    def uid(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a staged load consists of.
+
+    ``files``     names of Parquet files in the attempt's folder, in the order of arrival; missing
+                  columns are NULL.
+    ``columns``   all columns in the table's order, with the types they are to have.
+    ``declared``  names of those whose type the spec declares: on a reload it wins over the stored one.
+    ``key``       names of the columns that identify a row; empty: none.
+    ``strategy``  one of STRATEGIES.
+    ``complete``  every row the source has was read: only then may merge_delete drop unseen keys.
+    ``cursors_sql``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
+                  with one key is the younger.
+    ``discarded_file`` Parquet with the rows that could not be stored: scope, column, value, reason, row.
+    ``remarks``   what else is worth knowing of how the source was read, for ``unify.load_client``.
+    ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
+    """
+
+    files: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: int
+    strategy: str = "reload"
+    discarded: int = 0
+    cursors: Mapping[str, str] = field(default_factory=dict)
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    key: tuple[str, ...] = ()
+    description: str = ""
+    declared: tuple[str, ...] = ()
+    complete: bool = True
+    cursor_column: str = ""
+    based_on: str = ""
+    discarded_file: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StagedLoad:
+    """A sealed attempt: its folder and what is in it."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def discarded_path(self) -> Path | None:
+        """The file of rows that could not be stored."""
+        name = self.manifest.discarded_file
+        return self.folder / name if name else None
+
+    @property
+    def file_paths(self) -> tuple[Path, ...]:
+        return tuple(self.folder / name for name in self.manifest.files)
+
+
+class StagingArea:
+    """The staging folder of one home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def attempt_folder(self, job: JobAttempt) -> Path:
+        """Where the files of this attempt of ``job`` belong."""
+        return self.folder / job.uid / str(job.attempt)
+
+    def create_attempt_folder(self, job: JobAttempt) -> Path:
+        """An empty folder for this attempt; what an earlier life of it left is removed."""
+        folder = self.attempt_folder(job)
+        with _translate_os_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(mode=0o700, parents=True)
+        return folder
+
+    def find_staged_load(self, job: JobAttempt) -> StagedLoad | None:
+        """The whole load this attempt left, or None if it did not get that far."""
+        folder = self.attempt_folder(job)
+        return StagedLoad(folder, read_manifest(folder)) if (folder / MANIFEST).is_file() else None
+
+    def remove_attempts(self, job: JobAttempt) -> None:
+        """Remove everything every attempt of ``job`` staged."""
+        folder = self.folder / job.uid
+        with _translate_os_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def remove_orphaned_attempts(self, owned: Collection[tuple[str, int]]) -> list[Path]:
+        """Remove the attempts nobody owns, given as (uid, attempt); gives what was removed."""
+        removed: list[Path] = []
+        if not self.folder.exists():
+            return removed
+        with _translate_os_errors(self.folder):
+            for folder in sorted(self.folder.glob("*/*")):
+                if (folder.parent.name, _attempt_number(folder.name)) not in owned:
+                    shutil.rmtree(folder)
+                    removed.append(folder)
+            for parent in self.folder.iterdir():
+                if parent.is_dir() and not any(parent.iterdir()):
+                    parent.rmdir()
+        return removed
+
+
+def commit_staged_load(folder: Path, manifest: Manifest) -> StagedLoad:
+    """Make a staged load whole: every file on the disk, then the manifest by rename, then the folder."""
+    _check_manifest(folder, manifest)
+    with _translate_os_errors(folder):
+        for name in _file_names(manifest):
+            durable.fsync_path(folder / name)
+        failpoint("staging.before_manifest")
+        durable.atomic_write(folder / MANIFEST, msgspec.json.encode(manifest))
+        durable.fsync_path(folder.parent)
+        failpoint("staging.sealed")
+    return StagedLoad(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in ``folder``. Raises StoreError if it is not one."""
+    path = folder / MANIFEST
+    with _translate_os_errors(path):
+        data = path.read_bytes()
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: not a manifest ({error}); the load has to be fetched again") from error
+    _check_manifest(folder, manifest)
+    return manifest
+
+
+def _check_manifest(folder: Path, manifest: Manifest) -> None:
+    if manifest.strategy not in STRATEGIES:
+        raise StoreError(f"{folder}: unknown strategy {manifest.strategy!r}")
+    for name in _file_names(manifest):
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise StoreError(f"{folder}: {name!r} is not the name of a file in this folder")
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder / name}: is missing; the load has to be fetched again")
+
+
+def _file_names(manifest: Manifest) -> tuple[str, ...]:
+    return (*manifest.files, manifest.discarded_file) if manifest.discarded_file else manifest.files
+
+
+def _attempt_number(name: str) -> int:
+    return int(name) if name.isdecimal() else -1
+
+
+@contextmanager
+def _translate_os_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,416 @@
+"""Rows from staged Parquet files into a table of the lake: replaced, appended, or merged by key.
+
+Everything here happens inside the caller's transaction, in DuckDB, from file to file.
+
+A reload without writing the rows a second time: the staged files themselves become the table's.
+
+They are linked into the lake's folder and registered there, in the same transaction as the rest. The
+staged names stay, so that a crash before the commit loses nothing; what it leaves in the lake's folder
+is an orphan that the upkeep removes. Where anything does not fit, the rows are copied instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import LoadFailed
+from unify.fs.failpoints import failpoint
+from unify.lake.catalog import column_types_in_transaction
+from unify.model import TableName
+from unify.publish.schema_evolution import TargetColumn, conversion_sql
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+STAGED_VIEW = "temp.main.staged"  # the staged rows in the columns of the table
+CHANGES_TABLE = "temp.main.staged_changes"  # staged rows that are new, or differ from the stored one
+IS_STORED_COLUMN = '"a row of this key is stored"'  # a column of CHANGES; no source has one of this name
+IS_MATCHED_COLUMN = '"found in the table"'
+SUPERSEDED_TABLE = (
+    "temp.main.staged_losers"  # (file_index, file_row_number) of rows a younger one of the same key beats
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What became of the rows. ``duplicates`` counts staged rows that another of the same key replaced."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    total: int
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StagedSource:
+    """Staged files and the columns they go to; ``key`` and ``cursor_column`` as the load spells them."""
+
+    paths: Sequence[Path]
+    target_columns: Sequence[TargetColumn]
+    key: Sequence[str]
+    cursor_column: str
+    data_path: Path  # of the lake: where its files are
+
+    @property
+    def files_sql(self) -> str:
+        return parquet_files_sql(self.paths)
+
+    @property
+    def stored_key(self) -> tuple[str, ...]:
+        """The key in the table's spelling; empty if the rows do not have it."""
+        names = {
+            column.loaded_name.lower(): column.name for column in self.target_columns if column.loaded_name
+        }
+        found = [names.get(name.lower(), "") for name in self.key]
+        return tuple(found) if all(found) else ()
+
+
+def store_rows(
+    connection: DuckDBPyConnection,
+    table: TableName,
+    source: StagedSource,
+    strategy: str,
+    *,
+    complete: bool,
+    recreate: bool,
+) -> RowCounts:
+    """Put the staged rows into ``table`` by ``strategy``. Of rows with one key the youngest counts.
+
+    ``complete``  the staged rows are all there are: those not among them may be dropped.
+    ``recreates_table``      a reload makes the table again instead of emptying it.
+    """
+    twice = _create_staged_view(connection, source)
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")
+    failpoint("publish.schema")
+    match strategy:
+        case "reload":
+            return _reload(connection, table, source, twice, recreate=recreate)
+        case "append":
+            _evolve_table(connection, table, source.target_columns)
+            return _append(connection, table, source, twice)
+        case _:
+            _evolve_table(connection, table, source.target_columns)
+            return _merge(
+                connection, table, source, twice, delete_unseen=strategy == "merge_delete" and complete
+            )
+
+
+def columns_without_values(
+    connection: DuckDBPyConnection, table: TableName, names: Sequence[str]
+) -> frozenset[str]:
+    """Those of the columns in which no row has a value."""
+    if not names:
+        return frozenset()
+    counts = ", ".join(f"count({quoted(name)})" for name in names)
+    row = connection.execute(f"SELECT {counts} FROM {_qualified_name(table)}").fetchone() or ()
+    return frozenset(name for name, count in zip(names, row, strict=True) if not count)
+
+
+def is_exact_as_double(
+    connection: DuckDBPyConnection, table: TableName, paths: Sequence[Path], stored: str, staged: str
+) -> bool:
+    """Whether every integer of a column, stored and staged, is the same number as a double."""
+    sides = [(stored, _qualified_name(table))] + ([(staged, parquet_files_sql(paths))] if paths else [])
+    return not any(_has_inexact_integers(connection, quoted(name), relation) for name, relation in sides)
+
+
+def parquet_files_sql(paths: Sequence[Path]) -> str:
+    names = ", ".join(quote_literal(os.fspath(path)) for path in paths)
+    return f"read_parquet([{names}], union_by_name = true)"
+
+
+def _has_inexact_integers(connection: DuckDBPyConnection, column: str, relation: str) -> bool:
+    kind = connection.execute(f"SELECT typeof({column}) FROM {relation} LIMIT 1").fetchone()
+    if kind is None or kind[0] in ("DOUBLE", "FLOAT"):
+        return False
+    back = f"TRY_CAST(CAST({column} AS DOUBLE) AS DECIMAL(38,0))"
+    found = connection.execute(
+        f"SELECT 1 FROM {relation} WHERE {column} IS NOT NULL AND {column} IS DISTINCT FROM {back} LIMIT 1"
+    ).fetchone()
+    return found is not None
+
+
+def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) -> int:
+    """Make the view of the staged rows, without those that come twice; gives how many do."""
+    if not source.paths:
+        columns = ", ".join(
+            f"CAST(NULL AS {column.type}) AS {quoted(column.name)}" for column in source.target_columns
+        )
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED_VIEW} AS SELECT {columns} WHERE false")
+        return 0
+    columns = ", ".join(
+        f"{_staged_value_sql(column)} AS {quoted(column.name)}" for column in source.target_columns
+    )
+    twice = _find_superseded_rows(connection, source)
+    kept = (
+        f" WHERE (file_index, file_row_number) NOT IN (SELECT file, row FROM {SUPERSEDED_TABLE})"
+        if twice
+        else ""
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {STAGED_VIEW} AS SELECT {columns} FROM {source.files_sql}{kept}"
+    )
+    return twice
+
+
+def _staged_value_sql(column: TargetColumn) -> str:
+    if not column.loaded_name:
+        return f"CAST(NULL AS {column.type})"
+    return conversion_sql(quoted(column.loaded_name), column.loaded_type, column.type)
+
+
+def _find_superseded_rows(connection: DuckDBPyConnection, source: StagedSource) -> int:
+    """Note which staged rows a younger one of the same key beats. Rows without any key beat nobody."""
+    names = {
+        column.loaded_name.lower(): column.loaded_name
+        for column in source.target_columns
+        if column.loaded_name
+    }
+    key = [quoted(names[name.lower()]) for name in source.key if name.lower() in names]
+    if not key:
+        return 0
+    keys = ", ".join(key)
+    known = " OR ".join(f"{name} IS NOT NULL" for name in key)
+    double = connection.execute(
+        f"SELECT 1 FROM {source.files_sql} WHERE {known} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+    ).fetchone()
+    if double is None:
+        return 0
+    if clash := {"file_index", "file_row_number"} & names.keys():
+        raise LoadFailed(
+            f"rows of one key came twice, and the column {min(clash)} hides which is the younger"
+        )
+    cursor = names.get(source.cursor_column.lower())
+    younger = f"{quoted(cursor)} DESC NULLS LAST, " if cursor else ""
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {SUPERSEDED_TABLE} AS SELECT file_index AS file, file_row_number AS row "
+        f"FROM {source.files_sql} WHERE {known} QUALIFY row_number() OVER "
+        f"(PARTITION BY {keys} ORDER BY {younger}file_index DESC, file_row_number DESC) > 1"
+    )
+    return _fetch_count(connection, f"SELECT count(*) FROM {SUPERSEDED_TABLE}")
+
+
+def _reload(
+    connection: DuckDBPyConnection, table: TableName, source: StagedSource, duplicates: int, *, recreate: bool
+) -> RowCounts:
+    exists = bool(column_types_in_transaction(connection, table))
+    deleted = _fetch_count(connection, f"SELECT count(*) FROM {_qualified_name(table)}") if exists else 0
+    if recreate:
+        columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in source.target_columns)
+        connection.execute(f"CREATE OR REPLACE TABLE {_qualified_name(table)} ({columns})")
+    else:
+        connection.execute(f"DELETE FROM {_qualified_name(table)}")
+    failpoint("publish.emptied")
+    if duplicates or not register_staged_files(
+        connection, table, source.target_columns, source.paths, source.data_path
+    ):
+        connection.execute(f"INSERT INTO {_qualified_name(table)} BY NAME SELECT * FROM {STAGED_VIEW}")
+    total = _fetch_count(connection, f"SELECT count(*) FROM {_qualified_name(table)}")
+    return RowCounts(total, 0, deleted, total, duplicates)
+
+
+def _evolve_table(
+    connection: DuckDBPyConnection, table: TableName, target_columns: Sequence[TargetColumn]
+) -> None:
+    """Give the stored table the columns of the plan; every stored value is kept."""
+    if any(column.is_type_changed for column in target_columns):
+        columns = ", ".join(
+            f"{_stored_value_sql(column)} AS {quoted(column.name)}" for column in target_columns
+        )
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {_qualified_name(table)} AS SELECT {columns} FROM {_qualified_name(table)}"
+        )
+    else:
+        for column in target_columns:
+            if column.is_added:
+                connection.execute(
+                    f"ALTER TABLE {_qualified_name(table)} ADD COLUMN {quoted(column.name)} {column.type}"
+                )
+    failpoint("publish.widened")
+
+
+def _stored_value_sql(column: TargetColumn) -> str:
+    if column.is_added:
+        return f"CAST(NULL AS {column.type})"
+    return conversion_sql(quoted(column.name), column.stored_type, column.type)
+
+
+def _append(
+    connection: DuckDBPyConnection, table: TableName, source: StagedSource, duplicates: int
+) -> RowCounts:
+    """Add the staged rows; with a key only those not stored yet, because a cursor's limit is inclusive."""
+    name, key = _qualified_name(table), source.stored_key
+    new = (
+        f" WHERE {_key_is_null_sql(key)} OR NOT EXISTS (FROM {name} AS old WHERE {_same_key_sql(key)})"
+        if key
+        else ""
+    )
+    inserted = _fetch_count(connection, f"INSERT INTO {name} BY NAME SELECT * FROM {STAGED_VIEW} AS new{new}")
+    return RowCounts(inserted, 0, 0, _fetch_count(connection, f"SELECT count(*) FROM {name}"), duplicates)
+
+
+def _merge(
+    connection: DuckDBPyConnection,
+    table: TableName,
+    source: StagedSource,
+    duplicates: int,
+    *,
+    delete_unseen: bool,
+) -> RowCounts:
+    """Update the rows that differ, insert the new ones, and drop those no longer seen where asked to."""
+    name, key = _qualified_name(table), source.stored_key
+    updated, inserted = _find_changes(connection, name, source)
+    columns = [column.name for column in source.target_columns]
+    sets = ", ".join(
+        f"{quoted(c.name)} = new.{quoted(c.name)}" for c in source.target_columns if c.loaded_name
+    )
+    if updated:
+        connection.execute(
+            f"MERGE INTO {name} AS old USING (SELECT * FROM {CHANGES_TABLE} WHERE {IS_STORED_COLUMN}) AS new ON {_same_key_sql(key)} "
+            f"WHEN MATCHED THEN UPDATE SET {sets}"
+        )
+    if inserted:
+        new = ", ".join(map(quoted, columns))
+        connection.execute(
+            f"INSERT INTO {name} ({new}) SELECT {new} FROM {CHANGES_TABLE} WHERE NOT {IS_STORED_COLUMN}"
+        )
+    failpoint("publish.merged")
+    inserted += _insert_keyless_rows(connection, name, key)
+    deleted = _delete_unseen_rows(connection, name, key) if delete_unseen else 0
+    total = _fetch_count(connection, f"SELECT count(*) FROM {name}")
+    return RowCounts(inserted, updated, deleted, total, duplicates)
+
+
+def _find_changes(connection: DuckDBPyConnection, name: str, source: StagedSource) -> tuple[int, int]:
+    """Note the staged rows that are new or differ from what is stored; gives how many differ and are new.
+
+    The stored rows are read once in their whole width here; what follows looks at keys alone.
+    """
+    key = source.stored_key
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {CHANGES_TABLE} AS "
+        f"SELECT new.*, old.{IS_MATCHED_COLUMN} IS NOT NULL AS {IS_STORED_COLUMN} FROM (SELECT * FROM {STAGED_VIEW} AS new "
+        f"WHERE NOT ({_key_is_null_sql(key)})) AS new LEFT JOIN (SELECT *, true AS {IS_MATCHED_COLUMN} FROM {name}) AS old "
+        f"ON {_same_key_sql(key)} WHERE old.{IS_MATCHED_COLUMN} IS NULL OR {_row_differs_sql(source)}"
+    )
+    row = connection.execute(
+        f"SELECT count(*) FILTER ({IS_STORED_COLUMN}), count(*) FILTER (NOT {IS_STORED_COLUMN}) FROM {CHANGES_TABLE}"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def _insert_keyless_rows(connection: DuckDBPyConnection, name: str, key: Sequence[str]) -> int:
+    """Rows without a key cannot be told apart: one that is stored just so is not stored again."""
+    return _fetch_count(
+        connection,
+        f"INSERT INTO {name} BY NAME SELECT * FROM {STAGED_VIEW} AS new WHERE {_key_is_null_sql(key)} "
+        f"EXCEPT SELECT * FROM {name} AS new WHERE {_key_is_null_sql(key)}",
+    )
+
+
+def _delete_unseen_rows(connection: DuckDBPyConnection, name: str, key: Sequence[str]) -> int:
+    return _fetch_count(
+        connection,
+        f"DELETE FROM {name} AS old WHERE NOT EXISTS (FROM {STAGED_VIEW} AS new WHERE {_same_key_sql(key)})",
+    )
+
+
+def _same_key_sql(key: Sequence[str]) -> str:
+    return " AND ".join(f"old.{quoted(name)} IS NOT DISTINCT FROM new.{quoted(name)}" for name in key)
+
+
+def _key_is_null_sql(key: Sequence[str]) -> str:
+    return " AND ".join(f"new.{quoted(name)} IS NULL" for name in key)
+
+
+def _row_differs_sql(source: StagedSource) -> str:
+    """Only what the load brings is compared: a column it does not have keeps what is stored."""
+    compared = [quoted(column.name) for column in source.target_columns if column.loaded_name]
+    return " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared)
+
+
+def _qualified_name(table: TableName) -> str:
+    return f"lake.{quoted(table.schema)}.{quoted(table.table)}"
+
+
+def _fetch_count(connection: DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
+MAX_REGISTERED_FILES = 8
+SMALL_FILE_BYTES = 1_000_000  # many files below this size make queries slow: copying puts them together
+
+_PLAIN_FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]+")  # what DuckLake uses as a folder's name as it is
+
+
+def register_staged_files(
+    connection: DuckDBPyConnection,
+    table: TableName,
+    target_columns: Sequence[TargetColumn],
+    paths: Sequence[Path],
+    data_path: Path,
+) -> bool:
+    """Give an empty ``table`` the staged files as they are; False, with nothing done, if they do not fit."""
+    if not _can_register(connection, table, target_columns, paths):
+        return False
+    folder = data_path / table.schema / table.table
+    linked = _hard_link_files(paths, folder)
+    if not linked:
+        return False
+    failpoint("publish.linked")
+    for path in linked:
+        connection.execute(
+            f"CALL ducklake_add_data_files('lake', {quote_literal(table.table)}, {quote_literal(os.fspath(path))}, "
+            f"schema => {quote_literal(table.schema)})"
+        )
+    return True
+
+
+def _can_register(
+    connection: DuckDBPyConnection,
+    table: TableName,
+    target_columns: Sequence[TargetColumn],
+    paths: Sequence[Path],
+) -> bool:
+    """Whether the files hold exactly the columns of the plan, and are worth keeping as they are."""
+    if not paths or not all(_PLAIN_FOLDER_NAME.fullmatch(name) for name in (table.schema, table.table)):
+        return False
+    if len(paths) > MAX_REGISTERED_FILES and sum(
+        path.stat().st_size for path in paths
+    ) < SMALL_FILE_BYTES * len(paths):
+        return False
+    wanted = {column.name: column.type for column in target_columns}
+    return all(_file_columns(connection, path) == wanted for path in paths)
+
+
+def _file_columns(connection: DuckDBPyConnection, path: Path) -> dict[str, str]:
+    rows = connection.execute(f"DESCRIBE FROM read_parquet({quote_literal(os.fspath(path))})").fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
+def _hard_link_files(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Second names for the files in the lake's folder; none where the file systems do not allow it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    linked: list[Path] = []
+    try:
+        for path in paths:
+            link = folder / f"unify-{uuid.uuid4()}.parquet"
+            link.hardlink_to(path)
+            linked.append(link)
+    except OSError:  # another file system, or one without links: the rows are copied instead
+        for link in linked:
+            link.unlink()
+        return []
+    return linked

@@ -1,0 +1,323 @@
+"""The queue of loads: what was asked for, who works on it, how it ended.
+
+An ``enqueue`` that returned is on the disk. At most one job is active for a table and action, at
+most one runs on a table. A claim counts the attempt; from then on every change of the job names
+(id, attempt), so that a worker declared dead cannot change what its successor does.
+Time comes in as an argument, aware UTC.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from unify.errors import StoreError
+from unify.model import JobState, LoaderJob, Priority, TableName
+from unify.queue.rows import (
+    NewJob,
+    Schedule,
+    encode_origin,
+    from_micros_or_none,
+    job_from_row,
+    job_from_row_or_none,
+    refresh_job,
+    schedule_from_row,
+    table_key,
+    to_micros,
+    to_micros_or_none,
+)
+from unify.queue.scripts import ScriptSchedules
+from unify.queue.sqlite import QueueDatabase
+from unify.queue.timing import advance_timing, is_due
+
+_FAILURE_TEXTS = {
+    JobState.FAILED: "failed",
+    JobState.DEAD: "was given up",
+    JobState.CANCELLED: "was cancelled",
+}
+
+
+class Queue:
+    """The queue in one SQLite file. Safe to share between threads.
+
+    ``notice`` is told when a damaged file was set aside. ``scripts`` are what runs on a schedule.
+    """
+
+    def __init__(self, path: Path, notice: Callable[[str], None] | None = None) -> None:
+        self._database = QueueDatabase(path, notice)
+        self.scripts = ScriptSchedules(self._database)
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Asking
+
+    def enqueue(self, new: NewJob, now: datetime | None = None) -> LoaderJob:
+        """The job for ``new``: the active one of this table and action if there is one, else a new one.
+
+        Where ``new`` says when its table was looked at, a load that ended well since is as good.
+        On the disk when this returns. Joining makes the job as urgent as the more urgent wish and
+        takes back a cancellation asked before.
+        """
+        at = now or datetime.now(UTC)
+        with self._database.transaction():
+            active = self._database.fetch_one(
+                "active_of", table_key(new.tenant, new.table) | {"action": new.action}
+            )
+            start_at = to_micros(new.start_at or at)
+            if active is not None:
+                values = {"id": active["id"], "priority": new.priority, "start_at": start_at}
+                return job_from_row(self._fetch_one("join", values))
+            if (done := self._find_done_since(new)) is not None:
+                return done
+            return job_from_row(
+                self._fetch_one(
+                    "insert",
+                    table_key(new.tenant, new.table)
+                    | {
+                        "uid": uuid.uuid4().hex,
+                        "action": new.action,
+                        "origin": encode_origin(new.origin),
+                        "priority": new.priority,
+                        "now": to_micros(at),
+                        "start_at": start_at,
+                    },
+                )
+            )
+
+    def _find_done_since(self, new: NewJob) -> LoaderJob | None:
+        if new.seen_at is None:
+            return None
+        values = table_key(new.tenant, new.table) | {"seen_at": to_micros(new.seen_at)}
+        return job_from_row_or_none(self._database.fetch_one("done_since", values))
+
+    def cancel(self, id: int, now: datetime | None = None) -> LoaderJob | None:
+        """Cancel a job: a queued one at once, a running one by asking whoever runs it. None: no such job."""
+        at = now or datetime.now(UTC)
+        with self._database.transaction():
+            values = {"id": id, "state": JobState.CANCELLED, "error": "cancelled", "now": to_micros(at)}
+            if self._database.fetch_one("end_queued", values) is not None:
+                self._fail_dependents(at)
+            else:
+                self._database.fetch_one("ask_cancel", {"id": id})
+            return self.find(id)
+
+    def retry(self, id: int, now: datetime | None = None) -> LoaderJob | None:
+        """Queue an ended job again, its failures forgotten. None: no such job, or it ended well.
+
+        If the same load was asked for meanwhile, that job is given instead.
+        """
+        at = now or datetime.now(UTC)
+        with self._database.transaction():
+            ended = self.find(id)
+            if ended is None or ended.state is JobState.DONE or ended.state.active:
+                return ended if ended is not None and ended.state.active else None
+            key = table_key(ended.tenant, ended.table) | {"action": ended.action}
+            if (active := self._database.fetch_one("active_of", key)) is not None:
+                return job_from_row(active)
+            values = {
+                "id": id,
+                "uid": uuid.uuid4().hex,
+                "now": to_micros(at),
+                "priority": Priority.INTERACTIVE,
+            }
+            return job_from_row_or_none(self._database.fetch_one("retry", values))
+
+    # Looking
+
+    def get(self, id: int) -> LoaderJob:
+        """The job ``id``. Raises StoreError if there is none: it was forgotten, or the queue replaced."""
+        found = self.find(id)
+        if found is None:
+            raise StoreError(f"{self._database.path}: there is no job {id}")
+        return found
+
+    def find(self, id: int) -> LoaderJob | None:
+        return job_from_row_or_none(self._database.fetch_one("get", {"id": id}))
+
+    def active_jobs(self) -> Sequence[LoaderJob]:
+        """Jobs that have not ended, the most urgent first."""
+        return [job_from_row(row) for row in self._database.fetch_all("active")]
+
+    def next_active_jobs(self, count: int) -> tuple[Sequence[LoaderJob], int]:
+        """The first ``count`` jobs that have not ended, those under way first; how many there are."""
+        jobs = [job_from_row(row) for row in self._database.fetch_all("next_active", {"count": count})]
+        return jobs, int(self._fetch_one("count_active", {})[0])
+
+    def recent_jobs(self, count: int) -> Sequence[LoaderJob]:
+        """The last ``count`` jobs, active ones among them, youngest first."""
+        return [job_from_row(row) for row in self._database.fetch_all("recent", {"count": count})]
+
+    def next_start_at(self, now: datetime) -> datetime | None:
+        """When the earliest job put off becomes ready; None if none is put off."""
+        row = self._database.fetch_one("next_start", {"now": to_micros(now)})
+        return from_micros_or_none(row[0]) if row is not None else None
+
+    # Working: for the daemon
+
+    def start_epoch(self) -> int:
+        """The number of this start of the daemon: greater than every one before."""
+        with self._database.transaction():
+            return int(self._fetch_one("new_epoch", {})["value"])
+
+    def orphaned_jobs(self, epoch: int) -> Sequence[LoaderJob]:
+        """Jobs left running by a daemon of an older epoch: ask the ledger, then finish or requeue them."""
+        return [job_from_row(row) for row in self._database.fetch_all("orphans", {"epoch": epoch})]
+
+    def claim(self, epoch: int, now: datetime) -> LoaderJob | None:
+        """Take the next job: people before schedules, then the connection with the fewest running, then age.
+
+        Never one whose table is being loaded, whose start lies ahead, or which waits for another job.
+        """
+        with self._database.transaction():
+            self._fail_dependents(now)
+            return job_from_row_or_none(
+                self._database.fetch_one("claim", {"epoch": epoch, "now": to_micros(now)})
+            )
+
+    def is_current_attempt(self, job: LoaderJob) -> bool:
+        """Whether ``job.attempt`` is still the one at work: the fence before publishing."""
+        return self._database.fetch_one("holds", {"id": job.id, "attempt": job.attempt}) is not None
+
+    def mark_publishing(self, job: LoaderJob) -> bool:
+        """Mark a running job as on its way into the lake. False: not ours any more, or cancelled."""
+        with self._database.transaction():
+            return self._database.fetch_one("publishing", {"id": job.id, "attempt": job.attempt}) is not None
+
+    def finish(
+        self, job: LoaderJob, state: JobState, error: str = "", now: datetime | None = None
+    ) -> LoaderJob | None:
+        """End a job; None if it is not this attempt's any more. What waits for it fails if it ended badly.
+
+        A cancelled job that somebody asked for again meanwhile goes back into the queue.
+        """
+        at = now or datetime.now(UTC)
+        with self._database.transaction():
+            current = self.find(job.id)
+            if state is JobState.CANCELLED and current is not None and not current.cancel_asked:
+                return self.requeue(job, at, failed=False)
+            values = {
+                "id": job.id,
+                "attempt": job.attempt,
+                "state": state,
+                "error": error,
+                "now": to_micros(at),
+            }
+            ended = job_from_row_or_none(self._database.fetch_one("finish", values))
+            if ended is not None and state is not JobState.DONE:
+                self._fail_dependents(at)
+            return ended
+
+    def requeue(
+        self,
+        job: LoaderJob,
+        start_at: datetime,
+        error: str = "",
+        *,
+        failed: bool = True,
+        crashed: bool = False,
+    ) -> LoaderJob | None:
+        """Put a job back, to start at ``start_at``; ``failed`` counts it among its failures. None: not ours.
+
+        ``handle_crash`` counts it among its crashes, too: on the disk, so that a new daemon goes on counting.
+
+        A job whose cancellation was asked is cancelled instead.
+        """
+        with self._database.transaction():
+            values = {
+                "id": job.id,
+                "attempt": job.attempt,
+                "start_at": to_micros(start_at),
+                "error": error,
+                "failed": int(failed),
+                "crashed": int(crashed),
+            }
+            back = job_from_row_or_none(self._database.fetch_one("requeue", values))
+            return self.cancel(job.id) if back is not None and back.cancel_asked else back
+
+    def requeue_after_parent(self, job: LoaderJob, parent_id: int) -> LoaderJob | None:
+        """Put a running job back until the job ``parent`` has ended. None: not ours any more."""
+        with self._database.transaction():
+            values = {"id": job.id, "attempt": job.attempt, "parent": parent_id}
+            return job_from_row_or_none(self._database.fetch_one("wait_for", values))
+
+    def delete_old_jobs(self, before: datetime, keep_last: int = 1000) -> None:
+        """Delete jobs that ended before ``before``, but not the last ``keep``."""
+        with self._database.transaction():
+            self._database.fetch_all("forget", {"before": to_micros(before), "keep": keep_last})
+
+    # Schedules
+
+    def set_schedule(self, schedule: Schedule) -> Schedule:
+        """Set or replace the schedule of a table."""
+        values = table_key(schedule.tenant, schedule.table) | {
+            "origin": encode_origin(schedule.origin),
+            "every_s": schedule.every_s,
+            "next_at": to_micros_or_none(schedule.next_at),
+            "starting": schedule.starting,
+            "zone": schedule.zone,
+            "first": schedule.first,
+        }
+        with self._database.transaction():
+            return schedule_from_row(self._fetch_one("put_schedule", values))
+
+    def delete_schedule(self, tenant: str, table: TableName) -> bool:
+        """Forget the schedule of a table, so that its spec's applies again. False: there was none."""
+        with self._database.transaction():
+            return self._database.fetch_one("drop_schedule", table_key(tenant, table)) is not None
+
+    def schedules(self) -> Sequence[Schedule]:
+        return [schedule_from_row(row) for row in self._database.fetch_all("schedules")]
+
+    def next_due_at(self) -> datetime | None:
+        """When the next schedule is due."""
+        row = self._database.fetch_one("next_due")
+        return from_micros_or_none(row[0]) if row is not None else None
+
+    def enqueue_due(self, now: datetime) -> Sequence[LoaderJob]:
+        """Queue a refresh for every schedule that is due, once however long we slept, and set its next time.
+
+        Both in one transaction, so that no crash skips or doubles one. A schedule set by a clock
+        ahead of ``now`` is set anew from ``now`` instead of waiting for that clock to be reached.
+        """
+        jobs = []
+        with self._database.transaction():
+            for schedule in map(
+                schedule_from_row, self._database.fetch_all("due_schedules", {"now": to_micros(now)})
+            ):
+                if is_due(schedule.timing, now):
+                    jobs.append(self.enqueue(refresh_job(schedule), now))
+                moved = advance_timing(schedule.timing, now)
+                times = {
+                    "next_at": to_micros_or_none(moved.next_at),
+                    "last_at": to_micros_or_none(moved.last_at),
+                }
+                self._database.fetch_all("move_schedule", table_key(schedule.tenant, schedule.table) | times)
+        return jobs
+
+    def _fail_dependents(self, now: datetime) -> None:
+        """Fail what waits for a job that ended badly, and what waits for that, naming the first cause."""
+        while rows := self._database.fetch_all("broken_waiters"):
+            for row in rows:
+                how = _FAILURE_TEXTS[JobState(row["awaited_state"])]
+                reason = f": {row['awaited_error']}" if row["awaited_error"] else ""
+                error = f"it needs {row['awaited_name']}, whose load {how}{reason}"
+                values = {"id": row["id"], "state": JobState.FAILED, "error": error, "now": to_micros(now)}
+                self._database.fetch_one("end_queued", values)
+
+    def _fetch_one(self, statement: str, values: dict[str, object]) -> sqlite3.Row:
+        row = self._database.fetch_one(statement, values)
+        assert row is not None, statement
+        return row

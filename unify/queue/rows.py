@@ -1,0 +1,122 @@
+"""Jobs and schedules as rows of the queue, and as what the rest of Unify holds in hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from unify.model import Action, ConfigPaths, JobState, LoaderJob, Priority, TableName
+from unify.queue.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A load to be asked for.
+
+    ``start_at``  None: as soon as there is a worker.
+    ``checked_at``   when the table was seen to lack what the load brings: one that ended since is as good.
+    """
+
+    tenant: str
+    action: Action
+    table: TableName
+    origin: ConfigPaths
+    priority: int = Priority.INTERACTIVE
+    start_at: datetime | None = None
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a table is refreshed by itself. ``refresh_every_s`` None: never, whatever its spec says."""
+
+    tenant: str
+    table: TableName
+    origin: ConfigPaths
+    every_s: float | None
+    next_at: datetime | None
+    last_at: datetime | None = None
+    starting: str = ""  # as the person wrote it
+    zone: str = ""  # these two as in Timing
+    first: str = ""
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(self.every_s, self.next_at, self.last_at, self.starting, self.zone, self.first)
+
+
+def refresh_job(schedule: Schedule) -> NewJob:
+    return NewJob(schedule.tenant, Action.REFRESH, schedule.table, schedule.origin, Priority.SCHEDULED)
+
+
+def table_key(tenant: str, table: TableName) -> dict[str, object]:
+    return {"tenant": tenant, "connection": table.schema, "table_name": table.table}
+
+
+def job_from_row_or_none(row: sqlite3.Row | None) -> LoaderJob | None:
+    return None if row is None else job_from_row(row)
+
+
+def job_from_row(row: sqlite3.Row) -> LoaderJob:
+    return LoaderJob(
+        id=row["id"],
+        uid=row["uid"],
+        tenant=row["tenant"],
+        action=Action(row["action"]),
+        table=TableName(row["connection"], row["table_name"]),
+        origin=decode_origin(row["origin"]),
+        priority=row["priority"],
+        state=JobState(row["state"]),
+        attempt=row["attempt"],
+        epoch=row["epoch"],
+        created_at=from_micros(row["created_at"]),
+        start_at=from_micros(row["start_at"]),
+        started_at=from_micros_or_none(row["started_at"]),
+        finished_at=from_micros_or_none(row["finished_at"]),
+        waits_for=row["waits_for"],
+        cancel_asked=bool(row["cancel_asked"]),
+        error=row["error"],
+        failures=row["failures"],
+        crashes=row["crashes"],
+    )
+
+
+def schedule_from_row(row: sqlite3.Row) -> Schedule:
+    return Schedule(
+        tenant=row["tenant"],
+        table=TableName(row["connection"], row["table_name"]),
+        origin=decode_origin(row["origin"]),
+        every_s=row["every_s"],
+        next_at=from_micros_or_none(row["next_at"]),
+        last_at=from_micros_or_none(row["last_at"]),
+        starting=row["starting"],
+        zone=row["zone"],
+        first=row["first"],
+    )
+
+
+def encode_origin(origin: ConfigPaths) -> str:
+    return msgspec.json.encode(origin).decode()
+
+
+def decode_origin(text: str) -> ConfigPaths:
+    return msgspec.json.decode(text, type=ConfigPaths)
+
+
+def to_micros(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def to_micros_or_none(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)
+
+
+def from_micros_or_none(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def from_micros(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)

@@ -1,0 +1,234 @@
+"""The frame around a drawing: a scale with labels at its left, another below it.
+
+What the ways of drawing take and give.
+
+Round numbers and moments along an axis, and how they are written in little room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from unify.interpreter.results import datetime_of_x
+from unify.render.charts.style import ChartStyle
+from unify.render.formats.layout import pad_text, text_width, truncate_text
+from unify.text import escape_text
+
+FRAME_LINES = 2  # below a drawing: the axis and its labels
+_MAX_LABEL_WIDTH = 20  # columns of a terminal
+
+
+@dataclass(frozen=True, slots=True)
+class AxisLabel:
+    """A text below the axis; ``check_column_name`` is its middle, counted from the drawing's left end."""
+
+    column: int
+    text: str
+
+
+def draw_axes(
+    plot_lines: Sequence[str],
+    width: int,
+    y_labels: Mapping[int, str],
+    x_labels: Sequence[AxisLabel],
+    style: ChartStyle,
+) -> list[str]:
+    """``drawing``, lines that are ``width`` wide, with its scales.
+
+    ``heights``  labels at the left by the number of the line, from the top.
+    """
+    lines = style.axis_characters()
+    left = labels_width(y_labels.values())
+    framed = []
+    for number, line in enumerate(plot_lines):
+        text = pad_text(y_labels.get(number, ""), left, right=True)
+        framed.append(
+            f"{style.dim(f'{text} {lines.y_tick if number in y_labels else lines.vertical}')}{line}".rstrip()
+        )
+    placed = place_labels(x_labels, width, lines.ellipsis)
+    marks = {label.column for label in x_labels if label in placed}
+    axis = "".join(lines.x_tick if column in marks else lines.horizontal for column in range(width))
+    framed.append(style.dim(" " * (left + 1) + lines.corner + axis))
+    framed.append(" " * (left + 2) + style.dim(_labels_line(placed, width)))
+    return framed
+
+
+def labels_width(texts: Iterable[str]) -> int:
+    """The width of the labels at the left."""
+    return max((text_width(text) for text in texts), default=0)
+
+
+def place_labels(labels: Sequence[AxisLabel], width: int, ellipsis: str) -> dict[AxisLabel, tuple[int, str]]:
+    """Where labels begin, and what of them fits; only every second, third … where they would touch."""
+    if not labels:
+        return {}
+    every = 1
+    while every < len(labels):
+        placed = _try_place_labels(labels[::every], width, ellipsis)
+        if placed is not None:
+            return placed
+        every += 1
+    return _try_place_labels(labels[:1], width, ellipsis) or {}
+
+
+def _try_place_labels(
+    labels: Sequence[AxisLabel], width: int, ellipsis: str
+) -> dict[AxisLabel, tuple[int, str]] | None:
+    placed: dict[AxisLabel, tuple[int, str]] = {}
+    end = -1
+    for label in labels:
+        text = truncate_text(escape_text(label.text), min(width, _MAX_LABEL_WIDTH), ellipsis)
+        begin = max(0, min(label.column - text_width(text) // 2, width - text_width(text)))
+        if begin <= end:
+            return None
+        placed[label] = begin, text
+        end = begin + text_width(text)
+    return placed
+
+
+def _labels_line(positions: Mapping[AxisLabel, tuple[int, str]], width: int) -> str:
+    line = ""
+    for begin, text in sorted(positions.values()):
+        line = pad_text(line, begin) + text
+    return truncate_text(line, width).rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class ChartArea:
+    """Columns and lines there are for a drawing; ``has_unlimited_height``: more lines do no harm."""
+
+    width: int
+    height: int
+    has_unlimited_height: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChartDrawing:
+    """Lines of text; ``remarks`` say what of the chart is not in them."""
+
+    lines: Sequence[str]
+    notes: Sequence[str] = ()
+
+
+_SI_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))  # from 10,000 on, in thousands
+_SI_FACTORS = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
+_EXPONENT_FROM, _EXPONENT_BELOW = 1e15, 1e-4
+_DAY_S = 86_400
+_SECOND_STEPS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
+_DAY_STEPS = (1, 2, 7, 14)
+_MONTH_STEPS = (1, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000, 12_000)
+_FIRST_MONDAY_S = 4 * _DAY_S  # the first Monday after the beginning of 1970
+
+
+@dataclass(frozen=True, slots=True)
+class AxisTick:
+    """A place on an axis and its label."""
+
+    position: float
+    label: str
+
+
+def number_ticks(low: float, high: float, max_ticks: int) -> list[AxisTick]:
+    """Up to about ``most`` round numbers from ``low`` to ``high``, which differ."""
+    step = _round_step((high - low) / max(1, max_ticks))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [number * step for number in range(first, last + 1)]
+    write = _number_formatter(max(abs(low), abs(high)), step)
+    return [AxisTick(value, write(value)) for value in values]
+
+
+def round_range(low: float, high: float, max_ticks: int) -> tuple[float, float]:
+    """The range from one round number to another that holds ``low`` and ``high``."""
+    if low == high:
+        low, high = low - abs(low or 1) / 2, high + abs(high or 1) / 2
+    step = _round_step((high - low) / max(1, max_ticks))
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
+def short_number(value: float) -> str:
+    """A number in at most about six characters."""
+    if value == int(value) and abs(value) < 1000:
+        return str(int(value))
+    return _number_formatter(abs(value), 10 ** (math.floor(math.log10(abs(value))) - 2))(value)
+
+
+def time_ticks(low: float, high: float, max_width: int) -> list[AxisTick]:
+    """Moments from ``low`` to ``high`` (seconds) whose labels fit beside each other into ``disk_space``."""
+    for count, places, write in _time_divisions(low, high):
+        ticks = [AxisTick(at, write(datetime_of_x(at))) for at in places()] if count <= max_width else []
+        if ticks and sum(len(tick.label) + 2 for tick in ticks) <= max_width + 2:
+            return ticks
+    return []
+
+
+def _round_step(min_step: float) -> float:
+    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below ``minimum``."""
+    power = float(10 ** math.floor(math.log10(min_step)))
+    return next((factor * power for factor in (1, 2, 5) if factor * power >= min_step * 0.999), 10 * power)
+
+
+def _number_formatter(largest: float, step: float) -> Callable[[float], str]:
+    if not _EXPONENT_BELOW <= largest < _EXPONENT_FROM:
+        return lambda value: f"{value:.3g}"
+    sign = next((sign for least, sign in _SI_UNITS if largest >= least), "")
+    unit = _SI_FACTORS.get(sign, 1.0)
+    decimals = min(6, max(0, -math.floor(math.log10(step / unit) + 1e-9)))
+
+    def write(value: float) -> str:
+        text = f"{value / unit:,.{decimals}f}"
+        return text + sign if float(text.replace(",", "")) else "0"
+
+    return write
+
+
+_TimeDivision = tuple[float, Callable[[], Sequence[float]], Callable[[datetime], str]]
+
+
+def _time_divisions(low: float, high: float) -> Iterator[_TimeDivision]:
+    """Ever coarser divisions of a time: about how many there are, where, and how they are written."""
+    span = high - low
+    for step in _SECOND_STEPS:
+        yield span / step, _step_positions(low, high, step), _clock_formatter(step, span)
+    for days in _DAY_STEPS:
+        step = days * _DAY_S
+        offset = _FIRST_MONDAY_S if days >= 7 else 0
+        yield span / step, _step_positions(low, high, step, offset), lambda time: time.isoformat()[5:10]
+    for months in _MONTH_STEPS:
+        size = 4 if months >= 12 else 7
+        yield (
+            span / (months * 30 * _DAY_S),
+            _month_positions(low, high, months),
+            lambda time, size=size: time.isoformat()[:size],  # type: ignore[misc]
+        )
+
+
+def _step_positions(low: float, high: float, step: int, offset: int = 0) -> Callable[[], Sequence[float]]:
+    first = math.ceil((low - offset) / step)
+    last = math.floor((high - offset) / step)
+    return lambda: [number * step + offset for number in range(first, last + 1)]
+
+
+def _clock_formatter(step: int, span: float) -> Callable[[datetime], str]:
+    def write(time: datetime) -> str:
+        if span > _DAY_S and not (time.hour or time.minute or time.second):
+            return time.isoformat()[5:10]
+        return time.isoformat()[11 : 19 if step < 60 else 16]
+
+    return write
+
+
+def _month_positions(low: float, high: float, step: int) -> Callable[[], Sequence[float]]:
+    def places() -> Sequence[float]:
+        first, last = datetime_of_x(low), datetime_of_x(high)
+        numbers = range(first.year * 12, last.year * 12 + 12)
+        found = [
+            (datetime(number // 12, number % 12 + 1, 1) - datetime(1970, 1, 1)).total_seconds()
+            for number in numbers
+            if number % step == 0
+        ]
+        return [at for at in found if low <= at <= high]
+
+    return places

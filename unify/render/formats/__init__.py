@@ -1,0 +1,68 @@
+"""How results look: a module a family of formats, loaded when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO, assert_never
+
+from unify.render.formats.options import FORMATS, ElapsedSeconds, Format, FormatOptions, WriteResult
+
+if TYPE_CHECKING:
+    from unify.interpreter.results import Rows
+
+__all__ = ["FORMATS", "ElapsedSeconds", "Format", "FormatOptions", "WriteResult", "display"]
+
+
+def write_rows(
+    rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedSeconds = lambda: 0.0
+) -> WriteResult:
+    """Write ``rows`` to ``out`` as ``look`` says, reading them once.
+
+    Memory  a batch; a box keeps what it shows, or a bounded part with the rest on disk.
+    Raises  what reading the rows raises, and OSError of ``out``; what was written stays written.
+    """
+    from unify.render.formats.options import ResultLimiter
+
+    boxed = options.format in ("box", "table")
+    limit = ResultLimiter(rows, None if boxed else options.max_rows)
+    try:
+        _write_format(limit.limit_rows(), out, options, elapsed)
+    finally:
+        if isinstance(rows.batches, Iterator) and hasattr(rows.batches, "close"):
+            rows.batches.close()
+    return WriteResult(limit.row_count, limit.is_truncated)
+
+
+def _write_format(rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedSeconds) -> None:
+    match options.format:
+        case "box" | "table":
+            from unify.render.formats import box, plan
+
+            show = plan.write_plan if plan.is_plan(rows) else box.write_box
+            show(rows, out, options, elapsed)
+        case "csv":
+            from unify.render.formats import delimited
+
+            delimited.write_delimited(rows, out, options)
+        case "json":
+            from unify.render.formats import json
+
+            json.write_json_array(rows, out, options)
+        case "jsonl":
+            from unify.render.formats import json
+
+            json.write_json_lines(rows, out, options)
+        case "markdown":
+            from unify.render.formats import markup
+
+            markup.write_markdown(rows, out, options)
+        case "html":
+            from unify.render.formats import markup
+
+            markup.write_html(rows, out, options)
+        case "vertical":
+            from unify.render.formats import vertical
+
+            vertical.write_vertical(rows, out, options, elapsed)
+        case unknown:
+            assert_never(unknown)

@@ -1,0 +1,32 @@
+"""CSV by RFC 4180, with line feeds, or with tabs for commas. NULL is nothing, an empty text ``""``."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from unify.interpreter.results import Rows
+from unify.render.formats.options import FormatOptions
+from unify.render.formats.values import TextRow, text_rows
+from unify.text import escape_text
+
+
+def write_delimited(rows: Rows, out: TextIO, options: FormatOptions) -> None:
+    """Write ``rows`` as they come; a text that reads like the NULL text is put in quotes."""
+    null = options.null or ""
+    if options.header:
+        out.write(_row_line([column.name for column in rows.columns], null, options))
+    for row in text_rows(rows):
+        out.write(_row_line(row, null, options))
+
+
+def _row_line(row: TextRow, null: str, options: FormatOptions) -> str:
+    if options.terminal:
+        row = [None if cell is None else escape_text(cell) for cell in row]
+    between = options.delimiter
+    return between.join([null if cell is None else _quote_field(cell, null, between) for cell in row]) + "\n"
+
+
+def _quote_field(cell: str, null: str, delimiter: str) -> str:
+    if cell == null or '"' in cell or delimiter in cell or "\n" in cell or "\r" in cell:
+        return '"' + cell.replace('"', '""') + '"'
+    return cell

@@ -1,0 +1,221 @@
+"""A value as JSON: exact, and valid.
+
+Integers and decimals are numbers with all their digits. What JSON has no number for (NaN, infinity) and
+what it has no kind for (dates, intervals, blobs) is the text DuckDB writes, as a string. A JSON column is
+put in as it is; lists are arrays; structs and maps are objects, the keys of a map as text.
+
+JSON: one array of objects, or one object a line. Names that come twice get ``_2``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from json.encoder import encode_basestring
+from typing import TextIO, TypeGuard
+
+from unify.engine.types import DuckDBType, parse_type
+from unify.interpreter.results import Rows
+from unify.render.formats import values
+from unify.render.formats.options import FormatOptions
+
+JSONWriter = Callable[[object], str]
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_NON_FINITE = {"nan": math.nan, "-nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_LINE_BREAKS = str.maketrans("\r\n", "  ")
+# What is valid in a JSON string and could still steer a terminal; the C0 controls are escaped anyway.
+_TERMINAL_CONTROLS = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def json_string(text: str) -> str:
+    """A JSON string, in quotes."""
+    return encode_basestring(text)
+
+
+def escape_terminal_controls(line: str) -> str:
+    """The same JSON with nothing in it that steers a terminal."""
+    return _TERMINAL_CONTROLS.sub(lambda match: json.dumps(match.group())[1:-1], line)
+
+
+def json_writer(type: DuckDBType) -> JSONWriter:
+    """The function that writes values of ``type`` as JSON, NULL included."""
+    write = _value_writer(type)
+    return lambda value: "null" if value is None else write(value)
+
+
+def _value_writer(type: DuckDBType) -> JSONWriter:
+    match type.name:
+        case "BOOLEAN" | "DOUBLE":
+            return _untyped_json
+        case "JSON":
+            return _embedded_json
+        case "LIST" | "ARRAY":
+            return _array_writer(type)
+        case "STRUCT":
+            return _object_writer(type) if type.field_names else _row_writer(type)
+        case "MAP":
+            return _map_writer(type)
+        case "FLOAT" | "BIGNUM":
+            return _number_json
+        case _ if type.numeric or type.name in ("VARIANT", "UNION"):
+            return _untyped_json
+        case _:
+            write = values.text_writer(type)
+            return lambda value: json_string(write(value))
+
+
+def _untyped_json(value: object) -> str:
+    """A value whose Python type tells what it is."""
+    match value:
+        case None:
+            return "null"
+        case float():
+            return values.value_text(value) if math.isfinite(value) else _non_finite_json(value)
+        case bool() | int():
+            return values.value_text(value)
+        case Decimal():
+            return format(value, "f")
+        case Mapping():
+            return (
+                "{" + ", ".join(f"{json_string(str(k))}: {_untyped_json(v)}" for k, v in value.items()) + "}"
+            )
+        case list() | tuple():
+            return f"[{', '.join(map(_untyped_json, value))}]"
+        case other:
+            return json_string(values.value_text(other))
+
+
+def _number_json(value: object) -> str:
+    """A number that arrives as text, and is one in JSON, too."""
+    match value:
+        case str() if _NUMBER.fullmatch(value):
+            return value
+        case str() if value in _NON_FINITE:
+            return _non_finite_json(_NON_FINITE[value])
+        case float() if math.isfinite(value):
+            return values.float32_text(value)
+        case other:
+            return _untyped_json(other)
+
+
+def _non_finite_json(value: object) -> str:
+    """``"NaN"``, ``"Infinity"``: JSON has no such numbers, and null would be another value."""
+    match value:
+        case float() if math.isnan(value):
+            return '"NaN"'
+        case float():
+            return '"Infinity"' if value > 0 else '"-Infinity"'
+        case other:
+            return json_string(values.value_text(other))
+
+
+def _embedded_json(value: object) -> str:
+    """JSON out of a JSON column, on one line: a line break in JSON can only be space between its parts."""
+    text = str(value)
+    return text.translate(_LINE_BREAKS) if _is_valid_json(text) else json_string(text)
+
+
+def _is_valid_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_reject_constant)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True  # deeper than Python follows; DuckDB has checked it
+    return True
+
+
+def _reject_constant(constant: str) -> object:
+    raise ValueError(constant)
+
+
+def _array_writer(type: DuckDBType) -> JSONWriter:
+    element = json_writer(type.children[0])
+    return lambda value: f"[{', '.join(map(element, value))}]" if _is_list(value) else _untyped_json(value)
+
+
+def _row_writer(type: DuckDBType) -> JSONWriter:
+    fields = [json_writer(part) for part in type.children]
+
+    def write(value: object) -> str:
+        if not isinstance(value, tuple):
+            return _untyped_json(value)
+        return f"[{', '.join(field(item) for field, item in zip(fields, value, strict=True))}]"
+
+    return write
+
+
+def _object_writer(type: DuckDBType) -> JSONWriter:
+    fields = [
+        (name, json_string(name), json_writer(part))
+        for name, part in zip(type.field_names, type.children, strict=True)
+    ]
+
+    def write(value: object) -> str:
+        if not isinstance(value, Mapping):
+            return _untyped_json(value)
+        return "{" + ", ".join(f"{key}: {field(value[name])}" for name, key, field in fields) + "}"
+
+    return write
+
+
+def _map_writer(type: DuckDBType) -> JSONWriter:
+    key, item = values.text_writer(type.children[0]), json_writer(type.children[1])
+
+    def write(value: object) -> str:
+        if not isinstance(value, Mapping):
+            return _untyped_json(value)
+        items = values.map_items(value, type)
+        return "{" + ", ".join(f"{json_string(key(k))}: {item(v)}" for k, v in items) + "}"
+
+    return write
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def write_json_array(rows: Rows, out: TextIO, options: FormatOptions) -> None:
+    """One array, a row a line; ``[]`` if there are none."""
+    opening = "["
+    for line in _object_lines(rows, options):
+        out.write(opening + line)
+        opening = ",\n"
+    out.write("[]\n" if opening == "[" else "]\n")
+
+
+def write_json_lines(rows: Rows, out: TextIO, options: FormatOptions) -> None:
+    """Newline-delimited JSON; nothing at all if there are no rows."""
+    for line in _object_lines(rows, options):
+        out.write(line + "\n")
+
+
+def _object_lines(rows: Rows, options: FormatOptions) -> Iterator[str]:
+    keys = [json_string(name) + ": " for name in unique_names([c.name for c in rows.columns])]
+    writers = [json_writer(parse_type(column.type)) for column in rows.columns]
+    for batch in rows.batches:
+        for row in batch:
+            members = [key + write(value) for key, write, value in zip(keys, writers, row, strict=True)]
+            line = "{" + ", ".join(members) + "}"
+            yield escape_terminal_controls(line) if options.terminal else line
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names with ``_2``, ``_3`` … at those that were there before."""
+    taken = set(names)
+    seen: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in seen or (number > 1 and candidate in taken):
+            number += 1
+            candidate = f"{name}_{number}"
+        seen.add(candidate)
+        unique.append(candidate)
+    return unique

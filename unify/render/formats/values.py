@@ -1,0 +1,253 @@
+"""The exact text of a value: what DuckDB's ``cast(x as varchar)`` gives, from what its Python client returns.
+
+A value that arrives as text although its type is not a text (``infinity`` as a DATE, an interval fetched
+with ``duckdb_types.exact_cast_sql``) is DuckDB's own text already and stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import chain
+
+from unify.engine.types import DuckDBType, parse_type
+from unify.interpreter.results import Rows
+
+TextWriter = Callable[[object], str]
+TextRow = list[str | None]  # one row: NULL is None
+
+_MAX_EXACT_DIGITS = 9  # digits after which every 32-bit float reads back as itself
+_NESTED_SPECIAL = re.compile(r"[\"'(),:=\[\]{}]")
+_PRINTABLE_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"\"'\\")
+
+
+def text_rows(rows: Rows) -> Iterable[TextRow]:
+    """Every row as texts, one at a time; ``None`` is NULL."""
+    writers = [text_writer(parse_type(column.type)) for column in rows.columns]
+    return chain.from_iterable(_batch_text_rows(batch, writers) for batch in rows.batches)
+
+
+def _batch_text_rows(batch: Sequence[tuple[object, ...]], writers: Sequence[TextWriter]) -> list[TextRow]:
+    """A batch at once, column by column: three times as fast as cell by cell."""
+    columns = [
+        [None if value is None else write(value) for value in column]
+        for write, column in zip(writers, zip(*batch, strict=True), strict=True)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def text_writer(type: DuckDBType) -> TextWriter:
+    """The function that writes values of ``type`` (never NULL) as text."""
+    match type.name:
+        case "LIST" | "ARRAY":
+            return _list_writer(type)
+        case "STRUCT":
+            return _struct_writer(type) if type.field_names else _row_writer(type)
+        case "MAP":
+            return _map_writer(type)
+        case "FLOAT":
+            return float32_text
+        case "DECIMAL" if type.modifiers and type.modifiers[0] == type.modifiers[1]:
+            return _fraction_text
+        case _:
+            return value_text
+
+
+def value_text(value: object) -> str:
+    """A value of a type that Python's own type tells."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return _float_text(value)
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return _timestamp_text(value)
+        case date():
+            return value.isoformat()
+        case time():
+            return _clock_text(value) + _offset_text(value.utcoffset())
+        case timedelta():
+            return _interval_text(value)
+        case bytes() | bytearray() | memoryview():
+            return _blob_text(bytes(value))
+        case list() | tuple() | dict():
+            return _untyped_text(value)
+        case _:
+            return str(value)  # integers, UUIDs
+
+
+def float32_text(value: object) -> str:
+    """The shortest text that reads back as this 32-bit float; Python has widened it to 64 bits."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value_text(value)
+    for digits in range(6, _MAX_EXACT_DIGITS):
+        short = float(f"{value:.{digits}g}")
+        if _round_to_float32(short) == value:
+            return _float_text(short)
+    return _float_text(float(f"{value:.{_MAX_EXACT_DIGITS}g}"))
+
+
+def map_items(value: object, type: DuckDBType) -> list[tuple[object, object]]:
+    """Keys and values of a MAP; the client writes one with nested keys as two lists."""
+    assert isinstance(value, Mapping)
+    if type.children[0].nested and set(value) == {"key", "value"}:
+        return list(zip(value["key"], value["value"], strict=True))
+    return list(value.items())
+
+
+def _round_to_float32(value: float) -> float | None:
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:  # rounded up beyond the largest
+        return None
+    return rounded
+
+
+def _float_text(value: float) -> str:
+    if math.isnan(value):
+        return "-nan" if math.copysign(1, value) < 0 else "nan"
+    return repr(value)
+
+
+def _fraction_text(value: object) -> str:
+    """DECIMAL(2,2) has no digit before its point, and DuckDB writes none: ``.50``."""
+    return value_text(value).replace("0.", ".", 1) if isinstance(value, Decimal) else value_text(value)
+
+
+def _timestamp_text(value: datetime) -> str:
+    return f"{value.date().isoformat()} {_clock_text(value)}{_offset_text(value.utcoffset())}"
+
+
+def _clock_text(value: datetime | time) -> str:
+    whole = f"{value.hour:02d}:{value.minute:02d}:{value.second:02d}"
+    return whole + _microseconds_text(value.microsecond)
+
+
+def _microseconds_text(microseconds: int) -> str:
+    return f".{microseconds:06d}".rstrip("0") if microseconds else ""
+
+
+def _offset_text(offset: timedelta | None) -> str:
+    """``+00``, ``+05:30``, ``-02:30:15``: only as much as is needed."""
+    if offset is None:
+        return ""
+    seconds = abs(round(offset.total_seconds()))
+    parts = [seconds // 3600, seconds // 60 % 60, seconds % 60]
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return ("-" if offset < timedelta(0) else "+") + ":".join(f"{part:02d}" for part in parts)
+
+
+def _interval_text(value: timedelta) -> str:
+    """``1 day 02:00:00``. An interval has no months here: the client has turned them into 30 days."""
+    microseconds = value // timedelta(microseconds=1)
+    sign = -1 if microseconds < 0 else 1
+    days, rest = divmod(abs(microseconds), 86_400_000_000)
+    seconds, fraction = divmod(rest, 1_000_000)
+    parts = [f"{sign * days} {'day' if days == 1 else 'days'}"] if days else []
+    if rest or not parts:
+        clock = (
+            f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_microseconds_text(fraction)}"
+        )
+        parts.append(("-" if sign < 0 else "") + clock)
+    return " ".join(parts)
+
+
+def _blob_text(value: bytes) -> str:
+    return "".join(chr(byte) if byte in _PRINTABLE_BYTES else f"\\x{byte:02X}" for byte in value)
+
+
+def _list_writer(type: DuckDBType) -> TextWriter:
+    element = _nested_writer(type.children[0], raw_json=True)
+    return lambda value: (
+        value if isinstance(value, str) else f"[{', '.join(map(element, _as_sequence(value)))}]"
+    )
+
+
+def _row_writer(type: DuckDBType) -> TextWriter:
+    fields = [_nested_writer(part) for part in type.children]
+
+    def write(value: object) -> str:
+        if isinstance(value, str):
+            return value
+        values = zip(fields, _as_sequence(value), strict=True)
+        return f"({', '.join(field(item) for field, item in values)})"
+
+    return write
+
+
+def _struct_writer(type: DuckDBType) -> TextWriter:
+    fields = [
+        (name, _quote(name), _nested_writer(part))
+        for name, part in zip(type.field_names, type.children, strict=True)
+    ]
+
+    def write(value: object) -> str:
+        if not isinstance(value, Mapping):
+            return value_text(value)
+        return "{" + ", ".join(f"{key}: {field(value[name])}" for name, key, field in fields) + "}"
+
+    return write
+
+
+def _map_writer(type: DuckDBType) -> TextWriter:
+    key, item = (_nested_writer(part) for part in type.children)
+
+    def write(value: object) -> str:
+        if isinstance(value, str):
+            return value
+        return "{" + ", ".join(f"{key(k)}={item(v)}" for k, v in map_items(value, type)) + "}"
+
+    return write
+
+
+def _as_sequence(value: object) -> Sequence[object]:
+    assert isinstance(value, Sequence)
+    return value
+
+
+def _nested_writer(type: DuckDBType, raw_json: bool = False) -> TextWriter:
+    """How DuckDB writes a value inside another: quoted where it could be misread."""
+    write = text_writer(type)
+    if type.nested or (raw_json and type.name == "JSON"):
+        return lambda value: "NULL" if value is None else write(value)
+    return lambda value: "NULL" if value is None else _quote_if_needed(write(value))
+
+
+def _quote_if_needed(nested_text: str) -> str:
+    """``is_nested`` as it stands inside a list: in quotes if it has a special character."""
+    plain = nested_text and not (nested_text[0] in " \t\n\v\f\r" or nested_text[-1] in " \t\n\v\f\r")
+    if plain and not _NESTED_SPECIAL.search(nested_text) and nested_text.lower() != "null":
+        return nested_text
+    return _quote(nested_text)
+
+
+def _quote(nested_text: str) -> str:
+    return "'" + nested_text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _untyped_text(value: object) -> str:
+    """A nested value of which no type is known (VARIANT)."""
+    match value:
+        case None:
+            return "NULL"
+        case dict():
+            return (
+                "{"
+                + ", ".join(f"{_quote(value_text(k))}: {_untyped_text(v)}" for k, v in value.items())
+                + "}"
+            )
+        case list():
+            return f"[{', '.join(map(_untyped_text, value))}]"
+        case tuple():
+            return f"({', '.join(map(_untyped_text, value))})"
+        case scalar:
+            return _quote_if_needed(value_text(scalar))

@@ -1,0 +1,136 @@
+"""What somebody who waits for a load sees: live lines on a terminal, a line a load elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from unify.errors import Interrupted
+from unify.render import terminal
+from unify.render.formats.layout import truncate_text
+from unify.render.messages import Messages
+from unify.text import escape_text, format_count
+
+if TYPE_CHECKING:
+    from unify.adapters.base import UserPrompt
+    from unify.model import LoaderStatus
+
+MAX_LIVE_LOADS = 8  # loads shown at once; the others are counted
+
+
+class ProgressDisplay:
+    """The interpreter's Watcher: shows progress in place while ``live_table``, else says how each load ended."""
+
+    def __init__(self, messages: Messages, *, live: bool) -> None:
+        self.messages = messages
+        self.live = live
+        self._line_count = 0  # live lines on the screen now, the cursor below them
+        self._latest_statuses: dict[int, LoaderStatus] = {}
+        self.ended_jobs: set[int] = set()  # jobs somebody waited for to their end: no news any more
+
+    def notice(self, text: str) -> None:
+        self._erase_progress()
+        self.messages.notice(text)
+
+    def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
+        self.ended_jobs.update(status.job for status in statuses if not status.state.active)
+        if self.messages.quiet:
+            return
+        self._latest_statuses.update((status.job, status) for status in statuses)
+        if self.live:
+            self._draw_progress(statuses)
+
+    def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
+        self._erase_progress()
+        if not self.live:
+            for status in self._latest_statuses.values():
+                if status.job not in reported_jobs:
+                    self.messages.notice(load_summary(status))
+        self._latest_statuses.clear()
+
+    def ask_user(self, question: str, *, secret: bool = False) -> str | None:
+        """Ask on the terminal; stdout may go elsewhere. Without one on stdin and stderr nobody is asked."""
+        if not terminal.is_interactive():
+            return None
+        self._erase_progress()
+        ask = _read_with_prompt_toolkit if terminal.supports_cursor(os.environ) else _read_plain_line
+        try:
+            return ask(escape_text(question), secret)
+        except (EOFError, KeyboardInterrupt):
+            raise Interrupted("interrupted") from None
+
+    def user_prompt(self) -> UserPrompt | None:
+        from unify.render.terminal import terminal_prompt
+
+        self._erase_progress()
+        return terminal_prompt(self.messages)
+
+    def _draw_progress(self, statuses: Sequence[LoaderStatus]) -> None:
+        from unify.interpreter.commands.system import (
+            rate_text,
+            task_lines,  # the interpreter that calls us has loaded it
+        )
+
+        width, height = terminal.terminal_size(self.messages.stream)
+        shown = list(statuses[: max(1, min(MAX_LIVE_LOADS, height - 2))])
+        now = datetime.now(UTC)
+        lines = [
+            truncate_text(escape_text(f"{line}  {rate_text(status, now)}".rstrip()), width - 1)
+            for line, status in zip(task_lines(shown, now), shown, strict=True)
+        ]
+        if len(statuses) > len(shown):
+            lines.append(f"   +{len(statuses) - len(shown)} more")
+        below = "".join(f"\r{line}\x1b[K\n" for line in lines)
+        self.messages.write_raw(f"{self._cursor_up()}{below}\x1b[J")
+        self._line_count = len(lines)
+
+    def _erase_progress(self) -> None:
+        if self._line_count:
+            self.messages.write_raw(self._cursor_up() + "\r\x1b[J")
+            self._line_count = 0
+
+    def _cursor_up(self) -> str:
+        return f"\x1b[{self._line_count}A" if self._line_count else ""
+
+
+def _read_with_prompt_toolkit(question: str, secret: bool) -> str:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.output import create_output
+
+    session: PromptSession[str] = PromptSession(output=create_output(sys.stderr))
+    return session.prompt(question, is_password=secret)
+
+
+def _read_plain_line(question: str, secret: bool) -> str:
+    """Without an escape, for a terminal that knows none."""
+    if secret:
+        import getpass
+
+        return getpass.getpass(question, sys.stderr)
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\r\n")
+
+
+def load_summary(status: LoaderStatus) -> str:
+    """``Loaded github.pulls: 1,204 rows in 3.1 s``, or how far it was when waiting ended."""
+    from unify.model import Action, JobState
+    from unify.render.formats.box import format_duration
+
+    verbs = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
+    rows = format_count(status.rows, "row")
+    match status.state:
+        case JobState.DONE:
+            return f"{verbs[status.action]} {status.table}: {rows} in {format_duration(status.elapsed_s)}"
+        case JobState.CANCELLED:
+            return f"{status.table}: the load was cancelled after {rows}"
+        case JobState.FAILED | JobState.DEAD:
+            return f"{status.table}: the load failed after {rows}"
+        case _:
+            return f"Loading {status.table}: {rows} so far"
