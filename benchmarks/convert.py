@@ -1,4 +1,4 @@
-"""How long rows take from undecoded JSON to sealed Parquet, against Python's ``json.load_client`` of the same.
+"""How long rows take from undecoded JSON to sealed Parquet, against Python's ``json.loads`` of the same.
 
 ``python -m benchmarks.convert`` adds rows a second, seconds of CPU, and the memory of a process that
 does nothing else. Pages of 100 rows; the time includes splitting their bodies into rows.

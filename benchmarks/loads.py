@@ -20,7 +20,7 @@ SLOW_S = 20.0  # a peer that takes longer runs once: what disturbs it for a mome
 
 
 def measure(folder: Path, share: float = 1.0) -> Iterator[Speed]:
-    """100,000 small and 10,000 large objects, or a ``fraction`` of them, in pages of 100."""
+    """100,000 small and 10,000 large objects, or a ``share`` of them, in pages of 100."""
     tables = [
         BenchmarkTable("small", "small", int(100_000 * share), 100),
         BenchmarkTable("large", "large", int(10_000 * share), 100),

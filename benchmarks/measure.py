@@ -77,7 +77,7 @@ def best_s(run: Callable[[], object], rounds: int = 5) -> float:
 
 
 def command_runner(arguments: Sequence[str], home: Path) -> Callable[[], object]:
-    """Something to time: run ``keyword_set`` to their end in ``daemon_home``; an error status is an error."""
+    """Something to time: run ``words`` to their end in ``place``; an error status is an error."""
     from tests.support.command import clean_environment
 
     environment = clean_environment(home)

@@ -28,7 +28,7 @@ class PeerUnavailable(Exception):
 class Peer:
     """Something to be faster than.
 
-    ``completion_script``   in benchmarks/peers; ``mode`` is its last argument, if it takes one.
+    ``script``   in benchmarks/peers; ``mode`` is its last argument, if it takes one.
     ``promised`` how many times as many rows a second Unify promises to load, by kind of row.
     """
 

@@ -27,7 +27,7 @@ _PROGRESS_LINE = "   Loading table: "
 
 
 def record_session(folder: Path) -> str:
-    """A session in a home below ``empty_home``, as it looks on a terminal of 100 columns."""
+    """A session in a home below ``folder``, as it looks on a terminal of 100 columns."""
     home = folder / "home"
     home.mkdir(mode=0o700)
     environment = {**clean_environment(home), "TERM": "xterm-256color", "PAGER": ""}

@@ -1,7 +1,7 @@
 """An API in a process of its own that costs next to nothing: every answer is encoded before it is asked for.
 
 ``python -m benchmarks.server TABLE:KIND:ROWS:PAGE_ROWS:DELAY_MS …`` serves ``/TABLE?page=1`` with
-``{"total": …, "pages": …, "items": […]}``; ``?since=…`` gives the one row of a hundred that has changed.
+``{"total": …, "pages": …, "of": […]}``; ``?since=…`` gives the one row of a hundred that has changed.
 It says where it listens in one line, and ends with its standard input.
 """
 

@@ -88,7 +88,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def unify(home: Path) -> UnifyCommand:
-    """The command line in a home of its own: ``unify("check_select 1")`` gives stdout, stderr and status."""
+    """The command line in a home of its own: ``unify("select 1")`` gives stdout, stderr and status."""
     return UnifyCommand(home)
 
 

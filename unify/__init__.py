@@ -1,6 +1,41 @@
-"""SQL over the systems a team works with.
+"""Unify: SQL over the APIs that a team uses. This module owns the public names of the package.
 
-What programs and adapters import from here is looked up when it is first used: starting must stay quick.
+Modules that every package may import:
+
+    errors       all exceptions, as one tree
+    model        data that packages exchange: tables, columns, jobs, load status, ledger rows
+    text         text for people: escaped for terminals, counts, ages, spelling suggestions
+    durations    parses and formats durations such as `15m` and `2 days`
+    redaction    replaces secrets in messages, logs and addresses with ***
+    version      the version of Unify and the folder of the package
+
+Packages, lowest layer first:
+
+    fs           files: durable writes, locks between processes, failpoints for crash tests
+    engine       the DuckDB library: connections, types, exact numbers, tokenizer, errors
+    config       settings, connections.yaml, secrets, YAML with line numbers
+    language     from the text of a statement to a typed command; the tables and conditions of SQL
+    adapters     sources of rows: REST APIs described by YAML specs, adapter classes of Python packages
+    lake         the warehouse: DuckLake storage, catalog, load ledger, locking, maintenance
+    queue        the job queue in SQLite: loads, schedules, script runs
+    status       messages between the daemon and its clients
+    convert      rows as JSON text to typed Parquet files: schema inference, casts
+    load         one attempt of one load job, in a worker process
+    interpreter  one session: runs each statement and returns its result
+    publish      makes a staged load visible in the lake, in one transaction
+    render       output: result formats, charts, pager, messages, progress
+    daemon       the background process: runs jobs, publishes loads, runs scheduled scripts
+    shell        the interactive prompt and the script runner
+    authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
+    cli          the `unify` command: arguments, subcommands, wiring of the parts
+    demo         a sample API, for trying Unify without an account
+
+Start with interpreter.interpreter to follow a statement, with daemon.dispatcher and load.loader to follow a
+load, with adapters.base to write an adapter. `python -m unify` runs cli.main.
+A public name is imported when it is first used, so that start-up stays fast. The package `loading` only keeps
+old module names for one release.
+May import: version; the modules of the public names, when a name is first used. Contracts of all packages:
+pyproject.toml.
 """
 
 from __future__ import annotations

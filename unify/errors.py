@@ -61,7 +61,7 @@ class ConfigError(UnifyError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a file. ``line`` and ``check_column_name`` count from 1."""
+    """One mistake in a file. ``line`` and ``column`` count from 1."""
 
     path: str
     line: int
@@ -88,8 +88,8 @@ class UnresolvedSecret(ConfigError):
 class CommandSyntaxError(UnifyError):
     """One of our own commands cannot be read.
 
-    ``line`` and ``check_column_name`` count from 1 within ``source``, the whole statement;
-    ``describe_schema`` holds what would have fitted, in the words a user types.
+    ``line`` and ``column`` count from 1 within ``source``, the whole statement;
+    ``expected`` holds what would have fitted, in the words a user types.
     """
 
     def __init__(

@@ -36,8 +36,8 @@ class TableDef(Struct, frozen=True):
     ``columns`` holds what the adapter declares; a load usually finds more.
     ``key`` names the columns that identify a row; empty where the API has no identity for rows.
     ``refresh_every_s`` is None where nobody asked for a schedule.
-    ``select_parents`` names the tables of the same connection that are loaded before this one.
-    ``cursor_column`` names the column that grows as rows change, where loads can ask for what changed only.
+    ``parents`` names the tables of the same connection that are loaded before this one.
+    ``cursor`` names the column that grows as rows change, where loads can ask for what changed only.
     """
 
     name: str
@@ -145,11 +145,11 @@ class LoaderStatus(Struct, frozen=True):
 
 
 class LoadRecord(Struct, frozen=True):
-    """A row of the ledger ``unify.load_client``: how one load ended.
+    """A row of the ledger ``unify.loads``: how one load ended.
 
     ``status`` is success, partial (some rows discarded, and counted) or failed.
     ``rows_written`` are the inserted and the updated ones. ``rows_total`` counts the table after the load.
-    ``cursor_column`` holds the incremental state, by the JSON text of the ``for_each`` row ("" for a table
+    ``cursor`` holds the incremental state, by the JSON text of the ``for_each`` row ("" for a table
     without parents).
     """
 
@@ -176,9 +176,9 @@ class LoadRecord(Struct, frozen=True):
 
 
 class RequestRecord(Struct, frozen=True):
-    """A row of ``unify.request_log``: one request to a source. ``address`` and ``error`` hold no secret.
+    """A row of ``unify.requests``: one request to a source. ``address`` and ``error`` hold no secret.
 
-    ``status`` is None where no answer came; ``job`` where no load asked, but a person (``peek_command``).
+    ``status`` is None where no answer came; ``job`` where no load asked, but a person (``peek``).
     """
 
     method: str

@@ -39,7 +39,7 @@ def escape_text(text: str, allow: str = "") -> str:
 
 
 def closest_match(name: str, candidates: Iterable[str]) -> str | None:
-    """The known name somebody most likely meant by ``check_name``, or None if nothing is close."""
+    """The known name somebody most likely meant by ``name``, or None if nothing is close."""
     by_folded = {candidate.lower(): candidate for candidate in candidates}
     matches = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None

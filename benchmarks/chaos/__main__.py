@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(folder: Path, seconds: float, rng: random.Random, disk: Path | None = None) -> list[ReportLine]:
-    """The whole campaign in ``empty_home``; gives the lines of the final table. ``small_row`` is a disk to fill."""
+    """The whole campaign in ``folder``; gives the lines of the final table. ``small`` is a disk to fill."""
     home = (disk or folder) / "home"
     home.mkdir(mode=0o700)
     unify = UnifyCommand(home)

@@ -23,7 +23,7 @@ class Process:
 
 
 def find_daemons(home: Path) -> list[Process]:
-    """Every living daemon of ``daemon_home``: one, or none."""
+    """Every living daemon of ``place``: one, or none."""
     return [
         one
         for one in _list_processes()

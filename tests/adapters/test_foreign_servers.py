@@ -50,7 +50,7 @@ def session() -> Iterator[requests.Session]:
 
 
 def connect(unify: UnifyCommand, spec: Row | str, **options: str) -> None:
-    """A connection ``to_recorded_origins``: to a bundled spec by its name, or to a spec of this test's own."""
+    """A connection ``there``: to a bundled spec by its name, or to a spec of this test's own."""
     name = spec if isinstance(spec, str) else spec["name"]
     if not isinstance(spec, str):
         specs = unify.home / "specs"
@@ -287,7 +287,7 @@ class TestMoto:
     @pytest.fixture
     def url(self, folder: Path) -> Iterator[str]:
         program = install_python_program("moto[server]==5.2.5", "moto_server")
-        free = {"INITIAL_NO_AUTH_ACTION_COUNT": "5"}  # the five calls of ``key_input``
+        free = {"INITIAL_NO_AUTH_ACTION_COUNT": "5"}  # the five calls of ``keys``
         with run_server([program, "--host", "127.0.0.1", "--port", "0"], folder, free) as url:
             yield url
 

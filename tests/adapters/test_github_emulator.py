@@ -153,7 +153,7 @@ def assert_same(table: str, found: list[Row], expected: list[Row]) -> None:
 
 
 def of_column(row: Row, name: str) -> Any:
-    """The value under ``check_name``; null where other rows have an object there, whose members are columns."""
+    """The value under ``name``; null where other rows have an object there, whose members are columns."""
     if name in row:
         return row[name]
     members = [value for column, value in row.items() if column.startswith(f"{name}_")]

@@ -392,7 +392,7 @@ def test_integers_are_exact_on_the_way_through(unify: UnifyCommand, shop: FaultS
 def held(
     gate: threading.Event, api: FaultServer, path: str, pages: list[list[dict[str, object]]]
 ) -> Callable[[RecordedRequest], MockResponse]:
-    """Answer the pages of ``check_dotted_path`` only once the gate is open."""
+    """Answer the pages of ``path`` only once the gate is open."""
 
     def answer(asked: RecordedRequest) -> MockResponse:
         gate.wait(60)
@@ -403,7 +403,7 @@ def held(
 
 
 def wait_until_asked(api: FaultServer, path: str) -> None:
-    """Return when ``check_dotted_path`` was asked for."""
+    """Return when ``path`` was asked for."""
     wait_until(lambda: any(asked.path == path for asked in api.requests))
 
 

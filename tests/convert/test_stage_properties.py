@@ -333,7 +333,7 @@ def found(row: Any, path: tuple[str, ...]) -> Any:
 
 
 def check(value: Any, cell: Any, type_: DuckDBType) -> None:
-    """``draw_cell`` of a column of ``type_`` is ``non_object_row``, nothing lost."""
+    """``cell`` of a column of ``type_`` is ``value``, nothing lost."""
     if value is None:
         assert cell is None
         return

@@ -413,7 +413,7 @@ def test_an_idle_daemon_sleeps(daemon_home: DaemonHome) -> None:
 
 
 def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
-    """Start a daemon that is killed when it comes to ``decimal_point``, and wait until it has."""
+    """Start a daemon that is killed when it comes to ``point``, and wait until it has."""
     with monkeypatch.context() as failing:
         failing.setenv("UNIFY_FAILPOINT", f"{point}:kill")
         try:
@@ -424,7 +424,7 @@ def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str
 
 
 def _wait_for_log_lines(home: DaemonHome, fact: str, count: int) -> list[str]:
-    """The first ``count`` lines of the log that tell ``write_event``."""
+    """The first ``count`` lines of the log that tell ``fact``."""
     deadline = time.monotonic() + TIMEOUT_S
     while len(found := [line for line in home.log_text().splitlines() if fact in line]) < count:
         assert time.monotonic() < deadline, home.log_text()

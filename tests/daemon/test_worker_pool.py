@@ -67,7 +67,7 @@ def crew(size: int = 2, clock: Clock | None = None) -> Iterator[WorkerPool]:
 def listen(
     pool: WorkerPool, until: type[TaskResult] | type[LostWorker] | type[LoadProgress]
 ) -> list[WorkerMessage | LostWorker]:
-    """What the workers say, up to and with the first ``wait_for_state``."""
+    """What the workers say, up to and with the first ``until``."""
     happened: list[WorkerMessage | LostWorker] = []
     deadline = time.monotonic() + 20
     while not any(isinstance(event, until) for event in happened):

@@ -35,7 +35,7 @@ class Client:
         return self.session.get(self.url + path, headers=headers, timeout=30)
 
     def rows(self, path: str) -> list[Row]:
-        """Every row behind ``check_dotted_path``, page after page."""
+        """Every row behind ``path``, page after page."""
         rows: list[Row] = []
         answer = self.get(path)
         while True:

@@ -1,4 +1,4 @@
-"""``unify.request_log``, ``unify.schedules``, ``unify.discarded_path``, ``unify.load_client``: what the background did."""
+"""``unify.requests``, ``unify.schedules``, ``unify.discarded``, ``unify.loads``: what the background did."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class FakeSession:
     """Answers SQL with DuckDB, ``help`` with a text, and a few words of its own with what a test needs.
 
     ``load``   shows the progress of two loads, then answers.
-    ``wait_for_result``   waits until Ctrl-C, then says what goes on, as the interpreter does.
+    ``wait``   waits until Ctrl-C, then says what goes on, as the interpreter does.
     ``fail``   is a load that failed; ``bug`` is a fault of ours.
     """
 

@@ -172,7 +172,7 @@ class FaultServer:
         totals: bool = False,
         **faults: Any,
     ) -> None:
-        """Answer ``check_dotted_path`` with one answer after another, the last one for ever; or with pages of rows.
+        """Answer ``path`` with one answer after another, the last one for ever; or with pages of rows.
 
         ``responses``   paged in this ``style`` by this parameter; ``rows`` names the member that holds the list.
         ``totals``  tell how many there are: ``total`` in the body, or ``rel="last"`` among the links.

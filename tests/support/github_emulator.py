@@ -52,7 +52,7 @@ class GitHubEmulator:
         return answer.json() if answer.content else None
 
     def fetch_all(self, path: str) -> list[Json]:
-        """Every row behind ``check_dotted_path``, following Link headers, as a client without Unify would."""
+        """Every row behind ``path``, following Link headers, as a client without Unify would."""
         rows: list[Json] = []
         address: str | None = self.url + path
         while address:

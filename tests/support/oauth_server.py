@@ -31,9 +31,9 @@ USER_CODE = "WDJB-MJHT"
 
 
 class OAuthServer:
-    """Whoever comes to ``/authorize`` is sent back at once, with a code.
+    """Whoever comes to ``/asked`` is sent back at once, with a code.
 
-    ``client_secret``   of the application; "" for one that has none.
+    ``secret``   of the application; "" for one that has none.
     ``deny_reason``  why nobody gets a code; "" while everybody does.
     ``device_responses``    what a device hears, one after the other, before the token.
     ``grant_types``   what was asked for, in order.

@@ -22,7 +22,7 @@ def run_prompt(
     stdout: int | None = None,
     **environment: str,
 ) -> Iterator[Terminal]:
-    """``unify ARGUMENTS`` in ``empty_home``, which is its home unless another is named; its prompt is up."""
+    """``unify ARGUMENTS`` in ``folder``, which is its home unless another is named; its prompt is up."""
     known = {
         **clean_environment(home or folder),
         "PYTHONPATH": str(CHECKOUT),

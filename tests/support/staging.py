@@ -48,7 +48,7 @@ def stage(
     page: int = 2,
     chunk_bytes: int = 50,
 ) -> Staged:
-    """Stage rows in pages of ``render_page``; bytes are JSON as it is, anything else is made JSON."""
+    """Stage rows in pages of ``page``; bytes are JSON as it is, anything else is made JSON."""
     folder.mkdir(exist_ok=True)
     with RowStage(folder, shape, known, chunk_bytes=chunk_bytes, chunk_rows=1) as rowstage:
         texts = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]

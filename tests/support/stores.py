@@ -47,7 +47,7 @@ def _template_home() -> tempfile.TemporaryDirectory[str]:
 
 
 def create_home(folder: Path) -> Settings:
-    """The settings of a new home in ``empty_home`` whose lake is there and empty."""
+    """The settings of a new home in ``folder`` whose lake is there and empty."""
     shutil.copytree(Path(_template_home().name) / "home", folder / "home")
     return settings_for_home(folder / "home")
 
@@ -97,7 +97,7 @@ def stage_rows(
     *files: Sequence[Sequence[object]],
     **manifest: object,
 ) -> StagedLoad:
-    """Seal a load of ``data_files``, each a sequence of rows; ``columns`` as name to DuckDB type."""
+    """Seal a load of ``files``, each a sequence of rows; ``columns`` as name to DuckDB type."""
     folder = StagingArea(settings.staging).create_attempt_folder(job)
     fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
     names = []

@@ -118,7 +118,7 @@ def run_on_terminal(
     lines: int = 30,
     stdout: int | None = None,
 ) -> Iterator[Terminal]:
-    """``parse_command`` with a terminal of its own on all three streams (stdout may go elsewhere)."""
+    """``command`` with a terminal of its own on all three streams (stdout may go elsewhere)."""
     master, slave = os.openpty()
     _set_size(slave, columns, lines)
     process = subprocess.Popen(

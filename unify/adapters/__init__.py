@@ -1,1 +1,18 @@
-"""Sources of rows: YAML specs over REST, and classes from installed packages."""
+"""Adapters: sources of rows, and which adapter serves which connection.
+
+    base      the contract: Adapter, Page, Read, TableConfig (load settings), UserPrompt (sign-in)
+    options   checks the options of a connection against its adapter, and resolves their values
+    registry  opens the adapter of a connection, from a spec or from an installed package
+    plugins   adapter classes of installed packages (entry point group `unify.adapters`)
+    spec      the YAML language that describes a REST API
+    rest      RESTAdapter: reads the tables of a spec
+    paging    pagination: which request comes next
+    formats   records of a response body: JSON, JSON lines, CSV, XML
+    http      the HTTP client: retries, rate limits, deadlines, request log
+    auth      authentication: static credentials, OAuth 2, JWT, AWS signatures
+
+Start with base.Adapter, then registry.open_adapter.
+Layers within the package, top first: registry; rest; auth and plugins; http; formats; paging, base and
+options; spec.
+May import: language, config, engine, fs and the top-level modules.
+"""

@@ -36,7 +36,7 @@ class Page:
 
     ``rows``       one JSON value each, undecoded UTF-8, in the order of the source.
     ``variables``  columns every row of this page gets beside its own: parents, options, envelope values.
-    ``scope_sql``      which ``for_each`` row these belong to (its JSON text, keys sorted); "" without parents.
+    ``scope``      which ``for_each`` row these belong to (its JSON text, keys sorted); "" without parents.
     ``number``     counts from 0 within the scope; pages fetched side by side may arrive out of order.
     ``pages_total`` of the whole table, where the source tells.
     """
@@ -55,7 +55,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """One request, as ``unify.request_log`` shows it: ``address`` has no secret in it."""
+    """One request, as ``unify.requests`` shows it: ``address`` has no secret in it."""
 
     method: str
     address: str
@@ -66,7 +66,7 @@ class Traffic:
     error: str = ""
 
     def to_record(self, job: int | None = None) -> RequestRecord:
-        """The row of ``unify.request_log``; ``job`` is the load that asked, None for a person."""
+        """The row of ``unify.requests``; ``job`` is the load that asked, None for a person."""
         return RequestRecord(
             method=self.method,
             address=self.address[:MAX_RECORDED_CHARS],
@@ -83,7 +83,7 @@ class Traffic:
 class Read:
     """What to fetch of a table.
 
-    ``select_parents``  rows of its ``for_each``; empty where it has none.
+    ``parents``  rows of its ``for_each``; empty where it has none.
     ``since``    the stored cursor of each scope, as text in the cursor column's own format; empty: all.
     ``limit``    stop after about this many rows (a peek); None: all.
     ``filters``  the values a query asks for, by the filter's name, as the API writes them.
@@ -97,7 +97,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What ``unify check`` found: ``table_key`` is as whom the API knows us, where it says."""
+    """What ``unify check`` found: ``identity`` is as whom the API knows us, where it says."""
 
     accepted: bool
     identity: str = ""
@@ -109,7 +109,7 @@ class Check:
 class Listeners:
     """Whom an adapter tells what it does while it reads. All are called from any of its threads.
 
-    ``add_skipped_request``  a request had no rows because a rule of ``errors`` says so: the status.
+    ``skipped``  a request had no rows because a rule of ``broken`` says so: the status.
     ``found``    what ``paging: auto`` has found out, in words.
     """
 
@@ -213,7 +213,7 @@ class PluginTableConfig:
 
 
 def plugin_table_config(table: TableDef) -> TableConfig:
-    """What ``table`` says of itself; with a ``cursor_column``, later loads ask for what changed only."""
+    """What ``table`` says of itself; with a ``cursor``, later loads ask for what changed only."""
     return PluginTableConfig(
         key=table.key,
         columns=tuple(

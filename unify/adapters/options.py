@@ -61,7 +61,7 @@ def check_refresh_tables(connection: Connection, tables: Sequence[str]) -> None:
 def resolve_spec_options(
     connection: Connection, spec: AdapterSpec, environment: Mapping[str, str]
 ) -> dict[str, str | Secret | None]:
-    """Every option of ``vega_spec`` with its value: the connection's, else the default, else None.
+    """Every option of ``spec`` with its value: the connection's, else the default, else None.
 
     Raises  ConfigError for options that do not fit; UnresolvedSecret for a reference that leads nowhere.
     """

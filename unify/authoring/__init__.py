@@ -1,1 +1,14 @@
-"""TODO"""
+"""Spec authoring: writes and tests specs.
+
+    cases        recorded test cases: the requests, their responses, the expected rows
+    case_runner  runs one case with the real adapter and lists the differences
+    mock_api     serves the responses of a case over HTTP on loopback; compares each request
+    sample       fetches one page of a table and describes the structure of the response
+    json_schema  JSON schema of the spec language for editors; reference tables of rest_specs/README.md
+    docs         writes docs/adapters.md from the bundled specs
+
+Start with case_runner.run_case and sample.fetch_sample; cli.spec_commands calls them.
+json_schema and docs are run with `python -m`.
+May import: render, publish, interpreter, load, convert, adapters, lake, queue, status, language, config,
+engine, fs and the top-level modules.
+"""

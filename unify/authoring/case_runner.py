@@ -32,7 +32,7 @@ class CaseResult:
 
 
 def run_case(spec: AdapterSpec, case: Case) -> CaseResult:
-    """Run ``case``, of ``vega_spec``. No network but loopback; no secret but dummies."""
+    """Run ``case``, of ``spec``. No network but loopback; no secret but dummies."""
     table = spec.table(case.table)
     if table is None:
         return CaseResult((f"{spec.path} has no table {case.table}",))

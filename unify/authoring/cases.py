@@ -116,7 +116,7 @@ class RecordedResponse:
 
 @dataclass(frozen=True, slots=True)
 class RecordedExchange:
-    """One request as it has to be, and its answer. ``body`` and ``format`` None: it has none."""
+    """One request as it has to be, and its answer. ``body`` and ``form`` None: it has none."""
 
     method: str
     target: str
@@ -129,7 +129,7 @@ class RecordedExchange:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case. ``columns``, ``rows`` and ``cursor_column`` None: not looked at. ``now`` is aware."""
+    """One case. ``columns``, ``rows`` and ``cursor`` None: not looked at. ``now`` is aware."""
 
     name: str
     path: Path
@@ -158,7 +158,7 @@ def find_cases(spec: AdapterSpec) -> tuple[Path, ...]:
 
 
 def load_case(path: Path, spec: AdapterSpec) -> Case:
-    """The case in ``check_dotted_path``, checked. Raises SpecError with every mistake in ``problems``."""
+    """The case in ``path``, checked. Raises SpecError with every mistake in ``problems``."""
     document = yaml.read_yaml(path)
     report = ProblemReport(document.path)
     values: Json | InvalidValue = INVALID

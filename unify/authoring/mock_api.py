@@ -33,7 +33,7 @@ _UNEXPECTED_STATUS = 418  # no status an API would send: nothing retries it
 class MockAPI:
     """Answers the requests of a case in their order, and notes each that is another than expected.
 
-    A context manager; ``vega_spec`` is the one to read with, its addresses leading here.
+    A context manager; ``spec`` is the one to read with, its addresses leading here.
     """
 
     def __init__(

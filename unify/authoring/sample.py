@@ -31,7 +31,7 @@ class Sample:
     """What was found out, as far as it went. ``failure`` is what ended it early.
 
     ``request``  as the spec made it, without proof of who asks; ``redactor`` takes secrets out of its texts.
-    ``rows``     how many the answer has, before ``detail``; ``place`` is the path they are at.
+    ``rows``     how many the answer has, before ``where``; ``place`` is the path they are at.
     ``detected_paging``   what ``paging: auto`` has found out.
     ``more``     the first request of the next pages; None: there is none.
     """
@@ -137,7 +137,7 @@ def describe_shape(value: Json) -> Iterator[str]:
 
 
 def _shape_lines(name: str, values: Sequence[Json], depth: int) -> Iterator[str]:
-    """``values`` are what stands under ``check_name`` in several objects of one kind."""
+    """``values`` are what stands under ``name`` in several objects of one kind."""
     indent = "  " * depth
     objects = [value for value in values if isinstance(value, dict)]
     lists = [value for value in values if isinstance(value, list)]

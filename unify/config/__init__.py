@@ -1,1 +1,12 @@
-"""TODO"""
+"""Configuration: what a user configures. It is read once and passed down as frozen objects.
+
+    settings          Settings: the home folder, the paths in it, the limits of the daemon
+    secrets           Secret; references such as ${NAME}, ${keyring:SERVICE/USER} and ${file:PATH}
+    yaml              YAML as nodes with line and column; reports tags, duplicate keys and excessive size
+    connections       reads connections.yaml: each connection with its options; resolves their values
+    connections_edit  adds and removes a connection in connections.yaml; keeps all other text as it is
+    preferences       the key bindings of the prompt (emacs or vi), saved in the home folder
+
+Start with settings.Settings and connections.load_connections.
+May import: engine, fs and the top-level modules.
+"""

@@ -38,7 +38,7 @@ class Connection:
 
     ``options``  texts as written, references unresolved.
     ``refresh``  seconds between refreshes by table; overrides the spec's.
-    ``lines``    line of each key below the connection, by its dotted name (``options.request_token``).
+    ``lines``    line of each key below the connection, by its dotted name (``options.token``).
     """
 
     name: str
@@ -66,7 +66,7 @@ class Connections:
 
 
 def load_connections(path: Path) -> Connections:
-    """Read ``check_dotted_path``; a missing file holds no connections.
+    """Read ``path``; a missing file holds no connections.
 
     Raises  ConfigError for a file that is not YAML (with file:line:column), cannot be read, or that
             other users could have written.

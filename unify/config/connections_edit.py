@@ -25,7 +25,7 @@ _NEW_FILE_MODE = 0o600  # of a new file; one that is there keeps its own
 
 
 def add_connection(path: Path, name: str, adapter: str, options: Mapping[str, str]) -> Connection:
-    """Write a connection at the end of ``check_dotted_path``, making the file if need be.
+    """Write a connection at the end of ``path``, making the file if need be.
 
     Raises  ConfigError, leaving the file as it was: a name that is taken or not allowed, a file that is
             not of the usual form.
@@ -39,7 +39,7 @@ def preview_connection(path: Path, name: str, adapter: str, options: Mapping[str
 
 
 def remove_connection(path: Path, name: str) -> str:
-    """Take a connection out of ``check_dotted_path``; its name as it is written there. Raises UnknownName, ConfigError."""
+    """Take a connection out of ``path``; its name as it is written there. Raises UnknownName, ConfigError."""
     text = _read_text(path)
     root = yaml.parse_yaml(text.encode(), str(path)).root
     entries = list(root.entries.values()) if isinstance(root, MappingNode) else []
@@ -85,7 +85,7 @@ def _yaml_scalar(value: str) -> str:
 
 
 def _entry_end(lines: list[str], start: int) -> int:
-    """How many lines there are up to the end of the entry that starts on line ``interrupt_orphans``.
+    """How many lines there are up to the end of the entry that starts on line ``start``.
 
     Blank lines and comments after it belong to what follows.
     """

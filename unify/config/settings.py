@@ -18,7 +18,7 @@ class Settings:
     """The home folder of one tenant, the configuration in force, and the limits.
 
     ``connections`` need not exist: a shell without connections still runs SQL.
-    ``spec_folders`` are folders read in order before the bundled rest_specs.
+    ``specs`` are folders read in order before the bundled rest_specs.
     The last five are the daemon's; one that runs keeps those it was started with.
     """
 

@@ -51,7 +51,7 @@ class YamlDocument:
 
 
 def read_yaml(path: Path) -> YamlDocument:
-    """Read and parse ``check_dotted_path``. Raises ConfigError naming it where it cannot be read at all."""
+    """Read and parse ``path``. Raises ConfigError naming it where it cannot be read at all."""
     try:
         with open(path, "rb", opener=_open_nonblocking) as file:
             status = os.fstat(file.fileno())
@@ -280,7 +280,7 @@ YamlValue = Any  # a JSON value: dict, list, str, int, float, bool or None
 
 
 class ScalarNode(Struct, frozen=True):
-    """One value as written; ``line`` and ``check_column_name`` count from 1. ``plain``: it stood without quotes."""
+    """One value as written; ``line`` and ``column`` count from 1. ``plain``: it stood without quotes."""
 
     text: str
     plain: bool

@@ -32,7 +32,7 @@ _OBJECT_START = b'{"'
 
 @dataclass(frozen=True, slots=True)
 class MarkerKeys:
-    """Keys put into rows. ``non_object_row`` holds a row that is no object."""
+    """Keys put into rows. ``value`` holds a row that is no object."""
 
     scope: str
     page: str

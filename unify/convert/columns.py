@@ -116,7 +116,7 @@ def _has_skipped_fields(node: SchemaNode) -> bool:
 
 
 def _find_node(node: SchemaNode, path: tuple[str, ...]) -> SchemaNode:
-    """The place at ``check_dotted_path``, or an empty one."""
+    """The place at ``path``, or an empty one."""
     for key in path:
         found = node.members.get(key)
         if found is None:

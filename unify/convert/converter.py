@@ -59,7 +59,7 @@ class CursorCounts:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedChunk:
-    """A chunk as a Parquet file, written in ``current_layout``; ``check_dotted_path`` is None where that has no columns.
+    """A chunk as a Parquet file, written in ``current_layout``; ``path`` is None where that has no columns.
 
     ``discarded_path``  rows with a declared value that does not fit, and the file that keeps them.
     ``cursors_sql``    (scope, text) of the greatest cursor of each scope.

@@ -42,7 +42,7 @@ class RowValidator:
             self._decode = None
 
     def find_unknown_row(self, rows: Sequence[bytes], start: int) -> int:
-        """How far the rows from ``interrupt_orphans`` on bring nothing new: the index of the first refused one."""
+        """How far the rows from ``start`` on bring nothing new: the index of the first refused one."""
         decode = self._decode
         if decode is None:
             return start

@@ -57,7 +57,7 @@ def encode_exact(value: ExactJson) -> bytes:
 
 
 def wrap_raw_numbers(value: ExactJson) -> ExactJson:
-    """``non_object_row`` in a form msgspec writes with the same digits."""
+    """``value`` in a form msgspec writes with the same digits."""
     kind = type(value)
     if kind is dict:
         return {key: wrap_raw_numbers(member) for key, member in value.items()}
@@ -67,7 +67,7 @@ def wrap_raw_numbers(value: ExactJson) -> ExactJson:
 
 
 def _reject_lone_surrogates(value: ExactJson, location: str, text: bytes) -> None:
-    """Raise BadResponse if a string or key below ``non_object_row`` has half a surrogate pair."""
+    """Raise BadResponse if a string or key below ``value`` has half a surrogate pair."""
     if isinstance(value, dict):
         for key, member in value.items():
             _reject_lone_surrogates(key, f"a key of {location}", text)

@@ -121,7 +121,7 @@ class SchemaNode:
 
 
 class InferredSchema:
-    """What is known of a table's rows so far. ``schema_version`` moves on whenever something new is learned.
+    """What is known of a table's rows so far. ``version`` moves on whenever something new is learned.
 
     ``row``        the row as an object; ``non_object_row``, rows that are something else.
     ``variables``  what the page says of its rows.

@@ -18,7 +18,7 @@ from unify.engine.types import parse_type
 class ColumnOrigin(Enum):
     """Where a column's values come from."""
 
-    ROW = "row"  # a member of the row, at ``check_dotted_path``
+    ROW = "row"  # a member of the row, at ``path``
     PAGE = "page"  # what the page says of its rows
     WHOLE_ROW = "whole"  # the row itself, being no object
     ABSENT = "nothing"  # an earlier load or the spec knows it, these rows do not
@@ -72,7 +72,7 @@ class CursorColumn:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """The columns of one moment. ``cursor_column`` need not be among ``columns``.
+    """The columns of one moment. ``cursor`` need not be among ``columns``.
 
     ``schema_version``  of the structure it was made from.
     ``places``   every place in the rows that was known; a row read until then has no other.
@@ -102,7 +102,7 @@ class ColumnLayout:
         return all(kept) and all(map(self._has_no_values_for, wanted.values()))
 
     def _has_same_values(self, column: ColumnPlan, final: ColumnPlan | None) -> bool:
-        """What was written for ``check_column_name`` is what ``final`` wants."""
+        """What was written for ``column`` is what ``final`` wants."""
         if final is None or column.origin is not ColumnOrigin.ABSENT:
             return final is not None and final.identity == column.identity
         return final.type == column.type and (
@@ -110,7 +110,7 @@ class ColumnLayout:
         )
 
     def _has_no_values_for(self, column: ColumnPlan) -> bool:
-        """The rows known to this layout have no value for ``check_column_name``."""
+        """The rows known to this layout have no value for ``column``."""
         if column.origin is ColumnOrigin.ROW:
             return column.path not in self.known_paths
         return column.origin is ColumnOrigin.ABSENT

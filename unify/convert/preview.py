@@ -30,7 +30,7 @@ class Preview:
     """What a load would make of some pages.
 
     ``rows``     values in the order of ``columns``: as DuckDB gives them, or written out (see ``preview_pages``).
-    ``cursors_sql``  the greatest value of the cursor column by scope.
+    ``cursors``  the greatest value of the cursor column by scope.
     """
 
     columns: tuple[Column, ...]

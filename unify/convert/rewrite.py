@@ -76,7 +76,7 @@ def _find_value(document: ExactJson, column: ColumnPlan, markers: MarkerKeys) ->
 
 
 def _convert_value(value: ExactJson, type_: DuckDBType, keep_digits: bool) -> ExactJson:
-    """``non_object_row`` as DuckDB is to read it into ``type_``; numbers as text where ``digits`` count."""
+    """``value`` as DuckDB is to read it into ``type_``; numbers as text where ``digits`` count."""
     if value is None:
         return None
     if type_.name == "LIST" and isinstance(value, list):

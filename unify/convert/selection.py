@@ -18,7 +18,7 @@ class ColumnRules:
 
     ``exclude``/``only``  names or globs of columns; one that names an object speaks for all below it.
     ``flatten``           levels of nested objects that become columns; None: all.
-    ``cursor_column``            the incremental column, or None.
+    ``cursor``            the incremental column, or None.
     ``key``               columns that identify a row; they are kept whatever ``exclude`` says.
     """
 
@@ -77,7 +77,7 @@ class ColumnSelector:
         self.root = replace(ROOT_SELECTION, included=not rules.only)
 
     def select_field(self, parent: FieldSelection, path: tuple[str, ...]) -> FieldSelection:
-        """What is wanted of ``check_dotted_path``, whose parent object was chosen so."""
+        """What is wanted of ``path``, whose parent object was chosen so."""
         name = default_column_name(path).lower()
         excluded = parent.excluded or any(glob.matches(name) for glob in self._exclude)
         chosen = parent.included or not self._only or any(glob.matches(name) for glob in self._only)
@@ -90,7 +90,7 @@ class ColumnSelector:
         return FieldSelection(not wanted, excluded, chosen, whole, sourced)
 
     def should_flatten(self, path: tuple[str, ...]) -> bool:
-        """An object at ``check_dotted_path`` becomes columns."""
+        """An object at ``path`` becomes columns."""
         return self.rules.flatten is None or len(path) <= self.rules.flatten
 
     def includes_column(self, name: str) -> bool:

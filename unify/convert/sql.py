@@ -90,7 +90,7 @@ def copy_rows_sql(source: ChunkSource, target: Path, *, exact_timestamps: bool) 
 
 
 def copy_to_parquet_sql(select: str, target: Path) -> str:
-    """Statement that writes what ``check_select`` gives into a Parquet file."""
+    """Statement that writes what ``select`` gives into a Parquet file."""
     return (
         f"COPY ({select}) TO {quote_literal(os.fspath(target))} "
         f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false)"

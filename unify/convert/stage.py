@@ -64,7 +64,7 @@ class StageResult:
     ``files``      Parquet, in the order in which the rows arrived; all have all ``columns``.
     ``rows``       in them; ``discarded_path`` ones are in ``discarded_file`` (columns scope, column, value,
                    reason, row), None where there are none.
-    ``cursors_sql``    the greatest value of the cursor column by scope, as the source wrote it.
+    ``cursors``    the greatest value of the cursor column by scope, as the source wrote it.
     ``cursorless`` rows whose own cursor is missing, or is none among those that are.
     ``widened``    columns of an earlier load whose type changed.
     ``untyped_columns``    new columns that are not declared and have no value: their type says nothing.

@@ -1,1 +1,18 @@
-"""The daemon and its workers: from a queued job to published rows."""
+"""Daemon: the background process that runs queued jobs, publishes loads and runs scheduled scripts.
+
+    main            the process: instance lock, sockets, signals, main loop
+    dispatcher      Dispatcher: gives jobs to workers and handles the results; one step per run_once()
+    worker_pool     worker processes: started, watched, limited in memory and time, replaced
+    transitions     the next state of a job after a result, failure or crash; recovery after a restart
+    policies        decisions without I/O: retry or end after a failure; when to refresh a table next
+    publisher       the thread that publishes staged loads and runs maintenance, one after the other
+    scripts         starts scheduled scripts that are due and records how they ended
+    script_process  one script as a process: started, limited in time, output captured
+    maintenance     decides when lake.maintenance runs
+    disk_space      pauses work while the disk is full
+    log             the log file of the daemon: rotated, with secrets redacted
+
+Start with main.Daemon.run, then dispatcher.Dispatcher.run_once.
+May import: render, publish, interpreter, load, convert, adapters, lake, queue, status, language, config,
+engine, fs and the top-level modules.
+"""

@@ -23,7 +23,7 @@ PROBE_DATA = bytes(
 
 
 class DiskSpaceMonitor:
-    """Whether work may go on. ``elapsed_text`` is monotonic; ``found`` says whether these folders have room.
+    """Whether work may go on. ``clock`` is monotonic; ``found`` says whether these folders have room.
 
     ``why``  what is waited for, in words for people; "" while there is room.
     """

@@ -20,7 +20,7 @@ LAST_RUN_FILE = "tended"
 
 
 class MaintenanceSchedule:
-    """Decides when; knows nothing of what is done. ``elapsed_text`` is monotonic, ``wall`` seconds since 1970."""
+    """Decides when; knows nothing of what is done. ``clock`` is monotonic, ``wall`` seconds since 1970."""
 
     def __init__(
         self,

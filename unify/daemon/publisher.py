@@ -198,7 +198,7 @@ class Publisher:
 
 
 def _count_recovery(path: Path) -> int:
-    """How often this was called for ``check_dotted_path``, this time included; on the disk before it is told."""
+    """How often this was called for ``path``, this time included; on the disk before it is told."""
     try:
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as tries:
             tries.write(b".")

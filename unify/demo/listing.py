@@ -107,7 +107,7 @@ def _matches_branches(issue: Issue, query: ListQuery) -> bool:
 
 
 def filter_issues(items: Sequence[Issue], query: ListQuery) -> list[Issue]:
-    """Issues by ``state``, ``since``, ``line_labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
+    """Issues by ``state``, ``since``, ``labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
     since = _normalize_timestamp(query.get_text("since"))
     labels = {name for name in query.get_text("labels").split(",") if name}
     kept = [

@@ -229,7 +229,7 @@ def _object_response(text: JsonText) -> DemoResponse:
 def _page_response(
     query: ListQuery, items: Sequence[Item], serialize: Callable[[Item], JsonText]
 ) -> DemoResponse:
-    """The page of ``items`` asked for by ``render_page`` and ``per_page``, with its Link header."""
+    """The page of ``items`` asked for by ``page`` and ``per_page``, with its Link header."""
     rows = [serialize(item) for item in query.page_items(items)]
     return DemoResponse(200, encode(rows).encode(), query.link_header(len(items)))
 

@@ -32,7 +32,7 @@ REQUESTS_PER_HOUR = {
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What the command line says. ``request_token`` is what callers have to send; ``log`` gets a line a request."""
+    """What the command line says. ``token`` is what callers have to send; ``log`` gets a line a request."""
 
     port: int
     token: str

@@ -24,7 +24,7 @@ _encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enco
 
 
 def encode(value: object) -> JsonText:
-    """``non_object_row`` as JSON; what is JSON already stays as it is."""
+    """``value`` as JSON; what is JSON already stays as it is."""
     if isinstance(value, JsonText):
         return value
     if isinstance(value, Mapping):

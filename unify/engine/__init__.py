@@ -1,1 +1,11 @@
-"""TODO"""
+"""DuckDB: what concerns the DuckDB library itself, without the warehouse.
+
+    connection  opens and configures DuckDB, loads its extensions, quotes text as SQL literals
+    types       DuckDB type names as a tree; casts that fetch values without loss; quoted identifiers
+    tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
+    exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
+    errors      translates DuckDB's exceptions to the errors of unify.errors
+
+Start with connection.connect.
+May import: the top-level modules (errors, model, text, durations, redaction, version).
+"""

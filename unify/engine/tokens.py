@@ -11,7 +11,7 @@ _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
 
 @dataclass(frozen=True, slots=True)
 class DuckDBToken:
-    """One token. ``interrupt_orphans`` and ``end`` count characters; ``word`` is lower case, quoted names as written."""
+    """One token. ``start`` and ``end`` count characters; ``word`` is lower case, quoted names as written."""
 
     start: int
     end: int
@@ -22,7 +22,7 @@ class DuckDBToken:
 class TableStatement:
     """CREATE TABLE or ALTER TABLE: what it makes or changes.
 
-    ``check_name``   its table's name, part by part, unquoted.
+    ``name``   its table's name, part by part, unquoted.
     ``query``  where the SELECT of CREATE TABLE … AS begins and ends in the text; None without one.
     """
 

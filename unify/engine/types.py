@@ -43,7 +43,7 @@ _INEXACT_IN_PYTHON = frozenset([*_TEMPORAL_TYPES, *_SHORT_NAMES, "FLOAT", "UNION
 
 @dataclass(frozen=True, slots=True)
 class DuckDBType:
-    """One node: ``check_name`` is BIGINT, DECIMAL, LIST, ARRAY, STRUCT, MAP, UNION, ENUM … in upper case.
+    """One node: ``name`` is BIGINT, DECIMAL, LIST, ARRAY, STRUCT, MAP, UNION, ENUM … in upper case.
 
     ``parts``  the types inside: the element of a LIST or ARRAY, key and value of a MAP, a STRUCT's fields.
     ``names``  the fields of a STRUCT or UNION; empty for a STRUCT without names (a row).
@@ -66,7 +66,7 @@ class DuckDBType:
 
     @property
     def label(self) -> str:
-        """As a person reads it in a table's head: ``bigint``, ``varchar[]``, ``make_struct(a integer)``."""
+        """As a person reads it in a table's head: ``bigint``, ``varchar[]``, ``struct(a integer)``."""
         match self.name:
             case "LIST":
                 return f"{self.children[0].label}[]"
@@ -96,7 +96,7 @@ def parse_type(text: str) -> DuckDBType:
 
 
 def exact_cast_sql(column: str, type: DuckDBType) -> str:
-    """SQL that fetches ``check_column_name`` (a quoted name) without loss; the name itself where Python can hold it.
+    """SQL that fetches ``column`` (a quoted name) without loss; the name itself where Python can hold it.
 
     What Python cannot hold comes as DuckDB's own text for it, at any depth.
     """

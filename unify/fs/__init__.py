@@ -1,1 +1,9 @@
-"""TODO"""
+"""Files: durable writes, locks between processes, and failpoints for crash tests.
+
+    durable     fsync, atomic writes, files and folders that only their owner can read
+    locks       FileLock: a lock between processes by flock(2), released when its process ends
+    failpoints  named points in the code where a test can kill the process or raise an error
+
+Start with durable.atomic_write and locks.FileLock.
+May import: the top-level modules (errors, model, text, durations, redaction, version).
+"""

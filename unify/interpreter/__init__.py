@@ -1,1 +1,24 @@
-"""From commands to results."""
+"""Interpreter: one session of statements, from the text of a statement to its result.
+
+    interpreter     Interpreter: parses a statement and passes the command to the module that runs it
+    session         Session: the objects that all statements share, created when first needed
+    results         the results (Rows, Message, Chart …) and the protocols Watcher and Stager
+    query           SQL statements: finds their tables, loads them if necessary, runs or explains
+    live            live tables and views of connections, resolved for each statement
+    commands        the commands of Unify: show, peek, load, connect, system, help …
+    files           import from files, export to files
+    charts          the data of a chart, and chart files
+    connections     ConnectionCatalog: the configured connections and the tables they offer
+    variables       `$name` variables: values bound as parameters, or rows used as a table
+    freshness       decides whether stored rows are recent enough for a query
+    state           State: every table and connection with its load state; hints for unknown tables
+    adapter_access  opens the adapter of a connection, signs in, logs its requests
+    system_columns  the names and columns of the system tables
+    system_tables   fills the system tables of the schema `unify`
+
+Start with interpreter.Interpreter.run.
+Layers within the package, top first: interpreter; session; commands; query; charts, live and system_tables;
+files, adapter_access and state; connections and variables; results, freshness and system_columns.
+May import: adapters, lake, queue, status, language, config, engine, fs and the top-level modules; not convert
+or load.
+"""

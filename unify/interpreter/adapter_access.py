@@ -38,7 +38,7 @@ def open_for_sign_in(connections: ConnectionCatalog, connection: Connection) -> 
 
 
 def ensure_signed_in(connections: ConnectionCatalog, watcher: Watcher, name: str) -> None:
-    """Have the person in front sign in to connection ``check_name``, where nobody has who has to.
+    """Have the person in front sign in to connection ``name``, where nobody has who has to.
 
     Without a person nothing happens: whatever asks the API will say what is missing.
     """
@@ -61,7 +61,7 @@ def sign_in(adapter: Adapter, prompt: UserPrompt, name: str) -> None:
 
 
 def check_credentials(adapter: Adapter, watcher: Watcher, name: str) -> Check:
-    """See ``signin.checked``; raises Interrupted where the person would rather not."""
+    """See ``signin.tried``; raises Interrupted where the person would rather not."""
     from unify.adapters import base
 
     try:

@@ -66,7 +66,7 @@ class ConnectionCatalog:
         )
 
     def connection(self, name: str) -> Connection:
-        """The connection called ``check_name``. Raises what is wrong with it, or UnknownName."""
+        """The connection called ``name``. Raises what is wrong with it, or UnknownName."""
         folded = name.lower()
         for broken, error in self.config.errors.items():
             if broken.lower() == folded:
@@ -77,7 +77,7 @@ class ConnectionCatalog:
         raise UnknownName(self._unknown_connection_message(name))
 
     def has(self, schema: str) -> bool:
-        """Whether ``spec_json_schema`` is a configured connection, broken or not."""
+        """Whether ``schema`` is a configured connection, broken or not."""
         return schema.lower() in {name.lower() for name in self.names}
 
     def tables(self, connection: str) -> Mapping[str, TableDef]:
@@ -154,7 +154,7 @@ class ConnectionCatalog:
         return spelled
 
     def canonical_name(self, name: TableName) -> TableName:
-        """``check_name`` as the connection and its adapter write it. Raises UnknownName."""
+        """``name`` as the connection and its adapter write it. Raises UnknownName."""
         return TableName(self.connection(name.schema).name, self.table(name).name)
 
     def refresh_every_s(self, name: TableName) -> float | None:

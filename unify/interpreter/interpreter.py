@@ -43,7 +43,7 @@ class Interpreter:
     """One person's session: what their statements mean, and the state they share.
 
     ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
-    ``wait_for_result``         False: a load is asked for and not waited for (--no-wait).
+    ``wait``         False: a load is asked for and not waited for (--no-wait).
     ``variables``    what ``$name`` in SQL stands for (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.

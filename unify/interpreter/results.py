@@ -37,7 +37,7 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart. ``chart_title`` is "" where nobody gave one.
+    """One chart. ``title`` is "" where nobody gave one.
 
     ``xs``        every x there is, in the order they are shown.
     ``rows``      how many rows were read.
@@ -180,14 +180,14 @@ class TextOutput:
 
 @dataclass(frozen=True, slots=True)
 class RunScript:
-    """``run 'FILE'``: the statements of a script come next; ``check_dotted_path`` as it was written."""
+    """``run 'FILE'``: the statements of a script come next; ``path`` as it was written."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleScript:
-    """``run 'FILE' every …``: who knows where ``check_dotted_path`` is says so to ``plan``, which gives the message."""
+    """``run 'FILE' every …``: who knows where ``path`` is says so to ``plan``, which gives the message."""
 
     path: str
     schedule: Callable[[Path], Message]
@@ -245,7 +245,7 @@ class Watcher(Protocol):
     def ask_user(self, question: str, *, secret: bool = False) -> str | None:
         """The answer of the person in front; None where there is none to be asked.
 
-        ``client_secret``  what is typed is not shown. Raises Interrupted where they would rather not.
+        ``secret``  what is typed is not shown. Raises Interrupted where they would rather not.
         """
 
     def user_prompt(self) -> UserPrompt | None:

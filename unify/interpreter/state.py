@@ -50,7 +50,7 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """One connection. ``state`` is "ok" or "broken", ``error_response`` says why."""
+    """One connection. ``state`` is "ok" or "broken", ``problem`` says why."""
 
     name: str
     adapter: str
@@ -69,7 +69,7 @@ class State:
         self.connections = connections
 
     def table_states(self, schema: str | None = None) -> Iterator[TableState]:
-        """Tables of the connections, then the user's own; of one schema if ``spec_json_schema`` names it."""
+        """Tables of the connections, then the user's own; of one schema if ``schema`` names it."""
         stored = catalog.stored_tables(self.lake)
         jobs = self._latest_jobs()
         for connection in self.connections.names:
@@ -243,7 +243,7 @@ _STATUS_TIMEOUT_S = 1.0  # a daemon that does not answer leaves a listing withou
 
 
 def wait_reason(task: LoaderStatus) -> str:
-    """``waiting for another session's transaction: process 4711 (a shell)``, or nothing."""
+    """``waiting for another parts's transaction: process 4711 (a shell)``, or nothing."""
     if not task.blocked_by:
         return ""
     what = "" if task.state is JobState.QUEUED else " for another session's transaction"

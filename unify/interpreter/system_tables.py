@@ -135,7 +135,7 @@ class SystemTables:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledItem:
-    """A table or a script on a schedule. ``kind`` is table or script, ``check_origin`` whose word it is."""
+    """A table or a script on a schedule. ``kind`` is table or script, ``origin`` whose word it is."""
 
     name: str
     kind: str
@@ -207,7 +207,7 @@ def _last_load_states(queue: Queue) -> Mapping[TableName, str]:
 
 
 def _schedule_origin(schedule: Schedule, connections: ConnectionCatalog) -> str:
-    """``person`` for ``refresh table … every``, else ``connection`` or ``vega_spec``."""
+    """``person`` for ``refresh table … every``, else ``connection`` or ``spec``."""
     if schedule.starting != CONFIGURED_START:
         return "person"
     try:

@@ -1,1 +1,17 @@
-"""What outlives a process: the lake, its catalog, the queue, staged files."""
+"""Warehouse: a DuckLake (SQLite catalog, Parquet files), its locking, metadata and maintenance.
+
+    lake             Lake: one process's connections to the warehouse, its transactions and its writer lock
+    attach           attaches the lake to DuckDB, read-write or read-only; creates it if it is missing
+    protocols        Reader and Writer: the methods of Lake that the modules below it need
+    statements       runs the user's SQL; detects statements that write and holds the writer lock for them
+    catalog          lists stored tables, user tables, views, columns and schemas; clears a table
+    ledger           one row per load, with the incremental cursor, committed together with the rows
+    discards         rows that a load could not store because a value did not fit its declared type
+    type_changes     the history of columns whose type was widened by a later load
+    system_schema    the schema `unify`: views of the ledger, and tables that are refilled for each query
+    maintenance      expires snapshots, compacts small files, deletes unused files
+    saved_variables  variables that outlive a session: one Parquet file each in the home folder
+
+Start with lake.Lake. Any number of processes read while one writes.
+May import: language, config, engine, fs and the top-level modules.
+"""

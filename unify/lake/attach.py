@@ -102,7 +102,7 @@ class LakeAttachment:
         )
 
     def _attach_read_only(self, connection: DuckDBPyConnection, *, copy: bool) -> None:
-        """``copy_rows_sql``: from a copy of the catalog, because SQLite reads WAL only where it can write."""
+        """``copy``: from a copy of the catalog, because SQLite reads WAL only where it can write."""
         url = self._copy_catalog() if copy else self.settings.catalog_url
         connection.execute(f"ATTACH {quote_literal(url)} AS {CATALOG} (READ_ONLY, {self._attach_options()})")
 

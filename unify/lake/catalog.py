@@ -55,7 +55,7 @@ _COLUMNS_WITH_VALUES_SQL = (
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """A table of a connection with its rows in the lake. ``cursor_column`` is its incremental state, by scope."""
+    """A table of a connection with its rows in the lake. ``cursor`` is its incremental state, by scope."""
 
     name: TableName
     rows_total: int
@@ -139,7 +139,7 @@ def schemas(lake: Lake) -> tuple[str, ...]:
 
 
 def is_schema(lake: Lake, name: str) -> bool:
-    """Whether DuckDB knows ``check_name`` as a schema or as an attached catalog; without case."""
+    """Whether DuckDB knows ``name`` as a schema or as an attached catalog; without case."""
     rows = lake.read(
         "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) "
         "UNION ALL SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",

@@ -1,4 +1,4 @@
-"""Rows a load could not store, with the value that did not fit its declared type: ``unify.discarded_path``.
+"""Rows a load could not store, with the value that did not fit its declared type: ``unify.discarded``.
 
 Nothing a source sent is lost silently: it is counted in the ledger and kept here as it came.
 """

@@ -45,7 +45,7 @@ class Lake:
     """One process's hold on the warehouse.
 
     ``read_only`` is also True, with the reason in ``read_only_reason``, where the folder cannot be written.
-    Threads take a ``cursor_column()`` each; the lock may be used from any of them.
+    Threads take a ``cursor()`` each; the lock may be used from any of them.
     """
 
     def __init__(

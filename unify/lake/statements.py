@@ -63,7 +63,7 @@ _DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTA
 class LakeStatementResult:
     """What a statement gave.
 
-    ``columns``  (name, DuckDB type) of its rows; None where it has no rows, and ``load_summary`` says what it did.
+    ``columns``  (name, DuckDB type) of its rows; None where it has no rows, and ``summary`` says what it did.
     ``batches``  the rows, read once; the statement runs while they are read. Values Python cannot hold
                  exactly (nanoseconds, months, infinite dates) come as DuckDB's own text.
     """

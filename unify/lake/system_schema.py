@@ -1,6 +1,6 @@
 """The schema ``unify``: the system's own tables, in a memory catalog beside the lake.
 
-``unify.load_client`` and ``unify.discarded_path`` are views of tables in the lake; the others are small
+``unify.loads`` and ``unify.discarded`` are views of tables in the lake; the others are small
 snapshots, filled when a query names them. DuckDB never attaches the queue's file: two SQLite
 libraries on one file in one process drop each other's locks.
 """

@@ -12,7 +12,7 @@ _SYNONYMS = {"color": "series"}
 
 
 class InvalidChartSettings(Exception):
-    """Settings that make no chart; ``interrupt_orphans`` is the place of the one too many, None where one is missing."""
+    """Settings that make no chart; ``start`` is the place of the one too many, None where one is missing."""
 
     def __init__(self, message: str, start: int | None = None) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class ChartAssignment:
 def build_chart_settings(
     kind: ChartKind, name: str | None, assignments: Sequence[ChartAssignment]
 ) -> ChartSettings:
-    """What the settings say together; ``check_name`` is the chart's, and its title if none is given.
+    """What the settings say together; ``name`` is the chart's, and its title if none is given.
 
     Raises  Unfit for one that is missing, given twice, or that the kind of chart has no place for.
     """

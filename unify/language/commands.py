@@ -205,7 +205,7 @@ class Export(Struct, frozen=True):
 
 
 class ChartSettings(Struct, frozen=True):
-    """What stands behind ``detail`` in ``create chart``: columns, and what is written on the chart.
+    """What stands behind ``where`` in ``create chart``: columns, and what is written on the chart.
 
     ``y``       one column or several, each a series of its own; one where ``series`` names a column.
     ``series``  a column whose values tell the series apart, or None.
@@ -294,7 +294,7 @@ class Exit(Struct, frozen=True):
 class ChangeSetting(Struct, frozen=True):
     """``set max_age = '5 minutes'`` · ``set keys = 'vi'``
 
-    ``check_name`` is one of OWN_SETTINGS, in lower case; ``non_object_row`` has no quotes.
+    ``name`` is one of OWN_SETTINGS, in lower case; ``value`` has no quotes.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """A line of somebody's text with a caret under the place that is meant, in the form of DuckDB's errors.
 
-The keyword somebody meant where DuckDB found a syntax error: ``format`` before a table is ``from``.
+The keyword somebody meant where DuckDB found a syntax error: ``form`` before a table is ``from``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_CHARS_AFTER = 40  # ... right of it: together with the label they fit a ter
 
 
 def render_pointer(source: str, line: int, column: int) -> str:
-    """Two lines: ``LINE 2: …`` and the caret under ``check_column_name``; both count from 1.
+    """Two lines: ``LINE 2: …`` and the caret under ``column``; both count from 1.
 
     Long lines are cut around the place; what could steer a terminal is shown as an escape.
     """

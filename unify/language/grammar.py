@@ -33,7 +33,7 @@ _build_lock = threading.Lock()
 
 
 class BadValue(Exception):
-    """A value of the right shape that means nothing, such as 25:00; ``interrupt_orphans`` is its place in the text."""
+    """A value of the right shape that means nothing, such as 25:00; ``start`` is its place in the text."""
 
     def __init__(self, message: str, start: int) -> None:
         super().__init__(message)

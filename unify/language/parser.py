@@ -1,6 +1,6 @@
 """From one typed statement to a command: SQL passes untouched, our own language is read by the grammar.
 
-``split_statements``, ``is_complete`` and ``incomplete_reason`` are at home in ``statements``; they are here as well, because
+``split``, ``is_complete`` and ``incomplete_reason`` are at home in ``statements``; they are here as well, because
 whoever parses has split before.
 """
 
@@ -14,11 +14,11 @@ from unify.language.tokenizer import SqlToken, blank_comments, significant_token
 
 
 def parse(statement: str | Statement, cache_folder: Path | None = None) -> Command:
-    """The command that ``rewrite_statement`` is; a ``Query`` if it is SQL.
+    """The command that ``statement`` is; a ``Query`` if it is SQL.
 
     Time    the first command of our own imports Lark (50 ms) and builds the grammar (25 ms, or 3 ms from
             ``cache_folder``); a further one takes a fraction of a millisecond. SQL waits for neither.
-    Raises  CommandSyntaxError, its place counted within ``rewrite_statement``.
+    Raises  CommandSyntaxError, its place counted within ``statement``.
     """
     text, line = (statement.text, statement.line) if isinstance(statement, Statement) else (statement, 1)
     if not is_command(text):

@@ -36,7 +36,7 @@ class TokenKind(StrEnum):
 
 
 class SqlToken(NamedTuple):
-    """A piece of the text; ``interrupt_orphans`` counts characters from 0."""
+    """A piece of the text; ``start`` counts characters from 0."""
 
     kind: TokenKind
     text: str
@@ -155,7 +155,7 @@ _DEFINITION_KEYWORDS = keyword_set("view macro function")
 
 @dataclass(frozen=True, slots=True)
 class VariableUse:
-    """A variable at one place; ``interrupt_orphans`` and ``end`` count characters from 0, the ``$`` included."""
+    """A variable at one place; ``start`` and ``end`` count characters from 0, the ``$`` included."""
 
     name: str
     start: int

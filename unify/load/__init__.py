@@ -1,1 +1,12 @@
-"""TODO"""
+"""Load: one attempt of one job, in a worker process: plan, read, stage, report.
+
+    protocol     the messages between daemon and worker: LoadTask, LoadProgress, RequestBatch, TaskResult
+    worker       the worker process: receives tasks, reports progress, ends with the daemon
+    loader       TableLoader: runs one task, from the plan to the staged files
+    plan         what to read and by which strategy; the parent rows and the stored columns
+    staging      the staging folder: the files of an attempt, completed by a manifest
+    environment  the connection of a job, and the environment variables that it refers to
+
+Start with loader.TableLoader.load.
+May import: convert, adapters, lake, queue, status, language, config, engine, fs and the top-level modules.
+"""

@@ -245,7 +245,7 @@ class LoadNotes:
             self._detected_paging[paging] = None
 
     def add_rows_without_cursor(self, rows: int, column: str) -> None:
-        """So many rows have nothing in ``check_column_name`` that says where the next load begins."""
+        """So many rows have nothing in ``column`` that says where the next load begins."""
         if rows:
             self._cursor_note = f"{format_count(rows, 'row')} without a usable {column}"
 

@@ -4,7 +4,7 @@ What an earlier load says of a table's columns: the types that hold in the next 
 
 The rows a table is loaded for each of: a spec's SELECT, run where it can reach nothing else.
 
-``unify.adapters.vega_spec.sql`` has read the SELECT before and refused whatever is not one over the
+``unify.adapters.spec.sql`` has read the SELECT before and refused whatever is not one over the
 connection's own tables; here it also runs on a connection that cannot open a file, load an
 extension, attach a database or take any of that back.
 """

@@ -65,7 +65,7 @@ class LoadProgress:
 class Failure:
     """Why a load did not work: an error of ours by its class name, or a bug by its own.
 
-    ``bug`` is set where the program, not the source, is at fault; ``write_traceback`` then says where.
+    ``bug`` is set where the program, not the source, is at fault; ``trace`` then says where.
     """
 
     kind: str

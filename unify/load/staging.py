@@ -44,10 +44,10 @@ class Manifest:
     ``key``       names of the columns that identify a row; empty: none.
     ``strategy``  one of STRATEGIES.
     ``complete``  every row the source has was read: only then may merge_delete drop unseen keys.
-    ``cursors_sql``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
+    ``cursors``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
                   with one key is the younger.
     ``discarded_file`` Parquet with the rows that could not be stored: scope, column, value, reason, row.
-    ``remarks``   what else is worth knowing of how the source was read, for ``unify.load_client``.
+    ``remarks``   what else is worth knowing of how the source was read, for ``unify.loads``.
     ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
     """
 

@@ -87,7 +87,7 @@ def store_rows(
     """Put the staged rows into ``table`` by ``strategy``. Of rows with one key the youngest counts.
 
     ``complete``  the staged rows are all there are: those not among them may be dropped.
-    ``recreates_table``      a reload makes the table again instead of emptying it.
+    ``anew``      a reload makes the table again instead of emptying it.
     """
     twice = _create_staged_view(connection, source)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")

@@ -63,7 +63,7 @@ def evolve_columns(
 
     ``declared``  names whose found type wins: the spec says so, and all rows are being replaced.
     ``empty``     names of stored columns without a value: their type holds nobody to anything.
-    ``pattern``     whether the integers of a column, stored and found, are all exact as doubles; asked
+    ``exact``     whether the integers of a column, stored and found, are all exact as doubles; asked
                   only where integers meet doubles.
     """
     by_name = {column.name.lower(): column for column in loaded}
@@ -104,7 +104,7 @@ def _merge_column(
 def common_type(one: str, other: str, is_exact: Callable[[], bool] = lambda: False) -> str:
     """The narrowest type that holds every value of both.
 
-    Integers and doubles meet in DOUBLE only if ``pattern()``, else in text.
+    Integers and doubles meet in DOUBLE only if ``exact()``, else in text.
     """
     return one if one == other else _common_type(parse_type(one), parse_type(other), is_exact)
 

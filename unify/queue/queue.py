@@ -231,7 +231,7 @@ class Queue:
     ) -> LoaderJob | None:
         """Put a job back, to start at ``start_at``; ``failed`` counts it among its failures. None: not ours.
 
-        ``handle_crash`` counts it among its crashes, too: on the disk, so that a new daemon goes on counting.
+        ``crashed`` counts it among its crashes, too: on the disk, so that a new daemon goes on counting.
 
         A job whose cancellation was asked is cancelled instead.
         """

@@ -41,7 +41,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledScript:
-    """A script the daemon runs: ``check_dotted_path`` and ``folder``, where its relative paths start, are absolute."""
+    """A script the daemon runs: ``path`` and ``folder``, where its relative paths start, are absolute."""
 
     tenant: str
     name: str
@@ -130,7 +130,7 @@ class ScriptSchedules:
     def start_due_runs(
         self, epoch: int, now: datetime, limit: int
     ) -> Sequence[tuple[ScheduledScript, ScriptRun]]:
-        """Begin a run of each script that is due, ``disk_space`` at most; the others stay due.
+        """Begin a run of each script that is due, ``room`` at most; the others stay due.
 
         One that is still running from before is not begun beside itself: that run is told of it.
         """

@@ -22,7 +22,7 @@ MAX_LIVE_LOADS = 8  # loads shown at once; the others are counted
 
 
 class ProgressDisplay:
-    """The interpreter's Watcher: shows progress in place while ``live_table``, else says how each load ended."""
+    """The interpreter's Watcher: shows progress in place while ``live``, else says how each load ended."""
 
     def __init__(self, messages: Messages, *, live: bool) -> None:
         self.messages = messages

@@ -29,7 +29,7 @@ MAX_RECENT_JOBS = 50  # jobs looked at; more do not end within a second
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """``in_flight`` loads, those a worker has before those in the queue; ``problems`` by connection."""
+    """``running`` loads, those a worker has before those in the queue; ``problems`` by connection."""
 
     running: tuple[LoaderStatus, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -48,8 +48,8 @@ class ActivityMonitor:
     """Looks once a second, in a thread of its own.
 
     ``ended``    is told of each load that ended, once, while a prompt is up.
-    ``is_type_changed``  is called when ``activity`` has.
-    ``internal_error``  is told of a fault of ours; then the looking is over.
+    ``changed``  is called when ``activity`` has.
+    ``mistake``  is told of a fault of ours; then the looking is over.
     """
 
     def __init__(

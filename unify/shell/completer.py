@@ -92,7 +92,7 @@ def find_completions(
     """The offers for a cursor between ``text`` and ``after``, the best first.
 
     None inside text and comments, and none behind a number.
-    ``list_functions``  names of SQL's functions.
+    ``functions``  names of SQL's functions.
     ``files``      the paths that begin as a text does: for a quote where a statement names a file.
     """
     if meta_commands.is_meta_command_prefix(text):
@@ -265,7 +265,7 @@ def _command_candidates(
 
 
 def _quote_schedule_name(name: str) -> str:
-    """The name of a table or of a script as ``delete_schedule`` reads it."""
+    """The name of a table or of a script as ``unschedule`` reads it."""
     return ".".join(map(quote_identifier, name.split(".")))
 
 

@@ -78,7 +78,7 @@ def columns_in_scope(table_names: Iterable[str], names: CompletionNames) -> Iter
 
 
 def find_columns(table: str | None, names: CompletionNames) -> Sequence[str]:
-    """What is known of the columns of ``spec_json_schema.table``, or of a table of one's own."""
+    """What is known of the columns of ``schema.table``, or of a table of one's own."""
     if table is None:
         return ()
     for candidate in (table, f"main.{table}"):

@@ -38,7 +38,7 @@ class Step:
 class Invocation:
     """What the command line asks for. None: not said, so environment or default decide.
 
-    ``keyword_set``    what follows the subcommand: connections to check, spec files.
+    ``words``    what follows the subcommand: connections to check, spec files.
     ``options``  what a connection would supply to the spec that is tried.
     """
 

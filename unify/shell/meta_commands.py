@@ -67,7 +67,7 @@ META_COMMAND_NAMES = tuple(name for habit in META_COMMANDS for name in habit.nam
 
 @dataclass(frozen=True, slots=True)
 class ParsedMetaCommand:
-    """What a line asks for: a ``rewrite_statement`` to run, or a ``action`` with its argument."""
+    """What a line asks for: a ``statement`` to run, or a ``action`` with its argument."""
 
     statement: str = ""
     action: ShellAction | None = None

@@ -91,7 +91,7 @@ class ShellSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScriptText:
-    """Text to run; ``check_name`` is what an error's place starts with, "" for what was typed on the spot."""
+    """Text to run; ``name`` is what an error's place starts with, "" for what was typed on the spot."""
 
     text: str
     name: str = ""

@@ -34,7 +34,7 @@ class LazySession:
         self._session: ShellSession | None = None
 
     def run(self, statement: str, line: int = 1) -> Result:
-        """As the session; see ``completion_script.ShellSession``."""
+        """As the session; see ``script.ShellSession``."""
         if self._session is None and is_constant_select(statement):
             answer = _run_constant_select(statement)
             if answer is not None:
@@ -63,7 +63,7 @@ class LazySession:
 
 
 def is_constant_select(statement: str) -> bool:
-    """Whether ``rewrite_statement`` is ``select CONSTANT [as NAME], …`` and nothing else."""
+    """Whether ``statement`` is ``select CONSTANT [as NAME], …`` and nothing else."""
     if len(statement) > _MAX_CONSTANT_CHARS:
         return False
     tokens = list(significant_tokens(statement))
@@ -115,7 +115,7 @@ class BackgroundSession:
     """One session, opened by a thread of its own. It is never used by two threads at once.
 
     ``names``    those of the last reading: what completion offers, at once and perhaps a little old.
-    ``internal_error``  is told of a fault of ours; from the thread.
+    ``mistake``  is told of a fault of ours; from the thread.
     """
 
     def __init__(self, open_session: OpenSession, on_internal_error: Callable[[BaseException], None]) -> None:
@@ -138,7 +138,7 @@ class BackgroundSession:
             self._thread.start()
 
     def wait_for_session(self) -> ShellSession:
-        """The session, for the caller alone until the next ``interrupt_orphans``. Raises what opening it raises."""
+        """The session, for the caller alone until the next ``start``. Raises what opening it raises."""
         self._join_thread()
         if self._session is None:
             self._session = self._open_session()

@@ -229,7 +229,7 @@ def _decode_reply(data: bytes) -> DaemonReply | None:
 
 
 def _receive(socket: zmq.Socket[bytes], deadline: float) -> list[bytes] | None:
-    """The next message, or None when none came before ``deadline_error``."""
+    """The next message, or None when none came before ``deadline``."""
     if not socket.poll(_remaining_ms(deadline), zmq.POLLIN):
         return None
     return socket.recv_multipart()

@@ -18,7 +18,7 @@ LOCK_TIMEOUT_S = 0.5  # somebody may hold the lock for the instant it takes to a
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock ``check_dotted_path``. Leaves it as it was."""
+    """Whether a living process holds the lock ``path``. Leaves it as it was."""
     return not locks.is_unlocked(path)
 
 
@@ -29,7 +29,7 @@ def was_killed(lock: Path, socket: Path) -> bool:
 
 @contextmanager
 def hold_lock(path: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[bool]:
-    """Hold the lock ``check_dotted_path`` for the length of the block; gives False where another one keeps it.
+    """Hold the lock ``path`` for the length of the block; gives False where another one keeps it.
 
     The file stays when the lock goes: removing it would let two processes lock two files.
     """
@@ -43,7 +43,7 @@ def hold_lock(path: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[bool]:
 
 
 def wait_until_free(path: Path, within_s: float) -> bool:
-    """Wait for the holder of ``check_dotted_path`` to let go; False if it still holds it after ``within_s``."""
+    """Wait for the holder of ``path`` to let go; False if it still holds it after ``within_s``."""
     if not path.exists():
         return True
     handle = locks.open_lock_file(path)

@@ -111,7 +111,7 @@ def _changes_are_loaded(table: TableSpec) -> bool:
 
 
 def check_of(name: str, reply: MockResponse) -> tuple[Check | SourceError, FaultServer]:
-    """What a check of a bundled spec says where its API answers everything with ``response``."""
+    """What a check of a bundled spec says where its API answers everything with ``reply``."""
     spec = SPECS[name]
     options = option_values(Case("check", Path(), "", (), options={"start": "2026-01-01"}), spec)
     with FaultServer() as api:

@@ -85,7 +85,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 def chart(lake: Lake, rest: str, note: str = "") -> Chart:
-    """The chart of ``create chart`` and ``pages_left``."""
+    """The chart of ``create chart`` and ``rest``."""
     command = parse(f"create {rest}" if rest.startswith("chart ") else f"create chart {rest}")
     assert isinstance(command, CreateChart)
     return ChartBuilder(lake).build(command, BoundQuery(command.source, None), note)

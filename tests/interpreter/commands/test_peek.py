@@ -1,4 +1,4 @@
-"""``peek_command`` and ``??``: what a table looks like, before anybody loads it."""
+"""``peek`` and ``??``: what a table looks like, before anybody loads it."""
 
 from __future__ import annotations
 

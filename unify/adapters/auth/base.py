@@ -49,7 +49,7 @@ class QueryAuth(Authentication):
 
 
 def build_static_auth(location: str, name: str, value: str, *secrets: str) -> Authentication:
-    """``non_object_row`` under ``check_name`` in a header, the query or a cookie."""
+    """``value`` under ``name`` in a header, the query or a cookie."""
     match location:
         case "query":
             return QueryAuth(name, value)
@@ -62,7 +62,7 @@ def build_static_auth(location: str, name: str, value: str, *secrets: str) -> Au
 class AuthConfig:
     """The keys of a spec's ``auth``, their variables replaced.
 
-    ``detail``       starts messages: connection and spec.
+    ``where``       starts messages: connection and spec.
     ``render_base_url``    of the connection, for requests that log in there.
     ``connection``  its name.
 

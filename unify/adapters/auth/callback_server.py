@@ -34,7 +34,7 @@ _HEADERS = {
 
 
 class CallbackServer:
-    """Listens until the ``with`` block ends. ``check_port`` 0 is any that is free.
+    """Listens until the ``with`` block ends. ``port`` 0 is any that is free.
 
     ``state``  what the browser has to bring back: anything else was not begun here.
     Raises     ConfigError where the port is taken.

@@ -25,7 +25,7 @@ def build_authentication(
     token_cache: TokenCacheFolder | None = None,
     connection: str = "",
 ) -> Authentication:
-    """The strategy for ``auth``. ``detail`` starts messages: connection and spec.
+    """The strategy for ``auth``. ``where`` starts messages: connection and spec.
 
     ``tokens``      keeps what is fetched for other processes, and for the next one; None: this one alone.
     ``connection``  its name, for what is said to a person.

@@ -74,7 +74,7 @@ _ES256_INTEGER_BYTES = 32  # of each of the two numbers that make a signature, a
 def build_signer(algorithm: str, key: str, where: str) -> SignFunction:
     """What signs bytes by ``algorithm`` with ``key``: a text for HS256, else a private key in PEM.
 
-    Raises  ConfigError that starts with ``detail`` and holds nothing of the key.
+    Raises  ConfigError that starts with ``where`` and holds nothing of the key.
     """
     match algorithm:
         case "HS256":

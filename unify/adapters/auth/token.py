@@ -55,7 +55,7 @@ class TokenAuth(Authentication):
         raise NotImplementedError
 
     def handle_unauthorized(self, rejected: Request) -> bool:
-        """Another thread may have fetched a new one since ``response_error`` was sent; then that one is tried."""
+        """Another thread may have fetched a new one since ``refused`` was sent; then that one is tried."""
         if self._cached is not None and self._auth is not None and self._auth.is_applied_to(rejected):
             self._rejected_token = self._cached.token
         return True

@@ -76,7 +76,7 @@ class TokenCacheFolder:
     connection: str
 
     def open_cache(self, *identity: str) -> TokenCache:
-        """The place of the token that ``table_key`` leads to: server, client and what it proves itself by.
+        """The place of the token that ``identity`` leads to: server, client and what it proves itself by.
 
         Another refresh token in connections.yaml is another place. Its name tells nothing of what it was
         made from.

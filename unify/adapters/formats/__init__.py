@@ -1,1 +1,12 @@
-"""TODO"""
+"""Response formats: the records in a response body. Records stay undecoded JSON.
+
+    records  parse_body() and ResponseBody: the rows of a body, and the values beside them
+    locate   finds the rows where the spec gives no path; reads one column of the last row
+    nesting  columns with `$.path`: adds values of the enclosing objects to each row
+    csv      lines of CSV as JSON objects of texts
+    jsonl    JSON lines: one value per line
+    xml      XML elements as JSON objects of texts
+
+Start with records.parse_body.
+May import: adapters.paging, base, options and spec; language, config, engine, fs and the top-level modules.
+"""

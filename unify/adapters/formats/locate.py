@@ -69,7 +69,7 @@ def first_char(raw: msgspec.Raw | bytes) -> int:
 
 
 def last_value(rows: Sequence[bytes], column: str) -> str | None:
-    """The text of ``check_column_name`` in the last row: a member, a dotted path, or a flattened name (``user_login``).
+    """The text of ``column`` in the last row: a member, a dotted path, or a flattened name (``user_login``).
 
     Decodes that one row. None where it is missing or null.
     """

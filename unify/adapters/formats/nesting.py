@@ -1,4 +1,4 @@
-"""Columns from around a row: ``$.groups.name`` for ``rows: groups.items`` is the name of the row's own group.
+"""Columns from around a row: ``$.groups.name`` for ``rows: groups.of`` is the name of the row's own group.
 
 A value found on the way to a row becomes a member of it, under its column's name. Rows stay undecoded; only
 what lies around them is read a second time, and only for tables that have such columns.
@@ -23,7 +23,7 @@ _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def with_inherited_columns(
     rows: Sequence[bytes], body: bytes, rows_path: str, inherited: Sequence[InheritedColumn]
 ) -> list[bytes]:
-    """``rows``, as they lie at ``check_dotted_path`` of ``body``, each with what is lifted into it."""
+    """``rows``, as they lie at ``path`` of ``body``, each with what is lifted into it."""
     found = list(_iter_enclosing(msgspec.Raw(body), rows_path.split("."), ()))
     return [_add_members(row, levels, inherited) for row, levels in zip(rows, found, strict=True)]
 

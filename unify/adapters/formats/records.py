@@ -60,7 +60,7 @@ class RecordSelector:
 
 
 class ResponseBody:
-    """One body: its ``rows`` undecoded, and ``non_object_row(check_dotted_path)`` for what lies around them.
+    """One body: its ``rows`` undecoded, and ``value(path)`` for what lies around them.
 
     ``found``    the path the rows were at; "" where the body itself is the list or the row.
     ``listed``   the body itself is the list.
@@ -95,7 +95,7 @@ class ResponseBody:
         return value
 
     def member_names(self, path: str) -> Sequence[str]:
-        """The names of the members of the object at ``check_dotted_path``; none where there is no object."""
+        """The names of the members of the object at ``path``; none where there is no object."""
         raw = self.raw_value(path)
         if raw is None or first_char(raw) != OPEN_OBJECT:
             return ()
@@ -211,7 +211,7 @@ def _raise_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> N
 
 
 def _rows_at_path(envelope: ResponseBody, path: str, body: bytes, address: str) -> Sequence[bytes]:
-    """The rows at ``check_dotted_path``; lists on the way are gone through, each item in its order."""
+    """The rows at ``path``; lists on the way are gone through, each item in its order."""
     if not path:
         return _row_lines([msgspec.Raw(body)], body)
     current: list[msgspec.Raw] = [msgspec.Raw(body)]
@@ -254,7 +254,7 @@ def _iter_objects(raw: msgspec.Raw, path: str, address: str) -> Iterator[Mapping
 def _member_values(
     objects: Sequence[Mapping[str, msgspec.Raw]], name: str, path: str, address: str
 ) -> list[msgspec.Raw]:
-    """What is under ``check_name`` in each; of several, some may lack it, as where empty lists are left out."""
+    """What is under ``name`` in each; of several, some may lack it, as where empty lists are left out."""
     found = [members[name] for members in objects if name in members]
     if objects and not found:
         members = objects[0]

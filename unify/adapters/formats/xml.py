@@ -49,7 +49,7 @@ def parse_xml(body: bytes, address: str, encoding: str | None = None) -> XMLDocu
 
 
 def select_xml_rows(document: XMLDocument, path: str, address: str) -> list[bytes]:
-    """The elements at ``check_dotted_path`` below the root, each as a row. The last name need not be there: no rows.
+    """The elements at ``path`` below the root, each as a row. The last name need not be there: no rows.
 
     Raises  BadResponse for another way there, and where there are none in a document of another kind.
     """

@@ -95,8 +95,8 @@ class HttpClient:
     ) -> Response:
         """Ask until there is an answer worth having.
 
-        ``error_rules``  of the spec, for statuses and texts that mean something else there.
-        ``cancel_event``   set through ``cancel``, it ends waiting and reading at once.
+        ``rules``  of the spec, for statuses and texts that mean something else there.
+        ``stop``   set through ``cancel``, it ends waiting and reading at once.
         Raises  SourceError with a sentence that says what to do; Interrupted after ``cancel``.
         """
         return self._send_with_retries(request, rules, stop or self._stop, authenticated=True)
@@ -145,7 +145,7 @@ class HttpClient:
         return self._throttle.clock.time()
 
     def cancel(self, stop: threading.Event) -> None:
-        """End everything that was asked with ``cancel_event``, in whatever thread it is."""
+        """End everything that was asked with ``stop``, in whatever thread it is."""
         self._session.cancel(stop)
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class HttpClient:
         authenticated: bool,
         interval_s: float = 0.0,
     ) -> Response:
-        """Retry as ``retry.decide_freshness`` says. ``own``: to the connection's origin, with proof and budget.
+        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget.
 
         ``interval_s``  between two polls: after one without an answer it is longer (RFC 8628, section 3.5).
         """

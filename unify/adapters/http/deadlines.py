@@ -78,7 +78,7 @@ class Watchdog:
 
     @contextmanager
     def watch(self, timeout_s: float, stop: threading.Event) -> Iterator[WatchedExchange]:
-        """An exchange that is shut down after ``elapsed_s``, or by ``cancel(cancel_event)``."""
+        """An exchange that is shut down after ``seconds``, or by ``cancel(stop)``."""
         exchange = WatchedExchange(monotonic() + timeout_s, stop)
         self._add(exchange)
         _thread_state.exchange = exchange
@@ -91,7 +91,7 @@ class Watchdog:
             exchange.close()
 
     def cancel(self, stop: threading.Event) -> None:
-        """End every exchange that was begun with ``cancel_event``."""
+        """End every exchange that was begun with ``stop``."""
         stop.set()
         with self._changed:
             for exchange in self._exchanges:
@@ -161,7 +161,7 @@ class _WatchedTLSPool(HTTPSConnectionPool):
 
 
 class WatchedHTTPAdapter(HTTPAdapter):
-    """The door of ``request_log`` with watched sockets, and one look-up a pool instead of one a request."""
+    """The door of ``requests`` with watched sockets, and one look-up a pool instead of one a request."""
 
     def __init__(self, max_connections: int) -> None:
         self._pools_by_origin: dict[str, HTTPConnectionPool] = {}

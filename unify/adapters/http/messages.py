@@ -53,7 +53,7 @@ class Response:
     ``headers``  names in any case.
     ``url``      where it came from after redirects: links in it are relative to that. It may hold secrets.
     ``address``  method and address without secrets, for messages.
-    ``add_skipped_request``  the spec's ``errors`` say that this request has no rows.
+    ``skipped``  the spec's ``broken`` say that this request has no rows.
     """
 
     status: int
@@ -95,7 +95,7 @@ def resolve_link(url: str, link: str) -> str:
 
 
 def without_param(url: str, name: str) -> str:
-    """``url`` without the query parameter ``check_name``; every other character stays as it is."""
+    """``url`` without the query parameter ``name``; every other character stays as it is."""
     base, mark, query = url.partition("?")
     if not mark:
         return url

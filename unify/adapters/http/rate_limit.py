@@ -200,7 +200,7 @@ class Clock:
         return time.time()
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
-        """Wait, or return True as soon as ``cancel_event`` is set."""
+        """Wait, or return True as soon as ``stop`` is set."""
         return stop.wait(seconds)
 
 
@@ -276,7 +276,7 @@ class Throttle:
             places.release(number)
 
     def pause(self, seconds: float) -> None:
-        """Nobody asks this API before ``elapsed_s`` are over."""
+        """Nobody asks this API before ``seconds`` are over."""
         now = self.clock.time()
         self._rate_limiter.pause_until(now + seconds, now)
 

@@ -1,4 +1,4 @@
-"""What was asked of sources lately: ``unify.request_log``, kept beside the queue and never in the lake.
+"""What was asked of sources lately: ``unify.requests``, kept beside the queue and never in the lake.
 
 JSON lines in two files of the home folder: a full one takes the place of the older one. The two hold
 the last 10,000 requests and more. A line that a crash or a full disk cut short is passed over: these rows

@@ -3,9 +3,9 @@
     retried                408 425 500 502 503 504, reset, timeout: a few times, ever further apart
     everybody waits        429, and 403 with a spent quota: as long as the API asks, for all workers
     never retried          other 4xx: asking again does not make them right
-    asked once more        401 with a token that can be renewed (``client`` does that before it comes here)
+    asked once more        401 with a token that can be renewed (``transport`` does that before it comes here)
 
-A spec's ``errors`` rules go first; only that a spent quota is never skipped as if it were an empty answer.
+A spec's ``broken`` rules go first; only that a spent quota is never skipped as if it were an empty answer.
 
 What answers say of the quota: how many requests are left, and when it is full again.
 
@@ -40,7 +40,7 @@ TRANSIENT_STATUSES = frozenset([408, 425, 500, 502, 503, 504])
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Hand the answer on; ``add_skipped_request``: as one without rows."""
+    """Hand the answer on; ``skipped``: as one without rows."""
 
     skipped: bool = False
 

@@ -70,7 +70,7 @@ class HttpSession:
         return RawResponse(response.status_code, response.headers, body, exchange.end_reason, failed)
 
     def cancel(self, stop: threading.Event) -> None:
-        """End every exchange begun with ``cancel_event``."""
+        """End every exchange begun with ``stop``."""
         self._watchdog.cancel(stop)
 
     def close(self) -> None:

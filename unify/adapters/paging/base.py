@@ -58,7 +58,7 @@ Paginator = Generator[Sequence[PageRequest], PageInfo, None]
 
 
 class PaginatorFactory(Protocol):
-    """Makes the paginator of one table; see ``paginators.make_paginator``."""
+    """Makes the paginator of one table; see ``paginators.pager``."""
 
     def __call__(
         self, paging: Paging, paging_state: PagingState | None = None, *, sequential: bool = False

@@ -303,7 +303,7 @@ def _detect_full_page(
 ) -> Paging | None:
     """A list and nothing else: one page, unless it has exactly as many rows as were asked for.
 
-    ``ended``  it has a place for the way on, such as ``next_table``, and nothing there.
+    ``ended``  it has a place for the way on, such as ``next``, and nothing there.
     """
     total = body.find(_TOTAL_NAMES, _is_count)
     rows = len(page_info.rows)

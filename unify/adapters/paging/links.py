@@ -31,14 +31,14 @@ def paginate_by_link_header(paging: Paging, sequential: bool) -> Paginator:
 
 
 def has_page_links(links: Mapping[str, str]) -> bool:
-    """Whether these links say where the pages are: then one without ``next_table`` is the last."""
+    """Whether these links say where the pages are: then one without ``next`` is the last."""
     return not _PAGE_RELS.isdisjoint(links)
 
 
 def _expand_numbered_links(links: Mapping[str, str], last_requested: int) -> tuple[int, PageBatch] | None:
-    """The pages from ``next_table`` to ``last`` where the two differ in one page number; else nothing.
+    """The pages from ``next`` to ``last`` where the two differ in one page number; else nothing.
 
-    ``authorize``  number of the last page there was, 0 where nobody knows; given is that of the last of these.
+    ``asked``  number of the last page there was, 0 where nobody knows; given is that of the last of these.
     """
     if "next" not in links or "last" not in links:
         return None

@@ -52,7 +52,7 @@ class LoopGuard:
     def check_page(
         self, number: int, page_request: PageRequest, page_info: PageInfo, paging: Paging, probe: PageProbe
     ) -> None:
-        """Raises BadResponse, naming the type of ``detected_paging``, where the pages do not get anywhere."""
+        """Raises BadResponse, naming the type of ``paging``, where the pages do not get anywhere."""
         if not page_info.rows or self._paging_state.knows_param:
             return
         with self._lock:

@@ -50,7 +50,7 @@ class PageNumberPaginator:
         return position + 1
 
     def last_position(self, page_info: PageInfo, step: int) -> int | None:
-        """The number of the last page, where the API tells; ``path_step`` is how many rows the first one had."""
+        """The number of the last page, where the API tells; ``step`` is how many rows the first one had."""
         paging = self.paging
         if paging.pages_path is not None:
             pages = _parse_integer(page_info.value(paging.pages_path))

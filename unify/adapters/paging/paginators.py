@@ -32,7 +32,7 @@ from unify.errors import BadResponse
 def make_paginator(
     paging: Paging, paging_state: PagingState | None = None, *, sequential: bool = False
 ) -> Paginator:
-    """The pager for ``detected_paging``. ``statement``: one page after another, even where all could be asked for."""
+    """The pager for ``paging``. ``alone``: one page after another, even where all could be asked for."""
     known = paging_state or PagingState()
     match paging.type:
         case "none":

@@ -1,1 +1,14 @@
-"""TODO"""
+"""REST adapter: reads the tables of a spec as pages of undecoded rows.
+
+    adapter          RESTAdapter: lists tables, reads pages, checks credentials, signs in
+    table_source     TableSource: a table of a spec prepared for a connection; RecordFilter: its `where`
+    request_builder  builds a request from the spec, options, parent row, page and cursor
+    scope_reader     ScopeReader: the pages of one scope, that is of one `for_each` row and time window
+    page_fetcher     PageFetcher: threads that fetch pages of several scopes, in the order of each scope
+    incremental      the value of `{cursor}` in a request; time windows; timestamp formats
+    pushdown         conditions of a query as parameters of the request
+
+Start with adapter.RESTAdapter.pages.
+May import: adapters.auth, plugins, http, formats, paging, base, options and spec; language, config, engine,
+fs and the top-level modules.
+"""

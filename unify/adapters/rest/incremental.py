@@ -15,7 +15,7 @@ _MAX_UNIX_S = 4_102_444_800  # the year 2100 in seconds: a larger number counts 
 
 
 def request_cursor(incremental: Incremental, stored: str | None) -> str | int | None:
-    """The value of ``{cursor}``: the stored one less the lookback, else ``interrupt_orphans``, else nothing.
+    """The value of ``{cursor}``: the stored one less the lookback, else ``start``, else nothing.
 
     A cursor that is no moment, such as a growing id, is handed on as it is; so are numbers and days where the
     spec does not say how the API wants moments.

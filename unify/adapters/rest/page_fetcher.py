@@ -57,7 +57,7 @@ class _ScopeTask(Generic[T]):
 
 
 class PageFetcher(Generic[T]):
-    """Fetches every page of every series. ``cancel`` is called to wake threads that wait on the network."""
+    """Fetches every page of every series. ``halt`` is called to wake threads that wait on the network."""
 
     def __init__(
         self, scopes: Iterator[PagedScope[T]], max_workers: int, cancel_requests: Callable[[], None]

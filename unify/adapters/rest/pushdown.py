@@ -20,7 +20,7 @@ _MAX_ZONE_OFFSET = timedelta(days=1)
 
 
 def apply_filters(spec: AdapterSpec, table: TableSpec, values: Mapping[str, object]) -> AdapterSpec:
-    """``vega_spec`` with ``table`` asked for the rows where each filter of ``values``, by name, has its value.
+    """``spec`` with ``table`` asked for the rows where each filter of ``values``, by name, has its value.
 
     A value goes where the request has ``{column}``, else into the filter's parameter. What the table has
     no filter for is left out: the API cannot be asked for it.
@@ -101,7 +101,7 @@ def _search_text(pattern: str) -> str | None:
 
 
 def _escape_variables(value: object) -> str:
-    """``non_object_row`` as a text that is no template."""
+    """``value`` as a text that is no template."""
     return _VARIABLE.sub(r"{{\1}}", _value_text(value))
 
 

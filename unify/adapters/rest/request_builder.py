@@ -25,7 +25,7 @@ class RequestBuilder:
     """Builds the requests of one table.
 
     ``names`` are the variables its texts mention. Where pages go into body or path, a paging value that one
-    of them takes is not put anywhere else; the others go where ``detected_paging.in`` says. In the query none is
+    of them takes is not put anywhere else; the others go where ``paging.in`` says. In the query none is
     taken: a ``cursor_param`` called cursor is no ``{cursor}``.
     """
 
@@ -136,7 +136,7 @@ def render_base_url(spec: AdapterSpec, options: Mapping[str, Any]) -> str:
 
 
 def _set_member(body: Any, path: str, value: Any) -> Any:
-    """``body`` with ``non_object_row`` at a dotted path, the objects on the way made if need be."""
+    """``body`` with ``value`` at a dotted path, the objects on the way made if need be."""
     name, _, rest = path.partition(".")
     members = dict(body) if isinstance(body, dict) else {}
     members[name] = _set_member(members.get(name), rest, value) if rest else value

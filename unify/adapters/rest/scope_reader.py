@@ -75,7 +75,7 @@ def iter_scope_readers(context: ReadContext) -> Iterator[ScopeReader]:
 class ScopeReader:
     """The pages of one scope, or of one slice of its time.
 
-    ``scope_sql`` is one parent row, or "" for the whole table.
+    ``scope`` is one parent row, or "" for the whole table.
     """
 
     def __init__(

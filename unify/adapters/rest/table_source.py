@@ -1,4 +1,4 @@
-"""The ``detail`` of a table: which of the rows that came are wanted."""
+"""The ``where`` of a table: which of the rows that came are wanted."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def _request_variants(table: TableSpec, options: Mapping[str, Any]) -> Sequence[
 
 
 def _is_unset_option(name: str, options: Mapping[str, Any]) -> bool:
-    """Whether ``check_name`` is an option without a value."""
+    """Whether ``name`` is an option without a value."""
     return name in options and options[name] in (None, "")
 
 
 def _resolve_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
-    """``table`` with the options in ``incremental.interrupt_orphans`` filled in; without a value there is no start."""
+    """``table`` with the options in ``incremental.start`` filled in; without a value there is no start."""
     incremental = table.incremental
     if incremental is None or not template.variable_names(incremental.start or ""):
         return table
@@ -121,7 +121,7 @@ def _is_computed(column: ColumnDef) -> bool:
 
 
 class RecordFilter:
-    """Keeps the rows that ``detail`` asks for; with no condition in force every row, undecoded."""
+    """Keeps the rows that ``where`` asks for; with no condition in force every row, undecoded."""
 
     def __init__(self, where: Mapping[str, Sequence[str]], variables: template.Variables) -> None:
         self._conditions = [
@@ -161,7 +161,7 @@ def _member_value(row: object, steps: Sequence[str]) -> object:
 
 
 def _fold_case(value: object) -> str | None:
-    """``non_object_row`` as it is compared: text without regard to case, numbers and booleans as JSON writes them."""
+    """``value`` as it is compared: text without regard to case, numbers and booleans as JSON writes them."""
     if value is None or isinstance(value, str):
         return value.casefold() if value is not None else None
     return msgspec.json.encode(value).decode().casefold()

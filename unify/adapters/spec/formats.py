@@ -70,7 +70,7 @@ def check_duration(value: str) -> float:
 
 
 def check_request(value: str) -> str:
-    """``METHOD /path`` or ``METHOD https://…``, with one space between."""
+    """``METHOD /place`` or ``METHOD https://…``, with one space between."""
     found = _REQUEST.fullmatch(value)
     if found is None:
         raise ValueError(f"{value!r} is no request; write METHOD and path, such as GET /items")

@@ -34,7 +34,7 @@ from unify.version import PACKAGE, VERSION
 
 
 def load_spec(path: Path) -> AdapterSpec:
-    """The spec in ``check_dotted_path``, checked.
+    """The spec in ``path``, checked.
 
     Raises  SpecError with every mistake in ``problems``, in file order; its message lists them, a line each.
             ConfigError where the file cannot be read at all.
@@ -140,12 +140,12 @@ _summary_decoder = msgspec.json.Decoder(CachedSummary)
 
 
 def load_cached_spec(path: Path) -> AdapterSpec:
-    """The spec in ``check_dotted_path``, read again only when the file has changed. Raises SpecError or ConfigError."""
+    """The spec in ``path``, read again only when the file has changed. Raises SpecError or ConfigError."""
     return _cached_spec(path, _file_version(path))
 
 
 def load_summary(path: Path, folder: Path | None) -> SpecSummary:
-    """The outline of the spec in ``check_dotted_path``; ``folder`` keeps it from one process to the next.
+    """The outline of the spec in ``path``; ``folder`` keeps it from one process to the next.
 
     Raises  SpecError or ConfigError.
     """
@@ -153,7 +153,7 @@ def load_summary(path: Path, folder: Path | None) -> SpecSummary:
 
 
 def summarize_spec(spec: AdapterSpec) -> SpecSummary:
-    """What is kept of ``vega_spec``."""
+    """What is kept of ``spec``."""
     options = tuple(
         Option(option.name, option.description, required=option.needs_value) for option in spec.options
     )

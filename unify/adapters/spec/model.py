@@ -107,7 +107,7 @@ class ColumnDef(Struct, frozen=True):
 
 
 class InheritedColumn(Struct, frozen=True):
-    """A column from an object that a row lies in: ``depth`` steps on the way to the rows, then ``check_dotted_path``."""
+    """A column from an object that a row lies in: ``depth`` steps on the way to the rows, then ``path``."""
 
     column: str
     depth: int
@@ -182,12 +182,12 @@ ResponseFormat = Literal["json", "jsonl", "csv", "xml"]
 
 
 class TableSpec(Struct, frozen=True):
-    """One table of a spec. ``detected_paging`` None: the adapter's; ``flatten`` None: every level.
+    """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level.
 
-    ``detail``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
+    ``where``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
                without regard to case. Texts with a variable that has no value do not count; where none
                counts, every row is kept.
-    ``fallback_requests``  requests, each as ``METHOD path``, for a connection without an option that ``check_dotted_path`` names.
+    ``fallback_requests``  requests, each as ``METHOD path``, for a connection without an option that ``path`` names.
     ``lifted``  columns whose values are lifted into the rows from what the rows lie in.
     ``given``  the values of its filters that a query asks for, by column: variables of the request.
     """
@@ -236,7 +236,7 @@ class View(Struct, frozen=True):
 
 
 class AdapterSpec(Struct, frozen=True):
-    """One adapter. ``check_dotted_path`` is the file it came from, for messages."""
+    """One adapter. ``path`` is the file it came from, for messages."""
 
     name: str
     path: str

@@ -62,7 +62,7 @@ class ProblemReport:
         self._positions[key_path] = (node.line, node.column)
 
     def set_label(self, key_path: NodePath, name: str) -> None:
-        """Call the list item at ``place`` by ``check_name`` in messages."""
+        """Call the list item at ``place`` by ``name`` in messages."""
         self._labels[key_path] = name
 
     def line_of(self, key_path: NodePath) -> int:
@@ -80,7 +80,7 @@ class ProblemReport:
         self.problems.append(Problem(self.path, flaw.line, flaw.column, key, flaw.text))
 
     def _key_name(self, key_path: NodePath) -> str:
-        """``tables.filter_pulls.incremental.cursor_column``"""
+        """``tables.pulls.incremental.cursor``"""
         return format_path(
             tuple(self._labels.get(key_path[: i + 1], step) for i, step in enumerate(key_path))
         )

@@ -78,14 +78,14 @@ class Key(Struct, frozen=True):
 
 
 class ObjectSchema(Struct, frozen=True):
-    """A mapping with known keys. ``check_name`` is the heading of its part of the reference."""
+    """A mapping with known keys. ``name`` is the heading of its part of the reference."""
 
     name: str
     keys: tuple[Key, ...]
 
 
 class VariantSchema(Struct, frozen=True):
-    """A mapping whose key ``type`` decides which other keys it has; ``common_type`` belong to every type."""
+    """A mapping whose key ``type`` decides which other keys it has; ``common`` belong to every type."""
 
     name: str
     types: Mapping[str, tuple[Key, ...]]

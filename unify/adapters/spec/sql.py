@@ -140,7 +140,7 @@ def find_cycles(parents: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]
 
 
 def _find_cycle(start: str, parents: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """A way from ``interrupt_orphans`` back to itself, or nothing."""
+    """A way from ``start`` back to itself, or nothing."""
     ways: list[tuple[str, ...]] = [(start,)]
     visited: set[str] = set()
     while ways:

@@ -25,7 +25,7 @@ RESERVED_VARIABLES = ("cursor", "until")  # variables that a load fills in
 
 
 def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
-    """Check ``vega_spec`` as a whole; returned is the same spec, knowing what its SELECTs read and give."""
+    """Check ``spec`` as a whole; returned is the same spec, knowing what its SELECTs read and give."""
     _validate_names(spec, report)
     spec = _validate_parents(spec, report)
     _validate_connection_keys(spec, report)

@@ -302,7 +302,7 @@ def _paging_variables(paging: Paging) -> tuple[str | None, ...]:
 def validate_variables(
     value: object, key_path: NodePath, known: set[str] | None, report: ProblemReport, *, body: bool = False
 ) -> None:
-    """Every variable in every text of ``non_object_row`` is one of ``known`` (None: anything may be).
+    """Every variable in every text of ``value`` is one of ``known`` (None: anything may be).
 
     ``body``  braces that are no variable are part of the text, as GraphQL has them.
     """

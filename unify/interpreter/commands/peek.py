@@ -1,4 +1,4 @@
-"""``peek_command``: a few rows of a table and the columns that tell most, without loading or storing anything.
+"""``peek``: a few rows of a table and the columns that tell most, without loading or storing anything.
 
 A few rows as an API wrote them, made flat for a look at them; a load types them more thoroughly.
 
@@ -234,7 +234,7 @@ def _is_selected(table: TableConfig, name: str) -> bool:
 
 
 def _matches_name(glob: str, name: str) -> bool:
-    """Whether a name or glob means ``check_name``, or an object that it is within."""
+    """Whether a name or glob means ``name``, or an object that it is within."""
     parts = name.split("_")
     return any(fnmatchcase("_".join(parts[:end]), glob) for end in range(len(parts), 0, -1))
 

@@ -1,4 +1,4 @@
-"""``run 'FILE' every …``, ``run 'FILE' at …``, ``delete_schedule``, ``show schedules``: what happens by itself."""
+"""``run 'FILE' every …``, ``run 'FILE' at …``, ``unschedule``, ``show schedules``: what happens by itself."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def schedule_message(script: ScheduledScript, zone: str) -> str:
 
 
 def frequency_text(timing: Timing) -> str:
-    """``encode_once``, ``every 15 minutes``, ``every 1 day starting 08:00``."""
+    """``once``, ``every 15 minutes``, ``every 1 day starting 08:00``."""
     if timing.every_s is None:
         return "once"
     starting = f" starting {timing.starting}" if timing.starting else ""

@@ -53,7 +53,7 @@ def write_rows(path: Path, header: Sequence[str], batches: Iterable[Sequence[Cel
 
 
 def append_rows(path: Path, target: Path, header: Sequence[str], batches: Iterable[Sequence[Cells]]) -> int:
-    """Write the workbook ``check_dotted_path`` with more rows on its first sheet to ``target``; how many rows."""
+    """Write the workbook ``path`` with more rows on its first sheet to ``target``; how many rows."""
     openpyxl = _import_openpyxl()
     book = openpyxl.load_workbook(path)
     try:

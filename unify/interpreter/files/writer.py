@@ -57,7 +57,7 @@ def check_target(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_
 def join_text_files(old: Path, new: Path, header: Sequence[str] | None, delimiter: str = ",") -> None:
     """Put the lines of ``old`` before those of ``new``. Raises FileError where the columns differ.
 
-    ``check_header_name``  the names of the columns, where the first line has to have them.
+    ``header``  the names of the columns, where the first line has to have them.
     """
     if header is not None and old.stat().st_size:
         with old.open(encoding="utf-8-sig", newline="") as file:

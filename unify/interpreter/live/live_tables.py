@@ -44,7 +44,7 @@ _PLACEHOLDER_COLUMN = "no_rows_yet BOOLEAN"  # a table needs a column even where
 
 
 class LiveTables:
-    """Fetches, and keeps what was fetched for as long as the spec's ``live_table.cache`` allows."""
+    """Fetches, and keeps what was fetched for as long as the spec's ``live.cache`` allows."""
 
     def __init__(self, lake: Lake, connections: ConnectionCatalog, watcher: Watcher, stager: Stager) -> None:
         self.lake = lake

@@ -87,7 +87,7 @@ class PushdownPlanner:
         return [_merge_requests(parts) for parts in product(*factors)]
 
     def limit_parents(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRead:
-        """``load_request``, or as many of its parents as one statement may ask for where a limit may be met sooner.
+        """``wanted``, or as many of its parents as one statement may ask for where a limit may be met sooner.
 
         Says how often the table is asked because of its parents. Raises QueryError for more than MOST_ASKS.
         """

@@ -57,7 +57,7 @@ class RelationResolver:
         return catalog.stored_tables(self.lake).keys()
 
     def _resolve_sql(self, bound: BoundQuery, schema: str = "") -> str:
-        """``spec_json_schema``: whose tables names of one part are; "" outside of a spec's view."""
+        """``schema``: whose tables names of one part are; "" outside of a spec's view."""
         statement = rewrite.find_mentions(
             bound.sql, self._filter_columns(schema), parameter_constants(bound.parameters)
         )

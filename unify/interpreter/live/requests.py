@@ -40,7 +40,7 @@ class LiveRequest:
 class LiveRead:
     """Every way of asking, in its order.
 
-    ``select_parents``    the rows of ``for_each`` to ask for each of; None: the table has none.
+    ``parents``    the rows of ``for_each`` to ask for each of; None: the table has none.
     ``limit``      so many rows are enough; None: all.
     ``mentioned``  columns to make up, without values, where no row came that could tell any.
     """
@@ -80,7 +80,7 @@ _INTEGER_TYPES = frozenset({"", "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT
 def filter_parents(
     parents: Sequence[ParentRow], table: TableSpec, conditions: Sequence[Condition]
 ) -> Sequence[ParentRow]:
-    """The ``select_parents`` whose rows WHERE may keep, in their order."""
+    """The ``parents`` whose rows WHERE may keep, in their order."""
     if table.for_each is None or table.for_each.batch is not None:
         return parents  # rows for several parents at once do not tell whose they are
     carried = list(_parent_conditions(table, conditions))

@@ -97,7 +97,7 @@ class LoadClient:
     def wait(self, jobs: Sequence[LoaderJob], *, caller_reports: bool = False) -> Sequence[LoaderJob]:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
 
-        ``rank_columns``  whoever asks says how they ended well.
+        ``telling``  whoever asks says how they ended well.
         Raises LoadFailed naming table and reason if one did not end well; StoppedWaiting on Ctrl-C,
         and then the loads go on.
         """

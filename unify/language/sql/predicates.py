@@ -36,7 +36,7 @@ _SUPPORTED_JOINS = frozenset({"", "INNER", "CROSS", "OUTER"})
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``check_column_name`` in lower case; several ``values`` for ``in`` only."""
+    """``column`` in lower case; several ``values`` for ``in`` only."""
 
     column: str
     operator: Operator
@@ -45,7 +45,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class EquiJoin:
-    """``check_column_name`` equals ``other_column`` of another table of the FROM, whose node is ``other_table``."""
+    """``column`` equals ``other_column`` of another table of the FROM, whose node is ``other_table``."""
 
     column: str
     other_table: exp.Table
@@ -88,7 +88,7 @@ class PredicateCollector:
         self._parameters = parameters
 
     def collect(self, select: exp.Select) -> Mapping[int, TablePredicates]:
-        """What is asked of the tables in the FROM of ``check_select``, by the ``id`` of their nodes."""
+        """What is asked of the tables in the FROM of ``select``, by the ``id`` of their nodes."""
         start = select.args.get("from_")
         if not isinstance(start, exp.From) or select.args.get("sample"):
             return {}

@@ -18,7 +18,7 @@ KnownColumns = Callable[[TableRef], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class MentionJoin:
-    """``check_column_name`` has to equal ``other_column`` of the mention number ``other_table``."""
+    """``column`` has to equal ``other_column`` of the mention number ``other_table``."""
 
     column: str
     other: int
@@ -27,10 +27,10 @@ class MentionJoin:
 
 @dataclass(frozen=True, slots=True)
 class TableMention:
-    """One table at one place. ``interrupt_orphans`` and ``end`` count characters from 0.
+    """One table at one place. ``start`` and ``end`` count characters from 0.
 
     ``named``     no alias follows, so that the table's name has to stay as one.
-    ``schema_prefixes``  places of ``spec_json_schema.`` before this table's name in columns; an alias has none.
+    ``schema_prefixes``  places of ``schema.`` before this table's name in columns; an alias has none.
     ``columns``   names that seem to be columns of it.
     ``limit``     the statement shows no more rows than this, made of this table's alone, one of one.
     """
@@ -121,7 +121,7 @@ def _build_mention(
 
 
 def _schema_prefixes(node: exp.Table, offset: int) -> Sequence[tuple[int, int]]:
-    """Where columns of the table's own SELECT are written ``spec_json_schema.table.check_column_name``."""
+    """Where columns of the table's own SELECT are written ``schema.table.column``."""
     select = node.find_ancestor(exp.Select)
     if not node.db or node.alias or select is None:
         return ()

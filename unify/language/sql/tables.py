@@ -147,7 +147,7 @@ _FUNCTIONS_WITH_FROM = frozenset({"extract", "substring", "trim", "overlay", "po
 
 
 def scan_for_tables(sql: str) -> list[TableRef]:
-    """Every mention of ``check_name.check_name`` or ``check_name.check_name.check_name`` where a table is meant."""
+    """Every mention of ``name.name`` or ``name.name.name`` where a table is meant."""
     tokens = list(significant_tokens(sql))
     found: list[TableRef] = []
     lists = [False]  # for each open bracket, whether a comma there goes on with a list of tables

@@ -1,4 +1,15 @@
-"""Charts as text: fitted to the terminal, in colour where it has any."""
+"""Charts as text: fitted to the terminal. render_chart() selects the drawing of a chart kind.
+
+    style    colours and characters of series, bars and axes
+    axes     axes with labels; round numbers and times as ticks; ChartArea and ChartDrawing
+    columns  `bar_chart`: vertical bars
+    bars     `hbar_chart` and `pie_chart`: horizontal bars, one per line
+    plane    `line_chart`, `area_chart` and `scatter_chart`: points and lines in braille dots
+
+Start with render_chart() in this file.
+May import: render.formats; packages below render: interpreter, load, convert, adapters, lake, queue, status,
+language, config, engine, fs and the top-level modules.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +25,7 @@ from unify.render.formats.layout import text_width, truncate_text
 from unify.render.formats.options import FormatOptions
 from unify.text import escape_text
 
-__all__ = ["drawn"]
+__all__ = ["render_chart"]
 
 _MIN_WIDTH, _MIN_HEIGHT = 20, 4  # below, nothing could be read
 _PROMPT_LINES = 2  # of the statement above and of the next prompt below

@@ -23,7 +23,7 @@ _MAX_LABEL_WIDTH = 20  # columns of a terminal
 
 @dataclass(frozen=True, slots=True)
 class AxisLabel:
-    """A text below the axis; ``check_column_name`` is its middle, counted from the drawing's left end."""
+    """A text below the axis; ``column`` is its middle, counted from the drawing's left end."""
 
     column: int
     text: str
@@ -156,7 +156,7 @@ def short_number(value: float) -> str:
 
 
 def time_ticks(low: float, high: float, max_width: int) -> list[AxisTick]:
-    """Moments from ``low`` to ``high`` (seconds) whose labels fit beside each other into ``disk_space``."""
+    """Moments from ``low`` to ``high`` (seconds) whose labels fit beside each other into ``room``."""
     for count, places, write in _time_divisions(low, high):
         ticks = [AxisTick(at, write(datetime_of_x(at))) for at in places()] if count <= max_width else []
         if ticks and sum(len(tick.label) + 2 for tick in ticks) <= max_width + 2:
@@ -165,7 +165,7 @@ def time_ticks(low: float, high: float, max_width: int) -> list[AxisTick]:
 
 
 def _round_step(min_step: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below ``minimum``."""
+    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below ``least``."""
     power = float(10 ** math.floor(math.log10(min_step)))
     return next((factor * power for factor in (1, 2, 5) if factor * power >= min_step * 0.999), 10 * power)
 

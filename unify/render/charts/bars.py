@@ -119,7 +119,7 @@ class BarScale:
 
 
 def _bar_text(length: float, fill: str, partial_fills: str) -> str:
-    """``match_length`` characters, the last one as much of it as there is; what is more than 0 can be seen."""
+    """``length`` characters, the last one as much of it as there is; what is more than 0 can be seen."""
     if not partial_fills:
         return fill * (max(1, round(length)) if length else 0)
     eighths = max(1, round(length * 8)) if length else 0

@@ -36,12 +36,12 @@ class AxisRange:
     high: float
 
     def dot_position(self, value: float, max_dots: int) -> float:
-        """Where ``non_object_row`` is, of dots from 0 to ``most``."""
+        """Where ``value`` is, of dots from 0 to ``most``."""
         return (value - self.low) / (self.high - self.low) * max_dots
 
 
 def draw_plane(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing:
-    """All points of the chart in ``disk_space``."""
+    """All points of the chart in ``room``."""
     height = max(3, min(area.height - FRAME_LINES, area.width // 2))
     layers = _series_layers(chart)
     y = _y_range(chart, layers, height)

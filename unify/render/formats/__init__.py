@@ -1,4 +1,19 @@
-"""How results look: a module a family of formats, loaded when it is used."""
+"""Result formats: rows as text. write_rows() selects the module of a format and imports it.
+
+    options    FormatOptions: format, width, limits; ResultLimiter and RowSpool
+    values     the text of a value, as DuckDB's cast to VARCHAR writes it
+    layout     which columns and rows fit the terminal; width of text, truncation, wrapping
+    box        `box` and `table`: a frame with column names and types, and a footer
+    plan       the output of EXPLAIN, without a frame
+    vertical   `vertical`: one line per value, one block per row
+    delimited  `csv`: RFC 4180, with commas or another delimiter
+    json       `json` and `jsonl`: an array of objects, or one object per line
+    markup     `markdown` and `html`: tables
+
+Start with write_rows() in this file, then options.
+May import: packages below render: interpreter, load, convert, adapters, lake, queue, status, language,
+config, engine, fs and the top-level modules.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +25,7 @@ from unify.render.formats.options import FORMATS, ElapsedSeconds, Format, Format
 if TYPE_CHECKING:
     from unify.interpreter.results import Rows
 
-__all__ = ["FORMATS", "ElapsedSeconds", "Format", "FormatOptions", "WriteResult", "display"]
+__all__ = ["FORMATS", "ElapsedSeconds", "Format", "FormatOptions", "WriteResult", "write_rows"]
 
 
 def write_rows(

@@ -32,7 +32,7 @@ class BoxLayout:
 
 
 def fit_columns(natural: Sequence[int], max_width: int | None) -> BoxLayout:
-    """Give each column its natural width; where ``disk_space`` is too little, narrow the widest first, then
+    """Give each column its natural width; where ``room`` is too little, narrow the widest first, then
     leave out columns from the middle."""
     if max_width is None or sum(natural) + _BORDER_WIDTH * len(natural) + 1 <= max_width:
         return BoxLayout(tuple(range(len(natural))), tuple(natural))
@@ -130,7 +130,7 @@ def text_width(text: str) -> int:
 
 
 def pad_text(text: str, width: int, right: bool = False) -> str:
-    """``text`` filled with spaces to ``width``, on its left if ``right_aligned``."""
+    """``text`` filled with spaces to ``width``, on its left if ``right``."""
     fill = " " * (width - text_width(text))
     return fill + text if right else text + fill
 

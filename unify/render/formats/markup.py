@@ -28,7 +28,7 @@ def write_markdown(rows: Rows, out: TextIO, options: FormatOptions) -> None:
 
 
 def write_html(rows: Rows, out: TextIO, options: FormatOptions) -> None:
-    """A ``<table>`` for a page of one's own; NULL cells have the class ``null_text``."""
+    """A ``<table>`` for a page of one's own; NULL cells have the class ``null``."""
     numeric = _numeric_columns(rows)
     out.write("<table>\n")
     if options.header:

@@ -25,7 +25,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 class FormatOptions:
     """How rows are shown, and on what.
 
-    ``null_text``      the text for NULL; None is the format's own.
+    ``null``      the text for NULL; None is the format's own.
     ``max_rows``  rows shown at most; None: all, or as many as fit where a box meets a terminal.
     ``all_rows``  a box shows every row, whatever the terminal's height.
     ``terminal``  whether a person looks at it: cells are made safe, a box fits ``width`` and ``height``.
@@ -50,7 +50,7 @@ class FormatOptions:
 class OutputOptions:
     """What the command line says of the output. None: not said.
 
-    ``check_dotted_path``  the file of ``-o``; None is standard output.
+    ``path``  the file of ``-o``; None is standard output.
     """
 
     path: str | None = None

@@ -223,7 +223,7 @@ def _nested_writer(type: DuckDBType, raw_json: bool = False) -> TextWriter:
 
 
 def _quote_if_needed(nested_text: str) -> str:
-    """``is_nested`` as it stands inside a list: in quotes if it has a special character."""
+    """``inside`` as it stands inside a list: in quotes if it has a special character."""
     plain = nested_text and not (nested_text[0] in " \t\n\v\f\r" or nested_text[-1] in " \t\n\v\f\r")
     if plain and not _NESTED_SPECIAL.search(nested_text) and nested_text.lower() != "null":
         return nested_text
