@@ -237,7 +237,7 @@ class Converter:
         path = chunk.path.with_name(f"discarded-{chunk.number:06d}.ndjson")
         columns = [column for column, _ in source.columns]
         found = connection.execute(sql.uncastable_rows_sql(source)).fetchall()
-        if tried := {place for _, place, _ in found if columns[place].tried}:
+        if tried := {place for _, place, _ in found if columns[place].may_widen}:
             with self._lock:
                 for place in tried:
                     self.schema.add_uncastable(self._find_node(columns[place]))
