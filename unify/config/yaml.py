@@ -169,12 +169,10 @@ class _YamlNodeBuilder:
         mark = error.problem_mark or error.context_mark
         if error.context and error.context_mark and "end of stream" in reason:
             mark, reason = error.context_mark, f"{reason} {error.context}"
-        if "nesting depth" in reason:  # the parser reads ahead, and has a limit of its own
-            reason = f"nested more than {MAX_DEPTH} levels deep"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        too_deep = "nesting depth" in reason  # the parser reads ahead, and has a bound of its own
-        told = _TOO_DEEP if too_deep else f"this is not YAML: {reason}"
-        return Flaw(self._path_at_line(line), line, column, told)
+        too_deep = "nesting depth" in reason  # libyaml reads ahead and stops at its own limit, 1,000 levels
+        text = _TOO_DEEP if too_deep else f"this is not YAML: {reason}"
+        return Flaw(self._path_at_line(line), line, column, text)
 
     def _path_at_line(self, line: int) -> NodePath:
         """The place of what stands in ``line``: the parser reads ahead of what it tells us."""

@@ -34,8 +34,9 @@ from unify.errors import ConfigError, SpecError, UnknownName
         ("x: &a {<<: *a}\n", "an alias (*…) of nothing written above"),
         ("name: !!python/object/apply:os.system [id]\n", "a tag (!…) is not allowed"),
         ("x: y\u2028z\n", "1:5: YAML: U+2028 ends a line here where editors show none"),
-        ("x: " + "[" * 50 + "]" * 50, "nested more than 40 levels deep"),
-        ("x: " + "[" * 200_000, "nested more than 40 levels deep"),
+        ("x: " + "[" * 50 + "]" * 50, "]: nested more than 40 levels deep"),
+        ("x: " + "[" * 30_000 + "]" * 30_000, "1:1003: x[0]: nested more than 40 levels deep"),
+        ("x: " + "[" * 200_000, "1:1003: x[0]: nested more than 40 levels deep"),
         ("x: '" + "y" * 1_000_001 + "'", "the file is larger than 1,000,000 bytes"),
         (
             SPEC_HEAD.replace("base_url: https", "base_url: file"),
