@@ -14,6 +14,7 @@
     ├── Interrupted            somebody pressed Ctrl-C; what was running elsewhere goes on
     │   └── StoppedWaiting     a load that was waited for goes on; a second Ctrl-C soon after cancels it
     ├── StoreError             the home folder, the lake or the queue cannot be used
+    │   └── LockTimeout        another process holds a lock of the home folder
     ├── DaemonUnreachable      the daemon does not answer
     └── SourceError            the API did not give what was asked
         ├── Unauthorized       401: the credentials were refused
@@ -140,6 +141,10 @@ class StoppedWaiting(Interrupted):
 
 class StoreError(UnifyError):
     """The home folder, the lake or the queue cannot be used; the message names the path."""
+
+
+class LockTimeout(StoreError):
+    """Another process still holds a lock; the message names the lock and its holder."""
 
 
 class DaemonUnreachable(UnifyError):

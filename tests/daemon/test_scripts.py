@@ -131,7 +131,7 @@ class TestDue:
         assert begun(scripts, NOON + 30 * MINUTE) == []
         [run] = scripts.list_runs()
         assert (
-            run.error == "still running when it was due again (2026-03-01 12:30 UTC): not begun beside itself"
+            run.error == "skipped at 2026-03-01 12:30 UTC: the previous run was still running"
         )
         scripts.finish_run(
             run, ScriptRunResult(RunStatus.FAILED, 1, error="no such table"), NOON + 31 * MINUTE

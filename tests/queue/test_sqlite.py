@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ import pytest
 from tests.support.jobs import NOON, new_job
 from tests.support.paths import CHECKOUT
 from unify.errors import StoreError
+from unify.model import ConfigPaths, TableName
 from unify.queue.queue import Queue
+from unify.queue.rows import Schedule
+from unify.queue.timing import Timing, advance_timing
 
 
 def test_it_keeps_what_it_holds_and_is_private(tmp_path: Path) -> None:
@@ -206,3 +210,119 @@ def test_every_acknowledgement_follows_an_fsync(tmp_path: Path) -> None:
             assert synced, line
             said, synced = said + 1, False
     assert said == 5
+
+
+class TestSchedulesSurvive:
+    """The schedules of tables and scripts are kept in a file of their own."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "queue.db"
+        with Queue(path) as queue:
+            queue.set_schedule(
+                Schedule("default", TableName("shop", "orders"), ConfigPaths("/c"), 3600.0, NOON)
+            )
+            origin = ConfigPaths("/c")
+            queue.scripts.set_script(
+                "default", Path("/s/daily.sql"), Path("/s"), origin, Timing(86400.0, NOON)
+            )
+            queue.scripts.set_script("default", Path("/s/past.sql"), Path("/s"), origin, Timing(None, NOON))
+        return path
+
+    @pytest.mark.parametrize("damage", ["noise", "truncated", "missing"])
+    def test_a_queue_that_is_lost(self, path: Path, damage: str) -> None:
+        for file in path.parent.glob("queue.db*"):
+            file.unlink() if damage == "missing" or file != path else None
+        if damage != "missing":
+            path.write_bytes(b"\x07" * 8192 if damage == "noise" else b"")
+        notices: list[str] = []
+        with Queue(path, notices.append) as queue:
+            [schedule] = queue.schedules()
+            [script] = queue.scripts.list_scripts()
+        assert (schedule.table, schedule.every_s) == (TableName("shop", "orders"), 3600.0)
+        assert schedule.next_at is not None
+        assert schedule.next_at > datetime.now(UTC) - timedelta(seconds=60)
+        assert (script.name, script.timing.every_s) == ("daily", 86400.0)
+        [notice] = notices
+        assert "restored 1 schedules of tables and 1 of scripts" in notice
+        assert "not restored, because due once and past: /s/past.sql" in notice
+
+    def test_a_copy_that_cannot_be_read_is_named(self, path: Path) -> None:
+        path.write_bytes(b"\x07" * 8192)
+        path.with_name("schedules.json").write_text("{")
+        notices: list[str] = []
+        with Queue(path, notices.append) as queue:
+            assert queue.schedules() == []
+        assert "schedules are lost" in notices[0]
+
+    def test_the_copy_is_written_when_a_schedule_changes_and_not_when_it_is_due(self, path: Path) -> None:
+        copy = path.with_name("schedules.json")
+        before = copy.stat().st_ino
+        with Queue(path) as queue:
+            queue.enqueue_due(NOON + timedelta(hours=1))
+            assert copy.stat().st_ino == before
+            queue.delete_schedule("default", TableName("shop", "orders"))
+        assert "orders" not in copy.read_text()
+
+
+def test_a_number_out_of_range_is_an_error_of_ours(tmp_path: Path) -> None:
+    with Queue(tmp_path / "queue.db") as queue:
+        assert queue.find(2**63) is None
+        assert queue.cancel(2**200) is None
+
+
+def test_a_moment_out_of_range_is_the_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with Queue(path) as queue:
+        job = queue.enqueue(new_job(), NOON)
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE job SET start_at = ?", [2**62])
+        other.close()
+        assert queue.get(job.id).start_at.year == 9999
+
+
+def test_a_row_that_cannot_be_read_does_not_block_the_jobs_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with Queue(path) as queue:
+        broken, sound = (queue.enqueue(new_job(name), NOON) for name in ("github.a", "github.b"))
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE job SET origin = '{' WHERE id = ?", [broken.id])
+        other.close()
+        claimed = queue.claim(1, NOON)
+        assert claimed is not None
+        assert claimed.id == sound.id
+        with sqlite3.connect(path) as other:
+            row = other.execute("SELECT state, error FROM job WHERE id = ?", [broken.id]).fetchone()
+        other.close()
+        assert row[0] == "dead"
+        assert "cannot be read" in row[1]
+
+
+def test_a_home_that_cannot_be_written_to_is_read_from_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "queue.db"
+    with Queue(path) as writer:
+        job = writer.enqueue(new_job(), NOON)
+        with monkeypatch.context() as refused:
+            refused.setattr("os.access", lambda *_: False)
+            with Queue(path) as reader:
+                assert reader.get(job.id) == job
+                later = writer.enqueue(new_job("github.later"), NOON)
+                assert reader.get(later.id) == later
+                with pytest.raises(StoreError, match="read-only for this user"):
+                    reader.enqueue(new_job("github.new"), NOON)
+
+
+class TestDueTimesAtTheEdges:
+    @pytest.mark.parametrize("every_s", [0.0, -5.0, 1e300, 1e12])
+    @pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
+    def test_no_interval_makes_the_arithmetic_fail(self, every_s: float, zone: str) -> None:
+        first = "2026-03-01T12:00" if zone else ""
+        moved = advance_timing(Timing(every_s, NOON, None, "12:00" if zone else "", zone, first), NOON)
+        assert moved.next_at is not None
+        assert moved.next_at > NOON
+
+    def test_a_due_time_in_the_last_year_of_the_calendar(self) -> None:
+        last = datetime.max.replace(tzinfo=UTC)
+        assert advance_timing(Timing(60.0, last), NOON).next_at == NOON + timedelta(seconds=60)

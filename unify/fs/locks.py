@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from unify.errors import StoreError
+from unify.errors import LockTimeout, StoreError
 
 SIGNATURE_BYTES = 64  # always as many: a file cut short and written again is flushed when it is closed
 
@@ -109,8 +109,8 @@ class FileLock:
         except OSError:
             return  # a full disk must not cost us the lock; the signature only serves messages
 
-    def _timeout_error(self, timeout_s: float | None) -> StoreError:
-        return StoreError(
+    def _timeout_error(self, timeout_s: float | None) -> LockTimeout:
+        return LockTimeout(
             f"{self.path}: still held by {self.holder() or 'another process'} after {timeout_s:g} s; "
             "try again when it has finished (an open transaction in a shell ends with commit or rollback)"
         )

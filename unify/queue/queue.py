@@ -1,9 +1,8 @@
-"""The queue of loads: what was asked for, who works on it, how it ended.
+"""The queue of load jobs and their schedules.
 
-An ``enqueue`` that returned is on the disk. At most one job is active for a table and action, at
-most one runs on a table. A claim counts the attempt; from then on every change of the job names
-(id, attempt), so that a worker declared dead cannot change what its successor does.
-Time comes in as an argument, aware UTC.
+A job is durable when ``enqueue`` returns. At most one job is active for a table and action, and at most
+one runs on a table. A claim increments the attempt; every later change names (id, attempt), so an attempt
+that was given up cannot change its successor. Time is an argument, aware UTC.
 """
 
 from __future__ import annotations
@@ -34,6 +33,8 @@ from unify.queue.scripts import ScriptSchedules
 from unify.queue.sqlite import QueueDatabase
 from unify.queue.timing import advance_timing, is_due
 
+MAX_SQLITE_INTEGER = 2**63 - 1
+
 _FAILURE_TEXTS = {
     JobState.FAILED: "failed",
     JobState.DEAD: "was given up",
@@ -42,9 +43,9 @@ _FAILURE_TEXTS = {
 
 
 class Queue:
-    """The queue in one SQLite file. Safe to share between threads.
+    """The queue in one SQLite file. Threads may share it.
 
-    ``notice`` is told when a damaged file was set aside. ``scripts`` are what runs on a schedule.
+    ``notice`` is called with a sentence when a damaged or lost file was replaced.
     """
 
     def __init__(self, path: Path, notice: Callable[[str], None] | None = None) -> None:
@@ -62,14 +63,17 @@ class Queue:
     def close(self) -> None:
         self._database.close()
 
-    # Asking
+    def set_lock_timeout(self, timeout_s: float) -> None:
+        """Set how long a write waits for other processes before it raises LockTimeout."""
+        self._database.lock_timeout_s = timeout_s
+
+    # Requesting loads
 
     def enqueue(self, new: NewJob, now: datetime | None = None) -> LoaderJob:
-        """The job for ``new``: the active one of this table and action if there is one, else a new one.
+        """Return the active job of this table and action, or insert one.
 
-        Where ``new`` says when its table was looked at, a load that ended well since is as good.
-        On the disk when this returns. Joining makes the job as urgent as the more urgent wish and
-        takes back a cancellation asked before.
+        With ``new.seen_at``, return a load of the table that succeeded since. Joining an active job raises
+        its priority to the more urgent of the two and withdraws a requested cancellation.
         """
         at = now or datetime.now(UTC)
         with self._database.transaction():
@@ -104,8 +108,10 @@ class Queue:
         return job_from_row_or_none(self._database.fetch_one("done_since", values))
 
     def cancel(self, id: int, now: datetime | None = None) -> LoaderJob | None:
-        """Cancel a job: a queued one at once, a running one by asking whoever runs it. None: no such job."""
+        """Cancel a queued job, or request the cancellation of a running one. None: no such job."""
         at = now or datetime.now(UTC)
+        if self.find(id) is None:
+            return None
         with self._database.transaction():
             values = {"id": id, "state": JobState.CANCELLED, "error": "cancelled", "now": to_micros(at)}
             if self._database.fetch_one("end_queued", values) is not None:
@@ -115,9 +121,9 @@ class Queue:
             return self.find(id)
 
     def retry(self, id: int, now: datetime | None = None) -> LoaderJob | None:
-        """Queue an ended job again, its failures forgotten. None: no such job, or it ended well.
+        """Queue an ended job again with its failure counts reset. None: no such job, or it succeeded.
 
-        If the same load was asked for meanwhile, that job is given instead.
+        If the same load was requested meanwhile, return that job instead.
         """
         at = now or datetime.now(UTC)
         with self._database.transaction():
@@ -135,73 +141,81 @@ class Queue:
             }
             return job_from_row_or_none(self._database.fetch_one("retry", values))
 
-    # Looking
+    # Reading
 
     def get(self, id: int) -> LoaderJob:
-        """The job ``id``. Raises StoreError if there is none: it was forgotten, or the queue replaced."""
+        """Return job ``id``. Raises StoreError if it was deleted, or the queue was replaced."""
         found = self.find(id)
         if found is None:
             raise StoreError(f"{self._database.path}: there is no job {id}")
         return found
 
     def find(self, id: int) -> LoaderJob | None:
-        return job_from_row_or_none(self._database.fetch_one("get", {"id": id}))
+        known = abs(id) <= MAX_SQLITE_INTEGER
+        return job_from_row_or_none(self._database.fetch_one("get", {"id": id})) if known else None
 
     def active_jobs(self) -> Sequence[LoaderJob]:
-        """Jobs that have not ended, the most urgent first."""
+        """Return the jobs that have not ended, the most urgent first."""
         return [job_from_row(row) for row in self._database.fetch_all("active")]
 
     def next_active_jobs(self, count: int) -> tuple[Sequence[LoaderJob], int]:
-        """The first ``count`` jobs that have not ended, those under way first; how many there are."""
+        """Return the first ``count`` jobs that have not ended, running ones first, and their total number."""
         jobs = [job_from_row(row) for row in self._database.fetch_all("next_active", {"count": count})]
         return jobs, int(self._fetch_one("count_active", {})[0])
 
     def recent_jobs(self, count: int) -> Sequence[LoaderJob]:
-        """The last ``count`` jobs, active ones among them, youngest first."""
+        """Return the last ``count`` jobs, newest first."""
         return [job_from_row(row) for row in self._database.fetch_all("recent", {"count": count})]
 
     def next_start_at(self, now: datetime) -> datetime | None:
-        """When the earliest job put off becomes ready; None if none is put off."""
+        """Return when the next postponed job may start; None: there is none."""
         row = self._database.fetch_one("next_start", {"now": to_micros(now)})
         return from_micros_or_none(row[0]) if row is not None else None
 
-    # Working: for the daemon
+    # For the daemon
 
     def start_epoch(self) -> int:
-        """The number of this start of the daemon: greater than every one before."""
+        """Return the number of this start of the daemon; it grows with each start."""
         with self._database.transaction():
             return int(self._fetch_one("new_epoch", {})["value"])
 
     def orphaned_jobs(self, epoch: int) -> Sequence[LoaderJob]:
-        """Jobs left running by a daemon of an older epoch: ask the ledger, then finish or requeue them."""
+        """Return the jobs that a daemon of an older epoch left running or publishing."""
         return [job_from_row(row) for row in self._database.fetch_all("orphans", {"epoch": epoch})]
 
     def claim(self, epoch: int, now: datetime) -> LoaderJob | None:
-        """Take the next job: people before schedules, then the connection with the fewest running, then age.
+        """Claim the next job, by priority, then fewest running loads of its connection, then age.
 
-        Never one whose table is being loaded, whose start lies ahead, or which waits for another job.
+        Skips jobs whose table is being loaded, whose start is in the future, or that wait for another job.
+        A row that cannot be read ends as dead, so that it does not block the jobs behind it.
         """
         with self._database.transaction():
             self._fail_dependents(now)
-            return job_from_row_or_none(
-                self._database.fetch_one("claim", {"epoch": epoch, "now": to_micros(now)})
-            )
+            values = {"epoch": epoch, "now": to_micros(now)}
+            while (row := self._database.fetch_one("claim", values)) is not None:
+                try:
+                    return job_from_row(row)
+                except ValueError as error:
+                    key = {"id": row["id"], "attempt": row["attempt"], "now": to_micros(now)}
+                    reason = f"the queue's row cannot be read: {error}"
+                    self._database.fetch_one("finish", key | {"state": JobState.DEAD, "error": reason})
+            return None
 
     def is_current_attempt(self, job: LoaderJob) -> bool:
-        """Whether ``job.attempt`` is still the one at work: the fence before publishing."""
+        """Whether ``job.attempt`` is still the active one: the fence before publishing."""
         return self._database.fetch_one("holds", {"id": job.id, "attempt": job.attempt}) is not None
 
     def mark_publishing(self, job: LoaderJob) -> bool:
-        """Mark a running job as on its way into the lake. False: not ours any more, or cancelled."""
+        """Mark a running job as publishing. False: another attempt has it, or it is to be cancelled."""
         with self._database.transaction():
             return self._database.fetch_one("publishing", {"id": job.id, "attempt": job.attempt}) is not None
 
     def finish(
         self, job: LoaderJob, state: JobState, error: str = "", now: datetime | None = None
     ) -> LoaderJob | None:
-        """End a job; None if it is not this attempt's any more. What waits for it fails if it ended badly.
+        """End a job; None: another attempt has it. Jobs that wait for it fail unless it succeeded.
 
-        A cancelled job that somebody asked for again meanwhile goes back into the queue.
+        A cancelled job that was requested again meanwhile is queued again.
         """
         at = now or datetime.now(UTC)
         with self._database.transaction():
@@ -229,11 +243,10 @@ class Queue:
         failed: bool = True,
         crashed: bool = False,
     ) -> LoaderJob | None:
-        """Put a job back, to start at ``start_at``; ``failed`` counts it among its failures. None: not ours.
+        """Queue a job again, to start at ``start_at``. None: another attempt has it.
 
-        ``crashed`` counts it among its crashes, too: on the disk, so that a new daemon goes on counting.
-
-        A job whose cancellation was asked is cancelled instead.
+        ``failed`` and ``crashed`` increment the job's counts, which survive the daemon. A job whose
+        cancellation was requested is cancelled instead.
         """
         with self._database.transaction():
             values = {
@@ -248,13 +261,13 @@ class Queue:
             return self.cancel(job.id) if back is not None and back.cancel_asked else back
 
     def requeue_after_parent(self, job: LoaderJob, parent_id: int) -> LoaderJob | None:
-        """Put a running job back until the job ``parent`` has ended. None: not ours any more."""
+        """Queue a running job until job ``parent_id`` has ended. None: another attempt has it."""
         with self._database.transaction():
             values = {"id": job.id, "attempt": job.attempt, "parent": parent_id}
             return job_from_row_or_none(self._database.fetch_one("wait_for", values))
 
     def delete_old_jobs(self, before: datetime, keep_last: int = 1000) -> None:
-        """Delete jobs that ended before ``before``, but not the last ``keep``."""
+        """Delete jobs that ended before ``before``, except the last ``keep_last``."""
         with self._database.transaction():
             self._database.fetch_all("forget", {"before": to_micros(before), "keep": keep_last})
 
@@ -274,7 +287,7 @@ class Queue:
             return schedule_from_row(self._fetch_one("put_schedule", values))
 
     def delete_schedule(self, tenant: str, table: TableName) -> bool:
-        """Forget the schedule of a table, so that its spec's applies again. False: there was none."""
+        """Delete the schedule of a table, so that its spec's applies again. False: there was none."""
         with self._database.transaction():
             return self._database.fetch_one("drop_schedule", table_key(tenant, table)) is not None
 
@@ -282,15 +295,15 @@ class Queue:
         return [schedule_from_row(row) for row in self._database.fetch_all("schedules")]
 
     def next_due_at(self) -> datetime | None:
-        """When the next schedule is due."""
+        """Return when the next schedule is due."""
         row = self._database.fetch_one("next_due")
         return from_micros_or_none(row[0]) if row is not None else None
 
     def enqueue_due(self, now: datetime) -> Sequence[LoaderJob]:
-        """Queue a refresh for every schedule that is due, once however long we slept, and set its next time.
+        """Queue one refresh for every schedule that is due, and advance the schedule.
 
-        Both in one transaction, so that no crash skips or doubles one. A schedule set by a clock
-        ahead of ``now`` is set anew from ``now`` instead of waiting for that clock to be reached.
+        Both happen in one transaction, so no crash skips or doubles a refresh. A schedule set by a clock
+        ahead of ``now`` is recalculated from ``now``.
         """
         jobs = []
         with self._database.transaction():
@@ -308,7 +321,7 @@ class Queue:
         return jobs
 
     def _fail_dependents(self, now: datetime) -> None:
-        """Fail what waits for a job that ended badly, and what waits for that, naming the first cause."""
+        """Fail the jobs that wait, directly or not, for a job that did not succeed; name the first cause."""
         while rows := self._database.fetch_all("broken_waiters"):
             for row in rows:
                 how = _FAILURE_TEXTS[JobState(row["awaited_state"])]

@@ -1,5 +1,5 @@
--- Every statement of the queue, by name. Mutations of an attempt are fenced by (id, attempt):
--- whoever was declared dead and came back changes nothing.
+-- The statements of the queue, by name. Changes of an attempt are fenced by (id, attempt): an attempt that
+-- was given up changes nothing.
 
 -- name: insert
 INSERT INTO job (uid, tenant, action, connection, table_name, origin, priority, state, created_at, start_at)
@@ -12,7 +12,7 @@ WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
   AND state IN ('queued', 'running', 'publishing');
 
 -- name: done_since
--- What somebody saw missing at :seen_at was loaded meanwhile.
+-- The last load of the table that succeeded since :seen_at.
 SELECT * FROM job
 WHERE finished_at >= :seen_at AND state = 'done'
   AND tenant = :tenant AND connection = :connection AND table_name = :table_name
@@ -20,8 +20,8 @@ ORDER BY finished_at DESC
 LIMIT 1;
 
 -- name: join
--- Somebody asks again for a job that is on its way: the more urgent wish counts, a cancellation
--- asked before is taken back. A start put off after a failure stays put off.
+-- An active job is requested again: the more urgent priority counts, and a requested cancellation is
+-- withdrawn. A start postponed after a failure stays postponed.
 UPDATE job
 SET priority = min(priority, :priority),
     cancel_asked = 0,
@@ -153,8 +153,8 @@ RETURNING *;
 SELECT * FROM schedule ORDER BY tenant, connection, table_name;
 
 -- name: due_schedules
--- Due, or set by a clock that was ahead of this one: run later than now, or due later than its interval
--- from now. The first time of one that starts at a time of day may be further ahead.
+-- Due, or set by a clock ahead of this one: its last run is in the future, or it is due later than its
+-- interval from now. The first time of one that starts at a time of day may be further ahead.
 SELECT * FROM schedule
 WHERE every_s IS NOT NULL
   AND (next_at <= :now OR last_at > :now
@@ -169,7 +169,7 @@ WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
 SELECT min(next_at) FROM schedule WHERE every_s IS NOT NULL;
 
 -- name: put_script
--- One schedule a file: said again, it counts from now on.
+-- One schedule a file: setting it again replaces it.
 INSERT INTO script (tenant, name, path, folder, origin, every_s, next_at, starting, zone, first)
 VALUES (:tenant, :name, :path, :folder, :origin, :every_s, :next_at, :starting, :zone, :first)
 ON CONFLICT (tenant, path) DO UPDATE
@@ -187,7 +187,7 @@ DELETE FROM script WHERE tenant = :tenant AND name = :name AND every_s IS NULL A
 SELECT * FROM script ORDER BY tenant, name;
 
 -- name: due_scripts
--- As due_schedules; what runs once is never set by another clock.
+-- As due_schedules; a script that runs once is never set by another clock.
 SELECT * FROM script
 WHERE next_at <= :now
    OR (every_s IS NOT NULL

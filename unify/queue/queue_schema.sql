@@ -1,5 +1,5 @@
--- The queue's tables, one section a schema version. A section is never changed once it is released:
--- a new version gets a section of its own, which turns the version before it into the new one.
+-- The queue's tables, one section a schema version. A released section is never changed: a new version gets
+-- a section of its own, which migrates the version before it.
 -- Moments are microseconds since 1970, UTC.
 
 -- name: 1

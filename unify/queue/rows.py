@@ -1,10 +1,10 @@
-"""Jobs and schedules as rows of the queue, and as what the rest of Unify holds in hand."""
+"""Conversion between the rows of the queue's tables and the types that the rest of Unify uses."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -14,10 +14,10 @@ from unify.queue.timing import Timing
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A load to be asked for.
+    """A load to enqueue.
 
-    ``start_at``  None: as soon as there is a worker.
-    ``checked_at``   when the table was seen to lack what the load brings: one that ended since is as good.
+    ``start_at``  None: as soon as a worker is free.
+    ``seen_at``   when the table was found missing or out of date; a load that ended later will do.
     """
 
     tenant: str
@@ -31,7 +31,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a table is refreshed by itself. ``refresh_every_s`` None: never, whatever its spec says."""
+    """When a table is refreshed. ``every_s`` None: never, whatever its spec says."""
 
     tenant: str
     table: TableName
@@ -39,8 +39,8 @@ class Schedule:
     every_s: float | None
     next_at: datetime | None
     last_at: datetime | None = None
-    starting: str = ""  # as the person wrote it
-    zone: str = ""  # these two as in Timing
+    starting: str = ""  # these three as in Timing
+    zone: str = ""
     first: str = ""
 
     @property
@@ -106,8 +106,11 @@ def decode_origin(text: str) -> ConfigPaths:
     return msgspec.json.decode(text, type=ConfigPaths)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def to_micros(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def to_micros_or_none(moment: datetime | None) -> int | None:
@@ -119,4 +122,8 @@ def from_micros_or_none(micros: int | None) -> datetime | None:
 
 
 def from_micros(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
+    """Return the moment; one outside the range of ``datetime`` becomes its nearest end."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return (datetime.max if micros > 0 else datetime.min).replace(tzinfo=UTC)

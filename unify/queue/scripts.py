@@ -1,7 +1,7 @@
-"""Scripts on a schedule and what came of their runs: tables of the queue's file.
+"""Scheduled scripts and their runs, in the queue's file.
 
-A run is written down in the transaction that moves its schedule on: no crash runs a script twice for
-one due time. One that was under way when its daemon ended is ``interrupted``, and not begun again.
+A run is inserted in the transaction that advances its schedule, so no crash runs a script twice for one due
+time. A run that was active when the daemon ended is ``interrupted`` and is not repeated.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from unify.queue.rows import (
 from unify.queue.sqlite import QueueDatabase
 from unify.queue.timing import Timing, advance_timing, is_due
 
-MAX_RUNS_PER_SCRIPT = 100  # of each script; with 80 kB at most of each run, 8 MB
+MAX_RUNS_PER_SCRIPT = 100  # at most 80 kB each: 8 MB a script
 RUN_RETENTION = timedelta(days=30)
 
 
 class RunStatus(StrEnum):
-    """How a run is, or how it ended."""
+    """State of a run."""
 
     RUNNING = "running"
     SUCCESS = "success"
@@ -41,7 +41,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledScript:
-    """A script the daemon runs: ``path`` and ``folder``, where its relative paths start, are absolute."""
+    """A script the daemon runs: ``path`` and ``folder``, its working directory, are absolute."""
 
     tenant: str
     name: str
@@ -53,7 +53,7 @@ class ScheduledScript:
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """One run. ``output`` is what it wrote to stdout, ``error`` what to stderr or what else went wrong."""
+    """One run. ``output`` is its stdout; ``error`` its stderr, and why it failed."""
 
     id: int
     tenant: str
@@ -70,7 +70,7 @@ class ScriptRun:
 
 @dataclass(frozen=True, slots=True)
 class ScriptRunResult:
-    """How a run ended. ``exit_status`` is None where no process came to its own end."""
+    """How a run ended. ``exit_status`` is None where the process did not exit by itself."""
 
     status: RunStatus
     exit_status: int | None = None
@@ -79,7 +79,7 @@ class ScriptRunResult:
 
 
 class ScriptSchedules:
-    """The scripts of one queue. ``queue.Queue.scripts`` is the way to them."""
+    """The scripts of one queue; ``Queue.scripts``."""
 
     def __init__(self, database: QueueDatabase) -> None:
         self._database = database
@@ -87,7 +87,7 @@ class ScriptSchedules:
     def set_script(
         self, tenant: str, path: Path, folder: Path, origin: ConfigPaths, timing: Timing
     ) -> ScheduledScript:
-        """Schedule a file, or schedule it anew. Its name is the file's, with a number where that is taken."""
+        """Schedule a file, or replace its schedule. Its name is the file's, numbered where taken."""
         with self._database.transaction():
             taken = {one.name.lower() for one in self.list_scripts() if one.tenant == tenant}
             names = chain([path.stem], (f"{path.stem}_{number}" for number in count(2)))
@@ -110,7 +110,7 @@ class ScriptSchedules:
         return _script_from_row(row)
 
     def delete_script(self, tenant: str, name: str) -> bool:
-        """Run a script no more; the daemon ends the run that is under way. False: there is none such."""
+        """Delete a script's schedule; the daemon ends its current run. False: no such script."""
         with self._database.transaction():
             return self._database.fetch_one("drop_script", {"tenant": tenant, "name": name}) is not None
 
@@ -118,11 +118,11 @@ class ScriptSchedules:
         return [_script_from_row(row) for row in self._database.fetch_all("scripts")]
 
     def list_runs(self) -> Sequence[ScriptRun]:
-        """Every run that is kept, the oldest first."""
+        """Return all stored runs, oldest first."""
         return [_run_from_row(row) for row in self._database.fetch_all("script_runs")]
 
     def latest_runs(self) -> Sequence[ScriptRun]:
-        """The youngest run of each script."""
+        """Return the latest run of each script."""
         return [_run_from_row(row) for row in self._database.fetch_all("last_runs")]
 
     # For the daemon
@@ -130,30 +130,30 @@ class ScriptSchedules:
     def start_due_runs(
         self, epoch: int, now: datetime, limit: int
     ) -> Sequence[tuple[ScheduledScript, ScriptRun]]:
-        """Begin a run of each script that is due, ``room`` at most; the others stay due.
+        """Start a run of each script that is due, at most ``limit``; the others stay due.
 
-        One that is still running from before is not begun beside itself: that run is told of it.
+        A script that is still running is not started a second time; its run records the skip.
         """
-        begun: list[tuple[ScheduledScript, ScriptRun]] = []
+        started: list[tuple[ScheduledScript, ScriptRun]] = []
         with self._database.transaction():
             for script in map(
                 _script_from_row, self._database.fetch_all("due_scripts", {"now": to_micros(now)})
             ):
                 due = is_due(script.timing, now)
-                going = self._database.fetch_one("script_going", _script_key(script))
-                if due and going is not None and script.timing.every_s is None:
-                    continue  # it was asked to run once more while it runs: when it has ended
-                if due and going is None:
-                    if len(begun) == limit:
+                running = self._database.fetch_one("script_going", _script_key(script))
+                if due and running is not None and script.timing.every_s is None:
+                    continue  # due once, and still running: it starts when that run has ended
+                if due and running is None:
+                    if len(started) == limit:
                         continue
-                    begun.append((script, self._start_run(script, epoch, now)))
-                elif due and going is not None:
-                    self._record_skipped_run(_run_from_row(going), now)
+                    started.append((script, self._start_run(script, epoch, now)))
+                elif due and running is not None:
+                    self._record_skipped_run(_run_from_row(running), now)
                 self._advance_schedule(script, now)
-        return begun
+        return started
 
     def finish_run(self, run: ScriptRun, result: ScriptRunResult, now: datetime) -> None:
-        """Write down how a run ended, after what was remarked on it, and forget its oldest predecessors."""
+        """Record how a run ended, and delete the script's oldest runs."""
         with self._database.transaction():
             self._database.fetch_one(
                 "end_run",
@@ -172,7 +172,7 @@ class ScriptSchedules:
             self._database.fetch_all("forget_runs", key | kept)
 
     def interrupt_orphaned_runs(self, epoch: int, now: datetime) -> Sequence[ScriptRun]:
-        """End the runs that an older daemon left behind, and give them."""
+        """End the runs that an older daemon left running, and return them."""
         with self._database.transaction():
             left = [_run_from_row(row) for row in self._database.fetch_all("orphaned_runs", {"epoch": epoch})]
             for run in left:
@@ -182,7 +182,7 @@ class ScriptSchedules:
         return left
 
     def next_due_at(self, now: datetime) -> datetime | None:
-        """When the next script is due that is not due already."""
+        """Return when the next script that is not due yet will be."""
         row = self._database.fetch_one("next_script", {"now": to_micros(now)})
         return from_micros_or_none(row[0]) if row is not None else None
 
@@ -194,9 +194,9 @@ class ScriptSchedules:
         return _run_from_row(row)
 
     def _record_skipped_run(self, run: ScriptRun, now: datetime) -> None:
-        """Say on a run that goes on that its script was due again; the last such time is kept."""
-        said = f"still running when it was due again ({now:%Y-%m-%d %H:%M} UTC): not begun beside itself"
-        self._database.fetch_all("remark_run", {"id": run.id, "error": said})
+        """Record on the current run the last time its script was due again."""
+        error = f"skipped at {now:%Y-%m-%d %H:%M} UTC: the previous run was still running"
+        self._database.fetch_all("remark_run", {"id": run.id, "error": error})
 
     def _advance_schedule(self, script: ScheduledScript, now: datetime) -> None:
         moved = advance_timing(script.timing, now)

@@ -1,15 +1,20 @@
-"""The queue's SQLite file: opened, migrated, locked for writing, set aside when it is damaged.
+"""The queue's SQLite file: opened, migrated, locked for writing, replaced when it is damaged.
 
-WAL with synchronous=FULL: a commit that was acknowledged is on the disk. Writers take an ``flock``
-first, always BEGIN IMMEDIATE: SQLite's own waiting made the slowest of 20 writers wait 3.6 s, the
-flock 0.26 s, and it closes the WAL-reset fault of SQLite before 3.51.3 (design.md).
+WAL with synchronous=FULL: an acknowledged commit is on the disk. Writers take an ``flock`` first and
+always BEGIN IMMEDIATE. With SQLite's own busy handler the slowest of 20 writers waited 3.6 s, with the
+flock 0.26 s; it also avoids the WAL-reset fault of SQLite before 3.51.3 (docs/design.md).
 
-SQL kept in files of its own: sections that begin with ``-- name: NAME``.
+Where this user may not write to the file, a copy of it is read, and writing raises StoreError.
+
+SQL is kept in files of sections that begin with ``-- name: NAME``.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,25 +26,35 @@ from pathlib import Path
 from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
+from unify.queue.backup import BACKUP_FILE, ScheduleBackup
 
 SCHEMA_FILE = "queue_schema.sql"
 BUSY_TIMEOUT_MS = 10_000  # a reader during a checkpoint; writers wait for the flock instead
-WRITE_LOCK_TIMEOUT_S = 30.0  # a write takes milliseconds; only a stopped process holds the lock longer
+WRITE_LOCK_TIMEOUT_S = 30.0  # a write takes milliseconds; only a suspended process holds the lock longer
+_SCHEDULE_STATEMENTS = {"put_schedule", "drop_schedule", "put_script", "drop_script", "drop_done_script"}
 
 SqlParameters = Mapping[str, object]
 
 
 class QueueDatabase:
-    """A connection to the queue, guarded: one thread of this process at a time."""
+    """A connection to the queue that one thread of this process uses at a time.
+
+    ``notice``  is called with a sentence when a damaged or lost file was replaced.
+    ``lock_timeout_s``  how long a write waits for other processes before it raises LockTimeout.
+    """
 
     def __init__(self, path: Path, notice: Callable[[str], None] | None = None) -> None:
         self.path = path
-        self._notice = notice
+        self.lock_timeout_s = WRITE_LOCK_TIMEOUT_S
+        self._notice = notice or (lambda _: None)
         self._thread_lock = threading.RLock()
         self._write_lock = FileLock(path.with_name("queue.lock"), "queue")
-        self._file_id: tuple[int, int] | None = None
+        self._file_id: tuple[int, ...] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._copy_folder: tempfile.TemporaryDirectory[str] | None = None
         self._statements = read_sql_sections("queue.sql")
+        self._backup = ScheduleBackup(path.with_name(BACKUP_FILE), self._statements)
+        self._is_backup_due = False
         with self._thread_lock, self._translate_errors():
             self._open_or_replace()
 
@@ -49,104 +64,159 @@ class QueueDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[QueueDatabase]:
-        """All or nothing, on the disk when the block has ended. Nested blocks are one transaction."""
-        with self._thread_lock, self._translate_errors(), self._write_lock.hold(WRITE_LOCK_TIMEOUT_S):
+        """Commit durably when the block ends, roll back when it raises. Nested blocks are one transaction."""
+        with self._thread_lock, self._translate_errors():
             connection = self._current_connection()
-            if connection.in_transaction:
-                yield self
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self
-                connection.execute("COMMIT")
-            except BaseException:
-                _roll_back(connection)
-                raise
+            if self._copy_folder is not None:
+                raise StoreError(
+                    f"{self.path}: read-only for this user; loads and schedules cannot be changed"
+                )
+            with self._write_lock.hold(self.lock_timeout_s):
+                connection = self._current_connection()
+                if connection.in_transaction:
+                    yield self
+                    return
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self
+                    connection.execute("COMMIT")
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+                self._save_backup(connection)
 
     def fetch_all(self, statement: str, parameters: SqlParameters | None = None) -> list[sqlite3.Row]:
-        """All rows of a named statement of queue.sql."""
+        """Return all rows of a named statement of queue.sql."""
         with self._thread_lock, self._translate_errors():
-            return (
-                self._current_connection().execute(self._statements[statement], parameters or {}).fetchall()
-            )
+            connection = self._current_connection()
+            self._is_backup_due |= statement in _SCHEDULE_STATEMENTS
+            return connection.execute(self._statements[statement], parameters or {}).fetchall()
 
     def fetch_one(self, statement: str, parameters: SqlParameters | None = None) -> sqlite3.Row | None:
-        """The first row of a named statement, or None."""
+        """Return the first row of a named statement, or None."""
         rows = self.fetch_all(statement, parameters)
         return rows[0] if rows else None
 
     def _current_connection(self) -> sqlite3.Connection:
-        """The connection, opened anew if the file was set aside or removed by somebody else."""
-        if self._connection is None or (not self._connection.in_transaction and self._is_replaced()):
+        """Return the connection, reopened if another process replaced or removed the file."""
+        if self._connection is None or (
+            not self._connection.in_transaction and self._read_file_id() != self._file_id
+        ):
             self._open_or_replace()
         assert self._connection is not None
         return self._connection
 
-    def _is_replaced(self) -> bool:
+    def _read_file_id(self) -> tuple[int, ...] | None:
+        """Identify the file; of a file that is only copied, its content too."""
         try:
             status = self.path.stat()
+            content = _modified_ns(self.path) if self._copy_folder is not None else ()
         except FileNotFoundError:
-            return True
-        return (status.st_dev, status.st_ino) != self._file_id
+            return None
+        return (status.st_dev, status.st_ino, *content)
 
     def _open_or_replace(self) -> None:
-        """Connect and check. A file that is no queue is set aside under the lock, and a new one made."""
+        """Connect and check the file. A damaged one is renamed under the lock and a new one created."""
         try:
             self._connect()
         except sqlite3.DatabaseError as error:
-            if not is_corruption(error):
+            if not is_corruption(error) or not self._is_writable():
                 raise
-            with self._write_lock.hold(WRITE_LOCK_TIMEOUT_S):
+            with self._write_lock.hold(self.lock_timeout_s):
                 self._replace_damaged(error)
 
     def _replace_damaged(self, error: sqlite3.DatabaseError) -> None:
         try:
-            self._connect()  # perhaps somebody else has replaced it while we waited
+            self._connect()  # another process may have replaced it meanwhile
         except sqlite3.DatabaseError as still:
             if not is_corruption(still):
                 raise
             self._disconnect()
-            aside = self._quarantine()
-            self._connect()
-            if self._notice is not None:
-                self._notice(
-                    f"{self.path}: the queue was damaged ({error}) and is kept as {aside.name}; "
-                    "a new one was made, loads that were waiting have to be asked for again"
-                )
+            name = self._quarantine().name
+            self._connect(
+                f"the queue was damaged ({error}) and was renamed to {name}; a new one was created. "
+                "Loads that were queued are lost: request them again"
+            )
 
-    def _connect(self) -> None:
+    def _connect(self, replaced: str = "") -> None:
+        """Open the file; ``replaced`` says why it is a new one."""
         self._disconnect()
+        if self._is_writable():
+            self._create_file()
+            path = self.path
+        else:
+            path = self._copy_files()
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._configure(connection, replaced)
+        except BaseException:
+            connection.close()
+            raise
+        self._file_id = self._read_file_id()
+        self._connection = connection
+        self._is_backup_due = not self._backup.path.exists()
+
+    def _create_file(self) -> None:
         try:
             durable.create_private_file(self.path)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._configure(connection)
-        except BaseException:
-            connection.close()
-            raise
-        status = self.path.stat()
-        self._file_id = (status.st_dev, status.st_ino)
-        self._connection = connection
 
-    def _configure(self, connection: sqlite3.Connection) -> None:
+    def _is_writable(self) -> bool:
+        """Whether this user may write to the file and its folder; a missing folder is an error of its own."""
+        existing = [path for path in (self.path.parent, self.path) if path.exists()]
+        return all(os.access(path, os.W_OK) for path in existing)
+
+    def _copy_files(self) -> Path:
+        """Copy the file and its WAL to where SQLite may write: it reads a WAL only there."""
+        self._copy_folder = tempfile.TemporaryDirectory(prefix="unify-queue-")
+        copy = Path(self._copy_folder.name) / self.path.name
+        for suffix in ("", "-wal"):
+            source = self.path.with_name(self.path.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, copy.with_name(copy.name + suffix))
+        return copy
+
+    def _configure(self, connection: sqlite3.Connection, replaced: str) -> None:
         connection.row_factory = sqlite3.Row
         version = _schema_version(connection)
         newest = int(list(read_sql_sections(SCHEMA_FILE))[-1])
         if version > newest:
             raise StoreError(
-                f"{self.path}: made by a newer version of Unify (schema {version}, this one knows {newest}); "
-                "update this one"
+                f"{self.path}: created by a newer version of Unify (schema {version}, this version knows "
+                f"{newest}); update Unify"
             )
-        if version < newest:
-            with self._write_lock.hold(WRITE_LOCK_TIMEOUT_S):
-                _migrate(connection)
+        if version < newest and self._copy_folder is not None:
+            _migrate(connection)
+        elif version < newest:
+            with self._write_lock.hold(self.lock_timeout_s):
+                if _migrate(connection) == 0:
+                    self._restore_backup(connection, replaced)
         connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("database disk image is malformed")
+
+    def _restore_backup(self, connection: sqlite3.Connection, replaced: str) -> None:
+        """Restore the schedules into a queue that was just created."""
+        existed = self._backup.path.exists()
+        result = self._backup.restore(connection, datetime.now(UTC)) if existed else None
+        if existed and not replaced:
+            replaced = (
+                "the queue was missing or empty; a new one was created. Loads that were queued are lost"
+            )
+        if replaced:
+            kept = f"{self._backup.path.name}: {result}" if result else "schedules are lost: set them again"
+            self._notice(f"{self.path}: {replaced}. {kept}")
+
+    def _save_backup(self, connection: sqlite3.Connection) -> None:
+        if self._is_backup_due:
+            try:
+                self._backup.save(connection)
+            except OSError:
+                return  # the transaction is committed; the next one tries again
+            self._is_backup_due = False
 
     def _quarantine(self) -> Path:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -161,20 +231,30 @@ class QueueDatabase:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._copy_folder is not None:
+            self._copy_folder.cleanup()
+            self._copy_folder = None
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         try:
             yield
+        except OverflowError as error:
+            raise StoreError(f"{self.path}: a number is out of range ({error})") from error
         except sqlite3.DatabaseError as error:
             if is_corruption(error):
-                self._disconnect()  # the next use checks the file and sets it aside
+                self._disconnect()  # the next use checks the file and replaces it
             raise StoreError(f"{self.path}: {_error_text(error)}") from error
 
 
+def _modified_ns(path: Path) -> tuple[int, ...]:
+    files = (path, path.with_name(path.name + "-wal"))
+    return tuple(file.stat().st_mtime_ns for file in files if file.exists())
+
+
 def is_corruption(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is no SQLite database any more, or not ours."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)  # None: raised by ourselves
+    """Whether the file is damaged, or not a SQLite database."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # None: raised by this module
     return code in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -182,9 +262,10 @@ def _schema_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version, each version in a transaction of its own."""
+def _migrate(connection: sqlite3.Connection) -> int:
+    """Migrate to the newest schema, one transaction a version; return the version before."""
     connection.execute("PRAGMA journal_mode = WAL")
+    before = _schema_version(connection)
     for number, script in read_sql_sections(SCHEMA_FILE).items():
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -196,10 +277,11 @@ def _migrate(connection: sqlite3.Connection) -> None:
         except BaseException:
             _roll_back(connection)
             raise
+    return before
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
-    """Undo what is open; a full disk may have undone it already."""
+    """Roll back an open transaction; a full disk may have rolled it back already."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
@@ -207,11 +289,11 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 def _error_text(error: sqlite3.DatabaseError) -> str:
     text = str(error)
     if "full" in text or "I/O" in text:
-        return f"the disk is full or failing; make room and try again ({text})"
+        return f"the disk is full or failing; free space and try again ({text})"
     if "readonly" in text:
-        return f"it is read-only for this user ({text})"
+        return f"read-only for this user ({text})"
     if "unable to open" in text:
-        return f"it cannot be opened by this user ({text})"
+        return f"cannot be opened by this user ({text})"
     return text
 
 
@@ -220,7 +302,7 @@ _SECTION_PREFIX = "-- name: "
 
 @cache
 def read_sql_sections(filename: str) -> Mapping[str, str]:
-    """The sections of ``unify/store/FILE``, in its order. Text before the first one is a comment."""
+    """Return the sections of a file of this package, in order. Text before the first one is a comment."""
     text = resources.files("unify.queue").joinpath(filename).read_text("utf-8")
     found: dict[str, list[str]] = {}
     current: list[str] = []

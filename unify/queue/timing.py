@@ -1,8 +1,6 @@
-"""When something scheduled is due: every so often, on somebody's clock from a time of day on, or once.
+"""Due times of schedules: at an interval, at a time of day in a time zone, or once; and time zones by name.
 
-Pure: the time comes in, the next one goes out. What was slept through is made up for once.
-
-Time zones by name: which one a person's clock shows, and what its rules are.
+Pure functions of the time. Due times that were missed are made up for once.
 """
 
 from __future__ import annotations
@@ -19,21 +17,21 @@ from unify.errors import UsageError
 
 
 def repeating_timing(every_s: float, starting: time | None, zone: str, now: datetime) -> Timing:
-    """Every so often from now on, or from the next time the clock of ``zone`` shows ``starting``."""
+    """Return the timing of an interval from now on, or from the next ``starting`` in ``zone``."""
     if starting is None:
         return Timing(every_s, now + timedelta(seconds=every_s))
     return daily_timing(starting.isoformat("minutes"), every_s, zone, now)
 
 
 def resolve_run_at(at: datetime | time, zone: str, now: datetime) -> datetime:
-    """The moment that ``at`` means on the clock of ``zone``. Raises UsageError if it is over."""
+    """Return the moment of ``at`` in ``zone``. Raises UsageError if it is in the past."""
     if isinstance(at, time):
         next_at = daily_timing(at.isoformat("minutes"), 0, zone, now).next_at
         assert next_at is not None
         return next_at
     moment = local_to_utc(at, zone) if at.tzinfo is None else at.astimezone(UTC)
     if moment <= now:
-        raise UsageError(f"{at:%Y-%m-%d %H:%M} is over; a script can be run at a time to come")
+        raise UsageError(f"{at:%Y-%m-%d %H:%M} is in the past; give a time in the future")
     return moment
 
 
@@ -42,19 +40,22 @@ def format_moment(moment: datetime, zone: str) -> str:
     return f"{moment.astimezone(parse_zone(zone)):%Y-%m-%d %H:%M %Z}"
 
 
-DST_SHIFT = timedelta(hours=1)  # what a clock is moved by when summer begins and ends, nearly everywhere
-MAX_ZONE_SHIFT = timedelta(days=1)  # what a zone has moved by when it changed sides of the date line
+DST_SHIFT = timedelta(hours=1)  # in nearly every zone
+MAX_ZONE_SHIFT = timedelta(days=1)  # a zone that crossed the date line
+MIN_INTERVAL_S = 0.1
+MAX_INTERVAL_S = 100 * 366 * 86400.0  # a century, the longest duration that can be typed
+LAST_MOMENT = datetime(9000, 1, 1, tzinfo=UTC)  # later moments overflow when a zone or an interval is added
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The due times of one thing.
+    """When something is due.
 
-    ``refresh_every_s``   None: once at ``next_at``, or, without one, never.
-    ``next_at``   None: not due any more.
-    ``starting``  the time of day as a person wrote it; "" where there is none.
-    ``zone``      whose clock ``first`` is on: ``Europe/Berlin``, or an offset; "" for time that just passes.
-    ``first``     the first time on that clock, ``2026-03-28T08:00``; "" without a zone.
+    ``every_s``   None: once at ``next_at``, or never.
+    ``next_at``   None: not due again.
+    ``starting``  the time of day as typed; "" without one.
+    ``zone``      time zone of ``first``: ``Europe/Berlin``, or an offset; "" for a plain interval.
+    ``first``     the first due time in that zone, ``2026-03-28T08:00``; "" without a zone.
     """
 
     every_s: float | None
@@ -64,9 +65,16 @@ class Timing:
     zone: str = ""
     first: str = ""
 
+    @property
+    def interval(self) -> timedelta | None:
+        """``every_s`` within the bounds that the arithmetic of ``datetime`` can take."""
+        if self.every_s is None:
+            return None
+        return timedelta(seconds=min(max(self.every_s, MIN_INTERVAL_S), MAX_INTERVAL_S))
+
 
 def daily_timing(starting: str, every_s: float, zone: str, now: datetime) -> Timing:
-    """Every ``refresh_every_s`` from the next time the clock of ``zone`` shows ``starting``, written HH:MM."""
+    """Return the timing of an interval from the next ``starting`` (HH:MM) in ``zone``."""
     today = now.astimezone(parse_zone(zone)).replace(tzinfo=None)
     hour, minute = map(int, starting.split(":"))
     first = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
@@ -78,10 +86,9 @@ def daily_timing(starting: str, every_s: float, zone: str, now: datetime) -> Tim
 
 
 def local_to_utc(local: datetime, zone: str) -> datetime:
-    """When the clock of ``zone`` shows that; the first time if it does so twice.
+    """Convert a local time of ``zone``; of an ambiguous time the first.
 
-    A time that the clock leaves out when summer begins is as long after midnight as on any other day:
-    02:30 is what is called 03:30 then.
+    A time that daylight saving skips counts from midnight: 02:30 becomes 03:30.
     """
     return local.replace(tzinfo=parse_zone(zone), fold=0).astimezone(UTC)
 
@@ -91,24 +98,21 @@ def is_due(timing: Timing, now: datetime) -> bool:
 
 
 def advance_timing(timing: Timing, now: datetime) -> Timing:
-    """After it was due, or a clock ahead of this one had set it: with the next time after ``now``.
-
-    However many were slept through, it is due once.
-    """
+    """Return ``timing`` with its next due time after ``now``, however many were missed."""
     last_at = now if is_due(timing, now) else timing.last_at and min(timing.last_at, now)
     return replace(timing, next_at=_next_due_at(timing, now), last_at=last_at)
 
 
 def _next_due_at(timing: Timing, now: datetime) -> datetime | None:
-    """In step with the first time. None: it was due once.
+    """Return the next due time in step with the first. None: it was due once.
 
-    Where the clock went back, what was due before is not due again, unless that were more than an interval.
+    If the clock was set back by less than an interval, past due times are not due again.
     """
-    if timing.every_s is None:
+    every = timing.interval
+    if every is None:
         return None
-    every = timedelta(seconds=timing.every_s)
-    planned = timing.next_at or now
-    with suppress(ValueError):  # a zone this machine does not know any more
+    planned = min(timing.next_at or now, LAST_MOMENT)
+    with suppress(ValueError):  # an unknown zone
         if timing.zone:
             done = now if timing.last_at is None else max(now, min(timing.last_at, now + every))
             return _next_local_due_at(timing, every, done)
@@ -123,9 +127,7 @@ def _next_local_due_at(timing: Timing, every: timedelta, now: datetime) -> datet
     shown = now.astimezone(zone).replace(tzinfo=None)
     if timing.last_at is None and shown < first:
         return local_to_utc(first, timing.zone)
-    if (
-        every <= DST_SHIFT
-    ):  # of short intervals none is left out and none doubled: each takes as long as it says
+    if every <= DST_SHIFT:  # counted in elapsed time: daylight saving neither skips nor doubles one
         return now + every - (shown - first) % every
     step = (shown - first) // every - MAX_ZONE_SHIFT // every - 1
     while (due := local_to_utc(first + every * step, timing.zone)) <= now:
@@ -139,9 +141,9 @@ _OFFSET_PATTERN = re.compile(r"([+-])(\d{2}):(\d{2})")
 
 
 def parse_zone(name: str) -> tzinfo:
-    """The zone ``Europe/Berlin``, or the fixed offset ``+01:00``. Raises ValueError for neither.
+    """Return the zone ``Europe/Berlin``, or the fixed offset ``+01:00``. Raises ValueError.
 
-    Rules come from the system; where it has none, from those that come with pytz.
+    Rules come from the system, else from pytz.
     """
     if name == "UTC":
         return UTC
@@ -155,10 +157,10 @@ def parse_zone(name: str) -> tzinfo:
 
 
 def local_zone_name(tz_variable: str | None, now: datetime, localtime: Path = LOCALTIME_PATH) -> str:
-    """The name of the zone on this machine's clock; its offset of now where nobody knows the name.
+    """Return the name of this machine's zone, or its current offset where the name is unknown.
 
-    ``said``  the environment's TZ, if it has one.
-    ``now``   aware, as the machine's clock shows it: a name whose rules say otherwise is not believed.
+    ``tz_variable``  the environment's TZ.
+    ``now``          aware, in local time; a name whose rules give another offset is not used.
     """
     name = tz_variable.removeprefix(":") if tz_variable else _zone_of_link(localtime)
     return name if name and _matches_offset(name, now) else _offset_text(now)
@@ -189,4 +191,4 @@ def _load_pytz_zone(name: str) -> tzinfo:
         with pytz.open_resource(name) as rules:  # type: ignore[attr-defined]  # its stubs leave it out
             return ZoneInfo.from_file(rules, key=name)
     except (OSError, ValueError) as error:
-        raise ValueError(f"there is no time zone {name!r}") from error
+        raise ValueError(f"unknown time zone {name!r}") from error

@@ -1,0 +1,139 @@
+"""A second copy of schedules and scheduled scripts, restored when the queue's file is lost.
+
+``schedules.json`` is written beside the queue when a schedule is set, changed or deleted. Loads can be
+requested again; a schedule that is lost is noticed when its table is already out of date.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from unify.fs import durable
+from unify.queue.rows import from_micros_or_none, to_micros_or_none
+from unify.queue.timing import Timing, advance_timing
+
+BACKUP_FILE = "schedules.json"
+
+
+class _Row(Struct, kw_only=True):
+    """The columns that tables ``schedule`` and ``script`` share."""
+
+    tenant: str
+    origin: str
+    every_s: float | None
+    next_at: int | None
+    starting: str
+    zone: str
+    first: str
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it was due once, at a time that has passed: it may have run, and must not run twice."""
+        due_at = from_micros_or_none(self.next_at)
+        return self.every_s is None and due_at is not None and due_at <= now
+
+    def parameters(self, now: datetime) -> dict[str, object]:
+        """Return the statement's parameters, with the first due time after ``now``."""
+        due_at = from_micros_or_none(self.next_at)
+        timing = Timing(self.every_s, due_at, None, self.starting, self.zone, self.first)
+        if self.every_s is not None:
+            timing = advance_timing(timing, now)
+        return msgspec.structs.asdict(self) | {"next_at": to_micros_or_none(timing.next_at)}
+
+
+class ScheduleRow(_Row, kw_only=True):
+    connection: str
+    table_name: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.connection}.{self.table_name}"
+
+
+class ScriptRow(_Row, kw_only=True):
+    name: str
+    path: str
+    folder: str
+
+    @property
+    def label(self) -> str:
+        return self.path
+
+
+Row = ScheduleRow | ScriptRow
+RowT = TypeVar("RowT", ScheduleRow, ScriptRow)
+
+
+class _Content(Struct):
+    schedules: list[ScheduleRow] = []
+    scripts: list[ScriptRow] = []
+
+    @property
+    def rows(self) -> list[Row]:
+        return [*self.schedules, *self.scripts]
+
+    @property
+    def definitions(self) -> list[Row]:
+        """The rows as they were set: without the due times that each run of a repeating one moves."""
+        rows: list[Row] = [*self.schedules, *self.scripts]
+        return [
+            msgspec.structs.replace(row, next_at=None) if row.every_s is not None else row for row in rows
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """What was restored, and what was not because its only due time has passed."""
+
+    schedules: int
+    scripts: int
+    skipped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"restored {self.schedules} schedules of tables and {self.scripts} of scripts"
+        return text + (
+            f"; not restored, because due once and past: {', '.join(self.skipped)}" if self.skipped else ""
+        )
+
+
+class ScheduleBackup:
+    """The copy of one queue. Use it only while holding the queue's write lock."""
+
+    def __init__(self, path: Path, statements: Mapping[str, str]) -> None:
+        self.path = path
+        self._statements = statements
+        self._saved: list[Row] | None = None
+
+    def save(self, connection: sqlite3.Connection) -> None:
+        """Write the current schedules, unless only their due times have moved. Raises OSError."""
+        content = _Content(
+            [_parse(ScheduleRow, row) for row in connection.execute(self._statements["schedules"])],
+            [_parse(ScriptRow, row) for row in connection.execute(self._statements["scripts"])],
+        )
+        if content.definitions != self._saved:
+            durable.atomic_write(self.path, msgspec.json.format(msgspec.json.encode(content), indent=1))
+            self._saved = content.definitions
+
+    def restore(self, connection: sqlite3.Connection, now: datetime) -> RestoreResult | None:
+        """Insert what the copy holds into an empty queue. None: there is no copy that can be read."""
+        try:
+            content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
+        except (OSError, ValueError):
+            return None
+        skipped = [row.label for row in content.rows if row.is_over(now)]
+        for schedule in (schedules := [row for row in content.schedules if not row.is_over(now)]):
+            connection.execute(self._statements["put_schedule"], schedule.parameters(now)).fetchall()
+        for script in (scripts := [row for row in content.scripts if not row.is_over(now)]):
+            connection.execute(self._statements["put_script"], script.parameters(now)).fetchall()
+        return RestoreResult(len(schedules), len(scripts), tuple(skipped))
+
+
+def _parse(kind: type[RowT], row: sqlite3.Row) -> RowT:
+    return msgspec.convert({name: row[name] for name in kind.__struct_fields__}, kind)
