@@ -130,9 +130,7 @@ class TestDue:
         assert begun(scripts, NOON + 15 * MINUTE) == []
         assert begun(scripts, NOON + 30 * MINUTE) == []
         [run] = scripts.list_runs()
-        assert (
-            run.error == "skipped at 2026-03-01 12:30 UTC: the previous run was still running"
-        )
+        assert run.error == "skipped at 2026-03-01 12:30 UTC: the previous run was still running"
         scripts.finish_run(
             run, ScriptRunResult(RunStatus.FAILED, 1, error="no such table"), NOON + 31 * MINUTE
         )

@@ -82,9 +82,9 @@ class _Content(Struct):
     @property
     def definitions(self) -> list[Row]:
         """The rows as they were set: without the due times that each run of a repeating one moves."""
-        rows: list[Row] = [*self.schedules, *self.scripts]
         return [
-            msgspec.structs.replace(row, next_at=None) if row.every_s is not None else row for row in rows
+            msgspec.structs.replace(row, next_at=None) if row.every_s is not None else row
+            for row in self.rows
         ]
 
 
