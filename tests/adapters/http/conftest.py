@@ -23,7 +23,7 @@ def make_client(api: FaultServer) -> Iterator[Callable[..., ClientHarness]]:
         clock, heard = FakeClock(), RecordedEvents()
         settings = {
             "auth": HeaderAuth("Authorization", f"Bearer {TOKEN}", TOKEN),
-            "bounds": Timeouts(total_s=5.0, read_s=3.0),
+            "timeouts": Timeouts(total_s=5.0, read_s=3.0),
             "clock": clock,
             "rng": random.Random(7),
             "listeners": heard.listeners(),

@@ -35,7 +35,7 @@ class TestDeadlines:
     def test_no_request_is_endless(
         self, make_client: Callable[..., ClientHarness], fault: dict[str, Any]
     ) -> None:
-        door = make_client(bounds=Timeouts(total_s=0.3, read_s=20.0))
+        door = make_client(timeouts=Timeouts(total_s=0.3, read_s=20.0))
         door.api.serve("/x", MockResponse.json(list(range(200)), **fault))
 
         error = door.fetch_error("/x")
@@ -46,7 +46,7 @@ class TestDeadlines:
     def test_a_silent_server_is_left_before_the_page_deadline(
         self, make_client: Callable[..., ClientHarness]
     ) -> None:
-        door = make_client(bounds=Timeouts(total_s=20.0, read_s=0.2))
+        door = make_client(timeouts=Timeouts(total_s=20.0, read_s=0.2))
         door.api.serve("/x", MockResponse.json([], delay_s=30.0))
 
         error = door.fetch_error("/x")

@@ -63,7 +63,7 @@ class TestWhatItTells:
     def test_every_attempt_is_reported_without_secrets(
         self, make_client: Callable[..., ClientHarness]
     ) -> None:
-        door = make_client(veil=Redactor([TOKEN], ["key"]))
+        door = make_client(redactor=Redactor([TOKEN], ["key"]))
         door.api.serve("/x", MockResponse.error(503), MockResponse.json([1, 2]))
 
         door.get("/x", params=(("key", "k1"), ("q", TOKEN), ("page", "1"), ("access_token", "zz")))

@@ -33,7 +33,7 @@ class TestSizes:
 
     @pytest.mark.parametrize("framing", ["length", "chunks", "close"])
     def test_a_large_body_is_refused(self, make_client: Callable[..., ClientHarness], framing: str) -> None:
-        door = make_client(bounds=Timeouts(max_body_bytes=1_000_000))
+        door = make_client(timeouts=Timeouts(max_body_bytes=1_000_000))
         door.api.serve("/x", MockResponse(body=b"[" + b" " * 1_500_000 + b"]", framing=framing))  # type: ignore[arg-type]
 
         assert isinstance(door.fetch_error("/x"), BadResponse)

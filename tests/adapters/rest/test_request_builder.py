@@ -148,7 +148,7 @@ class TestRequests:
         api.serve(asked, MockResponse.json([]))
         several = table(
             path="/orgs/{org}/teams/{team}/things",
-            otherwise=("GET /orgs/{org}/things", "GET /things"),
+            fallback_requests=("GET /orgs/{org}/things", "GET /things"),
             paging=Paging("none"),
         )
         adapter = make_adapter(several, options={"org": org, "team": team})
@@ -160,7 +160,7 @@ class TestRequests:
     ) -> None:
         api.serve("/orgs/acme/things", MockResponse.error(404))
         api.serve("/things", pages=numbered_pages(2))
-        several = table(path="/orgs/{org}/things", otherwise=("GET /things",))
+        several = table(path="/orgs/{org}/things", fallback_requests=("GET /things",))
         adapter = make_adapter(several, options={"org": "acme"})
         assert len(decode_rows(adapter.pages("things", Read()))) == 4
         assert [asked.partition("?")[0] for asked in api.request_targets][:2] == [
