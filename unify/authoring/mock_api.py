@@ -248,9 +248,9 @@ def _normalize_spaces(value: Json) -> Json:
 class _OriginServer:
     """One origin: a port of loopback. It listens from the start, and answers once started."""
 
-    def __init__(self, respond: Callable[[_ReceivedRequest], RecordedResponse]) -> None:
+    def __init__(self, answer: Callable[[_ReceivedRequest], RecordedResponse]) -> None:
         class Handler(_MockAPIHandler):
-            respond = staticmethod(respond)
+            respond = staticmethod(answer)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
