@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command import UnifyCommand
+from tests.support.command import InProcessCommand, UnifyCommand
 from tests.support.demo_api import DemoAPI, run_demo_server
-from tests.support.fake_session import FAKE_SESSION_COMMAND
+from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
 from tests.support.fault_server import FaultServer
 from tests.support.leak_canaries import find_leaks
 from tests.support.paths import CHECKOUT
-from tests.support.stores import (
-    create_home,
-    restore_empty,
-)
+from tests.support.stores import create_home, restore_empty
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
 
@@ -46,13 +43,19 @@ def lake(one_lake: Lake) -> Iterator[Lake]:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> UnifyCommand:
-    """The command line on a plain DuckDB, in an empty folder."""
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    unify = UnifyCommand(folder, FAKE_SESSION_COMMAND)
-    unify.environment["PYTHONPATH"] = str(CHECKOUT)
-    return unify
+def shell(empty_home: Path) -> InProcessCommand:
+    """The command on a plain DuckDB (``fake_session``), run in this process, in an empty folder."""
+    command = InProcessCommand(empty_home, FAKE_SESSION_COMMAND, open_session)
+    command.environment["PYTHONPATH"] = str(CHECKOUT)
+    return command
+
+
+@pytest.fixture
+def shell_process(empty_home: Path) -> UnifyCommand:
+    """The command on a plain DuckDB as a process: for tests of signals, pipes, locale and memory."""
+    command = UnifyCommand(empty_home, FAKE_SESSION_COMMAND)
+    command.environment["PYTHONPATH"] = str(CHECKOUT)
+    return command
 
 
 @pytest.fixture
@@ -77,34 +80,43 @@ def _clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """An empty home folder; at the end its daemon is stopped and proved gone, and no secret is left in it."""
+def empty_home(tmp_path: Path) -> Path:
+    """An empty home folder, for tests that start no daemon."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
-    yield folder
-    UnifyCommand(folder).stop_daemon()
-    assert find_leaks(folder) == []
+    return folder
 
 
 @pytest.fixture
-def unify(home: Path) -> UnifyCommand:
-    """The command line in a home of its own: ``unify("select 1")`` gives stdout, stderr and status."""
+def new_home(empty_home: Path) -> Iterator[Path]:
+    """An empty home folder. Teardown stops its daemon and checks that no secret is left in it."""
+    yield empty_home
+    UnifyCommand(empty_home).stop_daemon()
+    assert find_leaks(empty_home) == []
+
+
+@pytest.fixture
+def home(new_home: Path) -> Path:
+    """A home folder with an empty lake. Teardown as for ``new_home``."""
+    return create_home(new_home.parent).home
+
+
+@pytest.fixture
+def unify(home: Path) -> InProcessCommand:
+    """The command in a home of its own, run in this process: ``unify("select 1")`` returns its output."""
+    return InProcessCommand(home)
+
+
+@pytest.fixture
+def unify_process(home: Path) -> UnifyCommand:
+    """The command in a home of its own, as a process: for tests of signals, pipes, imports and secrets."""
     return UnifyCommand(home)
-
-
-@pytest.fixture
-def empty_home(tmp_path: Path) -> Path:
-    """An empty home folder, for a shell that starts no daemon."""
-    made = tmp_path / "home"
-    made.mkdir(mode=0o700)
-    return made
 
 
 @pytest.fixture
 def daemon_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonHome]:
     """A home whose daemon has workers that do what a table is called after (tests.support.daemon_process)."""
     from tests.support.daemon_home import DaemonHome
-    from tests.support.paths import CHECKOUT
 
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_process")
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
@@ -132,6 +144,6 @@ def demo_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoAPI]:
 
 @pytest.fixture
 def demo_unify(unify: UnifyCommand, demo_api: DemoAPI) -> UnifyCommand:
-    """The command line with one connection, ``github``, to the sample API."""
+    """The command with one connection, ``github``, to the sample API."""
     unify.write_connections(demo_api.connection_yaml())
     return unify

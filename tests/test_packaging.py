@@ -50,15 +50,17 @@ def test_the_wheel_carries_nothing_but_the_program(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_an_empty_environment_and_the_wheel_answer_a_query(wheel: Path, tmp_path: Path, home: Path) -> None:
+def test_an_empty_environment_and_the_wheel_answer_a_query(
+    wheel: Path, tmp_path: Path, new_home: Path
+) -> None:
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
     pip(str(environment / "bin" / "python"), "install", str(wheel))
-    unify = UnifyCommand(home, [str(environment / "bin" / "unify")])
+    unify = UnifyCommand(new_home, [str(environment / "bin" / "unify")])
     unify.environment.pop("PYTHONPATH", None)
     unify.environment.pop("VIRTUAL_ENV", None)
 
     assert unify.run("--version").stdout == f"unify {package.__version__}\n"
     counted = unify.run("demo", "-c", "select count(*) from github.pulls")
     assert (counted.exit_status, counted.stdout.split()[-1]) == (0, "1200"), counted
-    assert list(home.iterdir()) == []
+    assert list(new_home.iterdir()) == []

@@ -82,7 +82,8 @@ def nowhere() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_each_table_of_the_demo_loads_with_its_first_query(unify: UnifyCommand, nowhere: Path) -> None:
+def test_each_table_of_the_demo_loads_with_its_first_query(new_home: Path, nowhere: Path) -> None:
+    unify = UnifyCommand(new_home)
     unify.environment["TMPDIR"] = str(nowhere)
     tables = {"repos": "15", "pulls": "1200", "orgs": "5"}
     counts = [word for table in tables for word in ("-c", f"select count(*) as n from github.{table}")]
@@ -93,8 +94,8 @@ def test_each_table_of_the_demo_loads_with_its_first_query(unify: UnifyCommand, 
     assert list(nowhere.iterdir()) == []
 
 
-def test_the_demo_joins_what_it_loads(unify: UnifyCommand) -> None:
-    joined = unify.run(
+def test_the_demo_joins_what_it_loads(new_home: Path) -> None:
+    joined = UnifyCommand(new_home).run(
         "demo",
         "-c",
         "select r.language, count(*) as n from github.pulls p join github.repos r"
@@ -114,14 +115,14 @@ def test_a_daemon_started_without_the_token_works_once_a_shell_has_it(
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_demo_without_a_terminal_prints_results(home: Path) -> None:
+def test_make_demo_without_a_terminal_prints_results(new_home: Path) -> None:
     """The recipe itself, with the environment these tests run in instead of an installation."""
     binaries = Path(sys.executable).parent
     command = ["make", "--silent", "demo", f"BIN={binaries}", "--old-file=.venv/app"]
     done = subprocess.run(
         command,
         cwd=CHECKOUT,
-        env=UnifyCommand(home).environment,
+        env=UnifyCommand(new_home).environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

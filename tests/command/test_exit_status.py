@@ -48,8 +48,18 @@ STATUSES = [
 
 @pytest.mark.parametrize(("arguments", "status"), STATUSES)
 def test_every_end_has_its_status(shell: UnifyCommand, arguments: list[str], status: int) -> None:
-    outcome = shell.run(*arguments)
+    _check_exit_status(shell, arguments, status)
 
+
+@pytest.mark.parametrize(("arguments", "status"), [STATUSES[0], STATUSES[1], STATUSES[7]])
+def test_a_process_ends_with_the_same_status(
+    shell_process: UnifyCommand, arguments: list[str], status: int
+) -> None:
+    _check_exit_status(shell_process, arguments, status)
+
+
+def _check_exit_status(shell: UnifyCommand, arguments: list[str], status: int) -> None:
+    outcome = shell.run(*arguments)
     assert outcome.exit_status == status, outcome
     assert (outcome.stderr == "") == (status == 0), outcome
     assert "Traceback" not in outcome.stderr
@@ -58,25 +68,27 @@ def test_every_end_has_its_status(shell: UnifyCommand, arguments: list[str], sta
 @pytest.mark.parametrize(
     ("arguments", "status"), [STATUSES[0], STATUSES[1], STATUSES[3], STATUSES[7], STATUSES[8]]
 )
-def test_and_the_same_on_a_terminal(shell: UnifyCommand, arguments: list[str], status: int) -> None:
-    with run_on_terminal([*FAKE_SESSION_COMMAND, *arguments], shell.environment, shell.home) as terminal:
+def test_and_the_same_on_a_terminal(shell_process: UnifyCommand, arguments: list[str], status: int) -> None:
+    with run_on_terminal(
+        [*FAKE_SESSION_COMMAND, *arguments], shell_process.environment, shell_process.home
+    ) as terminal:
         assert terminal.wait_for_end() == status
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
-def test_a_stream_that_was_never_open_is_no_fault(shell: UnifyCommand, closed: str) -> None:
+def test_a_stream_that_was_never_open_is_no_fault(shell_process: UnifyCommand, closed: str) -> None:
     command = f"{' '.join(FAKE_SESSION_COMMAND)} -c 'select 1' -c help {closed}"
 
     done = subprocess.run(
-        ["sh", "-c", command], env=shell.environment, capture_output=True, text=True, timeout=60
+        ["sh", "-c", command], env=shell_process.environment, capture_output=True, text=True, timeout=60
     )
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "box", "vertical", "html"])
-def test_a_reader_who_leaves_ends_it_quietly(shell: UnifyCommand, format: str) -> None:
-    with shell.start("--format", format, "-c", "from range(300000)") as process:
+def test_a_reader_who_leaves_ends_it_quietly(shell_process: UnifyCommand, format: str) -> None:
+    with shell_process.start("--format", format, "-c", "from range(300000)") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -85,20 +97,20 @@ def test_a_reader_who_leaves_ends_it_quietly(shell: UnifyCommand, format: str) -
         assert process.stderr.read() == ""
 
 
-def test_a_full_disk_is_an_error_that_names_the_place(shell: UnifyCommand) -> None:
+def test_a_full_disk_is_an_error_that_names_the_place(shell_process: UnifyCommand) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [*FAKE_SESSION_COMMAND, "-c", "from range(100000)"],
-            env=shell.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+            env=shell_process.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
 
     assert done.returncode == 1
     assert done.stderr == "standard output: cannot be written: No space left on device\n"
 
 
-def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell: UnifyCommand) -> None:
+def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell_process: UnifyCommand) -> None:
     with run_on_terminal(
-        [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell.environment, shell.home
+        [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell_process.environment, shell_process.home
     ) as terminal:
         terminal.wait_for_text("waiting now")
         terminal.type(CTRL_C)
@@ -106,9 +118,9 @@ def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell: UnifyCommand) -> None
         assert "goes on in the background" in terminal.screen
 
 
-def test_a_second_ctrl_c_within_two_seconds_cancels(shell: UnifyCommand) -> None:
+def test_a_second_ctrl_c_within_two_seconds_cancels(shell_process: UnifyCommand) -> None:
     with run_on_terminal(
-        [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell.environment, shell.home
+        [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell_process.environment, shell_process.home
     ) as terminal:
         terminal.wait_for_text("waiting now")
         terminal.type(CTRL_C)
@@ -118,9 +130,9 @@ def test_a_second_ctrl_c_within_two_seconds_cancels(shell: UnifyCommand) -> None
         assert "the load of github.pulls is being cancelled" in terminal.screen
 
 
-def test_an_interrupt_in_a_query_ends_with_130(unify: UnifyCommand) -> None:
+def test_an_interrupt_in_a_query_ends_with_130(unify_process: UnifyCommand) -> None:
     statements = "select 1; select count(*) from range(100000) a, range(10000000) b"
-    with unify.start("--no-header", "-c", statements) as process:
+    with unify_process.start("--no-header", "-c", statements) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == "1\n"

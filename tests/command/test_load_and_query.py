@@ -170,6 +170,7 @@ class TestAKilledDaemon:
         assert unify("load table shop.orders", args=["--no-wait"]).exit_status == 0
         wait_until_asked(shop, "/orders")
         os.kill(daemon_pid(unify), signal.SIGKILL)
+        wait_until(lambda: not is_daemon_running(unify.home))
         gate.set()
 
         resting = unify("system status")

@@ -30,9 +30,13 @@ from tests.support.command import UnifyCommand
     ],
     ids=["version", "constant", "first paint"],
 )
-def test_what_starts_loads_nothing_it_does_not_need(unify: UnifyCommand, code: str, left_out: str) -> None:
+def test_what_starts_loads_nothing_it_does_not_need(
+    unify_process: UnifyCommand, code: str, left_out: str
+) -> None:
     command = [sys.executable, "-c", f"import sys; {code}; print(sorted(sys.modules))"]
 
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True, env=unify.environment).stdout
+    loaded = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=unify_process.environment
+    ).stdout
 
     assert [name for name in left_out.split() if f"'{name}'" in loaded] == []

@@ -31,18 +31,17 @@ PULLS = "there is no table pulls — did you mean github.pulls? (show tables)"
 
 
 @pytest.fixture
-def empty(folder: Path) -> Iterator[Interpreter]:
-    """No connection, no table."""
-    settings = Settings(folder, folder / "connections.yaml")
+def empty(settings: Settings) -> Iterator[Interpreter]:
+    """A session without connections and tables."""
     nobody = ProgressDisplay(Messages(None), live=False)
     with Interpreter(settings, nobody, environment={}, stager=_no_live_tables) as interpreter:
         yield interpreter
 
 
 @pytest.fixture
-def shell(empty: Interpreter, folder: Path) -> Interpreter:
-    """A connection ``github`` that nobody is asked by, and a table of one's own."""
-    written(folder / "connections.yaml", "github:\n  adapter: github\n  options: {token: x}\n")
+def shell(empty: Interpreter, settings: Settings) -> Interpreter:
+    """A session with the connection ``github``, which sends nothing, and a table ``people``."""
+    written(settings.connections, "github:\n  adapter: github\n  options: {token: x}\n")
     empty.run("create table people as select 1 as id")
     return empty
 
@@ -128,12 +127,12 @@ def test_what_was_described_was_used_last(shell: Interpreter) -> None:
 
 
 def test_the_example_for_whoever_has_no_connections_can_be_used_as_it_is(
-    empty: Interpreter, folder: Path
+    empty: Interpreter, settings: Settings
 ) -> None:
     said = refused(empty, "select * from jira.issues")
     example = said.partition("for example:\n")[2].partition("\nor try")[0]
 
-    found = load_connections(written(folder / "connections.yaml", dedent(example)))
+    found = load_connections(written(settings.connections, dedent(example)))
 
     assert found.by_name["github"].options == {"token": "${GITHUB_TOKEN}"}
     shown = empty.run("show tables")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -33,9 +32,8 @@ from unify.model import Action, TableName
 
 
 @pytest.fixture
-def shop(tmp_path: Path, api: FaultServer) -> Iterator[LoaderHome]:
-    home = tmp_path / "home"
-    shop = LoaderHome(Settings(home, home / "connections.yaml"), api)
+def shop(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
+    shop = LoaderHome(settings, api)
     api.serve("/orders", pages=[[{"id": 1, "a": {"b": "x"}}, {"id": 2}], [{"id": 3}]])
     yield shop
     shop.loading.close()

@@ -31,8 +31,9 @@ BIDI = [
 OSC = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1bP+q\x1b\\\x9d0;owned\x9c"
 
 
-def test_every_file_is_its_owners_alone_whatever_the_umask(unify: UnifyCommand, demo_api: DemoAPI) -> None:
+def test_every_file_is_its_owners_alone_whatever_the_umask(new_home: Path, demo_api: DemoAPI) -> None:
     """A home used for everything under umask 000: loads, tables, variables, schedules, the daemon."""
+    unify = UnifyCommand(new_home)
     unify.write_connections(demo_api.connection_yaml())
     (unify.home / "a.sql").write_text("select 1;")
     statements = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import datetime
 from decimal import Decimal
 
 import duckdb
 import openpyxl
+import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.fake_session import FAKE_SESSION_COMMAND
@@ -115,14 +117,14 @@ def test_a_table_file_holds_one_result(unify: UnifyCommand) -> None:
     assert not (unify.home / "y.parquet").exists()
 
 
-def test_without_openpyxl_it_is_said_before_anything_runs(unify: UnifyCommand) -> None:
-    hidden = unify.home / "hidden"
-    hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(
-        "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'openpyxl' else find(name, package)\n"
+def test_without_openpyxl_it_is_said_before_anything_runs(
+    unify: UnifyCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, package=None: None if name == "openpyxl" else find_spec(name, package),
     )
-    unify.environment["PYTHONPATH"] = str(hidden)
 
     outcome = unify("create table t as select 1", "select 1 as a", args=["-o", "x.xlsx"])
 
@@ -138,19 +140,19 @@ def test_rows_are_shown_at_most_so_many(shell: UnifyCommand) -> None:
     assert outcome.stderr == "2 rows shown; there are more (--max-rows)\n"
 
 
-def test_output_is_utf8_whatever_the_locale(shell: UnifyCommand) -> None:
-    shell.environment["LC_ALL"] = "C"
-    shell.environment["PYTHONUTF8"] = "0"
-    shell.environment["PYTHONCOERCECLOCALE"] = "0"
+def test_output_is_utf8_whatever_the_locale(shell_process: UnifyCommand) -> None:
+    shell_process.environment["LC_ALL"] = "C"
+    shell_process.environment["PYTHONUTF8"] = "0"
+    shell_process.environment["PYTHONCOERCECLOCALE"] = "0"
 
-    assert shell("select 'é表' as x").stdout == "x\né表\n"
+    assert shell_process("select 'é表' as x").stdout == "x\né表\n"
 
 
-def test_a_million_rows_take_no_memory(shell: UnifyCommand) -> None:
+def test_a_million_rows_take_no_memory(shell_process: UnifyCommand) -> None:
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    outcome = shell(
+    outcome = shell_process(
         "select range as n, repeat('x', 100) as text from range(1000000)", args=["-o", "/dev/null"]
     )
 

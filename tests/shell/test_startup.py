@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.command import UnifyCommand
+from tests.support.command import InProcessCommand, UnifyCommand
 from tests.support.fake_session import FakeSession
 from unify.errors import QueryError
 from unify.interpreter.results import Rows
@@ -79,12 +81,10 @@ def test_constants_are_what_they_are_in_the_lake(unify: UnifyCommand) -> None:
     assert alone.stdout == in_lake.stdout
 
 
-def test_constants_leave_the_home_as_it_was(unify: UnifyCommand) -> None:
-    before = set(unify.home.iterdir())
+def test_constants_leave_the_home_as_it_was(new_home: Path) -> None:
+    assert InProcessCommand(new_home)("select 1 as a").stdout == "a\n1\n"
 
-    assert unify("select 1 as a").stdout == "a\n1\n"
-
-    assert set(unify.home.iterdir()) == before
+    assert list(new_home.iterdir()) == []
 
 
 def test_a_macro_of_the_lake_is_used_at_once(unify: UnifyCommand) -> None:

@@ -47,8 +47,8 @@ def _template_home() -> tempfile.TemporaryDirectory[str]:
 
 
 def create_home(folder: Path) -> Settings:
-    """The settings of a new home in ``folder`` whose lake is there and empty."""
-    shutil.copytree(Path(_template_home().name) / "home", folder / "home")
+    """Create ``home`` in ``folder`` with an empty lake and return its settings."""
+    shutil.copytree(Path(_template_home().name) / "home", folder / "home", dirs_exist_ok=True)
     return settings_for_home(folder / "home")
 
 

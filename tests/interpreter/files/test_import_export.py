@@ -319,9 +319,8 @@ class TestWorkbooks:
         with pytest.raises(FileError, match="32,767 characters"):
             excel.write_rows(tmp_path / "b.xlsx", ["a"], [[["x" * 40_000]]])
 
-    def test_need_a_package_that_is_named(self, unify: UnifyCommand) -> None:
-        (unify.home / "openpyxl.py").write_text("raise ImportError", encoding="utf-8")
-        unify.environment["PYTHONPATH"] = str(unify.home)
+    def test_need_a_package_that_is_named(self, unify: UnifyCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "openpyxl", None)
         answer = unify("export (select 1) to 'a.xlsx'")
         assert answer.exit_status == 1
         assert "pip install 'unify-sql[excel]'" in answer.stderr
@@ -340,16 +339,16 @@ class TestAFileThatAppearsWhole:
             new.write_text("mine")
             target.write_text("theirs")
 
-    def test_heeds_the_umask(self, unify: UnifyCommand) -> None:
+    def test_heeds_the_umask(self, unify_process: UnifyCommand) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", "unify", "-c", "export (select 1 as a) to 'out.csv'"],
-            env=unify.environment,
-            cwd=unify.home,
+            [*unify_process.command, "-c", "export (select 1 as a) to 'out.csv'"],
+            env=unify_process.environment,
+            cwd=unify_process.home,
             umask=0o027,
             capture_output=True,
         )
         assert done.returncode == 0, done
-        assert os.stat(unify.home / "out.csv").st_mode & 0o777 == 0o640
+        assert os.stat(unify_process.home / "out.csv").st_mode & 0o777 == 0o640
 
     def test_joins_lines_that_do_not_end(self, tmp_path: Path) -> None:
         old, new = tmp_path / "old", tmp_path / "new"
