@@ -67,3 +67,12 @@ def _unit_seconds(name: str, message: str) -> float:
     if seconds is None:
         raise ValueError(message)
     return seconds
+
+
+def format_elapsed(seconds: float) -> str:
+    """Format a measured time: ``4 ms``, ``0.35 s``, ``12.1 s``, ``2 min 5 s``."""
+    if seconds < 0.1:
+        return f"{max(1, round(seconds * 1000))} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

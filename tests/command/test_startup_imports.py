@@ -25,7 +25,7 @@ from tests.support.command import UnifyCommand
         (
             "import unify.shell.repl, unify.shell.activity",
             "duckdb zmq lark sqlglot yaml unify.interpreter.interpreter unify.language.commands unify.model "
-            "unify.language.statements unify.shell.completer unify.shell.activity decimal",
+            "unify.language.statements unify.shell.completer decimal",
         ),
     ],
     ids=["version", "constant", "first paint"],

@@ -120,14 +120,14 @@ def _read_plain_line(question: str, secret: bool) -> str:
 
 def load_summary(status: LoaderStatus) -> str:
     """``Loaded github.pulls: 1,204 rows in 3.1 s``, or how far it was when waiting ended."""
+    from unify.durations import format_elapsed
     from unify.model import Action, JobState
-    from unify.render.formats.box import format_duration
 
     verbs = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
     rows = format_count(status.rows, "row")
     match status.state:
         case JobState.DONE:
-            return f"{verbs[status.action]} {status.table}: {rows} in {format_duration(status.elapsed_s)}"
+            return f"{verbs[status.action]} {status.table}: {rows} in {format_elapsed(status.elapsed_s)}"
         case JobState.CANCELLED:
             return f"{status.table}: the load was cancelled after {rows}"
         case JobState.FAILED | JobState.DEAD:

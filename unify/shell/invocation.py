@@ -26,6 +26,9 @@ Task = Literal[
 ]
 
 
+CANCEL_WITHIN_S = 2.0  # of the Ctrl-C that stopped waiting; interfaces.md, "Statements"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One ``-c`` or ``-f``: the statements themselves, or the path of a file ("-" is stdin)."""

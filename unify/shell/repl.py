@@ -15,8 +15,8 @@ from prompt_toolkit.history import History, InMemoryHistory
 
 from unify.config.preferences import read_keys
 from unify.config.settings import Settings
+from unify.durations import format_elapsed
 from unify.errors import UnifyError
-from unify.render.formats.box import format_duration
 from unify.render.formats.options import Format
 from unify.render.messages import Messages
 from unify.render.output import Output, OutputClosed, open_output
@@ -25,9 +25,8 @@ from unify.shell import meta_commands
 from unify.shell.activity import ActivityMonitor, ActivityProbe
 from unify.shell.editor import Editor, InputCleared
 from unify.shell.history import PrivateHistory
-from unify.shell.invocation import Invocation
+from unify.shell.invocation import CANCEL_WITHIN_S, Invocation
 from unify.shell.plain_editor import PlainEditor
-from unify.shell.script_runner import CANCEL_WITHIN_S
 from unify.shell.startup import BackgroundSession, OpenSession
 
 WELCOME = (
@@ -244,7 +243,7 @@ class Repl:
             if runner.stopped_waiting:
                 self._stopped_waiting_at = time.monotonic()
             if self.timing:
-                self.messages.notice(f"Time: {format_duration(time.monotonic() - began)}")
+                self.messages.notice(f"Time: {format_elapsed(time.monotonic() - began)}")
 
     def _cancel_on_second_interrupt(self) -> None:
         """The second Ctrl-C soon after one that stopped waiting for a load."""

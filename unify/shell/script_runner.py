@@ -31,14 +31,11 @@ from unify.interpreter.results import (
 from unify.language.statements import Statement, split_statements
 from unify.render.messages import Messages
 from unify.render.output import Output
-from unify.shell.invocation import Invocation, Step
+from unify.shell.invocation import CANCEL_WITHIN_S, Invocation, Step
 from unify.text import escape_text, format_count
 
 if TYPE_CHECKING:
     from unify.config.preferences import Keys
-
-
-CANCEL_WITHIN_S = 2.0  # of the Ctrl-C that stopped waiting; interfaces.md, "Statements"
 
 
 def _run_scripts(

@@ -16,10 +16,11 @@ import pytest
 
 from tests.support.fake_session import query_rows
 from tests.support.paths import GOLDEN
+from unify.durations import format_elapsed
 from unify.engine.types import parse_type
 from unify.interpreter.results import ResultColumn, Rows, listing_rows
 from unify.render.formats import write_rows
-from unify.render.formats.box import footer_text, format_duration
+from unify.render.formats.box import footer_text
 from unify.render.formats.json import unique_names
 from unify.render.formats.layout import (
     MAX_COUNTED_ROWS,
@@ -469,6 +470,6 @@ def test_types_are_named_as_people_write_them() -> None:
 
 
 def test_times_are_as_exact_as_anybody_needs() -> None:
-    assert [format_duration(seconds) for seconds in (0.0004, 0.012, 0.35, 9.994, 12.08, 125)] == [
+    assert [format_elapsed(seconds) for seconds in (0.0004, 0.012, 0.35, 9.994, 12.08, 125)] == [
         "1 ms", "12 ms", "0.35 s", "9.99 s", "12.1 s", "2 min 5 s",
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from unify.durations import format_elapsed
 from unify.engine.types import parse_type
 from unify.interpreter.results import Rows
 from unify.render.formats.layout import (
@@ -199,13 +200,4 @@ def footer_text(parts: Sequence[str], options: FormatOptions, separator: str = "
 
 def footer_parts(elapsed: ElapsedSeconds, note: str) -> list[str]:
     """The parts of a footer for people: how long it took, and where the rows came from."""
-    return [format_duration(elapsed()), *([escape_text(note)] if note else [])]
-
-
-def format_duration(seconds: float) -> str:
-    """``4 ms``, ``0.35 s``, ``12.1 s``, ``2 min 5 s``."""
-    if seconds < 0.1:
-        return f"{max(1, round(seconds * 1000))} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return [format_elapsed(elapsed()), *([escape_text(note)] if note else [])]

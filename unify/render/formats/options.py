@@ -12,10 +12,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from unify.interpreter.results import Rows
-from unify.render.formats.values import TextRow
+
+if TYPE_CHECKING:
+    from unify.render.formats.values import TextRow
 
 Format = Literal["box", "table", "csv", "json", "jsonl", "markdown", "html", "vertical"]
 FORMATS: tuple[Format, ...] = get_args(Format)
