@@ -261,7 +261,8 @@ def expected_columns(
     """Name and path of every column, by the rules of the documentation."""
     taken: set[str] = set()
     late = []
-    for path in sorted(paths(table, levels), key=lambda path: (len(path), path)):
+    order = longest(table)
+    for path in sorted(paths(table, levels), key=lambda path: (len(path), place_in(order, path))):
         name = "_".join(path) or "_"
         if name.lower() in taken:
             late.append((name, path))
@@ -272,6 +273,22 @@ def expected_columns(
         number = next(n for n in range(2, 100) if f"{name}_{n}".lower() not in taken)
         taken.add(f"{name}_{number}".lower())
         yield f"{name}_{number}", path
+
+
+def longest(table: Sequence[dict[str, Any]]) -> Any:
+    """The longest row, as the load sees it; of several the first in byte order."""
+    texts = [json.dumps(row) for row in table]
+    return json.loads(min(texts, key=lambda text: (-len(text), text), default="null"))
+
+
+def place_in(row: Any, path: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Where a path stands in a row: the place of each key among its neighbours, unknown ones last."""
+    places = []
+    for key in path:
+        keys = list(row) if isinstance(row, dict) else []
+        places.append((keys.index(key) if key in keys else len(keys), key))
+        row = row.get(key) if isinstance(row, dict) else None
+    return places
 
 
 def expected_type(values: Sequence[Any]) -> str:

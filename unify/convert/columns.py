@@ -1,19 +1,20 @@
-"""From what was learned of the rows to the columns of the table: their names, types and order.
+"""Column planning: from the inferred schema to names, types and order of the columns.
 
-Order  what a page says of its rows first, then as the longest row has its keys (of several, the first
-       in byte order), then by name: the same for the same rows, whatever the pages. Columns of an
-       earlier load keep their place before all others.
+Order: page values, then fields in the order of the longest row (of several, the first in byte order), then
+fields by name. It depends on the rows alone, not on pages or chunks. Stored columns come before all others.
 
-The type of a stored column as a place in the rows, so that it adds up with what new rows show.
+A column is the field at one path. Names are assigned in this order: the stored column of that path; stored
+columns of unknown path and names in the spec, where the spelling is exact; the rest, least deep first. Of
+fields whose names differ in case only, the later ones get the suffix _2, _3 ...
 
-A load's column then gets the type one load of all rows together would have given it, as far as the
-stored type still tells.
+Types: the type that holds all values of this load and, as far as the stored type tells, all stored values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from unify.adapters.spec.model import ColumnDef
 from unify.convert import infer
@@ -21,76 +22,96 @@ from unify.convert.casts import canonical_type, declared_type
 from unify.convert.exact_json import ExactJson
 from unify.convert.infer import InferredSchema, SchemaNode
 from unify.convert.layout import ColumnLayout, ColumnOrigin, ColumnPlan, CursorColumn, choose_read_method
-from unify.convert.selection import STORED_SELECTION, default_column_name, is_page_value, source_path
+from unify.convert.selection import (
+    STORED_SELECTION,
+    FieldPath,
+    default_column_name,
+    is_page_value,
+    source_path,
+)
 from unify.engine.types import DuckDBType, parse_type
 from unify.model import Column
 
-VALUE_COLUMN = "value"  # the column of rows that are no objects
+VALUE_COLUMN = "value"  # the column of rows that are not objects
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSchema:
+    """The columns that earlier loads stored.
+
+    ``columns``        a type of "" means that no row has a value.
+    ``paths``          the field of each column, by name; earlier versions recorded none.
+    ``replaces_rows``  this load replaces every stored row.
+    """
+
+    columns: tuple[Column, ...] = ()
+    paths: Mapping[str, FieldPath] = field(default_factory=dict)
+    replaces_rows: bool = False
 
 
 @dataclass(slots=True)
 class _ColumnCandidate:
     node: SchemaNode
     origin: ColumnOrigin
-    path: tuple[str, ...]
+    path: FieldPath
     definition: ColumnDef | None = None
     name: str = ""
 
 
 def plan_columns(
-    schema: InferredSchema, longest_row: ExactJson, stored_columns: Sequence[Column] = (), rows: int = 1
+    schema: InferredSchema, longest_row: ExactJson, stored: StoredSchema = StoredSchema(), rows: int = 1
 ) -> ColumnLayout:
-    """The layout that keeps everything learned so far.
+    """Return the layout that holds everything inferred so far.
 
     ``longest_row``  the longest row, for the order of columns.
-    ``known``    columns stored by an earlier load; a type of "" says that none has a value.
     """
-    found = list(_find_candidates(schema, longest_row))
-    if not found and rows and not stored_columns and not _has_skipped_fields(schema.row):
-        found = [_ColumnCandidate(_whole_row_node(schema), ColumnOrigin.WHOLE_ROW, ())]
-    _assign_names(found)
-    _match_declared_columns(found, schema.selector.rules.columns)
-    stored = {column.name.lower(): column for column in stored_columns}
-    planned = [_plan_column(one, stored.get(one.name.lower())) for one in found]
-    kept = [
-        one for one, candidate in zip(planned, found, strict=True) if _is_included(schema, one, candidate)
-    ]
-    kept += _absent_columns(schema, planned, stored_columns)
-    kept.sort(key=_stored_order_key(stored_columns))
+    candidates = list(_find_candidates(schema, longest_row))
+    if not candidates and rows and not stored.columns and not _has_skipped_fields(schema.row):
+        candidates = [_ColumnCandidate(_whole_row_node(schema), ColumnOrigin.WHOLE_ROW, ())]
+    _assign_names(candidates, stored, schema.selector.rules.spelled_names)
+    _match_declared_columns(candidates, schema.selector.rules.columns)
+    stored_by_name = {column.name.lower(): column for column in stored.columns}
+    planned = [_plan_column(one, stored_by_name.get(one.name.lower())) for one in candidates]
+    paths = frozenset(_field_paths(schema.row))
+    columns = list(_included_columns(schema, zip(planned, candidates, strict=True), paths))
+    columns += _absent_columns(schema, planned, stored.columns)
+    positions = {column.name.lower(): index for index, column in enumerate(stored.columns)}
+    columns.sort(key=lambda column: positions.get(column.name.lower(), len(positions)))
     return ColumnLayout(
-        columns=tuple(kept),
+        columns=tuple(columns),
         cursor=_plan_cursor(schema, planned),
-        read_method=choose_read_method(schema, kept),
+        read_method=choose_read_method(schema, columns),
         schema_version=schema.version,
-        known_paths=frozenset(_field_paths(schema.row)),
+        known_paths=paths,
     )
 
 
 def _find_candidates(schema: InferredSchema, longest_row: ExactJson) -> Iterator[_ColumnCandidate]:
-    """Everything that could be a column, in order."""
-    shape = schema.selector.rules
-    for defined in shape.columns:
+    """Yield everything that could be a column, in order."""
+    declared = schema.selector.rules.columns
+    for defined in declared:
         if is_page_value(defined):
             node = schema.variables.members.get(defined.name, SchemaNode())
             yield _ColumnCandidate(node, ColumnOrigin.PAGE, (defined.name,), defined)
     if schema.non_object_row.type_flags:
         yield _ColumnCandidate(_whole_row_node(schema), ColumnOrigin.WHOLE_ROW, ())
-    by_path = {path: defined for defined in shape.columns if (path := source_path(defined))}
-    seen = set()
+    by_path: dict[FieldPath, list[ColumnDef]] = {}
+    for defined in declared:
+        if path := source_path(defined):
+            by_path.setdefault(path, []).append(defined)
     for node in _column_nodes(schema.row, longest_row):
-        natural = not schema.non_object_row.type_flags
-        for defined in [d for d in shape.columns if source_path(d) == node.path]:
-            seen.add(defined.name)
+        sourced = by_path.pop(node.path, ())
+        for defined in sourced:
             yield _ColumnCandidate(node, ColumnOrigin.ROW, node.path, defined)
-        if node.path not in by_path and natural:
+        if not sourced and not schema.non_object_row.type_flags:
             yield _ColumnCandidate(node, ColumnOrigin.ROW, node.path)
-    for path, defined in by_path.items():
-        if defined.name not in seen:
+    for path, definitions in by_path.items():
+        for defined in definitions:
             yield _ColumnCandidate(_find_node(schema.row, path), ColumnOrigin.ROW, path, defined)
 
 
 def _whole_row_node(schema: InferredSchema) -> SchemaNode:
-    """The place of rows that are no objects; if some are, it is mixed."""
+    """Return the node of rows that are not objects; it is mixed if some are."""
     node = SchemaNode(is_nested=schema.non_object_row.is_nested)
     node.type_flags = schema.non_object_row.type_flags | schema.row.type_flags
     node.members, node.item = schema.non_object_row.members, schema.non_object_row.item
@@ -98,9 +119,9 @@ def _whole_row_node(schema: InferredSchema) -> SchemaNode:
 
 
 def _column_nodes(node: SchemaNode, order: ExactJson) -> Iterator[SchemaNode]:
-    """The places that make one column each, below an object that becomes columns."""
-    places = {key: index for index, key in enumerate(order)} if isinstance(order, dict) else {}
-    for key in sorted(node.members, key=lambda key: (places.get(key, len(places)), key)):
+    """Yield the nodes that make one column each, below an object that becomes columns."""
+    positions = {key: index for index, key in enumerate(order)} if isinstance(order, dict) else {}
+    for key in sorted(node.members, key=lambda key: (positions.get(key, len(positions)), key)):
         member = node.members[key]
         if member.field_selection.skip:
             continue
@@ -111,7 +132,7 @@ def _column_nodes(node: SchemaNode, order: ExactJson) -> Iterator[SchemaNode]:
 
 
 def _has_skipped_fields(node: SchemaNode) -> bool:
-    """``exclude`` or ``only`` kept something from being a column."""
+    """Return whether ``exclude`` or ``only`` removes a field."""
     return any(member.field_selection.skip or _has_skipped_fields(member) for member in node.members.values())
 
 
@@ -125,35 +146,63 @@ def _find_node(node: SchemaNode, path: tuple[str, ...]) -> SchemaNode:
     return node
 
 
-def _assign_names(candidates: Iterable[_ColumnCandidate]) -> None:
-    """Give every candidate its name. Of those that meet the first keeps it, the others get _2, _3 …
+def _assign_names(
+    candidates: Sequence[_ColumnCandidate], stored: StoredSchema, spelled_names: Sequence[str]
+) -> None:
+    """Assign every candidate its column name, in the order that the module describes.
 
-    The first is the one least deep, so that an object that has members one day leaves old names alone.
+    Of duplicates the least deep keeps its name, so that an object that becomes columns renames no other.
     """
-    fixed = [one for one in candidates if one.definition is not None]
-    free = sorted(
-        (one for one in candidates if one.definition is None), key=lambda one: (len(one.path), one.path)
-    )
-    taken = set()
-    for one in fixed:
-        one.name = one.definition.name if one.definition else ""
+    taken = {one.name.lower() for one in candidates if _assign_declared_name(one)}
+    unnamed = sorted((one for one in candidates if not one.name), key=lambda one: len(one.path))
+    names_by_path = {path: name for name, path in stored.paths.items()}
+    for one in unnamed:
+        if (name := names_by_path.get(one.path, "")) and name.lower() not in taken:
+            one.name = name
+    taken.update(name.lower() for name in stored.paths)
+    exact: dict[str, _ColumnCandidate] = {}
+    for one in unnamed:
+        exact.setdefault("_".join(one.path), one)
+    for name in _exact_names(stored, spelled_names):
+        if (match := exact.get(name)) and not match.name and name.lower() not in taken:
+            match.name = name
+            taken.add(name.lower())
+    _assign_default_names([one for one in unnamed if not one.name], taken)
+
+
+def _assign_declared_name(candidate: _ColumnCandidate) -> bool:
+    if candidate.definition is not None:
+        candidate.name = candidate.definition.name
+    return candidate.definition is not None
+
+
+def _assign_default_names(candidates: Sequence[_ColumnCandidate], taken: set[str]) -> None:
+    duplicates = []
+    for one in candidates:
+        name = VALUE_COLUMN if one.origin is ColumnOrigin.WHOLE_ROW else default_column_name(one.path)
+        if name.lower() in taken:
+            duplicates.append((one, name))
+        else:
+            one.name = name
+            taken.add(name.lower())
+    for one, name in duplicates:
+        number = next(n for n in count(2) if f"{name}_{n}".lower() not in taken)
+        one.name = f"{name}_{number}"
         taken.add(one.name.lower())
-    late = []
-    for one in free:
-        one.name = VALUE_COLUMN if one.origin is ColumnOrigin.WHOLE_ROW else default_column_name(one.path)
-        if one.name.lower() in taken:
-            late.append(one)
-        taken.add(one.name.lower())
-    for one in late:
-        number = 2
-        while f"{one.name}_{number}".lower() in taken:
-            number += 1
-        one.name = f"{one.name}_{number}"
-        taken.add(one.name.lower())
+
+
+def _exact_names(stored: StoredSchema, spelled_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that go to the field of the same spelling.
+
+    Where stored rows stay, a stored column of unknown path precedes the spec, so that its values do not mix
+    with those of another field.
+    """
+    unknown = [column.name for column in stored.columns if column.name not in stored.paths]
+    return (*spelled_names, *unknown) if stored.replaces_rows else (*unknown, *spelled_names)
 
 
 def _match_declared_columns(candidates: Iterable[_ColumnCandidate], columns: Sequence[ColumnDef]) -> None:
-    """Declared columns without a source are those of their name."""
+    """Attach declared columns without ``from`` to the candidates of their name."""
     by_name = {column.name.lower(): column for column in columns if column.source is None}
     for one in candidates:
         if one.definition is None and (defined := by_name.get(one.name.lower())) is not None:
@@ -162,31 +211,31 @@ def _match_declared_columns(candidates: Iterable[_ColumnCandidate], columns: Seq
 
 def _plan_column(candidate: _ColumnCandidate, stored: Column | None) -> ColumnPlan:
     node, defined = candidate.node, candidate.definition
-    strict = defined is not None and (defined.type is not None or defined.format is not None)
-    if defined is not None and strict:
-        type_, tried = declared_type(defined), False
-        strict = defined.format is not None or infer.scalar_type(node.type_flags) != type_
+    is_strict = may_widen = False
+    if defined is not None and (defined.type is not None or defined.format is not None):
+        type_ = declared_type(defined)
+        is_strict = defined.format is not None or infer.scalar_type(node.type_flags) != type_
     elif stored is None or not stored.type:
-        type_, tried = canonical_type(node.duckdb_type()), False
+        type_ = canonical_type(node.duckdb_type())
     else:
         old = parse_type(stored.type)
         type_ = canonical_type(widen_type(node, old))
-        tried = bool(node.type_flags) and type_ == stored.type and cannot_be_inferred(old)
+        may_widen = bool(node.type_flags) and type_ == stored.type and cannot_be_inferred(old)
     return ColumnPlan(
         name=stored.name if stored is not None else candidate.name,
         type=type_,
         origin=candidate.origin,
         path=candidate.path,
         format=defined.format if defined is not None else None,
-        is_strict=strict,
-        may_widen=tried,
-        needs_exact_numbers=_needs_exact_numbers(node, type_, strict or tried),
+        is_strict=is_strict,
+        may_widen=may_widen,
+        needs_exact_numbers=_needs_exact_numbers(node, type_, is_strict or may_widen),
         type_flags=node.type_flags,
     )
 
 
 def _needs_exact_numbers(node: SchemaNode, type_: str, is_checked: bool) -> bool:
-    """Whether numbers with a fraction have to be read as they were written."""
+    """Return whether numbers with a fraction must be read digit by digit."""
     if type_ in ("JSON", "DOUBLE", "FLOAT"):
         return False
     if is_checked and parse_type(type_).nested:
@@ -204,15 +253,15 @@ def _contains_reals(node: SchemaNode) -> bool:
 def _absent_columns(
     schema: InferredSchema, planned: Sequence[ColumnPlan], stored_columns: Sequence[Column]
 ) -> list[ColumnPlan]:
-    """Columns the spec or an earlier load knows and these rows do not have."""
-    names = {one.name.lower() for one in planned} | {column.name.lower() for column in stored_columns}
-    absent = [
+    """Return the declared and stored columns that these rows do not have."""
+    present = {column.name.lower() for column in planned}
+    known = present | {column.name.lower() for column in stored_columns}
+    declared = [
         ColumnPlan(defined.name, declared_type(defined), ColumnOrigin.ABSENT)
         for defined in schema.selector.rules.columns
-        if defined.name.lower() not in names and schema.selector.includes_declared_column(defined)
+        if defined.name.lower() not in known and schema.selector.includes_declared_column(defined)
     ]
-    present = {one.name.lower() for one in planned}
-    return absent + [
+    return declared + [
         ColumnPlan(column.name, column.type or "VARCHAR", ColumnOrigin.ABSENT)
         for column in stored_columns
         if column.name.lower() not in present
@@ -230,28 +279,27 @@ def _plan_cursor(schema: InferredSchema, planned: Sequence[ColumnPlan]) -> Curso
     return None
 
 
-def _field_paths(node: SchemaNode) -> Iterator[tuple[str, ...]]:
-    """The paths of all members below a node, through objects."""
+def _field_paths(node: SchemaNode) -> Iterator[FieldPath]:
+    """Yield the paths of all fields below a node, through objects."""
     for member in node.members.values():
         yield member.path
         yield from _field_paths(member)
 
 
-def _is_included(schema: InferredSchema, column: ColumnPlan, candidate: _ColumnCandidate) -> bool:
-    """``exclude`` and ``only`` let it into the table."""
-    sourced = candidate.definition is not None and candidate.definition.source is not None
-    if (
-        column.origin is ColumnOrigin.ROW
-        and not sourced
-        and not candidate.node.field_selection.makes_own_column
-    ):
-        return False
-    return schema.selector.includes_column(column.name)
-
-
-def _stored_order_key(stored_columns: Sequence[Column]) -> Callable[[ColumnPlan], int]:
-    places = {column.name.lower(): index for index, column in enumerate(stored_columns)}
-    return lambda one: places.get(one.name.lower(), len(places))
+def _included_columns(
+    schema: InferredSchema,
+    columns: Iterable[tuple[ColumnPlan, _ColumnCandidate]],
+    paths: frozenset[FieldPath],
+) -> Iterator[ColumnPlan]:
+    """Yield the columns that ``exclude`` and ``only`` leave."""
+    spelled = schema.selector.spelled_literals(paths)
+    for column, candidate in columns:
+        sourced = candidate.definition is not None and candidate.definition.source is not None
+        natural = column.origin is ColumnOrigin.ROW and not sourced
+        if natural and not schema.selector.includes_path(column.path, spelled):
+            continue
+        if schema.selector.includes_column(column.name, spelled):
+            yield column
 
 
 _STORED_TYPE_FLAGS = {
@@ -275,7 +323,7 @@ _STORED_TYPE_FLAGS = {
 
 
 def widen_type(found: SchemaNode, stored: DuckDBType) -> str:
-    """The type that keeps what was found and what is stored."""
+    """Return the type that holds the values of this load and the stored ones."""
     old = _node_of_type(stored)
     if old is None:
         held = not found.type_flags & (infer.OBJECT | infer.LIST | infer.UNCASTABLE)
@@ -286,12 +334,12 @@ def widen_type(found: SchemaNode, stored: DuckDBType) -> str:
 
 
 def cannot_be_inferred(stored: DuckDBType) -> bool:
-    """A type no rows lead to by themselves: new values have to be tried one by one."""
+    """Return whether inference never yields the type: new values are cast one by one."""
     return _node_of_type(stored) is None
 
 
 def merge_nodes(one: SchemaNode, other: SchemaNode) -> SchemaNode:
-    """Both places in one; the members of ``one`` come first."""
+    """Return the union of two nodes; the members of ``one`` come first."""
     result = SchemaNode(other.path, is_nested=other.is_nested)
     result.type_flags = one.type_flags | other.type_flags
     for key in [*one.members, *(key for key in other.members if key not in one.members)]:
@@ -305,7 +353,7 @@ def merge_nodes(one: SchemaNode, other: SchemaNode) -> SchemaNode:
 
 
 def _node_of_type(stored: DuckDBType) -> SchemaNode | None:
-    """The place a stored type stands for, or None if it stands for none."""
+    """Return the node that a stored type stands for, or None if inference never yields the type."""
     node = SchemaNode()
     if stored.text == infer.BIG_INTEGER_TYPE:
         node.type_flags = infer.INT | infer.INEXACT_INT | infer.BIG_INT

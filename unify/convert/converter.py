@@ -19,7 +19,7 @@ import msgspec
 from unify.adapters.base import Scalar
 from unify.convert import sql
 from unify.convert.chunks import Chunk, ChunkWriter, MarkerKeys
-from unify.convert.columns import plan_columns
+from unify.convert.columns import StoredSchema, plan_columns
 from unify.convert.decode import RowValidator, Trimmer
 from unify.convert.engine import ConversionEngine
 from unify.convert.exact_json import parse_exact
@@ -29,7 +29,6 @@ from unify.convert.rewrite import quote_numbers, rewrite_rows
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier
 from unify.errors import BadResponse, StoreError
-from unify.model import Column
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -80,12 +79,12 @@ class Converter:
     """Converts chunks, several at a time, with one DuckDB and what they show in common."""
 
     def __init__(
-        self, writer: ChunkWriter, schema: InferredSchema, stored_columns: Sequence[Column], memory_mb: int
+        self, writer: ChunkWriter, schema: InferredSchema, stored: StoredSchema, memory_mb: int
     ) -> None:
         self.writer = writer
         self.markers: MarkerKeys = writer.markers
         self.schema = schema
-        self.stored_columns = tuple(stored_columns)
+        self.stored = stored
         self._lock = threading.RLock()
         self._validator = RowValidator(schema)
         self._trimmer = Trimmer(schema)
@@ -176,7 +175,7 @@ class Converter:
             key = (self.schema.version, longest)
             if self._layout is None or self._layout[:2] != key:
                 order = parse_exact(longest) if longest else None
-                self._layout = (*key, plan_columns(self.schema, order, self.stored_columns, rows))
+                self._layout = (*key, plan_columns(self.schema, order, self.stored, rows))
             return self._layout[2]
 
     def greatest_cursors(self, column: ColumnPlan, cursors: Sequence[tuple[str, str]]) -> Mapping[str, str]:

@@ -1,25 +1,27 @@
-"""Which places of the rows are wanted as columns: what ``exclude``, ``only`` and declared columns say."""
+"""Column selection: which fields of the rows become columns, by `columns`, `exclude`, `only` and `key`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import translate
 from itertools import accumulate
 
 from unify.adapters.spec.model import ColumnDef
 from unify.model import Column
 
+FieldPath = tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """What a spec says of a table's columns.
+    """The rules of a spec about the columns of one table.
 
-    ``exclude``/``only``  names or globs of columns; one that names an object speaks for all below it.
+    ``exclude``/``only``  names or globs of columns; the name of an object includes everything below it.
     ``flatten``           levels of nested objects that become columns; None: all.
     ``cursor``            the incremental column, or None.
-    ``key``               columns that identify a row; they are kept whatever ``exclude`` says.
+    ``key``               columns that identify a row; ``exclude`` does not apply to them.
     """
 
     columns: tuple[ColumnDef, ...] = ()
@@ -29,16 +31,24 @@ class ColumnRules:
     cursor: str | None = None
     key: tuple[str, ...] = ()
 
+    @property
+    def spelled_names(self) -> tuple[str, ...]:
+        """The column names in the spec: a field of exactly this name precedes those of other case."""
+        declared = [column.name for column in self.columns if column.source is None]
+        cursor = [self.cursor] if self.cursor else []
+        return (*declared, *self.key, *cursor, *self.only)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSelection:
-    """What is wanted of one place in the rows.
+    """What the conversion needs of one field of the rows.
 
-    ``skip``      nothing here or below is ever looked at.
-    ``excluded``  it makes no column of its own name, and nothing below it does; ``chosen`` by ``only``.
-    ``whole``     a declared or stored column takes it as one value, objects too.
-    ``is_column_source``   a declared column takes its value from here.
-    ``known``     it comes from an earlier load.
+    ``skip``              the field and everything below it is never read.
+    ``excluded``          ``exclude`` names it or an object above it, in this spelling or by a glob.
+    ``included``          ``only`` may name it or an object above it, in any case of letters.
+    ``is_single_column``  a declared or stored column holds it as one value, also if it is an object.
+    ``is_column_source``  a declared column has it as ``from``.
+    ``is_stored``         it is a field of a type that an earlier load stored.
     """
 
     skip: bool = False
@@ -48,103 +58,146 @@ class FieldSelection:
     is_column_source: bool = False
     is_stored: bool = False
 
-    @property
-    def makes_own_column(self) -> bool:
-        """It becomes a column under its own name."""
-        return self.included and not self.excluded
-
 
 ROOT_SELECTION = FieldSelection()
 STORED_SELECTION = FieldSelection(is_stored=True)
 
 
 class ColumnSelector:
-    """Answers for one table's shape; names are compared in lower case."""
+    """Applies the rules of one table to the paths of its rows.
 
-    def __init__(self, rules: ColumnRules, stored_columns: Sequence[Column] = ()) -> None:
+    A name without wildcards means the field of exactly that spelling. If the rows have none, it means the
+    fields whose names differ in case only. Globs are case-insensitive.
+    """
+
+    def __init__(
+        self,
+        rules: ColumnRules,
+        stored_columns: Sequence[Column] = (),
+        stored_paths: Mapping[str, FieldPath] | None = None,
+    ) -> None:
         self.rules = rules
-        self._exclude = [_Glob(glob) for glob in rules.exclude]
-        self._only = [_Glob(glob) for glob in rules.only]
-        self._key_names = frozenset(name.lower() for name in rules.key)
-        self._required_names = self._key_names | ({rules.cursor.lower()} if rules.cursor else frozenset())
-        self._single_column_names = {
-            c.name.lower() for c in rules.columns if c.source is None and c.type is not None
-        }
-        self._single_column_names |= {
-            column.name.lower() for column in stored_columns if column.type == "JSON"
-        }
+        self._exclude = [_NamePattern(pattern) for pattern in rules.exclude]
+        self._only = [_NamePattern(pattern) for pattern in rules.only]
+        self._key = [_NamePattern(name, is_literal=True) for name in rules.key]
+        self._key_names = {name.lower() for name in rules.key}
+        self._required_names = self._key_names | ({rules.cursor.lower()} if rules.cursor else set())
         self._source_paths = frozenset(filter(None, map(source_path, rules.columns)))
-        self.root = replace(ROOT_SELECTION, included=not rules.only)
+        self._literals = frozenset(
+            pattern.literal for pattern in (*self._exclude, *self._only, *self._key) if pattern.literal
+        )
+        paths = stored_paths or {}
+        self._spelled_before = {default_column_name(path) for path in paths.values()} & self._literals
+        self._single_column_names = {
+            column.name.lower()
+            for column in rules.columns
+            if column.source is None and column.type is not None
+        }
+        self._single_column_paths = set()
+        for column in stored_columns:
+            if column.type == "JSON" and column.name in paths:
+                self._single_column_paths.add(paths[column.name])
+            elif column.type == "JSON":
+                self._single_column_names.add(column.name.lower())
 
-    def select_field(self, parent: FieldSelection, path: tuple[str, ...]) -> FieldSelection:
-        """What is wanted of ``path``, whose parent object was chosen so."""
-        name = default_column_name(path).lower()
-        excluded = parent.excluded or any(glob.matches(name) for glob in self._exclude)
-        chosen = parent.included or not self._only or any(glob.matches(name) for glob in self._only)
-        if name in self._key_names:
-            excluded, chosen = False, True
-        sourced = path in self._source_paths
-        possible = chosen or any(glob.may_match_prefix(name + "_") for glob in self._only)
-        wanted = (possible and not excluded) or self._is_required(path, name)
-        whole = sourced or name in self._single_column_names or parent.is_single_column
-        return FieldSelection(not wanted, excluded, chosen, whole, sourced)
+    def select_field(self, parent: FieldSelection, path: FieldPath) -> FieldSelection:
+        """Return the selection of the field at ``path`` below an object with the selection ``parent``.
 
-    def should_flatten(self, path: tuple[str, ...]) -> bool:
-        """An object at ``path`` becomes columns."""
-        return self.rules.flatten is None or len(path) <= self.rules.flatten
-
-    def includes_column(self, name: str) -> bool:
-        """A column of this final name is part of the table."""
+        Fields whose selection depends on the spelling of fields to come are not skipped.
+        """
+        name = default_column_name(path)
         folded = name.lower()
+        excluded = parent.excluded or any(pattern.matches(name, self._literals) for pattern in self._exclude)
+        included = parent.included or not self._only or any(pattern.matches(name) for pattern in self._only)
         if folded in self._key_names:
-            return True
-        return not any(glob.matches(folded) for glob in self._exclude)
+            excluded, included = False, True
+        is_source = path in self._source_paths
+        possible = included or any(pattern.may_match_prefix(folded + "_") for pattern in self._only)
+        skip = not (possible and not excluded) and not self._is_required(path, folded)
+        single = (
+            is_source
+            or parent.is_single_column
+            or folded in self._single_column_names
+            or path in self._single_column_paths
+        )
+        return FieldSelection(skip, excluded, included, single, is_source)
 
-    def includes_declared_column(self, column: ColumnDef) -> bool:
-        """A declared column is part of the table though no row has it."""
-        if column.source is not None or not self._only or column.name.lower() in self._key_names:
-            return self.includes_column(column.name)
-        names = list(accumulate(column.name.lower().split("_"), "{}_{}".format))
-        return self.includes_column(column.name) and any(
-            glob.matches(name) for glob in self._only for name in names
+    def spelled_literals(self, paths: Iterable[FieldPath]) -> frozenset[str]:
+        """Return the names in ``exclude``, ``only`` and ``key`` that are the exact name of a field."""
+        return self._literals & (self._spelled_before | {default_column_name(path) for path in paths})
+
+    def includes_path(self, path: FieldPath, spelled: Collection[str]) -> bool:
+        """Return whether the field at ``path`` becomes a column. For ``spelled`` see `spelled_literals`."""
+        names = [default_column_name(path[:length]) for length in range(1, len(path) + 1)]
+        if any(pattern.matches(names[-1], spelled) for pattern in self._key):
+            return True
+        if any(pattern.matches(name, spelled) for pattern in self._exclude for name in names):
+            return False
+        return not self._only or any(
+            pattern.matches(name, spelled) for pattern in self._only for name in names
         )
 
-    def _is_required(self, path: tuple[str, ...], name: str) -> bool:
-        """Something is read from here whatever ``exclude`` and ``only`` say."""
-        if any(needed == name or needed.startswith(name + "_") for needed in self._required_names):
+    def should_flatten(self, path: FieldPath) -> bool:
+        """Return whether an object at ``path`` becomes columns."""
+        return self.rules.flatten is None or len(path) <= self.rules.flatten
+
+    def includes_column(self, name: str, spelled: Collection[str] = ()) -> bool:
+        """Return whether a column of this final name is part of the table."""
+        if name.lower() in self._key_names:
+            return True
+        return not any(pattern.matches(name, spelled) for pattern in self._exclude)
+
+    def includes_declared_column(self, column: ColumnDef) -> bool:
+        """Return whether a declared column is part of the table if no row has it."""
+        if column.source is not None or not self._only or column.name.lower() in self._key_names:
+            return self.includes_column(column.name)
+        names = list(accumulate(column.name.split("_"), "{}_{}".format))
+        return self.includes_column(column.name) and any(
+            pattern.matches(name) for pattern in self._only for name in names
+        )
+
+    def _is_required(self, path: FieldPath, folded_name: str) -> bool:
+        """Return whether key, cursor or a declared column read this field."""
+        if any(name == folded_name or name.startswith(folded_name + "_") for name in self._required_names):
             return True
         return any(path[: len(source)] == source[: len(path)] for source in self._source_paths)
 
 
-class _Glob:
-    """A name or glob of ``exclude`` or ``only``."""
+class _NamePattern:
+    """A name or glob of ``exclude`` or ``only``; ``literal`` is "" for a glob."""
 
-    def __init__(self, glob: str) -> None:
-        folded = glob.lower()
-        self.matches = re.compile(translate(folded)).match
-        found = re.search(r"[*?\[]", folded)
-        self._literal_prefix = folded[: found.start()] if found else folded
-        self._has_wildcard = found is not None
+    def __init__(self, pattern: str, *, is_literal: bool = False) -> None:
+        self._folded = pattern.lower()
+        wildcard = None if is_literal else re.search(r"[*?\[]", pattern)
+        self.literal = "" if wildcard else pattern
+        self._match = re.compile(translate(self._folded)).match if wildcard else None
+        self._literal_prefix = self._folded[: wildcard.start()] if wildcard else self._folded
+
+    def matches(self, name: str, spelled: Collection[str] = ()) -> bool:
+        """Return whether the pattern means ``name``. Names in ``spelled`` match in exactly their case."""
+        if self._match is not None:
+            return self._match(name.lower()) is not None
+        return name == self.literal or (self.literal not in spelled and name.lower() == self._folded)
 
     def may_match_prefix(self, prefix: str) -> bool:
-        """A name that starts with ``prefix`` could match."""
+        """Return whether a name that starts with ``prefix`` could match."""
         return self._literal_prefix.startswith(prefix) or (
-            self._has_wildcard and prefix.startswith(self._literal_prefix)
+            self._match is not None and prefix.startswith(self._literal_prefix)
         )
 
 
-def source_path(column: ColumnDef) -> tuple[str, ...] | None:
-    """Where in the row a declared column's value is, if it says so; None also for what the page brings."""
+def source_path(column: ColumnDef) -> FieldPath | None:
+    """Return the path in the row of a declared column with ``from``; None for page values."""
     if column.source is None or is_page_value(column):
         return None
     return tuple(column.source.split("."))
 
 
 def is_page_value(column: ColumnDef) -> bool:
-    """The page brings the value beside its rows: ``{variable}``, or ``$.path`` in the enclosing body."""
+    """Return whether the page supplies the value: ``{variable}``, or ``$.path`` in the enclosing body."""
     return column.source is not None and ("{" in column.source or column.source.startswith("$"))
 
 
-def default_column_name(path: tuple[str, ...]) -> str:
-    """The column name of a place, before names that meet are told apart."""
+def default_column_name(path: FieldPath) -> str:
+    """Return the column name of a path, before duplicate names get a suffix."""
     return "_".join(path).replace("\0", "") or "_"

@@ -33,10 +33,11 @@ from types import TracebackType
 from unify.adapters.base import Scalar
 from unify.convert import sql
 from unify.convert.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, ChunkWriter, MarkerKeys
+from unify.convert.columns import StoredSchema
 from unify.convert.converter import ConvertedChunk, Converter, CursorCounts
 from unify.convert.infer import InferredSchema
-from unify.convert.layout import ColumnLayout
-from unify.convert.selection import ColumnRules, ColumnSelector, is_page_value
+from unify.convert.layout import ColumnLayout, ColumnOrigin
+from unify.convert.selection import ColumnRules, ColumnSelector, FieldPath, is_page_value
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier
 from unify.errors import ConfigError
@@ -79,6 +80,7 @@ class StageResult:
     rows_without_cursor: int
     widenings: tuple[ColumnWidening, ...]
     untyped_columns: tuple[str, ...]
+    paths: Mapping[str, FieldPath]
 
 
 class RowStage:
@@ -95,7 +97,9 @@ class RowStage:
         folder: Path,
         rules: ColumnRules,
         stored_columns: Sequence[Column] = (),
+        stored_paths: Mapping[str, FieldPath] | None = None,
         *,
+        replaces_rows: bool = False,
         memory_mb: int = MEMORY_MB,
         threads: int = THREADS,
         chunk_bytes: int = CHUNK_BYTES,
@@ -109,7 +113,10 @@ class RowStage:
             folder, MarkerKeys.generate(), self._submit_chunk, chunk_bytes=chunk_bytes, chunk_rows=chunk_rows
         )
         self._converter = Converter(
-            self._writer, InferredSchema(ColumnSelector(rules, stored_columns)), stored_columns, memory_mb
+            self._writer,
+            InferredSchema(ColumnSelector(rules, stored_columns, stored_paths)),
+            StoredSchema(self._stored_columns, stored_paths or {}, replaces_rows),
+            memory_mb,
         )
         self._pool = ThreadPoolExecutor(threads, "convert")
         self._conversions: list[Future[ConvertedChunk]] = []
@@ -169,6 +176,7 @@ class RowStage:
             rows_without_cursor=self._count_rows_without_cursor(done, layout),
             widenings=self._find_widenings(layout),
             untyped_columns=self._find_untyped_columns(layout),
+            paths=self._find_column_paths(layout),
         )
         for one in done:
             one.chunk.path.unlink()
@@ -248,6 +256,15 @@ class RowStage:
             for column in self._stored_columns
             if column.type and types.get(column.name, column.type) != column.type
         )
+
+    def _find_column_paths(self, layout: ColumnLayout) -> Mapping[str, FieldPath]:
+        """Return the field of each column; the spec names those of declared columns with ``from``."""
+        declared = {column.name for column in self._rules.columns if column.source is not None}
+        return {
+            column.name: column.path
+            for column in layout.columns
+            if column.origin is ColumnOrigin.ROW and column.name not in declared
+        }
 
     def _find_untyped_columns(self, layout: ColumnLayout) -> tuple[str, ...]:
         typed = {column.name.lower() for column in self._rules.columns if column.type or column.format}

@@ -15,13 +15,13 @@ from unify.engine.connection import quote_literal
 from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
-from unify.lake import discards, ledger, type_changes
+from unify.lake import column_paths, discards, ledger, type_changes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 CATALOG = "lake"
-LAKE_SCHEMA_VERSION = 3  # of what Unify keeps in the lake beside people's tables
+LAKE_SCHEMA_VERSION = 4  # of what Unify keeps in the lake beside people's tables
 DISK_FULL_REASON = "the disk is full"
 CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits for the instant in which a commit is written
 
@@ -124,6 +124,7 @@ class LakeAttachment:
             ledger.create_table(connection)
             discards.create_table(connection)
             type_changes.create_table(connection)
+            column_paths.create_table(connection)
             durable.atomic_write(self._ready_marker, f"{LAKE_SCHEMA_VERSION}\n".encode())
         if self.read_only_reason:
             connection.execute(f"DETACH {CATALOG}")

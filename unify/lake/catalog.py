@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
-from unify.lake import discards, ledger, type_changes
+from unify.lake import column_paths, discards, ledger, type_changes
 from unify.model import Column, LoadRecord, TableName
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bo
         connection.execute(f"DROP TABLE IF EXISTS lake.{quoted(table.schema)}.{quoted(table.table)}")
         discards.delete_discards(connection, table)
         type_changes.delete_type_changes(connection, table)
+        column_paths.delete_paths(connection, table)
         if stored is not None:
             ledger.insert_load(connection, _clear_record(stored, now or datetime.now(UTC)))
     return stored is not None

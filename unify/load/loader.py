@@ -27,7 +27,7 @@ from unify.convert.preview import column_rules
 from unify.convert.stage import RowStage, StageResult
 from unify.errors import StoreError, UnknownName
 from unify.fs.failpoints import failpoint
-from unify.lake import catalog, ledger
+from unify.lake import catalog, column_paths, ledger
 from unify.lake.lake import Lake
 from unify.load.environment import find_connection
 from unify.load.plan import (
@@ -107,8 +107,9 @@ class TableLoader:
                 return self._make_result(TaskStatus.MISSING_PARENTS, missing=missing)
             last = ledger.latest_load(self.lake, self.task.table)
             known = read_stored_columns(self.lake, self.task.table, last)
+            paths = column_paths.read_paths(self.lake, self.task.table) if known else {}
             plan = self._make_plan(source, last)
-        sealed = self._stage_rows(source, plan, known)
+        sealed = self._stage_rows(source, plan, known, paths)
         self.notes.add_rows_without_cursor(sealed.rows_without_cursor, plan.cursor_column)
         failpoint("loader.staged")
         commit_staged_load(Path(self.task.folder), self._build_manifest(source, plan, sealed))
@@ -141,13 +142,23 @@ class TableLoader:
         return make_load_plan(self.task.action, source.config, last, parents)
 
     def _stage_rows(
-        self, source: LoadSource, plan: LoadPlan, stored_columns: Sequence[Column]
+        self,
+        source: LoadSource,
+        plan: LoadPlan,
+        stored_columns: Sequence[Column],
+        stored_paths: column_paths.ColumnPaths,
     ) -> StageResult:
         """Fetch page after page; a page is in a file before it is counted."""
         folder = Path(self.task.folder)
         with (
             closing(self._open_adapter(source)) as adapter,
-            RowStage(folder, column_rules(source.config), stored_columns) as stage,
+            RowStage(
+                folder,
+                column_rules(source.config),
+                stored_columns,
+                stored_paths,
+                replaces_rows=plan.strategy == "reload",
+            ) as stage,
         ):
             for page in adapter.pages(source.table.name, plan.read):
                 stage.write(page.rows, page.variables, page.scope)
@@ -190,6 +201,7 @@ class TableLoader:
             cursor_column=plan.cursor_column,
             based_on=plan.based_on,
             remarks=self.notes.note_texts(),
+            column_paths=staged.paths,
         )
 
     def _count_page(self, page: Page) -> None:

@@ -68,6 +68,7 @@ class Manifest:
     based_on: str = ""
     discarded_file: str = ""
     remarks: tuple[str, ...] = ()
+    column_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

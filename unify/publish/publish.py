@@ -16,7 +16,7 @@ from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import ConfigError, LoadFailed, StoreError
 from unify.fs.failpoints import failpoint
-from unify.lake import discards, ledger, type_changes
+from unify.lake import column_paths, discards, ledger, type_changes
 from unify.lake.catalog import columns_in_transaction, comment_in_transaction
 from unify.lake.lake import Lake
 from unify.lake.type_changes import ColumnTypeChange
@@ -126,6 +126,9 @@ def _publish_in_transaction(
     failpoint("publish.rows")
     _store_discarded(connection, load, staged)
     type_changes.insert_type_changes(connection, job.table, _type_changes(load), now)
+    column_paths.update_paths(
+        connection, job.table, load.manifest.column_paths, {column.name for column in load.target_columns}
+    )
     _write_comments(connection, load)
     failpoint("publish.described")
     record = _make_record(load, counts, now)
