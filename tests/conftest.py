@@ -115,13 +115,13 @@ def unify_process(home: Path) -> UnifyCommand:
 
 @pytest.fixture
 def daemon_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonHome]:
-    """A home whose daemon has workers that do what a table is called after (tests.support.daemon_process)."""
+    """A home of its own whose daemon has fake workers (``tests.support.fake_runners``)."""
     from tests.support.daemon_home import DaemonHome
 
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_process")
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     monkeypatch.delenv("TEST_TOKEN", raising=False)
-    made = DaemonHome(tmp_path / "home")
+    made = DaemonHome(tmp_path)
     yield made
     made.close()
 

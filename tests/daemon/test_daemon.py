@@ -45,11 +45,10 @@ def test_jobs_queued_while_no_daemon_runs_are_done_when_it_starts(daemon_home: D
     assert {daemon_home.wait_for_end(job).state for job in jobs} == {JobState.DONE}
 
 
-def test_events_tell_a_load_from_start_to_end(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    with daemon_home.client() as client:
+def test_events_tell_a_load_from_start_to_end(shared_home: DaemonHome) -> None:
+    with shared_home.client() as client:
         client.subscribe()
-        job = daemon_home.enqueue_load("rows")
+        job = shared_home.enqueue_new_table("rows")
         states: list[JobState] = []
         while JobState.DONE not in states:
             states.extend(status.state for status in client.events(5) if status.job == job.id)
@@ -80,94 +79,85 @@ def test_a_second_daemon_gives_way(daemon_home: DaemonHome) -> None:
     assert daemon_home.start_daemon() == first
 
 
-def test_a_source_that_says_no_ends_the_job_with_its_reason(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.wait_for_end(daemon_home.enqueue_load("refused"))
+def test_a_source_that_says_no_ends_the_job_with_its_reason(shared_home: DaemonHome) -> None:
+    job = shared_home.wait_for_end(shared_home.enqueue_new_table("refused"))
     assert (job.state, job.error) == (JobState.FAILED, "api: 401 for ")
 
 
-def test_a_source_that_says_later_is_asked_later(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.wait_for_end(daemon_home.enqueue_load("unwell"))
+def test_a_source_that_says_later_is_asked_later(shared_home: DaemonHome) -> None:
+    job = shared_home.wait_for_end(shared_home.enqueue_new_table("unwell"))
     assert (job.state, job.attempt, job.failures) == (JobState.DONE, 2, 1)
 
 
-def test_a_crash_is_tried_again_within_two_seconds(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.wait_for_end(daemon_home.enqueue_load("flaky"))
+def test_a_crash_is_tried_again_within_two_seconds(shared_home: DaemonHome) -> None:
+    job = shared_home.wait_for_end(shared_home.enqueue_new_table("flaky"))
     assert (job.state, job.attempt) == (JobState.DONE, 2)
-    [crashed] = _wait_for_log_lines(daemon_home, "load crashed", 1)
-    [_, again] = _wait_for_log_lines(daemon_home, "load started", 2)
+    [crashed] = _wait_for_log_lines(shared_home, "load crashed", 1, f" job={job.id} ")
+    [_, again] = _wait_for_log_lines(shared_home, "load started", 2, f" job={job.id} ")
     assert _parse_log_time(again) - _parse_log_time(crashed) < timedelta(seconds=2)
-    assert daemon_home.count_rows("flaky") == 100
+    assert shared_home.count_rows(job.table.table) == 100
 
 
-def test_a_poisonous_job_ends_and_the_others_do_not_notice(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    poison, other = daemon_home.enqueue_load("crash"), daemon_home.enqueue_load("rows")
-    assert daemon_home.wait_for_end(other).state is JobState.DONE
-    dead = daemon_home.wait_for_end(poison)
+def test_a_poisonous_job_ends_and_the_others_do_not_notice(shared_home: DaemonHome) -> None:
+    poison, other = shared_home.enqueue_new_table("crash"), shared_home.enqueue_new_table("rows")
+    assert shared_home.wait_for_end(other).state is JobState.DONE
+    dead = shared_home.wait_for_end(poison)
     assert (dead.state, dead.attempt) == (JobState.DEAD, 3)
     assert dead.error == "the worker was killed by SIGSEGV, 3 times"
 
 
-def test_a_killed_worker_is_replaced_and_its_job_done(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.enqueue_load("gated")
-    os.kill(daemon_home.wait_for_progress(job).rows, signal.SIGKILL)
-    daemon_home.wait_for_state(job, JobState.QUEUED)
-    daemon_home.wait_for_state(job, JobState.RUNNING, within_s=2)
-    daemon_home.open_gate()
-    assert daemon_home.wait_for_end(job).state is JobState.DONE
-    assert daemon_home.count_rows("gated") == 100
+def test_a_killed_worker_is_replaced_and_its_job_done(shared_home: DaemonHome) -> None:
+    job = shared_home.enqueue_new_table("gated")
+    os.kill(shared_home.wait_for_progress(job).rows, signal.SIGKILL)
+    shared_home.wait_for_state(job, JobState.QUEUED)
+    shared_home.wait_for_state(job, JobState.RUNNING, within_s=2)
+    shared_home.open_gate()
+    assert shared_home.wait_for_end(job).state is JobState.DONE
+    assert shared_home.count_rows(job.table.table) == 100
 
 
-def test_a_parent_is_loaded_before_its_child(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    child = daemon_home.wait_for_end(daemon_home.enqueue_load("child"))
+def test_a_parent_is_loaded_before_its_child(shared_home: DaemonHome) -> None:
+    child = shared_home.wait_for_end(shared_home.enqueue_load("child", schema="other"))
     assert child.state is JobState.DONE
-    assert daemon_home.stored_tables() == {TableName("test", "child"), TableName("test", "rows")}
+    stored = {table for table in shared_home.stored_tables() if table.schema == "other"}
+    assert stored == {TableName("other", "child"), TableName("other", "rows")}
 
 
-def test_a_child_fails_with_its_parent_and_says_why(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    child = daemon_home.wait_for_end(daemon_home.enqueue_load("orphaned"))
+def test_a_child_fails_with_its_parent_and_says_why(shared_home: DaemonHome) -> None:
+    child = shared_home.wait_for_end(shared_home.enqueue_new_table("orphaned"))
     assert child.state is JobState.FAILED
     assert child.error == "it needs test.refused, whose load failed: api: 401 for "
 
 
-def test_a_queued_job_is_cancelled_at_once(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.enqueue_load("unwell")
-    daemon_home.wait_for_state(job, JobState.QUEUED)
-    cancelled = daemon_home.queue.cancel(job.id)
+def test_a_queued_job_is_cancelled_at_once(shared_home: DaemonHome) -> None:
+    job = shared_home.enqueue_new_table("unwell")
+    shared_home.wait_for_state(job, JobState.QUEUED)
+    cancelled = shared_home.queue.cancel(job.id)
     assert cancelled is not None
-    assert daemon_home.wait_for_end(job).state in (JobState.CANCELLED, JobState.DONE)
+    assert shared_home.wait_for_end(job).state in (JobState.CANCELLED, JobState.DONE)
 
 
 @pytest.mark.parametrize("does", ["hang", "ignore"])
 def test_a_running_job_is_cancelled_within_two_seconds_even_if_it_hangs(
-    daemon_home: DaemonHome, does: str
+    shared_home: DaemonHome, does: str
 ) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.enqueue_load(does)
-    worker = daemon_home.wait_for_progress(job).rows
-    with daemon_home.client() as client:
+    job = shared_home.enqueue_new_table(does)
+    worker = shared_home.wait_for_progress(job).rows
+    with shared_home.client() as client:
         client.cancel(job.id)
-    assert daemon_home.wait_for_state(job, JobState.CANCELLED, within_s=2).error == "cancelled"
+    assert shared_home.wait_for_state(job, JobState.CANCELLED, within_s=2).error == "cancelled"
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
-    assert daemon_home.wait_for_end(daemon_home.enqueue_load("rows")).state is JobState.DONE
+    assert shared_home.wait_for_end(shared_home.enqueue_new_table("rows")).state is JobState.DONE
 
 
-def test_a_cancellation_asked_in_the_queue_alone_is_seen_too(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.enqueue_load("hang")
-    daemon_home.wait_for_progress(job)
-    daemon_home.queue.cancel(job.id)
-    with daemon_home.client() as client:
+def test_a_cancellation_asked_in_the_queue_alone_is_seen_too(shared_home: DaemonHome) -> None:
+    job = shared_home.enqueue_new_table("hang")
+    shared_home.wait_for_progress(job)
+    shared_home.queue.cancel(job.id)
+    with shared_home.client() as client:
         client.poll_queue()
-    assert daemon_home.wait_for_end(job).state is JobState.CANCELLED
+    assert shared_home.wait_for_end(job).state is JobState.CANCELLED
 
 
 @pytest.mark.parametrize("workers", [3, pytest.param(8, marks=pytest.mark.slow)])
@@ -279,13 +269,12 @@ def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost
     assert daemon_home.count_rows("rows") == 100
 
 
-def test_a_load_that_waits_for_somebodys_transaction_says_so(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
-    with Lake(daemon_home.settings, purpose="a shell") as lake, daemon_home.client() as client:
+def test_a_load_that_waits_for_somebodys_transaction_says_so(shared_home: DaemonHome) -> None:
+    first = shared_home.wait_for_end(shared_home.enqueue_new_table("rows"))
+    with Lake(shared_home.settings, purpose="a shell") as lake, shared_home.client() as client:
         lake.execute("begin")
         lake.execute("create table mine as select 1 as a")
-        job = daemon_home.enqueue_load("rows", Action.RELOAD)
+        job = shared_home.enqueue_load(first.table.table, Action.RELOAD)
         statuses = list(client.subscribe())
         deadline = time.monotonic() + TIMEOUT_S
         while not (blocked := [status for status in statuses if status.blocked_by]):
@@ -293,22 +282,21 @@ def test_a_load_that_waits_for_somebodys_transaction_says_so(daemon_home: Daemon
             statuses = list(client.events(1))
         said = f"waiting for another session's transaction: process {os.getpid()} (a shell)"
         assert progress_text(blocked[0], datetime.now(UTC)).endswith(said)
-        assert said in SystemCommands(daemon_home.settings, daemon_home.queue, load_client=None).status().text  # type: ignore[arg-type]
-        assert state.wait_reasons(daemon_home.settings, [daemon_home.queue.get(job.id)]) == {
+        assert said in SystemCommands(shared_home.settings, shared_home.queue, load_client=None).status().text  # type: ignore[arg-type]
+        assert state.wait_reasons(shared_home.settings, [shared_home.queue.get(job.id)]) == {
             job.id: said
         }  # show jobs
         lake.execute("rollback")
-    assert daemon_home.wait_for_end(job).state is JobState.DONE
+    assert shared_home.wait_for_end(job).state is JobState.DONE
 
 
-def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.enqueue_load("gated")
-    daemon_home.wait_for_progress(job)
-    with daemon_home.client() as late:
+def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(shared_home: DaemonHome) -> None:
+    job = shared_home.enqueue_new_table("gated")
+    shared_home.wait_for_progress(job)
+    with shared_home.client() as late:
         [seen] = [status for status in late.subscribe() if status.job == job.id]
         assert (seen.state, seen.pages, seen.pages_total) == (JobState.RUNNING, 1, 2)
-        daemon_home.open_gate()
+        shared_home.open_gate()
         states = [seen.state]
         while states[-1] is not JobState.DONE:
             states += [status.state for status in late.events(TIMEOUT_S)]
@@ -380,26 +368,23 @@ def test_people_come_before_schedules(daemon_home: DaemonHome) -> None:
     assert {daemon_home.wait_for_end(job).state for job in (*people, *scheduled)} == {JobState.DONE}
 
 
-def test_a_bug_of_ours_ends_the_job_and_the_log_has_its_place(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.wait_for_end(daemon_home.enqueue_load("bug"))
+def test_a_bug_of_ours_ends_the_job_and_the_log_has_its_place(shared_home: DaemonHome) -> None:
+    job = shared_home.wait_for_end(shared_home.enqueue_new_table("bug"))
     assert job.state is JobState.FAILED
     assert "a fault in Unify (ZeroDivisionError" in job.error
-    assert "runners.py" in daemon_home.log_text()
+    assert "runners.py" in shared_home.log_text()
 
 
-def test_rows_that_are_not_there_when_sealed_end_the_job(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    job = daemon_home.wait_for_end(daemon_home.enqueue_load("count"))
+def test_rows_that_are_not_there_when_sealed_end_the_job(shared_home: DaemonHome) -> None:
+    job = shared_home.wait_for_end(shared_home.enqueue_new_table("count"))
     assert (job.state, job.attempt) == (JobState.DEAD, 3)
     assert "what was staged is gone" in job.error
 
 
-def test_a_finished_load_sets_when_it_is_due_again(daemon_home: DaemonHome) -> None:
-    daemon_home.start_daemon()
-    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
-    [schedule] = daemon_home.queue.schedules()
-    assert (schedule.table, schedule.every_s) == (TableName("test", "rows"), 3600.0)
+def test_a_finished_load_sets_when_it_is_due_again(shared_home: DaemonHome) -> None:
+    job = shared_home.wait_for_end(shared_home.enqueue_new_table("rows"))
+    [schedule] = [one for one in shared_home.queue.schedules() if one.table == job.table]
+    assert schedule.every_s == 3600.0
     assert schedule.next_at is not None
     assert 3200 < (schedule.next_at - datetime.now(UTC)).total_seconds() <= 3600
 
@@ -423,10 +408,13 @@ def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str
     assert instance.wait_until_free(home.settings.daemon_lock, TIMEOUT_S)
 
 
-def _wait_for_log_lines(home: DaemonHome, fact: str, count: int) -> list[str]:
-    """The first ``count`` lines of the log that tell ``fact``."""
+def _wait_for_log_lines(home: DaemonHome, event: str, count: int, field: str = "") -> list[str]:
+    """Return the first ``count`` lines of the log with ``event`` and ``field``."""
     deadline = time.monotonic() + TIMEOUT_S
-    while len(found := [line for line in home.log_text().splitlines() if fact in line]) < count:
+    while (
+        len(found := [line for line in home.log_text().splitlines() if event in line and field in line])
+        < count
+    ):
         assert time.monotonic() < deadline, home.log_text()
         time.sleep(0.02)
     return found[:count]

@@ -164,7 +164,7 @@ from unify.lake.lake import Lake
 
 launch.DAEMON_MODULE = "tests.support.daemon_process"
 small = Path(sys.argv[1])
-home = DaemonHome(small / "home")
+home = DaemonHome(small)
 pid = home.start_daemon()
 assert home.wait_for_end(home.enqueue_load("rows")).state is JobState.DONE
 accepted = []

@@ -1,17 +1,18 @@
-"""The daemon as a process of its own: started, loaded with work, killed and stopped for real.
+"""A home whose daemon is a process with fake workers; queue, lake, staging and sockets are real.
 
-Its workers do what the table is called after (tests/runners.py); queue, lake, staging, publishing,
-sockets and signals are the real ones.
+A worker does what the name of the table says (``tests.support.fake_runners``).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from unify.config.settings import Settings
+from tests.support.stores import create_home
 from unify.errors import DaemonUnreachable
 from unify.lake import catalog
 from unify.lake.lake import Lake
@@ -25,10 +26,10 @@ TIMEOUT_S = 30.0
 
 
 class DaemonHome:
-    """A home folder with its queue, and the daemon that works there."""
+    """A home with an empty lake in ``folder``, its queue, and the daemon once it is started."""
 
     def __init__(self, folder: Path) -> None:
-        self.settings = Settings(folder, folder / "connections.yaml", workers=3)
+        self.settings = replace(create_home(folder), workers=3)
         self.settings.create_folders()
         self.settings.connections.write_text(
             "test: {adapter: test}\n"
@@ -37,10 +38,11 @@ class DaemonHome:
         )
         self.settings.connections.chmod(0o600)
         self.queue = Queue(self.settings.queue)
-        os.mkfifo(folder / "gate")
+        self._numbers = itertools.count(1)
+        os.mkfifo(self.settings.home / "gate")
 
     def start_daemon(self) -> int:
-        """See that the daemon runs; gives its process id."""
+        """Start the daemon unless it runs; return its process id."""
         return ensure_daemon(self.settings).pid
 
     def client(self) -> StatusClient:
@@ -53,17 +55,21 @@ class DaemonHome:
         schema: str = "test",
         priority: int = Priority.INTERACTIVE,
     ) -> LoaderJob:
-        """Put a load into the queue, and say so if somebody listens."""
+        """Put a load into the queue and notify the daemon if it runs."""
         origin = ConfigPaths(str(self.settings.connections))
         job = self.queue.enqueue(NewJob("default", action, TableName(schema, table), origin, priority))
         if is_daemon_running(self.settings):
             client = StatusClient(self.settings.socket_folder, timeout_s=1.0)
-            with client, suppress(DaemonUnreachable):  # killed just now: its successor looks
+            with client, suppress(DaemonUnreachable):  # killed just now: the next daemon reads the queue
                 client.poll_queue()
         return job
 
+    def enqueue_new_table(self, action: str) -> LoaderJob:
+        """Put a load of a table that no test of this home has used into the queue; workers do ``action``."""
+        return self.enqueue_load(f"{action}{next(self._numbers)}")
+
     def wait_for_state(self, job: LoaderJob, *states: JobState, within_s: float = TIMEOUT_S) -> LoaderJob:
-        """Wait until ``job`` is in one of ``states``, hurried by events."""
+        """Wait until ``job`` is in one of ``states``."""
         deadline = time.monotonic() + within_s
         with StatusClient(self.settings.socket_folder, timeout_s=0.2) as client:
             while (current := self.queue.get(job.id)).state not in states:
@@ -78,7 +84,7 @@ class DaemonHome:
         return self.wait_for_state(job, JobState.DONE, JobState.FAILED, JobState.DEAD, JobState.CANCELLED)
 
     def wait_for_progress(self, job: LoaderJob) -> LoaderStatus:
-        """The first progress of a job that has rows; the runners tell their process id as rows."""
+        """Wait for the first progress of a job that has rows; runners report their process id as rows."""
         deadline = time.monotonic() + TIMEOUT_S
         with self.client() as client:
             statuses = list(client.subscribe())
@@ -88,7 +94,7 @@ class DaemonHome:
         return found[0]
 
     def open_gate(self) -> None:
-        """Let every worker go that waits at the gate."""
+        """Release every worker that waits at the gate."""
         with open(self.settings.home / "gate", "wb"):
             pass
 
@@ -102,6 +108,13 @@ class DaemonHome:
     def stored_tables(self) -> set[TableName]:
         with Lake(self.settings, read_only=True) as lake:
             return set(catalog.stored_tables(lake))
+
+    def cancel_jobs(self) -> None:
+        """Cancel every job that has not ended."""
+        for job in self.queue.active_jobs():
+            self.queue.cancel(job.id)
+        with self.client() as client, suppress(DaemonUnreachable):
+            client.poll_queue()
 
     def log_text(self) -> str:
         return (self.settings.logs / "daemon.log").read_text("utf-8")
