@@ -70,6 +70,6 @@ PAGE_FAULTS: dict[str, MockResponse] = {
     "redirect away": MockResponse.redirect("http://127.0.0.1:1/x"),
     "redirect to nothing": MockResponse.redirect("/nowhere"),
     "bad link": MockResponse.json([{"id": 3}]).with_headers(Link='<http://evil.example/x>; rel="next"'),
-    "NaN": MockResponse(body=b'[{"id":NaN}]'),
+    "nan": MockResponse(body=b'[{"id":nan}]'),
     "not utf-8": MockResponse(body=b'[{"id":"\xff\xfe"}]'),
 }

@@ -87,12 +87,14 @@ class Read:
     ``since``    the stored cursor of each scope, as text in the cursor column's own format; empty: all.
     ``limit``    stop after about this many rows (a peek); None: all.
     ``filters``  the values a query asks for, by the filter's name, as the API writes them.
+    ``rows_location``  where earlier loads found the rows, as ``Listeners.rows_located`` was told; "" for unknown.
     """
 
     parents: Sequence[ParentRow] = ()
     since: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
+    rows_location: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Listeners:
     waiting: Callable[[datetime | None], None] = lambda _until: None  # a rate limit holds us; None: over
     skipped: Callable[[int], None] = lambda _status: None
     paging_detected: Callable[[str], None] = lambda _text: None
+    note: Callable[[str], None] = lambda _text: None  # for the reason of the load
+    rows_located: Callable[[str], None] = lambda _location: None  # where the rows are in the body
 
 
 class Adapter(ABC):

@@ -126,14 +126,14 @@ class TestOtherFormats:
 
     def test_a_line_that_is_no_json_is_named(self) -> None:
         message = refused('{"a":1}\n\n{"a":\n{"a":3}\n', format="jsonl")
-        assert "line 3 is no JSON" in message
+        assert "line 3 is not JSON" in message
         assert "'{\"a\":'" in message
 
     @pytest.mark.parametrize("form", ["jsonl", "csv"])
     def test_there_is_nothing_around_rows_on_lines(self, form: str) -> None:
         body = '{"a":1}\n{"a":2}\n' if form == "jsonl" else "a\n1\n2\n"
         envelope = opened(body, format=form)
-        assert (len(envelope.rows), envelope.value("next"), envelope.member_names("")) == (2, None, ())
+        assert (len(envelope.rows), envelope.value("next"), envelope.outside()) == (2, None, ())
 
     def test_columns_of_the_same_name_are_all_there(self) -> None:
         assert opened("a,b,a\n1,2,3\n", format="csv").rows == [b'{"a":"1","b":"2","a_2":"3"}']
@@ -163,15 +163,15 @@ class TestRefusals:
             ("<!doctype html><html>", "web page"),
             ("not json", "cannot be read as JSON"),
             ('[{"a":1},{"a":', "truncated"),
-            ('[{"a":NaN}]', "invalid character"),
-            ('[{"a":"\\\\ud800 \\ud83d\\ude00 \\ud800"}]', "byte 28 begins half of a surrogate pair"),
+            ('[{"a":nan}]', "invalid character"),
+            ('[{"a":"' + "x" * 300 + '"}, oops]', "xxx\"}, oops]'"),
             ("[1]x", "trailing"),
             ('"text"', "expected a list or an object"),
             ("42", "expected a list or an object"),
             ("null", "expected a list or an object"),
             ("[" * 1_000_000, "nested deeper"),
             ('[{"a":' + "[" * 100_000 + "]" * 100_000 + "}]", "nested deeper"),
-            (b'[{"a":"\xff"}]', "not the text"),
+            (b'[{"a":"\xff"}]', "not valid in the charset"),
         ],
         ids=lambda value: str(value)[:20],
     )

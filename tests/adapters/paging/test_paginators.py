@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from unify.adapters.formats.locate import last_value
+from unify.adapters.formats.outside import outside_members
 from unify.adapters.formats.records import ResponseBody
-from unify.adapters.paging.base import PageRequest, PagingState, known_page_count
+from unify.adapters.paging.base import Member, PageRequest, PagingState, known_page_count
 from unify.adapters.paging.detect import detect_paging
 from unify.adapters.paging.links import parse_link_header
 from unify.adapters.paging.paginators import make_paginator
@@ -34,11 +35,14 @@ class Seen:
     def value(self, path: str) -> Any:
         return ResponseBody(msgspec.json.encode(self.body), "GET /").value(path)
 
-    def member_names(self, path: str) -> Sequence[str]:
-        return ResponseBody(msgspec.json.encode(self.body), "GET /").member_names(path)
+    is_end = False
 
-    def header(self, name: str) -> str | None:
-        return self.headers.get(name)
+    @property
+    def row_count(self) -> int:
+        return len(self.rows)
+
+    def outside(self) -> Sequence[Member]:
+        return outside_members(msgspec.json.encode(self.body), "rows")
 
     def links(self) -> Mapping[str, str]:
         return {
@@ -180,7 +184,7 @@ class TestPage:
         assert len(asked(Paging("page"), answer)) == 3
 
     def test_empty_pages_that_promise_more_are_an_error(self) -> None:
-        with pytest.raises(BadResponse, match="empty pages"):
+        with pytest.raises(BadResponse, match="indicates more pages, and 40 pages in a row have no rows"):
             asked(Paging("page", more_path="more"), lambda number, _: page(0, {"more": True}))
 
     def test_max_pages_bounds_it(self) -> None:
@@ -253,10 +257,10 @@ class TestCursor:
     @pytest.mark.parametrize("value", [{"href": "/t?p=2"}, ["x"], True])
     def test_what_is_no_way_on_is_not_taken_for_the_end(self, value: object) -> None:
         for paging, wanted in (
-            (Paging("cursor", cursor_path="links.next"), "cursor"),
-            (Paging("next_url", path="links.next"), "address"),
+            (Paging("cursor", cursor_path="links.next"), "a cursor"),
+            (Paging("next_url", path="links.next"), "an address"),
         ):
-            with pytest.raises(BadResponse, match=rf"what is at links\.next is no {wanted}"):
+            with pytest.raises(BadResponse, match=rf"the value at links\.next is not {wanted}"):
                 asked(paging, lambda number, _: page(1, {"links": {"next": value}}))
 
     @pytest.mark.parametrize("value", [None, False, "", [], {}])
@@ -270,7 +274,7 @@ class TestCursor:
 
     def test_more_without_a_cursor_is_an_error(self) -> None:
         paging = Paging("cursor", cursor_path="next", more_path="more")
-        with pytest.raises(BadResponse, match="gives no cursor"):
+        with pytest.raises(BadResponse, match="indicates more pages, and the response has no cursor"):
             asked(paging, lambda number, _: page(1, {"more": True}))
 
 

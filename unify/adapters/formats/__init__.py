@@ -1,7 +1,9 @@
 """Response formats: the records in a response body. Records stay undecoded JSON.
 
     records  parse_body() and ResponseBody: the rows of a body, and the values beside them
-    locate   finds the rows where the spec gives no path; reads one column of the last row
+    text     gzip, charsets, guards before JSON; repairs of NaN and half surrogate pairs
+    outside  the scalar members of a body outside its rows
+    locate   resolves paths; finds the rows where the spec gives no path; reads one column of the last row
     nesting  columns with `$.path`: adds values of the enclosing objects to each row
     csv      lines of CSV as JSON objects of texts
     jsonl    JSON lines: one value per line

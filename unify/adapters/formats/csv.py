@@ -1,46 +1,113 @@
-"""Rows out of a CSV: objects of texts, as JSON. Types are found later, or declared."""
+"""Rows of a CSV: objects of texts, as JSON. Types are inferred later, or declared."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
+from unify.adapters.spec.model import CSVFormat
 from unify.errors import BadResponse
 
-_NOT_CSV = re.compile(rb"\s*[<{\[]")  # how markup and JSON begin, and no header line that anybody has seen
+_NOT_CSV = re.compile(rb"\s*[<{\[]")  # how markup and JSON begin, and no known header line
+_DELIMITERS = ",;\t|"
+_SAMPLE_LINES = 60  # lines to detect the delimiter and the header from
+_TOTALS = re.compile(r"(grand |report |sub)?(grand)?totals?\b:?.*", re.IGNORECASE)
 
-csv.field_size_limit(2**31 - 1)  # a body is bounded already; the usual limit is 131,072 characters
+csv.field_size_limit(2**31 - 1)  # a body is bounded already; the default limit is 131,072 characters
 
 
-def parse_csv_rows(body: bytes, address: str) -> list[bytes]:
-    """Lines of a CSV as objects of texts; an empty field is null. The first line names the columns.
+def parse_csv_rows(body: bytes, address: str, settings: CSVFormat = CSVFormat()) -> list[bytes]:
+    """Lines of a CSV as objects of texts; an empty field is null. The header line names the columns.
 
-    Raises  BadResponse for lines that do not fit the first, and for what is no CSV: nothing, markup, JSON.
+    The delimiter is detected. Lines of a report before the header, which have fewer fields than it, and a
+    line of totals at the end are left out.
+
+    Raises:
+        BadResponse: lines that do not fit the header; nothing, markup or JSON instead of CSV.
     """
     if _NOT_CSV.match(body) or not body.strip():
         raise BadResponse(f"{address}: expected CSV, got {_excerpt(body)}")
-    reader = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
+    text = body.decode()
+    delimiter = settings.delimiter or _detect_delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[list[str]] = []
     try:
-        lines = [line for line in reader if line]
+        for line in reader:
+            lines.append(line)
     except csv.Error as error:
         raise BadResponse(f"{address}: line {reader.line_num} of the CSV cannot be read ({error})") from error
-    names = _deduplicate_names(lines[0])
-    for number, line in enumerate(lines[1:], start=1):
+    start = settings.skip if settings.skip is not None else _header_index(lines)
+    filled = [(number, line) for number, line in enumerate(lines[start:], start=start + 1) if any(line)]
+    if settings.header:
+        filled, header = filled[1:], filled[0][1] if filled else []
+    else:
+        header = [f"column_{number}" for number in range(1, len(filled[0][1]) + 1)] if filled else []
+    names = _deduplicate_names(header)
+    if start and filled and _is_totals_line(filled[-1][1], names):
+        filled.pop()
+    for position, (number, line) in enumerate(filled, start=1):
         if len(line) != len(names):
             raise BadResponse(
-                f"{address}: row {number} of the CSV has another number of fields than its header"
+                f"{address}: row {position} of the CSV (line {number}) has {len(line)} fields, its header "
+                f"{len(names)}: {_excerpt(delimiter.join(line).encode())}"
             )
     return [
         msgspec.json.encode({name: value or None for name, value in zip(names, line, strict=True)})
-        for line in lines[1:]
+        for _, line in filled
     ]
 
 
-def _deduplicate_names(header: list[str]) -> list[str]:
-    """The names of the columns; one that is there already gets a number, so that no value is lost."""
+def _detect_delimiter(text: str) -> str:
+    """The delimiter that cuts most lines into the same number of fields, more than one."""
+    sample = text[:100_000].splitlines()[:_SAMPLE_LINES]
+
+    def score(delimiter: str) -> tuple[float, int]:
+        counts = Counter(
+            fields for line in csv.reader(sample, delimiter=delimiter) if (fields := len(line)) > 1
+        )
+        fields, lines = counts.most_common(1)[0] if counts else (1, 0)
+        return lines / max(len([line for line in sample if line.strip()]), 1), fields
+
+    best = max(_DELIMITERS, key=score)
+    if score(best)[0] == 0:
+        return ","
+    header = next((line for line in sample if line.strip()), "")
+    comma = score(",")
+    if comma[0] >= 1.0 or (comma == score(best)) or ("," in header and best not in header):
+        return ","
+    return best
+
+
+def _header_index(lines: Sequence[Sequence[str]]) -> int:
+    """The index of the header: after lines with fewer fields that end in lines which all have as many.
+
+    Without such lines the first line is the header, so that a field too many is an error.
+    """
+    filled = [(index, line) for index, line in enumerate(lines) if any(line)]
+    if len(filled) < 3:
+        return 0
+    width = Counter(len(line) for _, line in filled[-_SAMPLE_LINES:]).most_common(1)[0][0]
+    wide = [(index, line) for index, line in filled if len(line) == width]
+    first, header = wide[0]
+    preamble = [line for index, line in filled if index < first]
+    if not preamble or len(wide) < 2 or width < 2 or not all(header):
+        return 0
+    after = [line for index, line in filled if index > first]
+    alike = all(len(line) == width for line in after)
+    return first if alike and all(len(line) < width for line in preamble) else 0
+
+
+def _is_totals_line(line: Sequence[str], names: Sequence[str]) -> bool:
+    return len(line) == len(names) and bool(_TOTALS.fullmatch(line[0].strip()))
+
+
+def _deduplicate_names(header: Sequence[str]) -> list[str]:
+    """The names of the columns; a repeated one gets a number, so that no value is lost."""
     names: dict[str, None] = {}
     for name in header:
         number, own = 1, name

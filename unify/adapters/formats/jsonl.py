@@ -1,4 +1,4 @@
-"""Rows out of JSON lines: one value a line, undecoded."""
+"""Rows of JSON lines: one value a line, undecoded."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import msgspec
 
 from unify.errors import BadResponse
 
-_EXCERPT_CHARS = 80  # characters of a line in a message
+_EXCERPT_CHARS = 80
 
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
 def parse_json_lines(body: bytes, address: str) -> list[msgspec.Raw]:
-    """The value of each line that is not empty. Raises BadResponse naming the first that is none."""
+    """The value of each non-empty line. Raises BadResponse naming the first line that is not JSON."""
     try:
         return list(_raw_decoder.decode_lines(body))
     except msgspec.DecodeError as error:
@@ -25,7 +25,7 @@ def _decode_error_text(body: bytes, error: msgspec.DecodeError) -> str:
             continue
         try:
             _raw_decoder.decode(line)
-        except msgspec.DecodeError as its_own:
+        except msgspec.DecodeError as line_error:
             text = line.decode("utf-8", "replace").strip()
-            return f"line {number} is no JSON ({its_own}): {text[:_EXCERPT_CHARS]!r}"
-    return f"the answer cannot be read as JSON lines ({error})"
+            return f"line {number} is not JSON ({line_error}): {text[:_EXCERPT_CHARS]!r}"
+    return f"the response cannot be read as JSON lines ({error})"

@@ -1,10 +1,8 @@
-"""Where the rows are in a body whose spec does not say.
-
-A column's value in a row that is otherwise left undecoded: for cursors.
-"""
+"""Locations in undecoded JSON: a dotted path, the rows of a body, a column's value in a row."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ import msgspec
 
 OPEN_OBJECT, OPEN_LIST = ord("{"), ord("[")
 WHITESPACE = b" \t\r\n"
-# Members that hold the rows of some API or other; they decide only where lists are empty.
+# Members that usually hold the rows, best first.
 COMMON_ROW_MEMBERS = (
     "data",
     "items",
@@ -29,16 +27,86 @@ COMMON_ROW_MEMBERS = (
     "nodes",
     "resources",
     "content",
+    "hits",
+    "docs",
+    "documents",
+    "entities",
+    "collection",
+    "features",
+    "edges",
+    "children",
+    "resource",
+    "member",
+    "hydra:member",
 )
+# Lists that accompany rows: side loads, messages, links.
+_SIDE_LISTS = re.compile(
+    r"_?(included|includes|errors?|warnings?|messages?|links?|meta(data)?|notices?|facets?|aggregations?|"
+    r"filters?|columns?|fields?|headers?|schema|parameters?|sorts?|breadcrumbs?|expand|actions|operations|"
+    r"buckets|suggestions?|deprecat\w*|permissions|scopes|tags|locales|languages|extensions|entry_points)",
+    re.IGNORECASE,
+)
+_SELECTOR = re.compile(r"([^\[\]]+)\[([^=\]]+)=([^\]]*)\]")
 
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool]:
-    """Where the rows are: the longest list of objects, else the only list; "" for the object itself.
+def split_path(path: str) -> tuple[str, ...]:
+    """The steps of a dotted path; ``links[rel=next].url`` has the steps links, [rel=next] and url."""
+    steps: list[str] = []
+    for step in re.findall(r"(?:[^.\[]|\[[^\]]*\])+", path):
+        selector = _SELECTOR.fullmatch(step)
+        steps += [selector[1], f"[{selector[2]}={selector[3]}]"] if selector else [step]
+    return tuple(steps)
 
-    The second is False where lists are empty and another page may show more.
+
+def resolve_path(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> msgspec.Raw | bytes | None:
+    """The JSON at a path; None if there is nothing.
+
+    A name with dots in it (``@odata.nextLink``) may take several steps. In a list a number counts its items,
+    ``[rel=next]`` chooses one, and a name is looked up in each item.
+    """
+    if not steps:
+        return raw
+    start = first_char(raw)
+    if start == OPEN_OBJECT:
+        members = _object_decoder.decode(raw)
+        for end in range(len(steps), 0, -1):
+            name = ".".join(steps[:end])
+            if name in members and (found := resolve_path(members[name], steps[end:])) is not None:
+                return found
+    elif start == OPEN_LIST:
+        return _resolve_in_list(_list_decoder.decode(raw), steps)
+    return None
+
+
+def _resolve_in_list(items: Sequence[msgspec.Raw], steps: Sequence[str]) -> msgspec.Raw | bytes | None:
+    step = steps[0]
+    if step.lstrip("-").isdigit():
+        number = int(step)
+        return resolve_path(items[number], steps[1:]) if -len(items) <= number < len(items) else None
+    chosen, rest = items, steps
+    if step.startswith("["):
+        name, _, wanted = step[1:-1].partition("=")
+        chosen, rest = [item for item in items if _member_equals(item, name, wanted)], steps[1:]
+    found = (resolve_path(item, rest) for item in chosen)
+    return next((each for each in found if each is not None), None)
+
+
+def _member_equals(item: msgspec.Raw, name: str, wanted: str) -> bool:
+    if first_char(item) != OPEN_OBJECT:
+        return False
+    raw = _object_decoder.decode(item).get(name)
+    value = None if raw is None else msgspec.json.decode(raw)
+    return any(scalar_text(each) == wanted for each in (value if isinstance(value, list) else [value]))
+
+
+def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool]:
+    """Where the rows are; "" for the object itself.
+
+    Of several lists of objects the one called like the table, then by the usual names, then the longest that
+    is no side list. The second is False if lists are empty and another page may show more.
     """
     prefix = ""
     while len(members) == 1 and first_char(next(iter(members.values()))) == OPEN_OBJECT:
@@ -47,19 +115,58 @@ def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str,
         members = _object_decoder.decode(inner)
     lists = {name: _list_decoder.decode(raw) for name, raw in members.items() if first_char(raw) == OPEN_LIST}
     full = {name: rows for name, rows in lists.items() if rows and first_char(rows[0]) == OPEN_OBJECT}
-    if full:
-        return prefix + max(full, key=lambda name: len(full[name])), True
-    empty = [name for name, rows in lists.items() if not rows]
     usual = next((name for name in (table, *COMMON_ROW_MEMBERS) if name in lists), None)
-    if usual is not None:
+    if usual is not None and (usual in full or not full or not _has_own_rows(full)):
         return prefix + usual, bool(lists[usual])
+    nested = _find_nested_rows(members, table) if not _has_own_rows(full) else None
+    if nested is not None:
+        return prefix + nested, True
+    if full:
+        main = {name: rows for name, rows in full.items() if not _SIDE_LISTS.fullmatch(name)}
+        longest = max(main or full, key=lambda name: len(full[name]))
+        return prefix + longest, bool(main)
+    empty = [name for name, rows in lists.items() if not rows]
     if len(empty) == 1 and len(lists) == 1 and "id" not in members:
         return prefix + empty[0], False
     return prefix.rstrip("."), not empty
 
 
+def _has_own_rows(full: Mapping[str, Sequence[msgspec.Raw]]) -> bool:
+    return any(not _SIDE_LISTS.fullmatch(name) for name in full)
+
+
+def _find_nested_rows(members: Mapping[str, msgspec.Raw], table: str) -> str | None:
+    """A list of objects within an object that is called like the table, or by a usual name (``hits.hits``)."""
+    for name in (table, *COMMON_ROW_MEMBERS, "response", "payload", "d", "_embedded"):
+        raw = members.get(name)
+        if raw is None or first_char(raw) != OPEN_OBJECT:
+            continue
+        inner = _object_decoder.decode(raw)
+        if not any(first_char(each) == OPEN_LIST for each in inner.values()):
+            continue
+        path, _ = find_rows_path(inner, table)
+        if path and path in inner and first_char(inner[path]) == OPEN_LIST:
+            rows = _list_decoder.decode(inner[path])
+            if not _SIDE_LISTS.fullmatch(path) and rows and first_char(rows[0]) == OPEN_OBJECT:
+                return f"{name}.{path}"
+    return None
+
+
+def side_lists(members: Mapping[str, msgspec.Raw], rows_name: str) -> list[str]:
+    """The names of further lists of objects beside the rows that could be rows as well."""
+    return [
+        name
+        for name, raw in members.items()
+        if name != rows_name
+        and first_char(raw) == OPEN_LIST
+        and not _SIDE_LISTS.fullmatch(name)
+        and (items := _list_decoder.decode(raw))
+        and first_char(items[0]) == OPEN_OBJECT
+    ]
+
+
 def first_char(raw: msgspec.Raw | bytes) -> int:
-    """The first character that is no white space; 0 for none."""
+    """The first character that is not white space; 0 for none."""
     view = memoryview(raw)
     for char in view[:64]:
         if char not in WHITESPACE:
@@ -71,11 +178,14 @@ def first_char(raw: msgspec.Raw | bytes) -> int:
 def last_value(rows: Sequence[bytes], column: str) -> str | None:
     """The text of ``column`` in the last row: a member, a dotted path, or a flattened name (``user_login``).
 
-    Decodes that one row. None where it is missing or null.
+    Decodes that one row. None if it is missing or null.
     """
-    if not rows:
-        return None
-    return scalar_text(_column_value(msgspec.json.decode(rows[-1]), column))
+    return row_value(rows[-1], column) if rows else None
+
+
+def row_value(row: bytes, column: str) -> str | None:
+    """The text of ``column`` in a row; see ``last_value``."""
+    return scalar_text(_column_value(msgspec.json.decode(row), column))
 
 
 def scalar_text(value: Any) -> str | None:

@@ -1,12 +1,13 @@
-"""Rows out of a body, without decoding a single one; and the few values around them that paging needs.
+"""Records out of a response body, without decoding a single one; and the values around them.
 
 A body is read only as deep as the rows lie. A row stays the bytes the source wrote, on one line, so that
-integers keep their digits, and duplicate keys are still there for whoever types the columns.
+integers keep their digits and duplicate keys reach the type inference.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,23 +17,46 @@ import msgspec
 from unify.adapters.base import Scalar
 from unify.adapters.formats.csv import parse_csv_rows
 from unify.adapters.formats.jsonl import parse_json_lines
-from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, WHITESPACE, find_rows_path, first_char
+from unify.adapters.formats.locate import (
+    OPEN_LIST,
+    OPEN_OBJECT,
+    WHITESPACE,
+    find_rows_path,
+    first_char,
+    resolve_path,
+    side_lists,
+    split_path,
+)
 from unify.adapters.formats.nesting import with_inherited_columns
+from unify.adapters.formats.outside import outside_members
+from unify.adapters.formats.text import (
+    declared_charset,
+    repair_json,
+    to_utf8,
+    unpack_gzip,
+    without_guard,
+)
 from unify.adapters.formats.xml import parse_xml, select_xml_rows
-from unify.adapters.spec.model import InheritedColumn, ResponseFormat
+from unify.adapters.paging.base import Member
+from unify.adapters.spec.model import CSVFormat, InheritedColumn, ResponseFormat
 from unify.errors import BadResponse
 from unify.text import did_you_mean
 
-BOM = b"\xef\xbb\xbf"
-# What is left of an answer where an API leaves empty lists out, as Google's do: anything else is no page.
-MEMBERS_WITHOUT_ROWS = frozenset(
-    ["kind", "etag", "selfLink", "nextPageToken", "next_page_token", "totalItems", "total", "count"]
-)
 _EXCERPT_CHARS = 80  # characters of a body in a message
-_CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
-# Backslashes and whole surrogate pairs are gone over, so that ``half`` is one without its other half.
-_SURROGATE_ESCAPES = re.compile(
-    rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]|(?P<half>\\u[dD][89a-fA-F])",
+MIN_MAP_ROWS = 20  # alike objects in one object: below that it is more likely one row with nested objects
+KEY_MEMBER = "key"  # holds the member's name of a row that is a member of an object
+_FAULT_BYTE = re.compile(r"\(byte (\d+)\)")
+# What a body has left where an API leaves empty lists out; with anything else it is not such a page.
+_MEMBERS_WITHOUT_ROWS = re.compile(
+    r"kind|etag|self(link)?|(next|prev).*|total\w*|count|time|took|.*count|.*estimate|links?|meta(data)?|paging|"
+    r"pagination|page(info)?|href|url|id|context|@odata\.\w+|has_?more|limit|offset|size|first|last|per_?page|"
+    r"success|ok|status|jsonapi|range|majordimension|version|apiversion|object",
+    re.IGNORECASE,
+)
+
+# The same for a list that was never seen, as Google's APIs answer: only these are certain.
+_USUAL_WITHOUT_ROWS = frozenset(
+    ["kind", "etag", "selfLink", "nextPageToken", "next_page_token", "totalItems", "total", "count"]
 )
 
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -42,13 +66,20 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class RecordSelector:
-    """Where rows are: a dotted path, "" or ``$`` for the body itself, None to be found out.
+    """Where the rows are.
 
-    ``table``   its name, a hint for finding out.
-
-    ``listed``  the body was a list on the pages before, so an object is no page.
-    ``expect_object``  the body was one object, taken for the row, on a page before: a list is no such page.
-    ``nullable``   null is an answer too, and means that there is no such row.
+    ``path``        a dotted path; "" or ``$`` for the body itself; ``a.*`` for the members of an object; a path
+                    that ends in ``?`` need not exist; None to be found.
+    ``more_paths``  further lists whose rows follow.
+    ``table``       its name, a hint for finding the rows.
+    ``expect_list``, ``expect_object``  the body itself was a list, or the row, on earlier pages or loads.
+    ``seen_as``     list, object or map: what was at ``path`` on earlier pages or loads; "" for nothing. A list
+                    that was seen may be left out.
+    ``may_be_empty``  a body without a byte, or ``null``, has no rows.
+    ``rows_name``   column that holds the name of the member or list a row comes from.
+    ``names_path``  where the column names of rows that are lists are: ``$.columns``; a row of the rows
+                    themselves (``$.values.0``) is not a row then.
+    ``as_columns``  rows that are lists become objects whose members are numbered from 0.
     """
 
     path: str | None = None
@@ -57,34 +88,77 @@ class RecordSelector:
     expect_list: bool = False
     nullable: bool = False
     expect_object: bool = False
+    seen_as: str = ""
+    may_be_empty: bool = False
+    more_paths: tuple[str, ...] = ()
+    rows_name: str | None = None
+    names_path: str | None = None
+    as_columns: bool = False
+    csv: CSVFormat = CSVFormat()
+
+    @property
+    def dotted_path(self) -> str | None:
+        """``path`` without ``$``, ``?`` and ``.*``."""
+        if self.path is None:
+            return None
+        path = self.path.removesuffix("?").removesuffix(".*")
+        return path.removeprefix("$").removeprefix(".")
+
+    @property
+    def is_map(self) -> bool:
+        return self.path is not None and self.path.removesuffix("?").endswith(".*")
+
+    @property
+    def is_optional(self) -> bool:
+        return self.path is not None and self.path.endswith("?")
 
 
 class ResponseBody:
-    """One body: its ``rows`` undecoded, and ``value(path)`` for what lies around them.
+    """One body: its ``rows`` undecoded, and the values around them.
 
-    ``found``    the path the rows were at; "" where the body itself is the list or the row.
-    ``listed``   the body itself is the list.
-    ``certain``  where the rows are was not guessed from empty lists.
+    ``rows_path``    the path the rows were at; "" if the body itself is the list or the row.
+    ``is_list``      the body itself is the list.
+    ``is_certain``   where the rows are was not guessed from empty lists.
+    ``rows_kind``    list, object or map: what is at the path; "" for nothing.
+    ``outer_count``  items of the outermost list on the way to the rows: pages are counted in these.
+    ``repairs``      what was repaired to read the body, and how often.
+    ``side_lists``   other lists of objects that might be rows too, if the path was found.
     """
 
-    __slots__ = ("_address", "_body", "_members", "is_certain", "is_list", "rows", "rows_path")
+    __slots__ = (
+        *("address", "text", "_members", "_outer_count", "_outside", "is_certain", "is_list", "repairs"),
+        *("rows", "rows_kind", "rows_path", "side_lists"),
+    )
 
     def __init__(self, body: bytes, address: str) -> None:
-        self._body = body
-        self._address = address
+        self.text = body
+        self.address = address
         self._members: Mapping[str, msgspec.Raw] | None = None
+        self._outside: tuple[Member, ...] | None = None
+        self._outer_count: int | None = None
         self.rows: Sequence[bytes] = ()
         self.rows_path = ""
+        self.rows_kind = ""
         self.is_list = False
         self.is_certain = True
+        self.repairs: Counter[str] = Counter()
+        self.side_lists: Sequence[str] = ()
+
+    @property
+    def outer_count(self) -> int:
+        return len(self.rows) if self._outer_count is None else self._outer_count
+
+    @outer_count.setter
+    def outer_count(self, count: int) -> None:
+        self._outer_count = count
 
     def value(self, path: str) -> Any:
-        """What is at a dotted path of the body, decoded; None where there is nothing."""
+        """The decoded value at a dotted path of the body; None if there is nothing."""
         raw = self.raw_value(path)
         return None if raw is None else msgspec.json.decode(raw)
 
     def scalar(self, path: str) -> Scalar:
-        """The same for a column: an object or list comes as its JSON text."""
+        """The same for a column: an object or list is its JSON text."""
         raw = self.raw_value(path)
         if raw is None:
             return None
@@ -94,199 +168,409 @@ class ResponseBody:
         value: Scalar = msgspec.json.decode(text)
         return value
 
-    def member_names(self, path: str) -> Sequence[str]:
-        """The names of the members of the object at ``path``; none where there is no object."""
-        raw = self.raw_value(path)
-        if raw is None or first_char(raw) != OPEN_OBJECT:
-            return ()
-        return tuple(self.members() if not path else _object_decoder.decode(raw))
+    def outside(self) -> tuple[Member, ...]:
+        """The scalar members outside the rows; none if the body itself is the row."""
+        if self._outside is None:
+            self._outside = outside_members(self.text, self.rows_path) if self.rows_path else ()
+        return self._outside
 
     def add_inherited_columns(self, inherited: Sequence[InheritedColumn]) -> None:
-        """Give every row what it lies in: the values of these columns."""
-        self.rows = with_inherited_columns(self.rows, self._body, self.rows_path, inherited)
+        """Add to every row the values of these columns from the objects around it."""
+        self.rows = with_inherited_columns(self.rows, self.text, self.rows_path, inherited)
 
     def raw_value(self, path: str) -> msgspec.Raw | bytes | None:
-        """The undecoded JSON at a dotted path; a number in it counts the items of a list."""
-        current: msgspec.Raw | bytes = self._body
-        if "." in path and first_char(current) == OPEN_OBJECT and path in self.members():
-            return self.members()[path]  # a name with a dot in it, such as @odata.nextLink
-        for depth, name in enumerate(path.split(".") if path else ()):
-            step = self._child(current, name, top=depth == 0)
-            if step is None:
-                return None
-            current = step
-        return current
-
-    def _child(self, current: msgspec.Raw | bytes, name: str, *, top: bool) -> msgspec.Raw | None:
-        start = first_char(current)
-        if start == OPEN_OBJECT:
-            members = self.members() if top else _object_decoder.decode(current)
-            return members.get(name)
-        if start == OPEN_LIST and name.lstrip("-").isdigit():
-            items = _list_decoder.decode(current)
-            return items[int(name)] if -len(items) <= int(name) < len(items) else None
+        """The undecoded JSON at a path; see ``locate.resolve_path``."""
+        steps = split_path(path)
+        if not steps or first_char(self.text) != OPEN_OBJECT:
+            return resolve_path(self.text, steps)
+        for end in range(len(steps), 0, -1):
+            name = ".".join(steps[:end])
+            if name in self.members():
+                found = resolve_path(self.members()[name], steps[end:])
+                if found is not None:
+                    return found
         return None
 
+    def members_or_none(self) -> Mapping[str, msgspec.Raw]:
+        return self.members() if first_char(self.text) == OPEN_OBJECT else {}
+
     def members(self) -> Mapping[str, msgspec.Raw]:
-        """The members of a body that is an object, by name; read once."""
+        """The members of a body that is an object; read once."""
         if self._members is None:
-            self._members = _object_decoder.decode(self._body)
+            self._members = _object_decoder.decode(self.text)
         return self._members
 
 
 def parse_body(body: bytes, content_type: str, selector: RecordSelector, address: str) -> ResponseBody:
     """Split a body into rows.
 
-    Raises  BadResponse, naming the address and what came instead, for anything but rows.
+    Raises:
+        BadResponse: anything but rows; the message names the address and quotes the body.
     """
+    body = unpack_gzip(body, address)
     if selector.format == "xml":
         return _parse_xml_body(body, content_type, selector, address)
-    body = _to_utf8(body.removeprefix(BOM), content_type, address)
-    envelope = ResponseBody(body, address)
+    charset = selector.csv.encoding or declared_charset(content_type)
+    fallback = "windows-1252" if selector.format == "csv" else None
+    body = to_utf8(body, charset, address, fallback)
     try:
         match selector.format:
             case "json":
-                _select_json_rows(envelope, body, selector, address)
-            case "jsonl" if not is_markup(body):
-                envelope = ResponseBody(b"null", address)  # nothing lies around its rows
-                envelope.rows = _row_lines(parse_json_lines(body, address), body)
-            case "jsonl":
+                return _parse_json_body(without_guard(body), content_type, selector, address)
+            case "jsonl" if is_markup(body):
                 raise _not_json_error(body, content_type, address, "")
+            case "jsonl":
+                response_body = ResponseBody(b"null", address)  # lines have nothing around them
+                response_body.rows = _row_lines(parse_json_lines(body, address), body)
             case "csv":
-                envelope = ResponseBody(b"null", address)
-                envelope.rows = parse_csv_rows(body, address)
+                response_body = ResponseBody(b"null", address)
+                response_body.rows = parse_csv_rows(body, address, selector.csv)
             case unknown:
-                raise BadResponse(f"{address}: answers in {unknown} cannot be read")
+                raise BadResponse(f"{address}: responses of format {unknown} cannot be read")
+    except RecursionError as error:
+        raise BadResponse(f"{address}: the response is nested deeper than can be read") from error
+    return response_body
+
+
+def _parse_json_body(body: bytes, content_type: str, selector: RecordSelector, address: str) -> ResponseBody:
+    repairs: Counter[str] = Counter()
+    response_body = ResponseBody(body, address)
+    try:
+        try:
+            _select_json_rows(response_body, body, selector, address)
+        except msgspec.DecodeError:
+            body, repairs = repair_json(body)
+            if not repairs:
+                raise
+            response_body = ResponseBody(body, address)
+            _select_json_rows(response_body, body, selector, address)
     except msgspec.DecodeError as error:
         raise _not_json_error(body, content_type, address, str(error)) from error
-    except RecursionError as error:
-        raise BadResponse(f"{address}: the answer is nested deeper than can be read") from error
-    return envelope
+    response_body.repairs = repairs
+    return response_body
 
 
 def _parse_xml_body(body: bytes, content_type: str, selector: RecordSelector, address: str) -> ResponseBody:
     """The root element as if it were JSON, so that paging finds its values there."""
-    named = _CHARSET.search(content_type)
-    document = parse_xml(body, address, named[1] if named else None)
-    envelope = ResponseBody(msgspec.json.encode(document.root), address)
-    envelope.rows_path = (selector.path or "").removeprefix("$").removeprefix(".")
-    envelope.rows = select_xml_rows(document, envelope.rows_path, address)
-    return envelope
+    document = parse_xml(body, address, declared_charset(content_type))
+    response_body = ResponseBody(msgspec.json.encode(document.root), address)
+    response_body.rows_path = selector.dotted_path or ""
+    response_body.rows = select_xml_rows(document, response_body.rows_path, address)
+    return response_body
 
 
-def _select_json_rows(envelope: ResponseBody, body: bytes, selector: RecordSelector, address: str) -> None:
-    path = None if selector.path is None else selector.path.removeprefix("$").removeprefix(".")
-    if not body.strip(WHITESPACE):
-        raise BadResponse(f"{address}: the answer is empty, where JSON was expected")
+def _select_json_rows(
+    response_body: ResponseBody, body: bytes, selector: RecordSelector, address: str
+) -> None:
+    path = selector.dotted_path
+    if _has_no_value(body):
+        if selector.may_be_empty or (selector.nullable and body.strip(WHITESPACE)):
+            response_body.is_certain = False
+            return
+        if not body.strip(WHITESPACE):
+            raise BadResponse(f"{address}: the response is empty; expected JSON")
     if first_char(body) == OPEN_LIST and not path:
         if selector.expect_object:
             raise BadResponse(
-                f"{address}: expected one object, as before, got {_excerpt(body)}; rows: says where they are"
+                f"{address}: expected one object, as before, got {_excerpt(body)}; set rows in the spec"
             )
-        envelope.is_list = True
-        envelope.rows = _row_lines(_list_decoder.decode(body), body)
-        return
-    if selector.nullable and body.strip(WHITESPACE) == b"null":
+        response_body.is_list, response_body.rows_kind = True, "list"
+        items = _list_decoder.decode(body)
+        response_body.outer_count = len(items)
+        response_body.rows = _rows_of(items, response_body, selector)
         return
     if selector.expect_list or first_char(body) not in (OPEN_OBJECT, OPEN_LIST):
-        _raw_decoder.decode(body)  # not JSON at all? then that is what to say
+        _raw_decoder.decode(body)  # if it is not JSON, that is the message
         expected = "a list, as before" if selector.expect_list else "a list or an object"
         raise BadResponse(f"{address}: expected {expected}, got {_excerpt(body)}")
     if first_char(body) == OPEN_OBJECT:
-        _raise_graphql_errors(envelope.members(), address)
+        _raise_graphql_errors(response_body.members(), address)
     if path is None:
-        envelope.rows_path, envelope.is_certain = find_rows_path(envelope.members(), selector.table)
+        response_body.rows_path, response_body.is_certain = find_rows_path(
+            response_body.members(), selector.table
+        )
+        if response_body.rows_path in response_body.members():
+            response_body.side_lists = side_lists(response_body.members(), response_body.rows_path)
     else:
-        envelope.rows_path = path
-    envelope.rows = _rows_at_path(envelope, envelope.rows_path, body, address)
+        response_body.rows_path = path
+    response_body.rows = _rows_at_paths(response_body, selector, address)
+    if selector.path != "$" and first_char(body) == OPEN_OBJECT:
+        _raise_error_envelope(response_body, address)
+
+
+def _has_no_value(body: bytes) -> bool:
+    return len(body) < 64 and body.strip(WHITESPACE) in (b"", b"null")
 
 
 def _raise_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> None:
-    """GraphQL answers 200 with whatever data it has beside its errors, or none: that is no whole page."""
+    """GraphQL sends status 200 with whatever data it has beside its errors: that is not a whole page."""
     alone = members.keys() <= {"errors", "extensions"}
     if "errors" in members and ("data" in members or alone) and first_char(members["errors"]) == OPEN_LIST:
         errors = _list_decoder.decode(members["errors"])
         if errors:
-            raise BadResponse(f"{address}: the answer tells of errors: {_excerpt(bytes(errors[0]))}")
+            raise BadResponse(f"{address}: the response contains errors: {_excerpt(bytes(errors[0]))}")
 
 
-def _rows_at_path(envelope: ResponseBody, path: str, body: bytes, address: str) -> Sequence[bytes]:
-    """The rows at ``path``; lists on the way are gone through, each item in its order."""
-    if not path:
-        return _row_lines([msgspec.Raw(body)], body)
-    current: list[msgspec.Raw] = [msgspec.Raw(body)]
-    for depth, name in enumerate(path.split(".")):
-        if depth == 0 and first_char(body) == OPEN_OBJECT:
-            objects = [envelope.members()]
+_ERROR_MEMBERS = frozenset(
+    "error errors errormessage errormessages errormsg errorcode errcode errordescription errordetails fault "
+    "exception errorinfo errorcodes".split()
+)
+_SUCCESS_FLAGS = frozenset("success ok succeeded issuccess successful issuccessful".split())
+_FAILURE_TEXTS = frozenset("error fail failed failure err fault".split())
+_SUCCESS_TEXTS = frozenset("ok success successful succeeded".split())
+_REASONS = frozenset("message msg detail details reason description error errors code".split())
+_MESSAGE_ONLY = _REASONS | frozenset(
+    "status statuscode title type documentationurl requestid timestamp path help moreinfo traceid instance".split()
+)
+
+
+def _raise_error_envelope(response_body: ResponseBody, address: str) -> None:
+    """An error with status 200: no rows, or one object, beside ``error``, ``success: false`` and the like."""
+    if response_body.rows and response_body.rows_kind != "object":
+        return
+    members = {
+        re.sub(r"[^a-z]", "", name.lower()): _short_scalar(raw)
+        for name, raw in response_body.members().items()
+    }
+    status = str(members.get("status", members.get("stat", ""))).lower()
+    failed = status in _FAILURE_TEXTS and (_REASONS & members.keys() or not response_body.rows)
+    only_message = (
+        members.keys() <= _MESSAGE_ONLY
+        and bool({"message", "msg", "detail"} & members.keys())
+        and status not in _SUCCESS_TEXTS
+    )
+    flagged = any(
+        (name in _ERROR_MEMBERS and value not in _NO_ERROR)
+        or (name in _SUCCESS_FLAGS and value in (False, "false"))
+        for name, value in members.items()
+    )
+    if flagged or failed or only_message:
+        raise BadResponse(
+            f"{address}: the response is an error: {_excerpt(bytes(response_body.text))}; "
+            "if it is a row, set rows: $ in the spec"
+        )
+
+
+_NO_ERROR: tuple[object, ...] = (None, False, "", 0, "0", "[]", "{}")
+
+
+def _short_scalar(raw: msgspec.Raw) -> Any:
+    """A scalar decoded; of an object or list whether it is empty: ``[]``, ``{}`` or ``…``."""
+    text = bytes(raw).strip(WHITESPACE)
+    if text[:1] not in (b"{", b"["):
+        return msgspec.json.decode(text)
+    return text[:1].decode() + text[-1:].decode() if not text[1:-1].strip(WHITESPACE) else "…"
+
+
+def _rows_at_paths(response_body: ResponseBody, selector: RecordSelector, address: str) -> Sequence[bytes]:
+    rows: list[bytes] = []
+    outer_count = 0
+    for path in (response_body.rows_path, *selector.more_paths):
+        found, count = _raws_at_path(response_body, path, selector, address)
+        outer_count += count
+        is_map = selector.is_map or (
+            len(found) == 1 and response_body.rows_kind == "object" and _is_map_of_rows(found[0])
+        )
+        if is_map:
+            response_body.rows_kind = "map"
+            lines = _map_rows(found, selector)
+            outer_count = len(lines)
         else:
-            objects = [each for raw in current for each in _iter_objects(raw, path, address)]
-        if depth == 0 and objects and name not in objects[0] and objects[0].keys() <= MEMBERS_WITHOUT_ROWS:
-            return []
-        current = _member_values(objects, name, path, address)
+            lines = _rows_of(found, response_body, selector)
+            if selector.more_paths and selector.rows_name:
+                lines = [_with_member(line, selector.rows_name, path) for line in lines]
+        rows += lines
+    response_body.outer_count = outer_count
+    return rows
+
+
+def _raws_at_path(
+    response_body: ResponseBody, path: str, selector: RecordSelector, address: str
+) -> tuple[list[msgspec.Raw], int]:
+    """The values at ``path``, and the items of the first list on the way; lists are gone through in order."""
+    current: list[msgspec.Raw] = [msgspec.Raw(response_body.text)]
+    outer_count: int | None = None
+    steps: Sequence[str] = split_path(path)
+    if path in response_body.members_or_none():
+        steps = (path,)
+    for depth, name in enumerate(steps):
+        objects: list[Mapping[str, msgspec.Raw]] = []
+        for raw in current:
+            if first_char(raw) == OPEN_LIST and outer_count is None:
+                outer_count = len(_list_decoder.decode(raw))
+            if depth == 0 and first_char(raw) == OPEN_OBJECT:
+                objects.append(response_body.members())
+            else:
+                objects += _iter_objects(raw, path, selector, address)
+        current = [members[name] for members in objects if name in members]
+        if objects and not current:
+            _check_missing(objects[0], name, path, selector, address)
+            return [], 0
     rows: list[msgspec.Raw] = []
     for raw in current:
-        match first_char(raw):
-            case c if c == OPEN_LIST:
-                rows += _list_decoder.decode(raw)
-            case c if c == OPEN_OBJECT:
-                rows.append(raw)
-            case _ if bytes(raw).strip(WHITESPACE) == b"null":
-                continue
-            case _:
-                raise BadResponse(f"{address}: expected rows at {path!r}, got {_excerpt(bytes(raw))}")
-    return _row_lines(rows, body)
+        if first_char(raw) == OPEN_LIST and path:
+            rows += _list_decoder.decode(raw)
+            response_body.rows_kind = "list"
+        elif first_char(raw) in (OPEN_OBJECT, OPEN_LIST):
+            if selector.seen_as == "list" and outer_count is None and not selector.is_map:
+                raise BadResponse(
+                    f"{address}: expected a list at {path or '$'}, as in earlier loads, got the object "
+                    f"{_excerpt(bytes(raw))}"
+                )
+            rows.append(raw)
+            response_body.rows_kind = response_body.rows_kind or ("list" if outer_count else "object")
+        elif bytes(raw).strip(WHITESPACE) != b"null":
+            raise BadResponse(f"{address}: expected rows at {path!r}, got {_excerpt(bytes(raw))}")
+    return rows, len(rows) if outer_count is None else outer_count
 
 
-def _iter_objects(raw: msgspec.Raw, path: str, address: str) -> Iterator[Mapping[str, msgspec.Raw]]:
+def _iter_objects(
+    raw: msgspec.Raw, path: str, selector: RecordSelector, address: str
+) -> Iterator[Mapping[str, msgspec.Raw]]:
     """The members of an object, or of each object of a list."""
     match first_char(raw):
         case c if c == OPEN_OBJECT:
             yield _object_decoder.decode(raw)
         case c if c == OPEN_LIST:
             for item in _list_decoder.decode(raw):
-                yield from _iter_objects(item, path, address)
+                yield from _iter_objects(item, path, selector, address)
+        case _ if bytes(raw).strip(WHITESPACE) == b"null" and (selector.is_optional or selector.seen_as):
+            return
         case _:
             raise BadResponse(
                 f"{address}: expected rows at {path!r}, got {_excerpt(bytes(raw))} in its place"
             )
 
 
-def _member_values(
-    objects: Sequence[Mapping[str, msgspec.Raw]], name: str, path: str, address: str
-) -> list[msgspec.Raw]:
-    """What is under ``name`` in each; of several, some may lack it, as where empty lists are left out."""
-    found = [members[name] for members in objects if name in members]
-    if objects and not found:
-        members = objects[0]
-        has = ", ".join(list(members)[:8]) or "no members"
-        raise BadResponse(
-            f"{address}: no member {name!r} (rows: {path}) in the answer{did_you_mean(name, members)}; "
-            f"it has {has}"
+def _check_missing(
+    members: Mapping[str, msgspec.Raw], name: str, path: str, selector: RecordSelector, address: str
+) -> None:
+    """Accept a list that is left out because it is empty. Raises BadResponse if it more likely is elsewhere."""
+    elsewhere = side_lists(members, name)
+    only_envelope = all(_MEMBERS_WITHOUT_ROWS.fullmatch(each) for each in members)
+    if not elsewhere and (
+        selector.is_optional
+        or (selector.seen_as and only_envelope)
+        or members.keys() <= _USUAL_WITHOUT_ROWS
+        or _counts_zero(members)
+    ):
+        return
+    before = "; in earlier loads the rows were there" if selector.seen_as else ""
+    listed = f"; a list is at {', '.join(elsewhere[:3])}" if elsewhere and before else ""
+    has = ", ".join(list(members)[:8]) or "no members"
+    raise BadResponse(
+        f"{address}: no member {name!r} (rows: {path}) in the response{did_you_mean(name, members)}; it has "
+        f"{has}{before}{listed}"
+    )
+
+
+def _counts_zero(members: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether the envelope says that there are no rows: ``resultSizeEstimate: 0``, ``meta: {result_count: 0}``."""
+    around = outside_members(msgspec.json.encode(members), "")
+    return any(
+        member.value in (0, "0")
+        and re.search(r"count|total|estimate|found|size$", member.name, re.IGNORECASE)
+        for member in around
+        if not isinstance(member.value, bool)
+    )
+
+
+def _is_map_of_rows(raw: msgspec.Raw) -> bool:
+    """Whether an object's members are rows: many objects with the same members (``{"u1": {…}, "u2": {…}}``)."""
+    members = _object_decoder.decode(raw)
+    if len(members) < MIN_MAP_ROWS or any(first_char(each) != OPEN_OBJECT for each in members.values()):
+        return False
+    names = [frozenset(_object_decoder.decode(each)) for each in members.values()]
+    return all(len(each & names[0]) * 2 >= len(each | names[0]) > 0 for each in names)
+
+
+def _map_rows(raws: Sequence[msgspec.Raw], selector: RecordSelector) -> list[bytes]:
+    """The members of objects as rows, each with the member's name as a column."""
+    rows: list[bytes] = []
+    for raw in raws:
+        if first_char(raw) != OPEN_OBJECT:
+            rows += _row_lines([raw], bytes(raw))
+            continue
+        members = _object_decoder.decode(raw)
+        lines = _row_lines(list(members.values()), bytes(raw))
+        rows += [
+            _with_member(line, selector.rows_name or KEY_MEMBER, name, keep=selector.rows_name is None)
+            for name, line in zip(members, lines, strict=True)
+        ]
+    return rows
+
+
+def _with_member(row: bytes, name: str, value: str, *, keep: bool = False) -> bytes:
+    """``row`` with one more member; ``keep``: a member of that name stays."""
+    if keep and name in _object_decoder.decode(row):
+        return row
+    inside = row.rstrip(WHITESPACE)[:-1]
+    comma = b"" if first_char(inside[1:]) == 0 else b","
+    return inside + comma + msgspec.json.encode(name) + b":" + msgspec.json.encode(value) + b"}"
+
+
+def _rows_of(
+    items: Sequence[msgspec.Raw], response_body: ResponseBody, selector: RecordSelector
+) -> list[bytes]:
+    if selector.names_path is None and not selector.as_columns:
+        return _row_lines(items, response_body.text)
+    names, header = _column_names(response_body, selector)
+    lists = [_list_decoder.decode(item) for item in items if first_char(item) == OPEN_LIST]
+    if len(lists) != len(items):
+        return _row_lines(items, response_body.text)
+    objects = [
+        msgspec.Raw(
+            msgspec.json.encode(
+                {
+                    names[index] if index < len(names) else str(index): value
+                    for index, value in enumerate(values)
+                }
+            )
         )
-    return found
+        for values in lists[1 if header else 0 :]
+    ]
+    return _row_lines(objects, b"\n")
+
+
+def _column_names(response_body: ResponseBody, selector: RecordSelector) -> tuple[list[str], bool]:
+    """The names of columns for rows that are lists, and whether they are the first of the rows."""
+    if selector.names_path is None:
+        return [], False
+    path = selector.names_path.removeprefix("$").removeprefix(".")
+    found = response_body.value(path)
+    if not isinstance(found, list):
+        raise BadResponse(
+            f"{response_body.address}: expected a list of column names at {selector.names_path}, got {found!r}"[
+                :300
+            ]
+        )
+    names = [_column_name(each, index) for index, each in enumerate(found)]
+    first_row = f"{response_body.rows_path}.0".removeprefix(".")
+    return list(_deduplicated(names)), path == first_row
+
+
+def _column_name(value: Any, index: int) -> str:
+    if isinstance(value, dict):
+        keys = ("name", "title", "displayName", "key", "field", "id", "label")
+        value = next((value[key] for key in keys if isinstance(value.get(key), str)), None)
+    return value if isinstance(value, str) and value else str(index)
+
+
+def _deduplicated(names: Sequence[str]) -> Iterator[str]:
+    counts: Counter[str] = Counter()
+    for name in names:
+        counts[name] += 1
+        yield name if counts[name] == 1 else f"{name}_{counts[name]}"
 
 
 def _row_lines(raws: Sequence[msgspec.Raw], body: bytes) -> list[bytes]:
-    """Rows as bytes, each on one line; a row that is no object becomes one, as ``{"value": …}``."""
+    """Rows as bytes, each on one line; a row that is not an object becomes ``{"value": …}``."""
     rows = list(map(bytes, raws))
     if b"\n" in body or b"\r" in body:  # between tokens only: JSON has no raw line ends in texts
         rows = [row.replace(b"\n", b" ").replace(b"\r", b" ").strip() for row in rows]
     if all(row[0] == OPEN_OBJECT for row in rows if row):
         return rows
     return [row if row[0] == OPEN_OBJECT else b'{"value":%b}' % row for row in rows]
-
-
-def _to_utf8(body: bytes, content_type: str, address: str) -> bytes:
-    if body.isascii():
-        return body
-    named = _CHARSET.search(content_type)
-    try:
-        if named and named[1].lower() not in ("utf-8", "utf8"):
-            return body.decode(named[1]).encode()
-        body.decode()
-    except (UnicodeError, LookupError) as error:
-        raise BadResponse(f"{address}: the answer is not the text it says it is ({error})") from error
-    return body
 
 
 def is_markup(body: bytes) -> bool:
@@ -300,11 +584,10 @@ def _not_json_error(body: bytes, content_type: str, address: str, reason: str) -
             f"{address}: expected JSON, got {kind}: {_excerpt(body)}; "
             "is this the API's address, or its web page?"
         )
-    half = next((found.start() for found in _SURROGATE_ESCAPES.finditer(body) if found["half"]), None)
-    if half is not None:
-        reason = f"byte {half} begins half of a surrogate pair, which is no character"
-        body = body[max(half - _EXCERPT_CHARS // 2, 0) :]
-    return BadResponse(f"{address}: the answer cannot be read as JSON ({reason}): {_excerpt(body)}")
+    fault = _FAULT_BYTE.search(reason)
+    if fault is not None and int(fault[1]) > _EXCERPT_CHARS // 2:
+        body = b"\xe2\x80\xa6" + body[int(fault[1]) - _EXCERPT_CHARS // 2 :]
+    return BadResponse(f"{address}: the response cannot be read as JSON ({reason}): {_excerpt(body)}")
 
 
 def _excerpt(body: bytes) -> str:

@@ -262,6 +262,13 @@ class HttpClient:
             )
             return outgoing, self._exchange(outgoing, stop)
 
+    def is_allowed(self, url: str) -> bool:
+        """Whether requests may go to ``url``: the connection's origin or an allowed one."""
+        try:
+            return origin_of(url) in self._allowed_origins
+        except ConfigError:
+            return False
+
     def _check_origin(self, url: str, home_origin: str, source: str) -> None:
         """Raises SourceError, naming both, for an address outside the connection's origin."""
         try:

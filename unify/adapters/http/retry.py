@@ -90,7 +90,7 @@ def _apply_rule(
             return Retry(
                 rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
             )
-        case "skip":
+        case "skip" | "end":
             return Accept(skipped=True)
         case "retry":
             return Retry(_transient_wait_s(response, attempt, now, rng), TRANSIENT_MAX_ATTEMPTS)

@@ -4,7 +4,9 @@
     paginators  make_paginator(): the paginator of a `paging` section; cursors and next links
     numbered    page numbers and offsets, which can be fetched in parallel
     links       the Link header (RFC 8288) and URLs of the next page in a body
-    detect      `paging: auto`: detects the paging style from the first response
+    hints       what the first response says of more pages: names of members and headers
+    ways        known envelopes and rules: how hints become a `paging` section
+    detect      `paging: auto`: follows the hints of the first response, or fails and names them
     loop_guard  stops at a server that returns the first page again
 
 Start with base.Paginator and paginators.make_paginator; rest.scope_reader drives them.

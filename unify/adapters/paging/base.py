@@ -1,4 +1,4 @@
-"""What a pager yields and what it is told: the next requests, and facts of the page that came."""
+"""The contract of pagination: page requests go out, information about the page that came goes in."""
 
 from __future__ import annotations
 
@@ -8,49 +8,79 @@ from typing import Any, Protocol
 
 from unify.adapters.spec.model import Paging
 
+MAX_BATCH_PAGES = 1000  # requested in parallel before the end is determined again: a total may be far off
+MAX_EMPTY_PAGES = 40  # in a row; filters that run after paging leave a few empty pages, never this many
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What is special about one request: paging values by name, or a whole address."""
+    """Paging values of one request by parameter name, or its whole address.
+
+    ``end_statuses``  error statuses that mean that there is no such page.
+    ``is_probe``      the page is inspected and its rows are not delivered.
+    """
 
     params: Mapping[str, str | int | float] = field(default_factory=dict)
     url: str | None = None
+    end_statuses: tuple[int, ...] = ()
+    is_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One scalar: its dotted path and the names on the way to it.
+
+    ``holds_rows``  its object is the body or lies on the way to the rows.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    value: Any
+    holds_rows: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.names[-1]
+
+    @property
+    def parent(self) -> str:
+        return self.names[-2] if len(self.names) > 1 else ""
 
 
 class PageInfo(Protocol):
-    """What a pager may ask about a page."""
+    """What a paginator can read of a page."""
 
     @property
     def rows(self) -> Sequence[bytes]: ...
     @property
-    def body_bytes(self) -> int: ...  # bytes of its body
+    def row_count(self) -> int: ...  # items of the outermost list on the way to the rows
+    @property
+    def is_end(self) -> bool: ...  # the API has no such page, so the pages end before it
+    @property
+    def body_bytes(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    def outside(self) -> Sequence[Member]: ...  # the scalar members of the body outside the rows
     def value(self, path: str) -> Any: ...
-    def member_names(self, path: str) -> Sequence[str]: ...  # of the members of the object there, rows aside
-    def header(self, name: str) -> str | None: ...
     def links(self) -> Mapping[str, str]: ...
     def last_value(self, column: str) -> str | None: ...
     def absolute_url(self, link: str) -> str: ...
 
 
-MAX_BATCH_PAGES = (
-    1000  # turns taken side by side before the end is looked for again: a total may be wrong by far
-)
-
-
 class PageBatch(tuple[PageRequest, ...]):
-    """Turns that may be taken side by side; ``pages_left``: how many pages there are from the first of them on."""
+    """Requests that may run in parallel; ``pages_left`` counts the pages from the first of them on."""
 
     pages_left: int
 
     @classmethod
     def of(cls, page_requests: Iterable[PageRequest], pages_left: int) -> PageBatch:
-        made = cls(page_requests)
-        made.pages_left = pages_left
-        return made
+        batch = cls(page_requests)
+        batch.pages_left = pages_left
+        return batch
 
 
 def known_page_count(page_requests: Sequence[PageRequest]) -> int:
-    """How many pages are known to be left, these turns among them."""
+    """The number of pages known to be left, these requests included."""
     return page_requests.pages_left if isinstance(page_requests, PageBatch) else len(page_requests)
 
 
@@ -65,29 +95,109 @@ class PaginatorFactory(Protocol):
     ) -> Paginator: ...
 
 
-class PagingState:
-    """What the pages of one table have shown of their server; shared by all its scopes.
+@dataclass(frozen=True, slots=True)
+class RequestTraits:
+    """What detection has to know of a table's requests: constant parameters, GraphQL variables.
 
-    ``honours_size`` is set once a page had exactly the size asked for: from then on a short page is a last page.
-    ``knows_param`` is set once it was seen to know the paging parameter though its pages look alike.
-    ``found`` is how the server pages, where ``paging: auto`` has looked; type none: it gave one page only.
+    ``sends_body``  the request has a JSON body or a form, which takes paging values too.
+    ``rows_name``   the name of the table.
     """
 
-    def __init__(self) -> None:
+    sends_body: bool = False
+    params: Mapping[str, Any] = field(default_factory=dict)
+    graphql_variables: tuple[str, ...] = ()
+    rows_name: str = ""
+
+
+class PagingState:
+    """What the pages of one table have shown of their server; shared by all scopes of the table.
+
+    ``honours_size``  a page had exactly the size requested: from then on a short page is the last.
+    ``knows_param``   the server reads the paging parameter although its pages look alike.
+    ``detected``      the result of ``paging: auto``; type none: nothing indicates more pages.
+    ``has_key``       rows that come twice are merged by the table's key.
+    ``seen_paths``    keys of ``paging`` whose path or header occurred in a response.
+    ``notes``         what a user should know of how the pages ended.
+    """
+
+    def __init__(self, *, has_key: bool = False, request: RequestTraits | None = None) -> None:
         self.honours_size = False
         self.knows_param = False
         self.detected: Paging | None = None
+        self.has_key = has_key
+        self.request = request or RequestTraits()
+        self.seen_paths: set[str] = set()
+        self.notes: dict[str, None] = {}
 
 
 def page_size_params(paging: Paging) -> dict[str, str | int | float]:
-    """The page size asked for, as a paging value; nothing where the API's own is taken."""
+    """The requested page size as a paging value; empty if the API's default applies."""
     if paging.size_param is None or paging.size is None:
         return {}
     return {paging.size_param: paging.size}
 
 
+_FALSE_TEXTS = ("", "0", "false", "no", "n", "null", "none")
+
+
 def is_truthy(flag: Any) -> bool:
-    """Whether a more-flag says that there is more; in XML, and in some JSON, it is a text."""
+    """Whether a flag is set; XML and some JSON write flags as text."""
     if isinstance(flag, str):
-        return flag.strip().lower() not in ("", "0", "false", "no", "n", "null", "none")
+        return flag.strip().lower() not in _FALSE_TEXTS
     return bool(flag)
+
+
+def says_more(paging: Paging, page_info: PageInfo) -> bool | None:
+    """Whether the page's flag announces more pages; None if the spec names no flag."""
+    if paging.more_path is not None:
+        return is_truthy(page_info.value(paging.more_path))
+    if paging.last_path is not None:
+        return not is_truthy(page_info.value(paging.last_path))
+    return None
+
+
+def parse_integer(value: Any) -> int | None:
+    """A whole number, also as text (``"120"``, ``120.0``); None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = int(value)
+        return number if not isinstance(value, float) or number == value else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def total_rows(paging: Paging, page_info: PageInfo) -> int | None:
+    """The total number of rows the API reports, in the body or a header (``Content-Range: 0-24/319``)."""
+    if paging.total_path is not None:
+        return parse_integer(page_info.value(paging.total_path))
+    if paging.total_header is not None:
+        text = page_info.headers.get(paging.total_header) or ""
+        return parse_integer(text.rpartition("/")[2].strip())
+    return None
+
+
+# The keys of ``paging`` that name a member of the body, or a header.
+PATH_KEYS = ("path", "cursor_path", "more_path", "last_path", "total_path", "pages_path")
+HEADER_KEYS = ("header", "cursor_header", "total_header")
+
+
+def record_seen_paths(paging: Paging, page_info: PageInfo, paging_state: PagingState) -> None:
+    """Note which paths of ``paging`` occur in a response."""
+    for key in PATH_KEYS:
+        path = getattr(paging, key)
+        if path is not None and key not in paging_state.seen_paths and page_info.value(path) is not None:
+            paging_state.seen_paths.add(key)
+    for key in HEADER_KEYS:
+        name = getattr(paging, key)
+        if name is not None and key not in paging_state.seen_paths and page_info.headers.get(name):
+            paging_state.seen_paths.add(key)
+
+
+def missing_paths(paging: Paging, paging_state: PagingState) -> list[str]:
+    """``paging.cursor_path meta.nxt``: what the spec names and no response has."""
+    return [
+        f"paging.{key} {name}"
+        for key in (*PATH_KEYS, *HEADER_KEYS)
+        if (name := getattr(paging, key)) is not None and key not in paging_state.seen_paths
+    ]

@@ -1,4 +1,4 @@
-"""A server that answers every page with the first one: it would never end, or fill a table with copies."""
+"""Detects a server that answers every page with the first one: it would fill a table with copies."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unify.adapters.paging.base import PageInfo, PageRequest, PagingState
-from unify.adapters.paging.numbered import numbered_paginator
+from unify.adapters.paging.numbered import numbered_paginator, request_beyond_end
 from unify.adapters.paging.paginators import next_page_token
 from unify.adapters.spec.model import Paging
 from unify.errors import BadResponse
 
-PageProbe = Callable[
-    [PageRequest], PageInfo | None
-]  # asks for one page more; None: the API says that there is no such page
+PageProbe = Callable[[PageRequest], PageInfo | None]  # requests one more page; None: there is no such page
 
 
 @dataclass(frozen=True, slots=True)
 class _FirstPage:
-    """The first page: how it was asked for, what it looked like, and where it said to go on.
+    """The first page: its request, its fingerprint, and how it refers to the next.
 
-    ``token_was_read``  False: nobody knew then where to look for the way on (``paging: auto``).
+    ``token_was_read``  False with ``paging: auto``, when it was not known yet where that is.
     """
 
     page_request: PageRequest
@@ -31,16 +29,16 @@ class _FirstPage:
 
 
 class LoopGuard:
-    """Looks at the pages of one scope, in whatever order they come; the first comes first.
+    """Checks the pages of one scope, in whatever order they come; the first comes first.
 
-    Pages that look like the first may hold rows that are all alike, or come from a server that does not know
-    the parameter. One more request tells:
+    Pages that look like the first may hold equal rows, or come from a server that does not read the
+    parameter. One more request tells:
 
-    page, offset   a place behind the end is asked for: who knows the parameter has no rows there
-    all others     the first page is asked for again: if it leads on to where it did before, and this page
-                   leads elsewhere, then the server knew what it was asked for
+    page, offset   a page behind the end: a server that reads the parameter has no rows there
+    all others     the first page again: if it leads on to where it did before, and this page leads
+                   elsewhere, the server reads the cursor
 
-    Pages are told apart by how many rows and bytes they have, and by their first and last row.
+    Pages are compared by the number of their rows and bytes, and by their first and last row.
     """
 
     def __init__(self, paging_state: PagingState) -> None:
@@ -52,14 +50,16 @@ class LoopGuard:
     def check_page(
         self, number: int, page_request: PageRequest, page_info: PageInfo, paging: Paging, probe: PageProbe
     ) -> None:
-        """Raises BadResponse, naming the type of ``paging``, where the pages do not get anywhere."""
-        if not page_info.rows or self._paging_state.knows_param:
+        """Check one page. Raises BadResponse, naming the paging type, if the pages repeat the first."""
+        if not page_info.rows or self._paging_state.knows_param or page_request.is_probe:
             return
         with self._lock:
             if number == 0:
-                found_out = paging.type != "auto"
                 self._first = _FirstPage(
-                    page_request, _fingerprint(page_info.rows), next_page_token(paging, page_info), found_out
+                    page_request,
+                    _fingerprint(page_info.rows),
+                    next_page_token(paging, page_info),
+                    paging.type != "auto",
                 )
                 return
             first = self._first
@@ -71,7 +71,7 @@ class LoopGuard:
                 return
             self._repeat_count += 1
             if self._repeat_count < 2 and numbered_paginator(paging) is None:
-                return  # links and cursors of the server's own making: two may be chance
+                return  # links and cursors that the server made: two equal pages may be chance
             if self._paging_state.knows_param or _server_knows_param(
                 paging, page_request, page_info, first, probe
             ):
@@ -86,10 +86,9 @@ class LoopGuard:
 def _server_knows_param(
     paging: Paging, page_request: PageRequest, page_info: PageInfo, first: _FirstPage, probe: PageProbe
 ) -> bool:
-    """Does the API know the parameter that ``turn`` asked with?"""
     positions = numbered_paginator(paging)
     if positions is not None:
-        behind = probe(positions.request_beyond_end(page_request, page_info))
+        behind = probe(request_beyond_end(positions, page_request, page_info))
         return behind is None or not behind.rows
     before = first.next_token if first.token_was_read else _refetch_next_token(paging, first, probe)
     return before is not None and before == _refetch_next_token(paging, first, probe) != next_page_token(
@@ -98,7 +97,7 @@ def _server_knows_param(
 
 
 def _refetch_next_token(paging: Paging, first: _FirstPage, probe: PageProbe) -> object:
-    """Where the first page leads when it is asked for once more; None where it is another page now."""
+    """How the first page refers to the next when requested again; None if its rows differ now."""
     again = probe(first.page_request)
     return (
         next_page_token(paging, again)

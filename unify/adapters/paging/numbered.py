@@ -1,30 +1,32 @@
-"""Pages that can be asked for by a number: of the page, or of rows to pass over."""
+"""Pages requested by a number: of the page, or of rows to skip."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from unify.adapters.paging.base import (
     MAX_BATCH_PAGES,
+    MAX_EMPTY_PAGES,
     PageBatch,
     PageInfo,
     PageRequest,
     Paginator,
     PagingState,
-    is_truthy,
     page_size_params,
+    parse_integer,
+    says_more,
+    total_rows,
 )
 from unify.adapters.paging.links import has_page_links
 from unify.adapters.spec.model import Paging
 from unify.errors import BadResponse
 
-FAR_BEYOND_END = 1_000_000  # pages or rows further on than any real end, where nobody says where that is
+FAR_BEYOND_END = 1_000_000  # pages or rows beyond any real end, for APIs that do not report a total
 
 
 def numbered_paginator(paging: Paging) -> PageNumberPaginator | OffsetPaginator | None:
-    """What the pages are numbered by; None where they are not."""
+    """The positions of numbered pages; None for other paging types."""
     match paging.type:
         case "page":
             return PageNumberPaginator(paging)
@@ -35,44 +37,34 @@ def numbered_paginator(paging: Paging) -> PageNumberPaginator | OffsetPaginator 
 
 
 class PageNumberPaginator:
-    """Positions of ``paging: {type: page}``: page after page."""
+    """Positions of ``paging: {type: page}``: page numbers."""
 
     paging_type = "page"
 
     def __init__(self, paging: Paging) -> None:
         self.paging = paging
-        self.start = paging.first
-
-    def page_request(self, position: int) -> PageRequest:
-        return PageRequest({**page_size_params(self.paging), self.paging.page_param: position})
+        self.param = paging.page_param
+        self.start = paging.first_number
 
     def next_position(self, position: int, _rows: int, _honours_size: bool) -> int:
         return position + 1
 
     def last_position(self, page_info: PageInfo, step: int) -> int | None:
-        """The number of the last page, where the API tells; ``step`` is how many rows the first one had."""
+        """The number of the last page, if the API reports it; ``step`` is the row count of the first page."""
         paging = self.paging
         if paging.pages_path is not None:
-            pages = _parse_integer(page_info.value(paging.pages_path))
-            return None if pages is None else pages + paging.first - 1
-        if paging.total_path is not None:
-            total = _parse_integer(page_info.value(paging.total_path))
-            return None if total is None or not step else paging.first + (total - 1) // step
+            pages = parse_integer(page_info.value(paging.pages_path))
+            return None if pages is None else pages + self.start - 1
+        if paging.total_path is not None or paging.total_header is not None:
+            total = total_rows(paging, page_info)
+            return None if total is None or not step else self.start + (total - 1) // step
         link = page_info.links().get("last")
-        return (
-            None
-            if link is None
-            else _parse_integer(dict(parse_qsl(urlsplit(link).query)).get(paging.page_param))
-        )
+        return None if link is None else parse_integer(dict(parse_qsl(urlsplit(link).query)).get(self.param))
 
-    def request_beyond_end(self, page_request: PageRequest, page_info: PageInfo) -> PageRequest:
-        """A page behind the last one; ``page_info`` are those of ``turn``, which looks like the first."""
-        last = self.last_position(page_info, len(page_info.rows))
-        here = _parse_integer(page_request.params[self.paging.page_param]) or 0
-        return self.page_request(here + FAR_BEYOND_END if last is None else max(here, last) + 1)
+    def position_beyond(self, position: int, last: int | None, _rows: int) -> int:
+        return position + FAR_BEYOND_END if last is None else max(position, last) + 1
 
     def rows_before(self, position: int, step: int) -> int:
-        """How many rows there were before this page."""
         return (position - self.start) * step
 
     def positions_between(self, position: int, last: int, _step: int) -> range:
@@ -80,128 +72,172 @@ class PageNumberPaginator:
 
 
 class OffsetPaginator:
-    """Positions of ``paging: {type: offset}``: rows already had."""
+    """Positions of ``paging: {type: offset}``: rows to skip."""
 
     paging_type = "offset"
 
     def __init__(self, paging: Paging) -> None:
         self.paging = paging
-        self.start = 0
-
-    def page_request(self, position: int) -> PageRequest:
-        return PageRequest({**page_size_params(self.paging), self.paging.offset_param: position})
+        self.param = paging.offset_param
+        self.start = paging.first_number
 
     def next_position(self, position: int, rows: int, honours_size: bool) -> int:
-        """Where a server is known to honour the size, it counts by it; else by what it sent."""
+        """A server known to honour the size counts by it; any other by the rows it sent."""
         size = self.paging.size
-        return position + (size if honours_size and size else rows)
+        return position + (size if size and honours_size else rows)
 
     def last_position(self, page_info: PageInfo, step: int) -> int | None:
-        if self.paging.total_path is None or not step:
-            return None
-        total = _parse_integer(page_info.value(self.paging.total_path))
-        return None if total is None else max(total - 1, 0) // step * step
+        total = total_rows(self.paging, page_info) if step else None
+        return None if total is None else self.start + max(total - 1, 0) // step * step
 
-    def request_beyond_end(self, page_request: PageRequest, page_info: PageInfo) -> PageRequest:
-        """A place behind the last row; ``page_info`` are those of ``turn``, which looks like the first."""
-        last = self.last_position(page_info, len(page_info.rows))
-        here = _parse_integer(page_request.params[self.paging.offset_param]) or 0
-        return self.page_request(
-            here + FAR_BEYOND_END if last is None else max(here, last) + len(page_info.rows)
-        )
+    def position_beyond(self, position: int, last: int | None, rows: int) -> int:
+        return position + FAR_BEYOND_END if last is None else max(position, last) + rows
 
     def rows_before(self, position: int, _step: int) -> int:
-        return position
+        return position - self.start
 
     def positions_between(self, position: int, last: int, step: int) -> range:
         return range(position + step, last + 1, step)
 
 
-def paginate_numbered(
-    positions: PageNumberPaginator | OffsetPaginator, paging_state: PagingState, sequential: bool
-) -> Paginator:
-    """Pages that can be asked for by a number: one by one, or side by side once the end is known."""
-    paging, position, sameness = (
-        positions.paging,
-        positions.start,
-        _RepeatGuard(positions.paging_type, paging_state),
-    )
-    facts = yield (positions.page_request(position),)
-    step, believed = len(facts.rows), True
+NumberedPaginator = PageNumberPaginator | OffsetPaginator
+
+
+def page_request_at(
+    positions: NumberedPaginator, position: int, end_statuses: tuple[int, ...] = ()
+) -> PageRequest:
+    """The request of the page at ``position``; that of the first page has no number with ``first_bare``."""
+    params = page_size_params(positions.paging)
+    if not (positions.paging.first_bare and position == positions.start):
+        params[positions.param] = position
+    return PageRequest(params, end_statuses=end_statuses)
+
+
+def request_beyond_end(
+    positions: NumberedPaginator, page_request: PageRequest, page_info: PageInfo
+) -> PageRequest:
+    """The request of a page behind the last one; ``page_info`` belongs to ``page_request``."""
+    last = positions.last_position(page_info, page_info.row_count)
+    here = parse_integer(page_request.params.get(positions.param)) or 0
+    return page_request_at(positions, positions.position_beyond(here, last, page_info.row_count))
+
+
+def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, sequential: bool) -> Paginator:
+    """Pages one by one, or in parallel once the end is known.
+
+    An API may stop counting at a round number (Elasticsearch at 10,000): if the last page by its total is
+    full, one more page is requested, which need not exist.
+    """
+    paging, position = positions.paging, positions.start
+    repeats = _RepeatGuard(positions.paging_type, paging_state)
+    page_info = yield (page_request_at(positions, position),)
+    step = page_info.row_count or (paging.size or 0)
+    believed = not paging.until_empty
+    if believed and not step and (total_rows(paging, page_info) or 0) > 0:
+        raise BadResponse(
+            f"paging.type {positions.paging_type}: the first page has no rows, and the API reports a total of "
+            f"{total_rows(paging, page_info)}; set paging.size_param and paging.size"
+        )
     while True:
-        believed = believed and not _exceeds_total(positions, facts, position, step)
-        last = positions.last_position(facts, step) if believed else None
-        if _is_last_page(paging, facts, paging_state, last, position):
-            return
-        if last is not None and last > position and not sequential:
+        believed = believed and not _exceeds_total(positions, page_info, position, step)
+        last = positions.last_position(page_info, step) if believed else None
+        end_statuses: tuple[int, ...] = ()
+        if _is_last_page(paging, page_info, paging_state, last, position):
+            total = total_rows(paging, page_info) or 0
+            if last is None or page_info.row_count < step or not _may_be_capped(paging, page_info, total):
+                return
+            believed, end_statuses = False, _NO_PAGE if total % 1000 == 0 else (*_NO_PAGE, 400, 422)
+        elif believed and last is not None and last > position and not sequential:
             every = positions.positions_between(position, last, step)
             numbers = every[:MAX_BATCH_PAGES]
             rest = (last - position) // every.step
             position = numbers[-1]
-            facts = yield PageBatch.of(map(positions.page_request, numbers), rest)
+            page_info = yield PageBatch.of((page_request_at(positions, each) for each in numbers), rest)
+            if not page_info.row_count and position < last:
+                return  # empty at the end of a long batch: the reported end is wrong
             continue
-        position = positions.next_position(position, len(facts.rows), paging_state.honours_size)
-        before = facts.rows
-        facts = yield (positions.page_request(position),)
-        sameness.check_repeat(before, facts.rows)
+        position = positions.next_position(position, page_info.row_count or step, paging_state.honours_size)
+        previous_rows, is_second = page_info.rows, position - positions.start in (1, step)
+        page_info = yield (page_request_at(positions, position, end_statuses),)
+        if repeats.is_end(previous_rows, page_info, is_second=is_second):
+            return
 
 
-def _exceeds_total(
-    positions: PageNumberPaginator | OffsetPaginator, page_info: PageInfo, position: int, step: int
-) -> bool:
-    """Are there more rows already than the API says there are in all? Then its total says nothing."""
-    path = positions.paging.total_path
-    total = None if path is None else _parse_integer(page_info.value(path))
+_NO_PAGE = (404, 410, 416)  # statuses of a page behind the last one
+
+
+def _may_be_capped(paging: Paging, page_info: PageInfo, total: int) -> bool:
+    """Whether rows may follow that the total does not count: caps are round numbers."""
+    return (
+        total > 0
+        and total % 100 == 0
+        and paging.pages_path is None
+        and says_more(paging, page_info) is None
+        and not has_page_links(page_info.links())
+    )
+
+
+def _exceeds_total(positions: NumberedPaginator, page_info: PageInfo, position: int, step: int) -> bool:
+    """Whether more rows came than the API reports in total: then its total means something else."""
+    total = total_rows(positions.paging, page_info)
     return (
         total is not None
-        and bool(page_info.rows)
-        and positions.rows_before(position, step) + len(page_info.rows) > total
+        and page_info.row_count > 0
+        and positions.rows_before(position, step) + page_info.row_count > total
     )
 
 
 class _RepeatGuard:
-    """Counts pages that bring nothing new. Two in a row may be chance, three are a server that never ends."""
+    """Counts pages that bring nothing new.
+
+    Two equal pages may be chance. With a key, a page after the second that equals its predecessor is the
+    last page, repeated for every higher number; without a key three equal pages are an error.
+    """
 
     def __init__(self, paging_type: str, paging_state: PagingState) -> None:
         self._paging_type = paging_type
         self._paging_state = paging_state
         self._repeats = 0
 
-    def check_repeat(self, previous_rows: Sequence[bytes], rows: Sequence[bytes]) -> None:
-        self._repeats = self._repeats + 1 if previous_rows == rows else 0
-        if self._repeats < 2 or (rows and self._paging_state.knows_param):
-            return
-        if rows:
+    def is_end(self, previous_rows: Sequence[bytes], page_info: PageInfo, *, is_second: bool) -> bool:
+        rows = page_info.rows
+        self._repeats = self._repeats + 1 if list(previous_rows) == list(rows) else 0
+        if not rows:
+            if self._repeats >= MAX_EMPTY_PAGES:
+                raise BadResponse(
+                    f"paging.type {self._paging_type}: the API indicates more pages, and "
+                    f"{self._repeats} pages in a row have no rows"
+                )
+            return False
+        if self._repeats == 0 or self._paging_state.knows_param:
+            return False
+        if self._paging_state.has_key and self._repeats == 1 and not is_second:
+            return True
+        if self._repeats >= 2:
             raise BadResponse(
-                f"paging.type {self._paging_type}: three pages with the same rows; "
+                f"paging.type {self._paging_type}: three pages have the same rows; "
                 "the API does not seem to know the parameter"
             )
-        raise BadResponse(
-            f"paging.type {self._paging_type}: the API says there is more, and sends three empty pages"
-        )
+        return False
 
 
 def _is_last_page(
     paging: Paging, page_info: PageInfo, paging_state: PagingState, last: int | None, position: int
 ) -> bool:
-    """Was that the last page? What the API says counts more than what the number of rows suggests."""
-    rows = len(page_info.rows)
+    """Whether this is the last page. What the API says takes precedence over the number of rows."""
+    rows = page_info.row_count
     if paging.size is not None and paging.size_param is not None and rows == paging.size:
         paging_state.honours_size = True
+    if paging.until_empty:
+        return rows == 0
     links = page_info.links()
     if has_page_links(links):
         return "next" not in links
-    if paging.more_path is not None:
-        return not is_truthy(page_info.value(paging.more_path))
-    if rows == 0 or (last is not None and position >= last):
+    more = says_more(paging, page_info)
+    if more is not None:
+        return not more
+    if last is not None:
+        return position >= last
+    if rows == 0:
         return True
-    return last is None and paging_state.honours_size and paging.size is not None and rows < paging.size
-
-
-def _parse_integer(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return None
+    return paging_state.honours_size and paging.size is not None and rows < paging.size

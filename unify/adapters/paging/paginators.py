@@ -1,14 +1,14 @@
 """How the pages of a table follow each other: decisions only, no network.
 
-A pager is a generator. It yields the turns to take next, which may be taken side by side, and is sent the
-facts of the last of them. It stops where the data ends:
+A paginator is a generator. It yields the requests of the next pages, which may run in parallel, and is sent
+the page information of the last of them. It stops where the data ends:
 
-    page, offset   an empty page; a short one where the server is known to honour the size asked for;
-                   a more-flag that says no; totals or links that say where the end is
-    cursor         no cursor, or a more-flag that says no
-    link_header, next_url   no link
+    page, offset   an empty page; a short one if the server is known to honour the requested size;
+                   a flag, totals or links that say where the end is
+    cursor         no cursor, a flag that says so, or a repeated cursor without new rows
+    link_header, next_url   no link, or a repeated link without new rows
 
-A cursor, link or page that comes again is an error naming the paging type: it would never end.
+Anything else that repeats is an error naming the paging type: it would never end.
 """
 
 from __future__ import annotations
@@ -20,91 +20,117 @@ from unify.adapters.paging.base import (
     PageRequest,
     Paginator,
     PagingState,
-    is_truthy,
     page_size_params,
+    record_seen_paths,
+    says_more,
 )
-from unify.adapters.paging.links import follow_links, paginate_by_link_header
+from unify.adapters.paging.links import RepeatCheck, follow_links, paginate_by_link_header
 from unify.adapters.paging.numbered import OffsetPaginator, PageNumberPaginator, paginate_numbered
 from unify.adapters.spec.model import Paging
 from unify.errors import BadResponse
+
+ALL_MEMBERS = "*"  # as cursor_param: each member of the object at cursor_path is a parameter
 
 
 def make_paginator(
     paging: Paging, paging_state: PagingState | None = None, *, sequential: bool = False
 ) -> Paginator:
-    """The pager for ``paging``. ``alone``: one page after another, even where all could be asked for."""
-    known = paging_state or PagingState()
+    """The paginator for ``paging``; ``sequential`` requests one page after the other in every case."""
+    state = paging_state or PagingState()
     match paging.type:
         case "none":
-            found = _paginate_single()
+            paginator = _paginate_single()
         case "page":
-            found = paginate_numbered(PageNumberPaginator(paging), known, sequential)
+            paginator = paginate_numbered(PageNumberPaginator(paging), state, sequential)
         case "offset":
-            found = paginate_numbered(OffsetPaginator(paging), known, sequential)
+            paginator = paginate_numbered(OffsetPaginator(paging), state, sequential)
         case "cursor":
-            found = _paginate_by_cursor(paging)
+            paginator = _paginate_by_cursor(paging, state)
         case "link_header":
-            found = paginate_by_link_header(paging, sequential)
+            paginator = paginate_by_link_header(paging, state, sequential)
         case "next_url":
-            found = _paginate_by_next_url(paging)
+            paginator = _paginate_by_next_url(paging, state)
         case "auto":
             from unify.adapters.paging.detect import paginate_detected
 
-            found = paginate_detected(paging, known, sequential, make_paginator)
-    return _limit_pages(found, paging.max_pages)
+            paginator = paginate_detected(paging, state, sequential, make_paginator)
+    return _limit_pages(_watch_pages(paginator, paging, state), paging.max_pages)
 
 
 def _paginate_single() -> Paginator:
     yield (PageRequest(),)
 
 
-def _limit_pages(inner: Paginator, max_pages: int | None) -> Paginator:
-    """No more than ``max_pages``: what comes after that, the spec does not want."""
-    if max_pages is None:
-        yield from inner
-        return
-    left = max_pages
-    turns = next(inner, ())
-    while turns and left > 0:
-        wanted = turns[:left]
-        left -= len(wanted)
-        facts = yield wanted
+def _watch_pages(paginator: Paginator, paging: Paging, paging_state: PagingState) -> Paginator:
+    """``paginator``, with a record of the paths that occur in its pages."""
+    page_requests = next(paginator, ())
+    while page_requests:
+        page_info = yield page_requests
+        record_seen_paths(paging, page_info, paging_state)
         try:
-            turns = inner.send(facts)
+            page_requests = paginator.send(page_info)
         except StopIteration:
             return
 
 
-def _paginate_by_cursor(paging: Paging) -> Paginator:
-    seen: set[str] = set()
-    facts = yield (PageRequest(page_size_params(paging)),)
-    while True:
-        if paging.more_path is not None and not is_truthy(facts.value(paging.more_path)):
+def _limit_pages(paginator: Paginator, max_pages: int | None) -> Paginator:
+    if max_pages is None:
+        yield from paginator
+        return
+    left = max_pages
+    page_requests = next(paginator, ())
+    while page_requests and left > 0:
+        requested = page_requests[:left]
+        left -= len(requested)
+        page_info = yield requested
+        try:
+            page_requests = paginator.send(page_info)
+        except StopIteration:
             return
-        cursor = _next_cursor(paging, facts)
+
+
+def _paginate_by_cursor(paging: Paging, paging_state: PagingState) -> Paginator:
+    repeats = RepeatCheck("cursor", "cursor", paging_state)
+    page_info = yield (PageRequest(page_size_params(paging)),)
+    while True:
+        more = says_more(paging, page_info)
+        if more is False or (paging.until_empty and not page_info.row_count):
+            return
+        cursor = next_cursor(paging, page_info)
         if cursor in (None, ""):
-            if paging.more_path is not None and facts.rows:
-                raise BadResponse("paging.type cursor: the API says there is more, and gives no cursor")
-            if paging.cursor_column is not None and facts.rows:
+            if more:
+                flag = paging.more_path or paging.last_path
+                raise BadResponse(
+                    f"paging.type cursor: {flag} indicates more pages, and the response has no cursor"
+                )
+            if paging.cursor_column is not None and page_info.rows:
                 raise BadResponse(f"paging.type cursor: the last row of a page has no {paging.cursor_column}")
             return
-        if str(cursor) in seen:
-            raise BadResponse(f"paging.type cursor: the cursor {str(cursor)[:80]!r} came a second time")
-        seen.add(str(cursor))
-        facts = yield (PageRequest({**page_size_params(paging), paging.cursor_param: cursor}),)
+        if repeats.is_end(str(cursor), page_info):
+            return
+        params = cursor if isinstance(cursor, dict) else {paging.cursor_param: cursor}
+        page_info = yield (PageRequest({**page_size_params(paging), **params}),)
 
 
-def _next_cursor(paging: Paging, page_info: PageInfo) -> str | int | float | None:
-    """Raises BadResponse where there is something that no parameter can carry: it may well be the way on."""
+def next_cursor(
+    paging: Paging, page_info: PageInfo
+) -> str | int | float | dict[str, str | int | float] | None:
+    """The cursor of the next page; a dict if each member of an object is a parameter.
+
+    Raises:
+        BadResponse: the value cannot be sent as a parameter, and so may be a way on.
+    """
     if paging.cursor_path is not None:
         value = page_info.value(paging.cursor_path)
         if value is False or value in _EMPTY_VALUES:
             return None
+        if paging.cursor_param == ALL_MEMBERS and isinstance(value, dict):
+            return {name: item for name, item in value.items() if isinstance(item, str | int | float)}
         if value is True or not isinstance(value, str | int | float):
-            raise _wrong_type_error("cursor", "cursor", paging.cursor_path, value)
+            raise _wrong_type_error("cursor", "a cursor", paging.cursor_path, value)
         return value
     if paging.cursor_header is not None:
-        return page_info.header(paging.cursor_header)
+        return page_info.headers.get(paging.cursor_header)
     if paging.cursor_column is not None:
         return page_info.last_value(paging.cursor_column)
     return None
@@ -114,31 +140,40 @@ _EMPTY_VALUES: tuple[object, ...] = (None, "", [], {})  # ways to write that the
 
 
 def next_page_token(paging: Paging, page_info: PageInfo) -> object:
-    """What a page says of the next one; None for nothing, and where pages are numbered."""
+    """How a page refers to the next one; None if it does not, and for numbered pages."""
     match paging.type:
         case "cursor":
-            return _next_cursor(paging, page_info)
+            return next_cursor(paging, page_info)
         case "next_url":
-            return page_info.value(paging.path or "next")
+            return _next_url(paging, page_info)
         case "link_header":
             return page_info.links().get("next")
         case _:
             return None
 
 
-def _paginate_by_next_url(paging: Paging) -> Paginator:
+def _paginate_by_next_url(paging: Paging, paging_state: PagingState) -> Paginator:
+    page_info = yield (PageRequest(page_size_params(paging)),)
+    yield from follow_links(
+        page_info,
+        "next_url",
+        paging_state,
+        lambda page: None if says_more(paging, page) is False else _next_url(paging, page),
+        until_empty=paging.until_empty,
+    )
+
+
+def _next_url(paging: Paging, page_info: PageInfo) -> str | None:
+    if paging.header is not None:
+        return page_info.headers.get(paging.header)
     path = paging.path or "next"
-    facts = yield (PageRequest(page_size_params(paging)),)
-    yield from follow_links(facts, "next_url", lambda page: _next_url(page.value(path), path))
-
-
-def _next_url(value: Any, path: str) -> str | None:
+    value = page_info.value(path)
     if value is False or value in _EMPTY_VALUES:
         return None
     if isinstance(value, str):
         return value
-    raise _wrong_type_error("next_url", "address", path, value)
+    raise _wrong_type_error("next_url", "an address", path, value)
 
 
 def _wrong_type_error(paging_type: str, expected: str, path: str, value: Any) -> BadResponse:
-    return BadResponse(f"paging.type {paging_type}: what is at {path} is no {expected}: {str(value)[:80]}")
+    return BadResponse(f"paging.type {paging_type}: the value at {path} is not {expected}: {str(value)[:80]}")

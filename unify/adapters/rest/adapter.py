@@ -90,6 +90,7 @@ class RESTAdapter(Adapter):
         Closing the generator, or ``close()`` from another thread, ends every request at once.
         """
         source = self._table_source(table, read.filters)
+        source.expect_rows(read.rows_location)
         with self._track_read() as stop:
             reading = ReadContext(source, self._client, read, RowLimit(read.limit), stop, self.listeners)
             hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
@@ -98,6 +99,10 @@ class RESTAdapter(Adapter):
                 for page in pages:
                     total = crew.pages_total
                     yield page if total is None else replace(page, pages_total=total)
+        for note in source.load_notes():
+            self.listeners.note(note)
+        if source.rows_location:
+            self.listeners.rows_located(source.rows_location)
 
     def first_request(self, table: str, read: Read) -> str | None:
         """Method and address of the first request ``pages`` would send, without secrets. None is sent.

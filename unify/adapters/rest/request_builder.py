@@ -41,6 +41,7 @@ class RequestBuilder:
         params = (paging.page_param, paging.offset_param, paging.cursor_param, paging.size_param)
         taken = self.variable_names.intersection(filter(None, params)) if paging.location != "query" else ()
         self._template_params = dict.fromkeys(taken)
+        self._pages_in_header = paging.location == "header"
         self._pages_in_body = paging.location == "body" and table.method != "GET"
         incremental = table.incremental
         self._since_param = incremental.param if incremental is not None else None
@@ -54,6 +55,8 @@ class RequestBuilder:
         filled = {**self._template_params, **variables, **taken}
         try:
             headers = self._build_headers(filled)
+            if self._pages_in_header:
+                headers |= {name: str(value) for name, value in self._paging_params(page_request).items()}
             body = self._build_body(filled, page_request, headers)
             if page_request.url is not None:
                 return Request(self._table.method, page_request.url, (), headers, body)
@@ -87,7 +90,7 @@ class RequestBuilder:
         since = variables.get(CURSOR_VARIABLE)
         if self._since_param is not None and since is not None and not self._pages_in_body:
             fields[self._since_param] = str(since)
-        if not self._pages_in_body:
+        if not self._pages_in_body and not self._pages_in_header:
             fields |= {name: str(value) for name, value in self._paging_params(page_request).items()}
         return tuple(
             (name, value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,15 +19,16 @@ from unify.adapters.formats.locate import last_value
 from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import Request, Response, resolve_link
-from unify.adapters.paging.base import PageInfo, PageRequest, Paginator
-from unify.adapters.paging.links import parse_link_header
+from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, parse_integer
+from unify.adapters.paging.links import parse_link_header, resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
+from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.paginators import make_paginator
 from unify.adapters.rest.incremental import TimeWindow, is_older, request_cursor, time_windows
 from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE
 from unify.adapters.rest.table_source import RecordFilter, TableSource
 from unify.adapters.spec import template
-from unify.adapters.spec.model import ForEach, Incremental, Paging
+from unify.adapters.spec.model import ErrorRule, ForEach, Incremental, Paging
 from unify.errors import BadResponse, NotFound, SourceError
 
 PAGE_NUMBERS_PER_WINDOW = (
@@ -109,6 +110,8 @@ class ScopeReader:
         turns = next(inner, ())
         while turns:
             facts = yield turns
+            if facts.is_end:
+                return
             if self._context.row_limit.is_reached or (self._stops_at_cursor and self._reached_cursor(facts)):
                 return
             try:
@@ -128,6 +131,7 @@ class ScopeReader:
             from unify.adapters.paging import detect
 
             self._source.reported_paging = found
+            self._source.use_paging(found)
             self._context.listeners.paging_detected(detect.describe_paging(found))
 
     def _reached_cursor(self, page_info: PageInfo) -> bool:
@@ -145,22 +149,23 @@ class ScopeReader:
         with error_context(self._error_location()):
             self._require_parent_values()
             answer = self._fetch_response(page_request, number)
-            if answer.skipped and number > 0:  # pages came before it: without this one the table were shorter
-                raise SourceError(
-                    f"{answer.request_line}: status {answer.status} on page {number + 1}; "
-                    "errors: skip holds for the first page of a request only"
-                )
-            if answer.skipped:
+            if answer.skipped and number > 0:
+                self._check_missing_page(answer, page_request, number)
+            elif answer.skipped:
                 reading.listeners.skipped(answer.status)
             nothing = answer.skipped or answer.status == 204
             envelope = (
-                ResponseBody(b"{}", answer.request_line) if nothing else self._source.parse_response(answer)
+                ResponseBody(b"{}", answer.request_line)
+                if nothing
+                else self._source.parse_response(answer, is_first=number == 0)
             )
-            facts = ResponsePageInfo(answer, envelope)
+            facts = ResponsePageInfo(
+                answer, envelope, self._resolve_link, is_end=answer.skipped and number > 0
+            )
             self._loop_guard.check_page(
                 number, page_request, facts, self._effective_paging(), self._probe_page
             )
-            rows = self._record_filter.filter_rows(envelope.rows)
+            rows = self._record_filter.filter_rows(envelope.rows) if not page_request.is_probe else ()
             reading.row_limit.count_rows(len(rows))
             page = Page(rows, self._computed_values(envelope), self._scope, self._first_number + number)
             return page, facts
@@ -178,20 +183,48 @@ class ScopeReader:
         if answer.status == 204:
             return None
         try:
-            return ResponsePageInfo(answer, self._source.parse_response(answer))
+            return ResponsePageInfo(answer, self._source.parse_response(answer), self._resolve_link)
         except BadResponse:
             return None  # a sentence instead of rows
 
     def _fetch_response(self, page_request: PageRequest, number: int) -> Response:
         rules = self._source.later_page_error_rules if number else self._source.error_rules
+        rules = (*(ErrorRule(status, "end") for status in page_request.end_statuses), *rules)
         while True:
             asking = self._source.request_builder
             request = asking.build_request(self._variables, page_request)
             try:
                 return self._context.client.fetch(request, rules, self._context.cancel_event)
-            except NotFound:
+            except NotFound as error:
+                if page_request.url is not None:
+                    error.message += (
+                        "; the address is a link of the page before; if the API is behind a gateway or proxy, "
+                        "set paging.keep: address"
+                    )
                 if number or not self._source.switch_to_fallback(asking):
                     raise
+
+    def _check_missing_page(self, response: Response, page_request: PageRequest, number: int) -> None:
+        """Accept the end of the pages where the API has no page of this number.
+
+        ``skip`` on a later page is the end of numbered pages if the page after it is missing as well, and
+        nothing else says where the end is.
+        """
+        if self._source.ends_pages(response.status) or response.status in page_request.end_statuses:
+            return
+        positions = numbered_paginator(self._effective_paging())
+        if positions is not None and self._source.skip_ends_pages(response.status):
+            here = parse_integer(page_request.params.get(positions.param))
+            if here is not None and self._probe_page(page_request_at(positions, here + 1)) is None:
+                return
+        raise SourceError(
+            f"{response.request_line}: status {response.status} on page {number + 1}; "
+            "errors: skip holds for the first page of a request only"
+        )
+
+    def _resolve_link(self, url: str, link: str) -> str:
+        keep = self._effective_paging().keep == "address"
+        return resolve_page_link(url, link, keep, self._context.client.is_allowed)
 
     def _require_parent_values(self) -> None:
         for name in template.variable_names(self._source.table.path):
@@ -224,24 +257,34 @@ class ScopeReader:
 
 
 class ResponsePageInfo:
-    """What a pager sees of one answer."""
+    """The page information of one response.
 
-    def __init__(self, response: Response, response_body: ResponseBody) -> None:
+    ``is_end``  there is no such page, and so the pages end.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        response_body: ResponseBody,
+        resolve: Callable[[str, str], str] = resolve_link,
+        *,
+        is_end: bool = False,
+    ) -> None:
         self._response = response
         self._body = response_body
+        self._resolve = resolve
+        self.is_end = is_end
+        self.headers = response.headers
         self.rows = response_body.rows
+        self.row_count = response_body.outer_count
         self.body_bytes = len(response.body)
         self._links: Mapping[str, str] | None = None
 
     def value(self, path: str) -> Any:
         return self._body.value(path)
 
-    def member_names(self, path: str) -> Sequence[str]:
-        """None where the body is itself the row: what its members are called says nothing of pages."""
-        return self._body.member_names(path) if self._body.rows_path else ()
-
-    def header(self, name: str) -> str | None:
-        return self._response.headers.get(name)
+    def outside(self) -> Sequence[Member]:
+        return self._body.outside()
 
     def links(self) -> Mapping[str, str]:
         if self._links is None:
@@ -253,7 +296,7 @@ class ResponsePageInfo:
         return last_value(self.rows, column)
 
     def absolute_url(self, link: str) -> str:
-        return resolve_link(self._response.url, link)
+        return self._resolve(self._response.url, link)
 
 
 @contextmanager

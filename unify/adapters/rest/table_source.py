@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,7 +14,7 @@ from msgspec.structs import replace
 
 from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
 from unify.adapters.http.messages import Response
-from unify.adapters.paging.base import PagingState
+from unify.adapters.paging.base import PagingState, RequestTraits, missing_paths
 from unify.adapters.rest.request_builder import RequestBuilder
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, ColumnDef, Paging, TableSpec
@@ -39,12 +42,18 @@ class TableSource:
         self.later_page_error_rules = tuple(
             replace(rule, action="fail") if rule.action == "skip" else rule for rule in self.error_rules
         )
+        self._variants = asked
         self._request_builders = [RequestBuilder(spec, each, options, self.paging) for each in asked]
         self.request_builder = self._request_builders[0]
-        self.paging_state = PagingState()
+        self.paging_state = PagingState(has_key=bool(table.key), request=_request_traits(table))
         self.reported_paging: Paging | None = None
         self.computed_columns = tuple(column for column in table.columns if _is_computed(column))
         self._selector = _record_selector(table)
+        self._spec = spec
+        self._located = False
+        self.rows_location = ""  # of the rows in the bodies: ``list items``, ``object $``
+        self.repairs: Counter[str] = Counter()
+        self.side_lists: dict[str, None] = {}
         self._reject_stored_secrets()
 
     def _reject_stored_secrets(self) -> None:
@@ -68,18 +77,100 @@ class TableSource:
         renamed = (column.source for column in self.table.columns if column.name == incremental.cursor)
         return next(renamed, None) or incremental.cursor
 
-    def parse_response(self, response: Response) -> ResponseBody:
-        """Split an answer; where its rows were is where those of all other pages are."""
-        kind = response.headers.get("content-type", "")
-        envelope = parse_body(response.body, kind, self._selector, response.request_line)
-        if self._selector.path is None and self.table.format == "json" and envelope.is_certain:
-            single = not envelope.rows_path and not envelope.is_list
-            self._selector = RecordSelector(
-                envelope.rows_path, "json", self.table.name, envelope.is_list, expect_object=single
+    def use_paging(self, paging: Paging) -> None:
+        """Build requests for the detected ``paging``, if its values do not go into the query."""
+        if paging.location == self.paging.location:
+            return
+        index = self._request_builders.index(self.request_builder)
+        self._request_builders = [
+            RequestBuilder(self._spec, each, self.options, paging) for each in self._variants
+        ]
+        self.request_builder = self._request_builders[index]
+
+    def expect_rows(self, location: str) -> None:
+        """Look for the rows where earlier loads found them: ``list items``."""
+        kind, _, path = location.partition(" ")
+        if not kind or self._located or self.table.format != "json":
+            return
+        self._located, self.rows_location = True, location
+        if self.table.rows is None:
+            self._selector = dataclasses.replace(
+                self._selector, path=path.removesuffix("$"), **_expectation(kind, path)
             )
-        if self.table.inherited_columns and envelope.rows_path:
-            envelope.add_inherited_columns(self.table.inherited_columns)
-        return envelope
+        else:
+            self._selector = dataclasses.replace(self._selector, seen_as=kind)
+
+    def parse_response(self, response: Response, *, is_first: bool = False) -> ResponseBody:
+        """Split a response; all further pages have their rows where this one has them.
+
+        ``is_first``  of its scope: then a body without a value has no rows, if rows were located before.
+        """
+        kind = response.headers.get("content-type", "")
+        selector = self._selector
+        if is_first and (self._located or self.table.for_each is not None):
+            selector = dataclasses.replace(selector, may_be_empty=True)
+        body = parse_body(response.body, kind, selector, response.request_line)
+        self.repairs.update(body.repairs)
+        self.side_lists.update(dict.fromkeys(body.side_lists))
+        if not self._located and self.table.format == "json" and body.is_certain and body.rows_kind:
+            self._located = True
+            self.rows_location = f"{body.rows_kind} {body.rows_path or '$'}"
+            if self.table.rows is None:
+                expected = _expectation(body.rows_kind, body.rows_path or "$")
+                self._selector = dataclasses.replace(self._selector, path=body.rows_path, **expected)
+            else:
+                self._selector = dataclasses.replace(self._selector, seen_as=body.rows_kind)
+        if self.table.inherited_columns and body.rows_path:
+            body.add_inherited_columns(self.table.inherited_columns)
+        return body
+
+    def ends_pages(self, status: int) -> bool:
+        """Whether a rule of the spec says that a response of this status is the end of the pages."""
+        return any(rule.action == "end" and rule.status in (status, None) for rule in self.error_rules)
+
+    def skip_ends_pages(self, status: int) -> bool:
+        """Whether ``skip`` may be the end of numbered pages, because nothing else says where that is."""
+        paging = self.paging_state.detected or self.paging
+        told = (paging.total_path, paging.pages_path, paging.total_header, paging.more_path, paging.last_path)
+        return status in (404, 410, 416) and not any(told)
+
+    def load_notes(self) -> list[str]:
+        """What a user should know of how the responses were read."""
+        notes = [f"{text}: {count}" for text, count in sorted(self.repairs.items())]
+        if self.side_lists and self.table.rows is None:
+            rows = self.rows_location.partition(" ")[2]
+            notes.append(f"rows: {rows}; the response has other lists, too: {', '.join(self.side_lists)}")
+        paging = self.paging
+        if paging.type != "auto":
+            missing = ", ".join(missing_paths(paging, self.paging_state))
+            notes += [f"in no response: {missing}"] if missing else []
+        return [*notes, *self.paging_state.notes]
+
+
+def _expectation(kind: str, path: str) -> dict[str, Any]:
+    """What later bodies have to look like, by what one had."""
+    at_top = path in ("", "$")
+    return {
+        "seen_as": kind,
+        "expect_list": at_top and kind == "list",
+        "expect_object": at_top and kind == "object",
+    }
+
+
+def _request_traits(table: TableSpec) -> RequestTraits:
+    query = table.body.get("query") if isinstance(table.body, dict) else None
+    declared = re.findall(r"\$(\w+)\s*:", query) if isinstance(query, str) else []
+    constant = {
+        name: value
+        for name, value in {**table.params, **(table.body if isinstance(table.body, dict) else {})}.items()
+        if isinstance(value, int | str) and not template.variable_names(str(value))
+    }
+    return RequestTraits(
+        table.method != "GET" and (table.body is not None or table.form is not None),
+        constant,
+        tuple(declared),
+        table.name,
+    )
 
 
 def _request_variants(table: TableSpec, options: Mapping[str, Any]) -> Sequence[TableSpec]:
@@ -111,8 +202,17 @@ def _resolve_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
 
 def _record_selector(table: TableSpec) -> RecordSelector:
     """A body that is the row itself, asked for by its parent's id, may be null: then there is none."""
-    maybe = table.rows == "$" and table.for_each is not None
-    return RecordSelector(table.rows, table.format, table.name, nullable=maybe)
+    return RecordSelector(
+        table.rows,
+        table.format,
+        table.name,
+        nullable=table.rows == "$" and table.for_each is not None,
+        more_paths=table.more_rows,
+        rows_name=table.rows_name,
+        names_path=table.names,
+        as_columns=any((column.source or "").isdigit() for column in table.columns),
+        csv=table.csv,
+    )
 
 
 def _is_computed(column: ColumnDef) -> bool:

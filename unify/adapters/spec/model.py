@@ -54,15 +54,18 @@ class Auth(Struct, frozen=True):
 
 
 PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_url", "auto"]
-ParamLocation = Literal["query", "body", "path"]
+ParamLocation = Literal["query", "body", "path", "header"]
 
 
 class Paging(Struct, frozen=True):
-    """How a table's pages follow each other. ``max_pages`` bounds it; None: no bound but the data."""
+    """How a table's pages follow each other. ``max_pages`` bounds it; None: no bound but the data.
+
+    ``first`` is the number of the first page or row; None: 1 of pages, 0 of rows.
+    """
 
     type: PagingType = "auto"
     page_param: str = "page"
-    first: int = 1
+    first: int | None = None
     offset_param: str = "offset"
     size_param: str | None = None
     size: int | None = None
@@ -71,11 +74,23 @@ class Paging(Struct, frozen=True):
     cursor_column: str | None = None
     cursor_header: str | None = None
     more_path: str | None = None
+    last_path: str | None = None  # a flag that is true on the last page
     path: str | None = None  # next_url: where the address is in the body
+    header: str | None = None  # next_url: the header with the address
     total_path: str | None = None
+    total_header: str | None = None
     pages_path: str | None = None
+    until_empty: bool = False  # only a page without rows is the last
+    first_bare: bool = False  # the first request has no page number or offset
+    keep: Literal["address"] | None = None  # of a link only the query is followed
     location: ParamLocation = "query"  # the spec's key is ``in``
     max_pages: int | None = None
+
+    @property
+    def first_number(self) -> int:
+        if self.first is not None:
+            return self.first
+        return 1 if self.type == "page" else 0
 
 
 class Limits(Struct, frozen=True):
@@ -85,7 +100,7 @@ class Limits(Struct, frozen=True):
     concurrency: int = 4
 
 
-ErrorAction = Literal["skip", "fail", "retry", "wait"]
+ErrorAction = Literal["skip", "fail", "retry", "wait", "end"]
 
 
 class ErrorRule(Struct, frozen=True):
@@ -181,6 +196,19 @@ class Live(Struct, frozen=True):
 ResponseFormat = Literal["json", "jsonl", "csv", "xml"]
 
 
+class CSVFormat(Struct, frozen=True):
+    """How a CSV is written; what is not given is detected.
+
+    ``skip``    lines before the header line.
+    ``header``  False: the first line is a row, and columns are called column_1, column_2 …
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    skip: int | None = None
+    header: bool = True
+
+
 class TableSpec(Struct, frozen=True):
     """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level.
 
@@ -201,6 +229,10 @@ class TableSpec(Struct, frozen=True):
     body: Json = None
     form: Mapping[str, str] | None = None
     rows: str | None = None
+    more_rows: tuple[str, ...] = ()  # further lists whose rows follow those of ``rows``
+    rows_name: str | None = None  # column with the name of the member or list a row comes from
+    names: str | None = None  # where the column names of rows that are lists are
+    csv: CSVFormat = CSVFormat()
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     for_each: ForEach | None = None

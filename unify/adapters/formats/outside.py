@@ -1,0 +1,79 @@
+"""The scalar members of a body outside its rows: what paging and error checks look at.
+
+The walk descends into every object, also those on the way to the rows, and into lists of links
+(``link: [{relation: next, url: …}]``). Rows, other lists and large maps are not entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, first_char
+from unify.adapters.paging.base import Member
+
+MAX_DEPTH = 6  # levels of objects; known envelopes have up to four
+MAX_OBJECT_MEMBERS = 200  # of one object; more members are data and no envelope
+MAX_LINKS = 50  # items of a list of links
+MAX_VALUE_BYTES = 20_000  # of one scalar; longer texts are data; cursors of several kB exist
+_REL_NAMES = ("rel", "relation", "@rel", "_rel", "name", "type")
+_URL_NAMES = ("href", "url", "uri", "link", "@href", "_href", "text")
+
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def outside_members(body: msgspec.Raw | bytes, rows_path: str) -> tuple[Member, ...]:
+    """Every scalar outside the rows at ``rows_path``, in the order of the body."""
+    if first_char(body) != OPEN_OBJECT:
+        return ()
+    return tuple(_walk_object(body, (), rows_path, holds_rows=True))
+
+
+def _walk_object(
+    raw: msgspec.Raw | bytes, names: tuple[str, ...], rows_path: str, *, holds_rows: bool
+) -> Iterator[Member]:
+    members = _object_decoder.decode(raw)
+    if len(names) >= MAX_DEPTH or (len(members) > MAX_OBJECT_MEMBERS and not holds_rows):
+        return
+    for name, value in members.items():
+        on_way = holds_rows and (rows_path == name or rows_path.startswith(f"{name}."))
+        rest = rows_path[len(name) + 1 :] if on_way else ""
+        here = (*names, name)
+        match first_char(value):
+            case c if c == OPEN_OBJECT:
+                if not on_way or rest:
+                    yield from _walk_object(value, here, rest, holds_rows=on_way)
+            case c if c == OPEN_LIST:
+                if not on_way:
+                    yield from _walk_links(value, here)
+            case _ if len(bytes(value)) <= MAX_VALUE_BYTES:
+                yield Member(".".join(here), here, msgspec.json.decode(value), holds_rows)
+
+
+def _walk_links(raw: msgspec.Raw, names: tuple[str, ...]) -> Iterator[Member]:
+    """``link[relation=next].url`` of a list of links; of a list of one object its members by number."""
+    items = _list_decoder.decode(raw)
+    if not items or len(items) > MAX_LINKS or any(first_char(item) != OPEN_OBJECT for item in items):
+        return
+    for item in items:
+        link = msgspec.json.decode(item)
+        rel_name = next((name for name in _REL_NAMES if name in link), None)
+        url_name = next((name for name in _URL_NAMES if isinstance(link.get(name), str)), None)
+        if rel_name is None or url_name is None:
+            if len(items) == 1 and "next" in names[-1].lower():
+                base = (*names, "0")
+                for name, value in link.items():
+                    if not isinstance(value, dict | list):
+                        yield Member(".".join((*base, name)), (*base, name), value)
+            continue
+        for rel in _rels(link[rel_name]):
+            path = f"{'.'.join(names)}[{rel_name}={rel}].{url_name}"
+            yield Member(path, (*names, rel, url_name), link[url_name])
+
+
+def _rels(value: Any) -> Sequence[str]:
+    rels = value if isinstance(value, list) else [value]
+    return [rel for rel in rels if isinstance(rel, str) and rel and not set(rel) & set("[].=")]
