@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from unify.adapters.paging.base import PageInfo, PageRequest, Paginator
+from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator
 from unify.adapters.rest.page_fetcher import MAX_BYTES_AHEAD, MAX_PAGES_AHEAD, PageFetcher
 
 
@@ -19,6 +19,9 @@ class Nothing:
     """Facts nobody asks for."""
 
     rows: Sequence[bytes] = ()
+    row_count = 0
+    is_end = False
+    headers: Mapping[str, str] = {}
 
     def __init__(self, size: int = 0) -> None:
         self.body_bytes = size
@@ -26,11 +29,8 @@ class Nothing:
     def value(self, path: str) -> Any:
         raise AssertionError(path)
 
-    def member_names(self, path: str) -> Sequence[str]:
-        raise AssertionError(path)
-
-    def header(self, name: str) -> str | None:
-        raise AssertionError(name)
+    def outside(self) -> Sequence[Member]:
+        raise AssertionError
 
     def links(self) -> dict[str, str]:
         raise AssertionError

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from unify.adapters.spec.model import CSVFormat
+from unify.adapters.spec.model import DETECTED_CSV, CSVFormat
 from unify.errors import BadResponse
 
 _NOT_CSV = re.compile(rb"\s*[<{\[]")  # how markup and JSON begin, and no known header line
@@ -21,7 +21,7 @@ _TOTALS = re.compile(r"(grand |report |sub)?(grand)?totals?\b:?.*", re.IGNORECAS
 csv.field_size_limit(2**31 - 1)  # a body is bounded already; the default limit is 131,072 characters
 
 
-def parse_csv_rows(body: bytes, address: str, settings: CSVFormat = CSVFormat()) -> list[bytes]:
+def parse_csv_rows(body: bytes, address: str, settings: CSVFormat = DETECTED_CSV) -> list[bytes]:
     """Lines of a CSV as objects of texts; an empty field is null. The header line names the columns.
 
     The delimiter is detected. Lines of a report before the header, which have fewer fields than it, and a

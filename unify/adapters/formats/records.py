@@ -38,7 +38,7 @@ from unify.adapters.formats.text import (
 )
 from unify.adapters.formats.xml import parse_xml, select_xml_rows
 from unify.adapters.paging.base import Member
-from unify.adapters.spec.model import CSVFormat, InheritedColumn, ResponseFormat
+from unify.adapters.spec.model import DETECTED_CSV, CSVFormat, InheritedColumn, ResponseFormat
 from unify.errors import BadResponse
 from unify.text import did_you_mean
 
@@ -94,7 +94,7 @@ class RecordSelector:
     rows_name: str | None = None
     names_path: str | None = None
     as_columns: bool = False
-    csv: CSVFormat = CSVFormat()
+    csv: CSVFormat = DETECTED_CSV
 
     @property
     def dotted_path(self) -> str | None:
@@ -312,15 +312,43 @@ def _raise_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> N
 
 
 _ERROR_MEMBERS = frozenset(
-    "error errors errormessage errormessages errormsg errorcode errcode errordescription errordetails fault "
-    "exception errorinfo errorcodes".split()
+    [
+        "error",
+        "errors",
+        "errormessage",
+        "errormessages",
+        "errormsg",
+        "errorcode",
+        "errcode",
+        "errordescription",
+        "errordetails",
+        "fault",
+        "exception",
+        "errorinfo",
+        "errorcodes",
+    ]
 )
-_SUCCESS_FLAGS = frozenset("success ok succeeded issuccess successful issuccessful".split())
-_FAILURE_TEXTS = frozenset("error fail failed failure err fault".split())
-_SUCCESS_TEXTS = frozenset("ok success successful succeeded".split())
-_REASONS = frozenset("message msg detail details reason description error errors code".split())
+_SUCCESS_FLAGS = frozenset(["success", "ok", "succeeded", "issuccess", "successful", "issuccessful"])
+_FAILURE_TEXTS = frozenset(["error", "fail", "failed", "failure", "err", "fault"])
+_SUCCESS_TEXTS = frozenset(["ok", "success", "successful", "succeeded"])
+_REASONS = frozenset(
+    ["message", "msg", "detail", "details", "reason", "description", "error", "errors", "code"]
+)
 _MESSAGE_ONLY = _REASONS | frozenset(
-    "status statuscode title type documentationurl requestid timestamp path help moreinfo traceid instance".split()
+    [
+        "status",
+        "statuscode",
+        "title",
+        "type",
+        "documentationurl",
+        "requestid",
+        "timestamp",
+        "path",
+        "help",
+        "moreinfo",
+        "traceid",
+        "instance",
+    ]
 )
 
 

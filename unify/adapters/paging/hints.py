@@ -48,10 +48,7 @@ class Hint:
         return parse_integer(self.value)
 
     def __str__(self) -> str:
-        if isinstance(self.value, bool):
-            value = str(self.value).lower()
-        else:
-            value = str(self.value)
+        value = str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
         text = f"{self.path}: {value if len(value) <= 60 else value[:60] + '…'}"
         return f"the header {text}" if self.in_header else text
 
@@ -224,8 +221,30 @@ _SIZE = re.compile(
     r"resultsize|(effective|applied|default)limit|top|size|requestedsize|countperpage|nbperpage|perpagecount|number"
 )
 _REQUEST_SIZES = frozenset(
-    "limit perpage pagesize size maxresults max top rows take count hitsperpage itemsperpage resultsperpage first"
-    " perpage pagelimit maxitems maxrecords resultrecordcount number num batchsize".split()
+    [
+        "limit",
+        "perpage",
+        "pagesize",
+        "size",
+        "maxresults",
+        "max",
+        "top",
+        "rows",
+        "take",
+        "count",
+        "hitsperpage",
+        "itemsperpage",
+        "resultsperpage",
+        "first",
+        "perpage",
+        "pagelimit",
+        "maxitems",
+        "maxrecords",
+        "resultrecordcount",
+        "number",
+        "num",
+        "batchsize",
+    ]
 )
 
 

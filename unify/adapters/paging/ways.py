@@ -100,7 +100,7 @@ def find_way(
 ) -> tuple[Paging, Hint | None] | None:
     """How to go on, with the hint it follows from; None if no way is known. The hints indicate more pages."""
     base = replace(paging, location="body") if request.sends_body and paging.location == "query" else paging
-    envelope = _match_envelope(paging, page_info, base)
+    envelope = _match_envelope(page_info, base)
     if envelope is not None:
         return envelope, None
     rules: tuple[Callable[[Hint, Paging, Hints, RequestTraits], Paging | None], ...] = (
@@ -116,7 +116,7 @@ def find_way(
     return _page_numbers(base, hints) or _offset(base, hints)
 
 
-def _match_envelope(paging: Paging, page_info: PageInfo, base: Paging) -> Paging | None:
+def _match_envelope(page_info: PageInfo, base: Paging) -> Paging | None:
     for name, members, settings in ENVELOPES:
         if all(_has_member(page_info.value(path), wanted) for path, wanted in members.items()):
             if name == "Stripe" and page_info.last_value("id") is None:

@@ -209,6 +209,9 @@ class CSVFormat(Struct, frozen=True):
     header: bool = True
 
 
+DETECTED_CSV = CSVFormat()
+
+
 class TableSpec(Struct, frozen=True):
     """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level.
 
@@ -232,7 +235,7 @@ class TableSpec(Struct, frozen=True):
     more_rows: tuple[str, ...] = ()  # further lists whose rows follow those of ``rows``
     rows_name: str | None = None  # column with the name of the member or list a row comes from
     names: str | None = None  # where the column names of rows that are lists are
-    csv: CSVFormat = CSVFormat()
+    csv: CSVFormat = DETECTED_CSV
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     for_each: ForEach | None = None
