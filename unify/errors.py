@@ -14,7 +14,8 @@
     ├── Interrupted            somebody pressed Ctrl-C; what was running elsewhere goes on
     │   └── StoppedWaiting     a load that was waited for goes on; a second Ctrl-C soon after cancels it
     ├── StoreError             the home folder, the lake or the queue cannot be used
-    │   └── LockTimeout        another process holds a lock of the home folder
+    │   ├── LockTimeout        another process holds a lock of the home folder
+    │   └── NewerVersion       a newer version of Unify wrote the files
     ├── DaemonUnreachable      the daemon does not answer
     └── SourceError            the API did not give what was asked
         ├── Unauthorized       401: the credentials were refused
@@ -145,6 +146,10 @@ class StoreError(UnifyError):
 
 class LockTimeout(StoreError):
     """Another process still holds a lock; the message names the lock and its holder."""
+
+
+class NewerVersion(StoreError):
+    """A newer version of Unify wrote the home folder's files."""
 
 
 class DaemonUnreachable(UnifyError):

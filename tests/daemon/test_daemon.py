@@ -64,7 +64,7 @@ def test_of_many_starters_one_daemon_comes_and_all_reach_it(daemon_home: DaemonH
         starter.join()
     assert len(pids) == 12
     assert len(set(pids)) == 1
-    assert daemon_home.log_text().count("daemon started") == 1
+    assert daemon_home.log_text().count("daemon.started") == 1
 
 
 def test_a_second_daemon_gives_way(daemon_home: DaemonHome) -> None:
@@ -74,7 +74,7 @@ def test_a_second_daemon_gives_way(daemon_home: DaemonHome) -> None:
         capture_output=True,
         text=True,
     )
-    assert "another daemon runs" in second.stderr
+    assert "another daemon is running" in second.stderr
     assert second.returncode == 3
     assert daemon_home.start_daemon() == first
 
@@ -92,8 +92,8 @@ def test_a_source_that_says_later_is_asked_later(shared_home: DaemonHome) -> Non
 def test_a_crash_is_tried_again_within_two_seconds(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("flaky"))
     assert (job.state, job.attempt) == (JobState.DONE, 2)
-    [crashed] = _wait_for_log_lines(shared_home, "load crashed", 1, f" job={job.id} ")
-    [_, again] = _wait_for_log_lines(shared_home, "load started", 2, f" job={job.id} ")
+    [crashed] = _wait_for_log_lines(shared_home, "load.crashed", 1, f" job={job.id} ")
+    [_, again] = _wait_for_log_lines(shared_home, "load.started", 2, f" job={job.id} ")
     assert _parse_log_time(again) - _parse_log_time(crashed) < timedelta(seconds=2)
     assert shared_home.count_rows(job.table.table) == 100
 
@@ -362,7 +362,7 @@ def test_people_come_before_schedules(daemon_home: DaemonHome) -> None:
     ]
     daemon_home.start_daemon()
     claimed = [
-        line.split(" job=")[1].split()[0] for line in _wait_for_log_lines(daemon_home, "load started", 3)
+        line.split(" job=")[1].split()[0] for line in _wait_for_log_lines(daemon_home, "load.started", 3)
     ]
     assert {int(job) for job in claimed[:2]} <= {job.id for job in people}
     assert {daemon_home.wait_for_end(job).state for job in (*people, *scheduled)} == {JobState.DONE}
@@ -378,7 +378,7 @@ def test_a_bug_of_ours_ends_the_job_and_the_log_has_its_place(shared_home: Daemo
 def test_rows_that_are_not_there_when_sealed_end_the_job(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("count"))
     assert (job.state, job.attempt) == (JobState.DEAD, 3)
-    assert "what was staged is gone" in job.error
+    assert "the staged files are missing" in job.error
 
 
 def test_a_finished_load_sets_when_it_is_due_again(shared_home: DaemonHome) -> None:

@@ -66,7 +66,7 @@ class TestWithoutRoom:
         assert (home.count_rows("gated"), home.count_rows("rows")) == (100, 100)
         assert home.start_daemon() == pid
         assert "waiting" not in status_of(home)
-        assert home.log_text().count("there is room on the disk again") == 1
+        assert home.log_text().count("disk.recovered") == 1
         assert "disk I/O error" in home.log_text()
 
     def test_it_can_be_stopped_and_the_next_one_loses_nothing(self, home: DaemonHome) -> None:
@@ -133,7 +133,7 @@ class TestRoom:
         assert room.pause_reason == ""
         said = log.path.read_text().splitlines()
         assert len(said) == 2
-        assert f"waiting: the disk is full ({tmp_path})" in said[0]
+        assert f"disk.full path={tmp_path}" in said[0]
         assert f'waited_s={2 * RETRY_INTERVAL_S} error="queue.db: the disk is full"' in said[1]
 
     def test_an_error_that_does_not_name_the_disk_is_one_of_it_if_there_is_no_room(

@@ -28,8 +28,8 @@ class TestIdleExit:
         daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.5)
         daemon_home.start_daemon()
         wait_until(lambda: not is_daemon_running(daemon_home.settings))
-        assert "nothing to do for_s=0.5" in daemon_home.log_text()
-        assert daemon_home.log_text().rstrip().endswith("daemon stopped")
+        assert "daemon.idle_exit idle_exit_s=0.5" in daemon_home.log_text()
+        assert daemon_home.log_text().rstrip().endswith("daemon.stopped")
 
     def test_it_does_not_end_under_a_load(self, daemon_home: DaemonHome) -> None:
         daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.5)
@@ -74,7 +74,7 @@ class TestMemory:
         pid = daemon_home.wait_for_progress(neighbour).rows
         greedy = daemon_home.wait_for_end(daemon_home.enqueue_load("grow"))
         assert greedy.state is JobState.DEAD
-        assert "MiB of memory, more than the 400 MiB it may" in greedy.error
+        assert "MiB of memory; the limit is 400 MiB" in greedy.error
         assert daemon_home.wait_for_progress(neighbour).rows == pid
         daemon_home.open_gate()
         assert daemon_home.wait_for_end(neighbour).state is JobState.DONE

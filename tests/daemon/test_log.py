@@ -11,15 +11,15 @@ from unify.daemon.log import MAX_FILE_BYTES, MAX_FILES, DaemonLog
 class TestTheLog:
     def test_a_fact_is_a_line(self, tmp_path: Path) -> None:
         log = DaemonLog(tmp_path, 7, now=lambda: NOW)
-        log.write_event("load started", job=12, table=TABLE, error="", note="two words", nothing=None)
+        log.write_event("load.started", job=12, table=TABLE, error="", note="two words", nothing=None)
         log.close()
         assert (tmp_path / "daemon.log").read_text() == (
-            '2026-03-01T12:00:00.000Z 7 load started job=12 table=github.pulls note="two words"\n'
+            '2026-03-01T12:00:00.000Z 7 load.started job=12 table=github.pulls note="two words"\n'
         )
 
     def test_nothing_from_outside_breaks_a_line_or_steers_a_terminal(self, tmp_path: Path) -> None:
         log = DaemonLog(tmp_path, 7, now=lambda: NOW)
-        log.write_event("load failed", error="a\nb\x1b[2Jc\u202e")
+        log.write_event("load.failed", error="a\nb\x1b[2Jc\u202e")
         log.close()
         assert log.path.read_text().count("\n") == 1
         assert log.path.read_text().isascii()

@@ -161,7 +161,7 @@ class TestDue:
         assert left.name == "report"
         assert begun(scripts, NOON + MINUTE, epoch=2) == []
         [run] = scripts.list_runs()
-        assert (run.status, run.error) == (RunStatus.INTERRUPTED, "the daemon ended while it ran")
+        assert (run.status, run.error) == (RunStatus.INTERRUPTED, "the daemon ended during the run")
         assert scripts.interrupt_orphaned_runs(2, NOON + MINUTE) == []
         assert begun(scripts, NOON + 15 * MINUTE, epoch=2) == ["report"]
 
@@ -207,7 +207,7 @@ class TestKept:
             capture.feed(f"line {number}\n".encode())
         lines = capture.text.splitlines()
         assert (lines[0], lines[1], lines[-1]) == ("first", "line 0", "line 99999")
-        assert sum("bytes are left out" in line for line in lines) == 1
+        assert sum("bytes omitted" in line for line in lines) == 1
         assert len(capture.text) < 300
         whole = OutputCapture(100)
         whole.feed(b"a" * 150 + b"\xff")
@@ -321,12 +321,12 @@ class TestProcess:
         stage.now += timedelta(minutes=15)
         stage.put("raise SystemExit(7)")
         silent.start_due_runs(stage.now + timedelta(days=1))
-        assert stage.until_ended().error == "it ended with status 7 and said nothing"
+        assert stage.until_ended().error == "the script exited with status 7 without a message"
 
     def test_one_that_is_killed_says_by_what(self, stage: Stage) -> None:
         run = stage.run("import os; os.kill(os.getpid(), 9)")
         assert (run.status, run.exit_status) == (RunStatus.FAILED, None)
-        assert run.error == "it was killed by SIGKILL (out of memory?)"
+        assert run.error == "the script was killed by SIGKILL (out of memory?)"
 
     def test_a_file_that_has_vanished_is_a_failed_run(self, stage: Stage) -> None:
         path = stage.put("print(1)")
@@ -334,7 +334,7 @@ class TestProcess:
         stage.scripting.start_due_runs(NOON)
         [run] = stage.scripts.list_runs()
         assert (run.status, run.exit_status) == (RunStatus.FAILED, None)
-        assert run.error == f"{path}: the script cannot be read any more: No such file or directory"
+        assert run.error == f"{path}: the script cannot be read: No such file or directory"
         assert stage.scripts.list_scripts()[0].timing.next_at == NOON + 15 * MINUTE  # perhaps it comes back
 
     def test_a_folder_that_has_vanished_is_one_too(self, stage: Stage) -> None:
@@ -344,7 +344,7 @@ class TestProcess:
         stage.scripts.set_script("default", path, gone, ConfigPaths("/nothing.yaml"), every(15))
         stage.scripting.start_due_runs(NOON)
         assert (
-            stage.scripts.list_runs()[0].error == f"{gone}: the folder it is to run in is not there any more"
+            stage.scripts.list_runs()[0].error == f"{gone}: the working folder of the script does not exist"
         )
 
     def test_one_that_hangs_is_ended_and_says_so_even_if_it_is_deaf(self, stage: Stage) -> None:
@@ -356,7 +356,7 @@ class TestProcess:
             "threading.Event().wait()"
         )
         assert (run.status, run.exit_status, run.output) == (RunStatus.FAILED, None, "before\n")
-        assert run.error == "it hung, or needs longer than the 0.5 seconds it may run (UNIFY_SCRIPT_TIME)"
+        assert run.error == "stopped: it ran longer than 0.5 seconds (UNIFY_SCRIPT_TIME)"
 
     def test_one_that_is_unscheduled_while_it_runs_ends(self, stage: Stage) -> None:
         stage.put("import threading; threading.Event().wait()")
@@ -367,7 +367,7 @@ class TestProcess:
         run = stage.until_ended()
         assert (run.status, run.error.splitlines()[-1]) == (
             RunStatus.INTERRUPTED,
-            "it was unscheduled while it ran",
+            "the script was unscheduled during the run",
         )
 
     def test_a_clean_stop_leaves_none(self, stage: Stage) -> None:
@@ -386,7 +386,7 @@ class TestProcess:
         assert [run.status for run in stage.scripts.list_runs()] == [
             RunStatus.INTERRUPTED
         ] * MAX_RUNNING_SCRIPTS
-        assert all("the daemon was stopped while it ran" in run.error for run in stage.scripts.list_runs())
+        assert all("the daemon was stopped during the run" in run.error for run in stage.scripts.list_runs())
 
 
 class TestEndToEnd:
@@ -405,7 +405,7 @@ class TestEndToEnd:
         )
         assert "report runs every 1 second, next at " in asked.stderr
         assert "(no more every 1 day starting 06:00)" in asked.stderr
-        assert "2020-01-01 08:00 is over" in asked.stderr
+        assert "2020-01-01 08:00 is in the past" in asked.stderr
         assert f"{unify.home / 'gone.sql'}: cannot be read: No such file or directory" in asked.stderr
         assert _until(unify, f"select status, exit_status, output, error {ENDED}") == [
             *("success", "0", "answer\n42\n", "")
@@ -438,12 +438,12 @@ class TestEndToEnd:
             assert _gone(script)
             assert unify.run("daemon", "start").exit_status == 0
             left = _until_run(queue.scripts, RunStatus.INTERRUPTED)
-            assert (left.id, left.error.splitlines()[-1]) == (first.id, "the daemon ended while it ran")
+            assert (left.id, left.error.splitlines()[-1]) == (first.id, "the daemon ended during the run")
             again = _until_run(queue.scripts, RunStatus.RUNNING)  # at its next time, by the new one
             assert again.due_at > first.due_at
             assert unify("unschedule hang").exit_status == 0
             last = _until_run(queue.scripts, RunStatus.INTERRUPTED, since=again.id)
-            assert last.error.splitlines()[-1] == "it was unscheduled while it ran"
+            assert last.error.splitlines()[-1] == "the script was unscheduled during the run"
 
 
 ENDED = "from unify.script_runs where status <> 'running'"

@@ -65,7 +65,7 @@ def test_however_many_shells_start_at_once_one_daemon_comes(
         assert len(pids) == 1
         os.kill(pids.pop(), signal.SIGKILL)
         (daemon_home.settings.home / "daemon.pid").write_text("1")
-    started = daemon_home.log_text().count("daemon started")
+    started = daemon_home.log_text().count("daemon.started")
     print(f"{rounds} rounds of {shells} shells: {started} daemons started, one a round")
     assert started == rounds
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Daemon:
         self.interval_s = interval_s
         self.asked: list[str] = []
         self.environment: dict[str, str] = {}
+        self.faults: list[Exception] = []
         self._todo: list[Callable[[StatusServer], None]] = []
         self._over = threading.Event()
         self._bound = threading.Event()
@@ -80,6 +82,9 @@ class Daemon:
 
     def offer_environment(self, values: dict[str, str]) -> None:
         self.environment.update(values)
+
+    def report_fault(self, error: Exception) -> None:
+        self.faults.append(error)
 
     def _run(self) -> None:
         with StatusServer(self.folder, self.epoch, interval_s=self.interval_s) as server:
@@ -228,7 +233,7 @@ def test_commands_reach_the_daemon_and_refusals_come_back(folder: Path, client: 
 def test_what_nobody_heard_does_not_reach_a_later_daemon(folder: Path) -> None:
     with StatusClient(folder, timeout_s=0.05) as client:
         for ask in (client.stop, client.poll_queue, client.ping, client.subscribe):
-            with pytest.raises(DaemonUnreachable, match="does not answer"):
+            with pytest.raises(DaemonUnreachable, match="does not respond"):
                 ask()
         with Daemon(folder) as daemon, StatusClient(folder) as other:
             other.ping()
@@ -321,5 +326,62 @@ def test_a_daemon_that_cannot_start_is_explained_with_its_last_words(
 ) -> None:
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "unify.no_such_module")
     settings = Settings(tmp_path, tmp_path / "connections.yaml")
-    with pytest.raises(DaemonUnreachable, match=r"does not start: .*no_such_module"):
+    with pytest.raises(DaemonUnreachable, match=r"did not start: .*no_such_module"):
         ensure_daemon(settings)
+
+
+class TestStopping:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        settings = Settings(tmp_path / "home", tmp_path / "c")
+        settings.create_folders()
+        return settings
+
+    def test_a_daemon_that_ends_without_a_reply_is_not_waited_for(self, settings: Settings) -> None:
+        """Its lock is free as soon as it has gone; waiting for the reply took 2 s."""
+        with ExitStack() as running:
+            running.enter_context(instance.hold_lock(settings.daemon_lock))
+            threading.Timer(0.2, running.pop_all().close).start()
+            started = time.monotonic()
+            assert stop_daemon(settings)
+        assert time.monotonic() - started < 1.0
+
+    def test_a_suspended_daemon_is_named_with_what_to_do(self, settings: Settings) -> None:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", _LOCK_HOLDER, str(settings.daemon_lock)], stdout=subprocess.PIPE, text=True
+        )
+        with holder:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            assert instance.holder_pid(settings.daemon_lock) == holder.pid
+            os.kill(holder.pid, signal.SIGSTOP)
+            os.waitpid(holder.pid, os.WUNTRACED)
+            advice = rf"pid {holder.pid}\) is suspended; resume it with kill -CONT {holder.pid}"
+            with pytest.raises(DaemonUnreachable, match=advice):
+                ensure_daemon(settings)
+            with pytest.raises(DaemonUnreachable, match=advice):
+                stop_daemon(settings)
+            holder.kill()
+
+
+_LOCK_HOLDER = """
+import sys, time
+from pathlib import Path
+from unify.status import instance
+with instance.hold_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("job", [2**63, 2**70, -1])
+def test_a_request_that_raises_is_refused_and_the_daemon_goes_on(folder: Path, job: int) -> None:
+    class Raising(Daemon):
+        def cancel(self, job: int) -> None:
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+
+    with Raising(folder) as daemon, StatusClient(folder, timeout_s=1.0) as client:
+        with pytest.raises(UnifyError, match=r"internal error: OverflowError|does not respond"):
+            client.cancel(job)
+        assert client.ping().epoch == 1
+        assert daemon.faults

@@ -3,13 +3,14 @@
     main            the process: instance lock, sockets, signals, main loop
     dispatcher      Dispatcher: gives jobs to workers and handles the results; one step per run_once()
     worker_pool     worker processes: started, watched, limited in memory and time, replaced
-    transitions     the next state of a job after a result, failure or crash; recovery after a restart
+    transitions     the state machine of a job: state and event to next state, action and log event
+    running_jobs    carries out the transitions of the jobs in progress; recovery after a restart
     policies        decisions without I/O: retry or end after a failure; when to refresh a table next
     publisher       the thread that publishes staged loads and runs maintenance, one after the other
     scripts         starts scheduled scripts that are due and records how they ended
     script_process  one script as a process: started, limited in time, output captured
     maintenance     decides when lake.maintenance runs
-    disk_space      pauses work while the disk is full
+    disk_space      pauses work while the disk is full or a lock is held
     log             the log file of the daemon: rotated, with secrets redacted
 
 Start with main.Daemon.run, then dispatcher.Dispatcher.run_once.

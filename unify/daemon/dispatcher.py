@@ -1,7 +1,7 @@
-"""The foreman: hands queued jobs to workers, and what workers and publisher say to ``transitions``.
+"""Gives queued jobs to workers, and handles what workers, publisher and scripts report.
 
-Knows no sockets and never waits. The daemon calls ``turn`` when something may have happened, and
-sleeps for at most ``wait_s`` in between.
+It knows no sockets and never blocks for long. The daemon calls ``run_once`` when something may have
+happened, and sleeps for at most ``wait_s`` in between.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from unify.config.settings import Settings
 from unify.daemon.disk_space import DiskSpaceMonitor
 from unify.daemon.maintenance import MaintenanceSchedule
 from unify.daemon.publisher import PublisherResult, PublishStaged, RecoverOrphan, RunMaintenance, Warmup
+from unify.daemon.running_jobs import RunningJob, RunningJobs, job_log_fields, recover_jobs
 from unify.daemon.scripts import ScriptSupervisor
-from unify.daemon.transitions import JobTransitions, RunningJob, job_log_fields, recover_jobs
+from unify.daemon.transitions import JobEvent
 from unify.daemon.worker_pool import LostWorker, Worker, WorkerPool
 from unify.engine.errors import is_disk_full_message
-from unify.errors import StoreError, UnifyError, UnknownName
+from unify.errors import LockTimeout, NewerVersion, StoreError, UnifyError, UnknownName
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import FileLock
 from unify.lake.maintenance import LakeMaintenanceResult
@@ -34,22 +35,22 @@ from unify.load.protocol import (
     RequestBatch,
     TaskResult,
     WorkerMessage,
+    make_bug_failure,
     make_failure,
     make_task,
 )
 from unify.load.staging import StagingArea
 from unify.model import JobState, LoaderJob
 
-QUEUE_POLL_INTERVAL_S = 5.0  # a shell killed between its enqueue and its kick has its job seen after this
-JOB_RETENTION = timedelta(days=30)  # how long an ended job can be seen in `show jobs`
-LOCK_CHECK_INTERVAL_S = (
-    0.5  # how often we look who else writes to the lake while a load waits to; a look costs 0.05 ms
-)
-MIN_QUEUE_WAIT_S = 0.05  # a job put off into the next instant is not looked for without a pause
+QUEUE_POLL_INTERVAL_S = 5.0  # finds a job whose shell was killed before it could wake the daemon
+JOB_RETENTION = timedelta(days=30)  # how long `show jobs` lists an ended job
+LOCK_CHECK_INTERVAL_S = 0.5  # who holds the lake's lock while a load waits for it; a check costs 0.05 ms
+MIN_QUEUE_WAIT_S = 0.05  # between two polls of the queue
+FAULT_LOG_INTERVAL_S = 60.0  # a fault that repeats is logged once in this time
 
 
 class Dispatcher:
-    """One start of the daemon's work."""
+    """The work of one start of the daemon."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Dispatcher:
         epoch: int,
         *,
         worker_pool: WorkerPool,
-        transitions: JobTransitions,
+        running_jobs: RunningJobs,
         environment: Environment,
         script_supervisor: ScriptSupervisor,
         disk_space: DiskSpaceMonitor | None = None,
@@ -65,80 +66,82 @@ class Dispatcher:
         self.settings = settings
         self.epoch = epoch
         self.worker_pool = worker_pool
-        self.transitions = transitions
+        self.running_jobs = running_jobs
         self.environment = environment
         self.script_supervisor = script_supervisor
-        self.queue = transitions.queue
-        self.publisher = transitions.publisher
-        self.log = transitions.log
+        self.queue = running_jobs.queue
+        self.publisher = running_jobs.publisher
+        self.log = running_jobs.log
         self.disk_space = disk_space or DiskSpaceMonitor(settings, self.log)
-        self._is_queue_synced = False  # whether `runs` are the jobs that the queue says are under way
+        self._is_queue_synced = False  # whether `running_jobs` are the jobs in progress of the queue
         self._staging = StagingArea(settings.staging)
         self._request_log = RequestLog(settings.request_log)
         self._maintenance = MaintenanceSchedule(settings.lake)
-        self._lake_lock = FileLock(settings.lake_lock)  # to see who holds it, never to take it
-        self._lock_check_at = 0.0  # monotonic; when we look again
-        self._poll_at = 0.0  # monotonic; when the queue may hold something new
-        self._last_active_at = time.monotonic()  # when there was last something to do
+        self._lake_lock = FileLock(settings.lake_lock)  # read, never taken
+        self._lock_check_at = 0.0  # this and the next two: monotonic
+        self._poll_at = 0.0
+        self._last_active_at = time.monotonic()
+        self._faults: dict[str, float] = {}  # when each was last logged
 
     @property
     def running_count(self) -> int:
-        """How many loads and scripts are under way."""
-        return len(self.transitions.running_jobs) + self.script_supervisor.running_count
+        """Number of loads and scripts in progress."""
+        return len(self.running_jobs) + self.script_supervisor.running_count
 
     def start(self) -> None:
-        """Have a worker and the lake ready; the first turn takes over what an older daemon left behind."""
+        """Start a worker and open the lake; the first ``run_once`` takes over the jobs of an older daemon."""
         self.worker_pool.warm_up()
         self.publisher.submit(Warmup())
 
     def schedule_poll(self) -> None:
-        """See what the queue holds at the next turn: somebody has put something in."""
+        """Poll the queue in the next ``run_once``."""
         self._poll_at = 0.0
         self._last_active_at = time.monotonic()
 
     def run_once(self) -> None:
-        """Do everything there is to do now; on a full disk, what can be done without it."""
-        with self._handle_full_disk():
+        """Do everything that can be done now; while work is paused, what needs no writing."""
+        with self._pause_on_store_error():
             self._process_reports()
             if self.disk_space.can_start_work():
                 self._start_work()
 
     def _process_reports(self) -> None:
-        """Take in what workers, publisher and scripts have to say."""
         for worker in self.worker_pool.workers:
-            for report in worker.read_messages():
-                self._handle_message(worker, report)
+            for message in worker.read_messages():
+                with self._contain_faults(message.job):
+                    self._handle_message(worker, message)
         for lost in self.worker_pool.reap_lost_workers():
-            self._handle_lost_worker(lost)
-        for done in self.publisher.take_results():
-            self._handle_publish_result(done)
+            with self._contain_faults(lost.task.job if lost.task else None):
+                self._handle_lost_worker(lost)
+        for result in self.publisher.take_results():
+            with self._contain_faults(_job_of(result)):
+                self._handle_publish_result(result)
         self.worker_pool.enforce_deadlines()
-        if self.script_supervisor.collect_ended(_now()):
-            self.schedule_poll()
-        self._report_lock_holder()
+        with self._contain_faults():
+            if self.script_supervisor.collect_ended(_now()):
+                self.schedule_poll()
+        self._check_lock_holder()
 
     def _start_work(self) -> None:
-        """Begin what there is to begin."""
         if not self._is_queue_synced:
             self._recover_jobs()
         if self.disk_space.pause_reason or self._poll_at <= time.monotonic():
             self._poll_queue()
         if self.disk_space.pause_reason:
             self.disk_space.resume()
-            self.transitions.publish_pause_reason("")
+            self.running_jobs.publish_pause_reason("")
         if self.running_count:
             self._last_active_at = time.monotonic()
         if self._maintenance.is_due(self._idle_s()):
-            self._maintenance.mark_started()
-            overdue = self._maintenance.is_overdue
-            self.publisher.submit(RunMaintenance(lambda: overdue or not self.running_count))
+            should_continue = self._maintenance.start() or (lambda: not self.running_count)
+            self.publisher.submit(RunMaintenance(should_continue))
 
     def wait_s(self) -> float:
-        """How long nothing will happen by itself."""
+        """Seconds until ``run_once`` has something to do, if nothing happens."""
         waits = [
             self.worker_pool.wait_s(),
             self.script_supervisor.wait_s(),
-            LOCK_CHECK_INTERVAL_S if self._is_publishing else None,
+            LOCK_CHECK_INTERVAL_S if self.running_jobs.is_publishing else None,
         ]
         if self.disk_space.pause_reason:
             waits.append(self.disk_space.wait_s())
@@ -148,146 +151,200 @@ class Dispatcher:
         return max(0.0, min(wait for wait in waits if wait is not None))
 
     def has_idle_timed_out(self) -> bool:
-        """Whether a daemon that is to end without work has had none for long enough.
-
-        A schedule keeps it no more than a load that may be asked for: the next start makes up for it.
-        """
+        """Whether there was no work for ``idle_timeout_s``. Schedules wait for the next start."""
         left_s = self._idle_left_s()
         if left_s is not None and left_s <= 0 and not self.disk_space.pause_reason:
-            with self._handle_full_disk():
+            with self._pause_on_store_error():
                 return not self.queue.active_jobs()
         return False
 
     def cancel(self, id: int) -> None:
-        """End a job wherever it is; one that is being published is let finish."""
+        """Cancel a job. One that is being published finishes."""
         job = self.queue.cancel(id, _now())
         if job is None:
             raise UnknownName(f"there is no job {id}")
         self._stop_cancelled_job(job)
         if job.state is JobState.CANCELLED:
-            self.transitions.publish_status(
-                RunningJob(job, LoadProgress(job.id, job.attempt)), job.state, job.error
-            )
+            run = RunningJob(job, LoadProgress(job.id, job.attempt), job.state)
+            self.running_jobs.publish_status(run, job.state, job.error)
 
-    def stop(self, within_s: float) -> bool:
-        """End the workers, let the publisher finish, and make what is left ready again.
+    def stop(self, within_s: float, *, crashed: bool = False) -> bool:
+        """End the workers, let the publisher finish, and queue the other loads again.
 
-        False if the publisher has not finished ``within_s``: a load still on its way into the lake
-        stays marked so, and the next daemon asks the ledger what became of it.
+        ``crashed`` counts a crash of each job in progress: one of them may be why the daemon ends.
+        False if the publisher has not finished ``within_s``: the load stays ``publishing``, and the next
+        daemon finds out whether it was published.
         """
         deadline = time.monotonic() + within_s
         self.script_supervisor.terminate_all()
         self.worker_pool.close()
-        with self._handle_full_disk():  # what a full disk leaves as it is, the next daemon takes over
+        with self._pause_on_store_error():  # what cannot be recorded now, the next daemon takes over
             self.script_supervisor.close(_now())
         finished = self.publisher.close(deadline - time.monotonic())
-        with self._handle_full_disk():
-            self._requeue_running_jobs()
+        with self._pause_on_store_error():
+            self._requeue_running_jobs(JobEvent.CRASHED if crashed else JobEvent.INTERRUPTED)
         return finished
 
-    def _requeue_running_jobs(self) -> None:
-        for done in self.publisher.take_results():
-            self._handle_publish_result(done)
-        for run in list(self.transitions.running_jobs.values()):
+    def _requeue_running_jobs(self, event: JobEvent) -> None:
+        for result in self.publisher.take_results():
+            with self._contain_faults(_job_of(result)):
+                self._handle_publish_result(result)
+        for run in list(self.running_jobs.by_id.values()):
             current = self.queue.find(run.job.id)
-            if current is not None and current.state is not JobState.PUBLISHING:
-                self.transitions.requeue_job(run)
+            if current is None or current.state is JobState.PUBLISHING:
+                continue
+            if event is JobEvent.CRASHED:
+                self.running_jobs.handle_crash(run, "the daemon failed during the load")
+            else:
+                self.running_jobs.apply(run, event)
+
+    # Faults
 
     @contextmanager
-    def _handle_full_disk(self) -> Iterator[None]:
-        """A full disk ends the block, not us: when there is room, the queue tells what was left undone."""
+    def _contain_faults(self, job: int | None = None) -> Iterator[None]:
+        """Let an error in the block end ``job``, not the daemon.
+
+        Errors that stop all work pass: a full disk, a lock that another process holds.
+        """
+        try:
+            yield
+        except (UnifyError, OSError) as error:
+            if self._stops_all_work(error):
+                raise
+            self._fail_job(job, error)
+        except Exception as error:  # noqa: BLE001 - a bug fails its job; the log has the traceback
+            self._fail_job(job, error)
+
+    def _fail_job(self, job: int | None, error: Exception) -> None:
+        failure = make_failure(error) if isinstance(error, UnifyError) else make_bug_failure(error)
+        run = self.running_jobs.by_id.get(job or 0)
+        if run is None:
+            self.report_fault(failure)
+            return
+        try:
+            self.running_jobs.handle_failure(run, failure)
+        except StoreError:
+            raise
+        except Exception as second:  # noqa: BLE001 - the next daemon counts a crash of the job
+            self.report_fault(make_bug_failure(second))
+            self.running_jobs.by_id.pop(run.job.id, None)
+
+    def report_fault(self, failure: Failure) -> None:
+        """Log an error that belongs to no job; one that repeats, once a minute."""
+        now = time.monotonic()
+        if now - self._faults.get(failure.message, -FAULT_LOG_INTERVAL_S) >= FAULT_LOG_INTERVAL_S:
+            self._faults = {text: at for text, at in self._faults.items() if now - at < FAULT_LOG_INTERVAL_S}
+            self._faults[failure.message] = now
+            self.log.write_event("daemon.internal_error", error=failure.message, trace=failure.trace)
+
+    def _stops_all_work(self, error: Exception) -> bool:
+        if isinstance(error, LockTimeout | NewerVersion) or not self.settings.home.is_dir():
+            return True
+        return isinstance(error, StoreError | OSError) and self.disk_space.is_disk_full_error(error)
+
+    @contextmanager
+    def _pause_on_store_error(self) -> Iterator[None]:
+        """Pause work when the home folder cannot be written to; the queue tells later what was left undone.
+
+        Raises what waiting does not change: the home folder is gone, or a newer version has taken it over.
+        """
         try:
             yield
         except (StoreError, OSError) as error:
-            if not self.disk_space.is_disk_full_error(error):
+            if isinstance(error, NewerVersion) or not self.settings.home.is_dir():
                 raise
             self._is_queue_synced = False
-            self._pause_for_disk_space(str(error))
+            full = not isinstance(error, LockTimeout) and self.disk_space.is_disk_full_error(error)
+            self._pause(str(error), "" if full else str(error).partition(";")[0])
 
-    def _pause_for_disk_space(self, reason: str) -> None:
-        """Begin nothing for now."""
-        if self.disk_space.pause(reason):
-            self.transitions.publish_pause_reason(self.disk_space.pause_reason)
+    def _pause(self, error: str, reason: str = "") -> None:
+        if self.disk_space.pause(error, reason):
+            self.running_jobs.publish_pause_reason(self.disk_space.pause_reason)
 
     def _check_for_full_disk(self, failure: Failure | None) -> None:
-        """One load has found the disk full; the next ones need not."""
+        """Pause when a load has found the disk full, before the next ones find it too."""
         if (
             failure is not None
             and failure.kind == StoreError.__name__
             and is_disk_full_message(failure.message)
         ):
-            self._pause_for_disk_space(failure.message)
+            self._pause(failure.message)
+
+    # The queue
 
     def _recover_jobs(self) -> None:
-        """Know what the queue says is under way, whoever began it."""
         self.queue.delete_old_jobs(_now() - JOB_RETENTION)
         self.script_supervisor.interrupt_orphans(_now())
-        recover_jobs(self.epoch, self.transitions, self.worker_pool, self._staging)
+        recover_jobs(self.epoch, self.running_jobs, self.worker_pool, self._staging)
         self._is_queue_synced = True
 
     def _idle_s(self) -> float:
         return time.monotonic() - self._last_active_at
 
     def _idle_left_s(self) -> float | None:
-        exit_s = self.settings.idle_timeout_s
-        return None if exit_s is None else exit_s - self._idle_s()
+        timeout_s = self.settings.idle_timeout_s
+        return None if timeout_s is None else timeout_s - self._idle_s()
 
     def _poll_queue(self) -> None:
-        """Queue what is due, end what was cancelled, start what is ready."""
+        """Queue due refreshes, stop cancelled jobs, start due scripts and ready jobs."""
         now = _now()
-        for job in self.queue.enqueue_due(now):
-            self.log.write_event("refresh due", **job_log_fields(job))
-        for run in list(self.transitions.running_jobs.values()):
-            current = self.queue.find(run.job.id)
-            if current is not None:
-                self._stop_cancelled_job(current)
-        self.script_supervisor.start_due_runs(now)
-        while self.worker_pool.has_capacity and (claimed := self.queue.claim(self.epoch, now)) is not None:
-            self._start_job(claimed)
-        self._poll_at = time.monotonic() + self._queue_wait_s(now)
+        self._poll_at = time.monotonic() + QUEUE_POLL_INTERVAL_S  # if a step fails
+        with self._contain_faults():
+            for due in self.queue.enqueue_due(now):
+                self.log.write_event("refresh.due", **job_log_fields(due))
+        for run in list(self.running_jobs.by_id.values()):
+            with self._contain_faults(run.job.id):
+                current = self.queue.find(run.job.id)
+                if current is not None:
+                    self._stop_cancelled_job(current)
+        with self._contain_faults():
+            self.script_supervisor.start_due_runs(now)
+        with self._contain_faults():
+            while self.worker_pool.has_capacity and (job := self.queue.claim(self.epoch, now)) is not None:
+                with self._contain_faults(job.id):
+                    self._start_job(job)
+            self._poll_at = time.monotonic() + self._queue_wait_s(now)
 
     def _queue_wait_s(self, now: datetime) -> float:
-        """How long the queue will have nothing new, as far as it knows."""
+        """Seconds until the queue has something that starts by itself, at most QUEUE_POLL_INTERVAL_S."""
         due = [self.queue.next_start_at(now), self.queue.next_due_at(), self.queue.scripts.next_due_at(now)]
         waits = [(moment - now).total_seconds() for moment in due if moment is not None]
         return min([QUEUE_POLL_INTERVAL_S, *(max(MIN_QUEUE_WAIT_S, wait) for wait in waits)])
 
-    @property
-    def _is_publishing(self) -> bool:
-        return any(run.is_publishing for run in self.transitions.running_jobs.values())
-
-    def _report_lock_holder(self) -> None:
-        """A transaction that a shell leaves open keeps loads from being published; people are told so."""
-        if self._is_publishing and self._lock_check_at <= time.monotonic():
+    def _check_lock_holder(self) -> None:
+        """Publish which process keeps loads from being published by an open transaction."""
+        if self.running_jobs.is_publishing and self._lock_check_at <= time.monotonic():
             self._lock_check_at = time.monotonic() + LOCK_CHECK_INTERVAL_S
             holder = self._lake_lock.holder()
             ours = holder.startswith(f"process {os.getpid()} ")
-            self.transitions.set_lock_holder("" if ours else holder)
+            self.running_jobs.publish_lock_holder("" if ours else holder)
 
     def _start_job(self, job: LoaderJob) -> None:
-        run = self.transitions.add_running_job(job)
+        run = self.running_jobs.add(job, JobState.QUEUED)
         failpoint("daemon.claimed")
+        self.running_jobs.apply(run, JobEvent.CLAIMED, attempt=job.attempt)
         try:
             environment = self._job_environment(job)
             folder = self._staging.create_attempt_folder(job)
-        except UnifyError as error:
-            if isinstance(error, StoreError) and self.disk_space.is_disk_full_error(error):
-                raise  # no fault of the load's: it is put back when there is room
-            self.transitions.handle_failure(run, make_failure(error))
-            return
-        self.worker_pool.assign(make_task(job, self.settings.home, folder, environment))
-        self.transitions.mark_started(run)
+            self.worker_pool.assign(make_task(job, self.settings.home, folder, environment))
+        except OSError as error:
+            if self._stops_all_work(error):
+                raise
+            reason = f"{job.table}: no worker can be started: {error}"
+            self.running_jobs.handle_failure(run, Failure(type(error).__name__, reason, retryable=True))
 
     def _job_environment(self, job: LoaderJob) -> Mapping[str, str]:
         values = self.environment.values_for_connection(find_connection(job.origin, job.table))
         self.log.add_secrets(values.values())
         return values
 
+    # Reports
+
     def _handle_message(self, worker: Worker, message: WorkerMessage) -> None:
         if isinstance(message, RequestBatch):
             self._append_requests(message)
             return
-        run = self.transitions.find_attempt(message.job, message.attempt)
+        run = self.running_jobs.find_attempt(message.job, message.attempt)
         if isinstance(message, TaskResult):
             self._check_for_full_disk(message.failure)
             worker.task = None
@@ -295,30 +352,30 @@ class Dispatcher:
         if run is None:
             return
         if isinstance(message, LoadProgress):
-            self.transitions.update_progress(run, message)
+            self.running_jobs.update_progress(run, message)
         else:
-            self.transitions.handle_result(run, message)
+            self.running_jobs.handle_result(run, message)
 
     def _append_requests(self, batch: RequestBatch) -> None:
-        """A batch that cannot be kept costs its rows, not the load."""
-        redacted = self.log.redact
-        shown = [
-            replace(request, address=redacted(request.address), error=redacted(request.error))
+        """Write to the request log; if that fails, the rows are lost, not the load."""
+        redact = self.log.redact
+        requests = [
+            replace(request, address=redact(request.address), error=redact(request.error))
             for request in batch.requests
         ]
         try:
-            self._request_log.append(shown)
+            self._request_log.append(requests)
         except StoreError as error:
-            self.log.write_event("requests not kept", rows=len(shown), error=error.message)
+            self.log.write_event("request_log.write_failed", rows=len(requests), error=error.message)
 
     def _handle_lost_worker(self, lost: LostWorker) -> None:
         self.schedule_poll()
-        if lost.task is None:
-            self.log.write_event("worker ended", reason=lost.reason)
-            return
-        run = self.transitions.find_attempt(lost.task.job, lost.task.attempt)
+        event = "worker.killed" if lost.killed else "worker.exited"
+        job = lost.task.job if lost.task else None
+        self.log.write_event(event, pid=lost.pid, job=job, reason=lost.reason)
+        run = self.running_jobs.find_attempt(lost.task.job, lost.task.attempt) if lost.task else None
         if run is not None:
-            self.transitions.handle_crash(run, lost.reason)
+            self.running_jobs.handle_crash(run, lost.reason)
 
     def _handle_publish_result(self, result: PublisherResult) -> None:
         self._check_for_full_disk(result.failure)
@@ -327,33 +384,40 @@ class Dispatcher:
         run = self._find_running_job(result)
         if run is not None:
             self.schedule_poll()
-            self.transitions.handle_published(run, result)
+            self.running_jobs.handle_published(run, result)
         elif result.failure is not None:
-            order, failure = type(result.command).__name__.lower(), result.failure
-            self.log.write_event("publisher failed", order=order, error=failure.message, trace=failure.trace)
+            command, failure = type(result.command).__name__, result.failure
+            self.log.write_event(
+                "publisher.failed", command=command, error=failure.message, trace=failure.trace
+            )
 
     def _handle_maintenance_result(self, result: LakeMaintenanceResult) -> None:
-        compacted = ",".join(map(str, result.compacted_tables))
-        what = "lake tended" if result.complete else "lake tended in part"
         self.log.write_event(
-            what, snapshots=result.expired_snapshots, files=result.removed_files, compacted=compacted
+            "lake.maintenance_completed" if result.complete else "lake.maintenance_partial",
+            snapshots=result.expired_snapshots,
+            files=result.removed_files,
+            compacted=",".join(map(str, result.compacted_tables)),
         )
         if result.complete:
             self._maintenance.mark_completed()
 
     def _find_running_job(self, result: PublisherResult) -> RunningJob | None:
-        """The run an order was about that decides its fate."""
+        """Return the run whose state the command decides."""
         if isinstance(result.command, PublishStaged | RecoverOrphan):
-            return self.transitions.find_attempt(result.command.job.id, result.command.job.attempt)
+            return self.running_jobs.find_attempt(result.command.job.id, result.command.job.attempt)
         return None
 
     def _stop_cancelled_job(self, job: LoaderJob) -> None:
-        run = self.transitions.running_jobs.get(job.id)
+        run = self.running_jobs.by_id.get(job.id)
         worker = self.worker_pool.find_worker(job.id)
         if run is not None and worker is not None and job.cancel_asked and not run.is_cancelled:
-            run.is_cancelled = True
+            self.running_jobs.apply(run, JobEvent.CANCEL_REQUESTED)
             worker.terminate("cancelled")
-            self.log.write_event("load is being cancelled", **job_log_fields(job))
+
+
+def _job_of(result: PublisherResult) -> int | None:
+    command = result.command
+    return command.job.id if isinstance(command, PublishStaged | RecoverOrphan) else None
 
 
 def _now() -> datetime:

@@ -1,60 +1,53 @@
-"""The daemon's log: one line a fact, in a file that rotates, without secrets.
+"""The daemon's log file: one event a line, rotated, with secrets redacted.
 
-    2026-03-01T12:00:00.123Z 7 load started job=12 table=github.pulls action=load attempt=1 worker=4711
+    2026-03-01T12:00:00.123Z 7 load.started job=12 table=github.pulls action=load attempt=1
 
-The number after the time is the epoch: which start of the daemon speaks.
+After the time comes the epoch, the number of the daemon's start; then the event's name and its fields.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
+from unify.redaction import Redactor
 from unify.text import escape_text
 
 LOG_FILE = "daemon.log"
 MAX_FILE_BYTES = 5 * 1024 * 1024
 MAX_FILES = 5  # the current one and four older ones: some weeks of a busy daemon
-MIN_SECRET_CHARS = 6  # characters; hiding shorter values would black out ordinary words
+MIN_SECRET_CHARS = 6  # environment values that are shorter are mostly ordinary words
 
 
 class DaemonLog:
-    """Writes facts into ``folder``; nothing it is told can break a line or show a known secret."""
+    """Writes events to ``folder``. No value can break a line or show a known secret."""
 
     def __init__(
         self, folder: Path, epoch: int, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.path = folder / LOG_FILE
         self.epoch = epoch
+        self.last_write_error: OSError | None = None
         self._now = now
-        self._secrets: tuple[str, ...] = ()
+        self._redactor = Redactor()
         self._descriptor = _open_file(self.path)
 
     def add_secrets(self, values: Iterable[str]) -> None:
-        """Show these as *** from now on, wherever they turn up in a fact."""
-        hidden = {
-            form for value in values if len(value) >= MIN_SECRET_CHARS for form in _encoded_forms(value)
-        }
-        known = hidden | set(self._secrets)
-        self._secrets = tuple(sorted(known, key=len, reverse=True))
+        """Redact these values from now on."""
+        self._redactor.add(*(value for value in values if len(value) >= MIN_SECRET_CHARS))
 
     def redact(self, text: str) -> str:
-        """``text`` without any known secret."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return self._redactor.redact(text)
 
     def write_event(self, event: str, /, **fields: object) -> None:
-        """Write one line; a full disk costs the line, not the daemon."""
-        told = " ".join(
+        """Write one line. A full disk loses the line, and sets ``last_write_error``."""
+        text = " ".join(
             f"{name}={_format_value(value)}" for name, value in fields.items() if value not in (None, "")
         )
         moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = escape_text(self.redact(f"{moment} {self.epoch} {event} {told}".rstrip()))
+        line = escape_text(self.redact(f"{moment} {self.epoch} {event} {text}".rstrip()))
         try:
             os.write(self._descriptor, f"{line}\n".encode())
             if os.fstat(self._descriptor).st_size > MAX_FILE_BYTES:
@@ -65,8 +58,6 @@ class DaemonLog:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    last_write_error: OSError | None = None  # why the last line that could not be written was not
-
     def _rotate(self) -> None:
         for number in range(MAX_FILES - 1, 0, -1):
             older = self.path.with_name(f"{LOG_FILE}.{number}")
@@ -75,12 +66,6 @@ class DaemonLog:
                 newer.replace(older)
         full, self._descriptor = self._descriptor, _open_file(self.path)
         os.close(full)
-
-
-def _encoded_forms(secret: str) -> Iterable[str]:
-    """How a secret may turn up: as it is, in an address, in an Authorization header."""
-    encoded = base64.b64encode(secret.encode()).decode()
-    return (secret, quote(secret, safe=""), quote_plus(secret), encoded)
 
 
 def _open_file(path: Path) -> int:

@@ -1,7 +1,7 @@
-"""The daemon: one process a home folder that carries out what the queue holds, and outlives every shell.
+"""The daemon process: one a home folder; it runs the jobs of the queue and outlives every shell.
 
-``python -m unify.daemon.main --home H`` is how ``status.launch`` starts it; ``unify daemon run``
-calls ``main`` in the foreground. The lock comes first, then the epoch, then the sockets.
+``status.launch`` starts ``python -m unify.daemon.main --home H``; ``unify daemon run`` calls ``main`` in the
+foreground. The daemon takes the instance lock first, then its epoch, then binds the sockets.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.daemon.dispatcher import Dispatcher
 from unify.daemon.log import DaemonLog
 from unify.daemon.publisher import Publisher, PublishHandler
+from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
-from unify.daemon.transitions import JobTransitions
 from unify.daemon.worker_pool import WorkerPool
 from unify.errors import UnifyError
 from unify.load.environment import Environment
@@ -37,35 +37,37 @@ from unify.status.messages import DaemonInfo
 from unify.status.server import StatusServer
 from unify.version import VERSION
 
-STOP_TIMEOUT_S = 5.0  # workers and publisher have so long to end; `system stop daemon` promises 10 s in all
-EXIT_ALREADY_RUNNING = 3  # exit status; whoever started us is as well served by the other one
+STOP_TIMEOUT_S = 5.0  # for workers and publisher; `system stop daemon` promises 10 s in all
+EXIT_ALREADY_RUNNING = 3  # exit status
+QUEUE_LOCK_TIMEOUT_S = 1.0  # per write; while another process holds the lock, the daemon still answers
+MIN_FAULT_PAUSE_S = 1.0  # after an unexpected error of the loop
 
 
 def main(
     settings: Settings, runner: TaskRunner | None = None, announce: Callable[[], None] = lambda: None
 ) -> int:
-    """Be the daemon of this home until somebody stops it. Gives the exit status.
+    """Run the daemon until it is stopped; return the exit status.
 
-    ``run``       what workers do with a task; None: load tables.
-    ``announce``  is called once the sockets answer.
+    ``runner``    what workers do with a task; None: load tables.
+    ``announce``  is called when the sockets are bound.
     """
-    os.umask(0o077)  # whatever it and its workers write is the owner's alone
+    os.umask(0o077)
     settings.create_folders()
     with instance.hold_lock(settings.daemon_lock) as ours:
         if not ours:
-            sys.stderr.write(f"unify: another daemon runs in {settings.home}\n")
+            sys.stderr.write(f"unify: another daemon is running in {settings.home}\n")
             return EXIT_ALREADY_RUNNING
         with ExitStack() as opened:
             daemon = Daemon(settings, runner or LoadRunner(settings.home, settings.tenant), opened)
             announce()
             daemon.run()
         if not daemon.is_finished:
-            os._exit(0)  # the publisher waits for the lake; taking Python down under it would crash
+            os._exit(0)  # the publisher thread is inside DuckDB; finalizing Python under it would crash
     return 0
 
 
 class Daemon:
-    """The loop: sleeps until a socket, a worker, the publisher, a signal or a due time speaks."""
+    """The main loop: sleeps until a socket, a worker, the publisher, a signal or a due time needs work."""
 
     def __init__(self, settings: Settings, runner: TaskRunner, exit_stack: ExitStack) -> None:
         self.is_finished = False  # every thread has ended
@@ -73,10 +75,11 @@ class Daemon:
         self._started_at = datetime.now(UTC)
         self._wakeup_pipe = exit_stack.enter_context(_open_wakeup_pipe())
         exit_stack.enter_context(_handle_signals(self._wakeup_pipe, self._request_stop))
-        queue = exit_stack.enter_context(Queue(settings.queue))
-        self.epoch = queue.start_epoch()
-        self.log = DaemonLog(settings.logs, self.epoch)
+        self.log = DaemonLog(settings.logs, epoch=0)
         exit_stack.callback(self.log.close)
+        queue = exit_stack.enter_context(Queue(settings.queue, self._log_queue_notice))
+        self.epoch = self.log.epoch = queue.start_epoch()
+        queue.set_lock_timeout(QUEUE_LOCK_TIMEOUT_S)
         self._server = exit_stack.enter_context(StatusServer(settings.socket_folder, self.epoch))
         self._worker_pool = WorkerPool(settings.workers, runner, memory_bytes=settings.worker_memory_bytes)
         self._environment = Environment(os.environ)
@@ -85,7 +88,7 @@ class Daemon:
             settings,
             self.epoch,
             worker_pool=self._worker_pool,
-            transitions=JobTransitions(queue, publisher, self.log, self._server.publish),
+            running_jobs=RunningJobs(queue, publisher, self.log, self._server.publish),
             environment=self._environment,
             script_supervisor=ScriptSupervisor(
                 settings,
@@ -96,37 +99,58 @@ class Daemon:
                 wake=self._wakeup_pipe.wake_up,
             ),
         )
-        self.log.write_event("daemon started", version=VERSION, pid=os.getpid(), home=settings.home)
+        self.log.write_event("daemon.started", version=VERSION, pid=os.getpid(), home=settings.home)
 
     def run(self) -> None:
-        """Work until asked to stop; then leave the queue as if nothing had been under way."""
+        """Work until stopped; then queue the loads in progress again."""
+        failed = False
         try:
             self._run_loop()
         except Exception as error:
+            failed = True
             fault = make_bug_failure(error)
-            self.log.write_event("daemon failed", error=fault.message, trace=fault.trace)
+            self.log.write_event("daemon.failed", error=fault.message, trace=fault.trace)
             raise
         finally:
-            self.is_finished = self._dispatcher.stop(STOP_TIMEOUT_S)
-            self.log.write_event("daemon stopped")
+            self.is_finished = self._dispatcher.stop(STOP_TIMEOUT_S, crashed=failed)
+            self.log.write_event("daemon.stopped")
 
     def _run_loop(self) -> None:
         self._dispatcher.start()
         while not self._is_stopping:
-            self._dispatcher.run_once()
-            self._server.flush()
+            fault_wait_s = self._run_once()
             if self._dispatcher.has_idle_timed_out():
-                self.log.write_event("nothing to do", for_s=self._dispatcher.settings.idle_timeout_s)
+                self.log.write_event("daemon.idle_exit", idle_exit_s=self._dispatcher.settings.idle_timeout_s)
                 return
-            self._sleep()
+            self._sleep(fault_wait_s)
             self._server.handle_requests(self)
 
-    # What shells ask (status.server.Handler)
+    def _run_once(self) -> float:
+        """Do what is due; return how long to sleep at least. A bug is logged and does not end the loop."""
+        try:
+            self._dispatcher.run_once()
+            self._server.flush()
+        except Exception as error:
+            if isinstance(error, UnifyError | OSError):
+                raise  # the home folder cannot be used at all
+            self.report_fault(error)
+            return MIN_FAULT_PAUSE_S
+        return 0.0
+
+    def _log_queue_notice(self, notice: str) -> None:
+        self.log.write_event("queue.replaced", notice=notice)
+
+    # Requests of shells (status.server.DaemonRequestHandler)
 
     def daemon_info(self) -> DaemonInfo:
-        foreman = self._dispatcher
-        who = (VERSION, self.epoch, os.getpid(), self._started_at)
-        return DaemonInfo(*who, busy=foreman.running_count, waiting=foreman.disk_space.pause_reason)
+        dispatcher = self._dispatcher
+        identity = (VERSION, self.epoch, os.getpid(), self._started_at)
+        return DaemonInfo(
+            *identity, busy=dispatcher.running_count, waiting=dispatcher.disk_space.pause_reason
+        )
+
+    def report_fault(self, error: Exception) -> None:
+        self._dispatcher.report_fault(make_bug_failure(error))
 
     def poll_queue(self) -> None:
         self._dispatcher.schedule_poll()
@@ -135,7 +159,7 @@ class Daemon:
         self._dispatcher.cancel(job)
 
     def stop(self) -> None:
-        self.log.write_event("stop asked for")
+        self.log.write_event("daemon.stop_requested")
         self._request_stop()
 
     def offer_environment(self, values: dict[str, str]) -> None:
@@ -146,7 +170,7 @@ class Daemon:
     def _request_stop(self) -> None:
         self._is_stopping = True
 
-    def _sleep(self) -> None:
+    def _sleep(self, at_least_s: float) -> None:
         poller = zmq.Poller()
         for source in (
             *self._server.sockets,
@@ -155,12 +179,13 @@ class Daemon:
         ):
             poller.register(source, zmq.POLLIN)
         waits = [wait for wait in (self._dispatcher.wait_s(), self._server.wait_s()) if wait is not None]
-        poller.poll(round(1000 * min(waits)) + 1)  # ms; one more, so that what is due is due when we wake
+        wait_s = max(at_least_s, min(waits))
+        poller.poll(round(1000 * wait_s) + 1)  # ms; one more, so that what is due is due after the sleep
         self._wakeup_pipe.clear()
 
 
 class WakeupPipe:
-    """A pipe that ends the loop's sleep, written to by the publisher and by signals."""
+    """A pipe that ends the loop's sleep. The publisher and signals write to it."""
 
     def __init__(self) -> None:
         self.read_descriptor, self.write_descriptor = os.pipe()
@@ -171,7 +196,7 @@ class WakeupPipe:
         try:
             os.write(self.write_descriptor, b"!")
         except BlockingIOError:
-            return  # thousands of calls wait to be heard already
+            return  # the pipe is full: the loop will wake up
 
     def clear(self) -> None:
         try:
@@ -183,55 +208,57 @@ class WakeupPipe:
 
 @contextmanager
 def _open_wakeup_pipe() -> Iterator[WakeupPipe]:
-    waker = WakeupPipe()
+    wakeup_pipe = WakeupPipe()
     try:
-        yield waker
+        yield wakeup_pipe
     finally:
-        os.close(waker.read_descriptor)
-        os.close(waker.write_descriptor)
+        os.close(wakeup_pipe.read_descriptor)
+        os.close(wakeup_pipe.write_descriptor)
 
 
 @contextmanager
 def _handle_signals(wakeup_pipe: WakeupPipe, stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the daemon; a closing terminal means nothing to it."""
+    """SIGTERM and SIGINT stop the daemon; SIGHUP is ignored."""
 
-    def asked(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop()
 
-    kept = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
-    kept[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     before = signal.set_wakeup_fd(wakeup_pipe.write_descriptor)
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        for number, handler in kept.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> int:
-    """The daemon as its own process: what ``python -m unify.daemon.main`` does."""
+    """Run the daemon as its own process: ``python -m unify.daemon.main``."""
     parser = argparse.ArgumentParser(prog="python -m unify.daemon.main")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--tenant", default=DEFAULT_TENANT)
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--worker-memory", type=int, help="bytes one worker may hold")
+    parser.add_argument("--worker-memory", type=int, help="bytes of memory a worker may use")
     parser.add_argument("--idle-exit", type=float, help="seconds without work after which the daemon ends")
-    parser.add_argument("--keep-history", type=float, help="seconds old versions of tables are kept")
-    parser.add_argument("--script-time", type=float, help="seconds a scheduled script may take")
-    parser.add_argument("--announce", type=int, help="descriptor that gets a byte when the daemon answers")
-    given = parser.parse_args(arguments)
-    settings = Settings(
-        given.home, given.home / "connections.yaml", tenant=given.tenant, idle_timeout_s=given.idle_exit
+    parser.add_argument("--keep-history", type=float, help="seconds that old versions of tables are kept")
+    parser.add_argument("--script-time", type=float, help="seconds a scheduled script may run")
+    parser.add_argument(
+        "--announce", type=int, help="descriptor that receives a byte when the daemon is ready"
     )
-    if given.workers is not None:
-        settings = replace(settings, workers=given.workers)
-    if given.worker_memory is not None:
-        settings = replace(settings, worker_memory_bytes=given.worker_memory)
-    if given.keep_history is not None:
-        settings = replace(settings, history_retention_s=given.keep_history)
-    if given.script_time is not None:
-        settings = replace(settings, script_timeout_s=given.script_time)
+    given = parser.parse_args(arguments)
+    options = {
+        "workers": given.workers,
+        "worker_memory_bytes": given.worker_memory,
+        "history_retention_s": given.keep_history,
+        "script_timeout_s": given.script_time,
+        "idle_timeout_s": given.idle_exit,
+    }
+    settings = replace(
+        Settings(given.home, given.home / "connections.yaml", tenant=given.tenant),
+        **{name: value for name, value in options.items() if value is not None},
+    )
     try:
         return main(settings, runner, announce=lambda: _write_ready_byte(given.announce))
     except UnifyError as error:

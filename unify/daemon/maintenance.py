@@ -1,7 +1,7 @@
-"""When the daemon tends the lake: in a quiet minute, once an hour at most; never put off for a day.
+"""When the daemon runs ``lake.maintenance``: at most once an hour, in a quiet minute or in short slices.
 
-The steps themselves are ``unify.lake.maintenance``'s. When they were last done is the time of a file beside
-the lake, so that a daemon that is started often does not do them each time.
+The time of the last complete run is the modification time of a file in the lake's folder, so that a daemon
+that is started often does not run it each time.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-IDLE_BEFORE_S = 60.0  # nothing has been under way for so long
-INTERVAL_S = 3600.0  # in an hour a table refreshed each minute gets 60 small files
-OVERDUE_AFTER_S = 24 * 3600.0  # a daemon that is never quiet tends the lake all the same
-RETRY_DELAY_S = 300.0  # after an attempt that a load has cut short, or that failed
+IDLE_BEFORE_S = 60.0
+INTERVAL_S = 3600.0  # in an hour a table that is refreshed each minute gets 60 small files
+MAX_DEFERRAL_S = 600.0  # under steady load it runs in slices once it is due for so long
+SLICE_S = 2.0  # how long one slice keeps loads from being published; at least one table is compacted
+SLICE_INTERVAL_S = 20.0
+RETRY_DELAY_S = 300.0  # after a run that a load interrupted, or that failed
 
 LAST_RUN_FILE = "tended"
 
 
 class MaintenanceSchedule:
-    """Decides when; knows nothing of what is done. ``clock`` is monotonic, ``wall`` seconds since 1970."""
+    """Decides when. ``clock`` is monotonic, ``wall_clock`` seconds since 1970."""
 
     def __init__(
         self,
@@ -31,38 +33,51 @@ class MaintenanceSchedule:
         self._last_run_file = lake / LAST_RUN_FILE
         self._clock = clock
         self._wall_clock = wall_clock
-        self._next_attempt_at = (
-            clock() + IDLE_BEFORE_S
-        )  # a shell that starts us has something better for us to do
+        self._next_attempt_at = clock() + IDLE_BEFORE_S  # the shell that starts the daemon has work for it
+        self._started_at = clock()
 
     def is_due(self, idle_s: float) -> bool:
-        """Whether now is the time, when nothing has been under way for ``quiet_s``."""
+        """Whether to run now, if no load or script has run for ``idle_s``."""
         return self.wait_s(idle_s) <= 0
 
     def wait_s(self, idle_s: float) -> float:
-        """In how many seconds it will be the time, if it stays as quiet as it is."""
-        age_s = self._age_s()
-        quiet_in_s = 0.0 if age_s >= OVERDUE_AFTER_S else IDLE_BEFORE_S - idle_s
-        return max(self._next_attempt_at - self._clock(), INTERVAL_S - age_s, quiet_in_s)
+        """Seconds until it is due, if nothing else happens."""
+        idle_in_s = 0.0 if self.is_overdue else min(IDLE_BEFORE_S - idle_s, self._overdue_in_s)
+        return max(self._next_attempt_at - self._clock(), INTERVAL_S - self._age_s(), idle_in_s)
 
     @property
     def is_overdue(self) -> bool:
-        """Whether loads have to wait for it, a table's files at a time."""
-        return self._age_s() >= OVERDUE_AFTER_S
+        """Whether it runs in slices between loads."""
+        return self._overdue_in_s <= 0
 
-    def mark_started(self) -> None:
-        """It is being done: not again before it is known how it went."""
-        self._next_attempt_at = self._clock() + RETRY_DELAY_S
+    def start(self) -> Callable[[], bool] | None:
+        """Record that a run starts. Under steady load, return how long the run of this slice may go on."""
+        overdue = self.is_overdue
+        self._next_attempt_at = self._clock() + (SLICE_INTERVAL_S if overdue else RETRY_DELAY_S)
+        if not overdue:
+            return None
+        deadline: list[float] = []  # set when the publisher gets to it
+
+        def should_continue() -> bool:
+            if not deadline:
+                deadline.append(self._clock() + SLICE_S)
+            return self._clock() <= deadline[0]
+
+        return should_continue
 
     def mark_completed(self) -> None:
-        """Everything there was to do is done."""
         self._last_run_file.touch(mode=0o600)
         now = self._wall_clock()
         os.utime(self._last_run_file, (now, now))
 
+    @property
+    def _overdue_in_s(self) -> float:
+        due_for_s = min(self._age_s() - INTERVAL_S, self._clock() - self._started_at)
+        return MAX_DEFERRAL_S - due_for_s
+
     def _age_s(self) -> float:
-        """How long ago it was last done. A lake that was never tended has an hour's time."""
+        """Seconds since the last complete run. A lake without one is due."""
         try:
             return max(0.0, self._wall_clock() - self._last_run_file.stat().st_mtime)
         except FileNotFoundError:
-            return INTERVAL_S
+            return self._clock() - self._started_at + INTERVAL_S

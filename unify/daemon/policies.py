@@ -1,7 +1,4 @@
-"""What becomes of a job whose attempt did not work: later again, or the end. Pure decisions.
-
-When tables are refreshed by themselves: what specs and connections ask for, turned into due times.
-"""
+"""Decisions about jobs: retry or end after a failure, and when to refresh a table next."""
 
 from __future__ import annotations
 
@@ -14,20 +11,22 @@ from unify.load.protocol import Failure
 from unify.model import CONFIGURED_START, JobState, LoaderJob, Priority
 from unify.queue.queue import Queue
 from unify.queue.rows import Schedule
+from unify.queue.timing import MAX_INTERVAL_S, MIN_INTERVAL_S
 
-MAX_CRASHES = 3  # a task that takes its worker down three times is the reason, not a victim
-MAX_ATTEMPTS_INTERACTIVE = 3  # somebody waits; the HTTP door has retried each request already
-MAX_ATTEMPTS_SCHEDULED = 8  # nobody waits: about an hour of trouble is ridden out
-MAX_ATTEMPTS_RATE_LIMITED = 20  # a source that says when to come again is not in trouble
+MAX_CRASHES = 3  # a job whose process dies three times is the cause
+MAX_ATTEMPTS_INTERACTIVE = 3  # a person waits; the HTTP client has retried each request already
+MAX_ATTEMPTS_SCHEDULED = 8  # covers an outage of about an hour
+MAX_ATTEMPTS_RATE_LIMITED = 20  # a source that says when to retry is not failing
 FIRST_BACKOFF_S = 2.0
 MAX_BACKOFF_S = 15 * 60.0
 MIN_RETRY_AFTER_S = 0.2
-CRASH_BACKOFF_S = 0.2  # stuck work is rescued within 2 s
+MAX_RETRY_AFTER_S = 24 * 3600.0  # a source that asks for more is asked once a day
+CRASH_BACKOFF_S = 0.2  # crashed work restarts within 2 s
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """Back into the queue, not to be started before ``start_at``."""
+    """Queue the job again, to start at ``start_at`` at the earliest."""
 
     start_at: datetime
     error: str
@@ -35,7 +34,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class EndJob:
-    """Over, in this state."""
+    """End the job in this state."""
 
     state: JobState
     error: str
@@ -44,7 +43,7 @@ class EndJob:
 def decide_after_failure(
     job: LoaderJob, failure: Failure, now: datetime, rng: random.Random
 ) -> RetryLater | EndJob:
-    """The source or the configuration said no. ``job.failures`` counts the attempts that failed before."""
+    """Decide after an error of the source or of the configuration."""
     if not failure.retryable:
         return EndJob(JobState.FAILED, failure.message)
     tries = job.failures + 1
@@ -59,7 +58,7 @@ def decide_after_failure(
 
 
 def decide_after_crash(crashes: int, reason: str, now: datetime) -> RetryLater | EndJob:
-    """The worker died under the job, for the ``crashes``-th time: again at once, but not for ever."""
+    """Decide after the ``crashes``-th death of the job's process."""
     if crashes >= MAX_CRASHES:
         return EndJob(JobState.DEAD, f"{reason}, {crashes} times")
     return RetryLater(now + timedelta(seconds=CRASH_BACKOFF_S * crashes), reason)
@@ -72,25 +71,23 @@ def _max_attempts(job: LoaderJob, failure: Failure) -> int:
 
 
 def _backoff_s(attempts: int, rng: random.Random) -> float:
-    """Four times as long each time, and a little different for everybody."""
+    """Exponential backoff with jitter."""
     longest = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 4 ** (attempts - 1))
     return float(longest * rng.uniform(0.75, 1.25))
 
 
 def _jittered_retry_after_s(retry_after_s: float, rng: random.Random) -> float:
-    """What the source asked for and a little more: never earlier, and not all at the same moment."""
-    return max(MIN_RETRY_AFTER_S, retry_after_s) * rng.uniform(1.0, 1.1)
+    """The wait the source asked for, up to a day, and up to 10 % more, so that not all retry at once."""
+    bounded = retry_after_s if retry_after_s <= MAX_RETRY_AFTER_S else MAX_RETRY_AFTER_S  # NaN too
+    return max(MIN_RETRY_AFTER_S, bounded) * rng.uniform(1.0, 1.1)
 
 
-JITTER = 0.1  # of the interval: a hundred tables loaded together are not refreshed in one second
+JITTER = 0.1  # of the interval: tables loaded together are not all refreshed in the same second
 MAX_JITTER_S = 300.0
 
 
 def schedule_next_refresh(queue: Queue, job: LoaderJob, every_s: float | None, now: datetime) -> None:
-    """Set when the table of a finished load is due again, as its configuration asks.
-
-    What a person has scheduled stays as it is.
-    """
+    """Schedule the next refresh as configured, unless a statement has scheduled the table."""
     current = next((known for known in queue.schedules() if _is_schedule_of(known, job)), None)
     if current is not None and current.starting != CONFIGURED_START:
         return
@@ -105,12 +102,13 @@ def schedule_next_refresh(queue: Queue, job: LoaderJob, every_s: float | None, n
 
 
 def remove_schedule(queue: Queue, job: LoaderJob) -> None:
-    """Refresh a table no more whose connection or spec does not have it any more."""
+    """Delete the schedule of a table that its connection or spec no longer has."""
     queue.delete_schedule(job.tenant, job.table)
 
 
 def next_refresh_at(job: LoaderJob, every_s: float, now: datetime) -> datetime:
-    """``refresh_every_s`` from ``now``, earlier by the table's own small share: never older than was asked for."""
+    """Return ``now`` plus the interval, less a jitter that is constant for the table."""
+    every_s = min(max(every_s, MIN_INTERVAL_S), MAX_INTERVAL_S)
     share = zlib.crc32(str(job.table).encode()) / 2**32
     return now + timedelta(seconds=every_s - share * min(JITTER * every_s, MAX_JITTER_S))
 

@@ -1,7 +1,7 @@
-"""The daemon's publisher: the one thread that writes loads into the lake, one after the other.
+"""The thread that publishes loads and runs maintenance, one command after the other.
 
-It has a lake of its own and leaves the queue alone. A load takes it milliseconds to seconds;
-meanwhile the daemon's loop answers everybody.
+It has its own connection to the lake and does not write to the queue. While it works, the daemon's main
+loop answers requests.
 """
 
 from __future__ import annotations
@@ -28,30 +28,33 @@ from unify.publish import publish
 
 RECOVERY_COUNT_FILE = "recoveries"  # a file beside the staged rows; its length is the number
 MAX_RECOVERIES = 10
+# DuckLake keeps what it read of old versions: 50 kB a published load. Reopening the lake frees it; the daemon
+# grew from 126 to 305 MB in 3,220 loads without (docs/promises.md).
+COMMANDS_PER_LAKE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """Have the lake open before the first load needs it."""
+    """Open the lake before the first load needs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishStaged:
-    """A load whose rows are staged: publish it."""
+    """Publish a staged load."""
 
     job: LoaderJob
 
 
 @dataclass(frozen=True, slots=True)
 class RecoverOrphan:
-    """A job an older daemon was busy with: perhaps published, perhaps staged, perhaps neither."""
+    """Find out what became of a job in progress: published, staged, or neither."""
 
     job: LoaderJob
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFailure:
-    """A load that ended without rows: a row for the ledger."""
+    """Write a failed load to the ledger."""
 
     job: LoaderJob
     record: LoadRecord
@@ -59,14 +62,14 @@ class RecordFailure:
 
 @dataclass(frozen=True, slots=True)
 class DiscardStaged:
-    """A job that has ended: what its attempts have staged can go."""
+    """Remove what the attempts of an ended job have staged."""
 
     job: LoaderJob
 
 
 @dataclass(frozen=True, slots=True)
 class RunMaintenance:
-    """The lake's upkeep, as long as ``should_continue`` says so: asked between its steps, from another thread."""
+    """Run maintenance; ``should_continue`` is called between its steps, in the publisher's thread."""
 
     should_continue: Callable[[], bool]
 
@@ -76,11 +79,10 @@ PublisherCommand = Warmup | PublishStaged | RecoverOrphan | RecordFailure | Disc
 
 @dataclass(frozen=True, slots=True)
 class PublisherResult:
-    """What came of an order. At most one of the rest is set.
+    """The result of a command. At most one field beside ``command`` is set.
 
-    ``record``  the ledger's row of a load that is published; None for any other order, for an orphan
-                that has to start over, and for an attempt that is not the job's any more.
-    ``maintenance``  what the upkeep did.
+    ``record``  the ledger's row of a published load; None for an orphan that has to start again, and for an
+                attempt that is no longer active.
     """
 
     command: PublisherCommand
@@ -90,9 +92,9 @@ class PublisherResult:
 
 
 class PublishHandler:
-    """What the publisher does with an order. Opens its lake when the first one comes, in its own thread.
+    """Carries out commands, in the publisher's thread.
 
-    ``still_ours``  whether a job's attempt is the one at work: the fence before every commit.
+    ``is_current_attempt``  the fence before every commit.
     """
 
     def __init__(self, settings: Settings, is_current_attempt: Callable[[LoaderJob], bool]) -> None:
@@ -100,9 +102,14 @@ class PublishHandler:
         self._is_current_attempt = is_current_attempt
         self._staging = StagingArea(settings.staging)
         self._lake: Lake | None = None
+        self._commands_left = COMMANDS_PER_LAKE
         self.lake_folder = settings.lake
 
     def execute(self, command: PublisherCommand) -> LoadRecord | LakeMaintenanceResult | None:
+        """Carry out one command. Raises UnifyError."""
+        self._commands_left -= 1
+        if self._commands_left <= 0:
+            self.close()
         match command:
             case Warmup():
                 self._open_lake()
@@ -125,6 +132,7 @@ class PublishHandler:
         if self._lake is not None:
             self._lake.close()
             self._lake = None
+        self._commands_left = COMMANDS_PER_LAKE
 
     def _publish_staged(self, job: LoaderJob) -> LoadRecord | None:
         staged = self._staging.find_staged_load(job)
@@ -135,7 +143,7 @@ class PublishHandler:
         )
 
     def _recover_orphan(self, job: LoaderJob) -> LoadRecord | None:
-        """Publish what an older daemon left; counted on the disk, lest publishing be what ends daemons."""
+        """Publish what is staged; attempts are counted on disk, in case publishing is what ends daemons."""
         staged = self._staging.find_staged_load(job)
         if staged is None:
             return None
@@ -150,7 +158,7 @@ class PublishHandler:
 
 
 class Publisher:
-    """Takes orders from the daemon's loop and wakes it when one is done."""
+    """Takes commands from the daemon's loop, and wakes it when one is done."""
 
     def __init__(self, handler: PublishHandler, wake: Callable[[], None]) -> None:
         self._handler = handler
@@ -164,21 +172,18 @@ class Publisher:
         self._commands.put(command)
 
     def take_results(self) -> Sequence[PublisherResult]:
-        """What was done since the last call."""
-        done = []
-        while self._results:
-            done.append(self._results.popleft())
-        return done
+        """Return the results since the last call."""
+        return [self._results.popleft() for _ in range(len(self._results))]
 
     def close(self, within_s: float) -> bool:
-        """Carry out what was ordered and end; False if that takes longer than ``within_s``."""
+        """Carry out the pending commands and end; False if that takes longer than ``within_s``."""
         self._commands.put(None)
         self._thread.join(within_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (order := self._commands.get()) is not None:
-            self._results.append(self._execute(order))
+        while (command := self._commands.get()) is not None:
+            self._results.append(self._execute(command))
             self._wake()
         self._handler.close()
 
@@ -186,11 +191,11 @@ class Publisher:
         try:
             result = self._handler.execute(command)
         except StoreError as error:
-            self._handler.close()  # perhaps the lake was replaced; the next order opens it anew
+            self._handler.close()  # the lake may have been replaced; the next command reopens it
             return PublisherResult(command, failure=make_failure(error))
         except UnifyError as error:
             return PublisherResult(command, failure=make_failure(error))
-        except Exception as error:  # noqa: BLE001 - a bug must not end the only publisher; the log shows it
+        except Exception as error:  # noqa: BLE001 - a bug fails its load, not the only publisher
             return PublisherResult(command, failure=make_unexpected_failure(error, self._handler.lake_folder))
         if isinstance(result, LakeMaintenanceResult):
             return PublisherResult(command, maintenance=result)
@@ -198,7 +203,7 @@ class Publisher:
 
 
 def _count_recovery(path: Path) -> int:
-    """How often this was called for ``path``, this time included; on the disk before it is told."""
+    """Return how often this was called for ``path``, this call included; durable before it returns."""
     try:
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as tries:
             tries.write(b".")

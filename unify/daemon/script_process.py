@@ -1,9 +1,7 @@
-"""A scheduled script at work: the command line in a process of its own, as a person would start it.
+"""A scheduled script as a process: the command line without a terminal.
 
-It has no terminal, so it asks nothing. It holds one end of a pipe whose other end is the daemon's alone:
-when the daemon dies, however it dies, the pipe breaks and the script ends.
-
-What a process writes, kept within bounds: its beginning and its end, however much lies between.
+The process holds one end of a pipe whose other end only the daemon has: when the daemon dies, the pipe
+breaks and the script ends. Its output is kept within bounds: the beginning and the end.
 """
 
 from __future__ import annotations
@@ -22,23 +20,21 @@ from pathlib import Path
 from unify.config.settings import Settings
 from unify.queue.scripts import RunStatus, ScheduledScript, ScriptRunResult
 
-COMMAND_MODULE = "unify"  # by name: this layer may start the command line, not know it
-PARENT_PIPE_VARIABLE = "UNIFY_LIFELINE"  # the descriptor of the pipe that breaks when we die
+COMMAND_MODULE = "unify"  # by name: this layer starts the command line, but must not import it
+PARENT_PIPE_VARIABLE = "UNIFY_LIFELINE"  # the descriptor of the pipe
 MAX_OUTPUT_BYTES = 64 * 1024  # kept of stdout: thousands of lines
 MAX_ERROR_BYTES = 16 * 1024
-KILL_AFTER_S = 1.5  # between the polite signal and the other one; rolling back takes milliseconds
-EXIT_POLL_INTERVAL_S = (
-    1.0  # how often we look whether a process has ended whose pipes somebody else holds open
-)
+KILL_AFTER_S = 1.5  # between SIGINT and SIGKILL; rolling back takes milliseconds
+EXIT_POLL_INTERVAL_S = 1.0  # for a process that has ended while a child of it keeps its pipes open
 
-# What our caller says by options; the daemon's own must not count.
+# Given to the script as options; the daemon's own values must not count.
 _OPTION_VARIABLES = ("UNIFY_HOME", "UNIFY_TENANT", "UNIFY_SPECS", "UNIFY_CONNECTIONS")
 
 
 class ScriptProcess:
-    """One run's process. ``wake`` is called, from another thread, when it has ended.
+    """The process of one run. ``wake`` is called from another thread when it has ended.
 
-    Raises  OSError where it cannot be started: no folder to run in, no memory.
+    Raises  OSError where it cannot be started.
     """
 
     def __init__(
@@ -81,7 +77,6 @@ class ScriptProcess:
 
     @property
     def elapsed_s(self) -> float:
-        """For how long it has been running, whatever the clock on the wall did meanwhile."""
         return time.monotonic() - self._started_at
 
     @property
@@ -89,49 +84,49 @@ class ScriptProcess:
         return not self._reader.is_alive()
 
     def terminate(self, status: RunStatus, reason: str) -> None:
-        """Make it end, politely now and surely in a moment (``press``); the first reason is the one told."""
+        """Send SIGINT now, and SIGKILL later (``kill_if_due``). The first reason counts."""
         if self._end_reason is None:
             self._end_reason = (status, reason)
             self._kill_at = time.monotonic() + KILL_AFTER_S
             self._send_signal(signal.SIGINT)
 
     def kill_if_due(self) -> None:
-        """Kill it if it was asked to end and has not."""
+        """Send SIGKILL if KILL_AFTER_S has passed since ``terminate``."""
         if self._kill_at is not None and self._kill_at <= time.monotonic():
             self._send_signal(signal.SIGKILL)
 
     def wait_s(self) -> float | None:
-        """In how many seconds ``press`` has something to do."""
+        """Seconds until ``kill_if_due`` kills it; None: it is not ending."""
         return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
 
     def wait(self, within_s: float) -> None:
         self._reader.join(within_s)
 
     def take_result(self) -> ScriptRunResult:
-        """How it ended. Call when it ``has_ended``."""
+        """Return how it ended. Call once, when ``has_ended``."""
         os.close(self._parent_pipe)
         code = self._process.returncode
         error = self._error.text
         if self._end_reason is not None:
-            status, why = self._end_reason
+            status, reason = self._end_reason
         else:
-            status, why = (RunStatus.FAILED, _kill_reason(code)) if code else (RunStatus.SUCCESS, "")
+            status, reason = (RunStatus.FAILED, _kill_reason(code)) if code else (RunStatus.SUCCESS, "")
             if code and code > 0 and not error:
-                why = f"it ended with status {code} and said nothing"
-        told = "\n".join(filter(None, [error.rstrip("\n"), why]))
-        return ScriptRunResult(status, code if code >= 0 else None, self._output.text, told)
+                reason = f"the script exited with status {code} without a message"
+        text = "\n".join(filter(None, [error.rstrip("\n"), reason]))
+        return ScriptRunResult(status, code if code >= 0 else None, self._output.text, text)
 
     def _read_output(self) -> None:
-        """Read what it writes until it has ended."""
+        """Read its output until it has ended."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         with selectors.DefaultSelector() as open_pipes:
             open_pipes.register(self._process.stdout, selectors.EVENT_READ, self._output)
             open_pipes.register(self._process.stderr, selectors.EVENT_READ, self._error)
             while open_pipes.get_map():
-                over = self._process.poll() is not None
-                ready = open_pipes.select(0 if over else EXIT_POLL_INTERVAL_S)
-                if over and not ready:
+                ended = self._process.poll() is not None
+                ready = open_pipes.select(0 if ended else EXIT_POLL_INTERVAL_S)
+                if ended and not ready:
                     break
                 for key, _ in ready:
                     if data := os.read(key.fd, 65536):
@@ -153,7 +148,7 @@ class ScriptProcess:
 
 
 def command_arguments(settings: Settings, script: ScheduledScript) -> list[str]:
-    """What follows ``unify``: everything that decides where a script's tables are, and the script."""
+    """Return the arguments of ``unify``: home, tenant and specs of the script, and its file."""
     return [
         *("--home", str(settings.root), "--tenant", script.tenant),
         *(word for folder in script.origin.specs for word in ("--specs", folder)),
@@ -162,14 +157,14 @@ def command_arguments(settings: Settings, script: ScheduledScript) -> list[str]:
 
 
 def missing_reason(script: ScheduledScript) -> str:
-    """Why a script cannot be begun; "" if its file and its folder are there."""
+    """Return why a script cannot be started; "" if its file and folder exist."""
     try:
         with Path(script.path).open("rb"):
             pass
     except OSError as error:
-        return f"{script.path}: the script cannot be read any more: {error.strerror}"
+        return f"{script.path}: the script cannot be read: {error.strerror}"
     if not Path(script.folder).is_dir():
-        return f"{script.folder}: the folder it is to run in is not there any more"
+        return f"{script.folder}: the working folder of the script does not exist"
     return ""
 
 
@@ -192,11 +187,11 @@ def _kill_reason(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    return f"it was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"the script was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
 class OutputCapture:
-    """Keeps ``half`` bytes of the beginning and as many of the end of what it is fed."""
+    """Keeps the first and the last ``half_bytes`` of its input."""
 
     def __init__(self, half_bytes: int) -> None:
         self._half_bytes = half_bytes
@@ -206,19 +201,19 @@ class OutputCapture:
 
     def feed(self, data: bytes) -> None:
         self._total_bytes += len(data)
-        room = self._half_bytes - len(self._head)
-        self._head += data[:room]
-        self._tail += data[room:] if room > 0 else data
+        free = self._half_bytes - len(self._head)
+        self._head += data[:free]
+        self._tail += data[free:] if free > 0 else data
         if len(self._tail) > 2 * self._half_bytes:
             del self._tail[: -self._half_bytes]
 
     @property
     def text(self) -> str:
-        """As UTF-8; where something is left out, whole lines are, and a line in their place says how much."""
+        """The output as UTF-8; a line replaces the whole lines that are left out."""
         first, last = bytes(self._head), bytes(self._tail[-self._half_bytes :])
         if len(first) + len(last) < self._total_bytes:
-            first = first[: first.rfind(b"\n") + 1]  # no half of anything, a secret's least of all
+            first = first[: first.rfind(b"\n") + 1]  # whole lines: half a secret could not be redacted
             last = last[last.find(b"\n") + 1 or len(last) :]
             left_out = self._total_bytes - len(first) - len(last)
-            first += f"… {left_out:,} bytes are left out …\n".encode()
+            first += f"… {left_out:,} bytes omitted …\n".encode()
         return (first + last).decode("utf-8", errors="replace")

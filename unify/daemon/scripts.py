@@ -1,4 +1,4 @@
-"""The scripts this daemon runs: begun when they are due, watched, and written down when they have ended."""
+"""Runs scheduled scripts: starts those that are due, watches them, records how they ended."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from unify.errors import UnifyError
 from unify.load.environment import Environment
 from unify.queue.scripts import RunStatus, ScheduledScript, ScriptRun, ScriptRunResult, ScriptSchedules
 
-MAX_RUNNING_SCRIPTS = (
-    4  # scripts at a time; each is a Python and a DuckDB of its own. Others wait for their turn
-)
+MAX_RUNNING_SCRIPTS = 4  # each is a Python process with a DuckDB; further scripts wait
 
 ScriptProcessFactory = Callable[
     [Settings, ScheduledScript, Mapping[str, str], Callable[[], None]], ScriptProcess
@@ -24,10 +22,9 @@ ScriptProcessFactory = Callable[
 
 
 class ScriptSupervisor:
-    """Never waits; the foreman calls ``turn`` and ``look``, and sleeps for at most ``wait_s`` in between.
+    """Never blocks; the dispatcher calls it, and sleeps for at most ``wait_s`` in between.
 
-    ``wake``   ends the daemon's sleep, when a script has ended.
-    ``interrupt_orphans``  makes the process of a run.
+    ``wake``  ends the daemon's sleep when a script has ended.
     """
 
     def __init__(
@@ -49,22 +46,21 @@ class ScriptSupervisor:
         self._wake = wake
         self._make_process = make_process
         self._running: dict[int, tuple[ScriptRun, ScriptProcess]] = {}
-        self._unrecorded: list[tuple[ScriptRun, ScriptRunResult]] = []  # ended, and not yet written down
+        self._unrecorded: list[tuple[ScriptRun, ScriptRunResult]] = []  # ended
 
     @property
     def running_count(self) -> int:
-        """How many scripts are under way."""
         return len(self._running)
 
     def interrupt_orphans(self, now: datetime) -> None:
-        """Write down as interrupted what an older daemon left behind: nothing runs twice for one time."""
+        """Record the runs of an older daemon as interrupted: no script runs twice for one due time."""
         for run in self._scripts.interrupt_orphaned_runs(self._epoch, now):
             self._log.write_event(
-                "script interrupted", **_run_log_fields(run), reason="the daemon ended while it ran"
+                "script.interrupted", **_run_log_fields(run), reason="the daemon ended during the run"
             )
 
     def start_due_runs(self, now: datetime) -> None:
-        """Begin what is due, as far as there is room, and end what nobody wants any more."""
+        """Start due scripts, up to MAX_RUNNING_SCRIPTS, and end the runs of unscheduled ones."""
         if self._running:
             self._terminate_unscheduled()
         for script, run in self._scripts.start_due_runs(
@@ -74,30 +70,30 @@ class ScriptSupervisor:
         self._record_ended(now)
 
     def collect_ended(self, now: datetime) -> bool:
-        """Write down what has ended; whether anything has."""
+        """Record the runs that have ended; return whether any has."""
         for _, process in self._running.values():
             if process.elapsed_s > self._settings.script_timeout_s:
                 process.terminate(RunStatus.FAILED, self._timeout_message())
             process.kill_if_due()
-        over = [run for run, process in self._running.values() if process.has_ended]
-        for run in over:
+        ended = [run for run, process in self._running.values() if process.has_ended]
+        for run in ended:
             _, process = self._running.pop(run.id)
             self._unrecorded.append((run, process.take_result()))
         self._record_ended(now)
-        return bool(over)
+        return bool(ended)
 
     def wait_s(self) -> float | None:
-        """In how many seconds ``turn`` has something to do, unless a script ends before."""
+        """Seconds until ``collect_ended`` has to kill a script; None: no script is ending."""
         waits = [wait for _, process in self._running.values() if (wait := process.wait_s()) is not None]
         return min(waits) if waits else None
 
     def terminate_all(self) -> None:
-        """Tell every script that the daemon stops; ``close`` waits for them."""
+        """Ask every script to end; ``close`` waits for them."""
         for _, process in self._running.values():
-            process.terminate(RunStatus.INTERRUPTED, "the daemon was stopped while it ran")
+            process.terminate(RunStatus.INTERRUPTED, "the daemon was stopped during the run")
 
     def close(self, now: datetime) -> None:
-        """Let no script outlive us; a little more than ``KILL_AFTER_S`` where one does not want to end."""
+        """End every script; takes a little more than KILL_AFTER_S if one ignores SIGINT."""
         self.terminate_all()
         for _, process in self._running.values():
             process.wait(process.wait_s() or KILL_AFTER_S)
@@ -108,49 +104,47 @@ class ScriptSupervisor:
     def _start_run(self, script: ScheduledScript, run: ScriptRun) -> None:
         try:
             process = self._start_process(script)
-        except (UnifyError, OSError) as error:
-            said = error.message if isinstance(error, UnifyError) else f"it cannot be started: {error}"
-            self._unrecorded.append((run, ScriptRunResult(RunStatus.FAILED, error=said)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it fails this run and not the daemon
+            text = (
+                error.message if isinstance(error, UnifyError) else f"the script cannot be started: {error}"
+            )
+            self._unrecorded.append((run, ScriptRunResult(RunStatus.FAILED, error=text)))
             return
         self._running[run.id] = run, process
-        self._log.write_event("script started", **_run_log_fields(run), pid=process.pid)
+        self._log.write_event("script.started", **_run_log_fields(run), pid=process.pid)
 
     def _start_process(self, script: ScheduledScript) -> ScriptProcess:
-        if why := missing_reason(script):
-            raise UnifyError(why)
-        named = self._environment.values_for_origin(script.origin)
-        self._log.add_secrets(named.values())
-        return self._make_process(
-            self._settings, script, {**self._environment.process_values, **named}, self._wake
-        )
+        if reason := missing_reason(script):
+            raise UnifyError(reason)
+        variables = self._environment.values_for_origin(script.origin)
+        self._log.add_secrets(variables.values())
+        environment = {**self._environment.process_values, **variables}
+        return self._make_process(self._settings, script, environment, self._wake)
 
     def _record_ended(self, now: datetime) -> None:
-        """What has ended, one after the other: where one cannot be written, it and the rest wait."""
+        """Record ended runs in order; one that cannot be written stays, and those behind it."""
         while self._unrecorded:
             self._record_end(*self._unrecorded[0], now)
             del self._unrecorded[0]
 
     def _record_end(self, run: ScriptRun, ending: ScriptRunResult, now: datetime) -> None:
-        redacted = self._log.redact
-        shown = replace(ending, output=redacted(ending.output), error=redacted(ending.error))
-        self._scripts.finish_run(run, shown, now)
-        status = ending.exit_status
+        redact = self._log.redact
+        result = replace(ending, output=redact(ending.output), error=redact(ending.error))
+        self._scripts.finish_run(run, result, now)
+        error = result.error.partition("\n")[0]
         self._log.write_event(
-            f"script {ending.status}",
-            **_run_log_fields(run),
-            status=status,
-            error=shown.error.partition("\n")[0],
+            f"script.{result.status}", **_run_log_fields(run), status=result.exit_status, error=error
         )
 
     def _terminate_unscheduled(self) -> None:
-        wanted = {(script.tenant, script.name) for script in self._scripts.list_scripts()}
+        scheduled = {(script.tenant, script.name) for script in self._scripts.list_scripts()}
         for run, process in self._running.values():
-            if (run.tenant, run.name) not in wanted:
-                process.terminate(RunStatus.INTERRUPTED, "it was unscheduled while it ran")
+            if (run.tenant, run.name) not in scheduled:
+                process.terminate(RunStatus.INTERRUPTED, "the script was unscheduled during the run")
 
     def _timeout_message(self) -> str:
         allowed = format_duration(self._settings.script_timeout_s)
-        return f"it hung, or needs longer than the {allowed} it may run (UNIFY_SCRIPT_TIME)"
+        return f"stopped: it ran longer than {allowed} (UNIFY_SCRIPT_TIME)"
 
 
 def _run_log_fields(run: ScriptRun) -> Mapping[str, object]:

@@ -1,324 +1,154 @@
-"""What becomes of a job under way: published, put off, put behind its parents, ended.
+"""The state machine of a job: which event is allowed in which state, and what follows.
 
-Every change goes through the queue, which ignores what belongs to an older attempt; then the log
-gets a line and whoever listens an event.
-
-A job under way, as this start of the daemon sees it.
-
-Taking over what the queue says is under way and nobody works on.
-
-An older daemon left it, or this one had no room on the disk to write down what became of it. The publisher
-asks the ledger, then the staging folder; what is in neither is fetched again. Can be done any number of
-times: all orders about a job go through the one publisher, and what was decided first counts.
+``unify.daemon.running_jobs`` carries out the daemon's transitions. Those with the action ``QUEUE`` happen
+inside the queue's own transactions, mostly in a shell. Every pair that is not in the table is refused.
+``python -m unify.daemon.transitions`` prints the section of docs/daemon.md.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
-from unify.daemon import policies
-from unify.daemon.log import DaemonLog
-from unify.daemon.publisher import (
-    DiscardStaged,
-    Publisher,
-    PublisherResult,
-    PublishStaged,
-    RecordFailure,
-    RecoverOrphan,
-)
-from unify.daemon.worker_pool import WorkerPool
-from unify.errors import StoreError, UnknownName
-from unify.fs.failpoints import failpoint
-from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
-from unify.load.staging import StagingArea
-from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
-from unify.queue.queue import Queue
-from unify.queue.rows import NewJob
-
-MAX_PAUSE_NOTICES = 50  # queued loads that are told why they wait: as many as `system status` shows
+from unify.model import JobState
 
 
-class JobTransitions:
-    """The jobs this daemon is busy with, and the ways out."""
+class JobEvent(StrEnum):
+    """What happens to a job."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        publisher: Publisher,
-        log: DaemonLog,
-        publish_status: Callable[[LoaderStatus], None],
-    ) -> None:
-        self.queue = queue
-        self.publisher = publisher
-        self.log = log
-        self._publish_status = publish_status
-        self.running_jobs: dict[int, RunningJob] = {}
-        self._rng = random.Random()
-
-    def add_running_job(self, job: LoaderJob) -> RunningJob:
-        """From now on we are busy with ``job``."""
-        run = self.running_jobs[job.id] = RunningJob(job, LoadProgress(job.id, job.attempt))
-        return run
-
-    def find_attempt(self, job: int, attempt: int) -> RunningJob | None:
-        """The run of this attempt, unless it is over."""
-        run = self.running_jobs.get(job)
-        return run if run is not None and run.job.attempt == attempt else None
-
-    def retain_jobs(self, jobs: Collection[int]) -> None:
-        """Know of no other run than those of ``jobs``."""
-        self.running_jobs = {id: run for id, run in self.running_jobs.items() if id in jobs}
-
-    def publish_pause_reason(self, reason: str) -> None:
-        """Let it be known why no load is begun; "" is: they are again. Only what the status shows is told."""
-        with suppress(StoreError):  # a hint; where not even the queue can be read, they do without
-            jobs, _ = self.queue.next_active_jobs(MAX_PAUSE_NOTICES)
-            for job in jobs:
-                if job.id not in self.running_jobs:
-                    run = RunningJob(job, LoadProgress(job.id, job.attempt), blocked_by=reason)
-                    self.publish_status(run, JobState.QUEUED, job.error)
-
-    def mark_started(self, run: RunningJob) -> None:
-        self.log.write_event("load started", **job_log_fields(run.job), attempt=run.job.attempt)
-        self.publish_status(run, JobState.RUNNING)
-
-    def update_progress(self, run: RunningJob, progress: LoadProgress) -> None:
-        run.progress = progress
-        self.publish_status(run, JobState.RUNNING)
-
-    def handle_result(self, run: RunningJob, result: TaskResult) -> None:
-        """A worker is done with it, one way or another."""
-        run.progress = result.progress
-        run.refresh_every_s = result.every_s
-        if run.is_cancelled:
-            self.finish_job(run, JobState.CANCELLED, "cancelled")
-            return
-        match result.ending:
-            case TaskStatus.STAGED:
-                self._submit_publish(run)
-            case TaskStatus.MISSING_PARENTS:
-                self._wait_for_parents(run, result.missing)
-            case TaskStatus.FAILED:
-                assert result.failure is not None
-                self.handle_failure(run, result.failure)
-
-    def handle_crash(self, run: RunningJob, reason: str) -> None:
-        """Its worker has died."""
-        if run.is_cancelled:
-            self.finish_job(run, JobState.CANCELLED, "cancelled")
-            return
-        self.log.write_event("load crashed", **job_log_fields(run.job), reason=reason)
-        self._apply_decision(
-            run, policies.decide_after_crash(run.job.crashes + 1, reason, _now()), crashed=True
-        )
-
-    def handle_failure(self, run: RunningJob, failure: Failure) -> None:
-        """The source, the configuration or a fault of ours stood in the way."""
-        if failure.kind == UnknownName.__name__:
-            policies.remove_schedule(self.queue, run.job)
-        if failure.bug:
-            self.log.write_event(
-                "fault in Unify", **job_log_fields(run.job), error=failure.message, trace=failure.trace
-            )
-            reason = f"a fault in Unify ({failure.message}); the log has its place: {self.log.path}"
-            self._apply_decision(run, policies.EndJob(JobState.FAILED, reason))
-        else:
-            self._apply_decision(run, policies.decide_after_failure(run.job, failure, _now(), self._rng))
-
-    def handle_published(self, run: RunningJob, result: PublisherResult) -> None:
-        """The publisher is done with it: published, or not."""
-        failpoint("daemon.published")
-        run.is_publishing, run.blocked_by = False, ""
-        if result.record is not None:
-            rows, seconds = result.record.rows_read, round(result.record.seconds, 3)
-            run.progress = replace(run.progress, rows=rows)
-            self.finish_job(run, JobState.DONE, rows=rows, seconds=seconds)
-        elif isinstance(result.command, RecoverOrphan) and _is_incomplete(result.failure):
-            self.requeue_job(run)
-        elif result.failure is not None:
-            self.handle_failure(run, result.failure)
-        else:
-            self.handle_crash(run, "what was staged is gone, or belongs to another attempt")
-
-    def finish_job(self, run: RunningJob, state: JobState, error: str = "", **details: object) -> None:
-        """End a job, unless another attempt has it; its schedule first, so that no crash loses it."""
-        if state is JobState.DONE:
-            policies.schedule_next_refresh(self.queue, run.job, run.refresh_every_s, _now())
-        ended = self.queue.finish(run.job, state, error, _now())
-        if ended is None:
-            del self.running_jobs[run.job.id]
-        else:
-            self._record_end(run, ended, **details)
-
-    def requeue_job(self, run: RunningJob) -> None:
-        """Ready again, now; being interrupted is no failure of the job."""
-        back = self.queue.requeue(run.job, _now(), failed=False)
-        del self.running_jobs[run.job.id]
-        self.log.write_event("load ready again", **job_log_fields(run.job))
-        self.publish_status(run, back.state if back is not None else JobState.QUEUED)
-
-    def publish_status(
-        self, run: RunningJob, state: JobState, error: str = "", until: datetime | None = None
-    ) -> None:
-        """Let whoever listens know how far it is."""
-        self._publish_status(run.make_status(state, error, until))
-
-    def set_lock_holder(self, holder: str) -> None:
-        """Let it be known who holds the lake that loads are to be published into; "" is nobody but us."""
-        for run in self.running_jobs.values():
-            if run.is_publishing and run.blocked_by != holder:
-                run.blocked_by = holder
-                self.publish_status(run, JobState.PUBLISHING)
-
-    def _submit_publish(self, run: RunningJob) -> None:
-        failpoint("daemon.sealed")
-        if not self.queue.mark_publishing(run.job):
-            self.finish_job(run, JobState.CANCELLED, "cancelled")
-            return
-        run.is_publishing = True
-        self.publish_status(run, JobState.PUBLISHING)
-        self.publisher.submit(PublishStaged(run.job))
-
-    def _wait_for_parents(self, run: RunningJob, missing: tuple[TableName, ...]) -> None:
-        """Put the parents' loads into the queue, as urgent as this one, and this one behind them."""
-        job = run.job
-        parents = [
-            self.queue.enqueue(NewJob(job.tenant, Action.LOAD, table, job.origin, job.priority), _now())
-            for table in missing
-        ]
-        self.queue.requeue_after_parent(job, parents[0].id)
-        self.log.write_event("load waits", **job_log_fields(job), parents=",".join(map(str, missing)))
-        self.publish_status(run, JobState.QUEUED)
-        del self.running_jobs[job.id]
-
-    def _apply_decision(
-        self, run: RunningJob, decision: policies.RetryLater | policies.EndJob, *, crashed: bool = False
-    ) -> None:
-        error = self.log.redact(decision.error)
-        if isinstance(decision, policies.EndJob):
-            self.finish_job(run, decision.state, error)
-            self.publisher.submit(RecordFailure(run.job, run.make_failed_record(error, _now())))
-            return
-        back = self.queue.requeue(run.job, decision.start_at, error, crashed=crashed)
-        if back is not None and back.state is JobState.CANCELLED:
-            self._record_end(run, back)
-            return
-        self.log.write_event(
-            "load put off", **job_log_fields(run.job), until=decision.start_at.isoformat(), error=error
-        )
-        self.publish_status(run, JobState.QUEUED, error, decision.start_at)
-        del self.running_jobs[run.job.id]
-
-    def _record_end(self, run: RunningJob, job: LoaderJob, **details: object) -> None:
-        """Say how a job ended; one that somebody wanted again meanwhile is in the queue again."""
-        del self.running_jobs[run.job.id]
-        if not job.state.active:
-            self.publisher.submit(DiscardStaged(job))
-        self.log.write_event(f"load {job.state.value}", **job_log_fields(job), **details, error=job.error)
-        self.publish_status(run, job.state, job.error)
+    REQUESTED = "requested"
+    CLAIMED = "claimed"
+    STAGED = "staged"
+    PUBLISHED = "published"
+    PARENTS_MISSING = "parents missing"
+    POSTPONED = "postponed"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    GIVEN_UP = "given up"
+    PARENT_FAILED = "parent failed"
+    CANCEL_REQUESTED = "cancel requested"
+    CANCEL_WITHDRAWN = "cancel withdrawn"
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
 
 
-def _is_incomplete(failure: Failure | None) -> bool:
-    """Whether what an older daemon left is no whole load, so that it has to be fetched again."""
-    return failure is None or failure.kind == StoreError.__name__
+EVENT_DESCRIPTIONS: Mapping[JobEvent, str] = {
+    JobEvent.REQUESTED: "a statement or a schedule requests a load that is already active",
+    JobEvent.CLAIMED: "the daemon assigns the job to a worker",
+    JobEvent.STAGED: "the worker has staged all rows",
+    JobEvent.PUBLISHED: "the rows are committed to the lake, by this daemon or the one before",
+    JobEvent.PARENTS_MISSING: "the tables of `for_each` have to be loaded first",
+    JobEvent.POSTPONED: "the attempt failed with an error that may pass",
+    JobEvent.CRASHED: "the worker, or the daemon, died during the attempt",
+    JobEvent.INTERRUPTED: "the daemon was stopped, or had no disk space to record the result",
+    JobEvent.FAILED: "the attempt failed with an error that does not pass",
+    JobEvent.GIVEN_UP: "the job crashed 3 times, or failed as often as is allowed",
+    JobEvent.PARENT_FAILED: "the load of a parent table did not succeed",
+    JobEvent.CANCEL_REQUESTED: "`system cancel`, or Ctrl-C twice",
+    JobEvent.CANCEL_WITHDRAWN: "the load was requested again while it was being cancelled",
+    JobEvent.CANCELLED: "the worker of a cancelled job has ended",
+    JobEvent.RETRIED: "`system retry`",
+}
 
 
-def job_log_fields(job: LoaderJob) -> Mapping[str, object]:
-    """What every line of the log says of a job."""
-    return {"job": job.id, "table": job.table, "action": job.action.value}
+class JobAction(StrEnum):
+    """What the daemon does in a transition."""
+
+    QUEUE = "none: the queue changes the state"
+    START = "assign to a worker"
+    STOP_WORKER = "stop the worker"
+    PUBLISH = "publish the staged rows"
+    LOAD_PARENTS = "queue the loads of the parents, and wait for them"
+    REQUEUE = "queue again"
+    FINISH = "remove the staged files"
+    RECORD_FAILURE = "remove the staged files, record the failure in the ledger"
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What follows an event: the next state, the daemon's action, and the event of its log ("": none)."""
+
+    state: JobState
+    action: JobAction
+    log_event: str = ""
 
 
-@dataclass(slots=True)
-class RunningJob:
-    """One attempt of a job, from its claim to its end.
-
-    ``since``    monotonic; clocks on the wall are set, this one is not.
-    ``publishing``  whether it is with the publisher; ``blocked_by`` who else writes to the lake meanwhile,
-                or why a queued one is not begun.
-    ``refresh_every_s``  how often its configuration wants the table refreshed, once the worker has said.
-    """
-
-    job: LoaderJob
-    progress: LoadProgress
-    started_at_monotonic: float = field(default_factory=time.monotonic)
-    is_cancelled: bool = False
-    refresh_every_s: float | None = None
-    is_publishing: bool = False
-    blocked_by: str = ""
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self.started_at_monotonic
-
-    def make_status(self, state: JobState, error: str = "", until: datetime | None = None) -> LoaderStatus:
-        """What people are told. ``until`` is when a load put off starts again."""
-        progress = self.progress
-        return LoaderStatus(
-            job=self.job.id,
-            table=self.job.table,
-            action=self.job.action,
-            state=state,
-            rows=progress.rows,
-            pages=progress.pages,
-            pages_total=progress.pages_total,
-            bytes=progress.bytes,
-            elapsed_s=self.elapsed_s,
-            waiting_until=until or progress.waiting_until,
-            error=error,
-            blocked_by=self.blocked_by,
-        )
-
-    def make_failed_record(self, error: str, now: datetime) -> LoadRecord:
-        """The ledger's row for a load that ends without rows."""
-        return LoadRecord(
-            job=self.job.id,
-            uid=self.job.uid,
-            action=self.job.action.value,
-            table=self.job.table,
-            status="failed",
-            rows_read=self.progress.rows,
-            requests=self.progress.requests,
-            bytes=self.progress.bytes,
-            seconds=self.elapsed_s,
-            error=error,
-            started_at=self.job.started_at,
-            finished_at=now,
-        )
+class TransitionRefused(ValueError):
+    """The event is not allowed in this state."""
 
 
-def recover_jobs(
-    epoch: int, transitions: JobTransitions, worker_pool: WorkerPool, staging: StagingArea
-) -> None:
-    """Find an owner for every job under way, of this epoch too, that no worker has. Raises StoreError."""
-    under_way = transitions.queue.orphaned_jobs(epoch + 1)
-    orphans = [job for job in under_way if not _has_worker(job, worker_pool)]
-    transitions.retain_jobs({job.id for job in under_way} - {job.id for job in orphans})
-    for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in under_way]):
-        transitions.log.write_event("staging swept", folder=folder)
-    _recover_orphans(orphans, transitions)
+_IN_PROGRESS: Mapping[JobEvent, Transition] = {
+    JobEvent.PUBLISHED: Transition(JobState.DONE, JobAction.FINISH, "load.done"),
+    JobEvent.POSTPONED: Transition(JobState.QUEUED, JobAction.REQUEUE, "load.postponed"),
+    JobEvent.CRASHED: Transition(JobState.QUEUED, JobAction.REQUEUE, "load.crashed"),
+    JobEvent.INTERRUPTED: Transition(JobState.QUEUED, JobAction.REQUEUE, "load.ready"),
+    JobEvent.FAILED: Transition(JobState.FAILED, JobAction.RECORD_FAILURE, "load.failed"),
+    JobEvent.GIVEN_UP: Transition(JobState.DEAD, JobAction.RECORD_FAILURE, "load.dead"),
+    JobEvent.CANCELLED: Transition(JobState.CANCELLED, JobAction.FINISH, "load.cancelled"),
+    JobEvent.CANCEL_WITHDRAWN: Transition(JobState.QUEUED, JobAction.REQUEUE, "load.ready"),
+}
+_RETRIED: Mapping[JobEvent, Transition] = {JobEvent.RETRIED: Transition(JobState.QUEUED, JobAction.QUEUE)}
+
+TRANSITIONS: Mapping[JobState, Mapping[JobEvent, Transition]] = {
+    JobState.QUEUED: {
+        JobEvent.REQUESTED: Transition(JobState.QUEUED, JobAction.QUEUE),
+        JobEvent.CLAIMED: Transition(JobState.RUNNING, JobAction.START, "load.started"),
+        JobEvent.PARENT_FAILED: Transition(JobState.FAILED, JobAction.QUEUE),
+        JobEvent.CANCEL_REQUESTED: Transition(JobState.CANCELLED, JobAction.QUEUE),
+    },
+    JobState.RUNNING: {
+        JobEvent.REQUESTED: Transition(JobState.RUNNING, JobAction.QUEUE),
+        JobEvent.STAGED: Transition(JobState.PUBLISHING, JobAction.PUBLISH, "load.staged"),
+        JobEvent.PARENTS_MISSING: Transition(
+            JobState.QUEUED, JobAction.LOAD_PARENTS, "load.waiting_for_parents"
+        ),
+        JobEvent.CANCEL_REQUESTED: Transition(JobState.RUNNING, JobAction.STOP_WORKER, "load.cancelling"),
+        **_IN_PROGRESS,
+    },
+    JobState.PUBLISHING: {
+        JobEvent.REQUESTED: Transition(JobState.PUBLISHING, JobAction.QUEUE),
+        JobEvent.CANCEL_REQUESTED: Transition(JobState.PUBLISHING, JobAction.QUEUE),
+        **_IN_PROGRESS,
+    },
+    JobState.DONE: {},
+    JobState.FAILED: _RETRIED,
+    JobState.CANCELLED: _RETRIED,
+    JobState.DEAD: _RETRIED,
+}
 
 
-def _recover_orphans(orphans: Sequence[LoaderJob], transitions: JobTransitions) -> None:
-    for job in orphans:
-        transitions.log.write_event(
-            "orphan found", **job_log_fields(job), state=job.state.value, attempt=job.attempt
-        )
-        run = transitions.add_running_job(job)
-        if job.cancel_asked and job.state is JobState.RUNNING:
-            transitions.finish_job(run, JobState.CANCELLED, "cancelled")
-        else:
-            transitions.publisher.submit(RecoverOrphan(job))
+def find_transition(state: JobState, event: JobEvent) -> Transition:
+    """Return the transition. Raises TransitionRefused."""
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        raise TransitionRefused(f"a {state} job cannot be {event}") from None
 
 
-def _has_worker(job: LoaderJob, worker_pool: WorkerPool) -> bool:
-    worker = worker_pool.find_worker(job.id)
-    return worker is not None and worker.task is not None and worker.task.attempt == job.attempt
+def render_markdown() -> str:
+    """Return the table as a Mermaid diagram and a Markdown table."""
+    rows = [(state, event, to) for state, events in TRANSITIONS.items() for event, to in events.items()]
+    edges: dict[tuple[JobState, JobState], list[str]] = {}
+    for state, event, to in rows:
+        if state is not to.state:
+            edges.setdefault((state, to.state), []).append(event)
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> queued: requested"]
+    lines += [f"    {before} --> {after}: {', '.join(events)}" for (before, after), events in edges.items()]
+    lines += ["    done --> [*]", "```", "", "| event | what happens |", "|---|---|"]
+    lines += [f"| {event} | {text} |" for event, text in EVENT_DESCRIPTIONS.items()]
+    lines += [
+        "",
+        "| state | event | next state | action of the daemon | log event |",
+        "|---|---|---|---|---|",
+    ]
+    for state, event, to in rows:
+        log_event = f"`{to.log_event}`" if to.log_event else ""
+        lines.append(f"| `{state}` | {event} | `{to.state}` | {to.action} | {log_event} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_markdown())

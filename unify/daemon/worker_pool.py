@@ -1,12 +1,9 @@
 """The daemon's worker processes: started, given one task at a time, watched, replaced.
 
-Our own supervision, by sentinel: ``multiprocessing.Pool`` hangs for ever when a worker is killed,
-``ProcessPoolExecutor`` fails the neighbours' tasks, and a forked worker would inherit the
-instance lock.
-
-How much memory a process holds: what the kernel says, asked twice a second while loads run.
-
-A limit on the address space (RLIMIT_AS) is of no use here: DuckDB reserves many times what it ever touches.
+Processes are supervised by sentinel: ``multiprocessing.Pool`` hangs when a worker is killed,
+``ProcessPoolExecutor`` fails the tasks of the other workers, and a forked worker would inherit the instance
+lock. Memory is limited by reading the resident size: DuckDB reserves many times the address space it uses,
+so RLIMIT_AS cannot be used.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ _KIB = 1024
 
 
 def resident_bytes(pids: Sequence[int]) -> Mapping[int, int]:
-    """What each of these processes holds in memory; one that has ended is left out."""
+    """Return the resident memory of these processes; one that has ended is left out."""
     if (_PROC / "self" / "statm").exists():
         return _read_proc(pids)
     return _run_ps(pids)
@@ -38,26 +35,26 @@ def resident_bytes(pids: Sequence[int]) -> Mapping[int, int]:
 def _read_proc(pids: Sequence[int]) -> Mapping[int, int]:
     """Linux: the second number of ``/proc/PID/statm`` counts pages."""
     page = os.sysconf("SC_PAGE_SIZE")
-    found = {}
+    sizes = {}
     for pid in pids:
-        with suppress(OSError):  # it has just ended; its sentinel says so
-            found[pid] = int((_PROC / str(pid) / "statm").read_bytes().split()[1]) * page
-    return found
+        with suppress(OSError):  # it has just ended
+            sizes[pid] = int((_PROC / str(pid) / "statm").read_bytes().split()[1]) * page
+    return sizes
 
 
 def _run_ps(pids: Sequence[int]) -> Mapping[int, int]:
-    """macOS has no /proc, but every system has ps; its figures are KiB."""
+    """Elsewhere: ``ps`` counts KiB."""
     if not pids:
         return {}
-    asked = ["ps", "-o", "pid=,rss=", "-p", ",".join(map(str, pids))]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-    rows = [line.split() for line in told.splitlines()]
+    command = ["ps", "-o", "pid=,rss=", "-p", ",".join(map(str, pids))]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    rows = [line.split() for line in output.splitlines()]
     return {int(pid): int(kib) * _KIB for pid, kib in rows}
 
 
-LEASE_S = 60.0  # twelve heartbeats; a worker silent for longer is stopped, swapped out or stuck
-MEMORY_CHECK_INTERVAL_S = 0.5  # how often the memory of busy workers is looked at; a reading costs 0.02 ms
-KILL_AFTER_S = 1.0  # what a worker gets between the polite signal and the other one
+LEASE_S = 60.0  # twelve heartbeats; a worker silent for longer is suspended, swapped out or stuck
+MEMORY_CHECK_INTERVAL_S = 0.5  # a reading costs 0.02 ms
+KILL_AFTER_S = 1.0  # between SIGTERM and SIGKILL
 
 MIB = 1024 * 1024
 
@@ -66,14 +63,20 @@ _spawn_context = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True, slots=True)
 class LostWorker:
-    """A worker process that ended. ``task`` is what it was doing, if anything."""
+    """A worker process that ended.
+
+    ``task``    the task it had.
+    ``killed``  whether the daemon or a signal ended it.
+    """
 
     task: LoadTask | None
     reason: str
+    pid: int | None = None
+    killed: bool = False
 
 
 class Worker:
-    """One worker process and the task it has."""
+    """One worker process and its task."""
 
     def __init__(self, runner: TaskRunner, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -89,7 +92,7 @@ class Worker:
         theirs.close()
 
     def assign(self, task: LoadTask) -> None:
-        """Hand over a task; if the worker has just died, its sentinel will say so."""
+        """Send a task. If the worker has just died, its sentinel reports it."""
         self.task = task
         self.last_message_at = self._clock()
         try:
@@ -98,7 +101,7 @@ class Worker:
             return
 
     def read_messages(self) -> Iterator[WorkerMessage]:
-        """What the worker has said since we last listened, to the end if it has died."""
+        """Yield the messages since the last call, to the last one if the worker has died."""
         try:
             while self.pipe.poll():
                 report = decode_message(self.pipe.recv_bytes(MAX_MESSAGE_BYTES))
@@ -106,29 +109,30 @@ class Worker:
                 yield report
         except (EOFError, ConnectionResetError):
             return
-        except ValueError as error:
-            self.terminate(f"the worker sent what nobody can read: {error}")
+        except (ValueError, OSError, RecursionError) as error:  # OSError: longer than MAX_MESSAGE_BYTES
+            self.terminate(f"the worker sent an unreadable message: {error}")
 
     def terminate(self, reason: str) -> None:
-        """Make the process end: politely now, and surely a second later (``Crew.press``)."""
+        """Send SIGTERM now, and SIGKILL after KILL_AFTER_S (``WorkerPool.enforce_deadlines``)."""
         if self.kill_at is None:
             self.end_reason = reason
             self.kill_at = self._clock() + KILL_AFTER_S
             self.process.terminate()
 
     def reap(self) -> LostWorker:
-        """Collect the dead process and say how it died."""
+        """Release the ended process; return how it ended."""
         self.process.join()
-        code = self.process.exitcode
+        code, pid = self.process.exitcode, self.process.pid
         self.process.close()
         self.pipe.close()
-        return LostWorker(self.task, self.end_reason or exit_reason(code))
+        killed = bool(self.end_reason) or (code or 0) < 0
+        return LostWorker(self.task, self.end_reason or exit_reason(code), pid, killed)
 
 
 class WorkerPool:
-    """At most ``size`` workers, started as they are needed and kept warm.
+    """At most ``max_workers`` processes, started when needed and reused.
 
-    ``memory_bytes``  what each may hold; None: as much as it likes.
+    ``memory_bytes``  limit for each; None: no limit.
     """
 
     def __init__(
@@ -150,7 +154,7 @@ class WorkerPool:
 
     @property
     def has_capacity(self) -> bool:
-        """Whether a task would be taken at once."""
+        """Whether a worker is free or can be started."""
         return len(self.workers) < self._max_workers or any(
             worker.task is None for worker in self._available_workers()
         )
@@ -161,18 +165,17 @@ class WorkerPool:
 
     @property
     def descriptors(self) -> Sequence[int]:
-        """What to poll for input: every worker's pipe, and its sentinel, which speaks when it dies."""
-        return [
-            number for worker in self.workers for number in (worker.pipe.fileno(), worker.process.sentinel)
-        ]
+        """Return what to poll for input: each worker's pipe, and its sentinel, readable when it dies."""
+        pipes = [worker.pipe.fileno() for worker in self.workers if not worker.pipe.closed]
+        return [*pipes, *(worker.process.sentinel for worker in self.workers)]
 
     def warm_up(self) -> None:
-        """Have one worker ready before anybody asks: starting one takes half a second."""
+        """Start one worker before it is needed: starting takes half a second."""
         if not self.workers:
             self.workers.append(Worker(self._runner, self._clock))
 
     def assign(self, task: LoadTask) -> None:
-        """Give ``task`` to an idle worker, or to a new one. Only where there ``has_room``."""
+        """Give ``task`` to an idle worker, or to a new one. Call only if ``has_capacity``."""
         worker = next((worker for worker in self._available_workers() if worker.task is None), None)
         if worker is None:
             worker = Worker(self._runner, self._clock)
@@ -183,13 +186,13 @@ class WorkerPool:
         return next((worker for worker in self.busy_workers if worker.task and worker.task.job == job), None)
 
     def reap_lost_workers(self) -> Iterator[LostWorker]:
-        """The workers that have died; read their ``read_messages`` before."""
+        """Yield the workers that have died. Call after ``Worker.read_messages``."""
         for worker in [worker for worker in self.workers if not worker.process.is_alive()]:
             self.workers.remove(worker)
             yield worker.reap()
 
     def enforce_deadlines(self) -> None:
-        """Do what is due by now: kill who did not end when asked, end who is silent or holds too much."""
+        """Kill workers that ignored SIGTERM; stop those that are unresponsive or over the memory limit."""
         now = self._clock()
         if self._memory_bytes is not None and self.busy_workers and self._memory_check_at <= now:
             self._memory_check_at = now + MEMORY_CHECK_INTERVAL_S
@@ -199,10 +202,10 @@ class WorkerPool:
                 worker.process.kill()
                 worker.kill_at = now + KILL_AFTER_S
             elif worker.task is not None and worker.last_message_at + LEASE_S <= now:
-                worker.terminate(f"the worker said nothing for {LEASE_S:.0f} s")
+                worker.terminate(f"the worker was unresponsive for {LEASE_S:.0f} s")
 
     def wait_s(self) -> float | None:
-        """In how many seconds ``press`` may have something to do; None: no worker is busy or ending."""
+        """Seconds until ``enforce_deadlines`` may have work; None: no worker is busy or ending."""
         due = [worker.kill_at for worker in self.workers if worker.kill_at is not None]
         due += [worker.last_message_at + LEASE_S for worker in self.busy_workers]
         if self._memory_bytes is not None and self.busy_workers:
@@ -210,7 +213,7 @@ class WorkerPool:
         return max(0.0, min(due) - self._clock()) if due else None
 
     def close(self) -> None:
-        """End every worker and wait until each is gone: a second, or a little more where one is deaf."""
+        """End every worker and wait for it: about KILL_AFTER_S if one ignores SIGTERM."""
         for worker in self.workers:
             worker.terminate("the daemon stopped")
         deadline = self._clock() + KILL_AFTER_S
@@ -222,22 +225,22 @@ class WorkerPool:
         self.workers.clear()
 
     def _check_memory(self, max_bytes: int) -> None:
-        """End who holds more than ``most`` bytes, before the machine has none left for anybody."""
+        """Stop the workers that hold more than ``max_bytes``."""
         busy = {worker.process.pid: worker for worker in self.busy_workers}
-        for pid, held in self._read_memory([pid for pid in busy if pid is not None]).items():
-            if held > max_bytes:
+        for pid, used_bytes in self._read_memory([pid for pid in busy if pid is not None]).items():
+            if used_bytes > max_bytes:
                 busy[pid].terminate(
-                    f"the worker held {held / MIB:,.0f} MiB of memory, more than the {max_bytes / MIB:,.0f} MiB "
-                    "it may (UNIFY_WORKER_MEMORY)"
+                    f"the worker used {used_bytes / MIB:,.0f} MiB of memory; the limit is "
+                    f"{max_bytes / MIB:,.0f} MiB (UNIFY_WORKER_MEMORY)"
                 )
 
     def _available_workers(self) -> Sequence[Worker]:
-        """The workers that may get a task: alive as far as we know, and not on their way out."""
+        """The workers that have not been told to end."""
         return [worker for worker in self.workers if worker.kill_at is None]
 
 
 def exit_reason(code: int | None) -> str:
-    """How a process ended, in words: ``the worker was killed by SIGKILL``."""
+    """Describe how a process ended: ``the worker was killed by SIGKILL``."""
     if code is None:
         return "the worker ended"
     if code >= 0:

@@ -177,7 +177,7 @@ class ScriptSchedules:
             left = [_run_from_row(row) for row in self._database.fetch_all("orphaned_runs", {"epoch": epoch})]
             for run in left:
                 self.finish_run(
-                    run, ScriptRunResult(RunStatus.INTERRUPTED, error="the daemon ended while it ran"), now
+                    run, ScriptRunResult(RunStatus.INTERRUPTED, error="the daemon ended during the run"), now
                 )
         return left
 

@@ -23,7 +23,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from unify.errors import StoreError
+from unify.errors import NewerVersion, StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
 from unify.queue.backup import BACKUP_FILE, ScheduleBackup
@@ -184,7 +184,7 @@ class QueueDatabase:
         version = _schema_version(connection)
         newest = int(list(read_sql_sections(SCHEMA_FILE))[-1])
         if version > newest:
-            raise StoreError(
+            raise NewerVersion(
                 f"{self.path}: created by a newer version of Unify (schema {version}, this version knows "
                 f"{newest}); update Unify"
             )

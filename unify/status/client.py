@@ -1,16 +1,16 @@
-"""A shell's end of the status channel: ask the daemon, and listen without losing an event.
+"""A shell's end of the status channel: requests to the daemon, and events without loss.
 
-How nothing is lost: subscribe to events, then to a welcome topic of our own. ZeroMQ keeps that
-order, so when the welcome is here the events come too. Then ask for a snapshot and drop the events
-it already contains. A gap in the sequence, or a new epoch, starts over with a new snapshot; and as
-the very last events may be the lost ones, a silent channel is compared with a snapshot now and then.
+A client subscribes to events, then to a welcome topic of its own. ZeroMQ keeps the order: once the welcome
+has arrived, events arrive too. Then it requests a snapshot and drops the events that the snapshot contains.
+A gap in the sequence or a new epoch leads to a new snapshot. Since the last events may be lost too, a silent
+channel is compared with a snapshot once a second.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -36,15 +36,16 @@ from unify.status.messages import (
     encode,
 )
 
-REPLY_TIMEOUT_S = 5.0  # the daemon answers within milliseconds; a machine under load gets its time
-RESYNC_TIMEOUT_S = 0.25  # when listening, an answer that takes longer is asked for again later
-RESYNC_INTERVAL_S = 1.0  # how long nothing happens before we ask whether that is so
-RECEIVE_QUEUE_EVENTS = 1000  # events kept while nobody reads; a shell at its prompt must not grow with them
-RECONNECT_INTERVAL_MS = 20  # a daemon that starts again is found at once
+REPLY_TIMEOUT_S = 5.0  # the daemon replies within milliseconds, on a machine under load later
+RESYNC_TIMEOUT_S = 0.25  # a snapshot that takes longer is requested again later
+RESYNC_INTERVAL_S = 1.0  # without events
+STOP_POLL_INTERVAL_S = 0.02  # a daemon that ends may not reply: its lock is tested meanwhile
+RECEIVE_QUEUE_EVENTS = 1000  # bounds the memory of a shell that does not read its events
+RECONNECT_INTERVAL_MS = 20
 
 
 class StatusClient:
-    """Not for two threads at once. Connects when first used; survives a restart of the daemon."""
+    """One thread may use it at a time. Connects when first used; survives a restart of the daemon."""
 
     def __init__(self, folder: Path, timeout_s: float = REPLY_TIMEOUT_S) -> None:
         self._folder = folder
@@ -53,35 +54,48 @@ class StatusClient:
         self._commands: zmq.Socket[bytes] | None = None
         self._events: zmq.Socket[bytes] | None = None
         self._ids = count(1)
-        self._last_seen: tuple[int, int] | None = None  # epoch and sequence of the last event given out
+        self._last_seen: tuple[int, int] | None = None  # epoch and sequence of the last event returned
         self._checked_at = 0.0
 
     def ping(self) -> DaemonInfo:
-        """Who answers. This and all below raise DaemonUnreachable where nobody does."""
+        """Return which daemon replies. All requests raise DaemonUnreachable if none does."""
         return self._request_info(DaemonRequestType.PING)
 
     def poll_queue(self) -> DaemonInfo:
-        """Make the daemon look into the queue now."""
+        """Make the daemon poll the queue now."""
         return self._request_info(DaemonRequestType.POLL_QUEUE)
 
     def cancel(self, job: int) -> DaemonInfo:
-        """Make the daemon end a job it runs; one in the queue is cancelled in the queue."""
+        """Make the daemon cancel a job, running or queued."""
         return self._request_info(DaemonRequestType.CANCEL, job=job)
 
-    def stop(self) -> DaemonInfo:
-        """Ask the daemon to end; ``launch.stop_daemon`` also waits until it has."""
-        return self._request_info(DaemonRequestType.STOP)
+    def stop(self, has_ended: Callable[[], bool] = lambda: False) -> None:
+        """Request the daemon to end; return when it replies, ``has_ended``, or the timeout has passed."""
+        request = DaemonRequest(next(self._ids), DaemonRequestType.STOP)
+        socket = self._commands_socket()
+        deadline = time.monotonic() + self._timeout_s
+        is_sent = False
+        while time.monotonic() < deadline and not has_ended():
+            step = time.monotonic() + STOP_POLL_INTERVAL_S
+            if not is_sent:
+                is_sent = _try_send(socket, encode(request), step)
+            elif (received := _receive(socket, step)) is not None:
+                reply = _decode_reply(received[-1])
+                if reply is not None and reply.id == request.id:
+                    return
+        if not has_ended():
+            raise self._disconnect_unreachable()
 
     def offer_environment(self, values: Mapping[str, str]) -> DaemonInfo:
-        """Hand over values of environment variables, for jobs whose connections name them."""
+        """Send values of environment variables, for the connections that name them."""
         return self._request_info(DaemonRequestType.ENVIRONMENT, environment=values)
 
     def snapshot(self) -> Sequence[LoaderStatus]:
-        """The last status of every job the daemon is busy with, and of many it has ended."""
+        """Return the status of every job in progress, and of many that have ended."""
         return self._request_snapshot().statuses
 
     def subscribe(self) -> Sequence[LoaderStatus]:
-        """Listen from now on; gives how things stand, and ``events`` what happens after that."""
+        """Subscribe; return the current statuses. ``events`` returns what happens after that."""
         if self._events is not None:
             self._events.close()
         self._events = self._connect(zmq.SUB, EVENTS_SOCKET)
@@ -92,13 +106,13 @@ class StatusClient:
         while (received := self._receive_event(deadline)) is not None:
             if received[0] != EVENT_TOPIC:
                 return self._load_snapshot()
-        raise DaemonUnreachable(f"the daemon does not answer on {self._folder}")
+        raise DaemonUnreachable(f"the daemon does not respond on {self._folder}")
 
     def events(self, timeout_s: float) -> Sequence[LoaderStatus]:
-        """What happened since the last call, in order; waits ``timeout_s`` for something to happen.
+        """Return the statuses since the last call, in order; wait up to ``timeout_s`` for the first.
 
-        Empty when nothing did. After a loss (a slow reader, a new daemon) these are all statuses of
-        a new snapshot. While no daemon is there, nothing happens.
+        After a loss (a slow reader, a new daemon) these are all statuses of a new snapshot. Without a
+        daemon the result is empty.
         """
         if self._events is None:
             return self.subscribe()
@@ -134,7 +148,7 @@ class StatusClient:
     ) -> DaemonInfo:
         about = self._request(DaemonRequest(next(self._ids), request_type, job, environment or {})).about
         if about is None:
-            raise DaemonUnreachable("the daemon gave no answer that can be read")
+            raise DaemonUnreachable("the daemon's reply cannot be read")
         return about
 
     def _request_snapshot(self, within_s: float | None = None) -> StatusSnapshot:
@@ -142,7 +156,7 @@ class StatusClient:
             DaemonRequest(next(self._ids), DaemonRequestType.SNAPSHOT), within_s
         ).snapshot
         if snapshot is None:
-            raise DaemonUnreachable("the daemon gave no answer that can be read")
+            raise DaemonUnreachable("the daemon's reply cannot be read")
         return snapshot
 
     def _load_snapshot(self, within_s: float | None = None) -> Sequence[LoaderStatus]:
@@ -152,7 +166,7 @@ class StatusClient:
         return snapshot.statuses
 
     def _apply_event(self, received: Sequence[bytes]) -> Sequence[LoaderStatus]:
-        """The statuses that ``received`` brings: one, none if it is known already, or a new snapshot."""
+        """Return the statuses of a message: one, none if it is known already, or a new snapshot."""
         try:
             event = decode(received[-1], StatusEvent) if received[0] == EVENT_TOPIC else None
         except BadMessage:
@@ -168,21 +182,21 @@ class StatusClient:
         return self._resync()
 
     def _resync(self) -> Sequence[LoaderStatus]:
-        """Every status, if anything has happened that we did not hear."""
-        heard = self._last_seen
+        """Return every status, if an event was lost."""
+        before = self._last_seen
         try:
             statuses = self._load_snapshot(RESYNC_TIMEOUT_S)
         except DaemonUnreachable:
             self._checked_at = time.monotonic()
-            return ()  # it is busy or gone; it, or its successor, is asked again later
-        return statuses if self._last_seen != heard else ()
+            return ()  # busy or gone: tried again later
+        return statuses if self._last_seen != before else ()
 
     def _request(self, request: DaemonRequest, within_s: float | None = None) -> DaemonReply:
         deadline = time.monotonic() + (self._timeout_s if within_s is None else within_s)
-        if self._commands is None:
-            self._commands = self._connect(zmq.DEALER, COMMANDS_SOCKET)
-        self._send(self._commands, encode(request), deadline)
-        while (received := _receive(self._commands, deadline)) is not None:
+        socket = self._commands_socket()
+        if not _try_send(socket, encode(request), deadline):
+            raise self._disconnect_unreachable()
+        while (received := _receive(socket, deadline)) is not None:
             reply = _decode_reply(received[-1])
             if reply is not None and reply.id == request.id:
                 if reply.error:
@@ -190,19 +204,17 @@ class StatusClient:
                 return reply
         raise self._disconnect_unreachable()
 
-    def _send(self, socket: zmq.Socket[bytes], data: bytes, deadline: float) -> None:
-        socket.set(zmq.SNDTIMEO, _remaining_ms(deadline))
-        try:
-            socket.send(data)
-        except zmq.Again:
-            raise self._disconnect_unreachable() from None
+    def _commands_socket(self) -> zmq.Socket[bytes]:
+        if self._commands is None:
+            self._commands = self._connect(zmq.DEALER, COMMANDS_SOCKET)
+        return self._commands
 
     def _disconnect_unreachable(self) -> DaemonUnreachable:
-        """Nobody answered in time; a late answer to the old question must not meet a new one."""
+        """Drop the connection, so that a late reply does not meet a later request."""
         if self._commands is not None:
             self._commands.close()
             self._commands = None
-        return DaemonUnreachable(f"the daemon does not answer on {self._folder}")
+        return DaemonUnreachable(f"the daemon does not respond on {self._folder}")
 
     def _receive_event(self, deadline: float) -> list[bytes] | None:
         return _receive(self._events, deadline) if self._events is not None else None
@@ -215,21 +227,31 @@ class StatusClient:
         if kind == zmq.SUB:
             socket.set(zmq.RCVHWM, RECEIVE_QUEUE_EVENTS)
         else:
-            socket.set(zmq.IMMEDIATE, 1)  # what nobody hears now must not reach a later daemon
+            socket.set(zmq.IMMEDIATE, 1)  # a request must not reach a later daemon
         socket.connect(f"ipc://{self._folder / name}")
         return socket
 
 
 def _decode_reply(data: bytes) -> DaemonReply | None:
-    """A reply, or None for what is not one: not an answer to any question of ours."""
+    """Parse a reply; None: it is not one."""
     try:
         return decode(data, DaemonReply)
     except BadMessage:
         return None
 
 
+def _try_send(socket: zmq.Socket[bytes], data: bytes, deadline: float) -> bool:
+    """Send; False if no daemon is connected before ``deadline``."""
+    socket.set(zmq.SNDTIMEO, _remaining_ms(deadline))
+    try:
+        socket.send(data)
+    except zmq.Again:
+        return False
+    return True
+
+
 def _receive(socket: zmq.Socket[bytes], deadline: float) -> list[bytes] | None:
-    """The next message, or None when none came before ``deadline``."""
+    """Return the next message; None: none came before ``deadline``."""
     if not socket.poll(_remaining_ms(deadline), zmq.POLLIN):
         return None
     return socket.recv_multipart()

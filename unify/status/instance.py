@@ -1,40 +1,45 @@
-"""One daemon, provably: who holds the lock is the daemon, whatever files others left behind.
+"""The instance lock: the process that holds it is the daemon.
 
-The kernel frees an ``flock`` when its holder ends, however it ends; descriptors are not inherited
-by the processes a daemon starts. Pid files and sockets prove nothing of who is there, and are not asked.
+The kernel frees an ``flock`` when its holder ends, however it ends; the processes that a daemon starts do
+not inherit it. The pid in the file serves messages only.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unify.fs import locks
 
-COMMANDS_SOCKET = "commands.sock"  # of the status channel; a daemon that ends in order takes it away
-LOCK_TIMEOUT_S = 0.5  # somebody may hold the lock for the instant it takes to ask who has it
+COMMANDS_SOCKET = "commands.sock"  # of the status channel; a daemon that is stopped removes it
+LOCK_TIMEOUT_S = 0.5  # another process may hold the lock while it tests it
+PID_BYTES = 16
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock ``path``. Leaves it as it was."""
+    """Whether a process holds the lock."""
     return not locks.is_unlocked(path)
 
 
 def was_killed(lock: Path, socket: Path) -> bool:
-    """Whether the last daemon ended without taking its ``socket`` away, which it does whenever it can."""
+    """Whether the last daemon ended without removing its ``socket``."""
     return not is_locked(lock) and socket.exists()
 
 
 @contextmanager
 def hold_lock(path: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[bool]:
-    """Hold the lock ``path`` for the length of the block; gives False where another one keeps it.
+    """Hold the lock for the block, and write our pid to it; yield False where another process keeps it.
 
-    The file stays when the lock goes: removing it would let two processes lock two files.
+    The file stays when the lock is released: removing it would let two processes lock two files.
     """
     handle = locks.open_lock_file(path)
     ours = locks.acquire_flock(handle, timeout_s=within_s)
+    if ours:
+        with suppress(OSError):  # a full disk
+            os.pwrite(handle, str(os.getpid()).ljust(PID_BYTES).encode(), 0)
     try:
         yield ours
     finally:
@@ -43,7 +48,7 @@ def hold_lock(path: Path, within_s: float = LOCK_TIMEOUT_S) -> Iterator[bool]:
 
 
 def wait_until_free(path: Path, within_s: float) -> bool:
-    """Wait for the holder of ``path`` to let go; False if it still holds it after ``within_s``."""
+    """Wait until the lock is free; False if it is still held after ``within_s``."""
     if not path.exists():
         return True
     handle = locks.open_lock_file(path)
@@ -51,3 +56,20 @@ def wait_until_free(path: Path, within_s: float) -> bool:
         return False
     os.close(handle)
     return True
+
+
+def holder_pid(path: Path) -> int | None:
+    """Return the pid of the process that holds the lock, as it wrote it. None: unknown, or not held."""
+    try:
+        return int(path.read_text("utf-8")) if is_locked(path) else None
+    except (OSError, ValueError):
+        return None
+
+
+def is_suspended(pid: int) -> bool:
+    """Whether the process was stopped by a signal (SIGSTOP, Ctrl-Z) or a debugger."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        return stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()[0] in ("T", "t")
+    command = ["ps", "-o", "state=", "-p", str(pid)]  # macOS
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.startswith("T")

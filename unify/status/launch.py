@@ -1,4 +1,4 @@
-"""Starting and stopping the daemon from a shell: however many try at once, one runs."""
+"""Starts and stops the daemon from a shell. If several try at once, one daemon runs."""
 
 from __future__ import annotations
 
@@ -18,29 +18,27 @@ from unify.status import instance
 from unify.status.client import StatusClient
 from unify.status.messages import DaemonInfo
 
-START_TIMEOUT_S = 20.0  # a cold start takes well under 2 s; a machine under load gets its time
-MAX_STARTS = 2  # a daemon that dies before it answers gets a second chance
-PING_TIMEOUT_S = 2.0  # without an answer for so long, we look whether it still lives
+START_TIMEOUT_S = 20.0  # a cold start takes well under 2 s, on a machine under load longer
+MAX_STARTS = 2  # if the first daemon dies before it replies
+PING_TIMEOUT_S = 2.0  # then the instance lock is tested
 STOP_TIMEOUT_S = 15.0  # the daemon itself ends within 10 s
-DAEMON_MODULE = "unify.daemon.main"  # by name: this layer may start the daemon, not know it
-OUTPUT_FILE = "daemon.out"  # what the interpreter says before the daemon's own log stands
+DAEMON_MODULE = "unify.daemon.main"  # by name: this layer starts the daemon, but must not import it
+OUTPUT_FILE = "daemon.out"  # stdout and stderr of the daemon: errors from before its log is open
 
 
 def is_daemon_running(settings: Settings) -> bool:
-    """Whether a living daemon holds this home's lock."""
+    """Whether a daemon holds this home's instance lock."""
     return instance.is_locked(settings.daemon_lock)
 
 
 def ensure_daemon(
     settings: Settings, timeout_s: float = START_TIMEOUT_S, *, variables: Mapping[str, str] | None = None
 ) -> DaemonInfo:
-    """See that a daemon runs and answers, starting it if need be; gives who answers.
+    """Start the daemon unless it is running; return when it replies.
 
-    A daemon started here knows ``variables`` beside our environment from its first moment, so that a
-    job that waits in the queue already is not run without them; one that runs has to be offered them.
-
-    The daemon gets a session of its own and none of our streams, so that closing the terminal, or a
-    pipe that waits for our end, means nothing to it. Raises DaemonUnreachable with the reason.
+    A daemon started here gets ``variables`` beside our environment, so that a job that is queued already
+    has them; a running daemon has to be offered them. The daemon runs in a session of its own without our
+    streams, so that it outlives the terminal. Raises DaemonUnreachable with the reason.
     """
     settings.create_folders()
     deadline = time.monotonic() + timeout_s
@@ -52,17 +50,17 @@ def ensure_daemon(
                     _start_process(settings, deadline, variables or {})
         about = _wait_for_reply(settings, deadline)
         if about is None:
-            reason = f"the daemon does not stay: {_last_output_line(settings)}"
+            reason = f"the daemon ended at once: {_last_output_line(settings)}"
         elif about.version == version.VERSION or about.busy:
             return about
         else:
-            stop_daemon(settings)  # one of another version, with nothing to do, makes room for ours
+            stop_daemon(settings)  # an idle daemon of another version
             reason = f"the daemon is of another version, {about.version}; this is {version.VERSION}"
     raise DaemonUnreachable(reason)
 
 
 def _wait_for_reply(settings: Settings, deadline: float) -> DaemonInfo | None:
-    """Who answers; None if the daemon has died. Raises DaemonUnreachable if it lives and is silent."""
+    """Return the reply; None: the daemon has died. Raises DaemonUnreachable if it does not respond."""
     with StatusClient(settings.socket_folder, PING_TIMEOUT_S) as client:
         while True:
             try:
@@ -70,23 +68,44 @@ def _wait_for_reply(settings: Settings, deadline: float) -> DaemonInfo | None:
             except DaemonUnreachable:
                 if not is_daemon_running(settings):
                     return None
-                if time.monotonic() > deadline:
-                    raise
+                if time.monotonic() > deadline or is_daemon_suspended(settings):
+                    raise DaemonUnreachable(unresponsive_message(settings)) from None
 
 
 def stop_daemon(settings: Settings, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-    """End the daemon and wait until it has gone; False if there was none. Its jobs are ready again."""
+    """Stop the daemon and wait until it has ended; False if none was running. Its loads are queued again."""
     if not is_daemon_running(settings):
         return False
     with StatusClient(settings.socket_folder, PING_TIMEOUT_S) as client, suppress(DaemonUnreachable):
-        client.stop()  # no answer: it is on its way out already, or busy; the lock will tell
-    if instance.wait_until_free(settings.daemon_lock, timeout_s):
+        client.stop(has_ended=lambda: not is_daemon_running(settings))
+    if instance.wait_until_free(settings.daemon_lock, 0 if is_daemon_suspended(settings) else timeout_s):
         return True
-    raise DaemonUnreachable(f"the daemon was asked to stop and has not within {timeout_s:.0f} s")
+    raise DaemonUnreachable(f"the daemon did not stop: {unresponsive_message(settings)}")
+
+
+def is_daemon_suspended(settings: Settings) -> bool:
+    pid = instance.holder_pid(settings.daemon_lock)
+    return pid is not None and instance.is_suspended(pid)
+
+
+def unresponsive_message(settings: Settings) -> str:
+    """Say why a running daemon does not respond, as far as that can be seen, and what to do."""
+    pid = instance.holder_pid(settings.daemon_lock)
+    if pid is None:
+        return f"the daemon does not respond on {settings.socket_folder}"
+    if instance.is_suspended(pid):
+        return (
+            f"the daemon (pid {pid}) is suspended; resume it with kill -CONT {pid}, or end it with "
+            f"kill -KILL {pid}: the queue keeps its loads"
+        )
+    return (
+        f"the daemon (pid {pid}) does not respond; try again, or end it with kill -KILL {pid}: the queue "
+        "keeps its loads"
+    )
 
 
 def _start_lock_path(settings: Settings) -> Path:
-    """Held while a daemon starts: twenty shells at once start one process, not twenty."""
+    """The lock that is held while a daemon starts, so that many shells start one process."""
     return settings.daemon_lock.with_name("daemon.start.lock")
 
 
@@ -116,12 +135,7 @@ def _start_process(settings: Settings, deadline: float, variables: Mapping[str, 
 
 def _daemon_command(settings: Settings, announce: int) -> list[str]:
     return [
-        sys.executable,
-        *(
-            "-P",
-            "-m",
-            DAEMON_MODULE,
-        ),  # -P: no module is ever imported from a folder the user happens to be in
+        *(sys.executable, "-P", "-m", DAEMON_MODULE),  # -P: import nothing from the current folder
         *("--home", os.path.abspath(settings.home)),
         *("--tenant", settings.tenant),
         *("--workers", str(settings.workers)),
@@ -135,7 +149,7 @@ def _daemon_command(settings: Settings, announce: int) -> list[str]:
 
 @contextmanager
 def _open_output(settings: Settings) -> Iterator[int]:
-    """The file that catches what the new process writes before its log stands."""
+    """Open the file for the new process's stdout and stderr."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     handle = os.open(settings.logs / OUTPUT_FILE, flags, 0o600)
     try:
@@ -147,16 +161,16 @@ def _open_output(settings: Settings) -> Iterator[int]:
 def _wait_until_ready(
     ready: int, process: subprocess.Popen[bytes], settings: Settings, deadline: float
 ) -> None:
-    """Return when the daemon has announced itself. Its end without a byte is an end of file."""
+    """Wait for the daemon's ready byte; end of file means that it has ended."""
     readable, _, _ = select.select([ready], [], [], max(0.0, deadline - time.monotonic()))
     if readable and os.read(ready, 1):
-        process.returncode = 0  # it is nobody's child any more; whether it lives, its lock says
+        process.returncode = 0  # not to be waited for: its lock says whether it runs
         return
     if not readable:
         process.kill()
     process.wait()
-    if not is_daemon_running(settings):  # else another one won the race, and is as good
-        raise DaemonUnreachable(f"the daemon does not start: {_last_output_line(settings)}")
+    if not is_daemon_running(settings):  # else another shell's daemon was faster
+        raise DaemonUnreachable(f"the daemon did not start: {_last_output_line(settings)}")
 
 
 def _last_output_line(settings: Settings) -> str:

@@ -1,6 +1,6 @@
-"""What travels over the status channel: small typed messages as JSON, checked when they are read.
+"""The messages of the status channel: typed, as JSON, validated when they are read.
 
-Nothing here is ever unpickled, and nothing larger than ``MAX_MESSAGE_BYTES`` is looked at.
+A message larger than ``MAX_MESSAGE_BYTES`` is refused unread.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import msgspec
 
 from unify.model import LoaderStatus
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # a snapshot of some thousand jobs; a hostile peer gets no further
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # a snapshot of some thousand jobs
 EVENTS_SOCKET = "events.sock"
 EVENT_TOPIC = b"event"
-WELCOME_TOPIC = b"welcome:"  # followed by a name only the new subscriber knows
+WELCOME_TOPIC = b"welcome:"  # followed by a name that only the new subscriber knows
 
 MessageT = TypeVar("MessageT")
 
 
 class BadMessage(ValueError):
-    """Bytes that are not the message they should be; the text says why, without the bytes."""
+    """Bytes that are not the expected message; the text does not quote them."""
 
 
 class DaemonRequestType(StrEnum):
-    """What a client can ask of the daemon."""
+    """What a client can request."""
 
     PING = "ping"
     SNAPSHOT = "snapshot"
@@ -40,7 +40,7 @@ class DaemonRequestType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DaemonRequest:
-    """One question. ``environment`` may hold secrets, so it is never shown."""
+    """A request. ``environment`` may hold secrets and is not shown."""
 
     id: int
     ask: DaemonRequestType
@@ -50,9 +50,10 @@ class DaemonRequest:
 
 @dataclass(frozen=True, slots=True)
 class DaemonInfo:
-    """Who answers: one start of the daemon, and how many loads and scripts it is busy with.
+    """One start of the daemon.
 
-    ``waiting``  why it begins nothing at present: ``the disk is full (PATH)``; "" when it does.
+    ``busy``     number of loads and scripts in progress.
+    ``waiting``  why no work starts: ``the disk is full (PATH)``; "" while it does.
     """
 
     version: str
@@ -65,7 +66,7 @@ class DaemonInfo:
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """Every status worth knowing, as it was when event ``sequence`` of ``epoch`` had been sent."""
+    """The status of every recent job after event ``sequence`` of ``epoch``."""
 
     epoch: int
     sequence: int
@@ -74,7 +75,7 @@ class StatusSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DaemonReply:
-    """The answer to the request of the same ``id``; ``error`` is a sentence where it was refused."""
+    """The reply to the request of the same ``id``; ``error`` says why it was refused."""
 
     id: int
     error: str = ""
@@ -84,7 +85,7 @@ class DaemonReply:
 
 @dataclass(frozen=True, slots=True)
 class StatusEvent:
-    """One change of one status. Within an epoch, sequence numbers have no gaps."""
+    """A new status of one job. Within an epoch, sequence numbers have no gaps."""
 
     epoch: int
     sequence: int
@@ -93,19 +94,19 @@ class StatusEvent:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionWelcome:
-    """Sent to a new subscriber alone: every event after ``sequence`` will reach it."""
+    """Sent to a new subscriber only: it will receive every event after ``sequence``."""
 
     epoch: int
     sequence: int
 
 
 def encode(message: object) -> bytes:
-    """``message``, one of the classes above, as JSON."""
+    """Return a message of this module as JSON."""
     return msgspec.json.encode(message)
 
 
 def decode(data: bytes, kind: type[MessageT]) -> MessageT:
-    """The message of class ``kind`` that ``data`` holds. Raises BadMessage."""
+    """Parse a message. Raises BadMessage."""
     if len(data) > MAX_MESSAGE_BYTES:
         raise BadMessage(f"a message of {len(data):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}")
     try:
@@ -115,13 +116,13 @@ def decode(data: bytes, kind: type[MessageT]) -> MessageT:
 
 
 def status_to_dict(status: LoaderStatus) -> dict[str, Any]:
-    """A status as plain JSON values, moments as ISO text: for people's own tools."""
+    """Return a status as plain JSON values, moments as ISO text."""
     plain: dict[str, Any] = msgspec.to_builtins(status)
     return plain
 
 
 def status_from_dict(plain: Mapping[str, Any]) -> LoaderStatus:
-    """The other way round. Raises BadMessage."""
+    """Reverse ``status_to_dict``. Raises BadMessage."""
     try:
         return msgspec.convert(plain, LoaderStatus)
     except msgspec.ValidationError as error:

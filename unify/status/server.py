@@ -1,8 +1,8 @@
-"""The daemon's end of the status channel: events to everybody, answers to whoever asks.
+"""The daemon's end of the status channel: events to all subscribers, replies to requests.
 
-Both sockets are ``ipc://`` files in a folder only their owner can enter. They are bound only while
-the daemon's lock is held: a second bind to the same address would silently take it over.
-The server has no thread of its own; the daemon's loop polls its sockets and calls it.
+Both sockets are ``ipc://`` files in a folder that only their owner can enter. They are bound only while the
+instance lock is held: a second bind to the same address would silently take it over. The server has no
+thread; the daemon's loop polls its sockets and calls it.
 """
 
 from __future__ import annotations
@@ -36,31 +36,34 @@ from unify.status.messages import (
     encode,
 )
 
-EVENT_INTERVAL_S = 0.1  # at most 10 events a second for each job; a change of state is told at once
-MAX_KEPT_STATUSES = 1000  # statuses kept for snapshots beside those of busy jobs
-SEND_QUEUE_EVENTS = 10_000  # events kept for a slow subscriber; one that loses some asks for a snapshot
+EVENT_INTERVAL_S = 0.1  # at most 10 events a second for each job; a change of state is sent at once
+MAX_KEPT_STATUSES = 1000  # for snapshots, beside those of busy jobs
+SEND_QUEUE_EVENTS = 10_000  # for a slow subscriber; one that loses some requests a snapshot
 
 _BUSY_STATES = (JobState.RUNNING, JobState.PUBLISHING)
 
 
 class DaemonRequestHandler(Protocol):
-    """What the daemon does when it is asked. A UnifyError becomes the answer's ``error``."""
+    """Carries out requests. An exception becomes the reply's ``error``."""
 
     def daemon_info(self) -> DaemonInfo: ...
 
     def poll_queue(self) -> None:
-        """Look into the queue now."""
+        """Poll the queue now."""
 
     def cancel(self, job: int) -> None: ...
 
     def stop(self) -> None: ...
 
     def offer_environment(self, values: dict[str, str]) -> None:
-        """Values of environment variables, for the connections that name them. Kept in memory only."""
+        """Take values of environment variables, kept in memory only, for the connections that name them."""
+
+    def report_fault(self, error: Exception) -> None:
+        """Log an unexpected exception of a request."""
 
 
 class StatusServer:
-    """Binds when it is made; the folder's owner alone can connect."""
+    """Binds its sockets when created. Only the folder's owner can connect."""
 
     def __init__(
         self,
@@ -85,11 +88,11 @@ class StatusServer:
 
     @property
     def sockets(self) -> Sequence[zmq.Socket[bytes]]:
-        """What to poll for input; then call ``answer``."""
+        """Return what to poll for input before ``handle_requests``."""
         return (self._events, self._commands)
 
     def publish(self, status: LoaderStatus) -> None:
-        """Tell everybody; progress within ``interval_s`` of the last event of its job is held back."""
+        """Send an event; progress within ``interval_s`` of the job's last event is delayed."""
         before = self._statuses.get(status.job)
         if before is not None and before.state is status.state and self._due_in_s(status.job) > 0:
             self._delayed[status.job] = status
@@ -97,26 +100,29 @@ class StatusServer:
             self._send_event(status)
 
     def flush(self) -> None:
-        """Send what was held back and is due by now."""
+        """Send delayed events that are due."""
         for job in [job for job in self._delayed if self._due_in_s(job) <= 0]:
             self._send_event(self._delayed[job])
 
     def wait_s(self) -> float | None:
-        """In how many seconds ``flush`` has something to do; None: nothing is held back."""
+        """Seconds until ``flush`` has something to send; None: nothing is delayed."""
         return max(0.0, min(map(self._due_in_s, self._delayed))) if self._delayed else None
 
     def handle_requests(self, handler: DaemonRequestHandler) -> None:
-        """Greet every new subscriber and answer every request that has arrived."""
+        """Welcome new subscribers and reply to the requests that have arrived."""
         self._welcome_subscribers()
         while (received := _receive(self._commands)) is not None:
             sender, *body = received
-            reply = self._handle_request(body, handler)
-            if reply is not None:
-                self._commands.send_multipart([sender, encode(reply)], zmq.NOBLOCK)
+            try:
+                reply = self._handle_request(body, handler)
+                if reply is not None:
+                    self._commands.send_multipart([sender, encode(reply)], zmq.NOBLOCK)
+            except Exception as error:  # noqa: BLE001 - one request must not end the daemon
+                handler.report_fault(error)
 
     def close(self) -> None:
-        """Take the sockets away; returns when their files are gone, so that the lock may go next."""
-        self._events.close(linger=1000)  # ms; the last events of jobs still reach who listens
+        """Close the sockets; their files are gone when this returns, so that the lock can be released."""
+        self._events.close(linger=1000)  # ms; the last events still reach subscribers
         self._commands.close(linger=1000)
         self._context.term()
         for name in (EVENTS_SOCKET, COMMANDS_SOCKET):
@@ -141,7 +147,7 @@ class StatusServer:
         return socket
 
     def _welcome_subscribers(self) -> None:
-        """Answer each subscription to a welcome topic on that topic; ZeroMQ keeps their order."""
+        """Reply to each subscription of a welcome topic on that topic; ZeroMQ keeps the order."""
         while (received := _receive(self._events)) is not None:
             subscription = received[0]
             topic = subscription[1:]
@@ -149,7 +155,7 @@ class StatusServer:
                 self._events.send_multipart([topic, encode(SubscriptionWelcome(self.epoch, self.sequence))])
 
     def _handle_request(self, body: Sequence[bytes], handler: DaemonRequestHandler) -> DaemonReply | None:
-        """The answer to one request; None where it cannot be read, so that nobody knows whose it is."""
+        """Return the reply to one request; None: it cannot be parsed, so its id is unknown."""
         try:
             request = decode(b"".join(body), DaemonRequest)
         except BadMessage:
@@ -158,6 +164,11 @@ class StatusServer:
             return self._dispatch_request(request, handler)
         except UnifyError as error:
             return DaemonReply(request.id, error=error.message)
+        except Exception as error:  # noqa: BLE001 - one request must not end the daemon
+            handler.report_fault(error)
+            return DaemonReply(
+                request.id, error=f"internal error: {type(error).__name__}; see the daemon's log"
+            )
 
     def _dispatch_request(self, request: DaemonRequest, handler: DaemonRequestHandler) -> DaemonReply:
         match request.ask:
@@ -176,7 +187,7 @@ class StatusServer:
         return DaemonReply(request.id, about=handler.daemon_info())
 
     def _make_snapshot(self) -> StatusSnapshot:
-        """The board, which shows what was sent: for a listener, what is held back has not happened yet."""
+        """Return what was sent: for a subscriber, a delayed event has not happened yet."""
         return StatusSnapshot(self.epoch, self.sequence, tuple(self._statuses.values()))
 
     def _send_event(self, status: LoaderStatus) -> None:
@@ -191,7 +202,7 @@ class StatusServer:
         return self._sent_at.get(job, float("-inf")) + self._interval_s - self._clock()
 
     def _keep_status(self, status: LoaderStatus) -> None:
-        self._statuses.pop(status.job, None)  # the youngest go to the end
+        self._statuses.pop(status.job, None)  # the latest go to the end
         self._statuses[status.job] = status
         if len(self._statuses) > MAX_KEPT_STATUSES:
             self._drop_oldest_status()
@@ -207,7 +218,7 @@ class StatusServer:
 
 
 def _receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
-    """The next message that has arrived, or None."""
+    """Return the next message that has arrived, or None."""
     try:
         return socket.recv_multipart(zmq.NOBLOCK)
     except zmq.Again:

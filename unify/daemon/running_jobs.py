@@ -1,0 +1,361 @@
+"""The jobs in progress: carries out the daemon's transitions, and takes over the jobs of an older daemon.
+
+A transition changes the queue, which ignores an attempt that is no longer active; then it writes the log
+event and publishes the status.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from unify.daemon import policies
+from unify.daemon.log import DaemonLog
+from unify.daemon.publisher import (
+    DiscardStaged,
+    Publisher,
+    PublisherResult,
+    PublishStaged,
+    RecordFailure,
+    RecoverOrphan,
+)
+from unify.daemon.transitions import JobAction, JobEvent, Transition, find_transition
+from unify.daemon.worker_pool import WorkerPool
+from unify.errors import StoreError, UnknownName
+from unify.fs.failpoints import failpoint
+from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
+from unify.load.staging import StagingArea
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
+from unify.queue.queue import Queue
+from unify.queue.rows import NewJob
+
+MAX_PAUSE_NOTICES = 50  # queued loads whose status says why they wait: as many as `system status` shows
+
+
+@dataclass(slots=True)
+class RunningJob:
+    """One attempt of a job, from its claim to its end.
+
+    ``state``            where the attempt is, as this daemon knows it.
+    ``refresh_every_s``  the refresh interval of the table's configuration; None until the worker reports it.
+    ``blocked_by``       which process holds the lake's lock, or why a queued job does not start.
+    ``daemon_died``      the attempt belongs to a daemon that ended without recording its result.
+    """
+
+    job: LoaderJob
+    progress: LoadProgress
+    state: JobState
+    started_at_monotonic: float = field(default_factory=time.monotonic)
+    is_cancelled: bool = False
+    refresh_every_s: float | None = None
+    blocked_by: str = ""
+    daemon_died: bool = False
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.started_at_monotonic
+
+    def make_status(self, state: JobState, error: str = "", until: datetime | None = None) -> LoaderStatus:
+        """Return the status to publish. ``until`` is when a postponed load starts again."""
+        progress = self.progress
+        return LoaderStatus(
+            job=self.job.id,
+            table=self.job.table,
+            action=self.job.action,
+            state=state,
+            rows=progress.rows,
+            pages=progress.pages,
+            pages_total=progress.pages_total,
+            bytes=progress.bytes,
+            elapsed_s=self.elapsed_s,
+            waiting_until=until or progress.waiting_until,
+            error=error,
+            blocked_by=self.blocked_by,
+        )
+
+    def make_failed_record(self, error: str, now: datetime) -> LoadRecord:
+        """Return the ledger's row of a load that failed."""
+        return LoadRecord(
+            job=self.job.id,
+            uid=self.job.uid,
+            action=self.job.action.value,
+            table=self.job.table,
+            status="failed",
+            rows_read=self.progress.rows,
+            requests=self.progress.requests,
+            bytes=self.progress.bytes,
+            seconds=self.elapsed_s,
+            error=error,
+            started_at=self.job.started_at,
+            finished_at=now,
+        )
+
+
+class RunningJobs:
+    """The jobs this daemon works on. What workers and the publisher report becomes a transition."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        publisher: Publisher,
+        log: DaemonLog,
+        publish_status: Callable[[LoaderStatus], None],
+    ) -> None:
+        self.queue = queue
+        self.publisher = publisher
+        self.log = log
+        self._publish_status = publish_status
+        self.by_id: dict[int, RunningJob] = {}
+        self._rng = random.Random()
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    @property
+    def is_publishing(self) -> bool:
+        return any(run.state is JobState.PUBLISHING for run in self.by_id.values())
+
+    def add(self, job: LoaderJob, state: JobState) -> RunningJob:
+        run = self.by_id[job.id] = RunningJob(job, LoadProgress(job.id, job.attempt), state)
+        return run
+
+    def find_attempt(self, job: int, attempt: int) -> RunningJob | None:
+        """Return the run of this attempt, unless it is over."""
+        run = self.by_id.get(job)
+        return run if run is not None and run.job.attempt == attempt else None
+
+    def retain(self, jobs: Collection[int]) -> None:
+        """Drop every run except those of ``jobs``."""
+        self.by_id = {id: run for id, run in self.by_id.items() if id in jobs}
+
+    # Reports
+
+    def update_progress(self, run: RunningJob, progress: LoadProgress) -> None:
+        run.progress = progress
+        self.publish_status(run, run.state)
+
+    def handle_result(self, run: RunningJob, result: TaskResult) -> None:
+        """Handle what a worker reports at the end of its task."""
+        run.progress = result.progress
+        run.refresh_every_s = result.every_s
+        if run.is_cancelled:
+            self.apply(run, JobEvent.CANCELLED, "cancelled")
+            return
+        match result.ending:
+            case TaskStatus.STAGED:
+                failpoint("daemon.sealed")
+                self.apply(run, JobEvent.STAGED)
+            case TaskStatus.MISSING_PARENTS:
+                parents = ",".join(map(str, result.missing))
+                self.apply(run, JobEvent.PARENTS_MISSING, missing=result.missing, parents=parents)
+            case TaskStatus.FAILED:
+                assert result.failure is not None
+                self.handle_failure(run, result.failure)
+
+    def handle_crash(self, run: RunningJob, reason: str) -> None:
+        """Handle the death of the attempt's worker, or of the daemon it belonged to."""
+        if run.is_cancelled:
+            self.apply(run, JobEvent.CANCELLED, "cancelled")
+            return
+        decision = policies.decide_after_crash(run.job.crashes + 1, reason, _now())
+        self._apply_decision(run, decision, JobEvent.CRASHED)
+
+    def handle_failure(self, run: RunningJob, failure: Failure) -> None:
+        """Handle an error of the source, of the configuration, or a bug."""
+        if failure.kind == UnknownName.__name__:
+            policies.remove_schedule(self.queue, run.job)
+        if failure.bug:
+            fields = job_log_fields(run.job)
+            self.log.write_event("load.internal_error", **fields, error=failure.message, trace=failure.trace)
+            error = f"internal error: {failure.message}; the traceback is in {self.log.path}"
+            self.apply(run, JobEvent.FAILED, error)
+        else:
+            decision = policies.decide_after_failure(run.job, failure, _now(), self._rng)
+            self._apply_decision(run, decision, JobEvent.POSTPONED)
+
+    def handle_published(self, run: RunningJob, result: PublisherResult) -> None:
+        """Handle what the publisher reports of a load."""
+        failpoint("daemon.published")
+        run.blocked_by = ""
+        if result.record is not None:
+            rows, seconds = result.record.rows_read, round(result.record.seconds, 3)
+            run.progress = replace(run.progress, rows=rows)
+            policies.schedule_next_refresh(self.queue, run.job, run.refresh_every_s, _now())
+            self.apply(run, JobEvent.PUBLISHED, rows=rows, seconds=seconds)
+        elif isinstance(result.command, RecoverOrphan) and _is_incomplete(result.failure):
+            if run.daemon_died:
+                self.handle_crash(run, "the daemon ended during the load")
+            else:
+                self.apply(run, JobEvent.INTERRUPTED)
+        elif result.failure is not None:
+            self.handle_failure(run, result.failure)
+        else:
+            self.handle_crash(run, "the staged files are missing or belong to another attempt")
+
+    def _apply_decision(
+        self, run: RunningJob, decision: policies.RetryLater | policies.EndJob, retry_event: JobEvent
+    ) -> None:
+        if isinstance(decision, policies.RetryLater):
+            self.apply(run, retry_event, decision.error, start_at=decision.start_at)
+        else:
+            ended = JobEvent.GIVEN_UP if decision.state is JobState.DEAD else JobEvent.FAILED
+            self.apply(run, ended, decision.error)
+
+    # Transitions
+
+    def apply(
+        self,
+        run: RunningJob,
+        event: JobEvent,
+        error: str = "",
+        *,
+        start_at: datetime | None = None,
+        missing: Sequence[TableName] = (),
+        **fields: object,
+    ) -> None:
+        """Carry out the transition of ``event``. Raises TransitionRefused and StoreError."""
+        error = self.log.redact(error)
+        transition = find_transition(run.state, event)
+        job = self._change_queue(
+            run, event, transition, error=error, start_at=start_at or _now(), missing=missing
+        )
+        if job is None:  # another attempt has the job
+            self.by_id.pop(run.job.id, None)
+            return
+        if job.state is not transition.state:  # the queue decides between a cancellation and a new request
+            outcome = JobEvent.CANCELLED if job.state is JobState.CANCELLED else JobEvent.CANCEL_WITHDRAWN
+            transition = find_transition(run.state, outcome)
+        run.state = transition.state
+        self._finish_transition(run, transition, error)
+        until = start_at if transition.state is JobState.QUEUED else None
+        self.log.write_event(
+            transition.log_event,
+            **job_log_fields(run.job),
+            **fields,
+            until=until.isoformat() if until else None,
+            error=error or job.error if not transition.state.active or until else "",
+        )
+        self.publish_status(run, job.state, job.error, until)
+
+    def _change_queue(
+        self,
+        run: RunningJob,
+        event: JobEvent,
+        transition: Transition,
+        *,
+        error: str,
+        start_at: datetime,
+        missing: Sequence[TableName],
+    ) -> LoaderJob | None:
+        """Write the transition to the queue; return the job as it is now. None: another attempt has it."""
+        match transition.action:
+            case JobAction.START:
+                return run.job
+            case JobAction.STOP_WORKER:
+                run.is_cancelled = True
+                return run.job
+            case JobAction.PUBLISH:
+                if self.queue.mark_publishing(run.job):
+                    return msgspec.structs.replace(run.job, state=JobState.PUBLISHING)
+                return self.queue.finish(run.job, JobState.CANCELLED, "cancelled", _now())
+            case JobAction.LOAD_PARENTS:
+                return self._requeue_after_parents(run.job, missing)
+            case JobAction.REQUEUE:
+                crashed = event is JobEvent.CRASHED
+                failed = crashed or event is JobEvent.POSTPONED
+                return self.queue.requeue(run.job, start_at, error, failed=failed, crashed=crashed)
+            case JobAction.FINISH | JobAction.RECORD_FAILURE:
+                return self.queue.finish(run.job, transition.state, error, _now())
+            case JobAction.QUEUE:
+                raise ValueError(f"{event}: the queue carries out this transition")
+
+    def _requeue_after_parents(self, job: LoaderJob, missing: Sequence[TableName]) -> LoaderJob | None:
+        """Queue the loads of the parents with the priority of ``job``, and ``job`` behind the first."""
+        parents = [
+            self.queue.enqueue(NewJob(job.tenant, Action.LOAD, table, job.origin, job.priority), _now())
+            for table in missing
+        ]
+        return self.queue.requeue_after_parent(job, parents[0].id)
+
+    def _finish_transition(self, run: RunningJob, transition: Transition, error: str) -> None:
+        if transition.state is JobState.PUBLISHING:
+            self.publisher.submit(PublishStaged(run.job))
+        elif transition.state is not JobState.RUNNING:
+            self.by_id.pop(run.job.id, None)
+        if not transition.state.active:
+            self.publisher.submit(DiscardStaged(run.job))
+        if transition.action is JobAction.RECORD_FAILURE:
+            self.publisher.submit(RecordFailure(run.job, run.make_failed_record(error, _now())))
+
+    # Status
+
+    def publish_status(
+        self, run: RunningJob, state: JobState, error: str = "", until: datetime | None = None
+    ) -> None:
+        self._publish_status(run.make_status(state, error, until))
+
+    def publish_lock_holder(self, holder: str) -> None:
+        """Publish which process holds the lake's lock while loads wait to be published; "" is none."""
+        for run in self.by_id.values():
+            if run.state is JobState.PUBLISHING and run.blocked_by != holder:
+                run.blocked_by = holder
+                self.publish_status(run, JobState.PUBLISHING)
+
+    def publish_pause_reason(self, reason: str) -> None:
+        """Publish why queued loads do not start; "" is that they do again."""
+        with suppress(StoreError):  # only a hint, and the queue itself may be what cannot be read
+            jobs, _ = self.queue.next_active_jobs(MAX_PAUSE_NOTICES)
+            for job in jobs:
+                if job.id not in self.by_id:
+                    run = RunningJob(job, LoadProgress(job.id, job.attempt), job.state, blocked_by=reason)
+                    self.publish_status(run, JobState.QUEUED, job.error)
+
+
+def recover_jobs(
+    epoch: int, running_jobs: RunningJobs, worker_pool: WorkerPool, staging: StagingArea
+) -> None:
+    """Take over every job in progress that no worker has, of an older daemon or of this one.
+
+    The publisher looks for each in the ledger, then in the staging folder; a job in neither starts again.
+    Repeating this is safe: one publisher handles all commands of a job, and the first result counts.
+    Raises StoreError.
+    """
+    in_progress = running_jobs.queue.orphaned_jobs(epoch + 1)
+    orphans = [job for job in in_progress if not _has_worker(job, worker_pool)]
+    running_jobs.retain({job.id for job in in_progress} - {job.id for job in orphans})
+    for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in in_progress]):
+        running_jobs.log.write_event("staging.removed", folder=folder)
+    for job in orphans:
+        running_jobs.log.write_event(
+            "load.orphaned", **job_log_fields(job), state=job.state.value, attempt=job.attempt
+        )
+        run = running_jobs.add(job, job.state)
+        run.daemon_died = job.epoch < epoch
+        if job.cancel_asked and job.state is JobState.RUNNING:
+            running_jobs.apply(run, JobEvent.CANCELLED, "cancelled")
+        else:
+            running_jobs.publisher.submit(RecoverOrphan(job))
+
+
+def _has_worker(job: LoaderJob, worker_pool: WorkerPool) -> bool:
+    worker = worker_pool.find_worker(job.id)
+    return worker is not None and worker.task is not None and worker.task.attempt == job.attempt
+
+
+def _is_incomplete(failure: Failure | None) -> bool:
+    """Whether an older daemon left no complete load, so that it has to be fetched again."""
+    return failure is None or failure.kind == StoreError.__name__
+
+
+def job_log_fields(job: LoaderJob) -> Mapping[str, object]:
+    return {"job": job.id, "table": job.table, "action": job.action.value}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
