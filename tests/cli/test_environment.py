@@ -10,9 +10,7 @@ import pytest
 from unify.cli import args
 from unify.cli.environment import apply_limits, build_settings
 from unify.config.settings import Settings
-from unify.errors import (
-    UsageError,
-)
+from unify.errors import UsageError
 
 
 class TestTheEnvironment:
@@ -82,3 +80,42 @@ def test_places_come_from_the_command_line_before_the_environment(
         build_settings(args.parse_arguments([]), {"UNIFY_HOME": "h"}).connections
         == tmp_path / "connections.yaml"
     )
+
+
+@pytest.fixture
+def without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No HOME, and a user id that the password database does not know, as in containers."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+
+
+@pytest.mark.usefixtures("without_a_home")
+def test_without_a_home_folder_the_message_names_the_ways_to_set_one() -> None:
+    with pytest.raises(UsageError) as raised:
+        build_settings(args.parse_arguments([]), {})
+
+    for name in ("HOME", "UNIFY_HOME", "--home"):
+        assert name in raised.value.message
+
+
+@pytest.mark.usefixtures("without_a_home")
+def test_without_a_home_folder_a_named_one_serves(tmp_path: Path) -> None:
+    assert build_settings(args.parse_arguments([]), {"UNIFY_HOME": str(tmp_path)}).home == tmp_path
+    with pytest.raises(UsageError, match=r"--specs ~/specs: .*HOME"):
+        build_settings(args.parse_arguments(["--specs", "~/specs"]), {"UNIFY_HOME": str(tmp_path)})
+
+
+def test_in_a_deleted_folder_absolute_paths_serve_and_relative_ones_are_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = tmp_path / "deleted"
+    deleted.mkdir()
+    monkeypatch.chdir(deleted)
+    deleted.rmdir()
+
+    settings = build_settings(args.parse_arguments([]), {"UNIFY_HOME": str(tmp_path)})
+    assert (settings.home, settings.connections) == (tmp_path, tmp_path / "connections.yaml")
+    for option in ("--home", "--connections", "--specs"):
+        with pytest.raises(UsageError, match=f"{option} x: the current folder no longer exists"):
+            build_settings(args.parse_arguments([option, "x"]), {"UNIFY_HOME": str(tmp_path)})

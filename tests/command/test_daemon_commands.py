@@ -8,7 +8,7 @@ from tests.support.command import UnifyCommand
 def test_the_daemon_starts_and_stops_by_command(unify: UnifyCommand) -> None:
     assert unify.run("daemon", "status").exit_status == 1
     assert "is running (pid" in unify.run("daemon", "start").stdout
-    assert "was running already" in unify.run("daemon", "start").stdout
+    assert "is already running" in unify.run("daemon", "start").stdout
     assert unify.run("daemon", "status").exit_status == 0
     assert unify.run("daemon", "stop").stdout == "the daemon has stopped\n"
     assert unify.run("daemon", "stop").stdout == "the daemon was not running\n"

@@ -151,3 +151,18 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert outcome.exit_status == 1
     assert str(tmp_path / "file" / "home") in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_statements_run_in_a_folder_that_was_deleted(unify: UnifyCommand, tmp_path: Path) -> None:
+    script = 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"'
+    statements = ["-c", "select 1 + 1 as a", "-c", "export (select 1 as a) to 'x.csv'"]
+    folder = str(tmp_path / "deleted")
+
+    done = subprocess.run(
+        ["sh", "-c", script, folder, *unify.command, "--no-header", *statements],
+        env=unify.environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert done.stdout == "2\n"
+    assert done.stderr == "x.csv: the current folder no longer exists\n"
+    assert done.returncode == 1

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
+import stat
 from datetime import datetime
 from decimal import Decimal
 
@@ -131,6 +134,77 @@ def test_without_openpyxl_it_is_said_before_anything_runs(
     assert outcome.exit_status == 2
     assert "unify-sql[excel]" in outcome.stderr
     assert unify("from t").exit_status == 1, "nothing has run"
+
+
+FAILING = [
+    ["-c", "select nope"],
+    ["-f", "missing.sql"],
+    ["-c", "select 1 as a", "-c", "fail"],
+    ["--max-rows", "many", "-c", "select 1"],
+    ["-c", "bug"],
+]
+
+
+@pytest.mark.parametrize("arguments", FAILING)
+def test_a_run_that_fails_leaves_the_old_file(shell: UnifyCommand, arguments: list[str]) -> None:
+    report = shell.home / "report.csv"
+    report.write_text("old\n")
+
+    outcome = shell.run("-o", "report.csv", *arguments)
+
+    assert outcome.exit_status != 0
+    assert report.read_text() == "old\n"
+    assert [path.name for path in shell.home.iterdir() if "report" in path.name] == ["report.csv"]
+
+
+def test_a_run_that_succeeds_replaces_the_file_and_keeps_mode_and_link(shell: UnifyCommand) -> None:
+    report = shell.home / "report.csv"
+    report.write_text("old\n")
+    report.chmod(0o640)
+    (shell.home / "link.csv").symlink_to("report.csv")
+
+    outcome = shell("select 1 as a", "select 2 as b", args=["-o", "link.csv"])
+
+    assert outcome.exit_status == 0, outcome
+    assert report.read_text() == "a\n1\nb\n2\n"
+    assert stat.S_IMODE(report.stat().st_mode) == 0o640
+    assert (shell.home / "link.csv").is_symlink()
+
+
+def test_with_keep_going_the_file_holds_the_results_that_succeeded(unify: UnifyCommand) -> None:
+    broken = "select case when range = 50000 then error('broken') else range end as n from range(100000)"
+
+    outcome = unify("select 1 as a", broken, "select 2 as b", args=["-o", "report.csv", "--keep-going"])
+
+    assert outcome.exit_status == 1
+    assert (unify.home / "report.csv").read_text() == "a\n1\nb\n2\n"
+
+
+def test_an_interrupted_run_leaves_the_old_file(unify: UnifyCommand) -> None:
+    report = unify.home / "report.csv"
+    report.write_text("old\n")
+    statements = "select * from range(100000) a; select count(*) from range(100000) a, range(10000000) b"
+
+    with unify.start("-o", "report.csv", "--echo", "-c", statements) as process:
+        assert process.stderr is not None
+        while "count" not in process.stderr.readline():
+            continue
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+
+    assert report.read_text() == "old\n"
+    assert not [path for path in unify.home.iterdir() if path.name.startswith(".")]
+
+
+def test_a_pipe_is_written_directly(shell: UnifyCommand) -> None:
+    pipe = shell.home / "pipe"
+    os.mkfifo(pipe)
+
+    with shell.start("-o", "pipe", "-c", "select 7 as a") as process:
+        assert pipe.read_text() == "a\n7\n"
+        assert process.wait(timeout=60) == 0
+
+    assert pipe.is_fifo()
 
 
 def test_rows_are_shown_at_most_so_many(shell: UnifyCommand) -> None:

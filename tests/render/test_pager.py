@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,34 @@ def test_without_the_pager_that_was_named_the_text_is_shown() -> None:
 
 
 def test_the_pager_is_what_the_environment_says() -> None:
-    assert list(pager_command({"PAGER": "less -S"})) == ["less", "-S"]
+    assert list(pager_command({"PAGER": "less -S"})) == ["sh", "-c", "less -S"]
     assert list(pager_command({"PAGER": ""})) == []
-    assert list(pager_command({"PAGER": "'"})) == []
+    assert list(pager_command({"PAGER": " "})) == []
+
+
+PAGER_LINES = {
+    "cat | head -2 >$OUT": "0\n1\n",
+    'cat >"$OUT"': "".join(f"{number}\n" for number in range(10)),
+}
+
+
+@pytest.mark.parametrize("line", PAGER_LINES)
+def test_a_pager_is_a_line_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+
+    assert _page(pager_command({"PAGER": line}), 10) == ""
+    assert (tmp_path / "out").read_text() == PAGER_LINES[line]
+
+
+@pytest.mark.parametrize("line", ["false", "no-such-pager", "'", "read first; exit 3"])
+@pytest.mark.parametrize("count", [10, 20_000])
+def test_the_text_is_shown_where_the_pager_fails(line: str, count: int) -> None:
+    assert _page(pager_command({"PAGER": line}), count).split() == [str(number) for number in range(count)]
+
+
+def _page(command: Sequence[str], count: int) -> str:
+    terminal = io.StringIO()
+    with open_pager(terminal, command, 3) as stream:
+        for number in range(count):
+            stream.write(f"{number}\n")
+    return terminal.getvalue()

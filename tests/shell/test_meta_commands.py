@@ -20,6 +20,7 @@ from unify.shell.meta_commands import (
     parse_meta_command,
     parse_row_limit,
     parse_switch,
+    split_run_suffix,
 )
 
 BECOMES = [
@@ -37,6 +38,13 @@ BECOMES = [
     (r"\d+ github.pulls", "describe github.pulls"),
     (r"\dt github.*", "show tables from github"),
     (".EXIT", "exit"),
+    (r"\copy t to out.csv", "copy t to 'out.csv'"),
+    (r"\copy t to out.csv (header false)", "copy t to 'out.csv' (header false)"),
+    (
+        r"\copy (select 'to x' as a from t) TO 'my out.csv';",
+        "copy (select 'to x' as a from t) TO 'my out.csv'",
+    ),
+    (r"\copy t from it's.csv", "copy t from 'it''s.csv'"),
 ]
 
 
@@ -52,7 +60,8 @@ def test_every_habit_does_something_and_is_in_the_help(habit: object) -> None:
 
     assert isinstance(habit, MetaCommand)
     for name in habit.names:
-        asked = parse_meta_command(f"{name} box" if habit.argument else name)
+        argument = "t to 'x.csv'" if name == r"\copy" else "box"
+        asked = parse_meta_command(f"{name} {argument}" if habit.argument else name)
         assert bool(asked.statement) != bool(asked.action)
         assert name in meta_command_help()
 
@@ -60,12 +69,14 @@ def test_every_habit_does_something_and_is_in_the_help(habit: object) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (r"\dtt", "there is no \\dtt — did you mean \\dt"),
+        (r"\dtt", "unknown command \\dtt — did you mean \\dt"),
         (".tabels", "did you mean .tables"),
         (r"\i", r"\i FILE"),
-        (r"\q now", "takes nothing"),
-        (r"\df", "there is no \\df"),
-        (r"\!ls -l", "there is no \\!ls"),
+        (r"\q now", "takes no argument"),
+        (r"\dx", "unknown command \\dx"),
+        (r"\copy t", r"\copy TABLE|(SELECT) to|from FILE"),
+        (r"\copy t to stdout", "name a file"),
+        (r"\!ls -l", "unknown command \\!ls"),
     ],
 )
 def test_a_slip_is_explained(line: str, said: str) -> None:
@@ -84,7 +95,7 @@ def test_rows_in_a_box_are_a_number_all_or_what_fits(word: str, limit: object) -
 
 @pytest.mark.parametrize("word", ["0", "many", "4.5"])
 def test_what_is_no_number_of_rows_is_refused(word: str) -> None:
-    with pytest.raises(UsageError, match="a number of rows"):
+    with pytest.raises(UsageError, match="must be a number of rows"):
         parse_row_limit(word)
 
 
@@ -96,7 +107,7 @@ def test_on_is_on_and_nothing_is_the_other(word: str, now: bool, then: bool) -> 
 
 
 def test_what_is_neither_on_nor_off_changes_nothing() -> None:
-    with pytest.raises(UsageError, match="auto: it is on or off"):
+    with pytest.raises(UsageError, match="auto: must be on or off"):
         parse_switch("auto", False)
 
 
@@ -114,27 +125,88 @@ def test_habits_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, lines=80) as terminal:
         ask(terminal, r"\d github.pulls", "did Describe")
         ask(terminal, "?", r"\timing, .timer [on|off]")
-        ask(terminal, r"\x auto", "it is on or off")
-        ask(terminal, r"\x", "shown as vertical")
+        ask(terminal, r"\x auto", "must be on or off")
+        ask(terminal, r"\x", "format: vertical")
         ask(terminal, "select 1 as a;", "a │ 1")
-        ask(terminal, r"\x", "shown as box")
+        ask(terminal, r"\x", "format: box")
         ask(terminal, "select range as n from range(200);", "200 rows (71 shown)")
         ask(terminal, ".maxrows 4", "at most 4")
         ask(terminal, "select range as n from range(300);", "300 rows (4 shown)")
         ask(terminal, ".maxrows", "as many as fit")
         ask(terminal, ".mode markdwn", "did you mean markdown")
-        ask(terminal, ".mode markdown", "shown as markdown")
+        ask(terminal, ".mode markdown", "format: markdown")
         terminal.type(r"\x off" + ENTER)
         ask(terminal, "select 2 as b;", "| b |")
-        ask(terminal, r"\timing", "timing is on")
+        ask(terminal, r"\timing", "timing: on")
         ask(terminal, "select 3 as c;", "Time: ")
-        ask(terminal, r"\o rows.json", "rows go into rows.json")
+        ask(terminal, r"\o rows.json", "rows are written to rows.json")
         terminal.type("select 7 as a;" + ENTER + r"\o" + ENTER)
         ask(terminal, "select 8 as back;", "| back |")
         terminal.type(r"\q" + ENTER)
         assert terminal.wait_for_end() == 0
 
     assert json.loads((empty_home / "rows.json").read_text()) == [{"a": 7}]
+
+
+@pytest.mark.parametrize(
+    ("text", "statement", "action", "argument"),
+    [
+        (r"select 1 \g", "select 1", "run", ""),
+        (r"select 1; \gx", "select 1;", "run expanded", ""),
+        ("select\n1 \\G out.csv ;", "select\n1", "run", "out.csv"),
+        (r"select '\g' \gx 'two words.csv'", r"select '\g'", "run expanded", "two words.csv"),
+    ],
+)
+def test_g_ends_a_statement(text: str, statement: str, action: str, argument: str) -> None:
+    split = split_run_suffix(text)
+
+    assert split is not None
+    assert split[0] == statement
+    assert (split[1].action, split[1].argument) == (action, argument)
+
+
+@pytest.mark.parametrize(
+    "text", [r"select '\g", r"select 1 -- \g", r"select (1 \g", r"\g", "select 1;", r"a \gy"]
+)
+def test_anything_else_is_no_end(text: str) -> None:
+    assert split_run_suffix(text) is None
+
+
+def test_g_gx_df_and_copy_at_the_prompt(empty_home: Path) -> None:
+    with run_prompt(empty_home, lines=80) as terminal:
+        ask(terminal, r"\g", "no statement has been run yet")
+        ask(terminal, r"select 41 as first \gx", "first │ 41")
+        ask(terminal, r"\g", "│      41 │")
+        ask(terminal, r"\g again.csv", "unify>")
+        ask(terminal, "create macro twice(n) as n * 2;", "done")
+        ask(terminal, r"\df", "twice")
+        ask(terminal, r"\df list_a*", "list_aggr")
+        ask(terminal, r"\copy (select 43 as copied) to copied.csv", "done")
+        ask(terminal, "select 44 as last;", "│      44 │")
+        terminal.type(r"\q" + ENTER)
+        assert terminal.wait_for_end() == 0
+
+    assert (empty_home / "again.csv").read_text() == "first\n41\n"
+    assert (empty_home / "copied.csv").read_text() == "copied\n43\n"
+
+
+def test_a_file_of_o_holds_complete_results_only(empty_home: Path) -> None:
+    (empty_home / "kept.csv").write_text("old\n")
+    broken = "select case when range = 50000 then error('broken') else range end as n from range(100000);"
+    with run_prompt(empty_home, lines=80) as terminal:
+        ask(terminal, r"\o kept.csv", "written to kept.csv")
+        ask(terminal, broken, "broken")
+        ask(terminal, r"\o rows.csv", "written to rows.csv")
+        ask(terminal, "select 7 as a;", "unify>")
+        ask(terminal, broken, "broken")
+        terminal.wait_for_text("unify>", times=5)
+        assert (empty_home / "rows.csv").read_text() == "a\n7\n"
+        terminal.type("select 8 as b;" + ENTER + r"\q" + ENTER)
+        assert terminal.wait_for_end() == 0
+
+    assert (empty_home / "kept.csv").read_text() == "old\n"
+    assert (empty_home / "rows.csv").read_text() == "a\n7\nb\n8\n"
+    assert not [path for path in empty_home.iterdir() if path.name.endswith(".csv") and path.name[0] == "."]
 
 
 def test_the_last_statement_can_be_edited_elsewhere(empty_home: Path) -> None:

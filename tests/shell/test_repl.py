@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +16,9 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import PipeInput
 from prompt_toolkit.output import DummyOutput
 
-from tests.support.command import UnifyCommand
-from tests.support.fake_session import COMPLETION_NAMES, FakeSession
+from tests.support.command import UnifyCommand, clean_environment
+from tests.support.fake_session import COMPLETION_NAMES, FAKE_SESSION_COMMAND, FakeSession
+from tests.support.paths import CHECKOUT
 from tests.support.prompt import run_prompt
 from tests.support.terminal import (
     ALT_ENTER,
@@ -25,12 +29,13 @@ from tests.support.terminal import (
     bracketed_paste,
     run_on_terminal,
 )
+from tests.support.waiting import wait_until
 from unify.config.preferences import read_keys
 from unify.errors import QueryError
 from unify.interpreter.results import CompletionNames
 from unify.shell.editor import Editor, InputCleared
 from unify.shell.highlight import highlight_lines
-from unify.shell.history import PrivateHistory, contains_secret
+from unify.shell.history import PrivateHistory, contains_secret, open_history
 from unify.shell.startup import BackgroundSession
 
 
@@ -181,10 +186,10 @@ def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_is_up(key_input: PipeInp
 
 def test_somebody_without_connections_is_told_how_to_get_one(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
-        terminal.wait_for_text("connect makes one")
+        terminal.wait_for_text("Type connect to add one")
     (empty_home / "connections.yaml").touch(mode=0o600)
     with run_prompt(empty_home) as terminal:
-        assert "connect makes one" not in terminal.screen
+        assert "Type connect to add one" not in terminal.screen
 
 
 def test_vi_keys_move_and_change(key_input: PipeInput) -> None:
@@ -373,7 +378,7 @@ def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
         terminal.type(CTRL_C)
         terminal.wait_for_text("-> ^C\nunify>")
         terminal.type(r"\e" + ENTER)
-        terminal.wait_for_text("there is no editing on this terminal (TERM=dumb)\nunify>")
+        terminal.wait_for_text("editing is not available on this terminal (TERM=dumb)\nunify>")
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
         assert b"\x1b" not in terminal.received
@@ -403,7 +408,7 @@ def test_completion_offers_tables(terminal: Terminal) -> None:
 def test_a_session_that_cannot_open_says_so_and_may_open_later(empty_home: Path) -> None:
     (empty_home / "home").touch()
     with run_prompt(empty_home, home=empty_home / "home" / "x", columns=200) as terminal:
-        terminal.wait_for_text("no history is kept")
+        terminal.wait_for_text("history is not saved")
         terminal.type("select 1 as a;" + ENTER)
         terminal.wait_for_text("1 row")
 
@@ -432,6 +437,75 @@ def test_rows_may_go_into_a_pipe_while_one_types(empty_home: Path) -> None:
         assert t.wait_for_end() == 0
 
     assert (empty_home / "rows.csv").read_text() == "a\n7\n"
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_a_byte_that_is_not_utf8_is_an_error(empty_home: Path, term: str) -> None:
+    with run_prompt(empty_home, TERM=term) as terminal:
+        os.write(terminal.master, b"select 'caf\xe9';" + ENTER.encode())
+        terminal.wait_for_text("not UTF-8 (byte 0xe9)")
+        terminal.type("select 1 as still_here;" + ENTER)
+        terminal.wait_for_text("1 row")
+        assert "unexpected" not in terminal.screen
+
+
+def test_ctrl_z_suspends_the_prompt_and_the_text_stays(empty_home: Path) -> None:
+    environment = {**clean_environment(empty_home), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
+    with run_on_terminal(["bash", "--norc", "-i"], {**environment, "PS1": "bash> "}, empty_home) as terminal:
+        terminal.wait_for_text("bash>")
+        terminal.type(" ".join(FAKE_SESSION_COMMAND) + ENTER)
+        terminal.wait_for_text("unify>")
+        terminal.type("select 7 as seven")
+        terminal.wait_for_text("select 7 as seven")
+        terminal.type("\x1a")
+        terminal.wait_for_text("Stopped")
+        terminal.type("fg" + ENTER)
+        terminal.wait_until(
+            lambda: "unify> select 7 as seven" in terminal.screen.partition("fg\n")[2], "the text"
+        )
+        terminal.type(";" + ENTER)
+        terminal.wait_for_text("1 row")
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_resizing_leaves_one_copy_of_the_prompt(empty_home: Path) -> None:
+    environment = {**clean_environment(empty_home), "PYTHONPATH": str(CHECKOUT), "SHELL": "/bin/sh"}
+    tmux = ["tmux", "-S", str(empty_home / "tmux"), "-f", "/dev/null"]
+    column = 120
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [*tmux, *arguments], env=environment, cwd=empty_home, capture_output=True, text=True, timeout=30
+        )
+        return done.stdout
+
+    def wait_for(text: str) -> None:
+        wait_until(lambda: text in run("capture-pane", "-p"))
+
+    def is_painted() -> bool:
+        """Whether the first line of the statement fills the width."""
+        first = [
+            line for line in run("capture-pane", "-p").splitlines() if line.startswith("unify> select '")
+        ]
+        return bool(first) and abs(len(first[-1]) - min(column, len(f"unify> {typed}"))) <= 1
+
+    run("new-session", "-d", "-x", str(column), "-y", "30", *FAKE_SESSION_COMMAND)
+    try:
+        wait_for("unify>")
+        run("send-keys", "-l", r"select range as n from range(10)\;")
+        run("send-keys", "Enter")
+        wait_for("10 rows")
+        typed = f"select '{'a' * 70}' as first, 2 as second, 3 as third"
+        run("send-keys", "-l", typed)
+        wait_for("third")
+        for column in (60, 110, 45, 100, 70, 120):
+            run("resize-window", "-x", str(column), "-y", "30")
+            wait_until(is_painted)
+        history = run("capture-pane", "-p", "-J", "-S", "-")
+    finally:
+        run("kill-server")
+
+    assert history.count("unify> select 'aaa") == 1, history
 
 
 # --- History
@@ -477,6 +551,19 @@ def test_a_history_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
 )
 def test_statements_with_secrets_are_recognised(text: str, secret: bool) -> None:
     assert contains_secret(text) is secret
+
+
+def test_a_history_that_is_no_regular_file_keeps_its_mode_and_nothing_else(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    (tmp_path / "history").symlink_to(pipe)
+
+    history = open_history(tmp_path / "history")
+    history.append_string("select 1")
+
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o666
+    assert history.get_strings() == ["select 1"], "for this session"
 
 
 # --- Colours, and the session behind the prompt

@@ -119,7 +119,7 @@ def test_a_script_that_runs_itself_ends(unify: UnifyCommand) -> None:
     script(unify, "a.sql", "run 'a.sql'")
     answer = unify("run 'a.sql'")
     assert answer.exit_status == 1
-    assert "scripts run each other more than 20 deep" in answer.stderr
+    assert "scripts are nested more than 20 levels deep" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 

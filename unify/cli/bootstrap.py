@@ -1,11 +1,10 @@
-"""Where the parts come together: arguments and environment are read once and become one of the tasks."""
+"""Wiring: reads arguments and environment once and runs the task they select."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +13,7 @@ from unify.cli import args
 from unify.cli.environment import Environment, build_settings
 from unify.errors import UnifyError, UsageError
 from unify.render import terminal
-from unify.shell import invocation as shell_invocation
-from unify.shell.script_runner import _run_scripts
+from unify.shell.invocation import Invocation
 
 if TYPE_CHECKING:
     from unify.adapters.base import Page
@@ -26,34 +24,36 @@ if TYPE_CHECKING:
     from unify.shell.script_runner import ShellSession
 
 
-SessionFactory = Callable[["Settings", "Watcher", shell_invocation.Invocation, Environment], "ShellSession"]
+SessionFactory = Callable[["Settings", "Watcher", Invocation, Environment], "ShellSession"]
 
 EXIT_INTERRUPTED = 130
 EXIT_INTERNAL_ERROR = 1
 
 
 def run_command(arguments: Sequence[str], session_factory: SessionFactory) -> int:
-    """Do what the arguments ask for; ``opener`` makes the session that statements run on."""
+    """Run the command line and return the exit status; ``session_factory`` opens the session of statements."""
+    from unify.render.messages import Messages
+
     try:
         invocation = args.parse_arguments(arguments)
-    except args.HelpRequested as asked:
-        return _print_text(asked.text)
+    except args.HelpRequested as request:
+        return _print_text(request.text)
     except UsageError as error:
-        return _print_usage_error(error)
+        Messages(sys.stderr).write(f"unify: {error.message}")
+        return error.exit_status
     return _run_invocation(invocation, dict(os.environ), session_factory)
 
 
 def open_interpreter(
-    settings: Settings, watcher: Watcher, invocation: shell_invocation.Invocation, environment: Environment
+    settings: Settings, watcher: Watcher, invocation: Invocation, environment: Environment
 ) -> ShellSession:
-    """The real interpreter, with what the command line says of it; loaded when a statement needs it."""
+    """Return a session that opens the interpreter when a statement needs it. Raises UsageError."""
     from unify.interpreter.freshness import DEFAULT_MAX_AGE, MaxAge
     from unify.shell.startup import LazySession
 
-    # a mistake in it is found before anything heavy is loaded
     max_age = DEFAULT_MAX_AGE if invocation.max_age is None else MaxAge.parse(invocation.max_age, "--max-age")
 
-    def opened() -> ShellSession:
+    def open_session() -> ShellSession:
         from unify.interpreter.interpreter import Interpreter
 
         return Interpreter(
@@ -66,19 +66,17 @@ def open_interpreter(
             stager=_stage_pages,
         )
 
-    return LazySession(opened)
+    return LazySession(open_session)
 
 
 def _stage_pages(folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows:
-    """Rows of live tables are typed as those of loads are; what does it is imported when there are any."""
+    """Convert rows of live tables as loads do; the converter is imported on first use."""
     from unify.convert.preview import stage_pages
 
     return stage_pages(folder, table, pages)
 
 
-def _run_invocation(
-    invocation: shell_invocation.Invocation, environment: Environment, session_factory: SessionFactory
-) -> int:
+def _run_invocation(invocation: Invocation, environment: Environment, session_factory: SessionFactory) -> int:
     from unify.render.messages import Messages
     from unify.render.output import OutputClosed, discard_stdout
 
@@ -100,92 +98,88 @@ def _run_invocation(
         messages.write("interrupted")
         _clear_noted_interrupt()
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 — the last border: a fault of ours, told without a traceback
+    except Exception as error:  # noqa: BLE001 — reports an unexpected error without a traceback
         messages.internal_error(error)
         return EXIT_INTERNAL_ERROR
 
 
 def _clear_noted_interrupt() -> None:
-    """Let the process end with our status.
+    """Make the process exit with our status after a KeyboardInterrupt.
 
-    Python notes a KeyboardInterrupt that came out of generated code, such as a dataclass that was being
-    made by an import, and ends by the signal although it was caught; the next generated code clears the note.
+    Python records a KeyboardInterrupt raised in generated code (such as a dataclass definition during an
+    import) and exits by the signal even if it was caught; running generated code again clears the record.
     """
     make_dataclass("Nothing", ())
 
 
 def _dispatch_task(
-    invocation: shell_invocation.Invocation,
-    environment: Environment,
-    session_factory: SessionFactory,
-    messages: Messages,
+    invocation: Invocation, environment: Environment, session_factory: SessionFactory, messages: Messages
 ) -> int:
+    def shell(settings: Settings, environment: Environment) -> int:
+        return run_shell(invocation, settings, environment, session_factory, messages)
+
     match invocation.task:
         case "shell":
-            return run_shell(
-                invocation, build_settings(invocation, environment), environment, session_factory, messages
-            )
+            return shell(build_settings(invocation, environment), environment)
         case "demo":
             from unify.cli.demo import run_demo
 
-            return run_demo(
-                invocation,
-                environment,
-                messages,
-                lambda settings, environment: run_shell(
-                    invocation, settings, environment, session_factory, messages
-                ),
-            )
+            return run_demo(invocation, environment, messages, shell)
         case "check":
             from unify.cli.check import check_connections
-            from unify.render.terminal import terminal_prompt
 
             settings = build_settings(invocation, environment)
-            return check_connections(settings, invocation.words, environment, terminal_prompt(messages))
+            prompt = terminal.terminal_prompt(messages)
+            return check_connections(settings, invocation.words, environment, prompt)
         case "spec check":
             from unify.cli.check import check_specs
 
             return check_specs(invocation.words)
         case "spec try":
             from unify.cli.spec_commands import try_table
-            from unify.render.terminal import terminal_prompt
 
-            return try_table(invocation, environment, terminal_prompt(messages))
-        case "completion":
-            from unify.cli.shell_completion import completion_script
-
-            return _print_text(completion_script(invocation.words[0]))
+            return try_table(invocation, environment, terminal.terminal_prompt(messages))
         case "spec test":
             from unify.cli.spec_commands import test_specs
 
             return test_specs(invocation.words)
-        case _:
+        case "completion":
+            from unify.cli.shell_completion import completion_script
+
+            return _print_text(completion_script(invocation.words[0]))
+        case "daemon run" | "daemon start" | "daemon stop" | "daemon status":
             from unify.cli.daemon_commands import run_daemon_task
 
             return run_daemon_task(invocation.task, build_settings(invocation, environment))
 
 
 def run_shell(
-    invocation: shell_invocation.Invocation,
+    invocation: Invocation,
     settings: Settings,
     environment: Environment,
     session_factory: SessionFactory,
     messages: Messages,
 ) -> int:
-    """The shell itself: a script if there is one, else the prompt."""
+    """Run the script of the command line or of stdin; on a terminal without a script, run the prompt."""
     from unify.render.output import open_output
     from unify.render.progress import ProgressDisplay
 
-    output = open_output(invocation.output_options(), environment)
-    watcher = ProgressDisplay(messages, live=_can_redraw(environment))
+    interactive = not invocation.steps and sys.stdin is not None and sys.stdin.isatty()
+    can_redraw = sys.stderr is not None and sys.stderr.isatty() and terminal.supports_cursor(environment)
+    output = open_output(invocation.output_options(), environment, save_each_result=interactive)
+    watcher = ProgressDisplay(messages, live=can_redraw)
+
+    def open_session() -> ShellSession:
+        return session_factory(settings, watcher, invocation, environment)
+
     try:
-        if not invocation.steps and sys.stdin is not None and sys.stdin.isatty():
+        if interactive:
             from unify.shell.activity import QueueActivityProbe
             from unify.shell.repl import run_repl
 
-            output.pager = _pager_words(environment)
+            output.pager = _pager_command(environment)
             status = run_repl(
-                lambda: session_factory(settings, watcher, invocation, environment),
+                open_session,
                 output=output,
                 messages=messages,
                 settings=settings,
@@ -194,33 +188,27 @@ def run_shell(
                 plain=not terminal.supports_cursor(environment),
             )
         else:
-            status = _run_scripts(
-                invocation,
-                lambda: session_factory(settings, watcher, invocation, environment),
-                output,
-                messages,
-            )
+            from unify.shell.script_runner import run_scripts
+
+            status = run_scripts(invocation, open_session, output, messages)
     except BaseException:
-        with suppress(OSError, UnifyError):  # what went wrong first is what is told
-            output.close()
+        output.discard()
         raise
-    output.close()
+    if status and not invocation.keep_going:
+        output.discard()
+    else:
+        output.close()
     return status
 
 
-def _can_redraw(environment: Environment) -> bool:
-    """Whether stderr is a terminal on which lines can be drawn anew."""
-    return sys.stderr is not None and sys.stderr.isatty() and terminal.supports_cursor(environment)
-
-
-def _pager_words(environment: Environment) -> Sequence[str]:
+def _pager_command(environment: Environment) -> Sequence[str]:
     from unify.render.pager import pager_command
 
     return pager_command(environment) if terminal.supports_cursor(environment) else ()
 
 
 def _print_text(text: str) -> int:
-    """Print an answer; a reader who has left is not an error."""
+    """Print a text to stdout; a closed pipe is not an error."""
     if sys.stdout is None:
         return 0
     try:
@@ -231,10 +219,3 @@ def _print_text(text: str) -> int:
 
         discard_stdout()
     return 0
-
-
-def _print_usage_error(error: UsageError) -> int:
-    from unify.render.messages import Messages
-
-    Messages(sys.stderr).write(f"unify: {error.message}")
-    return error.exit_status

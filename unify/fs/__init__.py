@@ -2,6 +2,7 @@
 
     durable     fsync, atomic writes, files and folders that only their owner can read
     locks       FileLock: a lock between processes by flock(2), released when its process ends
+    paths       paths as users write them: `~` and relative paths resolved
     failpoints  named points in the code where a test can kill the process or raise an error
 
 Start with durable.atomic_write and locks.FileLock.

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import assert_never
 
 from unify.config.preferences import parse_keys, save_keys
 from unify.config.settings import Settings
 from unify.errors import FileError, QueryError, UnknownName
+from unify.fs.paths import absolute_path
 from unify.interpreter import state
 from unify.interpreter.commands.help import TOPICS, help_text
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, MaxAge
@@ -260,7 +260,11 @@ def _run_schedule_command(session: Session, command: commands.ScheduleCommand) -
     from unify.interpreter.commands.schedules import ScheduleCommands
 
     planning = ScheduleCommands(
-        session.connections, session.load_client, session.load_commands, zone=session.zone, folder=Path.cwd()
+        session.connections,
+        session.load_client,
+        session.load_commands,
+        zone=session.zone,
+        folder=absolute_path("."),
     )
     match command:
         case commands.RunEvery(path, every_s, starting):

@@ -1,12 +1,14 @@
-"""Where rows go: the only one who writes to stdout, or to the file of ``-o``."""
+"""Output: writes the results of a run to stdout or to the file of ``-o``. Nothing else writes to stdout."""
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -32,18 +34,19 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".html": "html",
     ".txt": "box",
 }
-MAX_PROSE_WIDTH = 100  # columns; longer lines are hard to follow, however wide a terminal is
+MAX_PROSE_WIDTH = 100  # columns; longer lines are hard to read on a wide terminal
 RowBatch = Sequence[tuple[object, ...]]
-_BINARY_SUFFIXES = (".parquet", ".pq", ".xlsx")
+_TABLE_SUFFIXES = (".parquet", ".pq", ".xlsx")
 _COMPRESSED_SUFFIXES = (".gz", ".zst")
+_SYSTEM_FOLDERS = ("/dev/", "/proc/")  # a file in them stands for a stream and is never replaced
 
 
 class OutputClosed(Exception):
-    """Nobody reads what we write any more, as in ``unify … | head -1``."""
+    """The reader of stdout has closed it, as in ``unify … | head -1``."""
 
 
 class Output:
-    """One destination for all rows of a run."""
+    """The destination of all rows of a run."""
 
     def __init__(self, stream: TextIO, format: Format, options: OutputOptions, colour: bool) -> None:
         self.stream = stream
@@ -55,29 +58,29 @@ class Output:
         self.all_rows = False
         self.delimiter = ","
         self.terminal = stream.isatty()
-        self.pager: Sequence[str] = ()  # at the prompt; a script is never held up
+        self.pager: Sequence[str] = ()  # set at the prompt only
         self.colour = colour and self.terminal
         self.ascii_only = not _can_encode_box_characters(stream)
 
     def write_rows(self, rows: Rows, elapsed: ElapsedSeconds) -> WriteResult:
-        """Write one result, whole. Raises OutputClosed, and UnifyError if it cannot be written."""
-        shown = WriteResult(0, False)  # unless somebody leaves the pager before the end
+        """Write one result to its end. Raises OutputClosed, and UnifyError if it cannot be written."""
+        written = WriteResult(0)  # the result if the user leaves the pager early
         source = replace(rows, batches=_read_batches(rows.batches))
         try:
             with self._translate_write_errors(), self._open_stream() as stream:
-                shown = write_rows(source, stream, self.format_options(), elapsed)
+                written = write_rows(source, stream, self.format_options(), elapsed)
         except _RowReadError as error:
             raise error.cause from None
-        return shown
+        return written
 
     def rewrite_statement(self, text: str) -> str:
-        """What to run so that the rows of ``text`` come here; that is ``text``, where they come as rows."""
+        """Return the statement to run in place of ``text``, so that its rows reach this output."""
         return text
 
     def write_text(self, text: str, *, prose: bool = False) -> None:
-        """Write a command's own text; on a terminal, nothing in it can steer.
+        """Write the text of a command, with control characters escaped on a terminal.
 
-        ``prose``  its lines are paragraphs, broken for reading on paper and in pipes too.
+        ``prose``  wrap lines at MAX_PROSE_WIDTH, in files and pipes too.
         """
         with self._translate_write_errors(), self._open_stream() as stream:
             shown = escape_text(text, allow="\n") if self.terminal else text
@@ -90,7 +93,7 @@ class Output:
         return text if width is None else wrap_text(text, width)
 
     def write_chart(self, chart: Chart) -> None:
-        """Write a chart as text that fits the terminal; elsewhere it is 80 columns wide."""
+        """Write a chart as text: as wide as the terminal, or 80 columns elsewhere."""
         from unify.render.charts import render_chart
 
         with self._translate_write_errors(), self._open_stream() as stream:
@@ -98,11 +101,11 @@ class Output:
 
     @property
     def shows_messages(self) -> bool:
-        """Whether what a statement did may stand here too: for a person, never among data."""
+        """Whether messages of statements are written here: on a terminal, never between data."""
         return self.terminal and self.format in ("box", "table", "vertical")
 
     def format_options(self) -> FormatOptions:
-        """How rows look now; the terminal may have another size by the next result."""
+        """Return the options of the next result, with the current size of the terminal."""
         width, height = terminal.terminal_size(self.stream) if self.terminal else (80, 24)
         return FormatOptions(
             format=self.format,
@@ -119,13 +122,18 @@ class Output:
         )
 
     def close(self) -> None:
-        """Flush; a file is closed, and only then is known to be written."""
+        """Flush the stream and close it unless it is stdout. Raises UnifyError if that fails."""
         with self._translate_write_errors():
             if self.stream is not sys.stdout:
                 self.stream.close()
 
+    def discard(self) -> None:
+        """Close after a failure; errors of closing are ignored in favour of the failure."""
+        with suppress(OSError, UnifyError, OutputClosed):
+            self.close()
+
     def _open_stream(self) -> AbstractContextManager[TextIO]:
-        """Where to write one result: the stream, or a pager for what is too tall for the terminal."""
+        """Open the stream for one result: a pager if the result is taller than the terminal."""
         if not self.pager or not self.terminal:
             return nullcontext(self.stream)
         from unify.render.pager import open_pager
@@ -144,8 +152,82 @@ class Output:
             raise UnifyError(f"{self.name}: cannot be written: {error.strerror}") from error
 
 
+class FileOutput(Output):
+    """``-o FILE``: writes to a temporary file beside FILE; close() replaces FILE with it, discard() removes it.
+
+    ``save_each_result``  for the prompt: the first complete result replaces FILE, later ones are appended.
+    A result that fails or is interrupted is removed from the file.
+    """
+
+    def __init__(self, path: Path, format: Format, options: OutputOptions, *, save_each_result: bool) -> None:
+        """Raises OSError if FILE cannot be written."""
+        self.path = Path(os.path.realpath(path))
+        if self.path.exists() and not os.access(self.path, os.W_OK):
+            raise PermissionError(0, "Permission denied")
+        self.save_each_result = save_each_result
+        self._temporary = self.path.with_name(f".{os.urandom(6).hex()}-{self.path.name}")
+        self._is_saved = False
+        super().__init__(self._create_temporary(), format, options, colour=False)
+
+    def close(self) -> None:
+        try:
+            if not self.save_each_result:
+                with self._translate_write_errors():
+                    self._save()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            self.stream.close()
+        self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _open_stream(self) -> Iterator[TextIO]:
+        start = self.stream.tell()
+        try:
+            yield self.stream
+            self.stream.flush()
+        except BaseException:
+            self.stream.seek(start)
+            self.stream.truncate()
+            raise
+        if self.save_each_result:
+            self._save()
+
+    def _create_temporary(self) -> TextIO:
+        return self._temporary.open("x", encoding="utf-8", newline="\n")
+
+    def _save(self) -> None:
+        """Replace FILE with the temporary file, or append the temporary file if FILE is already saved."""
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        if self._is_saved:
+            self._append_to_file()
+            self.stream.seek(0)
+            self.stream.truncate()
+            return
+        if self.path.exists():
+            self._temporary.chmod(stat.S_IMODE(self.path.stat().st_mode))
+        self._temporary.replace(self.path)
+        self._is_saved = True
+        if self.save_each_result:
+            self.stream.close()
+            self.stream = self._create_temporary()
+
+    def _append_to_file(self) -> None:
+        with self._temporary.open("rb") as source, self.path.open("ab") as target:
+            size = target.tell()
+            try:
+                shutil.copyfileobj(source, target)
+                target.flush()
+            except OSError:
+                os.truncate(self.path, size)
+                raise
+
+
 class TableFileOutput(Output):
-    """``-o FILE.parquet`` or ``.xlsx``: the rows of one SELECT, written by ``export`` with their types."""
+    """``-o FILE.parquet`` or ``.xlsx``: ``export`` writes the rows of one SELECT with their types."""
 
     def __init__(self, path: Path, options: OutputOptions) -> None:
         super().__init__(io.StringIO(), "csv", options, colour=False)
@@ -153,7 +235,7 @@ class TableFileOutput(Output):
         self._has_select = False
 
     def rewrite_statement(self, text: str) -> str:
-        """Raises UsageError for a second SELECT: there is no place for its rows."""
+        """Return the ``export`` statement of a SELECT. Raises UsageError for a second SELECT."""
         from unify.engine.connection import quote_literal
         from unify.language.statements import is_command
         from unify.language.tokenizer import is_select
@@ -161,7 +243,7 @@ class TableFileOutput(Output):
         if is_command(text) or not is_select(text):
             return text
         if self._has_select:
-            raise UsageError(f"{self.name} holds the rows of one SELECT, and this is the second")
+            raise UsageError(f"{self.name} holds the rows of one SELECT; this is the second SELECT")
         self._has_select = True
         return f"export (\n{text}\n) to {quote_literal(os.fspath(self.path))} overwrite"
 
@@ -173,47 +255,58 @@ class TableFileOutput(Output):
 
 
 class _RowReadError(Exception):
-    """Raised while rows were read, so that it is not taken for trouble with the output."""
+    """An OSError of reading rows, kept apart from errors of writing them."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
 
-def open_output(options: OutputOptions, environment: Mapping[str, str]) -> Output:
-    """stdout, or the file of ``-o``. Raises UsageError if that cannot be made."""
-    colour = terminal.supports_colours(environment)
-    suffix = Path(options.path).suffix.lower() if options.path is not None else ""
+def open_output(
+    options: OutputOptions, environment: Mapping[str, str], *, save_each_result: bool = False
+) -> Output:
+    """Open stdout, or the file of ``-o``. Raises UsageError if the file cannot be written.
+
+    ``save_each_result``  see FileOutput.
+    """
     if options.path is None:
         stream = configure_stdout()
-        format: Format = "box" if stream.isatty() else "csv"
-    elif suffix in _BINARY_SUFFIXES:
-        return _open_table_file(Path(options.path).absolute(), options)
-    else:
-        _reject_compressed(options.path, suffix)
-        stream = _create_file(Path(options.path))
-        format = _FORMAT_OF_SUFFIX.get(suffix, "csv")
-    output = Output(stream, options.format or format, options, colour)
+        format = options.format or ("box" if stream.isatty() else "csv")
+        return Output(stream, format, options, terminal.supports_colours(environment))
+    path, suffix = Path(options.path), Path(options.path).suffix.lower()
+    if suffix in _COMPRESSED_SUFFIXES:
+        raise UsageError(
+            f"-o {path}: -o writes uncompressed files only; use export (SELECT …) to '{path}' instead"
+        )
+    try:
+        if suffix in _TABLE_SUFFIXES:
+            return _open_table_file(path.absolute(), options)
+        output = _open_text_file(
+            path, options.format or _FORMAT_OF_SUFFIX.get(suffix, "csv"), options, save_each_result
+        )
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from error
     if suffix in (".tsv", ".tab") and options.format is None:
         output.delimiter = "\t"
     return output
 
 
-def _reject_compressed(path: str, suffix: str) -> None:
-    """Raises UsageError for a file whose name says that it is compressed: it would not be."""
-    if suffix in _COMPRESSED_SUFFIXES:
-        raise UsageError(f"-o {path}: nothing is compressed here; export (SELECT …) to '{path}' does it")
+def _open_text_file(path: Path, format: Format, options: OutputOptions, save_each_result: bool) -> Output:
+    """Open a regular file to be replaced; a device or pipe is written directly."""
+    if os.fspath(path).startswith(_SYSTEM_FOLDERS) or (path.exists() and not path.is_file()):
+        return Output(path.open("w", encoding="utf-8", newline="\n"), format, options, colour=False)
+    return FileOutput(path, format, options, save_each_result=save_each_result)
 
 
 def _open_table_file(path: Path, options: OutputOptions) -> TableFileOutput:
-    """Raises UsageError before anything runs for what would only fail after the query."""
+    """Raises UsageError for each condition that would otherwise fail after the query."""
     suffix = path.suffix.lower()
     if options.format is not None:
-        raise UsageError(f"-o {options.path}: its suffix says the format; --format does not go with it")
+        raise UsageError(f"-o {options.path}: the suffix selects the format; remove --format")
     if options.max_rows is not None:
-        raise UsageError(f"-o {options.path}: --max-rows does not go with it; say limit in the SELECT")
+        raise UsageError(f"-o {options.path}: --max-rows is not supported here; use LIMIT in the SELECT")
     if not path.parent.is_dir():
-        raise UsageError(f"-o {options.path}: cannot be written: there is no folder {path.parent}")
+        raise UsageError(f"-o {options.path}: cannot be written: folder {path.parent} does not exist")
     from importlib.util import find_spec
 
     if suffix == ".xlsx" and find_spec("openpyxl") is None:
@@ -224,9 +317,9 @@ def _open_table_file(path: Path, options: OutputOptions) -> TableFileOutput:
 
 
 def configure_stdout() -> TextIO:
-    """stdout as UTF-8 with plain line feeds; a terminal keeps its encoding and escapes what it lacks."""
+    """Return stdout as UTF-8 with line feeds. A terminal keeps its encoding; other characters are escaped."""
     stream = sys.stdout
-    if stream is None:  # started with stdout closed
+    if stream is None:  # the process was started with stdout closed
         return io.StringIO()
     if isinstance(stream, io.TextIOWrapper):
         if stream.isatty():
@@ -237,17 +330,10 @@ def configure_stdout() -> TextIO:
 
 
 def discard_stdout() -> None:
-    """Nobody reads stdout: let Python's own flush at exit go nowhere instead of failing."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-
-
-def _create_file(path: Path) -> TextIO:
-    try:
-        return path.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(f"-o {path}: cannot be written: {error.strerror}") from error
+    """Redirect stdout to the null device, so that Python's flush at exit does not fail."""
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, 1)
+    os.close(null_device)
 
 
 def _read_batches(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:

@@ -1,10 +1,9 @@
-"""What is too tall for the terminal goes through $PAGER; what is not, straight to the terminal."""
+"""The pager: output that is taller than the terminal goes through $PAGER."""
 
 from __future__ import annotations
 
 import io
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -12,39 +11,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-LESS_OPTIONS = (
-    "SRFX"  # long lines are cut, colours stay, one screen needs no key, the text stays when it ends
-)
+# S: cut long lines; R: keep colours; F: quit if the text fits one screen; X: leave the text on the screen.
+LESS_OPTIONS = "SRFX"
+MAX_KEPT_CHARS = 256 * 1024  # of text; more than a pipe holds (64 KiB), so a pager that took it has read some
 
 
 def pager_command(environment: Mapping[str, str]) -> Sequence[str]:
-    """The words of $PAGER, else of ``less`` where there is one; none where PAGER is set and empty."""
+    """Return the command of $PAGER, run by the shell, or ``less``; () if PAGER is empty or less is missing."""
     if "PAGER" in environment:
-        try:
-            return shlex.split(environment["PAGER"])
-        except ValueError:
-            return ()
+        command = environment["PAGER"].strip()
+        return ("sh", "-c", command) if command else ()
     return ("less",) if shutil.which("less") else ()
 
 
 @contextmanager
 def open_pager(terminal: TextIO, command: Sequence[str], max_lines: int) -> Iterator[TextIO]:
-    """A stream whose text is shown whole if it has fewer than ``lines`` lines, else by the pager.
+    """Open a stream that writes to ``terminal``, or to the pager from ``max_lines`` lines on.
 
-    Somebody who leaves the pager early ends the block early, and that is no error.
+    If the user leaves the pager, the block ends early without an error. If the pager fails, the text goes
+    to the terminal.
     """
     stream = _PagerStream(terminal, command, max_lines)
     try:
         yield stream
     except BrokenPipeError:
-        if not stream.is_paging:
+        if stream.process is None:
             raise
     finally:
         stream.finish()
 
 
 class _PagerStream(io.StringIO):
-    """Keeps text until it is too tall, then hands it on to the pager."""
+    """Keeps text until it has ``max_lines`` lines, then starts the pager and writes to it."""
 
     def __init__(self, terminal: TextIO, command: Sequence[str], max_lines: int) -> None:
         super().__init__()
@@ -52,27 +50,27 @@ class _PagerStream(io.StringIO):
         self.command = command
         self.lines_left = max_lines
         self.process: subprocess.Popen[str] | None = None
-        self._failed = False
-
-    @property
-    def is_paging(self) -> bool:
-        return self.process is not None
+        self._has_failed = False
+        self._kept_chars = 0
 
     def write(self, text: str) -> int:
-        if self.process is not None and self.process.stdin is not None:
-            return self.process.stdin.write(text)
-        if self._failed:
+        if self._has_failed:
             return self.terminal.write(text)
+        if self._kept_chars <= MAX_KEPT_CHARS:
+            super().write(text)
+            self._kept_chars += len(text)
+        if self.process is not None:
+            return self._write_to_pager(text)
         self.lines_left -= text.count("\n")
-        written = super().write(text)
         if self.lines_left <= 0:
             self._start_pager()
-        return written
+        return len(text)
 
     def finish(self) -> None:
-        """Show what was kept, or wait until the pager is left; Ctrl-C is the pager's meanwhile."""
+        """Write the kept text, or wait until the user leaves the pager; Ctrl-C goes to the pager meanwhile."""
         if self.process is None:
-            self.terminal.write(self._take_text())
+            if not self._has_failed:
+                self.terminal.write(self.getvalue())
             return
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -80,6 +78,8 @@ class _PagerStream(io.StringIO):
                 self.process.communicate()
         finally:
             signal.signal(signal.SIGINT, before)
+        if self._pager_has_failed():
+            self.terminal.write(self.getvalue())
 
     def _start_pager(self) -> None:
         try:
@@ -90,12 +90,30 @@ class _PagerStream(io.StringIO):
                 encoding="utf-8",
                 env={"LESS": LESS_OPTIONS, **os.environ},
             )
-        except OSError:  # no such pager: the rows are what matters
-            self._failed = True
-        self.write(self._take_text())
+        except OSError:
+            self._write_kept_text()
+        else:
+            self._write_to_pager(self.getvalue())
 
-    def _take_text(self) -> str:
-        text = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        return text
+    def _write_to_pager(self, text: str) -> int:
+        """Raises BrokenPipeError if the user has left the pager."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        try:
+            return self.process.stdin.write(text)
+        except BrokenPipeError:
+            with suppress(BrokenPipeError):
+                self.process.communicate()
+            if not self._pager_has_failed():
+                raise
+            self.process = None
+            self._write_kept_text()
+            return len(text)
+
+    def _pager_has_failed(self) -> bool:
+        """Whether the pager exited with an error before it can have read all of the text."""
+        return bool(self.process and self.process.returncode) and self._kept_chars <= MAX_KEPT_CHARS
+
+    def _write_kept_text(self) -> None:
+        self._has_failed = True
+        self.terminal.write(self.getvalue())

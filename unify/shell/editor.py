@@ -1,15 +1,16 @@
-"""What keys do at the prompt, and how the text looks while it is typed.
+"""The editor of the prompt: keys, colours and completion.
 
-Enter runs finished text and opens a new line in unfinished text; Alt-Enter runs in any case. A paste is
-only typed. What is not needed to paint an empty prompt is imported when it is.
+Enter runs complete text and inserts a line break in incomplete text; Alt-Enter always runs. A paste never
+runs. Modules that are not needed to paint an empty prompt are imported on first use.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.cursor_shapes import CursorShapeConfig, DynamicCursorShapeConfig, ModalCursorShapeConfig
+from prompt_toolkit.data_structures import Point
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.filters import has_focus
@@ -32,6 +34,7 @@ from prompt_toolkit.keys import Keys as Pressed
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.output import Output as Terminal
+from prompt_toolkit.renderer import Renderer
 from prompt_toolkit.shortcuts import print_formatted_text
 from prompt_toolkit.styles import Style
 
@@ -55,19 +58,34 @@ STYLE = {
     "toolbar.problem": "ansired",
 }
 _EDITING_MODES = {"emacs": EditingMode.EMACS, "vi": EditingMode.VI}
-_COMPLETION_TRIGGER = re.compile(r"[\w$./\"'\\]\Z")  # what a completion may come after unasked
+_COMPLETION_TRIGGER = re.compile(r"[\w$./\"'\\]\Z")  # completion starts while typing after these characters
 _CONTINUATION_SIGNS = {";": "-", "quote": "'", "comment": "*", "bracket": "("}
+# Set by terminals that move text to other lines when their width changes. xterm, GNU screen and the Linux
+# console do not reflow.
+_REFLOW_VARIABLES = (
+    *("TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "ALACRITTY_WINDOW_ID", "WT_SESSION"),
+    *("WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR"),
+)
+_REFLOW_PROGRAMS = frozenset({"iTerm.app", "Apple_Terminal", "WezTerm", "ghostty", "vscode", "WarpTerminal"})
 
 
 class InputCleared(Exception):
-    """Ctrl-C: what was typed is not wanted."""
+    """The user has pressed Ctrl-C at the prompt."""
+
+
+def is_ready_to_run(text: str) -> bool:
+    """Whether Enter runs ``text``: a meta command, or complete statements."""
+    from unify.language.statements import is_complete
+    from unify.shell.meta_commands import is_meta_command, split_run_suffix
+
+    return is_meta_command(text) or is_complete(text) or split_run_suffix(text) is not None
 
 
 class Editor:
-    """One prompt_toolkit session: what keys do, how text looks.
+    """A prompt_toolkit session with the keys, colours and completion of the prompt.
 
-    ``on_paint``   called each time the prompt has come up: the moment for work nobody should wait for.
-    ``activity``  what the line at the bottom tells of; None: there is no such line.
+    ``on_paint``  called each time the prompt is on screen, to start background work.
+    ``activity``  the content of the toolbar; None: no toolbar.
     """
 
     def __init__(
@@ -86,9 +104,9 @@ class Editor:
         self._first_render_pending = False
         self._editor_requested = False
         self._interrupt_pending = False
-        self._accepted_text = ""  # asked to be run, and not begun
-        # One event loop for all prompts: those that asyncio.run would leave behind are collected while a
-        # statement runs, and a Ctrl-C that meets Python in their __del__ is lost.
+        self._accepted_text = ""  # accepted by Enter, not running yet
+        # One event loop for all prompts: loops of asyncio.run would be garbage-collected while a statement
+        # runs, and Python loses a Ctrl-C that arrives in their __del__.
         self._loop = asyncio.Runner()
         self.session: PromptSession[str] = PromptSession(
             [("class:prompt", PROMPT)],
@@ -107,6 +125,7 @@ class Editor:
             reserve_space_for_menu=6,
             search_ignore_case=True,
             enable_open_in_editor=True,
+            enable_suspend=True,
             tempfile_suffix=".sql",
             bottom_toolbar=_ActivityToolbar(activity) if activity is not None else None,
             interrupt_exception=InputCleared,
@@ -116,12 +135,14 @@ class Editor:
             output=output or create_output(always_prefer_tty=True),
         )
         self.session.app.after_render += self._after_render
+        if _reflows_text(os.environ):
+            _erase_reflowed_text(self.session.app.renderer, self.session.output)
 
     def read(self) -> str:
-        """What somebody typed and asked to run. Raises Cleared (Ctrl-C), EOFError (Ctrl-D).
+        """Read the text that the user accepts. Raises InputCleared (Ctrl-C), EOFError (Ctrl-D).
 
-        A Ctrl-C that comes while the prompt closes is a KeyboardInterrupt, as it will be from then on.
-        Until ``begin`` is called the text is not begun: met by a Ctrl-C, it stands at the next prompt again.
+        A Ctrl-C while the prompt closes raises KeyboardInterrupt; the accepted text is the default of the
+        next prompt unless discard_accepted() was called.
         """
         self._first_render_pending = True
         typed, self._accepted_text = self._accepted_text, ""
@@ -139,27 +160,26 @@ class Editor:
         return text
 
     def edit_next(self, text: str) -> None:
-        """Open ``text`` in $VISUAL or $EDITOR at the next prompt; what comes back stands there."""
+        """Open ``text`` in $VISUAL or $EDITOR at the next prompt, which shows the edited text."""
         self._accepted_text = text
         self._editor_requested = True
 
     def discard_accepted(self) -> None:
-        """What was read is being run, or will not be: it is not to be typed again."""
+        """Forget the accepted text, because it runs or will not run."""
         self._accepted_text = ""
 
     def set_keys(self, keys: Keys) -> None:
-        """From now on; F4 does it for the moment."""
         self.session.editing_mode = _EDITING_MODES[keys]
 
     def refresh(self) -> None:
-        """Paint again, because the activity has changed; from any thread."""
+        """Repaint after a change of the activity. Thread-safe."""
         self.session.app.invalidate()
 
     def close(self) -> None:
         self._loop.close()
 
     def write_above(self, text: str) -> None:
-        """Show ``text`` above the prompt; from any thread."""
+        """Show ``text`` above the prompt. Thread-safe."""
         loop = self.session.app.loop
         if loop is None:
             print_formatted_text(ANSI(text), output=self.session.output)
@@ -176,10 +196,9 @@ class Editor:
 
     @contextmanager
     def _record_interrupts(self) -> Generator[None]:
-        """A Ctrl-C that comes as a signal, before the prompt has come up or while it closes, is noted.
+        """Record SIGINT from before the prompt is up until after it has closed.
 
-        From the first moment to the last: prompt_toolkit's own handler asks the loop to tell it later,
-        and a loop that ends first tells it never.
+        prompt_toolkit's own handler schedules a callback on the loop, which is lost if the loop ends first.
         """
         before = signal.signal(signal.SIGINT, lambda _number, _frame: self.interrupt())
         try:
@@ -188,7 +207,7 @@ class Editor:
             signal.signal(signal.SIGINT, before)
 
     def interrupt(self) -> None:
-        """A Ctrl-C that came as a signal: it closes the prompt that is up, or is kept for ``read``."""
+        """Handle SIGINT: close the prompt, or keep the interrupt for read()."""
         self._interrupt_pending = True
         self._loop.get_loop().call_soon_threadsafe(self._stop_if_interrupted)
 
@@ -199,12 +218,12 @@ class Editor:
             self.session.app.exit(exception=InputCleared(), style="class:aborting")
 
     def _take_late_interrupt(self) -> bool:
-        """Whether a Ctrl-C came while the prompt closed: as a signal, or as a key that was read too late."""
-        kept = get_typeahead(self.session.input)
-        typed = [press for press in kept if press.key is not Pressed.ControlC]
+        """Return whether Ctrl-C arrived while the prompt closed, as a signal or as a key read ahead."""
+        read_ahead = get_typeahead(self.session.input)
+        typed = [press for press in read_ahead if press.key is not Pressed.ControlC]
         store_typeahead(self.session.input, typed)
         interrupted, self._interrupt_pending = self._interrupt_pending, False
-        return interrupted or len(typed) < len(kept)
+        return interrupted or len(typed) < len(read_ahead)
 
     def _accept(self, buffer: Buffer) -> None:
         self._accepted_text = buffer.text
@@ -212,8 +231,41 @@ class Editor:
 
 
 def _cursor_shape() -> CursorShapeConfig | None:
-    """vi's modes are told apart by the cursor; with other keys it stays as the terminal has it."""
+    """Show the mode of vi keys by the cursor; leave the cursor unchanged with other keys."""
     return ModalCursorShapeConfig() if get_app().editing_mode is EditingMode.VI else None
+
+
+def _reflows_text(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal wraps lines again when its width changes."""
+    return environment.get("TERM_PROGRAM") in _REFLOW_PROGRAMS or any(map(environment.get, _REFLOW_VARIABLES))
+
+
+def _erase_reflowed_text(renderer: Renderer, output: Terminal) -> None:
+    """Make ``renderer`` erase the whole prompt after a resize; otherwise each resize leaves copies of it.
+
+    prompt_toolkit moves up by the lines it painted, but the terminal may have wrapped them into more. And
+    tmux moves a screen that is erased from its upper left corner to its history (scroll-on-clear), so the
+    first line is erased on its own.
+    """
+    erase = renderer.erase
+
+    def erase_all_lines(leave_alternate_screen: bool = True) -> None:
+        screen, cursor, width = renderer.last_rendered_screen, renderer._cursor_pos, output.get_size().columns
+        if screen is not None:
+            lengths = [
+                max((x for x, cell in screen.data_buffer[y].items() if cell.char != " "), default=0) + 1
+                for y in range(cursor.y)
+            ]
+            lines_above = sum(-(-length // width) for length in lengths) + cursor.x // width
+            renderer._cursor_pos = Point(cursor.x, lines_above)
+        erase(leave_alternate_screen)
+
+    def erase_down() -> None:
+        output.erase_end_of_line()
+        output.write_raw("\x1b7\x1b[B\x1b[J\x1b8")  # save cursor, down, erase below, restore cursor
+
+    renderer.erase = erase_all_lines  # type: ignore[method-assign]
+    output.erase_down = erase_down  # type: ignore[method-assign]
 
 
 def _open_in_editor() -> None:
@@ -223,7 +275,7 @@ def _open_in_editor() -> None:
 
 
 class _StatementLexer(Lexer):
-    """Colours statements, ours and SQL."""
+    """Colours SQL and commands."""
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
         if not document.text:
@@ -235,7 +287,7 @@ class _StatementLexer(Lexer):
 
 
 class _ActivityToolbar:
-    """The line at the bottom as it is now; its module is imported after the first paint."""
+    """The toolbar; its module is imported after the first paint."""
 
     def __init__(self, activity: Callable[[], Activity]) -> None:
         self.activity = activity
@@ -249,13 +301,13 @@ class _ActivityToolbar:
 
 
 class _StatementCompleter(Completer):
-    """Offers of ``completing`` as prompt_toolkit shows them."""
+    """Adapts ``completer.find_completions`` to prompt_toolkit."""
 
     def __init__(self, names: Callable[[], CompletionNames]) -> None:
         self.names = names
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
-        """Offers for what is being typed; where nothing is yet, only if somebody asks (Tab)."""
+        """Yield completions at the cursor; before the first character of a word only on Tab."""
         from unify.language.parser import expected_next
         from unify.shell import completer, completion_scope
 
@@ -284,13 +336,10 @@ def _key_bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
 
     @bindings.add("enter", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        from unify.language.statements import is_complete
-        from unify.shell.meta_commands import is_meta_command
-
         buffer = event.current_buffer
         if buffer.complete_state and buffer.complete_state.current_completion:
-            buffer.complete_state = None  # Enter takes the completion that is marked
-        elif is_meta_command(buffer.text) or is_complete(buffer.text):
+            buffer.complete_state = None  # Enter accepts the selected completion
+        elif is_ready_to_run(buffer.text):
             accept(buffer)
         else:
             buffer.newline(copy_margin=False)
@@ -308,27 +357,27 @@ def _key_bindings(accept: Callable[[Buffer], None]) -> KeyBindings:
 
 
 def _complete_at_cursor(buffer: Buffer) -> None:
-    """Tab: the only completion, else the next of several; where nothing is typed yet, what there is.
+    """Tab: insert the only completion, or select the next one, or list all if nothing is typed.
 
-    It finds them itself: those that are being looked for while somebody types may not be there yet.
+    Completions are computed here: those of typing come from a thread and may not have arrived.
     """
     state = buffer.complete_state
     if state is not None and len(state.completions) > 1:
         buffer.complete_next()
         return
     buffer.complete_state = None
-    asked = CompleteEvent(completion_requested=True)
-    found = list(buffer.completer.get_completions(buffer.document, asked))
-    if len(found) == 1:
-        buffer.apply_completion(found[0])
-    elif found:
-        buffer.complete_state = CompletionState(buffer.document, found)
-        if found[0].start_position:
+    event = CompleteEvent(completion_requested=True)
+    completions = list(buffer.completer.get_completions(buffer.document, event))
+    if len(completions) == 1:
+        buffer.apply_completion(completions[0])
+    elif completions:
+        buffer.complete_state = CompletionState(buffer.document, completions)
+        if completions[0].start_position:
             buffer.go_to_completion(0)
 
 
 def _continuation_prompt(width: int, number: int, _wraps: int) -> StyleAndTextTuples:
-    """``     '> ``: the prompt of a further line says what the text above it still needs."""
+    """Return the prompt of a further line, such as ``     '> ``: its sign shows what the text above lacks."""
     signs = _continuation_signs(get_app().current_buffer.text)
     sign = signs[number - 1] if 0 < number <= len(signs) else "-"
     return [("class:waiting", f"{sign}> ".rjust(width))]
@@ -336,10 +385,10 @@ def _continuation_prompt(width: int, number: int, _wraps: int) -> StyleAndTextTu
 
 @lru_cache(maxsize=1)
 def _continuation_signs(text: str) -> Sequence[str]:
-    """The sign of each line but the first; none for a text so long that typing would wait for them."""
+    """Return the sign of each line but the first; () for a text too long to scan at each key."""
     from unify.language.statements import incomplete_reasons_by_line
     from unify.shell.highlight import MAX_HIGHLIGHT_CHARS
 
     if len(text) > MAX_HIGHLIGHT_CHARS:
         return ()
-    return [_CONTINUATION_SIGNS[waiting or ";"] for waiting in incomplete_reasons_by_line(text)]
+    return [_CONTINUATION_SIGNS[reason or ";"] for reason in incomplete_reasons_by_line(text)]

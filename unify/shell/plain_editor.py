@@ -1,4 +1,4 @@
-"""The prompt on a terminal that knows no cursor (TERM=dumb): lines in, text out, and not one escape."""
+"""The editor for terminals without cursor control (TERM=dumb): writes no escape sequences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from unify.errors import UsageError
-from unify.shell.editor import PROMPT, InputCleared
+from unify.shell.editor import PROMPT, InputCleared, is_ready_to_run
 
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
@@ -19,7 +19,7 @@ _CONTINUATION_PROMPT = "-> ".rjust(len(PROMPT))
 
 
 class PlainEditor:
-    """Reads what ``Editor`` reads, edited by the terminal's own line discipline.
+    """Reads what Editor reads; the terminal's line discipline edits the text.
 
     ``on_paint``  called before each prompt.
     """
@@ -27,18 +27,15 @@ class PlainEditor:
     def __init__(self, history: History) -> None:
         self.on_paint: Callable[[], None] = lambda: None
         if isinstance(sys.stdin, TextIOWrapper):
-            sys.stdin.reconfigure(errors="replace")  # a byte of another encoding is no reason to leave
+            sys.stdin.reconfigure(errors="surrogateescape")  # as prompt_toolkit delivers invalid UTF-8
         self._history = history
 
     def read(self) -> str:
-        """What somebody typed, up to its end. Raises Cleared (Ctrl-C), EOFError (Ctrl-D)."""
-        from unify.language.statements import is_complete
-        from unify.shell.meta_commands import is_meta_command
-
+        """Read one complete text. Raises InputCleared (Ctrl-C), EOFError (Ctrl-D)."""
         self.on_paint()
         try:
             text = self._read_line(PROMPT)
-            while not is_meta_command(text) and not is_complete(text):
+            while not is_ready_to_run(text):
                 text += "\n" + self._read_line(_CONTINUATION_PROMPT)
         except KeyboardInterrupt:
             self.write_above("")
@@ -48,24 +45,24 @@ class PlainEditor:
         return text
 
     def write_above(self, text: str) -> None:
-        """Show ``text`` below what is being typed, for lack of a way above."""
+        """Write ``text`` below the line being typed; the terminal cannot insert it above."""
         _terminal_stream().write(f"\n{text}" if text else "\n")
         _terminal_stream().flush()
 
     def edit_next(self, _text: str) -> None:
-        raise UsageError("there is no editing on this terminal (TERM=dumb)")
+        raise UsageError("editing is not available on this terminal (TERM=dumb)")
 
     def discard_accepted(self) -> None:
-        """What was read needs no keeping: it is not typed again."""
+        """No text is kept."""
 
     def set_keys(self, _keys: Keys) -> None:
-        """The terminal's own keys stay."""
+        """The terminal's own keys apply."""
 
     def refresh(self) -> None:
-        """There is no line at the bottom."""
+        """There is no toolbar."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
     def _read_line(self, prompt: str) -> str:
         screen = _terminal_stream()
@@ -79,5 +76,5 @@ class PlainEditor:
 
 
 def _terminal_stream() -> TextIO:
-    """stdout, or stderr where the rows go elsewhere."""
+    """Return stdout, or stderr if rows go elsewhere."""
     return sys.stdout if sys.stdout is not None and sys.stdout.isatty() else sys.stderr

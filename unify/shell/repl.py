@@ -1,6 +1,6 @@
-"""The prompt: reads statements and runs them, while the session opens behind the first paint.
+"""The prompt: reads statements and runs them. The session opens in the background after the first paint.
 
-Ctrl-C clears the line; a second one soon after waiting was stopped cancels the load. Ctrl-D leaves.
+Ctrl-C clears the line; a second Ctrl-C soon after one that stopped waiting cancels the load. Ctrl-D exits.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import assert_never
 
 from prompt_toolkit.history import History, InMemoryHistory
@@ -16,7 +15,8 @@ from prompt_toolkit.history import History, InMemoryHistory
 from unify.config.preferences import read_keys
 from unify.config.settings import Settings
 from unify.durations import format_elapsed
-from unify.errors import UnifyError
+from unify.errors import UnifyError, UsageError
+from unify.fs.paths import expand_home
 from unify.render.formats.options import Format
 from unify.render.messages import Messages
 from unify.render.output import Output, OutputClosed, open_output
@@ -24,14 +24,14 @@ from unify.render.progress import load_summary
 from unify.shell import meta_commands
 from unify.shell.activity import ActivityMonitor, ActivityProbe
 from unify.shell.editor import Editor, InputCleared
-from unify.shell.history import PrivateHistory
+from unify.shell.history import invalid_byte, open_history
 from unify.shell.invocation import CANCEL_WITHIN_S, Invocation
 from unify.shell.plain_editor import PlainEditor
 from unify.shell.startup import BackgroundSession, OpenSession
 
 WELCOME = (
-    "There are no connections yet: connect makes one, and unify demo needs none. "
-    "help lists what can be typed."
+    "No connections are configured. Type connect to add one, or help for a list of statements. "
+    "unify demo runs on a sample API."
 )
 
 
@@ -45,9 +45,9 @@ def run_repl(
     probe: ActivityProbe,
     plain: bool = False,
 ) -> int:
-    """Read and run statements until somebody leaves; a statement that fails ends nothing.
+    """Read and run statements until the user exits; an error ends its statement only.
 
-    ``plain``  the terminal knows no cursor, and nothing but text is sent to it.
+    ``plain``  the terminal has no cursor control; write text only.
     """
     background = BackgroundSession(open_session, messages.internal_error)
     history = _open_history(settings, messages)
@@ -58,31 +58,33 @@ def run_repl(
         editor = Editor(
             history=history,
             names=lambda: background.names,
-            activity=lambda: watch.activity,
+            activity=lambda: monitor.activity,
             colour=messages.colour,
             keys=read_keys(settings.home),
         )
-    watch = ActivityMonitor(
+    monitor = ActivityMonitor(
         probe,
         on_ended=lambda status: messages.notice(load_summary(status)),
         on_changed=editor.refresh,
         on_internal_error=messages.internal_error,
     )
-    conversation = Repl(editor, background, watch, output=output, messages=messages, invocation=invocation)
+    repl = Repl(editor, background, monitor, output=output, messages=messages, invocation=invocation)
     if not settings.connections.exists():
         messages.notice(WELCOME)
     try:
-        conversation.run()
-        conversation.close_file()
+        repl.run()
     finally:
-        watch.close()
-        background.close()
-        editor.close()
+        try:
+            repl.close_file()
+        finally:
+            monitor.close()
+            background.close()
+            editor.close()
     return 0
 
 
 class Repl:
-    """Reads a text, runs it, and so on."""
+    """Reads a text, runs it, and repeats."""
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class Repl:
         self.invocation = invocation
         self.has_exited = False
         self.timing = False
-        self._default_output = output  # where rows go unless \o says otherwise
+        self._default_output = output  # the destination of rows unless \o selects a file
         self._format_before_expanded: Format = "box"
         self._last_text = ""
         self._stopped_waiting_at: float | None = None
@@ -112,21 +114,35 @@ class Repl:
         while not self.has_exited:
             try:
                 text = self._read()
-                if not text.strip():
-                    self._stopped_waiting_at = None
-                    self.editor.discard_accepted()
-                elif meta_commands.is_meta_command(text):
-                    self._run_meta_command(text)
-                else:
-                    self._last_text = text
-                    self._run_text(text)
+                self._run_input(text)
             except EOFError:
                 return
-            except (InputCleared, KeyboardInterrupt):  # a key while typing; a signal in between
+            except (InputCleared, KeyboardInterrupt):  # Ctrl-C as a key of the prompt, or as a signal
                 self._cancel_on_second_interrupt()
 
+    def _run_input(self, text: str) -> None:
+        try:
+            if (byte := invalid_byte(text)) is not None:
+                raise UsageError(f"not UTF-8 (byte {byte:#04x}); check the encoding of the terminal")
+            if not text.strip():
+                self._stopped_waiting_at = None
+                self.editor.discard_accepted()
+            elif meta_commands.is_meta_command(text):
+                self._stopped_waiting_at = None
+                self.editor.discard_accepted()
+                self._run_meta_command(meta_commands.parse_meta_command(text))
+            elif split := meta_commands.split_run_suffix(text):
+                self._last_text, command = split
+                self._run_meta_command(command)
+            else:
+                self._last_text = text
+                self._run_text(text)
+        except UnifyError as error:
+            self.editor.discard_accepted()
+            self.messages.error(error)
+
     def _after_paint(self) -> None:
-        """The prompt is on screen: the moment for work nobody should wait for, and the first for a key."""
+        """Start background work after the prompt is on screen."""
         if self._stopped_waiting_at is not None:
             self._stopped_waiting_at = time.monotonic()
         self.background.start()
@@ -140,39 +156,30 @@ class Repl:
             self.messages.write_above = None
             self.monitor.pause()
 
-    def _run_meta_command(self, text: str) -> None:
-        """One of the short commands of psql and DuckDB's shell."""
-        self._stopped_waiting_at = None
-        self.editor.discard_accepted()
-        try:
-            asked = meta_commands.parse_meta_command(text)
-            if asked.action is None:
-                self._run_text(asked.statement)
-            else:
-                self._run_action(asked.action, asked.argument)
-        except UnifyError as error:
-            self.messages.error(error)
-
-    def _run_action(self, action: meta_commands.ShellAction, argument: str) -> None:
-        """Raises UsageError where the argument means nothing."""
-        match action:
+    def _run_meta_command(self, command: meta_commands.ParsedMetaCommand) -> None:
+        """Run the statement or the action of a meta command. Raises UnifyError."""
+        argument = command.argument
+        match command.action:
+            case None:
+                self._run_text(command.statement)
             case "help":
                 self.output.write_text(meta_commands.meta_command_help())
             case "edit":
                 self.editor.edit_next(self._last_text)
+            case "run" | "run expanded":
+                self._run_last_text(argument, expanded=command.action == "run expanded")
             case "timing":
                 self.timing = meta_commands.parse_switch(argument, self.timing)
-                self.messages.notice(f"timing is {'on' if self.timing else 'off'}")
+                self.messages.notice(f"timing: {'on' if self.timing else 'off'}")
             case "expanded":
-                expanded = meta_commands.parse_switch(argument, self.output.format == "vertical")
-                before = (
-                    self._format_before_expanded if self.output.format == "vertical" else self.output.format
-                )
+                is_expanded = self.output.format == "vertical"
+                before = self._format_before_expanded if is_expanded else self.output.format
+                expanded = meta_commands.parse_switch(argument, is_expanded)
                 self._set_format("vertical" if expanded else before)
             case "mode" if argument:
                 self._set_format(meta_commands.parse_format(argument))
             case "mode":
-                self.messages.notice(f"rows are shown as {self.output.format}")
+                self.messages.notice(f"format: {self.output.format}")
             case "rows":
                 self._set_row_limit(argument)
             case "output":
@@ -180,31 +187,48 @@ class Repl:
             case unknown:
                 assert_never(unknown)
 
+    def _run_last_text(self, path: str, *, expanded: bool) -> None:
+        r"""``\g`` and ``\gx``: run the last statement once with this destination and format."""
+        if not self._last_text:
+            raise UsageError("no statement has been run yet")
+        output, format = self.output, self.output.format
+        if path:
+            self.output = self._open_file(path)
+        if expanded:
+            self.output.format = "vertical"
+        try:
+            self._run_text(self._last_text)
+        finally:
+            file, self.output = self.output, output
+            self.output.format = format
+            if file is not output:
+                file.close()
+
     def _set_format(self, format: Format) -> None:
         if self.output.format != "vertical":
             self._format_before_expanded = self.output.format
         self.output.format = format
-        self.messages.notice(f"rows are shown as {format}")
+        self.messages.notice(f"format: {format}")
 
     def _set_row_limit(self, argument: str) -> None:
-        """So many rows in a box from now on; all; or as many as fit. Raises UsageError."""
         limit = meta_commands.parse_row_limit(argument)
         self.output.all_rows = limit == "all"
         self.output.max_rows = None if isinstance(limit, str) else limit
         self.messages.notice(f"rows in a box: {limit if isinstance(limit, str) else f'at most {limit:,}'}")
 
     def _redirect_output(self, path: str) -> None:
-        """Rows go into a file from now on, or to where they went at first."""
-        opened = self._default_output
-        if path:
-            file = os.fspath(Path(path).expanduser())
-            opened = open_output(replace(self.invocation.output_options(), path=file, format=None), {})
+        r"""``\o``: write rows to a file from now on; "" selects the default output again."""
+        opened = self._open_file(path) if path else self._default_output
         self.close_file()
         self.output = opened
-        self.messages.notice(f"rows go into {opened.name}" if path else "rows are shown here")
+        self.messages.notice(f"rows are written to {opened.name}" if path else "rows are shown here")
+
+    def _open_file(self, path: str) -> Output:
+        options = replace(self.invocation.output_options(), path=os.fspath(expand_home(path)), format=None)
+        return open_output(options, {}, save_each_result=True)
 
     def close_file(self) -> None:
-        r"""Raises UnifyError if the file of ``\o`` could not be written to its end."""
+        r"""Close the file of ``\o``. Raises UnifyError if it cannot be written completely."""
         file, self.output = self.output, self._default_output
         if file is not self._default_output:
             file.close()
@@ -213,13 +237,8 @@ class Repl:
         from unify.shell.script_runner import ScriptRunner, ScriptText
 
         self._stopped_waiting_at = None
-        try:
-            session = self.background.wait_for_session()
-        except UnifyError as error:
-            self.editor.discard_accepted()
-            self.messages.error(error)
-            return
-        began = time.monotonic()
+        session = self.background.wait_for_session()
+        started_at = time.monotonic()
         try:
             self.editor.discard_accepted()
             runner = ScriptRunner(
@@ -234,7 +253,7 @@ class Repl:
             self.messages.write("interrupted")
         except OutputClosed:
             raise
-        except Exception as error:  # noqa: BLE001 — a fault of ours ends the statement, not the shell
+        except Exception as error:  # noqa: BLE001 — an unexpected error ends the statement, not the shell
             self.messages.internal_error(error)
         else:
             self.has_exited = runner.has_exited
@@ -243,26 +262,26 @@ class Repl:
             if runner.stopped_waiting:
                 self._stopped_waiting_at = time.monotonic()
             if self.timing:
-                self.messages.notice(f"Time: {format_elapsed(time.monotonic() - began)}")
+                self.messages.notice(f"Time: {format_elapsed(time.monotonic() - started_at)}")
 
     def _cancel_on_second_interrupt(self) -> None:
-        """The second Ctrl-C soon after one that stopped waiting for a load."""
+        """Cancel the awaited loads if Ctrl-C stopped waiting for them less than CANCEL_WITHIN_S ago."""
         stopped_at, self._stopped_waiting_at = self._stopped_waiting_at, None
         if stopped_at is None or time.monotonic() - stopped_at > CANCEL_WITHIN_S:
             return
         try:
-            told = self.background.wait_for_session().cancel_awaited_loads()
+            notice = self.background.wait_for_session().cancel_awaited_loads()
         except UnifyError as error:
             self.messages.error(error)
         else:
-            if told:
-                self.messages.notice(told)
+            if notice:
+                self.messages.notice(notice)
 
 
 def _open_history(settings: Settings, messages: Messages) -> History:
-    """The history file, or one for this session alone where there cannot be a file."""
+    """Open the history file, or a history in memory if there cannot be a file."""
     try:
-        return PrivateHistory(settings.shell_history)
+        return open_history(settings.shell_history)
     except OSError as error:
-        messages.notice(f"{settings.shell_history}: no history is kept: {error.strerror}")
+        messages.notice(f"{settings.shell_history}: the history is not saved: {error.strerror}")
         return InMemoryHistory()

@@ -1,7 +1,4 @@
-"""Statements one after the other: from ``-c``, ``-f``, stdin, and what the prompt reads.
-
-A scheduled script ends with the daemon that has started it, however that one ends.
-"""
+"""Runs the statements of ``-c``, ``-f``, stdin and the prompt, one after the other."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
+from unify.fs.paths import absolute_path, expand_home
 from unify.interpreter.results import (
     Chart,
     CompletionNames,
@@ -37,18 +35,41 @@ from unify.text import escape_text, format_count
 if TYPE_CHECKING:
     from unify.config.preferences import Keys
 
+MAX_SCRIPT_DEPTH = 20  # nested `run` statements; more indicates a script that runs itself
 
-def _run_scripts(
+
+class ShellSession(Protocol):
+    """The part of the interpreter that the shell uses."""
+
+    def run(self, statement: str, line: int = 1) -> Result: ...
+
+    def names(self) -> CompletionNames: ...
+
+    def cancel_awaited_loads(self) -> str | None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptText:
+    """Statements to run. ``name`` starts the position of an error; "" for statements typed or given by -c."""
+
+    text: str
+    name: str = ""
+
+
+def run_scripts(
     invocation: Invocation,
     open_session: Callable[[], ShellSession],
     output: Output,
     messages: Messages,
 ) -> int:
+    """Run the scripts of the command line, or stdin, and return the exit status."""
     watch_parent()
     scripts = read_scripts(invocation.steps or [Step("file", "-")])
     session = open_session()
     try:
-        runner: ScriptRunner = ScriptRunner(
+        runner = ScriptRunner(
             session, output, messages, echo=invocation.echo, keep_going=invocation.keep_going
         )
         for script in scripts:
@@ -62,44 +83,22 @@ def _run_scripts(
 
 
 def _offer_cancelling(session: ShellSession, messages: Messages) -> None:
-    """Give the second Ctrl-C its two seconds, where somebody can press it and a load goes on."""
+    """Cancel the awaited loads if a second Ctrl-C follows within CANCEL_WITHIN_S."""
     try:
         messages.notice(f"Ctrl-C within {CANCEL_WITHIN_S:.0f} s cancels it")
         threading.Event().wait(CANCEL_WITHIN_S)
     except KeyboardInterrupt:
-        if told := session.cancel_awaited_loads():
-            messages.notice(told)
-
-
-MAX_SCRIPT_DEPTH = 20  # scripts that run scripts; more is a script that runs itself
-
-
-class ShellSession(Protocol):
-    """What the shell needs of an interpreter."""
-
-    def run(self, statement: str, line: int = 1) -> Result: ...
-
-    def names(self) -> CompletionNames: ...
-
-    def cancel_awaited_loads(self) -> str | None: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptText:
-    """Text to run; ``name`` is what an error's place starts with, "" for what was typed on the spot."""
-
-    text: str
-    name: str = ""
+        if notice := session.cancel_awaited_loads():
+            messages.notice(notice)
 
 
 class ScriptRunner:
-    """Runs statements on one session and shows what they give.
+    """Runs statements on one session and writes their results.
 
-    ``status`` is 0 until a statement fails; then what the process ends with.
-    ``keys`` are those that were chosen, if any.
-    ``left`` is true once a statement said ``exit``; ``stopped_waiting`` once Ctrl-C left loads to themselves.
+    ``exit_status``      0 until a statement fails, then the status of the first error.
+    ``has_exited``       an ``exit`` statement has run.
+    ``stopped_waiting``  Ctrl-C has stopped waiting for loads, which continue.
+    ``keys``             the key bindings selected by ``set keys``, if any.
     """
 
     def __init__(
@@ -120,10 +119,10 @@ class ScriptRunner:
         self.has_exited = False
         self.stopped_waiting = False
         self.keys: Keys | None = None
-        self._script_stack: list[ScriptText] = []  # the script that runs now is the last
+        self._script_stack: list[ScriptText] = []  # innermost script last
 
     def run(self, script: ScriptText) -> None:
-        """Run a script up to its end, to ``exit``, or to the first error unless ``keep_going``."""
+        """Run a script to its end, to ``exit``, or to the first error unless ``keep_going``."""
         self._script_stack.append(script)
         try:
             self._run_statements(script)
@@ -144,56 +143,55 @@ class ScriptRunner:
                 return
 
     def _run_file(self, path: str) -> None:
-        """``run``: raises FileError."""
+        """Run the script of a ``run`` statement. Raises FileError."""
         if len(self._script_stack) > MAX_SCRIPT_DEPTH:
-            raise FileError(f"{path}: scripts run each other more than {MAX_SCRIPT_DEPTH} deep")
-        place = self._resolve_path(path)
-        self.run(_read_named_script(place.absolute() if path == "-" else place))
+            raise FileError(f"{path}: scripts are nested more than {MAX_SCRIPT_DEPTH} levels deep")
+        resolved = self._resolve_path(path)
+        self.run(_read_named_script(absolute_path(resolved) if path == "-" else resolved))
 
-    def _plan_script(self, request: ScheduleScript) -> Message:
-        """``run … every …``: the file has to be there already, and readable. Raises FileError."""
-        place = self._resolve_path(request.path).absolute()
-        _read_named_script(place)
-        return request.schedule(Path(os.path.normpath(place)))
+    def _schedule_script(self, request: ScheduleScript) -> Message:
+        """Schedule the script of ``run … every …``, which must be readable now. Raises FileError."""
+        path = absolute_path(self._resolve_path(request.path))
+        _read_named_script(path)
+        return request.schedule(Path(os.path.normpath(path)))
 
     def _resolve_path(self, path: str) -> Path:
-        """A relative path starts where the script is that says so."""
-        place = Path(path).expanduser()
-        here = self._script_stack[-1].name if self._script_stack else ""
-        if here not in ("", "stdin") and not place.is_absolute():
-            return Path(here).parent / place
-        return place
+        """Resolve a relative path against the folder of the script that contains the statement."""
+        expanded = expand_home(path)
+        script = self._script_stack[-1].name if self._script_stack else ""
+        if script not in ("", "stdin") and not expanded.is_absolute():
+            return Path(script).parent / expanded
+        return expanded
 
     def run_statement(self, statement: Statement) -> None:
-        """Run one statement and show what it gives. Raises UnifyError, OutputClosed."""
-        began = time.monotonic()
+        """Run one statement and write its result. Raises UnifyError, OutputClosed."""
+        started_at = time.monotonic()
         result = self.session.run(self.output.rewrite_statement(statement.text), statement.line)
         match result:
             case Rows():
-                shown = self.output.write_rows(result, lambda: time.monotonic() - began)
-                if shown.is_truncated:
-                    self.messages.notice(
-                        f"{format_count(shown.row_count, 'row')} shown; there are more (--max-rows)"
-                    )
+                written = self.output.write_rows(result, lambda: time.monotonic() - started_at)
+                if written.is_truncated:
+                    rows = format_count(written.row_count, "row")
+                    self.messages.notice(f"{rows} shown; there are more (--max-rows)")
             case Chart():
                 self.output.write_chart(result)
             case TextOutput(text, prose):
                 self.output.write_text(text, prose=prose)
             case Message(text):
-                self._show_message(text)
+                self._write_message(text)
             case RunScript(path):
                 self._run_file(path)
             case ScheduleScript():
-                self._show_message(self._plan_script(result).text)
+                self._write_message(self._schedule_script(result).text)
             case KeysChanged(keys):
                 self.keys = keys
-                self.messages.notice(f"the keys of the prompt are those of {keys}")
+                self.messages.notice(f"keys: {keys}")
             case ExitShell():
                 self.has_exited = True
             case unknown:
                 assert_never(unknown)
 
-    def _show_message(self, text: str) -> None:
+    def _write_message(self, text: str) -> None:
         if self.output.shows_messages and not self.messages.quiet:
             self.output.write_text(text)
         else:
@@ -201,7 +199,7 @@ class ScriptRunner:
 
 
 def _read_named_script(path: Path) -> ScriptText:
-    """The script that a statement names. Raises FileError."""
+    """Read the script that a statement names. Raises FileError."""
     try:
         return read_script(os.fspath(path))
     except UsageError as error:
@@ -209,12 +207,12 @@ def _read_named_script(path: Path) -> ScriptText:
 
 
 def read_scripts(steps: Sequence[Step]) -> list[ScriptText]:
-    """The texts of ``-c`` and ``-f``, all read before the first runs: a missing file undoes nothing."""
+    """Read the texts of all ``-c`` and ``-f``, before the first one runs."""
     return [ScriptText(step.text) if step.kind == "statements" else read_script(step.text) for step in steps]
 
 
 def read_script(path: str) -> ScriptText:
-    """A script file, or stdin for "-". Raises UsageError if it cannot be read as UTF-8."""
+    """Read a script file, or stdin for "-". Raises UsageError if it cannot be read as UTF-8."""
     try:
         if path == "-":
             data = sys.stdin.buffer.read() if sys.stdin is not None else b""
@@ -228,27 +226,27 @@ def read_script(path: str) -> ScriptText:
         raise UsageError(f"{path}:{line}: not UTF-8 (byte {data[error.start]:#04x})") from error
 
 
-PARENT_PIPE_VARIABLE = "UNIFY_LIFELINE"  # the descriptor of a pipe that breaks when the daemon dies
-EXIT_GRACE_S = 2.0  # for an orderly end; then without
+PARENT_PIPE_VARIABLE = "UNIFY_LIFELINE"  # the descriptor of a pipe that the daemon holds open
+EXIT_GRACE_S = 2.0  # to close the session after the daemon's end
 EXIT_INTERRUPTED = 130
 
 
 def watch_parent() -> None:
-    """Watch the pipe that the environment names, if it does; what we start ourselves does not inherit it."""
-    named = os.environ.pop(PARENT_PIPE_VARIABLE, "")
-    if not named.isdecimal():
+    """End this process when the daemon that started it ends, if the environment names its pipe."""
+    descriptor_text = os.environ.pop(PARENT_PIPE_VARIABLE, "")
+    if not descriptor_text.isdecimal():
         return
-    lifeline = int(named)
+    descriptor = int(descriptor_text)
     try:
-        os.set_inheritable(lifeline, False)
+        os.set_inheritable(descriptor, False)
     except OSError:
-        return  # a left-over of somebody else's environment
-    threading.Thread(target=_wait_for_parent_exit, args=(lifeline,), name="lifeline", daemon=True).start()
+        return  # the variable was inherited from another process
+    threading.Thread(target=_wait_for_parent_exit, args=(descriptor,), name="lifeline", daemon=True).start()
 
 
 def _wait_for_parent_exit(descriptor: int) -> None:
     try:
-        os.read(descriptor, 1)  # nobody writes: it returns when the other end is gone
+        os.read(descriptor, 1)  # returns when the daemon's end of the pipe is closed
     except OSError:
         return
     os.kill(os.getpid(), signal.SIGINT)

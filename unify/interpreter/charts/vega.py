@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unify.errors import FileError
+from unify.fs.paths import absolute_path
 from unify.interpreter.files.writer import WriteMode, check_target, replace_file
 from unify.interpreter.results import Chart, Message, XValue, pie_slices, x_labels
 from unify.text import did_you_mean, escape_text
@@ -187,7 +188,7 @@ _PNG_SCALE = 2.0  # pixels of a png for one of its size: what today's screens ha
 
 def check_chart_file(path: str, mode: WriteMode) -> Path:
     """The file a chart is to be saved as. Raises FileError, before anything is loaded for it."""
-    target = Path(path).expanduser().absolute()
+    target = absolute_path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         hint = did_you_mean(suffix, SUFFIXES) if suffix else ""

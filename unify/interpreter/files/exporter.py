@@ -8,6 +8,7 @@ from pathlib import Path
 from unify.engine.connection import quote_literal
 from unify.engine.exact import exact_parquet_query
 from unify.errors import FileError
+from unify.fs.paths import absolute_path
 from unify.interpreter.files.reader import translate_file_errors
 from unify.interpreter.files.writer import (
     FileFormat,
@@ -41,7 +42,7 @@ class FileExporter:
 
     def export(self, bound: BoundQuery, path: str, mode: WriteMode) -> Message:
         """Write the rows of a SELECT to a file. Raises FileError or QueryError; no file then."""
-        target = Path(path).expanduser().absolute()
+        target = absolute_path(path)
         format = detect_format(target.name)
         appends = mode == "append" and target.exists()
         if appends and is_compressed(target.name):

@@ -23,6 +23,7 @@ from unify.engine import errors
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError, QueryError, UnifyError
+from unify.fs.paths import absolute_path, expand_home
 from unify.interpreter.files.writer import FileFormat, detect_format, suggest_table_name
 from unify.lake.lake import Lake
 
@@ -193,9 +194,9 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
 
 
 def _find_local_files(location: str) -> tuple[Path, ...]:
-    path = Path(location).expanduser()
+    path = expand_home(location)
     if path.is_file():
-        return (path.absolute(),)
+        return (absolute_path(path),)
     if path.is_dir():
         raise FileError(f"{location} is a folder; {path.name}/*.csv imports the files in it")
     matches = sorted(match for match in glob.iglob(str(path), recursive=True) if Path(match).is_file())
@@ -204,7 +205,7 @@ def _find_local_files(location: str) -> tuple[Path, ...]:
         raise FileError(f"{location}: {'no file matches' if many else 'there is no such file'}")
     if len(matches) > _MAX_FILES:
         raise FileError(f"{location}: {len(matches):,} files match, more than {_MAX_FILES:,}")
-    return tuple(Path(match).absolute() for match in matches)
+    return tuple(absolute_path(match) for match in matches)
 
 
 def _common_format(location: str, paths: Sequence[Path]) -> FileFormat:

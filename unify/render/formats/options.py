@@ -1,9 +1,4 @@
-"""How results are to look: what somebody asked for, and what they look at.
-
-At most so many rows, whatever the format.
-
-Rows kept until all have been seen, in memory while they are few and on disk from then on.
-"""
+"""Options of result formats; limits on rows, and rows kept on disk until their widths are known."""
 
 from __future__ import annotations
 
@@ -14,9 +9,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, get_args
 
-from unify.interpreter.results import Rows
-
 if TYPE_CHECKING:
+    from unify.interpreter.results import Rows
     from unify.render.formats.values import TextRow
 
 Format = Literal["box", "table", "csv", "json", "jsonl", "markdown", "html", "vertical"]
@@ -25,14 +19,14 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """How rows are shown, and on what.
+    """How rows are written.
 
-    ``null``      the text for NULL; None is the format's own.
-    ``max_rows``  rows shown at most; None: all, or as many as fit where a box meets a terminal.
-    ``all_rows``  a box shows every row, whatever the terminal's height.
-    ``terminal``  whether a person looks at it: cells are made safe, a box fits ``width`` and ``height``.
-    ``delimiter`` what stands between the values of csv.
-    ``ascii_only``     whether the output cannot take line-drawing characters.
+    ``null``        the text of NULL; None: the default of the format.
+    ``max_rows``    maximum number of rows; None: all, or as many as fit for a box on a terminal.
+    ``all_rows``    show every row in a box, whatever the terminal's height.
+    ``terminal``    escape control characters, and fit boxes to ``width`` and ``height``.
+    ``delimiter``   separates the values of csv.
+    ``ascii_only``  the output cannot encode box-drawing characters.
     """
 
     format: Format = "csv"
@@ -50,9 +44,9 @@ class FormatOptions:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What the command line says of the output. None: not said.
+    """The output options of the command line; None: not given.
 
-    ``path``  the file of ``-o``; None is standard output.
+    ``path``  the file of ``-o``; None: standard output.
     """
 
     path: str | None = None
@@ -64,17 +58,17 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of the rows. ``left_out`` says that there were more than ``max_rows``."""
+    """The number of rows written. ``is_truncated``: there were more than ``max_rows``."""
 
     row_count: int
     is_truncated: bool = False
 
 
-ElapsedSeconds = Callable[[], float]  # seconds since the statement began
+ElapsedSeconds = Callable[[], float]  # seconds since the statement started
 
 
 class ResultLimiter:
-    """Lets the first ``most`` rows through; ``is_truncated`` says, afterwards, that there were more."""
+    """Passes on the first ``max_rows`` rows and counts them; ``is_truncated`` is set if there were more."""
 
     def __init__(self, rows: Rows, max_rows: int | None) -> None:
         self.rows = rows
@@ -84,12 +78,12 @@ class ResultLimiter:
 
     def batches(self) -> Iterator[Sequence[tuple[object, ...]]]:
         for batch in self.rows.batches:
-            room = len(batch) if self.max_rows is None else self.max_rows - self.row_count
-            self.is_truncated = len(batch) > room
-            kept = batch[:room]
-            self.row_count += len(kept)
-            if kept:
-                yield kept
+            available = len(batch) if self.max_rows is None else self.max_rows - self.row_count
+            self.is_truncated = len(batch) > available
+            passed = batch[:available]
+            self.row_count += len(passed)
+            if passed:
+                yield passed
             if self.is_truncated:
                 return
 
@@ -101,10 +95,10 @@ MAX_MEMORY_BYTES = 16 * 1024 * 1024
 
 
 class RowSpool:
-    """Holds rows in the order they were added; read it as often as you like."""
+    """Keeps rows in order, on disk beyond MAX_MEMORY_BYTES; can be read several times."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 — closed when the spool's block ends
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 — closed by __exit__
             max_size=MAX_MEMORY_BYTES, mode="w+", encoding="utf-8", newline="\n"
         )
         self.count = 0
