@@ -29,49 +29,51 @@ def outside_members(body: msgspec.Raw | bytes, rows_path: str) -> tuple[Member, 
     """Every scalar outside the rows at ``rows_path``, in the order of the body."""
     if first_char(body) != OPEN_OBJECT:
         return ()
-    return tuple(_walk_object(body, (), rows_path, holds_rows=True))
+    return tuple(_walk_object(body, (), rows_path, on_way=True, way_depth=0))
 
 
 def _walk_object(
-    raw: msgspec.Raw | bytes, names: tuple[str, ...], rows_path: str, *, holds_rows: bool
+    raw: msgspec.Raw | bytes, names: tuple[str, ...], rows_path: str, *, on_way: bool, way_depth: int
 ) -> Iterator[Member]:
     members = _object_decoder.decode(raw)
-    if len(names) >= MAX_DEPTH or (len(members) > MAX_OBJECT_MEMBERS and not holds_rows):
+    if len(names) >= MAX_DEPTH or (len(members) > MAX_OBJECT_MEMBERS and not on_way):
         return
+    detour = names[way_depth:]
     for name, value in members.items():
-        on_way = holds_rows and (rows_path == name or rows_path.startswith(f"{name}."))
-        rest = rows_path[len(name) + 1 :] if on_way else ""
-        here = (*names, name)
+        leads = on_way and (rows_path == name or rows_path.startswith(f"{name}."))
+        rest = rows_path[len(name) + 1 :] if leads else ""
+        path = (*names, name)
         match first_char(value):
             case c if c == OPEN_OBJECT:
-                if not on_way or rest:
-                    yield from _walk_object(value, here, rest, holds_rows=on_way)
+                if not leads or rest:
+                    depth = way_depth + 1 if leads else way_depth
+                    yield from _walk_object(value, path, rest, on_way=leads, way_depth=depth)
             case c if c == OPEN_LIST:
-                if not on_way:
-                    yield from _walk_links(value, here)
+                if not leads:
+                    yield from _walk_list(value, path, detour)
             case _ if len(bytes(value)) <= MAX_VALUE_BYTES:
-                yield Member(".".join(here), here, msgspec.json.decode(value), holds_rows)
+                yield Member(".".join(path), path, msgspec.json.decode(value), detour)
 
 
-def _walk_links(raw: msgspec.Raw, names: tuple[str, ...]) -> Iterator[Member]:
-    """``link[relation=next].url`` of a list of links; of a list of one object its members by number."""
+def _walk_list(raw: msgspec.Raw, names: tuple[str, ...], detour: tuple[str, ...]) -> Iterator[Member]:
+    """``link[relation=next].url`` of a list of links; the members of a single object in a list called next."""
     items = _list_decoder.decode(raw)
     if not items or len(items) > MAX_LINKS or any(first_char(item) != OPEN_OBJECT for item in items):
         return
+    inner = (*detour, names[-1])
     for item in items:
         link = msgspec.json.decode(item)
         rel_name = next((name for name in _REL_NAMES if name in link), None)
         url_name = next((name for name in _URL_NAMES if isinstance(link.get(name), str)), None)
-        if rel_name is None or url_name is None:
-            if len(items) == 1 and "next" in names[-1].lower():
-                base = (*names, "0")
-                for name, value in link.items():
-                    if not isinstance(value, dict | list):
-                        yield Member(".".join((*base, name)), (*base, name), value)
-            continue
-        for rel in _rels(link[rel_name]):
-            path = f"{'.'.join(names)}[{rel_name}={rel}].{url_name}"
-            yield Member(path, (*names, rel, url_name), link[url_name])
+        if rel_name is not None and url_name is not None:
+            for rel in _rels(link[rel_name]):
+                path = f"{'.'.join(names)}[{rel_name}={rel}].{url_name}"
+                yield Member(path, (*names, rel, url_name), link[url_name], (*inner, rel))
+        elif len(items) == 1 and "next" in names[-1].lower():
+            for name, value in link.items():
+                if not isinstance(value, dict | list):
+                    path = ".".join((*names, "0", name))
+                    yield Member(path, (*names, name), value, inner)
 
 
 def _rels(value: Any) -> Sequence[str]:

@@ -30,13 +30,13 @@ class PageRequest:
 class Member:
     """One scalar: its dotted path and the names on the way to it.
 
-    ``holds_rows``  its object is the body or lies on the way to the rows.
+    ``detour``  the names after the way to the rows was left; empty for members of an object on that way.
     """
 
     path: str
     names: tuple[str, ...]
     value: Any
-    holds_rows: bool = False
+    detour: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -187,7 +187,7 @@ _NOT_NEXT = re.compile(
 _NEXT_PAGE_ID = re.compile(r"next.*")  # next_page_id is a way on, page_id is not
 _AMBIGUOUS_NEXT = frozenset(["token", "cursor", "marker", "after", "more", "continue", "pointer", "bookmark"])
 _TOTAL_NOUNS = (
-    "count|counts|results?|resultcount|resultscount|size|elements?|items?|itemcount|records?|recordcount|hits|rows?|rowcount|found|"
+    "count|counts|itemscount|recordscount|rowscount|results?|resultcount|resultscount|size|elements?|items?|itemcount|records?|recordcount|hits|rows?|rowcount|found|"
     "entries|number|matches|objects?|documents?|docs|resources?|available|results?available|members|num|"
     "numberofresults|numberofitems|numberofrecords|matching|filtered|length|value"
 )
@@ -251,10 +251,8 @@ _REQUEST_SIZES = frozenset(
 def _member_hint(member: Member, rows_name: str) -> Hint | None:
     key = simplify(member.name)
     parent = simplify(member.parent)
-    containers = [simplify(name) for name in member.names[:-1]]
-    in_container = member.holds_rows or all(
-        _CONTAINER.fullmatch(name) or name == simplify(rows_name) for name in containers
-    )
+    containers = [simplify(name) for name in member.detour]
+    in_container = all(_CONTAINER.fullmatch(name) or name == simplify(rows_name) for name in containers)
     if key in ("value", "count", "text") and parent in ("total", "hits", "totalhits", "totalcount"):
         key = "total"
     in_next = any(re.fullmatch(r"next.*|more|continue|hydranext", name) for name in containers)
@@ -308,6 +306,8 @@ _TOTAL_PAGES_NAME = re.compile(r"total|num|nb|count|max")
 
 
 def _next_kind(key: str, value: Any, *, in_container: bool) -> HintKind | None:
+    if key == "offset" and isinstance(value, str) and in_container:
+        return HintKind.NEXT  # Airtable's cursor; a number is where this page begins
     if not _NEXT.fullmatch(key) or (key in _AMBIGUOUS_NEXT and not in_container):
         return None
     if _NOT_NEXT.fullmatch(key) and not re.fullmatch(r"next(page|link)?(id|url|link|uri|href|title)?", key):

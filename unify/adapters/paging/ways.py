@@ -65,6 +65,7 @@ _CURSOR_PARAMS = {
     "nextForwardToken": "nextToken",
     "next_stream_position": "stream_position",
     "x-ms-continuation": "continuationToken",
+    "x-ms-continuationtoken": "continuationToken",
     "Next-Range": "Range",
     "_scroll_id": "scroll_id",
     "nextPageCursor": "pageCursor",
@@ -72,7 +73,7 @@ _CURSOR_PARAMS = {
 }
 # Members that are sent back under their own name.
 _SAME_NAME = re.compile(
-    r"(cursor|bookmark|scroll[_-]?id|page[_-]?token|continuation[_-]?token|pagination[_-]?token|continue|"
+    r"(cursor|offset|bookmark|scroll[_-]?id|page[_-]?token|continuation[_-]?token|pagination[_-]?token|continue|"
     r"continuation|marker|token|cursor[_-]?mark|resumption[_-]?token|starting[_-]?after|page[_-]?cursor|"
     r"start[_-]?key|search[_-]?after|scroll[_-]?param|resume[_-]?token|pointer)",
     re.IGNORECASE,
