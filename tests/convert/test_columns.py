@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.staging import TIMESTAMPTZ, stage
 from unify.convert.stage import ColumnWidening
+from unify.engine.widening import UNTYPED, final_type
 from unify.model import Column
 
 
@@ -41,6 +42,17 @@ from unify.model import Column
         ("DECIMAL(10,2)", b"1.555", "VARCHAR", "1.555"),
         ("DECIMAL(10,2)", b"[1]", "JSON", "[1]"),
         ("", b"5", "BIGINT", 5),
+        ("BIGINT[]", b"[1.5]", "DOUBLE[]", [1.5]),
+        ("DOUBLE[]", b"[9007199254740993]", "VARCHAR[]", ["9007199254740993"]),
+        ("STRUCT(a BIGINT)[]", b"[{}]", "STRUCT(a BIGINT)[]", [{"a": None}]),
+        ("STRUCT(a BIGINT)[]", b'[{"A":1}]', "JSON[]", ['{"A":1}']),
+        ("BIGINT[]", b"[{}]", "JSON[]", ["{}"]),
+        (f"{UNTYPED}[]", b"[1]", "BIGINT[]", [1]),
+        (f"{UNTYPED}[]", b"[[]]", "VARCHAR[][]", [[]]),
+        (f"{UNTYPED}[]", b'[{"a":1}]', "STRUCT(a BIGINT)[]", [{"a": 1}]),
+        (f"STRUCT(a {UNTYPED}, b {UNTYPED}[])[]", b'[{"a":1.5,"b":[true]}]', "STRUCT(a DOUBLE, b BOOLEAN[])[]",
+         [{"a": 1.5, "b": [True]}]),
+        (f"STRUCT(a {UNTYPED})[]", b"[]", "STRUCT(a VARCHAR)[]", []),
     ],
 )  # fmt: skip
 def test_a_stored_type_holds_or_widens_so_that_nothing_is_lost(
@@ -52,7 +64,8 @@ def test_a_stored_type_holds_or_widens_so_that_nothing_is_lost(
 
     assert staged.types == {"v": type_}
     assert [str(v) if type_ == "UUID" and v else v for v in staged.values("v")] == [kept, None]
-    changed = (ColumnWidening("v", stored, type_),) if stored not in (type_, "") else ()
+    before = final_type(stored)
+    changed = (ColumnWidening("v", before, type_),) if before not in (type_, "") else ()
     assert staged.sealed.widenings == changed
 
 

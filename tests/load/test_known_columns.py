@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.stores import PULLS, create_home, make_job, stage_rows
 from unify.config.settings import Settings
+from unify.engine.widening import UNTYPED
 from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
 from unify.load.plan import read_stored_columns
@@ -64,7 +65,7 @@ def test_a_column_without_any_value_has_no_type_yet(settings: Settings, lake: La
 def test_the_catalog_tells_of_values_only_where_there_are_some(settings: Settings, lake: Lake) -> None:
     load(settings, lake, [1, None, "mona", None, None])
 
-    assert catalog.columns_with_values(lake, PULLS) == {"id", "closed_by"}
+    assert catalog.places_with_values(lake, PULLS) == {("id", ()), ("closed_by", ())}
 
 
 def test_values_of_a_later_load_are_known_too(settings: Settings, lake: Lake) -> None:
@@ -75,6 +76,16 @@ def test_values_of_a_later_load_are_known_too(settings: Settings, lake: Lake) ->
         "id": "BIGINT",
         "title": "VARCHAR",
         "closed_by": "",
-        "labels": "VARCHAR[]",
+        "labels": f"{UNTYPED}[]",  # a list, and nothing in it
         "teams": "",
     }
+
+
+def test_a_member_without_any_value_has_no_type_yet(settings: Settings, lake: Lake) -> None:
+    columns = {"id": "BIGINT", "runs": "STRUCT(ended VARCHAR, tags VARCHAR[], n BIGINT)[]"}
+    job = make_job(PULLS)
+    rows = [[1, [{"ended": None, "tags": [], "n": 1}]], [2, []]]
+
+    publish(lake, job, stage_rows(settings, job, columns, rows), is_current_attempt=lambda: True)
+
+    assert known(lake)["runs"] == f'STRUCT("ended" {UNTYPED}, "tags" {UNTYPED}[], "n" BIGINT)[]'

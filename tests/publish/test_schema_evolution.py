@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.publishing import KEYED, load, publish_load, refresh, stored_pulls
 from tests.support.stores import PULLS, fetch_rows, make_job, stage_rows
+from unify.engine.widening import common_type
 from unify.lake import catalog
 from unify.lake.lake import Lake
 from unify.load import staging
 from unify.load.staging import Manifest, StagingArea
 from unify.model import Action, Column
-from unify.publish.schema_evolution import common_type
 
 
 def test_new_columns_appear_and_vanished_ones_stay_with_null(lake: Lake) -> None:
@@ -60,6 +60,24 @@ def test_a_reload_keeps_vanished_columns_too(lake: Lake) -> None:
         ("STRUCT(a BIGINT)", {"a": 1}, "VARCHAR", "x", "JSON", '{"a":1}'),
         ("STRUCT(a BIGINT)[]", [{"a": 1}], "STRUCT(a VARCHAR)[]", [{"a": "x"}],
          "STRUCT(a VARCHAR)[]", [{"a": "1"}]),
+        ("BIGINT[]", [1], "DOUBLE[]", [1.5], "DOUBLE[]", [1.0]),
+        ("BIGINT[]", [2**53 + 1], "DOUBLE[]", [1.5], "VARCHAR[]", ["9007199254740993"]),
+        ("BIGINT[][]", [[1], None, [None]], "DOUBLE[][]", [[1.5]], "DOUBLE[][]", [[1.0], None, [None]]),
+        ("STRUCT(qty BIGINT)[]", [{"qty": 9}], "STRUCT(qty DOUBLE)[]", [{"qty": 2.5}],
+         "STRUCT(qty DOUBLE)[]", [{"qty": 9.0}]),
+        ("STRUCT(id BIGINT, qty BIGINT)[]", [{"id": 2**60 + 1, "qty": 9}],
+         "STRUCT(id BIGINT, qty DOUBLE)[]", [{"id": 1, "qty": 2.5}],
+         "STRUCT(id BIGINT, qty DOUBLE)[]", [{"id": 2**60 + 1, "qty": 9.0}]),
+        ("STRUCT(a STRUCT(b BIGINT[]))", {"a": {"b": [1]}}, "STRUCT(a STRUCT(b DOUBLE[]))", {"a": {"b": [1.5]}},
+         "STRUCT(a STRUCT(b DOUBLE[]))", {"a": {"b": [1.0]}}),
+        ("DOUBLE[]", [0.5], "BIGINT[]", [2**53 + 1], "VARCHAR[]", ["0.5"]),
+        ("VARCHAR[]", [], "BIGINT[]", [1], "BIGINT[]", []),
+        ("STRUCT(seen VARCHAR)[]", [{"seen": None}], "STRUCT(seen DOUBLE)[]", [{"seen": 1.5}],
+         "STRUCT(seen DOUBLE)[]", [{"seen": None}]),
+        ("STRUCT(seen VARCHAR)[]", [{"seen": "x"}], "STRUCT(seen DOUBLE)[]", [{"seen": 1.5}],
+         "STRUCT(seen VARCHAR)[]", [{"seen": "x"}]),
+        ("STRUCT(v VARCHAR[])[]", [{"v": []}], "STRUCT(v STRUCT(a BIGINT)[])[]", [{"v": [{"a": 1}]}],
+         "STRUCT(v STRUCT(a BIGINT)[])[]", [{"v": []}]),
     ],
 )  # fmt: skip
 def test_a_column_of_another_type_is_widened_with_every_value_kept(

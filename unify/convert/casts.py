@@ -12,9 +12,8 @@ from functools import lru_cache
 
 from unify.adapters.spec.formats import NUMBER_FORMATS, NumberFormat
 from unify.adapters.spec.model import ColumnDef
-from unify.convert.infer import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE
 from unify.engine.connection import quote_literal
-from unify.engine.types import DuckDBType, parse_type, quote_identifier
+from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, DuckDBType, parse_type, quote_identifier
 from unify.errors import ConfigError
 
 # How Parquet, and so the lake, cannot keep a type, and what keeps its values instead.

@@ -22,14 +22,9 @@ from unify.convert.casts import canonical_type, declared_type
 from unify.convert.exact_json import ExactJson
 from unify.convert.infer import InferredSchema, SchemaNode
 from unify.convert.layout import ColumnLayout, ColumnOrigin, ColumnPlan, CursorColumn, choose_read_method
-from unify.convert.selection import (
-    STORED_SELECTION,
-    FieldPath,
-    default_column_name,
-    is_page_value,
-    source_path,
-)
-from unify.engine.types import DuckDBType, parse_type
+from unify.convert.selection import FieldPath, default_column_name, is_page_value, source_path
+from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, DuckDBType, parse_type
+from unify.engine.widening import common_type, final_type
 from unify.model import Column
 
 VALUE_COLUMN = "value"  # the column of rows that are not objects
@@ -262,7 +257,7 @@ def _absent_columns(
         if defined.name.lower() not in known and schema.selector.includes_declared_column(defined)
     ]
     return declared + [
-        ColumnPlan(column.name, column.type or "VARCHAR", ColumnOrigin.ABSENT)
+        ColumnPlan(column.name, final_type(column.type) or "VARCHAR", ColumnOrigin.ABSENT)
         for column in stored_columns
         if column.name.lower() not in present
     ]
@@ -302,75 +297,31 @@ def _included_columns(
             yield column
 
 
-_STORED_TYPE_FLAGS = {
-    "BOOLEAN": infer.BOOL,
-    "TINYINT": infer.INT,
-    "UTINYINT": infer.INT,
-    "SMALLINT": infer.INT,
-    "USMALLINT": infer.INT,
-    "INTEGER": infer.INT,
-    "UINTEGER": infer.INT,
-    "BIGINT": infer.INT,  # whether all are exact as doubles is for the publisher to see; see evolution
-    "UBIGINT": infer.INT | infer.INEXACT_INT | infer.BIG_INT,
-    "FLOAT": infer.REAL,
-    "DOUBLE": infer.REAL,
-    "DATE": infer.DATE,
-    "TIMESTAMP": infer.TIMESTAMP,
-    infer.TIMESTAMPTZ_TYPE: infer.TIMESTAMP_WITH_ZONE,
-    "VARCHAR": infer.TEXT,
-    "JSON": infer.OBJECT | infer.TOO_DEEP,
-}
+# Types that inference yields, or that one of those replaces as soon as values come.
+_INFERRED_TYPES = frozenset(
+    [*("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
+     *("BOOLEAN", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP", TIMESTAMPTZ_TYPE, "VARCHAR", "JSON"),
+     *("NULL", BIG_INTEGER_TYPE)]
+)  # fmt: skip
 
 
-def widen_type(found: SchemaNode, stored: DuckDBType) -> str:
+def widen_type(node: SchemaNode, stored: DuckDBType) -> str:
     """Return the type that holds the values of this load and the stored ones."""
-    old = _node_of_type(stored)
-    if old is None:
-        held = not found.type_flags & (infer.OBJECT | infer.LIST | infer.UNCASTABLE)
-        if held:
+    if cannot_be_inferred(stored):
+        if not node.type_flags & (infer.OBJECT | infer.LIST | infer.UNCASTABLE):
             return stored.text
-        return "JSON" if stored.nested or found.type_flags & (infer.OBJECT | infer.LIST) else "VARCHAR"
-    return merge_nodes(old, found).duckdb_type() if found.type_flags else stored.text
+        return "JSON" if stored.nested or node.type_flags & (infer.OBJECT | infer.LIST) else "VARCHAR"
+    # Whether the stored integers are exact as doubles is decided when the load is published.
+    widened = common_type(
+        stored.text,
+        node.provisional_type(),
+        lambda place: not node.node_at(place).type_flags & infer.INEXACT_INT,
+    )
+    return final_type(widened)
 
 
 def cannot_be_inferred(stored: DuckDBType) -> bool:
     """Return whether inference never yields the type: new values are cast one by one."""
-    return _node_of_type(stored) is None
-
-
-def merge_nodes(one: SchemaNode, other: SchemaNode) -> SchemaNode:
-    """Return the union of two nodes; the members of ``one`` come first."""
-    result = SchemaNode(other.path, is_nested=other.is_nested)
-    result.type_flags = one.type_flags | other.type_flags
-    for key in [*one.members, *(key for key in other.members if key not in one.members)]:
-        pair = [node.members[key] for node in (one, other) if key in node.members]
-        member = merge_nodes(*pair) if len(pair) == 2 else pair[0]
-        member.field_selection = STORED_SELECTION if key in one.members else member.field_selection
-        result.members[key] = member
-    items = [node.item for node in (one, other) if node.item is not None]
-    result.item = merge_nodes(*items) if len(items) == 2 else items[0] if items else None
-    return result
-
-
-def _node_of_type(stored: DuckDBType) -> SchemaNode | None:
-    """Return the node that a stored type stands for, or None if inference never yields the type."""
-    node = SchemaNode()
-    if stored.text == infer.BIG_INTEGER_TYPE:
-        node.type_flags = infer.INT | infer.INEXACT_INT | infer.BIG_INT
-    elif stored.name == "LIST":
-        node.type_flags = infer.LIST
-        node.item = _node_of_type(stored.children[0])
-        return node if node.item is not None else None
-    elif stored.name == "STRUCT" and stored.field_names:
-        node.type_flags = infer.OBJECT
-        for name, part in zip(stored.field_names, stored.children, strict=True):
-            member = _node_of_type(part)
-            if member is None:
-                return None
-            member.field_selection = STORED_SELECTION
-            node.members[name] = member
-    elif stored.name in _STORED_TYPE_FLAGS:
-        node.type_flags = _STORED_TYPE_FLAGS[stored.name]
-    else:
-        return None
-    return node
+    if stored.name == "LIST" or (stored.name == "STRUCT" and stored.field_names):
+        return any(map(cannot_be_inferred, stored.children))
+    return stored.name not in _INFERRED_TYPES and stored.text not in _INFERRED_TYPES

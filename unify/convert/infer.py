@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from datetime import datetime
 
 from unify.convert.exact_json import ExactJson, FloatText, IntegerText
 from unify.convert.selection import ROOT_SELECTION, ColumnSelector, FieldSelection
-from unify.engine.types import quote_identifier
+from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, quote_identifier
+from unify.engine.widening import EMPTY_STRUCT, UNTYPED, Place, final_type
 
 MAX_DEPTH = 100  # levels of nesting that are followed; what is deeper is kept as JSON
 MAX_LIST_DEPTH = 8  # lists within lists; DuckDB's time to read them back from Parquet doubles with each
@@ -80,15 +80,26 @@ class SchemaNode:
         folded = {name.lower() for name in names}
         return len(folded) < len(names) or any(not name or "\0" in name for name in names)
 
-    def duckdb_type(self) -> str:
-        """The DuckDB type of this place as one column."""
+    def provisional_type(self) -> str:
+        """Return the type of the field as one column: untyped wherever it has no value."""
         if self.is_mixed:
             return "JSON"
         if self.type_flags & OBJECT:
             return self._struct_type()
         if self.type_flags & LIST:
-            return f"{self.item.duckdb_type() if self.item else 'VARCHAR'}[]"
-        return scalar_type(self.type_flags)
+            return f"{self.item.provisional_type() if self.item else UNTYPED}[]"
+        return scalar_type(self.type_flags) if self.type_flags else UNTYPED
+
+    def duckdb_type(self) -> str:
+        """Return the DuckDB type of the field as one column."""
+        return final_type(self.provisional_type())
+
+    def node_at(self, place: Place) -> SchemaNode:
+        """Return the node at a place of this column's type, or an empty one."""
+        node = self
+        for step in place:
+            node = (node.item if step is None else node.members.get(step)) or SchemaNode()
+        return node
 
     def needs_exact_numbers(self) -> bool:
         """Numbers with a fraction become text here: they have to be read as they were written."""
@@ -100,19 +111,13 @@ class SchemaNode:
             return self.item is not None and self.item.needs_exact_numbers()
         return bool(self.type_flags & REAL) and scalar_type(self.type_flags) == "VARCHAR"
 
-    def ordered_fields(self) -> Iterator[tuple[str, SchemaNode]]:
-        """The members of a STRUCT: those of an earlier load in their order, then by name."""
-        known = [(key, node) for key, node in self.members.items() if node.field_selection.is_stored]
-        yield from known
-        yield from sorted(
-            (key, node) for key, node in self.members.items() if not node.field_selection.is_stored
-        )
-
     def _struct_type(self) -> str:
-        if not self.members or self.has_ambiguous_keys:
+        if not self.members:
+            return EMPTY_STRUCT
+        if self.has_ambiguous_keys:
             return "JSON"
         fields = ", ".join(
-            f"{quote_identifier(key)} {node.duckdb_type()}" for key, node in self.ordered_fields()
+            f"{quote_identifier(key)} {node.provisional_type()}" for key, node in sorted(self.members.items())
         )
         return f"STRUCT({fields})"
 
@@ -214,11 +219,6 @@ SCALARS = BOOL | INTEGERS | REALS | TEXTS
 INT64_LIMIT = 2**63
 MAX_EXACT_INT = 2**53
 MAX_DECIMAL_DIGITS = 38
-
-TIMESTAMPTZ_TYPE = "TIMESTAMP WITH TIME ZONE"
-BIG_INTEGER_TYPE = (
-    f"DECIMAL({MAX_DECIMAL_DIGITS},0)"  # an integer beyond 64 bits; HUGEINT does not survive Parquet
-)
 
 _ISO_TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.\d{1,6}0*)?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII

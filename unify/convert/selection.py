@@ -48,7 +48,6 @@ class FieldSelection:
     ``included``          ``only`` may name it or an object above it, in any case of letters.
     ``is_single_column``  a declared or stored column holds it as one value, also if it is an object.
     ``is_column_source``  a declared column has it as ``from``.
-    ``is_stored``         it is a field of a type that an earlier load stored.
     """
 
     skip: bool = False
@@ -56,11 +55,9 @@ class FieldSelection:
     included: bool = False
     is_single_column: bool = False
     is_column_source: bool = False
-    is_stored: bool = False
 
 
 ROOT_SELECTION = FieldSelection()
-STORED_SELECTION = FieldSelection(is_stored=True)
 
 
 class ColumnSelector:

@@ -40,6 +40,7 @@ from unify.convert.layout import ColumnLayout, ColumnOrigin
 from unify.convert.selection import ColumnRules, ColumnSelector, FieldPath, is_page_value
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier
+from unify.engine.widening import final_type
 from unify.errors import ConfigError
 from unify.model import Column
 
@@ -251,10 +252,11 @@ class RowStage:
 
     def _find_widenings(self, layout: ColumnLayout) -> tuple[ColumnWidening, ...]:
         types = {column.name: column.type for column in layout.columns}
+        stored = {column.name: final_type(column.type) for column in self._stored_columns if column.type}
         return tuple(
-            ColumnWidening(column.name, column.type, types[column.name])
-            for column in self._stored_columns
-            if column.type and types.get(column.name, column.type) != column.type
+            ColumnWidening(name, type_, types[name])
+            for name, type_ in stored.items()
+            if types.get(name, type_) != type_
         )
 
     def _find_column_paths(self, layout: ColumnLayout) -> Mapping[str, FieldPath]:

@@ -20,6 +20,9 @@ _BARE_NAME = re.compile(r"[^\s\"(),\[\]]+")
 _QUOTED_TEXT = re.compile(r"'(?:[^']|'')*'")
 _NUMBER = re.compile(r"\d+")
 
+BIG_INTEGER_TYPE = "DECIMAL(38,0)"  # holds integers beyond 64 bits; Parquet cannot store HUGEINT
+TIMESTAMPTZ_TYPE = "TIMESTAMP WITH TIME ZONE"
+
 _SHORT_NAMES = {"TIMESTAMP WITH TIME ZONE": "timestamptz", "TIME WITH TIME ZONE": "timetz"}
 _SIGNED_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _NUMERIC_TYPES = frozenset(
@@ -145,7 +148,7 @@ class _DuckDBTypeParser:
         start = self.position
         if self._peek() == '"':  # a type made by CREATE TYPE
             name = self._match(_QUOTED_NAME)
-            found = DuckDBType(name.upper(), name)
+            found = DuckDBType(name.upper(), self.text[start : self.position])
         else:
             found = self._parse_unquoted(start)
         while self._peek() == "[":
@@ -226,3 +229,8 @@ class _DuckDBTypeParser:
         if not self.text.startswith(text, self.position):
             raise ValueError(self.text)
         self.position += len(text)
+
+
+def qualified_name(schema: str, table: str) -> str:
+    """Return the name of a table of the lake in SQL: ``lake."schema"."table"``."""
+    return f"lake.{quote_identifier(schema)}.{quote_identifier(table)}"

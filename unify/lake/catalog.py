@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace as replace_fields
+
+from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
+from unify.engine.widening import Place, has_value_sql, text_places, with_untyped
 from unify.lake import column_paths, discards, ledger, type_changes
 from unify.model import Column, LoadRecord, TableName
 
@@ -41,15 +45,17 @@ _COMMENTS_SQL = (
     "WHERE tag.end_snapshot IS NULL AND tag.key = 'comment' AND c.parent_column IS NULL "
     "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
 )
-# The least value of a column is known only if there was a value.
-_COLUMNS_WITH_VALUES_SQL = (
-    f"SELECT c.column_name FROM {_METADATA_CATALOG}.ducklake_schema s "
+# The least value of a column or nested field is known only if there was a value.
+_COLUMN_STATISTICS_SQL = (
+    f"SELECT c.column_id, c.parent_column, c.column_name, parent.column_type = 'list', stats.min_value IS NOT NULL "
+    f"FROM {_METADATA_CATALOG}.ducklake_schema s "
     f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
     f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
-    f"JOIN {_METADATA_CATALOG}.ducklake_table_column_stats stats "
+    f"LEFT JOIN {_METADATA_CATALOG}.ducklake_column parent ON parent.table_id = t.table_id "
+    "AND parent.column_id = c.parent_column AND parent.end_snapshot IS NULL "
+    f"LEFT JOIN {_METADATA_CATALOG}.ducklake_table_column_stats stats "
     "ON stats.table_id = t.table_id AND stats.column_id = c.column_id "
-    "WHERE c.parent_column IS NULL AND stats.min_value IS NOT NULL "
-    "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
+    "WHERE lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?) ORDER BY c.column_id"
 )
 
 
@@ -104,15 +110,73 @@ def column_types_in_transaction(connection: DuckDBPyConnection, table: TableName
         found = connection.execute(_COLUMNS_SQL, [table.schema, table.table]).fetchall()
         return dict(found)
     try:
-        rows = connection.execute(f"DESCRIBE lake.{quoted(table.schema)}.{quoted(table.table)}").fetchall()
+        rows = connection.execute(f"DESCRIBE {qualified_name(table.schema, table.table)}").fetchall()
     except duckdb.CatalogException:  # the one way to learn that a name is free without opening all tables
         return {}
     return {row[0]: row[1] for row in rows}
 
 
-def columns_with_values(lake: Lake, table: TableName) -> frozenset[str]:
-    """Columns the catalog knows a value of, without a look at the rows; of the others it does not tell."""
-    return frozenset(name for (name,) in lake.read(_COLUMNS_WITH_VALUES_SQL, [table.schema, table.table]))
+def places_with_values(lake: Lake, table: TableName) -> frozenset[tuple[str, Place]]:
+    """Return the columns, and the places within them, of which the catalog knows a value.
+
+    It reads no rows. Other places may have values, too.
+    """
+    places: dict[int, tuple[str, Place]] = {}
+    found = set()
+    for number, parent, name, is_element, has_value in lake.read(
+        _COLUMN_STATISTICS_SQL, [table.schema, table.table]
+    ):
+        if parent is None:
+            places[number] = name, ()
+        elif parent in places:
+            column, place = places[parent]
+            places[number] = column, (*place, None if is_element else name)
+        if has_value and number in places:
+            found.add(places[number])
+    return frozenset(found)
+
+
+def value_types(
+    run: Callable[[str], list[tuple[Any, ...]]],
+    table: TableName,
+    columns: Sequence[Column],
+    known: Collection[tuple[str, Place]] = (),
+) -> tuple[Column, ...]:
+    """Return the columns with types that are untyped wherever no row has a value; "" if a whole column has none.
+
+    ``run``    executes a query.
+    ``known``  columns, and places within them, that have a value.
+    """
+    places = {
+        column.name: [place for place in text_places(column.type) if (column.name, place) not in known]
+        for column in columns
+    }
+    tested = [
+        (name, place)
+        for name, unsure in places.items()
+        if unsure
+        for place in {(): None, **dict.fromkeys(unsure)}
+    ]
+    if not tested:
+        return tuple(columns)
+    name = qualified_name(table.schema, table.table)
+    tests = ", ".join(
+        f"EXISTS (SELECT 1 FROM {name} WHERE {has_value_sql(quoted(column), place)})"
+        for column, place in tested
+    )
+    [row] = run(f"SELECT {tests}")
+    empty = {place for place, has_value in zip(tested, row, strict=True) if not has_value}
+    return tuple(
+        replace_fields(
+            column,
+            type=""
+            if (column.name, ()) in empty
+            else with_untyped(
+                column.type, [place for place in places[column.name] if (column.name, place) in empty]
+            ),
+        )
+        for column in columns
+    )
 
 
 def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> str:
@@ -179,7 +243,7 @@ def _count_rows(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, i
     """The number of rows of each table, in one query."""
     if not tables:
         return {}
-    counts = [f"(SELECT count(*) FROM lake.{quoted(name.schema)}.{quoted(name.table)})" for name in tables]
+    counts = [f"(SELECT count(*) FROM {qualified_name(name.schema, name.table)})" for name in tables]
     [row] = lake.read(f"SELECT {', '.join(counts)}")
     return dict(zip(tables, row, strict=True))
 
@@ -188,7 +252,7 @@ def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bo
     """Forget the rows of ``table``: the next query loads it anew. False if it had none."""
     with lake.write_transaction() as connection:
         stored = ledger.latest_load_in_transaction(connection, table)
-        connection.execute(f"DROP TABLE IF EXISTS lake.{quoted(table.schema)}.{quoted(table.table)}")
+        connection.execute(f"DROP TABLE IF EXISTS {qualified_name(table.schema, table.table)}")
         discards.delete_discards(connection, table)
         type_changes.delete_type_changes(connection, table)
         column_paths.delete_paths(connection, table)

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
+from unify.engine.widening import Place, conversion_sql, inexact_integer_sql
 from unify.errors import LoadFailed
 from unify.fs.failpoints import failpoint
 from unify.lake.catalog import column_types_in_transaction
 from unify.model import TableName
-from unify.publish.schema_evolution import TargetColumn, conversion_sql
+from unify.publish.schema_evolution import TargetColumn
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -105,39 +106,15 @@ def store_rows(
             )
 
 
-def columns_without_values(
-    connection: DuckDBPyConnection, table: TableName, names: Sequence[str]
-) -> frozenset[str]:
-    """Those of the columns in which no row has a value."""
-    if not names:
-        return frozenset()
-    counts = ", ".join(f"count({quoted(name)})" for name in names)
-    row = connection.execute(f"SELECT {counts} FROM {_qualified_name(table)}").fetchone() or ()
-    return frozenset(name for name, count in zip(names, row, strict=True) if not count)
-
-
-def is_exact_as_double(
-    connection: DuckDBPyConnection, table: TableName, paths: Sequence[Path], stored: str, staged: str
-) -> bool:
-    """Whether every integer of a column, stored and staged, is the same number as a double."""
-    sides = [(stored, _qualified_name(table))] + ([(staged, parquet_files_sql(paths))] if paths else [])
-    return not any(_has_inexact_integers(connection, quoted(name), relation) for name, relation in sides)
+def has_inexact_integers(connection: DuckDBPyConnection, relation: str, column: str, place: Place) -> bool:
+    """Return whether an integer of a column at ``place`` differs from its nearest double."""
+    test = inexact_integer_sql(quoted(column), place)
+    return connection.execute(f"SELECT 1 FROM {relation} WHERE {test} LIMIT 1").fetchone() is not None
 
 
 def parquet_files_sql(paths: Sequence[Path]) -> str:
     names = ", ".join(quote_literal(os.fspath(path)) for path in paths)
     return f"read_parquet([{names}], union_by_name = true)"
-
-
-def _has_inexact_integers(connection: DuckDBPyConnection, column: str, relation: str) -> bool:
-    kind = connection.execute(f"SELECT typeof({column}) FROM {relation} LIMIT 1").fetchone()
-    if kind is None or kind[0] in ("DOUBLE", "FLOAT"):
-        return False
-    back = f"TRY_CAST(CAST({column} AS DOUBLE) AS DECIMAL(38,0))"
-    found = connection.execute(
-        f"SELECT 1 FROM {relation} WHERE {column} IS NOT NULL AND {column} IS DISTINCT FROM {back} LIMIT 1"
-    ).fetchone()
-    return found is not None
 
 
 def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) -> int:

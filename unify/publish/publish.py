@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from unify.engine.connection import quote_literal
+from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
+from unify.engine.widening import Place
 from unify.errors import ConfigError, LoadFailed, StoreError
 from unify.fs.failpoints import failpoint
 from unify.lake import column_paths, discards, ledger, type_changes
-from unify.lake.catalog import columns_in_transaction, comment_in_transaction
+from unify.lake.catalog import columns_in_transaction, comment_in_transaction, value_types
 from unify.lake.lake import Lake
 from unify.lake.type_changes import ColumnTypeChange
 from unify.load.staging import Manifest, StagedLoad
@@ -194,14 +196,22 @@ def _evolve_columns(
     found = _loaded_columns(manifest, kept)
     by_name = {column.name.lower(): column for column in found}
     differing = [c for c in kept if (f := by_name.get(c.name.lower())) and f.type != c.type]
+
+    def run(sql: str) -> list[tuple[object, ...]]:
+        return connection.execute(sql).fetchall()
+
+    def is_exact(name: str, place: Place) -> bool:
+        sides = [(qualified_name(table.schema, table.table), name)]
+        if staged.file_paths:
+            sides.append((merge.parquet_files_sql(staged.file_paths), by_name[name.lower()].name))
+        return not any(merge.has_inexact_integers(connection, *side, place) for side in sides)
+
     return evolve_columns(
         kept,
         found,
         declared=manifest.declared if strategy == "reload" else (),
-        empty=merge.columns_without_values(connection, table, [column.name for column in differing]),
-        is_exact=lambda name: merge.is_exact_as_double(
-            connection, table, staged.file_paths, name, by_name[name.lower()].name
-        ),
+        value_types={column.name: column.type for column in value_types(run, table, differing)},
+        is_exact=is_exact,
     )
 
 
