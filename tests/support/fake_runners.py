@@ -152,3 +152,8 @@ def _stage_rows(task: LoadTask, reporter: Reporter, rows: int) -> TaskResult:
     commit_staged_load(folder, Manifest(("rows.parquet",), columns, rows, key=("id",)))
     reporter.update(lambda progress: replace(progress, rows=rows), urgent=True)
     return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress, every_s=3600.0)
+
+
+def do_far(task: LoadTask, reporter: Reporter) -> TaskResult:
+    """Have a source that says to come again in thirty million years."""
+    raise RateLimited("api: 429 Too Many Requests", retry_after_s=999_999_999_999_999)

@@ -1,0 +1,208 @@
+"""Nothing from outside ends the daemon: a fault fails its job, a lock of another process is waited for."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon_home import TIMEOUT_S, DaemonHome
+from tests.support.fake_runners import TableNameRunner
+from tests.support.stores import NOW
+from tests.support.waiting import wait_until
+from unify.config.settings import Settings
+from unify.daemon import policies, publisher
+from unify.daemon.main import Daemon
+from unify.daemon.publisher import PublishHandler, Warmup
+from unify.daemon.running_jobs import RunningJobs
+from unify.daemon.worker_pool import WorkerPool
+from unify.fs.locks import FileLock
+from unify.load.protocol import Failure
+from unify.model import Action, ConfigPaths, JobState, LoaderJob, TableName
+from unify.queue.queue import Queue
+from unify.status.launch import is_daemon_running
+
+
+class TestADaemon:
+    def test_a_source_that_says_to_come_again_in_a_million_years(self, daemon_home: DaemonHome) -> None:
+        pid = daemon_home.start_daemon()
+        far = daemon_home.enqueue_load("far")
+        assert daemon_home.wait_for_end(daemon_home.enqueue_load("rows")).state is JobState.DONE
+        wait_until(lambda: daemon_home.queue.get(far.id).failures == 1)
+        postponed = daemon_home.queue.get(far.id)
+        assert postponed.state is JobState.QUEUED
+        assert postponed.start_at - datetime.now(UTC) < timedelta(hours=27)
+        assert daemon_home.start_daemon() == pid
+
+    def test_while_another_process_holds_the_queue_it_answers_and_says_which(
+        self, daemon_home: DaemonHome
+    ) -> None:
+        pid = daemon_home.start_daemon()
+        gated = daemon_home.enqueue_load("gated")
+        daemon_home.wait_for_progress(gated)
+        queued = daemon_home.enqueue_load("rows")
+        lock = FileLock(daemon_home.settings.home / "queue.lock", "a suspended shell")
+        with lock.hold(), daemon_home.client() as client:
+            daemon_home.open_gate()
+            wait_until(lambda: bool(client.ping().waiting))
+            waiting = client.ping().waiting
+            assert f"held by process {os.getpid()} (a suspended shell)" in waiting
+            time.sleep(2.5)  # longer than a try and the pause after it
+            assert client.ping().pid == pid
+        assert {daemon_home.wait_for_end(job).state for job in (gated, queued)} == {JobState.DONE}
+        assert daemon_home.start_daemon() == pid
+        assert " daemon.paused " in daemon_home.log_text()
+        assert " daemon.resumed " in daemon_home.log_text()
+
+    def test_a_job_under_way_when_daemons_die_counts_crashes_and_ends(self, daemon_home: DaemonHome) -> None:
+        job = daemon_home.enqueue_load("hang")
+        for crashes in range(policies.MAX_CRASHES):
+            pid = daemon_home.start_daemon()
+            wait_until(lambda: self._is_running(daemon_home, job.id, crashes))
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not is_daemon_running(daemon_home.settings))
+        daemon_home.start_daemon()
+        ended = daemon_home.wait_for_end(job)
+        assert (ended.state, ended.error) == (JobState.DEAD, "the daemon ended during the load, 3 times")
+
+    @staticmethod
+    def _is_running(home: DaemonHome, id: int, crashes: int) -> bool:
+        job = home.queue.get(id)
+        return (job.state, job.crashes) == (JobState.RUNNING, crashes)
+
+    def test_a_killed_worker_is_logged_with_its_pid_and_job(self, daemon_home: DaemonHome) -> None:
+        daemon_home.start_daemon()
+        job = daemon_home.enqueue_load("hang")
+        worker = daemon_home.wait_for_progress(job).rows
+        with daemon_home.client() as client:
+            client.cancel(job.id)
+        daemon_home.wait_for_end(job)
+        assert f"worker.killed pid={worker} job={job.id} reason=cancelled" in daemon_home.log_text()
+
+
+class Loop:
+    """A daemon in this process, turned by the test."""
+
+    def __init__(self, home: DaemonHome, stack: ExitStack) -> None:
+        self.home = home
+        self.daemon = Daemon(home.settings, TableNameRunner(), stack)
+        self.dispatcher = self.daemon._dispatcher
+        stack.callback(self.dispatcher.stop, 5.0)
+
+    def run_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            assert time.monotonic() < deadline
+            self.daemon._run_once()
+            time.sleep(0.01)
+
+    def run_to_the_end(self, job: LoaderJob) -> LoaderJob:
+        self.run_until(lambda: not self.home.queue.get(job.id).state.active)
+        return self.home.queue.get(job.id)
+
+    def enqueue(self, table: str) -> LoaderJob:
+        self.dispatcher.schedule_poll()
+        return self.home.enqueue_load(table)
+
+
+class TestAFault:
+    @pytest.fixture
+    def loop(self, daemon_home: DaemonHome) -> Iterator[Loop]:
+        with ExitStack() as stack:
+            yield Loop(daemon_home, stack)
+
+    @pytest.mark.parametrize(
+        "method", ["handle_published", "handle_result", "update_progress", "handle_failure"]
+    )
+    def test_in_a_report_fails_its_job(
+        self, loop: Loop, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        original = getattr(RunningJobs, method)
+        poisonous = loop.enqueue("refused" if method == "handle_failure" else "rows")
+
+        def raise_overflow(self: RunningJobs, run: object, *rest: object) -> None:
+            if run.job.id == poisonous.id and not getattr(rest[0], "bug", False):  # type: ignore[attr-defined]
+                raise OverflowError("date value out of range")
+            original(self, run, *rest)
+
+        monkeypatch.setattr(RunningJobs, method, raise_overflow)
+        ended = loop.run_to_the_end(poisonous)
+        assert ended.state is JobState.FAILED
+        assert "internal error: OverflowError: date value out of range" in ended.error
+        assert "load.internal_error" in loop.home.log_text()
+        assert loop.run_to_the_end(loop.enqueue("rows1")).state is JobState.DONE
+
+    @pytest.mark.parametrize("method", ["enqueue_due", "next_start_at"])
+    def test_in_a_step_of_the_queue_leaves_the_other_steps(
+        self, loop: Loop, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        def raise_overflow(*_: object) -> None:
+            raise OverflowError("date value out of range")
+
+        monkeypatch.setattr(Queue, method, raise_overflow)
+        assert loop.run_to_the_end(loop.enqueue("rows")).state is JobState.DONE
+        assert loop.home.log_text().count("daemon.internal_error") == 1
+
+    def test_in_the_start_of_a_worker_postpones_the_job(
+        self, loop: Loop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def raise_no_descriptors(*_: object) -> None:
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as failing:
+            failing.setattr(WorkerPool, "assign", raise_no_descriptors)
+            job = loop.enqueue("rows")
+            loop.run_until(lambda: loop.home.queue.get(job.id).failures == 1)
+            assert "no worker can be started" in loop.home.queue.get(job.id).error
+        assert loop.run_to_the_end(job).state is JobState.DONE
+
+    def test_that_ends_the_daemon_counts_a_crash_of_the_jobs_under_way(self, loop: Loop) -> None:
+        job = loop.enqueue("hang")
+        loop.run_until(lambda: loop.home.queue.get(job.id).state is JobState.RUNNING)
+        loop.dispatcher.stop(5.0, crashed=True)
+        assert (loop.home.queue.get(job.id).state, loop.home.queue.get(job.id).crashes) == (
+            JobState.QUEUED,
+            1,
+        )
+
+
+@pytest.mark.parametrize("retry_after_s", [float("inf"), float("nan"), 1e300, 999_999_999_999_999, 1e12])
+def test_no_retry_after_is_beyond_a_day_and_a_bit(retry_after_s: float) -> None:
+    failure = Failure("RateLimited", "429", retryable=True, retry_after_s=retry_after_s)
+    job = LoaderJob(
+        1, "u", "t", Action.LOAD, TableName("a", "b"), ConfigPaths("/c"), 0, JobState.RUNNING, 1, 1, NOW, NOW
+    )
+    again = policies.decide_after_failure(job, failure, NOW, random.Random(7))
+    assert isinstance(again, policies.RetryLater)
+    assert timedelta(hours=24) <= again.start_at - NOW <= timedelta(hours=26.4)
+
+
+@pytest.mark.parametrize("every_s", [1e300, float("inf"), 1e-300])
+def test_no_refresh_interval_makes_the_schedule_fail(tmp_path: Path, every_s: float) -> None:
+    job = LoaderJob(
+        1, "u", "t", Action.LOAD, TableName("a", "b"), ConfigPaths("/c"), 0, JobState.RUNNING, 1, 1, NOW, NOW
+    )
+    with Queue(tmp_path / "queue.db") as queue:
+        policies.schedule_next_refresh(queue, job, every_s, NOW)
+        assert len(queue.schedules()) == 1
+        queue.enqueue_due(NOW + timedelta(days=1))
+
+
+def test_the_publisher_reopens_its_lake_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckLake keeps what it read of each version: without this, the daemon grows by 50 kB a load."""
+    monkeypatch.setattr(publisher, "COMMANDS_PER_LAKE", 3)
+    handler = PublishHandler(Settings(tmp_path / "home", tmp_path / "c"), lambda _: True)
+    lakes = []
+    for _ in range(9):
+        handler.execute(Warmup())
+        lakes.append(handler._lake)
+    handler.close()
+    assert len({id(lake) for lake in lakes}) >= 3
+    assert lakes[0] is lakes[1]

@@ -1,0 +1,178 @@
+"""The state machine of a job: every event in every state is carried out as the table says, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.support.jobs import MINUTE, NOON, claim_job, new_job
+from tests.support.paths import CHECKOUT
+from unify.daemon.log import DaemonLog
+from unify.daemon.publisher import DiscardStaged, Publisher, PublisherCommand, PublishStaged, RecordFailure
+from unify.daemon.running_jobs import RunningJobs
+from unify.daemon.transitions import (
+    EVENT_DESCRIPTIONS,
+    TRANSITIONS,
+    JobAction,
+    JobEvent,
+    TransitionRefused,
+    find_transition,
+    render_markdown,
+)
+from unify.model import JobState, LoaderJob, LoaderStatus, TableName
+from unify.queue.queue import Queue
+
+QUEUE_EVENTS = {
+    JobEvent.REQUESTED,
+    JobEvent.PARENT_FAILED,
+    JobEvent.CANCEL_REQUESTED,
+    JobEvent.RETRIED,
+}
+PAIRS = [(state, event) for state in JobState for event in JobEvent]
+
+
+class RecordingPublisher:
+    """Keeps the commands instead of carrying them out."""
+
+    def __init__(self) -> None:
+        self.commands: list[PublisherCommand] = []
+
+    def submit(self, command: PublisherCommand) -> None:
+        self.commands.append(command)
+
+
+class Bench:
+    """A real queue and log with one job, and what was published of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.queue = Queue(folder / "queue.db")
+        self.publisher = RecordingPublisher()
+        self.log = DaemonLog(folder, 1)
+        self.statuses: list[LoaderStatus] = []
+        self.jobs = RunningJobs(self.queue, cast(Publisher, self.publisher), self.log, self.statuses.append)
+
+    def job_in(self, state: JobState) -> LoaderJob:
+        job = self.queue.enqueue(new_job(), NOON)
+        if state is JobState.QUEUED:
+            return job
+        job = claim_job(self.queue)
+        if state is JobState.PUBLISHING:
+            assert self.queue.mark_publishing(job)
+        elif state is JobState.CANCELLED:
+            self.queue.cancel(job.id, NOON)
+        if not state.active:
+            self.queue.finish(job, state, "over", NOON)
+        return self.queue.get(job.id)
+
+    def change_in_queue(self, job: LoaderJob, event: JobEvent) -> None:
+        """What a shell, or another job, does in the queue."""
+        match event:
+            case JobEvent.REQUESTED:
+                self.queue.enqueue(new_job(), NOON)
+            case JobEvent.CANCEL_REQUESTED:
+                self.queue.cancel(job.id, NOON)
+            case JobEvent.RETRIED:
+                self.queue.retry(job.id, NOON)
+            case _:
+                raise AssertionError(event)
+
+    def apply(self, job: LoaderJob, state: JobState, event: JobEvent) -> None:
+        if event is JobEvent.CLAIMED and state is JobState.QUEUED:
+            job = claim_job(self.queue)
+        if event is JobEvent.CANCELLED and state in (JobState.RUNNING, JobState.PUBLISHING):
+            self.queue.cancel(job.id, NOON)
+        run = self.jobs.add(job, state)
+        missing = [TableName("github", "repos")] if event is JobEvent.PARENTS_MISSING else []
+        self.jobs.apply(run, event, "why", start_at=NOON + MINUTE, missing=missing)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.queue.close()
+    bench.log.close()
+
+
+@pytest.mark.parametrize(("state", "event"), PAIRS)
+def test_every_event_in_every_state(bench: Bench, state: JobState, event: JobEvent) -> None:
+    transition = TRANSITIONS[state].get(event)
+    if event is JobEvent.PARENT_FAILED:
+        return  # needs a parent: the next test
+    job = bench.job_in(state)
+    if event in QUEUE_EVENTS:
+        bench.change_in_queue(job, event)
+        assert bench.queue.get(job.id).state is (transition.state if transition else state)
+    elif transition is None:
+        with pytest.raises(TransitionRefused, match=f"a {state} job cannot be {event}"):
+            bench.apply(job, state, event)
+        assert bench.queue.get(job.id) == job
+    else:
+        bench.apply(job, state, event)
+        assert bench.queue.get(job.id).state is transition.state
+        assert f" {transition.log_event} job={job.id} " in bench.log.path.read_text()
+        assert bench.statuses[-1].state is transition.state
+        assert (job.id in bench.jobs.by_id) is (transition.state in (JobState.RUNNING, JobState.PUBLISHING))
+        assert [type(command) for command in bench.publisher.commands] == [
+            *([PublishStaged] if transition.action is JobAction.PUBLISH else []),
+            *([] if transition.state.active else [DiscardStaged]),
+            *([RecordFailure] if transition.action is JobAction.RECORD_FAILURE else []),
+        ]
+
+
+def test_a_job_whose_parent_fails(bench: Bench) -> None:
+    child = bench.job_in(JobState.RUNNING)
+    bench.apply(child, JobState.RUNNING, JobEvent.PARENTS_MISSING)
+    parent = claim_job(bench.queue, datetime.now(UTC))
+    bench.apply(parent, JobState.RUNNING, JobEvent.FAILED)
+    assert bench.queue.get(child.id).state is TRANSITIONS[JobState.QUEUED][JobEvent.PARENT_FAILED].state
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.QUEUED])
+def test_only_a_queued_job_can_fail_with_its_parent(state: JobState) -> None:
+    with pytest.raises(TransitionRefused):
+        find_transition(state, JobEvent.PARENT_FAILED)
+
+
+def test_a_cancelled_job_that_was_requested_again_is_queued(bench: Bench) -> None:
+    job = bench.job_in(JobState.RUNNING)
+    run = bench.jobs.add(job, JobState.RUNNING)
+    bench.jobs.apply(run, JobEvent.CANCELLED, "cancelled")  # nobody requests the cancellation any more
+    assert bench.queue.get(job.id).state is JobState.QUEUED
+    assert " load.ready " in bench.log.path.read_text()
+
+
+def test_a_postponed_job_whose_cancellation_was_requested_is_cancelled(bench: Bench) -> None:
+    job = bench.job_in(JobState.PUBLISHING)
+    bench.queue.cancel(job.id, NOON)
+    bench.jobs.apply(bench.jobs.add(job, JobState.PUBLISHING), JobEvent.POSTPONED, "busy", start_at=NOON)
+    assert bench.queue.get(job.id).state is JobState.CANCELLED
+    assert " load.cancelled " in bench.log.path.read_text()
+
+
+@pytest.mark.parametrize("event", [event for event in JobEvent if event not in QUEUE_EVENTS])
+def test_an_attempt_that_is_over_changes_nothing(bench: Bench, event: JobEvent) -> None:
+    old = bench.job_in(JobState.RUNNING)
+    bench.queue.requeue(old, NOON)
+    current = claim_job(bench.queue)
+    if event is JobEvent.CLAIMED:
+        return
+    bench.jobs.apply(bench.jobs.add(old, JobState.RUNNING), event, missing=[TableName("github", "repos")])
+    assert bench.queue.get(old.id) == current
+    assert bench.jobs.by_id == {}
+
+
+def test_every_event_is_described_and_leads_somewhere() -> None:
+    assert set(EVENT_DESCRIPTIONS) == set(JobEvent)
+    assert {event for events in TRANSITIONS.values() for event in events} == set(JobEvent)
+    assert set(TRANSITIONS) == set(JobState)
+
+
+def test_the_documentation_shows_the_table() -> None:
+    page = (CHECKOUT / "docs" / "daemon.md").read_text("utf-8")
+    begin, end = "<!-- BEGIN python -m unify.daemon.transitions -->\n", "<!-- END -->"
+    assert page.partition(begin)[2].partition(end)[0] == render_markdown()
