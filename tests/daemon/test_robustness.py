@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from unify.daemon.publisher import PublishHandler, Warmup
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.worker_pool import WorkerPool
 from unify.fs.locks import FileLock
+from unify.interpreter.commands.system import SystemCommands
 from unify.load.protocol import Failure
 from unify.model import Action, ConfigPaths, JobState, LoaderJob, TableName
 from unify.queue.queue import Queue
@@ -65,7 +67,7 @@ class TestADaemon:
         job = daemon_home.enqueue_load("hang")
         for crashes in range(policies.MAX_CRASHES):
             pid = daemon_home.start_daemon()
-            wait_until(lambda: self._is_running(daemon_home, job.id, crashes))
+            wait_until(partial(self._is_running, daemon_home, job.id, crashes))
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not is_daemon_running(daemon_home.settings))
         daemon_home.start_daemon()
@@ -206,3 +208,22 @@ def test_the_publisher_reopens_its_lake_now_and_then(tmp_path: Path, monkeypatch
     handler.close()
     assert len({id(lake) for lake in lakes}) >= 3
     assert lakes[0] is lakes[1]
+
+
+class TestASuspendedDaemon:
+    def test_the_status_comes_from_the_queue_and_says_what_to_do(self, daemon_home: DaemonHome) -> None:
+        pid = daemon_home.start_daemon()
+        job = daemon_home.enqueue_load("gated")
+        daemon_home.wait_for_progress(job)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            system = SystemCommands(daemon_home.settings, daemon_home.queue, load_client=None)  # type: ignore[arg-type]
+            started = time.monotonic()
+            text = system.status().text
+            assert time.monotonic() - started < 2.0
+            assert "Loading table: test.gated" in text
+            assert f"the daemon (pid {pid}) is suspended; resume it with kill -CONT {pid}" in text
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        daemon_home.open_gate()
+        assert daemon_home.wait_for_end(job).state is JobState.DONE

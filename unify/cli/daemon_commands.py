@@ -6,6 +6,7 @@ import sys
 from typing import Literal
 
 from unify.config.settings import Settings
+from unify.errors import DaemonUnreachable
 from unify.text import format_count
 
 EXIT_NOT_RUNNING = 1  # exit status of ``unify daemon status``
@@ -41,13 +42,16 @@ def _start_daemon(settings: Settings) -> int:
 
 def _print_daemon_status(settings: Settings) -> int:
     from unify.status.client import StatusClient
-    from unify.status.launch import is_daemon_running
+    from unify.status.launch import is_daemon_running, unresponsive_message
 
     if not is_daemon_running(settings):
         _print_line("the daemon is not running")
         return EXIT_NOT_RUNNING
-    with StatusClient(settings.socket_folder) as client:
-        about = client.ping()
+    try:
+        with StatusClient(settings.socket_folder) as client:
+            about = client.ping()
+    except DaemonUnreachable:
+        raise DaemonUnreachable(unresponsive_message(settings)) from None
     busy = format_count(about.busy, "task")
     _print_line(f"the daemon is running (pid {about.pid}, version {about.version}), {busy}")
     if about.waiting:

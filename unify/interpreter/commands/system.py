@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from unify.config.settings import Settings
-from unify.errors import UnknownName
+from unify.errors import DaemonUnreachable, UnknownName
 from unify.interpreter import state
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.results import Message, TextOutput
@@ -19,6 +19,7 @@ from unify.text import format_count
 MAX_STATUS_LINES = (
     50  # lines of status: more than one look takes in; behind 10,000 jobs it still comes at once
 )
+STATUS_TIMEOUT_S = 3.0  # then the status comes from the queue alone
 ACTION_VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
 
 
@@ -38,9 +39,9 @@ class SystemCommands:
 
         running = is_daemon_running(self.settings)
         jobs, count = self.queue.next_active_jobs(MAX_STATUS_LINES)
-        lack, live = self._fetch_daemon_status(bool(jobs)) if running else ("", {})
+        note, live = self._fetch_daemon_status(bool(jobs)) if running else ("", {})
         lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
-        lines += [f"waiting: {lack}; it goes on by itself when there is room"] if lack else []
+        lines += [note] if note else []
         now = datetime.now(UTC)
         tasks = task_lines([live.get(job.id) or _status_from_queue(job) for job in jobs], now)
         if count > len(jobs):
@@ -107,12 +108,19 @@ class SystemCommands:
         ]
 
     def _fetch_daemon_status(self, has_jobs: bool) -> tuple[str, dict[int, LoaderStatus]]:
-        """What the daemon says of itself, and of its jobs: why it begins none, how far each is."""
+        """Return why the daemon starts no work or does not respond, and the progress of each job."""
         from unify.status.client import StatusClient
+        from unify.status.launch import is_daemon_suspended, unresponsive_message
 
-        with StatusClient(self.settings.socket_folder) as client:
-            lack = client.ping().waiting
-            return lack, {status.job: status for status in client.snapshot()} if has_jobs else {}
+        if is_daemon_suspended(self.settings):
+            return unresponsive_message(self.settings), {}
+        try:
+            with StatusClient(self.settings.socket_folder, STATUS_TIMEOUT_S) as client:
+                reason = client.ping().waiting
+                progress = {status.job: status for status in client.snapshot()} if has_jobs else {}
+        except DaemonUnreachable:
+            return unresponsive_message(self.settings), {}
+        return f"waiting: {reason}; work resumes automatically" if reason else "", progress
 
 
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:

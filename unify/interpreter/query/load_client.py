@@ -202,9 +202,9 @@ class LoadClient:
         """
         try:
             self._ensure_daemon()
-        except DaemonUnreachable:
+        except DaemonUnreachable as error:
             write()
-            raise
+            raise DaemonUnreachable(f"{error.message}. The request is in the queue") from error
         written = write()
         try:
             self._restart_daemon_if_dead()
