@@ -43,7 +43,7 @@ def test_spec_test_of_a_spec_without_cases_says_where_they_go(tracker: AdapterSp
     done = unify("spec", "test", tracker.path)
 
     assert done.returncode == 1
-    assert "there are no cases; they go to" in done.stdout
+    assert "no cases found; add" in done.stdout
     assert "tests/tracker/NAME.yaml" in done.stdout
 
 
@@ -64,7 +64,7 @@ def test_spec_try_shows_request_answer_rows_and_columns(tmp_path: Path) -> None:
     assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
     assert "answer: list of 2, each object\n  id: integer\n  name: text\n" in told
     assert "  owner: object\n    login: text\n" in told
-    assert "rows: 2 (the answer itself, found out)\npaging: next is limit=2, page=2\n" in told
+    assert "rows: 2 (the response itself, detected)\npaging: next is limit=2, page=2\n" in told
     assert "title        VARCHAR  -- What people call it\n" in told
     assert "changed_at   TIMESTAMP WITH TIME ZONE\n" in told
     assert "cursor: 2026-03-01T10:00:00Z\n" in told
@@ -92,14 +92,14 @@ def test_spec_try_tells_what_the_api_refused(tmp_path: Path) -> None:
     [
         (["boards"], "--option: the option token is missing"),
         (["boards", "--option", "tokn=a"], "--option tokn: unknown option — did you mean token?"),
-        (["bords", "--option", "token=a"], "has no table bords — did you mean boards?"),
-        (["cards", "--option", "token=a"], "give one: --option board=VALUE"),
-        (["cards", "--option", "token=a", "--option", "bord=1"], "give one: --option board=VALUE"),
+        (["bords", "--option", "token=a"], "unknown table bords — did you mean boards?"),
+        (["cards", "--option", "token=a"], "add --option board=VALUE"),
+        (["cards", "--option", "token=a", "--option", "bord=1"], "add --option board=VALUE"),
         (
             ["cards", "--option", "token=a", "--option", "board=1", "--option", "bord=1"],
             "--option bord: unknown option",
         ),
-        (["boards", "--option", "token"], "an option is written NAME=VALUE"),
+        (["boards", "--option", "token"], "must be NAME=VALUE"),
         (["boards", "--option", "token=${NO_SUCH_VARIABLE}"], "NO_SUCH_VARIABLE"),
     ],
 )
@@ -132,7 +132,7 @@ def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_ap
     assert commands[0].startswith("python -m unify.demo.server --port 8200")
     assert [each.returncode for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
     assert done[0].stdout == "books.yaml: ok, 1 table\n"
-    assert "rows: 5 (the answer itself, found out)\npaging: found out: " in done[1].stdout
+    assert "rows: 5 (the response itself, detected)\npaging: detected " in done[1].stdout
     assert "; next is http" in done[1].stdout
     assert done[2].stdout.endswith("books.yaml: 1 of 1 case passed\n")
 

@@ -6,39 +6,37 @@ import pytest
 
 from tests.support.command import UnifyCommand
 from unify.cli import args
-from unify.errors import (
-    UsageError,
-)
+from unify.errors import UsageError
 
 
 def test_options_count_before_and_after_a_command() -> None:
-    asked = args.parse_arguments(
+    invocation = args.parse_arguments(
         ["-c", "a", "--specs", "x", "demo", "-c", "b", "--format", "json", "--specs", "y", "-q"]
     )
 
-    assert asked.task == "demo"
-    assert [step.text for step in asked.steps] == ["a", "b"]
-    assert (asked.format, asked.specs, asked.quiet) == ("json", ("x", "y"), True)
+    assert invocation.task == "demo"
+    assert [step.text for step in invocation.steps] == ["a", "b"]
+    assert (invocation.format, invocation.specs, invocation.quiet) == ("json", ("x", "y"), True)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--formt", "x"], "unknown option --formt — did you mean --format?"),
-        (["--format", "cvs"], "--format: there is no 'cvs'; there are box, table, csv"),
-        (["chek"], "there is no command 'chek' — did you mean check?"),
-        (["report.sql"], "unify -f report.sql runs a file"),
-        (["select 1"], "statements go after -c"),
-        (["spec", "chek", "x"], "there is no command 'chek' — did you mean check?"),
+        (["--format", "cvs"], "--format: unknown value 'cvs'; use one of box, table, csv"),
+        (["chek"], "unknown command 'chek' — did you mean check?"),
+        (["report.sql"], "use unify -f report.sql"),
+        (["select 1"], "use unify -c 'select 1'"),
+        (["spec", "chek", "x"], "unknown command 'chek' — did you mean check?"),
         (["--max-rows", "-1"], "'-1' is not a number of rows"),
         (["check", "--var", "=x"], "'=x' is not NAME=VALUE"),
     ],
 )  # fmt: skip
-def test_a_mistake_on_the_command_line_is_explained(arguments: list[str], said: str) -> None:
+def test_a_mistake_on_the_command_line_is_explained(arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         args.parse_arguments(arguments)
 
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_statement_may_begin_with_a_comment() -> None:

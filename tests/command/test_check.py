@@ -27,7 +27,7 @@ def test_check_says_a_line_a_connection(demo_unify: UnifyCommand, demo_api: Demo
     assert "401" in lines["wrong"]
     assert "nosuch" in lines["odd"]
     assert demo_unify.run("check", "github").exit_status == 0
-    assert demo_unify.run("check", "gihub").stderr == "there is no connection gihub — did you mean github?\n"
+    assert demo_unify.run("check", "gihub").stderr == "unknown connection gihub — did you mean github?\n"
 
 
 def test_check_without_connections_names_where_it_looked(unify: UnifyCommand) -> None:

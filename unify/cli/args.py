@@ -1,7 +1,6 @@
-"""The command line: what may be asked, and what was.
+"""Parses the command line to an Invocation.
 
-Options may stand before or after a subcommand. Statements (``-c``) and files (``-f``) run in the order
-they were given.
+Options can stand before or after a command. Statements (``-c``) and files (``-f``) run in the order given.
 """
 
 from __future__ import annotations
@@ -11,28 +10,17 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from unify.cli import usage
-from unify.cli.usage import CommandHelp
 from unify.errors import UsageError
 from unify.render.formats.options import FORMATS
 from unify.shell.invocation import Invocation, Step
 from unify.text import did_you_mean
 
-SHELLS = ("bash", "zsh", "fish")
-# The words after ``unify``, each with those that may follow it.
-COMMANDS = {
-    "demo": (),
-    "check": (),
-    "spec": ("check", "try", "test"),
-    "daemon": ("run", "start", "stop", "status"),
-    "completion": SHELLS,
-}
-
 
 class HelpRequested(Exception):
-    """--help or --version: ``text`` is all that was asked for."""
+    """``--help`` or ``--version`` was given; ``text`` is the text to print."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -40,25 +28,23 @@ class HelpRequested(Exception):
 
 
 def parse_arguments(arguments: Sequence[str]) -> Invocation:
-    """Read the command line. Raises UsageError with what to do instead, or Help with what to print."""
-    several = _RepeatableOptions()
-    _reject_unknown_options(arguments, several)
-    asked = vars(_build_parser(several).parse_args(arguments))
-    asked.pop("action", None)  # the second word of a task of two
-    words = tuple(asked.pop("words", ()))
+    """Parse the command line. Raises UsageError, or HelpRequested with the text to print."""
+    repeatable = _RepeatableOptions()
+    _reject_unknown_options(arguments, repeatable)
+    values = vars(_build_parser(repeatable).parse_args(arguments))
+    values.pop("action", None)  # the second word of a command; ``task`` has both
     return Invocation(
-        **asked,
-        words=words,
-        steps=tuple(several.steps),
-        variables=tuple(several.variables),
-        specs=tuple(several.specs),
-        options=tuple(several.options),
+        **{**values, "words": tuple(values.get("words", ()))},
+        steps=tuple(repeatable.steps),
+        variables=tuple(repeatable.variables),
+        specs=tuple(repeatable.specs),
+        options=tuple(repeatable.options),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _RepeatableOptions:
-    """The options that may be given several times, in the order given, before and after a subcommand."""
+    """Values of options that can be given several times, in order, before and after a command."""
 
     steps: list[Step] = field(default_factory=list)
     variables: list[tuple[str, str]] = field(default_factory=list)
@@ -67,14 +53,14 @@ class _RepeatableOptions:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in our words, as an exception."""
+    """Raises UsageError where argparse would print a message and exit."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(_rewrite_message(message))
 
 
 class _AppendAction(argparse.Action):
-    """Appends to a list that lives outside argparse, which would begin a new one at a subcommand."""
+    """Appends to a list outside argparse, which would start a new list at each command."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, *, into: list[Any], **rest: Any) -> None:
         super().__init__(option_strings, dest, **rest)
@@ -85,6 +71,8 @@ class _AppendAction(argparse.Action):
 
 
 class _PrintAction(argparse.Action):
+    """``--help`` and ``--version``."""
+
     def __init__(self, option_strings: Sequence[str], dest: str, **rest: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **rest)
 
@@ -97,11 +85,11 @@ class _PrintAction(argparse.Action):
 
 
 def _help_text(parser: argparse.ArgumentParser) -> str:
-    """All there is for ``unify`` itself; of a command what is its own, since all take the same options."""
+    """Return the full help of ``unify``, or the usage of a command without the options all commands share."""
     if parser.prog == "unify":
         return re.sub(
             r"\n +\n", "\n", parser.format_help()
-        )  # argparse's head of the commands, which has no name
+        )  # without argparse's empty metavar of the commands
     return f"usage: {parser.usage}\n\n{parser.description}\n\nunify --help lists the options.\n"
 
 
@@ -116,34 +104,40 @@ def _build_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = root.add_subparsers(title="commands", metavar="", prog="unify", parser_class=_Parser)
-    _add_command(tasks, options, "demo", "try it on a sample API", usage.DEMO)
-    check = _add_command(tasks, options, "check", "validate connections and credentials", usage.CHECK)
-    check.add_argument("words", nargs="*", metavar="CONNECTION")
-    spec = _add_command_group(tasks, "spec", "check, try and test specs", usage.SPEC)
-    spec_check = _add_command(spec, options, "spec check", "validate adapter specs", usage.SPEC_CHECK)
-    spec_check.add_argument("words", nargs="+", metavar="FILE")
-    spec_try = _add_command(
-        spec, options, "spec try", "fetch a page and show what comes of it", usage.SPEC_TRY
-    )
-    spec_try.add_argument("words", nargs=2, metavar="FILE TABLE")
-    spec_test = _add_command(spec, options, "spec test", "run the recorded cases of specs", usage.SPEC_TEST)
-    spec_test.add_argument("words", nargs="+", metavar="FILE")
-    daemon = _add_command_group(tasks, "daemon", "the background loader", usage.DAEMON)
-    _add_command(daemon, options, "daemon run", "run it in the foreground", usage.DAEMON)
-    _add_command(daemon, options, "daemon start", "start it in the background", usage.DAEMON)
-    _add_command(daemon, options, "daemon stop", "stop it; its loads are continued by the next", usage.DAEMON)
-    _add_command(daemon, options, "daemon status", "say whether it runs; exit 1 if not", usage.DAEMON)
-    completion = _add_command(
-        tasks, options, "completion", "a script that completes all this", usage.COMPLETION
-    )
-    completion.add_argument("words", nargs=1, choices=SHELLS, metavar="|".join(SHELLS))
+    commands: Any = root.add_subparsers(title="commands", metavar="", prog="unify", parser_class=_Parser)
+    groups: dict[str, Any] = {"": commands}
+    for task, about in usage.COMMAND_HELP.items():
+        group, _, word = task.rpartition(" ")
+        actions = () if about.choices else usage.second_words(task)
+        parser = groups[group].add_parser(
+            word,
+            parents=[] if actions else [options],
+            add_help=False,
+            allow_abbrev=False,
+            help=about.summary,
+            usage=about.usage,
+            description=about.description,
+        )
+        if actions:
+            parser.add_argument("-h", "--help", action=_PrintAction, default=argparse.SUPPRESS)
+            groups[task] = parser.add_subparsers(
+                metavar="|".join(actions),
+                required=True,
+                dest="action",
+                prog=f"unify {task}",
+                parser_class=_Parser,
+            )
+            continue
+        parser.set_defaults(task=task)
+        if about.arguments:
+            nargs, metavar = about.arguments
+            parser.add_argument("words", nargs=nargs, metavar=metavar, choices=about.choices)
     return root
 
 
 @dataclass(frozen=True, slots=True)
 class CommandLineOption:
-    """An option as a shell completes it: ``choices`` of its value; ``takes`` is what its value is called."""
+    """An option for shell completion. ``value_name`` is "" for a switch; ``choices`` are its possible values."""
 
     names: tuple[str, ...]
     help: str
@@ -152,7 +146,7 @@ class CommandLineOption:
 
 
 def known_options() -> tuple[CommandLineOption, ...]:
-    """Every option there is."""
+    """Return every option."""
     return tuple(
         CommandLineOption(
             tuple(action.option_strings),
@@ -164,75 +158,58 @@ def known_options() -> tuple[CommandLineOption, ...]:
     )
 
 
-def _add_command_group(tasks: Any, word: str, help: str, command_help: CommandHelp) -> Any:
-    """A command of two words: the second is an action of the first."""
-    parser = tasks.add_parser(
-        word,
-        add_help=False,
-        allow_abbrev=False,
-        help=help,
-        usage=command_help.usage,
-        description=command_help.description,
-    )
-    parser.add_argument("-h", "--help", action=_PrintAction, default=argparse.SUPPRESS)
-    actions = "|".join(COMMANDS[word])
-    return parser.add_subparsers(
-        metavar=actions, required=True, dest="action", prog=f"unify {word}", parser_class=_Parser
-    )
-
-
-def _add_command(
-    tasks: Any, options: argparse.ArgumentParser, task: str, help: str, command_help: CommandHelp
-) -> _Parser:
-    parser = tasks.add_parser(
-        task.rpartition(" ")[2],
-        parents=[options],
-        add_help=False,
-        allow_abbrev=False,
-        help=help,
-        usage=command_help.usage,
-        description=command_help.description,
-    )
-    parser.set_defaults(task=task)
-    return cast("_Parser", parser)
-
-
 def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
-    """Every option, none with a default: an option not given must not undo one given before."""
+    """Return a parser of all options, without defaults: a default would override a value given earlier."""
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     add = options.add_argument
-    steps: dict[str, Any] = {"action": _AppendAction, "into": repeatable.steps}
-    add("-c", metavar="STATEMENTS", type=_statements_step, help="run these and exit; repeatable", **steps)
-    add("-f", metavar="FILE", type=_file_step, help="run a script; - is stdin; repeatable", **steps)
-    add("--format", choices=FORMATS, help="default: box on a terminal, csv elsewhere")
-    add("-o", "--output", metavar="FILE", help="write rows to FILE, in the format of its suffix")
-    add("--no-header", dest="header", action="store_false", help="no column names")
-    add("--null", metavar="TEXT", help="what stands for NULL")
-    add("--max-rows", metavar="N", type=_parse_row_count, help="show at most N rows of a result")
-    add("-q", "--quiet", action="store_true", help="no progress, no notices")
-    add("--echo", action="store_true", help="show each statement on stderr before it runs")
-    variables: dict[str, Any] = {"action": _AppendAction, "into": repeatable.variables}
-    add("--var", metavar="NAME=VALUE", type=_parse_variable, help="set $NAME; repeatable", **variables)
-    add("--keep-going", action="store_true", help="go on after a failed statement")
-    add("--home", metavar="DIR", help="where tables, queue and daemon live")
-    add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
-    specs: dict[str, Any] = {"action": _AppendAction, "into": repeatable.specs}
-    add("--specs", metavar="DIR", help="read adapter specs from here first; repeatable", **specs)
-    supplied: dict[str, Any] = {"action": _AppendAction, "into": repeatable.options}
-    add(
-        "--option", metavar="NAME=VALUE", type=_parse_option, help="for spec try: an option of it", **supplied
+
+    def add_repeatable(name: str, into: list[Any], **rest: Any) -> None:
+        add(name, action=_AppendAction, into=into, **rest)
+
+    add_repeatable(
+        "-c", repeatable.steps, metavar="STATEMENTS", type=_statements_step, help="run and exit; repeatable"
     )
-    add("--tenant", metavar="NAME", help="whose tables these are")
+    add_repeatable(
+        "-f", repeatable.steps, metavar="FILE", type=_file_step, help="run a script; - is stdin; repeatable"
+    )
+    add("--format", choices=FORMATS, help="default: box on a terminal, csv elsewhere")
+    add("-o", "--output", metavar="FILE", help="write rows to FILE in the format of its suffix")
+    add("--no-header", dest="header", action="store_false", help="omit column names")
+    add("--null", metavar="TEXT", help="text of NULL")
+    add("--max-rows", metavar="N", type=_parse_row_count, help="show at most N rows of a result")
+    add("-q", "--quiet", action="store_true", help="omit progress and notices")
+    add("--echo", action="store_true", help="write each statement to stderr before it runs")
+    add_repeatable(
+        "--var",
+        repeatable.variables,
+        metavar="NAME=VALUE",
+        type=_parse_variable,
+        help="set $NAME; repeatable",
+    )
+    add("--keep-going", action="store_true", help="continue after a failed statement")
+    add("--home", metavar="DIR", help="folder of tables, queue and daemon")
+    add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
+    add_repeatable(
+        "--specs", repeatable.specs, metavar="DIR", help="folder of adapter specs, read first; repeatable"
+    )
+    add_repeatable(
+        "--option",
+        repeatable.options,
+        metavar="NAME=VALUE",
+        type=_parse_option,
+        help="for spec try: an option of the connection",
+    )
+    add("--tenant", metavar="NAME", help="use a separate home folder of this name")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
     add("--no-wait", dest="wait", action="store_false", help="do not wait for loads")
-    add("--debug", action="store_true", help="show where an error comes from")
-    add("-h", "--help", action=_PrintAction, help="show this and exit")
+    add("--debug", action="store_true", help="show tracebacks of errors")
+    add("-h", "--help", action=_PrintAction, help="show this help and exit")
     add("--version", action=_PrintAction, help="show the version and exit")
     return options
 
 
 def _statements_step(text: str) -> Step:
-    """Statements are UTF-8, whatever the locale has made of their bytes."""
+    """Decode statements as UTF-8, whatever the locale."""
     try:
         return Step("statements", os.fsencode(text).decode())
     except UnicodeError as error:
@@ -260,18 +237,18 @@ def _parse_variable(text: str) -> tuple[str, str]:
 def _parse_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError("an option is written NAME=VALUE")  # the text may hold a secret
+        raise argparse.ArgumentTypeError("must be NAME=VALUE")  # the text is not shown: it may hold a secret
     return name, value
 
 
-_HINT = " (unify --help shows what there is)"
+_HINT = " (see unify --help)"
 _INVALID_CHOICE = re.compile(
     r"(?:argument (?P<where>.*): )?invalid choice: '(?P<given>.*)' \(choose from (?P<known>.*)\)"
 )
 
 
 def _reject_unknown_options(arguments: Sequence[str], repeatable: _RepeatableOptions) -> None:
-    """Name an option that does not exist before argparse takes its value for a command."""
+    """Report an unknown option before argparse takes its value for a command. Raises UsageError."""
     known = [name for action in _build_option_parser(repeatable)._actions for name in action.option_strings]
     for argument in arguments:
         name = argument.partition("=")[0]
@@ -280,16 +257,17 @@ def _reject_unknown_options(arguments: Sequence[str], repeatable: _RepeatableOpt
 
 
 def _rewrite_message(message: str) -> str:
-    """argparse's sentence in our words, with the nearest thing there is."""
+    """Rewrite a message of argparse, with the closest command or value."""
     choice = _INVALID_CHOICE.match(message)
     if not choice:
-        return message.replace("unrecognized arguments:", "there is no place for") + _HINT
+        return message.replace("unrecognized arguments:", "unknown argument") + _HINT
     given, known = choice["given"], re.findall(r"[\w-]+", choice["known"])
+    values = ", ".join(known)
     if (choice["where"] or "").startswith("--"):
-        return f"{choice['where']}: there is no {given!r}; there are {', '.join(known)}"
+        return f"{choice['where']}: unknown value {given!r}; use one of {values}"
     if given.endswith(".sql"):
-        return f"unify -f {given} runs a file; {given!r} alone is no command"
+        return f"unknown command {given!r}; to run a file, use unify -f {given}"
     if " " in given:
-        return "statements go after -c: unify -c 'select 1'"
-    there_are = f"; there are {', '.join(known)}" if choice["where"] else _HINT
-    return f"there is no command {given!r}{did_you_mean(given, known) or there_are}"
+        return "unexpected argument; to run statements, use unify -c 'select 1'"
+    hint = f"; use one of {values}" if choice["where"] else _HINT
+    return f"unknown command {given!r}{did_you_mean(given, known) or hint}"

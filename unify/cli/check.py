@@ -1,4 +1,4 @@
-"""``unify check`` and ``unify spec check``: is what was configured right? One line each, on stdout."""
+"""``unify check`` and ``unify spec check``: validate connections and specs, one line each on stdout."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def check_connections(
     environment: Mapping[str, str],
     user_prompt: UserPrompt | None = None,
 ) -> int:
-    """Ask each connection's API whether it takes the credentials; 1 if any does not.
+    """Test the credentials of each connection and return 1 if any are refused.
 
-    ``person``  signs in where an API wants that and nobody has; None: nobody is asked.
-    Raises ConfigError where there are no connections at all, UnknownName for a name that is none of them.
+    ``user_prompt``  signs in if an API requires it; None: do not ask.
+    Raises ConfigError if there are no connections, UnknownName for an unknown name.
     """
     connections = load_connections(settings.connections)
     known = sorted({*connections.by_name, *connections.errors})
     if not known:
-        raise ConfigError(f"{settings.connections}: there are no connections to check (connect makes one)")
+        raise ConfigError(f"{settings.connections}: no connections are configured; add one with connect")
     for name in names:
         if name not in known:
-            raise UnknownName(f"there is no connection {name}{did_you_mean(name, known)}")
+            raise UnknownName(f"unknown connection {name}{did_you_mean(name, known)}")
     passed = [
         _report_connection(name, connections, settings, environment, user_prompt) for name in names or known
     ]
@@ -42,7 +42,7 @@ def check_connections(
 
 
 def check_specs(paths: Sequence[str]) -> int:
-    """Read each spec and name every mistake in it; 1 if there are any."""
+    """Validate each spec, print every error, and return 1 if there are any."""
     passed = [_report_spec(Path(path)) for path in paths]
     return 0 if all(passed) else 1
 
@@ -74,7 +74,7 @@ def _check_connection(
 
 
 def _join_lines(message: str) -> str:
-    """Several mistakes, such as in a connection's options, are told one after the other."""
+    """Join the lines of a message with several errors into one."""
     return "; ".join(message.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""``unify demo``: the same shell on a bundled sample API, in a home folder that is gone afterwards."""
+"""``unify demo``: the shell on the bundled sample API, in a temporary home folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from unify.errors import UnifyError, UsageError
 from unify.render.messages import Messages
 from unify.shell.invocation import Invocation
 
-SERVER_EXIT_TIMEOUT_S = 5.0  # it ends with its standard input, within milliseconds
+SERVER_EXIT_TIMEOUT_S = 5.0  # the server exits within milliseconds after its stdin is closed
 TOKEN_ENVIRONMENT_VARIABLE = "UNIFY_DEMO_TOKEN"
-TOKEN = "demo"  # the only one the sample API takes; it opens nothing else
+TOKEN = "demo"  # the token of the sample API; not a secret
 _READY_PREFIX = "listening on "
 _WELCOME = """\
-A sample GitHub with connection "github", for trying things out; nothing of it stays.
+A sample GitHub API, connection "github". All data is deleted when you exit.
 Try: show tables;   select number, title, user_login from github.pulls limit 10;"""
 
 
@@ -35,11 +35,9 @@ def run_demo(
     messages: Messages,
     run_shell: Callable[[Settings, Mapping[str, str]], int],
 ) -> int:
-    """Run the shell on the sample API. However it ends, daemon, server and folder are gone."""
+    """Run the shell on the sample API, then stop daemon and server and delete the folder."""
     if invocation.home or invocation.connections or invocation.tenant:
-        raise UsageError(
-            "unify demo makes a home of its own: --home, --connections and --tenant do not go with it"
-        )
+        raise UsageError("unify demo uses a temporary home folder; remove --home, --connections and --tenant")
     with _exit_on_signals(), _temporary_home() as home, _run_server() as url:
         settings = _write_configuration(home, url, invocation)
         if not invocation.steps and sys.stdin is not None and sys.stdin.isatty():
@@ -48,15 +46,14 @@ def run_demo(
             with_token = {**environment, TOKEN_ENVIRONMENT_VARIABLE: TOKEN}
             return run_shell(settings, with_token)
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on, leaving is what we do
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # do not interrupt the cleanup
             _stop_daemon(settings, messages)
-            shutil.rmtree(
-                settings.socket_folder, ignore_errors=True
-            )  # outside home where home's path is long
+            # outside home if the path of home is too long for a socket
+            shutil.rmtree(settings.socket_folder, ignore_errors=True)
 
 
 def _write_configuration(home: Path, url: str, invocation: Invocation) -> Settings:
-    """The folder as anybody would set it up: one connection, its token in the environment."""
+    """Write connections.yaml with one connection, its token in the environment."""
     settings = Settings(
         home=home,
         connections=home / "connections.yaml",
@@ -79,7 +76,7 @@ def _temporary_home() -> Iterator[Path]:
 
 @contextmanager
 def _run_server() -> Iterator[str]:
-    """The sample API in a process of its own, out of reach of the terminal's Ctrl-C; gives its address."""
+    """Run the sample API in its own process and session, so that Ctrl-C does not reach it; yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "unify.demo.server", "--port", "0", "--token", TOKEN],
         stdin=subprocess.PIPE,
@@ -93,7 +90,7 @@ def _run_server() -> Iterator[str]:
         try:
             line = process.stdout.readline()
             if not line.startswith(_READY_PREFIX):
-                raise UnifyError("the sample API does not start; python -m unify.demo.server says why")
+                raise UnifyError("the sample API did not start; run python -m unify.demo.server to see why")
             yield line.removeprefix(_READY_PREFIX).strip()
         finally:
             process.stdin.close()
@@ -108,13 +105,13 @@ def _stop_daemon(settings: Settings, messages: Messages) -> None:
 
     try:
         stop_daemon(settings)
-    except UnifyError as error:  # the shell's own outcome is what counts; but say it
+    except UnifyError as error:  # reported without changing the exit status of the shell
         messages.error(error)
 
 
 @contextmanager
 def _exit_on_signals() -> Iterator[None]:
-    """A closed terminal or a ``kill`` ends the block as an exit does, so that it cleans up."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that the block cleans up."""
     before = {number: signal.signal(number, _raise_exit) for number in (signal.SIGTERM, signal.SIGHUP)}
     before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
     try:

@@ -1,4 +1,4 @@
-"""The ``unify`` command. Next to nothing is imported here: ``unify --version`` answers at once."""
+"""The ``unify`` command. ``unify --version`` imports nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``unify`` with these arguments, or with the process's own; gives the exit status."""
+    """Run ``unify`` with ``argv``, or the arguments of the process, and return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments == ["--version"] and sys.stdout is not None:
         from unify.version import VERSION

@@ -1,8 +1,9 @@
-"""``unify completion bash|zsh|fish``: the command line of ``unify`` as these shells complete it."""
+"""``unify completion bash|zsh|fish``: scripts that complete the command line of ``unify``."""
 
 from __future__ import annotations
 
-from unify.cli.args import COMMANDS, CommandLineOption, known_options
+from unify.cli.args import CommandLineOption, known_options
+from unify.cli.usage import COMMANDS
 
 _FOLDER_VALUES = ("DIR",)
 _BASH_TEMPLATE = """\
@@ -46,7 +47,7 @@ compdef _unify unify
 
 
 def completion_script(shell: str) -> str:
-    """What ``shell`` reads."""
+    """Return the script for bash, zsh or fish."""
     match shell:
         case "bash":
             return _bash_script()
@@ -138,5 +139,5 @@ def _fish_value(option: CommandLineOption) -> str:
 
 
 def _strip_shell_syntax(help: str) -> str:
-    """A text that ends no quote and opens no bracket of the shells."""
+    """Remove quotes and brackets, which the shells would interpret."""
     return help.replace("'", "").replace("[", "(").replace("]", ")").replace(":", ",")

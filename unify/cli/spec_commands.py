@@ -1,7 +1,4 @@
-"""``unify spec try``: one page of a table, from request to columns, for whoever writes the spec.
-
-``unify spec test``: does a spec do what its recorded cases say? A line each, on stdout.
-"""
+"""``unify spec try`` fetches one page of a table; ``unify spec test`` runs the recorded cases of specs."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 
 
 MAX_SAMPLE_ROWS = 5
-MAX_BODY_CHARS = 400  # characters of an answer that is not JSON
+MAX_BODY_CHARS = 400  # characters shown of a response that is not JSON
 _HIDDEN_HEADERS = ("accept-encoding", "user-agent", "connection")
 _SHOWN_HEADERS = ("content-type", "link", "retry-after", "ratelimit", "next", "cursor", "total", "page")
 
@@ -42,21 +39,21 @@ _SHOWN_HEADERS = ("content-type", "link", "retry-after", "ratelimit", "next", "c
 def try_table(
     invocation: Invocation, environment: Mapping[str, str], user_prompt: UserPrompt | None = None
 ) -> int:
-    """Fetch one page of the table as the spec says, and show what comes of it; 1 if that fails.
+    """Fetch one page of a table, print request, columns and rows, and return 1 if the request fails.
 
-    Raises  SpecError, UnknownName and UsageError before anything is asked.
+    Raises SpecError, UnknownName and UsageError before the first request.
     """
     path, name = Path(invocation.words[0]), invocation.words[1]
     spec = load_spec(path)
     table = spec.table(name)
     if table is None:
-        raise UnknownName(
-            f"{path} has no table {name}{did_you_mean(name, [each.name for each in spec.tables])}"
-        )
-    given = dict(invocation.options)
-    spec, table = _apply_filter_options(spec, table, given)
-    parent = _parent_row(table, spec, given)
-    sample = fetch_sample(spec, table, _resolve_options(spec, given, environment), parent, user_prompt)
+        tables = [each.name for each in spec.tables]
+        raise UnknownName(f"{path}: unknown table {name}{did_you_mean(name, tables)}")
+    option_texts = dict(invocation.options)
+    spec, table = _apply_filter_options(spec, table, option_texts)
+    parent = _parent_row(table, spec, option_texts)
+    options = _resolve_options(spec, option_texts, environment)
+    sample = fetch_sample(spec, table, options, parent, user_prompt)
     for line in _report_lines(sample, spec, table):
         _print_text(sample.redactor.redact(line))
     if sample.failure is None and sample.page is not None:
@@ -67,55 +64,56 @@ def try_table(
 def _apply_filter_options(
     spec: AdapterSpec, table: TableSpec, option_texts: dict[str, str]
 ) -> tuple[AdapterSpec, TableSpec]:
-    """Spec and table with the filters that were given as options."""
+    """Apply the options that name filters and remove them from ``option_texts``. Raises UsageError."""
     own = {option.name for option in (*spec.options, *COMMON_OPTIONS)}
     names = [each.name for each in table.filters if each.name in option_texts and each.name not in own]
     values = {name: option_texts.pop(name) for name in names}
     missing = missing_filters(table, values)
     if missing:
-        raise UsageError(
-            f"{table.name} cannot be asked without a filter; "
-            f"give it: {' '.join(f'--option {name}=VALUE' for name in missing)}"
-        )
+        raise UsageError(f"{table.name}: a required filter is missing; add {_option_hint(missing)}")
     narrowed = apply_filters(spec, table, values)
     return narrowed, narrowed.table(table.name) or table
 
 
 def _parent_row(table: TableSpec, spec: AdapterSpec, option_texts: dict[str, str]) -> ParentRow | None:
-    """The row of ``for_each`` to ask for: its columns are given as options, or it is the first of a list."""
+    """Return the ``for_each`` row of the request: the first of a list, or from options, which are removed."""
     each = table.for_each
     own = {option.name for option in (*spec.options, *COMMON_OPTIONS)}
     columns = set(option_texts) - own if each is not None else set()
     if each is not None and each.columns:
-        columns &= set(each.columns)  # what is no column of it is no option either, and told as such
+        columns &= set(each.columns)  # _resolve_options reports the others as unknown options
     row = {column: option_texts.pop(column) for column in columns}
     if each is None or (not row and each.rows):
         return each.rows[0] if each is not None else None
     names = each.columns or (() if row else ("COLUMN",))
     if missing := [name for name in names if name not in row]:
         raise UsageError(
-            f"{table.name} is asked for each row of: {each.query or 'for_each'}; "
-            f"give one: {' '.join(f'--option {name}=VALUE' for name in missing)}"
+            f"{table.name} is requested for each row of: {each.query or 'for_each'}; "
+            f"add {_option_hint(missing)}"
         )
     return row
+
+
+def _option_hint(names: Sequence[str]) -> str:
+    return " ".join(f"--option {name}=VALUE" for name in names)
 
 
 def _resolve_options(
     spec: AdapterSpec, option_texts: Mapping[str, str], environment: Mapping[str, str]
 ) -> Mapping[str, str | Secret | None]:
-    """As a connection would supply them, ``${NAME}`` included. Raises UsageError for what does not fit."""
+    """Resolve options as those of a connection, including ``${NAME}``. Raises UsageError."""
     connection = Connection(spec.name, spec.name, option_texts, path="--option")
     try:
         return resolve_spec_options(connection, spec, environment)
     except ConfigError as error:
-        mistakes = error.message.replace(connection.location("options"), "--option")
-        raise UsageError(mistakes.replace("--option.", "--option ")) from error
+        message = error.message.replace(connection.location("options"), "--option")
+        raise UsageError(message.replace("--option.", "--option ")) from error
 
 
 def _report_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:
     yield from _request_lines(sample, spec)
     for each in sample.traffic:
-        status = "no answer" if each.status is None else f"{each.status}{_status_phrase(each.status)}"
+        status = "no response" if each.status is None else f"{each.status}{_status_phrase(each.status)}"
         yield f"{status}, {each.bytes:,} bytes in {each.milliseconds:.0f} ms"
     if sample.response is not None:
         yield from _response_lines(sample.response)
@@ -136,8 +134,8 @@ def _request_lines(sample: Sample, spec: AdapterSpec) -> Iterator[str]:
         if name.lower() not in _HIDDEN_HEADERS:
             yield f"  {name}: {value}"
     if spec.auth.type != "none":
-        used = ", ".join(template.variable_names_in(dict(spec.auth.settings)))
-        yield f"  auth: {spec.auth.type} {MASK} (from {used or 'the spec'})"
+        variables = ", ".join(template.variable_names_in(dict(spec.auth.settings)))
+        yield f"  auth: {spec.auth.type} {MASK} (from {variables or 'the spec'})"
     if request.body is not None:
         yield f"  {request.body.decode('utf-8', 'replace')}"
 
@@ -151,7 +149,7 @@ def _status_phrase(status: int) -> str:
 
 def _response_lines(response: Response) -> Iterator[str]:
     for name, value in response.headers.items():
-        if any(telling in name.lower() for telling in _SHOWN_HEADERS):
+        if any(shown in name.lower() for shown in _SHOWN_HEADERS):
             yield f"  {name}: {value}"
     yield ""
     try:
@@ -163,16 +161,17 @@ def _response_lines(response: Response) -> Iterator[str]:
 
 def _rows_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:
     if sample.response is not None and sample.response.skipped:
-        yield f"rows: none; a rule of errors skips this answer ({_skip_rules_text(table.errors or spec.errors)})"
+        rules = _skip_rules_text(table.errors or spec.errors)
+        yield f"rows: none; an errors rule skips this response ({rules})"
         return
-    place = f"at {sample.rows_path}" if sample.rows_path else "the answer itself"
-    found = "" if table.rows is not None else ", found out"
-    yield f"rows: {sample.rows:,} ({place}{found})"
-    kept = len(sample.page.rows) if sample.page is not None else 0
-    if kept != sample.rows:
-        yield f"where: keeps {format_count(kept, 'row')}"
-    found = f"found out: {sample.detected_paging}; " if sample.detected_paging else ""
-    yield f"paging: {found}{_next_page_text(sample.next_request)}"
+    path = f"at {sample.rows_path}" if sample.rows_path else "the response itself"
+    detected = "" if table.rows is not None else ", detected"
+    yield f"rows: {sample.rows:,} ({path}{detected})"
+    matching = len(sample.page.rows) if sample.page is not None else 0
+    if matching != sample.rows:
+        yield f"where: {format_count(matching, 'row')} of them"
+    detected = f"detected {sample.detected_paging}; " if sample.detected_paging else ""
+    yield f"paging: {detected}{_next_page_text(sample.next_request)}"
 
 
 def _skip_rules_text(rules: tuple[ErrorRule, ...]) -> str:
@@ -191,23 +190,23 @@ def _next_page_text(page_request: PageRequest | None) -> str:
 def _print_columns(sample: Sample, table: TableSpec, invocation: Invocation) -> None:
     from unify.convert.preview import preview_pages
 
-    found = preview_pages(table, [sample.page] if sample.page is not None else [], max_rows=MAX_SAMPLE_ROWS)
-    if not found.columns:
+    pages = [sample.page] if sample.page is not None else []
+    preview = preview_pages(table, pages, max_rows=MAX_SAMPLE_ROWS)
+    if not preview.columns:
         return
-    said = {column.name.lower(): column.description for column in table.columns}
-    width = max(len(column.name) for column in found.columns)
+    descriptions = {column.name.lower(): column.description for column in table.columns}
+    width = max(len(column.name) for column in preview.columns)
     _print_text("")
-    for column in found.columns:
-        described = said.get(column.name.lower(), "")
-        _print_text(f"{column.name:{width}}  {column.type}{f'  -- {described}' if described else ''}")
-    if found.discarded:
-        _print_text(
-            f"{format_count(found.discarded, 'row')} discarded: a value does not fit its declared type"
-        )
-    for scope, cursor in found.cursors.items():
+    for column in preview.columns:
+        description = descriptions.get(column.name.lower(), "")
+        _print_text(f"{column.name:{width}}  {column.type}{f'  -- {description}' if description else ''}")
+    if preview.discarded:
+        rows = format_count(preview.discarded, "row")
+        _print_text(f"{rows} discarded: a value does not match its declared type")
+    for scope, cursor in preview.cursors.items():
         _print_text(f"cursor: {cursor}{f' for {scope}' if scope else ''}")
     _print_text("")
-    _print_rows(sample, found, invocation)
+    _print_rows(sample, preview, invocation)
 
 
 def _print_rows(sample: Sample, preview: Preview, invocation: Invocation) -> None:
@@ -217,8 +216,8 @@ def _print_rows(sample: Sample, preview: Preview, invocation: Invocation) -> Non
 
     columns = [(column.name, column.type) for column in preview.columns]
     rows = [tuple(_redact_cell(value, sample) for value in row) for row in preview.rows]
-    look = FormatOptions(invocation.format or "box", terminal=True, width=120, null=invocation.null)
-    write_rows(listing_rows(columns, rows), sys.stdout, look)
+    options = FormatOptions(invocation.format or "box", terminal=True, width=120, null=invocation.null)
+    write_rows(listing_rows(columns, rows), sys.stdout, options)
 
 
 def _redact_cell(value: object, sample: Sample) -> object:
@@ -230,7 +229,7 @@ def _print_text(line: str) -> None:
 
 
 def test_specs(paths: Sequence[str]) -> int:
-    """Run every case of each spec; 1 if any fails, or a spec has none."""
+    """Run every case of each spec and return 1 if a case fails or a spec has none."""
     passed = [_test_spec(Path(path)) for path in paths]
     return 0 if all(passed) else 1
 
@@ -243,7 +242,7 @@ def _test_spec(path: Path) -> bool:
         return False
     cases = find_cases(spec)
     if not cases:
-        _print_text(f"{path}: there are no cases; they go to {cases_folder(path)}/NAME.yaml")
+        _print_text(f"{path}: no cases found; add {cases_folder(path)}/NAME.yaml")
         return False
     passed = [_test_case(spec, case) for case in cases]
     _print_text(f"{path}: {sum(passed)} of {format_count(len(passed), 'case')} passed")

@@ -1,4 +1,4 @@
-"""What ``unify --help`` and each command's ``--help`` say."""
+"""The commands of ``unify`` and the texts of ``--help``."""
 
 from __future__ import annotations
 
@@ -8,69 +8,108 @@ USAGE = """\
 unify [OPTIONS]                   interactive shell (a script on stdin when stdin is no terminal)
        unify -c "STATEMENTS"             run and exit; repeatable
        unify -f FILE                     run a script; - is stdin; repeatable
-       unify demo [OPTIONS]              the same shell on a bundled sample API, nothing left behind
+       unify demo [OPTIONS]              the shell on a bundled sample API, in a temporary home folder
        unify check [CONNECTION ...]      validate connections and credentials
        unify spec check FILE ...         validate adapter specs
-       unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch a page and show what comes of it
+       unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch one page and show its columns and rows
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status
-       unify completion bash|zsh|fish    what the shell reads to complete unify's own command line"""
+       unify completion bash|zsh|fish    print a completion script for the shell"""
 EPILOG = """\
-Rows go to stdout, everything else to stderr. Exit status: 0 all done; 1 a statement or load failed;
-2 usage or configuration; 130 interrupted.
-Environment: UNIFY_HOME, UNIFY_CONNECTIONS, UNIFY_SPECS, UNIFY_TENANT, NO_COLOR."""
+Rows go to stdout; progress, notices and errors go to stderr. Exit status: 0 success; 1 a statement or load
+failed; 2 usage or configuration error; 130 interrupted.
+Environment: UNIFY_HOME, UNIFY_CONNECTIONS, UNIFY_SPECS, UNIFY_TENANT, NO_COLOR, PAGER, EDITOR."""
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 @dataclass(frozen=True, slots=True)
 class CommandHelp:
-    """What ``--help`` says of a command."""
+    """The help of a command.
 
+    ``summary``    its line in ``unify --help``.
+    ``arguments``  its positional arguments, as argparse names them: nargs and metavar.
+    """
+
+    summary: str
     usage: str
     description: str
+    arguments: tuple[str | int, str] | None = None
+    choices: tuple[str, ...] | None = None
 
 
-DEMO = CommandHelp(
-    "unify demo [OPTIONS]",
-    "The shell, or what -c and -f say, on a sample GitHub that runs on this machine: no account, no\n"
-    "internet, and when it ends nothing is left behind.",
-)
-CHECK = CommandHelp(
-    "unify check [CONNECTION ...] [OPTIONS]",
-    "Asks each connection of connections.yaml, or those named, whether its credentials are taken; one\n"
-    "line each. Exit status 1 if any fails.",
-)
-SPEC = CommandHelp(
-    "unify spec check|try|test FILE ... [OPTIONS]",
-    "  check FILE ...    validate adapter specs\n"
-    "  try FILE TABLE    fetch a page and show what comes of it\n"
-    "  test FILE ...     run the recorded cases of adapter specs",
-)
-SPEC_CHECK = CommandHelp(
-    "unify spec check FILE ... [OPTIONS]",
-    "Validates adapter specs: file:line:column: key: what is wrong, and the nearest right key. Nothing is\n"
-    "asked of any API. Exit status 1 if any is wrong.",
-)
-SPEC_TRY = CommandHelp(
-    "unify spec try FILE TABLE [--option NAME=VALUE ...] [OPTIONS]",
-    "Fetches a page of a table as the spec FILE says, and shows the request, the columns and some rows.\n"
-    "Nothing is stored. --option gives what a connection would: --option token='${GITHUB_TOKEN}'.",
-)
-SPEC_TEST = CommandHelp(
-    "unify spec test FILE ... [OPTIONS]",
-    "Runs the recorded cases of adapter specs: answers from a file go in, rows have to come out. Nothing\n"
-    "is asked of any API. Exit status 1 if any fails.",
-)
-DAEMON = CommandHelp(
-    "unify daemon run|start|stop|status [OPTIONS]",
-    "  run       run it in the foreground, as a service does\n"
-    "  start     start it in the background; any shell does so by itself\n"
-    "  stop      stop it; its loads are continued by the next\n"
-    "  status    say whether it runs; exit status 1 if not",
-)
-COMPLETION = CommandHelp(
-    "unify completion bash|zsh|fish",
-    "Prints what the shell reads to complete unify's own command line:\n"
-    "  bash    source <(unify completion bash)\n"
-    "  zsh     unify completion zsh > FOLDER/_unify, a folder of $fpath\n"
-    "  fish    unify completion fish | source",
-)
+_DAEMON_USAGE = "unify daemon run|start|stop|status [OPTIONS]"
+_DAEMON = """\
+  run       run the daemon in the foreground, for a service manager
+  start     start it in the background; a shell also does so when a load needs it
+  stop      stop it; the next daemon continues its loads
+  status    print whether it is running; exit status 1 if not"""
+
+# By command; one of two words follows the command of its first word.
+COMMAND_HELP = {
+    "demo": CommandHelp(
+        "run the shell on a sample API",
+        "unify demo [OPTIONS]",
+        "Runs the shell, or the statements of -c and -f, on a sample GitHub API on this machine. It needs no\n"
+        "account and no internet. The home folder is temporary and is deleted at the end.",
+    ),
+    "check": CommandHelp(
+        "validate connections and credentials",
+        "unify check [CONNECTION ...] [OPTIONS]",
+        "Tests the credentials of each connection in connections.yaml, or of those named, and prints a line for\n"
+        "each. Exit status 1 if any fails.",
+        ("*", "CONNECTION"),
+    ),
+    "spec": CommandHelp(
+        "validate, try and test adapter specs",
+        "unify spec check|try|test FILE ... [OPTIONS]",
+        "  check FILE ...    validate adapter specs\n"
+        "  try FILE TABLE    fetch one page and show its columns and rows\n"
+        "  test FILE ...     run the recorded cases of adapter specs",
+    ),
+    "spec check": CommandHelp(
+        "validate adapter specs",
+        "unify spec check FILE ... [OPTIONS]",
+        "Validates adapter specs and prints each error as file:line:column: key: message. Sends no requests.\n"
+        "Exit status 1 if there are errors.",
+        ("+", "FILE"),
+    ),
+    "spec try": CommandHelp(
+        "fetch one page and show its columns and rows",
+        "unify spec try FILE TABLE [--option NAME=VALUE ...] [OPTIONS]",
+        "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows. Stores\n"
+        "nothing. --option supplies the options of a connection: --option token='${GITHUB_TOKEN}'.",
+        (2, "FILE TABLE"),
+    ),
+    "spec test": CommandHelp(
+        "run the recorded cases of adapter specs",
+        "unify spec test FILE ... [OPTIONS]",
+        "Runs the recorded cases of adapter specs: reads responses from files and compares the rows. Sends no\n"
+        "requests. Exit status 1 if a case fails.",
+        ("+", "FILE"),
+    ),
+    "daemon": CommandHelp("manage the background loader", _DAEMON_USAGE, _DAEMON),
+    "daemon run": CommandHelp("run it in the foreground", _DAEMON_USAGE, _DAEMON),
+    "daemon start": CommandHelp("start it in the background", _DAEMON_USAGE, _DAEMON),
+    "daemon stop": CommandHelp("stop it", _DAEMON_USAGE, _DAEMON),
+    "daemon status": CommandHelp("print its status", _DAEMON_USAGE, _DAEMON),
+    "completion": CommandHelp(
+        "print a completion script for the shell",
+        "unify completion bash|zsh|fish",
+        "Prints a script that makes the shell complete the arguments of unify:\n"
+        "  bash    source <(unify completion bash)\n"
+        "  zsh     unify completion zsh > FOLDER/_unify, a folder of $fpath\n"
+        "  fish    unify completion fish | source",
+        (1, "|".join(SHELLS)),
+        SHELLS,
+    ),
+}
+
+
+def second_words(command: str) -> tuple[str, ...]:
+    """Return the words that can follow a command of one word: ``check``, ``try``, ``test`` after ``spec``."""
+    actions = tuple(name.partition(" ")[2] for name in COMMAND_HELP if name.startswith(f"{command} "))
+    return actions or COMMAND_HELP[command].choices or ()
+
+
+COMMANDS = {name: second_words(name) for name in COMMAND_HELP if " " not in name}
