@@ -29,6 +29,7 @@ from unify.interpreter.commands.system import SystemCommands
 from unify.load.protocol import Failure
 from unify.model import Action, ConfigPaths, JobState, LoaderJob, TableName
 from unify.queue.queue import Queue
+from unify.status import instance
 from unify.status.launch import is_daemon_running
 
 
@@ -218,6 +219,7 @@ class TestASuspendedDaemon:
         os.kill(pid, signal.SIGSTOP)
         try:
             system = SystemCommands(daemon_home.settings, daemon_home.queue, load_client=None)  # type: ignore[arg-type]
+            wait_until(lambda: instance.is_suspended(pid))
             started = time.monotonic()
             text = system.status().text
             assert time.monotonic() - started < 2.0

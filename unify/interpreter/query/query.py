@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import LoadFailed, QueryError
+from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoreError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import FreshnessDecision, MaxAge, decide_freshness
 from unify.interpreter.query.load_client import LoadClient, LoadRequest, load_outcome_text
@@ -228,11 +228,15 @@ class QueryRunner:
         return load_outcome_text(job, record)
 
     def _queue_refresh(self, table: TableFreshness) -> None:
-        """Queue a refresh; that it cannot be queued is worth a notice, not the answer."""
+        """Queue a refresh. If it cannot be queued, say so; the stored rows are the answer."""
         assert table.stored is not None
         age = format_age((datetime.now(UTC) - table.stored.loaded_at).total_seconds())
-        self.load_client.enqueue(table.load_request(), Priority.SCHEDULED)
-        self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
+        try:
+            self.load_client.enqueue(table.load_request(), Priority.SCHEDULED)
+        except (StoreError, DaemonUnreachable) as error:
+            self.watcher.notice(f"{table.name} was stored {age} and cannot be refreshed: {error.message}")
+        else:
+            self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
 
 
 def _result(outcome: LakeStatementResult, note: str, *, whole: bool) -> Result:

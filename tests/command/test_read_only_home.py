@@ -1,0 +1,78 @@
+"""A home folder that nobody may write to: stored tables, listings and system tables can be read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import UnifyCommand
+from tests.support.paths import CHECKOUT
+
+_SPEC = """
+name: shop
+base_url: "{base_url}"
+options: {base_url: {description: Address}}
+auth: {type: none}
+paging: {type: none}
+tables:
+  - {name: orders, request: GET /orders.json, key: id, refresh: {every: 1 second}}
+"""
+_REMOUNT = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+
+
+@pytest.fixture
+def read_only(home: Path, tmp_path: Path) -> Iterator[UnifyCommand]:
+    """The command in a home with a stored table of an API that is out of date, mounted read-only."""
+    folder = tmp_path / "api"
+    folder.mkdir()
+    (folder / "orders.json").write_text('[{"id": 1}, {"id": 2}]')
+    (folder / "shop.yaml").write_text(_SPEC)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        (home / "connections.yaml").write_text(
+            f"shop: {{adapter: shop, options: {{base_url: '{address}'}}}}\n"
+        )
+        (home / "connections.yaml").chmod(0o600)
+        writable = UnifyCommand(home)
+        writable.environment |= {"UNIFY_SPECS": str(folder), "PYTHONPATH": str(CHECKOUT)}
+        assert writable("select count(*) from shop.orders").single_value == "2"
+        assert writable("create schema mine; create table mine.t as select 42 as a").exit_status == 0
+        writable.run("daemon", "stop")
+        command = ("unshare", "-m", "sh", "-c", _REMOUNT, str(home), *writable.command)
+        read_only = UnifyCommand(home, command)
+        read_only.environment = writable.environment
+        yield read_only
+        server.shutdown()
+
+
+def _cannot_mount() -> bool:
+    if os.getuid() != 0 or shutil.which("unshare") is None:
+        return True
+    probe = "mount --bind /tmp /tmp && mount -o remount,ro,bind /tmp"
+    return subprocess.run(["unshare", "-m", "sh", "-c", probe], capture_output=True).returncode != 0
+
+
+@pytest.mark.skipif(_cannot_mount(), reason="a read-only mount takes root and unshare")
+def test_what_is_stored_can_be_read_and_what_writes_is_refused(read_only: UnifyCommand) -> None:
+    stale = read_only("select count(*) from shop.orders")
+    assert stale.single_value == "2"
+    assert "cannot be refreshed: " in stale.stderr
+    assert "Read-only file system" in stale.stderr
+    assert read_only("select a from mine.t").single_value == "42"
+    assert read_only("select count(*) >= 1 from unify.jobs").single_value == "true"
+    for statement in ("show tables", "show jobs", "show schedules", "system status", "describe mine.t"):
+        assert read_only(statement).exit_status == 0, statement
+    for statement in ("create table mine.u as select 1 as a", "reload table shop.orders"):
+        refused = read_only(statement)
+        assert refused.exit_status == 1
+        assert "unexpected error" not in refused.stderr
