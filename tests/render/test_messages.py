@@ -21,9 +21,9 @@ from unify.render.messages import render_error
 
 
 def test_an_error_points_at_its_place() -> None:
-    error = CommandSyntaxError('"tabels" does not fit here', source="show\n  tabels\x07 x", line=2, column=3)
+    error = CommandSyntaxError('unexpected "tabels"', source="show\n  tabels\x07 x", line=2, column=3)
 
-    assert render_error(error) == '"tabels" does not fit here\nLINE 2:   tabels\\x07 x\n          ^'
+    assert render_error(error) == 'unexpected "tabels"\nLINE 2:   tabels\\x07 x\n          ^'
 
 
 def test_a_slip_in_a_keyword_is_named() -> None:

@@ -56,7 +56,7 @@ def test_an_error_in_a_script_is_where_its_file_says(shell: UnifyCommand) -> Non
     (shell.home / "b.sql").write_text("select 1;\n\nshow\n  tabels;\n")
     (shell.home / "c.sql").write_text("select 1;\n\nfail;\n")
 
-    assert shell.run("-f", "b.sql").stderr.startswith('b.sql:4: "tabels" does not fit')
+    assert shell.run("-f", "b.sql").stderr.startswith('b.sql:4: unexpected "tabels"')
     assert "\nLINE 4:   tabels\n          ^" in shell.run("-f", "b.sql").stderr
     assert shell.run("-f", "c.sql").stderr.startswith("c.sql:3: github.pulls: 401")
 

@@ -1,4 +1,4 @@
-"""The settings of ``create chart``: which columns it shows, and that they make a chart together."""
+"""Settings of ``create chart``: the columns shown, and checks that they fit together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SYNONYMS = {"color": "series"}
 
 
 class InvalidChartSettings(Exception):
-    """Settings that make no chart; ``start`` is the place of the one too many, None where one is missing."""
+    """Settings that do not fit. ``start`` is the position of the extra one; None if one is missing."""
 
     def __init__(self, message: str, start: int | None = None) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class InvalidChartSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChartAssignment:
-    """``x = state`` as it was written, and where."""
+    """``x = state`` as written, with its position."""
 
     name: str
     value: str
@@ -31,18 +31,17 @@ class ChartAssignment:
 def build_chart_settings(
     kind: ChartKind, name: str | None, assignments: Sequence[ChartAssignment]
 ) -> ChartSettings:
-    """What the settings say together; ``name`` is the chart's, and its title if none is given.
+    """Combine the settings. ``name`` is the chart's name and the default title.
 
-    Raises  Unfit for one that is missing, given twice, or that the kind of chart has no place for.
+    Raises:
+        InvalidChartSettings: one is missing, given twice or not supported by this kind of chart.
     """
     found: dict[str, list[ChartAssignment]] = {}
     for one in assignments:
         found.setdefault(_SYNONYMS.get(one.name, one.name), []).append(one)
     for several in (found[word] for word in found if word != "y"):
         if len(several) > 1:
-            raise InvalidChartSettings(
-                f"a chart has one {several[0].name}, and this is the second", several[1].start
-            )
+            raise InvalidChartSettings(f"{several[0].name} is set twice", several[1].start)
     _check_required(found)
     _check_extra(kind, found)
     texts = {word: found[word][0].value for word in found if word != "y"}
@@ -61,18 +60,19 @@ def _check_required(assignments: dict[str, list[ChartAssignment]]) -> None:
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         needed = " and ".join(f"{axis} = COLUMN" for axis in missing)
-        raise InvalidChartSettings(f"{needed} {verb} missing; a chart has both, as in: {_EXAMPLE}")
+        raise InvalidChartSettings(f"{needed} {verb} missing, as in: {_EXAMPLE}")
 
 
 def _check_extra(kind: ChartKind, assignments: dict[str, list[ChartAssignment]]) -> None:
     columns = assignments["y"]
     for at, one in enumerate(columns):
         if one.value.lower() in [other.value.lower() for other in columns[:at]]:
-            raise InvalidChartSettings(f"y = {one.value} is there already", one.start)
+            raise InvalidChartSettings(f"y = {one.value} is given twice", one.start)
     series = assignments.get("series", [])
     if kind == "pie_chart" and (series or len(columns) > 1):
-        raise InvalidChartSettings("a pie_chart shows one y and no series", (series or columns[1:])[0].start)
+        raise InvalidChartSettings("a pie_chart takes one y and no series", (series or columns[1:])[0].start)
     if series and len(columns) > 1:
         raise InvalidChartSettings(
-            "several y are series already; name either them or one column as series", series[0].start
+            "several y columns and series cannot be combined: give several y columns, or one y and series",
+            series[0].start,
         )

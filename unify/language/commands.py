@@ -1,8 +1,8 @@
-"""What a person can ask for: one frozen struct per statement of our own, and ``Query`` for SQL.
+"""Commands: one frozen struct for each statement of Unify's own, and ``RunSql`` for SQL.
 
-They are msgspec's: forty dataclasses take 20 ms to make, whenever a shell starts.
-A new command is a struct here, a line in grammar.lark, a method in ``grammar.CommandBuilder``; where
-commands are carried out, ``assert_never`` then names every place that has to learn it.
+msgspec Structs, because forty dataclasses add 20 ms to every start.
+A new command is a struct here, a rule in grammar.lark and a method of ``grammar.CommandBuilder``; the type
+checker then lists every ``match`` that has to handle it (``assert_never``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
 
 
 class RunSql(Struct, frozen=True):
-    """SQL for DuckDB, exactly as it was typed; ``line`` is where it starts in its script, from 1."""
+    """SQL for DuckDB, unchanged. ``line``: its first line in the script, from 1."""
 
     sql: str
     line: int = 1
@@ -34,13 +34,13 @@ class ShowSchemas(Struct, frozen=True):
 
 
 class ShowTables(Struct, frozen=True):
-    """``show tables [from github]`` — of one schema, or of all (None)."""
+    """``show tables [from github]``: one schema, or all (None)."""
 
     schema: str | None = None
 
 
 class ShowColumns(Struct, frozen=True):
-    """``show columns from github.pulls [like 'p']`` — ``like`` is a pattern of SQL's LIKE, or None."""
+    """``show columns from github.pulls [like 'p']``: ``like`` is an SQL LIKE pattern or None."""
 
     table: TableName
     like: str | None = None
@@ -51,7 +51,7 @@ class ShowJobs(Struct, frozen=True):
 
 
 class ShowFiles(Struct, frozen=True):
-    """``show files [from S] [like 'p']`` — the files that tables were imported from."""
+    """``show files [from S] [like 'p']``: files that tables were imported from."""
 
     schema: str | None = None
     like: str | None = None
@@ -70,26 +70,26 @@ class ShowSchedules(Struct, frozen=True):
 
 
 class DescribeTable(Struct, frozen=True):
-    """``describe github.pulls`` · ``??`` — None is the table used last; a bare name has schema ""."""
+    """``describe github.pulls`` or ``??`` (None: the last table used). A bare name has schema ""."""
 
     table: TableName | None = None
 
 
 class PeekTable(Struct, frozen=True):
-    """``peek github.pulls [10]`` — so many rows, or None for the usual few; a bare name has schema ""."""
+    """``peek github.pulls [10]``. ``rows`` is None for the default number. A bare name has schema ""."""
 
     table: TableName
     rows: int | None = None
 
 
 class CountRows(Struct, frozen=True):
-    """``count github.pulls`` — a bare name has schema ""."""
+    """``count github.pulls``. A bare name has schema ""."""
 
     table: TableName
 
 
 class ShowChanges(Struct, frozen=True):
-    """``changes github.pulls since 2 hours`` · ``since '2026-03-01 08:00'`` — one of ``ago_s`` and ``at``."""
+    """``changes github.pulls since 2 hours|'2026-03-01 08:00'``: either ``ago_s`` or ``since`` is set."""
 
     table: TableName
     ago_s: float | None = None
@@ -97,25 +97,25 @@ class ShowChanges(Struct, frozen=True):
 
 
 class LoadTable(Struct, frozen=True):
-    """``load table github.pulls`` — fetch it the first time."""
+    """``load table github.pulls``: load it for the first time."""
 
     table: TableName
 
 
 class RefreshTable(Struct, frozen=True):
-    """``refresh table github.pulls`` — fetch what changed, now."""
+    """``refresh table github.pulls``: load the changes now."""
 
     table: TableName
 
 
 class ReloadTable(Struct, frozen=True):
-    """``reload table github.pulls`` — fetch everything again."""
+    """``reload table github.pulls``: load all rows again."""
 
     table: TableName
 
 
 class ClearTable(Struct, frozen=True):
-    """``clear table github.pulls`` — forget the rows."""
+    """``clear table github.pulls``: delete the stored rows."""
 
     table: TableName
 
@@ -123,7 +123,7 @@ class ClearTable(Struct, frozen=True):
 class RefreshEvery(Struct, frozen=True):
     """``refresh table github.pulls every 15 minutes [starting 08:00]``
 
-    ``starting``  the time of day of the first refresh, on the clock of whoever typed it; None: from now on.
+    ``starting``  local time of day of the first refresh; None: now.
     """
 
     table: TableName
@@ -132,7 +132,7 @@ class RefreshEvery(Struct, frozen=True):
 
 
 class RefreshNever(Struct, frozen=True):
-    """``refresh table github.pulls never`` — end its schedule."""
+    """``refresh table github.pulls never``: remove its schedule."""
 
     table: TableName
 
@@ -166,7 +166,7 @@ class RetryJob(Struct, frozen=True):
 
 
 class Assign(Struct, frozen=True):
-    """``$name = EXPRESSION-OR-SELECT`` — ``sql`` is all that follows the sign, comments blanked out."""
+    """``$name = EXPRESSION-OR-SELECT``. ``sql`` is the text after ``=``, comments replaced by blanks."""
 
     name: str
     sql: str
@@ -187,8 +187,8 @@ class Unset(Struct, frozen=True):
 class Import(Struct, frozen=True):
     """``import 'orders.csv' [into shop.orders] [overwrite|append]``
 
-    ``place``  a file, a glob or an address.
-    ``mode``   "overwrite", "append", or None: there must be no such table.
+    ``location``  a file, a glob or a URL.
+    ``mode``      "overwrite", "append", or None: the table must not exist.
     """
 
     location: str
@@ -197,7 +197,7 @@ class Import(Struct, frozen=True):
 
 
 class Export(Struct, frozen=True):
-    """``export github.pulls|$name|(SELECT) to 'pulls.csv' [overwrite|append]`` — ``source`` is SQL."""
+    """``export github.pulls|$name|(SELECT) to 'pulls.csv' [overwrite|append]``. ``source`` is SQL."""
 
     source: str
     path: str
@@ -205,10 +205,10 @@ class Export(Struct, frozen=True):
 
 
 class ChartSettings(Struct, frozen=True):
-    """What stands behind ``where`` in ``create chart``: columns, and what is written on the chart.
+    """The settings after ``where`` in ``create chart``: columns and labels.
 
-    ``y``       one column or several, each a series of its own; one where ``series`` names a column.
-    ``series``  a column whose values tell the series apart, or None.
+    ``y``       columns, each a series; exactly one if ``series`` is set.
+    ``series``  the column whose values separate the series, or None.
     """
 
     x: str
@@ -223,8 +223,8 @@ class CreateChart(Struct, frozen=True):
     """``create chart [NAME] from S.T|$name|(SELECT) as bar_chart where x = … and y = … [to 'FILE']``
 
     ``source``  SQL.
-    ``place``   a file; None draws the chart in the terminal.
-    ``mode``    "overwrite", or None: there must be no such file.
+    ``path``    the file; None draws in the terminal.
+    ``mode``    "overwrite", or None: the file must not exist.
     """
 
     source: str
@@ -241,7 +241,7 @@ class RunFile(Struct, frozen=True):
 
 
 class RunEvery(Struct, frozen=True):
-    """``run 'report.sql' every 1 day [starting 08:00]`` — ``starting`` as in RefreshEvery."""
+    """``run 'report.sql' every 1 day [starting 08:00]``. ``starting`` as in RefreshEvery."""
 
     path: str
     every_s: float
@@ -249,9 +249,9 @@ class RunEvery(Struct, frozen=True):
 
 
 class RunAt(Struct, frozen=True):
-    """``run 'report.sql' at '2026-03-01 08:00'`` · ``at 08:00``
+    """``run 'report.sql' at '2026-03-01 08:00'|08:00``
 
-    ``at``  a moment, on the clock of whoever typed it unless it has an offset; or a time of day, the next.
+    ``start_at``  local time unless it has an offset; a time of day means its next occurrence.
     """
 
     path: str
@@ -259,7 +259,7 @@ class RunAt(Struct, frozen=True):
 
 
 class Unschedule(Struct, frozen=True):
-    """``unschedule report`` · ``unschedule github.pulls`` — a script's name has schema ""."""
+    """``unschedule report|github.pulls``. The name of a script has schema ""."""
 
     name: TableName
 
@@ -267,7 +267,7 @@ class Unschedule(Struct, frozen=True):
 class Connect(Struct, frozen=True):
     """``connect [github [as work] [with token = '${TOKEN}', org = 'duckdb']]``
 
-    ``options``  (name, value) as written; None and () are asked for where somebody can be asked.
+    ``options``  (name, value) as written. What is missing is prompted for on a terminal.
     """
 
     adapter: str | None = None
@@ -282,20 +282,17 @@ class Disconnect(Struct, frozen=True):
 
 
 class ShowHelp(Struct, frozen=True):
-    """``help [topic]`` — the words of the topic with one space between them, or None."""
+    """``help [topic]``: the words of the topic joined by single spaces, or None."""
 
     topic: str | None = None
 
 
 class Exit(Struct, frozen=True):
-    """``exit`` · ``quit``"""
+    """``exit`` or ``quit``"""
 
 
 class ChangeSetting(Struct, frozen=True):
-    """``set max_age = '5 minutes'`` · ``set keys = 'vi'``
-
-    ``name`` is one of OWN_SETTINGS, in lower case; ``value`` has no quotes.
-    """
+    """``set max_age = '5 minutes'``: ``name`` is one of UNIFY_SETTINGS in lower case, ``value`` unquoted."""
 
     name: str
     value: str

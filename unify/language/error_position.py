@@ -1,6 +1,6 @@
-"""A line of somebody's text with a caret under the place that is meant, in the form of DuckDB's errors.
+"""Error positions: ``LINE n: …`` with a caret, as DuckDB prints them, and misspelled keywords.
 
-The keyword somebody meant where DuckDB found a syntax error: ``form`` before a table is ``from``.
+Where DuckDB reports a syntax error, a similar keyword is suggested: ``from`` for ``form``.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import re
 from unify.language.tokenizer import TokenKind, keyword_set, significant_tokens
 from unify.text import escape_text
 
-_POINTER_LINES = re.compile(
-    r"\n*^LINE \d+: (?P<line>.*)\n(?P<before> *)\^", re.MULTILINE
-)  # in an error of DuckDB's
+_POINTER_LINES = re.compile(r"\n*^LINE \d+: (?P<line>.*)\n(?P<before> *)\^", re.MULTILINE)  # DuckDB's
 
-_MAX_CHARS_BEFORE = 60  # characters kept left of the caret, and ...
-_MAX_CHARS_AFTER = 40  # ... right of it: together with the label they fit a terminal of 110 columns
+_MAX_CHARS_BEFORE = 60  # characters kept left of the caret
+_MAX_CHARS_AFTER = 40  # characters kept right of it; with the label both fit 110 columns
 
 
 def render_pointer(source: str, line: int, column: int) -> str:
-    """Two lines: ``LINE 2: …`` and the caret under ``column``; both count from 1.
+    """Return two lines: ``LINE 2: …`` and a caret under ``column``; both count from 1.
 
-    Long lines are cut around the place; what could steer a terminal is shown as an escape.
+    Long lines are cut around the column; control characters are escaped.
     """
     text = (source.split("\n")[line - 1 : line] or [""])[0].rstrip("\r")
     before, after = text[: column - 1], text[column - 1 :]
@@ -33,7 +31,7 @@ def render_pointer(source: str, line: int, column: int) -> str:
 
 
 def remap_pointer(message: str, source: str) -> str:
-    """DuckDB's message about SQL that was made of ``source``: pointing into ``source`` itself, or nowhere."""
+    """Make the pointer of a DuckDB message about rewritten SQL point into ``source``, or remove it."""
     place = _POINTER_LINES.search(message)
     if place is None:
         return message
@@ -51,7 +49,7 @@ def remap_pointer(message: str, source: str) -> str:
 
 
 def add_end_pointer(message: str, source: str) -> str:
-    """DuckDB's message about a statement that ends too early, which comes without a place: with it."""
+    """Add a pointer to the end of ``source`` where DuckDB reports an unexpected end without a position."""
     if not message.endswith("syntax error at end of input"):
         return message
     text = source.rstrip()
@@ -72,13 +70,13 @@ _SQL_KEYWORDS = keyword_set(
 )
 _SYNTAX_ERROR = re.compile(r'syntax error at or near "(?P<near>[^"\n]+)"')
 _LINE_AND_CARET = re.compile(r"^(?P<label>LINE \d+: )(?P<line>.*)\n(?P<caret> *)\^", re.MULTILINE)
-_MIN_SIMILARITY = 0.75  # of difflib's ratio: form/from and wehre/where 0.75 and more
+_MIN_SIMILARITY = 0.75  # difflib ratio: form/from and wehre/where reach 0.75
 
 
 def suggest_keyword(message: str) -> str:
-    """`` (did you mean from instead of form?)`` for a syntax error of DuckDB's; "" where nothing is near.
+    """Return `` (did you mean from instead of form?)`` for a DuckDB syntax error, or "".
 
-    It is often the word before the one DuckDB stumbles over: that one it took for an alias.
+    The word before the reported one is checked too: DuckDB may have parsed a misspelling as an alias.
     """
     syntax, place = _SYNTAX_ERROR.search(message), _LINE_AND_CARET.search(message)
     if syntax is None:

@@ -1,6 +1,6 @@
-"""The grammar at work: grammar.lark built once, and the commands made of what it finds.
+"""The Lark parser of commands and the transformer that builds a command from its parse tree.
 
-Imported late, by the first command of a session: SQL alone never pays for Lark.
+Imported by the first command of a session, so that SQL alone does not import Lark.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _build_lock = threading.Lock()
 
 
 class BadValue(Exception):
-    """A value of the right shape that means nothing, such as 25:00; ``start`` is its place in the text."""
+    """A value of the right form that is invalid, such as 25:00. ``start`` is its position in the text."""
 
     def __init__(self, message: str, start: int) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class BadValue(Exception):
 
 
 def grammar_text() -> str:
-    """The grammar: inside the package when installed, at the repository's top in a checkout."""
+    """Return grammar.lark: from the package if installed, from the top of the repository in a checkout."""
     packaged = files("unify") / GRAMMAR_FILE
     if packaged.is_file():
         return packaged.read_text(encoding="utf-8")
@@ -50,9 +50,9 @@ def grammar_text() -> str:
 
 
 def load_parser(cache_folder: Path | None = None) -> Lark:
-    """The parser of our commands, built on first use; kept in ``cache_folder`` for the next process.
+    """Return the parser, built once per process and cached in ``cache_folder`` for the next one.
 
-    A folder that cannot be written, and a cache that cannot be read, only cost the time of building.
+    A cache that cannot be read or written only costs the time to build the parser.
     """
     with _build_lock:
         return _build_parser(cache_folder)
@@ -63,15 +63,17 @@ def _build_parser(cache_folder: Path | None) -> Lark:
     stored: str | bool = False
     if cache_folder is not None:
         stored = str(cache_folder / CACHE_FILE)
-        with suppress(OSError):  # Lark keeps the mode of a file it finds: readable by nobody else
+        with suppress(OSError):  # Lark keeps the mode of an existing file: created here as 0600
             Path(stored).touch(mode=0o600)
     return Lark(grammar_text(), parser="lalr", lexer="contextual", cache=stored)
 
 
 def parse_command(text: str, cache_folder: Path | None = None) -> Command:
-    """The command that ``text`` is, comments already blanked out.
+    """Parse ``text``, whose comments are replaced by blanks, into a command.
 
-    Raises  lark's UnexpectedInput where it is none, BadValue where a value means nothing.
+    Raises:
+        lark.exceptions.UnexpectedInput: a syntax error.
+        BadValue: an invalid value.
     """
     tree = load_parser(cache_folder).parse(mask_brackets(text))
     try:
@@ -82,16 +84,16 @@ def parse_command(text: str, cache_folder: Path | None = None) -> Command:
 
 @v_args(inline=True)
 class CommandBuilder(Transformer[Token, Command]):
-    """Makes the command of each line of the grammar; methods in its order, one section a family.
+    """Builds a command for each rule of the grammar, in the order of grammar.lark.
 
-    ``text``  what was parsed: SQL in brackets is taken from it.
+    ``text``  the parsed text; SQL in brackets is taken from it.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
 
-    # --- What there is
+    # --- Listings
 
     def show_connections(self) -> Command:
         return commands.ShowConnections()
@@ -135,7 +137,7 @@ class CommandBuilder(Transformer[Token, Command]):
     def changes(self, table: TableName, since: tuple[float | None, str | None]) -> Command:
         return commands.ShowChanges(table, *since)
 
-    # --- Tables and their loads
+    # --- Loads
 
     def load(self, table: TableName) -> Command:
         return commands.LoadTable(table)
@@ -155,7 +157,7 @@ class CommandBuilder(Transformer[Token, Command]):
     def clear(self, table: TableName) -> Command:
         return commands.ClearTable(table)
 
-    # --- Background work
+    # --- Daemon and jobs
 
     def system_status(self) -> Command:
         return commands.SystemStatus()
@@ -258,7 +260,7 @@ class CommandBuilder(Transformer[Token, Command]):
     def destination(self, place: str, mode: str | None) -> tuple[str, str | None]:
         return place, mode
 
-    # --- The session
+    # --- Session
 
     def help(self, *topic: Token) -> Command:
         return commands.ShowHelp(" ".join(topic) or None)
@@ -273,7 +275,7 @@ class CommandBuilder(Transformer[Token, Command]):
             )
         return commands.ChangeSetting(str(name).lower(), value)
 
-    # --- Parts
+    # --- Shared rules
 
     def table(self, connection: Token, table: Token) -> TableName:
         return TableName(unquote(connection), unquote(table))
@@ -299,7 +301,7 @@ class CommandBuilder(Transformer[Token, Command]):
     def query(self, brackets: Token) -> str:
         sql = self._source_text(brackets)[1:-1].strip()
         if not is_select(sql):
-            raise BadValue("expected a SELECT in the brackets", _start_position(brackets))
+            raise BadValue("expected a SELECT in brackets", _start_position(brackets))
         return sql
 
     def duration(self, *parts: Token) -> float:
@@ -321,7 +323,7 @@ class CommandBuilder(Transformer[Token, Command]):
         return " ".join(unquote(word) for word in words)
 
     def _source_text(self, token: Token) -> str:
-        """The text of a token with what its brackets held."""
+        """Return the text of a token, including the content of its brackets."""
         return self.text[_start_position(token) : _start_position(token) + len(token)]
 
 
@@ -345,13 +347,14 @@ def _parse_interval(parts: Sequence[Token]) -> float:
         raise BadValue(str(error), _start_position(parts[0])) from None
     if seconds <= 0:
         raise BadValue(
-            f"every {text} would never pause; write it like every 15 minutes", _start_position(parts[0])
+            f"every {text} is not allowed; write an interval such as every 15 minutes",
+            _start_position(parts[0]),
         )
     return seconds
 
 
 def _parse_since(parts: Sequence[Token]) -> tuple[float | None, str | None]:
-    """So many seconds ago, or the text of a moment, which only DuckDB can read."""
+    """Return seconds ago, or the text of a timestamp, which DuckDB parses later."""
     text = " ".join(unquote(part) for part in parts)
     try:
         return parse_duration(text), None
@@ -366,7 +369,7 @@ def _parse_clock(text: Token) -> time:
     try:
         return time(int(hours), int(minutes))
     except ValueError:
-        raise BadValue(f"{text} is no time of day; write it like 08:00", _start_position(text)) from None
+        raise BadValue(f"{text} is not a time of day; write it like 08:00", _start_position(text)) from None
 
 
 def _parse_start_at(text: Token) -> datetime | time:
@@ -377,18 +380,18 @@ def _parse_start_at(text: Token) -> datetime | time:
         return datetime.fromisoformat(said)
     except ValueError:
         wanted = "write it like '2026-03-01 08:00'"
-        raise BadValue(f"{text} is no moment; {wanted}", _start_position(text)) from None
+        raise BadValue(f"{text} is not a date and time; {wanted}", _start_position(text)) from None
 
 
 def _parse_job(number: Token) -> int:
-    if len(number) > 18:  # beyond SQLite's integers, beyond any job
+    if len(number) > 18:  # larger than any SQLite integer
         raise BadValue(f"there is no job {number[:18]}…", _start_position(number))
     return int(number)
 
 
 def _parse_row_count(number: Token) -> int:
     if not 0 < int(number[:19]) <= 10**9:
-        raise BadValue("peek shows one row or more", _start_position(number))
+        raise BadValue("the number of rows must be at least 1", _start_position(number))
     return int(number)
 
 

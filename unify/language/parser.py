@@ -1,8 +1,4 @@
-"""From one typed statement to a command: SQL passes untouched, our own language is read by the grammar.
-
-``split``, ``is_complete`` and ``incomplete_reason`` are at home in ``statements``; they are here as well, because
-whoever parses has split before.
-"""
+"""Parse one statement into a command: SQL passes unchanged, commands are parsed with grammar.lark."""
 
 from __future__ import annotations
 
@@ -14,11 +10,13 @@ from unify.language.tokenizer import SqlToken, blank_comments, significant_token
 
 
 def parse(statement: str | Statement, cache_folder: Path | None = None) -> Command:
-    """The command that ``statement`` is; a ``Query`` if it is SQL.
+    """Return the command; ``RunSql`` for SQL.
 
-    Time    the first command of our own imports Lark (50 ms) and builds the grammar (25 ms, or 3 ms from
-            ``cache_folder``); a further one takes a fraction of a millisecond. SQL waits for neither.
-    Raises  CommandSyntaxError, its place counted within ``statement``.
+    The first command imports Lark (50 ms) and builds the grammar (25 ms, or 3 ms from ``cache_folder``);
+    SQL needs neither.
+
+    Raises:
+        CommandSyntaxError: its position counts within ``statement``.
     """
     text, line = (statement.text, statement.line) if isinstance(statement, Statement) else (statement, 1)
     if not is_command(text):
@@ -27,7 +25,7 @@ def parse(statement: str | Statement, cache_folder: Path | None = None) -> Comma
 
 
 def expected_next(text: str, cache_folder: Path | None = None) -> tuple[str, ...]:
-    """What may come after ``text``, the start of one of our commands: keywords first, then descriptions."""
+    """Return what may follow ``text``, the start of a command: keywords, then descriptions of values."""
     from unify.language import syntax_errors
 
     return syntax_errors.expected_next(text, cache_folder)
@@ -48,7 +46,7 @@ def _parse_own_command(source: str, cache_folder: Path | None) -> Command:
 
 
 def _command_end(source: str) -> int:
-    """Where the command ends: before the ``;`` that may close it."""
+    """Return the end of the command, without a closing ``;``."""
     tokens: list[SqlToken] = list(significant_tokens(source))
     while tokens and tokens[-1].text == ";":
         tokens.pop()

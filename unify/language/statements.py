@@ -1,12 +1,8 @@
-"""Where statements end: for scripts, which are split, and for the prompt, which waits.
+"""Statements: splitting scripts, knowing when typed text is complete, and telling commands from SQL.
 
-Which settings are ours: known without the commands, which take 10 ms to import and SQL never needs.
-
-Whose statement is this: one of our own commands, or SQL?
-
-Decided by the first few words, without the grammar, so that SQL never waits for a parser. The rule:
-what DuckDB could run goes to DuckDB; what nobody could run comes to us when it looks like a slip in
-one of our commands, because our grammar then says what was meant.
+A statement is a command or SQL by its first words, without the grammar, so that SQL does not wait for a
+parser. Text that DuckDB could run is SQL. Other text that resembles a command is parsed as one, because
+the grammar then explains the mistake.
 """
 
 from __future__ import annotations
@@ -20,7 +16,7 @@ from typing import Literal
 from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, tokenize
 
 IncompleteReason = Literal["quote", "comment", "bracket", ";"]
-# What a line break within such a token leaves open.
+# What is open if a line break falls into such a token.
 _TOKEN_REASONS: Mapping[TokenKind, IncompleteReason] = {
     TokenKind.STRING: "quote",
     TokenKind.QUOTED: "quote",
@@ -32,19 +28,16 @@ _TOKEN_REASONS: Mapping[TokenKind, IncompleteReason] = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a script, without the ``;`` that ended it and the comments around it.
-
-    ``line`` is where ``text`` starts, from 1.
-    """
+    """One statement of a script, without its ``;`` and the comments around it. ``line`` counts from 1."""
 
     text: str
     line: int = 1
 
 
 def split_statements(text: str) -> list[Statement]:
-    """The statements of ``text``, in order; a ``;`` in quotes, comments and brackets ends none.
+    """Split ``text`` into statements; a ``;`` in quotes, comments or brackets does not separate.
 
-    An empty statement is dropped; the last one needs no ``;``, and keeps a quote or comment that never ends.
+    Empty statements are dropped. The last one needs no ``;`` and may have an unterminated quote or comment.
     """
     found = [tokens for tokens, _ended in _split_tokens(text) if tokens]
     lines = _LineCounter(text)
@@ -54,9 +47,9 @@ def split_statements(text: str) -> list[Statement]:
 
 
 def incomplete_reason(text: str) -> IncompleteReason | None:
-    """What ``text`` still needs before Enter runs it; None if nothing.
+    """Return what ``text`` needs before Enter runs it, or None.
 
-    SQL waits for its ``;``, one of our own commands only for the end of a quote, comment or bracket.
+    SQL needs a ``;``. A command only needs open quotes, comments and brackets to be closed.
     """
     tokens, ended = _last_statement(text)
     if ended or not tokens:
@@ -67,9 +60,9 @@ def incomplete_reason(text: str) -> IncompleteReason | None:
 
 
 def incomplete_reasons_by_line(text: str) -> list[IncompleteReason | None]:
-    """For each line of ``text`` but the first, what the text above it still needs.
+    """Return, for each line after the first, what the text above it needs.
 
-    Time    one pass: a paste of a thousand lines is painted at every key.
+    One pass over the text: the prompt calls this at every key, also after a paste of a thousand lines.
     """
     found: list[IncompleteReason | None] = []
     tokens: list[SqlToken] = []
@@ -87,19 +80,19 @@ def incomplete_reasons_by_line(text: str) -> list[IncompleteReason | None]:
 
 
 def is_complete(text: str) -> bool:
-    """Whether Enter runs ``text``; text without a statement is complete, and runs nothing."""
+    """Return whether Enter runs ``text``. Text without a statement is complete."""
     return incomplete_reason(text) is None
 
 
 def _statement_reason(tokens: Sequence[SqlToken], depth: int, text: str) -> IncompleteReason | None:
-    """What a statement of these tokens at the end of ``text`` needs, where no quote or comment is open."""
+    """Return what the statement at the end of ``text`` needs, given that no quote or comment is open."""
     if depth > 0:
         return "bracket"
     return None if not tokens or is_command(text[tokens[0].start :]) else ";"
 
 
 def _split_tokens(text: str) -> Iterator[tuple[list[SqlToken], bool]]:
-    """The tokens of each statement, and whether a ``;`` ended it; the last one may be empty."""
+    """Yield the tokens of each statement and whether a ``;`` ended it; the last may be empty."""
     tokens: list[SqlToken] = []
     depth = 0
     for token in significant_tokens(text):
@@ -113,7 +106,7 @@ def _split_tokens(text: str) -> Iterator[tuple[list[SqlToken], bool]]:
 
 
 def _last_statement(text: str) -> tuple[list[SqlToken], bool]:
-    """The last statement somebody typed something for, and whether it was ended."""
+    """Return the last non-empty statement and whether a ``;`` ended it."""
     last: tuple[list[SqlToken], bool] = ([], True)
     for tokens, ended in _split_tokens(text):
         if tokens:
@@ -129,14 +122,14 @@ def _bracket_depth(tokens: Sequence[SqlToken]) -> int:
 
 
 def _depth_change(token: SqlToken) -> int:
-    """How a token changes the depth of brackets."""
+    """Return how a token changes the bracket depth."""
     if token.kind is not TokenKind.SYMBOL:
         return 0
     return 1 if token.text in "([{" else -1 if token.text in ")]}" else 0
 
 
 class _LineCounter:
-    """Line numbers of ascending places in one text, without counting from the top each time."""
+    """Line numbers of ascending positions, counted in one pass."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -149,10 +142,10 @@ class _LineCounter:
         return self.line
 
 
-UNIFY_SETTINGS = frozenset({"max_age", "keys"})  # `set` of any other name is DuckDB's
+UNIFY_SETTINGS = frozenset({"max_age", "keys"})  # any other name in SET belongs to DuckDB
 
 
-# Words no SQL statement starts with.
+# Words that start a command and no SQL statement.
 _COMMAND_KEYWORDS = frozenset(
     {
         "count",
@@ -172,9 +165,9 @@ _COMMAND_KEYWORDS = frozenset(
         "quit",
     }
 )
-# Words that both languages start with: what follows decides.
+# Words that start commands and SQL statements; the next words decide.
 _SHARED_KEYWORDS = frozenset({"show", "describe", "desc", "load", "set", "import", "export"})
-# Words DuckDB's statements start with: never read as a slip in one of ours.
+# Words that start SQL statements, never treated as misspelled commands.
 _SQL_KEYWORDS = keyword_set(
     "abort alter analyse analyze attach begin call checkpoint comment commit copy create deallocate delete "
     "detach drop end execute explain export force from import insert install merge pivot pivot_longer "
@@ -184,19 +177,17 @@ _SQL_KEYWORDS = keyword_set(
 _SHOW_LISTINGS = frozenset(
     {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings", "schedules"}
 )
-_SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # what DuckDB's `show` knows
+_SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # listings of DuckDB's SHOW
 _SQL_CREATE_KEYWORDS = keyword_set(
     "function index macro or persistent recursive role schema secret sequence table temp temporary type "
     "unique view"
 )
-_MIN_SIMILARITY = (
-    0.75  # of difflib's ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs, a table's name, 0.67
-)
-_LOOK_AHEAD = 6  # tokens; the longest form told apart is `describe schema.table;`
+_MIN_SIMILARITY = 0.75  # difflib ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs (a table) 0.67
+_LOOK_AHEAD = 6  # tokens of the longest form examined, `describe schema.table;`
 
 
 def is_command(text: str) -> bool:
-    """Whether ``text``, one statement, is for our grammar; else it is SQL. Never raises."""
+    """Return whether ``text``, one statement, is a command rather than SQL. Never raises."""
     tokens = [token for token in islice(significant_tokens(text), _LOOK_AHEAD) if token.text != ";"]
     if not tokens:
         return False
@@ -207,7 +198,7 @@ def is_command(text: str) -> bool:
         case "describe" | "desc":
             return _is_describe_command(rest)
         case "import" | "export":
-            return not rest or rest[0].keyword != "database"  # DuckDB's own: export database 'folder'
+            return not rest or rest[0].keyword != "database"  # SQL: export database 'folder'
         case "create":
             return bool(rest) and _is_chart(rest[0].keyword)
         case "load":
@@ -224,7 +215,7 @@ def is_command(text: str) -> bool:
 
 
 def _is_show_command(rest: Sequence[SqlToken]) -> bool:
-    """`show` and its listings, slips included; `show all tables`, `show t`, `show s.t` are DuckDB's."""
+    """`show` and its listings, misspellings included. `show all tables`, `show t` and `show s.t` are SQL."""
     if not rest:
         return True
     if _is_symbol(rest[1:2], "."):
@@ -234,17 +225,17 @@ def _is_show_command(rest: Sequence[SqlToken]) -> bool:
 
 
 def _is_chart(word: str) -> bool:
-    """`create chart`, slips included; whatever else is created is DuckDB's."""
+    """`create chart`, misspellings included. Any other CREATE is SQL."""
     return word == "chart" or _is_misspelling(word, {"chart"}, _SQL_CREATE_KEYWORDS)
 
 
 def _is_setting(word: str) -> bool:
-    """One of our settings, slips included; DuckDB has none that is called alike."""
+    """One of Unify's settings, misspellings included. DuckDB has none of these names."""
     return word in UNIFY_SETTINGS or _is_misspelling(word, UNIFY_SETTINGS, ())
 
 
 def _is_describe_command(rest: Sequence[SqlToken]) -> bool:
-    """`describe`, `describe t`, `describe s.t`, and `describe s.` cut short; all else is DuckDB's."""
+    """`describe`, `describe t`, `describe s.t` and an incomplete `describe s.`. Anything else is SQL."""
     names, dots = rest[0::2], rest[1::2]
     if len(rest) > 3 or not all(_is_symbol([dot], ".") for dot in dots):
         return False
@@ -254,20 +245,20 @@ def _is_describe_command(rest: Sequence[SqlToken]) -> bool:
 
 
 def _is_load_command(rest: Sequence[SqlToken]) -> bool:
-    """`load table …` and what may be a slip in it; `load httpfs` and `load 'file'` are DuckDB's."""
+    """`load table …`, misspellings included. `load httpfs` and `load 'file'` are SQL."""
     if len(rest) == 1 and rest[0].keyword != "table":
         return False
     return not (rest and rest[0].kind is TokenKind.STRING)
 
 
 def _is_variable(tokens: Sequence[SqlToken]) -> bool:
-    """`$name`: no statement of SQL starts so. `$$text$$` is a string, `$1` a parameter."""
+    """`$name`. `$$text$$` is a string and `$1` a parameter."""
     sign, name = tokens[0], tokens[1:2]
     return sign.text == "$" and bool(name) and name[0].kind is TokenKind.WORD and name[0].start == sign.end
 
 
 def _is_misspelling(word: str, commands: Iterable[str], sql: Iterable[str]) -> bool:
-    """Whether ``word`` is a misspelling, and of one of our words rather than of one of SQL's."""
+    """Return whether ``word`` is a misspelling of one of ``ours`` rather than a word of SQL."""
     if not word or word in sql:
         return False
     close = difflib.get_close_matches(word, [*commands, *sql], n=1, cutoff=_MIN_SIMILARITY)

@@ -1,4 +1,4 @@
-"""What is wrong with a command, where, and what would have fitted: for people, in the words they type."""
+"""Syntax errors of commands: the position, the offending word and what was expected there."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _TERMINAL_TEXTS = {
     "SQL": "an expression or a SELECT",
     _END: "the end of the command",
 }
-_MAX_LISTED = 10  # things that would fit; more are not listed where one of them is near
-_MAX_SHOWN_CHARS = 40  # characters of somebody's text in a message
+_MAX_LISTED = 10  # expected words; a longer list is omitted if one of them is similar
+_MAX_SHOWN_CHARS = 40  # characters of the user's text in a message
 
 
 def unexpected_input_error(
     source: str, text: str, error: UnexpectedInput, cache_folder: Path | None
 ) -> CommandSyntaxError:
-    """The error for ``text``, which is ``source`` with its comments blanked out, that Lark refused."""
+    """Translate Lark's error. ``text`` is ``source`` with comments replaced by blanks."""
     ended = isinstance(error, UnexpectedToken) and error.token.type == _END
     start = len(text.rstrip()) if ended else error.pos_in_stream or 0
     expected = expected_next(text[:start], cache_folder)
@@ -61,38 +61,38 @@ def unexpected_input_error(
 
 
 def invalid_value_error(source: str, error: BadValue) -> CommandSyntaxError:
-    """The error for a value that means nothing."""
+    """Translate an invalid value, such as 25:00."""
     return _syntax_error(error.message, source, error.start, ())
 
 
 def expected_next(text: str, cache_folder: Path | None) -> tuple[str, ...]:
-    """What may come after ``text``: keywords in alphabetical order, then descriptions of values.
+    """Return what may follow ``text``: keywords in alphabetical order, then descriptions of values.
 
-    Where ``text`` itself cannot be read, what may come at the place it cannot be read from.
+    If ``text`` itself has a syntax error, return what may stand at the position of the error.
     """
     parser = load_parser(cache_folder)
     steps = parser.parse_interactive(mask_brackets(blank_comments(text)))
-    with suppress(UnexpectedInput):  # where reading stops is the place that was asked for
+    with suppress(UnexpectedInput):  # the position of the error is the one to complete
         steps.exhaust_lexer()
-    accepted: set[str] = steps.accepts()  # type: ignore[no-untyped-call]  # Lark left it without types
+    accepted: set[str] = steps.accepts()  # type: ignore[no-untyped-call]  # untyped in Lark
     return _describe_terminals(parser, accepted)
 
 
 def _error_message(offending: SqlToken | None, expected: tuple[str, ...]) -> str:
     wanted = f"expected {_join_words(expected)}"
     if offending is None:
-        return f"the command ends too early, {wanted}"
+        return f"unexpected end of command, {wanted}"
     if offending.kind is TokenKind.UNTERMINATED_QUOTE:
-        return f"the quote {offending.text[0]} that starts here is never closed"
+        return f"unterminated quote: {offending.text[0]} is never closed"
     if offending.kind is TokenKind.UNTERMINATED_COMMENT:
-        return "the comment that starts here is never closed"
+        return "unterminated comment"
     if offending.text == "-":
-        return f'"-" does not fit here, {wanted}; a name with - in it goes in "quotes"'
+        return f'unexpected "-", {wanted}; a name that contains - must be in double quotes'
     found = (
         offending.text if len(offending.text) <= _MAX_SHOWN_CHARS else offending.text[:_MAX_SHOWN_CHARS] + "…"
     )
     meant = did_you_mean(found, expected)
-    return f'"{found}" does not fit here' + (
+    return f'unexpected "{found}"' + (
         meant if meant and len(expected) > _MAX_LISTED else f", {wanted}{meant}"
     )
 
@@ -103,7 +103,7 @@ def _join_words(words: tuple[str, ...]) -> str:
 
 
 def _describe_terminals(parser: Lark, accepted: set[str]) -> tuple[str, ...]:
-    """Terminals in the words of a user; a quoted text only where nothing plainer would do."""
+    """Describe terminals in words; a quoted string only if nothing else is accepted."""
     if len(accepted) > 1:
         accepted = accepted - {"STRING"}
     literals = {

@@ -1,14 +1,11 @@
-"""SQL cut into tokens by DuckDB's lexical rules: where strings, comments and names begin and end.
+"""SQL tokenizer by DuckDB's lexical rules, and the ``$name`` variables of a statement.
 
-Everything that looks at text before a parser does starts here, so that a ``;`` in a string is the same
-``;`` in a string for splitting, for the prompt and for finding tables. Rules seen in DuckDB 1.5:
-comments nest; ``--`` ends at a line feed or a carriage return; a backslash escapes only in E'' strings;
-a name may hold ``$``, so a dollar quote cannot begin inside one.
+Splitting, the prompt and the search for tables all use these tokens, so that a ``;`` in a string is part
+of the string everywhere. Rules seen in DuckDB 1.5: comments nest; ``--`` ends at a line feed or carriage
+return; a backslash escapes only in E'' strings; a name may contain ``$``, so a dollar quote cannot start
+inside one.
 
-``$name`` in a statement: where variables are used, found by DuckDB's own lexical rules.
-
-``$$text$$`` and ``$tag$text$tag$`` are strings, ``$1`` is a parameter of DuckDB's, and so is every
-``$name`` in a PREPARE.
+``$$text$$`` and ``$tag$text$tag$`` are strings; ``$1``, and every ``$name`` in a PREPARE, is a parameter.
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ from typing import NamedTuple
 
 
 class TokenKind(StrEnum):
-    """What a token is. The last two never ended: they run to the end of the text."""
+    """Kind of token. The last two are unterminated and run to the end of the text."""
 
     BLANK = "blank"
     COMMENT = "comment"
@@ -36,7 +33,7 @@ class TokenKind(StrEnum):
 
 
 class SqlToken(NamedTuple):
-    """A piece of the text; ``start`` counts characters from 0."""
+    """A token. ``start`` counts characters from 0."""
 
     kind: TokenKind
     text: str
@@ -48,14 +45,14 @@ class SqlToken(NamedTuple):
 
     @property
     def keyword(self) -> str:
-        """The text in lower case, for keywords; "" for anything that cannot be one."""
+        """The text in lower case if it can be a keyword, else ""."""
         return self.text.lower() if self.kind is TokenKind.WORD else ""
 
 
-# Exactly what DuckDB 1.5 takes for a blank: not U+0085 or U+2028, which may be part of a name.
+# The blanks of DuckDB 1.5. U+0085 and U+2028 may be part of a name.
 _BLANK = r"\t\n\f\r\x20\xa0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"
-_NAME_START = rf"[^\x00-@\[-^`{{-\x7f{_BLANK}]"  # a letter, an underscore, anything beyond ASCII
-_NAME_PART = rf"[^\x00-#%-/:-@\[-^`{{-\x7f{_BLANK}]"  # ... or a digit or a dollar sign
+_NAME_START = rf"[^\x00-@\[-^`{{-\x7f{_BLANK}]"  # a letter, an underscore, any non-ASCII character
+_NAME_PART = rf"[^\x00-#%-/:-@\[-^`{{-\x7f{_BLANK}]"  # or a digit or dollar sign
 _DOLLAR_TAG = rf"\$(?:{_NAME_START}[^\x00-/:-@\[-^`{{-\x7f{_BLANK}]*)?\$"
 _TOKEN = re.compile(
     rf"""
@@ -77,7 +74,7 @@ _INSIGNIFICANT = frozenset({TokenKind.BLANK, TokenKind.COMMENT})
 
 
 def tokenize(text: str) -> Iterator[SqlToken]:
-    """Every token of ``text`` in order; their texts joined are ``text`` again."""
+    """Yield every token of ``text`` in order; joined, their texts are ``text``."""
     position = 0
     while position < len(text):
         token = _match_token(text, position)
@@ -86,21 +83,21 @@ def tokenize(text: str) -> Iterator[SqlToken]:
 
 
 def significant_tokens(text: str) -> Iterator[SqlToken]:
-    """The tokens that are neither blank nor comment; an unended comment counts, since it is a mistake."""
+    """Yield tokens that are neither blank nor comment. An unterminated comment is included."""
     return (token for token in tokenize(text) if token.kind not in _INSIGNIFICANT)
 
 
 def blank_comments(text: str) -> str:
-    """``text`` with each comment and odd blank as spaces, so that every place stays where it was."""
+    """Replace comments and unusual blanks with spaces; positions do not change."""
     return "".join(
         _blank_text(token.text) if token.kind in _INSIGNIFICANT else token.text for token in tokenize(text)
     )
 
 
 def mask_brackets(text: str) -> str:
-    """``text`` with what is in round brackets as NUL characters: a grammar need not know SQL.
+    """Replace the content of round brackets with NUL characters, so that a grammar need not know SQL.
 
-    Every place stays where it was. A bracket that is never closed seals nothing.
+    Positions do not change. An unclosed bracket masks nothing.
     """
     pieces = list(text)
     opened: list[int] = []
@@ -115,21 +112,21 @@ def mask_brackets(text: str) -> str:
 
 
 def keyword_set(text: str) -> frozenset[str]:
-    """A set of keywords, written as a line of text."""
+    """Return the set of the words in ``words``."""
     return frozenset(text.split())
 
 
 def unquote(text: str) -> str:
-    """The content of a ``"name"`` or a ``'string'``; anything else as it is, as a plain ``str``."""
+    """Return the content of a ``"name"`` or ``'string'``, anything else unchanged, as a plain ``str``."""
     quote = text[:1]
     if quote in ('"', "'"):
         return text[1:-1].replace(quote * 2, quote)
-    return str(text)  # a parser's token is a str that knows its place; what leaves here does not
+    return str(text)  # Lark tokens are a subclass of str
 
 
 def _match_token(text: str, position: int) -> SqlToken:
     match = _TOKEN.match(text, position)
-    assert match is not None  # the last alternative takes anything
+    assert match is not None  # the last alternative matches any character
     assert match.lastgroup is not None
     if match.lastgroup == "block":
         return _match_block_comment(text, position)
@@ -155,7 +152,7 @@ _DEFINITION_KEYWORDS = keyword_set("view macro function")
 
 @dataclass(frozen=True, slots=True)
 class VariableUse:
-    """A variable at one place; ``start`` and ``end`` count characters from 0, the ``$`` included."""
+    """A variable reference. ``start`` and ``end`` count characters from 0 and include the ``$``."""
 
     name: str
     start: int
@@ -163,7 +160,7 @@ class VariableUse:
 
 
 def find_variables(sql: str) -> Sequence[VariableUse]:
-    """Every mention of a variable in ``sql``, in order."""
+    """Yield the variable references in ``sql`` in order."""
     if "$" not in sql:
         return ()
     tokens = list(significant_tokens(sql))
@@ -177,7 +174,7 @@ def find_variables(sql: str) -> Sequence[VariableUse]:
 
 
 def substitute_variables(sql: str, uses: Sequence[VariableUse], replacements: Mapping[str, str]) -> str:
-    """``sql`` with the uses of these variables replaced by what ``names`` holds for them."""
+    """Replace references to the variables in ``names`` with their values."""
     parts, position = [], 0
     for use in uses:
         if use.name in replacements:
@@ -187,13 +184,13 @@ def substitute_variables(sql: str, uses: Sequence[VariableUse], replacements: Ma
 
 
 def is_select(sql: str) -> bool:
-    """Whether ``sql`` gives rows; in brackets it is an expression, as everywhere in SQL."""
+    """Return whether ``sql`` returns rows. A SELECT in brackets is an expression."""
     first = next(iter(significant_tokens(sql)), None)
     return first is not None and first.keyword in _SELECT_KEYWORDS
 
 
 def is_definition(sql: str) -> bool:
-    """Whether ``sql`` makes a view or a macro, which is stored as text and outlives the session."""
+    """Return whether ``sql`` creates a view or macro, which DuckDB stores as text."""
     first = [token.keyword for _, token in zip(range(5), significant_tokens(sql), strict=False)]
     return first[:1] == ["create"] and bool(_DEFINITION_KEYWORDS & set(first))
 

@@ -1,9 +1,8 @@
-"""Tables in the tree sqlglot makes of a statement. Imported late: sqlglot takes 90 ms.
+"""Parsing with sqlglot: the tables in a syntax tree, and the check that a text is one SELECT.
 
-A SELECT written by somebody else, such as a spec's author: shown to be a SELECT and nothing more.
-
-Two witnesses. DuckDB's own parser says what would run, so that no difference between two readings of a
-comment or a quote hides anything; sqlglot says which of the names are tables. They must agree.
+Imported late: sqlglot takes 90 ms. The check for SELECTs of spec authors uses two parsers. DuckDB's own
+decides what would run, so that differences about comments and quotes cannot hide anything; sqlglot finds
+the tables. Both must report the same names.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ if TYPE_CHECKING:
     import duckdb
 
 
-# What sqlglot cannot read it says on stderr; we have another way then, and nobody is helped by the notice.
+# sqlglot warns on stderr about syntax it cannot parse; the fallback makes the warning useless.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _DIALECT = "duckdb"
-# Statements that change the table they are about, and need nothing of its rows.
+# Statements that change their target table without reading its rows.
 _WRITE_STATEMENTS = (exp.Insert, exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
-# Statements that change the rows they find.
+# Statements that read and change rows of their target.
 _ROW_CHANGE_STATEMENTS = (exp.Update, exp.Delete, exp.Merge, exp.Index)
-_TARGET_ROLES = frozenset({"this", "tables", "expressions"})  # what those are about; the rest of them is read
-# What sqlglot files under Table, and is none.
+_TARGET_ROLES = frozenset({"this", "tables", "expressions"})  # roles of the target; other tables are read
+# Parents under which a Table node is not a table.
 _NON_TABLE_PARENTS = (exp.Use, exp.UserDefinedFunction, exp.AlterRename)
-_TABLE_KINDS = frozenset({"TABLE", "VIEW"})  # of CREATE and DROP; not SEQUENCE, MACRO, SCHEMA and so on
+_TABLE_KINDS = frozenset({"TABLE", "VIEW"})  # of CREATE and DROP; not SEQUENCE, MACRO or SCHEMA
 
 
 def parse_sql(sql: str) -> exp.Expr | None:
-    """The tree of one statement, or None where sqlglot cannot make one that says anything."""
+    """Return the syntax tree of one statement, or None if sqlglot cannot parse it."""
     try:
-        trees = sqlglot.parse(blank_comments(sql), read=_DIALECT)  # comments and blanks are ours to find
-    except Exception:  # noqa: BLE001 - its errors, and the slips of a parser fed with anything at all
+        trees = sqlglot.parse(blank_comments(sql), read=_DIALECT)  # by DuckDB's rules
+    except Exception:  # noqa: BLE001 - sqlglot raises more than its own errors on arbitrary text
         return None
     if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
         return None
@@ -50,16 +49,13 @@ def parse_sql(sql: str) -> exp.Expr | None:
 
 
 def statement_tables(sql: str) -> list[TableRef] | None:
-    """Every mention of a table, or None where sqlglot cannot read the statement."""
+    """Return every reference to a table, or None if sqlglot cannot parse the statement."""
     tree = parse_sql(sql)
     return None if tree is None else list(tree_table_refs(tree))
 
 
 def tree_table_refs(tree: exp.Expr) -> Iterator[TableRef]:
-    """Every mention of a table in ``root``, in the order of the text.
-
-    Without the names of common table expressions where they are in force.
-    """
+    """Yield every table reference below ``root`` in the order of the text, CTE names in scope excluded."""
     for node in table_nodes(tree):
         written = is_write_target(node)
         yield TableRef(
@@ -68,13 +64,13 @@ def tree_table_refs(tree: exp.Expr) -> Iterator[TableRef]:
 
 
 def table_nodes(tree: exp.Expr) -> list[exp.Table]:
-    """The nodes of those mentions."""
+    """Return the nodes of those references."""
     nodes = sorted(filter(is_table_node, tree.find_all(exp.Table)), key=_text_position)
     return [node for node in nodes if not _is_cte_name(node)]
 
 
 def is_table_node(node: exp.Table) -> bool:
-    """Whether a Table node is one: not a table function, a schema, or the new name of something."""
+    """Return whether a Table node is a table, not a table function, a schema or a new name."""
     if not isinstance(node.this, exp.Identifier) or isinstance(node.parent, _NON_TABLE_PARENTS):
         return False
     made = node.parent if isinstance(node.parent, (exp.Create, exp.Drop)) else None
@@ -86,7 +82,7 @@ def _text_position(node: exp.Table) -> int:
 
 
 def _is_cte_name(node: exp.Table) -> bool:
-    """Whether a one-part name means a common table expression that is in force at its place."""
+    """Return whether a one-part name refers to a CTE in scope."""
     if node.db:
         return False
     name, inside = node.name.lower(), None
@@ -103,10 +99,7 @@ def _is_cte_name(node: exp.Table) -> bool:
 
 
 def _visible_ctes(clause: exp.With, inside: exp.Expr | None) -> set[str]:
-    """The names a WITH gives to a place: within one of its expressions, only those before it.
-
-    A recursive one knows itself as well.
-    """
+    """Return the CTE names visible at ``inside``; a recursive CTE sees itself."""
     names = set()
     for expression in clause.expressions:
         if expression is inside and not clause.args.get("recursive"):
@@ -118,7 +111,7 @@ def _visible_ctes(clause: exp.With, inside: exp.Expr | None) -> set[str]:
 
 
 def _parent_statement(node: exp.Table) -> tuple[exp.Expr | None, str | None]:
-    """The statement a table is directly part of, and as what; a list of columns around it does not count."""
+    """Return the statement that directly contains a table, and its role there. Column lists are skipped."""
     part: exp.Expr = node.parent if isinstance(node.parent, exp.Schema) else node
     return part.parent, part.arg_key
 
@@ -136,12 +129,16 @@ def _is_row_change_target(node: exp.Table) -> bool:
     return isinstance(_parent_statement(node)[0], _ROW_CHANGE_STATEMENTS)
 
 
-_ALLOWED_FUNCTIONS = frozenset({"unnest"})  # reads only the row it stands beside
-_FILE_CHARACTERS = frozenset("./\\:*?[")  # from 'a.csv', from "s3://…": DuckDB opens a name it does not know
+_ALLOWED_FUNCTIONS = frozenset({"unnest"})  # reads only the current row
+_FILE_CHARACTERS = frozenset("./\\:*?[")  # DuckDB opens unknown names such as 'a.csv' as files
 
 
 def single_select_tables(sql: str) -> tuple[TableRef, ...]:
-    """The tables of the one SELECT in ``sql``. Raises ValueError with a sentence if it is anything else."""
+    """Return the tables of the single SELECT in ``sql``.
+
+    Raises:
+        ValueError: ``sql`` is anything else; the message says what.
+    """
     tree = _single_statement(sql)
     functions = sorted(_table_functions(tree) - _ALLOWED_FUNCTIONS)
     if functions:
@@ -158,7 +155,7 @@ def single_select_tables(sql: str) -> tuple[TableRef, ...]:
 
 
 def _single_statement(sql: str) -> Any:
-    """DuckDB's tree of the only statement in ``sql``."""
+    """Return DuckDB's serialized tree of the only statement in ``sql``."""
     parsed = _serialize_sql(sql)
     if parsed["error"] and parsed.get("error_type") == "parser":
         raise ValueError(f"cannot be read: {_first_line(str(parsed['error_message']))}")
@@ -174,7 +171,7 @@ def _serialize_sql(sql: str) -> Any:
         raise ValueError("holds a NUL character, after which DuckDB would stop reading")
     with _parser_connection().cursor() as cursor:
         answer = cursor.execute("select json_serialize_sql(?)", [sql]).fetchone()
-    assert answer is not None  # a SELECT of one value has one row
+    assert answer is not None  # one row by definition
     try:
         return json.loads(answer[0])
     except RecursionError:
@@ -185,14 +182,14 @@ def _serialize_sql(sql: str) -> Any:
 
 @cache
 def _parser_connection() -> duckdb.DuckDBPyConnection:
-    """A database with nothing in it that can reach nothing; it only parses."""
+    """Return an empty in-memory database without external access, used only for parsing."""
     import duckdb
 
     return duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
 
 
 def _agreed_tables(sql: str, duckdb_names: set[tuple[str, ...]]) -> tuple[TableRef, ...]:
-    """sqlglot's answer, if it sees the same names as DuckDB."""
+    """Return the tables sqlglot finds, if they are the same names as DuckDB's."""
     from sqlglot import exp
 
     tree = parse_sql(sql)
@@ -214,7 +211,7 @@ def _table_key(table: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _walk_nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object in a JSON value, without recursion: depth is somebody else's choice."""
+    """Yield every object in a JSON value, without recursion: the depth comes from outside."""
     waiting = [tree]
     while waiting:
         value = waiting.pop()

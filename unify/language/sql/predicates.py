@@ -1,9 +1,9 @@
-"""What one SELECT asks of each table in its FROM: conditions with constants, and columns it is joined by.
+"""Conditions of one SELECT on each table in its FROM: comparisons with constants, and equality joins.
 
-Only what is certain. A condition counts where a row that does not meet it can appear nowhere in the
-SELECT's result, nor change another row of it: every conjunct of WHERE, and of a join's ON for the tables
-that the join does not keep whatever ON says. All of them fail on NULL, so that rows which an outer join
-fills up fail too. Whatever is not understood asks nothing: then more is fetched than needed, never less.
+Only conditions that are certain. A condition is used if a row that fails it can neither appear in the
+result nor change another row: conjuncts of WHERE, and of ON for tables whose unmatched rows the join
+drops. Each condition fails on NULL, so rows that an outer join adds fail as well. Syntax that is not
+understood yields no condition: more rows are fetched than needed, never fewer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SUPPORTED_JOINS = frozenset({"", "INNER", "CROSS", "OUTER"})
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``column`` in lower case; several ``values`` for ``in`` only."""
+    """A condition. ``column`` is in lower case; only ``in`` has several ``values``."""
 
     column: str
     operator: Operator
@@ -45,7 +45,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class EquiJoin:
-    """``column`` equals ``other_column`` of another table of the FROM, whose node is ``other_table``."""
+    """``column`` equals ``other_column`` of the table at node ``other_table``."""
 
     column: str
     other_table: exp.Table
@@ -54,7 +54,7 @@ class EquiJoin:
 
 @dataclass(slots=True)
 class TablePredicates:
-    """What is asked of one table."""
+    """The conditions and joins of one table."""
 
     conditions: list[Condition] = field(default_factory=list)
     joins: list[EquiJoin] = field(default_factory=list)
@@ -62,10 +62,10 @@ class TablePredicates:
 
 @dataclass(slots=True)
 class _FromClause:
-    """The FROM of a SELECT: its tables by the name they go under; None for what is no plain table."""
+    """The FROM of a SELECT: its tables by alias; None for anything but a plain table."""
 
     tables: dict[str, exp.Table | None] = field(default_factory=dict)
-    using_columns: set[str] = field(default_factory=set)  # columns of USING, which belong to no single table
+    using_columns: set[str] = field(default_factory=set)  # columns of USING belong to several tables
     is_supported: bool = True
 
     def add(self, node: exp.Expr) -> None:
@@ -81,14 +81,14 @@ class _FromClause:
 
 
 class PredicateCollector:
-    """Reads SELECTs. ``own`` gives the columns, in lower case, that a table is known to have."""
+    """Extracts conditions. ``own`` returns the known columns of a table, in lower case."""
 
     def __init__(self, known_columns: Callable[[TableRef], Collection[str]], parameters: Parameters) -> None:
         self._known_columns = known_columns
         self._parameters = parameters
 
     def collect(self, select: exp.Select) -> Mapping[int, TablePredicates]:
-        """What is asked of the tables in the FROM of ``select``, by the ``id`` of their nodes."""
+        """Return the conditions of the tables in the FROM of ``select`` by the ``id`` of their nodes."""
         start = select.args.get("from_")
         if not isinstance(start, exp.From) or select.args.get("sample"):
             return {}
@@ -176,7 +176,7 @@ class PredicateCollector:
     def _parse_alternatives(
         self, conjunct: exp.Or, from_clause: _FromClause
     ) -> Iterator[tuple[str, Condition]]:
-        """``q = 'a' or q = 'b'`` is ``q in ('a', 'b')``."""
+        """Turn ``q = 'a' or q = 'b'`` into ``q in ('a', 'b')``."""
         found = [
             one
             for part in conjunct.flatten()
@@ -211,7 +211,7 @@ class PredicateCollector:
                 yield name, EquiJoin(column.name.lower(), node, other.name)
 
     def _owning_table(self, column: exp.Expr, from_clause: _FromClause) -> str | None:
-        """The name of the table a column certainly belongs to."""
+        """Return the table a column certainly belongs to."""
         if not isinstance(column, exp.Column) or not isinstance(column.this, exp.Identifier):
             return None
         if column.table:
@@ -235,7 +235,7 @@ class PredicateCollector:
         return name
 
     def _parse_constant(self, value: exp.Expr) -> Constant | None:
-        """A value written out, or a variable's. NULL is none: nothing is ever equal to it."""
+        """Return a literal or the value of a variable. NULL yields None: nothing equals it."""
         match value.unnest():
             case exp.Literal() as literal if literal.is_string:
                 return Constant(literal.name)
@@ -255,7 +255,7 @@ class PredicateCollector:
 
 
 def _filtered_tables(join: exp.Join, before: Collection[str], added: str) -> frozenset[str]:
-    """The tables of whose rows a join keeps only those that meet its ON."""
+    """Return the tables whose rows a join drops unless they meet its ON."""
     match (join.side or "").upper():
         case "":
             return frozenset([*before, added])

@@ -1,7 +1,4 @@
-"""A table as a SQL statement names it.
-
-A constant of a statement, as what reads conditions and what asks a source for them both know it.
-"""
+"""Table references and constants of a SQL statement."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from unify.model import TableName
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableRef:
-    """``[[catalog.]schema.]table`` in the spelling of the statement; parts that were left out are "".
+    """``[[catalog.]schema.]table`` as spelled in the statement; missing parts are "".
 
-    ``written``  the statement changes the table: its rows, its definition, or whether it exists.
-    ``read``     the statement needs its rows; updating, deleting and merging do, inserting does not.
-    Two are equal where DuckDB would see one table: the case of letters, reading and writing do not count.
+    ``written``  the statement changes the table: its rows, its definition or its existence.
+    ``read``     the statement needs its rows: UPDATE, DELETE and MERGE do, INSERT does not.
+    Equality ignores case, ``written`` and ``read``.
     """
 
     schema: str
@@ -44,7 +41,7 @@ class TableRef:
 
 
 def merge_refs(refs: list[TableRef]) -> tuple[TableRef, ...]:
-    """Each table once, in the order and spelling of its first mention; read or written if any mention is."""
+    """Merge references to the same table: first spelling and order; read or written if any is."""
     found: dict[TableRef, TableRef] = {}
     for ref in refs:
         known = found.get(ref, ref)
@@ -60,7 +57,7 @@ def merge_refs(refs: list[TableRef]) -> tuple[TableRef, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value as its text; ``type`` is DuckDB's: VARCHAR, BIGINT, DOUBLE, BOOLEAN, DATE, TIMESTAMP …"""
+    """A constant: its text and DuckDB type (VARCHAR, BIGINT, DOUBLE, BOOLEAN, DATE, TIMESTAMP …)."""
 
     text: str
     type: str = "VARCHAR"

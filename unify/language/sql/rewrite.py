@@ -1,4 +1,4 @@
-"""Where a statement names tables, what it asks of each there, and other names put in their place."""
+"""Table references with their positions, conditions and columns, and rewriting of the references."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KnownColumns = Callable[[TableRef], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class MentionJoin:
-    """``column`` has to equal ``other_column`` of the mention number ``other_table``."""
+    """``column`` must equal ``other_column`` of mention number ``other_table``."""
 
     column: str
     other: int
@@ -27,12 +27,12 @@ class MentionJoin:
 
 @dataclass(frozen=True, slots=True)
 class TableMention:
-    """One table at one place. ``start`` and ``end`` count characters from 0.
+    """One reference to a table. ``start`` and ``end`` count characters from 0.
 
-    ``named``     no alias follows, so that the table's name has to stay as one.
-    ``schema_prefixes``  places of ``schema.`` before this table's name in columns; an alias has none.
-    ``columns``   names that seem to be columns of it.
-    ``limit``     the statement shows no more rows than this, made of this table's alone, one of one.
+    ``needs_alias``      no alias follows; the rewritten text must keep the table's name as one.
+    ``schema_prefixes``  positions of ``schema.`` before this table's name in column references.
+    ``columns``          columns that appear to belong to it.
+    ``limit``            the statement returns at most this many rows, each from one row of this table.
     """
 
     ref: TableRef
@@ -48,14 +48,14 @@ class TableMention:
 
 @dataclass(frozen=True, slots=True)
 class StatementMentions:
-    """A statement's mentions in their order. ``is_stored_definition``: it defines a view or macro, kept as text."""
+    """The mentions of a statement in order. ``is_stored_definition``: it creates a view or macro."""
 
     sql: str
     mentions: tuple[TableMention, ...]
     is_stored_definition: bool = False
 
     def replace_mentions(self, relations: Mapping[int, str]) -> str:
-        """The statement with other relations, as SQL, in place of the mentions with these numbers."""
+        """Return the statement with the mentions of these numbers replaced by SQL relations."""
         cuts: list[tuple[int, int, str]] = []
         for number, name in relations.items():
             mention = self.mentions[number]
@@ -72,9 +72,9 @@ class StatementMentions:
 def find_mentions(
     sql: str, known_columns: KnownColumns, parameters: Parameters | None = None
 ) -> StatementMentions | None:
-    """The mentions in one statement; None where it cannot be read with certainty.
+    """Return the mentions in one statement, or None if it cannot be parsed with certainty.
 
-    ``own``  the columns, in lower case, that a table is known to have: they decide whose a bare name is.
+    ``own``  returns the known columns of a table, in lower case; they resolve unqualified names.
     """
     inner = unwrap_statement(sql)
     if not sql.endswith(inner):
@@ -121,7 +121,7 @@ def _build_mention(
 
 
 def _schema_prefixes(node: exp.Table, offset: int) -> Sequence[tuple[int, int]]:
-    """Where columns of the table's own SELECT are written ``schema.table.column``."""
+    """Yield positions of ``schema.table.column`` in the SELECT of the table."""
     select = node.find_ancestor(exp.Select)
     if not node.db or node.alias or select is None:
         return ()
@@ -137,7 +137,7 @@ def _schema_prefixes(node: exp.Table, offset: int) -> Sequence[tuple[int, int]]:
 
 
 def _column_names(node: exp.Table) -> tuple[str, ...]:
-    """What the table's own SELECT calls by this table's name, or by none where there is no other table."""
+    """Yield columns qualified with this table, or unqualified if it is the only table."""
     select = node.parent.parent if isinstance(node.parent, (exp.From, exp.Join)) else None
     if not isinstance(select, exp.Select):
         return ()
@@ -153,7 +153,7 @@ def _column_names(node: exp.Table) -> tuple[str, ...]:
 
 
 def _row_limit(node: exp.Table, tree: exp.Expr) -> int | None:
-    """The most rows a statement shows that is one SELECT over this table alone, row by row."""
+    """Return the LIMIT of a statement that is one SELECT over this table, row by row; else None."""
     if (
         not isinstance(tree, exp.Select)
         or not isinstance(node.parent, exp.From)

@@ -1,11 +1,7 @@
-"""Which tables a piece of SQL uses, found without running or binding it.
+"""Find the tables of a statement without running or binding it.
 
-sqlglot reads the statement; where it cannot, ``tablefinder`` looks for names after the words that
-announce a table, so that an unknown piece of syntax costs precision and never the query.
-
-Tables found by the words before them, for statements no parser here can read.
-
-Only names of two or three parts: a single word after FROM may be anything. Never raises.
+sqlglot parses the statement. If it cannot, a scan looks for two- and three-part names after the keywords
+that introduce a table, so that unknown syntax costs precision but never fails the query.
 """
 
 from __future__ import annotations
@@ -17,26 +13,23 @@ from unify.language.sql.refs import TableRef, merge_refs
 from unify.language.statements import split_statements
 from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, unquote
 
-# A statement without any of these words names no table, and does not wait for sqlglot's import (90 ms).
+# Without any of these words a statement has no table; sqlglot (90 ms) is not imported.
 _TABLE_KEYWORDS = keyword_set(
     "from join into update table view desc describe show summarize pivot unpivot pivot_wider pivot_longer "
     "copy truncate index comment analyze vacuum using"
 )
 _SHOW_LISTINGS = frozenset(
     {"all", "databases", "schemas", "tables", "variables"}
-)  # `show` of these is no table
+)  # SHOW listings, not tables
 _METADATA_KEYWORDS = keyword_set("show describe desc summarize pragma")
-_MAX_PARSED_CHARS = (
-    200_000  # characters; sqlglot reads 500,000 a second, so that a bulk insert would take minutes
-)
+_MAX_PARSED_CHARS = 200_000  # characters; sqlglot parses 500,000 a second, which is too slow for bulk inserts
 
 
 def referenced_tables(sql: str) -> tuple[TableRef, ...]:
-    """The tables ``sql`` reads or writes, each once, in the order of the text.
+    """Return the tables that ``sql`` reads or writes, each once, in order.
 
-    Without: names of common table expressions where they are in force, table functions. With: names of
-    one part (schema ""), and a file read by its bare name (`from 'a.csv'`), which looks like one.
-    Never raises; text that is no SQL has no tables, or those that it seems to name.
+    Excluded are CTE names in scope and table functions. Included are one-part names (schema "") and files
+    read by name (`from 'a.csv'`). Never raises.
     """
     return merge_refs(
         [ref for statement in split_statements(sql) for ref in _statement_tables(statement.text)]
@@ -44,9 +37,10 @@ def referenced_tables(sql: str) -> tuple[TableRef, ...]:
 
 
 def select_tables(sql: str) -> tuple[TableRef, ...]:
-    """The tables of one SELECT that somebody else wrote, after seeing that it is no more than that.
+    """Return the tables of a SELECT from an untrusted source.
 
-    Raises  ValueError with a sentence: more or other than one SELECT, or a table function in it.
+    Raises:
+        ValueError: the text is not exactly one SELECT, or calls a table function.
     """
     from unify.language.sql import parse
 
@@ -54,7 +48,7 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
 
 
 def is_explain(sql: str) -> bool:
-    """Whether ``sql`` asks for a plan alone: EXPLAIN, and not EXPLAIN ANALYZE, which runs the statement."""
+    """Return whether ``sql`` is EXPLAIN without ANALYZE, which does not run the statement."""
     tokens = list(significant_tokens(sql))
     if not tokens or tokens[0].keyword != "explain":
         return False
@@ -63,7 +57,7 @@ def is_explain(sql: str) -> bool:
 
 
 def is_listing(sql: str) -> bool:
-    """Whether the rows of ``sql`` tell of a table or of DuckDB, rather than being data."""
+    """Return whether the rows of ``sql`` are metadata rather than data."""
     first = next(iter(significant_tokens(sql)), None)
     return first is not None and first.keyword in _METADATA_KEYWORDS
 
@@ -81,7 +75,7 @@ def _statement_tables(sql: str) -> Sequence[TableRef]:
 
 
 def unwrap_statement(sql: str) -> str:
-    """The statement that is looked into: without EXPLAIN or PREPARE around it, and SHOW as DESCRIBE."""
+    """Return the inner statement of EXPLAIN or PREPARE; SHOW becomes DESCRIBE."""
     tokens = list(significant_tokens(sql))
     match [token.keyword for token in tokens[:2]]:
         case ["explain", *_]:
@@ -101,7 +95,7 @@ def unwrap_statement(sql: str) -> str:
 
 
 def _skip_explain(tokens: Sequence[SqlToken]) -> int:
-    """Where the statement after EXPLAIN, ANALYZE and options in brackets begins."""
+    """Return where the statement after EXPLAIN, ANALYZE and options begins."""
     position = 1
     while position < len(tokens) and tokens[position].keyword in ("analyze", "analyse", "verbose"):
         position += 1
@@ -133,24 +127,24 @@ _READ_KEYWORDS = keyword_set(
 )
 _WRITE_KEYWORDS = frozenset({"into", "table", "view", "truncate"})
 _UPDATE_KEYWORDS = frozenset({"update"})
-# What may stand between the word and the name: create table if not exists a.b.
+# Words between the keyword and the name: create table if not exists a.b.
 _SKIPPED_KEYWORDS = frozenset({"if", "not", "exists", "only", "lateral", "table"})
-# A bracket after one of these goes on with a list of tables; after any other word it calls a function.
+# After these words a bracket continues a list of tables; after others it is a function call.
 _LIST_KEYWORDS = frozenset({"from", "join", "using", "lateral"})
-# What ends a list of tables: a comma after it announces no table.
+# Words that end a list of tables.
 _LIST_END_KEYWORDS = keyword_set(
     "select where group order having qualify limit offset window set union intersect except values "
     "returning when sample"
 )
-# from a.b inside these is no table: extract(year from a.b).
+# FROM inside these functions: extract(year from a.b).
 _FUNCTIONS_WITH_FROM = frozenset({"extract", "substring", "trim", "overlay", "position"})
 
 
 def scan_for_tables(sql: str) -> list[TableRef]:
-    """Every mention of ``name.name`` or ``name.name.name`` where a table is meant."""
+    """Return every two- or three-part name in a position where a table is expected."""
     tokens = list(significant_tokens(sql))
     found: list[TableRef] = []
-    lists = [False]  # for each open bracket, whether a comma there goes on with a list of tables
+    lists = [False]  # per open bracket: whether a comma continues a list of tables
     for position, token in enumerate(tokens):
         word = token.keyword
         if token.text == "(":
@@ -172,7 +166,7 @@ def _continues_list(before: SqlToken) -> bool:
 
 
 def _expects_table(tokens: Sequence[SqlToken], position: int, *, in_list: bool) -> bool:
-    """Whether a table's name may follow: after one of the words, or , or ( in a list of tables."""
+    """Return whether a table name may follow this token."""
     token = tokens[position]
     if token.text in (",", "("):
         return in_list and token.kind is TokenKind.SYMBOL
@@ -186,7 +180,7 @@ def _expects_table(tokens: Sequence[SqlToken], position: int, *, in_list: bool) 
 
 
 def _is_function_from(tokens: Sequence[SqlToken], position: int) -> bool:
-    """`is distinct from x`, and the FROM of a function's own syntax."""
+    """Return whether FROM belongs to `is distinct from` or to the syntax of a function."""
     before = tokens[max(0, position - 4) : position]
     if before and before[-1].keyword == "distinct":
         return True
@@ -196,7 +190,7 @@ def _is_function_from(tokens: Sequence[SqlToken], position: int) -> bool:
 
 
 def _parse_name_after(tokens: Sequence[SqlToken], position: int) -> TableRef | None:
-    """The table's name after the word at ``position``, if there is one of two or three parts."""
+    """Return the two- or three-part table name after ``position``, or None."""
     announced = tokens[position].keyword
     position += 1
     while position < len(tokens) and tokens[position].keyword in _SKIPPED_KEYWORDS:
@@ -215,7 +209,7 @@ def _parse_name_after(tokens: Sequence[SqlToken], position: int) -> TableRef | N
 
 
 def _name_parts(tokens: Sequence[SqlToken]) -> list[str]:
-    """The parts of the dotted name at the beginning of ``tokens``."""
+    """Return the parts of the dotted name at the start of ``tokens``."""
     parts: list[str] = []
     for name, dot in zip(tokens[0::2], [*tokens[1::2], None], strict=False):
         if name.kind not in (TokenKind.WORD, TokenKind.QUOTED):
