@@ -22,7 +22,7 @@ from unify.shell.invocation import Invocation
 
 SERVER_EXIT_TIMEOUT_S = 5.0  # the server exits within milliseconds after its stdin is closed
 TOKEN_ENVIRONMENT_VARIABLE = "UNIFY_DEMO_TOKEN"
-TOKEN = "demo"  # the token of the sample API; not a secret
+TOKEN = "sample-api-token"  # not a secret, and not a word that redaction would hide in addresses
 _READY_PREFIX = "listening on "
 _WELCOME = """\
 A sample GitHub API, connection "github". All data is deleted when you exit.

@@ -1,6 +1,6 @@
-"""What the sample API knows of: people, organizations, repositories, issues, commits.
+"""The records of the sample API: accounts, repositories, issues, commits.
 
-Moments are ISO 8601 text in UTC, as the API writes them, so that they also sort as text.
+Moments are ISO 8601 text in UTC, as in the API's responses; they sort as text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person or an organization; ``kind`` is User or Organization."""
+    """A person or an organization; ``kind`` is ``User`` or ``Organization``."""
 
     id: int
     login: str
@@ -69,7 +69,7 @@ class Repo:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What a pull request has beside its issue; its ``id`` differs from the issue's, as on GitHub."""
+    """The members of a pull request beside those of its issue; its ``id`` differs, as on GitHub."""
 
     id: int
     head_ref: str
@@ -83,7 +83,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """An issue or, with ``pull``, a pull request: both share one numbering per repository."""
+    """An issue or, with ``pull``, a pull request. Both are numbered together in a repository."""
 
     id: int
     number: int
@@ -110,7 +110,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """``author`` is None where nobody's account has the e-mail address of the commit."""
+    """``author`` is None where no account has the e-mail address of the commit."""
 
     sha: str
     repo: Repo
@@ -124,7 +124,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class SampleData:
-    """Everything there is; issues and commits by the repository's full name, oldest first."""
+    """All records; issues and commits by the repository's full name, oldest first."""
 
     viewer: Account
     users: Sequence[Account]

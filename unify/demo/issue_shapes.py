@@ -1,4 +1,4 @@
-"""Issues and pull requests as JSON, as GitHub's published schema has them."""
+"""Issues and pull requests as JSON, after GitHub's published schema."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes
 
 
 class IssueSerializer(RepoSerializer):
-    """Turns issues and pull requests into JSON, each once."""
+    """Serializes issues and pull requests."""
 
     def issue(self, issue: Issue) -> JsonText:
-        """A row of ``/issues``: with a ``pull_request`` member where it is one."""
+        """Return a row of ``/issues``; a pull request has a ``pull_request`` member."""
         return self.encode_once("issue", issue.id, lambda: self._issue_members(issue))
 
     def pull(self, issue: Issue) -> JsonText:
-        """A row of ``/pulls``."""
+        """Return a row of ``/pulls``."""
         pull = issue.pull
         assert pull is not None
         return self.encode_once("pull", pull.id, lambda: self._pull_members(issue, pull))
@@ -47,7 +47,6 @@ class IssueSerializer(RepoSerializer):
         }
 
     def _common_members(self, issue: Issue) -> dict[str, object]:
-        """What issues and pull requests both have."""
         return {
             "number": issue.number,
             "title": issue.title,
@@ -80,7 +79,7 @@ class IssueSerializer(RepoSerializer):
         return {"draft": issue.pull.draft, "pull_request": reference}
 
     def _reactions(self, issue: Issue, own: str) -> dict[str, object]:
-        counts = {name: issue.id // (place + 3) % 4 // 3 for place, name in enumerate(REACTIONS)}
+        counts = {name: issue.id // (index + 3) % 4 // 3 for index, name in enumerate(REACTIONS)}
         return {"url": f"{own}/reactions", "total_count": sum(counts.values()), **counts}
 
     def _pull_members(self, issue: Issue, pull: Pull) -> dict[str, object]:

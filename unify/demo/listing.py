@@ -1,4 +1,4 @@
-"""What a list request asks for: which rows, in which order, which page of them."""
+"""List requests: filters, order and pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 class ListQuery:
-    """The parameters of one request, and the addresses of its neighbour pages."""
+    """The parameters of one request, and the addresses of the other pages."""
 
     def __init__(self, url: str, path: str, query: str) -> None:
         self.resource_url = f"{url}{path}"
@@ -27,7 +27,7 @@ class ListQuery:
         return self.parameters.get(name, default).strip()
 
     def get_number(self, name: str, default: int) -> int:
-        """A parameter as a number; what is none counts as not given."""
+        """Return a parameter as a number; ``default`` if it is missing or not a number."""
         text = self.get_text(name)
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else default
 
@@ -39,20 +39,20 @@ class ListQuery:
         return items[self.start : self.start + self.per_page]
 
     def link_header(self, total: int) -> dict[str, str]:
-        """The Link header of this page among ``total`` rows; none where all fit on one page."""
+        """Return the Link header for ``total`` rows; empty if they fit on one page."""
         last = max(1, -(-total // self.per_page))
-        places = []
+        pages = []
         if self.page > 1:
-            places.append(("prev", min(self.page - 1, last)))
+            pages.append(("prev", min(self.page - 1, last)))
         if self.page < last:
-            places += [("next", self.page + 1), ("last", last)]
+            pages += [("next", self.page + 1), ("last", last)]
         if self.page > 1:
-            places.append(("first", 1))
-        links = [f'<{self._page_url({"page": str(page)})}>; rel="{name}"' for name, page in places]
+            pages.append(("first", 1))
+        links = [f'<{self._page_url({"page": str(page)})}>; rel="{name}"' for name, page in pages]
         return {"Link": ", ".join(links)} if links else {}
 
     def link_header_by_id(self, last_id: int) -> dict[str, str]:
-        """The Link header of a list that continues after an id; ``first`` is a template, as on GitHub."""
+        """Return the Link header of a list that continues after an id; ``first`` is a template, as on GitHub."""
         following = self._page_url({"since": str(last_id)})
         return {"Link": f'<{following}>; rel="next", <{self.resource_url}{{?since}}>; rel="first"'}
 
@@ -61,12 +61,12 @@ class ListQuery:
 
 
 def sort_items(items: Sequence[Item], key: Callable[[Item], object], *, descending: bool) -> list[Item]:
-    """``items`` by ``key``; those that are equal stay as they are, in either direction."""
+    """Sort stably by ``key``."""
     return sorted(items, key=key, reverse=descending)  # type: ignore[arg-type]  # keys are text or numbers
 
 
 def filter_repos(items: Sequence[Repo], query: ListQuery, viewer: Account, default_sort: str) -> list[Repo]:
-    """Repositories by ``type``, ``visibility``, ``sort`` and ``direction``."""
+    """Apply ``type``, ``visibility``, ``sort`` and ``direction``."""
     kept = [repo for repo in items if _repo_matches(repo, query, viewer)]
     sort = query.get_text("sort", default_sort)
     keys: dict[str, Callable[[Repo], str]] = {
@@ -88,12 +88,12 @@ def _repo_matches(repo: Repo, query: ListQuery, viewer: Account) -> bool:
     }
     kind = query.get_text("type", "all")
     if "/user/" not in query.resource_url and kind in ("owner", "member"):
-        kind = "all"  # of somebody else's list: it is theirs already
+        kind = "all"  # the list of another owner: all are its own
     return by_kind.get(kind, True) and by_kind.get(query.get_text("visibility", "all"), True)
 
 
 def filter_pulls(items: Sequence[Issue], query: ListQuery) -> list[Issue]:
-    """Pull requests by ``state``, ``head``, ``base``, ``sort`` and ``direction``."""
+    """Apply ``state``, ``head``, ``base``, ``sort`` and ``direction``."""
     kept = [issue for issue in _filter_by_state(items, query) if _matches_branches(issue, query)]
     sort = query.get_text("sort", "created")
     direction = query.get_text("direction", "desc" if sort == "created" else "asc")
@@ -107,7 +107,7 @@ def _matches_branches(issue: Issue, query: ListQuery) -> bool:
 
 
 def filter_issues(items: Sequence[Issue], query: ListQuery) -> list[Issue]:
-    """Issues by ``state``, ``since``, ``labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
+    """Apply ``state``, ``since``, ``labels``, ``creator``, ``assignee``, ``sort`` and ``direction``."""
     since = _normalize_timestamp(query.get_text("since"))
     labels = {name for name in query.get_text("labels").split(",") if name}
     kept = [
@@ -136,7 +136,7 @@ def _issue_key(sort: str) -> Callable[[Issue], tuple[object, int]]:
 
 
 def filter_commits(items: Sequence[Commit], query: ListQuery) -> list[Commit]:
-    """Commits between ``since`` and ``until``, of an ``author``, newest first."""
+    """Apply ``since``, ``until`` and ``author``; newest first."""
     since, until = (
         _normalize_timestamp(query.get_text("since")),
         _normalize_timestamp(query.get_text("until")) or "9999",
@@ -151,12 +151,12 @@ def filter_commits(items: Sequence[Commit], query: ListQuery) -> list[Commit]:
 
 
 def filter_milestones(items: Sequence[Milestone], query: ListQuery) -> list[Milestone]:
-    """Milestones by ``state``, the open ones if it is not given."""
+    """Apply ``state``; by default, open milestones."""
     state = query.get_text("state", "open")
     return [item for item in items if state in ("all", "closed" if item.closed_at else "open")]
 
 
 def _normalize_timestamp(timestamp: str) -> str:
-    """A moment of a request in the form the rows have it: whole seconds, UTC, ``Z``."""
+    """Return a moment in the form of the records: whole seconds, UTC, ``Z``."""
     whole = timestamp.partition(".")[0].removesuffix("Z").removesuffix("+00:00")
     return f"{whole}Z" if whole else ""

@@ -1,4 +1,4 @@
-"""Repositories and what belongs to them as JSON, as GitHub's published schema has it."""
+"""Repositories, commits, labels and milestones as JSON, after GitHub's published schema."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _REPO_PATHS = {
 
 
 class RepoSerializer(AccountSerializer):
-    """Turns repositories, commits, labels and milestones into JSON.
+    """Serializes repositories, commits, labels and milestones.
 
     ``open_issues`` counts open issues and pull requests, by the repository's full name.
     """

@@ -1,6 +1,6 @@
-"""Which answer belongs to which address: the sample API without a network.
+"""The response to each path, without a network.
 
-Source  paths, parameters, defaults and error bodies: GitHub's REST documentation.
+Paths, parameters, defaults and error bodies follow GitHub's REST documentation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class DemoResponse:
-    """What goes back over the wire; ``resource`` is the quota it is counted on."""
+    """A response; ``resource`` names the quota it counts against."""
 
     status: int
     body: bytes = b""
@@ -33,34 +33,34 @@ class DemoResponse:
 
 
 def error_response(status: int, message: str) -> DemoResponse:
-    """An error in the words and the shape GitHub uses."""
+    """Return an error response in GitHub's format."""
     body = {"message": message, "documentation_url": DOCUMENTATION, "status": str(status)}
     return DemoResponse(status, encode(body).encode())
 
 
 class Routes:
-    """Answers requests for ``data``; ``url`` is the address clients reach it by."""
+    """Responds to requests for ``data``; ``url`` is the server's own address."""
 
     def __init__(self, data: SampleData, url: str) -> None:
         self.data = data
         self.url = url
-        opened = {
+        open_issues = {
             name: sum(issue.closed_at is None for issue in issues) for name, issues in data.issues.items()
         }
-        self.serializer = IssueSerializer(url, opened)
+        self.serializer = IssueSerializer(url, open_issues)
         self.accounts = {account.login: account for account in (*data.orgs, *data.users)}
         self.repos = {repo.full_name.lower(): repo for repo in data.repos}
 
     def handle_get(self, target: str) -> DemoResponse:
-        """The answer to ``GET target``, a path with an optional query."""
+        """Return the response to ``GET target``, a path with an optional query."""
         parts = urlsplit(target)
         query = ListQuery(self.url, parts.path, parts.query)
         for pattern, handle in _ROUTES:
-            if found := pattern.fullmatch(parts.path):
-                return handle(self, query, *(unquote(word) for word in found.groups())) or _NOT_FOUND
+            if match := pattern.fullmatch(parts.path):
+                return handle(self, query, *map(unquote, match.groups())) or _NOT_FOUND
         return _NOT_FOUND
 
-    # One method an address, in the order of _ROUTES; None means there is no such thing.
+    # One method for each path, in the order of _ROUTES; None means 404.
 
     def viewer(self, _query: ListQuery) -> DemoResponse:
         return _object_response(self.serializer.user(self.data.viewer))
@@ -210,15 +210,15 @@ class Routes:
         candidates: Sequence[Item],
         serialize: Callable[[Item], JsonText],
     ) -> DemoResponse:
-        """A page of search results: a list inside an object, of which GitHub shows the first thousand."""
+        """Return a page of search results: a list in an object, limited to MAX_RESULTS."""
         if not query.get_text("q"):
             return error_response(422, "Validation Failed")
-        found = search(candidates, query)
+        results = search(candidates, query)
         if query.start >= searching.MAX_RESULTS:
             return error_response(422, "Only the first 1000 search results are available")
-        shown = found[: searching.MAX_RESULTS]
+        shown = results[: searching.MAX_RESULTS]
         items = [serialize(item) for item in query.page_items(shown)]
-        body = {"total_count": len(found), "incomplete_results": False, "items": items}
+        body = {"total_count": len(results), "incomplete_results": False, "items": items}
         return DemoResponse(200, encode(body).encode(), query.link_header(len(shown)), "search")
 
 
@@ -229,7 +229,7 @@ def _object_response(text: JsonText) -> DemoResponse:
 def _page_response(
     query: ListQuery, items: Sequence[Item], serialize: Callable[[Item], JsonText]
 ) -> DemoResponse:
-    """The page of ``items`` asked for by ``page`` and ``per_page``, with its Link header."""
+    """Return the page of ``items`` that ``page`` and ``per_page`` select, with its Link header."""
     rows = [serialize(item) for item in query.page_items(items)]
     return DemoResponse(200, encode(rows).encode(), query.link_header(len(items)))
 
@@ -237,7 +237,7 @@ def _page_response(
 def _page_by_id_response(
     query: ListQuery, accounts: Sequence[Account], serialize: Callable[[Account], JsonText]
 ) -> DemoResponse:
-    """The accounts after the id ``since``: this list knows no page numbers."""
+    """Return the accounts after the id ``since``; this list has no page numbers."""
     rest = [account for account in accounts if account.id > query.get_number("since", 0)]
     shown = rest[: query.per_page]
     headers = query.link_header_by_id(shown[-1].id) if len(rest) > len(shown) else {}

@@ -1,33 +1,40 @@
-"""Search: words, and qualifiers such as ``is:open`` or ``repo:owner/name``."""
+"""Search requests: words, and qualifiers such as ``is:open`` or ``repo:owner/name``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from unify.demo.data import Issue, Repo
-from unify.demo.listing import ListQuery, sort_items
+from unify.demo.listing import Item, ListQuery, sort_items
 
-MAX_RESULTS = 1000  # results GitHub lets anybody page through, however many there are
+MAX_RESULTS = 1000  # GitHub returns no more, whatever ``total_count`` says
 
 
 def search_repos(items: Sequence[Repo], query: ListQuery) -> Sequence[Repo]:
-    """Repositories whose name or description has every word and that fit every qualifier."""
-    found = [repo for repo in items if all(_repo_matches(repo, word) for word in query.get_text("q").split())]
-    descending = query.get_text("order", "desc") == "desc"
-    if query.get_text("sort") == "updated":
-        return sort_items(found, lambda repo: repo.updated_at, descending=descending)
-    return sort_items(found, lambda repo: repo.stars, descending=descending)
+    """Return the repositories that match every word and qualifier."""
+    matches = [
+        repo for repo in items if all(_repo_matches(repo, word) for word in query.get_text("q").split())
+    ]
+    return _sort(matches, query, lambda repo: repo.stars, lambda repo: repo.updated_at)
 
 
 def search_issues(items: Sequence[Issue], query: ListQuery) -> Sequence[Issue]:
-    """Issues and pull requests whose title has every word and that fit every qualifier, newest first."""
-    found = [
-        issue for issue in items if all(_issue_matches(issue, word) for word in query.get_text("q").split())
-    ]
-    descending = query.get_text("order", "desc") == "desc"
-    if query.get_text("sort") == "updated":
-        return sort_items(found, lambda issue: (issue.updated_at, issue.id), descending=descending)
-    return sort_items(found, lambda issue: (issue.created_at, issue.id), descending=descending)
+    """Return the issues and pull requests that match every word and qualifier."""
+    words = query.get_text("q").split()
+    matches = [issue for issue in items if all(_issue_matches(issue, word) for word in words)]
+    return _sort(
+        matches, query, lambda issue: (issue.created_at, issue.id), lambda issue: (issue.updated_at, issue.id)
+    )
+
+
+def _sort(
+    items: Sequence[Item],
+    query: ListQuery,
+    default_key: Callable[[Item], object],
+    updated_key: Callable[[Item], object],
+) -> Sequence[Item]:
+    key = updated_key if query.get_text("sort") == "updated" else default_key
+    return sort_items(items, key, descending=query.get_text("order", "desc") == "desc")
 
 
 def _repo_matches(repo: Repo, word: str) -> bool:

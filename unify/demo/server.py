@@ -1,7 +1,7 @@
 """The sample API as a process: ``python -m unify.demo.server``.
 
-It binds to 127.0.0.1 only, says ``listening on http://127.0.0.1:PORT`` once it does, and ends when its
-standard input ends, so that it never outlives whoever started it.
+It binds to 127.0.0.1 only, prints ``listening on http://127.0.0.1:PORT``, and ends when its standard input
+ends, so that it does not outlive the process that started it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,12 @@ from unify.demo.shapes import encode
 from unify.demo.world import build_sample_data
 
 HOUR_S = 3600
-REQUESTS_PER_HOUR = {
-    "core": 5000,
-    "search": 30 * 60,
-}  # requests an hour; announced and counted, never enforced
+REQUESTS_PER_HOUR = {"core": 5000, "search": 30 * 60}  # reported in headers, not enforced
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What the command line says. ``token`` is what callers have to send; ``log`` gets a line a request."""
+    """The command line. ``token`` is what clients have to send; ``log`` gets a line for each request."""
 
     port: int
     token: str
@@ -42,15 +39,12 @@ class ServerOptions:
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> ServerOptions:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        "unify.demo.server", description="A sample API that answers as GitHub's does."
-    )
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes any free one")
+    parser = argparse.ArgumentParser("unify.demo.server", description="A sample API that imitates GitHub's.")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, selects a free port")
     parser.add_argument("--token", default="demo", help="the only token accepted (default: %(default)s)")
-    parser.add_argument("--latency-ms", type=float, default=0.0, help="wait so long before each answer")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="delay of each response")
     parser.add_argument("--log", type=Path, help="append a line for each request to this file")
-    parser.add_argument("--keep", action="store_true", help="go on when standard input ends")
+    parser.add_argument("--keep", action="store_true", help="keep running when standard input ends")
     given = parser.parse_args(arguments)
     return ServerOptions(given.port, given.token, given.latency_ms / 1000, given.log, given.keep)
 
@@ -64,21 +58,19 @@ class QuotaCounter:
         self._used = dict.fromkeys(REQUESTS_PER_HOUR, 0)
 
     def count(self, resource: str, requests: int = 1) -> dict[str, int]:
-        """Count a request; what is left never reaches nought, since nothing is refused."""
+        """Count a request. The remaining number stays above 0: no request is refused."""
         hour = int(time.time()) // HOUR_S
         with self._lock:
             if hour != self._hour:
                 self._hour, self._used = hour, dict.fromkeys(REQUESTS_PER_HOUR, 0)
             self._used[resource] += requests
-            limit, used = (
-                REQUESTS_PER_HOUR[resource],
-                min(self._used[resource], REQUESTS_PER_HOUR[resource] - 1),
-            )
+            limit = REQUESTS_PER_HOUR[resource]
+            used = min(self._used[resource], limit - 1)
         return {"limit": limit, "remaining": limit - used, "reset": (hour + 1) * HOUR_S, "used": used}
 
 
 class DemoServer(ThreadingHTTPServer):
-    """The listening socket and what all requests share."""
+    """The listening socket, and the state that all requests share."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -93,20 +85,19 @@ class DemoServer(ThreadingHTTPServer):
         self._log_lock = threading.Lock()
 
     def write_log_line(self, line: str) -> None:
-        """Append one line to the log, whole and at once."""
         if self.log is not None:
             with self._log_lock:
                 self.log.write(f"{line}\n")
                 self.log.flush()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is its own business; anything else is a mistake here and is shown."""
+        """Print the traceback, unless the client closed the connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class DemoRequestHandler(BaseHTTPRequestHandler):
-    """One connection: reads requests, sends answers, each in a single write."""
+    """One connection; each response is a single write."""
 
     server: DemoServer
     protocol_version = "HTTP/1.1"
@@ -118,9 +109,9 @@ class DemoRequestHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.server.options.latency_s:
             time.sleep(self.server.options.latency_s)
-        answer = self._auth_error() or self._build_response()
-        self.server.write_log_line(f"{self.command} {self.path} {answer.status}")
-        self._send_response(answer)
+        response = self._auth_error() or self._build_response()
+        self.server.write_log_line(f"{self.command} {self.path} {response.status}")
+        self._send_response(response)
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -135,13 +126,13 @@ class DemoRequestHandler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] == "/rate_limit":
             resources = {resource: self.server.quota.count(resource, 0) for resource in REQUESTS_PER_HOUR}
             return DemoResponse(200, encode({"resources": resources, "rate": resources["core"]}).encode())
-        answer = self.server.routes.handle_get(self.path)
-        if answer.status == 200 and self.headers.get("If-None-Match") == self._etag():
-            return DemoResponse(304, b"", answer.headers, answer.resource)
-        return answer
+        response = self.server.routes.handle_get(self.path)
+        if response.status == 200 and self.headers.get("If-None-Match") == self._etag():
+            return DemoResponse(304, b"", response.headers, response.resource)
+        return response
 
     def _etag(self) -> str:
-        """The ETag of this address: its rows never change."""
+        """Return the ETag of this address; its rows never change."""
         return f'W/"{hashlib.sha256(self.path.encode()).hexdigest()}"'
 
     def _send_response(self, response: DemoResponse) -> None:
@@ -162,14 +153,14 @@ class DemoRequestHandler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Standard error stays empty: ``--log`` is the place for this."""
+        """Do not write to standard error; ``--log`` has the requests."""
 
 
 def serve(options: ServerOptions) -> None:
-    """Answer requests until standard input ends or a signal comes."""
+    """Serve requests until standard input ends or a signal arrives."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if not options.keep_running:
-        if not os.isatty(0):  # a Ctrl-C in the shell that started us is meant for the shell
+        if not os.isatty(0):  # Ctrl-C in the shell that started us is for the shell
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_exit_with_stdin, daemon=True).start()
     log = options.log.open("a", encoding="utf-8") if options.log else None
@@ -184,11 +175,11 @@ def serve(options: ServerOptions) -> None:
 
 
 def _exit_with_stdin() -> None:
-    """Ask this process to end, as a signal would, when nobody holds the other end of standard input."""
+    """Send SIGTERM to this process when standard input ends."""
     try:
         while os.read(0, 4096):
             continue
-    finally:  # standard input may also be closed already, which is an error to read
+    finally:  # reading fails if standard input is closed already
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,7 +1,7 @@
-"""Accounts as JSON, member for member as GitHub's published schema has them, and how all JSON is made.
+"""Accounts as JSON, after GitHub's published schema; and JSON encoding.
 
-An object is text once made, so that a large one is put together from parts made before:
-a pull request holds its repository twice and up to ten people.
+An object is encoded once and reused inside larger ones: a pull request holds its repository twice and up to
+ten people.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from unify.demo.data import Account
 
-WEB_URL = "https://github.example"  # where people would look at these things; reserved, leads nowhere
+WEB_URL = "https://github.example"  # a reserved domain
 
 
 class JsonText(str):
-    """JSON text, ready to be put into a larger one."""
+    """Encoded JSON."""
 
     __slots__ = ()
 
@@ -24,7 +24,7 @@ _encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enco
 
 
 def encode(value: object) -> JsonText:
-    """``value`` as JSON; what is JSON already stays as it is."""
+    """Encode ``value``; JsonText within it is kept."""
     if isinstance(value, JsonText):
         return value
     if isinstance(value, Mapping):
@@ -37,21 +37,21 @@ def encode(value: object) -> JsonText:
 
 
 class AccountSerializer:
-    """Turns people and organizations into JSON; ``url`` is the address the API has."""
+    """Serializes accounts; ``url`` is the address of the API."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._cache: dict[tuple[str, object], JsonText] = {}
 
     def encode_once(self, kind: str, identity: object, build: Callable[[], Mapping[str, object]]) -> JsonText:
-        """The object made before under this identity, or else made now (twice at worst, by two threads)."""
+        """Return the cached object, or build it (two threads may build it twice)."""
         key = (kind, identity)
         if key not in self._cache:
             self._cache[key] = encode(build())
         return self._cache[key]
 
     def simple_user(self, account: Account | None) -> JsonText:
-        """An account as it appears inside other objects."""
+        """Return an account as a member of another object."""
         if account is None:
             return encode(None)
         return self.encode_once("simple_user", account.id, lambda: self._simple_user_members(account))
@@ -84,7 +84,7 @@ class AccountSerializer:
         }
 
     def user(self, account: Account) -> JsonText:
-        """An account asked for by its login."""
+        """Return an account as a response of its own."""
         return encode({
             **self._simple_user_members(account),
             "name": account.name,
@@ -104,7 +104,7 @@ class AccountSerializer:
         })  # fmt: skip
 
     def contributor(self, account: Account, contributions: int) -> JsonText:
-        """An account in the list of those who committed to a repository."""
+        """Return an entry of a repository's contributors."""
         return encode({**self._simple_user_members(account), "contributions": contributions})
 
     def simple_org(self, org: Account) -> JsonText:
@@ -128,7 +128,7 @@ class AccountSerializer:
         }
 
     def org(self, org: Account, public_repos: int) -> JsonText:
-        """An organization asked for by its login."""
+        """Return an organization as a response of its own."""
         return encode({
             **self._simple_org_members(org),
             "name": org.name,

@@ -1,7 +1,4 @@
-"""The vocabulary of the sample data: organizations, repositories, people, and what they write about.
-
-Everything here is invented; the domain ``.example`` is reserved, so no address leads anywhere.
-"""
+"""The vocabulary of the sample data. All of it is invented; ``.example`` is a reserved domain."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ class OrgTemplate(NamedTuple):
 
 
 class RepoTemplate(NamedTuple):
-    """A repository, and how much happened in it; ``subjects`` is what its issues are about."""
+    """A repository, and its number of records; ``subjects`` are the topics of its issues."""
 
     owner: str
     name: str
@@ -24,7 +21,7 @@ class RepoTemplate(NamedTuple):
     language: str | None
     private: bool
     pulls: int
-    issues: int  # those that are not pull requests
+    issues: int  # without pull requests
     commits: int
     topics: tuple[str, ...]
     subjects: tuple[str, ...]

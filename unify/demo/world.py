@@ -1,7 +1,7 @@
-"""The sample world: the same people, repositories, issues and commits every time it is made.
+"""Generates the sample data: the same on every machine and in every Python version.
 
-Time    everything happens between 2023 and the end of March 2026, whatever today is.
-Chance  only ``Random.random`` is used, which Python keeps the same from version to version.
+All moments are between 2023 and the end of March 2026. Only ``Random.random`` is used, which Python keeps
+stable between versions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 
 
 class SeededRandom:
-    """Chance that comes out the same on every machine."""
+    """Random numbers that are the same on every machine."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed).random
@@ -39,25 +39,25 @@ class SeededRandom:
         return items[self.randbelow(len(items))]
 
     def sample(self, items: Sequence[Item], max_count: int) -> tuple[Item, ...]:
-        """Up to ``most`` different items, in their order."""
+        """Return up to ``max_count`` distinct items, in their order."""
         picked = (
             {self.randbelow(len(items)) for _ in range(self.randbelow(max_count + 1))} if items else set()
         )
-        return tuple(items[place] for place in sorted(picked))
+        return tuple(items[index] for index in sorted(picked))
 
     def timestamps(self, count: int, first: datetime, last: datetime) -> list[datetime]:
-        """``count`` moments between the two, in order, to the second."""
+        """Return ``count`` moments between the two, in whole seconds."""
         span_s = (last - first).total_seconds()
         return [first + timedelta(seconds=int(self._random() * span_s)) for _ in range(count)]
 
     def random_time_after(self, start: datetime, days: float) -> datetime:
-        """Some time after ``moment``, soon more often than late, and never after the END."""
+        """Return a moment within ``days`` after ``start``, not after LAST_DATE; early ones are likelier."""
         later = start + timedelta(seconds=int(60 + self._random() ** 3 * days * 86_400))
         return min(later, LAST_DATE)
 
 
 def build_sample_data() -> SampleData:
-    """Make the world. It takes some hundredths of a second and is the same every time."""
+    """Generate the sample data, in some hundredths of a second."""
     dice = SeededRandom(SEED)
     users = _build_users(dice)
     orgs = [_build_org(number, entry) for number, entry in enumerate(words.ORGS)]
@@ -77,7 +77,7 @@ def format_timestamp(moment: datetime) -> str:
 
 
 def fake_sha(*parts: object) -> str:
-    """Forty hexadecimal digits that depend on nothing but ``parts``."""
+    """Return forty hexadecimal digits that depend on ``parts`` only."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
@@ -133,9 +133,7 @@ def _build_repo(
     identity = 610_000_000 + number * 1_299_709
     first = number * 5 % len(people)
     team = tuple((*people[first:], *people[:first])[: 8 + number % 4])
-    labels = tuple(
-        IssueLabel(identity * 9 + place, *entry_label) for place, entry_label in enumerate(words.LABELS)
-    )
+    labels = tuple(IssueLabel(identity * 9 + index, *label) for index, label in enumerate(words.LABELS))
     created = FIRST_DATE + timedelta(days=number * 11)
     return Repo(
         id=identity,
@@ -149,37 +147,37 @@ def _build_repo(
         forks=dice.randbelow(entry.pulls + 1),
         size=entry.commits * 37,
         labels=labels,
-        milestones=tuple(_build_milestone(identity, place, team[place], created) for place in range(3)),
+        milestones=tuple(_build_milestone(identity, index, team[index], created) for index in range(3)),
         team=team,
         created_at=format_timestamp(created),
         updated_at=format_timestamp(LAST_DATE - timedelta(hours=number * 3)),
     )
 
 
-def _build_milestone(repo_id: int, place: int, creator: Account, created: datetime) -> Milestone:
-    due = created + timedelta(days=180 * (place + 1))
+def _build_milestone(repo_id: int, index: int, creator: Account, created: datetime) -> Milestone:
+    due = created + timedelta(days=180 * (index + 1))
     return Milestone(
-        id=repo_id // 100 + place,
-        number=place + 1,
-        title=f"{place + 1}.0",
+        id=repo_id // 100 + index,
+        number=index + 1,
+        title=f"{index + 1}.0",
         creator=creator,
-        created_at=format_timestamp(created + timedelta(days=place)),
-        due_on=format_timestamp(due) if place < 2 else None,
-        closed_at=format_timestamp(due + timedelta(days=4)) if place == 0 else None,
+        created_at=format_timestamp(created + timedelta(days=index)),
+        due_on=format_timestamp(due) if index < 2 else None,
+        closed_at=format_timestamp(due + timedelta(days=4)) if index == 0 else None,
     )
 
 
 def _build_issues(dice: SeededRandom, repo: Repo, entry: words.RepoTemplate) -> list[Issue]:
     count = entry.pulls + entry.issues
     pulls_left = entry.pulls
-    made = []
-    for place, created in enumerate(
+    issues = []
+    for index, created in enumerate(
         sorted(dice.timestamps(count, FIRST_DATE + timedelta(days=170), LAST_DATE))
     ):
-        is_pull = dice.chance(pulls_left / (count - place))
+        is_pull = dice.chance(pulls_left / (count - index))
         pulls_left -= is_pull
-        made.append(_build_issue(dice, repo, entry.subjects, place + 1, created, pull=is_pull))
-    return made
+        issues.append(_build_issue(dice, repo, entry.subjects, index + 1, created, pull=is_pull))
+    return issues
 
 
 def _build_issue(
@@ -227,25 +225,25 @@ def _build_pull(dice: SeededRandom, repo: Repo, number: int, issue_id: int, clos
 
 
 def _build_commits(dice: SeededRandom, repo: Repo, entry: words.RepoTemplate) -> list[Commit]:
-    made: list[Commit] = []
-    for place, moment in enumerate(
+    commits: list[Commit] = []
+    for index, moment in enumerate(
         sorted(dice.timestamps(entry.commits, FIRST_DATE + timedelta(days=160), LAST_DATE))
     ):
         author = dice.choice(repo.team)
         known = dice.chance(0.95)
-        made.append(
+        commits.append(
             Commit(
-                sha=fake_sha(repo.full_name, "commit", place),
+                sha=fake_sha(repo.full_name, "commit", index),
                 repo=repo,
                 author=author if known else None,
                 author_name=author.name,
                 author_email=author.email or f"{author.id}+{author.login}@users.noreply.example",
                 message=_build_message(dice, entry.subjects),
                 committed_at=format_timestamp(moment),
-                parents=(made[-1].sha,) if made else (),
+                parents=(commits[-1].sha,) if commits else (),
             )
         )
-    return made
+    return commits
 
 
 def _build_message(dice: SeededRandom, subjects: Sequence[str]) -> str:
