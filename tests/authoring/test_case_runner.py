@@ -9,12 +9,9 @@ import pytest
 from tests.support.spec_cases import PASSING, case_of
 from unify.adapters.spec.loader import bundled_specs_folder
 from unify.adapters.spec.model import AdapterSpec
+from unify.adapters.spec.schema import keys_of
 from unify.authoring.case_runner import run_case
-from unify.authoring.cases import (
-    ANSWER,
-    CASE,
-    EXCHANGE,
-)
+from unify.authoring.cases import Case, RecordedExchange, RecordedResponse
 from unify.errors import SpecError
 
 
@@ -116,6 +113,6 @@ def test_the_readme_describes_every_key_of_a_case() -> None:
     readme = (bundled_specs_folder() / "README.md").read_text(encoding="utf-8")
     part = readme.split("\n## Cases\n", 1)[1].split("\n## ", 1)[0]
 
-    for record in (CASE, EXCHANGE):
-        assert {key.name for key in record.keys} <= set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
-    assert all(f"`{key.name}`" in part for key in ANSWER.keys)
+    for struct in (Case, RecordedExchange):
+        assert {key.name for key in keys_of(struct)} <= set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
+    assert all(f"`{key.name}`" in part for key in keys_of(RecordedResponse))

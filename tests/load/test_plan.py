@@ -15,7 +15,7 @@ def table(
 ) -> TableSpec:
     state = Incremental("updated_at") if incremental else None
     return TableSpec(
-        "pulls", "GET", "/pulls", key=key, incremental=state, refresh=RefreshSpec(strategy=strategy)
+        "pulls", ("GET /pulls",), key=key, incremental=state, refresh=RefreshSpec(strategy=strategy)
     )
 
 

@@ -22,7 +22,8 @@ from tests.support.loader_shop import LoaderHome
 from tests.support.rest_tables import PAGE_FAULTS
 from unify.adapters.base import Read
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec, Auth, Paging, TableSpec
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
 from unify.config.settings import Settings
 from unify.errors import SourceError, UnifyError
 from unify.lake.lake import Lake
@@ -146,7 +147,7 @@ def _redirect_response(lead: str, target: str) -> MockResponse:
 
 def _read(url: str, auth: Auth, paging: str) -> None:
     settings: dict[str, Any] = {"path": "next"} if paging == "next_url" else {}
-    table = TableSpec("things", "GET", "/things", paging=Paging(paging, **settings), rows="items")  # type: ignore[arg-type]
+    table = TableSpec("things", ("GET /things",), paging=Paging(paging, **settings), rows="items")  # type: ignore[arg-type]
     adapter = RESTAdapter(AdapterSpec("api", "api.yaml", url, tables=(table,), auth=auth), OPTIONS)
     try:
         list(adapter.pages("things", Read()))
@@ -183,7 +184,7 @@ from unify.errors import UnifyError
 
 kinds = []
 for name in ("bomb", "deep", "endless"):
-    table = TableSpec(name, "GET", f"/{name}", paging=Paging("none"))
+    table = TableSpec(name, (f"GET /{name}",), paging=Paging("none"))
     adapter = RESTAdapter(AdapterSpec("api", "api.yaml", sys.argv[1], tables=(table,)), {})
     try:
         list(adapter.pages(name, Read()))

@@ -29,7 +29,8 @@ class FixedClock(Clock):
 
 def table(name: str = "things", path: str = "", **settings: Any) -> TableSpec:
     settings.setdefault("paging", Paging("page"))
-    return TableSpec(name, settings.pop("method", "GET"), path or f"/{name}", **settings)
+    request = f"{settings.pop('method', 'GET')} {path or f'/{name}'}"
+    return TableSpec(name, (request, *settings.pop("fallback_requests", ())), **settings)
 
 
 def decode_rows(pages: Sequence[Page] | Iterator[Page]) -> list[Any]:

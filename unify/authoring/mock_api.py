@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from unify.adapters.http.messages import origin_of
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.spec import template
-from unify.adapters.spec.model import AdapterSpec, Auth, Limits, TableSpec
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import AdapterSpec, Limits, TableSpec
 from unify.authoring.cases import RecordedExchange, RecordedResponse
 from unify.errors import ConfigError
 
@@ -76,7 +76,7 @@ class MockAPI:
 
     def _localized_spec(self, spec: AdapterSpec, options: Mapping[str, Any]) -> AdapterSpec:
         """One request at a time, so that their order is known, and no waiting for a budget."""
-        return structs.replace(
+        return replace(
             spec,
             base_url=self._to_local_origins(self._base),
             allowed_origins=tuple(self._to_local_origins(origin) for origin in spec.allowed_origins),
@@ -104,8 +104,7 @@ class MockAPI:
         }
 
     def _localized_table(self, table: TableSpec) -> TableSpec:
-        otherwise = tuple(self._to_local_origins(request) for request in table.fallback_requests)
-        return structs.replace(table, path=self._to_local_origins(table.path), fallback_requests=otherwise)
+        return replace(table, requests=tuple(map(self._to_local_origins, table.requests)))
 
     def _respond(self, received: _ReceivedRequest) -> RecordedResponse:
         with self._lock:

@@ -10,7 +10,8 @@ import pytest
 from tests.support.authenticated_api import OPTIONS, MakeAdapter
 from tests.support.fault_server import FaultServer, MockResponse
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec, Auth, Paging, TableSpec
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def make_adapter(api: FaultServer) -> Iterator[MakeAdapter]:
     made: list[RESTAdapter] = []
 
     def adapter(auth: Auth, paging: Paging, **settings: Any) -> RESTAdapter:
-        table = TableSpec("things", "GET", "/things", paging=paging, headers={"X-Extra": "{key}"})
+        table = TableSpec("things", ("GET /things",), paging=paging, headers={"X-Extra": "{key}"})
         given = {name: settings.pop(name, None) for name in ("listeners", "clock")}
         spec = AdapterSpec("api", "api.yaml", api.url, auth=auth, tables=(table,), **settings)
         made.append(RESTAdapter(spec, OPTIONS, **given))

@@ -10,13 +10,14 @@ from tests.support.authenticated_api import KEY, OPTIONS, SECRET, STATIC_AUTHS, 
 from unify.adapters.auth.factory import build_authentication
 from unify.adapters.http.messages import Request
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec, Auth
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import AdapterSpec
 from unify.errors import ConfigError
 
 
 class TestWays:
     def test_none(self) -> None:
-        assert apply_auth(Auth()) == Request("GET", "http://api/x")
+        assert apply_auth(Auth("none")) == Request("GET", "http://api/x")
 
     def test_bearer(self) -> None:
         assert apply_auth(STATIC_AUTHS["bearer"]).headers == {"Authorization": f"Bearer {KEY}"}
@@ -70,5 +71,5 @@ class TestWays:
 
 def test_a_base_address_takes_no_password() -> None:
     with pytest.raises(ConfigError, match="auth takes those") as caught:
-        RESTAdapter(AdapterSpec("a", "a.yaml", "https://ann:s3cret@example.org"), {})
+        RESTAdapter(AdapterSpec("a", "a.yaml", "https://ann:s3cret@example.org", ()), {})
     assert "s3cret" not in caught.value.message

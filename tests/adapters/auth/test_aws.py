@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from tests.support.authenticated_api import KEY, OPTIONS
 from unify.adapters.auth.factory import build_authentication
 from unify.adapters.http.messages import Request
-from unify.adapters.spec.model import Auth
+from unify.adapters.spec.auth import Auth
 
 
 class TestSigned:

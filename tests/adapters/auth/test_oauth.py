@@ -21,7 +21,8 @@ from tests.support.authenticated_api import (
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from unify.adapters.base import Listeners, Read, Traffic
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import Auth, Paging
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import Paging
 from unify.errors import Unauthorized, UnifyError
 
 

@@ -9,7 +9,8 @@ import pytest
 from tests.support.authenticated_api import SECRET, MakeAdapter
 from tests.support.fault_server import FaultServer, MockResponse
 from unify.adapters.base import Read
-from unify.adapters.spec.model import Auth, Paging
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import Paging
 from unify.errors import Unauthorized
 
 

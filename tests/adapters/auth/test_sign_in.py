@@ -40,7 +40,8 @@ from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.base import Read
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec, Auth, Paging, TableSpec
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SignInNeeded, Unauthorized
 
@@ -85,7 +86,7 @@ def make(bank: OAuthServer, tmp_path: Path) -> Iterator[Make]:
         page = {"authorization_code": "authorize", "device_code": "device"}[grant]
         urls = {"token_url": f"{bank.server.url}/token", "authorize_url": f"{bank.server.url}/{page}"}
         given = {"grant": grant, "client_id": CLIENT_ID, "client_secret": "{secret}", **urls, **settings}
-        table = TableSpec("things", "GET", "/things", paging=Paging("none"))
+        table = TableSpec("things", ("GET /things",), paging=Paging("none"))
         spec = AdapterSpec("a", "a.yaml", bank.server.url, auth=Auth("oauth2", given), tables=(table,))
         options = {"secret": Secret(bank.secret)}
         tokens = TokenCacheFolder(tmp_path / "tokens", "mine")

@@ -28,7 +28,8 @@ from unify.adapters.base import Read
 from unify.adapters.http.messages import Request
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec, Auth, Paging, TableSpec
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, StoreError, Unauthorized, UnifyError
 
@@ -101,7 +102,7 @@ def process(bank: Bank, folder: Path) -> Process:
             bank.server.url,
             auth=auth,
             paging=Paging("none"),
-            tables=(TableSpec("things", "GET", "/things"),),
+            tables=(TableSpec("things", ("GET /things",)),),
         )
         adapter = RESTAdapter(
             spec,
@@ -155,7 +156,7 @@ class TestKept:
             api.serve("POST /login", MockResponse.json({"t": "session-1"}))
             api.serve("/things", MockResponse.json([{"id": 1}]))
             spec = AdapterSpec(
-                "a", "a.yaml", api.url, auth=auth, tables=(TableSpec("things", "GET", "/things"),)
+                "a", "a.yaml", api.url, auth=auth, tables=(TableSpec("things", ("GET /things",)),)
             )
             for _ in range(2):
                 adapter = RESTAdapter(

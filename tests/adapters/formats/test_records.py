@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from unify.adapters.formats.locate import last_value
 from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
-from unify.adapters.spec.build import split_columns
 from unify.adapters.spec.model import ColumnDef
+from unify.adapters.spec.validate import inherited_columns
 from unify.errors import BadResponse
 
 ADDRESS = "GET http://api/things"
@@ -363,9 +363,7 @@ def test_rows_lie_in_lists_within_lists() -> None:
     ],
 )
 def test_rows_get_what_they_lie_in(body: Any, path: str, sources: dict[str, str], rows: list[Any]) -> None:
-    lifted = split_columns(
-        [ColumnDef(name, source=source) for name, source in sources.items()], path
-    ).inherited
+    lifted = inherited_columns([ColumnDef(name, source=source) for name, source in sources.items()], path)
     envelope = opened(json.dumps(body, indent=1), path=path)
     envelope.add_inherited_columns(lifted)
     found = [json.loads(row) for row in envelope.rows]
@@ -378,8 +376,7 @@ def test_rows_get_what_they_lie_in(body: Any, path: str, sources: dict[str, str]
 
 def test_a_column_of_the_whole_body_or_of_the_row_itself_is_not_lifted() -> None:
     columns = [ColumnDef("t", source="$.total"), ColumnDef("i", source="$.groups.items.id"), ColumnDef("n")]
-    found = split_columns(columns, "groups.items")
-    assert (list(found.columns), found.inherited) == (columns, ())
+    assert inherited_columns(columns, "groups.items") == ()
 
 
 def test_a_list_where_one_object_was_the_row_before_is_no_page() -> None:

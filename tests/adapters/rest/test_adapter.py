@@ -11,14 +11,8 @@ import pytest
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.rest_tables import MakeAdapter, child_table, decode_rows, numbered_pages, table
 from unify.adapters.base import Read
-from unify.adapters.spec.model import (
-    Auth,
-    ColumnDef,
-    Limits,
-    Option,
-    Paging,
-    RefreshSpec,
-)
+from unify.adapters.spec.auth import Auth
+from unify.adapters.spec.model import CheckSpec, ColumnDef, Limits, Option, Paging, RefreshSpec
 from unify.config.secrets import Secret
 from unify.errors import (
     BadResponse,
@@ -124,7 +118,7 @@ class TestCheck:
     def test_asks_what_the_spec_names(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         me = MockResponse.json({"login": "ann", "id": 1}).with_headers(X_RateLimit_Remaining="41")
         api.serve("/user", me)
-        check = make_adapter(table(), check="GET /user", check_identity="login").check()
+        check = make_adapter(table(), check=CheckSpec("GET /user", "login")).check()
         assert (check.accepted, check.identity, check.quota_left) == (True, "ann", 41)
         assert api.request_targets == ["/user"]
 
@@ -145,9 +139,9 @@ class TestCheck:
         assert "expired" in check.reason
         assert "option token of api" in check.reason
 
-    @pytest.mark.parametrize("check", ["GET /things", None])
+    @pytest.mark.parametrize("check", [CheckSpec("GET /things"), None])
     def test_a_web_page_is_no_yes(
-        self, api: FaultServer, make_adapter: MakeAdapter, check: str | None
+        self, api: FaultServer, make_adapter: MakeAdapter, check: CheckSpec | None
     ) -> None:
         api.serve("/things", MockResponse.text("<html>Please log in"))
         with pytest.raises(BadResponse, match="or its web page"):
@@ -155,7 +149,7 @@ class TestCheck:
 
     def test_an_empty_answer_is_a_yes(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/ping", MockResponse(204))
-        assert make_adapter(table(), check="GET /ping").check().accepted
+        assert make_adapter(table(), check=CheckSpec("GET /ping")).check().accepted
 
     def test_needs_something_to_ask(self, make_adapter: MakeAdapter) -> None:
         with pytest.raises(ConfigError, match="check:"):
@@ -164,6 +158,6 @@ class TestCheck:
 
 def test_options_and_tables_of_a_spec_are_told(make_adapter: MakeAdapter) -> None:
     spec = table(key=("id",), refresh=RefreshSpec(60.0), columns=(ColumnDef("id", "BIGINT", "Number"),))
-    (defined,) = make_adapter(spec, options={"a": "b"}, auth=Auth(), headers={}).list_tables()
+    (defined,) = make_adapter(spec, options={"a": "b"}, auth=Auth("none"), headers={}).list_tables()
     assert (defined.name, defined.key, defined.refresh_every_s) == ("things", ("id",), 60.0)
     assert Option("x").required is False

@@ -10,6 +10,7 @@ from tests.support.spec_text import SPEC_HEAD
 from unify.adapters.spec.loader import load_spec
 from unify.adapters.spec.model import (
     AdapterSpec,
+    CSVFormat,
     ErrorRule,
     Filter,
     ForEach,
@@ -68,8 +69,7 @@ def test_a_table_with_everything_is_read(load_spec_text: Callable[[str], Adapter
 
     assert table == TableSpec(
         name="orders",
-        method="GET",
-        path="/orders",
+        requests=("GET /orders",),
         description="Orders of every shop",
         params={"state": "all", "ids": ["{shop}", 2]},
         headers={"X-Org": "{org}"},
@@ -131,3 +131,31 @@ def test_the_example_of_the_reference_is_a_valid_spec(load_spec_text: Callable[[
     spec = load_spec_text(example)
 
     assert [table.name for table in spec.tables] == ["boards", "cards"]
+
+
+def test_rows_in_several_lists_and_the_format_of_a_csv_are_read(
+    load_spec_text: Callable[[str], AdapterSpec],
+) -> None:
+    spec = load_spec_text(
+        SPEC_HEAD
+        + """\
+    rows: [open.*, closed?]
+    rows_name: state
+    names: columns
+    paging: {type: offset, first: 1, last_path: done, total_header: X-Total, until_empty: true, in: header}
+    errors: [{status: 416, action: end}]
+  - {name: rates, request: GET /rates, format: csv, csv: {delimiter: ";", skip: 2, header: false}}
+"""
+    )
+    orders, rates = spec.tables
+    assert (orders.rows, orders.more_rows, orders.rows_name, orders.names) == (
+        "open.*",
+        ("closed?",),
+        "state",
+        "columns",
+    )
+    assert orders.paging == Paging(
+        "offset", first=1, last_path="done", total_header="X-Total", until_empty=True, location="header"
+    )
+    assert orders.errors == (ErrorRule(416, "end"),)
+    assert rates.csv == CSVFormat(";", skip=2, header=False)

@@ -91,7 +91,15 @@ MISTAKES = [
     ("    rows: a..b\n", "9:11: tables.orders.rows: 'a..b' is no dotted path"),
     ("    paging: {type: pgae}\n", "9:20: tables.orders.paging.type: expected one of none, page, offset"),
     ("    paging: {type: page, path: x}\n", "9:26: tables.orders.paging.path: has no meaning with type page"),
-    ("    paging: {type: next_url}\n", "9:13: tables.orders.paging: path is missing"),
+    (
+        "    paging: {type: next_url}\n",
+        "9:13: tables.orders.paging: expected path or header, one of them",
+    ),
+    (
+        "    paging: {type: next_url, path: a, header: b}\n",
+        "9:13: tables.orders.paging: expected path or header, one of them",
+    ),
+    ("    csv: {skip: 1}\n", "9:10: tables.orders.csv: has no meaning with format json"),
     ("    paging: {type: cursor}\n", "expected cursor_path, cursor_column or cursor_header"),
     ("    paging: {size_param: n}\n", "9:13: tables.orders.paging: size_param needs a size"),
     ("    errors: [{action: skip}]\n", "9:14: tables.orders.errors[0]: which answer? give status or body"),

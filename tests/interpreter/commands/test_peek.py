@@ -156,7 +156,7 @@ class TestTellingColumns:
 class TestFlatRows:
     def test_have_members_as_columns(self) -> None:
         found = shape(
-            TableSpec("t", "GET", "/t"), [b'{"a": {"b": {"c": 1}}, "d": [1, 2]}', b'{"a": null, "e": 0.5}']
+            TableSpec("t", ("GET /t",)), [b'{"a": {"b": {"c": 1}}, "d": [1, 2]}', b'{"a": null, "e": 0.5}']
         )
         assert found.columns == (
             ResultColumn("a_b_c", "BIGINT"),
@@ -169,8 +169,7 @@ class TestFlatRows:
     def test_heed_the_spec(self) -> None:
         table = TableSpec(
             "t",
-            "GET",
-            "/t",
+            ("GET /t",),
             key=("x_url",),
             exclude=("*_url", "user"),
             flatten=1,
@@ -182,11 +181,11 @@ class TestFlatRows:
         assert found.rows == (("lark", "Ada", 1, '{"c":1}'),)
 
     def test_keep_large_numbers_exact(self) -> None:
-        found = shape(TableSpec("t", "GET", "/t"), [b'{"n": 98765432109876543210}'])
+        found = shape(TableSpec("t", ("GET /t",)), [b'{"n": 98765432109876543210}'])
         assert found.rows == (("98765432109876543210",),)
 
     def test_may_be_plain_values(self) -> None:
-        assert shape(TableSpec("t", "GET", "/t"), [b"1", b'"x"']).rows == (("1",), ("x",))
+        assert shape(TableSpec("t", ("GET /t",)), [b"1", b'"x"']).rows == (("1",), ("x",))
 
 
 def shape(table: TableSpec, rows: list[bytes]):  # type: ignore[no-untyped-def]

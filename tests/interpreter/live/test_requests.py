@@ -12,8 +12,7 @@ from unify.language.sql import rewrite
 
 CHILD = TableSpec(
     name="parcels",
-    method="GET",
-    path="/orders/{order}/parcels",
+    requests=("GET /orders/{order}/parcels",),
     for_each=ForEach(query="", columns=("order", "state", "at")),
     columns=(
         ColumnDef("order_id", source="{order}"),

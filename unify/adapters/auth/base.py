@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from unify.adapters.http.messages import Authentication, Request, T
 from unify.adapters.spec import template
-from unify.adapters.spec.model import Auth, Json
+from unify.adapters.spec.auth import Auth, Json
 from unify.errors import ConfigError, SpecError
 
 

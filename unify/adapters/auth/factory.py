@@ -12,7 +12,7 @@ from unify.adapters.auth.token import SessionTokenAuth
 from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.http.messages import Authentication
 from unify.adapters.spec import template
-from unify.adapters.spec.model import INTERACTIVE_GRANTS, OAUTH_GRANTS, Auth
+from unify.adapters.spec.auth import INTERACTIVE_GRANTS, OAUTH_GRANTS, Auth
 from unify.errors import ConfigError
 
 

@@ -207,8 +207,7 @@ class RESTAdapter(Adapter):
 
     def _check_table(self) -> TableSpec:
         if self.spec.check is not None:
-            method, _, path = self.spec.check.partition(" ")
-            return TableSpec(name="check", method=method, path=path.strip(), paging=Paging("none"))
+            return TableSpec("check", (self.spec.check.request,), paging=Paging("none"))
         for table in self.spec.tables:
             if table.for_each is None and table.live is None:
                 return table
@@ -218,8 +217,8 @@ class RESTAdapter(Adapter):
         )
 
     def _read_identity(self, response: Response) -> str:
-        path = self.spec.check_identity
-        if not path or not response.body.strip():
+        path = self.spec.check.identity if self.spec.check is not None else None
+        if path is None or not response.body.strip():
             return ""
         kind = response.headers.get("content-type", "")
         found = parse_body(response.body, kind, RecordSelector(""), response.request_line).scalar(path)

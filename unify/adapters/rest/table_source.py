@@ -175,14 +175,12 @@ def _request_traits(table: TableSpec) -> RequestTraits:
 
 def _request_variants(table: TableSpec, options: Mapping[str, Any]) -> Sequence[TableSpec]:
     """``table`` with each of its requests whose options all have a value, in order; else with the last."""
-    requests = (f"{table.method} {table.path}", *table.fallback_requests)
     complete = [
-        one
-        for one in requests
-        if not any(_is_unset_option(name, options) for name in template.variable_names(one))
+        request
+        for request in table.requests
+        if not any(_is_unset_option(name, options) for name in template.variable_names(request))
     ]
-    parted = [one.partition(" ") for one in complete or requests[-1:]]
-    return [replace(table, method=method, path=path) for method, _, path in parted]
+    return [replace(table, requests=(request,)) for request in complete or table.requests[-1:]]
 
 
 def _is_unset_option(name: str, options: Mapping[str, Any]) -> bool:

@@ -1,16 +1,14 @@
-"""What single texts in a spec have to look like. Each check returns the value or raises ValueError with a
-sentence that says what was expected.
+"""The formats of the texts in a spec, declared as types: ``Name``, ``Duration``, ``RequestLine`` …
 
-How people write numbers: ``1,234.5`` in one country is ``1.234,5`` in the next.
-
-A form is shown by one and the same number, 1234.5.
+A check returns the value of the text, or raises ValueError with a sentence that says what is expected.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from unify.adapters.spec import template
@@ -41,8 +39,24 @@ COLUMN_TYPES = frozenset(
 )
 
 
-def check_text(value: str) -> str:
-    return value
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """``group_marks`` are the characters allowed between thousands."""
+
+    group_marks: str
+    decimal_point: str
+
+
+SPACE_MARKS = " \u00a0\u202f"  # space, no-break space, narrow no-break space
+# Each format is named by the number 1234.5 as it writes it.
+NUMBER_FORMATS: Mapping[str, NumberFormat] = {
+    "1,234.5": NumberFormat(",", "."),
+    "1.234,5": NumberFormat(".", ","),
+    "1 234.5": NumberFormat(SPACE_MARKS, "."),
+    "1 234,5": NumberFormat(SPACE_MARKS, ","),
+    "1'234.5": NumberFormat("'\u2019", "."),
+    "1234,5": NumberFormat("", ","),
+}
 
 
 def check_name(value: str) -> str:
@@ -63,10 +77,6 @@ def check_header_name(value: str) -> str:
     if value.lower() in _RESERVED_HEADERS:
         raise ValueError(f"the header {value} is set by the HTTP library alone")
     return value
-
-
-def check_duration(value: str) -> float:
-    return parse_duration(value)
 
 
 def check_request(value: str) -> str:
@@ -194,41 +204,55 @@ def _require_clean_url(target: str) -> None:
         raise ValueError(f"{target!r}: an address has no . or .. steps")
 
 
-FORMAT_CHECKS: Mapping[TextFormat, Callable[[str], str | float]] = {
-    "text": check_text,
-    "name": check_name,
-    "column": check_column_name,
-    "glob": check_column_name,
-    "header": check_header_name,
-    "duration": check_duration,
-    "request": check_request,
-    "web": check_web_url,
-    "address": check_address,
-    "origin": check_origin,
-    "path": check_dotted_path,
-    "port": check_port,
-    "source": check_column_source,
-    "type": check_column_type,
-    "times": check_time_format,
-    "writing": check_column_format,
-    "select": check_select,
-}
+_UNIT_PATTERN = "(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)?"
+_TYPE_PATTERN = "|".join(sorted({*COLUMN_TYPES, *map(str.upper, COLUMN_TYPES)}))
+_TIME_PATTERN = "|".join(TIME_FORMATS)
 
-
-@dataclass(frozen=True, slots=True)
-class NumberFormat:
-    """``group_marks`` are the marks between thousands, each as good as another; ``decimal_point`` begins the fraction."""
-
-    group_marks: str
-    decimal_point: str
-
-
-SPACE_MARKS = " \u00a0\u202f"  # the usual one, and two that do not break
-NUMBER_FORMATS: Mapping[str, NumberFormat] = {
-    "1,234.5": NumberFormat(",", "."),
-    "1.234,5": NumberFormat(".", ","),
-    "1 234.5": NumberFormat(SPACE_MARKS, "."),
-    "1 234,5": NumberFormat(SPACE_MARKS, ","),
-    "1'234.5": NumberFormat("'\u2019", "."),
-    "1234,5": NumberFormat("", ","),
-}
+Name = Annotated[str, TextFormat("name", check_name, f"^{_NAME.pattern}$")]
+ColumnName = Annotated[str, TextFormat("column", check_column_name)]
+ColumnGlob = Annotated[str, TextFormat("glob", check_column_name)]
+HeaderName = Annotated[str, TextFormat("header", check_header_name, f"^{_HEADER.pattern}$")]
+Duration = Annotated[
+    float,
+    TextFormat(
+        "duration",
+        parse_duration,
+        rf"^\s*([0-9]+(\.[0-9]+)?\s*{_UNIT_PATTERN}[\s,]*)+$",
+        "a duration such as 15 minutes",
+    ),
+]
+RequestLine = Annotated[
+    str, TextFormat("request", check_request, "^(GET|POST) (/|https?://)", "a request such as GET /items")
+]
+WebURL = Annotated[str, TextFormat("URL", check_web_url, "^https?://")]
+URLTemplate = Annotated[str, TextFormat("URL", check_address, r"^(https?://|\{)")]
+OriginURL = Annotated[str, TextFormat("origin", check_origin, "^https?://[^/]+/?$")]
+DottedPath = Annotated[str, TextFormat("dotted path", check_dotted_path, f"^{_PATH.pattern}$")]
+PortText = Annotated[str, TextFormat("port or `{variable}`", check_port)]
+ColumnSource = Annotated[
+    str,
+    TextFormat(
+        "dotted path or `{variable}`", check_column_source, f"^({_VARIABLE.pattern}|{_PATH.pattern})$"
+    ),
+]
+ColumnType = Annotated[
+    str,
+    TextFormat("DuckDB type", check_column_type, rf"^\s*({_TYPE_PATTERN})(\s*\([0-9, ]+\))?(\[\])*\s*$"),
+]
+TimeFormat = Annotated[
+    str,
+    TextFormat(
+        "`iso8601`, `date`, `unix`, `unix_ms` or strftime format",
+        check_time_format,
+        f"^({_TIME_PATTERN})$|%",
+    ),
+]
+ColumnFormat = Annotated[
+    str,
+    TextFormat(
+        "`iso8601`, `date`, `unix`, `unix_ms`, strftime format, or number format such as `1.234,5`",
+        check_column_format,
+        f"^({_TIME_PATTERN}|{'|'.join(map(re.escape, NUMBER_FORMATS))})$|%",
+    ),
+]
+SelectSQL = Annotated[str, TextFormat("SELECT", check_select, expected="a SELECT")]

@@ -20,13 +20,11 @@ from pathlib import Path
 
 import msgspec
 
-from unify.adapters.spec import build, validate
-from unify.adapters.spec.keys import SPEC
 from unify.adapters.spec.model import AdapterSpec, Option, View, table_defs
-from unify.adapters.spec.parse import INVALID, InvalidValue, Json, ProblemReport, parse_value
-from unify.config import yaml
+from unify.adapters.spec.parse import parse_file
+from unify.adapters.spec.validate import validate_spec
 from unify.config.settings import create_private_folder
-from unify.errors import Problem, SpecError, StoreError, UnknownName
+from unify.errors import StoreError, UnknownName
 from unify.fs import durable
 from unify.model import TableDef
 from unify.text import did_you_mean, format_count
@@ -34,33 +32,17 @@ from unify.version import PACKAGE, VERSION
 
 
 def load_spec(path: Path) -> AdapterSpec:
-    """The spec in ``path``, checked.
+    """Read and check a spec.
 
-    Raises  SpecError with every mistake in ``problems``, in file order; its message lists them, a line each.
-            ConfigError where the file cannot be read at all.
+    Raises: SpecError with every problem of the file in ``problems``, a line of its message each;
+    ConfigError if the file cannot be read.
     """
-    spec, problems = read_spec(path)
-    if problems:
-        lines = "\n".join(str(problem) for problem in problems)
-        raise SpecError(lines, problems=tuple(problems))
+    spec, report = parse_file(AdapterSpec, path, path=str(path))
+    if spec is not None:
+        spec = validate_spec(spec, report)
+    report.raise_problems()
+    assert spec is not None
     return spec
-
-
-def read_spec(path: Path) -> tuple[AdapterSpec, list[Problem]]:
-    """The spec as far as it can be read, and every mistake in it, in file order."""
-    document = yaml.read_yaml(path)
-    report = ProblemReport(document.path)
-    values: Json | InvalidValue = INVALID
-    if document.root is not None:
-        values = parse_value(SPEC, document.root, (), report)
-    elif not document.flaws:
-        report.add_problem((), "the file is empty; a spec begins with name, base_url and tables")
-    for flaw in document.flaws:
-        report.add_flaw(flaw)
-    spec = build.build_spec(values, report)
-    if values is not INVALID:
-        spec = validate.validate_spec(spec, report)
-    return spec, sorted(dict.fromkeys(report.problems), key=lambda problem: (problem.line, problem.column))
 
 
 @cache

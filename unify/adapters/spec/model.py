@@ -1,90 +1,126 @@
-"""An adapter spec as typed data: what ``rest_specs/NAME.yaml`` says, checked and with its defaults.
+"""The spec language and its values: a Struct for each mapping of a spec file, a field for each key.
 
-The language is fixed by rest_specs/README.md. Reading it from YAML is ``specfile``'s business.
-Texts may hold ``{name}`` variables; ``template`` puts values in.
-
-The tables of a spec, as everybody else knows them.
+A field with ``doc(…)`` is a key of the language. The parser, the JSON Schema and the reference in
+rest_specs/README.md are derived from these Structs. The other fields are set by ``validate``, or by a load.
+Texts may contain ``{name}`` variables: see ``template``.
 """
-
-from __future__ import annotations
+# Without `from __future__ import annotations`: to evaluate the annotations from strings takes 3 ms more.
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from unify.adapters.spec.auth import Auth, FormFields, Json
+from unify.adapters.spec.formats import (
+    ColumnFormat,
+    ColumnGlob,
+    ColumnName,
+    ColumnSource,
+    ColumnType,
+    DottedPath,
+    Duration,
+    HeaderName,
+    Name,
+    OriginURL,
+    RequestLine,
+    SelectSQL,
+    TimeFormat,
+    URLTemplate,
+    WebURL,
+)
+from unify.adapters.spec.schema import Named, OneOrMore, doc
 from unify.model import Column, TableDef
 
-Json = Any  # a JSON value out of a spec's ``body``: dict, list, str, int, float, bool or None
+Headers = Mapping[HeaderName, str]
+ZeroOrOne = Annotated[int, Meta(ge=0, le=1)]
+Concurrency = Annotated[int, Meta(ge=1, le=64)]
+Hundred = Annotated[int, Meta(ge=0, le=100)]
+StatusCode = Annotated[int, Meta(ge=100, le=599)]
+BatchSize = Annotated[int, Meta(ge=1, le=10_000)]
+Million = Annotated[int, Meta(ge=1, le=1_000_000)]
+RequestRate = Annotated[float, Meta(ge=0.001, le=10_000)]
 
 
 class Option(Struct, frozen=True):
-    """Something a connection supplies. ``default`` None: it must be given if ``required``."""
+    """A value that a connection supplies."""
 
-    name: str
-    description: str = ""
-    default: str | None = None
-    secret: bool = False
-    required: bool = False
+    name: Name
+    description: Annotated[str, doc("Description.", "Personal access token")] = ""
+    default: Annotated[str | None, doc("Value if a connection sets none.", "https://api.github.com")] = None
+    secret: Annotated[bool, doc("Never shown, logged or stored.", "true")] = False
+    required: Annotated[bool, doc("A connection must set it.", "true")] = False
 
     @property
     def needs_value(self) -> bool:
-        """Whether a connection cannot do without giving it."""
         return self.required and self.default is None
 
 
-AuthType = Literal["none", "basic", "bearer", "api_key", "oauth2", "session", "aws_sigv4", "jwt"]
-
-
-OAUTH_GRANTS = ("client_credentials", "refresh_token", "authorization_code", "device_code")
-INTERACTIVE_GRANTS = ("authorization_code", "device_code")  # somebody has to sign in once
-
-
-class Auth(Struct, frozen=True):
-    """How requests prove who asks; ``settings`` holds the keys that belong to ``type`` (templates)."""
-
-    type: AuthType = "none"
-    settings: Mapping[str, Json] = field(default_factory=dict)
-
-    @property
-    def is_interactive(self) -> bool:
-        """Does somebody have to sign in before anything can be read?"""
-        return self.type == "oauth2" and self.settings.get("grant") in INTERACTIVE_GRANTS
-
+# -- requests ----------------------------------------------------------------------------------------
 
 PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_url", "auto"]
-ParamLocation = Literal["query", "body", "path", "header"]
+_PAGE, _OFFSET, _CURSOR, _URL = ("page",), ("offset",), ("cursor",), ("next_url",)
+_NUMBERED = ("page", "offset")
+_FLAGGED = ("page", "offset", "cursor")
+_COUNTED = ("page", "offset", "link_header")
+_SIZED = ("page", "offset", "cursor", "link_header", "next_url", "auto")
 
 
 class Paging(Struct, frozen=True):
-    """How a table's pages follow each other. ``max_pages`` bounds it; None: no bound but the data.
+    """The pagination of a table."""
 
-    ``first`` is the number of the first page or row; None: 1 of pages, 0 of rows.
-    """
-
-    type: PagingType = "auto"
-    page_param: str = "page"
-    first: int | None = None
-    offset_param: str = "offset"
-    size_param: str | None = None
-    size: int | None = None
-    cursor_param: str = "cursor"
-    cursor_path: str | None = None
-    cursor_column: str | None = None
-    cursor_header: str | None = None
-    more_path: str | None = None
-    last_path: str | None = None  # a flag that is true on the last page
-    path: str | None = None  # next_url: where the address is in the body
-    header: str | None = None  # next_url: the header with the address
-    total_path: str | None = None
-    total_header: str | None = None
-    pages_path: str | None = None
-    until_empty: bool = False  # only a page without rows is the last
-    first_bare: bool = False  # the first request has no page number or offset
-    keep: Literal["address"] | None = None  # of a link only the query is followed
-    location: ParamLocation = "query"  # the spec's key is ``in``
-    max_pages: int | None = None
+    type: Annotated[PagingType, doc("Pagination style.", "page")] = "auto"
+    page_param: Annotated[str, doc("Parameter for the page number.", "p", types=_PAGE)] = "page"
+    first: Annotated[
+        ZeroOrOne | None,
+        doc("Number of the first page or row.", "0", default="1 (page), 0 (offset)", types=_NUMBERED),
+    ] = None
+    offset_param: Annotated[str, doc("Parameter for the offset in rows.", "startAt", types=_OFFSET)] = (
+        "offset"
+    )
+    size_param: Annotated[str | None, doc("Parameter for the page size.", "per_page", types=_SIZED)] = None
+    size: Annotated[Million | None, doc("Rows per page.", "100", types=_SIZED)] = None
+    cursor_param: Annotated[str, doc("Parameter for the cursor.", "after", types=_CURSOR)] = "cursor"
+    cursor_path: Annotated[
+        DottedPath | None, doc("Path of the next cursor in the body.", "meta.next", types=_CURSOR)
+    ] = None
+    cursor_column: Annotated[
+        DottedPath | None, doc("Path of the next cursor in the last row.", "id", types=_CURSOR)
+    ] = None
+    cursor_header: Annotated[
+        HeaderName | None, doc("Response header with the next cursor.", "X-Next", types=_CURSOR)
+    ] = None
+    more_path: Annotated[
+        DottedPath | None, doc("Path of the flag for more pages.", "has_more", types=_FLAGGED)
+    ] = None
+    last_path: Annotated[
+        DottedPath | None, doc("Path of the flag of the last page.", "is_last", types=_FLAGGED)
+    ] = None
+    path: Annotated[DottedPath | None, doc("Path of the next page's URL.", "links.next", types=_URL)] = None
+    header: Annotated[
+        HeaderName | None, doc("Response header with the next page's URL.", "X-Next-Page", types=_URL)
+    ] = None
+    total_path: Annotated[DottedPath | None, doc("Path of the row count.", "total", types=_COUNTED)] = None
+    total_header: Annotated[
+        HeaderName | None, doc("Response header with the row count.", "X-Total-Count", types=_COUNTED)
+    ] = None
+    pages_path: Annotated[DottedPath | None, doc("Path of the page count.", "pages", types=_COUNTED)] = None
+    until_empty: Annotated[
+        bool, doc("Read until a page has no rows; a short page is not the last.", "true", types=_NUMBERED)
+    ] = False
+    first_bare: Annotated[
+        bool, doc("Send the first request without page number or offset.", "true", types=_NUMBERED)
+    ] = False
+    keep: Annotated[
+        Literal["address"] | None,
+        doc("`address`: use only the query of the next URL.", "address", types=("link_header", "next_url")),
+    ] = None
+    location: Annotated[
+        Literal["query", "body", "path", "header"],
+        doc("Where paging parameters are sent; in `body` and `path` they are variables.", "body"),
+    ] = field(name="in", default="query")
+    max_pages: Annotated[Million | None, doc("Maximum number of pages.", "50")] = None
 
     @property
     def first_number(self) -> int:
@@ -94,35 +130,72 @@ class Paging(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """A connection's budget, all workers together."""
+    """The rate limits of a connection, shared by all worker processes."""
 
-    requests_per_second: float | None = None
-    concurrency: int = 4
+    requests_per_second: Annotated[RequestRate | None, doc("Maximum request rate.", "10")] = None
+    concurrency: Annotated[Concurrency, doc("Maximum number of concurrent requests.", "8")] = 4
 
 
 ErrorAction = Literal["skip", "fail", "retry", "wait", "end"]
 
 
 class ErrorRule(Struct, frozen=True):
-    """What to do with an answer of this status (and, if given, whose body contains ``body``)."""
+    """The handling of responses with this status and, if given, this text in the body."""
 
-    status: int | None
-    action: ErrorAction
-    body: str | None = None
+    status: Annotated[StatusCode | None, doc("Status code.", "404", default="any")] = None
+    action: Annotated[
+        ErrorAction,
+        doc(
+            "skip: the request has no rows (first page only); fail: the load fails; "
+            "retry: retry with backoff; wait: as for status 429; end: the previous page was the last.",
+            "skip",
+            required=True,
+        ),
+    ] = "fail"
+    body: Annotated[str | None, doc("Text in the body.", "rate limit", default="any")] = None
+
+
+class CheckSpec(Struct, frozen=True):
+    """The request of ``unify check``."""
+
+    request: Annotated[RequestLine, doc("Cheap request that needs the credentials.", "GET /user")]
+    identity: Annotated[DottedPath | None, doc("Path of the user name in the response.", "login")] = None
+
+
+# -- tables ------------------------------------------------------------------------------------------
 
 
 class ColumnDef(Struct, frozen=True):
-    """A column as the spec declares it; ``source`` is its ``from``: a path, ``$.path`` or ``{variable}``."""
+    """A column declared by a spec."""
 
-    name: str
-    type: str | None = None
-    description: str = ""
-    format: str | None = None
-    source: str | None = None
+    name: ColumnName
+    type: Annotated[
+        ColumnType | None,
+        doc(
+            "DuckDB type; `columns: {NAME: TYPE}` is the short form.",
+            "json",
+            default="inferred",
+            shorthand=True,
+        ),
+    ] = None
+    description: Annotated[str, doc("Description.", "Repository name")] = ""
+    format: Annotated[
+        ColumnFormat | None,
+        doc(
+            "Format of timestamps and dates; or of numbers in texts, as 1234.5 written by the API: "
+            "`1,234.5`, `1.234,5`, `1 234,5`, `1 234.5`, `1'234.5` or `1234,5`.",
+            "unix_ms",
+            default="iso8601",
+        ),
+    ] = None
+    source: Annotated[
+        ColumnSource | None,
+        doc("Path in the row, `$.path` in the body, or `{variable}`.", '"{repo}"', default="the name"),
+    ] = field(name="from", default=None)
 
 
 class InheritedColumn(Struct, frozen=True):
-    """A column from an object that a row lies in: ``depth`` steps on the way to the rows, then ``path``."""
+    """A column from an object that contains the row: ``depth`` steps along ``rows``, then ``path``."""
 
     column: str
     depth: int
@@ -130,177 +203,268 @@ class InheritedColumn(Struct, frozen=True):
 
 
 class ForEach(Struct, frozen=True):
-    """Parents: rows of a SELECT over the connection's own tables, or given rows. ``batch`` joins values.
+    """The parents of a table: rows of a SELECT over the connection's own tables, or rows of the spec.
 
-    ``tables``   the tables the SELECT reads, in its order.
-    ``columns``  the variables it gives; None where only running it tells (``select *``).
+    ``tables``   the tables that the SELECT reads, in its order.
+    ``columns``  the variables it sets; None if only the result shows them (``select *``).
     """
 
-    query: str | None = None
-    rows: tuple[Mapping[str, str | int | float | bool], ...] = ()
-    batch: int | None = None
+    query: Annotated[SelectSQL | None, doc("The SELECT.", "select id from boards", shorthand=True)] = None
+    rows: Annotated[
+        tuple[Mapping[Name, str], ...], doc("The rows.", "[{site: de}, {site: fr}]", shorthand=True)
+    ] = ()
+    batch: Annotated[BatchSize | None, doc("Values per request, joined with commas.", "50", default="1")] = (
+        None
+    )
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
 
 
 class Incremental(Struct, frozen=True):
-    """How later loads ask for what changed only.
+    """How later loads request only changed rows.
 
-    ``{cursor}`` in a text is where a load begins, ``{until}`` where its ``window`` ends.
+    ``{cursor}`` in a text is the start of a load, ``{until}`` the end of its ``window``.
     """
 
-    cursor: str
-    param: str | None = None
-    start: str | None = None
-    lookback_s: float = 0.0
-    format: str | None = None
-    window_s: float | None = None
-    order: Literal["asc", "desc"] | None = None
+    cursor: Annotated[ColumnName, doc("Column that grows with each change.", "updated_at")]
+    param: Annotated[str | None, doc("Parameter for the cursor, if not `{cursor}`.", "since")] = None
+    start: Annotated[str | None, doc("Start of the first load.", "2015-01-01T00:00:00Z")] = None
+    lookback_s: Annotated[Duration, doc("Overlap with the previous load.", "5 minutes", default="0")] = field(
+        name="lookback", default=0.0
+    )
+    format: Annotated[
+        TimeFormat | None,
+        doc("Format of timestamps in requests; numbers and dates are sent unchanged.", "unix"),
+    ] = None
+    window_s: Annotated[
+        Duration | None, doc("Length of the time windows of a load; `{until}` is the end.", "30 days")
+    ] = field(name="window", default=None)
+    order: Annotated[
+        Literal["asc", "desc"] | None,
+        doc("desc: newest rows first; a load stops at the first row older than the cursor.", "desc"),
+    ] = None
 
 
 RefreshStrategy = Literal["reload", "append", "merge", "merge_delete"]
 
 
 class RefreshSpec(Struct, frozen=True):
-    """When and how a table is brought up to date; ``strategy`` None: merge where possible, else reload."""
+    """When and how a table is refreshed."""
 
-    every_s: float | None = None
-    strategy: RefreshStrategy | None = None
+    every_s: Annotated[Duration | None, doc("Refresh interval.", "15 minutes")] = field(
+        name="every", default=None
+    )
+    strategy: Annotated[
+        RefreshStrategy | None,
+        doc(
+            "reload: replace all rows; append: add rows; merge: update by key; merge_delete: merge, and "
+            "delete rows whose key is gone.",
+            "merge",
+            default="merge with incremental and key, else reload",
+        ),
+    ] = None
+
+
+Comparison = Literal["=", "in", ">", ">=", "<", "<=", "like"]
 
 
 class Filter(Struct, frozen=True):
-    """A column whose constants in a query's WHERE become request parameters.
+    """A column whose constants in a WHERE clause become request parameters.
 
-    ``shared``  the column has other filters too, for other comparisons: each goes to its own parameter.
+    ``shared``  the column has a filter for each comparison, with a parameter of its own.
     """
 
-    column: str
-    param: str
-    ops: tuple[str, ...] = ("=",)
-    required: bool = False
-    format: str | None = None
+    column: ColumnName
+    param: Annotated[
+        str,
+        doc(
+            "Parameter for the value; or one for each comparison.",
+            '{">=": since, "<=": until}',
+            default="the column",
+            written_as=str | Mapping[Comparison, str],
+        ),
+    ] = ""
+    ops: Annotated[tuple[Comparison, ...], doc("Comparisons.", '["=", in]', default="=")] = ("=",)
+    required: Annotated[bool, doc("A query must have it (live tables).", "true")] = False
+    format: Annotated[TimeFormat | None, doc("Format of timestamps.", "date", default="iso8601")] = None
     shared: bool = False
+
+    @classmethod
+    def from_keys(
+        cls,
+        column: str,
+        param: str | Mapping[Comparison, str] = "",
+        ops: tuple[Comparison, ...] = (),
+        required: bool = False,
+        format: str | None = None,
+    ) -> tuple[Self, ...]:
+        """Build one filter; or one for each comparison with a parameter, and one for the rest of ``ops``."""
+        if isinstance(param, str):
+            return (cls(column, param or column, ops or ("=",), required, format),)
+        own = [cls(column, name, (op,), required, format, shared=True) for op, name in param.items()]
+        rest = tuple(op for op in ops if op not in param)
+        return (*own, *([cls(column, column, rest, required, format, shared=True)] if rest else []))
 
     @property
     def name(self) -> str:
-        """What values of this filter go by: its column, unless that has several."""
+        """The column; with the parameter if the column has several filters."""
         return f"{self.column}:{self.param}" if self.shared else self.column
 
 
 class Live(Struct, frozen=True):
-    """Not stored: each query calls the API; answers are kept for ``cache_s``."""
+    """A table that is not stored: each query calls the API."""
 
-    cache_s: float = 0.0
+    cache_s: Annotated[Duration, doc("How long a response is reused.", "60 seconds", default="0")] = field(
+        name="cache", default=0.0
+    )
 
 
 ResponseFormat = Literal["json", "jsonl", "csv", "xml"]
 
 
 class CSVFormat(Struct, frozen=True):
-    """How a CSV is written; what is not given is detected.
+    """The format of CSV bodies. Settings of None are detected.
 
-    ``skip``    lines before the header line.
-    ``header``  False: the first line is a row, and columns are called column_1, column_2 …
+    Without a header the columns are called column_1, column_2 …
     """
 
-    delimiter: str | None = None
-    encoding: str | None = None
-    skip: int | None = None
-    header: bool = True
+    delimiter: Annotated[str | None, doc("Separator of fields.", '";"', default="detected")] = None
+    encoding: Annotated[str | None, doc("Character encoding.", "latin-1", default="detected")] = None
+    skip: Annotated[Hundred | None, doc("Lines before the header line.", "2", default="detected")] = None
+    header: Annotated[bool, doc("The first line has the column names.", "false")] = True
 
 
 DETECTED_CSV = CSVFormat()
 
 
 class TableSpec(Struct, frozen=True):
-    """One table of a spec. ``paging`` None: the adapter's; ``flatten`` None: every level.
+    """A table of a spec.
 
-    ``where``  dotted path in a row → texts: rows are kept whose value there equals one of them, compared
-               without regard to case. Texts with a variable that has no value do not count; where none
-               counts, every row is kept.
-    ``fallback_requests``  requests, each as ``METHOD path``, for a connection without an option that ``path`` names.
-    ``lifted``  columns whose values are lifted into the rows from what the rows lie in.
-    ``given``  the values of its filters that a query asks for, by column: variables of the request.
+    ``more_rows``          further lists of rows, after those of ``rows``.
+    ``inherited_columns``  columns whose values are copied into the rows from the objects around them.
+    ``filter_values``      the values that a query gives for filters, by column: variables of the request.
     """
 
-    name: str
-    method: str
-    path: str
-    description: str = ""
-    params: Mapping[str, Json] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Json = None
-    form: Mapping[str, str] | None = None
-    rows: str | None = None
-    more_rows: tuple[str, ...] = ()  # further lists whose rows follow those of ``rows``
-    rows_name: str | None = None  # column with the name of the member or list a row comes from
-    names: str | None = None  # where the column names of rows that are lists are
-    csv: CSVFormat = DETECTED_CSV
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    key: tuple[str, ...] = ()
-    for_each: ForEach | None = None
-    columns: tuple[ColumnDef, ...] = ()
-    exclude: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    flatten: int | None = None
-    paging: Paging | None = None
-    incremental: Incremental | None = None
-    refresh: RefreshSpec = RefreshSpec()
-    live: Live | None = None
-    filters: tuple[Filter, ...] = ()
-    fallback_requests: tuple[str, ...] = ()
+    name: Annotated[Name, doc("Name in SQL.", "pulls")]
+    requests: Annotated[
+        OneOrMore[RequestLine],
+        doc(
+            "Method and path, or a full URL of the same origin. In a list: the first one whose options all "
+            "have a value; a response with status 404 moves on to the next.",
+            "GET /repos/{owner}/{repo}/pulls",
+        ),
+    ] = field(name="request")
+    description: Annotated[str, doc("What a row is.", "Pull requests of every repository")] = ""
+    params: Annotated[Mapping[ColumnName, Json], doc("Query parameters.", "{state: all}")] = {}
+    headers: Annotated[Headers, doc("Headers besides the adapter's.", "{Accept: text/csv}")] = {}
+    body: Annotated[Json, doc("JSON body of a POST.", '{query: "…"}')] = None
+    form: Annotated[FormFields | None, doc("Form fields of a POST, instead of a body.", "{a: 1}")] = None
+    rows: Annotated[
+        str | None,
+        doc(
+            "Path of the rows, or paths of several lists; `$` is the body itself.",
+            "items",
+            default="detected",
+            written_as=OneOrMore[DottedPath],
+        ),
+    ] = None
+    rows_name: Annotated[
+        ColumnName | None, doc("Column for the name of the member or list that has the row.", "kind")
+    ] = None
+    names: Annotated[DottedPath | None, doc("Path of the column names of rows that are lists.", "cols")] = (
+        None
+    )
+    csv: Annotated[CSVFormat, doc("Format of CSV bodies.", '{delimiter: ";"}')] = DETECTED_CSV
+    where: Annotated[
+        Mapping[DottedPath, OneOrMore[str]],
+        doc("Rows to keep: path and text, or texts, equal in any case.", '{owner.login: "{org}"}'),
+    ] = {}
+    key: Annotated[OneOrMore[ColumnName], doc("Columns that identify a row.", "id")] = ()
+    for_each: Annotated[
+        ForEach | None,
+        doc("One request for each row of a SELECT or list.", "select id as board from boards"),
+    ] = None
+    columns: Annotated[Named[ColumnDef], doc("Declared columns.", "{number: bigint}")] = ()
+    exclude: Annotated[OneOrMore[ColumnGlob], doc("Columns to leave out: names or globs.", '["*_url"]')] = ()
+    only: Annotated[OneOrMore[ColumnGlob], doc("Columns to keep: names or globs.", "[id, name]")] = ()
+    flatten: Annotated[
+        Hundred | None, doc("Levels of objects that become columns.", "1", default="every level")
+    ] = None
+    paging: Annotated[Paging | None, doc("Pagination.", "{type: none}", default="the adapter's")] = None
+    incremental: Annotated[Incremental | None, doc("Load only changed rows.", "{cursor: id}")] = None
+    refresh: Annotated[RefreshSpec, doc("When and how to refresh.", "{every: 1 hour}")] = RefreshSpec()
+    live: Annotated[Live | None, doc("Not stored; queries call the API.", "{cache: 60 seconds}")] = None
+    filters: Annotated[Named[Filter], doc("Constants of WHERE that become parameters.", "{q: {}}")] = ()
+    errors: Annotated[
+        tuple[ErrorRule, ...], doc("Rules before the adapter's.", "[{status: 410, action: skip}]")
+    ] = ()
+    format: Annotated[ResponseFormat, doc("Format of responses.", "csv")] = "json"
+    more_rows: tuple[str, ...] = ()
     inherited_columns: tuple[InheritedColumn, ...] = ()
-    filter_values: Mapping[str, Json] = field(default_factory=dict)
-    errors: tuple[ErrorRule, ...] = ()
-    format: ResponseFormat = "json"
+    filter_values: Mapping[str, Json] = {}
     line: int = 0
+
+    @classmethod
+    def from_keys(cls, *, rows: tuple[str, ...] = (), **values: Any) -> Self:
+        return cls(rows=rows[0] if rows else None, more_rows=rows[1:], **values)
+
+    @property
+    def method(self) -> str:
+        return self.requests[0].partition(" ")[0] if self.requests else "GET"
+
+    @property
+    def path(self) -> str:
+        return self.request_paths[0] if self.requests else "/"
 
     @property
     def request_paths(self) -> tuple[str, ...]:
-        """Where it may be asked for: one of these, for each connection."""
-        return (self.path, *(request.partition(" ")[2] for request in self.fallback_requests))
+        return tuple(request.partition(" ")[2] for request in self.requests)
 
 
 class View(Struct, frozen=True):
-    """A SELECT over the connection's own tables and the views before it, under a name."""
+    """A named SELECT over the connection's own tables and the views before it."""
 
-    name: str
-    query: str
-    description: str = ""
+    name: Annotated[Name, doc("Name in SQL.", "open_pulls")]
+    query: Annotated[SelectSQL, doc("SELECT over the tables and the views above.", "select … from pulls")]
+    description: Annotated[str, doc("What a row is.", "Open pull requests")] = ""
     tables: tuple[str, ...] = ()
 
 
 class AdapterSpec(Struct, frozen=True):
-    """One adapter. ``path`` is the file it came from, for messages."""
+    """An adapter. ``path`` is the file it was read from."""
 
-    name: str
+    name: Annotated[Name, doc("Name of the adapter, as in connections.yaml.", "github")]
     path: str
-    base_url: str
-    description: str = ""
-    documentation: str = ""
-    options: tuple[Option, ...] = ()
-    auth: Auth = Auth()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    paging: Paging = Paging()
-    limits: Limits = Limits()
-    errors: tuple[ErrorRule, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
-    tables: tuple[TableSpec, ...] = ()
-    views: tuple[View, ...] = ()
-    check: str | None = None  # the request that shows whether credentials work, e.g. ``GET /user``
-    check_identity: str | None = None  # dotted path in its answer: as whom
+    base_url: Annotated[URLTemplate, doc("URL to which paths are appended.", '"{base_url}"')]
+    tables: Annotated[tuple[TableSpec, ...], doc("Tables.")]
+    description: Annotated[str, doc("What can be read.", "Issues and pull requests")] = ""
+    documentation: Annotated[WebURL, doc("Documentation of the API.", "https://docs.github.com/rest")] = ""
+    options: Annotated[Named[Option], doc("Options of a connection; each is a variable.", "{org: {}}")] = ()
+    auth: Annotated[Auth, doc("Authentication.", '{type: bearer, token: "{token}"}')] = Auth("none")
+    headers: Annotated[Headers, doc("Headers of every request.", "{Accept: application/json}")] = {}
+    paging: Annotated[Paging, doc("Pagination of tables that declare none.", default="auto")] = Paging()
+    limits: Annotated[Limits, doc("Rate limits.", "{requests_per_second: 10}")] = Limits()
+    errors: Annotated[
+        tuple[ErrorRule, ...], doc("Handling of error responses.", "[{status: 404, action: skip}]")
+    ] = ()
+    allowed_origins: Annotated[
+        tuple[OriginURL, ...],
+        doc("Other origins of next pages and redirects; they get no credentials.", "[https://a.example]"),
+    ] = ()
+    check: Annotated[CheckSpec | None, doc("Request of `unify check`.", "{request: GET /user}")] = None
+    views: Annotated[tuple[View, ...], doc("Views over the tables.")] = ()
 
     def table(self, name: str) -> TableSpec | None:
         return next((table for table in self.tables if table.name == name), None)
 
 
 def table_defs(spec: AdapterSpec) -> tuple[TableDef, ...]:
-    """Every table in the order of the spec."""
+    """The tables of a spec, in its order."""
     return tuple(map(_table_def, spec.tables))
 
 
 def apply_schedules(tables: Sequence[TableDef], refresh: Mapping[str, float]) -> Sequence[TableDef]:
-    """``tables`` with a connection's own schedules, by table, before the spec's."""
+    """Replace the schedules of the spec by those of a connection, in seconds by table."""
     if not refresh:
         return tables
     return [

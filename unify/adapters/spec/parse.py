@@ -1,16 +1,14 @@
-"""Reads a YAML tree against the shapes of ``speckeys``; collects every mistake with its place.
-
-Where a key of a spec belongs: for those that were written one level too high, or too deep.
-"""
+"""Reads YAML nodes as the Structs of ``model``; reports every problem with its line and column."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from unify.adapters.spec import formats
-from unify.adapters.spec.keys import SPEC
+from msgspec import Struct
+
 from unify.adapters.spec.schema import (
     AnySchema,
     BooleanSchema,
@@ -20,13 +18,12 @@ from unify.adapters.spec.schema import (
     NumberSchema,
     ObjectSchema,
     Schema,
-    TextFormat,
     TextSchema,
     UnionSchema,
-    VariantSchema,
+    keys_of,
 )
+from unify.config import yaml
 from unify.config.yaml import (
-    Flaw,
     MappingEntry,
     MappingNode,
     NodePath,
@@ -36,296 +33,321 @@ from unify.config.yaml import (
     format_path,
     to_python_value,
 )
-from unify.errors import Problem
+from unify.errors import Problem, SpecError
 from unify.text import did_you_mean
 
 Json = Any  # a JSON value: dict, list, str, int, float, bool or None
+S = TypeVar("S", bound=Struct)
 
 
 class InvalidValue:
-    """What stands for a value that could not be read; its problem is noted already."""
+    """Stands for a value that could not be read; its problem is in the report."""
 
 
 INVALID = InvalidValue()
+MAX_HINT_LOCATIONS = 2  # a key that more mappings have, such as type, gets no hint
 
 
 class ProblemReport:
-    """The mistakes of one file, and where each of its values stands."""
+    """The problems of a file, and the position of each of its values."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.problems: list[Problem] = []
+        self._problems: list[Problem] = []
         self._positions: dict[NodePath, tuple[int, int]] = {(): (1, 1)}
         self._labels: dict[NodePath, str] = {}
 
-    def set_position(self, key_path: NodePath, node: YamlNode | MappingEntry) -> None:
-        self._positions[key_path] = (node.line, node.column)
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Each problem once, in the order of the file."""
+        unique = dict.fromkeys(self._problems)
+        return tuple(sorted(unique, key=lambda problem: (problem.line, problem.column)))
 
-    def set_label(self, key_path: NodePath, name: str) -> None:
-        """Call the list item at ``place`` by ``name`` in messages."""
-        self._labels[key_path] = name
+    def raise_problems(self) -> None:
+        """Raise SpecError with all problems, one per line, if there are any."""
+        if problems := self.problems:
+            raise SpecError("\n".join(map(str, problems)), problems=problems)
 
-    def line_of(self, key_path: NodePath) -> int:
-        return self._positions[self._nearest_known(key_path)][0]
+    def set_position(self, path: NodePath, node: YamlNode | MappingEntry) -> None:
+        self._positions[path] = (node.line, node.column)
 
-    def add_problem(self, key_path: NodePath, text: str) -> None:
-        """Note a mistake at ``place``, or at the nearest place above it that the file has."""
-        here = self._nearest_known(key_path)
-        line, column = self._positions[here]
-        self.problems.append(Problem(self.path, line, column, self._key_name(here) or "spec", text))
+    def set_label(self, path: NodePath, name: str) -> None:
+        """Use ``name`` for the list item at ``path`` in messages."""
+        self._labels[path] = name
 
-    def add_flaw(self, flaw: Flaw) -> None:
-        """Note something the file may not contain, under the names its list items have by now."""
-        key = self._key_name(flaw.path) or "YAML"
-        self.problems.append(Problem(self.path, flaw.line, flaw.column, key, flaw.text))
+    def line_of(self, path: NodePath) -> int:
+        return self._positions[self._nearest_known(path)][0]
 
-    def _key_name(self, key_path: NodePath) -> str:
-        """``tables.pulls.incremental.cursor``"""
-        return format_path(
-            tuple(self._labels.get(key_path[: i + 1], step) for i, step in enumerate(key_path))
+    def add_problem(self, path: NodePath, text: str) -> None:
+        """Report a problem at ``path``, or at the nearest position above it that the file has."""
+        known = self._nearest_known(path)
+        self._add(*self._positions[known], known, "spec", text)
+
+    def add_flaws(self, flaws: Sequence[yaml.Flaw]) -> None:
+        for flaw in flaws:
+            self._add(flaw.line, flaw.column, flaw.path, "YAML", flaw.text)
+
+    def _add(self, line: int, column: int, path: NodePath, root: str, text: str) -> None:
+        steps = (self._labels.get(path[: i + 1], step) for i, step in enumerate(path))
+        self._problems.append(Problem(self.path, line, column, format_path(tuple(steps)) or root, text))
+
+    def _nearest_known(self, path: NodePath) -> NodePath:
+        while path not in self._positions:
+            path = path[:-1]
+        return path
+
+
+def parse_file(struct: type[S], file: Path, /, **fields: object) -> tuple[S | None, ProblemReport]:
+    """Read a YAML file as ``struct``; ``fields`` are set in addition to the keys of the file.
+
+    A value with a problem is left at its default. None: the file is not a mapping.
+    Raises: ConfigError if the file cannot be read.
+    """
+    document = yaml.read_yaml(file)
+    report = ProblemReport(document.path)
+    parsed: Any = INVALID
+    if document.root is not None:
+        parsed = _NodeParser(report, struct).parse(ObjectSchema(struct), document.root, (), **fields)
+    elif not document.flaws:
+        required = ", ".join(key.name for key in keys_of(struct) if key.required)
+        report.add_problem((), f"the file is empty; required keys: {required}")
+    report.add_flaws(document.flaws)
+    return (None if parsed is INVALID else parsed), report
+
+
+class _NodeParser:
+    """Parses nodes by schema. A value with a problem is INVALID; the problem is in the report."""
+
+    def __init__(self, report: ProblemReport, root: type[Struct]) -> None:
+        self._report = report
+        self._root = root
+
+    def parse(self, schema: Schema, node: YamlNode, path: NodePath, /, **fields: object) -> Any:
+        """The value of a node: tuples for lists, Structs for objects. ``fields`` are for an object."""
+        self._report.set_position(path, node)
+        if _is_null(node) and not isinstance(schema, AnySchema):
+            return self._invalid(path, f"has no value; expected {describe_schema(schema)}")
+        match schema:
+            case AnySchema():
+                self._set_positions(node, path)
+                return to_python_value(node)
+            case ListSchema():
+                return self._parse_list(schema, node, path)
+            case MapSchema():
+                return self._parse_map(schema, node, path)
+            case ObjectSchema():
+                return self._parse_object(schema, node, path, fields)
+            case UnionSchema():
+                for each in schema.alternatives:
+                    if isinstance(node, _node_type(each)):
+                        return self.parse(each, node, path)
+                return self._mismatch(schema, node, path)
+            case _:
+                return self._parse_scalar(schema, node, path)
+
+    def _invalid(self, path: NodePath, text: str) -> InvalidValue:
+        self._report.add_problem(path, text)
+        return INVALID
+
+    def _mismatch(self, schema: Schema, node: YamlNode, path: NodePath) -> InvalidValue:
+        return self._invalid(path, f"expected {describe_schema(schema)}, found {_describe_node(node)}")
+
+    def _parse_scalar(
+        self, schema: TextSchema | NumberSchema | BooleanSchema, node: YamlNode, path: NodePath
+    ) -> Any:
+        match schema, node:
+            case TextSchema(), ScalarNode():
+                return self._parse_text(schema, node.text, path)
+            case BooleanSchema(), ScalarNode(value=bool(value)):
+                return value
+            case NumberSchema(), ScalarNode(value=int() | float() as value):
+                is_number = not isinstance(value, bool | float) if schema.is_integer else value is not True
+                if is_number and schema.minimum <= value <= schema.maximum:
+                    return value
+        return self._mismatch(schema, node, path)
+
+    def _parse_text(self, schema: TextSchema, text: str, path: NodePath) -> Any:
+        if schema.choices and text not in schema.choices:
+            hint = did_you_mean(text, schema.choices)
+            return self._invalid(path, f"expected {describe_schema(schema)}, found {text!r}{hint}")
+        try:
+            return schema.format.check(text) if schema.format is not None else text
+        except ValueError as error:
+            return self._invalid(path, str(error))
+
+    def _parse_list(self, schema: ListSchema, node: YamlNode, path: NodePath) -> Any:
+        if schema.one_or_more and isinstance(node, ScalarNode):
+            value = self.parse(schema.items, node, path)
+            return INVALID if value is INVALID else (value,)
+        if not isinstance(node, SequenceNode):
+            self._mismatch(schema, node, path)
+            return INVALID
+        if not node.items:
+            self._report.add_problem(path, "the list is empty; leave it out, or say what is in it")
+        values = []
+        for index, item in enumerate(node.items):
+            here = (*path, index)
+            if isinstance(item, MappingNode) and "name" in item.entries:
+                name = item.entries["name"].value
+                self._report.set_label(here, name.text if isinstance(name, ScalarNode) else str(index))
+            value = self.parse(schema.items, item, here)
+            if value is not INVALID:
+                values.append(value)
+            elif isinstance(schema.items, ObjectSchema | MapSchema):
+                values.append(_placeholder(schema.items))  # the items after it keep their index
+        return tuple(values)
+
+    def _parse_map(self, schema: MapSchema, node: YamlNode, path: NodePath) -> Any:
+        if not isinstance(node, MappingNode):
+            return self._invalid(path, "expected lines of NAME: VALUE")
+        values: dict[str, Any] = {}
+        for entry in node.entries.values():
+            here = (*path, entry.key)
+            self._report.set_position(here, entry)
+            self._parse_text(schema.keys, entry.key, here)
+            value = self._parse_map_value(schema, entry, here)
+            if value is not INVALID:
+                values[entry.key] = value
+            self._report.set_position(here, entry)
+        if not schema.named:
+            return values
+        return tuple(
+            item for items in values.values() for item in (items if type(items) is tuple else [items])
         )
 
-    def _nearest_known(self, key_path: NodePath) -> NodePath:
-        while key_path not in self._positions:
-            key_path = key_path[:-1]
-        return key_path
+    def _parse_map_value(self, schema: MapSchema, entry: MappingEntry, path: NodePath) -> Any:
+        """An item of ``Named`` may have no value if it requires no key; with problems it keeps its name."""
+        if not isinstance(schema.values, ObjectSchema):
+            return self.parse(schema.values, entry.value, path)
+        struct = schema.values.struct
+        name = {struct.__struct_fields__[0]: entry.key}
+        keys = schema.values.keys
+        if _is_null(entry.value) and not any(key.required or key.is_shorthand for key in keys):
+            return _build(struct, keys, {}, name)
+        value = self.parse(schema.values, entry.value, path, **name)
+        return _build(struct, keys, {}, name) if value is INVALID else value
+
+    def _parse_object(
+        self, schema: ObjectSchema, node: YamlNode, path: NodePath, fields: Mapping[str, object]
+    ) -> Any:
+        for key in schema.shorthands:
+            if isinstance(node, _node_type(key.schema)):
+                value = self.parse(key.schema, node, path)
+                return (
+                    INVALID if value is INVALID else _build(schema.struct, [key], {key.field: value}, fields)
+                )
+        if not isinstance(node, MappingNode):
+            return self._mismatch(schema, node, path)
+        type_, keys = _keys_of_type(schema, node)
+        known = {key.name: key for key in keys}
+        values: dict[str, Any] = {}
+        for entry in node.entries.values():
+            here = (*path, entry.key)
+            self._report.set_position(here, entry)
+            if entry.key not in known:
+                self._report.add_problem(here, self._unknown_key_text(entry.key, schema, type_, known, node))
+                continue
+            value = self.parse(known[entry.key].schema, entry.value, here)
+            if value is not INVALID:
+                values[known[entry.key].field] = value
+        for key in keys:
+            if key.required and key.name not in node.entries:
+                self._report.add_problem(path, _missing_key_text(key))
+        return INVALID if type_ is None else _build(schema.struct, keys, values, fields)
+
+    def _unknown_key_text(
+        self, name: str, schema: ObjectSchema, type_: str | None, known: Collection[str], node: MappingNode
+    ) -> str:
+        if any(key.name == name for key in schema.keys):
+            return f"has no meaning with type {type_}"
+        unused = [key for key in known if key not in node.entries]
+        locations = _key_locations(self._root).get(name, ())
+        if 0 < len(locations) <= MAX_HINT_LOCATIONS:
+            return f"unknown key; it belongs {' or '.join(locations)}"
+        return f"unknown key{did_you_mean(name, unused) or '; known are ' + ', '.join(known)}"
+
+    def _set_positions(self, node: YamlNode, path: NodePath) -> None:
+        self._report.set_position(path, node)
+        match node:
+            case SequenceNode(items):
+                for index, item in enumerate(items):
+                    self._set_positions(item, (*path, index))
+            case MappingNode(entries):
+                for entry in entries.values():
+                    self._set_positions(entry.value, (*path, entry.key))
 
 
-def parse_value(
-    schema: Schema, node: YamlNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    """The value of ``node`` as ``kind`` has it: durations are seconds, records hold the keys given."""
-    report.set_position(key_path, node)
-    if isinstance(node, ScalarNode) and node.value is None and not isinstance(schema, AnySchema):
-        report.add_problem(key_path, f"has no value; expected {describe_schema(schema)}")
-        return INVALID
+def _keys_of_type(schema: ObjectSchema, node: MappingNode) -> tuple[str | None, Sequence[Key]]:
+    """The ``type`` of an object and the keys that belong to it.
+
+    "": objects of its kind have no types. None: the type is missing or unknown; any key of any type is
+    accepted, with any value.
+    """
+    if not any(key.types for key in schema.keys):
+        return "", schema.keys
+    type_key = next(key for key in schema.keys if key.name == "type")
+    assert isinstance(type_key.schema, TextSchema)
+    entry = node.entries.get("type")
+    value = ScalarNode(type_key.default, True, 0, 0) if entry is None else entry.value
+    if isinstance(value, ScalarNode) and value.text in type_key.schema.choices:
+        return value.text, [key for key in schema.keys if not key.types or value.text in key.types]
+    others = [
+        Key(key.name, key.field, AnySchema(), "", "", "", required=False) for key in schema.keys if key.types
+    ]
+    return None, [*others, *(key for key in schema.keys if not key.types)]
+
+
+def _missing_key_text(key: Key) -> str:
+    if isinstance(key.schema, TextSchema) and key.schema.choices:
+        return f"{key.name} is missing; {describe_schema(key.schema)}"
+    return f"{key.name} is missing: {key.description} Example: {key.name}: {key.example or '…'}"
+
+
+def _build(
+    struct: type[Struct], keys: Sequence[Key], values: dict[str, Any], fields: Mapping[str, object]
+) -> Any:
+    """The Struct with ``values`` and ``fields``, or what its ``from_keys`` returns for them.
+
+    A required key without a value gets an empty one, so that further checks can run.
+    """
+    empty = {key.field: _placeholder(key.schema) for key in keys if key.required and not key.types}
+    build: Any = getattr(struct, "from_keys", struct)
+    return build(**empty | values, **fields)
+
+
+def _placeholder(schema: Schema) -> Any:
     match schema:
-        case TextSchema() | NumberSchema() | BooleanSchema():
-            return _parse_scalar(schema, node, key_path, report)
-        case AnySchema():
-            _set_positions(node, key_path, report)
-            return to_python_value(node)
         case ListSchema():
-            return _parse_list(schema, node, key_path, report)
-        case MapSchema():
-            return _parse_map(schema, node, key_path, report)
-        case ObjectSchema() | VariantSchema():
-            return _parse_object(schema, node, key_path, report)
-        case UnionSchema():
-            return _parse_union(schema, node, key_path, report)
+            return ()
+        case MapSchema(named=named):
+            return () if named else {}
+        case ObjectSchema(struct):
+            return _build(struct, schema.keys, {}, {})
+        case _:
+            return ""
 
 
 def describe_schema(schema: Schema) -> str:
-    """What ``kind`` is, in the words of a message."""
+    """What a schema expects, for a message."""
     match schema:
         case TextSchema(choices=choices) if choices:
             return "one of " + ", ".join(choices)
-        case TextSchema(format="duration"):
-            return "a duration such as 15 minutes"
-        case TextSchema(format="request"):
-            return "a request such as GET /items"
-        case TextSchema(format="select"):
-            return "a SELECT"
-        case TextSchema():
-            return "a text"
-        case NumberSchema(minimum=least, maximum=most, integer=whole):
-            return f"a {'whole ' if whole else ''}number from {least:,} to {most:,}"
+        case TextSchema(format):
+            return "a text" if format is None else format.expected
+        case NumberSchema(minimum, maximum, is_integer):
+            return f"a {'whole ' if is_integer else ''}number from {minimum:,} to {maximum:,}"
         case BooleanSchema():
             return "true or false"
-        case ListSchema(items=inner):
-            return f"a list, each item {describe_schema(inner)}"
-        case UnionSchema(alternatives=kinds):
-            return " or ".join(dict.fromkeys(describe_schema(each) for each in kinds))
+        case ListSchema(items, one_or_more):
+            item = describe_schema(items)
+            return f"{item} or a list, each item {item}" if one_or_more else f"a list, each item {item}"
+        case UnionSchema(alternatives):
+            return " or ".join(dict.fromkeys(map(describe_schema, alternatives)))
+        case ObjectSchema():
+            short = [describe_schema(key.schema) for key in schema.shorthands]
+            return " or ".join([*short, "lines of KEY: VALUE"])
         case _:
             return "lines of KEY: VALUE"
-
-
-def _parse_scalar(
-    schema: TextSchema | NumberSchema | BooleanSchema,
-    node: YamlNode,
-    key_path: NodePath,
-    report: ProblemReport,
-) -> Json | InvalidValue:
-    if not isinstance(node, ScalarNode):
-        found = "a list" if isinstance(node, SequenceNode) else "a mapping"
-        report.add_problem(key_path, f"expected {describe_schema(schema)}, found {found}")
-        return INVALID
-    match schema:
-        case TextSchema():
-            return _parse_text(schema, node, key_path, report)
-        case NumberSchema():
-            return _parse_number(schema, node, key_path, report)
-        case BooleanSchema():
-            if isinstance(node.value, bool):
-                return node.value
-            report.add_problem(key_path, f"expected true or false, found {node.text!r}")
-            return INVALID
-
-
-def _parse_text(
-    schema: TextSchema, node: ScalarNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    if schema.choices:
-        if node.text in schema.choices:
-            return node.text
-        hint = did_you_mean(node.text, schema.choices)
-        report.add_problem(key_path, f"expected {describe_schema(schema)}, found {node.text!r}{hint}")
-        return INVALID
-    return _check_format(schema.format, node.text, key_path, report)
-
-
-def _check_format(
-    text_format: TextFormat, text: str, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    try:
-        return formats.FORMAT_CHECKS[text_format](text)
-    except ValueError as error:
-        report.add_problem(key_path, str(error))
-        return INVALID
-
-
-def _parse_number(
-    schema: NumberSchema, node: ScalarNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    value = node.value
-    fits = isinstance(value, int if schema.integer else (int, float)) and not isinstance(value, bool)
-    if fits and schema.minimum <= value <= schema.maximum:  # type: ignore[operator]  # a number, seen above
-        return value
-    report.add_problem(key_path, f"expected {describe_schema(schema)}, found {node.text!r}")
-    return INVALID
-
-
-def _parse_list(
-    schema: ListSchema, node: YamlNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    if not isinstance(node, SequenceNode):
-        report.add_problem(key_path, f"expected {describe_schema(schema)}; a list item starts with -")
-        return INVALID
-    if not node.items:
-        report.add_problem(key_path, "the list is empty; leave it out, or say what is in it")
-    values = []
-    for index, item in enumerate(node.items):
-        here = (*key_path, index)
-        if isinstance(item, MappingNode) and "name" in item.entries:
-            named = item.entries["name"].value
-            report.set_label(here, named.text if isinstance(named, ScalarNode) else str(index))
-        values.append(parse_value(schema.items, item, here, report))
-    return values
-
-
-def _parse_map(
-    schema: MapSchema, node: YamlNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    if not isinstance(node, MappingNode):
-        report.add_problem(key_path, "expected lines of NAME: VALUE")
-        return INVALID
-    values = {}
-    for entry in node.entries.values():
-        here = (*key_path, entry.key)
-        report.set_position(here, entry)
-        _check_format(schema.key_format, entry.key, here, report)
-        value = (
-            parse_value(schema.values, entry.value, here, report)
-            if not _is_empty_object(schema, entry)
-            else {}
-        )
-        report.set_position(here, entry)
-        values[entry.key] = value
-    return values
-
-
-def _is_empty_object(schema: MapSchema, entry: MappingEntry) -> bool:
-    """``org:`` alone is a record without keys, where none of them is required."""
-    value = entry.value
-    no_value = isinstance(value, ScalarNode) and value.value is None
-    return (
-        no_value
-        and isinstance(schema.values, ObjectSchema)
-        and not any(key.required for key in schema.values.keys)
-    )
-
-
-def _parse_object(
-    schema: ObjectSchema | VariantSchema, node: YamlNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    if not isinstance(node, MappingNode):
-        report.add_problem(key_path, f"expected {describe_schema(schema)}, found {_describe_node(node)}")
-        return INVALID
-    values: dict[str, Json] = {}
-    keys = (
-        schema.keys
-        if isinstance(schema, ObjectSchema)
-        else _variant_keys(schema, node, key_path, values, report)
-    )
-    known = {key.name: key for key in keys}
-    for entry in node.entries.values():
-        here = (*key_path, entry.key)
-        if entry.key in values:
-            continue
-        report.set_position(here, entry)
-        if entry.key not in known:
-            report.add_problem(here, _unknown_key_text(entry.key, schema, known, node, values))
-            continue
-        value = parse_value(known[entry.key].schema, entry.value, here, report)
-        if not isinstance(value, InvalidValue):
-            values[entry.key] = value
-    for key in keys:
-        if key.required and key.name not in node.entries:
-            report.add_problem(
-                key_path,
-                f"{key.name} is missing: {key.description} Example: {key.name}: {key.example or '…'}",
-            )
-    return values
-
-
-def _variant_keys(
-    schema: VariantSchema,
-    node: MappingNode,
-    key_path: NodePath,
-    values: dict[str, Json],
-    report: ProblemReport,
-) -> tuple[Key, ...]:
-    """The keys that belong to the ``type`` given; all of them where it cannot be read."""
-    everything = tuple({key.name: key for keys in schema.types.values() for key in keys}.values())
-    entry = node.entries.get("type")
-    chosen: Json | InvalidValue = schema.default or INVALID
-    if entry is not None:
-        chosen = parse_value(
-            TextSchema(choices=tuple(schema.types)), entry.value, (*key_path, "type"), report
-        )
-    elif schema.default is None:
-        report.add_problem(key_path, f"type is missing; one of {', '.join(schema.types)}")
-    values["type"] = chosen
-    if isinstance(chosen, InvalidValue):
-        return tuple(Key(key.name, AnySchema(), key.description) for key in (*everything, *schema.common))
-    return (*schema.types[chosen], *schema.common)
-
-
-def _unknown_key_text(
-    name: str,
-    schema: ObjectSchema | VariantSchema,
-    known: dict[str, Key],
-    node: MappingNode,
-    values: dict[str, Json],
-) -> str:
-    if isinstance(schema, VariantSchema) and any(
-        key.name == name for keys in schema.types.values() for key in keys
-    ):
-        return f"has no meaning with type {values['type']}"
-
-    free = [key for key in known if key not in node.entries]
-    hint = location_hint(name) or did_you_mean(name, free) or "; known are " + ", ".join(known)
-    return f"unknown key{hint}"
-
-
-def _parse_union(
-    schema: UnionSchema, node: YamlNode, key_path: NodePath, report: ProblemReport
-) -> Json | InvalidValue:
-    for each in schema.alternatives:
-        if isinstance(node, _node_type(each)):
-            return parse_value(each, node, key_path, report)
-    report.add_problem(key_path, f"expected {describe_schema(schema)}, found {_describe_node(node)}")
-    return INVALID
 
 
 def _node_type(schema: Schema) -> type[YamlNode]:
@@ -338,6 +360,10 @@ def _node_type(schema: Schema) -> type[YamlNode]:
             return MappingNode
 
 
+def _is_null(node: YamlNode) -> bool:
+    return isinstance(node, ScalarNode) and node.value is None
+
+
 def _describe_node(node: YamlNode) -> str:
     match node:
         case ScalarNode():
@@ -348,56 +374,24 @@ def _describe_node(node: YamlNode) -> str:
             return "a mapping"
 
 
-def _set_positions(node: YamlNode, key_path: NodePath, report: ProblemReport) -> None:
-    report.set_position(key_path, node)
-    match node:
-        case SequenceNode(items):
-            for index, item in enumerate(items):
-                _set_positions(item, (*key_path, index), report)
-        case MappingNode(entries):
-            for entry in entries.values():
-                _set_positions(entry.value, (*key_path, entry.key), report)
-        case ScalarNode():
-            return
-
-
-MAX_HINT_LOCATIONS = 2  # places named; a key that is at home in more of them, as type is, says nothing
-
-
-def location_hint(name: str) -> str:
-    """``; it belongs in refresh``, or "" for a key no record has, or that too many have."""
-    places = _key_locations().get(name, ())
-    return f"; it belongs {' or '.join(places)}" if 0 < len(places) <= MAX_HINT_LOCATIONS else ""
-
-
 @cache
-def _key_locations() -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = {}
-    for place, name in _iter_keys(SPEC, "at the top"):
-        found.setdefault(name, {})[place] = None
-    return {name: tuple(places) for name, places in found.items()}
+def _key_locations(struct: type[Struct]) -> Mapping[str, tuple[str, ...]]:
+    """The mappings below ``struct`` that have a key, by its name."""
+    locations: dict[str, dict[str, None]] = {}
+    for location, name in _iter_keys(ObjectSchema(struct), "at the top"):
+        locations.setdefault(name, {})[location] = None
+    return {name: tuple(each) for name, each in locations.items()}
 
 
 def _iter_keys(schema: Schema, location: str) -> Iterator[tuple[str, str]]:
-    """Every key at or below ``kind``, with the record it stands in."""
+    """Each key at or below ``schema``, after the mapping that it belongs to."""
     match schema:
-        case ObjectSchema(keys=keys):
-            yield from _iter_object_keys(keys, location)
-        case VariantSchema(types=types, common=common):
-            yield location, "type"
-            yield from _iter_object_keys(
-                [key for keys in types.values() for key in keys] + list(common), location
-            )
-        case ListSchema(items=of) | MapSchema(values=of):
-            yield from _iter_keys(of, location)
-        case UnionSchema(alternatives=choices):
-            for each in choices:
+        case ObjectSchema():
+            for key in schema.keys:
+                yield location, key.name
+                yield from _iter_keys(key.schema, f"in {key.name}")
+        case ListSchema(items=inner) | MapSchema(values=inner):
+            yield from _iter_keys(inner, location)
+        case UnionSchema(alternatives):
+            for each in alternatives:
                 yield from _iter_keys(each, location)
-        case _:
-            return
-
-
-def _iter_object_keys(keys: tuple[Key, ...] | list[Key], location: str) -> Iterator[tuple[str, str]]:
-    for key in keys:
-        yield location, key.name
-        yield from _iter_keys(key.schema, f"in {key.name}")

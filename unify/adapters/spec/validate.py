@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from unify.adapters.spec import formats, template
-from unify.adapters.spec.model import INTERACTIVE_GRANTS, AdapterSpec, Json, TableSpec, View
+from unify.adapters.spec.auth import INTERACTIVE_GRANTS, Json
+from unify.adapters.spec.model import AdapterSpec, ColumnDef, InheritedColumn, TableSpec, View
 from unify.adapters.spec.parse import ProblemReport
 from unify.adapters.spec.sql import SelectInfo, analyze_select, find_cycles
 from unify.adapters.spec.validate_table import (
@@ -27,11 +28,42 @@ RESERVED_VARIABLES = ("cursor", "until")  # variables that a load fills in
 def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
     """Check ``spec`` as a whole; returned is the same spec, knowing what its SELECTs read and give."""
     _validate_names(spec, report)
-    spec = _validate_parents(spec, report)
+    spec = _validate_parents(replace(spec, tables=tuple(map(_resolve_columns, spec.tables))), report)
     _validate_connection_keys(spec, report)
     for index, table in enumerate(spec.tables):
         validate_table(table, spec, ("tables", index), report)
     return replace(spec, views=tuple(_resolve_views(spec, report)))
+
+
+def _resolve_columns(table: TableSpec) -> TableSpec:
+    inherited = inherited_columns(table.columns, table.rows)
+    names = {each.column for each in inherited}
+    columns = tuple(
+        replace(column, source=None) if column.name in names else column for column in table.columns
+    )
+    return replace(table, columns=columns, inherited_columns=inherited)
+
+
+def inherited_columns(columns: Sequence[ColumnDef], rows: str | None) -> tuple[InheritedColumn, ...]:
+    """The columns whose source is in an object around the row, below the body: ``$.shelves.name``."""
+    rows_path = (rows or "").removeprefix("$").removeprefix(".").split(".")
+    found = []
+    for column in columns:
+        root, *steps = (column.source or "").split(".")
+        depth = _shared_depth(rows_path, steps) if root == "$" else 0
+        if depth:
+            found.append(InheritedColumn(column.name, depth, tuple(steps[depth:])))
+    return tuple(found)
+
+
+def _shared_depth(rows_path: Sequence[str], column_path: Sequence[str]) -> int:
+    """The number of steps that both paths share; 0 for a column of the row itself."""
+    if column_path[: len(rows_path)] == rows_path:
+        return 0
+    depth = 0
+    while depth < min(len(rows_path), len(column_path)) - 1 and rows_path[depth] == column_path[depth]:
+        depth += 1
+    return depth
 
 
 def _validate_names(spec: AdapterSpec, report: ProblemReport) -> None:
@@ -69,6 +101,7 @@ def _validate_parents(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
 def _resolve_parents(
     table: TableSpec, own_tables: Mapping[str, TableSpec], key_path: NodePath, report: ProblemReport
 ) -> TableSpec:
+    table = replace(table, line=report.line_of(key_path))
     each = table.for_each
     if each is None:
         return table
@@ -151,7 +184,8 @@ def _validate_connection_keys(spec: AdapterSpec, report: ProblemReport) -> None:
     if spec.auth.type == "session" and "body" in settings and "form" in settings:
         report.add_problem(("auth", "form"), "expected body or form, not both")
     validate_variables(dict(spec.headers), ("headers",), options, report)
-    validate_variables(spec.check or "", ("check", "request"), options, report)
+    if spec.check is not None:
+        validate_variables(spec.check.request, ("check", "request"), options, report)
     validate_error_rules(spec.errors, (), report)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from unify.adapters.spec import formats, template
 from unify.adapters.spec.formats import NUMBER_FORMATS
 from unify.adapters.spec.model import (
+    DETECTED_CSV,
     AdapterSpec,
     ColumnDef,
     ErrorRule,
@@ -80,6 +81,8 @@ def _validate_rows(table: TableSpec, key_path: NodePath, report: ProblemReport) 
         report.add_problem(
             (*key_path, "rows"), f"has no meaning with format {table.format}: its lines are the rows"
         )
+    if table.format != "csv" and table.csv != DETECTED_CSV:
+        report.add_problem((*key_path, "csv"), f"has no meaning with format {table.format}")
 
 
 def _validate_for_each(table: TableSpec, key_path: NodePath, report: ProblemReport) -> None:
@@ -161,6 +164,8 @@ def _validate_paging(paging: Paging, table: TableSpec, key_path: NodePath, repor
     sources = [key for key in (paging.cursor_path, paging.cursor_column, paging.cursor_header) if key]
     if paging.type == "cursor" and len(sources) != 1:
         report.add_problem(here, "expected cursor_path, cursor_column or cursor_header, one of them")
+    if paging.type == "next_url" and (paging.path is None) == (paging.header is None):
+        report.add_problem(here, "expected path or header, one of them")
     if table.paging is None:
         return
     if paging.location == "body" and table.method == "GET":
