@@ -1,4 +1,4 @@
-"""Everything that is said to a person: errors, notices, what a statement did. All of it on stderr."""
+"""Messages: writes errors and notices to stderr. Nothing else writes to stderr."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _RED, _DIM, _RESET = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
 class Messages:
-    """The only one who writes to stderr.
+    """Writes messages to stderr.
 
-    ``quiet``  notices and messages are left out (-q); errors never.
-    ``write_above``  set while a prompt is on screen: takes a text and shows it above the prompt.
+    ``quiet``        omit notices (-q); errors are always written.
+    ``write_above``  set while a prompt is on screen: shows a text above the prompt.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class Messages:
         self.write_above: Callable[[str], None] | None = None
 
     def error(self, error: UnifyError, script: str = "", line: int = 1) -> None:
-        """Say what went wrong, where (``deploy.sql:12``), and point at it where that is known.
+        """Write an error with its position (``deploy.sql:12``) and a pointer to the text, if known.
 
-        ``line``  of the script, where the statement begins; lines are counted from there.
+        ``line``  the line of the script where the statement starts.
         """
         if isinstance(error, Interrupted) and self.stream.isatty():
-            self.write_raw("\n")  # behind the ^C that the terminal has written
+            self.write_raw("\n")  # after the ^C that the terminal has written
         text = render_error(error)
         if script:
             text, line = _point_into_script(text, line)
@@ -51,24 +51,27 @@ class Messages:
             self.write_traceback(error)
 
     def internal_error(self, error: BaseException) -> None:
-        """Say that the fault is ours, in one line; all of it with --debug."""
+        """Write an unexpected error in one line, or with its traceback under --debug."""
         kind = type(error).__name__
         self.write(f"unexpected error: {kind}: {escape_text(str(error))}")
         if self.debug:
             self.write_traceback(error)
         else:
-            self.write("this is a fault in Unify; the same command with --debug says where")
+            self.write("This is a bug in Unify. Run the command again with --debug to see a traceback.")
 
     def notice(self, text: str) -> None:
-        """Say one line beside the results."""
+        """Write a notice, unless quiet."""
         if not self.quiet:
             line = self._wrap_text(escape_text(text, allow="\n"))
             self.write(f"{_DIM}{line}{_RESET}" if self.colour else line)
 
     def _wrap_text(self, text: str) -> str:
-        """On a terminal, no word is cut at its edge; elsewhere each line stays one."""
-        width = _terminal_width(self.stream)
-        return text if width is None else wrap_text(text, width)
+        """Wrap lines between words on a terminal; leave them unchanged elsewhere."""
+        try:
+            width = os.get_terminal_size(self.stream.fileno()).columns
+        except (OSError, ValueError):
+            return text
+        return wrap_text(text, width) if width else text
 
     def write_traceback(self, error: BaseException) -> None:
         import traceback
@@ -76,14 +79,14 @@ class Messages:
         self.write("".join(traceback.format_exception(error)).rstrip())
 
     def write(self, text: str) -> None:
-        """Write one text of our own making, which is safe by now."""
+        """Write a text whose control characters are already escaped."""
         if self.write_above is not None:
             self.write_above(text)
         else:
             self.write_raw(text + "\n")
 
     def write_raw(self, text: str) -> None:
-        """Write and flush. Where nobody listens any more, there is nobody to tell."""
+        """Write and flush. If the stream is closed, discard this text and all later ones."""
         try:
             self.stream.write(text)
             self.stream.flush()
@@ -92,7 +95,7 @@ class Messages:
 
 
 def render_error(error: UnifyError) -> str:
-    """The whole message, of several lines where it points at a place or lists mistakes."""
+    """Return the message of an error, with a pointer to its position in the statement if known."""
     lines = [escape_text(_replace_tabs(error.message), allow="\n")]
     match error:
         case QueryError():
@@ -108,25 +111,17 @@ def render_error(error: UnifyError) -> str:
 
 
 def _point_into_script(text: str, first: int) -> tuple[str, int]:
-    """What points into a statement pointing into its script, and the line; ``first`` without a pointer."""
-    place = _LINE_LABEL.search(text)
-    if place is None:
+    """Change ``LINE 1:`` of a statement to the line of its script; return text and line, or ``first``."""
+    match = _LINE_LABEL.search(text)
+    if match is None:
         return text, first
-    line = first + int(place[1]) - 1
+    line = first + int(match[1]) - 1
     label = f"LINE {line}: "
-    further = " " * (len(label) - len(place[0]))  # the caret below moves with the text
-    shown, _, below = text[place.end() :].partition("\n")
-    return f"{text[: place.start()]}{label}{shown}\n{further}{below}", line
+    indent = " " * (len(label) - len(match[0]))  # keeps the caret below its character
+    statement, _, caret = text[match.end() :].partition("\n")
+    return f"{text[: match.start()]}{label}{statement}\n{indent}{caret}", line
 
 
 def _replace_tabs(text: str) -> str:
-    """DuckDB indents with tabs; within a line one takes the place of one character, as its caret counts."""
+    """Replace DuckDB's tabs: four spaces at the start of a line, else one, as its caret counts."""
     return re.sub(r"^\t+", "    ", text, flags=re.MULTILINE).replace("\t", " ")
-
-
-def _terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal behind ``stream``; None where there is none."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or None
-    except (OSError, ValueError):
-        return None

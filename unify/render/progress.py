@@ -1,4 +1,4 @@
-"""What somebody who waits for a load sees: live lines on a terminal, a line a load elsewhere."""
+"""Progress of loads: live lines on a terminal, one line per finished load elsewhere."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ if TYPE_CHECKING:
     from unify.adapters.base import UserPrompt
     from unify.model import LoaderStatus
 
-MAX_LIVE_LOADS = 8  # loads shown at once; the others are counted
+MAX_LIVE_LOADS = 8  # loads shown at once; further ones are counted
 
 
 class ProgressDisplay:
-    """The interpreter's Watcher: shows progress in place while ``live``, else says how each load ended."""
+    """The interpreter's Watcher. ``live``: redraw progress in place; else write how each load ended.
+
+    ``ended_jobs``  ids of jobs whose end the user has seen.
+    """
 
     def __init__(self, messages: Messages, *, live: bool) -> None:
         self.messages = messages
         self.live = live
-        self._line_count = 0  # live lines on the screen now, the cursor below them
+        self._line_count = 0  # live lines on the screen, above the cursor
         self._latest_statuses: dict[int, LoaderStatus] = {}
-        self.ended_jobs: set[int] = set()  # jobs somebody waited for to their end: no news any more
+        self.ended_jobs: set[int] = set()
 
     def notice(self, text: str) -> None:
         self._erase_progress()
@@ -52,27 +55,22 @@ class ProgressDisplay:
         self._latest_statuses.clear()
 
     def ask_user(self, question: str, *, secret: bool = False) -> str | None:
-        """Ask on the terminal; stdout may go elsewhere. Without one on stdin and stderr nobody is asked."""
+        """Ask a question on the terminal and return the answer; None if stdin or stderr is no terminal."""
         if not terminal.is_interactive():
             return None
         self._erase_progress()
-        ask = _read_with_prompt_toolkit if terminal.supports_cursor(os.environ) else _read_plain_line
+        read = _read_with_prompt_toolkit if terminal.supports_cursor(os.environ) else _read_plain_line
         try:
-            return ask(escape_text(question), secret)
+            return read(escape_text(question), secret)
         except (EOFError, KeyboardInterrupt):
             raise Interrupted("interrupted") from None
 
     def user_prompt(self) -> UserPrompt | None:
-        from unify.render.terminal import terminal_prompt
-
         self._erase_progress()
-        return terminal_prompt(self.messages)
+        return terminal.terminal_prompt(self.messages)
 
     def _draw_progress(self, statuses: Sequence[LoaderStatus]) -> None:
-        from unify.interpreter.commands.system import (
-            rate_text,
-            task_lines,  # the interpreter that calls us has loaded it
-        )
+        from unify.interpreter.commands.system import rate_text, task_lines
 
         width, height = terminal.terminal_size(self.messages.stream)
         shown = list(statuses[: max(1, min(MAX_LIVE_LOADS, height - 2))])
@@ -105,7 +103,7 @@ def _read_with_prompt_toolkit(question: str, secret: bool) -> str:
 
 
 def _read_plain_line(question: str, secret: bool) -> str:
-    """Without an escape, for a terminal that knows none."""
+    """Read a line without escape sequences, for TERM=dumb."""
     if secret:
         import getpass
 
@@ -119,7 +117,7 @@ def _read_plain_line(question: str, secret: bool) -> str:
 
 
 def load_summary(status: LoaderStatus) -> str:
-    """``Loaded github.pulls: 1,204 rows in 3.1 s``, or how far it was when waiting ended."""
+    """Return ``Loaded github.pulls: 1,204 rows in 3.1 s``, or the progress so far."""
     from unify.durations import format_elapsed
     from unify.model import Action, JobState
 

@@ -1,7 +1,4 @@
-"""What the terminal on the other side can do, and how large it is.
-
-The person at the terminal, who may be asked to sign in somewhere.
-"""
+"""The terminal: its abilities and size, and prompts to sign in."""
 
 from __future__ import annotations
 
@@ -19,64 +16,62 @@ if TYPE_CHECKING:
 
 
 def supports_cursor(environment: Mapping[str, str]) -> bool:
-    """Whether lines on it can be drawn anew and text have looks."""
+    """Whether the terminal understands escape sequences."""
     return environment.get("TERM") != "dumb"
 
 
 def supports_colours(environment: Mapping[str, str]) -> bool:
-    """Whether colours are welcome: NO_COLOR says no."""
+    """Whether to write colours; NO_COLOR disables them."""
     return not environment.get("NO_COLOR") and supports_cursor(environment)
 
 
 def is_interactive() -> bool:
-    """Whether somebody can be asked; stdout may go elsewhere."""
+    """Whether questions can be asked: stdin and stderr are terminals."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def terminal_size(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines, asked anew each time: people resize it. 80 and 24 where there is no terminal."""
+    """Return the current columns and lines; 80 and 24 if ``stream`` is no terminal."""
     try:
-        found = os.get_terminal_size(stream.fileno())
+        size = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         return 80, 24
-    return found.columns or 80, found.lines or 24
+    return size.columns or 80, size.lines or 24
 
 
 class TerminalPrompt:
-    """Reads stderr, and may have a browser on this machine."""
+    """Shows sign-in instructions on stderr and opens the browser."""
 
     def __init__(self, messages: Messages) -> None:
         self._messages = messages
 
     def show_message(self, text: str) -> None:
-        """Said with -q too: nothing goes on before it is read."""
+        """Write a text, with -q too: signing in needs it."""
         self._messages.write(escape_text(text))
 
     def open_browser(self, url: str) -> None:
-        """A thread waits for it, which some browsers take their time with."""
+        """Open the browser without waiting for it."""
         if _has_browser():
             Thread(target=_open_browser, args=(url,), daemon=True).start()
 
 
 def terminal_prompt(messages: Messages) -> TerminalPrompt | None:
-    """Whoever is in front; None where stdin and stderr are no terminal: a script is never asked."""
+    """Return the prompt of this terminal; None in a script."""
     return TerminalPrompt(messages) if is_interactive() else None
 
 
 def _open_browser(address: str) -> None:
-    """In a process of its own: what a browser writes is no rows of ours, and Ctrl-C is not meant for it."""
-    nothing = subprocess.DEVNULL
-    command = [sys.executable, "-I", "-m", "webbrowser", address]  # -I: no module of the folder we are in
+    """Open the browser from its own process, so that its output and Ctrl-C stay apart from ours."""
+    null = subprocess.DEVNULL
+    command = [sys.executable, "-I", "-m", "webbrowser", address]  # -I: ignore modules in the current folder
     try:
-        subprocess.run(
-            command, check=False, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
-        )
+        subprocess.run(command, check=False, stdin=null, stdout=null, stderr=null, start_new_session=True)
     except OSError:
         return  # the address is on the screen
 
 
 def _has_browser() -> bool:
-    """One with a window: a browser in this terminal would take it away from us."""
+    """Whether there is a graphical browser; a text browser would take over the terminal."""
     if sys.platform in ("darwin", "win32"):
         return True
     return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))

@@ -27,23 +27,23 @@ from unify.text import escape_text
 
 __all__ = ["render_chart"]
 
-_MIN_WIDTH, _MIN_HEIGHT = 20, 4  # below, nothing could be read
-_PROMPT_LINES = 2  # of the statement above and of the next prompt below
-_MIN_NOTE_WIDTH = 40  # columns of a terminal
+_MIN_WIDTH, _MIN_HEIGHT = 20, 4  # a smaller chart is not readable
+_PROMPT_LINES = 2  # the statement above the chart and the prompt below it
+_MIN_NOTE_WIDTH = 40  # terminal columns
 
 
 def render_chart(chart: Chart, options: FormatOptions) -> str:
-    """The chart as lines of text, no wider than ``look`` says, and on a terminal no taller."""
-    width = max(_MIN_WIDTH, options.width - 1)  # a full last column makes some terminals wrap
-    shown, told = _limit_series(chart)
-    ink = ChartStyle.from_options(options, len(shown.series))
-    head = _header_lines(shown, width, ink)
+    """Return the chart as text, at most as wide as ``options``, and on a terminal at most as tall."""
+    width = max(_MIN_WIDTH, options.width - 1)  # some terminals wrap after a character in the last column
+    shown, series_notes = _limit_series(chart)
+    style = ChartStyle.from_options(options, len(shown.series))
+    header = _header_lines(shown, width, style)
     note = [chart.note] if options.terminal and chart.note and width >= _MIN_NOTE_WIDTH else []
-    foot = _footer_lines([*chart.row_notes, *told, *note], width, ink)
-    height = max(_MIN_HEIGHT, options.height - len(head) - len(foot) - _PROMPT_LINES)
-    drawing = _draw_plot(shown, ChartArea(width, height, has_unlimited_height=not options.terminal), ink)
-    foot = _footer_lines([*chart.row_notes, *told, *drawing.notes, *note], width, ink)
-    return "\n".join([*head, *drawing.lines, *map(ink.dim, foot)]) + "\n"
+    footer = _footer_lines([*chart.row_notes, *series_notes, *note], width, style)
+    height = max(_MIN_HEIGHT, options.height - len(header) - len(footer) - _PROMPT_LINES)
+    drawing = _draw_plot(shown, ChartArea(width, height, has_unlimited_height=not options.terminal), style)
+    footer = _footer_lines([*chart.row_notes, *series_notes, *drawing.notes, *note], width, style)
+    return "\n".join([*header, *drawing.lines, *map(style.dim, footer)]) + "\n"
 
 
 def _footer_lines(notes: Sequence[str], width: int, style: ChartStyle) -> list[str]:
@@ -59,41 +59,39 @@ def _draw_plot(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing
         case "pie_chart":
             return bars.draw_pie(chart, area, style)
         case "line_chart" | "area_chart" | "scatter_chart":
-            from unify.render.charts import plane  # and with it the plotting library
+            from unify.render.charts import plane  # deferred: imports the plotting library
 
             return plane.draw_plane(chart, area, style)
 
 
 def _limit_series(chart: Chart) -> tuple[Chart, Sequence[str]]:
-    """The chart with as many series as can be told apart, those with the largest values."""
+    """Limit the chart to the MAX_SERIES series with the largest values, and return notes on it."""
     if len(chart.series) <= MAX_SERIES:
         return chart, ()
-    largest = sorted(chart.series, key=lambda one: -sum(abs(y) for _, y in one.points))[:MAX_SERIES]
-    kept = tuple(one for one in chart.series if one in largest)
-    there = {x for one in kept for x, _ in one.points}
-    shown = replace(chart, series=kept, x_values=tuple(x for x in chart.x_values if x in there))
-    return shown, [f"{len(kept):,} of {len(chart.series):,} series"]
+    largest = sorted(chart.series, key=lambda series: -sum(abs(y) for _, y in series.points))[:MAX_SERIES]
+    shown = tuple(series for series in chart.series if series in largest)
+    x_values = {x for series in shown for x, _ in series.points}
+    limited = replace(chart, series=shown, x_values=tuple(x for x in chart.x_values if x in x_values))
+    return limited, [f"{len(shown):,} of {len(chart.series):,} series"]
 
 
 def _header_lines(chart: Chart, width: int, style: ChartStyle) -> list[str]:
     ellipsis = style.axis_characters().ellipsis
-    head = [style.bold(truncate_text(escape_text(chart.title), width, ellipsis))] if chart.title else []
-    head.append(style.dim(truncate_text(escape_text(chart.caption), width, ellipsis)))
-    return head + (_legend_lines(chart, width, style) if style.has_several_series else [])
+    lines = [style.bold(truncate_text(escape_text(chart.title), width, ellipsis))] if chart.title else []
+    lines.append(style.dim(truncate_text(escape_text(chart.caption), width, ellipsis)))
+    return lines + (_legend_lines(chart, width, style) if style.has_several_series else [])
 
 
 def _legend_lines(chart: Chart, width: int, style: ChartStyle) -> list[str]:
-    """Which series is which, in as many lines as that takes."""
-    with_bars = chart.kind in ("bar_chart", "hbar_chart")
+    has_bars = chart.kind in ("bar_chart", "hbar_chart")
     lines, used = [""], 0
-    for number, one in enumerate(chart.series):
-        name = truncate_text(escape_text(one.name), width - 2, style.axis_characters().ellipsis)
-        taken = text_width(name) + 2
-        if used and used + 2 + taken > width:
+    for number, series in enumerate(chart.series):
+        name = truncate_text(escape_text(series.name), width - 2, style.axis_characters().ellipsis)
+        entry_width = text_width(name) + 2
+        if used and used + 2 + entry_width > width:
             lines.append("")
             used = 0
-        lines[-1] += (
-            "  " if used else ""
-        ) + f"{style.colour_series(number, style.legend_symbol(number, with_bars))} {name}"
-        used += taken + (2 if used else 0)
+        symbol = style.colour_series(number, style.legend_symbol(number, has_bars))
+        lines[-1] += f"{'  ' if used else ''}{symbol} {name}"
+        used += entry_width + (2 if used else 0)
     return lines

@@ -1,9 +1,4 @@
-"""The frame around a drawing: a scale with labels at its left, another below it.
-
-What the ways of drawing take and give.
-
-Round numbers and moments along an axis, and how they are written in little room.
-"""
+"""Axes with labels, and round numbers and times as ticks; ChartArea and ChartDrawing."""
 
 from __future__ import annotations
 
@@ -17,13 +12,13 @@ from unify.render.charts.style import ChartStyle
 from unify.render.formats.layout import pad_text, text_width, truncate_text
 from unify.text import escape_text
 
-FRAME_LINES = 2  # below a drawing: the axis and its labels
-_MAX_LABEL_WIDTH = 20  # columns of a terminal
+FRAME_LINES = 2  # below the plot: the axis and its labels
+_MAX_LABEL_WIDTH = 20  # terminal columns
 
 
 @dataclass(frozen=True, slots=True)
 class AxisLabel:
-    """A text below the axis; ``column`` is its middle, counted from the drawing's left end."""
+    """A text below the x axis; ``column`` is its middle, counted from the left end of the plot."""
 
     column: int
     text: str
@@ -36,9 +31,9 @@ def draw_axes(
     x_labels: Sequence[AxisLabel],
     style: ChartStyle,
 ) -> list[str]:
-    """``drawing``, lines that are ``width`` wide, with its scales.
+    """Return ``plot_lines``, each ``width`` wide, with both axes.
 
-    ``heights``  labels at the left by the number of the line, from the top.
+    ``y_labels``  labels by the number of their line, from the top.
     """
     lines = style.axis_characters()
     left = labels_width(y_labels.values())
@@ -57,20 +52,16 @@ def draw_axes(
 
 
 def labels_width(texts: Iterable[str]) -> int:
-    """The width of the labels at the left."""
+    """Return the width of the labels of the y axis."""
     return max((text_width(text) for text in texts), default=0)
 
 
 def place_labels(labels: Sequence[AxisLabel], width: int, ellipsis: str) -> dict[AxisLabel, tuple[int, str]]:
-    """Where labels begin, and what of them fits; only every second, third … where they would touch."""
-    if not labels:
-        return {}
-    every = 1
-    while every < len(labels):
-        placed = _try_place_labels(labels[::every], width, ellipsis)
+    """Return start column and text of each label, of every n-th label if they would overlap."""
+    for step in range(1, len(labels)):
+        placed = _try_place_labels(labels[::step], width, ellipsis)
         if placed is not None:
             return placed
-        every += 1
     return _try_place_labels(labels[:1], width, ellipsis) or {}
 
 
@@ -98,7 +89,7 @@ def _labels_line(positions: Mapping[AxisLabel, tuple[int, str]], width: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class ChartArea:
-    """Columns and lines there are for a drawing; ``has_unlimited_height``: more lines do no harm."""
+    """The columns and lines available for a plot; ``has_unlimited_height``: more lines are allowed."""
 
     width: int
     height: int
@@ -107,13 +98,13 @@ class ChartArea:
 
 @dataclass(frozen=True, slots=True)
 class ChartDrawing:
-    """Lines of text; ``remarks`` say what of the chart is not in them."""
+    """The lines of a plot; ``notes`` say which parts of the chart are omitted."""
 
     lines: Sequence[str]
     notes: Sequence[str] = ()
 
 
-_SI_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))  # from 10,000 on, in thousands
+_SI_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))  # by smallest value: k from 10,000 on
 _SI_FACTORS = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
 _EXPONENT_FROM, _EXPONENT_BELOW = 1e15, 1e-4
 _DAY_S = 86_400
@@ -125,14 +116,14 @@ _FIRST_MONDAY_S = 4 * _DAY_S  # the first Monday after the beginning of 1970
 
 @dataclass(frozen=True, slots=True)
 class AxisTick:
-    """A place on an axis and its label."""
+    """A position on an axis and its label."""
 
     position: float
     label: str
 
 
 def number_ticks(low: float, high: float, max_ticks: int) -> list[AxisTick]:
-    """Up to about ``most`` round numbers from ``low`` to ``high``, which differ."""
+    """Return about ``max_ticks`` round numbers from ``low`` to ``high``, which must differ."""
     step = _round_step((high - low) / max(1, max_ticks))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [number * step for number in range(first, last + 1)]
@@ -141,7 +132,7 @@ def number_ticks(low: float, high: float, max_ticks: int) -> list[AxisTick]:
 
 
 def round_range(low: float, high: float, max_ticks: int) -> tuple[float, float]:
-    """The range from one round number to another that holds ``low`` and ``high``."""
+    """Return the smallest range of round numbers that includes ``low`` and ``high``."""
     if low == high:
         low, high = low - abs(low or 1) / 2, high + abs(high or 1) / 2
     step = _round_step((high - low) / max(1, max_ticks))
@@ -149,23 +140,23 @@ def round_range(low: float, high: float, max_ticks: int) -> tuple[float, float]:
 
 
 def short_number(value: float) -> str:
-    """A number in at most about six characters."""
+    """Write a number in about six characters."""
     if value == int(value) and abs(value) < 1000:
         return str(int(value))
     return _number_formatter(abs(value), 10 ** (math.floor(math.log10(abs(value))) - 2))(value)
 
 
 def time_ticks(low: float, high: float, max_width: int) -> list[AxisTick]:
-    """Moments from ``low`` to ``high`` (seconds) whose labels fit beside each other into ``room``."""
-    for count, places, write in _time_divisions(low, high):
-        ticks = [AxisTick(at, write(datetime_of_x(at))) for at in places()] if count <= max_width else []
+    """Return times from ``low`` to ``high`` (seconds since 1970) whose labels fit ``max_width`` columns."""
+    for count, positions, write in _time_divisions(low, high):
+        ticks = [AxisTick(at, write(datetime_of_x(at))) for at in positions()] if count <= max_width else []
         if ticks and sum(len(tick.label) + 2 for tick in ticks) <= max_width + 2:
             return ticks
     return []
 
 
 def _round_step(min_step: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below ``least``."""
+    """Return the smallest of 1, 2, 5, 10, 20, 50 … that is at least ``min_step``."""
     power = float(10 ** math.floor(math.log10(min_step)))
     return next((factor * power for factor in (1, 2, 5) if factor * power >= min_step * 0.999), 10 * power)
 
@@ -188,7 +179,7 @@ _TimeDivision = tuple[float, Callable[[], Sequence[float]], Callable[[datetime],
 
 
 def _time_divisions(low: float, high: float) -> Iterator[_TimeDivision]:
-    """Ever coarser divisions of a time: about how many there are, where, and how they are written."""
+    """Yield divisions of a time span from fine to coarse: approximate count, positions, label format."""
     span = high - low
     for step in _SECOND_STEPS:
         yield span / step, _step_positions(low, high, step), _clock_formatter(step, span)
@@ -221,14 +212,11 @@ def _clock_formatter(step: int, span: float) -> Callable[[datetime], str]:
 
 
 def _month_positions(low: float, high: float, step: int) -> Callable[[], Sequence[float]]:
-    def places() -> Sequence[float]:
+    def positions() -> Sequence[float]:
         first, last = datetime_of_x(low), datetime_of_x(high)
-        numbers = range(first.year * 12, last.year * 12 + 12)
-        found = [
-            (datetime(number // 12, number % 12 + 1, 1) - datetime(1970, 1, 1)).total_seconds()
-            for number in numbers
-            if number % step == 0
-        ]
-        return [at for at in found if low <= at <= high]
+        months = [month for month in range(first.year * 12, last.year * 12 + 12) if month % step == 0]
+        epoch = datetime(1970, 1, 1)
+        starts = [(datetime(month // 12, month % 12 + 1, 1) - epoch).total_seconds() for month in months]
+        return [start for start in starts if low <= start <= high]
 
-    return places
+    return positions

@@ -1,4 +1,4 @@
-"""Horizontal bars, a line each: label, bar, value. A pie is drawn so too, with shares."""
+"""Horizontal bars, one per line: label, bar, value. A pie chart is drawn as bars with shares."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from unify.render.formats.layout import pad_text, text_width, truncate_text
 from unify.text import escape_text
 
 _EIGHTHS = "▏▎▍▌▋▊▉"  # of a character's width
-_MIN_LABEL_WIDTH, _MIN_BAR_WIDTH = 5, 4  # columns of a terminal
-_SHORT_VALUES_BELOW = 48  # below, values are written short
-_SHARES_ONLY_BELOW = 32  # below, a share has to do without its value
-_MAX_PIE_SLICES = 12  # at most; what is beyond is too thin to matter
+_MIN_LABEL_WIDTH, _MIN_BAR_WIDTH = 5, 4  # terminal columns
+_SHORT_VALUES_BELOW = 48  # terminal columns; narrower charts abbreviate values
+_SHARES_ONLY_BELOW = 32  # terminal columns; narrower charts omit values beside shares
+_MAX_PIE_SLICES = 12  # smaller slices are joined into one
 
 
 @dataclass(frozen=True, slots=True)
 class HorizontalBar:
-    """One line; ``series`` is its number."""
+    """One line of a chart."""
 
     label: str
     series_number: int
@@ -29,7 +29,7 @@ class HorizontalBar:
 
 
 def draw_bars(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing:
-    """A bar for each x and series; where the lines are too few, the last are left out and counted."""
+    """Draw a bar for each x and series; x values that do not fit are omitted and counted."""
     fitting = len(chart.x_values) if area.has_unlimited_height else max(1, area.height // len(chart.series))
     shown = chart.x_values[:fitting]
     values = y_by_x(chart.series)
@@ -40,13 +40,15 @@ def draw_bars(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing:
             HorizontalBar(label if at == 0 else "", number, y, _value_text(y, area))
             for at, (number, y) in enumerate(group)
         ]
-    left_out = len(chart.x_values) - len(shown)
-    told = [f"the first {len(shown):,} of {len(chart.x_values):,} bars"] if left_out else []
-    return ChartDrawing(_bar_lines(bars, area, style), told)
+    return ChartDrawing(_bar_lines(bars, area, style), omitted_bars_notes(len(shown), len(chart.x_values)))
+
+
+def omitted_bars_notes(shown: int, total: int) -> list[str]:
+    return [f"the first {shown:,} of {total:,} bars"] if shown < total else []
 
 
 def draw_pie(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing:
-    """A bar for each part of the whole, the largest first."""
+    """Draw a bar for each slice, the largest first."""
     most = _MAX_PIE_SLICES if area.has_unlimited_height else min(_MAX_PIE_SLICES, max(2, area.height))
     parts = pie_slices(chart, most)
     values = [_value_text(part.value, area) for part in parts]
@@ -83,7 +85,7 @@ def _bar_lines(bars: Sequence[HorizontalBar], area: ChartArea, style: ChartStyle
 
 @dataclass(frozen=True, slots=True)
 class BarScale:
-    """How long a bar is: ``width`` columns, of which ``zero_column`` are left of 0."""
+    """The scale of bars: ``width`` columns, of which ``zero_column`` are left of 0."""
 
     width: int
     zero_column: int
@@ -96,11 +98,11 @@ class BarScale:
             return cls(width, 0, 1.0)
         zero = round(width * (-low / (high - low)))
         zero = min(width - (high > 0), max(zero, low < 0))
-        needed = [part / room for part, room in ((-low, zero), (high, width - zero)) if part]
+        needed = [part / columns for part, columns in ((-low, zero), (high, width - zero)) if part]
         return cls(width, zero, max(needed))
 
     def draw_bar(self, bar: HorizontalBar, style: ChartStyle) -> str:
-        """The bar, padded to the scale's width."""
+        """Return the bar, padded to the width of the scale."""
         solid = style.fill_character(bar.series_number)
         length = abs(bar.value) / self.value_per_column
         if bar.value < 0:
@@ -119,7 +121,7 @@ class BarScale:
 
 
 def _bar_text(length: float, fill: str, partial_fills: str) -> str:
-    """``length`` characters, the last one as much of it as there is; what is more than 0 can be seen."""
+    """Return a bar of ``length`` characters, the last one partial; a positive length is always visible."""
     if not partial_fills:
         return fill * (max(1, round(length)) if length else 0)
     eighths = max(1, round(length * 8)) if length else 0

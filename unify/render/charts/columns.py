@@ -1,4 +1,4 @@
-"""Bars that stand on an axis, with a scale at the left."""
+"""Vertical bars with a y axis."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from unify.interpreter.results import Chart, x_labels, y_by_x
 from unify.render.charts import axes
 from unify.render.charts.axes import FRAME_LINES, AxisLabel, ChartArea, ChartDrawing, draw_axes, labels_width
+from unify.render.charts.bars import omitted_bars_notes
 from unify.render.charts.style import ChartStyle
 from unify.render.formats.layout import text_width, truncate_text
 from unify.text import escape_text
 
 _EIGHTHS = "▁▂▃▄▅▆▇"  # of a character's height
-_MAX_BAR_WIDTH = 10  # columns of a terminal for one bar; more would look like a wall
+_MAX_BAR_WIDTH = 10  # terminal columns
 _MAX_HEIGHT = 20  # lines
-_MIN_LABEL_WIDTH = 12  # a label that is longer may be cut to this
+_MIN_LABEL_WIDTH = 12  # terminal columns; longer labels are truncated to this at most
 _LINES_PER_TICK = 3
 
 
 def draw_columns(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing | None:
-    """A bar for each x and series; None where labels would not fit below the bars.
-
-    Numbers and times need no label each, so that bars may stand close.
-    """
+    """Draw a bar for each x and series; None if text labels do not fit below the bars."""
     height = max(3, min(_MAX_HEIGHT, area.height - FRAME_LINES))
     values = [y for one in chart.series for _, y in one.points]
     levels = ColumnScale.from_range(min(0.0, *values), max(0.0, *values), height)
@@ -37,17 +35,13 @@ def draw_columns(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawi
         for at, text in enumerate(x_labels(chart, chart.x_values[: plan.group_count]))
     ]
     used = plan.group_count * plan.slot_width
-    told = (
-        []
-        if plan.group_count == len(chart.x_values)
-        else [f"the first {plan.group_count:,} of {len(chart.x_values):,} bars"]
-    )
-    return ChartDrawing(draw_axes(drawing, used, heights, labels, style), told)
+    notes = omitted_bars_notes(plan.group_count, len(chart.x_values))
+    return ChartDrawing(draw_axes(drawing, used, heights, labels, style), notes)
 
 
 @dataclass(frozen=True, slots=True)
 class BarGroupLayout:
-    """How bars stand beside each other: ``shown`` groups, ``slot_width`` columns each, ``bar`` columns a bar."""
+    """The widths of bars: each of ``group_count`` groups has ``slot_width`` columns."""
 
     group_count: int
     slot_width: int
@@ -68,7 +62,7 @@ class BarGroupLayout:
         return cls(shown, slot, bar, bar * series)
 
     def fit_label(self, chart: Chart, text: str, style: ChartStyle) -> str:
-        """What stands below a group: of a text as much as fits, of anything else all, if perhaps not each."""
+        """Truncate a text label to its slot; labels of numbers and times are placed by draw_axes."""
         if chart.x_kind != "text":
             return text
         return truncate_text(escape_text(text), self.slot_width - 1, style.axis_characters().ellipsis)
@@ -76,7 +70,7 @@ class BarGroupLayout:
 
 @dataclass(frozen=True, slots=True)
 class ColumnScale:
-    """Which value is how high: ``up`` lines above 0 and ``down`` below, ``value_per_line`` each."""
+    """The scale of vertical bars."""
 
     lines_above: int
     lines_below: int
@@ -91,19 +85,19 @@ class ColumnScale:
         return cls(height - down, down, max(needed))
 
     def line_labels(self) -> dict[int, str]:
-        """Labels by the number of their line, from the top; a value is at the upper edge of its line."""
+        """Return labels by the number of their line, from the top; a value is at the upper edge of its line."""
         low, high = -self.lines_below * self.value_per_line, self.lines_above * self.value_per_line
-        found: dict[int, str] = {}
+        labels: dict[int, str] = {}
         for tick in axes.number_ticks(
             low, high, max(2, (self.lines_above + self.lines_below) // _LINES_PER_TICK)
         ):
             line = self.lines_above - round(tick.position / self.value_per_line)
-            if tick.position or self.lines_below:  # else 0 is the axis itself
-                found.setdefault(max(0, min(line, self.lines_above + self.lines_below - 1)), tick.label)
-        return found
+            if tick.position or self.lines_below:  # without negative values, 0 is the axis itself
+                labels.setdefault(max(0, min(line, self.lines_above + self.lines_below - 1)), tick.label)
+        return labels
 
     def draw_cell(self, value: float, line: int, series_number: int, style: ChartStyle) -> str:
-        """The character of a bar in a line, from the top."""
+        """Return the character of a bar in a line, counted from the top."""
         solid = style.fill_character(series_number)
         if value < 0:
             deep = max(1, round(-value / self.value_per_line))

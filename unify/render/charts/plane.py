@@ -1,4 +1,4 @@
-"""Lines, areas and points on a plane, in braille dots: four lines and two columns of them in a character."""
+"""Line, area and scatter charts in braille dots: two columns and four rows of dots per character."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unify.render.charts.axes import (
 from unify.render.charts.style import ChartStyle, braille_dots
 
 _LINES_PER_TICK = 3
-_DOT_COLUMNS, _DOT_ROWS = 2, 4  # dots of a character
+_DOT_COLUMNS, _DOT_ROWS = 2, 4  # per character
 _DAY_S = 86_400
 
 DotPosition = tuple[float, float]  # in dots from the lower left corner
@@ -30,18 +30,18 @@ DotPosition = tuple[float, float]  # in dots from the lower left corner
 
 @dataclass(frozen=True, slots=True)
 class AxisRange:
-    """A part of an axis, from ``low`` to a ``high`` above it."""
+    """The range of an axis; ``low < high``."""
 
     low: float
     high: float
 
     def dot_position(self, value: float, max_dots: int) -> float:
-        """Where ``value`` is, of dots from 0 to ``most``."""
+        """Return the position of ``value`` in dots, from 0 to ``max_dots``."""
         return (value - self.low) / (self.high - self.low) * max_dots
 
 
 def draw_plane(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing:
-    """All points of the chart in ``room``."""
+    """Draw all points of the chart."""
     height = max(3, min(area.height - FRAME_LINES, area.width // 2))
     layers = _series_layers(chart)
     y = _y_range(chart, layers, height)
@@ -64,28 +64,26 @@ def draw_plane(chart: Chart, area: ChartArea, style: ChartStyle) -> ChartDrawing
 
 @dataclass(frozen=True, slots=True)
 class PlotLayer:
-    """The points of one series by their place on the x axis; an area lies on ``baseline``."""
+    """The points of one series; an area extends down to ``baseline``."""
 
     points: Sequence[tuple[float, float]]
     baseline: Sequence[tuple[float, float]] = ()
 
 
 def _series_layers(chart: Chart) -> list[PlotLayer]:
-    place = {x: float(at) for at, x in enumerate(chart.x_values)} if chart.x_kind == "text" else {}
+    index = {x: float(number) for number, x in enumerate(chart.x_values)} if chart.x_kind == "text" else {}
 
-    def at(x: XValue) -> float:
-        return place[x] if isinstance(x, str) else x
+    def position(x: XValue) -> float:
+        return index[x] if isinstance(x, str) else x
 
     if chart.kind != "area_chart":
-        return [PlotLayer([(at(x), y) for x, y in one.points]) for one in chart.series]
+        return [PlotLayer([(position(x), y) for x, y in series.points]) for series in chart.series]
     layers = []
-    floor = dict.fromkeys(chart.x_values, 0.0)
-    for of in y_by_x(chart.series):
-        top = {x: floor[x] + of.get(x, 0.0) for x in chart.x_values}
-        layers.append(
-            PlotLayer([(at(x), top[x]) for x in chart.x_values], [(at(x), floor[x]) for x in chart.x_values])
-        )
-        floor = top
+    baseline = dict.fromkeys(chart.x_values, 0.0)
+    for values in y_by_x(chart.series):
+        top = {x: baseline[x] + values.get(x, 0.0) for x in chart.x_values}
+        layers.append(PlotLayer(*([(position(x), ys[x]) for x in chart.x_values] for ys in (top, baseline))))
+        baseline = top
     return layers
 
 
@@ -122,7 +120,7 @@ def _x_ticks(chart: Chart, x: AxisRange, width: int) -> Sequence[AxisTick]:
 
 
 def _date_range_notes(chart: Chart) -> list[str]:
-    """From when to when, since the labels of a time axis are short."""
+    """Return the time range as a note: the labels of a time axis omit parts of it."""
     if chart.x_kind != "time":
         return []
     first, last = (
@@ -138,68 +136,60 @@ def _date_range_notes(chart: Chart) -> list[str]:
 def _draw_layer(
     chart: Chart, layer: PlotLayer, ranges: tuple[AxisRange, AxisRange], size: tuple[int, int]
 ) -> list[str]:
-    """One series as lines of braille."""
+    """Draw one series as lines of braille characters."""
     width, height = size[0] * _DOT_COLUMNS, size[1] * _DOT_ROWS
     canvas = Canvas(*size, 0, 0, width, height)
 
-    def spot(point: tuple[float, float]) -> DotPosition:
-        return ranges[0].dot_position(point[0], width - 1), ranges[1].dot_position(point[1], height - 1)
+    def dots(points: Sequence[tuple[float, float]]) -> list[DotPosition]:
+        return [
+            (ranges[0].dot_position(x, width - 1), ranges[1].dot_position(y, height - 1)) for x, y in points
+        ]
 
-    spots = [spot(point) for point in layer.points]
     match chart.kind:
         case "scatter_chart":
-            for across, up in spots:
-                canvas.point(across, up)
+            for x, y in dots(layer.points):
+                canvas.point(x, y)
         case "area_chart":
-            for (across, up), (_, down) in zip(
-                _interpolate_dots(spots),
-                _interpolate_dots([spot(one) for one in layer.baseline]),
-                strict=True,
-            ):
-                canvas.line(across, down, across, up)
+            top, bottom = _interpolate_dots(dots(layer.points)), _interpolate_dots(dots(layer.baseline))
+            for (x, high), (_, low) in zip(top, bottom, strict=True):
+                canvas.line(x, low, x, high)
         case _:
-            _draw_line(canvas, spots)
+            positions = dots(layer.points)
+            canvas.point(*positions[0])
+            for start, end in pairwise(positions):
+                canvas.line(*start, *end)
     return str(canvas.plot(linesep="\n")).split("\n")
 
 
-def _draw_line(canvas: Canvas, dot_positions: Sequence[DotPosition]) -> None:
-    canvas.point(*dot_positions[0])
-    for (left, low), (right, high) in pairwise(dot_positions):
-        canvas.line(left, low, right, high)
-
-
 def _interpolate_dots(dot_positions: Sequence[DotPosition]) -> list[DotPosition]:
-    """A height for every column of dots between the first and the last."""
+    """Return a position for every column of dots from the first to the last."""
     filled = [(float(round(dot_positions[0][0])), dot_positions[0][1])]
     for (left, low), (right, high) in pairwise(dot_positions):
         first, last = round(left), round(right)
-        for across in range(first + 1, last + 1):
-            part = (across - first) / (last - first)
-            filled.append((float(across), low + (high - low) * part))
+        for column in range(first + 1, last + 1):
+            fraction = (column - first) / (last - first)
+            filled.append((float(column), low + (high - low) * fraction))
     return filled
 
 
 def _merge_layers(canvases: Sequence[Sequence[str]], style: ChartStyle) -> list[str]:
-    """The series over each other; where several have dots, the character has the looks of the last."""
+    """Merge the series into one plot; a character with dots of several series has the style of the last."""
     lines = []
-    for cells in zip(*canvases, strict=True):
-        looks = []
-        for column in range(max(map(len, cells))):
+    for layer_lines in zip(*canvases, strict=True):
+        cells = []
+        for column in range(max(map(len, layer_lines))):
             dots, top = 0, 0
-            for number, line in enumerate(cells):
-                mine = braille_dots(line[column]) if column < len(line) else 0
-                dots, top = dots | mine, number if mine else top
-            looks.append((top, style.plot_character(top, dots)))
-        lines.append("".join(_style_run(number, text, style) for number, text in _group_runs(looks)).rstrip())
+            for number, line in enumerate(layer_lines):
+                series_dots = braille_dots(line[column]) if column < len(line) else 0
+                dots, top = dots | series_dots, number if series_dots else top
+            cells.append((top, style.plot_character(top, dots)))
+        lines.append(_style_cells(cells, style).rstrip())
     return lines
 
 
-def _group_runs(cells: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Neighbours of one series as one text, so that a colour is set once."""
-    return [
-        (number, "".join(text for _, text in run)) for number, run in groupby(cells, key=lambda look: look[0])
+def _style_cells(cells: Sequence[tuple[int, str]], style: ChartStyle) -> str:
+    """Join (series number, character) pairs, setting the colour once per run of a series."""
+    runs = [
+        (number, "".join(text for _, text in run)) for number, run in groupby(cells, key=lambda cell: cell[0])
     ]
-
-
-def _style_run(series_number: int, text: str, style: ChartStyle) -> str:
-    return style.colour_series(series_number, text) if text.strip() else text
+    return "".join(style.colour_series(number, text) if text.strip() else text for number, text in runs)

@@ -1,4 +1,4 @@
-"""What a chart is drawn with: colours where a terminal has them, else characters that differ."""
+"""Colours of series, or different characters where there are no colours."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ MAX_SERIES = len(_MARKERS)
 
 @dataclass(frozen=True, slots=True)
 class ChartStyle:
-    """How the parts of one chart look; a series is known by its number, from 0.
-
-    ``has_several_series``  whether there is more than one series, so that they have to differ.
-    """
+    """The style of one chart. Series are numbered from 0."""
 
     colour: bool
     ascii_only: bool
@@ -31,7 +28,6 @@ class ChartStyle:
         return cls(options.colour, options.ascii_only, series_count > 1)
 
     def colour_series(self, series_number: int, text: str) -> str:
-        """Text in the colour of a series."""
         return self._apply_style(text, _COLOURS[series_number % len(_COLOURS)])
 
     def bold(self, text: str) -> str:
@@ -41,23 +37,22 @@ class ChartStyle:
         return self._apply_style(text, _DIM)
 
     def fill_character(self, series_number: int) -> str:
-        """The character a bar of the series is filled with."""
+        """Return the character of the bars of a series."""
         if self.ascii_only:
             return _ASCII_FILLS[series_number % len(_ASCII_FILLS)]
         return _SHADES[0] if self.colour else _SHADES[series_number % len(_SHADES)]
 
     def partial_fills(self, series_number: int, eighths: str) -> str:
-        """``eighths`` of a bar's character, the smallest first; none where they would look like another's."""
+        """Return ``eighths``, or "" if the partial characters do not match the fill character."""
         return "" if self.ascii_only or self.fill_character(series_number) != _SHADES[0] else eighths
 
     def legend_symbol(self, series_number: int, has_bars: bool) -> str:
-        """What stands before a series' name in the legend."""
         if has_bars:
             return self.fill_character(series_number)
         return "●" if self.colour and not self.ascii_only else _MARKERS[series_number % len(_MARKERS)]
 
     def plot_character(self, series_number: int, dots: int) -> str:
-        """One character of a plane with these dots of braille in it."""
+        """Return the character for these braille dots."""
         if not dots:
             return " "
         if self.ascii_only or (self.has_several_series and not self.colour):
@@ -73,7 +68,7 @@ class ChartStyle:
 
 @dataclass(frozen=True, slots=True)
 class AxisCharacters:
-    """What axes are drawn with."""
+    """The characters of axes."""
 
     vertical: str = "│"
     y_tick: str = "┤"
@@ -88,5 +83,5 @@ ASCII_AXIS_CHARACTERS = AxisCharacters("|", "+", "+", "-", "+", ".", ", ")
 
 
 def braille_dots(character: str) -> int:
-    """The dots of a braille character, 0 for a blank."""
+    """Return the dots of a braille character, 0 for a blank."""
     return ord(character) - _BRAILLE_BLANK if character >= chr(_BRAILLE_BLANK) else 0

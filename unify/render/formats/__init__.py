@@ -31,10 +31,10 @@ __all__ = ["FORMATS", "ElapsedSeconds", "Format", "FormatOptions", "WriteResult"
 def write_rows(
     rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedSeconds = lambda: 0.0
 ) -> WriteResult:
-    """Write ``rows`` to ``out`` as ``look`` says, reading them once.
+    """Write ``rows`` to ``out``, reading them once.
 
-    Memory  a batch; a box keeps what it shows, or a bounded part with the rest on disk.
-    Raises  what reading the rows raises, and OSError of ``out``; what was written stays written.
+    Memory: one batch; a box keeps the rows it shows, or 16 MB with the rest on disk.
+    Raises errors of reading the rows, and OSError of ``out``.
     """
     from unify.render.formats.options import ResultLimiter
 

@@ -1,9 +1,7 @@
-"""The result box: names and types in the head, numbers to the right, NULL unlike any text.
+"""The ``box`` and ``table`` formats: a frame with column names and types, and a footer.
 
-On a terminal it is fitted: the middle columns and rows are left out where they have no room, and the
-footer says how many. Elsewhere, and in ``table``'s plain ASCII, every row and column is there.
-
-What stands below rows for people: how long it took, and where the rows came from.
+On a terminal, middle columns and rows that do not fit are omitted, and the footer counts them. Elsewhere
+every row and column is written.
 """
 
 from __future__ import annotations
@@ -30,16 +28,16 @@ from unify.render.formats.options import ElapsedSeconds, FormatOptions, RowSpool
 from unify.render.formats.values import TextRow, text_rows
 from unify.text import escape_text, format_count
 
-_CHROME_LINES = 9  # rules, head, the line of dots, footer, and the next prompt
+_CHROME_LINES = 9  # borders, header, the line of dots, footer, and the next prompt
 _MIN_ROWS = 4
-_MAX_TYPE_WIDTH = 30  # columns of a terminal; the type of a large STRUCT is cut there
-_MAX_CELL_CHARS = 4_000  # characters looked at where a cell is going to be cut anyway
+_MAX_TYPE_WIDTH = 30  # terminal columns; longer types, such as a large STRUCT, are truncated
+_MAX_CELL_CHARS = 4_000  # longer cells cannot be shown on a terminal
 _BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
 class BoxCharacters:
-    """What a frame is drawn with: corners and crossings from left to right, top to bottom."""
+    """The characters of a frame: corners and crossings from left to right, top to bottom."""
 
     horizontal: str = "─"
     vertical: str = "│"
@@ -48,14 +46,14 @@ class BoxCharacters:
     bottom: str = "└┴┘"
     omitted: str = "·"
     ellipsis: str = "…"
-    separator: str = " · "  # the parts of the footer
+    separator: str = " · "  # between the parts of the footer
 
 
 ASCII_BOX_CHARACTERS = BoxCharacters("-", "|", "+++", "+++", "+++", ".", ".", ", ")
 
 
 def write_box(rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedSeconds) -> None:
-    """Draw ``rows``. Memory: those shown on a terminal; elsewhere a bounded part, the rest on disk."""
+    """Write ``rows``. Memory: the rows shown on a terminal; elsewhere 16 MB, the rest on disk."""
     frame = BoxWriter(rows, options)
     if options.max_rows is not None or (options.terminal and not options.all_rows and not rows.show_all):
         frame.write_excerpt(rows, out, elapsed)
@@ -64,14 +62,14 @@ def write_box(rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedS
 
 
 def max_visible_rows(options: FormatOptions) -> int:
-    """How many rows a box shows at most, by wish or by the terminal's height."""
+    """Return the maximum number of rows of a box: ``max_rows``, or what fits the terminal's height."""
     if options.max_rows is not None:
         return options.max_rows
     return max(_MIN_ROWS, options.height - _CHROME_LINES)
 
 
 class BoxWriter:
-    """The head of one result, and how to draw rows below it."""
+    """Writes the box of one result."""
 
     def __init__(self, rows: Rows, options: FormatOptions) -> None:
         types = [parse_type(column.type) for column in rows.columns]
@@ -89,19 +87,18 @@ class BoxWriter:
         self.widths = [self._head_width(column) for column in range(len(types))]
 
     def write_excerpt(self, rows: Rows, out: TextIO, elapsed: ElapsedSeconds) -> None:
-        found = read_excerpt(rows, max_visible_rows(self.options))
-        head, tail = self._cell_texts(rows, found.head), self._cell_texts(rows, found.tail)
+        excerpt = read_excerpt(rows, max_visible_rows(self.options))
+        head, tail = self._cell_texts(rows, excerpt.head), self._cell_texts(rows, excerpt.tail)
         for row in (*head, *tail):
             self._widen_columns(row)
         layout = self._fit_columns()
         self._write_header(layout, out)
         self._write_body(head, layout, out)
-        if found.shown_count < found.total or found.has_more:
+        if excerpt.shown_count < excerpt.total or excerpt.has_more:
             dots = [self.characters.omitted] * len(self.names)
             out.write(self._row_line(dots, layout, _DIM, is_centred=True))
         self._write_body(tail, layout, out)
-        out.write(self._border_line(self.characters.bottom, layout))
-        out.write(self._dim(self._footer_text(_row_count_text(found), layout, rows.note, elapsed)) + "\n")
+        self._write_footer(_row_count_text(excerpt), layout, rows.note, elapsed, out)
 
     def write_all(self, rows: Rows, out: TextIO, elapsed: ElapsedSeconds) -> None:
         with RowSpool() as spool:
@@ -112,11 +109,7 @@ class BoxWriter:
             layout = self._fit_columns()
             self._write_header(layout, out)
             self._write_body(spool, layout, out)
-            out.write(self._border_line(self.characters.bottom, layout))
-            out.write(
-                self._dim(self._footer_text(format_count(spool.count, "row"), layout, rows.note, elapsed))
-                + "\n"
-            )
+            self._write_footer(format_count(spool.count, "row"), layout, rows.note, elapsed, out)
 
     def _fit_columns(self) -> BoxLayout:
         return fit_columns(self.widths, self.options.width if self.options.terminal else None)
@@ -127,11 +120,11 @@ class BoxWriter:
         return max(text_width(self.names[column]), text_width(self.types[column]), 1)
 
     def _cell_texts(self, rows: Rows, part_rows: Sequence[tuple[object, ...]]) -> list[TextRow]:
-        """The cells of some rows, as safe text no longer than could be shown."""
+        """Return the cells of ``part_rows`` as escaped text, truncated to what a terminal can show."""
         longest = _MAX_CELL_CHARS if self.options.terminal else None
-        some = Rows(rows.columns, iter([part_rows] if part_rows else []))
+        part = Rows(rows.columns, iter([part_rows] if part_rows else []))
         return [
-            [None if cell is None else escape_text(cell[:longest]) for cell in row] for row in text_rows(some)
+            [None if cell is None else escape_text(cell[:longest]) for cell in row] for row in text_rows(part)
         ]
 
     def _widen_columns(self, row: TextRow) -> None:
@@ -160,44 +153,45 @@ class BoxWriter:
     def _row_line(
         self, row: Sequence[str | None], layout: BoxLayout, style: str = "", *, is_centred: bool = False
     ) -> str:
-        shown = []
+        cells = []
         for column, width in zip(layout.columns, layout.widths, strict=True):
             cell = row[column]
             text = truncate_text(self.null_text if cell is None else cell, width, self.characters.ellipsis)
             text = text.center(width) if is_centred else pad_text(text, width, self.right_aligned[column])
-            shown.append(self._apply_style(text, _DIM if cell is None else style))
+            cells.append(self._apply_style(text, _DIM if cell is None else style))
         if layout.gap is not None:
-            shown.insert(layout.gap, self._dim(self.characters.ellipsis))
-        down = self.characters.vertical
-        return f"{down} {f' {down} '.join(shown)} {down}\n"
+            cells.insert(layout.gap, self._apply_style(self.characters.ellipsis, _DIM))
+        line = self.characters.vertical
+        return f"{line} {f' {line} '.join(cells)} {line}\n"
 
-    def _footer_text(self, row_text: str, layout: BoxLayout, note: str, elapsed: ElapsedSeconds) -> str:
+    def _write_footer(
+        self, row_text: str, layout: BoxLayout, note: str, elapsed: ElapsedSeconds, out: TextIO
+    ) -> None:
         parts = [row_text]
         if layout.gap is not None:
             parts.append(f"{format_count(len(self.names), 'column')} ({len(layout.columns):,} shown)")
         if self.options.terminal:
             parts += footer_parts(elapsed, note)
-        return footer_text(parts, self.options, self.characters.separator)
+        footer = footer_text(parts, self.options, self.characters.separator)
+        out.write(self._border_line(self.characters.bottom, layout))
+        out.write(self._apply_style(footer, _DIM) + "\n")
 
     def _apply_style(self, text: str, style: str) -> str:
         return f"{style}{text}{_RESET}" if style and self.options.colour else text
 
-    def _dim(self, text: str) -> str:
-        return self._apply_style(text, _DIM)
-
 
 def _row_count_text(excerpt: RowExcerpt) -> str:
     rows = ("more than " if excerpt.has_more else "") + format_count(excerpt.total, "row")
-    left_out = excerpt.shown_count < excerpt.total or excerpt.has_more
-    return rows + (f" ({excerpt.shown_count:,} shown)" if left_out else "")
+    is_partial = excerpt.shown_count < excerpt.total or excerpt.has_more
+    return rows + (f" ({excerpt.shown_count:,} shown)" if is_partial else "")
 
 
 def footer_text(parts: Sequence[str], options: FormatOptions, separator: str = " · ") -> str:
-    """The parts as one line; on a terminal as many as they need, broken between words."""
+    """Join the parts of a footer, wrapped between words on a terminal."""
     text = (", " if options.ascii_only else separator).join(parts)
     return wrap_text(text, options.width) if options.terminal else text
 
 
 def footer_parts(elapsed: ElapsedSeconds, note: str) -> list[str]:
-    """The parts of a footer for people: how long it took, and where the rows came from."""
+    """Return the elapsed time, and the note on the origin of the rows."""
     return [format_elapsed(elapsed()), *([escape_text(note)] if note else [])]

@@ -1,4 +1,4 @@
-"""CSV by RFC 4180, with line feeds, or with tabs for commas. NULL is nothing, an empty text ``""``."""
+"""The ``csv`` format: RFC 4180 with line feeds; NULL is an empty field, an empty text is ``""``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unify.text import escape_text
 
 
 def write_delimited(rows: Rows, out: TextIO, options: FormatOptions) -> None:
-    """Write ``rows`` as they come; a text that reads like the NULL text is put in quotes."""
+    """Write ``rows``; a text equal to the NULL text is quoted."""
     null = options.null or ""
     if options.header:
         out.write(_row_line([column.name for column in rows.columns], null, options))
@@ -22,8 +22,8 @@ def write_delimited(rows: Rows, out: TextIO, options: FormatOptions) -> None:
 def _row_line(row: TextRow, null: str, options: FormatOptions) -> str:
     if options.terminal:
         row = [None if cell is None else escape_text(cell) for cell in row]
-    between = options.delimiter
-    return between.join([null if cell is None else _quote_field(cell, null, between) for cell in row]) + "\n"
+    comma = options.delimiter
+    return comma.join([null if cell is None else _quote_field(cell, null, comma) for cell in row]) + "\n"
 
 
 def _quote_field(cell: str, null: str, delimiter: str) -> str:

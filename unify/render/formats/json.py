@@ -1,10 +1,8 @@
-"""A value as JSON: exact, and valid.
+"""The ``json`` and ``jsonl`` formats: an array of objects, or one object per line.
 
-Integers and decimals are numbers with all their digits. What JSON has no number for (NaN, infinity) and
-what it has no kind for (dates, intervals, blobs) is the text DuckDB writes, as a string. A JSON column is
-put in as it is; lists are arrays; structs and maps are objects, the keys of a map as text.
-
-JSON: one array of objects, or one object a line. Names that come twice get ``_2``.
+Integers and decimals are numbers with all their digits. NaN, infinity, dates, intervals and blobs are
+strings with DuckDB's text. Values of a JSON column are embedded unchanged. Lists are arrays; structs and
+maps are objects, with the keys of a map as text. Duplicate column names get ``_2``.
 """
 
 from __future__ import annotations
@@ -27,24 +25,22 @@ JSONWriter = Callable[[object], str]
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _NON_FINITE = {"nan": math.nan, "-nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _LINE_BREAKS = str.maketrans("\r\n", "  ")
-# What is valid in a JSON string and could still steer a terminal; the C0 controls are escaped anyway.
+# Characters that are valid in a JSON string and control a terminal; JSON escapes C0 controls anyway.
 _TERMINAL_CONTROLS = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
-def json_string(text: str) -> str:
-    """A JSON string, in quotes."""
-    return encode_basestring(text)
+json_string = encode_basestring  # a text as a JSON string, in quotes
 
 
 def escape_terminal_controls(line: str) -> str:
-    """The same JSON with nothing in it that steers a terminal."""
+    """Escape the characters of a JSON text that control a terminal."""
     return _TERMINAL_CONTROLS.sub(lambda match: json.dumps(match.group())[1:-1], line)
 
 
 def json_writer(type: DuckDBType) -> JSONWriter:
-    """The function that writes values of ``type`` as JSON, NULL included."""
+    """Return the function that writes values of ``type`` as JSON, NULL included."""
     write = _value_writer(type)
     return lambda value: "null" if value is None else write(value)
 
@@ -71,7 +67,7 @@ def _value_writer(type: DuckDBType) -> JSONWriter:
 
 
 def _untyped_json(value: object) -> str:
-    """A value whose Python type tells what it is."""
+    """Write a value by its Python type."""
     match value:
         case None:
             return "null"
@@ -92,7 +88,7 @@ def _untyped_json(value: object) -> str:
 
 
 def _number_json(value: object) -> str:
-    """A number that arrives as text, and is one in JSON, too."""
+    """Write a number; DuckDB's client returns some as text."""
     match value:
         case str() if _NUMBER.fullmatch(value):
             return value
@@ -105,7 +101,7 @@ def _number_json(value: object) -> str:
 
 
 def _non_finite_json(value: object) -> str:
-    """``"NaN"``, ``"Infinity"``: JSON has no such numbers, and null would be another value."""
+    """Write ``"NaN"`` or ``"Infinity"`` as strings: JSON has no such numbers."""
     match value:
         case float() if math.isnan(value):
             return '"NaN"'
@@ -116,7 +112,7 @@ def _non_finite_json(value: object) -> str:
 
 
 def _embedded_json(value: object) -> str:
-    """JSON out of a JSON column, on one line: a line break in JSON can only be space between its parts."""
+    """Write a value of a JSON column on one line; line breaks in valid JSON are white space."""
     text = str(value)
     return text.translate(_LINE_BREAKS) if _is_valid_json(text) else json_string(text)
 
@@ -127,7 +123,7 @@ def _is_valid_json(text: str) -> bool:
     except ValueError:
         return False
     except RecursionError:
-        return True  # deeper than Python follows; DuckDB has checked it
+        return True  # nested deeper than Python's limit; DuckDB has validated it
     return True
 
 
@@ -182,7 +178,7 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
 
 
 def write_json_array(rows: Rows, out: TextIO, options: FormatOptions) -> None:
-    """One array, a row a line; ``[]`` if there are none."""
+    """Write one array, one row per line; ``[]`` if there are no rows."""
     opening = "["
     for line in _object_lines(rows, options):
         out.write(opening + line)
@@ -191,7 +187,7 @@ def write_json_array(rows: Rows, out: TextIO, options: FormatOptions) -> None:
 
 
 def write_json_lines(rows: Rows, out: TextIO, options: FormatOptions) -> None:
-    """Newline-delimited JSON; nothing at all if there are no rows."""
+    """Write newline-delimited JSON; nothing if there are no rows."""
     for line in _object_lines(rows, options):
         out.write(line + "\n")
 
@@ -207,15 +203,13 @@ def _object_lines(rows: Rows, options: FormatOptions) -> Iterator[str]:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names with ``_2``, ``_3`` … at those that were there before."""
+    """Return the names with ``_2``, ``_3`` … appended to duplicates."""
     taken = set(names)
-    seen: set[str] = set()
-    unique = []
+    unique: dict[str, None] = {}
     for name in names:
         candidate, number = name, 1
-        while candidate in seen or (number > 1 and candidate in taken):
+        while candidate in unique or (number > 1 and candidate in taken):
             number += 1
             candidate = f"{name}_{number}"
-        seen.add(candidate)
-        unique.append(candidate)
-    return unique
+        unique[candidate] = None
+    return list(unique)

@@ -1,7 +1,4 @@
-"""What of a result fits on a terminal: which columns, how wide, and which rows.
-
-How wide text stands on a terminal, and text made to a width.
-"""
+"""Layout on a terminal: which columns and rows of a result fit, and the width, truncation and wrapping of text."""
 
 from __future__ import annotations
 
@@ -15,16 +12,16 @@ from unify.interpreter.results import Rows
 
 Row = tuple[object, ...]
 
-MIN_COLUMN_WIDTH = 16  # columns of a terminal; a column is not made narrower than this to spare another
-MAX_COUNTED_ROWS = 100_000  # read at most this many to say how many there are: well under a second
+MIN_COLUMN_WIDTH = 16  # terminal columns; columns are omitted rather than made narrower than this
+MAX_COUNTED_ROWS = 100_000  # rows read to count them: well under a second
 MAX_COUNTED_CELLS = 2_000_000
-_BORDER_WIDTH = 3  # a column's share of the frame: a line and two spaces
-GAP_WIDTH = 1  # the column that stands for those left out
+_BORDER_WIDTH = 3  # per column: a line and two spaces
+GAP_WIDTH = 1  # the column in place of those omitted
 
 
 @dataclass(frozen=True, slots=True)
 class BoxLayout:
-    """The columns to show, by number, and their widths. ``gap``: columns are left out after this many."""
+    """The numbers of the columns to show, and their widths. ``gap``: columns are omitted after this many."""
 
     columns: tuple[int, ...]
     widths: tuple[int, ...]
@@ -32,20 +29,19 @@ class BoxLayout:
 
 
 def fit_columns(natural: Sequence[int], max_width: int | None) -> BoxLayout:
-    """Give each column its natural width; where ``room`` is too little, narrow the widest first, then
-    leave out columns from the middle."""
+    """Give each column its natural width; if they exceed ``max_width``, narrow the widest, then omit middle ones."""
     if max_width is None or sum(natural) + _BORDER_WIDTH * len(natural) + 1 <= max_width:
         return BoxLayout(tuple(range(len(natural))), tuple(natural))
     left, right = _fit_ends(natural, max_width)
-    left_out = left + right < len(natural)
+    has_gap = left + right < len(natural)
     columns = (*range(left), *range(len(natural) - right, len(natural)))
-    space = max_width - 1 - _BORDER_WIDTH * len(columns) - (_BORDER_WIDTH + GAP_WIDTH if left_out else 0)
+    space = max_width - 1 - _BORDER_WIDTH * len(columns) - (_BORDER_WIDTH + GAP_WIDTH if has_gap else 0)
     widths = _shrink_widths([natural[column] for column in columns], space)
-    return BoxLayout(columns, tuple(widths), left if left_out else None)
+    return BoxLayout(columns, tuple(widths), left if has_gap else None)
 
 
 def _fit_ends(natural: Sequence[int], max_width: int) -> tuple[int, int]:
-    """How many columns to keep at the left and at the right end, so that each stays readable."""
+    """Return the number of columns to show at the left and right end, at MIN_COLUMN_WIDTH or more."""
     needs = [min(width, MIN_COLUMN_WIDTH) + _BORDER_WIDTH for width in natural]
     if sum(needs) + 1 <= max_width:
         return len(needs), 0
@@ -64,7 +60,7 @@ def _fit_ends(natural: Sequence[int], max_width: int) -> tuple[int, int]:
 
 
 def _shrink_widths(widths: Sequence[int], max_total: int) -> list[int]:
-    """The widths cut to one level, the highest at which their sum is within ``space``."""
+    """Limit all widths to one value, the highest at which their sum is at most ``max_total``."""
     if sum(widths) <= max_total:
         return list(widths)
     ascending = sorted(widths)
@@ -79,7 +75,7 @@ def _shrink_widths(widths: Sequence[int], max_total: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class RowExcerpt:
-    """The first and the last rows, and how many there are; ``more``: at least one beyond ``total``."""
+    """The first and last rows, and their total number; ``has_more``: there are more than ``total``."""
 
     head: Sequence[Row]
     tail: Sequence[Row]
@@ -92,10 +88,7 @@ class RowExcerpt:
 
 
 def read_excerpt(rows: Rows, max_rows: int) -> RowExcerpt:
-    """All rows if they are at most ``most``, else the two ends.
-
-    Memory  about twice ``most`` rows and a batch.
-    """
+    """Read all rows and return ``max_rows`` of them, from both ends. Memory: ``2 * max_rows`` and a batch."""
     bound = max(max_rows, min(MAX_COUNTED_ROWS, MAX_COUNTED_CELLS // max(1, len(rows.columns))))
     head: list[Row] = []
     tail: deque[Row] = deque(maxlen=max_rows // 2)
@@ -113,46 +106,44 @@ def read_excerpt(rows: Rows, max_rows: int) -> RowExcerpt:
 
 _CARET_LINE = re.compile(r"LINE \d+: |\s*\^\s*\Z")  # a line of a statement, and the caret below it
 _CARET_BLOCK = re.compile(r"^(LINE \d+: )(.*)\n( *)\^$", re.MULTILINE)
-_MIN_CONTEXT_CHARS = (
-    12  # characters of a statement that show a place; a terminal with less room has to break the line
-)
-_FIRST_COLUMN = re.compile(r" *\S.*?\S {2,}(?=\S)")  # what stands in a column of its own at the left
+_MIN_CONTEXT_CHARS = 12  # of a statement around its caret; on a narrower terminal the line is wrapped
+_FIRST_COLUMN = re.compile(r" *\S.*?\S {2,}(?=\S)")  # the first column of a two-column list
 
 
 def text_width(text: str) -> int:
-    """The columns ``text`` takes; a wide character takes two, a combining one none."""
+    """Return the terminal columns of ``text``: 2 for a wide character, 0 for a combining one."""
     if text.isascii():
         return len(text)
-    from wcwidth import wcswidth  # only where somebody writes more than ASCII
+    from wcwidth import wcswidth  # deferred: most text is ASCII
 
     width: int = wcswidth(text)
     return width if width >= 0 else len(text)
 
 
 def pad_text(text: str, width: int, right: bool = False) -> str:
-    """``text`` filled with spaces to ``width``, on its left if ``right``."""
+    """Pad ``text`` with spaces to ``width``, on its left if ``right``."""
     fill = " " * (width - text_width(text))
     return fill + text if right else text + fill
 
 
 def truncate_text(text: str, width: int, ellipsis: str = "…") -> str:
-    """``text``, or as much of its beginning as ``width`` has room for with an ellipsis behind it."""
+    """Return ``text``, or its beginning with an ellipsis, in at most ``width`` columns."""
     if len(text) <= width and text_width(text) <= width:
         return text
-    room = width - len(ellipsis)
-    if room < 0:
+    available = width - len(ellipsis)
+    if available < 0:
         return ellipsis[:width]
     if text.isascii():
-        return text[:room] + ellipsis
-    return _truncate_wide_text(text, room) + ellipsis
+        return text[:available] + ellipsis
+    return _truncate_wide_text(text, available) + ellipsis
 
 
 def wrap_text(text: str, width: int) -> str:
-    """``text`` with lines of less than ``width``, broken between words; each goes on below its beginning.
+    """Wrap lines between words to less than ``width`` columns, with a hanging indent.
 
-    A line of a statement with a caret below it is cut around the place instead.
+    A statement line with a caret below it is cropped around the caret instead.
     """
-    text = _CARET_BLOCK.sub(lambda place: _crop_around_caret(*place.groups(), width=width), text)
+    text = _CARET_BLOCK.sub(lambda match: _crop_around_caret(*match.groups(), width=width), text)
     return "\n".join(part for line in text.split("\n") for part in _wrap_line(line, width))
 
 
@@ -162,13 +153,14 @@ def _wrap_line(line: str, width: int) -> list[str]:
     from textwrap import wrap
 
     indent = " " * _hanging_indent(line, width)
-    room = max(1, width - 1)
-    kept = wrap(line, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return kept or [""]
+    parts = wrap(
+        line, max(1, width - 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return parts or [""]
 
 
 def _hanging_indent(line: str, width: int) -> int:
-    """The column below which a line goes on: that of its second column, if it has one in the left half."""
+    """Return the indent of continued lines: the second column of a list if it starts in the left half."""
     head = _FIRST_COLUMN.match(line)
     if head and head.end() <= width // 2:
         return head.end()
@@ -176,12 +168,12 @@ def _hanging_indent(line: str, width: int) -> int:
 
 
 def _crop_around_caret(label: str, line: str, before_caret: str, *, width: int) -> str:
-    room, at = width - 1 - len(label), len(before_caret) - len(label)
-    if len(line) > room >= _MIN_CONTEXT_CHARS and line.isascii():
+    available, at = width - 1 - len(label), len(before_caret) - len(label)
+    if len(line) > available >= _MIN_CONTEXT_CHARS and line.isascii():
         before, after = line[:at], line[at:]
-        most = room - min(len(after), room // 3)
+        most = available - min(len(after), available // 3)
         before = before if len(before) <= most else "…" + before[len(before) - most + 1 :]
-        rest = room - len(before)
+        rest = available - len(before)
         line = before + (after if len(after) <= rest else after[: rest - 1] + "…")
         before_caret = " " * (len(label) + len(before))
     return f"{label}{line}\n{before_caret}^"

@@ -1,4 +1,4 @@
-"""Markdown and HTML tables: rendered, every cell reads as the data does."""
+"""The ``markdown`` and ``html`` formats: tables with escaped cells."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from unify.render.formats.values import TextRow, text_rows
 from unify.text import escape_text
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-# What GitHub's Markdown would take for markup within a line; an underscore inside a word is just that.
+# Markup of GitHub's Markdown within a line; an underscore inside a word is plain text.
 _MARKDOWN_SYNTAX = re.compile(r"[\\|`*~\[\]]|(?<!\w)_|_(?!\w)")
 
 
 def write_markdown(rows: Rows, out: TextIO, options: FormatOptions) -> None:
-    """A table as GitHub reads it, numbers aligned to the right."""
+    """Write a table of GitHub Flavored Markdown, with numbers aligned to the right."""
     if options.header:
         out.write(_markdown_line([column.name for column in rows.columns], options))
         rules = ["--:" if right else ":--" for right in _numeric_columns(rows)]
@@ -28,7 +28,7 @@ def write_markdown(rows: Rows, out: TextIO, options: FormatOptions) -> None:
 
 
 def write_html(rows: Rows, out: TextIO, options: FormatOptions) -> None:
-    """A ``<table>`` for a page of one's own; NULL cells have the class ``null``."""
+    """Write a ``<table>`` element; NULL cells have the class ``null``."""
     numeric = _numeric_columns(rows)
     out.write("<table>\n")
     if options.header:

@@ -1,4 +1,4 @@
-"""What EXPLAIN says, as it is drawn: in a box, a tree of boxes would be one long line."""
+"""The output of EXPLAIN: written as it is drawn, without a frame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_plan(rows: Rows) -> bool:
 
 
 def write_plan(rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedSeconds) -> None:
-    """Write each part of the plan; what is no drawing has its name before it."""
+    """Write each part of the plan; parts that are no drawings are prefixed with their name."""
     for name, part in text_rows(rows):
         text = escape_text((part or "").strip("\n"), allow="\n")
         out.write(f"{text}\n" if name in _DRAWN_PARTS else f"{escape_text(name or '')}: {text}\n")

@@ -1,7 +1,7 @@
-"""The exact text of a value: what DuckDB's ``cast(x as varchar)`` gives, from what its Python client returns.
+"""The text of values, equal to DuckDB's ``cast(x as varchar)``, from the values of its Python client.
 
-A value that arrives as text although its type is not a text (``infinity`` as a DATE, an interval fetched
-with ``duckdb_types.exact_cast_sql``) is DuckDB's own text already and stays as it is.
+Text of another type (``infinity`` as a DATE, an interval fetched with ``engine.types.exact_cast_sql``) is
+DuckDB's text already and is written unchanged.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from unify.engine.types import DuckDBType, parse_type
 from unify.interpreter.results import Rows
 
 TextWriter = Callable[[object], str]
-TextRow = list[str | None]  # one row: NULL is None
+TextRow = list[str | None]  # None: NULL
 
-_MAX_EXACT_DIGITS = 9  # digits after which every 32-bit float reads back as itself
+_MAX_EXACT_DIGITS = 9  # with 9 digits every 32-bit float reads back unchanged (IEEE 754)
 _NESTED_SPECIAL = re.compile(r"[\"'(),:=\[\]{}]")
 _PRINTABLE_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"\"'\\")
 
 
 def text_rows(rows: Rows) -> Iterable[TextRow]:
-    """Every row as texts, one at a time; ``None`` is NULL."""
+    """Yield the rows as texts."""
     writers = [text_writer(parse_type(column.type)) for column in rows.columns]
     return chain.from_iterable(_batch_text_rows(batch, writers) for batch in rows.batches)
 
 
 def _batch_text_rows(batch: Sequence[tuple[object, ...]], writers: Sequence[TextWriter]) -> list[TextRow]:
-    """A batch at once, column by column: three times as fast as cell by cell."""
+    """Convert a batch column by column, three times as fast as cell by cell."""
     columns = [
         [None if value is None else write(value) for value in column]
         for write, column in zip(writers, zip(*batch, strict=True), strict=True)
@@ -41,7 +41,7 @@ def _batch_text_rows(batch: Sequence[tuple[object, ...]], writers: Sequence[Text
 
 
 def text_writer(type: DuckDBType) -> TextWriter:
-    """The function that writes values of ``type`` (never NULL) as text."""
+    """Return the function that writes values of ``type`` (never NULL) as text."""
     match type.name:
         case "LIST" | "ARRAY":
             return _list_writer(type)
@@ -58,7 +58,7 @@ def text_writer(type: DuckDBType) -> TextWriter:
 
 
 def value_text(value: object) -> str:
-    """A value of a type that Python's own type tells."""
+    """Write a value by its Python type."""
     match value:
         case str():
             return value
@@ -85,7 +85,7 @@ def value_text(value: object) -> str:
 
 
 def float32_text(value: object) -> str:
-    """The shortest text that reads back as this 32-bit float; Python has widened it to 64 bits."""
+    """Write the shortest text that reads back as this 32-bit float, which Python has widened to 64 bits."""
     if not isinstance(value, float) or not math.isfinite(value):
         return value_text(value)
     for digits in range(6, _MAX_EXACT_DIGITS):
@@ -96,7 +96,7 @@ def float32_text(value: object) -> str:
 
 
 def map_items(value: object, type: DuckDBType) -> list[tuple[object, object]]:
-    """Keys and values of a MAP; the client writes one with nested keys as two lists."""
+    """Return the items of a MAP; the client returns a MAP with nested keys as two lists."""
     assert isinstance(value, Mapping)
     if type.children[0].nested and set(value) == {"key", "value"}:
         return list(zip(value["key"], value["value"], strict=True))
@@ -106,7 +106,7 @@ def map_items(value: object, type: DuckDBType) -> list[tuple[object, object]]:
 def _round_to_float32(value: float) -> float | None:
     try:
         rounded: float = struct.unpack("f", struct.pack("f", value))[0]
-    except OverflowError:  # rounded up beyond the largest
+    except OverflowError:  # larger than any 32-bit float
         return None
     return rounded
 
@@ -118,7 +118,7 @@ def _float_text(value: float) -> str:
 
 
 def _fraction_text(value: object) -> str:
-    """DECIMAL(2,2) has no digit before its point, and DuckDB writes none: ``.50``."""
+    """Write a DECIMAL(2,2) as ``.50``, as DuckDB does."""
     return value_text(value).replace("0.", ".", 1) if isinstance(value, Decimal) else value_text(value)
 
 
@@ -136,7 +136,7 @@ def _microseconds_text(microseconds: int) -> str:
 
 
 def _offset_text(offset: timedelta | None) -> str:
-    """``+00``, ``+05:30``, ``-02:30:15``: only as much as is needed."""
+    """Write ``+00``, ``+05:30`` or ``-02:30:15``."""
     if offset is None:
         return ""
     seconds = abs(round(offset.total_seconds()))
@@ -147,7 +147,7 @@ def _offset_text(offset: timedelta | None) -> str:
 
 
 def _interval_text(value: timedelta) -> str:
-    """``1 day 02:00:00``. An interval has no months here: the client has turned them into 30 days."""
+    """Write ``1 day 02:00:00``. The client has converted months to 30 days."""
     microseconds = value // timedelta(microseconds=1)
     sign = -1 if microseconds < 0 else 1
     days, rest = divmod(abs(microseconds), 86_400_000_000)
@@ -215,7 +215,7 @@ def _as_sequence(value: object) -> Sequence[object]:
 
 
 def _nested_writer(type: DuckDBType, raw_json: bool = False) -> TextWriter:
-    """How DuckDB writes a value inside another: quoted where it could be misread."""
+    """Return the writer of a nested value, which DuckDB quotes if it is ambiguous."""
     write = text_writer(type)
     if type.nested or (raw_json and type.name == "JSON"):
         return lambda value: "NULL" if value is None else write(value)
@@ -223,7 +223,7 @@ def _nested_writer(type: DuckDBType, raw_json: bool = False) -> TextWriter:
 
 
 def _quote_if_needed(nested_text: str) -> str:
-    """``inside`` as it stands inside a list: in quotes if it has a special character."""
+    """Quote a value of a list or struct if it has a special character."""
     plain = nested_text and not (nested_text[0] in " \t\n\v\f\r" or nested_text[-1] in " \t\n\v\f\r")
     if plain and not _NESTED_SPECIAL.search(nested_text) and nested_text.lower() != "null":
         return nested_text
@@ -235,7 +235,7 @@ def _quote(nested_text: str) -> str:
 
 
 def _untyped_text(value: object) -> str:
-    """A nested value of which no type is known (VARIANT)."""
+    """Write a nested value of unknown type (VARIANT)."""
     match value:
         case None:
             return "NULL"

@@ -1,4 +1,4 @@
-"""One line a value, a block a row: for rows too wide to stand side by side."""
+"""The ``vertical`` format: one line per value, one block per row."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unify.render.formats.values import TextRow, text_rows
 from unify.text import escape_text, format_count
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_RULE_WIDTH = 40  # columns; a rule only separates
+_RULE_WIDTH = 40  # terminal columns
 
 
 def write_vertical(rows: Rows, out: TextIO, options: FormatOptions, elapsed: ElapsedSeconds) -> None:
-    """Write ``rows`` as they come. A value of several lines goes on under itself."""
+    """Write ``rows``; further lines of a value are indented below its first."""
     number = 0
     names = [escape_text(column.name) for column in rows.columns]
     width = max(map(text_width, names), default=0)
