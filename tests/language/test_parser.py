@@ -317,7 +317,7 @@ SLIPS = [
     ("export (selct 1) to 'x.csv'", "(selct", "expected a SELECT in brackets", None),
     ("export (select 1) two 'x.csv'", "two", "expected to", "to"),
     ("export (select 1 to 'x.csv'", "(", "unexpected", None),
-    ("create chart", "", "expected from or a chart's name", None),
+    ("create chart", "", "expected from or a title", None),
     ("create charts from t", "charts", "expected chart", "chart"),
     ("create chart from t as barchart where x = a and y = b", "barchart", "expected area_chart", "bar_chart"),
     ("create chart from t as bar_chart where x = a and titel = b", "titel", "expected color", "title"),

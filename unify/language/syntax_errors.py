@@ -18,7 +18,7 @@ _END = "$END"
 _TERMINAL_TEXTS = {
     "CONNECTION": "a table, written connection.table",
     "NAME": "a table, written connection.table",
-    "CHART": "a chart's name",
+    "CHART": "a title",
     "COLUMN": "a column",
     "TABLE": "a table's name",
     "SCHEMA": "a schema's name",

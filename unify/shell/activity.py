@@ -1,7 +1,4 @@
-"""What goes on in the background while a person is at the prompt: loads that run, loads that have ended.
-
-The line at the bottom: what loads, which connection has a problem, and what keys do if there is room.
-"""
+"""Background activity at the prompt: running and ended loads, problems of connections, and the toolbar."""
 
 from __future__ import annotations
 
@@ -23,13 +20,18 @@ if TYPE_CHECKING:
     from unify.queue.queue import Queue
 
 
-POLL_INTERVAL_S = 1.0  # how often the queue is asked; one small read of a local file
-MAX_RECENT_JOBS = 50  # jobs looked at; more do not end within a second
+POLL_INTERVAL_S = 1.0  # between reads of the queue, a local file
+MAX_RECENT_JOBS = 50  # jobs read at a time; more do not end within a second
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """``running`` loads, those a worker has before those in the queue; ``problems`` by connection."""
+    """The state of background work.
+
+    ``running``   running loads, then queued ones.
+    ``problems``  error messages by connection.
+    ``ended``     loads that have ended since the last poll.
+    """
 
     running: tuple[LoaderStatus, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +39,7 @@ class Activity:
 
 
 class ActivityProbe(Protocol):
-    """Looks at how things stand; ``ended`` holds what has ended since the last look."""
+    """Returns the current activity."""
 
     def __call__(self) -> Activity: ...
 
@@ -45,11 +47,11 @@ class ActivityProbe(Protocol):
 
 
 class ActivityMonitor:
-    """Looks once a second, in a thread of its own.
+    """Polls the activity once a second in a thread.
 
-    ``ended``    is told of each load that ended, once, while a prompt is up.
-    ``changed``  is called when ``activity`` has.
-    ``mistake``  is told of a fault of ours; then the looking is over.
+    ``on_ended``           called once for each load that has ended, while a prompt is on screen.
+    ``on_changed``         called when ``activity`` has changed.
+    ``on_internal_error``  called with an unexpected error, which ends the polling.
     """
 
     def __init__(
@@ -71,13 +73,13 @@ class ActivityMonitor:
         self._thread = threading.Thread(target=self._poll, name="watch", daemon=True)
 
     def resume(self) -> None:
-        """A prompt is up: whoever looks at it wants to know."""
+        """Report activity: a prompt is on screen."""
         self._prompt_is_up.set()
         if not self._thread.ident:
             self._thread.start()
 
     def pause(self) -> None:
-        """A statement runs, and its output belongs to it."""
+        """Stop reporting: a statement is running."""
         self._prompt_is_up.clear()
 
     def close(self) -> None:
@@ -93,8 +95,8 @@ class ActivityMonitor:
             try:
                 self._publish(self._probe())
             except UnifyError:
-                self.activity = Activity()  # the next statement says what is wrong
-            except Exception as error:  # noqa: BLE001 — a thread's last border: told without a traceback
+                self.activity = Activity()  # the next statement reports the error
+            except Exception as error:  # noqa: BLE001 — reports an unexpected error of the thread
                 self._on_internal_error(error)
                 return
             self._stop_requested.wait(POLL_INTERVAL_S)
@@ -109,9 +111,9 @@ class ActivityMonitor:
 
 
 class QueueActivityProbe:
-    """Looks into the queue, at the daemon's loads, and into connections.yaml when it changes.
+    """Reads the queue, the daemon's status, and connections.yaml when it changes.
 
-    ``told``  ids of jobs whose end somebody has seen who waited for them.
+    ``reported_jobs``  returns ids of jobs whose end the user has seen.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class QueueActivityProbe:
         self.environment = environment
         self.reported_jobs = reported_jobs
         self._started_at = datetime.now(UTC)
-        self._seen_jobs: set[int] = set()  # those that have been told here
+        self._seen_jobs: set[int] = set()  # ended jobs that were returned
         self._queue: Queue | None = None
         self._connections_mtime_ns: int | None = None
         self._problems: Mapping[str, str] = {}
@@ -145,14 +147,14 @@ class QueueActivityProbe:
     def _recent_jobs(self) -> Sequence[LoaderJob]:
         if self._queue is None:
             if not self.settings.queue.exists():
-                return ()  # looking makes no home
+                return ()  # do not create a home folder
             from unify.queue.queue import Queue
 
             self._queue = Queue(self.settings.queue)
         return self._queue.recent_jobs(MAX_RECENT_JOBS)
 
     def _is_unreported(self, job: LoaderJob) -> bool:
-        """Ended since we look, asked for by a person, and not seen to end by anybody here."""
+        """Whether an interactive job has ended since the prompt started and its end was not shown."""
         from unify.model import Priority
 
         if (
@@ -191,7 +193,7 @@ class QueueActivityProbe:
 
 
 def _ignore_notice(_notice: str) -> None:
-    """Warnings about connections are told by the statements that use them."""
+    """Statements that use a connection report its warnings."""
 
 
 def _running_order(job: LoaderJob) -> tuple[bool, int]:
@@ -201,17 +203,17 @@ def _running_order(job: LoaderJob) -> tuple[bool, int]:
 
 
 def _job_status(job: LoaderJob, live_statuses: Mapping[int, LoaderStatus]) -> LoaderStatus:
-    """How far a job is, as far as the daemon tells; that it has ended is the queue's word."""
+    """Combine the daemon's progress of a job with its state in the queue, which is authoritative."""
     from msgspec.structs import replace
 
     from unify.model import LoaderStatus
 
-    told = live_statuses.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
+    status = live_statuses.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
     if job.state.active:
-        return told if told.state.active else replace(told, state=job.state)
-    began = job.started_at or job.created_at
-    elapsed_s = told.elapsed_s or ((job.finished_at or began) - began).total_seconds()
-    return replace(told, state=job.state, error=job.error, elapsed_s=elapsed_s)
+        return status if status.state.active else replace(status, state=job.state)
+    started_at = job.started_at or job.created_at
+    elapsed_s = status.elapsed_s or ((job.finished_at or started_at) - started_at).total_seconds()
+    return replace(status, state=job.state, error=job.error, elapsed_s=elapsed_s)
 
 
 MAX_TOOLBAR_LOADS = 2
@@ -226,7 +228,7 @@ KEY_HINTS = (
 
 
 def render_toolbar(activity: Activity, width: int, keys_hint: str) -> StyleAndTextTuples:
-    """The pieces of the line, at most ``width`` wide. Hints go first, the last one first; then loads."""
+    """Return the toolbar in at most ``width`` columns: loads, problems, then as many key hints as fit."""
     parts = [("class:toolbar.load", text) for text in _load_texts(activity.running)]
     if activity.problems:
         parts.append(("class:toolbar.problem", _problem_text(activity)))
@@ -239,14 +241,14 @@ def render_toolbar(activity: Activity, width: int, keys_hint: str) -> StyleAndTe
 
 
 def _load_texts(running: Sequence[LoaderStatus]) -> list[str]:
-    shown = [_load_text(status) for status in running[:MAX_TOOLBAR_LOADS]]
+    texts = [_load_text(status) for status in running[:MAX_TOOLBAR_LOADS]]
     if len(running) > MAX_TOOLBAR_LOADS:
-        shown.append(f"+{len(running) - MAX_TOOLBAR_LOADS}")
-    return shown
+        texts.append(f"+{len(running) - MAX_TOOLBAR_LOADS}")
+    return texts
 
 
 def _load_text(status: LoaderStatus) -> str:
-    """``github.pulls 1,300 rows 13/40``."""
+    """Return ``github.pulls 1,300 rows 13/40``."""
     from unify.model import JobState
 
     if status.state is JobState.QUEUED:
@@ -269,11 +271,11 @@ def _join_parts(parts: Sequence[tuple[str, str]], width: int) -> StyleAndTextTup
     pieces: StyleAndTextTuples = [("class:toolbar", " ")]
     left = width - 1
     for number, (style, text) in enumerate(parts):
-        between = " · " if number else ""
-        room = left - len(between)
-        if room < 1:
+        separator = " · " if number else ""
+        left -= len(separator)
+        if left < 1:
             break
-        shown = truncate_text(text, room)
-        pieces += [("class:toolbar", between), (style, shown)]
-        left = room - text_width(shown)
+        shown = truncate_text(text, left)
+        pieces += [("class:toolbar", separator), (style, shown)]
+        left -= text_width(shown)
     return pieces

@@ -1,8 +1,6 @@
-"""What could come next at the cursor: commands by their grammar, tables, columns, variables, words of SQL.
+"""Completion at the cursor: commands by their grammar, tables, columns, variables, SQL keywords.
 
-Deciding only: text and known names in, offers out, no terminal and no database.
-
-Which offers fit what was typed, and which of them come first.
+A pure function of the text and the known names; uses no terminal and no database.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ _FILE_STATEMENTS = frozenset({"import", "export", "run", "copy"})
 _FILE_CLAUSES = frozenset({"from", "join"})
 
 ListFiles = Callable[[str], Sequence[str]]
-ListExpected = Callable[[str], tuple[str, ...]]  # what the grammar says may come after a text
+ListExpected = Callable[[str], tuple[str, ...]]  # the words that the grammar accepts after a text
 
 
 def _no_files(_prefix: str) -> Sequence[str]:
@@ -54,9 +52,12 @@ class CompletionItem:
 
 @dataclass(frozen=True, slots=True)
 class CompletionContext:
-    """Where the cursor is. ``word`` is what is being typed, quotes taken off; ``before`` what precedes it.
+    """The position of the cursor.
 
-    ``other_tokens`` are all tokens of the statement but that word.
+    ``statement``      the statement before the word being typed.
+    ``tokens_before``  its tokens.
+    ``other_tokens``   the tokens of the whole statement except the word.
+    ``word``           the word being typed, without its opening quote.
     """
 
     statement: str
@@ -67,12 +68,12 @@ class CompletionContext:
 
     @property
     def is_in_quotes(self) -> bool:
-        """Within double quotes: what is being typed is a name, whatever words it looks like."""
+        """Within double quotes, so only names are possible."""
         return self.replace_length > len(self.word)
 
     @property
     def is_in_variable(self) -> bool:
-        """Right behind a ``$``."""
+        """Directly after a ``$``."""
         return self.statement.endswith("$")
 
     @property
@@ -89,45 +90,43 @@ def find_completions(
     function_names: Sequence[str] = (),
     list_files: ListFiles = _no_files,
 ) -> list[CompletionItem]:
-    """The offers for a cursor between ``text`` and ``after``, the best first.
+    """Return completions for a cursor between ``text`` and ``after``, the best first.
 
-    None inside text and comments, and none behind a number.
-    ``functions``  names of SQL's functions.
-    ``files``      the paths that begin as a text does: for a quote where a statement names a file.
+    Strings, comments and numbers have none.
+    ``function_names``  the functions of SQL.
+    ``list_files``      returns the paths that start with a text, for a quote where a statement names a file.
     """
     if meta_commands.is_meta_command_prefix(text):
         return _complete_meta_command(text.lstrip(), names, list_files)
-    if (begun := _path_prefix(text)) is not None:
-        return _complete_path(begun, list_files)
-    here = _parse_context(text, after)
-    if here is None:
+    if (path_prefix := _path_prefix(text)) is not None:
+        return _complete_path(path_prefix, list_files)
+    context = _parse_context(text, after)
+    if context is None:
         return []
-    candidates = _candidates(
-        here, completion_scope.add_statement_columns(here.other_tokens, names), list_expected, function_names
-    )
-    if here.is_in_quotes:
-        candidates = (one for one in candidates if one[1] in _QUOTABLE_KINDS)
-    found = rank_candidates(candidates, here.word)
+    names = completion_scope.add_statement_columns(context.other_tokens, names)
+    candidates = _candidates(context, names, list_expected, function_names)
+    if context.is_in_quotes:
+        candidates = (candidate for candidate in candidates if candidate[1] in _QUOTABLE_KINDS)
     return [
-        CompletionItem(quote_identifier(offered) if kind == "column" else offered, here.replace_length, kind)
-        for offered, kind in found
+        CompletionItem(quote_identifier(text) if kind == "column" else text, context.replace_length, kind)
+        for text, kind in rank_candidates(candidates, context.word)
     ]
 
 
 def _complete_meta_command(text: str, names: CompletionNames, list_files: ListFiles) -> list[CompletionItem]:
-    """The short commands of psql and DuckDB's shell, and what they take."""
-    name, blank, begun = text.partition(" ")
+    """Complete the name or the argument of a meta command."""
+    name, blank, argument = text.partition(" ")
     if not blank:
         return [
-            CompletionItem(each, len(name), "command")
-            for each in meta_commands.META_COMMAND_NAMES
-            if each.startswith(name.lower())
+            CompletionItem(command, len(name), "command")
+            for command in meta_commands.META_COMMAND_NAMES
+            if command.startswith(name.lower())
         ]
-    begun = begun.lstrip()
+    argument = argument.lstrip()
     candidates: Iterator[CompletionCandidate]
     match meta_commands.argument_name(name):
         case "FILE":
-            return _complete_path(begun, list_files)
+            return _complete_path(argument, list_files)
         case "TABLE":
             candidates = _table_candidates(names)
         case "SCHEMA":
@@ -138,7 +137,7 @@ def _complete_meta_command(text: str, names: CompletionNames, list_files: ListFi
             candidates = ((topic, "topic") for topic in names.topics)
         case choices:
             candidates = ((choice, "word") for choice in choices.split("|") if choice.islower())
-    return [CompletionItem(offered, len(begun), kind) for offered, kind in rank_candidates(candidates, begun)]
+    return [CompletionItem(text, len(argument), kind) for text, kind in rank_candidates(candidates, argument)]
 
 
 def _complete_path(prefix: str, list_files: ListFiles) -> list[CompletionItem]:
@@ -171,7 +170,7 @@ def _parse_context(text: str, after: str) -> CompletionContext | None:
 
 
 def _path_prefix(text: str) -> str | None:
-    """What is typed of a file's name: an open quote where a statement names a file, or after FROM."""
+    """Return the file name being typed in an open quote where a statement names a file; None elsewhere."""
     tokens = list(tokenize(text))
     if (
         not tokens
@@ -187,7 +186,7 @@ def _path_prefix(text: str) -> str | None:
 
 
 def _expects_file(tokens_before: Sequence[SqlToken]) -> bool:
-    """Whether a quote may open a file's name wherever it stands in this statement, or just here."""
+    """Whether a quote in this statement, or at this position of it, starts a file name."""
     first, second = tokens_before[0].keyword, tokens_before[1].keyword if len(tokens_before) > 1 else ""
     return first in _FILE_STATEMENTS or (
         (first, second) == ("create", "chart") and tokens_before[-1].keyword == "to"
@@ -200,7 +199,7 @@ def _candidates(
     list_expected: ListExpected,
     function_names: Sequence[str],
 ) -> Iterator[CompletionCandidate]:
-    """(text, kind) of everything that fits the place, whatever was typed of it."""
+    """Yield (text, kind) of everything possible at this position, whatever the word typed so far."""
     last = context.tokens_before[-1] if context.tokens_before else None
     if last is None:
         yield from ((word, "command") for word in list_expected("") if word[0].isalpha())
@@ -236,7 +235,7 @@ def _sql_candidates(
     yield from ((column, "column") for column in columns)
     yield from ((word, "word") for word in SQL_WORDS)
     yield from ((alias, "table") for alias, _ in tables)
-    if context.word:  # there are hundreds
+    if context.word:  # hundreds of functions: not without a letter
         yield from ((f"{name}(", "function") for name in function_names if name not in SQL_WORDS)
 
 
@@ -258,14 +257,14 @@ def _command_candidates(
             case "a schedule's name":
                 yield from ((_quote_schedule_name(name), "schedule") for name in names.schedules)
             case "a column":
-                found = completion_scope.columns_in_scope((name for _, name in context.tables), names)
-                yield from ((column, "column") for column in found)
+                columns = completion_scope.columns_in_scope((name for _, name in context.tables), names)
+                yield from ((column, "column") for column in columns)
             case word if word.replace("_", "").isalpha():
                 yield word, "command"
 
 
 def _quote_schedule_name(name: str) -> str:
-    """The name of a table or of a script as ``unschedule`` reads it."""
+    """Quote the name of a table or script for ``unschedule``."""
     return ".".join(map(quote_identifier, name.split(".")))
 
 
@@ -278,7 +277,7 @@ def _table_candidates(names: CompletionNames) -> Iterator[CompletionCandidate]:
 def _candidates_after_dot(
     context: CompletionContext, names: CompletionNames
 ) -> Iterator[CompletionCandidate]:
-    """The tables of a schema, or the columns of a table or alias, named before the dot."""
+    """Yield the tables of the schema, or the columns of the table or alias, before the dot."""
     if len(context.tokens_before) < 2:
         return
     owner = unquote(context.tokens_before[-2].text)
@@ -291,24 +290,24 @@ def _candidates_after_dot(
 
 
 def quote_identifier(name: str) -> str:
-    """A name as SQL reads it: in quotes only if it needs them."""
+    """Quote a name if SQL requires it."""
     plain = name.isascii() and name.isidentifier() and name.lower() not in _RESERVED_WORDS
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
-MAX_COMPLETIONS = 200  # more than anybody scrolls through
-_MIN_FUNCTION_LETTERS = 3  # there are hundreds: fewer letters name one only at its beginning
-_MAX_SPREAD_FACTOR = 3  # letters in order count where they stand within so many times their own length
+MAX_COMPLETIONS = 200
+_MIN_FUNCTION_LETTERS = 3  # fewer letters match a function at its beginning only
+_MAX_SPREAD_FACTOR = 3  # letters in order match within this many times their number
 
-_NAME_KINDS = frozenset({"table", "column", "connection", "variable", "file"})  # partition is no title
+_NAME_KINDS = frozenset({"table", "column", "connection", "variable", "file"})  # match inside a word
 CompletionCandidate = tuple[str, str]  # text and kind
 
 
 def rank_candidates(candidates: Iterable[CompletionCandidate], word: str) -> list[CompletionCandidate]:
-    """Those that begin with ``word``, then those that contain it, then those with its letters in order.
+    """Return candidates that start with ``word``, then contain it, then have its letters in order.
 
-    Case does not count. Each is there once; those that match alike are in the order of ``candidates``.
-    Time    half a millisecond for a thousand; it ends where enough begin with the word.
+    Ignores case and duplicates; equal matches keep the order of ``candidates``. Stops at MAX_COMPLETIONS
+    candidates that start with the word. Time: half a millisecond for a thousand candidates.
     """
     word = word.lower()
     scattered = _SubsequenceMatcher(word) if len(word) > 1 else None
@@ -336,7 +335,7 @@ def rank_candidates(candidates: Iterable[CompletionCandidate], word: str) -> lis
 
 
 class _SubsequenceMatcher:
-    """The letters of a word in order, the first at the beginning of a part of a name, not far apart."""
+    """Matches names with the letters of a word in order, the first one at the start of a part of the name."""
 
     def __init__(self, word: str) -> None:
         self.max_length = _MAX_SPREAD_FACTOR * len(word)
@@ -346,8 +345,8 @@ class _SubsequenceMatcher:
         self.pattern = re.compile(rf"(?:^|[._ \"])({'.*?'.join(letters)})")
 
     def match_length(self, text: str) -> int | None:
-        """How far the letters stand apart in ``text``; None where they do not."""
-        if not self.prefilter.search(text):  # most texts; four times as fast as the other
+        """Return the length of the match in ``text``, or None."""
+        if not self.prefilter.search(text):  # rejects most texts, four times as fast as the pattern
             return None
-        found = self.pattern.search(text)
-        return len(found[1]) if found and len(found[1]) <= self.max_length else None
+        match = self.pattern.search(text)
+        return len(match[1]) if match and len(match[1]) <= self.max_length else None

@@ -1,7 +1,4 @@
-"""What a statement being typed names itself: its tables by their aliases, and so the columns in reach.
-
-What completion knows besides names: SQL's functions, and the files of this machine.
-"""
+"""Tables and columns in the statement being typed; SQL functions and local files, for completion."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
+from unify.errors import FileError
+from unify.fs.paths import expand_home
 from unify.interpreter.results import CompletionNames
 from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, unquote
 
@@ -23,7 +21,7 @@ TABLE_END_KEYWORDS = keyword_set(
 
 
 def is_in_table_list(tokens_before: Sequence[SqlToken]) -> bool:
-    """After the comma of ``from a, ``."""
+    """Whether the last token is the comma of ``from a, ``."""
     if tokens_before[-1].text != ",":
         return False
     for token in reversed(tokens_before):
@@ -35,8 +33,8 @@ def is_in_table_list(tokens_before: Sequence[SqlToken]) -> bool:
 
 
 def find_tables(tokens: Sequence[SqlToken]) -> Sequence[tuple[str, str]]:
-    """The tables of a statement by what they are called in it: ``from github.pulls as p``: p, and pulls."""
-    found: list[tuple[str, str]] = []
+    """Return (alias, table) of a statement: ``from github.pulls as p`` gives the aliases ``p`` and ``pulls``."""
+    tables: list[tuple[str, str]] = []
     at = 0
     while at < len(tokens):
         if tokens[at].keyword in TABLE_KEYWORDS or (
@@ -44,25 +42,25 @@ def find_tables(tokens: Sequence[SqlToken]) -> Sequence[tuple[str, str]]:
         ):
             name, at = _parse_table_name(tokens, at + 1)
             if name:
-                found.append((name.rpartition(".")[2].lower(), name))
+                tables.append((name.rpartition(".")[2].lower(), name))
                 alias = _parse_alias(tokens, at)
                 if alias:
-                    found.append((alias.lower(), name))
+                    tables.append((alias.lower(), name))
         else:
             at += 1
-    return found + [(alias.lower(), alias) for alias, _ in _find_subqueries(tokens) if alias]
+    return tables + [(alias.lower(), alias) for alias, _ in _find_subqueries(tokens) if alias]
 
 
 def add_statement_columns(tokens: Sequence[SqlToken], names: CompletionNames) -> CompletionNames:
-    """``names`` and the columns of what the statement makes itself: ``with c as (…)``, ``from (…) as s``."""
-    for alias, inside in _find_subqueries(tokens):
+    """Add the columns of ``with c as (…)`` and ``from (…) as s`` to ``names``."""
+    for alias, subquery in _find_subqueries(tokens):
         if alias:
-            names = replace(names, columns={**names.columns, alias: _selected_columns(inside, names)})
+            names = replace(names, columns={**names.columns, alias: _selected_columns(subquery, names)})
     return names
 
 
 def common_table_names(tokens: Sequence[SqlToken]) -> Iterator[str]:
-    """The names that ``with NAME as (…), NAME as (…)`` gives."""
+    """Yield the names of ``with NAME as (…), NAME as (…)``."""
     if not tokens or tokens[0].keyword != "with":
         return
     for name, word, bracket in zip(tokens[1:], tokens[2:], tokens[3:], strict=False):
@@ -71,25 +69,25 @@ def common_table_names(tokens: Sequence[SqlToken]) -> Iterator[str]:
 
 
 def columns_in_scope(table_names: Iterable[str], names: CompletionNames) -> Iterable[str]:
-    """The columns of all these tables, each name once."""
+    """Return the columns of all these tables without duplicates."""
     return dict.fromkeys(
         column for table in dict.fromkeys(table_names) for column in find_columns(table, names)
     )
 
 
 def find_columns(table: str | None, names: CompletionNames) -> Sequence[str]:
-    """What is known of the columns of ``schema.table``, or of a table of one's own."""
+    """Return the known columns of ``schema.table``, or of a table of the schema main."""
     if table is None:
         return ()
     for candidate in (table, f"main.{table}"):
         if candidate in names.columns:
             return names.columns[candidate]
     lowered = table.lower()
-    return next((found for name, found in names.columns.items() if name.lower() == lowered), ())
+    return next((columns for name, columns in names.columns.items() if name.lower() == lowered), ())
 
 
 def _find_subqueries(tokens: Sequence[SqlToken]) -> Iterator[tuple[str, Sequence[SqlToken]]]:
-    """What a SELECT in brackets is called, before or behind it, and the tokens in the brackets."""
+    """Yield the name of each SELECT in brackets, before or after it, and the tokens in the brackets."""
     for at, token in enumerate(tokens[:-1]):
         if token.text != "(" or tokens[at + 1].keyword != "select" or not at:
             continue
@@ -102,33 +100,32 @@ def _find_subqueries(tokens: Sequence[SqlToken]) -> Iterator[tuple[str, Sequence
 
 
 def _find_closing_bracket(tokens: Sequence[SqlToken], at: int) -> int:
-    """Where the bracket at ``at`` closes, or the end."""
+    """Return the index of the bracket that closes the one at ``at``, or the number of tokens."""
     depth = 0
-    for place in range(at, len(tokens)):
-        depth += {"(": 1, ")": -1}.get(tokens[place].text, 0)
+    for index in range(at, len(tokens)):
+        depth += {"(": 1, ")": -1}.get(tokens[index].text, 0)
         if not depth:
-            return place
+            return index
     return len(tokens)
 
 
 def _selected_columns(select: Sequence[SqlToken], names: CompletionNames) -> tuple[str, ...]:
-    """The columns that a SELECT gives, as far as they have names."""
-    found: dict[str, None] = {}
+    """Return the columns of a SELECT that have names."""
+    columns: dict[str, None] = {}
     depth, last = 0, None
     for token in [*select[1:], None]:
         if token is None or (not depth and (token.text == "," or token.keyword in TABLE_KEYWORDS)):
             if last is not None and last.text == "*":
-                found.update(
-                    dict.fromkeys(columns_in_scope((name for _, name in find_tables(select)), names))
-                )
+                tables = (name for _, name in find_tables(select))
+                columns.update(dict.fromkeys(columns_in_scope(tables, names)))
             elif last is not None and last.kind in (TokenKind.WORD, TokenKind.QUOTED):
-                found[unquote(last.text)] = None
+                columns[unquote(last.text)] = None
             if token is None or token.text != ",":
                 break
         else:
             depth += {"(": 1, ")": -1}.get(token.text, 0)
         last = token
-    return tuple(found)
+    return tuple(columns)
 
 
 def _parse_table_name(tokens: Sequence[SqlToken], at: int) -> tuple[str, int]:
@@ -158,7 +155,7 @@ MAX_FILES = 200
 
 @cache
 def list_functions() -> Sequence[str]:
-    """The functions DuckDB comes with, those with plain names; 30 ms at the first call."""
+    """Return DuckDB's functions with plain names; the first call takes 30 ms."""
     import duckdb
 
     from unify.engine.connection import DUCKDB_CONFIG
@@ -172,23 +169,23 @@ def list_functions() -> Sequence[str]:
 
 
 def list_files(prefix: str) -> Sequence[str]:
-    """Paths that begin as ``begun`` does, as they stand within single quotes; folders end in a slash.
+    """Return paths that start with ``prefix``, as written within single quotes; folders end in a slash.
 
-    Hidden files only where their dot is typed. A folder that cannot be read has none.
+    Includes hidden files only after a dot. A folder that cannot be read has no files.
     """
     folder, name = os.path.split(prefix.replace("''", "'"))
     try:
-        there = sorted(os.scandir(Path(folder or ".").expanduser()), key=lambda entry: entry.name)
-    except OSError:
+        entries = sorted(os.scandir(expand_home(folder or ".")), key=lambda entry: entry.name)
+    except (OSError, FileError):
         return ()
-    fitting = [
+    matches = [
         entry
-        for entry in there
+        for entry in entries
         if entry.name.lower().startswith(name.lower())
         and (name.startswith(".") or not entry.name.startswith("."))
         and entry.name.isprintable()
     ]
-    return [_entry_path(folder, entry) for entry in fitting[:MAX_FILES]]
+    return [_entry_path(folder, entry) for entry in matches[:MAX_FILES]]
 
 
 def _entry_path(folder: str, entry: os.DirEntry[str]) -> str:

@@ -1,4 +1,4 @@
-"""Colours for what is being typed, from the same tokens that decide where a statement ends."""
+"""Colours of the text being typed, from the tokens that also decide where a statement ends."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from unify.language.statements import is_command
 from unify.language.tokenizer import SqlToken, TokenKind, tokenize
 from unify.shell.completer import SQL_WORDS, STATEMENT_STARTS
 
-MAX_HIGHLIGHT_CHARS = (
-    30_000  # characters, read in 30 ms; a pasted file beyond it stays plain, so that typing stays quick
-)
+MAX_HIGHLIGHT_CHARS = 30_000  # tokenized in 30 ms at each key; longer text is not coloured
 _KEYWORDS = frozenset(SQL_WORDS) | {word for start in STATEMENT_STARTS for word in start.split()}
 _STYLE_CLASSES = {
     TokenKind.STRING: "string",
@@ -23,7 +21,7 @@ _STYLE_CLASSES = {
 
 
 def highlight_lines(text: str) -> list[StyleAndTextTuples]:
-    """The lines of ``text`` as styled pieces; joined, they are ``text`` again."""
+    """Return the lines of ``text`` as styled pieces, which concatenate to ``text``."""
     lines: list[StyleAndTextTuples] = [[]]
     for style, piece in _styled_pieces(text):
         first, *others = piece.split("\n")
@@ -38,14 +36,14 @@ def _styled_pieces(text: str) -> list[tuple[str, str]]:
         return [("", text)]
     pieces: list[tuple[str, str]] = []
     statement_start: int | None = None
-    ours = False
+    in_command = False
     for token in tokenize(text):
         if token.text == ";":
             statement_start = None
         elif statement_start is None and token.kind not in (TokenKind.BLANK, TokenKind.COMMENT):
             statement_start = token.start
-            ours = is_command(text[token.start :].partition(";")[0])
-        pieces.append((_style(token, ours), token.text))
+            in_command = is_command(text[token.start :].partition(";")[0])
+        pieces.append((_style(token, in_command), token.text))
     return pieces
 
 

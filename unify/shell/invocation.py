@@ -1,8 +1,4 @@
-"""The command line: what may be asked, and what was.
-
-Options may stand before or after a subcommand. Statements (``-c``) and files (``-f``) run in the order
-they were given.
-"""
+"""The parsed command line."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ Task = Literal[
 ]
 
 
-CANCEL_WITHIN_S = 2.0  # of the Ctrl-C that stopped waiting; interfaces.md, "Statements"
+CANCEL_WITHIN_S = 2.0  # between the Ctrl-C that stops waiting and the Ctrl-C that cancels the load
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +35,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What the command line asks for. None: not said, so environment or default decide.
+    """The parsed command line. None: not given; the environment or a default applies.
 
-    ``words``    what follows the subcommand: connections to check, spec files.
-    ``options``  what a connection would supply to the spec that is tried.
+    ``words``    the arguments of a command: connections to check, spec files.
+    ``options``  the options of ``spec try``, in place of those of a connection.
     """
 
     task: Task = "shell"

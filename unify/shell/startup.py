@@ -1,11 +1,8 @@
-"""The session opens when a statement first needs it. One statement needs none: a SELECT of constants.
+"""Opens the session when a statement needs it, or in the background while the prompt is on screen.
 
-Opening loads the interpreter, DuckDB's extensions and the lake, which takes most of the time that
-``unify -c "select 1"`` took. Nothing anybody stored can change what a constant is; an operator, a
-function, a cast or a name may mean something else in the lake (``create macro "+"(a, b) as …`` is
-allowed), so they are not looked at here.
-
-The session opens, and its names are read, while a person looks at the prompt.
+Opening imports the interpreter and loads DuckDB's extensions and the lake. A SELECT of constants runs
+without it. Operators, functions, casts and names need the lake, which can redefine them:
+``create macro "+"(a, b) as …`` is valid.
 """
 
 from __future__ import annotations
@@ -22,26 +19,25 @@ if TYPE_CHECKING:
     from unify.shell.script_runner import ShellSession
 
 
-_MAX_CONSTANT_CHARS = 1000  # characters; a longer text is no quick question
+_MAX_CONSTANT_CHARS = 1000  # longer statements always open the session
 _CONSTANT_WORDS = frozenset({"null", "true", "false"})
 
 
 class LazySession:
-    """A session that is opened by the first statement that is more than constants."""
+    """A session opened by the first statement that is not a SELECT of constants."""
 
     def __init__(self, open_session: Callable[[], ShellSession]) -> None:
         self._open_session = open_session
         self._session: ShellSession | None = None
 
     def run(self, statement: str, line: int = 1) -> Result:
-        """As the session; see ``script.ShellSession``."""
         if self._session is None and is_constant_select(statement):
-            answer = _run_constant_select(statement)
-            if answer is not None:
-                return answer
+            rows = _run_constant_select(statement)
+            if rows is not None:
+                return rows
         try:
             return self._ensure_open().run(statement, line)
-        except RuntimeError as error:  # what DuckDB makes of a Ctrl-C while the lake opens
+        except RuntimeError as error:  # DuckDB wraps a Ctrl-C that arrives while the lake opens
             if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from error
             raise
@@ -63,7 +59,7 @@ class LazySession:
 
 
 def is_constant_select(statement: str) -> bool:
-    """Whether ``statement`` is ``select CONSTANT [as NAME], …`` and nothing else."""
+    """Whether ``statement`` is ``select CONSTANT [as NAME], …``."""
     if len(statement) > _MAX_CONSTANT_CHARS:
         return False
     tokens = list(significant_tokens(statement))
@@ -82,9 +78,9 @@ def _is_constant_item(item: list[SqlToken]) -> bool:
     match item:
         case [value]:
             return _is_constant_value(value)
-        case [value, name_follows, name]:
-            named = name_follows.keyword == "as" and name.kind in (TokenKind.WORD, TokenKind.QUOTED)
-            return named and _is_constant_value(value)
+        case [value, keyword, name]:
+            has_name = keyword.keyword == "as" and name.kind in (TokenKind.WORD, TokenKind.QUOTED)
+            return has_name and _is_constant_value(value)
         case _:
             return False
 
@@ -94,28 +90,28 @@ def _is_constant_value(token: SqlToken) -> bool:
 
 
 def _run_constant_select(statement: str) -> Rows | None:
-    """The row of a SELECT of constants; None where DuckDB does not take it: the lake then says why."""
+    """Run a SELECT of constants; None if DuckDB rejects it, so that the session reports the error."""
     import duckdb
 
     from unify.engine.connection import open_database
 
     with open_database() as connection:
         try:
-            found = connection.execute(statement)
+            result = connection.execute(statement)
         except duckdb.Error:
             return None
-        columns = tuple(ResultColumn(str(name), str(type)) for name, type, *_ in found.description)
-        return Rows(columns, iter([found.fetchall()]))
+        columns = tuple(ResultColumn(str(name), str(type)) for name, type, *_ in result.description)
+        return Rows(columns, iter([result.fetchall()]))
 
 
 OpenSession = Callable[[], "ShellSession"]
 
 
 class BackgroundSession:
-    """One session, opened by a thread of its own. It is never used by two threads at once.
+    """A session opened by a thread, and used by one thread at a time.
 
-    ``names``    those of the last reading: what completion offers, at once and perhaps a little old.
-    ``mistake``  is told of a fault of ours; from the thread.
+    ``names``              the names for completion, as of the last ``start``.
+    ``on_internal_error``  called by the thread with an unexpected error.
     """
 
     def __init__(self, open_session: OpenSession, on_internal_error: Callable[[BaseException], None]) -> None:
@@ -132,13 +128,13 @@ class BackgroundSession:
         return self._names or CompletionNames()
 
     def start(self) -> None:
-        """Open the session if need be and read the names, without anybody waiting for it."""
+        """Open the session if necessary and read the names in the background."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._load_names, name="names", daemon=True)
             self._thread.start()
 
     def wait_for_session(self) -> ShellSession:
-        """The session, for the caller alone until the next ``start``. Raises what opening it raises."""
+        """Return the session, for use until the next ``start``. Raises the errors of opening it."""
         self._join_thread()
         if self._session is None:
             self._session = self._open_session()
@@ -155,12 +151,12 @@ class BackgroundSession:
             self._thread = None
 
     def _load_names(self) -> None:
-        """What goes wrong here goes wrong again, and is told, when a statement needs it."""
+        """Open the session and read the names; the next statement reports a UnifyError."""
         try:
             if self._session is None:
                 self._session = self._open_session()
             self._names = self._session.names()
         except UnifyError:
             self._names = None
-        except Exception as error:  # noqa: BLE001 — a thread's last border: told without a traceback
+        except Exception as error:  # noqa: BLE001 — reports an unexpected error of the thread
             self._on_internal_error(error)

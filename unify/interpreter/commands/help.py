@@ -148,7 +148,8 @@ TOPICS = (
         "bar_chart, hbar_chart, line_chart, area_chart, pie_chart or scatter_chart. y holds numbers, x what "
         "you like. Several y are several series; so are the values of a column: series (or color) = COLUMN. "
         "In bars, pies and areas, y is added up over rows with the same x. title, x_title and y_title are "
-        "texts; NAME is the title unless there is one. A table that was never loaded is loaded first.",
+        "texts; NAME is the title unless title sets one, and is not saved. A table that was never loaded is "
+        "loaded first.",
     ),
     HelpTopic(
         "run",
