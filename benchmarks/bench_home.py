@@ -16,6 +16,7 @@ from unify.cli import args, bootstrap
 from unify.config.settings import Settings
 from unify.interpreter.results import Rows
 from unify.model import LoaderStatus
+from unify.redaction import Redactor
 from unify.shell.script_runner import ShellSession
 from unify.status.launch import ensure_daemon, stop_daemon
 
@@ -42,6 +43,10 @@ class SilentWatcher:
 
     def notice(self, text: str) -> None:
         print(f"  ({text})", file=sys.stderr)
+
+    @property
+    def redactor(self) -> Redactor:
+        return Redactor()
 
     def show_progress(self, statuses: Sequence[LoaderStatus]) -> None: ...
     def end_progress(self, reported_jobs: Collection[int] = ()) -> None: ...

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import structs
 
-from unify.adapters.base import Adapter, Check, Listeners, Page, Read
+from unify.adapters.base import Adapter, Check, Listeners, Page, Read, Traffic
 from unify.adapters.formats.locate import OPEN_OBJECT, first_char
 from unify.adapters.options import check_plugin_options, check_refresh_tables, resolve_options
 from unify.adapters.spec.model import Option
@@ -35,11 +35,13 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 class PluginAdapter(Adapter):
     """``inner``, which package ``place`` offers, for one connection whose options are ``values``."""
 
-    def __init__(self, inner: Adapter, connection: str, label: str, values: OptionValues) -> None:
+    def __init__(
+        self, inner: Adapter, connection: str, label: str, secrets: Sequence[str], redactor: Redactor
+    ) -> None:
         self.inner = inner
         self._where = f"{connection} ({label})"
-        self._secrets = secret_values(values)
-        self._redactor = Redactor(self._secrets)
+        self._secrets = secrets
+        self._redactor = redactor
 
     def list_tables(self) -> Sequence[TableDef]:
         with translate_errors(self._where, self._redactor, ConfigError):
@@ -79,19 +81,14 @@ def translate_errors(
 ) -> Iterator[None]:
     """What a package's code raises in the block becomes a ``kind``; errors of ours stay what they are."""
     try:
-        yield
-    except UnifyError as error:
-        error.message = redactor.redact(error.message)
-        error.args = (error.message,)
+        with redactor.redact_errors():
+            yield
+    except UnifyError:
         raise
     except Exception as error:  # noqa: BLE001 - anything may come out of code that is not ours
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         # without its cause, which may quote secrets
         raise error_class(redactor.redact(f"{where}: {said}{_error_location(error)}")) from None
-
-
-def secret_values(values: OptionValues) -> tuple[str, ...]:
-    return tuple(value.reveal() for value in values.values() if isinstance(value, Secret))
 
 
 def _error_location(error: Exception) -> str:
@@ -169,7 +166,7 @@ class AdapterPlugin:
 
     def list_tables(self, connection: Connection) -> Sequence[TableDef]:
         """Its tables, told by an instance that is given no secret. Raises ConfigError."""
-        adapter = self._build_adapter(connection, self._public_values(connection), Listeners())
+        adapter = self._build_adapter(connection, self._public_values(connection), Listeners(), Redactor())
         try:
             tables = adapter.list_tables()
         finally:
@@ -181,10 +178,15 @@ class AdapterPlugin:
         )
 
     def open_adapter(
-        self, connection: Connection, environment: Mapping[str, str], listeners: Listeners
+        self,
+        connection: Connection,
+        environment: Mapping[str, str],
+        listeners: Listeners,
+        redactor: Redactor,
     ) -> PluginAdapter:
         """Raises ConfigError or UnresolvedSecret, naming file, connection and key."""
-        return self._build_adapter(connection, self.resolve_options(connection, environment), listeners)
+        values = self.resolve_options(connection, environment)
+        return self._build_adapter(connection, values, listeners, redactor)
 
     def resolve_options(self, connection: Connection, environment: Mapping[str, str]) -> OptionValues:
         """Every option with its value: the connection's, else the default, else None."""
@@ -210,12 +212,19 @@ class AdapterPlugin:
         return self.adapter_class.takes
 
     def _build_adapter(
-        self, connection: Connection, values: OptionValues, listeners: Listeners
+        self, connection: Connection, values: OptionValues, listeners: Listeners, redactor: Redactor
     ) -> PluginAdapter:
         where = f"{connection.location('adapter')}: {self.label}"
-        with translate_errors(where, Redactor(secret_values(values)), ConfigError):
-            inner = self.adapter_class(connection.name, values, listeners)
-        return PluginAdapter(inner, connection.name, self.label, values)
+        secrets = tuple(value.reveal() for value in values.values() if isinstance(value, Secret))
+        redactor.add(*secrets)
+
+        def report(traffic: Traffic) -> None:
+            address, error = redactor.redact(traffic.address), redactor.redact(traffic.error)
+            listeners.traffic(replace(traffic, address=address, error=error))
+
+        with translate_errors(where, redactor, ConfigError):
+            inner = self.adapter_class(connection.name, values, replace(listeners, traffic=report))
+        return PluginAdapter(inner, connection.name, self.label, secrets, redactor)
 
 
 def _plugin_label(entry_point: EntryPoint) -> str:

@@ -19,6 +19,7 @@ from unify.config.secrets import Secret
 from unify.durations import parse_duration
 from unify.errors import ConfigError, SpecError, UnknownName
 from unify.model import TableDef
+from unify.redaction import Redactor
 
 
 def open_adapter(
@@ -29,6 +30,7 @@ def open_adapter(
     listeners: Listeners | None = None,
     limits_folder: Path | None = None,
     tokens_folder: Path | None = None,
+    redactor: Redactor | None = None,
 ) -> Adapter:
     """The adapter of ``connection``, ready to be read. No request is sent.
 
@@ -36,11 +38,12 @@ def open_adapter(
     ``limits_folder``  where processes share their budget; None: this process alone.
     ``tokens_folder``  where they share tokens that were fetched, and replaced refresh tokens are kept; None:
                        this process alone, and what a server replaces is lost with it.
+    ``redactor``       that of the messages of this process: it learns the secrets, fetched tokens included.
     Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
     """
     found = _find_definition(connection, folders)
     if isinstance(found, AdapterPlugin):
-        return found.open_adapter(connection, environment, listeners or Listeners())
+        return found.open_adapter(connection, environment, listeners or Listeners(), redactor or Redactor())
     from unify.adapters.rest.adapter import (
         RESTAdapter,  # and with it HTTP and TLS, which describing needs not
     )
@@ -56,6 +59,7 @@ def open_adapter(
         client_options=_build_client_options(connection, spec, values),
         timeouts=_build_timeouts(connection, values),
         token_cache=TokenCacheFolder(tokens_folder, connection.name) if tokens_folder is not None else None,
+        redactor=redactor,
     )
 
 

@@ -53,13 +53,16 @@ def fetch_sample(
     table: TableSpec,
     options: Mapping[str, str | Secret | None],
     parent: ParentRow | None = None,
+    *,
     prompt: UserPrompt | None = None,
+    redactor: Redactor | None = None,
 ) -> Sample:
     """Ask for the first page of ``table``, of one parent row where it has any. Never raises SourceError.
 
     ``person``  signs in where the API wants that; it holds for this sample alone.
     """
-    sample = Sample(Redactor([value.reveal() for value in options.values() if isinstance(value, Secret)]))
+    sample = Sample(redactor or Redactor())
+    sample.redactor.add(*(value.reveal() for value in options.values() if isinstance(value, Secret)))
     try:
         with closing(_RecordingAdapter(spec, options, sample)) as adapter:
             if prompt is not None and not adapter.is_signed_in():
@@ -100,8 +103,8 @@ class _RecordingAdapter(RESTAdapter):
     """The adapter, with a note of what goes through its door."""
 
     def __init__(self, spec: AdapterSpec, options: Mapping[str, str | Secret | None], sample: Sample) -> None:
-        super().__init__(spec, options, listeners=Listeners(sample.traffic.append))
-        sample.redactor = self._client.redactor
+        listeners = Listeners(sample.traffic.append)
+        super().__init__(spec, options, listeners=listeners, redactor=sample.redactor)
         self._client = cast("HttpClient", _RecordingClient(self._client, sample))
 
 

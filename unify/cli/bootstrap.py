@@ -130,7 +130,7 @@ def _dispatch_task(
 
             settings = build_settings(invocation, environment)
             prompt = terminal.terminal_prompt(messages)
-            return check_connections(settings, invocation.words, environment, prompt)
+            return check_connections(settings, invocation.words, environment, prompt, messages.redactor)
         case "spec check":
             from unify.cli.check import check_specs
 
@@ -138,7 +138,8 @@ def _dispatch_task(
         case "spec try":
             from unify.cli.spec_commands import try_table
 
-            return try_table(invocation, environment, terminal.terminal_prompt(messages))
+            prompt = terminal.terminal_prompt(messages)
+            return try_table(invocation, environment, prompt, messages.redactor)
         case "spec test":
             from unify.cli.spec_commands import test_specs
 

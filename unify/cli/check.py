@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from unify.adapters.spec.loader import load_spec
 from unify.config.connections import Connection, Connections, load_connections
 from unify.config.settings import Settings
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName
+from unify.redaction import Redactor
 from unify.text import did_you_mean, escape_text, format_count
 
 
@@ -22,6 +23,7 @@ def check_connections(
     names: Sequence[str],
     environment: Mapping[str, str],
     user_prompt: UserPrompt | None = None,
+    redactor: Redactor | None = None,
 ) -> int:
     """Test the credentials of each connection and return 1 if any are refused.
 
@@ -35,9 +37,16 @@ def check_connections(
     for name in names:
         if name not in known:
             raise UnknownName(f"unknown connection {name}{did_you_mean(name, known)}")
-    passed = [
-        _report_connection(name, connections, settings, environment, user_prompt) for name in names or known
-    ]
+
+    def check(connection: Connection) -> Check:
+        tokens_folder = settings.token_folder
+        adapter = open_adapter(
+            connection, settings.specs, environment, tokens_folder=tokens_folder, redactor=redactor
+        )
+        with closing(adapter):
+            return base.check_with_sign_in(adapter, user_prompt)
+
+    passed = [_report_connection(name, connections, check) for name in names or known]
     return 0 if all(passed) else 1
 
 
@@ -47,30 +56,16 @@ def check_specs(paths: Sequence[str]) -> int:
     return 0 if all(passed) else 1
 
 
-def _report_connection(
-    name: str,
-    connections: Connections,
-    settings: Settings,
-    environment: Mapping[str, str],
-    user_prompt: UserPrompt | None,
-) -> bool:
+def _report_connection(name: str, connections: Connections, check: Callable[[Connection], Check]) -> bool:
     try:
         if name in connections.errors:
             raise connections.errors[name]
-        check = _check_connection(connections.by_name[name], settings, environment, user_prompt)
+        result = check(connections.by_name[name])
     except UnifyError as error:
         _print_line(f"{name}: {_join_lines(error.message)}")
         return False
-    _print_line(f"{name}: {_join_lines(_check_result_text(check))}")
-    return check.accepted
-
-
-def _check_connection(
-    connection: Connection, settings: Settings, environment: Mapping[str, str], user_prompt: UserPrompt | None
-) -> Check:
-    adapter = open_adapter(connection, settings.specs, environment, tokens_folder=settings.token_folder)
-    with closing(adapter):
-        return base.check_with_sign_in(adapter, user_prompt)
+    _print_line(f"{name}: {_join_lines(_check_result_text(result))}")
+    return result.accepted
 
 
 def _join_lines(message: str) -> str:

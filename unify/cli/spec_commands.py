@@ -22,7 +22,7 @@ from unify.authoring.sample import Sample, describe_shape, fetch_sample
 from unify.config.connections import Connection
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName, UsageError
-from unify.redaction import MASK
+from unify.redaction import MASK, Redactor
 from unify.shell.invocation import Invocation
 from unify.text import did_you_mean, escape_text, format_count
 
@@ -37,7 +37,10 @@ _SHOWN_HEADERS = ("content-type", "link", "retry-after", "ratelimit", "next", "c
 
 
 def try_table(
-    invocation: Invocation, environment: Mapping[str, str], user_prompt: UserPrompt | None = None
+    invocation: Invocation,
+    environment: Mapping[str, str],
+    user_prompt: UserPrompt | None = None,
+    redactor: Redactor | None = None,
 ) -> int:
     """Fetch one page of a table, print request, columns and rows, and return 1 if the request fails.
 
@@ -53,7 +56,7 @@ def try_table(
     spec, table = _apply_filter_options(spec, table, option_texts)
     parent = _parent_row(table, spec, option_texts)
     options = _resolve_options(spec, option_texts, environment)
-    sample = fetch_sample(spec, table, options, parent, user_prompt)
+    sample = fetch_sample(spec, table, options, parent, prompt=user_prompt, redactor=redactor)
     for line in _report_lines(sample, spec, table):
         _print_text(sample.redactor.redact(line))
     if sample.failure is None and sample.page is not None:

@@ -33,7 +33,11 @@ def open_for_sign_in(connections: ConnectionCatalog, connection: Connection) -> 
 
     settings = connections.settings
     return registry.open_adapter(
-        connection, settings.specs, connections.environment, tokens_folder=settings.token_folder
+        connection,
+        settings.specs,
+        connections.environment,
+        tokens_folder=settings.token_folder,
+        redactor=connections.redactor,
     )
 
 
@@ -84,6 +88,7 @@ def open_adapter(
         listeners=listeners,
         limits_folder=settings.cache / "limits",
         tokens_folder=settings.token_folder,
+        redactor=connections.redactor,
     )
 
 

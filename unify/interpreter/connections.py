@@ -22,18 +22,31 @@ if TYPE_CHECKING:
     from unify.adapters.spec.loader import SpecSummary
     from unify.adapters.spec.model import AdapterSpec, TableSpec, View
     from unify.config.connections import Connection, Connections
+    from unify.redaction import Redactor
 
 
 class ConnectionCatalog:
     """Connections by name, and the tables of each; schema names compare without case, as in DuckDB."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], notice: Callable[[str], None]
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        notice: Callable[[str], None],
+        get_redactor: Callable[[], Redactor] | None = None,
     ) -> None:
         self.settings = settings
         self.environment = environment
         self.notice = notice
+        self._get_redactor = get_redactor
         self._tables: dict[str, Mapping[str, TableDef]] = {}
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What adapters add their secrets to."""
+        from unify.redaction import Redactor
+
+        return self._get_redactor() if self._get_redactor is not None else Redactor()
 
     @cached_property
     def config(self) -> Connections:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from unify.config.preferences import Keys
     from unify.language.commands import ChartKind
     from unify.model import Column, LoaderStatus
+    from unify.redaction import Redactor
 
 
 XKind = Literal["number", "time", "text"]
@@ -229,6 +230,10 @@ class Stager(Protocol):
 
 class Watcher(Protocol):
     """Whoever sits in front: told what goes on while a statement runs."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """Removes secrets from what is shown; adapters opened for a statement add theirs to it."""
 
     def notice(self, text: str) -> None:
         """Say one line that is not part of any result."""

@@ -52,7 +52,7 @@ class Session:
         self.wait = wait
         self.stager = stager
         self.command_line_variables = dict(variables)
-        self.connections = ConnectionCatalog(settings, environment, watcher.notice)
+        self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
 
     def close(self) -> None:
         """Let go of lake, queue and status channel; what the daemon does goes on."""

@@ -166,7 +166,7 @@ class TableLoader:
             return stage.finish()
 
     def _open_adapter(self, source: LoadSource) -> Adapter:
-        adapter = registry.open_adapter(
+        return registry.open_adapter(
             source.connection,
             self.spec_folders,
             self.task.environment,
@@ -178,9 +178,8 @@ class TableLoader:
             ),
             limits_folder=self.lake.settings.cache / "limits",
             tokens_folder=self.lake.settings.token_folder,
+            redactor=self.reporter.redactor,
         )
-        self.reporter.set_secrets(adapter.secrets())
-        return adapter
 
     def _build_manifest(self, source: LoadSource, plan: LoadPlan, staged: StageResult) -> Manifest:
         progress = self.reporter.progress
@@ -200,7 +199,7 @@ class TableLoader:
             declared=tuple(column.name for column in source.config.columns if column.type),
             cursor_column=plan.cursor_column,
             based_on=plan.based_on,
-            remarks=self.notes.note_texts(),
+            remarks=tuple(map(self.reporter.redactor.redact, self.notes.note_texts())),
             column_paths=staged.paths,
         )
 

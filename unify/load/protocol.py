@@ -19,9 +19,11 @@ import msgspec
 from unify.engine import errors
 from unify.errors import UnifyError
 from unify.model import Action, ConfigPaths, LoaderJob, RequestRecord, TableName
+from unify.redaction import Redactor
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a task with ten thousand environment variables is far below
 MAX_ERROR_CHARS = 2000  # characters of an error worth keeping
+_NO_SECRETS = Redactor()  # still replaces what is a credential by its form
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,28 +154,28 @@ def make_task(job: LoaderJob, home: Path, folder: Path, environment: Mapping[str
     )
 
 
-def make_failure(error: UnifyError) -> Failure:
-    """An error of ours in a form that survives the way home."""
+def make_failure(error: UnifyError, redactor: Redactor = _NO_SECRETS) -> Failure:
+    """An error of ours as data, for the message to the daemon."""
     return Failure(
         kind=type(error).__name__,
-        message=error.message[:MAX_ERROR_CHARS],
+        message=redactor.redact(error.message)[:MAX_ERROR_CHARS],
         retryable=error.retryable,
         retry_after_s=getattr(error, "retry_after_s", None),
     )
 
 
-def make_unexpected_failure(error: Exception, folder: Path) -> Failure:
-    """An error that is none of ours: a full disk around ``place``, or else a fault of our own."""
+def make_unexpected_failure(error: Exception, folder: Path, redactor: Redactor = _NO_SECRETS) -> Failure:
+    """An error of another class: a full disk around ``folder``, else a fault in Unify."""
     if errors.is_disk_full(error):
-        return make_failure(errors.translate_lake_error(error, folder))
-    return make_bug_failure(error)
+        return make_failure(errors.translate_lake_error(error, folder), redactor)
+    return make_bug_failure(error, redactor)
 
 
-def make_bug_failure(error: Exception) -> Failure:
-    """A fault of our own: what went wrong for the message, where for the log."""
+def make_bug_failure(error: Exception, redactor: Redactor = _NO_SECRETS) -> Failure:
+    """A fault in Unify: the error for the message, the traceback for the log."""
     return Failure(
         kind=type(error).__name__,
-        message=f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS],
+        message=redactor.redact(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARS],
         bug=True,
-        trace="".join(traceback.format_exception(error))[-4 * MAX_ERROR_CHARS :],
+        trace=redactor.redact("".join(traceback.format_exception(error)))[-4 * MAX_ERROR_CHARS :],
     )

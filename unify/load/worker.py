@@ -9,9 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -32,6 +31,7 @@ from unify.load.protocol import (
     make_unexpected_failure,
 )
 from unify.model import RequestRecord
+from unify.redaction import Redactor
 
 REPORT_INTERVAL_S = 0.1  # progress is worth at most ten messages a second
 REQUESTS_INTERVAL_S = 0.5  # what `unify.requests` is behind; one message instead of thousands
@@ -76,7 +76,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._progress = LoadProgress(task.job, task.attempt)
         self._sent_at = 0.0
-        self._secrets: tuple[str, ...] = ()
+        self.redactor = Redactor()
         self._requests: list[RequestRecord] = []
         self._requests_sent_at = time.monotonic()
 
@@ -115,15 +115,6 @@ class Reporter:
         """Say again how far it is: we live."""
         self.send_requests()
         self._send(self._progress)
-
-    def set_secrets(self, secrets: Iterable[str]) -> None:
-        """Show these as *** in whatever is said of a failure."""
-        self._secrets = tuple(sorted(filter(None, secrets), key=len, reverse=True))
-
-    def redact(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 class _DaemonPipe:
@@ -173,8 +164,7 @@ def _run_task(task: LoadTask, reporter: Reporter, runner: TaskRunner) -> TaskRes
     try:
         return runner(task, reporter)
     except UnifyError as error:
-        failure = make_failure(error)
+        failure = make_failure(error, reporter.redactor)
     except Exception as error:  # noqa: BLE001 - a bug must reach the log with its place, and the worker live on
-        failure = make_unexpected_failure(error, Path(task.folder))
-    failure = replace(failure, message=reporter.redact(failure.message), trace=reporter.redact(failure.trace))
+        failure = make_unexpected_failure(error, Path(task.folder), reporter.redactor)
     return TaskResult(task.job, task.attempt, TaskStatus.FAILED, reporter.progress, failure)

@@ -6,11 +6,15 @@ import io
 import os
 import re
 from collections.abc import Callable
-from typing import TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
 
 from unify.errors import CommandSyntaxError, Interrupted, QueryError, UnifyError
 from unify.render.formats.layout import wrap_text
 from unify.text import escape_text
+
+if TYPE_CHECKING:
+    from unify.redaction import Redactor
 
 _LINE_LABEL = re.compile(r"^LINE (\d+): ", re.MULTILINE)
 _RED, _DIM, _RESET = "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -32,6 +36,13 @@ class Messages:
         self.debug = debug
         self.write_above: Callable[[str], None] | None = None
 
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Removes secrets from errors and notices; the adapters of this process add theirs to it."""
+        from unify.redaction import Redactor
+
+        return Redactor()
+
     def error(self, error: UnifyError, script: str = "", line: int = 1) -> None:
         """Write an error with its position (``deploy.sql:12``) and a pointer to the text, if known.
 
@@ -39,7 +50,7 @@ class Messages:
         """
         if isinstance(error, Interrupted) and self.stream.isatty():
             self.write_raw("\n")  # after the ^C that the terminal has written
-        text = render_error(error)
+        text = self.redactor.redact(render_error(error))
         if script:
             text, line = _point_into_script(text, line)
             text = f"{script}:{line}: {text}"
@@ -53,7 +64,7 @@ class Messages:
     def internal_error(self, error: BaseException) -> None:
         """Write an unexpected error in one line, or with its traceback under --debug."""
         kind = type(error).__name__
-        self.write(f"unexpected error: {kind}: {escape_text(str(error))}")
+        self.write(f"unexpected error: {kind}: {escape_text(self.redactor.redact(str(error)))}")
         if self.debug:
             self.write_traceback(error)
         else:
@@ -62,7 +73,7 @@ class Messages:
     def notice(self, text: str) -> None:
         """Write a notice, unless quiet."""
         if not self.quiet:
-            line = self._wrap_text(escape_text(text, allow="\n"))
+            line = self._wrap_text(escape_text(self.redactor.redact(text), allow="\n"))
             self.write(f"{_DIM}{line}{_RESET}" if self.colour else line)
 
     def _wrap_text(self, text: str) -> str:
@@ -76,7 +87,7 @@ class Messages:
     def write_traceback(self, error: BaseException) -> None:
         import traceback
 
-        self.write("".join(traceback.format_exception(error)).rstrip())
+        self.write(self.redactor.redact("".join(traceback.format_exception(error)).rstrip()))
 
     def write(self, text: str) -> None:
         """Write a text whose control characters are already escaped."""

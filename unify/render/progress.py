@@ -17,6 +17,7 @@ from unify.text import escape_text, format_count
 if TYPE_CHECKING:
     from unify.adapters.base import UserPrompt
     from unify.model import LoaderStatus
+    from unify.redaction import Redactor
 
 MAX_LIVE_LOADS = 8  # loads shown at once; further ones are counted
 
@@ -33,6 +34,10 @@ class ProgressDisplay:
         self._line_count = 0  # live lines on the screen, above the cursor
         self._latest_statuses: dict[int, LoaderStatus] = {}
         self.ended_jobs: set[int] = set()
+
+    @property
+    def redactor(self) -> Redactor:
+        return self.messages.redactor
 
     def notice(self, text: str) -> None:
         self._erase_progress()

@@ -20,6 +20,7 @@ from unify.interpreter.query.load_client import LoadClient, LoadRequest
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
+from unify.redaction import Redactor
 from unify.status.launch import is_daemon_running
 
 SPEC = """
@@ -38,6 +39,10 @@ class Silent:
 
     def notice(self, text: str) -> None:
         del text
+
+    @property
+    def redactor(self) -> Redactor:
+        return Redactor()
 
     def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
         del statuses

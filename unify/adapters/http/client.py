@@ -71,7 +71,8 @@ class HttpClient:
         self.redactor = redactor or Redactor()
         self._auth = auth or Authentication()
         self._auth_lock = threading.Lock()
-        self.redactor.add(*self._auth.secrets())
+        self.redactor.add_param_names(*self._auth.secret_params)
+        self._add_secrets()
         self._allowed_origins = frozenset([self.origin, *map(origin_of, options.allowed_origins)])
         self._listeners = listeners or Listeners()
         self._throttle = Throttle(
@@ -111,18 +112,23 @@ class HttpClient:
             with closing(flow):  # it may hold a lock, or a port
                 wanted = next(flow)
                 while True:
-                    self.redactor.add(*self._auth.secrets())  # codes that live for this talk alone, too
+                    self._add_secrets()  # those of this sign-in only, such as a device code, too
                     wanted = flow.send(self._send_auth_request(wanted, stop))
         except StopIteration as end:
-            self.redactor.add(*self._auth.secrets())
             result: T = end.value
             return result
         except TokenRefused as refusal:
+            self._add_secrets()
             said = quote_body(refusal.response, self.redactor, allow_raw_text=refusal.response.status >= 400)
             raise Unauthorized(
                 f"{refusal.response.request_line} answered {refusal.response.status}{said}: "
                 f"no token was given{refusal.detail}; check {self._credentials_hint()}"
             ) from refusal
+        finally:
+            self._add_secrets()
+
+    def _add_secrets(self) -> None:
+        self.redactor.add(*self._auth.secrets())
 
     def _send_auth_request(self, auth_request: Request | DelayedRequest, stop: threading.Event) -> Response:
         if not isinstance(auth_request, DelayedRequest):

@@ -54,10 +54,13 @@ class RESTAdapter(Adapter):
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
         token_cache: TokenCacheFolder | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         given = {**{option.name: option.default for option in spec.options}, **options}
         super().__init__(connection or spec.name, given, listeners or Listeners())
         self.spec = spec
+        self._redactor = redactor or Redactor()
+        self._redactor.add(*self.secrets())
         self._lock = threading.Lock()
         self._active_reads: set[threading.Event] = set()
         self._table_sources: dict[str, TableSource] = {}
@@ -75,7 +78,7 @@ class RESTAdapter(Adapter):
             full,
             auth=auth,
             rate_limiter=rate_limiter or LocalRateLimiter(spec.limits.requests_per_second),
-            redactor=Redactor(self.secrets(), auth.secret_params),
+            redactor=self._redactor,
             listeners=listeners,
             timeouts=timeouts,
             clock=clock,
@@ -111,11 +114,12 @@ class RESTAdapter(Adapter):
         """
         source = self._table_source(table, read.filters)
         reading = ReadContext(source, self._client, read, RowLimit(None), threading.Event())
-        series = next(iter_scope_readers(reading), None)
-        if series is None:
-            return None
-        request = series.first_request()
-        return f"{request.method} {self._client.redactor.redact(request.full_url)}"
+        with self._redactor.redact_errors():
+            series = next(iter_scope_readers(reading), None)
+            if series is None:
+                return None
+            request = series.first_request()
+            return f"{request.method} {self._redactor.redact(request.full_url)}"
 
     def check(self) -> Check:
         """Send the request the spec names for it, else that of the first table that needs no other."""
@@ -126,7 +130,7 @@ class RESTAdapter(Adapter):
             except SignInNeeded:
                 raise
             except (Unauthorized, Forbidden) as error:
-                return Check(accepted=False, reason=error.message)
+                return Check(accepted=False, reason=self._redactor.redact(error.message))
             return Check(True, self._read_identity(answer), quota_left(answer.headers))
 
     def is_signed_in(self) -> bool:
@@ -226,11 +230,13 @@ class RESTAdapter(Adapter):
 
     @contextmanager
     def _track_read(self) -> Iterator[threading.Event]:
+        """The event that cancels the requests of the block; errors leave it without secrets."""
         stop = threading.Event()
         with self._lock:
             self._active_reads.add(stop)
         try:
-            yield stop
+            with self._redactor.redact_errors():
+                yield stop
         finally:
             with self._lock:
                 self._active_reads.discard(stop)
