@@ -14,7 +14,7 @@ from tests.support.staging import stage
 from unify.adapters.spec.model import ColumnDef
 from unify.config.settings import Settings
 from unify.convert.selection import ColumnRules
-from unify.lake import column_paths
+from unify.lake import table_layouts
 from unify.lake.lake import Lake
 from unify.model import Action, Column, TableName
 
@@ -87,11 +87,15 @@ def test_the_paths_are_stored_with_the_rows_and_go_with_them(shop: LoaderHome) -
     shop.publish("merged")
     table = TableName("shop", "merged")
     with Lake(shop.settings) as lake:
-        assert column_paths.read_paths(lake, table) == {"id": ("id",), "seen": ("seen",), "a_b": ("a", "b")}
+        assert table_layouts.read_layout(lake, table).paths == {
+            "id": ("id",),
+            "seen": ("seen",),
+            "a_b": ("a", "b"),
+        }
     serve(shop, {"id": 2})
     shop.publish("merged", Action.REFRESH)
     with Lake(shop.settings) as lake:
-        assert column_paths.read_paths(lake, table)["a_b"] == ("a", "b")
+        assert table_layouts.read_layout(lake, table).paths["a_b"] == ("a", "b")
 
 
 @pytest.mark.parametrize("action", [Action.REFRESH, Action.RELOAD])
@@ -100,7 +104,7 @@ def test_a_table_without_paths_goes_on(shop: LoaderHome, action: Action) -> None
     serve(shop, {"ID": 1, "Name": "a"})
     shop.publish("merged")
     with Lake(shop.settings) as lake, lake.write_transaction() as connection:
-        column_paths.delete_paths(connection, TableName("shop", "merged"))
+        table_layouts.delete_layout(connection, TableName("shop", "merged"))
     serve(shop, {"ID": 1, "Name": "a"}, {"ID": 2, "Name": "b", "name": "twin"})
 
     shop.publish("merged", action)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from msgspec.structs import replace
 
 from tests.support.stores import TABLE
 from unify.adapters.spec.model import Incremental, RefreshSpec, RefreshStrategy, TableSpec
@@ -19,28 +22,29 @@ def table(
     )
 
 
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LAST = LoadRecord(1, "u-1", "load", TABLE, "success", cursor={"": "2026-01-01T00:00:00Z"})
 
 
 class TestThePlan:
     @pytest.mark.parametrize("action", [Action.LOAD, Action.RELOAD])
     def test_a_load_and_a_reload_read_everything(self, action: Action) -> None:
-        plan = make_load_plan(action, table(), LAST, ())
+        plan = make_load_plan(action, table(), LAST, (), now=NOW)
         assert (plan.strategy, plan.read.since, plan.based_on) == ("reload", {}, "")
         assert plan.cursor_column == "updated_at"
 
     def test_a_refresh_reads_what_changed_and_merges_it(self) -> None:
-        plan = make_load_plan(Action.REFRESH, table(), LAST, ())
+        plan = make_load_plan(Action.REFRESH, table(), LAST, (), now=NOW)
         assert (plan.strategy, plan.read.since, plan.based_on) == ("merge", LAST.cursor, "u-1")
 
     def test_a_refresh_of_what_was_never_loaded_reads_everything(self) -> None:
-        assert make_load_plan(Action.REFRESH, table(), None, ()) == make_load_plan(
-            Action.LOAD, table(), None, ()
+        assert make_load_plan(Action.REFRESH, table(), None, (), now=NOW) == make_load_plan(
+            Action.LOAD, table(), None, (), now=NOW
         )
 
     def test_without_key_or_cursor_a_refresh_replaces(self) -> None:
         for spec in (table(key=()), table(incremental=False)):
-            plan = make_load_plan(Action.REFRESH, spec, LAST, ())
+            plan = make_load_plan(Action.REFRESH, spec, LAST, (), now=NOW)
             assert (plan.strategy, plan.read.since, plan.based_on) == ("reload", {}, "")
 
     @pytest.mark.parametrize(
@@ -50,14 +54,14 @@ class TestThePlan:
     def test_only_what_adds_to_the_stored_rows_starts_from_the_cursor(
         self, strategy: RefreshStrategy, builds_on: bool
     ) -> None:
-        plan = make_load_plan(Action.REFRESH, table(strategy), LAST, ())
+        plan = make_load_plan(Action.REFRESH, table(strategy), LAST, (), now=NOW)
         assert plan.strategy == strategy
         assert (plan.read.since == LAST.cursor, bool(plan.based_on)) == (builds_on, builds_on)
 
     def test_cursors_never_go_back_and_quiet_scopes_keep_theirs(self) -> None:
         plan = LoadPlan(
             "merge",
-            make_load_plan(Action.LOAD, table(), None, ()).read,
+            make_load_plan(Action.LOAD, table(), None, (), now=NOW).read,
             stored_cursors={"a": "10", "b": "10"},
         )
         assert plan.next_cursors({"a": "9", "c": "1"}) == {"a": "10", "b": "10", "c": "1"}
@@ -66,6 +70,24 @@ class TestThePlan:
     @pytest.mark.parametrize("text", ["nan", "Infinity", "-inf", "never", ""])
     def test_a_text_that_says_nothing_never_takes_a_cursors_place(self, text: str) -> None:
         plan = LoadPlan(
-            "merge", make_load_plan(Action.LOAD, table(), None, ()).read, stored_cursors={"": "10"}
+            "merge", make_load_plan(Action.LOAD, table(), None, (), now=NOW).read, stored_cursors={"": "10"}
         )
         assert plan.next_cursors({"": text}) == {"": "10"}
+
+    @pytest.mark.parametrize(
+        "text", ["2099-12-31", "Thu, 31 Dec 2099 00:00:00 GMT", "/Date(4102358400000)/", "4102358400"]
+    )
+    def test_no_load_starts_from_a_cursor_in_the_future(self, text: str) -> None:
+        last = replace(LAST, cursor={"": text, "b": "2026-01-01"})
+        plan = make_load_plan(Action.REFRESH, table(), last, (), now=NOW)
+        assert (plan.read.since, plan.stored_cursors) == ({"b": "2026-01-01"}, {"b": "2026-01-01"})
+
+    def test_a_growing_number_is_no_time(self) -> None:
+        spec = replace(table(), incremental=Incremental("id"))
+        plan = make_load_plan(Action.REFRESH, spec, replace(LAST, cursor={"": "4102358400"}), (), now=NOW)
+        assert plan.read.since == {"": "4102358400"}
+
+    def test_future_rows_count_where_the_spec_says_so(self) -> None:
+        spec = replace(table(), incremental=Incremental("updated_at", allow_future=True))
+        plan = make_load_plan(Action.REFRESH, spec, replace(LAST, cursor={"": "2099-12-31"}), (), now=NOW)
+        assert (plan.read.since, plan.cursor_limit) == ({"": "2099-12-31"}, None)

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from unify.adapters.base import Scalar
-from unify.convert.selection import ColumnRules
+from unify.convert.selection import ColumnRules, StoredSchema
 from unify.convert.stage import RowStage, StageResult
 from unify.model import Column
 
@@ -50,7 +50,9 @@ def stage(
 ) -> Staged:
     """Stage rows in pages of ``page``; bytes are JSON as it is, anything else is made JSON."""
     folder.mkdir(exist_ok=True)
-    with RowStage(folder, shape, known, chunk_bytes=chunk_bytes, chunk_rows=1) as rowstage:
+    with RowStage(
+        folder, shape, StoredSchema(tuple(known)), chunk_bytes=chunk_bytes, chunk_rows=1
+    ) as rowstage:
         texts = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
         for start in range(0, len(texts), page):
             rowstage.write(texts[start : start + page], variables or {})

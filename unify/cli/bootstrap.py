@@ -62,6 +62,7 @@ def open_interpreter(
             environment=environment,
             max_age=max_age,
             wait=invocation.wait,
+            strict=invocation.strict,
             variables=dict(invocation.variables),
             stager=_stage_pages,
         )

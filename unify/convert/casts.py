@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from unify.adapters.rest.incremental import TEXT_DATE_FORMATS
 from unify.adapters.spec.formats import NUMBER_FORMATS, NumberFormat
 from unify.adapters.spec.model import ColumnDef
 from unify.engine.connection import quote_literal
@@ -27,7 +28,8 @@ _LAKE_TYPES = {
     "BIGNUM": "VARCHAR",
     "TIME_NS": "VARCHAR",
 }
-_EPOCH_DIGITS = {"unix": 6, "unix_ms": 3, "unix_us": 0}  # digits between their unit and the microsecond
+_EPOCH_DIGITS = {"unix": 6, "unix_ms": 3, "unix_us": 0, "unix_ns": -3}  # digits to the microsecond
+MAX_EPOCH_S = 7_258_118_400  # the year 2200
 _TEXT_FORMATS = ("iso8601", "date")  # formats DuckDB reads by itself
 _JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _TIME_PATTERN = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?"
@@ -61,7 +63,25 @@ CREATE MACRO unify_double(x) AS CASE
   WHEN length(x) <= 15 OR NOT regexp_full_match(x, '-?[0-9]+') THEN TRY_CAST(x AS DOUBLE)
   WHEN TRY_CAST(TRY_CAST(x AS DOUBLE) AS HUGEINT) = TRY_CAST(x AS HUGEINT) THEN TRY_CAST(x AS DOUBLE)
 END"""
-MACROS = (_DECIMALS_MACRO, _TIMESTAMP_MACRO, _SUB_MICROSECOND_MACRO, _DOUBLE_MACRO)
+# A number since 1970 of the unit that makes it a time between 1990 and 2200; NULL for others.
+_EPOCH_MACRO = f"""
+CREATE MACRO unify_epoch(n) AS CASE
+{chr(10).join(f"  WHEN n >= {631_152_000 * unit} AND n < {MAX_EPOCH_S * unit} THEN make_timestamptz(CAST(n * 1000000 / {unit} AS BIGINT))" for unit in (1, 10**3, 10**6, 10**9))}
+END"""
+# Dates as mail, C and JavaScript write them; see TEXT_DATE_FORMATS.
+_TEXT_DATE_MACRO = rf"""
+CREATE MACRO unify_text_date(x) AS CASE
+  WHEN regexp_matches(x, '^/Date\(-?[0-9]+') THEN
+    make_timestamptz(1000 * CAST(regexp_extract(x, '(-?[0-9]+)', 1) AS BIGINT))
+  ELSE coalesce({", ".join(f"CAST(TRY_STRPTIME(unify_utc(x), '{pattern}') AS TIMESTAMPTZ)" for pattern in TEXT_DATE_FORMATS)})
+END"""
+_UTC_MACRO = r"""
+CREATE MACRO unify_utc(x) AS
+  regexp_replace(regexp_replace(trim(x), ' \([^)]*\)$', ''), ' ?(GMT|UTC|UT|Z)([+-][0-9]{4})?$', ' \2+0000')"""
+MACROS = (
+    *(_DECIMALS_MACRO, _TIMESTAMP_MACRO, _SUB_MICROSECOND_MACRO, _DOUBLE_MACRO),
+    *(_EPOCH_MACRO, _UTC_MACRO, _TEXT_DATE_MACRO),
+)
 
 
 def declared_type(column: ColumnDef) -> str:
@@ -97,6 +117,10 @@ def cast_sql(text: str, type_: str, format_: str | None, *, has_json_numbers: bo
         if has_json_numbers:
             number = _json_or_formatted_number_sql(text, number)
         return _cast_by_type_sql(number, parse_type(type_))
+    if format_ == "unix_ns" and type_ == "TIMESTAMP_NS":
+        return f"make_timestamp_ns(TRY_CAST({text} AS BIGINT))"
+    if format_ == "ms_date":
+        return _cast_timestamp_sql(f"unify_text_date({text})", type_)
     if format_ in _EPOCH_DIGITS:
         return _cast_timestamp_sql(_epoch_timestamp_sql(text, _EPOCH_DIGITS[format_]), type_)
     if format_ and format_ not in _TEXT_FORMATS:
@@ -162,37 +186,35 @@ def _cast_by_type_sql(text: str, type_: DuckDBType) -> str:
 
 
 def _nested_cast_sql(json: str, type_: DuckDBType, depth: int = 0) -> tuple[str, str]:
-    """SQL for the value of the SQL ``json``, and for whether all of it fits; a null fits everything.
+    """Return SQL for the value of the SQL ``json``, and for whether all of it fits.
 
-    Members a declared STRUCT does not have are left out, as by ``only``.
+    Null fits every type, an empty text every type but text. A value that is not a list is a list of one.
+    Members that a declared STRUCT does not have are left out.
     """
-    nothing = f"coalesce(json_type({json}), 'NULL') = 'NULL'"
+    nothing = f"(coalesce(json_type({json}), 'NULL') = 'NULL' OR CAST({json} AS VARCHAR) = '\"\"')"
     if type_.name == "LIST":
-        item, items = f"x{depth}", f"json_extract({json}, '$[*]')"
+        item = f"x{depth}"
+        items = f"CASE json_type({json}) WHEN 'ARRAY' THEN json_extract({json}, '$[*]') ELSE [{json}] END"
         value, fits = _nested_cast_sql(item, type_.children[0], depth + 1)
         every = f"coalesce(list_bool_and(list_transform({items}, lambda {item}: {fits})), true)"
         value = f"list_transform({items}, lambda {item}: {value})"
-        is_right = f"json_type({json}) = 'ARRAY'"
-    elif type_.name == "STRUCT" and type_.field_names:
+        return f"CASE WHEN NOT {nothing} THEN {value} END", f"({nothing} OR {every})"
+    if type_.name == "STRUCT" and type_.field_names:
         members = {
-            name: f"json_extract({json}, {quote_literal(_json_path(name))})" for name in type_.field_names
-        }
-        parts = {
-            name: _nested_cast_sql(members[name], part, depth)
+            name: _nested_cast_sql(f"json_extract({json}, {quote_literal(_json_path(name))})", part, depth)
             for name, part in zip(type_.field_names, type_.children, strict=True)
         }
-        every = " AND ".join(f"({fits})" for _, fits in parts.values())
-        value = (
-            f"struct_pack({', '.join(f'{quote_identifier(name)} := {v}' for name, (v, _) in parts.items())})"
-        )
-        is_right = f"json_type({json}) = 'OBJECT'"
-    elif type_.name == "JSON":
-        return f"CASE WHEN NOT ({nothing}) THEN {json} END", "true"
-    else:
-        text = f"json_extract_string({json}, '$')"
-        value = _cast_by_type_sql(text, type_)
-        return value, f"({nothing} OR ({value}) IS NOT NULL)"
-    return f"CASE WHEN {is_right} THEN {value} END", f"({nothing} OR ({is_right} AND {every}))"
+        values = ", ".join(f"{quote_identifier(name)} := {value}" for name, (value, _) in members.items())
+        every = " AND ".join(f"({fits})" for _, fits in members.values())
+        is_object = f"json_type({json}) = 'OBJECT'"
+        fits = f"({nothing} OR ({is_object} AND {every}))"
+        return f"CASE WHEN {is_object} THEN struct_pack({values}) END", fits
+    if type_.name == "JSON":
+        return f"CASE WHEN json_type({json}) <> 'NULL' THEN {json} END", "true"
+    value = _cast_by_type_sql(f"json_extract_string({json}, '$')", type_)
+    if type_.name == "VARCHAR":
+        return value, "true"
+    return value, f"({nothing} OR ({value}) IS NOT NULL)"
 
 
 def _json_path(name: str) -> str:
@@ -216,9 +238,19 @@ def _cast_timestamp_sql(timestamp: str, type_: str) -> str:
 
 
 def _epoch_timestamp_sql(text: str, digits: int) -> str:
-    """Seconds, milliseconds or microseconds since 1970; finer than a microsecond does not fit."""
-    micros = f"TRY_CAST(TRY_CAST({text} AS DECIMAL(30,{digits})) * {10**digits} AS BIGINT)"
-    return f"CASE WHEN unify_decimals({text}) <= {digits} THEN make_timestamptz({micros}) END"
+    """Return SQL for seconds or a fraction of them since 1970; NULL if finer than a microsecond.
+
+    NULL also from the year 2200 on: the number has another unit.
+    """
+    if digits < 0:
+        unit = 10**-digits
+        micros = f"TRY_CAST({text} AS HUGEINT) // {unit}"
+        fits = f"TRY_CAST({text} AS HUGEINT) % {unit} = 0"
+    else:
+        micros = f"TRY_CAST({text} AS DECIMAL(30,{digits})) * {10**digits}"
+        fits = f"unify_decimals({text}) <= {digits}"
+    micros = f"TRY_CAST({micros} AS BIGINT)"
+    return f"CASE WHEN {fits} AND {micros} < {MAX_EPOCH_S * 10**6} THEN make_timestamptz({micros}) END"
 
 
 def _try_cast_sql(text: str, type_: DuckDBType) -> str:
@@ -233,7 +265,11 @@ def _format_type(format_: str | None) -> str:
         return "DATE"
     if format_ in NUMBER_FORMATS:
         return "DOUBLE"
-    zoned = format_ in _EPOCH_DIGITS or format_ == "iso8601" or "%z" in format_ or "%Z" in format_
+    if format_ == "unix_ns":
+        return "TIMESTAMP_NS"
+    zoned = (
+        format_ in _EPOCH_DIGITS or format_ in ("iso8601", "ms_date") or "%z" in format_ or "%Z" in format_
+    )
     return TIMESTAMPTZ_TYPE if zoned else "TIMESTAMP"
 
 

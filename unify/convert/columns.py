@@ -12,8 +12,8 @@ Types: the type that holds all values of this load and, as far as the stored typ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 
 from unify.adapters.spec.model import ColumnDef
@@ -22,26 +22,19 @@ from unify.convert.casts import canonical_type, declared_type
 from unify.convert.exact_json import ExactJson
 from unify.convert.infer import InferredSchema, SchemaNode
 from unify.convert.layout import ColumnLayout, ColumnOrigin, ColumnPlan, CursorColumn, choose_read_method
-from unify.convert.selection import FieldPath, default_column_name, is_page_value, source_path
+from unify.convert.selection import (
+    NOTHING_STORED,
+    FieldPath,
+    StoredSchema,
+    default_column_name,
+    is_page_value,
+    source_path,
+)
 from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, DuckDBType, parse_type
 from unify.engine.widening import common_type, final_type
 from unify.model import Column
 
 VALUE_COLUMN = "value"  # the column of rows that are not objects
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSchema:
-    """The columns that earlier loads stored.
-
-    ``columns``        a type of "" means that no row has a value.
-    ``paths``          the field of each column, by name; earlier versions recorded none.
-    ``replaces_rows``  this load replaces every stored row.
-    """
-
-    columns: tuple[Column, ...] = ()
-    paths: Mapping[str, FieldPath] = field(default_factory=dict)
-    replaces_rows: bool = False
 
 
 @dataclass(slots=True)
@@ -54,7 +47,7 @@ class _ColumnCandidate:
 
 
 def plan_columns(
-    schema: InferredSchema, longest_row: ExactJson, stored: StoredSchema = StoredSchema(), rows: int = 1
+    schema: InferredSchema, longest_row: ExactJson, stored: StoredSchema = NOTHING_STORED, rows: int = 1
 ) -> ColumnLayout:
     """Return the layout that holds everything inferred so far.
 

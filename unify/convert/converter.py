@@ -19,13 +19,14 @@ import msgspec
 from unify.adapters.base import Scalar
 from unify.convert import sql
 from unify.convert.chunks import Chunk, ChunkWriter, MarkerKeys
-from unify.convert.columns import StoredSchema, plan_columns
+from unify.convert.columns import plan_columns
 from unify.convert.decode import RowValidator, Trimmer
 from unify.convert.engine import ConversionEngine
 from unify.convert.exact_json import parse_exact
 from unify.convert.infer import InferredSchema, SchemaNode
 from unify.convert.layout import ColumnLayout, ColumnOrigin, ColumnPlan, ReadMethod
 from unify.convert.rewrite import quote_numbers, rewrite_rows
+from unify.convert.selection import StoredSchema
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier
 from unify.errors import BadResponse, StoreError
@@ -39,20 +40,32 @@ _MAX_BATCH_ROWS = 2048
 
 @dataclass(frozen=True, slots=True)
 class CursorCounts:
-    """Rows counted by their cursor: none at all, a moment or number, or another text."""
+    """Rows counted by their cursor: none, a timestamp or number, another text; those later than the limit.
+
+    ``latest_future``    the latest cursor beyond the limit.
+    ``unreadable_date``  a text that looks like a date of unknown format.
+    """
 
     missing: int = 0
     valid: int = 0
     doubtful_text: int = 0
+    in_future: int = 0
+    latest_future: str = ""
+    unreadable_date: str = ""
 
     def __add__(self, other: CursorCounts) -> CursorCounts:
         return CursorCounts(
-            self.missing + other.missing, self.valid + other.valid, self.doubtful_text + other.doubtful_text
+            self.missing + other.missing,
+            self.valid + other.valid,
+            self.doubtful_text + other.doubtful_text,
+            self.in_future + other.in_future,
+            max(self.latest_future, other.latest_future),
+            max(self.unreadable_date, other.unreadable_date),
         )
 
     @property
     def unusable_rows(self) -> int:
-        """Those that say nothing of where the next load begins; where every cursor is a text, texts do."""
+        """Rows from which no load can start. Other texts count only if some cursors are not texts."""
         return self.missing + (self.doubtful_text if self.valid else 0)
 
 
@@ -283,7 +296,7 @@ class Converter:
             self.engine.cursor() as connection,
             self._open_source(chunk, [column], layout.cursor.read_method) as source,
         ):
-            found = connection.execute(sql.cursors_sql(source, column)).fetchall()
+            found = connection.execute(sql.cursors_sql(source, column, self.schema.selector.rules)).fetchall()
         cursors = tuple(
             (self.writer.segments[segment].scope, text) for segment, text, *_ in found if text is not None
         )

@@ -10,10 +10,12 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from unify.adapters.base import Page, TableConfig
+from unify.adapters.rest.incremental import is_epoch_cursor
 from unify.convert.selection import ColumnRules
 from unify.convert.stage import RowStage, StageResult
 from unify.engine.connection import quote_literal
@@ -59,8 +61,8 @@ def preview_pages(
     return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded)
 
 
-def column_rules(table: TableConfig) -> ColumnRules:
-    """What is said of the table's columns."""
+def column_rules(table: TableConfig, cursor_limit: datetime | None = None) -> ColumnRules:
+    """Return the rules of a spec about the table's columns."""
     return ColumnRules(
         columns=table.columns,
         exclude=table.exclude,
@@ -68,6 +70,8 @@ def column_rules(table: TableConfig) -> ColumnRules:
         flatten=table.flatten,
         cursor=table.incremental.cursor if table.incremental else None,
         key=table.key,
+        cursor_limit=cursor_limit,
+        cursor_is_epoch=table.incremental is not None and is_epoch_cursor(table.incremental),
     )
 
 

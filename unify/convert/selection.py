@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import translate
 from itertools import accumulate
 
@@ -20,7 +21,9 @@ class ColumnRules:
 
     ``exclude``/``only``  names or globs of columns; the name of an object includes everything below it.
     ``flatten``           levels of nested objects that become columns; None: all.
-    ``cursor``            the incremental column, or None.
+    ``cursor``            the incremental column, or None; its greatest value is that of the rows that are
+                          not later than ``cursor_limit``, with numbers as seconds since 1970, or a fraction
+                          of them, if ``cursor_is_epoch``.
     ``key``               columns that identify a row; ``exclude`` does not apply to them.
     """
 
@@ -30,6 +33,8 @@ class ColumnRules:
     flatten: int | None = None
     cursor: str | None = None
     key: tuple[str, ...] = ()
+    cursor_limit: datetime | None = None
+    cursor_is_epoch: bool = False
 
     @property
     def spelled_names(self) -> tuple[str, ...]:
@@ -37,6 +42,23 @@ class ColumnRules:
         declared = [column.name for column in self.columns if column.source is None]
         cursor = [self.cursor] if self.cursor else []
         return (*declared, *self.key, *cursor, *self.only)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSchema:
+    """The columns that earlier loads stored.
+
+    ``columns``        a type of "" means that no row has a value.
+    ``paths``          the field of each column, by name; earlier versions recorded none.
+    ``replaces_rows``  this load replaces every stored row.
+    """
+
+    columns: tuple[Column, ...] = ()
+    paths: Mapping[str, FieldPath] = field(default_factory=dict)
+    replaces_rows: bool = False
+
+
+NOTHING_STORED = StoredSchema()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +89,7 @@ class ColumnSelector:
     fields whose names differ in case only. Globs are case-insensitive.
     """
 
-    def __init__(
-        self,
-        rules: ColumnRules,
-        stored_columns: Sequence[Column] = (),
-        stored_paths: Mapping[str, FieldPath] | None = None,
-    ) -> None:
+    def __init__(self, rules: ColumnRules, stored: StoredSchema = NOTHING_STORED) -> None:
         self.rules = rules
         self._exclude = [_NamePattern(pattern) for pattern in rules.exclude]
         self._only = [_NamePattern(pattern) for pattern in rules.only]
@@ -83,7 +100,7 @@ class ColumnSelector:
         self._literals = frozenset(
             pattern.literal for pattern in (*self._exclude, *self._only, *self._key) if pattern.literal
         )
-        paths = stored_paths or {}
+        paths = stored.paths
         self._spelled_before = {default_column_name(path) for path in paths.values()} & self._literals
         self._single_column_names = {
             column.name.lower()
@@ -91,7 +108,7 @@ class ColumnSelector:
             if column.source is None and column.type is not None
         }
         self._single_column_paths = set()
-        for column in stored_columns:
+        for column in stored.columns:
             if column.type == "JSON" and column.name in paths:
                 self._single_column_paths.add(paths[column.name])
             elif column.type == "JSON":

@@ -8,20 +8,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from unify.convert.casts import cast_sql
 from unify.convert.chunks import Chunk, MarkerKeys
 from unify.convert.infer import REAL, TEMPORAL
 from unify.convert.layout import ColumnOrigin, ColumnPlan
+from unify.convert.selection import ColumnRules
 from unify.engine.connection import quote_literal
 from unify.engine.types import parse_type, quote_identifier
 
 ROW_GROUP_ROWS = 20_000  # makes limit and point queries 3-6 times faster than DuckDB's 122,880 (design.md)
 LONG_TIMESTAMP_ERROR = "a moment could be finer than a microsecond"
-_MICROSECOND_TIMESTAMP_BYTES = (
-    26  # bytes: 2024-01-31T08:30:00.123456 and all that is shorter has no more digits
-)
+_MICROSECOND_TIMESTAMP_BYTES = 26  # 2024-01-31T08:30:00.123456; shorter texts have no more digits
+FUTURE_TOLERANCE = timedelta(days=1)  # times of another zone, and clocks that differ, are not reported
+_MONTHS = "(?i)(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+_UNREADABLE_DATE = rf"^\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b|{_MONTHS}[a-z]*[ .,-]+\d|\d[ .-]+{_MONTHS}"
 _LINE_MARGIN_BYTES = 1024  # bytes DuckDB wants beyond the longest line
 _MIN_BUFFER_BYTES = 1024 * 1024  # bytes; smaller buffers only cost time
 
@@ -51,7 +54,10 @@ def direct_source(chunk: Chunk, columns: Sequence[ColumnPlan], markers: MarkerKe
             _insert_path(tree, _column_path(column, markers), read_type(column))
     types = {key: _type_sql(branch) for key, branch in tree.items()}
     types.setdefault(markers.scope, "BIGINT")
-    values = tuple((column, _reference_sql(markers, _column_path(column, markers))) for column in columns)
+    values = tuple(
+        (column, _undecoded_sql(column, _reference_sql(markers, _column_path(column, markers))))
+        for column in columns
+    )
     return ChunkSource(
         _read_json_sql(chunk.path, types, chunk.longest_line_bytes, markers), values, _scope_sql(markers)
     )
@@ -63,7 +69,10 @@ def rewritten_source(
     """The rows as ``rewriting`` wrote them."""
     types = {f"c{index}": read_type(column) for index, column in enumerate(columns)}
     types[markers.scope] = "BIGINT"
-    values = tuple((column, _reference_sql(markers, (f"c{index}",))) for index, column in enumerate(columns))
+    values = tuple(
+        (column, _undecoded_sql(column, _reference_sql(markers, (f"c{index}",))))
+        for index, column in enumerate(columns)
+    )
     return ChunkSource(_read_json_sql(path, types, longest_line_bytes, markers), values, _scope_sql(markers))
 
 
@@ -115,26 +124,37 @@ def uncastable_rows_sql(source: ChunkSource) -> str:
     )
 
 
-def cursors_sql(source: ChunkSource, column: ColumnPlan) -> str:
-    """Query for the greatest cursor of each segment as its text, and what cannot be one.
+def cursors_sql(source: ChunkSource, column: ColumnPlan, rules: ColumnRules) -> str:
+    """Return the query for the greatest cursor of each segment, and counts of rows by their cursor.
 
-    Gives   ``(segment, text, without, sound, doubtful)``: rows without a cursor, with a moment or number, and
-            with another text.
+    Its rows: segment, text of the cursor, and the values of `CursorCounts` in their order.
     """
-    sql = next(sql for planned, sql in source.columns if planned == column)
-    sound = _is_valid_cursor_sql("text", column)
+    value = next(sql for planned, sql in source.columns if planned == column)
+    valid = _is_valid_cursor_sql("text", column)
+    future, reported = "false", "false"
+    moment = _cursor_timestamp_sql("text", column, rules)
+    if rules.cursor_limit is not None and moment:
+        future = f"coalesce({moment} > TIMESTAMPTZ {quote_literal(rules.cursor_limit.isoformat())}, false)"
+        reported_at = rules.cursor_limit + FUTURE_TOLERANCE
+        reported = f"coalesce({moment} > TIMESTAMPTZ {quote_literal(reported_at.isoformat())}, false)"
+    unreadable = (
+        f"NOT {valid} AND regexp_matches(text, '{_UNREADABLE_DATE}')" if column.type == "VARCHAR" else "false"
+    )
     return (
-        f"SELECT coalesce(segment, 0), {greatest_cursor_sql('text', column)}, count(*) FILTER (WHERE text IS NULL), "
-        f"count(*) FILTER (WHERE {sound}), count(*) FILTER (WHERE text IS NOT NULL AND NOT {sound}) FROM "
-        f"(SELECT {source.scope_sql} AS segment, CAST({sql} AS VARCHAR) AS text FROM {source.from_sql}) GROUP BY 1"
+        f"SELECT coalesce(segment, 0), {greatest_cursor_sql('text', column, f'NOT {future}')}, "
+        f"count(*) FILTER (WHERE text IS NULL), count(*) FILTER (WHERE {valid}), "
+        f"count(*) FILTER (WHERE text IS NOT NULL AND NOT {valid}), count(*) FILTER (WHERE {reported}), "
+        f"coalesce(max(text) FILTER (WHERE {reported}), ''), coalesce(max(text) FILTER (WHERE {unreadable}), '') "
+        f"FROM (SELECT {source.scope_sql} AS segment, CAST({value} AS VARCHAR) AS text FROM {source.from_sql}) "
+        "GROUP BY 1"
     )
 
 
-def greatest_cursor_sql(text: str, column: ColumnPlan) -> str:
-    """Aggregate over texts of a cursor: the one of the greatest value; of equals the last in byte order.
+def greatest_cursor_sql(text: str, column: ColumnPlan, condition: str = "true") -> str:
+    """Return an aggregate over texts of a cursor: the one of the greatest value; of equals the last text.
 
-    Among texts of all kinds moments go before numbers, and both before others: a cursor that is no such
-    thing is somebody's mistake where the rest are.
+    In a column of text, timestamps are greater than numbers, and numbers greater than other texts: a text
+    among timestamps is a fault of the row.
     """
     value = _cast_column_sql(text, column)
     if column.type == "VARCHAR":
@@ -144,8 +164,20 @@ def greatest_cursor_sql(text: str, column: ColumnPlan) -> str:
             f"{{'kind': CASE WHEN {moment} IS NOT NULL THEN 2 WHEN {number} IS NOT NULL THEN 1 ELSE 0 END, "
             f"'moment': coalesce({moment}, {least}), 'number': coalesce({number}, 0)}}"
         )
-    fits = f"{text} IS NOT NULL AND {value} IS NOT NULL"
+    fits = f"{text} IS NOT NULL AND {value} IS NOT NULL AND {condition}"
     return f"arg_max({text}, {{'value': {value}, 'text': {text}}}) FILTER (WHERE {fits})"
+
+
+def _cursor_timestamp_sql(text: str, column: ColumnPlan, rules: ColumnRules) -> str:
+    """Return SQL for the timestamp of a cursor; "" for a column that holds none."""
+    number = f"unify_epoch({_number_sql(text)})" if rules.cursor_is_epoch else "CAST(NULL AS TIMESTAMPTZ)"
+    match column.type:
+        case "DATE" | "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE":
+            return f"CAST({_cast_column_sql(text, column)} AS TIMESTAMPTZ)"
+        case "VARCHAR":
+            return f"coalesce({_timestamp_sql(text)}, {number})"
+        case _:
+            return number if rules.cursor_is_epoch and parse_type(column.type).numeric else ""
 
 
 def _is_valid_cursor_sql(text: str, column: ColumnPlan) -> str:
@@ -160,7 +192,10 @@ def _cast_column_sql(text: str, column: ColumnPlan) -> str:
 
 
 def _timestamp_sql(text: str) -> str:
-    return f"CASE WHEN regexp_matches({text}, '^[0-9]{{4}}-') THEN unify_moment({text}) END"
+    return (
+        f"CASE WHEN regexp_matches({text}, '^[0-9]{{4}}-') THEN unify_moment({text}) "
+        f"WHEN NOT regexp_matches({text}, '^[-+0-9.eE]*$') THEN unify_text_date({text}) END"
+    )
 
 
 def _number_sql(text: str) -> str:
@@ -207,6 +242,17 @@ def _may_be_sub_microsecond(column: ColumnPlan) -> bool:
         and not column.is_strict
         and not column.may_widen
     )
+
+
+def _undecoded_sql(column: ColumnPlan, reference: str) -> str:
+    """Return SQL for a value as it came; an empty text in a declared column of another type is NULL."""
+    match read_type(column) if column.is_strict and column.origin is not ColumnOrigin.ABSENT else "":
+        case "JSON" if column.type != "JSON":
+            return f"nullif({reference}, '\"\"')"
+        case "VARCHAR" if column.type != "VARCHAR":
+            return f"nullif(trim({reference}), '')"
+        case _:
+            return reference
 
 
 def _column_path(column: ColumnPlan, markers: MarkerKeys) -> tuple[str, ...]:

@@ -33,11 +33,17 @@ from types import TracebackType
 from unify.adapters.base import Scalar
 from unify.convert import sql
 from unify.convert.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, ChunkWriter, MarkerKeys
-from unify.convert.columns import StoredSchema
 from unify.convert.converter import ConvertedChunk, Converter, CursorCounts
 from unify.convert.infer import InferredSchema
 from unify.convert.layout import ColumnLayout, ColumnOrigin
-from unify.convert.selection import ColumnRules, ColumnSelector, FieldPath, is_page_value
+from unify.convert.selection import (
+    NOTHING_STORED,
+    ColumnRules,
+    ColumnSelector,
+    FieldPath,
+    StoredSchema,
+    is_page_value,
+)
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier
 from unify.engine.widening import final_type
@@ -79,9 +85,12 @@ class StageResult:
     discarded_file: Path | None
     cursors: Mapping[str, str]
     rows_without_cursor: int
+    rows_in_future: int
+    latest_future_cursor: str
     widenings: tuple[ColumnWidening, ...]
     untyped_columns: tuple[str, ...]
     paths: Mapping[str, FieldPath]
+    notes: tuple[str, ...] = ()
 
 
 class RowStage:
@@ -97,27 +106,22 @@ class RowStage:
         self,
         folder: Path,
         rules: ColumnRules,
-        stored_columns: Sequence[Column] = (),
-        stored_paths: Mapping[str, FieldPath] | None = None,
+        stored: StoredSchema = NOTHING_STORED,
         *,
-        replaces_rows: bool = False,
         memory_mb: int = MEMORY_MB,
         threads: int = THREADS,
         chunk_bytes: int = CHUNK_BYTES,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self._rules = rules
-        self._stored_columns = tuple(stored_columns)
+        self._stored = stored
         self._folder = folder
         self._lock = threading.Lock()
         self._writer = ChunkWriter(
             folder, MarkerKeys.generate(), self._submit_chunk, chunk_bytes=chunk_bytes, chunk_rows=chunk_rows
         )
         self._converter = Converter(
-            self._writer,
-            InferredSchema(ColumnSelector(rules, stored_columns, stored_paths)),
-            StoredSchema(self._stored_columns, stored_paths or {}, replaces_rows),
-            memory_mb,
+            self._writer, InferredSchema(ColumnSelector(rules, stored)), stored, memory_mb
         )
         self._pool = ThreadPoolExecutor(threads, "convert")
         self._conversions: list[Future[ConvertedChunk]] = []
@@ -167,14 +171,21 @@ class RowStage:
         paths = tuple(one.path for one in done if one.path is not None)
         if not paths and layout.columns:
             paths = (self._write_empty_file(layout),)
-        sealed = StageResult(
+        counts = sum((one.cursor_counts for one in done), CursorCounts())
+        self._reject_unreadable_cursors(counts)
+        cursor_is_known = not self._rules.cursor or layout.cursor is not None
+        staged = StageResult(
             files=paths,
             columns=self._result_columns(layout),
             rows=sum(one.rows for one in done),
             discarded=sum(one.discarded for one in done),
             discarded_file=self._write_discarded_file(done),
             cursors=self._greatest_cursors(done, layout),
-            rows_without_cursor=self._count_rows_without_cursor(done, layout),
+            rows_without_cursor=counts.unusable_rows
+            if cursor_is_known
+            else sum(one.chunk.rows for one in done),
+            rows_in_future=counts.in_future,
+            latest_future_cursor=counts.latest_future,
             widenings=self._find_widenings(layout),
             untyped_columns=self._find_untyped_columns(layout),
             paths=self._find_column_paths(layout),
@@ -182,7 +193,7 @@ class RowStage:
         for one in done:
             one.chunk.path.unlink()
         self.close()
-        return sealed
+        return staged
 
     def close(self) -> None:
         """Stop what is going on and let go of files and memory; sealed files stay."""
@@ -245,14 +256,18 @@ class RowStage:
             return {}
         return self._converter.greatest_cursors(layout.cursor.column, found)
 
-    def _count_rows_without_cursor(self, converted: Sequence[ConvertedChunk], layout: ColumnLayout) -> int:
-        if self._rules.cursor and layout.cursor is None:
-            return sum(one.chunk.rows for one in converted)  # no row has the column at all
-        return sum((one.cursor_counts for one in converted), CursorCounts()).unusable_rows
+    def _reject_unreadable_cursors(self, counts: CursorCounts) -> None:
+        """Raise ConfigError for dates whose order cannot be known."""
+        if counts.unreadable_date and not counts.valid:
+            name = self._rules.cursor
+            raise ConfigError(
+                f"incremental.cursor {name}: {counts.unreadable_date!r} is a date of unknown format; "
+                f"declare it: columns.{name}.format, such as '%d/%m/%Y'"
+            )
 
     def _find_widenings(self, layout: ColumnLayout) -> tuple[ColumnWidening, ...]:
         types = {column.name: column.type for column in layout.columns}
-        stored = {column.name: final_type(column.type) for column in self._stored_columns if column.type}
+        stored = {column.name: final_type(column.type) for column in self._stored.columns if column.type}
         return tuple(
             ColumnWidening(name, type_, types[name])
             for name, type_ in stored.items()
@@ -270,7 +285,7 @@ class RowStage:
 
     def _find_untyped_columns(self, layout: ColumnLayout) -> tuple[str, ...]:
         typed = {column.name.lower() for column in self._rules.columns if column.type or column.format}
-        typed |= {column.name.lower() for column in self._stored_columns if column.type}
+        typed |= {column.name.lower() for column in self._stored.columns if column.type}
         return tuple(c.name for c in layout.columns if not c.type_flags and c.name.lower() not in typed)
 
     def _write_discarded_file(self, converted: Sequence[ConvertedChunk]) -> Path | None:

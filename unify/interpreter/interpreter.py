@@ -44,6 +44,7 @@ class Interpreter:
 
     ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
     ``wait``         False: a load is asked for and not waited for (--no-wait).
+    ``strict``       a load that discards rows fails the statement that waits for it (--strict).
     ``variables``    what ``$name`` in SQL stands for (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
@@ -57,6 +58,7 @@ class Interpreter:
         environment: Mapping[str, str],
         max_age: MaxAge = DEFAULT_MAX_AGE,
         wait: bool = True,
+        strict: bool = False,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
     ) -> None:
@@ -66,6 +68,7 @@ class Interpreter:
             environment=environment,
             max_age=max_age,
             wait=wait,
+            strict=strict,
             variables=variables or {},
             stager=stager,
         )

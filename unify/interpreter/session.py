@@ -19,6 +19,7 @@ from unify.interpreter.results import Stager, Watcher
 from unify.interpreter.state import State
 from unify.interpreter.system_tables import SystemTables
 from unify.interpreter.variables import Variables
+from unify.lake import ledger
 from unify.lake.lake import Lake
 from unify.lake.saved_variables import SavedVariables
 from unify.queue.queue import Queue
@@ -43,6 +44,7 @@ class Session:
         environment: Mapping[str, str],
         max_age: MaxAge,
         wait: bool,
+        strict: bool,
         variables: Mapping[str, object],
         stager: Stager,
     ) -> None:
@@ -50,6 +52,7 @@ class Session:
         self.watcher = watcher
         self.max_age = max_age
         self.wait = wait
+        self.strict = strict
         self.stager = stager
         self.command_line_variables = dict(variables)
         self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
@@ -75,7 +78,13 @@ class Session:
 
     @cached_property
     def load_client(self) -> LoadClient:
-        return LoadClient(self.settings, self.queue, self.connections, self.watcher)
+        return LoadClient(
+            self.settings,
+            self.queue,
+            self.connections,
+            self.watcher,
+            find_record=(lambda uid: ledger.find_load(self.lake, uid)) if self.strict else None,
+        )
 
     @cached_property
     def state(self) -> State:

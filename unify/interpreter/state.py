@@ -167,7 +167,7 @@ def _table_state(
 ) -> TableState:
     job = jobs.get(name)
     have = stored.get(name)
-    state = "stored" if have else "not loaded"
+    state = "not loaded" if have is None else "partial" if have.rows_discarded else "stored"
     if job is not None and job.state in _ACTIVE_STATE_NAMES:
         state = _ACTIVE_STATE_NAMES[job.state]
     elif (

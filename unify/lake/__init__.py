@@ -8,7 +8,7 @@
     ledger           one row per load, with the incremental cursor, committed together with the rows
     discards         rows that a load could not store because a value did not fit its declared type
     type_changes     the history of columns whose type was widened by a later load
-    column_paths     the field of the rows that each stored column holds
+    table_layouts    where the rows and columns of each stored table came from
     system_schema    the schema `unify`: views of the ledger, and tables that are refilled for each query
     maintenance      expires snapshots, compacts small files, deletes unused files
     saved_variables  variables that outlive a session: one Parquet file each in the home folder

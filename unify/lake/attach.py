@@ -15,7 +15,7 @@ from unify.engine.connection import quote_literal
 from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
-from unify.lake import column_paths, discards, ledger, type_changes
+from unify.lake import discards, ledger, table_layouts, type_changes
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -124,7 +124,7 @@ class LakeAttachment:
             ledger.create_table(connection)
             discards.create_table(connection)
             type_changes.create_table(connection)
-            column_paths.create_table(connection)
+            table_layouts.create_table(connection)
             durable.atomic_write(self._ready_marker, f"{LAKE_SCHEMA_VERSION}\n".encode())
         if self.read_only_reason:
             connection.execute(f"DETACH {CATALOG}")

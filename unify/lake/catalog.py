@@ -12,7 +12,7 @@ from msgspec.structs import replace as replace_fields
 from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import Place, has_value_sql, text_places, with_untyped
-from unify.lake import column_paths, discards, ledger, type_changes
+from unify.lake import discards, ledger, table_layouts, type_changes
 from unify.model import Column, LoadRecord, TableName
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class StoredTable:
     cursor: Mapping[str, str]
     uid: str
     reason: str = ""
+    rows_discarded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bo
         connection.execute(f"DROP TABLE IF EXISTS {qualified_name(table.schema, table.table)}")
         discards.delete_discards(connection, table)
         type_changes.delete_type_changes(connection, table)
-        column_paths.delete_paths(connection, table)
+        table_layouts.delete_layout(connection, table)
         if stored is not None:
             ledger.insert_load(connection, _clear_record(stored, now or datetime.now(UTC)))
     return stored is not None
@@ -263,7 +264,9 @@ def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bo
 
 def _stored_table(load: LoadRecord) -> StoredTable:
     loaded_at = load.finished_at or datetime.fromtimestamp(0, UTC)
-    return StoredTable(load.table, load.rows_total, loaded_at, load.cursor, load.uid, load.reason)
+    return StoredTable(
+        load.table, load.rows_total, loaded_at, load.cursor, load.uid, load.reason, load.rows_discarded
+    )
 
 
 def _clear_record(stored: LoadRecord, now: datetime) -> LoadRecord:

@@ -1,21 +1,18 @@
-"""One load: from a task to a sealed attempt. Runs in a worker process.
+"""One load: from a task to a committed staging folder. Runs in a worker process.
 
-plan    what to read, and what becomes of the rows stored before
-fetch   the adapter gives pages of undecoded rows
-stage   they go to files, typed and flattened
-seal    a manifest says that these files are the whole load
-
-What is worth knowing of how a source was read, beside its rows: for the reason of a load.
+plan    what to read, and the strategy that combines it with the stored rows
+read    the adapter yields pages of undecoded rows
+stage   the pages become typed Parquet files
+commit  the manifest declares the files to be the whole load
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -24,11 +21,13 @@ from unify.adapters.base import Adapter, Listeners, Page, TableConfig, Traffic
 from unify.config.connections import Connection
 from unify.config.settings import Settings
 from unify.convert.preview import column_rules
+from unify.convert.selection import StoredSchema
 from unify.convert.stage import RowStage, StageResult
 from unify.errors import StoreError, UnknownName
 from unify.fs.failpoints import failpoint
-from unify.lake import catalog, column_paths, ledger
+from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
+from unify.lake.table_layouts import TableLayout, read_layout
 from unify.load.environment import find_connection
 from unify.load.plan import (
     LoadPlan,
@@ -40,12 +39,14 @@ from unify.load.plan import (
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.staging import Manifest, commit_staged_load
 from unify.load.worker import Reporter
-from unify.model import DETECTED_PAGING_PREFIX, Column, LoadRecord, TableDef, TableName
+from unify.model import DETECTED_PAGING_PREFIX, TableDef, TableName
 from unify.text import did_you_mean, format_count
+
+MAX_PAGING_NOTES = 3  # detected paging styles in the reason; parents may differ
 
 
 class LoadRunner:
-    """What workers run. Keeps one lake open for all its loads: opening one costs more than a small load."""
+    """Runs the tasks of a worker. Keeps one lake open: opening it costs more than a small load."""
 
     def __init__(self, home: Path, tenant: str) -> None:
         self._settings = Settings(home, home / "connections.yaml", tenant=tenant)
@@ -58,7 +59,7 @@ class LoadRunner:
         try:
             return TableLoader(task, reporter, self._open_lake()).load()
         except StoreError:
-            self.close()  # perhaps the lake was replaced; the next load opens it anew
+            self.close()  # the lake may have been replaced; the next load opens it again
             raise
 
     def close(self) -> None:
@@ -67,7 +68,7 @@ class LoadRunner:
             self._lake = None
 
     def _open_lake(self) -> Lake:
-        """A lake that can be read and nothing else: SQL of specs runs on it."""
+        """Return the lake, opened for reading, with access to its own files only: SQL of specs runs on it."""
         if self._lake is None:
             self._lake = Lake(self._settings, read_only=True)
             restrict_to_lake_files(self._lake)
@@ -75,200 +76,234 @@ class LoadRunner:
 
 
 @dataclass(frozen=True, slots=True)
+class TableLoader:
+    """One task: one table, one action, one attempt."""
+
+    task: LoadTask
+    reporter: Reporter
+    lake: Lake
+
+    def load(self) -> TaskResult:
+        """Stage every row that the source has for this load, and commit the staging folder.
+
+        Memory: some pages and the converter's chunks, whatever the size of the table.
+        Raises UnifyError; the attempt is then not committed, and the stored table does not change.
+        """
+        return run_load(self.task, self.reporter, self.lake)
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSource:
-    """Where the rows come from: the connection, and what its adapter says of the table."""
+    """The source of the rows: the connection, and the table as its adapter describes it."""
 
     connection: Connection
     table: TableDef
     config: TableConfig
 
 
-class TableLoader:
-    """Carries out one task: one table, one action, one attempt."""
+@dataclass(frozen=True, slots=True)
+class PlannedLoad:
+    """The result of the first step."""
 
-    def __init__(self, task: LoadTask, reporter: Reporter, lake: Lake) -> None:
-        self.task = task
-        self.reporter = reporter
-        self.lake = lake
-        self.notes = LoadNotes()
-        self.spec_folders = [Path(folder) for folder in task.origin.specs]
-        self.started_at = monotonic()
+    source: LoadSource
+    plan: LoadPlan
+    stored: StoredSchema
 
-    def load(self) -> TaskResult:
-        """Stage every row the source has for this load, and seal them.
 
-        Memory  some pages and the converter's chunks, whatever the size of the table.
-        Raises  UnifyError; then the attempt is not sealed, and the published table stays as it is.
-        """
-        source = self._find_source()
-        with self.lake.read_transaction():
-            missing = self._missing_parents(source)
-            if missing:
-                return self._make_result(TaskStatus.MISSING_PARENTS, missing=missing)
-            last = ledger.latest_load(self.lake, self.task.table)
-            known = read_stored_columns(self.lake, self.task.table, last)
-            paths = column_paths.read_paths(self.lake, self.task.table) if known else {}
-            plan = self._make_plan(source, last)
-        sealed = self._stage_rows(source, plan, known, paths)
-        self.notes.add_rows_without_cursor(sealed.rows_without_cursor, plan.cursor_column)
-        failpoint("loader.staged")
-        commit_staged_load(Path(self.task.folder), self._build_manifest(source, plan, sealed))
-        failpoint("loader.sealed")
-        return self._make_result(TaskStatus.STAGED, every_s=source.table.refresh_every_s)
-
-    def _find_source(self) -> LoadSource:
-        """The table's description. Raises UnknownName where connection or spec do not have it."""
-        name = self.task.table
-        connection = find_connection(self.task.origin, name)
-        tables = registry.describe_adapter(connection, self.spec_folders)
-        table = next((known for known in tables if known.name == name.table), None)
-        handling = registry.describe_table_config(connection, self.spec_folders, name.table)
-        if table is None or handling is None:
-            hint = did_you_mean(name.table, [known.name for known in tables])
-            raise UnknownName(f"connection {name.schema} has no table {name.table}{hint}")
-        return LoadSource(connection, table, handling)
-
-    def _missing_parents(self, source: LoadSource) -> tuple[TableName, ...]:
-        """The tables this one is made from, as far as they have no rows yet."""
-        parents = [TableName(self.task.table.schema, parent) for parent in source.table.parents]
-        stored = catalog.stored_tables(self.lake) if parents else {}
-        return tuple(parent for parent in parents if parent not in stored)
-
-    def _make_plan(self, source: LoadSource, last: LoadRecord | None) -> LoadPlan:
-        for_each = source.config.for_each
-        if for_each is None or for_each.query is None:
-            return make_load_plan(self.task.action, source.config, last, ())
-        parents = read_parent_rows(self.lake, self.task.table, for_each.query)
-        return make_load_plan(self.task.action, source.config, last, parents)
-
-    def _stage_rows(
-        self,
-        source: LoadSource,
-        plan: LoadPlan,
-        stored_columns: Sequence[Column],
-        stored_paths: column_paths.ColumnPaths,
-    ) -> StageResult:
-        """Fetch page after page; a page is in a file before it is counted."""
-        folder = Path(self.task.folder)
-        with (
-            closing(self._open_adapter(source)) as adapter,
-            RowStage(
-                folder,
-                column_rules(source.config),
-                stored_columns,
-                stored_paths,
-                replaces_rows=plan.strategy == "reload",
-            ) as stage,
-        ):
-            for page in adapter.pages(source.table.name, plan.read):
-                stage.write(page.rows, page.variables, page.scope)
-                self._count_page(page)
-            return stage.finish()
-
-    def _open_adapter(self, source: LoadSource) -> Adapter:
-        return registry.open_adapter(
-            source.connection,
-            self.spec_folders,
-            self.task.environment,
-            listeners=Listeners(
-                self._record_request,
-                self._record_wait,
-                self.notes.add_skipped_request,
-                self.notes.add_detected_paging,
-            ),
-            limits_folder=self.lake.settings.cache / "limits",
-            tokens_folder=self.lake.settings.token_folder,
-            redactor=self.reporter.redactor,
+def run_load(task: LoadTask, reporter: Reporter, lake: Lake) -> TaskResult:
+    """Run one load, step by step; see `TableLoader.load`."""
+    began = monotonic()
+    planned = plan_load(task, lake)
+    if not isinstance(planned, PlannedLoad):
+        return TaskResult(
+            task.job, task.attempt, TaskStatus.MISSING_PARENTS, reporter.progress, missing=planned
         )
+    notes = LoadNotes()
+    staged = read_and_stage(task, planned, reporter, notes, lake.settings)
+    failpoint("loader.staged")
+    manifest = build_manifest(planned, staged, reporter, notes, seconds=monotonic() - began)
+    commit_staged_load(Path(task.folder), manifest)
+    failpoint("loader.sealed")
+    every_s = planned.source.table.refresh_every_s
+    return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress, every_s=every_s)
 
-    def _build_manifest(self, source: LoadSource, plan: LoadPlan, staged: StageResult) -> Manifest:
-        progress = self.reporter.progress
-        return Manifest(
-            files=tuple(path.name for path in staged.files),
-            columns=staged.columns,
-            rows=staged.rows,
-            strategy=plan.strategy,
-            discarded=staged.discarded,
-            discarded_file=staged.discarded_file.name if staged.discarded_file else "",
-            cursors=plan.next_cursors(staged.cursors),
-            requests=progress.requests,
-            bytes=progress.bytes,
-            seconds=monotonic() - self.started_at,
-            key=source.table.key,
-            description=source.table.description,
-            declared=tuple(column.name for column in source.config.columns if column.type),
-            cursor_column=plan.cursor_column,
-            based_on=plan.based_on,
-            remarks=tuple(map(self.reporter.redactor.redact, self.notes.note_texts())),
-            column_paths=staged.paths,
+
+def plan_load(task: LoadTask, lake: Lake) -> PlannedLoad | tuple[TableName, ...]:
+    """Decide what to read; the parent tables instead if some of them are not loaded."""
+    source = find_source(task)
+    now = datetime.now(UTC)
+    with lake.read_transaction():
+        parents = [TableName(task.table.schema, parent) for parent in source.table.parents]
+        loaded = catalog.stored_tables(lake) if parents else {}
+        if missing := tuple(parent for parent in parents if parent not in loaded):
+            return missing
+        last = ledger.latest_load(lake, task.table)
+        columns = tuple(read_stored_columns(lake, task.table, last))
+        layout = read_layout(lake, task.table) if columns else TableLayout()
+        query = source.config.for_each.query if source.config.for_each is not None else None
+        rows = read_parent_rows(lake, task.table, query) if query is not None else ()
+        plan = make_load_plan(
+            task.action, source.config, last, rows, now=now, rows_location=layout.rows_location
         )
+    return PlannedLoad(source, plan, StoredSchema(columns, layout.paths, plan.strategy == "reload"))
 
-    def _count_page(self, page: Page) -> None:
-        self.reporter.update(
-            lambda progress: replace(
-                progress,
-                rows=progress.rows + len(page.rows),
-                pages=progress.pages + 1,
-                pages_total=page.pages_total or progress.pages_total,
-            )
-        )
 
-    def _record_request(self, traffic: Traffic) -> None:
-        self.reporter.update(
+def find_source(task: LoadTask) -> LoadSource:
+    """Return the table's description. Raises UnknownName if connection or spec do not have it."""
+    name = task.table
+    connection = find_connection(task.origin, name)
+    folders = _spec_folders(task)
+    tables = registry.describe_adapter(connection, folders)
+    table = next((known for known in tables if known.name == name.table), None)
+    config = registry.describe_table_config(connection, folders, name.table)
+    if table is None or config is None:
+        hint = did_you_mean(name.table, [known.name for known in tables])
+        raise UnknownName(f"connection {name.schema} has no table {name.table}{hint}")
+    return LoadSource(connection, table, config)
+
+
+def read_and_stage(
+    task: LoadTask, planned: PlannedLoad, reporter: Reporter, notes: LoadNotes, settings: Settings
+) -> StageResult:
+    """Read page after page; a page is in a file before it is counted."""
+    source, plan = planned.source, planned.plan
+    rules = column_rules(source.config, plan.cursor_limit)
+    with (
+        closing(_open_adapter(task, source, reporter, notes, settings)) as adapter,
+        RowStage(Path(task.folder), rules, planned.stored) as stage,
+    ):
+        for page in adapter.pages(source.table.name, plan.read):
+            stage.write(page.rows, page.variables, page.scope)
+            _count_page(reporter, page)
+        staged = stage.finish()
+    reporter.update(lambda progress: replace(progress, rows=staged.rows))
+    notes.add_stage_result(staged, plan.cursor_column)
+    return staged
+
+
+def build_manifest(
+    planned: PlannedLoad, staged: StageResult, reporter: Reporter, notes: LoadNotes, *, seconds: float
+) -> Manifest:
+    source, plan = planned.source, planned.plan
+    return Manifest(
+        files=tuple(path.name for path in staged.files),
+        columns=staged.columns,
+        rows=staged.rows,
+        strategy=plan.strategy,
+        discarded=staged.discarded,
+        discarded_file=staged.discarded_file.name if staged.discarded_file else "",
+        cursors=plan.next_cursors(staged.cursors),
+        requests=reporter.progress.requests,
+        bytes=reporter.progress.bytes,
+        seconds=seconds,
+        key=source.table.key,
+        description=source.table.description,
+        declared=tuple(column.name for column in source.config.columns if column.type),
+        cursor_column=plan.cursor_column,
+        based_on=plan.based_on,
+        remarks=tuple(map(reporter.redactor.redact, notes.texts())),
+        layout=TableLayout(staged.paths, notes.rows_location),
+    )
+
+
+def _open_adapter(
+    task: LoadTask, source: LoadSource, reporter: Reporter, notes: LoadNotes, settings: Settings
+) -> Adapter:
+    def record_request(traffic: Traffic) -> None:
+        reporter.update(
             lambda progress: replace(
                 progress, requests=progress.requests + 1, bytes=progress.bytes + traffic.bytes
             )
         )
-        self.reporter.add_request(traffic.to_record(self.task.job))
+        reporter.add_request(traffic.to_record(task.job))
 
-    def _record_wait(self, until: datetime | None) -> None:
-        self.reporter.update(lambda progress: replace(progress, waiting_until=until), urgent=True)
+    def record_wait(until: datetime | None) -> None:
+        reporter.update(lambda progress: replace(progress, waiting_until=until), urgent=True)
 
-    def _make_result(
-        self, status: TaskStatus, *, missing: tuple[TableName, ...] = (), every_s: float | None = None
-    ) -> TaskResult:
-        progress = self.reporter.progress
-        return TaskResult(
-            self.task.job, self.task.attempt, status, progress, missing=missing, every_s=every_s
+    return registry.open_adapter(
+        source.connection,
+        _spec_folders(task),
+        task.environment,
+        listeners=Listeners(
+            record_request,
+            record_wait,
+            notes.add_skipped_request,
+            notes.add_detected_paging,
+            notes.add_note,
+            notes.set_rows_location,
+        ),
+        limits_folder=settings.cache / "limits",
+        tokens_folder=settings.token_folder,
+        redactor=reporter.redactor,
+    )
+
+
+def _count_page(reporter: Reporter, page: Page) -> None:
+    reporter.update(
+        lambda progress: replace(
+            progress,
+            rows=progress.rows + len(page.rows),
+            pages=progress.pages + 1,
+            pages_total=page.pages_total or progress.pages_total,
         )
+    )
 
 
-MAX_PAGING_NOTES = 3  # ways of paging told; parents may differ
+def _spec_folders(task: LoadTask) -> list[Path]:
+    return [Path(folder) for folder in task.origin.specs]
 
 
 class LoadNotes:
-    """Gathers what an adapter tells while it reads. Called from any of its threads."""
+    """Collects what the ledger says of a load beside its counts. Called from any thread of the adapter.
+
+    ``rows_location``  where the adapter found the rows in the responses.
+    """
 
     def __init__(self) -> None:
+        self.rows_location = ""
         self._lock = threading.Lock()
         self._skipped_by_status: Counter[int] = Counter()
         self._detected_paging: dict[str, None] = {}
-        self._cursor_note = ""
+        self._adapter_notes: dict[str, None] = {}
+        self._stage_notes: list[str] = []
 
     def add_skipped_request(self, status: int) -> None:
-        """A request had no rows because the spec says so."""
         with self._lock:
             self._skipped_by_status[status] += 1
 
     def add_detected_paging(self, paging: str) -> None:
-        """``paging: auto`` has found this out."""
         with self._lock:
             self._detected_paging[paging] = None
 
-    def add_rows_without_cursor(self, rows: int, column: str) -> None:
-        """So many rows have nothing in ``column`` that says where the next load begins."""
-        if rows:
-            self._cursor_note = f"{format_count(rows, 'row')} without a usable {column}"
+    def add_note(self, text: str) -> None:
+        with self._lock:
+            self._adapter_notes[text] = None
 
-    def note_texts(self) -> tuple[str, ...]:
-        """``2 requests skipped (status 404)``, most frequent first."""
+    def set_rows_location(self, location: str) -> None:
+        self.rows_location = location
+
+    def add_stage_result(self, staged: StageResult, cursor: str) -> None:
+        """Add what the conversion says of the rows."""
+        if staged.rows_without_cursor:
+            self._stage_notes.append(
+                f"{format_count(staged.rows_without_cursor, 'row')} without a usable {cursor}"
+            )
+        if staged.rows_in_future:
+            self._stage_notes.append(
+                f"{format_count(staged.rows_in_future, 'row')} with {cursor} in the future (up to "
+                f"{staged.latest_future_cursor}), which later loads do not start from; "
+                "incremental.allow_future: true lets them"
+            )
+        self._stage_notes += staged.notes
+
+    def texts(self) -> tuple[str, ...]:
+        """Return the notes; skipped requests first, by frequency: ``2 requests skipped (status 404)``."""
         with self._lock:
             skipped = [
                 f"{format_count(number, 'request')} skipped (status {status})"
                 for status, number in self._skipped_by_status.most_common()
             ]
-            found = [
-                f"{DETECTED_PAGING_PREFIX}: {paging}"
-                for paging in list(self._detected_paging)[:MAX_PAGING_NOTES]
+            paging = [
+                f"{DETECTED_PAGING_PREFIX}: {text}" for text in list(self._detected_paging)[:MAX_PAGING_NOTES]
             ]
-            return (*skipped, *filter(None, [self._cursor_note]), *found)
+            return (*skipped, *self._stage_notes, *paging, *self._adapter_notes)

@@ -1,22 +1,18 @@
-"""What one load reads, and what becomes of the rows stored before: decided from action, spec and ledger.
+"""Load plan: what one load reads, by action, spec and ledger; stored columns and parent rows.
 
-What an earlier load says of a table's columns: the types that hold in the next one.
-
-The rows a table is loaded for each of: a spec's SELECT, run where it can reach nothing else.
-
-``unify.adapters.spec.sql`` has read the SELECT before and refused whatever is not one over the
-connection's own tables; here it also runs on a connection that cannot open a file, load an
-extension, attach a database or take any of that back.
+The SELECT of ``for_each`` was checked when the spec was read. It runs on a connection that cannot open a
+file, load an extension or attach a database.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from unify.adapters.base import ParentRow, Read, TableConfig
-from unify.adapters.rest.incremental import may_replace_cursor
+from unify.adapters.rest.incremental import is_later, may_replace_cursor
 from unify.adapters.spec.model import RefreshStrategy
 from unify.engine.connection import fetch_distinct_rows, quote_literal
 from unify.engine.types import quote_identifier as quoted
@@ -36,18 +32,20 @@ _INCREMENTAL_STRATEGIES: tuple[RefreshStrategy, ...] = (
 class LoadPlan:
     """How a table is loaded this time.
 
-    ``based_on``  uid of the published load whose cursor we start from; "" when everything is read.
-    ``cursor_column``    the cursor column; "" where loads are not incremental.
+    ``based_on``       uid of the published load whose cursor this one starts from; "" if it reads everything.
+    ``cursor_column``  "" if loads are not incremental.
+    ``cursor_limit``   rows with a later cursor do not count for the next load's start; None: all count.
     """
 
     strategy: RefreshStrategy
     read: Read
     based_on: str = ""
     cursor_column: str = ""
+    cursor_limit: datetime | None = None
     stored_cursors: Mapping[str, str] = field(default_factory=dict)
 
     def next_cursors(self, new_cursors: Mapping[str, str]) -> Mapping[str, str]:
-        """The state for the next load: the furthest cursor of each scope, whether rows came now or before."""
+        """Return the state for the next load: the greatest cursor of each scope, now or before."""
         furthest = dict(self.stored_cursors)
         for scope, cursor in new_cursors.items():
             if scope not in furthest or may_replace_cursor(cursor, furthest[scope]):
@@ -56,16 +54,33 @@ class LoadPlan:
 
 
 def make_load_plan(
-    action: Action, table: TableConfig, last: LoadRecord | None, parents: Sequence[ParentRow]
+    action: Action,
+    table: TableConfig,
+    last: LoadRecord | None,
+    parents: Sequence[ParentRow],
+    *,
+    now: datetime,
+    rows_location: str = "",
 ) -> LoadPlan:
-    """Decide how to load ``table``, whose last published load is ``last``."""
-    cursor = table.incremental.cursor if table.incremental else ""
+    """Decide how to load ``table``, whose last published load is ``last``.
+
+    Loads do not start from a cursor later than ``now``: it would exclude every change until then.
+    """
+    incremental = table.incremental
+    cursor = incremental.cursor if incremental else ""
+    limit = now if incremental and not incremental.allow_future else None
+    read = Read(parents, rows_location=rows_location)
     if action is not Action.REFRESH or last is None:
-        return LoadPlan("reload", Read(parents), cursor_column=cursor)
+        return LoadPlan("reload", read, cursor_column=cursor, cursor_limit=limit)
     strategy = table.refresh.strategy or _default_strategy(table)
-    if not table.incremental or not last.cursor or strategy not in _INCREMENTAL_STRATEGIES:
-        return LoadPlan(strategy, Read(parents), cursor_column=cursor)
-    return LoadPlan(strategy, Read(parents, last.cursor), last.uid, cursor, last.cursor)
+    stored = {
+        scope: text
+        for scope, text in last.cursor.items()
+        if incremental and not (limit and is_later(incremental, text, limit))
+    }
+    if not stored or strategy not in _INCREMENTAL_STRATEGIES:
+        return LoadPlan(strategy, read, cursor_column=cursor, cursor_limit=limit)
+    return LoadPlan(strategy, replace(read, since=stored), last.uid, cursor, limit, stored)
 
 
 def _default_strategy(table: TableConfig) -> RefreshStrategy:

@@ -18,6 +18,7 @@ import msgspec
 from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.failpoints import failpoint
+from unify.lake.table_layouts import TableLayout
 from unify.model import Column
 
 MANIFEST = "manifest.json"
@@ -68,7 +69,7 @@ class Manifest:
     based_on: str = ""
     discarded_file: str = ""
     remarks: tuple[str, ...] = ()
-    column_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    layout: TableLayout = field(default_factory=TableLayout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import Place
 from unify.errors import ConfigError, LoadFailed, StoreError
 from unify.fs.failpoints import failpoint
-from unify.lake import column_paths, discards, ledger, type_changes
+from unify.lake import discards, ledger, table_layouts, type_changes
 from unify.lake.catalog import columns_in_transaction, comment_in_transaction, value_types
 from unify.lake.lake import Lake
 from unify.lake.type_changes import ColumnTypeChange
@@ -128,8 +128,8 @@ def _publish_in_transaction(
     failpoint("publish.rows")
     _store_discarded(connection, load, staged)
     type_changes.insert_type_changes(connection, job.table, _type_changes(load), now)
-    column_paths.update_paths(
-        connection, job.table, load.manifest.column_paths, {column.name for column in load.target_columns}
+    table_layouts.update_layout(
+        connection, job.table, load.manifest.layout, {column.name for column in load.target_columns}
     )
     _write_comments(connection, load)
     failpoint("publish.described")
@@ -306,5 +306,8 @@ def _reason_text(publication: _Publication, counts: RowCounts) -> str:
             f"{format_count(counts.duplicates, 'row')} came twice (same {', '.join(manifest.key)}), kept once"
         )
     if manifest.discarded:
-        said.append(f"{format_count(manifest.discarded, 'row')} with values that do not fit the spec")
+        said.append(
+            f"{format_count(manifest.discarded, 'row')} discarded, with values that do not fit the spec "
+            "(select * from unify.discarded)"
+        )
     return "; ".join([*said, *manifest.remarks])

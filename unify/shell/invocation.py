@@ -53,6 +53,7 @@ class Invocation:
     echo: bool = False
     variables: tuple[tuple[str, str], ...] = ()
     keep_going: bool = False
+    strict: bool = False
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,31 @@ from math import isfinite
 
 from unify.adapters.spec.model import Incremental
 
+# Dates that start with a name or year, in strptime's terms; UTC, GMT and Z are written +0000.
+TEXT_DATE_FORMATS = (
+    "%a, %d %b %Y %H:%M:%S %z",  # RFC 2822
+    "%a, %d %b %Y %H:%M %z",
+    "%d %b %Y %H:%M:%S %z",
+    "%A, %d-%b-%y %H:%M:%S %z",  # RFC 850
+    "%a %b %d %H:%M:%S %z %Y",
+    "%a %b %d %Y %H:%M:%S %z",  # JavaScript
+    "%a %b %d %H:%M:%S %Y",  # asctime
+    "%d %b %Y %H:%M:%S",
+    "%d %b %Y",
+    "%b %d, %Y %H:%M:%S",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d %B %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d",
+)
+_MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")  # ASP.NET: milliseconds since 1970
+_ZONE_NAME = re.compile(r" ?(?:GMT|UTC|UT|Z)([+-]\d{4})?$")
+_EPOCH_NAME = re.compile(
+    r"(?i)(?:^|_|\b)(?:at|on|date|time|timestamp|ts|updated|created|modified|changed)$|[a-z](?:At|On|Date|Time)$|time(?:stamp)?$|_(?:date|time)_"
+)
+
+_EPOCH_MICROS = {"unix_ms": 1000, "unix_us": 1}  # microseconds in one unit
 _MAX_UNIX_S = 4_102_444_800  # the year 2100 in seconds: a larger number counts something smaller
 
 
@@ -36,7 +62,12 @@ def _infer_format(text: str) -> str | None:
     """How a moment is written that came as ``text``: days stay days, and numbers numbers of the same unit."""
     number = _parse_number(text)
     if number is not None:
-        return "unix" if number < _MAX_UNIX_S else "unix_ms"
+        units = ("unix", "unix_ms", "unix_us", "unix_ns")
+        return next(
+            (unit for index, unit in enumerate(units) if number < _MAX_UNIX_S * 1000**index), "unix_ns"
+        )
+    if (found := _parse_text_date(text)) is not None:
+        return found[1]
     return "date" if len(text.strip()) == len("2026-01-31") else None
 
 
@@ -45,7 +76,7 @@ def _subtract_lookback(number: str, lookback_s: float) -> str:
     value = float(number)
     if not lookback_s or _timestamp_from_number(value) is None:
         return number
-    a_second = 1 if value < _MAX_UNIX_S else 1000
+    a_second = next((1000**power for power in range(3) if value < _MAX_UNIX_S * 1000**power), 10**9)
     whole = number.strip().lstrip("+-").isdigit()
     earlier = Decimal(number) - Decimal(str(lookback_s * a_second))
     return str(int(earlier)) if whole else str(earlier)
@@ -129,12 +160,43 @@ def parse_timestamp(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text.strip())
     except ValueError:
-        return None
+        found = _parse_text_date(text)
+        return found[0] if found is not None else None
+
+
+def _parse_text_date(text: str) -> tuple[datetime, str] | None:
+    """Return the moment of a date in words, and its strftime format as the text writes it."""
+    if (match := _MS_DATE.fullmatch(text.strip())) is not None:
+        return datetime.fromtimestamp(int(match.group(1)) / 1000, UTC), "ms_date"
+    bare = re.sub(r" \([^)]*\)$", "", text.strip())
+    zone = _ZONE_NAME.search(bare)
+    plain = bare if zone is None else f"{bare[: zone.start()]} {zone.group(1) or '+0000'}"
+    for pattern in TEXT_DATE_FORMATS:
+        try:
+            moment = datetime.strptime(plain, pattern)
+        except ValueError:
+            continue
+        named = zone is not None and not zone.group(1) and pattern.endswith(" %z")
+        return moment, pattern.removesuffix(" %z") + zone.group() if zone is not None and named else pattern
+    return None
+
+
+def is_epoch_cursor(incremental: Incremental) -> bool:
+    """Return whether numbers in the cursor column are times: by its format or its name."""
+    return (incremental.format or "").startswith("unix") or bool(_EPOCH_NAME.search(incremental.cursor))
+
+
+def is_later(incremental: Incremental, text: str, limit: datetime) -> bool:
+    """Return whether a cursor is a time after ``limit``."""
+    if _parse_number(text) is not None and not is_epoch_cursor(incremental):
+        return False
+    moment = parse_timestamp(text)
+    return moment is not None and _as_aware(moment) > limit
 
 
 def _timestamp_from_number(number: float) -> datetime | None:
-    """Seconds or milliseconds since 1970, between 1990 and 2100; any other number is no moment."""
-    for seconds in (number, number / 1000):
+    """Return the time of a number of seconds, ms, us or ns since 1970, if it is between 1990 and 2100."""
+    for seconds in (number, number / 1e3, number / 1e6, number / 1e9):
         if 631_152_000 <= seconds < _MAX_UNIX_S:
             return datetime.fromtimestamp(seconds, UTC)
     return None
@@ -150,8 +212,11 @@ def format_timestamp(moment: datetime, time_format: str | None) -> str | int:
             return min(moment.date(), _as_aware(moment).astimezone(UTC).date()).isoformat()
         case "unix":
             return int(_as_aware(moment).timestamp())
-        case "unix_ms":
-            return int(_as_aware(moment).timestamp() * 1000)
+        case "unix_ms" | "unix_us" | "unix_ns":
+            elapsed_us = (_as_aware(moment) - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+            return elapsed_us * 1000 if time_format == "unix_ns" else elapsed_us // _EPOCH_MICROS[time_format]
+        case "ms_date":
+            return f"/Date({round(_as_aware(moment).timestamp() * 1000)})/"
         case pattern:
             return moment.strftime(pattern)
 

@@ -28,7 +28,7 @@ _PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
 _VARIABLE_LIKE = re.compile(r"\{\s*[A-Za-z_][\w.\[\]!:()-]*\s*\}")
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\((\d{1,2})(?:,\s*(\d{1,2}))?\)")
-TIME_FORMATS = ("iso8601", "date", "unix", "unix_ms")
+TIME_FORMATS = ("iso8601", "date", "unix", "unix_ms", "unix_us", "unix_ns", "ms_date")
 COLUMN_TYPES = frozenset(
     [
         *("boolean", "bool", "tinyint", "smallint", "integer", "int", "bigint"),
@@ -242,7 +242,7 @@ ColumnType = Annotated[
 TimeFormat = Annotated[
     str,
     TextFormat(
-        "`iso8601`, `date`, `unix`, `unix_ms` or strftime format",
+        "`iso8601`, `date`, `unix`, `unix_ms`, `unix_us`, `unix_ns`, `ms_date` or strftime format",
         check_time_format,
         f"^({_TIME_PATTERN})$|%",
     ),
@@ -250,7 +250,7 @@ TimeFormat = Annotated[
 ColumnFormat = Annotated[
     str,
     TextFormat(
-        "`iso8601`, `date`, `unix`, `unix_ms`, strftime format, or number format such as `1.234,5`",
+        "`iso8601`, `date`, `unix`, `unix_ms`, `unix_us`, `unix_ns`, `ms_date`, strftime format, or number format such as `1.234,5`",
         check_column_format,
         f"^({_TIME_PATTERN}|{'|'.join(map(re.escape, NUMBER_FORMATS))})$|%",
     ),

@@ -243,6 +243,9 @@ class Incremental(Struct, frozen=True):
         Literal["asc", "desc"] | None,
         doc("desc: newest rows first; a load stops at the first row older than the cursor.", "desc"),
     ] = None
+    allow_future: Annotated[
+        bool, doc("Rows with a cursor later than the load count for the next one's start.", "true")
+    ] = False
 
 
 RefreshStrategy = Literal["reload", "append", "merge", "merge_delete"]

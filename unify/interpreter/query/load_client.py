@@ -37,7 +37,14 @@ def load_outcome_text(job: LoaderJob, record: LoadRecord | None) -> str:
     word = _PAST_TENSE_VERBS[job.action]
     if record is None:
         return f"{job.table}: {word}"
-    return f"{job.table}: {format_count(record.rows_read, 'row')} {word} in {record.seconds:.1f} s"
+    discarded = f", {discarded_text(record)}" if record.rows_discarded else ""
+    stored = format_count(record.rows_read - record.rows_discarded, "row")
+    return f"{job.table}: {stored} {word} in {record.seconds:.1f} s{discarded}"
+
+
+def discarded_text(record: LoadRecord) -> str:
+    """``20 rows discarded (select * from unify.discarded)``."""
+    return f"{format_count(record.rows_discarded, 'row')} discarded (select * from unify.discarded)"
 
 
 Written = TypeVar("Written")
@@ -62,12 +69,19 @@ class LoadClient:
     """The interpreter's only way to the daemon: jobs into the queue, hints out of the status channel."""
 
     def __init__(
-        self, settings: Settings, queue: Queue, connections: ConnectionCatalog, watcher: Watcher
+        self,
+        settings: Settings,
+        queue: Queue,
+        connections: ConnectionCatalog,
+        watcher: Watcher,
+        *,
+        find_record: Callable[[str], LoadRecord | None] | None = None,
     ) -> None:
         self.settings = settings
         self.queue = queue
         self.connections = connections
         self.watcher = watcher
+        self._find_record = find_record
         self._client: StatusClient | None = None
         self._abandoned_jobs: list[int] = []  # jobs that Ctrl-C stopped waiting for
 
@@ -98,7 +112,8 @@ class LoadClient:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
 
         ``telling``  whoever asks says how they ended well.
-        Raises LoadFailed naming table and reason if one did not end well; StoppedWaiting on Ctrl-C,
+        Raises LoadFailed naming table and reason if one did not end well, or discarded rows in a strict
+        session; StoppedWaiting on Ctrl-C,
         and then the loads go on.
         """
         self._abandoned_jobs = []
@@ -114,7 +129,15 @@ class LoadClient:
             self.watcher.end_progress(told)
         if failed is not None:
             raise LoadFailed(_failure_message(failed))
+        for job in ended if self._find_record is not None else ():
+            self._reject_partial_load(job)
         return ended
+
+    def _reject_partial_load(self, job: LoaderJob) -> None:
+        """Raise LoadFailed for a load that discarded rows, as ``--strict`` demands."""
+        record = self._find_record(job.uid) if self._find_record is not None else None
+        if record is not None and record.rows_discarded:
+            raise LoadFailed(f"{job.table}: the load is partial: {discarded_text(record)}")
 
     def schedule_refresh(self, schedule: Schedule) -> None:
         """Set when a table is refreshed by itself, and see that a daemon does it."""
