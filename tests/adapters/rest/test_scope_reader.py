@@ -166,10 +166,16 @@ class TestNothingThere:
         with pytest.raises(BadResponse):
             list(make_adapter(table(rows="$", paging=Paging("none"))).pages("things", Read()))
 
-    def test_only_a_first_page_can_be_skipped(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
-        api.serve("/things", MockResponse.json([{"id": 1}]), MockResponse.error(404))
+    def test_a_later_page_is_skipped_only_behind_the_last(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        rows = MockResponse.json([{"id": 1}])
+        api.serve("/things", rows, MockResponse.error(404))
         adapter = make_adapter(table(errors=(ErrorRule(404, "skip"),)))
-        with pytest.raises(NotFound):
+        assert decode_rows(adapter.pages("things", Read())) == [{"id": 1}]
+
+        api.serve("/things", rows, MockResponse.error(404), MockResponse.json([{"id": 3}]))
+        with pytest.raises(NotFound, match="status 404 on page 2; errors: skip holds for the first page"):
             list(adapter.pages("things", Read()))
 
 

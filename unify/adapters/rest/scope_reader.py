@@ -180,7 +180,7 @@ class ScopeReader:
             if type(error) not in (SourceError, NotFound):
                 raise  # no answer to what was asked, but some other trouble
             return None
-        if answer.status == 204:
+        if answer.skipped or answer.status == 204:
             return None
         try:
             return ResponsePageInfo(answer, self._source.parse_response(answer), self._resolve_link)
@@ -217,7 +217,7 @@ class ScopeReader:
             here = parse_integer(page_request.params.get(positions.param))
             if here is not None and self._probe_page(page_request_at(positions, here + 1)) is None:
                 return
-        raise SourceError(
+        raise NotFound(
             f"{response.request_line}: status {response.status} on page {number + 1}; "
             "errors: skip holds for the first page of a request only"
         )

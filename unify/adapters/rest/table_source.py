@@ -38,9 +38,12 @@ class TableSource:
         self.options = options
         self.paging = table.paging or spec.paging
         self.error_rules = (*table.errors, *spec.errors)
-        # Skipped is a request without rows; a later page that is missing is a page that could not be had.
+        # skip: a request without rows. A later page that is missing may be the end of the pages, or an error.
         self.later_page_error_rules = tuple(
-            replace(rule, action="fail") if rule.action == "skip" else rule for rule in self.error_rules
+            replace(rule, action="end" if rule.status in _NO_PAGE else "fail")
+            if rule.action == "skip"
+            else rule
+            for rule in self.error_rules
         )
         self._variants = asked
         self._request_builders = [RequestBuilder(spec, each, options, self.paging) for each in asked]
@@ -131,8 +134,8 @@ class TableSource:
     def skip_ends_pages(self, status: int) -> bool:
         """Whether ``skip`` may be the end of numbered pages, because nothing else says where that is."""
         paging = self.paging_state.detected or self.paging
-        told = (paging.total_path, paging.pages_path, paging.total_header, paging.more_path, paging.last_path)
-        return status in (404, 410, 416) and not any(told)
+        ends = (paging.total_path, paging.pages_path, paging.total_header, paging.more_path, paging.last_path)
+        return status in _NO_PAGE and not any(ends)
 
     def load_notes(self) -> list[str]:
         """What a user should know of how the responses were read."""
@@ -145,6 +148,9 @@ class TableSource:
             missing = ", ".join(missing_paths(paging, self.paging_state))
             notes += [f"in no response: {missing}"] if missing else []
         return [*notes, *self.paging_state.notes]
+
+
+_NO_PAGE = (404, 410, 416)  # statuses of a page behind the last one
 
 
 def _expectation(kind: str, path: str) -> dict[str, Any]:
