@@ -254,6 +254,6 @@ tables:
     found = shop.publish("pages")
     assert found.reason == (
         "2 requests skipped (status 404); 1 request skipped (status 410); "
-        "paging found out: one page is all there is"
+        "paging found out: nothing in the response indicates more pages"
     )
     assert (found.status, found.rows_total) == ("success", 1)

@@ -106,7 +106,7 @@ class RecordSelector:
 
     @property
     def is_map(self) -> bool:
-        return self.path is not None and self.path.removesuffix("?").endswith(".*")
+        return self.seen_as == "map" or (self.path is not None and self.path.removesuffix("?").endswith(".*"))
 
     @property
     def is_optional(self) -> bool:

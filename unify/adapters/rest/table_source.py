@@ -95,6 +95,8 @@ class TableSource:
         kind, _, path = location.partition(" ")
         if not kind or self._located or self.table.format != "json":
             return
+        if self.table.rows is not None and self._selector.dotted_path != path.removeprefix("$"):
+            return  # the spec says something else by now
         self._located, self.rows_location = True, location
         if self.table.rows is None:
             self._selector = dataclasses.replace(
