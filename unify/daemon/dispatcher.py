@@ -254,12 +254,16 @@ class Dispatcher:
             if isinstance(error, NewerVersion) or not self.settings.home.is_dir():
                 raise
             self._is_queue_synced = False
-            full = not isinstance(error, LockTimeout) and self.disk_space.is_disk_full_error(error)
-            self._pause(str(error), "" if full else str(error).partition(";")[0])
+            if isinstance(error, LockTimeout):
+                self._pause(error.message, error.message.partition(" after ")[0])
+            elif self.disk_space.is_disk_full_error(error):
+                self._pause(str(error))
+            else:
+                self._pause(str(error), str(error))
 
     def _pause(self, error: str, reason: str = "") -> None:
         if self.disk_space.pause(error, reason):
-            self.running_jobs.publish_pause_reason(self.disk_space.pause_reason)
+            self.running_jobs.publish_pause_reason(reason or self.disk_space.pause_reason)
 
     def _check_for_full_disk(self, failure: Failure | None) -> None:
         """Pause when a load has found the disk full, before the next ones find it too."""

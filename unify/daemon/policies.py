@@ -77,7 +77,7 @@ def _backoff_s(attempts: int, rng: random.Random) -> float:
 
 
 def _jittered_retry_after_s(retry_after_s: float, rng: random.Random) -> float:
-    """The wait the source asked for, up to a day, and up to 10 % more, so that not all retry at once."""
+    """Return the wait that the source requests, up to a day, plus up to 10 % of jitter."""
     bounded = retry_after_s if retry_after_s <= MAX_RETRY_AFTER_S else MAX_RETRY_AFTER_S  # NaN too
     return max(MIN_RETRY_AFTER_S, bounded) * rng.uniform(1.0, 1.1)
 

@@ -235,7 +235,7 @@ class WorkerPool:
                 )
 
     def _available_workers(self) -> Sequence[Worker]:
-        """The workers that have not been told to end."""
+        """Return the workers that are not ending."""
         return [worker for worker in self.workers if worker.kill_at is None]
 
 

@@ -52,7 +52,7 @@ class ListQuery:
         return {"Link": ", ".join(links)} if links else {}
 
     def link_header_by_id(self, last_id: int) -> dict[str, str]:
-        """Return the Link header of a list that continues after an id; ``first`` is a template, as on GitHub."""
+        """Return the Link header of a list that continues after an id; ``first`` is a URI template."""
         following = self._page_url({"since": str(last_id)})
         return {"Link": f'<{following}>; rel="next", <{self.resource_url}{{?since}}>; rel="first"'}
 
