@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.envelopes import COMPLETE, ENVELOPES, PAGES, UNKNOWN, Envelope
 from tests.support.fault_server import FaultServer
-from tests.support.rest_tables import MakeAdapter, decode_rows
+from tests.support.rest_tables import MakeAdapter, decode_rows, table
 from unify.adapters.base import Listeners, Read
 from unify.adapters.spec.model import TableSpec
 from unify.errors import BadResponse
@@ -22,8 +22,7 @@ def serve(api: FaultServer, envelope: Envelope) -> None:
 
 
 def things(envelope: Envelope, **settings: Any) -> TableSpec:
-    values = {"method": "GET", "paging": envelope.paging, **envelope.table, **settings}
-    return TableSpec("things", values.pop("method"), "/things", **values)
+    return table("things", **{"paging": envelope.paging, **envelope.table, **settings})
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES, ids=lambda each: each.name)
@@ -32,8 +31,8 @@ def test_every_page_of_an_envelope_is_read(
     envelope: Envelope, key: str, api: FaultServer, make_adapter: MakeAdapter
 ) -> None:
     serve(api, envelope)
-    table = things(envelope, key=(key,) if key == "id" else ())
-    rows = decode_rows(make_adapter(table).pages("things", Read()))
+    spec = things(envelope, key=(key,) if key == "id" else ())
+    rows = decode_rows(make_adapter(spec).pages("things", Read()))
     expected = [row for page in range(PAGES) for row in envelope.rows(page)]
     assert rows == expected
     assert len(api.requests) <= PAGES + 1
