@@ -2,7 +2,7 @@
 # make test      all tests but the long campaigns (about ten minutes on two busy cores)
 # make check     format, lint, types, layers
 # make bench     how fast it is, on this machine
-# make session   the session in README, typed and recorded anew
+# make session   the picture of a session in README, recorded again
 # make campaign  the long tests
 # Each makes what it needs in .venv first, with nothing but Python 3.11+ and a package index.
 
@@ -34,7 +34,7 @@ check: .venv/dev
 	@echo "check: format, lint, types and layers are in order"
 
 session: .venv/dev
-	@$(BIN)/python -m benchmarks.session
+	@$(BIN)/python -m benchmarks.readme_session
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks

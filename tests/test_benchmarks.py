@@ -11,6 +11,7 @@ from benchmarks import readme_session
 from benchmarks.measure import Figure, Memory, Speed
 from benchmarks.server import run_server
 from benchmarks.tables import BenchmarkTable
+from benchmarks.terminal_svg import Cell, render_svg
 
 
 def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
@@ -32,20 +33,33 @@ def test_the_api_tells_which_rows_have_changed() -> None:
     assert {row["updated_at"] for row in changed} == {"2024-06-01T00:00:00Z"}
 
 
-def test_readme_shows_the_session_that_is_recorded() -> None:
-    shown = readme_session.readme_block(readme_session.README.read_text(encoding="utf-8"))
+def test_the_picture_in_readme_shows_the_session_that_is_recorded() -> None:
+    shown = readme_session.picture_text(readme_session.PICTURE.read_text(encoding="utf-8"))
+    readme = (readme_session.CHECKOUT / "README.md").read_text(encoding="utf-8")
 
+    assert "docs/session.svg" in readme
+    lines = [line.partition("> ")[2] for line in shown.splitlines()]
     for statement in readme_session.STATEMENTS:
-        assert "unify> " + statement.replace("\n", "\n    -> ") in shown
+        assert set(statement.splitlines()) <= set(lines)
 
 
 @pytest.mark.slow
-def test_the_session_in_readme_is_the_products_own(tmp_path: Path) -> None:
-    shown = readme_session.readme_block(readme_session.README.read_text(encoding="utf-8"))
+def test_the_picture_in_readme_is_the_products_own(tmp_path: Path) -> None:
+    shown = readme_session.picture_text(readme_session.PICTURE.read_text(encoding="utf-8"))
+    recorded = readme_session.session_text(readme_session.record_session(tmp_path))
 
-    assert readme_session.mask_times(readme_session.record_session(tmp_path)) == readme_session.mask_times(
-        shown
-    )
+    assert readme_session.mask_times(recorded) == readme_session.mask_times(shown)
+
+
+def test_the_picture_of_a_terminal_is_well_formed_and_has_its_text() -> None:
+    line = [Cell(char, "red", bold=True) for char in "a<b"] + [Cell("│"), Cell("█", "cyan"), Cell(" ")]
+
+    svg = render_svg([line, []], "Title", "a<b")
+
+    assert readme_session.picture_text(svg) == "a<b"
+    assert '<text x="16.0"' in svg
+    assert ">a&lt;b</text>" in svg
+    assert svg.count("<path") == 1
 
 
 def test_rows_are_as_large_as_is_said() -> None:

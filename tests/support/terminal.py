@@ -51,6 +51,14 @@ class Terminal:
         """The lines on the screen, without the spaces at their ends."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
+    @property
+    def lines(self) -> int:
+        return self._screen.lines
+
+    def row(self, number: int) -> list[pyte.screens.Char]:
+        """Return the characters of a line with their styles; dim text is italic here, which pyte knows."""
+        return [self._screen.buffer[number][column] for column in range(self._screen.columns)]
+
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
@@ -103,6 +111,10 @@ class _Screen(pyte.Screen):
     """A screen that answers when a program asks where its cursor is."""
 
     send_reply: Callable[[str], object]
+
+    def select_graphic_rendition(self, *attrs: int, **kwargs: bool) -> None:
+        """Keep dim text (2), which pyte ignores, as italics (3)."""
+        super().select_graphic_rendition(*(3 if attr == 2 else attr for attr in attrs), **kwargs)
 
     def write_process_input(self, data: str) -> None:
         self.send_reply(data)
