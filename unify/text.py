@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 def glob_from_like(like: str) -> str:
@@ -40,7 +40,7 @@ def escape_text(text: str, allow: str = "") -> str:
 
 def closest_match(name: str, candidates: Iterable[str]) -> str | None:
     """The known name somebody most likely meant by ``name``, or None if nothing is close."""
-    by_folded = {candidate.lower(): candidate for candidate in candidates}
+    by_folded = {candidate.lower(): candidate for candidate in candidates if candidate != name}
     matches = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
 
@@ -66,3 +66,19 @@ def format_age(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{int(seconds // 3600)} h ago"
     return f"{int(seconds // 86400)} days ago"
+
+
+def unique_names(names: Iterable[str], fold: Callable[[str], str] = str) -> list[str]:
+    """The names with ``_2``, ``_3`` … after those that occur before; ``fold=str.lower`` ignores case."""
+    names = list(names)
+    taken = {fold(name) for name in names}
+    seen: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while fold(candidate) in seen or (number > 1 and fold(candidate) in taken):
+            number += 1
+            candidate = f"{name}_{number}"
+        seen.add(fold(candidate))
+        unique.append(candidate)
+    return unique

@@ -1,10 +1,8 @@
-"""What the lake cannot hold exactly, kept out of it.
+"""Exact values in Parquet: the lake's own files and files that a statement exports.
 
-Parquet has no 128-bit integer, so HUGEINT columns are stored as doubles: …809 came back …808. Its
-intervals end at milliseconds, a TIME WITH TIME ZONE loses its zone, and TIME_NS ends the whole
-DuckDB process's database (seen with DuckDB 1.5.5; tests/test_lake.py).
-
-Rows on their way into a Parquet file of somebody's own, with every value exact or an error.
+Parquet has no 128-bit integer: a HUGEINT column is stored as doubles. Its intervals end at milliseconds,
+a TIME WITH TIME ZONE loses its zone, and writing TIME_NS invalidates DuckDB's database
+(DuckDB 1.5.5; tests/lake/test_exactness.py).
 """
 
 from __future__ import annotations
@@ -22,11 +20,18 @@ if TYPE_CHECKING:
 
 
 INTEGER_DECIMAL = "DECIMAL(38,0)"
-_INTEGER_REPLACEMENTS = {"HUGEINT": INTEGER_DECIMAL, "UHUGEINT": INTEGER_DECIMAL}
+_HUGE_INTEGERS = frozenset({"HUGEINT", "UHUGEINT"})
 _LAKE_ADVICE = {
     "HUGEINT": f"use {INTEGER_DECIMAL} or BIGINT",
     "UHUGEINT": f"use {INTEGER_DECIMAL} or UBIGINT",
     "INTERVAL": "cast it to VARCHAR, or store its seconds: epoch(…)",
+    "TIME WITH TIME ZONE": "cast it to TIME or VARCHAR",
+    "TIME_NS": "cast it to TIME or VARCHAR",
+}
+_FILE_ADVICE = {
+    **dict.fromkeys(_HUGE_INTEGERS, f"cast it to {INTEGER_DECIMAL}[] or the like"),
+    **dict.fromkeys(("BIGNUM", "BIT", "UNION", "VARIANT"), "cast it to VARCHAR"),
+    "INTERVAL": "cast it to VARCHAR, or take its seconds: epoch(…)",
     "TIME WITH TIME ZONE": "cast it to TIME or VARCHAR",
     "TIME_NS": "cast it to TIME or VARCHAR",
 }
@@ -46,14 +51,12 @@ def exact_lake_statement(connection: DuckDBPyConnection, sql: str, parameters: o
     begin, end = statement.query
     query = sql[begin:end].strip()
     try:
-        described = connection.execute(f"DESCRIBE {query}", parameters).fetchall()
+        columns = describe_query(connection, query, parameters)
     except duckdb.Error:
-        return sql  # it will fail in the same way when it runs, with the user's own text in the message
-    types = [(str(row[0]), parse_type(row[1])) for row in described]
-    _check_columns_exact({name: held for name, kind in types if (held := parse_type(_exact_lake_type(kind)))})
-    if all(_exact_lake_type(kind) == kind.text for _, kind in types):
-        return sql
-    return f"{sql[:begin]} {_cast_lake_query(query, types)} {sql[end:]}"
+        return sql  # the statement fails in the same way, with a message about the user's own text
+    _check_columns_exact({name: parse_type(_exact_lake_type(type)) for name, type in columns})
+    exact = _cast_query(query, columns, [_exact_lake_type(type) for _, type in columns])
+    return sql if exact == query else f"{sql[:begin]} {exact} {sql[end:]}"
 
 
 def check_table_exact(connection: DuckDBPyConnection, sql: str) -> None:
@@ -65,55 +68,79 @@ def check_table_exact(connection: DuckDBPyConnection, sql: str) -> None:
     if not name:
         return
     try:
-        rows = connection.execute(f"DESCRIBE {name}").fetchall()
+        _check_columns_exact(dict(describe_query(connection, name)))
     except duckdb.CatalogException:
         return  # renamed by the statement itself: a rename changes no type
-    _check_columns_exact({row[0]: parse_type(row[1]) for row in rows})
+
+
+def exact_parquet_query(connection: DuckDBPyConnection, query: str, parameters: object = None) -> str:
+    """``query`` with its 128-bit integers as DECIMAL(38,0), for COPY to a Parquet file.
+
+    Raises QueryError naming the column for types that Parquet would change, and DuckDB's own errors.
+    """
+    columns = describe_query(connection, query, parameters)
+    for name, type in columns:
+        bad = _first_type_in(type, _FILE_ADVICE) if type.name not in _HUGE_INTEGERS else None
+        if bad is not None:
+            raise QueryError(f"column {name}: a Parquet file cannot hold {bad} exactly; {_FILE_ADVICE[bad]}")
+    types = [INTEGER_DECIMAL if type.name in _HUGE_INTEGERS else type.text for _, type in columns]
+    return _cast_query(query, columns, types)
+
+
+def describe_query(
+    connection: DuckDBPyConnection, query: str, parameters: object = None
+) -> list[tuple[str, DuckDBType]]:
+    """Name and type of each column of a query or table. Raises DuckDB's own errors."""
+    rows = connection.execute(f"DESCRIBE {query}", parameters).fetchall()
+    return [(str(row[0]), parse_type(str(row[1]))) for row in rows]
+
+
+def _cast_query(query: str, columns: Sequence[tuple[str, DuckDBType]], types: Sequence[str]) -> str:
+    """``query`` with its columns cast to ``types``; the query itself where no type differs."""
+    if list(types) == [type.text for _, type in columns]:
+        return query
+    names = [f"c{number}" for number in range(len(columns))]
+    values = [
+        f"{column if target == type.text else f'CAST({column} AS {target})'} AS {quoted(name)}"
+        for column, (name, type), target in zip(names, columns, types, strict=True)
+    ]
+    return f"SELECT {', '.join(values)} FROM (\n{query}\n) AS exact({', '.join(names)})"
 
 
 def _check_columns_exact(columns: Mapping[str, DuckDBType]) -> None:
-    for name, kind in columns.items():
-        if (bad := _inexact_lake_type(kind)) is not None:
+    for name, type in columns.items():
+        if (bad := _first_type_in(type, _LAKE_ADVICE)) is not None:
             raise QueryError(
                 f"column {name}: the lake cannot hold {bad} exactly in its Parquet files; {_LAKE_ADVICE[bad]}"
             )
 
 
-def _inexact_lake_type(type: DuckDBType) -> str | None:
-    """The first type inside ``type`` that Parquet would change."""
-    if type.name in _LAKE_ADVICE:
+def _first_type_in(type: DuckDBType, names: Mapping[str, str]) -> str | None:
+    """The first type of ``names`` in ``type``, at any depth."""
+    if type.name in names:
         return type.name
-    return next((bad for part in type.children if (bad := _inexact_lake_type(part)) is not None), None)
+    return next((bad for part in type.children if (bad := _first_type_in(part, names)) is not None), None)
 
 
 def _exact_lake_type(type: DuckDBType) -> str:
     """``type`` with DECIMAL(38,0) in place of 128-bit integers, at any depth."""
-    if type.name in _INTEGER_REPLACEMENTS:
-        return _INTEGER_REPLACEMENTS[type.name]
+    if type.name in _HUGE_INTEGERS:
+        return INTEGER_DECIMAL
     parts = [_exact_lake_type(part) for part in type.children]
     if parts == [part.text for part in type.children]:
         return type.text
     return nested_type_text(type, parts) or type.text
 
 
-def _cast_lake_query(query: str, types: list[tuple[str, DuckDBType]]) -> str:
-    names = [f"c{place}" for place in range(len(types))]
-    values = [
-        f"{column if _exact_lake_type(kind) == kind.text else f'CAST({column} AS {_exact_lake_type(kind)})'} AS {quoted(name)}"
-        for column, (name, kind) in zip(names, types, strict=True)
-    ]
-    return f"SELECT {', '.join(values)} FROM (\n{query}\n) AS exact({', '.join(names)})"
-
-
 def _lake_table_name(connection: DuckDBPyConnection, statement: TableStatement) -> str:
-    """The table's full name if it is the lake's; "" if it is temporary or in another attached database."""
+    """The table's full name if it is in the lake; "" if it is temporary or in another attached database."""
     if statement.temporary:
         return ""
-    *place, table = statement.name
+    *qualifiers, table = statement.name
     row = connection.execute("SELECT current_database(), current_schema()").fetchone()
     assert row is not None
     catalog, schema = row
-    match place:
+    match qualifiers:
         case [named, inner]:
             catalog, schema = named, inner
         case [named] if _is_database(connection, named):
@@ -128,52 +155,3 @@ def _is_database(connection: DuckDBPyConnection, name: str) -> bool:
         "SELECT count(*) FROM duckdb_databases() WHERE lower(database_name) = lower(?)", [name]
     ).fetchone()
     return bool(row and row[0])
-
-
-_PARQUET_ADVICE = {
-    "HUGEINT": f"cast it to {INTEGER_DECIMAL}[] or the like",
-    "UHUGEINT": f"cast it to {INTEGER_DECIMAL}[] or the like",
-    "BIGNUM": "cast it to VARCHAR",
-    "BIT": "cast it to VARCHAR",
-    "INTERVAL": "cast it to VARCHAR, or take its seconds: epoch(…)",
-    "TIME WITH TIME ZONE": "cast it to TIME or VARCHAR",
-    "TIME_NS": "cast it to TIME or VARCHAR",
-    "UNION": "cast it to VARCHAR",
-    "VARIANT": "cast it to VARCHAR",
-}
-
-
-def exact_parquet_query(connection: DuckDBPyConnection, query: str, parameters: object = None) -> str:
-    """``query`` with its 128-bit integers as DECIMAL(38,0); Parquet would round them.
-
-    Raises QueryError naming the column for types that Parquet would change. DuckDB's errors pass.
-    """
-    described = connection.execute(f"DESCRIBE {query}", parameters).fetchall()
-    columns = [(str(row[0]), parse_type(str(row[1]))) for row in described]
-    for name, type in columns:
-        bad = _inexact_parquet_type(type) if type.name not in ("HUGEINT", "UHUGEINT") else None
-        if bad is not None:
-            raise QueryError(
-                f"column {name}: a Parquet file cannot hold {bad} exactly; {_PARQUET_ADVICE[bad]}"
-            )
-    return _cast_parquet_query(query, columns)
-
-
-def _inexact_parquet_type(type: DuckDBType) -> str | None:
-    """The first type in ``type`` that Parquet would change."""
-    if type.name in _PARQUET_ADVICE:
-        return type.name
-    return next((bad for part in type.children if (bad := _inexact_parquet_type(part)) is not None), None)
-
-
-def _cast_parquet_query(query: str, columns: Sequence[tuple[str, DuckDBType]]) -> str:
-    if not any(type.name in ("HUGEINT", "UHUGEINT") for _, type in columns):
-        return query
-    values = ", ".join(
-        f"CAST(c{place} AS {INTEGER_DECIMAL}) AS {quoted(name)}"
-        if type.name in ("HUGEINT", "UHUGEINT")
-        else f"c{place} AS {quoted(name)}"
-        for place, (name, type) in enumerate(columns)
-    )
-    places = ", ".join(f"c{place}" for place in range(len(columns)))
-    return f"SELECT {values} FROM (\n{query}\n) AS exact({places})"

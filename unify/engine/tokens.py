@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
 
@@ -31,6 +32,7 @@ class TableStatement:
     query: tuple[int, int] | None
 
 
+@lru_cache(maxsize=2)  # each statement is looked at several times
 def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
     """The tokens of ``sql``, comments left out."""
     import duckdb
@@ -38,12 +40,13 @@ def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
     data = sql.encode()  # the tokenizer counts bytes
     starts = [position for position, _ in duckdb.tokenize(sql)]
     found = []
+    at = len(data[: starts[0]].decode(errors="replace")) if starts else 0
     for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
         text = data[start:end].decode(errors="replace")
         match = _IDENTIFIER.match(text)
         word = match.group() if match else text[:1]
-        at = len(data[:start].decode(errors="replace"))
         found.append(DuckDBToken(at, at + len(word), word if word.startswith('"') else word.lower()))
+        at += len(text)
     return tuple(found)
 
 

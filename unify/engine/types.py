@@ -41,7 +41,7 @@ _TEMPORAL_TYPES = (
     "TIMESTAMP_NS",
     "INTERVAL",
 )
-_INEXACT_IN_PYTHON = frozenset([*_TEMPORAL_TYPES, *_SHORT_NAMES, "FLOAT", "UNION", "VARIANT"])
+_INEXACT_IN_PYTHON = frozenset([*_TEMPORAL_TYPES, *_SHORT_NAMES, "FLOAT", "GEOMETRY", "UNION", "VARIANT"])
 
 
 @dataclass(frozen=True, slots=True)

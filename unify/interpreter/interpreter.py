@@ -31,6 +31,7 @@ from unify.interpreter.results import (
 )
 from unify.interpreter.session import Session
 from unify.interpreter.system_columns import find_system_table
+from unify.lake.definitions import find_view
 from unify.language import commands, error_position
 from unify.language.commands import Command
 from unify.language.parser import parse
@@ -96,7 +97,7 @@ class Interpreter:
                 error.message = error_position.add_end_pointer(error.message, statement)
             else:
                 error.message = error_position.remap_pointer(error.message, statement)
-            error.message = state.explain_missing_table(error.message, self.session.state)
+            error.message = state.explain_missing_table(error.message, self.session.state, statement)
             raise
 
     def execute(self, command: Command) -> Result:
@@ -196,18 +197,19 @@ def _run_table_command(session: Session, command: commands.InspectionCommand) ->
 
 
 def _run_load_command(session: Session, command: commands.LoadCommand) -> Result:
+    table = session.query.resolver.qualify_connection(command.table)
     match command:
-        case commands.LoadTable(table):
+        case commands.LoadTable():
             return session.load_commands.load(table)
-        case commands.RefreshTable(table):
+        case commands.RefreshTable():
             return session.load_commands.refresh(table)
-        case commands.ReloadTable(table):
+        case commands.ReloadTable():
             return session.load_commands.reload(table)
-        case commands.ClearTable(table):
+        case commands.ClearTable():
             return session.load_commands.clear(table)
-        case commands.RefreshEvery(table, every_s, starting):
+        case commands.RefreshEvery(_, every_s, starting):
             return session.load_commands.refresh_every(table, every_s, starting)
-        case commands.RefreshNever(table):
+        case commands.RefreshNever():
             return session.load_commands.refresh_never(table)
         case unknown:
             assert_never(unknown)
@@ -311,31 +313,36 @@ def _run_session_command(session: Session, command: commands.SessionCommand) -> 
 
 
 class TableCommands:
-    """Looks at stored tables, at sources and at views of specs; what it has looked at was used last."""
+    """Commands about one table: stored, offered by a connection, a view or one of the system's tables."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
     def describe(self, table: TableName | None) -> Result:
         """The columns of ``table``, or of the one used last."""
-        found = self.columns(table or self._last_table())
+        result = self.columns(table or self._last_table())
         self.session.query.last_table = table or self.session.query.last_table
-        return found
+        return result
 
     def columns(self, table: TableName, like: str | None = None) -> Result:
         """The columns whose name is LIKE the pattern."""
-        if self._is_view(table):
-            return self.session.query.view_columns(table, like)
-        return self.session.listing_commands.columns(table, like)
+        name = self.session.query.resolver.qualify(table)
+        if self._is_spec_view(name):
+            return self.session.query.view_columns(name, like)
+        return self.session.listing_commands.columns(name, like)
 
     def peek(self, table: TableName, rows: int | None) -> Result:
         """A few rows. Those of a view are computed, from tables that are loaded for it."""
-        if self._is_view(table) or find_system_table(table) is not None:
-            return self.session.query.peek_view(table, rows, self.session.max_age)
-        return self.session.peek_command.run(self._resolve_name(table), rows)
+        query = self.session.query
+        name = query.resolver.qualify(table)
+        if self._is_spec_view(name) or find_system_table(name) is not None:
+            return query.peek_view(name, rows, self.session.max_age)
+        if find_view(self.session.lake, name) is not None:
+            query.provide_tables(name, self.session.max_age)
+        return self.session.peek_command.run(self._resolve_name(name), rows)
 
     def changes(self, table: TableName, ago_s: float | None, at: str | None) -> Result:
-        """What became different since ``ago_s`` seconds ago, or since the moment ``at``."""
+        """The rows that differ from ``ago_s`` seconds ago, or from the moment ``at``."""
         from unify.interpreter.commands.changes import ChangesQuery
 
         name = self._resolve_name(table)
@@ -346,7 +353,7 @@ class TableCommands:
         return changes.rows_since(name, moment)
 
     def chart(self, command: commands.CreateChart) -> Result:
-        """A chart, shown or saved; whether it can be saved is known before anything is loaded for it."""
+        """A chart, shown or saved. Whether it can be saved is checked before anything is loaded for it."""
         from unify.interpreter.charts import vega
         from unify.interpreter.charts.query import ChartBuilder
 
@@ -357,14 +364,13 @@ class TableCommands:
             return chart
         return vega.save_chart(chart, target, command.path, command.mode)
 
-    def _is_view(self, table: TableName) -> bool:
-        """Whether a connection's spec has a view of this name."""
-        sources = self.session.connections
-        return sources.has(table.schema) and sources.view(table) is not None
+    def _is_spec_view(self, table: TableName) -> bool:
+        connections = self.session.connections
+        return connections.has(table.schema) and connections.view(table) is not None
 
     def _resolve_name(self, table: TableName) -> TableName:
-        """The table as it is called where it is, and from now on the one used last. Raises UnknownName."""
-        name = self.session.peek_command.resolve_name(table)
+        """The table as it is spelled where it is, recorded as the one used last. Raises UnknownName."""
+        name = self.session.peek_command.resolve_name(self.session.query.resolver.qualify(table))
         self.session.query.last_table = name
         return name
 

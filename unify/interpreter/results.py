@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unify.adapters.spec.model import TableSpec
     from unify.config.preferences import Keys
     from unify.language.commands import ChartKind
-    from unify.model import Column, LoaderStatus
+    from unify.model import Column, LoaderStatus, TableName
     from unify.redaction import Redactor
 
 
@@ -207,6 +207,11 @@ class KeysChanged:
 
 
 Result = Rows | Chart | Message | TextOutput | RunScript | ScheduleScript | KeysChanged | ExitShell
+
+
+def display_name(table: TableName) -> str:
+    """As it can be typed: a table of ``main`` needs no schema."""
+    return table.table if table.schema == "main" else str(table)
 
 
 class StagedRows(Protocol):

@@ -19,7 +19,7 @@ from unify.config.settings import Settings
 from unify.errors import ConfigError, DaemonUnreachable
 from unify.interpreter import system_columns
 from unify.interpreter.connections import ConnectionCatalog
-from unify.interpreter.results import CompletionNames
+from unify.interpreter.results import CompletionNames, display_name
 from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
 from unify.lake import catalog
 from unify.lake.catalog import StoredTable
@@ -209,34 +209,46 @@ def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: 
     schema = next((schema for schema in schemas if schema.lower() == word.lower()), None)
     if schema is not None:
         return f"{schema} is no table but has some{_example_table(schema, known)} (show tables from {schema})"
-    called = [_display_name(table) for table in known if table.table.lower() == word.lower()]
+    called = [display_name(table) for table in known if table.table.lower() == word.lower()]
     if called:
         return (
             f"there is no table {word} — did you mean {' or '.join(called[:_MAX_SUGGESTIONS])}? (show tables)"
         )
-    by_name = {table.table: _display_name(table) for table in known}
+    by_name = {table.table: display_name(table) for table in known}
     found = closest_match(word, by_name)
     return f"there is no table {word}{f' — did you mean {by_name[found]}?' if found else ''} (show tables)"
 
 
-def explain_missing_table(message: str, state: State) -> str:
-    """DuckDB's message, with our words for a table that it does not find."""
+def explain_missing_table(message: str, state: State, statement: str) -> str:
+    """DuckDB's message with Unify's suggestion for a table that it does not find."""
     found = _DUCKDB_MISSING_TABLE.search(message)
     if found is None or "." in found["name"]:
         return message
-    known = (table.name for table in state.table_states())
-    return message.replace(
-        found[0], unknown_table_message(TableName("", found["name"]), known, state.schemas())
+    known = [table.name for table in state.table_states()]
+    named = next(
+        (
+            name
+            for name in known
+            if name.table.lower() == found["name"].lower()
+            and name.table.lower() in statement.lower()
+            and name.schema.lower() in statement.lower()
+            and state.connections.has(name.schema)
+        ),
+        None,
     )
+    if named is None:
+        text = unknown_table_message(TableName("", found["name"]), known, state.schemas())
+    else:
+        text = (
+            f"{named} is not loaded, and a name that an expression makes is not loaded automatically: "
+            f"load table {named}"
+        )
+    return message.replace(found[0], text)
 
 
 def _example_table(schema: str, known: Iterable[TableName]) -> str:
     first = next((table for table in known if table.schema.lower() == schema.lower()), None)
     return f", such as {first}" if first is not None else ""
-
-
-def _display_name(table: TableName) -> str:
-    return table.table if table.schema == "main" else str(table)
 
 
 _STATUS_TIMEOUT_S = 1.0  # a daemon that does not answer leaves a listing without it

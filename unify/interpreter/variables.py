@@ -7,7 +7,7 @@ there is no variable of exactly this spelling, the only one that differs in case
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unify.engine.types import quote_identifier as quoted
@@ -17,6 +17,7 @@ from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
 from unify.lake.saved_variables import SavedVariable, SavedVariables, read_parquet_sql
 from unify.language import tokenizer
+from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.refs import Constant
 from unify.text import did_you_mean, format_count
 
@@ -48,6 +49,7 @@ class BoundQuery:
 
     sql: str
     parameters: Mapping[str, object] | None
+    definitions: Sequence[str] = ()  # SQL of the views and macros that it goes through
 
 
 class Variables:
@@ -65,10 +67,11 @@ class Variables:
 
     def bind(self, sql: str) -> BoundQuery:
         """Put variables where ``sql`` uses them. Raises UnknownName for one that is not set."""
-        found = tokenizer.find_variables(sql)
+        statement = analyse(sql)
+        found = statement.variables
         if not found:
             return BoundQuery(sql, None)
-        if tokenizer.is_definition(sql):
+        if statement.kind is StatementKind.DEFINITION:
             raise QueryError(
                 f"a view or macro outlives this session's variables: ${found[0].name} cannot be in it"
             )
@@ -103,7 +106,9 @@ class Variables:
     def set_rows(self, name: str, bound: BoundQuery) -> int:
         """Keep the rows of a SELECT; how many there are."""
         if _PERSISTENT_NAME.fullmatch(name):
-            count = self.saved_variables.save_rows(self.lake, name, bound.sql, bound.parameters)
+            count = self.saved_variables.save_rows(
+                self.lake, name, bound.sql, bound.parameters, bound.definitions
+            )
             self._drop(name)
             return count
         made = lake_lake.fetch_session_rows(

@@ -5,6 +5,7 @@
     protocols        Reader and Writer: the methods of Lake that the modules below it need
     statements       runs the user's SQL; detects statements that write and holds the writer lock for them
     catalog          lists stored tables, user tables, views, columns and schemas; clears a table
+    definitions      the SQL of views and macros, and the search path that a session sees
     ledger           one row per load, with the incremental cursor, committed together with the rows
     discards         rows that a load could not store because a value did not fit its declared type
     type_changes     the history of columns whose type was widened by a later load

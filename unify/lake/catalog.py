@@ -37,6 +37,13 @@ _RELATIONS_SQL = (
     f"SELECT s.schema_name, v.view_name, 'view', v.view_id FROM {_METADATA_CATALOG}.ducklake_view v "
     f"JOIN {_METADATA_CATALOG}.ducklake_schema s USING (schema_id) WHERE v.end_snapshot IS NULL"
 )
+# The same with what an open transaction has made.
+_VISIBLE_RELATIONS_SQL = (
+    "SELECT schema_name, table_name, 'table' AS kind, coalesce(comment, '') FROM duckdb_tables() "
+    "WHERE database_name = 'lake' AND schema_name <> $1 UNION ALL "
+    "SELECT schema_name, view_name, 'view', coalesce(comment, '') FROM duckdb_views() "
+    "WHERE database_name = 'lake' AND schema_name <> $1 ORDER BY 1, 2"
+)
 _COMMENTS_SQL = (
     f"SELECT c.column_name, tag.value FROM {_METADATA_CATALOG}.ducklake_schema s "
     f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
@@ -44,6 +51,19 @@ _COMMENTS_SQL = (
     f"JOIN {_METADATA_CATALOG}.ducklake_column_tag tag ON tag.table_id = t.table_id AND tag.column_id = c.column_id "
     "WHERE tag.end_snapshot IS NULL AND tag.key = 'comment' AND c.parent_column IS NULL "
     "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
+)
+# The columns of a table now and at a time in microseconds; before the history begins, its oldest version.
+_COLUMNS_AT_SQL = (
+    f"WITH points AS (SELECT 'now' AS version, max(snapshot_id) AS id FROM {_METADATA_CATALOG}.ducklake_snapshot "
+    "UNION ALL SELECT 'then', coalesce(max(snapshot_id) FILTER (epoch_us(snapshot_time::TIMESTAMPTZ) <= $3), "
+    f"min(snapshot_id)) FROM {_METADATA_CATALOG}.ducklake_snapshot) "
+    "SELECT p.version, t.table_id, c.column_id, c.column_name FROM points p "
+    f"JOIN {_METADATA_CATALOG}.ducklake_schema s ON lower(s.schema_name) = lower($1) "
+    "AND s.begin_snapshot <= p.id AND coalesce(s.end_snapshot > p.id, true) "
+    f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND lower(t.table_name) = lower($2) "
+    "AND t.begin_snapshot <= p.id AND coalesce(t.end_snapshot > p.id, true) "
+    f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.parent_column IS NULL "
+    "AND c.begin_snapshot <= p.id AND coalesce(c.end_snapshot > p.id, true)"
 )
 # The least value of a column or nested field is known only if there was a value.
 _COLUMN_STATISTICS_SQL = (
@@ -89,8 +109,14 @@ def stored_tables(lake: Lake) -> Mapping[TableName, StoredTable]:
 
 def table_columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
     """The columns of a table or view in their order; empty where there is none. Names match without case."""
-    with lake.read_connection() as connection:
-        return columns_in_transaction(connection, table)
+    with lake.visible_connection() as connection:
+        types = column_types_in_transaction(connection, table)
+    comments = _column_comments(lake, table) if types else {}
+    return tuple(Column(name, kind, comments.get(name) or "") for name, kind in types.items())
+
+
+def _column_comments(lake: Lake, table: TableName) -> Mapping[str, str]:
+    return dict(lake.read(_COMMENTS_SQL, [table.schema, table.table]))
 
 
 def columns_in_transaction(connection: DuckDBPyConnection, table: TableName) -> tuple[Column, ...]:
@@ -180,6 +206,25 @@ def value_types(
     )
 
 
+def column_names_at(lake: Lake, table: TableName, moment: datetime) -> Mapping[str, str] | None:
+    """The columns that a table had at ``moment``: their names then, by their names in lower case now.
+
+    None where the table did not exist then. A renamed column keeps its id; a table that was made again has
+    new ids, and its columns are matched by name.
+    """
+    moment_us = round(moment.timestamp() * 1_000_000)
+    rows = lake.read(_COLUMNS_AT_SQL, [table.schema, table.table, moment_us])
+    current = {(table_id, column): name for version, table_id, column, name in rows if version == "now"}
+    previous = {(table_id, column): name for version, table_id, column, name in rows if version == "then"}
+    if not current:  # a view, or a table of an open transaction: nothing is known of its past
+        return {column.name.lower(): column.name for column in table_columns(lake, table)}
+    if not previous:
+        return None
+    renamed = {current[key].lower(): name for key, name in previous.items() if key in current}
+    by_name = {name.lower(): name for key, name in previous.items() if key not in current}
+    return {**by_name, **renamed}
+
+
 def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> str:
     """What a table is said to hold, as it is committed."""
     found = connection.execute(
@@ -192,20 +237,29 @@ def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> 
 
 def all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
     """The columns of everything in the lake, in the order of names."""
+    if lake.in_transaction:
+        return _read_all_columns(lake)
     return lake.read_cached("catalog.all_columns", lambda: _read_all_columns(lake))
 
 
 def schemas(lake: Lake) -> tuple[str, ...]:
     """The schemas of the lake people may use, in the order of their names."""
-    rows = lake.read(
-        f"SELECT schema_name FROM {_METADATA_CATALOG}.ducklake_schema WHERE end_snapshot IS NULL ORDER BY 1"
+    rows = (
+        _visible_rows(
+            lake, "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' ORDER BY 1"
+        )
+        if lake.in_transaction
+        else lake.read(
+            f"SELECT schema_name FROM {_METADATA_CATALOG}.ducklake_schema WHERE end_snapshot IS NULL ORDER BY 1"
+        )
     )
     return tuple(name for (name,) in rows if name != ledger.SCHEMA)
 
 
 def is_schema(lake: Lake, name: str) -> bool:
     """Whether DuckDB knows ``name`` as a schema or as an attached catalog; without case."""
-    rows = lake.read(
+    rows = _visible_rows(
+        lake,
         "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) "
         "UNION ALL SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
         [name, name],
@@ -216,11 +270,15 @@ def is_schema(lake: Lake, name: str) -> bool:
 def user_tables(lake: Lake) -> tuple[UserTable, ...]:
     """Tables and views that no load made, in the order of their names."""
     loaded = ledger.latest_loads(lake)
-    rows = lake.read(
-        f"SELECT e.schema_name, e.table_name, e.kind, coalesce(tag.value, '') FROM ({_RELATIONS_SQL}) e "
-        f"LEFT JOIN {_METADATA_CATALOG}.ducklake_tag tag ON tag.object_id = e.id AND tag.end_snapshot IS NULL "
-        "AND tag.key = 'comment' WHERE e.schema_name <> ? ORDER BY 1, 2",
-        [ledger.SCHEMA],
+    rows = (
+        _visible_rows(lake, _VISIBLE_RELATIONS_SQL, [ledger.SCHEMA])
+        if lake.in_transaction
+        else lake.read(
+            f"SELECT e.schema_name, e.table_name, e.kind, coalesce(tag.value, '') FROM ({_RELATIONS_SQL}) e "
+            f"LEFT JOIN {_METADATA_CATALOG}.ducklake_tag tag ON tag.object_id = e.id "
+            "AND tag.end_snapshot IS NULL AND tag.key = 'comment' WHERE e.schema_name <> ? ORDER BY 1, 2",
+            [ledger.SCHEMA],
+        )
     )
     found = [UserTable(TableName(schema, table), kind, None, note) for schema, table, kind, note in rows]
     own = [table for table in found if table.name not in loaded]
@@ -230,7 +288,8 @@ def user_tables(lake: Lake) -> tuple[UserTable, ...]:
 
 def _read_all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
     found: dict[TableName, list[Column]] = {}
-    for schema, table, name, kind, comment in lake.read(
+    for schema, table, name, kind, comment in _visible_rows(
+        lake,
         "SELECT schema_name, table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
         "WHERE database_name = 'lake' AND NOT internal AND schema_name <> ? "
         "ORDER BY schema_name, table_name, column_index",
@@ -240,12 +299,20 @@ def _read_all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
     return {table: tuple(columns) for table, columns in found.items()}
 
 
+def _visible_rows(lake: Lake, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """Rows as the user's statements see them; see ``Lake.visible_connection``."""
+    if not lake.in_transaction:
+        return lake.read(sql, parameters)
+    with lake.visible_connection() as connection:
+        return connection.execute(sql, list(parameters)).fetchall()
+
+
 def _count_rows(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, int]:
     """The number of rows of each table, in one query."""
     if not tables:
         return {}
     counts = [f"(SELECT count(*) FROM {qualified_name(name.schema, name.table)})" for name in tables]
-    [row] = lake.read(f"SELECT {', '.join(counts)}")
+    [row] = _visible_rows(lake, f"SELECT {', '.join(counts)}")
     return dict(zip(tables, row, strict=True))
 
 

@@ -13,7 +13,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -235,9 +235,35 @@ class Lake:
                     "CALL ducklake_delete_orphaned_files('lake', older_than => TIMESTAMPTZ '9999-12-31')"
                 )
 
-    def execute(self, sql: str, parameters: object = None) -> LakeStatementResult:
+    def execute(
+        self, sql: str, parameters: object = None, definitions: Sequence[str] = ()
+    ) -> LakeStatementResult:
         """Run one statement of a user; see ``statements.StatementRunner.run``."""
-        return self._statements.run(sql, parameters)
+        return self._statements.run(sql, parameters, definitions)
+
+    def repeatable(
+        self, sql: str, parameters: object = None, definitions: Sequence[str] = (), *, spool: bool = False
+    ) -> AbstractContextManager[tuple[str, object]]:
+        """See ``statements.StatementRunner.repeatable``."""
+        return self._statements.repeatable(sql, parameters, definitions, spool=spool)
+
+    @property
+    def statements(self) -> StatementRunner:
+        """The state of the user's session: its transaction, definitions and search path."""
+        return self._statements
+
+    @contextmanager
+    def visible_connection(self) -> Iterator[DuckDBPyConnection]:
+        """A connection that sees what the user's statements see: theirs, while they have a transaction open.
+
+        For DESCRIBE and duckdb_*() only: DuckLake's own tables do not have what is not committed.
+        """
+        if self._statements.transaction_thread != threading.get_ident():
+            with self.read_connection() as connection:
+                yield connection
+            return
+        with self._translate_errors():
+            yield self.connection
 
     def is_write_statement(self, sql: str) -> bool:
         """Whether a user's statement needs the writers' lock. Raises QueryError if it cannot be parsed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -11,6 +12,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A view or macro. ``sql`` is what can be searched for tables: a SELECT, or CREATE VIEW."""
+
+    schema: str
+    name: str
+    is_view: bool
+    sql: str
 
 
 class Reader(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +63,16 @@ class SavedVariables:
             query = f'SELECT CAST($type AS VARCHAR) AS "{_TYPE_COLUMN}", CAST($text AS VARCHAR) AS "{_TEXT_COLUMN}"'
             connection.execute(_copy_sql(query, target), {"type": type, "text": text})
 
-    def save_rows(self, lake: Lake, name: str, query: str, parameters: object) -> int:
+    def save_rows(
+        self, lake: Lake, name: str, query: str, parameters: object, definitions: Sequence[str] = ()
+    ) -> int:
         """Keep the rows of ``query`` as the session sees them; how many there are.
 
         Raises QueryError for values that Parquet would change.
         """
-        with self._replace_file(name) as target:
-            exact = exact_parquet_query(lake.connection, query, parameters)
-            done = lake.connection.execute(_copy_sql(exact, target), parameters).fetchone()
+        with self._replace_file(name) as target, lake.repeatable(query, parameters, definitions) as rows:
+            exact = exact_parquet_query(lake.connection, *rows)
+            done = lake.connection.execute(_copy_sql(exact, target), rows[1]).fetchone()
         return int(done[0]) if done else 0
 
     def delete(self, name: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
 
-from unify.engine import errors
+from unify.engine import errors, sources
 from unify.engine import exact as engine_exact
 from unify.engine.tokens import parse_table_statement, tokenize, top_level_tokens
 from unify.engine.types import exact_cast_sql, parse_type
@@ -15,11 +17,11 @@ from unify.errors import Interrupted, QueryError, StoreError, UnifyError
 from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.lake import ledger
-from unify.lake.protocols import Writer
+from unify.lake.protocols import Definition, Writer
 from unify.text import format_count
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 
 BATCH_ROWS = 2048  # DuckDB's own vector size: a batch is one of its chunks
@@ -31,7 +33,7 @@ _READ_ONLY_KINDS = frozenset(
 _INTERNAL_READ_ONLY_KINDS = frozenset(
     {"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTENSION", "TRANSACTION"}
 )
-_KINDS_WITH_ROWS = frozenset({"SELECT", "EXPLAIN", "CALL", "EXECUTE", "PRAGMA", "RELATION", "LOGICAL_PLAN"})
+_KINDS_RETURNING_ROWS = frozenset({"CALL", "EXECUTE", "PRAGMA"})
 # What is run in a transaction of ours, so that its files are on the disk before it commits.
 _TRANSACTIONAL_KINDS = frozenset(
     {"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "COPY", "CREATE", "ALTER", "DROP"}
@@ -53,6 +55,7 @@ _BLOCKING_WORDS = frozenset(
     }
     | {"sum", "avg", "min", "max", "any_value", "first", "last", "arg_min", "arg_max", "median", "mode"}
 )
+_DEFINITION_WORDS = frozenset({"view", "macro", "function"})
 _BEGIN_WORDS = frozenset({"begin", "start"})
 _COMMIT_WORDS = frozenset({"commit", "end"})
 _COUNT_VERBS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", "MERGE_INTO": "merged"}
@@ -77,46 +80,55 @@ class LakeStatementResult:
 class ParsedStatement:
     """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
 
-    ``is_blocking``  a select that may take its whole time before its first row.
+    ``is_blocking``  a SELECT that may take its whole time before its first row.
+    ``reads_once``   one of its sources may be a pipe: it is neither described nor run twice.
     """
 
     sql: str
     kind: str
     words: tuple[str, ...]  # its tokens outside brackets, in lower case, without comments
     is_write: bool
-    has_own_transaction: bool = False  # DuckDB makes a transaction of its own out of it
+    has_own_transaction: bool = False  # DuckDB runs it as several statements in a transaction
     is_blocking: bool = False
+    returns_rows: bool = False  # rows that only the statement itself gives: RETURNING, CALL, EXECUTE …
+    reads_once: bool = False
 
 
 class StatementRunner:
-    """Runs a user's statements on a lake; remembers whether a transaction of theirs is open."""
+    """Runs a user's statements on a lake and tracks the transaction that they open."""
 
     def __init__(self, lake: Writer) -> None:
         self.lake = lake
-        self.in_transaction = False
+        self.transaction_thread: int | None = None  # the thread whose BEGIN is open
+        self.definition_version = 0  # changes when views or macros of this session may have changed
+        self.has_own_definitions = False  # whether this session made or attached a view or macro
+        self.has_own_path = False  # whether this session changed a setting: USE is one
+        self.definition_cache: tuple[int, Sequence[Definition]] | None = None
         self._transaction_began_ns = 0
+        self._spool_numbers = count(1)
 
-    def run(self, sql: str, parameters: object = None) -> LakeStatementResult:
+    @property
+    def in_transaction(self) -> bool:
+        return self.transaction_thread is not None
+
+    def run(
+        self, sql: str, parameters: object = None, definitions: Sequence[str] = ()
+    ) -> LakeStatementResult:
         """Run one statement.
 
+        ``definitions``  the SQL of the views and macros that the statement uses.
         Locks   a statement that writes holds the writers' lock while it runs; BEGIN takes it until
                 COMMIT or ROLLBACK, because a transaction that starts reading cannot turn to writing
-                once somebody else has committed.
+                after another commit.
         Raises  QueryError with DuckDB's explanation; StoreError when the lake itself is in trouble.
         """
-        statement = self.parse(sql)
+        statement = self.parse(sql, definitions)
+        self._track_session_changes(statement)
         if statement.kind == "TRANSACTION":
             return self._run_transaction_control(statement)
         self._reject_internal_schema(statement)
-        if statement.is_write:
-            return self._run_write(statement, parameters)
-        return (
-            self._run_parsed(statement, parameters)
-            if self.in_transaction
-            else self._run_read(statement, parameters)
-        )
-
-    def _run_write(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+        if not statement.is_write:
+            return self._run_read(statement, parameters)
         if self.in_transaction:
             with private_umask():
                 return self._run_parsed(statement, parameters)
@@ -127,23 +139,57 @@ class StatementRunner:
         try:
             return self._run_parsed(statement, parameters)
         except StoreError as error:
-            if not self.lake.switch_to_catalog_copy(error):
+            if self.in_transaction or not self.lake.switch_to_catalog_copy(error):
                 raise
         return self._run_parsed(statement, parameters)
 
-    def parse(self, sql: str) -> ParsedStatement:
-        """What kind of statement ``sql`` is. Raises QueryError."""
+    def parse(self, sql: str, definitions: Sequence[str] = ()) -> ParsedStatement:
+        """The kind of the statement ``sql`` and what it needs to run. Raises QueryError."""
         with self._translate_errors():
             kinds = [one.type.name for one in self.lake.connection.extract_statements(sql)]
         if not kinds:
             raise QueryError("there is no statement here")
         acting = [kind for kind in kinds if kind != "TRANSACTION"]  # PIVOT is several, in a transaction
         kind = acting[-1] if acting else "TRANSACTION"
-        found = tokenize(sql)
-        words = tuple(token.word for _, token in top_level_tokens(found))
-        wrapped = len(acting) < len(kinds) and bool(acting)
-        gathers = any(token.word in _BLOCKING_WORDS for token in found)
-        return ParsedStatement(sql, kind, words, _is_write(kind, words), wrapped, gathers)
+        tokens = tokenize(sql)
+        words = tuple(token.word for _, token in top_level_tokens(tokens))
+        return ParsedStatement(
+            sql,
+            kind,
+            words,
+            _is_write(kind, words),
+            has_own_transaction=len(acting) < len(kinds) and bool(acting),
+            is_blocking=any(token.word in _BLOCKING_WORDS for token in tokens),
+            returns_rows=_returns_rows(kind, words, [token.word for token in tokens]),
+            reads_once=kind in ("SELECT", "CREATE", "EXECUTE") and sources.reads_once(sql, definitions),
+        )
+
+    @contextmanager
+    def repeatable(
+        self, sql: str, parameters: object, definitions: Sequence[str], *, spool: bool = False
+    ) -> Iterator[tuple[str, object]]:
+        """A query with the rows of ``sql``, and its parameters, that may run several times in the block.
+
+        The rows of a source that can be read once only are in a temporary table meanwhile, and so are all
+        rows with ``spool``.
+        """
+        if not spool and not sources.reads_once(sql, definitions):
+            yield sql, parameters
+            return
+        table = self._spool(sql, parameters)
+        try:
+            yield f"SELECT * FROM {table}", None
+        finally:
+            self._drop(table)
+
+    def _track_session_changes(self, statement: ParsedStatement) -> None:
+        """Note what may change the views, macros and search path that this session sees."""
+        if statement.kind in ("CREATE", "DROP", "ALTER", "ATTACH", "DETACH", "TRANSACTION"):
+            self.definition_version += 1
+            self.has_own_definitions |= statement.kind == "ATTACH" or bool(
+                _DEFINITION_WORDS.intersection(statement.words[:5])
+            )
+        self.has_own_path |= statement.kind == "SET"
 
     def _run_transaction_control(self, statement: ParsedStatement) -> LakeStatementResult:
         begins = statement.words[0] in _BEGIN_WORDS
@@ -162,16 +208,16 @@ class StatementRunner:
                 self.end_transaction()
             raise
         if begins:
-            self.in_transaction = True
+            self.transaction_thread = threading.get_ident()
             self._transaction_began_ns = durable.new_files_since_ns()
         else:
             self.end_transaction()
         return LakeStatementResult(None, statement.words[0], _no_batches)
 
     def end_transaction(self) -> None:
-        """The user's transaction is over, however it ended: others may write."""
+        """Record the end of the user's transaction and release its lock."""
         if self.in_transaction:
-            self.in_transaction = False
+            self.transaction_thread = None
             if not self.lake.read_only:
                 self.lake.release_lock()
 
@@ -179,41 +225,56 @@ class StatementRunner:
         if statement.kind == "SELECT":
             return self._run_select(statement, parameters)
         if statement.kind in ("CREATE", "ALTER"):
+            run = self._run_create_as if statement.reads_once else self._run_ddl
+            return run(statement, parameters)
+        if statement.kind == "EXECUTE" and self._is_exact_execute(statement):
+            return self._stream(statement.sql, parameters)
+        if statement.kind in ("EXPLAIN", "RELATION", "LOGICAL_PLAN"):
+            return self._stream(statement.sql, parameters)
+        return self._run_to_end(statement, parameters)
+
+    def _run_create_as(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+        """Run CREATE TABLE … AS over rows that can be read once only."""
+        table = parse_table_statement(statement.sql)
+        if table is None or table.query is None:
             return self._run_ddl(statement, parameters)
-        if statement.kind not in _KINDS_WITH_ROWS:
-            return self._run_without_rows(statement, parameters)
-        connection = self._execute(statement.sql, parameters)
-        return LakeStatementResult(_result_columns(connection), "", lambda: self._fetch_batches(connection))
+        begin, end = table.query
+        spool = self._spool(statement.sql[begin:end], parameters)
+        try:
+            sql = f"{statement.sql[:begin]} SELECT * FROM {spool} {statement.sql[end:]}"
+            return self._run_ddl(replace(statement, sql=sql), None)
+        finally:
+            self._drop(spool)
 
     def _run_ddl(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
-        """CREATE or ALTER; of a table, with its types looked at before they are committed."""
+        """Run CREATE or ALTER. The types of a table are checked before they are committed."""
         with self._translate_errors():
             sql = engine_exact.exact_lake_statement(self.lake.connection, statement.sql, parameters)
-        if not self.in_transaction or parse_table_statement(sql) is None:
-            return self._run_without_rows(replace(statement, sql=sql), parameters)
-        outcome = self._run_without_rows(replace(statement, sql=sql), parameters)
-        try:
-            with self._translate_errors():
-                engine_exact.check_table_exact(self.lake.connection, sql)
-        except QueryError as error:
-            self._roll_back()
-            self.end_transaction()
-            raise QueryError(f"{error.message}; the transaction was rolled back") from error
+        outcome = self._run_to_end(replace(statement, sql=sql), parameters)
+        if self.in_transaction:
+            try:
+                with self._translate_errors():
+                    engine_exact.check_table_exact(self.lake.connection, sql)
+            except QueryError as error:
+                self._roll_back()
+                self.end_transaction()
+                raise QueryError(f"{error.message}; the transaction was rolled back") from error
         return outcome
 
-    def _run_without_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
-        """Run a statement without rows to its end: one that writes, in a transaction of its own."""
+    def _run_to_end(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+        """Run a statement to its end: one that writes, in a transaction of its own."""
+        run = self._fetch_returned_rows if statement.returns_rows else self._fetch_summary
         if (
             self.in_transaction
             or not statement.is_write
             or statement.has_own_transaction
             or statement.kind not in _TRANSACTIONAL_KINDS
         ):
-            return self._execute_to_end(statement, parameters)
+            return run(statement, parameters)
         began_ns = durable.new_files_since_ns()
         self._execute("BEGIN")
         try:
-            outcome = self._execute_to_end(statement, parameters)
+            outcome = run(statement, parameters)
             with self._translate_errors():
                 engine_exact.check_table_exact(self.lake.connection, statement.sql)
             self.lake.sync_files(began_ns)
@@ -224,55 +285,104 @@ class StatementRunner:
             raise
         return outcome
 
-    def _execute_to_end(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+    def _fetch_summary(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         connection = self._execute(statement.sql, parameters)
         with self._translate_errors():
-            return LakeStatementResult(
-                None,
-                _summary_text(statement.kind, _result_columns(connection), connection.fetchall()),
-                _no_batches,
-            )
+            summary = _summary_text(statement.kind, _result_columns(connection), connection.fetchall())
+        return LakeStatementResult(None, summary, _no_batches)
+
+    def _fetch_returned_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+        """Run a statement that cannot be part of a SELECT; its rows are kept in memory until they are read."""
+        with self._translate_errors():
+            found = self.lake.connection.sql(statement.sql, params=parameters)
+            relation = cast("DuckDBPyRelation | None", found)  # None, which its stub leaves out: no rows
+            if relation is None:
+                return LakeStatementResult(None, _DONE_TEXTS.get(statement.kind, "done"), _no_batches)
+            types = [str(type) for type in relation.types]
+            casts = [exact_cast_sql(f"#{number}", parse_type(type)) for number, type in enumerate(types, 1)]
+            exact = relation.project(", ".join(casts))
+        columns = tuple(zip(relation.columns, types, strict=True))
+        return LakeStatementResult(columns, "", lambda: self._fetch_batches(exact))
 
     def _roll_back(self) -> None:
-        """A COMMIT that failed has rolled back already, and DuckDB says so."""
+        """Roll back. After a COMMIT that failed there is nothing to roll back, which DuckDB reports."""
         import duckdb
 
         with suppress(duckdb.Error):
             self.lake.connection.execute("ROLLBACK")
 
     def _reject_internal_schema(self, statement: ParsedStatement) -> None:
-        """Nobody writes into the ledger by hand: what it says is what recovery believes."""
+        """Refuse to write to the ledger: recovery relies on it."""
         if statement.is_write and ledger.SCHEMA in (word.strip('"') for word in statement.words):
             raise QueryError(f"{ledger.SCHEMA} is Unify's own; read it as unify.loads")
 
     def _run_select(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
-        """Run it in a form whose values Python can hold, which depends on the types of its columns.
+        """Run a SELECT in a form whose values Python can hold, which depends on the types of its columns.
 
-        They are known once it runs; then it may have to run again in another form. One that gathers its
-        rows first is asked for them before, which costs 4 ms on a table of the lake, and runs once.
+        The types are known when it runs; if they need casts, it starts again in another form. A SELECT that
+        gathers its rows first is described before, which takes 4 ms on a table of the lake. One whose
+        source can be read once only goes to a temporary table.
         """
-        columns = self._describe_columns(statement.sql, parameters) if statement.is_blocking else ()
-        connection = None if columns else self._execute(statement.sql, parameters)
-        if connection is not None:
-            columns = _result_columns(connection)
-        exact = _exact_select(statement.sql, columns)
-        if connection is None or exact != statement.sql:
-            connection = self._execute(exact, parameters)
-        running = connection
-        return LakeStatementResult(columns, "", lambda: self._fetch_batches(running))
+        if statement.reads_once:
+            return self._run_spooled_select(statement.sql, parameters)
+        sql = statement.sql
+        columns = self._describe_columns(sql, parameters) if statement.is_blocking else ()
+        if not columns:
+            result = self._stream(sql, parameters)
+            columns = result.columns or ()
+            if _exact_select(sql, columns) == sql:
+                return result
+        return replace(self._stream(_exact_select(sql, columns), parameters), columns=columns)
+
+    def _run_spooled_select(self, sql: str, parameters: object) -> LakeStatementResult:
+        table = self._spool(sql, parameters)
+        query = f"SELECT * FROM {table}"
+        columns = self._describe_columns(query, None)
+        result = self._stream(_exact_select(query, columns), None)
+
+        def batches() -> Iterator[Sequence[tuple[object, ...]]]:
+            yield from result.batches()
+            self._drop(table)
+
+        return LakeStatementResult(columns, "", batches)
+
+    def _stream(self, sql: str, parameters: object) -> LakeStatementResult:
+        connection = self._execute(sql, parameters)
+        return LakeStatementResult(_result_columns(connection), "", lambda: self._fetch_batches(connection))
+
+    def _is_exact_execute(self, statement: ParsedStatement) -> bool:
+        """Whether Python can hold every value of EXECUTE's rows, so that they can be streamed."""
+        name = tokenize(statement.sql)[1].word
+        rows = self._execute(
+            "SELECT result_types FROM duckdb_prepared_statements() WHERE lower(name) = lower(?)",
+            [name[1:-1].replace('""', '"') if name.startswith('"') else name],
+        ).fetchall()
+        return all(exact_cast_sql("c", parse_type(type)) == "c" for (types,) in rows for type in types or ())
+
+    def _spool(self, sql: str, parameters: object) -> str:
+        """Read the rows of ``sql`` into a temporary table; gives its name."""
+        table = f'temp.main."unify spool {next(self._spool_numbers)}"'
+        inner = sql.strip().rstrip(";")
+        self._execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM (\n{inner}\n)", parameters)
+        return table
+
+    def _drop(self, table: str) -> None:
+        self._execute(f"DROP TABLE IF EXISTS {table}")
 
     def _describe_columns(self, sql: str, parameters: object) -> tuple[tuple[str, str], ...]:
-        """Names and types of a select's columns; none where something is wrong, which running it tells."""
+        """Names and types of a SELECT's columns; none where it cannot be bound: running it reports why."""
         try:
             rows = self._execute(f"DESCRIBE {sql}", parameters).fetchall()
         except QueryError:
             return ()
         return tuple((str(row[0]), str(row[1])) for row in rows)
 
-    def _fetch_batches(self, connection: DuckDBPyConnection) -> Iterator[Sequence[tuple[object, ...]]]:
+    def _fetch_batches(
+        self, result: DuckDBPyConnection | DuckDBPyRelation
+    ) -> Iterator[Sequence[tuple[object, ...]]]:
         while True:
             with self._translate_errors():
-                rows = connection.fetchmany(BATCH_ROWS)
+                rows = result.fetchmany(BATCH_ROWS)
             if not rows:
                 return
             yield rows
@@ -332,6 +442,12 @@ def _summary_text(kind: str, columns: Sequence[tuple[str, str]], rows: Sequence[
     if verb and rows and columns and columns[0][0] == "Count":
         return f"{format_count(int(str(rows[0][0])), 'row')} {verb}"
     return _DONE_TEXTS.get(kind, "done")
+
+
+def _returns_rows(kind: str, words: Sequence[str], all_words: Sequence[str]) -> bool:
+    if kind == "COPY":
+        return "return_files" in all_words or "return_stats" in all_words
+    return kind in _KINDS_RETURNING_ROWS or (kind in _COUNT_VERBS and "returning" in words)
 
 
 def _no_batches() -> Iterator[Sequence[tuple[object, ...]]]:

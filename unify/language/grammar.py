@@ -277,11 +277,10 @@ class CommandBuilder(Transformer[Token, Command]):
 
     # --- Shared rules
 
-    def table(self, connection: Token, table: Token) -> TableName:
-        return TableName(unquote(connection), unquote(table))
+    def table(self, first: Token, second: Token | None) -> TableName:
+        return TableName("", unquote(first)) if second is None else TableName(unquote(first), unquote(second))
 
-    def any_table(self, first: Token, second: Token | None) -> TableName:
-        return TableName("", unquote(first)) if second is None else self.table(first, second)
+    any_table = table
 
     def schema(self, name: Token) -> str:
         return unquote(name)

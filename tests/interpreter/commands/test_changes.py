@@ -96,7 +96,7 @@ def test_columns_that_came_since_are_compared_too(unify: UnifyCommand) -> None:
 def test_mistakes_are_told(unify: UnifyCommand, shop: FaultServer) -> None:
     for statement, said in (
         ("changes shop.orders since 1 hour", "shop.orders is not loaded"),
-        ("create table t as select 1 as a; changes t since 'noonish'", "'noonish' is no moment"),
+        ("create table t as select 1 as a; changes t since 'noonish'", "'noonish' is not a date or time"),
         ("changes nothing since 1 hour", "there is no table nothing"),
     ):
         answer = unify(statement)

@@ -286,7 +286,7 @@ class TestWorkbooks:
         assert cells == ["=a", "=1+1", str(10**20), datetime(2026, 1, 2, 3, 4)]
 
     def test_keep_dates_they_can_hold(self) -> None:
-        row = excel.convert_dates(
+        row = excel.convert_cells(
             ["DATE", "DATE", "TIMESTAMP", "VARCHAR"],
             ["2026-01-02", "infinity", "2026-01-02 03:04:05.123456", "2026-01-02"],
         )

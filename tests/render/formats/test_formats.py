@@ -21,7 +21,6 @@ from unify.engine.types import parse_type
 from unify.interpreter.results import ResultColumn, Rows, listing_rows
 from unify.render.formats import write_rows
 from unify.render.formats.box import footer_text
-from unify.render.formats.json import unique_names
 from unify.render.formats.layout import (
     MAX_COUNTED_ROWS,
     fit_columns,
@@ -31,6 +30,7 @@ from unify.render.formats.layout import (
     wrap_text,
 )
 from unify.render.formats.options import FORMATS, Format, FormatOptions
+from unify.text import unique_names
 
 # One row an odd value, one column a kind of type.
 ODD = r"""

@@ -38,10 +38,14 @@ class ChartBuilder:
 
         Raises UnknownName for a column that is not there; QueryError for rows that make no chart.
         """
+        with self.lake.repeatable(bound.sql, bound.parameters, bound.definitions) as (sql, parameters):
+            return self._build(command, sql, parameters, note)
+
+    def _build(self, command: CreateChart, sql: str, parameters: object, note: str) -> Chart:
         settings = command.settings
-        columns = _select_columns(settings, self._describe_columns(bound))
+        columns = _select_columns(settings, self._describe_columns(sql, parameters))
         adds_up = command.kind in _SUMMED_KINDS
-        points = self._fetch_points(bound, columns, summed=adds_up)
+        points = self._fetch_points(sql, parameters, columns, summed=adds_up)
         if len(points) > MAX_POINTS:
             raise QueryError(_too_many_points_message(columns, summed=adds_up))
         good = [point for point in points if point.is_drawable]
@@ -65,16 +69,18 @@ class ChartBuilder:
             note=note,
         )
 
-    def _describe_columns(self, bound: BoundQuery) -> dict[str, ChartColumn]:
+    def _describe_columns(self, sql: str, parameters: object) -> dict[str, ChartColumn]:
         """The columns there are, by their names in lower case."""
-        described = self.lake.execute(f"DESCRIBE SELECT * FROM (\n{bound.sql}\n) AS source", bound.parameters)
+        described = self.lake.execute(f"DESCRIBE SELECT * FROM (\n{sql}\n) AS source", parameters)
         rows = [row for batch in described.batches() for row in batch]
         return {str(row[0]).lower(): ChartColumn(str(row[0]), parse_type(str(row[1]))) for row in rows}
 
-    def _fetch_points(self, bound: BoundQuery, columns: ChartColumns, *, summed: bool) -> list[ChartPoint]:
+    def _fetch_points(
+        self, sql: str, parameters: object, columns: ChartColumns, *, summed: bool
+    ) -> list[ChartPoint]:
         """All points, or one more than the most that are shown."""
-        query = summed_points_sql(columns, bound.sql) if summed else points_sql(columns, bound.sql)
-        outcome = self.lake.execute(f"{query}\nLIMIT {MAX_POINTS + 1:d}", bound.parameters)
+        query = summed_points_sql(columns, sql) if summed else points_sql(columns, sql)
+        outcome = self.lake.execute(f"{query}\nLIMIT {MAX_POINTS + 1:d}", parameters)
         return [_parse_point(row) for batch in outcome.batches() for row in batch]
 
 

@@ -1,7 +1,7 @@
-"""``changes``: what is different in a table now from how it was at a moment.
+"""``changes``: the rows of a table that differ from an earlier version.
 
-The two versions are compared as they stand, so that it does not matter by how many loads, merges or
-reloads the one became the other. Rows with a key are compared by it; other rows come and go whole.
+The two versions are compared with each other, whatever loads lie between them. Rows with a key are
+compared by it; without one, a changed row counts as deleted and inserted. A renamed column is the same column.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import LoadFailed, NoSuchVersion, QueryError
+from unify.errors import LoadFailed, QueryError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.results import Rows, result_columns
 from unify.lake import catalog
@@ -23,16 +23,16 @@ _IS_PRESENT = '"$here"'  # true in every row of its side of the join; no column 
 
 @dataclass(frozen=True, slots=True)
 class TableVersions:
-    """A table now and then: SQL of both, column types by name, and what identifies a row."""
+    """A table now and then: SQL of both, its column types by name, and what identifies a row.
+
+    ``previous_names``  the earlier name of each column that existed then, by its name in lower case now.
+    """
 
     current_sql: str
     previous_sql: str
     types: Mapping[str, str]
-    previous_columns: frozenset[str]  # names in lower case
+    previous_names: Mapping[str, str]
     key: tuple[str, ...]
-
-    def had_column(self, column: str) -> bool:
-        return column.lower() in self.previous_columns
 
 
 class ChangesQuery:
@@ -43,26 +43,23 @@ class ChangesQuery:
         self.connections = connections
 
     def rows_since(self, name: TableName, moment: datetime) -> Rows:
-        """Rows inserted, updated (as they are now) and deleted (as they were), with what happened to each.
+        """Rows inserted, updated (as they are now) and deleted (as they were), each with its change.
 
-        Raises  LoadFailed for a table without stored rows.
+        Raises  LoadFailed for a table without stored rows; NoSuchVersion for a time before the history.
         """
         types = {column.name: column.type for column in catalog.table_columns(self.lake, name)}
         if not types:
-            raise LoadFailed(f"{name} is not loaded, so nothing of it can have changed: load table {name}")
+            raise LoadFailed(f"{name} is not loaded, so it has no changes: load table {name}")
         table = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
         then = f"SELECT * FROM {table} AT (TIMESTAMP => TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}')"
-        before = self._version_columns(then)
+        previous = catalog.column_names_at(self.lake, name, moment)
         note = f"since {moment:%Y-%m-%d %H:%M:%S %Z}"
-        if before is None:
-            before, note = frozenset(name.lower() for name in types), f"{note}, when there was no such table"
+        if previous is None:
+            previous, note = {column.lower(): column for column in types}, f"{note}, before the table existed"
             then = f"SELECT * FROM {table} WHERE false"
-        versions = TableVersions(
-            f"SELECT * FROM {table}", then, types, before, self._shared_key(name, types, before)
-        )
-        outcome = self.lake.execute(
-            _keyed_diff_sql(versions) if versions.key else _unkeyed_diff_sql(versions)
-        )
+        key = self._shared_key(name, types, previous)
+        versions = TableVersions(f"SELECT * FROM {table}", then, types, previous, key)
+        outcome = self.lake.execute(_keyed_diff_sql(versions) if key else _unkeyed_diff_sql(versions))
         return Rows(result_columns(outcome.columns), outcome.batches(), note)
 
     def parse_moment(self, text: str) -> datetime:
@@ -70,28 +67,22 @@ class ChangesQuery:
         outcome = self.lake.execute("SELECT epoch_us(TRY_CAST($text AS TIMESTAMPTZ))", {"text": text})
         [[(found,)]] = list(outcome.batches())
         if found is None:
-            raise QueryError(f"'{text}' is no moment; write it like '2026-03-01 08:00', or since 2 hours")
+            raise QueryError(
+                f"'{text}' is not a date or time; write it like '2026-03-01 08:00', or since 2 hours"
+            )
         return datetime.fromtimestamp(int(str(found)) / 1e6, UTC)
 
-    def _version_columns(self, query: str) -> frozenset[str] | None:
-        """The names that a version has; None where there was none yet."""
-        try:
-            outcome = self.lake.execute(f"DESCRIBE {query}")
-        except NoSuchVersion:
-            return None
-        return frozenset(str(row[0]).lower() for batch in outcome.batches() for row in batch)
-
     def _shared_key(
-        self, name: TableName, types: Mapping[str, str], previous_columns: frozenset[str]
+        self, name: TableName, types: Mapping[str, str], previous_names: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """What identifies a row, where the adapter says so and both versions have it."""
+        """What identifies a row, where the adapter declares it and both versions have it."""
         if not self.connections.has(name.schema) or name.table.lower() not in self.connections.tables(
             name.schema
         ):
             return ()
         key = self.connections.table(name).key
-        there = previous_columns & {column.lower() for column in types}
-        return key if {column.lower() for column in key} <= there else ()
+        shared = previous_names.keys() & {column.lower() for column in types}
+        return key if {column.lower() for column in key} <= shared else ()
 
 
 def _keyed_diff_sql(versions: TableVersions) -> str:
@@ -114,9 +105,10 @@ def _keyed_diff_sql(versions: TableVersions) -> str:
 
 
 def _previous_value_sql(versions: TableVersions, column: str) -> str:
-    """The old value as the new type; a column that is new had none."""
-    kind = versions.types[next(name for name in versions.types if name.lower() == column.lower())]
-    return f"CAST(o.{quoted(column)} AS {kind})" if versions.had_column(column) else f"CAST(NULL AS {kind})"
+    """The old value as the new type; NULL for a column that is new."""
+    type = next(type for name, type in versions.types.items() if name.lower() == column.lower())
+    previous = versions.previous_names.get(column.lower())
+    return f"CAST({'NULL' if previous is None else f'o.{quoted(previous)}'} AS {type})"
 
 
 def _differs_sql(versions: TableVersions, column: str) -> str:

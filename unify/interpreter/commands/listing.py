@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from unify.durations import format_duration
-from unify.errors import UnknownName
+from unify.errors import QueryError, UnknownName
 from unify.interpreter import state as interpreter_state
 from unify.interpreter import system_columns
 from unify.interpreter.freshness import MaxAge
-from unify.interpreter.results import Rows, listing_rows
+from unify.interpreter.results import Rows, display_name, listing_rows
 from unify.interpreter.state import State
 from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
 from unify.interpreter.system_tables import scheduled_items, setting_rows
 from unify.lake import catalog, ledger
+from unify.lake.definitions import find_view
+from unify.lake.protocols import Definition
+from unify.language.sql.analysis import analyse
 from unify.model import DETECTED_PAGING_PREFIX, Column, LoaderJob, TableName
 from unify.text import did_you_mean, format_age, glob_from_like
 
@@ -153,8 +156,30 @@ class ListingCommands:
             return (*sources.table(table).columns, *self._filter_columns(table))
         if own := system_columns.system_table_columns(name):
             return own
+        if (view := find_view(self.state.lake, name)) is not None:
+            raise QueryError(self._unreadable_view_message(name, view))
         known = (found.name for found in self.state.table_states())
         raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
+
+    def _unreadable_view_message(self, name: TableName, view: Definition) -> str:
+        """Which table a view lacks: one that can be loaded, or one that does not exist."""
+        seen = [view]
+        for one in seen:  # grows: views of views
+            for ref in analyse(one.sql).tables:
+                read = TableName(ref.schema or one.schema, ref.table)
+                if ref.is_written or catalog.table_columns(self.state.lake, read):
+                    continue
+                if self._is_offered(read):
+                    return (
+                        f"the columns of the view {display_name(name)} are known once its tables are loaded: "
+                        f"load table {self.state.connections.canonical_name(read)}"
+                    )
+                behind = find_view(self.state.lake, read)
+                if behind is None:
+                    return f"{display_name(name)} reads {display_name(read)}, which does not exist"
+                if behind not in seen:
+                    seen.append(behind)
+        return f"the columns of the view {display_name(name)} cannot be found"
 
     def _filter_columns(self, table: TableName) -> Sequence[Column]:
         """What a live table can be asked by, where its columns do not say it already."""

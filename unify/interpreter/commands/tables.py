@@ -6,7 +6,12 @@ from datetime import UTC, datetime, time
 
 from unify.durations import format_duration
 from unify.interpreter.connections import ConnectionCatalog
-from unify.interpreter.query.load_client import LoadClient, LoadRequest, load_outcome_text
+from unify.interpreter.query.load_client import (
+    LoadClient,
+    LoadRequest,
+    load_outcome_text,
+    refuse_in_transaction,
+)
 from unify.interpreter.results import Message
 from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
@@ -52,6 +57,7 @@ class LoadCommands:
 
     def clear(self, table: TableName) -> Message:
         """Forget the rows of a table, after cancelling what is loading it."""
+        refuse_in_transaction(self.lake, f"clear {table}")
         name = self._resolve_name(table)
         for job in self.load_client.queue.active_jobs():
             if job.table == name:
@@ -113,6 +119,8 @@ class LoadCommands:
         )
 
     def _run_load(self, name: TableName, action: Action) -> Message:
+        if self.wait:
+            refuse_in_transaction(self.lake, f"{action.value} {name}")
         job = self.load_client.enqueue(LoadRequest(name, action))
         if not self.wait:
             return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")

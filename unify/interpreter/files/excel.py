@@ -13,12 +13,24 @@ from zipfile import BadZipFile
 
 import msgspec
 
+from unify.engine.types import DuckDBType
 from unify.errors import FileError, QueryError
+from unify.text import unique_names
 
 MAX_SHEET_ROWS = 1_048_576  # of a sheet, its header among them
+MAX_SHEET_COLUMNS = 16_384
 MAX_CELL_CHARS = 32_767  # characters of a cell
 _EXACT_DIGITS = 15  # Excel's numbers are doubles
 _FIRST_EXACT_DATE = date(1900, 3, 1)  # before it, Excel counts a day that never was
+# Types whose values a cell can hold; DuckDB writes those of the others.
+_CELL_TYPES = frozenset(
+    ["BOOLEAN", "VARCHAR", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"]
+    + [
+        f"{sign}{size}"
+        for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+        for sign in ("", "U")
+    ]
+)
 
 Cells = Sequence[object]
 
@@ -95,13 +107,10 @@ def _append_to_sheet(
     """Raises FileError where a sheet cannot hold the rows."""
     for names in header_rows:
         sheet.append([_make_cell(openpyxl, sheet, name) for name in names])
-    count, most = 0, MAX_SHEET_ROWS - 1 - (0 if header_rows else max(0, sheet.max_row - 1))
+    count, there = 0, 0 if header_rows else max(0, sheet.max_row - 1)
     for batch in batches:
         count += len(batch)
-        if count > most:
-            raise FileError(
-                f"an Excel sheet holds {MAX_SHEET_ROWS:,} rows, and there are more; export a CSV file"
-            )
+        check_row_count(there + count)
         for row in batch:
             sheet.append([_make_cell(openpyxl, sheet, value) for value in row])
     return count
@@ -134,9 +143,45 @@ def _make_cell(openpyxl: Any, sheet: Any, value: object) -> Any:
     return cell
 
 
-def convert_dates(types: Sequence[str], row: Cells) -> Cells:
-    """Dates and moments, which come as texts, as Excel's own where it can hold them exactly."""
-    return [_parse_date(type, value) for type, value in zip(types, row, strict=True)]
+def check_columns(names: Sequence[str]) -> None:
+    """Raise FileError where a sheet has no room for the columns."""
+    if len(names) > MAX_SHEET_COLUMNS:
+        raise FileError(
+            f"an Excel sheet holds {MAX_SHEET_COLUMNS:,} columns, and there are {len(names):,}; "
+            "export a CSV file"
+        )
+
+
+def check_row_count(rows: int) -> None:
+    """Raise FileError where a sheet has no room for the rows."""
+    if rows > MAX_SHEET_ROWS - 1:
+        raise FileError(
+            f"an Excel sheet holds {MAX_SHEET_ROWS:,} rows, and there are more; export a CSV file"
+        )
+
+
+def cell_query(query: str, types: Sequence[DuckDBType]) -> str:
+    """``query`` with DuckDB's text of the values that no cell can hold: lists, blobs, intervals …"""
+    columns = [f"c{number}" for number in range(len(types))]
+    cells = [
+        column
+        if type.name in _CELL_TYPES or type.name.startswith("DECIMAL")
+        else f"CAST({column} AS VARCHAR)"
+        for column, type in zip(columns, types, strict=True)
+    ]
+    return f"SELECT {', '.join(cells)} FROM (\n{query}\n) AS cells({', '.join(columns)})"
+
+
+def convert_cells(types: Sequence[str], row: Cells) -> Cells:
+    """Dates, times and 32-bit floats, which are fetched as text, as Excel's own values where it has them."""
+    return [_parse_cell(type, value) for type, value in zip(types, row, strict=True)]
+
+
+def _parse_cell(type: str, value: object) -> object:
+    if type == "FLOAT" and isinstance(value, str):
+        number = float(value)
+        return number if isfinite(number) else value
+    return _parse_date(type, value)
 
 
 def _parse_date(type: str, value: object) -> object:
@@ -152,16 +197,11 @@ def _parse_date(type: str, value: object) -> object:
 
 
 def _column_names(header: Cells) -> list[str]:
-    """The names of the columns; those without one by their place, those that meet with a number."""
-    names: list[str] = []
-    for place, cell in enumerate(header, 1):
-        name = str(cell).strip() if cell is not None else f"column{place}"
-        taken = {known.lower() for known in names}
-        number, unique = 2, name
-        while unique.lower() in taken:
-            unique, number = f"{name}_{number}", number + 1
-        names.append(unique)
-    return names
+    """The names of the columns; a column without one is named by its number."""
+    names = (
+        str(cell).strip() if cell is not None else f"column{number}" for number, cell in enumerate(header, 1)
+    )
+    return unique_names(names, str.lower)
 
 
 def _cell_type(cell: object) -> str:

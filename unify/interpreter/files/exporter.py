@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unify.engine.connection import quote_literal
-from unify.engine.exact import exact_parquet_query
+from unify.engine.exact import describe_query, exact_parquet_query
+from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError
 from unify.fs.paths import absolute_path
 from unify.interpreter.files.reader import translate_file_errors
@@ -22,8 +23,8 @@ from unify.interpreter.files.writer import (
 )
 from unify.interpreter.results import Message
 from unify.interpreter.variables import BoundQuery
-from unify.lake.lake import Lake
-from unify.text import format_count
+from unify.lake.lake import Lake, fetch_session_rows
+from unify.text import format_count, unique_names
 
 _COPY_OPTIONS = {
     FileFormat.CSV: "FORMAT csv, HEADER true",
@@ -35,49 +36,64 @@ _COPY_OPTIONS = {
 
 
 class FileExporter:
-    """Writes files; each is changed whole or not at all."""
+    """Writes files; each is replaced as a whole or not at all."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
 
     def export(self, bound: BoundQuery, path: str, mode: WriteMode) -> Message:
-        """Write the rows of a SELECT to a file. Raises FileError or QueryError; no file then."""
+        """Write the rows of a SELECT to a file. Raises FileError or QueryError; then no file is written."""
         target = absolute_path(path)
         format = detect_format(target.name)
         appends = mode == "append" and target.exists()
         if appends and is_compressed(target.name):
             raise FileError(f"{target.name}: nothing can be appended to a compressed file")
         check_target(target, mode)
-        with replace_file(target, mode) as new:
+        with (
+            replace_file(target, mode) as new,
+            self.lake.repeatable(
+                bound.sql, bound.parameters, bound.definitions, spool=format is FileFormat.EXCEL
+            ) as (query, parameters),
+        ):
             if format is FileFormat.EXCEL:
-                rows = self._write_workbook(bound, target, new, appends=appends)
+                rows = self._write_workbook(query, parameters, target, new, appends=appends)
             else:
-                rows = self._copy_rows(bound, format, target, new, appends=appends)
+                rows = self._copy_rows(query, parameters, format, target, new, appends=appends)
                 if appends:
-                    self._join_existing(bound, format, target, new)
+                    self._join_existing(query, parameters, format, target, new)
         return Message(f"{format_count(rows, 'row')} {'appended' if appends else 'written'} to {path}")
 
     def _copy_rows(
-        self, bound: BoundQuery, format: FileFormat, target: Path, new: Path, *, appends: bool
+        self, query: str, parameters: object, format: FileFormat, target: Path, new: Path, *, appends: bool
     ) -> int:
-        query = bound.sql
-        if format is FileFormat.PARQUET:
-            with translate_file_errors(self.lake, target.name):
-                query = exact_parquet_query(self.lake.connection, query, bound.parameters)
-        how = _COPY_OPTIONS[format]
+        options = _COPY_OPTIONS[format]
         if appends and format in (FileFormat.CSV, FileFormat.TSV):
-            how = how.replace("HEADER true", "HEADER false")
-        copy = f"COPY (\n{query}\n) TO {quote_literal(str(new))} ({how})"
+            options = options.replace("HEADER true", "HEADER false")
         with translate_file_errors(self.lake, target.name):
-            row = self.lake.connection.execute(copy, bound.parameters).fetchone()
+            if format is FileFormat.PARQUET:
+                query = exact_parquet_query(self.lake.connection, query, parameters)
+            elif format in (FileFormat.JSON, FileFormat.JSONL):
+                query = self._with_unique_names(query, parameters)
+            copy = f"COPY (\n{query}\n) TO {quote_literal(str(new))} ({options})"
+            row = self.lake.connection.execute(copy, parameters).fetchone()
         return int(row[0]) if row else 0
 
-    def _join_existing(self, bound: BoundQuery, format: FileFormat, target: Path, new: Path) -> None:
-        """Put what is in the target before the new rows."""
+    def _with_unique_names(self, query: str, parameters: object) -> str:
+        """``query`` with a number after each column name that an object has already: ``a``, ``a_2``."""
+        names = self._column_names(query, parameters)
+        unique = unique_names(names, str.lower)
+        if unique == list(names):
+            return query
+        return f"SELECT * FROM (\n{query}\n) AS named({', '.join(map(quoted, unique))})"
+
+    def _join_existing(
+        self, query: str, parameters: object, format: FileFormat, target: Path, new: Path
+    ) -> None:
+        """Put the content of the target before the new rows."""
         match format:
             case FileFormat.CSV | FileFormat.TSV:
                 delimiter = "," if format is FileFormat.CSV else "\t"
-                join_text_files(target, new, self._column_names(bound), delimiter)
+                join_text_files(target, new, self._column_names(query, parameters), delimiter)
             case FileFormat.JSONL:
                 join_text_files(target, new, None)
             case FileFormat.JSON:
@@ -99,18 +115,27 @@ class FileExporter:
         finally:
             joined.unlink(missing_ok=True)
 
-    def _column_names(self, bound: BoundQuery) -> Sequence[str]:
+    def _column_names(self, query: str, parameters: object) -> Sequence[str]:
         with translate_file_errors(self.lake, "export"):
-            rows = self.lake.connection.execute(f"DESCRIBE {bound.sql}", bound.parameters).fetchall()
-        return [str(row[0]) for row in rows]
+            return [name for name, _ in describe_query(self.lake.connection, query, parameters)]
 
-    def _write_workbook(self, bound: BoundQuery, target: Path, new: Path, *, appends: bool) -> int:
+    def _write_workbook(
+        self, query: str, parameters: object, target: Path, new: Path, *, appends: bool
+    ) -> int:
         from unify.interpreter.files import excel
 
-        outcome = self.lake.execute(bound.sql, bound.parameters)
-        names = [name for name, _ in outcome.columns or ()]
-        types = [type for _, type in outcome.columns or ()]
-        batches = ([excel.convert_dates(types, row) for row in batch] for batch in outcome.batches())
+        with translate_file_errors(self.lake, target.name):
+            columns = describe_query(self.lake.connection, query, parameters)
+        names = [name for name, _ in columns]
+        excel.check_columns(names)
+        excel.check_row_count(self._count_rows(query))
+        outcome = self.lake.execute(excel.cell_query(query, [type for _, type in columns]), parameters)
+        types = [type.name for _, type in columns]
+        batches = ([excel.convert_cells(types, row) for row in batch] for batch in outcome.batches())
         if appends:
             return excel.append_rows(target, new, names, batches)
         return excel.write_rows(new, names, batches)
+
+    def _count_rows(self, query: str) -> int:
+        [row] = fetch_session_rows(self.lake, f"SELECT count(*) FROM (\n{query}\n)")
+        return int(str(row[0]))

@@ -22,7 +22,7 @@ from unify.interpreter.files.reader import (
     translate_file_errors,
 )
 from unify.interpreter.files.writer import FileFormat, WriteMode
-from unify.interpreter.results import Message, Rows, listing_rows
+from unify.interpreter.results import Message, Rows, display_name, listing_rows
 from unify.lake import catalog
 from unify.lake.lake import Lake
 from unify.model import TableName
@@ -58,7 +58,7 @@ class FileImporter:
             rows = self._store_rows(
                 name, source, mode, location if "://" in location else _describe_files(files)
             )
-        return Message(f"{format_count(rows, 'row')} imported into {_display_name(name)}")
+        return Message(f"{format_count(rows, 'row')} imported into {display_name(name)}")
 
     def list_files(self, schema: str | None, like: str | None) -> Rows:
         """Which files the tables were imported from; ``like`` is a pattern of SQL's LIKE for the file."""
@@ -104,7 +104,7 @@ class FileImporter:
         self._refuse_reserved_target(name)
         there = bool(catalog.table_columns(self.lake, name))
         if there and mode is None:
-            raise FileError(f"there is a table {_display_name(name)} already; end with overwrite or append")
+            raise FileError(f"there is a table {display_name(name)} already; end with overwrite or append")
         target = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
         with self._transaction():
             self.lake.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(name.schema)}")
@@ -180,11 +180,6 @@ def _workbook_query(paths: Sequence[Path], folder: Path) -> FileQuery:
 def _describe_files(files: SourceFiles) -> str:
     first, *others = files.paths
     return f"{first} and {len(others)} more" if others else str(first)
-
-
-def _display_name(name: TableName) -> str:
-    """As it can be typed: a table of ``main`` needs no schema."""
-    return name.table if name.schema.lower() == "main" else str(name)
 
 
 def _parse_imported_at(text: str) -> datetime | None:

@@ -7,7 +7,7 @@ a view or macro of a person's own cannot be made over it, because it would outli
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,18 @@ class RelationResolver:
     """Makes what a statement needs. ``live_table`` fetches."""
 
     def __init__(
-        self, lake: Lake, connections: ConnectionCatalog, live: LiveTables, planner: PushdownPlanner
+        self,
+        lake: Lake,
+        connections: ConnectionCatalog,
+        live: LiveTables,
+        planner: PushdownPlanner,
+        qualify: Callable[[TableRef], TableRef],
     ) -> None:
         self.lake = lake
         self.connections = connections
         self.live = live
         self.planner = planner
+        self.qualify = qualify
 
     def resolve(self, bound: BoundQuery) -> BoundQuery:
         """``bound`` with its views and live tables replaced by relations that are there now.
@@ -86,6 +92,7 @@ class RelationResolver:
         return statement.replace_mentions(names)
 
     def _connection_table(self, ref: TableRef, schema: str) -> TableName | None:
+        ref = ref if ref.schema or schema else self.qualify(ref)
         if ref.catalog not in ("", "lake") or not (ref.schema or schema):
             return None
         name = TableName(ref.schema or schema, ref.table)

@@ -1,6 +1,7 @@
 """Queries: runs SQL statements, after loading the tables that they use.
 
     query        QueryRunner: finds the tables of a statement, makes them available, runs it
+    table_resolver  TableResolver: the tables of connections that a statement uses, through views and macros
     load_client  LoadClient: enqueues load jobs and waits for them; starts the daemon if necessary
     explain      `explain`: the loads and API requests that a statement needs, then DuckDB's plan
 

@@ -137,6 +137,7 @@ class _DryRunResolver(RelationResolver):
             relations.connections,
             relations.live,
             _DryRunPlanner(relations.lake, relations.planner.watcher),
+            relations.qualify,
         )
 
     def _fetch_bounded(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRelation:

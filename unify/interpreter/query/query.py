@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoreError
+from unify.errors import DaemonUnreachable, LoadFailed, StoreError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import FreshnessDecision, MaxAge, decide_freshness
-from unify.interpreter.query.load_client import LoadClient, LoadRequest, load_outcome_text
+from unify.interpreter.query.load_client import (
+    LoadClient,
+    LoadRequest,
+    load_outcome_text,
+    refuse_in_transaction,
+)
+from unify.interpreter.query.table_resolver import TableResolver, UsedTables
 from unify.interpreter.results import Message, Result, Rows, Stager, Watcher, result_columns
-from unify.interpreter.system_columns import SCHEMA
 from unify.interpreter.system_tables import SystemTables
 from unify.interpreter.variables import BoundQuery, Variables
 from unify.lake import catalog, ledger
 from unify.lake.catalog import StoredTable
 from unify.lake.lake import Lake
-from unify.lake.statements import LakeStatementResult
-from unify.language.sql import tables as sql_tables
-from unify.language.sql.refs import TableRef
-from unify.language.tokenizer import is_select
+from unify.language.sql.analysis import Analysed, StatementKind, analyse
 from unify.model import Action, LoaderJob, Priority, TableName
 from unify.text import format_age, format_count
 
@@ -43,14 +45,6 @@ class TableFreshness:
     def load_request(self) -> LoadRequest:
         """The load that brings what it needs."""
         return LoadRequest(self.name, Action.LOAD if self.stored is None else Action.REFRESH, self.checked_at)
-
-
-@dataclass(frozen=True, slots=True)
-class UsedTables:
-    """The tables of connections that a statement uses: the stored ones, and whether others stand in."""
-
-    stored: Sequence[TableName]
-    has_relations: bool = False
 
 
 class QueryRunner:
@@ -76,25 +70,35 @@ class QueryRunner:
         self.wait = wait
         self.variables = variables
         self.stager = stager
+        self.resolver = TableResolver(lake, connections)
         self.last_table: TableName | None = None
 
     def run(self, sql: str, max_age: MaxAge) -> Result:
         """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted."""
-        if sql_tables.is_explain(sql) and (plan := self._explain(sql, max_age)) is not None:
+        kind = analyse(sql).kind
+        if kind is StatementKind.EXPLAIN and (plan := self._explain(sql, max_age)) is not None:
             return plan
         bound, note = self.prepare(sql, max_age)
-        return _result(self.lake.execute(bound.sql, bound.parameters), note, whole=sql_tables.is_listing(sql))
+        result = self.lake.execute(bound.sql, bound.parameters, bound.definitions)
+        if result.columns is None:
+            return Message(result.summary)
+        is_listing = kind is StatementKind.LISTING
+        return Rows(result_columns(result.columns), result.batches(), note, is_listing)
 
     def prepare(self, sql: str, max_age: MaxAge) -> tuple[BoundQuery, str]:
-        """Bind the variables of a statement, provide the tables it uses; the note says how old they are."""
+        """Bind the variables of a statement, provide the tables it uses; the note states their age."""
         bound = self.variables.bind(sql)
-        tables = sql_tables.referenced_tables(bound.sql)
-        self.system_tables.refresh(
-            [table.table for table in tables if table.schema.lower() == SCHEMA], max_age
-        )
-        used = self._resolve_tables(tables)
+        statement = analyse(bound.sql)
+        self.resolver.create_path_schemas(statement)
+        used = self._resolve_tables(statement)
+        self.system_tables.refresh(used.system, max_age)
         note = self._load_stale(self._check_freshness(used.stored, max_age))
-        return (self.relations.resolve(bound) if used.has_relations else bound), note
+        bound = replace(bound, definitions=used.definitions)
+        return (self.relations.resolve(bound) if used.relations else bound), note
+
+    def provide_tables(self, view: TableName, max_age: MaxAge) -> None:
+        """Load what a view of the user's reads, where it is missing or too old."""
+        self.prepare(f"FROM {quoted(view.schema)}.{quoted(view.table)}", max_age)
 
     def peek_view(self, view: TableName, rows: int | None, max_age: MaxAge) -> Result:
         """A few rows of a view of a connection, whose tables are loaded for it, or of the system's tables."""
@@ -112,13 +116,13 @@ class QueryRunner:
     def _explain(self, sql: str, max_age: MaxAge) -> Result | None:
         """The plan of a statement with what would be loaded and asked first; None where nothing would."""
         bound = self.variables.bind(sql)
-        used = self._resolve_tables(sql_tables.referenced_tables(bound.sql))
+        used = self._resolve_tables(analyse(bound.sql))
         due = [
             table
             for table in self._check_freshness(used.stored, max_age)
             if table.decision is not FreshnessDecision.USE_STORED
         ]
-        if not due and not used.has_relations:
+        if not due and not used.relations:
             return None
         from unify.interpreter.query.explain import Explainer
 
@@ -132,12 +136,13 @@ class QueryRunner:
         from unify.interpreter.live.relations import RelationResolver
 
         live = LiveTables(self.lake, self.connections, self.watcher, self.stager)
-        return RelationResolver(self.lake, self.connections, live, PushdownPlanner(self.lake, self.watcher))
+        planner = PushdownPlanner(self.lake, self.watcher)
+        return RelationResolver(self.lake, self.connections, live, planner, self.resolver.qualify_ref)
 
     def assign(self, name: str, sql: str, max_age: MaxAge) -> str:
         """Set a variable to the value of an expression or the rows of a SELECT; what it is now."""
         bound, _ = self.prepare(sql, max_age)
-        if is_select(sql):
+        if analyse(sql).kind is StatementKind.SELECT:
             return f"${name}: {format_count(self.variables.set_rows(name, bound), 'row')}"
         value = self.variables.set_value(name, bound)
         return f"${name} = {'NULL' if value.text is None else value.text}"
@@ -147,41 +152,10 @@ class QueryRunner:
         schema = f"{quoted(table.schema)}." if table.schema else ""
         return self.run(f"SELECT count(*) AS count FROM {schema}{quoted(table.table)}", max_age)
 
-    def _resolve_tables(self, tables: Sequence[TableRef]) -> UsedTables:
-        """The tables of connections among ``tables``, as their adapters spell them.
-
-        Raises UnknownName, before anything is loaded, for one that neither adapter nor lake has, and
-        QueryError for one the statement would write to: its rows belong to its connection.
-        """
-        used: dict[TableName, None] = {}
-        standing_in: list[TableName] = []
-        for table in tables:
-            if table.catalog not in ("", "lake") or not self._is_connection(table):
-                continue
-            name = TableName(table.schema, table.table)
-            offered = self.connections.tables(table.schema)
-            if (behind := self.connections.stored_dependencies(name)) is not None:
-                standing_in.append(name)
-                used.update(dict.fromkeys(behind))
-            elif table.table.lower() in offered:
-                name = self.connections.canonical_name(name)
-                if table.is_written:
-                    raise QueryError(_write_refused_message(name))
-                used[name] = None
-            elif not table.is_written and not catalog.table_columns(self.lake, name):
-                self.connections.table(name)
-        if used or standing_in:
-            self.last_table = next(iter([*standing_in, *used]))
-        return UsedTables(tuple(used), bool(standing_in))
-
-    def _is_connection(self, table: TableRef) -> bool:
-        """Whether ``table`` belongs to a connection. Raises UnknownName if its schema is nobody's."""
-        if self.connections.has(table.schema):
-            return True
-        asked = table.schema and not table.catalog and not table.is_written
-        if asked and not catalog.is_schema(self.lake, table.schema):
-            self.connections.connection(table.schema)  # says so, with the nearest connection
-        return False
+    def _resolve_tables(self, statement: Analysed) -> UsedTables:
+        used = self.resolver.resolve(statement)
+        self.last_table = next(iter([*used.relations, *used.stored]), self.last_table)
+        return used
 
     def _check_freshness(self, names: Sequence[TableName], max_age: MaxAge) -> list[TableFreshness]:
         if not names:
@@ -210,6 +184,8 @@ class QueryRunner:
             for table in tables
             if table.decision in (FreshnessDecision.LOAD_AND_WAIT, FreshnessDecision.REFRESH_AND_WAIT)
         ]
+        if needed and self.wait:
+            refuse_in_transaction(self.lake, f"load {needed[0].name}")
         jobs = [self.load_client.enqueue(table.load_request()) for table in needed]
         for table in tables:
             if table.decision is FreshnessDecision.REFRESH_IN_BACKGROUND:
@@ -239,26 +215,12 @@ class QueryRunner:
             self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
 
 
-def _result(outcome: LakeStatementResult, note: str, *, whole: bool) -> Result:
-    if outcome.columns is None:
-        return Message(outcome.summary)
-    return Rows(result_columns(outcome.columns), outcome.batches(), note, whole)
-
-
 def _age_note(tables: Sequence[TableFreshness]) -> str:
     """``stored 12 min ago``: the oldest of the tables used."""
     loaded = [table.stored.loaded_at for table in tables if table.stored]
     if not loaded:
         return ""
     return f"stored {format_age((datetime.now(UTC) - min(loaded)).total_seconds())}"
-
-
-def _write_refused_message(name: TableName) -> str:
-    return (
-        f"{name} is filled by its connection and cannot be written to. "
-        f"Work on a copy: create table {name.table} as select * from {name}; "
-        f"to forget its rows: clear table {name}"
-    )
 
 
 def _not_waiting_message(jobs: Sequence[LoaderJob]) -> str:

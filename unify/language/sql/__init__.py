@@ -1,11 +1,12 @@
 """SQL analysis: which tables a statement uses, its conditions on them, and how to replace them.
 
+    analysis    analyse: what the text of a statement shows, found once and handed on
     refs        TableRef and Constant: a table and a constant value as a statement names them
     tables      the tables that a statement reads or writes; by sqlglot, else by its keywords
     parse       table names in sqlglot's syntax tree; checks that a text is one SELECT and no more
     predicates  the conditions and joins of a SELECT that limit the rows of each table
     rewrite     every mention of a table with its conditions; replaces the names
 
-Start with tables.referenced_tables. No statement is run or bound here.
+Start with analysis.analyse. No statement is run or bound here.
 May import: language; config, engine, fs and the top-level modules.
 """

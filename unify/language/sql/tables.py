@@ -6,7 +6,7 @@ that introduce a table, so that unknown syntax costs precision but never fails t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from unify.language.sql.refs import TableRef, merge_refs
@@ -21,7 +21,7 @@ _TABLE_KEYWORDS = keyword_set(
 _SHOW_LISTINGS = frozenset(
     {"all", "databases", "schemas", "tables", "variables"}
 )  # SHOW listings, not tables
-_METADATA_KEYWORDS = keyword_set("show describe desc summarize pragma")
+_LISTING_KEYWORDS = frozenset({"show", "describe", "desc", "summarize"})
 _MAX_PARSED_CHARS = 200_000  # characters; sqlglot parses 500,000 a second, which is too slow for bulk inserts
 
 
@@ -47,31 +47,54 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
     return parse.single_select_tables(sql)
 
 
-def is_explain(sql: str) -> bool:
-    """Return whether ``sql`` is EXPLAIN without ANALYZE, which does not run the statement."""
-    tokens = list(significant_tokens(sql))
-    if not tokens or tokens[0].keyword != "explain":
-        return False
-    before = len(sql) - len(unwrap_statement(sql))
-    return not any(token.keyword in ("analyze", "analyse") for token in tokens if token.start < before)
-
-
-def is_listing(sql: str) -> bool:
-    """Return whether the rows of ``sql`` are metadata rather than data."""
-    first = next(iter(significant_tokens(sql)), None)
-    return first is not None and first.keyword in _METADATA_KEYWORDS
-
-
 def _statement_tables(sql: str) -> Sequence[TableRef]:
     if len(sql) > _MAX_PARSED_CHARS:
         return scan_for_tables(sql)
     inner = unwrap_statement(sql)
-    if not any(token.keyword in _TABLE_KEYWORDS for token in significant_tokens(inner)):
+    tokens = list(significant_tokens(inner))
+    if not any(token.keyword in _TABLE_KEYWORDS for token in tokens):
         return ()
     from unify.language.sql import parse
 
     found = parse.statement_tables(inner)
-    return scan_for_tables(inner) if found is None else found
+    return [*(scan_for_tables(inner) if found is None else found), *_embedded_tables(tokens)]
+
+
+def _embedded_tables(tokens: Sequence[SqlToken]) -> Sequence[TableRef]:
+    """Tables that no parser finds: query_table('a.b'), query('from a.b'), (show a.b)."""
+    found: list[TableRef] = []
+    for position in range(len(tokens) - 1):
+        word, after = tokens[position], tokens[position + 1]
+        if word.keyword in ("query", "query_table") and after.text == "(":
+            texts = list(_string_arguments(tokens[position + 2 :]))
+            if word.keyword == "query":
+                found += [ref for text in texts[:1] for ref in referenced_tables(text)]
+            else:
+                found += [ref for text in texts if (ref := _table_ref(list(significant_tokens(text))))]
+        elif word.text == "(" and after.keyword in _LISTING_KEYWORDS:
+            ref = _table_ref(tokens[position + 2 :])
+            found += [ref] if ref is not None and ref.table.lower() not in _SHOW_LISTINGS else []
+    return found
+
+
+def _string_arguments(tokens: Sequence[SqlToken]) -> Iterator[str]:
+    for token in tokens:
+        if token.text == ")":
+            return
+        if token.kind is TokenKind.STRING:
+            yield unquote(token.text)
+
+
+def _table_ref(tokens: Sequence[SqlToken]) -> TableRef | None:
+    match _name_parts(tokens[:5]):
+        case [table]:
+            return TableRef("", table)
+        case [schema, table]:
+            return TableRef(schema, table)
+        case [catalog, schema, table]:
+            return TableRef(schema, table, catalog)
+        case _:
+            return None
 
 
 def unwrap_statement(sql: str) -> str:

@@ -19,6 +19,7 @@ from unify.engine.types import DuckDBType, parse_type
 from unify.interpreter.results import Rows
 from unify.render.formats import values
 from unify.render.formats.options import FormatOptions
+from unify.text import unique_names
 
 JSONWriter = Callable[[object], str]
 
@@ -200,16 +201,3 @@ def _object_lines(rows: Rows, options: FormatOptions) -> Iterator[str]:
             members = [key + write(value) for key, write, value in zip(keys, writers, row, strict=True)]
             line = "{" + ", ".join(members) + "}"
             yield escape_terminal_controls(line) if options.terminal else line
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names with ``_2``, ``_3`` … appended to duplicates."""
-    taken = set(names)
-    unique: dict[str, None] = {}
-    for name in names:
-        candidate, number = name, 1
-        while candidate in unique or (number > 1 and candidate in taken):
-            number += 1
-            candidate = f"{name}_{number}"
-        unique[candidate] = None
-    return list(unique)

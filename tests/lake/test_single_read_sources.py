@@ -1,0 +1,99 @@
+"""A pipe is read once: each row arrives once, in every kind of statement, or nothing is written."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.stores import fetch_rows
+from unify.engine.exact import exact_parquet_query
+from unify.engine.sources import reads_once
+from unify.lake.lake import Lake
+
+DATED_ROWS = "id,day\n" + "".join(f"{number},2024-01-01\n" for number in range(50_000))
+
+
+@contextmanager
+def pipe(path: Path, text: str = DATED_ROWS) -> Iterator[str]:
+    """The path of a FIFO into which another thread writes ``text`` once."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(text,), daemon=True)
+    writer.start()
+    yield str(path)
+    writer.join(timeout=10)
+    assert not writer.is_alive()
+
+
+@pytest.mark.parametrize(
+    "create", ["create table piped", "create temp table piped", "create or replace table piped"]
+)
+def test_create_table_has_every_row(lake: Lake, tmp_path: Path, create: str) -> None:
+    with pipe(tmp_path / "p") as path:
+        lake.execute(f"{create} as select id, sum(id) as total, day from read_csv('{path}') group by all")
+    assert fetch_rows(lake, "select count(*), min(id), max(total) from piped") == [(50_000, 0, 49_999)]
+    lake.execute("drop table piped")
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "select count(*), min(day)::varchar, max(id) from read_csv('{path}') where id >= 0",
+        "select count(*), min(day)::varchar, max(id) from '{path}'",
+        'select count(*), min(day)::varchar, max(id) from "{path}"',
+        "with r as (from read_csv(['{path}'])) select count(*), min(day)::varchar, max(id) from r",
+        "select count(*), min(day)::varchar, max(id) from query('from read_csv(''{path}'')')",
+    ],
+)
+def test_a_select_counts_every_row(lake: Lake, tmp_path: Path, select: str) -> None:
+    with pipe(tmp_path / "p.csv") as path:
+        assert fetch_rows(lake, select.format(path=path)) == [(50_000, "2024-01-01", 49_999)]
+
+
+def test_values_that_need_a_cast_arrive_once(lake: Lake, tmp_path: Path) -> None:
+    with pipe(tmp_path / "p", "id,day\n1,2024-01-01\n") as path:
+        result = lake.execute(f"select * from read_csv('{path}')")
+        assert result.columns == (("id", "BIGINT"), ("day", "DATE"))
+        assert list(result.batches()) == [[(1, "2024-01-01")]]
+    assert fetch_rows(lake, "select count(*) from duckdb_tables() where table_name like '%spool%'") == [(0,)]
+
+
+def test_a_parquet_file_has_every_row(lake: Lake, tmp_path: Path) -> None:
+    with (
+        pipe(tmp_path / "p") as path,
+        lake.repeatable(f"select id::hugeint as id, day from read_csv('{path}')") as (query, parameters),
+    ):
+        exact = exact_parquet_query(lake.connection, query, parameters)
+        lake.connection.execute(f"copy ({exact}) to '{tmp_path}/o.parquet'")
+    assert fetch_rows(lake, f"select count(*) from '{tmp_path}/o.parquet'") == [(50_000,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "once"),
+    [
+        ("select 1 from c.t", False),
+        ("from '{file}'", False),
+        ("from read_csv('{file}', delim = ';')", False),
+        ("from read_csv('{folder}/f*.csv')", False),
+        ("select '{pipe}' as name", False),
+        ("from query('select 1')", False),
+        ("from read_csv('{folder}/*.csv')", True),
+        ("from read_csv('/dev/' || 'stdin')", True),
+        ("from read_csv($file)", True),
+        ("from read_csv($${pipe}$$)", True),
+        ("from range(3), '{pipe}'", True),
+        ("from 'https://example.org/a.csv'", True),
+        ("from read_parquet('s3://bucket/a.parquet')", True),
+        ("from postgres_query('db', 'delete from t returning *')", True),
+    ],
+)
+def test_sources_that_may_not_be_read_twice_are_detected(tmp_path: Path, sql: str, once: bool) -> None:
+    (tmp_path / "f.csv").write_text("a\n1\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.csv")
+    text = sql.format(file=tmp_path / "f.csv", pipe=tmp_path / "pipe.csv", folder=tmp_path)
+    assert reads_once(text) is once
+    assert reads_once("from v", [text]) is once

@@ -1,0 +1,111 @@
+"""Sources that can be read only once: pipes, devices and addresses that a statement names.
+
+DuckDB reads the start of a file when it binds a statement, and again when it runs it. A pipe has no
+second time, so a statement over one is neither described nor run twice.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+
+from unify.engine.tokens import DuckDBToken, tokenize
+
+# Table functions whose first argument is a file, an address, another database or SQL.
+_FILE_FUNCTION = re.compile(
+    r"(?:read|parquet|sniff|st_read|iceberg|delta)_?\w*|\w+_(?:scan|query|execute)|query"
+)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_STRING = re.compile(r"[eE]?'(?P<plain>(?:[^']|'')*)'|(?P<tag>\$\w*\$)(?P<dollar>.*?)(?P=tag)", re.DOTALL)
+_NAME = re.compile(r'[\w"]')
+_QUOTES = ("'", '"', "$", "e")  # the first characters of strings and quoted names
+
+
+def reads_once(sql: str, definitions: Iterable[str] = ()) -> bool:
+    """Whether ``sql``, or a view or macro that it uses, has a source that may be read only once.
+
+    ``definitions``  the SQL of those views and macros. In doubt the answer is True.
+    """
+    return any(map(_has_single_read_source, [sql, *definitions]))
+
+
+def _has_single_read_source(sql: str) -> bool:
+    tokens = tokenize(sql)
+    before = ""
+    for position, token in enumerate(tokens):
+        word = token.word
+        if before in ("from", "join") or (before in (",", "(") and word[:1] in _QUOTES):
+            if _is_single_read_name(_file_name(sql, tokens, position)):
+                return True
+        elif (
+            word == "("
+            and _FILE_FUNCTION.fullmatch(before.strip('"'))
+            and _argument_reads_once(sql, tokens, position + 1)
+        ):
+            return True
+        before = word
+    return False
+
+
+def _argument_reads_once(sql: str, tokens: Sequence[DuckDBToken], start: int) -> bool:
+    """Whether the first argument, from token ``start`` on, is anything but constant names of regular files."""
+    names = []
+    depth = 0
+    for position in range(start, len(tokens)):
+        word = tokens[position].word
+        if depth == 0 and word in (",", ")"):
+            break
+        depth += (word in ("[", "(")) - (word in ("]", ")"))
+        if (name := _string_value(sql, tokens[position])) is not None:
+            names.append(name)
+        elif word not in ("[", "]", ","):
+            return True  # an expression, a parameter or a subquery
+    if tokens[start - 2].word == "query":
+        return not names or reads_once(names[0])
+    return not names or not all(map(_is_repeatable_path, names))
+
+
+def _is_repeatable_path(name: str) -> bool:
+    paths = glob.glob(name, recursive=True) if glob.has_magic(name) else [name]
+    return all(map(os.path.isfile, paths))
+
+
+def _is_single_read_name(name: str) -> bool:
+    """Whether ``name`` in place of a table is an address, or a file that is neither regular nor a folder."""
+    if not name:
+        return False
+    if _ADDRESS.match(name):
+        return True
+    paths = glob.glob(name, recursive=True) if glob.has_magic(name) else [name]
+    return any(map(_is_special_file, paths))
+
+
+def _is_special_file(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _file_name(sql: str, tokens: Sequence[DuckDBToken], position: int) -> str:
+    """The name that begins at a token: a string, a quoted name, or words joined by dots."""
+    if (value := _string_value(sql, tokens[position])) is not None:
+        return value
+    if not _NAME.match(tokens[position].word):
+        return ""
+    parts = [tokens[position].word.strip('"')]
+    while position + 2 < len(tokens) and tokens[position + 1].word == ".":
+        position += 2
+        parts.append(tokens[position].word.strip('"'))
+    return ".".join(parts)
+
+
+def _string_value(sql: str, token: DuckDBToken) -> str | None:
+    match = _STRING.match(sql, token.start)
+    if match is None:
+        return None
+    return match["plain"].replace("''", "'") if match["plain"] is not None else match["dollar"]
