@@ -14,7 +14,7 @@ from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
 from tests.support.fault_server import FaultServer
 from tests.support.leak_canaries import find_leaks
 from tests.support.paths import CHECKOUT
-from tests.support.stores import create_home, restore_empty
+from tests.support.stores import create_home
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
 
@@ -26,20 +26,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    """The settings of a home with an empty lake."""
     return create_home(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def one_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    """Opening a lake takes longer than most tests with it."""
-    with Lake(create_home(tmp_path_factory.mktemp("lake"))) as lake:
-        yield lake
-
-
 @pytest.fixture
-def lake(one_lake: Lake) -> Iterator[Lake]:
-    with restore_empty(one_lake):
-        yield one_lake
+def lake(settings: Settings) -> Iterator[Lake]:
+    """An empty lake, open for writing."""
+    with Lake(settings) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -93,6 +88,15 @@ def new_home(empty_home: Path) -> Iterator[Path]:
     yield empty_home
     UnifyCommand(empty_home).stop_daemon()
     assert find_leaks(empty_home) == []
+
+
+@pytest.fixture(scope="module")
+def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with an empty lake for the tests of a module that share a daemon. Teardown as for ``new_home``."""
+    folder = create_home(tmp_path_factory.mktemp("module")).home
+    yield folder
+    UnifyCommand(folder).stop_daemon()
+    assert find_leaks(folder) == []
 
 
 @pytest.fixture

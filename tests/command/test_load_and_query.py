@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import UnifyCommand, is_daemon_running
+from tests.support.command import InProcessCommand, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.paths import CHECKOUT
+from tests.support.stores import drop_loaded_tables, settings_for_home
 from tests.support.waiting import wait_until
 from unify.model import JobState
 from unify.queue.queue import Queue
@@ -48,7 +50,7 @@ ORDERS: list[list[dict[str, object]]] = [
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     """A connection ``shop`` to a server of our own, with three orders on two pages."""
     specs = unify.home / "specs"
-    specs.mkdir()
+    specs.mkdir(exist_ok=True)
     (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
     unify.environment["UNIFY_SPECS"] = str(specs)
     unify.environment["SHOP_TOKEN"] = "s3cret-canary"
@@ -197,7 +199,53 @@ class TestAKilledDaemon:
         assert unify("count shop.orders").single_value == "3"
 
 
-class TestErrors:
+class TestWithAnOwnDaemon:
+    def test_a_variable_that_is_set_after_the_daemon_started(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        token = unify.environment.pop("SHOP_TOKEN")
+        assert unify("system start daemon").exit_status == 0
+        unify.environment["SHOP_TOKEN"] = token
+        assert unify("count shop.orders").single_value == "3"
+
+    def test_system_status_reads_as_documented(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("system status").stdout.startswith("Data loading daemon is not running\n")
+        gate = threading.Event()
+        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        with unify.start("-c", "load table shop.orders") as waiting:
+            wait_until_asked(shop, "/orders")
+            lines = unify("system status").stdout.splitlines()
+            assert lines[:2] == ["Data loading daemon is running", "Tasks:"]
+            assert lines[2].startswith("   Loading table: shop.orders")
+            gate.set()
+            assert waiting.wait(60) == 0
+        assert unify("system stop daemon").exit_status == 0
+        assert not is_daemon_running(unify.home)
+        assert unify("system stop daemon").exit_status == 0
+
+    def test_the_system_tables_join_with_any(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("load table shop.orders").exit_status == 0
+        sql = (
+            "select l.status, l.rows_read, j.state from unify.loads l join unify.jobs j on j.uid = l.uid "
+            "where l.connection = 'shop'"
+        )
+        assert unify(sql).rows[1:] == [["success", "3", "done"]]
+
+
+class SharedDaemon:
+    """Fixtures for tests that only load and look: one home and one daemon, and no table stored at the start."""
+
+    @pytest.fixture
+    def unify(self, module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
+        monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_quick_retries")
+        (module_home / "connections.yaml").unlink(missing_ok=True)
+        drop_loaded_tables(settings_for_home(module_home))
+        unify = InProcessCommand(module_home)
+        unify.environment["PYTHONPATH"] = str(CHECKOUT)
+        return unify
+
+
+class TestErrors(SharedDaemon):
     def test_no_connections_file(self, unify: UnifyCommand) -> None:
         answer = unify("select * from github.pulls")
         assert answer.exit_status == 1
@@ -225,14 +273,6 @@ class TestErrors:
         for word in ("shop", "token", "SHOP_TOKEN"):
             assert word in answer.stderr
         assert shop.request_targets == []
-
-    def test_a_variable_that_is_set_after_the_daemon_started(
-        self, unify: UnifyCommand, shop: FaultServer
-    ) -> None:
-        token = unify.environment.pop("SHOP_TOKEN")
-        assert unify("system start daemon").exit_status == 0
-        unify.environment["SHOP_TOKEN"] = token
-        assert unify("count shop.orders").single_value == "3"
 
     @pytest.mark.parametrize(("status", "words"), [(401, "token"), (403, "403"), (404, "404"), (422, "422")])
     def test_refusals_by_the_api(
@@ -289,7 +329,7 @@ class TestErrors:
         assert "chmod 600" in answer.stderr
 
 
-class TestCommands:
+class TestCommands(SharedDaemon):
     def test_count_load_refresh_reload_clear(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("load table shop.orders").exit_status == 0
         assert unify("count shop.orders").single_value == "3"
@@ -324,27 +364,12 @@ class TestCommands:
             ["customer_name", "VARCHAR", ""]
         ]
 
-    def test_system_status_reads_as_documented(self, unify: UnifyCommand, shop: FaultServer) -> None:
-        assert unify("system status").stdout.startswith("Data loading daemon is not running\n")
-        gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
-        with unify.start("-c", "load table shop.orders") as waiting:
-            wait_until_asked(shop, "/orders")
-            lines = unify("system status").stdout.splitlines()
-            assert lines[:2] == ["Data loading daemon is running", "Tasks:"]
-            assert lines[2].startswith("   Loading table: shop.orders")
-            gate.set()
-            assert waiting.wait(60) == 0
-        assert unify("system stop daemon").exit_status == 0
-        assert not is_daemon_running(unify.home)
-        assert unify("system stop daemon").exit_status == 0
-
     def test_a_running_load_is_cancelled(self, unify: UnifyCommand, shop: FaultServer) -> None:
         gate = threading.Event()
         shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
         with unify.start("-c", "load table shop.orders") as waiting:
             wait_until_asked(shop, "/orders")
-            job = unify("select job from unify.jobs").single_value
+            job = unify("select max(job) from unify.jobs").single_value
             assert unify(f"system cancel {job}").exit_status == 0
             assert waiting.wait(30) == 1
             assert "cancelled" in (waiting.stderr.read() if waiting.stderr else "")
@@ -353,7 +378,7 @@ class TestCommands:
     def test_a_failed_job_is_retried(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve("/orders", MockResponse.error(422), *(MockResponse.json(page) for page in [*ORDERS, []]))
         assert unify("load table shop.orders").exit_status == 1
-        job = unify("select job from unify.jobs").single_value
+        job = unify("select max(job) from unify.jobs").single_value
         assert unify(f"system retry {job}").exit_status == 0
         assert unify("count shop.orders").single_value == "3"
         assert unify(f"system retry {job}").exit_status == 0
@@ -373,14 +398,6 @@ class TestCommands:
         shop.serve("/orders", pages=[[{"id": 1}]])
         assert unify("count shop.orders", args=["--max-age", "none"]).single_value == "3"
         assert unify("count shop.orders", args=["--max-age", "0"]).single_value == "1"
-
-    def test_the_system_tables_join_with_any(self, unify: UnifyCommand, shop: FaultServer) -> None:
-        assert unify("load table shop.orders").exit_status == 0
-        sql = (
-            "select l.status, l.rows_read, j.state from unify.loads l join unify.jobs j on j.uid = l.uid "
-            "where l.connection = 'shop'"
-        )
-        assert unify(sql).rows[1:] == [["success", "3", "done"]]
 
 
 def test_integers_are_exact_on_the_way_through(unify: UnifyCommand, shop: FaultServer) -> None:

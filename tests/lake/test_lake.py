@@ -44,7 +44,8 @@ def test_a_table_made_in_one_shell_is_seen_by_another(settings: Settings) -> Non
         assert fetch_rows(other, "select * from main.words") == [("lark",)]
 
 
-def test_twenty_shells_starting_at_once_on_a_fresh_home_all_get_the_same_lake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shells", [8, pytest.param(20, marks=pytest.mark.slow)])
+def test_shells_that_start_at_once_in_a_new_home_share_one_lake(tmp_path: Path, shells: int) -> None:
     settings = settings_for_home(tmp_path / "home")
     code = """
 import sys
@@ -54,12 +55,12 @@ from unify.lake.lake import Lake
 with Lake(settings_for_home(Path(sys.argv[1]))) as lake:
     lake.execute(f"create table t{sys.argv[2]} as select 1 as a")
 """
-    with ThreadPoolExecutor(20) as pool:
-        done = list(pool.map(lambda n: run(code, settings.home, n), range(20)))
+    with ThreadPoolExecutor(shells) as pool:
+        done = list(pool.map(lambda n: run(code, settings.home, n), range(shells)))
 
-    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 20
+    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * shells
     with Lake(settings) as lake:
-        assert len(catalog.user_tables(lake)) == 20
+        assert len(catalog.user_tables(lake)) == shells
 
 
 def test_a_creator_that_died_half_way_is_no_harm(tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ NOBODY = 65534
 _READ_ONLY_SHELL = f"""
 import os, sys, tempfile
 from pathlib import Path
-from tests.support.stores import restore_empty, fetch_rows, create_home, settings_for_home
+from tests.support.stores import fetch_rows, settings_for_home
 from unify.errors import UnifyError
 from unify.lake.lake import Lake
 

@@ -1,4 +1,4 @@
-"""The daemon of ``tests.support.daemon_process``, for which a fifth of a second is quiet: it tends the lake soon."""
+"""The daemon of ``tests.support.daemon_process`` with maintenance after 0.2 s of idleness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon with workers that do what a table is called after: ``python -m tests.support.daemon_process``."""
+"""The daemon with fake workers: ``python -m tests.support.daemon_process``."""
 
 from __future__ import annotations
 

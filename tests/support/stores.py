@@ -1,4 +1,4 @@
-"""What the tests of the store hold in their hands: a lake, jobs, staged loads made from rows."""
+"""Homes with an empty lake, jobs, and staged loads made from rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import itertools
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import duckdb
 from unify.config.settings import Settings
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.lake import catalog, discards, ledger
+from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
 from unify.load import staging
 from unify.load.staging import Manifest, StagedLoad, StagingArea
@@ -40,7 +39,7 @@ def settings_for_home(folder: Path) -> Settings:
 
 @cache
 def _template_home() -> tempfile.TemporaryDirectory[str]:
-    """A home with a fresh lake, made once: making one takes five commits."""
+    """Create a home with an empty lake, once a process: creating one takes five commits."""
     folder = tempfile.TemporaryDirectory(prefix="unify-lake-")
     with Lake(settings_for_home(Path(folder.name) / "home")):
         return folder
@@ -52,27 +51,19 @@ def create_home(folder: Path) -> Settings:
     return settings_for_home(folder / "home")
 
 
-@contextmanager
-def restore_empty(lake: Lake) -> Iterator[Lake]:
-    """``lake`` for one test; afterwards everything in it is gone, so that the next may have it."""
-    yield lake
-    if lake.in_transaction:
-        lake.execute("rollback")
-    with lake.write_transaction() as connection:
-        for schema in (*catalog.schemas(lake), "main"):
+def drop_loaded_tables(settings: Settings) -> None:
+    """Drop the tables of every connection with their ledger, as if nothing had been loaded."""
+    with Lake(settings) as lake, lake.write_transaction() as connection:
+        for schema in catalog.schemas(lake):
             if schema != "main":
-                connection.execute(f"DROP SCHEMA IF EXISTS lake.{quoted(schema)} CASCADE")
-        for table in catalog.user_tables(lake):
-            if table.name.schema == "main":
-                connection.execute(f"DROP {table.kind} lake.main.{quoted(table.name.table)}")
+                connection.execute(f"DROP SCHEMA lake.{quoted(schema)} CASCADE")
         connection.execute(f"DELETE FROM {ledger.TABLE}")
-        connection.execute(f"DELETE FROM {discards.TABLE}")
 
 
 def make_job(
     table: TableName = PULLS, action: Action = Action.LOAD, *, uid: str = "", attempt: int = 1
 ) -> LoaderJob:
-    """A job as a worker would hold it: claimed, running."""
+    """Return a job in the state in which a worker receives it: running."""
     return LoaderJob(
         id=next(_ids),
         uid=uid or uuid.uuid4().hex,
@@ -90,6 +81,11 @@ def make_job(
     )
 
 
+@cache
+def _scratch_connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
 def stage_rows(
     settings: Settings,
     job: LoaderJob,
@@ -101,19 +97,19 @@ def stage_rows(
     folder = StagingArea(settings.staging).create_attempt_folder(job)
     fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
     names = []
-    with duckdb.connect() as connection:
-        for number, rows in enumerate(files):
-            connection.execute(f"CREATE OR REPLACE TABLE rows ({fields})")
-            if rows:
-                marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(rows))
-                connection.execute(f"INSERT INTO rows VALUES {marks}", [cell for row in rows for cell in row])
-            names.append(f"{number}.parquet")
-            connection.execute(f"COPY rows TO {quote_literal(str(folder / names[-1]))} (FORMAT parquet)")
+    connection = _scratch_connection()
+    for number, rows in enumerate(files):
+        connection.execute(f"CREATE OR REPLACE TABLE rows ({fields})")
+        if rows:
+            marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(rows))
+            connection.execute(f"INSERT INTO rows VALUES {marks}", [cell for row in rows for cell in row])
+        names.append(f"{number}.parquet")
+        connection.execute(f"COPY rows TO {quote_literal(str(folder / names[-1]))} (FORMAT parquet)")
     described = tuple(Column(name, kind) for name, kind in columns.items())
     values = {"columns": described, "rows": sum(map(len, files)), **manifest}
     return staging.commit_staged_load(folder, Manifest(files=tuple(names), **values))  # type: ignore[arg-type]
 
 
 def fetch_rows(lake: Lake, sql: str, parameters: object = None) -> list[tuple[object, ...]]:
-    """All rows of a user's query."""
+    """Return all rows of a query."""
     return [row for batch in lake.execute(sql, parameters).batches() for row in batch]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib.util
 import os
@@ -9,7 +10,7 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -91,6 +92,12 @@ def chart(lake: Lake, rest: str, note: str = "") -> Chart:
     return ChartBuilder(lake).build(command, BoundQuery(command.source, None), note)
 
 
+@pytest.fixture(scope="module")
+def chart_of_case(lake: Lake) -> Callable[[str], Chart]:
+    """Return the chart of a case; its query runs once."""
+    return functools.cache(lambda case: chart(lake, CASES[case]))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_chart_is_drawn_as_it_was_agreed(lake: Lake, case: str) -> None:
     shown = chart(lake, CASES[case], note="stored 12 min ago")
@@ -105,8 +112,10 @@ def test_a_chart_is_drawn_as_it_was_agreed(lake: Lake, case: str) -> None:
 @pytest.mark.parametrize("height", [10, 24, 50])
 @pytest.mark.parametrize("width", [20, 33, 80, 200])
 @pytest.mark.parametrize("case", CASES)
-def test_a_chart_fits_the_terminal(lake: Lake, case: str, width: int, height: int) -> None:
-    text = render_chart(chart(lake, CASES[case]), FormatOptions(terminal=True, width=width, height=height))
+def test_a_chart_fits_the_terminal(
+    chart_of_case: Callable[[str], Chart], case: str, width: int, height: int
+) -> None:
+    text = render_chart(chart_of_case(case), FormatOptions(terminal=True, width=width, height=height))
 
     assert all(text_width(line) <= max(20, width - 1) for line in text.splitlines())
     assert len(text.splitlines()) <= max(height, 14)  # four lines of drawing, whatever the height
