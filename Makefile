@@ -1,5 +1,6 @@
 # make demo      the shell on a bundled sample API; without a terminal, a short script and its results
-# make test      all tests but the long campaigns (about ten minutes on two busy cores)
+# make test      all tests but the long campaigns (about six minutes on two cores)
+# make test-quick  the tests without a process, a socket or a lake (less than a minute)
 # make check     format, lint, types, layers
 # make bench     how fast it is, on this machine
 # make session   the picture of a session in README, recorded again
@@ -14,7 +15,7 @@ DEMO := -c 'show tables from github' \
   -c 'system status'
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench session campaign clean
+.PHONY: demo test test-quick check bench session campaign clean
 
 demo: .venv/app
 	@if [ -t 0 ] && [ -t 1 ]; then \
@@ -25,6 +26,9 @@ demo: .venv/app
 
 test: .venv/dev
 	@$(BIN)/pytest -n 3 --dist worksteal -q
+
+test-quick: .venv/dev
+	@$(BIN)/pytest -n 2 --dist worksteal -q -m 'not slow and not process and not socket and not lake'
 
 check: .venv/dev
 	@$(BIN)/ruff format --check --quiet .

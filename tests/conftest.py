@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a home of its own, the command line in it, the sample API."""
+"""Fixtures for all tests: homes, the command, the lake, the fault server and the sample API."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import quick_tests
 from tests.support.command import InProcessCommand, UnifyCommand
 from tests.support.demo_api import DemoAPI, run_demo_server
 from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
@@ -22,6 +23,32 @@ if TYPE_CHECKING:
     from prompt_toolkit.input import PipeInput
 
     from tests.support.daemon_home import DaemonHome
+
+
+LONGEST_MODULES = (  # run first, so that no worker ends long after the others
+    "tests/adapters/test_github_emulator.py",
+    "tests/promises/test_secrets.py",
+    "tests/adapters/test_foreign_servers.py",
+    "tests/test_packaging.py",
+    "tests/command/test_demo.py",
+    "tests/publish/test_crash_recovery.py",
+)
+
+
+def pytest_configure() -> None:
+    quick_tests.install_audit_hook()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        quick_tests.add_marks(item)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_MODULES))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with quick_tests.check_unmarked(item):
+        return (yield)
 
 
 @pytest.fixture
@@ -61,7 +88,7 @@ def api() -> Iterator[FaultServer]:
 
 @pytest.fixture(autouse=True)
 def _clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests may have settings of their own; no test sees them."""
+    """Remove the settings of the user who runs the tests."""
     for name in (
         "UNIFY_HOME",
         "UNIFY_CONNECTIONS",
@@ -92,7 +119,7 @@ def new_home(empty_home: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home with an empty lake for the tests of a module that share a daemon. Teardown as for ``new_home``."""
+    """A home with an empty lake, shared by tests of a module. Teardown as for ``new_home``."""
     folder = create_home(tmp_path_factory.mktemp("module")).home
     yield folder
     UnifyCommand(folder).stop_daemon()
@@ -132,7 +159,7 @@ def daemon_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dae
 
 @pytest.fixture
 def key_input() -> Iterator[PipeInput]:
-    """Where a test presses keys for a prompt without a terminal."""
+    """A pipe through which a test sends keys to a prompt."""
     from prompt_toolkit.input import create_pipe_input
 
     with create_pipe_input() as pipe:
@@ -141,7 +168,7 @@ def key_input() -> Iterator[PipeInput]:
 
 @pytest.fixture(scope="session")
 def demo_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoAPI]:
-    """One sample API for all tests: its data never changes."""
+    """The sample API, shared by all tests; its data is constant."""
     with run_demo_server(tmp_path_factory.mktemp("demo_api")) as api:
         yield api
 

@@ -1,4 +1,4 @@
-"""Rules about the code itself: layers, one version, documents that keep up."""
+"""Rules about the code: layers, imports, version and documentation."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def project() -> dict[str, Any]:
     return tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+@pytest.mark.process
 def test_every_module_imports_its_own_package_and_lower_layers_only() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-logo", "--no-cache"], cwd=CHECKOUT, capture_output=True, text=True)
@@ -63,6 +64,7 @@ def test_a_bundled_spec_is_named_as_its_file(spec: Path) -> None:
     assert yaml.safe_load(spec.read_text(encoding="utf-8"))["name"] == spec.stem
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["pandas", "rich", "sqlglot", "prompt_toolkit", "duckdb"])
 def test_starting_imports_nothing_heavy(module: str) -> None:
     """``unify --version`` answers before anything large is imported."""

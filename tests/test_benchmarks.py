@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say: their API gives every row once, and lines show what was promised."""
+"""The API of the benchmarks, and the lines they print."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.tables import BenchmarkTable
 from benchmarks.terminal_svg import Cell, render_svg
 
 
+@pytest.mark.process
 def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
     with run_server([BenchmarkTable("small", "small", 250, 100)]) as address, requests.Session() as session:
         session.trust_env = False
@@ -24,6 +25,7 @@ def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
     assert len({row["id"] for page in pages for row in page["items"]}) == 250
 
 
+@pytest.mark.process
 def test_the_api_tells_which_rows_have_changed() -> None:
     with run_server([BenchmarkTable("small", "small", 250, 100)]) as address, requests.Session() as session:
         session.trust_env = False

@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""The fault server records requests."""
 
 from __future__ import annotations
 

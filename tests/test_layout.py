@@ -1,4 +1,4 @@
-"""The rooms of the package: unique names, no cycles, and folders whose README is true."""
+"""The layout of the package: unique class names, no import cycles, current READMEs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``pip install`` gives: a wheel with everything in it, working away from the checkout."""
+"""The wheel is complete and works outside the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""An adapter that reads from the fault server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""Options of a connection: defaults, references to variables, unknown and missing names."""
 
 from __future__ import annotations
 

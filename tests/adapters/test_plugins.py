@@ -218,6 +218,7 @@ class TestPublicNames:
         with pytest.raises(AttributeError, match="no attribute 'Adaptor'"):
             package.Adaptor  # noqa: B018
 
+    @pytest.mark.process
     def test_importing_the_package_imports_nothing_but_its_version(self) -> None:
         code = "import sys, unify; print(*[name for name in sys.modules if name.startswith('unify.')])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

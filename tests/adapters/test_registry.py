@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""The registry opens the adapter of a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled specs: each is valid, its recorded cases pass, its SQL runs, the page about them is current."""
+"""A spec for tests of ``spec test`` and ``spec try``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""The generated reference has every key of the spec language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""The JSON schema agrees with the parser of specs."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""``unify spec check``, ``spec test`` and ``spec try``."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import UnifyCommand
+from tests.support.command import CommandResult, InProcessCommand, UnifyCommand
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.spec_cases import PASSING, SPEC, case_of
@@ -19,35 +18,43 @@ from unify.adapters.spec.loader import bundled_specs_folder
 from unify.adapters.spec.model import AdapterSpec
 
 
-def unify(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = Path(sys.executable).with_name("unify")
-    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, cwd=folder)
+@pytest.fixture
+def run_unify(empty_home: Path) -> Callable[..., CommandResult]:
+    """Run ``unify`` with exactly these arguments; a spec needs no home."""
+    return InProcessCommand(empty_home).run
 
 
-def test_spec_test_says_what_passed_and_what_did_not(tracker: AdapterSpec) -> None:
+def test_spec_test_says_what_passed_and_what_did_not(
+    run_unify: Callable[..., CommandResult], tracker: AdapterSpec
+) -> None:
     case = case_of(tracker, PASSING)
-    passed = unify("spec", "test", tracker.path)
+    passed = run_unify("spec", "test", str(tracker.path))
     case.path.write_text(PASSING.replace("title: Lamps}", "title: Oil}"), encoding="utf-8")
-    failed = unify("spec", "test", tracker.path)
+    failed = run_unify("spec", "test", str(tracker.path))
 
-    assert passed.returncode == 0
+    assert passed.exit_status == 0
     assert passed.stdout.splitlines() == [
         f"{case.path}: ok, 2 requests",
         f"{tracker.path}: 1 of 1 case passed",
     ]
-    assert failed.returncode == 1
+    assert failed.exit_status == 1
     assert "row 1: expected title to be 'Oil', found 'Lamps'" in failed.stdout
 
 
-def test_spec_test_of_a_spec_without_cases_says_where_they_go(tracker: AdapterSpec) -> None:
-    done = unify("spec", "test", tracker.path)
+def test_spec_test_of_a_spec_without_cases_says_where_they_go(
+    run_unify: Callable[..., CommandResult], tracker: AdapterSpec
+) -> None:
+    done = run_unify("spec", "test", str(tracker.path))
 
-    assert done.returncode == 1
+    assert done.exit_status == 1
     assert "no cases found; add" in done.stdout
     assert "tests/tracker/NAME.yaml" in done.stdout
 
 
-def test_spec_try_shows_request_answer_rows_and_columns(tmp_path: Path) -> None:
+@pytest.mark.socket
+def test_spec_try_shows_request_answer_rows_and_columns(
+    run_unify: Callable[..., CommandResult], tmp_path: Path
+) -> None:
     path = tmp_path / "tracker.yaml"
     with FaultServer() as api:
         rows = [
@@ -56,9 +63,9 @@ def test_spec_try_shows_request_answer_rows_and_columns(tmp_path: Path) -> None:
         ]
         api.serve("/boards", pages=[rows, [{"id": 3}]])
         path.write_text(SPEC.format(url=api.url), encoding="utf-8")
-        done = unify("spec", "try", str(path), "boards", "--option", "token=s3cretvalue")
+        done = run_unify("spec", "try", str(path), "boards", "--option", "token=s3cretvalue")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_status == 0, done.stderr
     assert "s3cretvalue" not in done.stdout + done.stderr
     told = done.stdout
     assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
@@ -71,16 +78,17 @@ def test_spec_try_shows_request_answer_rows_and_columns(tmp_path: Path) -> None:
     assert api.request_targets == ["/boards?limit=2&page=1"]
 
 
-def test_spec_try_tells_what_the_api_refused(tmp_path: Path) -> None:
+@pytest.mark.socket
+def test_spec_try_tells_what_the_api_refused(run_unify: Callable[..., CommandResult], tmp_path: Path) -> None:
     path = tmp_path / "tracker.yaml"
     with FaultServer() as api:
         api.serve("/boards/7/cards", MockResponse.error(401, "Bad credentials"))
         path.write_text(SPEC.format(url=api.url), encoding="utf-8")
-        done = unify(
+        done = run_unify(
             "spec", "try", str(path), "cards", "--option", "token=wrong-token", "--option", "board=7"
         )
 
-    assert done.returncode == 1
+    assert done.exit_status == 1
     assert "401 Unauthorized" in done.stdout
     assert "Bad credentials" in done.stdout
     assert "check option token of tracker" in done.stdout
@@ -104,11 +112,11 @@ def test_spec_try_tells_what_the_api_refused(tmp_path: Path) -> None:
     ],
 )
 def test_spec_try_explains_what_is_missing_before_it_asks(
-    tracker: AdapterSpec, arguments: list[str], told: str
+    run_unify: Callable[..., CommandResult], tracker: AdapterSpec, arguments: list[str], told: str
 ) -> None:
-    done = unify("spec", "try", tracker.path, *arguments)
+    done = run_unify("spec", "try", str(tracker.path), *arguments)
 
-    assert done.returncode != 0
+    assert done.exit_status != 0
     assert told in done.stderr
     assert not done.stdout
 
@@ -127,10 +135,10 @@ def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_ap
     (tmp_path / "tests" / "books" / "repos.yaml").write_text(case, encoding="utf-8")
     commands = [line[2:] for block in blocks(part, "console") for line in block.splitlines()]
 
-    done = [unify(*shlex.split(command)[1:], folder=tmp_path) for command in commands[1:]]
+    done = [InProcessCommand(tmp_path).run(*shlex.split(command)[1:]) for command in commands[1:]]
 
     assert commands[0].startswith("python -m unify.demo.server --port 8200")
-    assert [each.returncode for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
+    assert [each.exit_status for each in done] == [0, 0, 0], [each.stdout + each.stderr for each in done]
     assert done[0].stdout == "books.yaml: ok, 1 table\n"
     assert "rows: 5 (the response itself, detected)\npaging: detected " in done[1].stdout
     assert "; next is http" in done[1].stdout

@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Arguments of the command line, and its help."""
 
 from __future__ import annotations
 

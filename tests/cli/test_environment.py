@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Settings from the environment and the command line."""
 
 from __future__ import annotations
 

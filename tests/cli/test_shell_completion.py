@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Completion scripts for bash, zsh and fish."""
 
 from __future__ import annotations
 

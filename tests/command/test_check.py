@@ -1,4 +1,4 @@
-"""``unify check``: a line a connection, and in it what is wrong and where to look."""
+"""``unify check``: one line for each connection, with the reason of a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""``unify daemon start``, ``status`` and ``stop``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``unify demo`` and ``make demo``: what a newcomer types first."""
+"""``unify demo`` and ``make demo``."""
 
 from __future__ import annotations
 

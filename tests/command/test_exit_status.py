@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Exit statuses, closed streams, full disks and interrupts."""
 
 from __future__ import annotations
 

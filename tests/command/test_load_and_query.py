@@ -1,4 +1,4 @@
-"""The main job, from the outside: a real command line, a real daemon, a real server on loopback."""
+"""Loads and queries through the command, the daemon and a server on loopback."""
 
 from __future__ import annotations
 

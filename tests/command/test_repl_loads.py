@@ -1,4 +1,4 @@
-"""Loads seen from the prompt and left by Ctrl-C, with a real daemon behind them."""
+"""Loads at the prompt: interrupted, continued in the background, cancelled."""
 
 from __future__ import annotations
 

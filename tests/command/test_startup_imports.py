@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Modules that the start of the command does not import."""
 
 from __future__ import annotations
 

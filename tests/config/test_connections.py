@@ -1,4 +1,4 @@
-"""connections.yaml: what is read, what is refused and how it is explained, and where secrets come from."""
+"""connections.yaml: what is accepted, how mistakes are explained, and where secrets come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""The YAML reader agrees with PyYAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as a source sent them, staged as Parquet: which columns they become, and that nothing is lost."""
+"""Declared types: values are cast exactly, and values that do not fit are discarded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as a source sent them, staged as Parquet: which columns they become, and that nothing is lost."""
+"""Columns of a load follow those that are stored: types widen, order stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as a source sent them, staged as Parquet: which columns they become, and that nothing is lost."""
+"""Columns and types inferred from JSON."""
 
 from __future__ import annotations
 

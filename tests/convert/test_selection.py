@@ -1,4 +1,4 @@
-"""Rows as a source sent them, staged as Parquet: which columns they become, and that nothing is lost."""
+"""``exclude`` and ``only``: which columns a load stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as a source sent them, staged as Parquet: which columns they become, and that nothing is lost."""
+"""Rows are staged as Parquet without losing a value."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The daemon as a process of its own: started, loaded with work, killed and stopped for real.
-
-Its workers do what the table is called after (tests/runners.py); queue, lake, staging, publishing,
-sockets and signals are the real ones.
-"""
+"""The daemon as a process with fake workers: loads, cancellation, crashes and restarts."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon_home import TIMEOUT_S, DaemonHome
+from tests.support.waiting import scaled_limit_s
 from unify.errors import DaemonUnreachable
 from unify.interpreter import state
 from unify.interpreter.commands.system import SystemCommands, progress_text
@@ -94,7 +91,7 @@ def test_a_crash_is_tried_again_within_two_seconds(shared_home: DaemonHome) -> N
     assert (job.state, job.attempt) == (JobState.DONE, 2)
     [crashed] = _wait_for_log_lines(shared_home, "load.crashed", 1, f" job={job.id} ")
     [_, again] = _wait_for_log_lines(shared_home, "load.started", 2, f" job={job.id} ")
-    assert _parse_log_time(again) - _parse_log_time(crashed) < timedelta(seconds=2)
+    assert _parse_log_time(again) - _parse_log_time(crashed) < timedelta(seconds=scaled_limit_s(2))
     assert shared_home.count_rows(job.table.table) == 100
 
 
@@ -171,7 +168,7 @@ def test_stopping_leaves_the_jobs_ready_and_no_process(daemon_home: DaemonHome, 
     assert stop_daemon(daemon_home.settings)
     stopped_s = time.monotonic() - started
     print(f"stopped in {stopped_s:.1f} s with {len(jobs)} loads running, some of them deaf")
-    assert stopped_s < 10
+    assert stopped_s < scaled_limit_s(10)
     assert not stop_daemon(daemon_home.settings)
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -262,7 +259,7 @@ def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost
         daemon_home.wait_for_state(job, JobState.PUBLISHING)
         started = time.monotonic()
         stop_daemon(daemon_home.settings)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < scaled_limit_s(10)
         assert daemon_home.queue.get(job.id).state is JobState.PUBLISHING
     daemon_home.start_daemon()
     assert daemon_home.wait_for_end(job).state is JobState.DONE
@@ -276,7 +273,7 @@ def test_a_load_that_waits_for_somebodys_transaction_says_so(shared_home: Daemon
         lake.execute("create table mine as select 1 as a")
         job = shared_home.enqueue_load(first.table.table, Action.RELOAD)
         statuses = list(client.subscribe())
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
         while not (blocked := [status for status in statuses if status.blocked_by]):
             assert time.monotonic() < deadline
             statuses = list(client.events(1))
@@ -410,7 +407,7 @@ def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str
 
 def _wait_for_log_lines(home: DaemonHome, event: str, count: int, field: str = "") -> list[str]:
     """Return the first ``count`` lines of the log with ``event`` and ``field``."""
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
     while (
         len(found := [line for line in home.log_text().splitlines() if event in line and field in line])
         < count
@@ -434,7 +431,7 @@ def _cpu_ticks(pid: int) -> int:
 
 
 def _wait_for_end(pid: int, within_s: float = 5.0) -> None:
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + scaled_limit_s(within_s)
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, f"process {pid} still lives"
         time.sleep(0.01)

@@ -214,6 +214,7 @@ print("nothing lost", len(accepted))
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("unshare") is None, reason="a disk of one's own takes root and unshare"
 )

@@ -1,4 +1,4 @@
-"""What a daemon does when nobody asks: end when idle, tend the lake, count crashes, watch memory."""
+"""Limits of the daemon: idle exit, memory of workers, number of crashes."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class TestMemory:
         held = bytearray(os.urandom(1024)) * (100 * 1024)
         assert resident_bytes([os.getpid()])[os.getpid()] - before > 0.9 * len(held)
 
+    @pytest.mark.process
     def test_where_there_is_no_proc_ps_tells_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
         here = os.getpid()
         by_proc = resident_bytes([here])[here]

@@ -1,4 +1,4 @@
-"""What a daemon does when nobody asks: end when idle, tend the lake, count crashes, watch memory."""
+"""When the daemon maintains the lake."""
 
 from __future__ import annotations
 

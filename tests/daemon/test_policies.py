@@ -1,4 +1,4 @@
-"""What the daemon decides without asking anybody: when again, how to load, when due, what to log."""
+"""Retry delays and refresh intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripts on a schedule: when they are begun, what is kept of them, and one whole day with a real daemon."""
+"""Scheduled scripts: when they run, what is recorded, and an end-to-end test with a daemon."""
 
 from __future__ import annotations
 
@@ -276,6 +276,7 @@ def stage(tmp_path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iter
     stage.log.close()
 
 
+@pytest.mark.process
 class TestProcess:
     def test_what_it_says_is_kept_and_it_has_no_terminal(self, stage: Stage) -> None:
         run = stage.run(

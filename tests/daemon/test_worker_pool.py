@@ -1,4 +1,4 @@
-"""Worker processes under supervision: real ones, killed for real."""
+"""Worker processes: started, killed and replaced."""
 
 from __future__ import annotations
 
@@ -206,6 +206,7 @@ def test_closing_ends_every_worker_hanging_ones_too() -> None:
     assert not any(_lives(pid) for pid in pids)
 
 
+@pytest.mark.process
 def test_workers_end_when_their_daemon_is_killed() -> None:
     code = (
         "import sys, time\n"

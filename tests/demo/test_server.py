@@ -1,4 +1,4 @@
-"""The sample API, asked as any client would ask GitHub."""
+"""The sample API."""
 
 from __future__ import annotations
 

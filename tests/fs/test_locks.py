@@ -1,4 +1,4 @@
-"""The lake: opened by anybody at any time, written by one at a time, exact, and clear about trouble."""
+"""Locks between threads and processes."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def test_a_waiter_that_gave_up_does_not_keep_the_lock(tmp_path: Path) -> None:
         assert third.is_held
 
 
+@pytest.mark.process
 def test_a_lock_is_reentrant_and_not_inherited_by_children(tmp_path: Path) -> None:
     lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     with lock.hold():

@@ -1,4 +1,4 @@
-"""Fifty connections of a hundred tables are as quick to list and to complete as one, each for itself."""
+"""Listing and completion with fifty connections of one hundred tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table that is not there: what somebody most likely meant, wherever they name it."""
+"""Unknown tables and columns: the error suggests the nearest names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``unify.requests``, ``unify.schedules``, ``unify.discarded``, ``unify.loads``: what the background did."""
+"""The tables of the schema ``unify``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lake: opened by anybody at any time, written by one at a time, exact, and clear about trouble."""
+"""Tables and columns of the lake."""
 
 from __future__ import annotations
 

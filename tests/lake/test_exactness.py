@@ -1,4 +1,4 @@
-"""The lake: opened by anybody at any time, written by one at a time, exact, and clear about trouble."""
+"""Values of every type are read from the lake exactly."""
 
 from __future__ import annotations
 

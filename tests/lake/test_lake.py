@@ -1,4 +1,4 @@
-"""The lake: opened by anybody at any time, written by one at a time, exact, and clear about trouble."""
+"""The lake: created once, opened by many processes, written by one at a time."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def test_a_table_made_in_one_shell_is_seen_by_another(settings: Settings) -> Non
         assert fetch_rows(other, "select * from main.words") == [("lark",)]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shells", [8, pytest.param(20, marks=pytest.mark.slow)])
 def test_shells_that_start_at_once_in_a_new_home_share_one_lake(tmp_path: Path, shells: int) -> None:
     settings = settings_for_home(tmp_path / "home")
@@ -112,6 +113,7 @@ def test_a_damaged_catalog_is_named_with_what_to_do(settings: Settings) -> None:
     assert str(settings.lake) in caught.value.message
 
 
+@pytest.mark.process
 def test_duckdb_draws_no_progress_into_what_a_program_prints(settings: Settings) -> None:
     """Workers are started as ``python -c``, which DuckDB takes for a person at a terminal."""
     program = (
@@ -199,6 +201,7 @@ def test_a_lake_opened_for_reading_reads_and_refuses_to_write(settings: Settings
         reader.execute("commit")
 
 
+@pytest.mark.process
 def test_stored_tables_stay_readable_in_a_home_nobody_may_write() -> None:
     """In a folder of its own: pytest's are closed to the other user this becomes where it is root."""
     with tempfile.TemporaryDirectory(prefix="unify-read-only-") as name:
@@ -296,6 +299,7 @@ with Lake(settings) as lake:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("unshare") is None, reason="a disk of one's own takes root and unshare"
 )

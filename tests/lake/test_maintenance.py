@@ -1,4 +1,4 @@
-"""Upkeep: history ends, small files become large ones, and no row is ever missing."""
+"""Maintenance of the lake: snapshots expire, small files are merged, and no row is lost."""
 
 from __future__ import annotations
 

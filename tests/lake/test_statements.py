@@ -1,4 +1,4 @@
-"""The lake: opened by anybody at any time, written by one at a time, exact, and clear about trouble."""
+"""Which statements the lake runs, and the errors for the others."""
 
 from __future__ import annotations
 

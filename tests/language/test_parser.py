@@ -1,4 +1,4 @@
-"""Our own commands: the grammar as a table, whose statement is whose, and what a slip is answered with."""
+"""The grammar of commands, and suggestions for syntax errors."""
 
 from __future__ import annotations
 
@@ -492,6 +492,7 @@ def test_what_we_take_is_ours_or_a_listing_we_know_better(text: str) -> None:
     assert text.startswith(shared)
 
 
+@pytest.mark.process
 def test_sql_alone_imports_neither_lark_nor_sqlglot() -> None:
     code = (
         "import sys\n"

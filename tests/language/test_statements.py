@@ -1,4 +1,4 @@
-"""Where statements end: as DuckDB ends them, for scripts and for the prompt."""
+"""Statements are split as DuckDB splits them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a load knows of the columns stored before it."""
+"""A load knows the columns that are stored."""
 
 from __future__ import annotations
 

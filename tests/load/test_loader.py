@@ -1,4 +1,4 @@
-"""One load in this process: a real spec, a real server on loopback, a real lake, up to the sealed attempt."""
+"""Loads run in this process, with a spec, a server on loopback and a lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the daemon decides without asking anybody: when again, how to load, when due, what to log."""
+"""How a job is loaded: full, incremental, merge or replace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Staging: a load is whole, or it is not there."""
+"""Staged loads are complete or absent."""
 
 from __future__ import annotations
 
@@ -139,6 +139,7 @@ stage_rows(settings, make_job(uid=sys.argv[2]), {"id": "BIGINT"}, [(1,), (2,)])
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("place", ["staging.before_manifest", "durable.before_rename", "staging.sealed"])
 def test_a_worker_killed_while_it_seals_leaves_a_whole_load_or_none(tmp_path: Path, place: str) -> None:
     settings = settings_for_home(tmp_path)

@@ -1,4 +1,4 @@
-"""The fault campaign: a short one loses nothing, and a loss would be seen."""
+"""A short fault campaign loses nothing, and a loss would be detected."""
 
 from __future__ import annotations
 

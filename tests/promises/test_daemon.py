@@ -1,4 +1,4 @@
-"""What is promised of the daemon, each with its figure; the long forms run under ``make campaign``."""
+"""Promises about the daemon; ``make campaign`` runs the long forms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.daemon_home import DaemonHome
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.paths import CHECKOUT
 from tests.support.terminal import run_on_terminal
-from tests.support.waiting import wait_until
+from tests.support.waiting import scaled_limit_s, wait_until
 from unify.interpreter.commands.system import SystemCommands
 from unify.model import Action, ConfigPaths, JobState, Priority, TableName
 from unify.queue.rows import NewJob
@@ -84,7 +84,9 @@ def test_a_cold_start_takes_the_first_job_soon(daemon_home: DaemonHome, rounds: 
     assert statistics.median(seconds) < (2.0 if rounds > 1 else 10.0)  # alone on the machine; in company
 
 
-@pytest.mark.parametrize("refreshes", [2_000, pytest.param(10_000, marks=SLOW)])
+@pytest.mark.parametrize(
+    "refreshes", [500, pytest.param(2_000, marks=SLOW), pytest.param(10_000, marks=SLOW)]
+)
 def test_behind_thousands_of_refreshes_people_are_served_at_once(
     daemon_home: DaemonHome, refreshes: int
 ) -> None:
@@ -114,9 +116,9 @@ def test_behind_thousands_of_refreshes_people_are_served_at_once(
     )
     assert mine.state is theirs.state is JobState.DONE
     assert "more, queued (show jobs lists them)" in status
-    assert status_s < 2.0  # 0.1 s alone on the machine
-    assert waited_s < 10.0  # 1 s
-    assert quiet_s < 20.0  # 5 s
+    assert status_s < scaled_limit_s(2.0)  # 0.1 s alone on the machine
+    assert waited_s < scaled_limit_s(10.0)  # 1 s
+    assert quiet_s < scaled_limit_s(20.0)  # 5 s
     scheduled = [job for job in daemon_home.queue.recent_jobs(20_000) if job.table.schema == "other"]
     assert sum(job.state is JobState.QUEUED for job in scheduled) > refreshes // 2  # they did wait
     stop_daemon(daemon_home.settings)

@@ -1,4 +1,4 @@
-"""What is promised of files, terminals and scripts, from the outside, each with its figure."""
+"""Promises about files, terminals and scripts."""
 
 from __future__ import annotations
 

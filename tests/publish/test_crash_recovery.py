@@ -1,4 +1,4 @@
-"""Publishing: rows, cursor and ledger in one transaction, once, whatever dies on the way."""
+"""A publisher that fails or is killed leaves the old rows or the new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: rows, cursor and ledger in one transaction, once, whatever dies on the way."""
+"""Publishing writes rows, cursor and ledger in one transaction, once."""
 
 from __future__ import annotations
 

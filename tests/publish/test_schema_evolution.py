@@ -1,4 +1,4 @@
-"""Publishing: rows, cursor and ledger in one transaction, once, whatever dies on the way."""
+"""Columns and types of a stored table change with its loads."""
 
 from __future__ import annotations
 

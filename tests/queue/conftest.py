@@ -1,4 +1,4 @@
-"""The queue: nothing accepted is lost, nothing runs twice, people before schedules."""
+"""A queue in a folder of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue: nothing accepted is lost, nothing runs twice, people before schedules."""
+"""States, priorities and leases of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue: nothing accepted is lost, nothing runs twice, people before schedules."""
+"""Schedules in the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue: nothing accepted is lost, nothing runs twice, people before schedules."""
+"""The queue file: many processes, crashes and damage."""
 
 from __future__ import annotations
 
@@ -130,6 +130,7 @@ def start_enqueuer(path: Path, who: str, count: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.process
 def test_twenty_processes_asking_for_one_load_get_one_job(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     processes = [start_enqueuer(path, "github", 1) for _ in range(20)]
@@ -138,6 +139,7 @@ def test_twenty_processes_asking_for_one_load_get_one_job(tmp_path: Path) -> Non
     assert len({uid for [uid] in uids}) == 1
 
 
+@pytest.mark.process
 def test_a_second_queue_in_a_process_leaves_the_first_its_file(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     with Queue(path) as first, Queue(path) as second:  # as a shell has them: one asks, one looks on
@@ -174,6 +176,7 @@ def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
     print(f"{len(accepted)} accepted in {rounds} kills, {len(accepted - kept)} lost")
 
 
+@pytest.mark.process
 def test_a_killed_process_loses_nothing_it_was_told_is_accepted(tmp_path: Path) -> None:
     kill_enqueuers(tmp_path / "queue.db", rounds=8, seed=20260301)
 
@@ -184,6 +187,7 @@ def test_two_hundred_killed_processes_lose_nothing(tmp_path: Path) -> None:
     kill_enqueuers(tmp_path / "queue.db", rounds=200, seed=random.randrange(2**32))
 
 
+@pytest.mark.process
 def test_every_acknowledgement_follows_an_fsync(tmp_path: Path) -> None:
     import shutil
 

@@ -1,4 +1,4 @@
-"""When something scheduled is due, through changes of the clock, sleep, clocks set back and ahead."""
+"""Due times across daylight saving changes, suspends and changes of the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Error messages: position, suggestions, line breaks and exit status."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ def test_tabs_of_duckdb_indent() -> None:
     )
 
 
+@pytest.mark.process
 def test_a_long_message_is_broken_between_words_on_a_terminal_only(shell: UnifyCommand) -> None:
     statement = "select " + " ".join(["word"] * 60)
 

@@ -1,4 +1,4 @@
-"""The command line: streams, exit statuses, order, errors; mostly on a plain DuckDB (fake_session.py)."""
+"""Standard output, standard error and output files."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def test_a_commands_own_text_goes_to_stdout(shell: UnifyCommand) -> None:
     assert outcome.stdout == "help is here\nData loading daemon is not running\x1b[2J\n"
 
 
+@pytest.mark.process
 def test_messages_stand_with_a_box_on_a_terminal(shell: UnifyCommand) -> None:
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "-c", "create table t(a int)"], shell.environment, shell.home
@@ -54,6 +55,7 @@ def test_messages_stand_with_a_box_on_a_terminal(shell: UnifyCommand) -> None:
         assert terminal.screen == "done"
 
 
+@pytest.mark.process
 def test_nothing_steers_the_terminal(shell: UnifyCommand) -> None:
     statements = [
         "-c",

@@ -1,4 +1,4 @@
-"""What is too tall for a terminal goes through $PAGER, at the prompt only."""
+"""Tall results go through ``$PAGER``, at the prompt only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told at the prompt of work behind it: the line at the bottom, and loads that have ended."""
+"""The status line of the prompt, and messages about loads that have ended."""
 
 from __future__ import annotations
 

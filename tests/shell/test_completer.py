@@ -1,4 +1,4 @@
-"""What could come next at the cursor: decided from text and names, and taken with Tab."""
+"""Completions at the cursor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short commands of psql and DuckDB's shell, as hands type them."""
+"""Backslash and dot commands of psql and DuckDB."""
 
 from __future__ import annotations
 
@@ -121,6 +121,7 @@ def test_statements_are_no_habits(text: str) -> None:
     assert not is_meta_command(text)
 
 
+@pytest.mark.process
 def test_habits_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, lines=80) as terminal:
         ask(terminal, r"\d github.pulls", "did Describe")
@@ -172,6 +173,7 @@ def test_anything_else_is_no_end(text: str) -> None:
     assert split_run_suffix(text) is None
 
 
+@pytest.mark.process
 def test_g_gx_df_and_copy_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, lines=80) as terminal:
         ask(terminal, r"\g", "no statement has been run yet")
@@ -190,6 +192,7 @@ def test_g_gx_df_and_copy_at_the_prompt(empty_home: Path) -> None:
     assert (empty_home / "copied.csv").read_text() == "copied\n43\n"
 
 
+@pytest.mark.process
 def test_a_file_of_o_holds_complete_results_only(empty_home: Path) -> None:
     (empty_home / "kept.csv").write_text("old\n")
     broken = "select case when range = 50000 then error('broken') else range end as n from range(100000);"
@@ -209,6 +212,7 @@ def test_a_file_of_o_holds_complete_results_only(empty_home: Path) -> None:
     assert not [path for path in empty_home.iterdir() if path.name.endswith(".csv") and path.name[0] == "."]
 
 
+@pytest.mark.process
 def test_the_last_statement_can_be_edited_elsewhere(empty_home: Path) -> None:
     editor = empty_home / "editor.sh"
     editor.write_text('#!/bin/sh\nprintf "select 99 as edited;" > "$1"\n')

@@ -1,4 +1,4 @@
-"""The prompt: real key presses, through a pipe where keys are the point, on a pty where the screen is."""
+"""The prompt: keys through a pipe, screens on a pseudoterminal."""
 
 from __future__ import annotations
 
@@ -184,6 +184,7 @@ def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_is_up(key_input: PipeInp
         editor.read()
 
 
+@pytest.mark.process
 def test_somebody_without_connections_is_told_how_to_get_one(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.wait_for_text("Type connect to add one")
@@ -245,6 +246,7 @@ def test_a_ghost_of_the_history_is_taken_with_the_right_arrow(terminal: Terminal
     terminal.wait_for_text("1 row ·", times=2)
 
 
+@pytest.mark.process
 def test_ctrl_c_while_the_session_opens_loses_no_statement(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_SLOW="1") as terminal:
         terminal.type("select 7 as seven;" + ENTER)
@@ -257,6 +259,7 @@ def test_ctrl_c_while_the_session_opens_loses_no_statement(empty_home: Path) -> 
 # --- On a terminal
 
 
+@pytest.mark.process
 def test_a_session_as_people_have_it(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.type("select 42 as answer" + ENTER)
@@ -341,6 +344,7 @@ def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal)
     assert {len(line) for line in frame} <= set(range(30, 41))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("columns", [20, 200])
 def test_any_terminal_will_do(empty_home: Path, columns: int) -> None:
     with run_prompt(empty_home, columns=columns) as terminal:
@@ -351,6 +355,7 @@ def test_any_terminal_will_do(empty_home: Path, columns: int) -> None:
         assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.process
 def test_no_colour_where_none_is_wanted(empty_home: Path) -> None:
     with run_prompt(empty_home, NO_COLOR="1") as terminal:
         terminal.type("select null as a;" + ENTER)
@@ -362,6 +367,7 @@ def test_no_colour_where_none_is_wanted(empty_home: Path) -> None:
         assert b"\x1b[2mNULL" not in terminal.received
 
 
+@pytest.mark.process
 def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
     with run_prompt(empty_home, TERM="dumb") as terminal:
         terminal.type("select 1 as a;" + ENTER)
@@ -386,6 +392,7 @@ def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
     assert "select\n+  2 as b;" in (empty_home / "history").read_text()
 
 
+@pytest.mark.process
 def test_rows_may_go_elsewhere_while_one_types(empty_home: Path) -> None:
     with run_prompt(empty_home, "-o", "rows.csv") as terminal:
         terminal.type("select 7 as a;" + ENTER)
@@ -405,6 +412,7 @@ def test_completion_offers_tables(terminal: Terminal) -> None:
     terminal.wait_for_text("jira.issues")
 
 
+@pytest.mark.process
 def test_a_session_that_cannot_open_says_so_and_may_open_later(empty_home: Path) -> None:
     (empty_home / "home").touch()
     with run_prompt(empty_home, home=empty_home / "home" / "x", columns=200) as terminal:
@@ -413,6 +421,7 @@ def test_a_session_that_cannot_open_says_so_and_may_open_later(empty_home: Path)
         terminal.wait_for_text("1 row")
 
 
+@pytest.mark.process
 def test_what_is_said_meanwhile_stands_above_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_NOTICE="a load has ended\x1b[2J") as terminal:
         terminal.wait_for_text("a load has ended\\e[2J")
@@ -421,6 +430,7 @@ def test_what_is_said_meanwhile_stands_above_the_prompt(empty_home: Path) -> Non
         terminal.wait_for_text("1 row")
 
 
+@pytest.mark.process
 def test_a_fault_behind_the_prompt_is_told_without_a_traceback(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_BUG="1") as terminal:
         terminal.wait_for_text("unexpected error: RuntimeError: names cannot be read")
@@ -429,6 +439,7 @@ def test_a_fault_behind_the_prompt_is_told_without_a_traceback(empty_home: Path)
         assert "Traceback" not in terminal.screen
 
 
+@pytest.mark.process
 def test_rows_may_go_into_a_pipe_while_one_types(empty_home: Path) -> None:
     with (empty_home / "rows.csv").open("wb") as rows, run_prompt(empty_home, stdout=rows.fileno()) as t:
         t.type("select 7 as a;" + ENTER)
@@ -439,6 +450,7 @@ def test_rows_may_go_into_a_pipe_while_one_types(empty_home: Path) -> None:
     assert (empty_home / "rows.csv").read_text() == "a\n7\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
 def test_a_byte_that_is_not_utf8_is_an_error(empty_home: Path, term: str) -> None:
     with run_prompt(empty_home, TERM=term) as terminal:
@@ -449,6 +461,7 @@ def test_a_byte_that_is_not_utf8_is_an_error(empty_home: Path, term: str) -> Non
         assert "unexpected" not in terminal.screen
 
 
+@pytest.mark.process
 def test_ctrl_z_suspends_the_prompt_and_the_text_stays(empty_home: Path) -> None:
     environment = {**clean_environment(empty_home), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
     with run_on_terminal(["bash", "--norc", "-i"], {**environment, "PS1": "bash> "}, empty_home) as terminal:
@@ -467,6 +480,7 @@ def test_ctrl_z_suspends_the_prompt_and_the_text_stays(empty_home: Path) -> None
         terminal.wait_for_text("1 row")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 def test_resizing_leaves_one_copy_of_the_prompt(empty_home: Path) -> None:
     environment = {**clean_environment(empty_home), "PYTHONPATH": str(CHECKOUT), "SHELL": "/bin/sh"}
@@ -511,6 +525,7 @@ def test_resizing_leaves_one_copy_of_the_prompt(empty_home: Path) -> None:
 # --- History
 
 
+@pytest.mark.process
 def test_history_is_private_and_without_secrets(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.type("select 'kept';" + ENTER)

@@ -1,4 +1,4 @@
-"""``run``: scripts that run scripts, each path where it belongs, each error at its place."""
+"""Scripts: order, nesting, relative paths and positions of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What opens when: a SELECT of constants needs no lake, and everything else gets it."""
+"""A SELECT of constants runs without a session; every other statement opens it."""
 
 from __future__ import annotations
 

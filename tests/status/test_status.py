@@ -1,4 +1,4 @@
-"""The status channel over real sockets: what is told reaches every listener once, in order."""
+"""The status channel over sockets: every listener receives each status once, in order."""
 
 from __future__ import annotations
 
@@ -346,6 +346,7 @@ class TestStopping:
             assert stop_daemon(settings)
         assert time.monotonic() - started < 1.0
 
+    @pytest.mark.process
     def test_a_suspended_daemon_is_named_with_what_to_do(self, settings: Settings) -> None:
         holder = subprocess.Popen(
             [sys.executable, "-c", _LOCK_HOLDER, str(settings.daemon_lock)], stdout=subprocess.PIPE, text=True

@@ -1,6 +1,6 @@
-"""Every way of authenticating, each with a secret of its own and a server that looks whether it is proved.
+"""Every authentication method, each with its own secret, and a server that verifies the credentials.
 
-The proofs are checked here by other means than those that make them: the RFCs and AWS's documentation, anew.
+The server verifies them with its own implementation, written from the RFCs and AWS's documentation.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class AuthCase:
     """One row of the table.
 
     ``auth``     as a spec has it; ``{url}`` is the API's address.
-    ``secrets``  what a connection supplies; every one of them is a canary.
-    ``proved``   does a request to the API prove who asks?
+    ``secrets``  what a connection supplies; each is a canary.
+    ``proved``   whether a request to the API carries valid credentials.
     ``issued_tokens``   what the API hands out on the way: canaries too, but kept.
     """
 
@@ -50,7 +50,7 @@ class AuthCase:
 
 
 def canary_secret(name: str) -> str:
-    """A secret that every encoding writes differently."""
+    """Return a secret that every encoding changes."""
     return f"cnry-{name}/5f+2c=&%7e?x"
 
 
@@ -136,10 +136,10 @@ def auth_cases() -> list[AuthCase]:
 
 
 class AuthCaseServer:
-    """The API of every way: ``/NAME/me`` and ``/NAME/things`` for whoever proves who they are.
+    """The API of every way: ``/NAME/me`` and ``/NAME/things`` for requests with valid credentials.
 
-    ``refuses_all``   from now on everything is refused, in words that repeat the whole request.
-    ``unauthenticated_requests``   what came without proof while it was not.
+    ``refuses_all``   every request is refused with a message that repeats the request.
+    ``unauthenticated_requests``   requests without valid credentials before that.
     ``on_request``    is called while a request waits for its answer.
     """
 
@@ -257,7 +257,7 @@ def _verify_ecdsa(text: bytes, proof: bytes) -> bool:
 
 
 def _verify_sigv4(request: RecordedRequest) -> bool:
-    """As AWS documents "Create a signed request", for a request without query and body."""
+    """Verify a signature as AWS documents it, for a request without query and body."""
     proof = request.headers.get("authorization", "")
     names = proof.partition("SignedHeaders=")[2].partition(",")[0]
     stamp = request.headers["x-amz-date"]

@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""Adapters with every authentication method, and the routes of the servers they sign in to."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def apply_auth(auth: Auth, **request: Any) -> Request:
 
 
 def encoded_secrets() -> list[str]:
-    """Every form in which a credential of this page could leave us."""
+    """Return every encoding in which a credential could appear in a request or message."""
     proof = base64.b64encode(f"ann:{SECRET}".encode()).decode()
     return [
         KEY,
@@ -115,14 +115,14 @@ class FixedClock(Clock):
 
 
 class NoWaitClock(Clock):
-    """Waits for nothing."""
+    """A clock that does not wait."""
 
     def wait(self, stop: threading.Event, _seconds: float) -> bool:
         return stop.is_set()
 
 
 def with_server_url(auth: Auth, api: FaultServer) -> Auth:
-    """``auth`` with the address of the authorization server."""
+    """Return ``auth`` with the URL of the authorization server."""
     settings = {
         name: value.replace("{url}", api.url) if isinstance(value, str) else value
         for name, value in auth.settings.items()
@@ -133,7 +133,7 @@ def with_server_url(auth: Auth, api: FaultServer) -> Auth:
 def make_signed_in_adapter(
     make: MakeAdapter, auth_name: str, api: FaultServer, paging: Paging, **settings: Any
 ) -> RESTAdapter:
-    """An adapter that has what it proves itself with: whoever has to has signed in."""
+    """Return an adapter with credentials; methods that need a user have signed in."""
     api.serve("POST /token", MockResponse.json({"access_token": KEY}))
     serve_sign_in_routes(api)
     adapter = make(with_server_url(ALL_AUTHS[auth_name], api), paging, clock=NoWaitClock(), **settings)
@@ -151,7 +151,7 @@ def sign_in_and_read(adapter: RESTAdapter, auth_name: str) -> None:
 
 
 def serve_sign_in_routes(api: FaultServer) -> None:
-    """Whoever comes to consent has done so."""
+    """Serve the routes of an authorization server whose user always consents."""
     device = {"device_code": KEY, "user_code": "u", "verification_uri": api.url}
     api.serve("POST /device", MockResponse.json(device))
     api.serve("/authorize", lambda asked: MockResponse.redirect(redirect_back_url(asked)))

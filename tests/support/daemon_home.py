@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.support.stores import create_home
+from tests.support.waiting import scaled_limit_s
 from unify.errors import DaemonUnreachable
 from unify.lake import catalog
 from unify.lake.lake import Lake
@@ -70,7 +71,7 @@ class DaemonHome:
 
     def wait_for_state(self, job: LoaderJob, *states: JobState, within_s: float = TIMEOUT_S) -> LoaderJob:
         """Wait until ``job`` is in one of ``states``."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + scaled_limit_s(within_s)
         with StatusClient(self.settings.socket_folder, timeout_s=0.2) as client:
             while (current := self.queue.get(job.id)).state not in states:
                 assert time.monotonic() < deadline, current
@@ -85,7 +86,7 @@ class DaemonHome:
 
     def wait_for_progress(self, job: LoaderJob) -> LoaderStatus:
         """Wait for the first progress of a job that has rows; runners report their process id as rows."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
         with self.client() as client:
             statuses = list(client.subscribe())
             while not (found := [status for status in statuses if status.job == job.id and status.rows]):

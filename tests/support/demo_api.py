@@ -1,4 +1,4 @@
-"""What tests hold in their hands: the command line, the sample API, and what they answered."""
+"""The sample API as a process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.command import clean_environment
 
 @dataclass(frozen=True, slots=True)
 class DemoAPI:
-    """A running sample API. ``log`` gets one line a request: method, path with query, status."""
+    """A running sample API; ``log`` has one line for each request: method, path with query, status."""
 
     url: str
     token: str
@@ -23,17 +23,17 @@ class DemoAPI:
     process: subprocess.Popen[str]
 
     def connection_yaml(self, name: str = "github") -> str:
-        """A connections.yaml entry for it."""
+        """Return an entry of connections.yaml for this API."""
         return f"{name}:\n  adapter: github\n  options:\n    token: {self.token}\n    base_url: {self.url}\n"
 
     def logged_requests(self) -> list[str]:
-        """What was asked so far, oldest first, such as ``GET /user/repos?page=2 200``."""
+        """Return the requests so far, oldest first, such as ``GET /user/repos?page=2 200``."""
         return self.log.read_text(encoding="utf-8").splitlines()
 
 
 @contextmanager
 def run_demo_server(folder: Path, *arguments: str, token: str = "demo") -> Iterator[DemoAPI]:
-    """The sample API as a process of its own; the end of its standard input ends it."""
+    """Run the sample API as a process; it ends with its standard input."""
     log = folder / "requests.log"
     process = subprocess.Popen(
         [sys.executable, "-m", "unify.demo.server", "--token", token, "--log", str(log), *arguments],

@@ -1,4 +1,4 @@
-"""What tests let worker processes do instead of loading: each is one way a task can go."""
+"""Task runners for worker processes: the name of the table says what the worker does."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from unify.model import Column, TableName
 
 
 class TableNameRunner:
-    """Do what the table is called after."""
+    """Runs the function ``do_NAME`` for a table named NAME; digits at the end are ignored."""
 
     def prepare(self) -> None:
-        """Nothing to get ready."""
+        """Do nothing."""
 
     def __call__(self, task: LoadTask, reporter: Reporter) -> TaskResult:
-        does = task.table.table.rstrip("0123456789")  # rows7 does as rows does
+        does = task.table.table.rstrip("0123456789")
         return globals()[f"do_{does}"](task, reporter)  # type: ignore[no-any-return]
 
 
 def do_count(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Report a thousand rows, one by one, then end well."""
+    """Report a thousand rows, one by one, and succeed without staging any."""
     for rows in range(1, 1001):
         reporter.update(lambda progress, rows=rows: replace(progress, rows=rows))  # type: ignore[misc]
     return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress)
 
 
 def do_pid(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Tell the process id as the number of rows."""
+    """Report the process id as the number of rows."""
     reporter.update(lambda progress: replace(progress, rows=os.getpid()))
     return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress)
 
 
 def do_environment(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Tell how many variables came with the task."""
+    """Report the number of environment variables of the task as the number of rows."""
     reporter.update(lambda progress: replace(progress, rows=len(task.environment)))
     return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress)
 
 
 def do_hang(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Say who hangs, then never come back."""
+    """Report the process id as the number of rows, then hang."""
     reporter.update(lambda progress: replace(progress, rows=os.getpid()), urgent=True)
     threading.Event().wait()
     raise AssertionError("unreachable")
 
 
 def do_grow(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Take half a gigabyte and keep it."""
+    """Allocate half a gigabyte, then hang."""
     held = bytearray(os.urandom(1024)) * (500 * 1024)
     outcome = do_hang(task, reporter)
     assert held
@@ -66,13 +66,13 @@ def do_grow(task: LoadTask, reporter: Reporter) -> TaskResult:
 
 
 def do_ignore(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Hang, deaf to the polite signal."""
+    """Hang and ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return do_hang(task, reporter)
 
 
 def do_crash(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """End as a process that touched memory it does not own."""
+    """End by SIGSEGV."""
     signal.signal(signal.SIGSEGV, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGSEGV)
     return do_hang(task, reporter)
@@ -91,12 +91,12 @@ def do_bug(task: LoadTask, reporter: Reporter) -> TaskResult:
 
 
 def do_rows(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Stage a hundred rows and seal them."""
+    """Stage a hundred rows."""
     return _stage_rows(task, reporter, 100)
 
 
 def do_gated(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Say that we are here, wait until somebody opens the gate (a named pipe), then stage a hundred rows."""
+    """Report the process id, wait until the named pipe ``gate`` is opened, then stage a hundred rows."""
     reporter.update(lambda progress: replace(progress, rows=os.getpid(), pages=1, pages_total=2), urgent=True)
     with open(Path(task.home) / "gate", "rb") as gate:
         gate.read()
@@ -104,29 +104,29 @@ def do_gated(task: LoadTask, reporter: Reporter) -> TaskResult:
 
 
 def do_flaky(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Die the first time."""
+    """Crash at the first attempt, then stage a hundred rows."""
     return do_crash(task, reporter) if task.attempt == 1 else do_rows(task, reporter)
 
 
 def do_unwell(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Have the source busy the first time."""
+    """Fail with RateLimited at the first attempt, then stage a hundred rows."""
     if task.attempt == 1:
         raise RateLimited("api: 429 Too Many Requests", retry_after_s=0.3)
     return do_rows(task, reporter)
 
 
 def do_refused(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Have credentials that the source refuses, and say them, as a careless source does."""
+    """Fail with Unauthorized and a message that contains the credentials."""
     raise Unauthorized(f"api: 401 for {', '.join(task.environment.values())}")
 
 
 def do_child(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Need the table ``rows`` of the same connection first."""
+    """Require the table ``rows`` of the same connection."""
     return _load_child("rows", task, reporter)
 
 
 def do_orphaned(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Need a table first that cannot be loaded."""
+    """Require the table ``refused`` of the same connection, whose load fails."""
     return _load_child("refused", task, reporter)
 
 
@@ -155,5 +155,5 @@ def _stage_rows(task: LoadTask, reporter: Reporter, rows: int) -> TaskResult:
 
 
 def do_far(task: LoadTask, reporter: Reporter) -> TaskResult:
-    """Have a source that says to come again in thirty million years."""
+    """Fail with RateLimited and a delay of thirty million years."""
     raise RateLimited("api: 429 Too Many Requests", retry_after_s=999_999_999_999_999)

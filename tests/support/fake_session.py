@@ -1,4 +1,4 @@
-"""The shell on a plain DuckDB instead of lake, queue and daemon: what it shows, without what it shows it of.
+"""The shell on a plain DuckDB instead of lake, queue and daemon.
 
 As a program, ``python -m tests.support.fake_session ARGUMENTS`` is ``unify ARGUMENTS`` on such a session.
 """
@@ -41,11 +41,11 @@ COMPLETION_NAMES = CompletionNames(
 
 
 class FakeSession:
-    """Answers SQL with DuckDB, ``help`` with a text, and a few words of its own with what a test needs.
+    """Runs SQL on DuckDB, ``help``, and four statements for tests.
 
-    ``load``   shows the progress of two loads, then answers.
-    ``wait``   waits until Ctrl-C, then says what goes on, as the interpreter does.
-    ``fail``   is a load that failed; ``bug`` is a fault of ours.
+    ``load``   shows the progress of two loads, then returns a row.
+    ``wait``   waits until Ctrl-C, then raises StoppedWaiting, as the interpreter does.
+    ``fail``   raises LoadFailed; ``bug`` raises RuntimeError.
     """
 
     def __init__(self, watcher: Watcher | None = None) -> None:
@@ -136,7 +136,7 @@ class FakeSession:
 def query_rows(
     connection: duckdb.DuckDBPyConnection, sql: str, note: str = "", *, exact: bool = True
 ) -> Rows:
-    """What ``sql`` gives, fetched as the interpreter fetches it, or with ``exact=False`` as Python would."""
+    """Return the rows of ``sql``, fetched as the interpreter does, or with ``exact=False`` as DuckDB does."""
     relation = connection.sql(sql)
     columns = tuple(
         ResultColumn(name, str(type)) for name, type in zip(relation.columns, relation.types, strict=True)

@@ -1,14 +1,14 @@
-"""An HTTP server of our own that does whatever a bad day brings: on loopback, with a log of each request.
+"""An HTTP server on loopback with configurable faults; it records each request.
 
     with FaultServer() as api:
         api.serve("/repos", pages=[[{"id": 1}], [{"id": 2}]])          # ?page=1, ?page=2, then empty
         api.serve("/slow", Reply.json([], delay_s=2))
-        api.serve("/flaky", Reply.error(503), Reply.json([]))          # one after another; the last one stays
+        api.serve("/flaky", Reply.error(503), Reply.json([]))          # one after the other; the last one repeats
         api.serve("/odd", lambda asked: Reply.json([asked.query]))
         ...
         assert api.asked == ["/repos?page=1", "/repos?page=2"]
 
-It speaks HTTP/1.1 over plain sockets, so that every byte and every pause is ours.
+It implements HTTP/1.1 on plain sockets, so that each byte and each pause can be configured.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _GZIP_BOMB_BLOCK = b"0" * (1 << 20)
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request as it arrived. ``at`` is seconds since 1970."""
+    """A request as received; ``received_at`` is seconds since 1970."""
 
     method: str
     target: str  # path and query, as sent
@@ -54,7 +54,7 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class MockResponse:
-    """One answer, and what is wrong with it.
+    """A response and its faults.
 
     ``delay_s``       silence before the first byte.
     ``head_drip_s``   pause after each byte of status line and headers; ``drip_s`` the same for the body.
@@ -95,7 +95,7 @@ class MockResponse:
 
     @classmethod
     def gzip_bomb(cls, megabytes: int) -> MockResponse:
-        """A small gzip that becomes ``megabytes`` MiB of JSON text."""
+        """Return a small gzip body that expands to ``megabytes`` MiB of JSON text."""
         packed = _gzip_members(megabytes)
         return cls(body=packed).with_headers(Content_Type="application/json", Content_Encoding="gzip")
 
@@ -112,7 +112,7 @@ Responder = MockResponse | Callable[[RecordedRequest], MockResponse]
 
 
 class FaultServer:
-    """Serves until the ``with`` block ends. Routes may be added at any time, also for one method only."""
+    """Serves until the ``with`` block ends. Routes can be added at any time, also as ``METHOD /path``."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -145,7 +145,7 @@ class FaultServer:
 
     @property
     def request_targets(self) -> list[str]:
-        """What was asked so far, oldest first: path with query."""
+        """Path with query of each request so far, oldest first."""
         return [asked.target for asked in self.requests]
 
     @property
@@ -172,7 +172,7 @@ class FaultServer:
         totals: bool = False,
         **faults: Any,
     ) -> None:
-        """Answer ``path`` with one answer after another, the last one for ever; or with pages of rows.
+        """Serve one response after the other at ``path``, the last one repeatedly; or pages of rows.
 
         ``responses``   paged in this ``style`` by this parameter; ``rows`` names the member that holds the list.
         ``totals``  tell how many there are: ``total`` in the body, or ``rel="last"`` among the links.
@@ -211,7 +211,7 @@ class FaultServer:
                     if not self._send_response(connection, self._find_response(asked), asked.method):
                         break
         except OSError:
-            connection.close()  # the client went away, which is its right
+            connection.close()  # the client closed the connection
         finally:
             with self._lock:
                 self._connections.discard(connection)
@@ -223,7 +223,7 @@ class FaultServer:
         return answering if isinstance(answering, MockResponse) else answering(request)
 
     def _send_response(self, connection: socket.socket, response: MockResponse, method: str) -> bool:
-        """Send ``response`` with its faults; whether the connection is good for another request."""
+        """Send ``response`` with its faults; return whether the connection can be used for another request."""
         if self._closing.wait(response.delay_s):
             return False
         if response.raw is not None:
@@ -260,7 +260,7 @@ class _Route:
 
 @dataclass(frozen=True)
 class _PageResponder:
-    """Rows in pages, told as APIs do."""
+    """Serves rows in pages in one of the styles of public APIs."""
 
     server: FaultServer
     path: str
@@ -321,7 +321,7 @@ class _PageResponder:
 
 
 def unused_port() -> int:
-    """A port of loopback where nothing listens."""
+    """Return a port of loopback on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

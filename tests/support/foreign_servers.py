@@ -1,6 +1,6 @@
-"""Servers nobody here wrote: each package in an environment of its own, in a cache outside the repository.
+"""Third-party servers: each package is installed in its own environment, in a cache outside the repository.
 
-Where a package cannot be had, the test that wants it is skipped and says so.
+A test is skipped with the reason if its package cannot be installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LISTENING_PATTERN = re.compile(r"(?:listening|running) on (http://127\.0\.0\.1:[
 
 
 def install_npm_program(package: str, program: str = "") -> Path:
-    """A program of an npm package (``name@version``), installed when it is first wanted."""
+    """Return a program of an npm package (``name@version``); install the package if necessary."""
     for needed in ("node", "npm"):
         if shutil.which(needed) is None:
             pytest.skip(f"{package} needs {needed}, which is not installed: nothing was compared")
@@ -46,7 +46,7 @@ def install_npm_program(package: str, program: str = "") -> Path:
 
 
 def install_python_program(requirement: str, program: str) -> Path:
-    """A program of a Python package (``name==version``), installed when it is first wanted."""
+    """Return a program of a Python package (``name==version``); install the package if necessary."""
 
     def commands(fresh: Path) -> list[list[str]]:
         pip = [
@@ -66,7 +66,7 @@ def install_python_program(requirement: str, program: str) -> Path:
 def run_server(
     command: Sequence[object], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Run a server until the block ends; gives the address it says it listens on."""
+    """Run a server until the block ends; yield the URL that it prints."""
     loopback = folder / "loopback.cjs"
     loopback.write_text(LOOPBACK_ONLY, encoding="utf-8")
     own = {"NODE_OPTIONS": f"--require {loopback}", "PYTHONUNBUFFERED": "1", **(environment or {})}
@@ -98,7 +98,7 @@ def free_port() -> int:
 
 
 def _wait_for_address(output: IO[str]) -> str:
-    """The address it says it listens on; its output until then if it ends instead."""
+    """Return the URL that the server prints; raise with its output if it ends instead."""
     said = ""
     for line in output:
         said += line
@@ -108,7 +108,7 @@ def _wait_for_address(output: IO[str]) -> str:
 
 
 def _ensure_installed(package: str, commands: Callable[[Path], list[list[str]]]) -> Path:
-    """The folder the package is installed in, kept between runs; skips the test, aloud, if it cannot be."""
+    """Return the folder of the installed package; skip the test with the reason if that fails."""
     cache = platformdirs.user_cache_path("unify-tests") / package
     cache.parent.mkdir(parents=True, exist_ok=True)
     with (cache.parent / "install.lock").open("a") as lock:
@@ -119,7 +119,7 @@ def _ensure_installed(package: str, commands: Callable[[Path], list[list[str]]])
 
 
 def _install(package: str, folder: Path, commands: Callable[[Path], list[list[str]]]) -> None:
-    """In its final place: environments of Python cannot be moved. The mark that it is whole comes last."""
+    """Install in the final folder, since virtual environments cannot be moved; write the marker file last."""
     shutil.rmtree(folder, ignore_errors=True)
     for command in commands(folder):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)

@@ -1,4 +1,4 @@
-"""A GitHub nobody here wrote: the emulator of the npm package ``emulate``, filled over its own REST API."""
+"""The GitHub emulator of the npm package ``emulate``, with data created over its REST API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def token_for(login: str) -> str:
 
 
 class GitHubEmulator:
-    """A running emulator, and plain requests to it."""
+    """A running emulator, with plain requests to it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -45,14 +45,14 @@ class GitHubEmulator:
         self.session.trust_env = False
 
     def request(self, method: str, path: str, body: Json = None, login: str = OWNER) -> Json:
-        """Send one request as ``login``; the decoded answer comes back, anything but success is an error."""
+        """Send one request as ``login``; return the decoded body, fail on any error status."""
         headers = {"Authorization": f"Bearer {token_for(login)}"}
         answer = self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
     def fetch_all(self, path: str) -> list[Json]:
-        """Every row behind ``path``, following Link headers, as a client without Unify would."""
+        """Return all rows of ``path``, following Link headers."""
         rows: list[Json] = []
         address: str | None = self.url + path
         while address:
@@ -68,7 +68,7 @@ class GitHubEmulator:
 
 @contextmanager
 def run_emulator(folder: Path) -> Iterator[GitHubEmulator]:
-    """The emulator as a process on a free port of this machine, with people and empty repositories."""
+    """Run the emulator on a free port of this machine, with users and empty repositories."""
     (folder / "seed.yaml").write_text(yaml.safe_dump(_seed_config()), encoding="utf-8")
     command = [install_npm_program(NPM_PACKAGE), "start", "--port", str(free_port())]
     with run_server([*command, "--service", "github", "--seed", "seed.yaml"], folder) as url:

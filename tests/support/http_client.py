@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""An HTTP client with a fake clock and recorded events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN = "sesame-0123456789"
 
 
 class FakeClock(Clock):
-    """Time that passes only where somebody waits."""
+    """A clock that advances only by waiting."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
@@ -40,7 +40,7 @@ class FakeClock(Clock):
 
 @dataclass
 class RecordedEvents:
-    """What listeners were told."""
+    """The events that listeners received."""
 
     requests: list[Traffic] = field(default_factory=list)
     waits: list[datetime | None] = field(default_factory=list)
@@ -51,7 +51,7 @@ class RecordedEvents:
 
 @dataclass
 class ClientHarness:
-    """A transport to the fault server, its clock, and what it told."""
+    """A client of the fault server, its clock and its events."""
 
     api: FaultServer
     transport: HttpClient

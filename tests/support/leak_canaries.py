@@ -1,7 +1,7 @@
-"""Every secret of the tests has the word canary in it; no home folder may hold one when its test is over.
+"""Every secret of the tests contains the word canary; no home folder may contain it after its test.
 
-Looked for as it is, in base64 at each of the three places it can begin at, and in UTF-16; URL-encoding leaves
-it as it is. The configuration may hold secrets, and so may the tokens an API has given (mode 0600).
+The search covers plain text, base64 at each of three offsets, and UTF-16; URL encoding does not change the
+word. The configuration and the tokens issued by an API (mode 0600) are excluded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ALLOWED_PREFIXES = (
 
 
 def find_leaks(home: Path) -> list[str]:
-    """The files of a home folder that hold a secret of the tests, by their path in it."""
+    """Return the paths of files in a home folder that contain a secret of the tests."""
     return sorted(
         str(file.relative_to(home))
         for file in home.rglob("*")
@@ -39,7 +39,7 @@ def _contains_canary(file: Path) -> bool:
 
 
 def _base64_encodings(word: bytes) -> list[bytes]:
-    """What is always there of ``word`` in the base64 of a text that has it somewhere."""
+    """Return the part of the base64 of a text that ``word`` determines, for each of three offsets."""
     found = []
     for before in range(3):
         code = base64.b64encode(b"\0" * before + word)

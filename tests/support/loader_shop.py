@@ -1,4 +1,4 @@
-"""One load in this process: a real spec, a real server on loopback, a real lake, up to the sealed attempt."""
+"""Loads run in this process, with a spec, a server on loopback and a lake, up to the staged load."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ tables:
 
 @dataclass
 class LoaderHome:
-    """A home with a connection ``shop``, and loads carried out in it one by one."""
+    """A home with a connection ``shop`` in which loads run one by one."""
 
     settings: Settings
     api: FaultServer
@@ -91,7 +91,7 @@ class LoaderHome:
         )
 
     def run_load(self, job: LoaderJob) -> TaskResult:
-        """What a worker does with the job."""
+        """Run the job as a worker does."""
         folder = StagingArea(self.settings.staging).create_attempt_folder(job)
         task: LoadTask = make_task(job, self.settings.home, folder, self.environment)
         return self.loading(task, Reporter(task, self.reports.append))
@@ -104,14 +104,14 @@ class LoaderHome:
     def staged_rows(
         self, job: LoaderJob, sql: str = "select * from rows order by all"
     ) -> list[tuple[object, ...]]:
-        """The staged rows of a job."""
+        """Return the staged rows of a job."""
         with duckdb.connect() as connection:
             files = [str(path) for path in self.sealed_load(job).file_paths]
             connection.read_parquet(files, union_by_name=True).create_view("rows")
             return connection.execute(sql).fetchall()
 
     def publish(self, table: str, action: Action = Action.LOAD) -> LoadRecord:
-        """Load and publish, as worker and daemon together do."""
+        """Load and publish a table, as worker and daemon do."""
         job = self.make_job(table, action)
         assert self.run_load(job).ending is TaskStatus.STAGED
         with Lake(self.settings) as lake:

@@ -1,4 +1,4 @@
-"""Fifty connections of a hundred tables are as quick to list and to complete as one, each for itself."""
+"""A home with many connections of one hundred tables each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _spec(number: int) -> str:
 
 
 def create_home_with_connections(folder: Path, connections: int, adapters: int = 1) -> Settings:
-    """A home with so many connections, each of one of the adapters, which have a hundred tables each."""
+    """Create a home with connections that are distributed over the adapters, each with one hundred tables."""
     folder.mkdir()
     for number in range(adapters):
         (folder / f"many{number}.yaml").write_text(_spec(number), encoding="utf-8")

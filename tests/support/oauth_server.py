@@ -1,7 +1,6 @@
-"""An authorization server that people sign in to, and an API that takes its newest token; both on loopback.
+"""An authorization server and an API that accepts its newest token, both on loopback.
 
-It is strict where the RFCs are: a code works once, for the address and the challenge it was asked with; a
-refresh token works once.
+A code is valid once, for its redirect URI and its challenge; a refresh token is valid once (RFC 6749, 7636).
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ USER_CODE = "WDJB-MJHT"
 
 
 class OAuthServer:
-    """Whoever comes to ``/asked`` is sent back at once, with a code.
+    """Redirects every authorization request back at once, with a code.
 
-    ``secret``   of the application; "" for one that has none.
-    ``deny_reason``  why nobody gets a code; "" while everybody does.
-    ``device_responses``    what a device hears, one after the other, before the token.
-    ``grant_types``   what was asked for, in order.
+    ``secret``   of the application; "" for a public client.
+    ``deny_reason``  error instead of a code; "" for none.
+    ``device_responses``    responses to polls of a device, one after the other, before the token.
+    ``grant_types``   of the token requests, in order.
     """
 
     def __init__(self, server: FaultServer, secret: str = "", lifetime_s: int | None = 3600) -> None:
@@ -143,7 +142,7 @@ class OAuthServer:
 
 
 class BrowserUser:
-    """A person with a browser: hears what is said, and follows an address wherever it leads."""
+    """A user with a browser who follows every redirect."""
 
     def __init__(self, *before: Callable[[str], object]) -> None:
         self.before_request = before  # what else happens to the address, first
@@ -172,14 +171,14 @@ class BrowserUser:
 
 
 class IdleUser(BrowserUser):
-    """Hears, and does nothing."""
+    """A user who does nothing."""
 
     def open_browser(self, url: str) -> None:
         self.messages.append(url)
 
 
 def write_browser_script(folder: Path) -> str:
-    """A program that follows the address it is given: what ``BROWSER`` of the environment may name."""
+    """Write a program for the variable ``BROWSER`` that follows the redirects of its URL."""
     script = folder / "browser.py"
     script.write_text(f"#!{sys.executable}\n{_BROWSER_SCRIPT}", encoding="utf-8")
     script.chmod(0o700)
@@ -193,5 +192,5 @@ def run_oauth_server(secret: str = "", lifetime_s: int | None = 3600) -> Iterato
 
 
 def query_fields(address: str) -> dict[str, str]:
-    """The fields of an address."""
+    """Return the query parameters of a URL."""
     return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}

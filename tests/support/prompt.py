@@ -1,4 +1,4 @@
-"""The prompt on a plain DuckDB, on a terminal: what keys do and screens show."""
+"""The prompt on a plain DuckDB (``fake_session``), on a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_prompt(
     stdout: int | None = None,
     **environment: str,
 ) -> Iterator[Terminal]:
-    """``unify ARGUMENTS`` in ``folder``, which is its home unless another is named; its prompt is up."""
+    """Run ``unify ARGUMENTS`` in ``folder``, by default its home; yield when the prompt is shown."""
     known = {
         **clean_environment(home or folder),
         "PYTHONPATH": str(CHECKOUT),

@@ -1,4 +1,4 @@
-"""Publishing: rows, cursor and ledger in one transaction, once, whatever dies on the way."""
+"""Stage rows and publish them."""
 
 from __future__ import annotations
 

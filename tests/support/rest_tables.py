@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""Table specs and adapters for tests of ``RESTAdapter``."""
 
 from __future__ import annotations
 

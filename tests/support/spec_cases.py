@@ -1,4 +1,4 @@
-"""The bundled specs: each is valid, its recorded cases pass, its SQL runs, the page about them is current."""
+"""A spec and a recorded case for tests of the case runner."""
 
 from __future__ import annotations
 

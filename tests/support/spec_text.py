@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""The text of a minimal spec, and the problems of a spec."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ tables:
 
 
 def load_problems(load: Callable[[str], AdapterSpec], text: str) -> list[str]:
-    """``line:column: key: text`` of every mistake."""
+    """Return every problem as ``line:column: key: text``."""
     with pytest.raises(SpecError) as caught:
         load(text)
     found = caught.value.problems

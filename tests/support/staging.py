@@ -1,4 +1,4 @@
-"""Rows as a source sent them, staged as Parquet: which columns they become, and that nothing is lost."""
+"""Stage rows as Parquet and read them with DuckDB."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
 
 
 class Staged:
-    """A sealed load and its rows as DuckDB reads them."""
+    """A staged load and its rows as DuckDB reads them."""
 
     def __init__(self, sealed: StageResult) -> None:
         self.sealed = sealed
@@ -48,7 +48,7 @@ def stage(
     page: int = 2,
     chunk_bytes: int = 50,
 ) -> Staged:
-    """Stage rows in pages of ``page``; bytes are JSON as it is, anything else is made JSON."""
+    """Stage rows in pages of ``page`` rows; bytes are JSON already, other values are encoded."""
     folder.mkdir(exist_ok=True)
     with RowStage(
         folder, shape, StoredSchema(tuple(known)), chunk_bytes=chunk_bytes, chunk_rows=1

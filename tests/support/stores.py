@@ -93,7 +93,7 @@ def stage_rows(
     *files: Sequence[Sequence[object]],
     **manifest: object,
 ) -> StagedLoad:
-    """Seal a load of ``files``, each a sequence of rows; ``columns`` as name to DuckDB type."""
+    """Commit a staged load of ``files``, each a sequence of rows; ``columns`` maps names to DuckDB types."""
     folder = StagingArea(settings.staging).create_attempt_folder(job)
     fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
     names = []

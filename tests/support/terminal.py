@@ -1,4 +1,4 @@
-"""A terminal for tests: a program on a real pty, its screen read by an emulator, its keys pressed by us."""
+"""A program on a pseudoterminal: its screen is read by an emulator, its keys are sent by the test."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pyte
 
+from tests.support.waiting import scaled_limit_s
+
 ENTER = "\r"
 ALT_ENTER = "\x1b\r"
 CTRL_C = "\x03"
@@ -27,16 +29,16 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-TIMEOUT_S = 30.0  # a busy machine; nothing waits for it to pass
+TIMEOUT_S = 30.0  # generous for a busy machine; no test waits for it to pass
 
 
 def bracketed_paste(text: str) -> str:
-    """``text`` as a terminal sends a paste: between brackets, line feeds as returns."""
+    """Return ``text`` as a terminal sends a paste: in brackets, with carriage returns."""
     return "\x1b[200~" + text.replace("\n", "\r") + "\x1b[201~"
 
 
 class Terminal:
-    """One program on a pty. ``received`` holds every byte it wrote; ``screen`` what they look like."""
+    """A program on a pty. ``received`` is its output, ``screen`` what a terminal shows of it."""
 
     def __init__(self, process: subprocess.Popen[bytes], master: int, columns: int, lines: int) -> None:
         self.process = process
@@ -48,7 +50,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """The lines on the screen, without the spaces at their ends."""
+        """The lines on the screen, without trailing spaces."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
     @property
@@ -63,26 +65,26 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def wait_for_text(self, text: str, times: int = 1) -> str:
-        """Read until ``text`` is on the screen so often; gives the screen."""
+        """Read until ``text`` is on the screen ``times`` times; return the screen."""
         self.wait_until(lambda: self.screen.count(text) >= times, f"{text!r} {times} times")
         return self.screen
 
     def wait_until(self, condition: Callable[[], bool], description: str) -> None:
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
         while not condition():
             if not self._read_output(deadline - time.monotonic()):
                 raise AssertionError(f"waited for {description}; the screen is:\n{self.screen}")
 
     def wait_for_end(self) -> int:
-        """Read until the program has ended; gives its exit status."""
-        deadline = time.monotonic() + TIMEOUT_S
+        """Read until the program has ended; return its exit status."""
+        deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
         while self._read_output(deadline - time.monotonic()):
             continue
         return self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
 
     def wait_for_signals(self) -> bool:
-        """Wait until Ctrl-C is a signal, because no program reads single keys; False if that never comes."""
-        deadline = time.monotonic() + TIMEOUT_S
+        """Wait until the terminal turns Ctrl-C into a signal; return False on timeout."""
+        deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
         while not termios.tcgetattr(self.master)[3] & termios.ISIG:
             if time.monotonic() > deadline:
                 return False
@@ -95,7 +97,7 @@ class Terminal:
         self.process.send_signal(signal.SIGWINCH)
 
     def _read_output(self, within_s: float) -> bool:
-        """Feed the emulator what the program wrote next; False if there is nothing any more."""
+        """Feed the next output to the emulator; return False at the end of the output or on timeout."""
         if not select.select([self.master], [], [], max(0.0, within_s))[0]:
             return False
         try:
@@ -108,7 +110,7 @@ class Terminal:
 
 
 class _Screen(pyte.Screen):
-    """A screen that answers when a program asks where its cursor is."""
+    """A screen that replies to requests for the position of the cursor."""
 
     send_reply: Callable[[str], object]
 
@@ -130,7 +132,7 @@ def run_on_terminal(
     lines: int = 30,
     stdout: int | None = None,
 ) -> Iterator[Terminal]:
-    """``command`` with a terminal of its own on all three streams (stdout may go elsewhere)."""
+    """Run ``command`` with a terminal on its three streams, or on stdin and stderr if ``stdout`` is given."""
     master, slave = os.openpty()
     _set_size(slave, columns, lines)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""Fixtures for tests of authentication."""
 
 from __future__ import annotations
 

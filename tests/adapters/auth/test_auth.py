@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""Every authentication method: what a request carries, and when credentials are refused."""
 
 from __future__ import annotations
 

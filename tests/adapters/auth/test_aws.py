@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""AWS Signature Version 4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""Credentials are sent to no other server and appear in no message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""OAuth 2.0 grants that need no user: tokens are fetched, reused and renewed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How requests prove who asks, and that the proof goes nowhere else."""
+"""Session authentication: a login request supplies the token or cookie of later requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in where an API wants a person to: with the browser of this machine, or a code on any other."""
+"""Signing in: the authorization code grant in the browser, and the device grant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens that are kept for other processes and for the next one; JSON Web Tokens signed by private keys."""
+"""The token cache that processes share, and JSON Web Tokens signed with private keys."""
 
 from __future__ import annotations
 
@@ -150,6 +150,7 @@ class TestKept:
         assert [process(**settings), process(**settings)] == [1, 1]
         assert bank.given == 1
 
+    @pytest.mark.socket
     def test_a_session_is_shared(self, folder: Path) -> None:
         auth = Auth("session", {"request": "POST /login", "body": {"p": "{p}"}, "token": "t"})
         with FaultServer() as api:

@@ -1,4 +1,4 @@
-"""Rows out of bodies, byte for byte; and what is said of a body that has none."""
+"""Records in response bodies, byte for byte, and the errors for bodies without records."""
 
 from __future__ import annotations
 

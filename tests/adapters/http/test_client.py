@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""The HTTP client: requests, redirects and the pinned origin."""
 
 from __future__ import annotations
 

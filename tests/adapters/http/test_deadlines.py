@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""Deadlines of requests: total time, silence, slow responses and cancellation."""
 
 from __future__ import annotations
 

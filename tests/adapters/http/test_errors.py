@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""Responses and network failures become errors that say what to do."""
 
 from __future__ import annotations
 
@@ -108,6 +108,7 @@ class TestNobodyThere:
             transport.close()
         return caught.value.message
 
+    @pytest.mark.socket
     def test_a_closed_port(self) -> None:
         message = self.explain(f"http://127.0.0.1:{unused_port()}/x")
         assert "connection refused" in message

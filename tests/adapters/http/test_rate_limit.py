@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""Rate and concurrency limits, also between processes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ client.close()
 
 
 class TestBudget:
+    @pytest.mark.process
     def test_processes_share_one_budget(self, api: FaultServer, tmp_path: Path) -> None:
         api.serve("/x", MockResponse.json([]))
         command = [sys.executable, "-c", CLIENT_SCRIPT, api.url, str(tmp_path / "limits")]
@@ -50,6 +51,7 @@ class TestBudget:
         assert busiest <= 20
         assert moments[-1] - moments[0] < 5.0
 
+    @pytest.mark.process
     def test_processes_share_the_places(self, api: FaultServer, tmp_path: Path) -> None:
         under_way, most, lock = 0, 0, threading.Lock()
 

@@ -1,4 +1,4 @@
-"""What was asked of sources: kept in two files, bounded, whatever happens to them."""
+"""The request log: two files of bounded size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one HTTP door: what it sends, how long it waits, and where it never goes."""
+"""HTTP sessions: body sizes, encodings and TLS certificates."""
 
 from __future__ import annotations
 
@@ -155,6 +155,7 @@ class TestTLS:
             self.ask(certificates, name, trusted=trusted)
         assert "certificate is not trusted" in caught.value.message
 
+    @pytest.mark.socket
     def test_a_handshake_that_never_ends_is_ended(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"https://127.0.0.1:{listener.getsockname()[1]}/x"

@@ -1,4 +1,4 @@
-"""Which request comes next, decided without a network."""
+"""Paginators: the next request follows from the page, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""``RESTAdapter`` reads tables from a server."""
 
 from __future__ import annotations
 

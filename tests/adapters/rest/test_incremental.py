@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""Incremental reads: cursors, windows and overlap."""
 
 from __future__ import annotations
 

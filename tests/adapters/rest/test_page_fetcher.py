@@ -1,4 +1,4 @@
-"""Many scopes, a few threads: every page once, in the order of its scope, and never too many at a time."""
+"""Many scopes are read by few threads: each page once, in the order of its scope, within the limits."""
 
 from __future__ import annotations
 

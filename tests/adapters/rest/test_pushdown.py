@@ -1,4 +1,4 @@
-"""What a statement asks of its tables: only what is certain, in forms people write."""
+"""Which predicates of a query are pushed down to a read of ``RESTAdapter``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""Requests built from a spec: path, parameters, headers and body."""
 
 from __future__ import annotations
 

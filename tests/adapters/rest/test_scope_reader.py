@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""Scopes of ``for_each`` tables: parents, missing pages, errors and stopping."""
 
 from __future__ import annotations
 

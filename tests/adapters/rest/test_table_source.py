@@ -1,4 +1,4 @@
-"""``RESTAdapter`` against a real server: tables, parents, cursors, errors, and stopping."""
+"""Columns from the request, and filters on records."""
 
 from __future__ import annotations
 

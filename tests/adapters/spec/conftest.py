@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""A fixture that loads a spec from text."""
 
 from __future__ import annotations
 

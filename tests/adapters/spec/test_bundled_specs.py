@@ -1,4 +1,4 @@
-"""The bundled specs: each is valid, its recorded cases pass, its SQL runs, the page about them is current."""
+"""Recorded cases, checks and SQL of the bundled specs."""
 
 from __future__ import annotations
 

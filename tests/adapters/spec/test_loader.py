@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""Spec files: where they are found, and the errors for files that are not specs."""
 
 from __future__ import annotations
 
@@ -125,6 +125,7 @@ def test_every_bundled_spec_is_valid_and_named_as_its_file(file: Path) -> None:
     assert file.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=schema.json\n")
 
 
+@pytest.mark.process
 def test_a_spec_without_selects_never_loads_the_sql_parser(tmp_path: Path) -> None:
     file = tmp_path / "shop.yaml"
     file.write_text(SPEC_HEAD, encoding="utf-8")

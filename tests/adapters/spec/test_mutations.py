@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""Mutated specs: every mistake is explained, and no mutation causes an internal error."""
 
 from __future__ import annotations
 

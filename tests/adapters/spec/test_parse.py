@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""Specs are parsed into the model."""
 
 from __future__ import annotations
 

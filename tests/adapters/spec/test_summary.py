@@ -1,4 +1,4 @@
-"""What listings need of a spec is kept between processes, and believed only for the spec as it is."""
+"""Summaries of specs are cached between processes and used only for an unchanged file."""
 
 from __future__ import annotations
 

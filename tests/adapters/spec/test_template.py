@@ -1,4 +1,4 @@
-"""``{name}`` and nothing else: values land encoded for their place, and are never templates themselves."""
+"""Templates: ``{name}`` is replaced by a value, encoded for its place and not expanded again."""
 
 from __future__ import annotations
 

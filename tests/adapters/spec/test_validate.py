@@ -1,4 +1,4 @@
-"""Adapter specs: what the YAML says, and how each mistake is explained."""
+"""Each mistake in a spec is reported with its position."""
 
 from __future__ import annotations
 

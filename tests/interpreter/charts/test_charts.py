@@ -1,4 +1,4 @@
-"""``create chart``: drawn as text that fits, saved as files, explained where it cannot be."""
+"""``create chart``: charts as text, as files, and errors."""
 
 from __future__ import annotations
 
@@ -516,6 +516,7 @@ class TestTheCommand:
         assert (unify.home / "a.svg").read_text().startswith("<svg")
 
 
+@pytest.mark.process
 def test_other_commands_import_nothing_of_charts() -> None:
     program = (
         "import sys, unify.shell.script_runner, unify.render.output, unify.interpreter.interpreter\n"

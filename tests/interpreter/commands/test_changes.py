@@ -1,4 +1,4 @@
-"""``changes``: what is different in a table since a moment, by key or by whole rows."""
+"""``changes``: rows of a table that differ since a point in time."""
 
 from __future__ import annotations
 

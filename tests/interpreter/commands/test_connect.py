@@ -1,4 +1,4 @@
-"""``write_connections`` and ``disconnect``: tried before saved, asked only at a terminal, comments kept."""
+"""``connect`` and ``disconnect``: credentials are checked before they are saved; comments are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``help``: one text a command, and no command without one."""
+"""``help``: every command has a text."""
 
 from __future__ import annotations
 

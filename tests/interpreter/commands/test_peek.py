@@ -1,4 +1,4 @@
-"""``peek`` and ``??``: what a table looks like, before anybody loads it."""
+"""``peek`` and ``??``: the first rows of a table without a load."""
 
 from __future__ import annotations
 

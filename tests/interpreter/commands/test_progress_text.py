@@ -1,4 +1,4 @@
-"""What is said of a load somebody waits for."""
+"""The progress text of a load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views and live tables of specs, from the outside: a real command line and a real server on loopback."""
+"""Views and live tables of specs, through the command and a server on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a statement asks of its tables: only what is certain, in forms people write."""
+"""Requests for live tables that follow from a query."""
 
 from __future__ import annotations
 

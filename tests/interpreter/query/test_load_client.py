@@ -1,4 +1,4 @@
-"""A load asked for reaches a daemon that knows our variables, or waits in the queue: never neither."""
+"""The load client: a load reaches a daemon that has the variables, or stays in the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a statement asks of its tables: only what is certain, in forms people write."""
+"""Predicates of a SELECT that can be pushed down."""
 
 from __future__ import annotations
 

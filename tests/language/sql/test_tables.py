@@ -1,4 +1,4 @@
-"""Which tables a statement uses: by sqlglot, and by their announcing words where it cannot read."""
+"""Which tables a statement uses, also where sqlglot cannot parse it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results in every format: golden files, exact values, and what a terminal gets."""
+"""Results in every format, compared with golden files."""
 
 from __future__ import annotations
 
