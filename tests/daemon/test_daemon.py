@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon_home import TIMEOUT_S, DaemonHome
-from tests.support.waiting import scaled_limit_s
+from tests.support.waiting import scaled_limit_s, wait_until
 from unify.errors import DaemonUnreachable
 from unify.interpreter import state
 from unify.interpreter.commands.system import SystemCommands, progress_text
@@ -338,6 +338,9 @@ def test_values_a_shell_offers_reach_the_next_load_and_no_file(daemon_home: Daem
         client.offer_environment({"TEST_TOKEN": "canary-5f2c", "UNRELATED": "bird"})
     job = daemon_home.wait_for_end(daemon_home.enqueue_load("refused", schema="vault"))
     assert job.error == "api: 401 for ***"
+    wait_until(
+        lambda: not list(daemon_home.settings.staging.iterdir())
+    )  # removed while the publisher cleans up
     canaries = [
         path
         for path in daemon_home.settings.home.rglob("*")
