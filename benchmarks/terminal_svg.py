@@ -24,8 +24,17 @@ _COLOURS = {
 }
 # The arms of a box-drawing character: left, right, up, down.
 _BOX_ARMS = {
-    **{"─": "lr", "│": "ud", "┌": "rd", "┐": "ld", "└": "ru", "┘": "lu"},
-    **{"├": "rud", "┤": "lud", "┬": "lrd", "┴": "lru", "┼": "lrud"},
+    "─": "lr",
+    "│": "ud",
+    "┌": "rd",
+    "┐": "ld",
+    "└": "ru",
+    "┘": "lu",
+    "├": "rud",
+    "┤": "lud",
+    "┬": "lrd",
+    "┴": "lru",
+    "┼": "lrud",
 }
 _BLOCKS = {char: eighths / 8 for eighths, char in enumerate("▏▎▍▌▋▊▉█", start=1)}
 
