@@ -194,7 +194,7 @@ def test_a_lake_opened_for_reading_reads_and_refuses_to_write(settings: Settings
         lake.execute("create table t as select 1 as a")
     with Lake(settings, read_only=True) as reader:
         assert fetch_rows(reader, "select * from t") == [(1,)]
-        with pytest.raises(StoreError, match="nothing can be written, because it was opened for reading"):
+        with pytest.raises(StoreError, match="cannot be written: it is open read-only"):
             reader.execute("insert into t values (2)")
         reader.execute("begin")
         assert fetch_rows(reader, "select * from t") == [(1,)]
@@ -218,7 +218,7 @@ def test_stored_tables_stay_readable_in_a_home_nobody_may_write() -> None:
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
         "True [(1000,)]",
-        f"{settings.lake}: nothing can be written, because the folder cannot be written to by this user",
+        f"{settings.lake}: cannot be written: this user has no permission to write to the folder",
     ]
 
 
@@ -318,8 +318,10 @@ def test_on_a_full_disk_writers_are_told_where_and_readers_read(tmp_path: Path) 
     lines = [line for line in done.stdout.splitlines() if line.startswith(("StoreError", "["))]
     assert len(lines) == 6, done
     for line, place in zip(lines[:3], ("lake", "lake", "queue.db"), strict=True):
-        assert line.startswith(f"StoreError: {tmp_path}/home/{place}: the disk is full or failing; make room")
-    nothing = f"StoreError: {tmp_path}/home/lake: nothing can be written, because the disk is full"
+        assert line.startswith(
+            f"StoreError: {tmp_path}/home/{place}: the disk is full or failing; free space"
+        )
+    nothing = f"StoreError: {tmp_path}/home/lake: cannot be written: the disk is full"
     assert lines[3:] == ["[(100,)]", nothing, "[(101,)]"]
 
 

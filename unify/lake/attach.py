@@ -1,4 +1,4 @@
-"""How a process gets hold of the lake: for writing, for reading, or as the one that makes it."""
+"""Attaching the lake to a DuckDB connection: for writing, for reading, or creating it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
 from unify.lake import discards, ledger, table_layouts, type_changes
+from unify.lake.names import CATALOG
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-CATALOG = "lake"
-LAKE_SCHEMA_VERSION = 4  # of what Unify keeps in the lake beside people's tables
+LAKE_SCHEMA_VERSION = 4  # of Unify's own tables in the lake
 DISK_FULL_REASON = "the disk is full"
-CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits for the instant in which a commit is written
+CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits while a commit is written
 
 # Row groups of this many rows make `limit 100` and point queries 3-6 times faster than the default
 # of 122,880 at the same size (design.md). Small inserts must not be kept in the catalog instead of
@@ -37,35 +37,35 @@ DUCKLAKE_OPTIONS = {
 
 
 class LakeAttachment:
-    """The lake of one home as DuckDB's catalog ``lake``.
+    """The lake of one home as DuckDB catalog ``lake``.
 
-    ``read_only_reason`` says why it cannot be written to; "" where it can.
+    ``read_only_reason``: why it cannot be written to, or "".
     """
 
     def __init__(self, settings: Settings, lock: FileLock, *, read_only: bool) -> None:
         self.settings = settings
-        self.read_only_reason = "it was opened for reading" if read_only else ""
+        self.read_only_reason = "it is open read-only" if read_only else ""
         self._lock = lock
         self._catalog_copy: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def catalog_file(self) -> Path | None:
-        """The catalog where it is a SQLite file; None where it is a database server's."""
+        """The catalog file if it is SQLite; None if the catalog is on a database server."""
         kind, _, path = self.settings.catalog_url.removeprefix("ducklake:").partition(":")
         return Path(path) if kind == "sqlite" else None
 
     @property
     def is_copy(self) -> bool:
-        """Whether this is the lake as it was when it was opened."""
+        """Whether a copy of the catalog is attached, which does not change any more."""
         return self._catalog_copy is not None
 
     @property
     def is_disk_full(self) -> bool:
-        """Whether it cannot be written to only as long as the disk is full."""
+        """Whether it is read-only only because the disk is full."""
         return self.read_only_reason == DISK_FULL_REASON
 
     def attach(self, connection: DuckDBPyConnection) -> None:
-        """Attach the lake, making it first where there is none. DuckDB's errors pass."""
+        """Attach the lake; create it if it does not exist. DuckDB's errors pass."""
         if self.is_disk_full:
             self.read_only_reason = ""
         if not self._is_ready():
@@ -75,7 +75,7 @@ class LakeAttachment:
         elif self._is_writable():
             self._attach_writable_or_read_only(connection)
         else:
-            self.read_only_reason = "the folder cannot be written to by this user"
+            self.read_only_reason = "this user has no permission to write to the folder"
             self._attach_read_only(connection, copy=True)
         connection.execute(f"USE {CATALOG}")
 
@@ -85,7 +85,7 @@ class LakeAttachment:
             self._catalog_copy = None
 
     def _attach_writable_or_read_only(self, connection: DuckDBPyConnection) -> None:
-        """For writing; on a disk so full that SQLite cannot even make its index, for reading."""
+        """Attach for writing, or for reading if the disk is too full for SQLite's index."""
         import duckdb
 
         try:
@@ -102,7 +102,7 @@ class LakeAttachment:
         )
 
     def _attach_read_only(self, connection: DuckDBPyConnection, *, copy: bool) -> None:
-        """``copy``: from a copy of the catalog, because SQLite reads WAL only where it can write."""
+        """Attach read-only. ``copy``: a copy of the catalog; SQLite reads a WAL only where it can write."""
         url = self._copy_catalog() if copy else self.settings.catalog_url
         connection.execute(f"ATTACH {quote_literal(url)} AS {CATALOG} (READ_ONLY, {self._attach_options()})")
 
@@ -113,7 +113,7 @@ class LakeAttachment:
         )
 
     def _create_lake(self, connection: DuckDBPyConnection) -> None:
-        """Make what is missing, one process at a time: twenty shells may start at once."""
+        """Create what is missing under the lock: many shells may start at once."""
         self.settings.create_folders()
         with self._lock.hold():
             if self.catalog_file is not None:
@@ -132,7 +132,7 @@ class LakeAttachment:
 
     @property
     def _ready_marker(self) -> Path:
-        """Written when everything stands: whoever sees it attaches without waiting for a lock."""
+        """Marks a complete lake: a process that finds it attaches without the lock."""
         return self.settings.lake / "ready"
 
     def _is_ready(self) -> bool:
@@ -151,7 +151,7 @@ class LakeAttachment:
         return all(os.access(place, os.W_OK) for place in places if place is not None)
 
     def _copy_catalog(self) -> str:
-        """The catalog as it is now, where SQLite may write beside it."""
+        """Copy the current catalog to a folder where SQLite may write."""
         catalog = self.catalog_file
         if catalog is None:
             return self.settings.catalog_url

@@ -1,4 +1,4 @@
-"""What is stored: tables loaded from connections, tables people made, and the columns of both."""
+"""The lake's catalog: loaded tables, tables and views of users, and their columns."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import Place, has_value_sql, text_places, with_untyped
 from unify.lake import discards, ledger, table_layouts, type_changes
+from unify.lake.names import METADATA, SCHEMA
 from unify.model import Column, LoadRecord, TableName
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from unify.lake.lake import Lake
 
-# Where there is no table lake.x.csv, DuckDB looks for a file of that name, and ends the transaction if there
-# is none.
+# If there is no table lake.x.csv, DuckDB looks for a file of that name and, without one, aborts the
+# transaction.
 _FILE_SUFFIXES = frozenset(
     ["csv", "tsv", "txt", "parquet", "json", "jsonl", "ndjson", "gz", "zst", "xlsx", "avro", "db", "duckdb"]
 )
@@ -29,13 +30,12 @@ _COLUMNS_SQL = (
     "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'lake' "
     "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) ORDER BY column_index"
 )
-_METADATA_CATALOG = "__ducklake_metadata_lake"  # DuckLake's own tables, as its specification describes them
-# duckdb_tables() opens every table to guess its size: 3 s with 2,000 tables, against 4 ms here.
+# duckdb_tables() opens every table to estimate its size: 3 s with 2,000 tables; this takes 4 ms.
 _RELATIONS_SQL = (
-    f"SELECT s.schema_name, t.table_name, 'table' AS kind, t.table_id AS id FROM {_METADATA_CATALOG}.ducklake_table t "
-    f"JOIN {_METADATA_CATALOG}.ducklake_schema s USING (schema_id) WHERE t.end_snapshot IS NULL UNION ALL "
-    f"SELECT s.schema_name, v.view_name, 'view', v.view_id FROM {_METADATA_CATALOG}.ducklake_view v "
-    f"JOIN {_METADATA_CATALOG}.ducklake_schema s USING (schema_id) WHERE v.end_snapshot IS NULL"
+    f"SELECT s.schema_name, t.table_name, 'table' AS kind, t.table_id AS id FROM {METADATA}.ducklake_table t "
+    f"JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE t.end_snapshot IS NULL UNION ALL "
+    f"SELECT s.schema_name, v.view_name, 'view', v.view_id FROM {METADATA}.ducklake_view v "
+    f"JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE v.end_snapshot IS NULL"
 )
 # The same with what an open transaction has made.
 _VISIBLE_RELATIONS_SQL = (
@@ -45,35 +45,36 @@ _VISIBLE_RELATIONS_SQL = (
     "WHERE database_name = 'lake' AND schema_name <> $1 ORDER BY 1, 2"
 )
 _COMMENTS_SQL = (
-    f"SELECT c.column_name, tag.value FROM {_METADATA_CATALOG}.ducklake_schema s "
-    f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
-    f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
-    f"JOIN {_METADATA_CATALOG}.ducklake_column_tag tag ON tag.table_id = t.table_id AND tag.column_id = c.column_id "
+    f"SELECT c.column_name, tag.value FROM {METADATA}.ducklake_schema s "
+    f"JOIN {METADATA}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
+    f"JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
+    f"JOIN {METADATA}.ducklake_column_tag tag ON tag.table_id = t.table_id AND tag.column_id = c.column_id "
     "WHERE tag.end_snapshot IS NULL AND tag.key = 'comment' AND c.parent_column IS NULL "
     "AND lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?)"
 )
-# The columns of a table now and at a time in microseconds; before the history begins, its oldest version.
+# Columns of a table now and at a time in microseconds; the oldest version for earlier times.
 _COLUMNS_AT_SQL = (
-    f"WITH points AS (SELECT 'now' AS version, max(snapshot_id) AS id FROM {_METADATA_CATALOG}.ducklake_snapshot "
+    f"WITH points AS (SELECT 'now' AS version, max(snapshot_id) AS id FROM {METADATA}.ducklake_snapshot "
     "UNION ALL SELECT 'then', coalesce(max(snapshot_id) FILTER (epoch_us(snapshot_time::TIMESTAMPTZ) <= $3), "
-    f"min(snapshot_id)) FROM {_METADATA_CATALOG}.ducklake_snapshot) "
+    f"min(snapshot_id)) FROM {METADATA}.ducklake_snapshot) "
     "SELECT p.version, t.table_id, c.column_id, c.column_name FROM points p "
-    f"JOIN {_METADATA_CATALOG}.ducklake_schema s ON lower(s.schema_name) = lower($1) "
+    f"JOIN {METADATA}.ducklake_schema s ON lower(s.schema_name) = lower($1) "
     "AND s.begin_snapshot <= p.id AND coalesce(s.end_snapshot > p.id, true) "
-    f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND lower(t.table_name) = lower($2) "
+    f"JOIN {METADATA}.ducklake_table t ON t.schema_id = s.schema_id AND lower(t.table_name) = lower($2) "
     "AND t.begin_snapshot <= p.id AND coalesce(t.end_snapshot > p.id, true) "
-    f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.parent_column IS NULL "
+    f"JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.parent_column IS NULL "
     "AND c.begin_snapshot <= p.id AND coalesce(c.end_snapshot > p.id, true)"
 )
-# The least value of a column or nested field is known only if there was a value.
+# DuckLake has a minimum for a column or nested field only if it has a value.
 _COLUMN_STATISTICS_SQL = (
-    f"SELECT c.column_id, c.parent_column, c.column_name, parent.column_type = 'list', stats.min_value IS NOT NULL "
-    f"FROM {_METADATA_CATALOG}.ducklake_schema s "
-    f"JOIN {_METADATA_CATALOG}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
-    f"JOIN {_METADATA_CATALOG}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
-    f"LEFT JOIN {_METADATA_CATALOG}.ducklake_column parent ON parent.table_id = t.table_id "
+    "SELECT c.column_id, c.parent_column, c.column_name, parent.column_type = 'list', "
+    "stats.min_value IS NOT NULL "
+    f"FROM {METADATA}.ducklake_schema s "
+    f"JOIN {METADATA}.ducklake_table t ON t.schema_id = s.schema_id AND t.end_snapshot IS NULL "
+    f"JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL "
+    f"LEFT JOIN {METADATA}.ducklake_column parent ON parent.table_id = t.table_id "
     "AND parent.column_id = c.parent_column AND parent.end_snapshot IS NULL "
-    f"LEFT JOIN {_METADATA_CATALOG}.ducklake_table_column_stats stats "
+    f"LEFT JOIN {METADATA}.ducklake_table_column_stats stats "
     "ON stats.table_id = t.table_id AND stats.column_id = c.column_id "
     "WHERE lower(s.schema_name) = lower(?) AND lower(t.table_name) = lower(?) ORDER BY c.column_id"
 )
@@ -81,7 +82,7 @@ _COLUMN_STATISTICS_SQL = (
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """A table of a connection with its rows in the lake. ``cursor`` is its incremental state, by scope."""
+    """A loaded table. ``cursor`` is its incremental state by scope."""
 
     name: TableName
     rows_total: int
@@ -94,7 +95,7 @@ class StoredTable:
 
 @dataclass(frozen=True, slots=True)
 class UserTable:
-    """A table or view somebody made in the lake; ``rows`` is None for a view."""
+    """A table or view made by a user. ``rows`` is None for a view."""
 
     name: TableName
     kind: str  # table or view
@@ -103,12 +104,12 @@ class UserTable:
 
 
 def stored_tables(lake: Lake) -> Mapping[TableName, StoredTable]:
-    """Every table whose loaded rows are there, by name, from the ledger."""
+    """Return every loaded table by name, from the ledger."""
     return {name: _stored_table(load) for name, load in ledger.latest_loads(lake).items()}
 
 
 def table_columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
-    """The columns of a table or view in their order; empty where there is none. Names match without case."""
+    """Return the columns of a table or view in order; empty if it does not exist. Names ignore case."""
     with lake.visible_connection() as connection:
         types = column_types_in_transaction(connection, table)
     comments = _column_comments(lake, table) if types else {}
@@ -120,7 +121,7 @@ def _column_comments(lake: Lake, table: TableName) -> Mapping[str, str]:
 
 
 def columns_in_transaction(connection: DuckDBPyConnection, table: TableName) -> tuple[Column, ...]:
-    """The same, seen by the transaction open on ``connection``; descriptions as they are committed."""
+    """Like ``columns``, within the transaction open on ``connection``; descriptions as committed."""
     types = column_types_in_transaction(connection, table)
     if not types:
         return ()
@@ -130,7 +131,7 @@ def columns_in_transaction(connection: DuckDBPyConnection, table: TableName) -> 
 
 
 def column_types_in_transaction(connection: DuckDBPyConnection, table: TableName) -> Mapping[str, str]:
-    """The names and types alone; empty where there is no such table or view."""
+    """Return names and types only; empty if there is no such table or view."""
     import duckdb
 
     if table.table.rpartition(".")[2].lower() in _FILE_SUFFIXES:
@@ -138,15 +139,15 @@ def column_types_in_transaction(connection: DuckDBPyConnection, table: TableName
         return dict(found)
     try:
         rows = connection.execute(f"DESCRIBE {qualified_name(table.schema, table.table)}").fetchall()
-    except duckdb.CatalogException:  # the one way to learn that a name is free without opening all tables
+    except duckdb.CatalogException:  # the only check for a free name that does not open all tables
         return {}
     return {row[0]: row[1] for row in rows}
 
 
 def places_with_values(lake: Lake, table: TableName) -> frozenset[tuple[str, Place]]:
-    """Return the columns, and the places within them, of which the catalog knows a value.
+    """Return the columns and nested fields that are known to have a value, from statistics.
 
-    It reads no rows. Other places may have values, too.
+    No rows are read. Other fields may have values too.
     """
     places: dict[int, tuple[str, Place]] = {}
     found = set()
@@ -169,10 +170,10 @@ def value_types(
     columns: Sequence[Column],
     known: Collection[tuple[str, Place]] = (),
 ) -> tuple[Column, ...]:
-    """Return the columns with types that are untyped wherever no row has a value; "" if a whole column has none.
+    """Return the columns with types that are untyped wherever no row has a value; "" for an empty column.
 
     ``run``    executes a query.
-    ``known``  columns, and places within them, that have a value.
+    ``known``  columns and nested fields that have a value.
     """
     places = {
         column.name: [place for place in text_places(column.type) if (column.name, place) not in known]
@@ -207,16 +208,16 @@ def value_types(
 
 
 def column_names_at(lake: Lake, table: TableName, moment: datetime) -> Mapping[str, str] | None:
-    """The columns that a table had at ``moment``: their names then, by their names in lower case now.
+    """Return the column names at ``moment`` by the current name in lower case.
 
-    None where the table did not exist then. A renamed column keeps its id; a table that was made again has
-    new ids, and its columns are matched by name.
+    None if the table did not exist then. A renamed column keeps its id. Columns of a table that was created
+    again have new ids and are matched by name.
     """
     moment_us = round(moment.timestamp() * 1_000_000)
     rows = lake.read(_COLUMNS_AT_SQL, [table.schema, table.table, moment_us])
     current = {(table_id, column): name for version, table_id, column, name in rows if version == "now"}
     previous = {(table_id, column): name for version, table_id, column, name in rows if version == "then"}
-    if not current:  # a view, or a table of an open transaction: nothing is known of its past
+    if not current:  # a view, or a table of an open transaction: no history
         return {column.name.lower(): column.name for column in table_columns(lake, table)}
     if not previous:
         return None
@@ -226,9 +227,10 @@ def column_names_at(lake: Lake, table: TableName, moment: datetime) -> Mapping[s
 
 
 def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> str:
-    """What a table is said to hold, as it is committed."""
+    """Return the comment of a table, as committed."""
     found = connection.execute(
-        f"SELECT tag.value FROM ({_RELATIONS_SQL}) e JOIN {_METADATA_CATALOG}.ducklake_tag tag ON tag.object_id = e.id "
+        f"SELECT tag.value FROM ({_RELATIONS_SQL}) e "
+        f"JOIN {METADATA}.ducklake_tag tag ON tag.object_id = e.id "
         "AND tag.end_snapshot IS NULL AND tag.key = 'comment' WHERE e.schema_name = ? AND e.table_name = ?",
         [table.schema, table.table],
     ).fetchone()
@@ -236,28 +238,28 @@ def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> 
 
 
 def all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
-    """The columns of everything in the lake, in the order of names."""
+    """Return the columns of every table and view, ordered by name."""
     if lake.in_transaction:
         return _read_all_columns(lake)
     return lake.read_cached("catalog.all_columns", lambda: _read_all_columns(lake))
 
 
 def schemas(lake: Lake) -> tuple[str, ...]:
-    """The schemas of the lake people may use, in the order of their names."""
+    """Return the schemas of users, ordered by name."""
     rows = (
         _visible_rows(
             lake, "SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' ORDER BY 1"
         )
         if lake.in_transaction
         else lake.read(
-            f"SELECT schema_name FROM {_METADATA_CATALOG}.ducklake_schema WHERE end_snapshot IS NULL ORDER BY 1"
+            f"SELECT schema_name FROM {METADATA}.ducklake_schema WHERE end_snapshot IS NULL ORDER BY 1"
         )
     )
-    return tuple(name for (name,) in rows if name != ledger.SCHEMA)
+    return tuple(name for (name,) in rows if name != SCHEMA)
 
 
 def is_schema(lake: Lake, name: str) -> bool:
-    """Whether DuckDB knows ``name`` as a schema or as an attached catalog; without case."""
+    """Return whether ``name`` is a schema or an attached catalog; ignores case."""
     rows = _visible_rows(
         lake,
         "SELECT 1 FROM duckdb_schemas() WHERE lower(schema_name) = lower(?) "
@@ -268,16 +270,16 @@ def is_schema(lake: Lake, name: str) -> bool:
 
 
 def user_tables(lake: Lake) -> tuple[UserTable, ...]:
-    """Tables and views that no load made, in the order of their names."""
+    """Return tables and views that no load created, ordered by name."""
     loaded = ledger.latest_loads(lake)
     rows = (
-        _visible_rows(lake, _VISIBLE_RELATIONS_SQL, [ledger.SCHEMA])
+        _visible_rows(lake, _VISIBLE_RELATIONS_SQL, [SCHEMA])
         if lake.in_transaction
         else lake.read(
             f"SELECT e.schema_name, e.table_name, e.kind, coalesce(tag.value, '') FROM ({_RELATIONS_SQL}) e "
-            f"LEFT JOIN {_METADATA_CATALOG}.ducklake_tag tag ON tag.object_id = e.id "
+            f"LEFT JOIN {METADATA}.ducklake_tag tag ON tag.object_id = e.id "
             "AND tag.end_snapshot IS NULL AND tag.key = 'comment' WHERE e.schema_name <> ? ORDER BY 1, 2",
-            [ledger.SCHEMA],
+            [SCHEMA],
         )
     )
     found = [UserTable(TableName(schema, table), kind, None, note) for schema, table, kind, note in rows]
@@ -293,14 +295,14 @@ def _read_all_columns(lake: Lake) -> Mapping[TableName, tuple[Column, ...]]:
         "SELECT schema_name, table_name, column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
         "WHERE database_name = 'lake' AND NOT internal AND schema_name <> ? "
         "ORDER BY schema_name, table_name, column_index",
-        [ledger.SCHEMA],
+        [SCHEMA],
     ):
         found.setdefault(TableName(schema, table), []).append(Column(name, kind, comment))
     return {table: tuple(columns) for table, columns in found.items()}
 
 
 def _visible_rows(lake: Lake, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """Rows as the user's statements see them; see ``Lake.visible_connection``."""
+    """Return rows as the user's statements see them; see ``Lake.visible_connection``."""
     if not lake.in_transaction:
         return lake.read(sql, parameters)
     with lake.visible_connection() as connection:
@@ -308,7 +310,7 @@ def _visible_rows(lake: Lake, sql: str, parameters: Sequence[object] = ()) -> li
 
 
 def _count_rows(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, int]:
-    """The number of rows of each table, in one query."""
+    """Return the number of rows of each table, in one query."""
     if not tables:
         return {}
     counts = [f"(SELECT count(*) FROM {qualified_name(name.schema, name.table)})" for name in tables]
@@ -317,7 +319,7 @@ def _count_rows(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, i
 
 
 def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bool:
-    """Forget the rows of ``table``: the next query loads it anew. False if it had none."""
+    """Drop the stored rows of ``table``; the next query loads it. Return False if it had none."""
     with lake.write_transaction() as connection:
         stored = ledger.latest_load_in_transaction(connection, table)
         connection.execute(f"DROP TABLE IF EXISTS {qualified_name(table.schema, table.table)}")

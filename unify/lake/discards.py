@@ -1,6 +1,6 @@
-"""Rows a load could not store, with the value that did not fit its declared type: ``unify.discarded``.
+"""``unify.discarded``: rows a load could not store, with the value that did not fit its declared type.
 
-Nothing a source sent is lost silently: it is counted in the ledger and kept here as it came.
+They are counted in the ledger and kept here as the source sent them.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.engine.connection import quote_literal
+from unify.lake.names import METADATA
 from unify.model import TableName
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TABLE = "lake._unify.discarded"
-# Whether it ever had a row: 3 ms, where a DELETE of none takes 30.
+# Checks for a row first: 3 ms; a DELETE without matching rows takes 30 ms.
 _HAS_ROWS_SQL = (
-    "SELECT 1 FROM __ducklake_metadata_lake.ducklake_table_stats "
-    "JOIN __ducklake_metadata_lake.ducklake_table t USING (table_id) "
-    "JOIN __ducklake_metadata_lake.ducklake_schema s USING (schema_id) "
+    f"SELECT 1 FROM {METADATA}.ducklake_table_stats "
+    f"JOIN {METADATA}.ducklake_table t USING (table_id) "
+    f"JOIN {METADATA}.ducklake_schema s USING (schema_id) "
     "WHERE s.schema_name = '_unify' AND t.table_name = 'discarded' AND t.end_snapshot IS NULL "
     "AND record_count > 0"
 )
@@ -30,7 +31,7 @@ _STAGED_COLUMNS = (
 
 
 def create_table(connection: DuckDBPyConnection) -> None:
-    """Make the table where there is none. Call under the writers' lock, after the ledger's schema."""
+    """Create the table if it does not exist. Requires the writers' lock and the ledger's schema."""
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {TABLE} "
         f"(job BIGINT, uid VARCHAR, connection VARCHAR, table_name VARCHAR, {_STAGED_COLUMNS})"
@@ -40,7 +41,7 @@ def create_table(connection: DuckDBPyConnection) -> None:
 def insert_discards(
     connection: DuckDBPyConnection, table: TableName, job: int, uid: str, staged: Path
 ) -> None:
-    """Keep the staged rows, in the transaction that is open on ``connection``."""
+    """Insert the staged rows in the transaction open on ``connection``."""
     source = f"read_parquet({quote_literal(os.fspath(staged))})"
     connection.execute(
         f"INSERT INTO {TABLE} BY NAME SELECT CAST(? AS BIGINT) AS job, ? AS uid, ? AS connection, "
@@ -50,7 +51,7 @@ def insert_discards(
 
 
 def delete_discards(connection: DuckDBPyConnection, table: TableName) -> None:
-    """Drop what earlier loads of ``table`` left: all its rows are replaced, or gone."""
+    """Delete the rows of earlier loads of ``table``, because the table is replaced or cleared."""
     if connection.execute(_HAS_ROWS_SQL).fetchone() is None:
         return
     connection.execute(

@@ -1,10 +1,8 @@
-"""The warehouse: a DuckLake, attached to an in-memory DuckDB as the catalog ``lake``.
+"""The warehouse: a DuckLake attached to an in-memory DuckDB as catalog ``lake``.
 
-Any number of processes read while one writes. Who writes holds the ``flock`` on ``lake.lock`` from
-before BEGIN until after COMMIT: SQLite's own locking loses commits under contention (design.md).
-Nobody opens the catalog file with Python's sqlite3: closing it would drop DuckDB's locks on it.
-
-Statements of Unify's own on the connection of the user's statements, where their temporary tables are.
+Any number of processes read while one writes. A writer holds ``lake.lock`` (flock) from before BEGIN until
+after COMMIT, because SQLite's locking loses commits under contention (docs/architecture.md). The catalog
+file must not be opened with Python's sqlite3: closing it drops DuckDB's locks.
 """
 
 from __future__ import annotations
@@ -26,7 +24,8 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import system_schema
-from unify.lake.attach import CATALOG, LakeAttachment
+from unify.lake.attach import LakeAttachment
+from unify.lake.names import CATALOG
 from unify.lake.statements import LakeStatementResult, StatementRunner
 
 if TYPE_CHECKING:
@@ -37,15 +36,15 @@ CachedT = TypeVar("CachedT")
 CatalogVersion = tuple[tuple[int, int], ...]
 
 
-LOCK_NOTICE_AFTER_S = 1.0  # waited for the lock without a word; nearly every load is published within it
-FILE_TIME_RESOLUTION_S = 1.1  # the coarsest file times still in use are whole seconds
+LOCK_NOTICE_AFTER_S = 1.0  # wait before a notice; nearly every publish is shorter
+FILE_TIME_RESOLUTION_S = 1.1  # file systems with a resolution of whole seconds are in use
 
 
 class Lake:
-    """One process's hold on the warehouse.
+    """The warehouse, opened by one process.
 
-    ``read_only`` is also True, with the reason in ``read_only_reason``, where the folder cannot be written.
-    Threads take a ``cursor()`` each; the lock may be used from any of them.
+    ``read_only`` is also True if the folder cannot be written; ``read_only_reason`` says why.
+    Each thread uses its own ``cursor()``; the lock can be used from any thread.
     """
 
     def __init__(
@@ -86,21 +85,20 @@ class Lake:
         self.close()
 
     def reopen(self, *failed: DuckDBPyConnection) -> None:
-        """Begin anew after DuckDB has failed inside itself: it refuses everything from then on.
+        """Open a new connection after an internal error of DuckDB, which refuses everything afterwards.
 
-        What was only in this process is gone: temporary tables, settings, an open transaction. The old
-        connections are left where they are: closing one that has failed within a transaction ends the
-        process (seen with DuckDB 1.5.5, at its exit too).
+        Temporary tables, settings and an open transaction are lost. The failed connections are never closed:
+        closing one inside a transaction aborts the process (seen with DuckDB 1.5.5, also at exit).
         """
         for connection in (self.connection, self._internal_connection, *failed):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._reset_connection()
 
     def switch_to_catalog_copy(self, error: BaseException) -> bool:
-        """After a read that failed with ``error``: whether it may be tried again.
+        """After a failed read: return whether to retry it, on a copy of the catalog.
 
-        On a disk without any room SQLite cannot even read, because its index needs some: from then on we
-        read a copy of the catalog made elsewhere, until somebody writes.
+        On a full disk SQLite cannot read, because it has to write its index. The copy is used until the next
+        write.
         """
         if self.read_only or self.in_transaction or not errors.is_disk_full(error):
             return False
@@ -116,7 +114,7 @@ class Lake:
         self.connection = self._open_connection()
 
     def close(self) -> None:
-        """Let go of the warehouse; an open transaction is rolled back and its lock freed."""
+        """Close the lake. An open transaction is rolled back and its lock released."""
         self._internal_connection = None
         self.connection.close()
         while self._lock.is_held:
@@ -124,14 +122,14 @@ class Lake:
         self._attachment.close()
 
     def cursor(self) -> DuckDBPyConnection:
-        """A connection of its own to the same lake, for another thread or beside a running result."""
+        """Return a second connection to the lake, for another thread or beside a running result."""
         cursor = self.connection.cursor()
         cursor.execute(f"USE {CATALOG}")
         return cursor
 
     @contextmanager
     def lock(self, timeout_s: float | None = None) -> Iterator[None]:
-        """Hold the writers' lock for the block. Raises StoreError naming the holder after ``timeout_s``."""
+        """Hold the writers' lock. Raises StoreError naming the holder after ``timeout_s``."""
         self.acquire_lock(timeout_s)
         try:
             yield
@@ -139,9 +137,9 @@ class Lake:
             self.release_lock()
 
     def acquire_lock(self, timeout_s: float | None = None) -> None:
-        """Hold the writers' lock until ``release_lock``: for a transaction that outlives a call.
+        """Hold the writers' lock until ``release_lock``, for a transaction that outlives a call.
 
-        Where it is long in coming, whoever waits is told whom for.
+        After LOCK_NOTICE_AFTER_S a notice names the holder.
         """
         self._require_writable()
         if self._notice is not None and (timeout_s is None or timeout_s > LOCK_NOTICE_AFTER_S):
@@ -158,7 +156,7 @@ class Lake:
 
     @contextmanager
     def write_transaction(self, timeout_s: float | None = None) -> Iterator[DuckDBPyConnection]:
-        """One transaction under the lock: the block's end commits, an exception rolls back."""
+        """Run the block in one transaction under the lock; an exception rolls back."""
         with self.lock(timeout_s), self._translate_errors(), private_umask():
             cursor = self.cursor()
             began_ns = durable.new_files_since_ns()
@@ -178,7 +176,7 @@ class Lake:
             cursor.close()
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query of Unify's own: what is committed, whatever the user has open."""
+        """Return all rows of an internal query on committed data, whatever transaction the user has open."""
         try:
             return self._fetch_rows(sql, parameters)
         except StoreError as error:
@@ -192,7 +190,7 @@ class Lake:
 
     @contextmanager
     def read_connection(self) -> Iterator[DuckDBPyConnection]:
-        """The connection of Unify's own questions, for one thread at a time."""
+        """Yield the connection for internal queries; one thread at a time."""
         with self._internal_lock, self._translate_errors():
             if self._internal_connection is None:
                 self._internal_connection = self.cursor()
@@ -200,7 +198,7 @@ class Lake:
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:
-        """Unify's own questions in the block see one version of the lake; its catalog is read once."""
+        """Give all internal queries of the block one snapshot; its catalog is read once."""
         with self.read_connection() as connection:
             connection.execute("BEGIN")
             try:
@@ -209,7 +207,7 @@ class Lake:
                 _roll_back(connection)
 
     def read_cached(self, name: str, read: Callable[[], CachedT]) -> CachedT:
-        """What ``read()`` gives, asked again only when the lake has changed since."""
+        """Return ``read()``, cached until the lake changes."""
         version = self._catalog_version()
         known = self._cache.get(name)
         if known is not None and version is not None and known[0] == version:
@@ -220,17 +218,17 @@ class Lake:
         return value
 
     def sync_files(self, since_ns: int) -> None:
-        """Have the rows written since then on the disk: call before the COMMIT that makes them count."""
+        """Fsync files written since ``since_ns``. Call before the COMMIT that references them."""
         with self._translate_errors():
             durable.fsync_new_files(self.settings.data_path, since_ns)
 
     def remove_orphaned_files(self, error: BaseException) -> None:
-        """After a write that found the disk full, and under its lock: what it left would keep it full.
+        """After a write that failed on a full disk, under the lock: delete the files it left.
 
-        Nobody else writes now, so a file the catalog does not know belongs to nobody.
+        No other process writes, so files that the catalog does not know are unused.
         """
         if errors.is_disk_full(error) and self._lock.is_held:
-            with suppress(StoreError):  # the error that brought us here says all there is to say
+            with suppress(StoreError):  # the caller reports the first error
                 self.read(
                     "CALL ducklake_delete_orphaned_files('lake', older_than => TIMESTAMPTZ '9999-12-31')"
                 )
@@ -238,7 +236,7 @@ class Lake:
     def execute(
         self, sql: str, parameters: object = None, definitions: Sequence[str] = ()
     ) -> LakeStatementResult:
-        """Run one statement of a user; see ``statements.StatementRunner.run``."""
+        """Run one statement of the user; see ``statements.StatementRunner.run``."""
         return self._statements.run(sql, parameters, definitions)
 
     def repeatable(
@@ -254,9 +252,9 @@ class Lake:
 
     @contextmanager
     def visible_connection(self) -> Iterator[DuckDBPyConnection]:
-        """A connection that sees what the user's statements see: theirs, while they have a transaction open.
+        """Yield a connection that sees the user's open transaction, if there is one.
 
-        For DESCRIBE and duckdb_*() only: DuckLake's own tables do not have what is not committed.
+        For DESCRIBE and duckdb_*() only: DuckLake's metadata tables lack uncommitted changes.
         """
         if self._statements.transaction_thread != threading.get_ident():
             with self.read_connection() as connection:
@@ -266,31 +264,31 @@ class Lake:
             yield self.connection
 
     def is_write_statement(self, sql: str) -> bool:
-        """Whether a user's statement needs the writers' lock. Raises QueryError if it cannot be parsed."""
+        """Return whether a statement needs the writers' lock. Raises QueryError on a syntax error."""
         return self._statements.parse(sql).is_write
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a user's BEGIN is open, holding the writers' lock."""
+        """Whether the user's transaction is open and holds the writers' lock."""
         return self._statements.in_transaction
 
     def replace_system_table(
         self, name: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]
     ) -> None:
-        """Make ``unify.PARENT_PIPE_VARIABLE`` anew from ``rows``; ``columns`` as (name, DuckDB type)."""
+        """Replace ``unify.NAME`` with ``rows``; ``columns`` as (name, DuckDB type)."""
         with self._translate_errors():
             system_schema.replace_table(self.connection, name, columns, rows)
 
     def _notify_lock_holder(self, notice: Callable[[str], None]) -> None:
         if holder := self._lock.holder():
-            notice(f"waiting for {holder}, which is writing (Ctrl-C gives up)")
+            notice(f"waiting for {holder} to finish writing (Ctrl-C stops waiting)")
 
     def _require_writable(self) -> None:
         if self._attachment.is_disk_full:
             self.connection.close()
-            self._reset_connection()  # perhaps there is some by now
+            self._reset_connection()  # the disk may have space now
         if self.read_only:
-            raise StoreError(f"{self.path}: nothing can be written, because {self.read_only_reason}")
+            raise StoreError(f"{self.path}: cannot be written: {self.read_only_reason}")
 
     def _open_connection(self) -> DuckDBPyConnection:
         connection = engine_connection.connect(
@@ -306,10 +304,10 @@ class Lake:
         return connection
 
     def _catalog_version(self) -> CatalogVersion | None:
-        """Changes with every commit; None while that cannot be told from the files' times alone.
+        """A value that changes with every commit; None if file times cannot tell.
 
-        A look at two files costs 0.02 ms, asking the catalog 3 ms. A commit within the same tick of the
-        file system's clock would go unseen, so times of the last second are not trusted.
+        Checking two files takes 0.02 ms, a catalog query 3 ms. A commit within the resolution of file times
+        would be missed, so times of the last second are not used.
         """
         catalog = self._attachment.catalog_file
         if catalog is None or self._attachment.is_copy:
@@ -331,7 +329,7 @@ class Lake:
 
 
 def _roll_back(connection: DuckDBPyConnection) -> None:
-    """Undo what is open. A COMMIT that failed has undone it already, and says so."""
+    """Roll back. A failed COMMIT has done so already and DuckDB reports that as an error."""
     import duckdb
 
     with suppress(duckdb.Error):
@@ -339,7 +337,7 @@ def _roll_back(connection: DuckDBPyConnection) -> None:
 
 
 def _file_state(path: Path) -> tuple[int, int]:
-    """When a file was last written, in nanoseconds, and its size; zeros where there is none."""
+    """Return modification time in nanoseconds and size; zeros if the file does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -348,9 +346,11 @@ def _file_state(path: Path) -> tuple[int, int]:
 
 
 def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[tuple[object, ...]]:
-    """All rows of a statement. Temporary tables take no lock of the lake, so this waits for nobody.
+    """Return all rows of a statement on the user's connection. Takes no lock.
 
-    Raises  QueryError with DuckDB's explanation; StoreError when the lake itself is in trouble.
+    Raises:
+        QueryError: DuckDB refused the statement.
+        StoreError: the lake cannot be used.
     """
     import duckdb
 

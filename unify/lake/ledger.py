@@ -1,6 +1,6 @@
-"""The ledger: one row a load, inside the lake, so that rows, cursor and proof are one transaction.
+"""The ledger: one row for each load, in the lake, committed with the rows and the cursor of the load.
 
-The incremental cursor lives here and nowhere else.
+The incremental cursor is stored nowhere else.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from unify.lake.names import SCHEMA
 from unify.lake.protocols import Reader
 from unify.model import LoadRecord, TableName
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-SCHEMA = "_unify"
 TABLE = f"lake.{SCHEMA}.loads"
 CLEAR_ACTION = "clear"  # the action of a row that says: the table's rows were forgotten
 
@@ -44,19 +44,19 @@ _COLUMNS = (
     ("started_at", "TIMESTAMP WITH TIME ZONE"),
     ("finished_at", "TIMESTAMP WITH TIME ZONE"),
 )
-# Which row is the latest is a matter of order, not of clocks, which go back now and then.
+# Rows are ordered by position: clocks may go back.
 _NEXT_POSITION_SQL = f"(SELECT coalesce(max(position), 0) + 1 FROM {TABLE})"
 _COLUMN_NAMES = ", ".join(name for name, _ in _COLUMNS)
 _SELECT_LIST = ", ".join(
     f"epoch_us({name}) AS {name}" if name.endswith("_at") else name for name, _ in _COLUMNS
 )
 _PUBLISHED_LOADS_SQL = (
-    f"SELECT position, {_SELECT_LIST} FROM {TABLE} WHERE status IN ('success', 'partial')"  # those published
+    f"SELECT position, {_SELECT_LIST} FROM {TABLE} WHERE status IN ('success', 'partial')"  # published loads
 )
 
 
 def create_table(connection: DuckDBPyConnection) -> None:
-    """Make the ledger where there is none. Call under the writers' lock."""
+    """Create the ledger if it does not exist. Requires the writers' lock."""
     fields = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{SCHEMA}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} (position BIGINT, {fields})")
@@ -70,7 +70,7 @@ def create_table(connection: DuckDBPyConnection) -> None:
 
 
 def insert_load(connection: DuckDBPyConnection, load: LoadRecord) -> None:
-    """Write a row, in the transaction that is open on ``connection``."""
+    """Insert a row in the transaction open on ``connection``."""
     marks = ", ".join(
         "make_timestamptz(CAST(? AS BIGINT))" if name.endswith("_at") else "?" for name, _ in _COLUMNS
     )
@@ -81,22 +81,22 @@ def insert_load(connection: DuckDBPyConnection, load: LoadRecord) -> None:
 
 
 def find_load(lake: Reader, uid: str) -> LoadRecord | None:
-    """How the load ``uid`` was published, or None if it was not. A failed attempt is no publication."""
+    """Return the published load ``uid``, or None. Failed attempts are not published."""
     return _latest_record(lake.read(f"{_PUBLISHED_LOADS_SQL} AND uid = ?", [uid]))
 
 
 def latest_load(lake: Reader, table: TableName) -> LoadRecord | None:
-    """The latest published load of ``table`` whose rows are still there."""
+    """Return the latest published load of ``table`` whose rows are stored."""
     return latest_loads(lake).get(table)
 
 
 def latest_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
-    """The latest published load of every table whose rows are still there, in the order of names."""
+    """Return the latest published load of every table whose rows are stored, ordered by name."""
     return lake.read_cached("ledger.latest", lambda: _read_latest_loads(lake))
 
 
 def latest_load_in_transaction(connection: DuckDBPyConnection, table: TableName) -> LoadRecord | None:
-    """The same as ``last``, seen by the transaction that is open on ``connection``."""
+    """Like ``latest_load``, within the transaction open on ``connection``."""
     rows = connection.execute(
         f"{_PUBLISHED_LOADS_SQL} AND connection = ? AND table_name = ?", [table.schema, table.table]
     ).fetchall()
@@ -113,7 +113,7 @@ def _read_latest_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
 
 
 def _latest_record(rows: Sequence[tuple[Any, ...]]) -> LoadRecord | None:
-    """Chosen here: DuckDB reads the table twice for ORDER BY … LIMIT, 15 ms instead of 9."""
+    """Return the latest record. Chosen in Python: ORDER BY … LIMIT reads the table twice (15 ms, not 9)."""
     return _row_to_record(max(rows, key=lambda row: int(row[0]))) if rows else None
 
 

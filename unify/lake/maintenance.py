@@ -1,7 +1,7 @@
-"""The lake's upkeep: history ends, small files become large ones, files nobody reads any more go.
+"""Maintenance of the lake: expire snapshots, merge small files, delete unused files.
 
-For a quiet moment of the daemon. Each step is short and takes the writers' lock for itself, so that a
-load waits for one table's files at most.
+The daemon runs it when no load runs. Each step is short and takes the writers' lock itself, so that a
+load waits for one table at most.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from unify.config.settings import DEFAULT_HISTORY_RETENTION_S
-from unify.lake import ledger
+from unify.lake.names import METADATA, SCHEMA
 from unify.model import TableName
 
 if TYPE_CHECKING:
     from unify.lake.lake import Lake
 
-# Cleaning a file away under a reader ends that reader's process (design.md): no read lasts this long.
+# Deleting a file in use aborts the reader's process; no read takes this long (docs/architecture.md).
 FILE_RETENTION = timedelta(hours=24)
 MIN_SMALL_FILES = 8
 SMALL_FILE_BYTES = 8_000_000
-DELETE_THRESHOLD = 0.3  # of a table's stored rows: reading past them costs more than writing the rest anew
+DELETE_THRESHOLD = 0.3  # of the stored rows: above it, rewriting costs less than skipping deleted rows
 
-_METADATA_CATALOG = "__ducklake_metadata_lake"
 _FILES_SQL = f"""
 SELECT s.schema_name, t.table_name, count(*) AS files, sum(f.file_size_bytes) AS bytes,
        sum(f.record_count) AS rows, coalesce(sum(d.delete_count), 0) AS deleted
-FROM {_METADATA_CATALOG}.ducklake_data_file f
-JOIN {_METADATA_CATALOG}.ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
-JOIN {_METADATA_CATALOG}.ducklake_schema s ON s.schema_id = t.schema_id
-LEFT JOIN {_METADATA_CATALOG}.ducklake_delete_file d ON d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL
+FROM {METADATA}.ducklake_data_file f
+JOIN {METADATA}.ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+JOIN {METADATA}.ducklake_schema s ON s.schema_id = t.schema_id
+LEFT JOIN {METADATA}.ducklake_delete_file d ON d.data_file_id = f.data_file_id AND d.end_snapshot IS NULL
 WHERE f.end_snapshot IS NULL
 GROUP BY ALL
 """
@@ -39,10 +38,7 @@ GROUP BY ALL
 
 @dataclass(frozen=True, slots=True)
 class LakeMaintenanceResult:
-    """What was done: snapshots ended, tables whose files were put together, files removed.
-
-    ``complete`` is False where it was cut short.
-    """
+    """What was done. ``complete`` is False if it was interrupted."""
 
     expired_snapshots: int
     compacted_tables: tuple[TableName, ...]
@@ -56,10 +52,12 @@ def run_maintenance(
     retention: timedelta = timedelta(seconds=DEFAULT_HISTORY_RETENTION_S),
     should_continue: Callable[[], bool] = lambda: True,
 ) -> LakeMaintenanceResult:
-    """Do what there is to do. ``keep`` is how far back ``at (timestamp => …)`` and ``changes`` reach.
+    """Run maintenance. ``keep``: how far back ``at (timestamp => …)`` and ``changes`` reach.
 
-    ``should_continue`` is asked before each step: somebody may need the lake, or this thread, for something better.
-    Raises StoreError; what was done before stays done, and nothing that is visible changes either way.
+    ``should_continue`` is called before each step.
+
+    Raises:
+        StoreError: finished steps stay done; visible data never changes.
     """
     _flush_ledger(lake)
     compacted = tuple(
@@ -72,13 +70,13 @@ def run_maintenance(
 
 
 def _flush_ledger(lake: Lake) -> None:
-    """The ledger's latest rows, kept in the catalog, become a file."""
+    """Write ledger rows that are inlined in the catalog to a file."""
     with lake.write_transaction() as connection:
-        connection.execute("CALL ducklake_flush_inlined_data('lake', schema_name => ?)", [ledger.SCHEMA])
+        connection.execute("CALL ducklake_flush_inlined_data('lake', schema_name => ?)", [SCHEMA])
 
 
 def _fragmented_tables(lake: Lake) -> list[TableName]:
-    """Tables of many small files, or with many deleted rows in them."""
+    """Return tables with many small files or many deleted rows."""
     rows = lake.read(
         f"SELECT schema_name, table_name FROM ({_FILES_SQL}) "
         "WHERE (files > ? AND bytes < files * ?) OR deleted > rows * ? ORDER BY ALL",
@@ -110,7 +108,7 @@ def _expire_snapshots(lake: Lake, before: datetime) -> int:
 
 
 def _remove_unused_files(lake: Lake, before: datetime) -> int:
-    """Files no snapshot needs, and those a crash left behind; both long enough ago."""
+    """Delete old files that no snapshot uses, and old files left by a crash."""
     removed = 0
     for call in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
         with lake.lock():

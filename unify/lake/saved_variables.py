@@ -1,7 +1,6 @@
 """Variables that outlive a session: one private Parquet file each, in the home folder.
 
-A file is written whole and then put in its place, so that other shells see the old value or the new
-one. A single value is kept as DuckDB's text of it, beside its type.
+Files are replaced atomically. A scalar is stored as DuckDB's text of it with its type.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ SUFFIX = ".parquet"
 _TYPE_COLUMN, _TEXT_COLUMN = (
     "$type",
     "$text",
-)  # the columns of a single value; no SELECT without quotes can name so
+)  # columns of a scalar; a SELECT needs quotes to use these names
 
 
 @dataclass(frozen=True, slots=True)
 class SavedVariable:
-    """A variable in the home folder. ``type`` and ``text`` are those of a single value, else None."""
+    """A saved variable. ``type`` and ``text`` are set for a scalar only."""
 
     name: str
     path: Path
@@ -38,7 +37,7 @@ class SavedVariable:
 
 
 class SavedVariables:
-    """The folder of variables; it is made when the first is kept."""
+    """The folder of saved variables, created with the first one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +46,7 @@ class SavedVariables:
         return tuple(sorted(path.stem for path in self.folder.glob(f"*{SUFFIX}")))
 
     def find(self, lake: Lake, name: str) -> SavedVariable | None:
-        """The variable as it is now; another shell may have set it. Raises StoreError if it is damaged."""
+        """Read the variable; another shell may have changed it. Raises StoreError if the file is damaged."""
         path = self._path(name)
         if not path.is_file():
             return None
@@ -60,15 +59,19 @@ class SavedVariables:
 
     def save_value(self, lake: Lake, name: str, type: str, text: str | None) -> None:
         with self._replace_file(name) as target, lake.read_connection() as connection:
-            query = f'SELECT CAST($type AS VARCHAR) AS "{_TYPE_COLUMN}", CAST($text AS VARCHAR) AS "{_TEXT_COLUMN}"'
+            columns = (
+                f'CAST($type AS VARCHAR) AS "{_TYPE_COLUMN}", CAST($text AS VARCHAR) AS "{_TEXT_COLUMN}"'
+            )
+            query = f"SELECT {columns}"
             connection.execute(_copy_sql(query, target), {"type": type, "text": text})
 
     def save_rows(
         self, lake: Lake, name: str, query: str, parameters: object, definitions: Sequence[str] = ()
     ) -> int:
-        """Keep the rows of ``query`` as the session sees them; how many there are.
+        """Save the rows of ``query``, run on the session's connection; return their number.
 
-        Raises QueryError for values that Parquet would change.
+        Raises:
+            QueryError: Parquet would change a value.
         """
         with self._replace_file(name) as target, lake.repeatable(query, parameters, definitions) as rows:
             exact = exact_parquet_query(lake.connection, *rows)
@@ -89,7 +92,7 @@ class SavedVariables:
 
     @contextmanager
     def _replace_file(self, name: str) -> Iterator[Path]:
-        """A new file that takes the variable's place when the block ends well."""
+        """Yield a new file that replaces the variable if the block succeeds."""
         create_private_folder(self.folder)
         path = self._path(name)
         with _translate_errors(path), tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as folder:
@@ -100,7 +103,7 @@ class SavedVariables:
 
 
 def read_parquet_sql(path: Path) -> str:
-    """The rows of a kept variable, as a table in SQL."""
+    """Return a SQL table expression for a saved variable."""
     return f"read_parquet({quote_literal(os.fspath(path))})"
 
 

@@ -16,7 +16,7 @@ from unify.engine.types import exact_cast_sql, parse_type
 from unify.errors import Interrupted, QueryError, StoreError, UnifyError
 from unify.fs import durable
 from unify.fs.durable import private_umask
-from unify.lake import ledger
+from unify.lake.names import SCHEMA
 from unify.lake.protocols import Definition, Writer
 from unify.text import format_count
 
@@ -313,8 +313,8 @@ class StatementRunner:
 
     def _reject_internal_schema(self, statement: ParsedStatement) -> None:
         """Refuse to write to the ledger: recovery relies on it."""
-        if statement.is_write and ledger.SCHEMA in (word.strip('"') for word in statement.words):
-            raise QueryError(f"{ledger.SCHEMA} is Unify's own; read it as unify.loads")
+        if statement.is_write and SCHEMA in (word.strip('"') for word in statement.words):
+            raise QueryError(f"{SCHEMA} is Unify's own; read it as unify.loads")
 
     def _run_select(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         """Run a SELECT in a form whose values Python can hold, which depends on the types of its columns.
@@ -415,8 +415,8 @@ class _StatementErrorTranslator:
         if error is not None and errors.is_internal_error(error):
             self.lake.reopen()
             raise StoreError(
-                f"DuckDB failed inside itself over this statement ({errors.clean_message(error)}); the lake was "
-                "opened anew, temporary tables and settings are gone"
+                f"internal error of DuckDB ({errors.clean_message(error)}); the lake was reopened, temporary "
+                "tables and settings are lost"
             ) from error
         if isinstance(error, duckdb.Error):
             translated: UnifyError = errors.translate_statement_error(error, self.lake.path)

@@ -1,8 +1,8 @@
-"""The schema ``unify``: the system's own tables, in a memory catalog beside the lake.
+"""The schema ``unify``: system tables in an in-memory catalog beside the lake.
 
-``unify.loads`` and ``unify.discarded`` are views of tables in the lake; the others are small
-snapshots, filled when a query names them. DuckDB never attaches the queue's file: two SQLite
-libraries on one file in one process drop each other's locks.
+``unify.loads`` and ``unify.discarded`` are views of lake tables. The others are snapshots, filled when a
+query names them. DuckDB never attaches queue.db: two SQLite libraries on one file in one process drop
+each other's locks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SYSTEM_CATALOG = "unify"
 
 
 def attach_system_schema(connection: DuckDBPyConnection) -> None:
-    """Attach the catalog ``unify`` with its views of the ledger and of what could not be stored."""
+    """Attach the catalog ``unify`` with its views."""
     connection.execute(f"ATTACH ':memory:' AS {SYSTEM_CATALOG}")
     connection.execute(
         f"""CREATE VIEW {SYSTEM_CATALOG}.main.loads AS
@@ -44,7 +44,7 @@ def replace_table(
     columns: Sequence[tuple[str, str]],
     rows: Sequence[Sequence[object]],
 ) -> None:
-    """Make ``unify.PARENT_PIPE_VARIABLE`` anew, on a connection of its own: the user's may be inside a transaction."""
+    """Replace the table ``unify.NAME``, on a separate connection: the user's may be in a transaction."""
     table = f"{SYSTEM_CATALOG}.main.{quoted(name)}"
     fields = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns)
     casts = ", ".join(f"CAST(row ->> {position} AS {kind})" for position, (_, kind) in enumerate(columns))
@@ -63,7 +63,7 @@ def replace_table(
 
 
 def _rows_to_json(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as JSON arrays of texts, numbers, truths and nulls; moments in ISO form."""
+    """Encode rows as JSON arrays of strings, numbers, booleans and nulls; timestamps in ISO 8601."""
     plain = [[_json_cell(value) for value in row] for row in rows]
     return msgspec.json.encode(plain).decode()
 

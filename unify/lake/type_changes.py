@@ -1,4 +1,4 @@
-"""Columns whose type gave way to what a later load brought: what ``unify.columns`` says they were."""
+"""Columns whose type a later load widened: the previous types in ``unify.columns``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE = "lake._unify.widened"
 
 @dataclass(frozen=True, slots=True)
 class ColumnTypeChange:
-    """One change of a column's type; its values were kept."""
+    """A change of a column's type; its values were kept."""
 
     column: str
     old_type: str
@@ -26,7 +26,7 @@ class ColumnTypeChange:
 
 
 def create_table(connection: DuckDBPyConnection) -> None:
-    """Make the table where there is none. Call under the writers' lock, after the ledger's schema."""
+    """Create the table if it does not exist. Requires the writers' lock and the ledger's schema."""
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {TABLE} (connection VARCHAR, table_name VARCHAR, "
         "column_name VARCHAR, was VARCHAR, became VARCHAR, changed_at BIGINT)"  # microseconds since 1970
@@ -36,7 +36,7 @@ def create_table(connection: DuckDBPyConnection) -> None:
 def insert_type_changes(
     connection: DuckDBPyConnection, table: TableName, changes: Iterable[ColumnTypeChange], now: datetime
 ) -> None:
-    """Remember the changes, in the transaction that is open on ``connection``."""
+    """Insert the changes in the transaction open on ``connection``."""
     at = round(now.timestamp() * 1_000_000)
     for change in changes:
         connection.execute(
@@ -46,14 +46,14 @@ def insert_type_changes(
 
 
 def delete_type_changes(connection: DuckDBPyConnection, table: TableName) -> None:
-    """The table's rows are gone, and with them what its columns were."""
+    """Delete the changes of a table whose rows are deleted."""
     connection.execute(
         f"DELETE FROM {TABLE} WHERE connection = ? AND table_name = ?", [table.schema, table.table]
     )
 
 
 def latest_type_changes(lake: Reader) -> Mapping[tuple[TableName, str, str], tuple[str, datetime]]:
-    """By table, column and the type it became: the type it was before, and until when."""
+    """Return by table, column and new type: the previous type, and when it changed."""
     return lake.read_cached("widenings.latest", lambda: _read_latest_type_changes(lake))
 
 
