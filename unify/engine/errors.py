@@ -23,7 +23,7 @@ _DISK_FULL = re.compile("no space left|disk is full|disk quota|file too large|di
 _STORAGE_FAULTS = tuple(
     (re.compile(pattern, re.IGNORECASE), said)
     for pattern, said in (
-        (_DISK_FULL.pattern, "the disk is full or failing; make room and try again"),
+        (_DISK_FULL.pattern, "the disk is full or failing; free space and try again"),
         (
             "readonly database|read-only mode|read-only file system|permission denied",
             "it is read-only for this user",
