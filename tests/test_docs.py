@@ -41,6 +41,17 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_module_that_the_architecture_page_names_exists() -> None:
+    text = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {path.parent.name for path in (CHECKOUT / "unify").glob("*/__init__.py")}
+    named = {match[1] for match in re.finditer(r"`([a-z_]+(?:\.[a-z_]+)+)`", text)}
+    modules = [name for name in named if name.partition(".")[0] in packages and not name.endswith(".db")]
+
+    assert len(modules) > 30
+    paths = [CHECKOUT / "unify" / name.replace(".", "/") for name in modules]
+    assert [str(path) for path in paths if not path.is_dir() and not path.with_suffix(".py").is_file()] == []
+
+
 def test_the_statements_of_the_readme_run_on_the_sample_api(demo_unify: UnifyCommand) -> None:
     script = "\n".join(_readme_blocks("sql"))
     assert script.count(";") > 5
