@@ -221,3 +221,27 @@ def test_the_lake_holds_the_same_values(tmp_path: Path) -> None:
     assert dict(types) == staged.types
     assert stored == staged.rows
     assert staged.values("big") == [123456789012345678901234567890, -1]
+
+
+# Notes
+
+
+def test_an_object_of_many_alike_objects_is_not_stored_without_a_note(tmp_path: Path) -> None:
+    row = {"ok": True, "Series": {f"2026-01-{day:02}": {"open": day, "close": day} for day in range(1, 31)}}
+
+    [note] = stage(tmp_path / "one", row).sealed.notes
+
+    assert note == (
+        "the only row has 30 objects of the same members at Series; if they are the rows, give rows: Series.*"
+    )
+    assert stage(tmp_path / "two", row, row).sealed.notes == ()
+
+
+def test_very_many_columns_are_noted_with_what_suits_them(tmp_path: Path) -> None:
+    row = {"id": 1, "custom": {f"f{number}": number for number in range(1200)}}
+
+    [note] = stage(tmp_path, row, {"id": 2}).sealed.notes
+
+    assert note == (
+        "1201 columns; 1200 are members of custom: columns: {custom: json}, or flatten: 0, keeps them in one"
+    )

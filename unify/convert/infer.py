@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 
 from unify.convert.exact_json import ExactJson, FloatText, IntegerText
@@ -155,6 +157,18 @@ class InferredSchema:
     def add_uncastable(self, node: SchemaNode) -> None:
         """A value does not fit the type an earlier load gave this place."""
         self._add_type_flags(node, UNCASTABLE)
+
+    def find_maps(self, least: int) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield the paths of objects with at least ``least`` members that are objects of the same members."""
+        pending = [self.row]
+        while pending:
+            node = pending.pop()
+            members = [member for member in node.members.values() if member.type_flags == OBJECT]
+            alike = Counter(frozenset(member.members) for member in members if member.members)
+            if alike and alike.most_common(1)[0][1] >= least:
+                yield node.path, alike.most_common(1)[0][1]
+            else:
+                pending += members
 
     def _add_object(self, node: SchemaNode, value: dict[str, ExactJson]) -> None:
         self._add_type_flags(node, OBJECT)

@@ -24,7 +24,13 @@ LONG_TIMESTAMP_ERROR = "a moment could be finer than a microsecond"
 _MICROSECOND_TIMESTAMP_BYTES = 26  # 2024-01-31T08:30:00.123456; shorter texts have no more digits
 FUTURE_TOLERANCE = timedelta(days=1)  # times of another zone, and clocks that differ, are not reported
 _MONTHS = "(?i)(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
-_UNREADABLE_DATE = rf"^\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b|{_MONTHS}[a-z]*[ .,-]+\d|\d[ .-]+{_MONTHS}"
+_UNREADABLE_DATE = "|".join(
+    [
+        r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b",
+        r"^\d{1,2}[ .-]+[^\d\s.-]{3,}[ .-]+\d{2,4}",
+        rf"{_MONTHS}[a-z]*[ .,-]+\d",
+    ]
+)
 _LINE_MARGIN_BYTES = 1024  # bytes DuckDB wants beyond the longest line
 _MIN_BUFFER_BYTES = 1024 * 1024  # bytes; smaller buffers only cost time
 

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -51,6 +52,8 @@ from unify.errors import ConfigError
 from unify.model import Column
 
 MEMORY_MB = 256  # of DuckDB, for wide rows; narrow ones take half of it, thousands of columns more
+MANY_COLUMNS = 1000
+MANY_ALIKE_OBJECTS = 20
 THREADS = 1  # chunks converted side by side: one keeps up with what Python can fetch and look at
 
 _NO_VARIABLES: Mapping[str, Scalar] = {}
@@ -189,6 +192,7 @@ class RowStage:
             widenings=self._find_widenings(layout),
             untyped_columns=self._find_untyped_columns(layout),
             paths=self._find_column_paths(layout),
+            notes=tuple(self._shape_notes(layout)),
         )
         for one in done:
             one.chunk.path.unlink()
@@ -282,6 +286,22 @@ class RowStage:
             for column in layout.columns
             if column.origin is ColumnOrigin.ROW and column.name not in declared
         }
+
+    def _shape_notes(self, layout: ColumnLayout) -> Iterator[str]:
+        """Yield notes about rows that suit other settings of the spec better."""
+        if len(layout.columns) > MANY_COLUMNS:
+            roots = Counter(column.path[0] for column in layout.columns if len(column.path) > 1)
+            widest, number = max(roots.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+            advice = f"; {number} are members of {widest}: columns: {{{widest}: json}}, or flatten: 0, keeps them in one"
+            yield f"{len(layout.columns)} columns{advice if number > MANY_COLUMNS // 2 else ''}"
+        if self._writer.rows != 1:
+            return
+        for path, count in self._converter.schema.find_maps(MANY_ALIKE_OBJECTS):
+            dotted = ".".join(path)
+            yield (
+                f"the only row has {count} objects of the same members{' at ' + dotted if path else ''}; "
+                f"if they are the rows, give rows: {dotted + '.' if path else ''}*"
+            )
 
     def _find_untyped_columns(self, layout: ColumnLayout) -> tuple[str, ...]:
         typed = {column.name.lower() for column in self._rules.columns if column.type or column.format}

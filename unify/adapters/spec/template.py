@@ -131,6 +131,8 @@ def _value_text(value: Any) -> str:
     bare = _reveal(value)
     if isinstance(bare, bool):
         return "true" if bare else "false"
+    if isinstance(bare, float) and bare.is_integer():
+        return f"{bare:.0f}"  # ids that an API writes as 42.0 are 42 in its addresses
     return str(bare)
 
 
