@@ -102,7 +102,7 @@ MISTAKES = [
     ("    csv: {skip: 1}\n", "9:10: tables.orders.csv: has no meaning with format json"),
     ("    paging: {type: cursor}\n", "expected cursor_path, cursor_column or cursor_header"),
     ("    paging: {size_param: n}\n", "9:13: tables.orders.paging: size_param needs a size"),
-    ("    errors: [{action: skip}]\n", "9:14: tables.orders.errors[0]: which answer? give status or body"),
+    ("    errors: [{action: skip}]\n", "9:14: tables.orders.errors[0]: expected status, body or where"),
     # variables
     (
         "    params: {a: '{ogr}'}\n",

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from unify.adapters.http.error_rules import matching_rule
 from unify.adapters.http.messages import Response
 from unify.adapters.spec.model import ErrorRule
 
@@ -68,7 +69,7 @@ def decide(
     response: Response, rules: Sequence[ErrorRule], attempt: int, now: float, rng: random.Random
 ) -> RetryDecision:
     """What to do about the answer to the ``attempt``-th try, from 1. ``now`` is seconds since 1970."""
-    rule = _matching_rule(response, rules)
+    rule = matching_rule(response, rules)
     if rule is not None:
         return _apply_rule(rule, response, attempt, now, rng)
     if 200 <= response.status < 300:
@@ -86,7 +87,7 @@ def _apply_rule(
     rule: ErrorRule, response: Response, attempt: int, now: float, rng: random.Random
 ) -> RetryDecision:
     match rule.action:
-        case "skip" if rule.body is None and is_rate_limited(response):
+        case "skip" if rule.body is None and not rule.where and is_rate_limited(response):
             return Retry(
                 rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
             )
@@ -100,19 +101,6 @@ def _apply_rule(
             )
         case "fail":
             return GiveUp(permanent=True)
-
-
-def _matching_rule(response: Response, rules: Sequence[ErrorRule]) -> ErrorRule | None:
-    """The first rule for this status and text. A success is looked at only by rules that name a text."""
-    for rule in rules:
-        if rule.status is not None and rule.status != response.status:
-            continue
-        if rule.body is None:
-            if rule.status is not None or response.status >= 400:
-                return rule
-        elif rule.body.encode() in response.body:
-            return rule
-    return None
 
 
 def is_rate_limited(response: Response) -> bool:

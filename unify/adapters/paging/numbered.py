@@ -156,8 +156,8 @@ def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, s
             if not page_info.row_count and position < last:
                 return  # empty at the end of a long batch: the reported end is wrong
             continue
+        previous_rows, is_second = page_info.rows, position == positions.start
         position = positions.next_position(position, page_info.row_count or step, paging_state.honours_size)
-        previous_rows, is_second = page_info.rows, position - positions.start in (1, step)
         page_info = yield (page_request_at(positions, position, end_statuses),)
         if repeats.is_end(previous_rows, page_info, is_second=is_second):
             return

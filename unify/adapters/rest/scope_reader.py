@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from msgspec.structs import replace
 
 from unify.adapters.base import Listeners, Page, ParentRow, Read, Scalar
-from unify.adapters.formats.locate import last_value
+from unify.adapters.formats.locate import last_value, row_value
 from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import Request, Response, resolve_link
@@ -99,7 +100,9 @@ class ScopeReader:
         self._loop_guard = LoopGuard(self._source.paging_state)
         self._record_filter = RecordFilter(self._source.table.where, self._variables)
         newest_first = incremental is not None and incremental.order == "desc"
+        self._newest_first = newest_first
         self._stops_at_cursor = newest_first and self._since is not None
+        self._previous_cursor: str | None = None  # of the last row of the page before
 
     def paginate(self) -> Paginator:
         """The table's paging, ended early by a limit, or by the first page that reaches the cursor."""
@@ -112,6 +115,8 @@ class ScopeReader:
             facts = yield turns
             if facts.is_end:
                 return
+            if self._newest_first:
+                self._check_order(facts)
             if self._context.row_limit.is_reached or (self._stops_at_cursor and self._reached_cursor(facts)):
                 return
             try:
@@ -133,6 +138,21 @@ class ScopeReader:
             self._source.reported_paging = found
             self._source.use_paging(found)
             self._context.listeners.paging_detected(detect.describe_paging(found))
+
+    def _check_order(self, page_info: PageInfo) -> None:
+        """Read to the end if the cursor rises along the pages although the spec says ``order: desc``."""
+        column = self._source.cursor_column
+        if column is None or not page_info.rows:
+            return
+        last = page_info.last_value(column)
+        values = [self._previous_cursor, row_value(page_info.rows[0], column), last]
+        known = [value for value in values if value is not None]
+        if any(is_older(before, after) for before, after in pairwise(known)):
+            self._stops_at_cursor = False
+            self._source.paging_state.notes[
+                f"incremental.order is desc, but {column} rises along the rows; every page is read"
+            ] = None
+        self._previous_cursor = last or self._previous_cursor
 
     def _reached_cursor(self, page_info: PageInfo) -> bool:
         column = self._source.cursor_column

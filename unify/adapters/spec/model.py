@@ -152,7 +152,13 @@ class ErrorRule(Struct, frozen=True):
             required=True,
         ),
     ] = "fail"
-    body: Annotated[str | None, doc("Text in the body.", "rate limit", default="any")] = None
+    body: Annotated[
+        str | None, doc("Text in the body, outside the rows of a success.", "rate limit", default="any")
+    ] = None
+    where: Annotated[
+        Mapping[DottedPath, str],
+        doc("Paths in the body and their values, equal in any case.", "{errors.0.code: THROTTLED}"),
+    ] = {}
 
 
 class CheckSpec(Struct, frozen=True):

@@ -240,10 +240,16 @@ def _validate_refresh(table: TableSpec, key_path: NodePath, report: ProblemRepor
             )
 
 
+_SUCCESSES = range(200, 300)
+
+
 def validate_error_rules(rules: Sequence[ErrorRule], key_path: NodePath, report: ProblemReport) -> None:
     for index, rule in enumerate(rules):
-        if rule.status is None and rule.body is None:
-            report.add_problem((*key_path, "errors", index), "which answer? give status or body, or both")
+        here = (*key_path, "errors", index)
+        if rule.status is None and rule.body is None and not rule.where:
+            report.add_problem(here, "expected status, body or where")
+        elif rule.action == "skip" and rule.body is None and not rule.where and rule.status in _SUCCESSES:
+            report.add_problem(here, f"skips every success with status {rule.status}; add body or where")
 
 
 def _validate_origin(table: TableSpec, spec: AdapterSpec, key_path: NodePath, report: ProblemReport) -> None:
