@@ -1,0 +1,326 @@
+"""Differential fuzzing of pagination: random envelopes, a server that knows the truth, auto and explicit specs.
+
+The stored rows are the truth, or the load fails and names the hint. The seed is in the test's name.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.support.rest_tables import table
+from unify.adapters.formats.records import ResponseBody
+from unify.adapters.http.messages import Response
+from unify.adapters.paging.base import PageRequest
+from unify.adapters.paging.loop_guard import LoopGuard
+from unify.adapters.paging.paginators import make_paginator
+from unify.adapters.rest.scope_reader import ResponsePageInfo
+from unify.adapters.rest.table_source import TableSource
+from unify.adapters.spec.model import AdapterSpec, Paging
+from unify.errors import BadResponse
+
+MAX_REQUESTS = 200
+Json = Any
+
+
+@dataclass
+class FuzzedAPI:
+    """A server of one random style. ``hints`` tells whether a response says that there is more."""
+
+    rows: list[Json]
+    size: int
+    style: str
+    container: tuple[str, ...]  # objects around the paging members
+    names: Mapping[str, str]
+    rows_path: tuple[str, ...]
+    texts: bool  # numbers and flags are written as texts
+    in_header: bool
+    extras: Mapping[str, Json]
+    param: str
+
+    def respond(self, params: Mapping[str, Any]) -> tuple[bytes, dict[str, str]]:
+        at = self._position(params)
+        page = self.rows[at : at + self.size]
+        members = self._members(at, page)
+        headers = (
+            {"X-" + name.replace("_", "-"): str(value) for name, value in members.items()}
+            if self.in_header
+            else {}
+        )
+        body: dict[str, Json] = dict(self.extras)
+        _put(body, self.rows_path, page)
+        if not self.in_header:
+            for name, value in members.items():
+                _put(body, (*self.container, name), value)
+        return json.dumps(body).encode(), headers
+
+    def _position(self, params: Mapping[str, Any]) -> int:
+        value = params.get(self.param)
+        if value is None:
+            return 0
+        match self.style:
+            case "page" | "pages" | "next_page":
+                return max(int(value) - int(self.names["first"]), 0) * self.size
+            case "offset" | "offset_more":
+                return int(value)
+            case _:
+                return int(str(value).removeprefix("c")) if str(value).startswith("c") else 0
+
+    def _members(self, at: int, page: list[Json]) -> dict[str, Json]:
+        names, end = self.names, at + self.size >= len(self.rows)
+        number = at // self.size + int(names["first"])
+        following = at + self.size
+        members: dict[str, Json] = {}
+        match self.style:
+            case "cursor":
+                members[names["cursor"]] = None if end else f"c{following}"
+            case "next_url":
+                members[names["url"]] = None if end else f"/things?{self.param}=c{following}"
+            case "page":
+                members = {names["page"]: number, names["total"]: len(self.rows), names["size"]: self.size}
+            case "pages":
+                members = {names["page"]: number, names["pages"]: max(-(-len(self.rows) // self.size), 1)}
+            case "next_page":
+                members[names["next_page"]] = None if end else number + 1
+            case "offset":
+                members = {names["offset"]: at, names["total"]: len(self.rows), names["size"]: self.size}
+            case "offset_more":
+                members = {names["offset"]: at, names["size"]: self.size, names["more"]: not end}
+            case "more":
+                members[names["more"]] = not end
+            case "last":
+                members[names["last"]] = end
+            case "total":
+                members[names["total"]] = len(self.rows)
+            case "size":
+                members[names["size"]] = self.size
+            case "unknown_next":
+                members[names["unknown"]] = None if end else f"c{following}"
+        if self.style in ("cursor", "next_url", "next_page") and names["flagged"]:
+            members[names["more"]] = not end
+        if self.texts:
+            members = {
+                name: value if value is None else str(value).lower() for name, value in members.items()
+            }
+        return {name: value for name, value in members.items() if value is not None or names["nulls"]}
+
+
+def _put(body: dict[str, Json], path: tuple[str, ...], value: Json) -> None:
+    for name in path[:-1]:
+        body = body.setdefault(name, {})
+    body[path[-1]] = value
+
+
+STYLES = [
+    "cursor",
+    "next_url",
+    "page",
+    "pages",
+    "next_page",
+    "offset",
+    "offset_more",
+    "more",
+    "last",
+    "total",
+    "size",
+    "unknown_next",
+    "none",
+]
+CURSORS = {
+    "next_cursor": "cursor",
+    "nextPageToken": "pageToken",
+    "next_page_token": "page_token",
+    "nextToken": "nextToken",
+    "end_cursor": "after",
+    "continuationToken": "continuationToken",
+    "bookmark": "bookmark",
+    "scroll_id": "scroll_id",
+    "next_marker": "marker",
+    "cursor": "cursor",
+}
+FLAGS = [
+    "has_more",
+    "hasMore",
+    "hasNext",
+    "more",
+    "has_next_page",
+    "moreResults",
+    "isTruncated",
+    "more_available",
+    "exceededLimit",
+]
+LASTS = ["isLast", "last", "done", "is_last_page", "complete", "endOfRecords", "end_of_stream", "finished"]
+TOTALS = [
+    "total",
+    "total_count",
+    "totalResults",
+    "totalElements",
+    "numFound",
+    "found",
+    "total_items",
+    "hits",
+    "count",
+]
+SIZES = ["per_page", "limit", "pageSize", "hitsPerPage", "page_size", "maxResults"]
+URLS = ["next", "next_url", "nextPageUrl", "@odata.nextLink", "next_page_url", "nextLink"]
+UNKNOWN = [
+    "next_batch_pointer",
+    "nextChunkRef",
+    "continueFrom",
+    "moreToken",
+    "next_slice_handle",
+    "resumptionTokenValue",
+]
+CONTAINERS: list[tuple[str, ...]] = [
+    (),
+    ("meta",),
+    ("paging",),
+    ("pagination",),
+    ("meta", "pagination"),
+    ("response_metadata",),
+    ("info",),
+    ("page_info",),
+    ("data", "paging"),
+]
+EXTRAS: list[Mapping[str, Json]] = [
+    {}, {"status": "ok"}, {"errors": []}, {"included": [{"id": 90}, {"id": 91}, {"id": 92}]}, {"took": 12}, {"request_id": "r1", "version": 2},
+    {"user": {"id": 4, "followers_count": 900, "token": "t"}}, {"links": {"self": "/things"}}, {"rate": {"limit": 60, "remaining": 59}},
+]  # fmt: skip
+
+
+def make_api(chance: random.Random) -> FuzzedAPI:
+    style = chance.choice(STYLES)
+    size = chance.choice([1, 2, 3, 5, 7])
+    pages = 1 if style == "none" else chance.choice([1, 2, 3, 4])
+    count = chance.randint(0, size) if pages == 1 else chance.randint(size * (pages - 1) + 1, size * pages)
+    if style == "none":
+        size = max(count, 1)
+    cursor = chance.choice(sorted(CURSORS))
+    names = {
+        "cursor": cursor, "more": chance.choice(FLAGS), "last": chance.choice(LASTS), "total": chance.choice(TOTALS), "size": chance.choice(SIZES),
+        "url": chance.choice(URLS), "page": chance.choice(["page", "current_page", "currentPage"]), "pages": chance.choice(["total_pages", "totalPages", "page_count", "pages"]),
+        "next_page": chance.choice(["next_page", "nextPage"]), "offset": chance.choice(["offset", "start", "startAt", "skip"]), "unknown": chance.choice(UNKNOWN),
+        "first": chance.choice(["0", "1"]), "flagged": chance.choice(["", "yes"]), "nulls": chance.choice(["", "yes"]),
+    }  # fmt: skip
+    if style == "next_page":
+        names["first"] = "1"
+    param = {"cursor": CURSORS[cursor], "offset": names["offset"], "offset_more": names["offset"]}.get(
+        style, "page"
+    )
+    if style == "next_url":
+        param = "p"
+    kept = chance.choice(
+        [("items",), ("data",), ("results",), ("data", "items"), ("response", "things"), ("things",)]
+    )
+    container = chance.choice(CONTAINERS)
+    if container[:1] == kept[:1]:
+        container = ()
+    row = chance.choice(
+        [
+            lambda n: {"id": n},
+            lambda n: {"id": n, "next": "https://x/1", "has_more": True, "total": 99, "token": "t"},
+            lambda n: {"id": n, "tags": [{"a": 1}]},
+        ]
+    )
+    return FuzzedAPI(
+        [row(n) for n in range(count)], size, style, container, names, kept, chance.random() < 0.2,
+        False, chance.choice(EXTRAS), param,
+    )  # fmt: skip
+
+
+def explicit_paging(api: FuzzedAPI) -> Paging | None:
+    """The paging a spec would declare; None where the style cannot be declared."""
+    names, at = api.names, ".".join((*api.container, ""))
+    first = int(names["first"])
+    match api.style:
+        case "cursor":
+            return Paging("cursor", cursor_path=at + names["cursor"], cursor_param=api.param)
+        case "next_url":
+            return Paging("next_url", path=at + names["url"])
+        case "page":
+            return Paging("page", first=first, total_path=at + names["total"])
+        case "pages":
+            return Paging("page", first=first, pages_path=at + names["pages"])
+        case "next_page":
+            return Paging("cursor", cursor_path=at + names["next_page"], cursor_param="page")
+        case "offset":
+            return Paging("offset", offset_param=api.param, total_path=at + names["total"])
+        case "offset_more":
+            return Paging("offset", offset_param=api.param, more_path=at + names["more"])
+        case "none":
+            return Paging("none")
+        case _:
+            return None
+
+
+def read_all(api: FuzzedAPI, paging: Paging, rows: str | None, *, keyed: bool, parallel: bool) -> list[Json]:
+    """Every row, as the adapter reads them; no network, the same decisions."""
+    spec = AdapterSpec("api", "api.yaml", "http://api", tables=())
+    things = table("things", paging=paging, rows=rows, key=("id",) if keyed else ())
+    source = TableSource("api", spec, things, {})
+    state, guard = source.paging_state, LoopGuard(source.paging_state)
+    fetch = _fetcher(api, source)
+    paginator = make_paginator(paging, state, sequential=not parallel)
+    read: list[Json] = []
+    number = -1
+    requests = next(paginator)
+    while True:
+        for request in requests:
+            number += 1
+            assert number < MAX_REQUESTS, "it does not end"
+            info = fetch(request)
+            guard.check_page(number, request, info, state.detected or paging, fetch)
+            if not request.is_probe:
+                read += [json.loads(row) for row in info.rows]
+        try:
+            requests = paginator.send(info)
+        except StopIteration:
+            return read
+
+
+def _fetcher(api: FuzzedAPI, source: TableSource) -> Callable[[PageRequest], ResponsePageInfo]:
+    def fetch(request: PageRequest) -> ResponsePageInfo:
+        if request.url is None:
+            params: Mapping[str, Any] = request.params
+        else:
+            params = dict(pair.split("=") for pair in request.url.partition("?")[2].split("&"))
+        body, headers = api.respond(params)
+        response = Response(200, headers, body, "http://api/things", "GET http://api/things")
+        parsed: ResponseBody = source.parse_response(response)
+        return ResponsePageInfo(response, parsed)
+
+    return fetch
+
+
+def check_round(seed: int) -> None:
+    chance = random.Random(seed)
+    api = make_api(chance)
+    keyed, parallel = chance.random() < 0.5, chance.random() < 0.5
+    rows_path = ".".join(api.rows_path) if chance.random() < 0.6 or not api.rows else None
+    explicit = explicit_paging(api)
+    if explicit is not None:
+        assert read_all(api, explicit, rows_path, keyed=keyed, parallel=parallel) == api.rows, (seed, api)
+    try:
+        found = read_all(api, Paging(), rows_path, keyed=keyed, parallel=parallel)
+    except BadResponse as error:
+        hints = {name for name in api.names.values() if name in error.message}
+        assert hints or "paging.type" in error.message, (seed, error.message)
+        return
+    assert found == api.rows, (seed, api)
+
+
+@pytest.mark.parametrize("seed", range(0, 400, 20))
+def test_the_rows_read_are_the_truth_or_the_load_names_the_hint(seed: int) -> None:
+    for each in range(seed, seed + 20):
+        check_round(each)
+
+
+@pytest.mark.slow
+def test_five_thousand_rounds_have_no_silent_difference() -> None:
+    for seed in range(10_000, 15_000):
+        check_round(seed)
