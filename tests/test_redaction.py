@@ -118,6 +118,13 @@ class TestForms:
         written = TEXT_FORMS[form](secret[:length])
         assert Redactor([secret]).redact(f"got '{written}…' and …") == "got '***…' and …"
 
+    @pytest.mark.parametrize("form", ["raw", "JSON", "percent", "percent for every byte", "HTML"])
+    @pytest.mark.parametrize("length", [4, 9, 14])
+    def test_the_end_of_a_secret_after_an_ellipsis_is_replaced(self, length: int, form: str) -> None:
+        secret = "k3y/with-\u00fc&'quotes"
+        written = TEXT_FORMS[form](secret[-length:])
+        assert Redactor([secret]).redact(f"got '…{written}' and …") == "got '…***' and …"
+
     def test_what_resembles_no_secret_stays(self) -> None:
         redactor = Redactor(SECRETS)
         for text in (

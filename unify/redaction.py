@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
 
 from unify.errors import UnifyError
@@ -22,7 +23,7 @@ from unify.errors import UnifyError
 MASK = "***"
 MIN_SECRET_CHARS = 4  # shorter values occur within ordinary words
 MIN_LINE_CHARS = 16  # each longer line of a private key is a secret of its own
-MIN_CUT_BYTES = 4  # of a secret before an ellipsis
+MIN_CUT_BYTES = 4  # of a secret beside an ellipsis
 MAX_ELLIPSES = 20  # of a text; our own messages have one or two
 MAX_ESCAPE_LEVELS = 4  # a URL in JSON in JSON in a Python literal
 
@@ -129,18 +130,17 @@ class Redactor:
             yield from self._cut_spans(text)
 
     def _cut_spans(self, text: bytes) -> Iterator[Span]:
-        """Secrets of which an ellipsis has left the beginning only."""
+        """Secrets of which an ellipsis has left only the beginning or only the end."""
         forms = (*self._literals, *self._base64_cores)
-        for number, (end, _) in enumerate(_find_all(text, _ELLIPSIS)):
-            if number == MAX_ELLIPSES:
-                return
+        for start, end in islice(_find_all(text, _ELLIPSIS), MAX_ELLIPSES):
             for form in forms:
-                tail = text[max(end - len(form), 0) : end]
-                if form[:MIN_CUT_BYTES] in tail:
-                    lengths = range(len(tail), MIN_CUT_BYTES - 1, -1)
-                    length = next((each for each in lengths if tail.endswith(form[:each])), 0)
-                    if length:
-                        yield end - length, end
+                before = text[max(start - len(form), 0) : start]
+                after = text[end : end + len(form)]
+                lengths = range(len(form) - 1, MIN_CUT_BYTES - 1, -1)
+                if form[:MIN_CUT_BYTES] in before:
+                    yield from ((start - n, start) for n in lengths if before.endswith(form[:n]))
+                if form[-MIN_CUT_BYTES:] in after:
+                    yield from ((end, end + n) for n in lengths if after.startswith(form[-n:]))
 
     def _credential_spans(self, text: bytes) -> Iterator[Span]:
         patterns = (

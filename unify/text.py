@@ -38,6 +38,11 @@ def escape_text(text: str, allow: str = "") -> str:
     return _UNSAFE.sub(escape, text)
 
 
+def excerpt(text: str, max_chars: int) -> str:
+    """The beginning of ``text``. An ellipsis marks a cut; redaction looks for incomplete secrets beside it."""
+    return text if len(text) <= max_chars else text[:max_chars] + "…"
+
+
 def closest_match(name: str, candidates: Iterable[str]) -> str | None:
     """The known name somebody most likely meant by ``name``, or None if nothing is close."""
     by_folded = {candidate.lower(): candidate for candidate in candidates if candidate != name}

@@ -25,7 +25,9 @@ from unify.config.secrets import Secret
 from unify.errors import BadResponse, ConfigError, SourceError, UnifyError
 from unify.model import TableDef
 from unify.redaction import Redactor
+from unify.text import excerpt
 
+MAX_QUOTED_CHARS = 80  # of a row, in an error
 OptionValues = Mapping[str, str | Secret | None]
 T = TypeVar("T")
 
@@ -128,11 +130,15 @@ def _validate_page(given: Page) -> Page:
 def _validate_row(row: bytes) -> bytes:
     """One JSON object on one line: rows are joined by line ends later."""
     if not isinstance(row, bytes) or first_char(row) != OPEN_OBJECT:
-        raise BadResponse(f"a row has to be a JSON object as bytes, not {str(row)[:80]!r}; see Page.of")
+        raise BadResponse(
+            f"a row has to be a JSON object as bytes, not {excerpt(str(row), MAX_QUOTED_CHARS)!r}; see Page.of"
+        )
     try:
         _raw_decoder.decode(row)
     except msgspec.DecodeError as error:
-        raise BadResponse(f"a row is not JSON ({error}): {row[:80]!r}") from error
+        raise BadResponse(
+            f"a row is not JSON ({error}): {excerpt(str(row)[2:-1], MAX_QUOTED_CHARS)!r}"
+        ) from error
     return row.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in row or b"\r" in row else row
 
 

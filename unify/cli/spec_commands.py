@@ -24,7 +24,7 @@ from unify.config.secrets import Secret
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName, UsageError
 from unify.redaction import MASK, Redactor
 from unify.shell.invocation import Invocation
-from unify.text import did_you_mean, escape_text, format_count
+from unify.text import did_you_mean, escape_text, excerpt, format_count
 
 if TYPE_CHECKING:
     from unify.convert.preview import Preview
@@ -158,8 +158,7 @@ def _response_lines(response: Response) -> Iterator[str]:
     try:
         yield from describe_shape(json.loads(response.body))
     except (ValueError, RecursionError):
-        text = response.body.decode("utf-8", "replace")
-        yield text if len(text) <= MAX_BODY_CHARS else text[:MAX_BODY_CHARS] + "…"
+        yield excerpt(response.body.decode("utf-8", "replace"), MAX_BODY_CHARS)
 
 
 def _rows_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:

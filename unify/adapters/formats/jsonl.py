@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from unify.errors import BadResponse
+from unify.text import excerpt
 
 _EXCERPT_CHARS = 80
 
@@ -27,5 +28,5 @@ def _decode_error_text(body: bytes, error: msgspec.DecodeError) -> str:
             _raw_decoder.decode(line)
         except msgspec.DecodeError as line_error:
             text = line.decode("utf-8", "replace").strip()
-            return f"line {number} is not JSON ({line_error}): {text[:_EXCERPT_CHARS]!r}"
+            return f"line {number} is not JSON ({line_error}): {excerpt(text, _EXCERPT_CHARS)!r}"
     return f"the response cannot be read as JSON lines ({error})"

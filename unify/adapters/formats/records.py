@@ -40,7 +40,7 @@ from unify.adapters.formats.xml import parse_xml, select_xml_rows
 from unify.adapters.paging.base import Member
 from unify.adapters.spec.model import DETECTED_CSV, CSVFormat, InheritedColumn, ResponseFormat
 from unify.errors import BadResponse
-from unify.text import did_you_mean
+from unify.text import did_you_mean, excerpt
 
 _EXCERPT_CHARS = 80  # characters of a body in a message
 MIN_MAP_ROWS = 20  # alike objects in one object: below that it is more likely one row with nested objects
@@ -619,5 +619,5 @@ def _not_json_error(body: bytes, content_type: str, address: str, reason: str) -
 
 
 def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace").split())
-    return repr(text if len(text) <= _EXCERPT_CHARS else text[:_EXCERPT_CHARS] + "…")
+    text = excerpt(body[: 4 * _EXCERPT_CHARS + 1].decode("utf-8", "replace"), 4 * _EXCERPT_CHARS)
+    return repr(excerpt(" ".join(text.split()), _EXCERPT_CHARS))

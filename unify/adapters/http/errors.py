@@ -26,6 +26,7 @@ from unify.errors import (
     Unreachable,
 )
 from unify.redaction import Redactor
+from unify.text import excerpt
 
 MAX_QUOTED_CHARS = 200  # of what the API says, in our message
 _MESSAGE_KEYS = ("message", "error_description", "detail", "error", "title", "errors", "error_message", "msg")
@@ -99,8 +100,7 @@ def quote_body(response: Response, redactor: Redactor, *, allow_raw_text: bool =
     text = " ".join(redactor.redact(text).split())
     if not text:
         return ""
-    cut = text if len(text) <= MAX_QUOTED_CHARS else text[:MAX_QUOTED_CHARS] + "…"
-    return f' ("{cut}")'
+    return f' ("{excerpt(text, MAX_QUOTED_CHARS)}")'
 
 
 def _extract_message(body: bytes) -> str:

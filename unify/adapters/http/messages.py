@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus, urlencode, urljoin, urlsplit
 
 from unify.adapters.base import UserPrompt
 from unify.errors import BadResponse, ConfigError
+from unify.text import excerpt
 
 QueryParams = tuple[tuple[str, str], ...]
 
@@ -91,7 +92,7 @@ def resolve_link(url: str, link: str) -> str:
     try:
         return urljoin(url, link.strip())
     except ValueError as error:
-        raise BadResponse(f"the link {link[:80]!r} is no address ({error})") from error
+        raise BadResponse(f"the link {excerpt(link, 80)!r} is no address ({error})") from error
 
 
 def without_param(url: str, name: str) -> str:

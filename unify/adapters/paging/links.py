@@ -19,6 +19,7 @@ from unify.adapters.paging.base import (
 )
 from unify.adapters.spec.model import Paging
 from unify.errors import BadResponse
+from unify.text import excerpt
 
 _MAX_PAGE_DIGITS = 12
 _PAGE_RELS = frozenset(["first", "prev", "previous", "next", "last"])  # other rels say nothing about pages
@@ -177,7 +178,7 @@ def _join(url: str, link: str) -> str:
     try:
         return urljoin(url, link.strip())
     except ValueError as error:
-        raise BadResponse(f"the link {link[:80]!r} is not an address ({error})") from error
+        raise BadResponse(f"the link {excerpt(link, 80)!r} is not an address ({error})") from error
 
 
 def _is_inner_host(host: str) -> bool:
