@@ -198,11 +198,11 @@ def test_an_interrupted_run_leaves_the_old_file(unify: UnifyCommand) -> None:
     assert not [path for path in unify.home.iterdir() if path.name.startswith(".")]
 
 
-def test_a_pipe_is_written_directly(shell: UnifyCommand) -> None:
-    pipe = shell.home / "pipe"
+def test_a_pipe_is_written_directly(shell_process: UnifyCommand) -> None:
+    pipe = shell_process.home / "pipe"
     os.mkfifo(pipe)
 
-    with shell.start("-o", "pipe", "-c", "select 7 as a") as process:
+    with shell_process.start("-o", "pipe", "-c", "select 7 as a") as process:
         assert pipe.read_text() == "a\n7\n"
         assert process.wait(timeout=60) == 0
 
