@@ -1,4 +1,4 @@
-"""Text on its way to a person: made safe for a terminal, compared, counted."""
+"""Text utilities: escaping for terminals, suggestions, counts and ages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 
 def glob_from_like(like: str) -> str:
-    """A LIKE pattern as a glob: its own special characters are taken literally."""
+    """Convert a LIKE pattern to a glob; glob characters in it are literal."""
     escaped = "".join(f"[{char}]" if char in "*?[" else char for char in like)
     return escaped.replace("%", "*").replace("_", "?")
 

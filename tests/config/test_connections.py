@@ -71,7 +71,7 @@ def test_broken_yaml_is_an_error_with_its_place(file: Path) -> None:
         read(file, "github:\n  adapter: github\n  options: {token: 'x\n")
 
     assert str(caught.value).startswith(f"{file}:3:")
-    assert "this is not YAML" in str(caught.value)
+    assert "invalid YAML" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_broken_yaml_is_an_error_with_its_place(file: Path) -> None:
         ("main: {adapter: x}\n", "main: this name is reserved"),
         ("Memory: {adapter: x}\n", "Memory: this name is reserved"),
         ("b-c: {adapter: x}\n", "b-c: a connection's name has letters, digits and _"),
-        ("GOOD: {adapter: x}\n", "differs from good only in upper and lower case"),
-        ("b: {adapter: x, adapter: y}\n", "b.adapter: this key stands here already, in line 1"),
+        ("GOOD: {adapter: x}\n", "differs from good only in case"),
+        ("b: {adapter: x, adapter: y}\n", "b.adapter: duplicate key; it is first in line 1"),
         ("b: {adapter: x, options: {a: [1]}}\n", "b.options.a: expected one value, not a list"),
         ("b: {adapter: x, options: {a: }}\n", "b.options.a: has no value"),
         ("b: {adapter: x, options: [a]}\n", "b.options: expected lines of NAME: VALUE"),
-        ("b: {adapter: x, options: {a: '${not good}'}}\n", "b.options.a: ${not good} is no reference"),
-        ("b: {adapter: x, options: {a: '${vault:x}'}}\n", "is no reference; write ${NAME}"),
+        ("b: {adapter: x, options: {a: '${not good}'}}\n", "b.options.a: ${not good} is not a valid reference"),
+        ("b: {adapter: x, options: {a: '${vault:x}'}}\n", "is not a valid reference; write ${NAME}"),
         ("b: {adapter: x, options: {a: !!python/name:os.system x}}\n", "a tag (!…) is not allowed"),
         ("b: {adapter: x, refresh: {t: sometimes}}\n", "b.refresh.t: 'sometimes' is not a duration"),
     ],
@@ -114,14 +114,14 @@ def test_a_connection_given_twice_is_broken_not_chosen(file: Path) -> None:
     found = read(file, "a: {adapter: x}\na: {adapter: y}\n")
 
     assert found.by_name == {}
-    assert "this key stands here already, in line 1" in str(found.errors["a"])
+    assert "duplicate key; it is first in line 1" in str(found.errors["a"])
 
 
 def test_a_reference_inside_a_value_is_pointed_out(file: Path) -> None:
     found = read(file, "a: {adapter: x, options: {url: 'https://${HOST}/'}}\n")
 
     assert found.by_name["a"].options["url"] == "https://${HOST}/"
-    assert "a reference is the whole value" in found.warnings[0]
+    assert "a reference must be the whole value" in found.warnings[0]
 
 
 def test_a_file_others_can_change_is_refused(file: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_secret_comes_from_a_file_beside_connections_yaml(file: Path) -> None:
     [
         (lambda path: None, "cannot be read: No such file"),
         (lambda path: path.write_text("  \n"), "is empty"),
-        (lambda path: (path.write_text("x"), path.chmod(0o666)), "can be changed by every user"),
+        (lambda path: (path.write_text("x"), path.chmod(0o666)), "can be written by all users"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "is not UTF-8 text"),
         (lambda path: path.write_text("x" * 70_000), "is larger than 65,536 bytes"),
         (lambda path: path.mkdir(), "Is a directory"),

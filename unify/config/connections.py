@@ -1,4 +1,4 @@
-"""connections.yaml: which accounts there are, each a schema; and the secrets they refer to."""
+"""Reading connections.yaml: the connections, their options and the secrets they refer to."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from unify.text import did_you_mean
 
 RESERVED = frozenset(
     ["unify", "_unify", "main", "lake", "memory", "system", "temp", "information_schema", "pg_catalog"]
-)  # schemas and catalogs that DuckDB or Unify own
+)  # schemas and catalogs of DuckDB and Unify
 _KEYS = ("adapter", "options", "refresh")
 _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One account of one cloud system.
+    """One account of one system.
 
-    ``options``  texts as written, references unresolved.
-    ``refresh``  seconds between refreshes by table; overrides the spec's.
-    ``lines``    line of each key below the connection, by its dotted name (``options.token``).
+    ``options``  values as written, references not resolved.
+    ``refresh``  seconds between refreshes by table; overrides the spec.
+    ``lines``    line of each key by its dotted name (``options.token``).
     """
 
     name: str
@@ -50,14 +50,14 @@ class Connection:
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def location(self, key: str = "") -> str:
-        """``connections.yaml:4: github.options.token``, to start a message with."""
+        """Return ``connections.yaml:4: github.options.token``, the start of a message."""
         line = self.lines.get(key, self.line)
         return f"{self.path}:{line}: {self.name}" + (f".{key}" if key else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Everything connections.yaml says, by name. A mistake in one connection leaves the others whole."""
+    """The connections by name. A mistake in one connection leaves the others usable."""
 
     path: Path
     by_name: Mapping[str, Connection] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class Connections:
 
 
 def load_connections(path: Path) -> Connections:
-    """Read ``path``; a missing file holds no connections.
+    """Read ``path``; a missing file has no connections.
 
-    Raises  ConfigError for a file that is not YAML (with file:line:column), cannot be read, or that
-            other users could have written.
+    Raises:
+        ConfigError: the file is not YAML, cannot be read, or other users can write to it.
     """
     if not path.exists():
         return Connections(path)
@@ -93,10 +93,12 @@ def resolve_option_values(
     options: Sequence[tuple[str, bool]],
     environment: Mapping[str, str],
 ) -> dict[str, str | Secret]:
-    """The values of the options the connection gives; those that are secret, as ``Secret``.
+    """Return the resolved values of a connection's options, secret ones as ``Secret``.
 
-    ``options``  (name, secret) of each option the adapter knows; what it does not know counts as secret.
-    Raises  UnresolvedSecret naming file, line, connection, option and reference.
+    ``options``  (name, secret) of each option of the adapter; unknown options count as secret.
+
+    Raises:
+        UnresolvedSecret: names file, line, connection, option and reference.
     """
     secret = dict(options)
     values: dict[str, str | Secret] = {}
@@ -107,7 +109,7 @@ def resolve_option_values(
 
 
 def environment_names(connection: Connection) -> tuple[str, ...]:
-    """The environment variables the connection's options refer to."""
+    """Return the environment variables that the options refer to."""
     references = (parse_reference(written) for written in connection.options.values())
     return tuple(dict.fromkeys(found.name for found in references if isinstance(found, EnvironmentVariable)))
 
@@ -122,25 +124,25 @@ def _resolve_option_value(
         return resolve_reference(reference, environment, Path(connection.path).parent)
     except (UnresolvedReference, ValueError) as error:
         place = connection.location(f"options.{name}")
-        # the text names a reference or a path, never a value
+        # the error names a reference or a path, never a value
         raise UnresolvedSecret(f"{place}: {error}") from error
 
 
 def _permission_warnings(path: Path) -> tuple[str, ...]:
-    """Raises ConfigError where other users could have written the file: it decides where secrets go."""
+    """Raise ConfigError if other users can write to the file: it decides where secrets are sent."""
     status = path.stat()
     mode = status.st_mode
     if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(status)):
         raise ConfigError(
-            f"{path}: other users can change this file, and so send your secrets anywhere; chmod go-w {path}"
+            f"{path}: other users can write to this file and redirect your secrets; run chmod go-w {path}"
         )
     if mode & (stat.S_IROTH | stat.S_IRGRP):
-        return (f"{path}: other users can read this file; chmod 600 {path}",)
+        return (f"{path}: other users can read this file; run chmod 600 {path}",)
     return ()
 
 
 def _is_private_group(status: os.stat_result) -> bool:
-    """Is the file's group its owner's private one, as many systems give every user?"""
+    """Return whether the file's group is the private group of its owner."""
     try:
         owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
     except KeyError:
@@ -149,7 +151,7 @@ def _is_private_group(status: os.stat_result) -> bool:
 
 
 class _ConnectionsReader:
-    """Reads the connections of one document, each on its own."""
+    """Parses the connections of a document independently of each other."""
 
     def __init__(self, document: yaml.YamlDocument, root: MappingNode) -> None:
         self.connections: dict[str, Connection] = {}
@@ -188,9 +190,7 @@ class _ConnectionsReader:
                 entry, name, f"this name is reserved; choose another, such as my_{name.strip('_')}"
             )
         elif taken is not None:
-            self._add_problem(
-                entry, name, f"differs from {taken} only in upper and lower case; SQL cannot tell"
-            )
+            self._add_problem(entry, name, f"differs from {taken} only in case; SQL names ignore case")
 
     def _parse_connection(self, entry: MappingEntry) -> Connection | None:
         name, body = entry.key, entry.value
@@ -257,7 +257,7 @@ class _ConnectionsReader:
         if reference is None and "${" in value.text:
             where = f"{self._document.path}:{value.line}: {key}"
             self.warnings.append(
-                f"{where}: a reference is the whole value ({REFERENCE_FORMS}); this is taken as it stands"
+                f"{where}: a reference must be the whole value ({REFERENCE_FORMS}); used as text"
             )
         return value.text
 

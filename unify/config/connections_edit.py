@@ -1,7 +1,7 @@
-"""connections.yaml rewritten: a connection more or less, and not a character besides.
+"""Editing connections.yaml: add or remove one connection and change nothing else.
 
-The file is changed as text, so that comments, order and spelling of everything else stay. What comes
-out is read before it takes the file's place, and must say what it should.
+The file is edited as text, so comments, order and spelling stay. The new text is parsed and compared
+before it replaces the file.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from unify.config.yaml import MappingNode
 from unify.errors import ConfigError, UnknownName
 from unify.text import did_you_mean
 
-_NEW_FILE_MODE = 0o600  # of a new file; one that is there keeps its own
+_NEW_FILE_MODE = 0o600  # of a new file; an existing one keeps its mode
 
 
 def add_connection(path: Path, name: str, adapter: str, options: Mapping[str, str]) -> Connection:
-    """Write a connection at the end of ``path``, making the file if need be.
+    """Append a connection to ``path``; create the file if necessary.
 
-    Raises  ConfigError, leaving the file as it was: a name that is taken or not allowed, a file that is
-            not of the usual form.
+    Raises:
+        ConfigError: the name is taken or not allowed, or the file has an unusual form. It is not changed.
     """
     return _rewrite(path, _append_entry(_read_text(path), name, adapter, options)).by_name[name]
 
 
 def preview_connection(path: Path, name: str, adapter: str, options: Mapping[str, str]) -> Connection:
-    """The connection as ``add`` would write it. Raises the same, and writes nothing that stays."""
+    """Return the connection as ``add_connection`` would write it, without writing. Raises the same."""
     return _validate(path, _append_entry(_read_text(path), name, adapter, options)).by_name[name]
 
 
 def remove_connection(path: Path, name: str) -> str:
-    """Take a connection out of ``path``; its name as it is written there. Raises UnknownName, ConfigError."""
+    """Remove a connection; return its name as written. Raises UnknownName or ConfigError."""
     text = _read_text(path)
     root = yaml.parse_yaml(text.encode(), str(path)).root
     entries = list(root.entries.values()) if isinstance(root, MappingNode) else []
@@ -76,7 +76,7 @@ def _append_entry(text: str, name: str, adapter: str, options: Mapping[str, str]
 
 
 def _yaml_scalar(value: str) -> str:
-    """A value as YAML: a reference as people write it, any other in quotes, which change nothing."""
+    """Return a value as YAML: a reference unquoted, anything else in quotes."""
     try:
         plain = parse_reference(value) is not None and value.isprintable() and " " not in value
     except ValueError:
@@ -85,9 +85,9 @@ def _yaml_scalar(value: str) -> str:
 
 
 def _entry_end(lines: list[str], start: int) -> int:
-    """How many lines there are up to the end of the entry that starts on line ``start``.
+    """Return the end line of the entry that starts on line ``start``.
 
-    Blank lines and comments after it belong to what follows.
+    Blank lines and comments after it belong to the next entry.
     """
     end = start
     for number, line in enumerate(lines[start:], start + 1):
@@ -99,7 +99,7 @@ def _entry_end(lines: list[str], start: int) -> int:
 
 
 def _rewrite(path: Path, text: str, removed: str | None = None) -> Connections:
-    """Put ``text`` in the place of the file, once it is seen to be right."""
+    """Replace the file with ``text`` after validation."""
     found = _validate(path, text, removed)
     target = path.resolve()
     temporary = _write_temporary(target, text)
@@ -112,7 +112,7 @@ def _rewrite(path: Path, text: str, removed: str | None = None) -> Connections:
 
 
 def _validate(path: Path, text: str, removed: str | None = None) -> Connections:
-    """What ``text`` says, where it says of the other connections what the file says now."""
+    """Return the connections of ``text`` if all other connections equal those of the file."""
     before = load_connections(path)
     target = path.resolve()
     temporary = _write_temporary(target, text)
@@ -127,7 +127,7 @@ def _validate(path: Path, text: str, removed: str | None = None) -> Connections:
         raise ConfigError(_with_original_path(after.errors[new[0]].message, temporary, path))
     kept = {name: _comparable(known) for name, known in before.by_name.items() if name != removed}
     if not kept.items() <= {name: _comparable(known) for name, known in after.by_name.items()}.items():
-        raise ConfigError(f"{path}: is not written in the usual form; change it by hand")
+        raise ConfigError(f"{path}: cannot be edited automatically because of its form; edit it by hand")
     there = {name: replace(known, path=str(path)) for name, known in after.by_name.items()}
     return replace(after, by_name=there)
 
@@ -141,7 +141,7 @@ def _with_original_path(message: str, temporary: Path, path: Path) -> str:
 
 
 def _write_temporary(target: Path, text: str) -> Path:
-    """``text`` in a file beside the target, on the disk, with the target's mode."""
+    """Write ``text`` to a synced temporary file beside the target, with the target's mode."""
     path = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

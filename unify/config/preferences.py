@@ -1,4 +1,4 @@
-"""How somebody likes the prompt, kept in the home folder for the next time."""
+"""Preferences of the prompt, saved in the home folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ FILE_NAME = "preferences"  # in the home folder; a line each: NAME = VALUE
 
 
 def parse_keys(text: str) -> Keys:
-    """Raises UsageError with the keys there are."""
+    """Return the key bindings of this name. Raises UsageError."""
     for keys in KEYS:
         if keys == text.strip().lower():
             return keys
-    raise UsageError(f"keys = {text}: there is no such{did_you_mean(text, KEYS)} ({' or '.join(KEYS)})")
+    raise UsageError(f"keys = {text}: unknown value{did_you_mean(text, KEYS)} ({' or '.join(KEYS)})")
 
 
 def read_keys(home: Path) -> Keys:
-    """The keys that were chosen last; those of emacs where none were, or nothing can be read."""
+    """Return the saved key bindings; emacs if there are none or they cannot be read."""
     try:
         lines = (home / FILE_NAME).read_text(encoding="utf-8").splitlines()
         return parse_keys(dict(line.split(" = ", 1) for line in lines)["keys"])
@@ -31,7 +31,7 @@ def read_keys(home: Path) -> Keys:
 
 
 def save_keys(home: Path, keys: Keys) -> None:
-    """Have them the next time, too. Raises StoreError naming the file."""
+    """Save the key bindings. Raises StoreError naming the file."""
     from unify.config.settings import create_private_folder
     from unify.fs.durable import atomic_write
 

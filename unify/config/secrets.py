@@ -1,4 +1,4 @@
-"""Secrets, and the references that lead to them from connections.yaml."""
+"""Secrets, and the references to them in connections.yaml."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Never
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAX_FILE_BYTES = 65_536  # the longest private key in use is a tenth of this
+_MAX_FILE_BYTES = 65_536  # ten times the longest private key in use
 REFERENCE_FORMS = "${NAME}, ${keyring:SERVICE/USER} or ${file:PATH}"
 
 
 class Secret:
-    """A text that shows itself to nobody by accident: it prints as ``Secret(***)``; ``reveal()`` gives it."""
+    """A string that prints as ``Secret(***)``; ``reveal()`` returns it."""
 
     __slots__ = ("_text",)
 
@@ -70,7 +70,7 @@ class EnvironmentVariable:
 
 @dataclass(frozen=True, slots=True)
 class KeyringEntry:
-    """``${keyring:SERVICE/USER}``: the operating system's password store."""
+    """``${keyring:SERVICE/USER}``: an entry of the operating system's keyring."""
 
     service: str
     user: str
@@ -78,7 +78,7 @@ class KeyringEntry:
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """``${file:PATH}``: the content of a file, without white space around it."""
+    """``${file:PATH}``: the content of a file, stripped of white space."""
 
     path: str
 
@@ -87,13 +87,14 @@ SecretReference = EnvironmentVariable | KeyringEntry | SecretFile
 
 
 class UnresolvedReference(Exception):
-    """A reference leads nowhere; the text says why and what to do, and never holds a value."""
+    """A reference cannot be resolved. The message says why and what to do; it never contains a value."""
 
 
 def parse_reference(text: str) -> SecretReference | None:
-    """What the whole of ``text`` refers to; None if it is simply a value.
+    """Parse a value that is a reference as a whole; None for a literal value.
 
-    Raises  ValueError for a ``${...}`` that is none of the three forms.
+    Raises:
+        ValueError: a ``${...}`` in none of the three forms.
     """
     if not (text.startswith("${") and text.endswith("}")):
         return None
@@ -107,11 +108,11 @@ def parse_reference(text: str) -> SecretReference | None:
             return KeyringEntry(service, user)
     if colon and kind == "file" and rest.strip():
         return SecretFile(rest.strip())
-    raise ValueError(f"{text} is no reference; write {REFERENCE_FORMS}")
+    raise ValueError(f"{text} is not a valid reference; write {REFERENCE_FORMS}")
 
 
 def resolve_reference(reference: SecretReference, environment: Mapping[str, str], folder: Path) -> str:
-    """The text a reference leads to. ``folder`` is where relative paths start. Raises Dangling."""
+    """Resolve a reference; relative paths start at ``folder``. Raises UnresolvedReference."""
     match reference:
         case EnvironmentVariable(name):
             return _read_variable(name, environment)
@@ -158,7 +159,7 @@ def _read_file(path: Path) -> str:
         raise UnresolvedReference(f"the file {path} is not UTF-8 text") from error
     if len(raw) > _MAX_FILE_BYTES:
         raise UnresolvedReference(
-            f"the file {path} is larger than {_MAX_FILE_BYTES:,} bytes: that is no secret"
+            f"the file {path} is larger than {_MAX_FILE_BYTES:,} bytes, which is too large for a secret"
         )
     if not text:
         raise UnresolvedReference(f"the file {path} is empty")
@@ -166,7 +167,7 @@ def _read_file(path: Path) -> str:
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
-    """Opens a named pipe at once, so that it can be refused instead of waited for."""
+    """Open without blocking, so that a named pipe can be rejected."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -175,5 +176,5 @@ def _check_file(path: Path, status: os.stat_result) -> None:
         raise UnresolvedReference(f"{path} is not a regular file")
     if status.st_mode & stat.S_IWOTH:
         raise UnresolvedReference(
-            f"the file {path} can be changed by every user; chmod o-w {path}, and change the secret"
+            f"the file {path} can be written by all users; run chmod o-w {path} and replace the secret"
         )

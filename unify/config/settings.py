@@ -1,4 +1,4 @@
-"""Where things are and how much of everything there may be: read once, handed down frozen."""
+"""Settings: paths and limits of one home, read once and passed down as a frozen object."""
 
 from __future__ import annotations
 
@@ -8,42 +8,40 @@ from pathlib import Path
 
 from unify.errors import StoreError
 
-MAX_SOCKET_PATH_BYTES = 100  # bytes; the kernel's sockaddr_un allows 107, the socket names need the rest
+MAX_SOCKET_PATH_BYTES = 100  # sockaddr_un allows 107 bytes, socket names included
 DEFAULT_TENANT = "default"
 DEFAULT_HISTORY_RETENTION_S = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The home folder of one tenant, the configuration in force, and the limits.
+    """The home folder of one tenant, its configuration files and limits.
 
-    ``connections`` need not exist: a shell without connections still runs SQL.
-    ``specs`` are folders read in order before the bundled rest_specs.
-    The last five are the daemon's; one that runs keeps those it was started with.
+    ``connections`` may be missing: SQL works without connections.
+    ``specs`` are folders searched in order before the bundled rest_specs.
+    The last five are the daemon's; a running daemon keeps those it was started with.
     """
 
     home: Path
     connections: Path
     specs: tuple[Path, ...] = ()
     tenant: str = DEFAULT_TENANT
-    workers: int = 4  # loads side by side; they mostly wait for the network
-    worker_memory_bytes: int = 2 * 1024**3  # what one load may hold; one of any size needs some 300 MB
-    idle_timeout_s: float | None = None  # how long a daemon without work stays; None: until it is stopped
+    workers: int = 4  # concurrent loads; they mostly wait for the network
+    worker_memory_bytes: int = 2 * 1024**3  # limit of one load; loads of any size need about 300 MB
+    idle_timeout_s: float | None = None  # after which an idle daemon stops; None: never
     history_retention_s: float = (
-        DEFAULT_HISTORY_RETENTION_S  # how far back ``at (timestamp => …)`` and ``changes`` reach
+        DEFAULT_HISTORY_RETENTION_S  # reach of ``at (timestamp => …)`` and ``changes``
     )
-    script_timeout_s: float = (
-        6 * 3600.0
-    )  # how long a scheduled script may run; a first load takes hours at most
+    script_timeout_s: float = 6 * 3600.0  # limit of a scheduled script; a first load may take hours
 
     @property
     def root(self) -> Path:
-        """What ``--home`` names: a tenant's home is a folder in it."""
+        """The folder of ``--home``, which contains the homes of tenants."""
         return self.home if self.tenant == DEFAULT_TENANT else self.home.parents[1]
 
     @property
     def catalog_url(self) -> str:
-        """What DuckLake attaches: the only place that knows the catalog is a SQLite file."""
+        """The URL DuckLake attaches. Only this property knows that the catalog is a SQLite file."""
         return f"ducklake:sqlite:{self.lake / 'catalog.sqlite'}"
 
     @property
@@ -88,22 +86,22 @@ class Settings:
 
     @property
     def token_folder(self) -> Path:
-        """Where tokens that APIs have given are kept; no cache: some cannot be had again without a person."""
+        """The folder of stored tokens. Not a cache: some tokens need a new sign-in."""
         return self.home / "tokens"
 
     @property
     def socket_folder(self) -> Path:
-        """The folder of the daemon's sockets: under home, or the temp folder where that path is too long."""
+        """The folder of the daemon's sockets: in home, or in the temp folder if that path is too long."""
         here = self.home / "run"
         if len(os.fsencode(here)) <= MAX_SOCKET_PATH_BYTES - len("/commands.sock"):
             return here
-        import hashlib  # 7 ms, for a home whose path is long
+        import hashlib  # 7 ms, needed for a long path only
 
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
         return Path("/tmp") / f"unify-{os.getuid()}-{digest}"
 
     def create_folders(self) -> None:
-        """Make the folders, readable by nobody else (mode 0700, whatever the umask)."""
+        """Create the folders with mode 0700, whatever the umask."""
         folders = (
             self.home,
             self.lake,
@@ -118,7 +116,7 @@ class Settings:
 
 
 def create_private_folder(folder: Path) -> None:
-    """Make ``folder`` with mode 0700. Raises StoreError naming it if that cannot be done."""
+    """Create ``folder`` with mode 0700. Raises StoreError naming it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -128,5 +126,5 @@ def create_private_folder(folder: Path) -> None:
             folder.chmod(0o700)
     except OSError as error:
         raise StoreError(
-            f"{folder}: cannot be made ({error.strerror}); choose another folder with --home"
+            f"{folder}: cannot be created ({error.strerror}); choose another folder with --home"
         ) from error

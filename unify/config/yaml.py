@@ -1,9 +1,7 @@
-"""YAML as we read it from people: every key and value with its place, and nothing that can surprise.
+"""YAML with positions: every key and value with its line and column.
 
 Scalars follow the YAML 1.2 core schema (``no``, ``on`` and dates are text). Tags, merge keys, duplicate
-keys, second documents, depth and size beyond reason are flaws; aliases are shared, never copied.
-
-What a YAML file holds, as nodes that know their place.
+keys, several documents and excessive depth or size are flaws; aliases are shared, not copied.
 """
 
 from __future__ import annotations
@@ -22,12 +20,12 @@ from msgspec import Struct
 
 from unify.errors import ConfigError, Problem
 
-MAX_BYTES = 1_000_000  # the largest spec we know of has 60 KB
+MAX_BYTES = 1_000_000  # the largest known spec has 60 KB
 MAX_DEPTH = 40
-MAX_NODES = 100_000  # counted with aliases followed
-# These two quote nothing: a password without quotes may begin with ! or *
+MAX_NODES = 100_000  # aliases count at each use
+# A password without quotes may begin with ! or *
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
-_UNICODE_LINE_BREAK = re.compile("[\x85\u2028\u2029]")  # YAML counts lines by them, and nobody else does
+_UNICODE_LINE_BREAK = re.compile("[\x85\u2028\u2029]")  # line breaks in YAML only
 _TAG_NOT_ALLOWED = "a tag (!…) is not allowed; put the text in quotes"
 _UNKNOWN_ALIAS = "an alias (*…) of nothing written above; put the text in quotes"
 _KEY_IN_LINE = re.compile(r"""[\s-]*["']?([\w.-]+)["']?\s*:""")
@@ -36,7 +34,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """A file read: ``root`` is None where there is nothing, or nothing that could be read."""
+    """A parsed file. ``root`` is None if the file is empty or cannot be parsed."""
 
     path: str
     root: YamlNode | None
@@ -51,7 +49,7 @@ class YamlDocument:
 
 
 def read_yaml(path: Path) -> YamlDocument:
-    """Read and parse ``path``. Raises ConfigError naming it where it cannot be read at all."""
+    """Read and parse ``path``. Raises ConfigError if the file cannot be read."""
     try:
         with open(path, "rb", opener=_open_nonblocking) as file:
             status = os.fstat(file.fileno())
@@ -64,12 +62,12 @@ def read_yaml(path: Path) -> YamlDocument:
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
-    """Opens a named pipe at once, so that it can be refused instead of waited for."""
+    """Open without blocking, so that a named pipe can be rejected."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse_yaml(raw: bytes, path: str) -> YamlDocument:
-    """Every flaw is in the document; nothing is raised, whatever ``raw`` is."""
+    """Parse ``raw``. Never raises: every flaw is in the document."""
     if len(raw) > MAX_BYTES:
         return YamlDocument(path, None, (Flaw((), 1, 1, f"the file is larger than {MAX_BYTES:,} bytes"),))
     try:
@@ -80,7 +78,7 @@ def parse_yaml(raw: bytes, path: str) -> YamlDocument:
         return YamlDocument(path, None, (Flaw((), line, column, "this byte is not UTF-8 text"),))
     if (hidden := _UNICODE_LINE_BREAK.search(text)) is not None:
         line, column = _line_and_column(text, hidden.start())
-        told = f"U+{ord(hidden.group()):04X} ends a line here where editors show none; take it out"
+        told = f"U+{ord(hidden.group()):04X} is a line break in YAML that editors do not show; remove it"
         return YamlDocument(path, None, (Flaw((), line, column, told),))
     builder = _YamlNodeBuilder()
     try:
@@ -102,7 +100,7 @@ class _YamlSyntaxError(Exception):
 
 
 class _YamlPosition(NamedTuple):
-    """A place as the parser counts, from 0."""
+    """A position as the parser counts it, from 0."""
 
     line: int
     column: int
@@ -110,7 +108,7 @@ class _YamlPosition(NamedTuple):
 
 @dataclass(slots=True)
 class _OpenCollection:
-    """A list or mapping whose end has not come yet; ``key`` is the pending key of a mapping."""
+    """A list or mapping that is not closed yet; ``key`` is the pending key of a mapping."""
 
     is_mapping: bool
     anchor: str | None
@@ -127,7 +125,7 @@ class _OpenCollection:
 
 
 class _YamlNodeBuilder:
-    """Builds nodes from the parser's events with a stack of its own, so that depth cannot hurt."""
+    """Builds nodes from parser events with an explicit stack, so that depth cannot exhaust Python's."""
 
     def __init__(self) -> None:
         self.root: YamlNode | None = None
@@ -164,18 +162,18 @@ class _YamlNodeBuilder:
             raise _YamlSyntaxError(Flaw((), line, column, "a character that YAML does not allow")) from error
 
     def _describe_parser_error(self, error: yaml.MarkedYAMLError) -> Flaw:
-        """What never ends is shown where it begins, anything else where it is."""
+        """Return the flaw of a parser error: at the start of an unclosed collection, else at the error."""
         reason = error.problem or "it ends too early"
         mark = error.problem_mark or error.context_mark
         if error.context and error.context_mark and "end of stream" in reason:
             mark, reason = error.context_mark, f"{reason} {error.context}"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        too_deep = "nesting depth" in reason  # libyaml reads ahead and stops at its own limit, 1,000 levels
-        text = _TOO_DEEP if too_deep else f"this is not YAML: {reason}"
+        too_deep = "nesting depth" in reason  # libyaml has a limit of its own, 1,000 levels
+        text = _TOO_DEEP if too_deep else f"invalid YAML: {reason}"
         return Flaw(self._path_at_line(line), line, column, text)
 
     def _path_at_line(self, line: int) -> NodePath:
-        """The place of what stands in ``line``: the parser reads ahead of what it tells us."""
+        """Return the path of the node on ``line``: the parser reads ahead of its events."""
         lines = self._text.split("\n")
         found = _KEY_IN_LINE.match(lines[line - 1]) if line <= len(lines) else None
         place = self._current_path()
@@ -236,7 +234,7 @@ class _YamlNodeBuilder:
             self._anchors[anchor] = node
 
     def _add_node(self, node: YamlNode, mark: Any) -> None:
-        """Put a finished node where it belongs: into the innermost open collection."""
+        """Add a finished node to the innermost open collection."""
         if not self._stack:
             self.root = node
             return
@@ -259,7 +257,7 @@ class _YamlNodeBuilder:
         level.key = node
         if node.text in level.entries:
             first = level.entries[node.text].line
-            self._add_flaw(mark, f"this key stands here already, in line {first}")
+            self._add_flaw(mark, f"duplicate key; it is first in line {first}")
 
     def _set_value(self, level: _OpenCollection, node: YamlNode) -> None:
         key = level.key
@@ -278,7 +276,7 @@ YamlValue = Any  # a JSON value: dict, list, str, int, float, bool or None
 
 
 class ScalarNode(Struct, frozen=True):
-    """One value as written; ``line`` and ``column`` count from 1. ``plain``: it stood without quotes."""
+    """One value as written; ``line`` and ``column`` count from 1. ``plain``: it was not quoted."""
 
     text: str
     plain: bool
@@ -309,7 +307,7 @@ class SequenceNode(Struct, frozen=True):
 
 
 class MappingEntry(Struct, frozen=True):
-    """A key with its value; the place is the key's."""
+    """A key with its value, at the position of the key."""
 
     key: str
     value: YamlNode
@@ -328,7 +326,7 @@ YamlNode = ScalarNode | SequenceNode | MappingNode
 
 
 class Flaw(Struct, frozen=True):
-    """Something the file may not contain. ``place`` leads to it, from the root."""
+    """Something the file must not contain. ``place`` is the path from the root."""
 
     path: NodePath
     line: int
@@ -337,7 +335,7 @@ class Flaw(Struct, frozen=True):
 
 
 def format_path(path: NodePath) -> str:
-    """``tables[2].columns.name``"""
+    """Return a path as ``tables[2].columns.name``."""
     name = ""
     for step in path:
         name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else step
@@ -345,7 +343,7 @@ def format_path(path: NodePath) -> str:
 
 
 def to_python_value(node: YamlNode | None) -> YamlValue:
-    """The JSON value of a node."""
+    """Return the JSON value of a node."""
     match node:
         case None:
             return None

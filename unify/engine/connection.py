@@ -1,7 +1,4 @@
-"""The one place where DuckDB is opened and configured, and where names and values become SQL text.
-
-The rows of a SELECT as Python's plain values: what a table is asked for each of.
-"""
+"""Opening and configuring DuckDB, loading its extensions, and quoting SQL literals."""
 
 from __future__ import annotations
 
@@ -18,10 +15,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-EXTENSIONS = ("sqlite_scanner", "ducklake")  # in the order they are loaded
+EXTENSIONS = ("sqlite_scanner", "ducklake")  # in load order
 
-# Nothing is fetched from the network behind a statement's back, and no Python variable of ours
-# becomes a table because a query happens to use its name.
+# No implicit downloads, and no Python variables as tables.
 DUCKDB_CONFIG: Mapping[str, str] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -30,36 +26,35 @@ DUCKDB_CONFIG: Mapping[str, str] = {
 
 
 def quote_literal(text: str) -> str:
-    """``text`` as a string constant, for statements that take no parameters (ATTACH, COMMENT, SET)."""
+    """Quote ``text`` as a string literal, for statements without parameters (ATTACH, COMMENT, SET)."""
     if "\0" in text:
         raise StoreError("a text with a NUL character cannot be part of a statement")
     return "'" + text.replace("'", "''") + "'"
 
 
 def open_database(config: Mapping[str, str | int | bool] = DUCKDB_CONFIG) -> DuckDBPyConnection:
-    """An in-memory DuckDB that draws no progress of its own.
+    """Open an in-memory DuckDB without its progress bar.
 
-    It takes whatever ``python -c`` runs, which is how workers start, for a person at a terminal.
+    DuckDB takes a process started with ``python -c``, such as a worker, for an interactive session.
     """
-    import duckdb  # 50 ms: not before the first statement needs it
+    import duckdb  # 50 ms: imported by the first statement
 
     connection = duckdb.connect(config={**config})
-    connection.execute("SET enable_progress_bar = false")  # cursors inherit it; it is no global option
+    connection.execute("SET enable_progress_bar = false")  # a session option that cursors inherit
     return connection
 
 
 def connect(
     *, temp_folder: Path | None = None, notice: Callable[[str], None] | None = None
 ) -> DuckDBPyConnection:
-    """An in-memory DuckDB with the extensions the lake needs, which takes no unsigned one from then on.
+    """Open an in-memory DuckDB with the extensions of the lake; unsigned ones are refused afterwards.
 
-    ``temp_folder``  where it spills what does not fit into memory; its own choice is the working folder.
-    ``notice``       is told when an extension has to be downloaded, because no wheel carries it here.
+    ``temp_folder``  where DuckDB spills; its default is the working folder.
+    ``notice``       called if an extension has to be downloaded because no wheel has it.
 
-    The files of the wheels are loaded without DuckDB's look at their signature, which costs every process
-    0.14 s of CPU a file (0.6 ms without). They lie in the environment beside DuckDB's own library, which
-    nobody looks at: whoever can replace them can replace that. What is downloaded, or named by a user's
-    LOAD, is looked at as ever.
+    Extension files of the wheels are loaded without checking their signature, which would cost each process
+    0.14 s of CPU per file (0.6 ms without). They are installed beside DuckDB's own library, which is not
+    checked either. Downloaded extensions and those of a user's LOAD are checked.
     """
     import duckdb
 
@@ -73,7 +68,7 @@ def connect(
         for name, path in wheels.items():
             load_extension(connection, name, path, notice)
         if trusted:
-            connection.execute("SET allow_unsigned_extensions = false")  # DuckDB refuses to set it back
+            connection.execute("SET allow_unsigned_extensions = false")  # cannot be set back
     except BaseException:
         connection.close()
         raise
@@ -86,7 +81,7 @@ def load_extension(
     path: Path | None,
     notice: Callable[[str], None] | None = None,
 ) -> None:
-    """Load an extension from its wheel's file; where there is none, through DuckDB's INSTALL."""
+    """Load an extension from its wheel, or with DuckDB's INSTALL if there is none."""
     import duckdb
 
     try:
@@ -94,7 +89,7 @@ def load_extension(
             connection.execute(f"LOAD {quote_literal(os.fspath(path))}")
             return
         if notice is not None:
-            notice(f"no package carries DuckDB's extension {name} for this platform: using DuckDB's download")
+            notice(f"no package has DuckDB's extension {name} for this platform; DuckDB downloads it")
         connection.execute(f"INSTALL {name}")
         connection.execute(f"LOAD {name}")
     except duckdb.Error as error:
@@ -105,7 +100,7 @@ def load_extension(
 
 
 def extension_path(name: str, version: str) -> Path | None:
-    """The extension file that came with the wheel ``duckdb_extension_NAME``, or None."""
+    """Return the extension file of the wheel ``duckdb_extension_NAME``, or None."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None:
         return None
@@ -122,7 +117,7 @@ NATIVE_TYPES = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", 
 def fetch_distinct_rows(
     connection: DuckDBPyConnection, query: str
 ) -> Sequence[Mapping[str, str | int | float | bool | None]]:
-    """The distinct rows of ``query`` in a fixed order: plain values, and DuckDB's text of others."""
+    """Return the distinct rows of ``query`` in a fixed order; other types than NATIVE_TYPES as text."""
     described = connection.execute(f"DESCRIBE SELECT * FROM (\n{query}\n) AS parents").fetchall()
     names = [str(row[0]) for row in described]
     chosen = ", ".join(_select_item(str(row[0]), str(row[1])) for row in described)

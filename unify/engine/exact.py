@@ -38,10 +38,12 @@ _FILE_ADVICE = {
 
 
 def exact_lake_statement(connection: DuckDBPyConnection, sql: str, parameters: object = None) -> str:
-    """CREATE TABLE … AS with its sums of integers as DECIMAL(38,0); any other statement as it is.
+    """Cast sums of integers in CREATE TABLE … AS to DECIMAL(38,0); return other statements unchanged.
 
-    A number beyond 38 digits is then DuckDB's own conversion error, never a rounded value.
-    Raises QueryError for other types the lake cannot hold.
+    A number of more than 38 digits is a conversion error, never rounded.
+
+    Raises:
+        QueryError: the query has a type the lake cannot hold.
     """
     import duckdb
 
@@ -60,7 +62,7 @@ def exact_lake_statement(connection: DuckDBPyConnection, sql: str, parameters: o
 
 
 def check_table_exact(connection: DuckDBPyConnection, sql: str) -> None:
-    """After CREATE TABLE or ALTER TABLE, before its commit: raises QueryError if the table is not exact."""
+    """Check a table before the commit of CREATE or ALTER TABLE. Raises QueryError if it is not exact."""
     import duckdb
 
     statement = parse_table_statement(sql)
@@ -74,9 +76,10 @@ def check_table_exact(connection: DuckDBPyConnection, sql: str) -> None:
 
 
 def exact_parquet_query(connection: DuckDBPyConnection, query: str, parameters: object = None) -> str:
-    """``query`` with its 128-bit integers as DECIMAL(38,0), for COPY to a Parquet file.
+    """Cast 128-bit integers of ``query`` to DECIMAL(38,0), for COPY to a Parquet file.
 
-    Raises QueryError naming the column for types that Parquet would change, and DuckDB's own errors.
+    Raises:
+        QueryError: names the column of a type that Parquet would change. DuckDB's errors pass.
     """
     columns = describe_query(connection, query, parameters)
     for name, type in columns:
@@ -90,13 +93,13 @@ def exact_parquet_query(connection: DuckDBPyConnection, query: str, parameters: 
 def describe_query(
     connection: DuckDBPyConnection, query: str, parameters: object = None
 ) -> list[tuple[str, DuckDBType]]:
-    """Name and type of each column of a query or table. Raises DuckDB's own errors."""
+    """Return name and type of each column of a query or table. DuckDB's errors pass."""
     rows = connection.execute(f"DESCRIBE {query}", parameters).fetchall()
     return [(str(row[0]), parse_type(str(row[1]))) for row in rows]
 
 
 def _cast_query(query: str, columns: Sequence[tuple[str, DuckDBType]], types: Sequence[str]) -> str:
-    """``query`` with its columns cast to ``types``; the query itself where no type differs."""
+    """Cast the columns of ``query`` to ``types``; return it unchanged if no type differs."""
     if list(types) == [type.text for _, type in columns]:
         return query
     names = [f"c{number}" for number in range(len(columns))]
@@ -116,14 +119,14 @@ def _check_columns_exact(columns: Mapping[str, DuckDBType]) -> None:
 
 
 def _first_type_in(type: DuckDBType, names: Mapping[str, str]) -> str | None:
-    """The first type of ``names`` in ``type``, at any depth."""
+    """Return the first of the types ``names`` in ``type``, at any depth."""
     if type.name in names:
         return type.name
     return next((bad for part in type.children if (bad := _first_type_in(part, names)) is not None), None)
 
 
 def _exact_lake_type(type: DuckDBType) -> str:
-    """``type`` with DECIMAL(38,0) in place of 128-bit integers, at any depth."""
+    """Return ``type`` with DECIMAL(38,0) in place of 128-bit integers, at any depth."""
     if type.name in _HUGE_INTEGERS:
         return INTEGER_DECIMAL
     parts = [_exact_lake_type(part) for part in type.children]
@@ -133,7 +136,7 @@ def _exact_lake_type(type: DuckDBType) -> str:
 
 
 def _lake_table_name(connection: DuckDBPyConnection, statement: TableStatement) -> str:
-    """The table's full name if it is in the lake; "" if it is temporary or in another attached database."""
+    """Return the full name of a table of the lake; "" for a temporary or attached one."""
     if statement.temporary:
         return ""
     *qualifiers, table = statement.name

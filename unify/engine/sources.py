@@ -1,7 +1,7 @@
 """Sources that can be read only once: pipes, devices and addresses that a statement names.
 
-DuckDB reads the start of a file when it binds a statement, and again when it runs it. A pipe has no
-second time, so a statement over one is neither described nor run twice.
+DuckDB reads the start of a file when it binds a statement and again when it runs it. A pipe cannot be read
+twice, so a statement over one is neither described nor run twice.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _has_single_read_source(sql: str) -> bool:
 
 
 def _argument_reads_once(sql: str, tokens: Sequence[DuckDBToken], start: int) -> bool:
-    """Whether the first argument, from token ``start`` on, is anything but constant names of regular files."""
+    """Return whether the first argument, from token ``start``, is not a constant name of a regular file."""
     names = []
     depth = 0
     for position in range(start, len(tokens)):

@@ -1,4 +1,4 @@
-"""A statement as DuckDB's own tokenizer cuts it, for the little that has to be known before it runs."""
+"""Statements as DuckDB's tokenizer splits them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
 
 @dataclass(frozen=True, slots=True)
 class DuckDBToken:
-    """One token. ``start`` and ``end`` count characters; ``word`` is lower case, quoted names as written."""
+    """A token. ``start`` and ``end`` count characters. ``word`` is in lower case; quoted names as written."""
 
     start: int
     end: int
@@ -21,10 +21,10 @@ class DuckDBToken:
 
 @dataclass(frozen=True, slots=True)
 class TableStatement:
-    """CREATE TABLE or ALTER TABLE: what it makes or changes.
+    """A CREATE TABLE or ALTER TABLE statement.
 
-    ``name``   its table's name, part by part, unquoted.
-    ``query``  where the SELECT of CREATE TABLE … AS begins and ends in the text; None without one.
+    ``name``   the parts of the table's name, unquoted.
+    ``query``  start and end of the SELECT of CREATE TABLE … AS, or None.
     """
 
     name: tuple[str, ...]
@@ -32,12 +32,12 @@ class TableStatement:
     query: tuple[int, int] | None
 
 
-@lru_cache(maxsize=2)  # each statement is looked at several times
+@lru_cache(maxsize=2)  # a statement is tokenized several times
 def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
-    """The tokens of ``sql``, comments left out."""
+    """Return the tokens of ``sql`` without comments."""
     import duckdb
 
-    data = sql.encode()  # the tokenizer counts bytes
+    data = sql.encode()  # positions are byte offsets
     starts = [position for position, _ in duckdb.tokenize(sql)]
     found = []
     at = len(data[: starts[0]].decode(errors="replace")) if starts else 0
@@ -51,7 +51,7 @@ def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
 
 
 def top_level_tokens(tokens: Sequence[DuckDBToken]) -> Iterator[tuple[int, DuckDBToken]]:
-    """The tokens outside every bracket, with their places in ``found``."""
+    """Yield the tokens outside brackets with their indexes."""
     depth = 0
     for place, token in enumerate(tokens):
         depth -= token.word in (")", "]", "}")
@@ -61,7 +61,7 @@ def top_level_tokens(tokens: Sequence[DuckDBToken]) -> Iterator[tuple[int, DuckD
 
 
 def parse_table_statement(sql: str) -> TableStatement | None:
-    """What CREATE TABLE or ALTER TABLE is about; None for any other statement."""
+    """Parse CREATE TABLE or ALTER TABLE; None for any other statement."""
     found = tokenize(sql)
     words = [token.word for token in found]
     if not words or words[0] not in ("create", "alter") or "table" not in words[:5]:
@@ -78,7 +78,7 @@ def parse_table_statement(sql: str) -> TableStatement | None:
 
 
 def _parse_name(words: Sequence[str], position: int) -> tuple[tuple[str, ...], int]:
-    """A dotted name that begins at ``place``, and the place after it."""
+    """Return the dotted name at ``position`` and the index after it."""
     parts: list[str] = []
     while position < len(words):
         word = words[position]
@@ -90,7 +90,7 @@ def _parse_name(words: Sequence[str], position: int) -> tuple[tuple[str, ...], i
 
 
 def _find_query(sql: str, tokens: Sequence[DuckDBToken], position: int) -> tuple[int, int] | None:
-    """Where the query after AS begins and ends, without ``;`` and WITH [NO] DATA."""
+    """Return start and end of the query after AS, without ``;`` and WITH [NO] DATA."""
     begin = next(
         (at for at, token in top_level_tokens(tokens) if at >= position and token.word == "as"), None
     )

@@ -1,7 +1,6 @@
-"""DuckDB's type texts as a tree, and what of them Python cannot hold exactly.
+"""DuckDB types parsed from their text, and casts for types that Python cannot hold exactly.
 
-``BIGINT``, ``DECIMAL(5,2)``, ``STRUCT(a INTEGER, "b c" VARCHAR[])[3]`` — as a result's description
-writes them. Who shows a value, or fetches it without loss, asks here what kind of value it is.
+Types are written as in the description of a result, such as ``STRUCT(a INTEGER, "b c" VARCHAR[])[3]``.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ _SIGNED_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _NUMERIC_TYPES = frozenset(
     [*_SIGNED_INTEGERS, *(f"U{name}" for name in _SIGNED_INTEGERS), "BIGNUM", "FLOAT", "DOUBLE", "DECIMAL"]
 )
-# What DuckDB's Python client loses: the months of an interval, nanoseconds, infinite dates (they come
-# as year 9999), zone offsets with seconds, the digits of a 32-bit float (it comes widened to 64 bits);
-# years it cannot hold are an error or text.
+# Lost by DuckDB's Python client: months of an interval, nanoseconds, infinite dates (read as year 9999),
+# zone offsets with seconds, digits of a 32-bit float (widened to 64 bits). Years beyond Python's range are
+# an error or text.
 _TEMPORAL_TYPES = (
     "DATE",
     "TIME",
@@ -46,11 +45,11 @@ _INEXACT_IN_PYTHON = frozenset([*_TEMPORAL_TYPES, *_SHORT_NAMES, "FLOAT", "GEOME
 
 @dataclass(frozen=True, slots=True)
 class DuckDBType:
-    """One node: ``name`` is BIGINT, DECIMAL, LIST, ARRAY, STRUCT, MAP, UNION, ENUM … in upper case.
+    """A type. ``name`` is BIGINT, DECIMAL, LIST, ARRAY, STRUCT, MAP, UNION, ENUM … in upper case.
 
-    ``parts``  the types inside: the element of a LIST or ARRAY, key and value of a MAP, a STRUCT's fields.
-    ``names``  the fields of a STRUCT or UNION; empty for a STRUCT without names (a row).
-    ``modifiers``  width and scale of a DECIMAL, the length of an ARRAY.
+    ``children``     element of a LIST or ARRAY, key and value of a MAP, fields of a STRUCT.
+    ``field_names``  of a STRUCT or UNION; empty for a STRUCT without names (a row).
+    ``modifiers``    width and scale of a DECIMAL, length of an ARRAY.
     """
 
     name: str
@@ -69,7 +68,7 @@ class DuckDBType:
 
     @property
     def label(self) -> str:
-        """As a person reads it in a table's head: ``bigint``, ``varchar[]``, ``struct(a integer)``."""
+        """The type as a column header: ``bigint``, ``varchar[]``, ``struct(a integer)``."""
         match self.name:
             case "LIST":
                 return f"{self.children[0].label}[]"
@@ -89,7 +88,7 @@ class DuckDBType:
 
 @lru_cache(maxsize=1024)
 def parse_type(text: str) -> DuckDBType:
-    """The tree of a type's text. What is not understood becomes one leaf with the whole text as its name."""
+    """Parse a type. Unknown syntax becomes one leaf with the whole text as its name."""
     try:
         parser = _DuckDBTypeParser(text)
         parsed = parser.parse()
@@ -99,16 +98,16 @@ def parse_type(text: str) -> DuckDBType:
 
 
 def exact_cast_sql(column: str, type: DuckDBType) -> str:
-    """SQL that fetches ``column`` (a quoted name) without loss; the name itself where Python can hold it.
+    """Return SQL that fetches ``column`` (a quoted name) without loss.
 
-    What Python cannot hold comes as DuckDB's own text for it, at any depth.
+    Types that Python cannot hold, at any depth, are cast to DuckDB's text.
     """
     exact = _exact_type_text(type)
     return column if exact == type.text else f"cast({column} as {exact})"
 
 
 def quote_identifier(name: str) -> str:
-    """A name as SQL reads it back, whatever is in it."""
+    """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -122,7 +121,7 @@ def _exact_type_text(type: DuckDBType) -> str:
 
 
 def nested_type_text(type: DuckDBType, children: Sequence[str]) -> str | None:
-    """The text of a nested ``type`` with ``parts`` in place of its own; None if it cannot be written."""
+    """Return the text of a nested ``type`` with other ``children``; None if it has no text."""
     match type.name:
         case "LIST":
             return f"{children[0]}[]"
@@ -133,12 +132,12 @@ def nested_type_text(type: DuckDBType, children: Sequence[str]) -> str | None:
             return f"STRUCT({', '.join(f'{quote_identifier(name)} {part}' for name, part in fields)})"
         case "MAP":
             return f"MAP({children[0]}, {children[1]})"
-        case _:  # a row without names, for one
+        case _:  # for example a row without names
             return None
 
 
 class _DuckDBTypeParser:
-    """Reads one type from left to right; ``at`` is how far it got."""
+    """Recursive descent parser of one type; ``position`` is the next character."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -146,7 +145,7 @@ class _DuckDBTypeParser:
 
     def parse(self) -> DuckDBType:
         start = self.position
-        if self._peek() == '"':  # a type made by CREATE TYPE
+        if self._peek() == '"':  # from CREATE TYPE
             name = self._match(_QUOTED_NAME)
             found = DuckDBType(name.upper(), self.text[start : self.position])
         else:
@@ -189,7 +188,7 @@ class _DuckDBTypeParser:
         return DuckDBType("ARRAY", self.text[start : self.position], (element,), modifiers=(size,))
 
     def _parse_fields(self) -> tuple[tuple[str, ...], tuple[DuckDBType, ...]]:
-        """The fields of a STRUCT; those of a row have types and no names."""
+        """Parse the fields of a STRUCT; those of a row have types only."""
         start = self.position
         try:
             named = self._parse_list(self._parse_field)

@@ -292,7 +292,7 @@ class StatementRunner:
         return LakeStatementResult(None, summary, _no_batches)
 
     def _fetch_returned_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
-        """Run a statement that cannot be part of a SELECT; its rows are kept in memory until they are read."""
+        """Run a statement that cannot be part of a SELECT; its rows are kept in memory."""
         with self._translate_errors():
             found = self.lake.connection.sql(statement.sql, params=parameters)
             relation = cast("DuckDBPyRelation | None", found)  # None, which its stub leaves out: no rows

@@ -38,7 +38,8 @@ def create_table(connection: DuckDBPyConnection) -> None:
         f"CREATE TABLE IF NOT EXISTS {TABLE} (connection VARCHAR, table_name VARCHAR, layout VARCHAR)"
     )
     connection.execute(
-        "CALL lake.set_option('data_inlining_row_limit', 1000, schema => '_unify', table_name => 'table_layouts')"
+        "CALL lake.set_option('data_inlining_row_limit', 1000, schema => '_unify', "
+        "table_name => 'table_layouts')"
     )
 
 

@@ -71,7 +71,7 @@ MISTAKES = [
         "11:25: tables.orders.columns.x.from: a batch has many values; take the column from the answer",
     ),
     ("    format: xml\n", "9:13: tables.orders.format: xml needs rows: where its repeated element is"),
-    ("    name: again\n", "9:5: tables.orders.name: this key stands here already, in line 7"),
+    ("    name: again\n", "9:5: tables.orders.name: duplicate key; it is first in line 7"),
     ("    params: [a]\n", "9:13: tables.orders.params: expected lines of NAME: VALUE"),
     ("    exclude: {}\n", "9:14: tables.orders.exclude: expected a text or a list"),
     ("    key: []\n", "9:10: tables.orders.key: the list is empty"),

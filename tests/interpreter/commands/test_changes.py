@@ -68,7 +68,7 @@ def test_before_its_schema_was_there_everything_is_new_too(unify: UnifyCommand, 
     for table, row in (("shop.orders", ["insert", "1"]), ("u", ["insert", "1"])):
         assert unify(f"changes {table} since '{between}'").rows[1:] == [row]
         answer = unify(f"select * from {table} at (timestamp => timestamptz '{between}')")
-        assert answer.stderr.startswith("there was no such table then: "), answer
+        assert answer.stderr.startswith("the table did not exist then: "), answer
     missing = unify("select * from nowhere.t")
     assert "then" not in missing.stderr, missing
 

@@ -280,7 +280,7 @@ class TestTheFile:
         for name, said in (
             ("my-shop", "letters, digits and _"),
             ("lake", "reserved"),
-            ("A", "SQL cannot tell"),
+            ("A", "SQL names ignore case"),
         ):
             with pytest.raises(ConfigError, match=said):
                 connections_edit.preview_connection(path, name, "github", {})
