@@ -32,7 +32,7 @@ Json = Any
 class FuzzedAPI:
     """A server of one random style. ``hints`` tells whether a response says that there is more."""
 
-    rows: list[Json]
+    rows: list[dict[str, Json]]
     size: int
     style: str
     container: tuple[str, ...]  # objects around the paging members
@@ -220,15 +220,11 @@ def make_api(chance: random.Random) -> FuzzedAPI:
     container = chance.choice(CONTAINERS)
     if container[:1] == kept[:1]:
         container = ()
-    row = chance.choice(
-        [
-            lambda n: {"id": n},
-            lambda n: {"id": n, "next": "https://x/1", "has_more": True, "total": 99, "token": "t"},
-            lambda n: {"id": n, "tags": [{"a": 1}]},
-        ]
+    members: Mapping[str, Json] = chance.choice(
+        [{}, {"next": "https://x/1", "has_more": True, "total": 99, "token": "t"}, {"tags": [{"a": 1}]}]
     )
     return FuzzedAPI(
-        [row(n) for n in range(count)], size, style, container, names, kept, chance.random() < 0.2,
+        [{"id": n, **members} for n in range(count)], size, style, container, names, kept, chance.random() < 0.2,
         False, chance.choice(EXTRAS), param,
     )  # fmt: skip
 
