@@ -1,6 +1,7 @@
 """Response formats: the records in a response body. Records stay undecoded JSON.
 
     records  parse_body() and ResponseBody: the rows of a body, and the values beside them
+    error_envelope  errors with status 200
     text     gzip, charsets, guards before JSON; repairs of NaN and half surrogate pairs
     outside  the scalar members of a body outside its rows
     locate   resolves paths; finds the rows where the spec gives no path; reads one column of the last row

@@ -16,6 +16,7 @@ import msgspec
 
 from unify.adapters.base import Scalar
 from unify.adapters.formats.csv import parse_csv_rows
+from unify.adapters.formats.error_envelope import is_error_envelope
 from unify.adapters.formats.jsonl import parse_json_lines
 from unify.adapters.formats.locate import (
     OPEN_LIST,
@@ -73,12 +74,12 @@ class RecordSelector:
     ``more_paths``  further lists whose rows follow.
     ``table``       its name, a hint for finding the rows.
     ``expect_list``, ``expect_object``  the body itself was a list, or the row, on earlier pages or loads.
-    ``seen_as``     list, object or map: what was at ``path`` on earlier pages or loads; "" for nothing. A list
-                    that was seen may be left out.
+    ``seen_as``     list, object or map: what was at ``path`` on earlier pages or loads; "" for nothing.
+                    A list that was seen may be left out.
     ``may_be_empty``  a body without a byte, or ``null``, has no rows.
     ``rows_name``   column that holds the name of the member or list a row comes from.
-    ``names_path``  where the column names of rows that are lists are: ``$.columns``; a row of the rows
-                    themselves (``$.values.0``) is not a row then.
+    ``names_path``  where the column names of rows that are lists are: ``$.columns``; the first of the rows
+                    (``$.values.0``) is no row then.
     ``as_columns``  rows that are lists become objects whose members are numbered from 0.
     """
 
@@ -311,83 +312,16 @@ def _raise_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> N
             raise BadResponse(f"{address}: the response contains errors: {_excerpt(bytes(errors[0]))}")
 
 
-_ERROR_MEMBERS = frozenset(
-    [
-        "error",
-        "errors",
-        "errormessage",
-        "errormessages",
-        "errormsg",
-        "errorcode",
-        "errcode",
-        "errordescription",
-        "errordetails",
-        "fault",
-        "exception",
-        "errorinfo",
-        "errorcodes",
-    ]
-)
-_SUCCESS_FLAGS = frozenset(["success", "ok", "succeeded", "issuccess", "successful", "issuccessful"])
-_FAILURE_TEXTS = frozenset(["error", "fail", "failed", "failure", "err", "fault"])
-_SUCCESS_TEXTS = frozenset(["ok", "success", "successful", "succeeded"])
-_REASONS = frozenset(
-    ["message", "msg", "detail", "details", "reason", "description", "error", "errors", "code"]
-)
-_MESSAGE_ONLY = _REASONS | frozenset(
-    [
-        "status",
-        "statuscode",
-        "title",
-        "type",
-        "documentationurl",
-        "requestid",
-        "timestamp",
-        "path",
-        "help",
-        "moreinfo",
-        "traceid",
-        "instance",
-    ]
-)
-
-
 def _raise_error_envelope(response_body: ResponseBody, address: str) -> None:
-    """An error with status 200: no rows, or one object, beside ``error``, ``success: false`` and the like."""
-    if response_body.rows and response_body.rows_kind != "object":
+    """An error with status 200 instead of rows, or instead of the one object taken for the row."""
+    has_row = bool(response_body.rows)
+    if has_row and response_body.rows_kind != "object":
         return
-    members = {
-        re.sub(r"[^a-z]", "", name.lower()): _short_scalar(raw)
-        for name, raw in response_body.members().items()
-    }
-    status = str(members.get("status", members.get("stat", ""))).lower()
-    failed = status in _FAILURE_TEXTS and (_REASONS & members.keys() or not response_body.rows)
-    only_message = (
-        members.keys() <= _MESSAGE_ONLY
-        and bool({"message", "msg", "detail"} & members.keys())
-        and status not in _SUCCESS_TEXTS
-    )
-    flagged = any(
-        (name in _ERROR_MEMBERS and value not in _NO_ERROR)
-        or (name in _SUCCESS_FLAGS and value in (False, "false"))
-        for name, value in members.items()
-    )
-    if flagged or failed or only_message:
+    if is_error_envelope(response_body.members(), has_row=has_row):
         raise BadResponse(
             f"{address}: the response is an error: {_excerpt(bytes(response_body.text))}; "
             "if it is a row, set rows: $ in the spec"
         )
-
-
-_NO_ERROR: tuple[object, ...] = (None, False, "", 0, "0", "[]", "{}")
-
-
-def _short_scalar(raw: msgspec.Raw) -> Any:
-    """A scalar decoded; of an object or list whether it is empty: ``[]``, ``{}`` or ``…``."""
-    text = bytes(raw).strip(WHITESPACE)
-    if text[:1] not in (b"{", b"["):
-        return msgspec.json.decode(text)
-    return text[:1].decode() + text[-1:].decode() if not text[1:-1].strip(WHITESPACE) else "…"
 
 
 def _rows_at_paths(response_body: ResponseBody, selector: RecordSelector, address: str) -> Sequence[bytes]:
