@@ -58,10 +58,12 @@ def render_svg(lines: Sequence[Sequence[Cell]], title: str, description: str) ->
         for number, colour in enumerate(("#ff5f56", "#ffbd2e", "#27c93f"))
     )
     return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" \
+role="img">
 <title>{escape(title)}</title>
 <desc>{escape(description)}</desc>
-<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8" fill="{_BACKGROUND}" stroke="{_BORDER}"/>
+<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8" fill="{_BACKGROUND}" \
+stroke="{_BORDER}"/>
 {buttons}
 <g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" \
 font-size="{_FONT_SIZE}" xml:space="preserve">
@@ -83,7 +85,8 @@ def _line_elements(line: Sequence[Cell], number: int) -> Iterator[str]:
             yield f'<path d="{_box_path(text, x, top)}" stroke="{fill}" fill="none"/>'
         elif kind == "block":
             width = sum(_BLOCKS[char] for char in text) * _CELL_WIDTH
-            yield f'<rect x="{x:.1f}" y="{top + 2}" width="{width:.1f}" height="{_CELL_HEIGHT - 4}" fill="{fill}"/>'
+            size = f'width="{width:.1f}" height="{_CELL_HEIGHT - 4}"'
+            yield f'<rect x="{x:.1f}" y="{top + 2}" {size} fill="{fill}"/>'
         elif text.strip():
             blanks_before, blanks_after = len(text) - len(text.lstrip()), len(text) - len(text.rstrip())
             x += blanks_before * _CELL_WIDTH

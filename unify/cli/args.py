@@ -137,7 +137,7 @@ def _build_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
 
 @dataclass(frozen=True, slots=True)
 class CommandLineOption:
-    """An option for shell completion. ``value_name`` is "" for a switch; ``choices`` are its possible values."""
+    """An option for shell completion. ``value_name`` is "" for a switch."""
 
     names: tuple[str, ...]
     help: str

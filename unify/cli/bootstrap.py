@@ -31,7 +31,7 @@ EXIT_INTERNAL_ERROR = 1
 
 
 def run_command(arguments: Sequence[str], session_factory: SessionFactory) -> int:
-    """Run the command line and return the exit status; ``session_factory`` opens the session of statements."""
+    """Run the command line and return the exit status. ``session_factory`` opens the session."""
     from unify.render.messages import Messages
 
     try:

@@ -76,7 +76,7 @@ def _temporary_home() -> Iterator[Path]:
 
 @contextmanager
 def _run_server() -> Iterator[str]:
-    """Run the sample API in its own process and session, so that Ctrl-C does not reach it; yield its address."""
+    """Run the sample API in a session of its own, out of reach of Ctrl-C, and yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "unify.demo.server", "--port", "0", "--token", TOKEN],
         stdin=subprocess.PIPE,

@@ -50,14 +50,14 @@ COMMAND_HELP = {
     "demo": CommandHelp(
         "run the shell on a sample API",
         "unify demo [OPTIONS]",
-        "Runs the shell, or the statements of -c and -f, on a sample GitHub API on this machine. It needs no\n"
+        "Runs the shell, or the statements of -c and -f, on a sample GitHub API on this machine. Needs no\n"
         "account and no internet. The home folder is temporary and is deleted at the end.",
     ),
     "check": CommandHelp(
         "validate connections and credentials",
         "unify check [CONNECTION ...] [OPTIONS]",
-        "Tests the credentials of each connection in connections.yaml, or of those named, and prints a line for\n"
-        "each. Exit status 1 if any fails.",
+        "Tests the credentials of each connection in connections.yaml, or of those named, and prints a\n"
+        "line for each. Exit status 1 if any fails.",
         ("*", "CONNECTION"),
     ),
     "spec": CommandHelp(
@@ -70,22 +70,22 @@ COMMAND_HELP = {
     "spec check": CommandHelp(
         "validate adapter specs",
         "unify spec check FILE ... [OPTIONS]",
-        "Validates adapter specs and prints each error as file:line:column: key: message. Sends no requests.\n"
-        "Exit status 1 if there are errors.",
+        "Validates adapter specs and prints each error as file:line:column: key: message. Sends no\n"
+        "requests. Exit status 1 if there are errors.",
         ("+", "FILE"),
     ),
     "spec try": CommandHelp(
         "fetch one page and show its columns and rows",
         "unify spec try FILE TABLE [--option NAME=VALUE ...] [OPTIONS]",
-        "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows. Stores\n"
-        "nothing. --option supplies the options of a connection: --option token='${GITHUB_TOKEN}'.",
+        "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows.\n"
+        "Stores nothing. --option supplies an option of the connection: --option token='${GITHUB_TOKEN}'.",
         (2, "FILE TABLE"),
     ),
     "spec test": CommandHelp(
         "run the recorded cases of adapter specs",
         "unify spec test FILE ... [OPTIONS]",
-        "Runs the recorded cases of adapter specs: reads responses from files and compares the rows. Sends no\n"
-        "requests. Exit status 1 if a case fails.",
+        "Runs the recorded cases of adapter specs: reads responses from files and compares the rows.\n"
+        "Sends no requests. Exit status 1 if a case fails.",
         ("+", "FILE"),
     ),
     "daemon": CommandHelp("manage the background loader", _DAEMON_USAGE, _DAEMON),

@@ -153,7 +153,7 @@ class Output:
 
 
 class FileOutput(Output):
-    """``-o FILE``: writes to a temporary file beside FILE; close() replaces FILE with it, discard() removes it.
+    """``-o FILE``: writes a temporary file beside FILE; close() replaces FILE with it, discard() removes it.
 
     ``save_each_result``  for the prompt: the first complete result replaces FILE, later ones are appended.
     A result that fails or is interrupted is removed from the file.

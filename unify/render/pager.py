@@ -17,7 +17,7 @@ MAX_KEPT_CHARS = 256 * 1024  # of text; more than a pipe holds (64 KiB), so a pa
 
 
 def pager_command(environment: Mapping[str, str]) -> Sequence[str]:
-    """Return the command of $PAGER, run by the shell, or ``less``; () if PAGER is empty or less is missing."""
+    """Return $PAGER as a command of the shell, or ``less``; () if PAGER is empty or less is missing."""
     if "PAGER" in environment:
         command = environment["PAGER"].strip()
         return ("sh", "-c", command) if command else ()
@@ -67,7 +67,7 @@ class _PagerStream(io.StringIO):
         return len(text)
 
     def finish(self) -> None:
-        """Write the kept text, or wait until the user leaves the pager; Ctrl-C goes to the pager meanwhile."""
+        """Write the kept text, or wait until the user leaves the pager, which receives Ctrl-C."""
         if self.process is None:
             if not self._has_failed:
                 self.terminal.write(self.getvalue())

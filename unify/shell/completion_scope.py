@@ -33,7 +33,7 @@ def is_in_table_list(tokens_before: Sequence[SqlToken]) -> bool:
 
 
 def find_tables(tokens: Sequence[SqlToken]) -> Sequence[tuple[str, str]]:
-    """Return (alias, table) of a statement: ``from github.pulls as p`` gives the aliases ``p`` and ``pulls``."""
+    """Return (alias, table) of a statement: ``from github.pulls as p`` has the aliases p and pulls."""
     tables: list[tuple[str, str]] = []
     at = 0
     while at < len(tokens):

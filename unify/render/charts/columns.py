@@ -85,7 +85,7 @@ class ColumnScale:
         return cls(height - down, down, max(needed))
 
     def line_labels(self) -> dict[int, str]:
-        """Return labels by the number of their line, from the top; a value is at the upper edge of its line."""
+        """Return labels by line from the top; a value is at the upper edge of its line."""
         low, high = -self.lines_below * self.value_per_line, self.lines_above * self.value_per_line
         labels: dict[int, str] = {}
         for tick in axes.number_ticks(

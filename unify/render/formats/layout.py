@@ -1,4 +1,4 @@
-"""Layout on a terminal: which columns and rows of a result fit, and the width, truncation and wrapping of text."""
+"""Layout on a terminal: the columns and rows that fit; width, truncation and wrapping of text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BoxLayout:
 
 
 def fit_columns(natural: Sequence[int], max_width: int | None) -> BoxLayout:
-    """Give each column its natural width; if they exceed ``max_width``, narrow the widest, then omit middle ones."""
+    """Give columns their natural widths; to fit, narrow the widest, then omit middle columns."""
     if max_width is None or sum(natural) + _BORDER_WIDTH * len(natural) + 1 <= max_width:
         return BoxLayout(tuple(range(len(natural))), tuple(natural))
     left, right = _fit_ends(natural, max_width)
