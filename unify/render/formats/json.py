@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import TextIO, TypeGuard
+from typing import TextIO
 
 from unify.engine.types import DuckDBType, parse_type
 from unify.interpreter.results import Rows
@@ -52,19 +52,19 @@ def _value_writer(type: DuckDBType) -> JSONWriter:
             return _untyped_json
         case "JSON":
             return _embedded_json
-        case "LIST" | "ARRAY":
-            return _array_writer(type)
-        case "STRUCT":
-            return _object_writer(type) if type.field_names else _row_writer(type)
-        case "MAP":
-            return _map_writer(type)
+        case "LIST" | "ARRAY" | "STRUCT" | "MAP":
+            return values.container_writer(type, _JSON_STYLE)
         case "FLOAT" | "BIGNUM":
             return _number_json
         case _ if type.numeric or type.name in ("VARIANT", "UNION"):
             return _untyped_json
         case _:
-            write = values.text_writer(type)
-            return lambda value: json_string(write(value))
+            return _string_writer(type)
+
+
+def _string_writer(type: DuckDBType) -> JSONWriter:
+    write = values.text_writer(type)
+    return lambda value: json_string(write(value))
 
 
 def _untyped_json(value: object) -> str:
@@ -132,50 +132,15 @@ def _reject_constant(constant: str) -> object:
     raise ValueError(constant)
 
 
-def _array_writer(type: DuckDBType) -> JSONWriter:
-    element = json_writer(type.children[0])
-    return lambda value: f"[{', '.join(map(element, value))}]" if _is_list(value) else _untyped_json(value)
-
-
-def _row_writer(type: DuckDBType) -> JSONWriter:
-    fields = [json_writer(part) for part in type.children]
-
-    def write(value: object) -> str:
-        if not isinstance(value, tuple):
-            return _untyped_json(value)
-        return f"[{', '.join(field(item) for field, item in zip(fields, value, strict=True))}]"
-
-    return write
-
-
-def _object_writer(type: DuckDBType) -> JSONWriter:
-    fields = [
-        (name, json_string(name), json_writer(part))
-        for name, part in zip(type.field_names, type.children, strict=True)
-    ]
-
-    def write(value: object) -> str:
-        if not isinstance(value, Mapping):
-            return _untyped_json(value)
-        return "{" + ", ".join(f"{key}: {field(value[name])}" for name, key, field in fields) + "}"
-
-    return write
-
-
-def _map_writer(type: DuckDBType) -> JSONWriter:
-    key, item = values.text_writer(type.children[0]), json_writer(type.children[1])
-
-    def write(value: object) -> str:
-        if not isinstance(value, Mapping):
-            return _untyped_json(value)
-        items = values.map_items(value, type)
-        return "{" + ", ".join(f"{json_string(key(k))}: {item(v)}" for k, v in items) + "}"
-
-    return write
-
-
-def _is_list(value: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+_JSON_STYLE = values.ContainerStyle(
+    item=json_writer,
+    list_item=json_writer,
+    key=_string_writer,
+    name=json_string,
+    unknown=_untyped_json,
+    brackets="[]",
+    colon=": ",
+)
 
 
 def write_json_array(rows: Rows, out: TextIO, options: FormatOptions) -> None:

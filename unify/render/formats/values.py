@@ -10,9 +10,12 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import chain
+from typing import Any, TypeGuard
 
 from unify.engine.types import DuckDBType, parse_type
 from unify.interpreter.results import Rows
@@ -43,18 +46,72 @@ def _batch_text_rows(batch: Sequence[tuple[object, ...]], writers: Sequence[Text
 def text_writer(type: DuckDBType) -> TextWriter:
     """Return the function that writes values of ``type`` (never NULL) as text."""
     match type.name:
-        case "LIST" | "ARRAY":
-            return _list_writer(type)
-        case "STRUCT":
-            return _struct_writer(type) if type.field_names else _row_writer(type)
-        case "MAP":
-            return _map_writer(type)
+        case "LIST" | "ARRAY" | "STRUCT" | "MAP":
+            return container_writer(type, _TEXT_STYLE)
         case "FLOAT":
             return float32_text
         case "DECIMAL" if type.modifiers and type.modifiers[0] == type.modifiers[1]:
             return _fraction_text
         case _:
             return value_text
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStyle:
+    """How lists, structs and maps are written.
+
+    ``item``, ``list_item``, ``key``  return the writer of items of structs and maps, of lists, of map keys.
+    ``name``      writes the name of a field.
+    ``unknown``   writes a value that is no container, such as text of DuckDB.
+    ``brackets``  enclose a struct without field names.
+    ``colon``     separates key and value of a map.
+    """
+
+    item: Callable[[DuckDBType], TextWriter]
+    list_item: Callable[[DuckDBType], TextWriter]
+    key: Callable[[DuckDBType], TextWriter]
+    name: Callable[[str], str]
+    unknown: TextWriter
+    brackets: str
+    colon: str
+
+
+def container_writer(type: DuckDBType, style: ContainerStyle) -> TextWriter:
+    """Return the function that writes values of a LIST, ARRAY, STRUCT or MAP."""
+    names, children = type.field_names, type.children
+
+    def write_list(value: object) -> str:
+        return f"[{', '.join(map(element, value))}]" if _is_sequence(value) else style.unknown(value)
+
+    def write_tuple(value: object) -> str:
+        if not _is_sequence(value):
+            return style.unknown(value)
+        parts = ", ".join(item(part) for item, part in zip(items, value, strict=True))
+        return f"{style.brackets[0]}{parts}{style.brackets[1]}"
+
+    def write_struct(value: object) -> str:
+        if not isinstance(value, Mapping):
+            return style.unknown(value)
+        return f"{{{', '.join(label + item(value[name]) for name, label, item in fields)}}}"
+
+    def write_map(value: object) -> str:
+        if not isinstance(value, Mapping):
+            return style.unknown(value)
+        return f"{{{', '.join(f'{key(k)}{style.colon}{item(v)}' for k, v in map_items(value, type))}}}"
+
+    if type.name in ("LIST", "ARRAY"):
+        element = style.list_item(children[0])
+        return write_list
+    if type.name == "MAP":
+        key, item = style.key(children[0]), style.item(children[1])
+        return write_map
+    items = [style.item(part) for part in children]
+    fields = [(name, f"{style.name(name)}: ", item) for name, item in zip(names, items, strict=bool(names))]
+    return write_struct if names else write_tuple
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def value_text(value: object) -> str:
@@ -95,9 +152,8 @@ def float32_text(value: object) -> str:
     return _float_text(float(f"{value:.{_MAX_EXACT_DIGITS}g}"))
 
 
-def map_items(value: object, type: DuckDBType) -> list[tuple[object, object]]:
+def map_items(value: Mapping[Any, Any], type: DuckDBType) -> list[tuple[object, object]]:
     """Return the items of a MAP; the client returns a MAP with nested keys as two lists."""
-    assert isinstance(value, Mapping)
     if type.children[0].nested and set(value) == {"key", "value"}:
         return list(zip(value["key"], value["value"], strict=True))
     return list(value.items())
@@ -165,59 +221,10 @@ def _blob_text(value: bytes) -> str:
     return "".join(chr(byte) if byte in _PRINTABLE_BYTES else f"\\x{byte:02X}" for byte in value)
 
 
-def _list_writer(type: DuckDBType) -> TextWriter:
-    element = _nested_writer(type.children[0], raw_json=True)
-    return lambda value: (
-        value if isinstance(value, str) else f"[{', '.join(map(element, _as_sequence(value)))}]"
-    )
-
-
-def _row_writer(type: DuckDBType) -> TextWriter:
-    fields = [_nested_writer(part) for part in type.children]
-
-    def write(value: object) -> str:
-        if isinstance(value, str):
-            return value
-        values = zip(fields, _as_sequence(value), strict=True)
-        return f"({', '.join(field(item) for field, item in values)})"
-
-    return write
-
-
-def _struct_writer(type: DuckDBType) -> TextWriter:
-    fields = [
-        (name, _quote(name), _nested_writer(part))
-        for name, part in zip(type.field_names, type.children, strict=True)
-    ]
-
-    def write(value: object) -> str:
-        if not isinstance(value, Mapping):
-            return value_text(value)
-        return "{" + ", ".join(f"{key}: {field(value[name])}" for name, key, field in fields) + "}"
-
-    return write
-
-
-def _map_writer(type: DuckDBType) -> TextWriter:
-    key, item = (_nested_writer(part) for part in type.children)
-
-    def write(value: object) -> str:
-        if isinstance(value, str):
-            return value
-        return "{" + ", ".join(f"{key(k)}={item(v)}" for k, v in map_items(value, type)) + "}"
-
-    return write
-
-
-def _as_sequence(value: object) -> Sequence[object]:
-    assert isinstance(value, Sequence)
-    return value
-
-
-def _nested_writer(type: DuckDBType, raw_json: bool = False) -> TextWriter:
-    """Return the writer of a nested value, which DuckDB quotes if it is ambiguous."""
+def _nested_writer(type: DuckDBType, *, in_list: bool = False) -> TextWriter:
+    """Return the writer of a nested value, which DuckDB quotes if it is ambiguous; not JSON in a list."""
     write = text_writer(type)
-    if type.nested or (raw_json and type.name == "JSON"):
+    if type.nested or (in_list and type.name == "JSON"):
         return lambda value: "NULL" if value is None else write(value)
     return lambda value: "NULL" if value is None else _quote_if_needed(write(value))
 
@@ -232,6 +239,17 @@ def _quote_if_needed(nested_text: str) -> str:
 
 def _quote(nested_text: str) -> str:
     return "'" + nested_text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+_TEXT_STYLE = ContainerStyle(
+    item=_nested_writer,
+    list_item=partial(_nested_writer, in_list=True),
+    key=_nested_writer,
+    name=_quote,
+    unknown=value_text,
+    brackets="()",
+    colon="=",
+)
 
 
 def _untyped_text(value: object) -> str:
