@@ -159,7 +159,7 @@ def test_merge_without_a_key_is_an_error_that_leaves_the_table(lake: Lake) -> No
 
 
 def test_a_key_the_rows_do_not_have_is_an_error_naming_it(lake: Lake) -> None:
-    with pytest.raises(ConfigError, match="its key number is no column of the rows"):
+    with pytest.raises(ConfigError, match="the rows have no column number, which is the key"):
         load(lake, KEYED, [(1, "one")], key=("number",))
 
 

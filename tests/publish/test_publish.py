@@ -89,7 +89,7 @@ def test_descriptions_become_comments(lake: Lake) -> None:
 def test_a_load_never_replaces_a_table_that_somebody_made(lake: Lake) -> None:
     lake.execute("create schema github")
     lake.execute("create table github.pulls as select 'mine' as a")
-    with pytest.raises(StoreError, match="there is a table of this name that no load made"):
+    with pytest.raises(StoreError, match="a table of this name exists that no load made"):
         load(lake, KEYED, [(1, "one")])
     assert stored_pulls(lake) == [("mine",)]
 
@@ -105,7 +105,7 @@ def test_a_refresh_of_a_table_cleared_meanwhile_does_not_pass_for_the_whole(lake
 def test_a_load_that_dropped_rows_says_partial(lake: Lake) -> None:
     record = load(lake, KEYED, [(1, "one")], discarded=2)
     assert record.status == "partial"
-    assert "2 rows with values that do not fit" in record.reason
+    assert "2 rows discarded, with values that do not fit" in record.reason
 
 
 def test_rows_that_could_not_be_stored_are_kept_until_the_table_is_made_anew(lake: Lake) -> None:

@@ -1,8 +1,7 @@
-"""Declared types: what a spec may call them, and SQL that tries a value's text on one.
+"""Declared types: their DuckDB names, and SQL that casts the text of a value.
 
-A value fits if its type keeps all of it: ``1.239`` is no ``decimal(10,2)``, ``1.5`` no ``bigint``, a
-moment with nanoseconds no ``timestamp``. Moments without a zone are taken as UTC, those with one are
-stored as UTC where the type has no zone.
+A value fits if the type holds it without loss: ``1.239`` does not fit ``decimal(10,2)``, ``1.5`` does not fit
+``bigint``. Timestamps without a zone are UTC; those with one are stored in UTC if the type has no zone.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from unify.engine.connection import quote_literal
 from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, DuckDBType, parse_type, quote_identifier
 from unify.errors import ConfigError
 
-# How Parquet, and so the lake, cannot keep a type, and what keeps its values instead.
+# Types that Parquet, and so the lake, cannot store, and the types that replace them.
 _LAKE_TYPES = {
     "HUGEINT": BIG_INTEGER_TYPE,
     "UHUGEINT": BIG_INTEGER_TYPE,
@@ -35,7 +34,7 @@ _JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _TIME_PATTERN = "[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?"
 _INTEGER_TYPES = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)")
 
-# Decimals a number's text needs; NULL for what is no number.
+# Decimals of a number's text; NULL for other texts.
 _DECIMALS_MACRO = r"""
 CREATE MACRO unify_decimals(x) AS CASE
   WHEN regexp_full_match(x, '-?[0-9]+') THEN 0
@@ -46,16 +45,16 @@ CREATE MACRO unify_decimals(x) AS CASE
        - length(rtrim(replace(regexp_extract(x, '^[+-]?([0-9.]+)', 1), '.', ''), '0')))
     - coalesce(TRY_CAST(regexp_extract(x, '[eE]([+-]?[0-9]+)', 1) AS INTEGER), 0))
 END"""
-# A moment, unless a microsecond is too coarse for it.
+# A timestamp; NULL if it is finer than a microsecond.
 _TIMESTAMP_MACRO = r"""
 CREATE MACRO unify_moment(x) AS CASE
   WHEN strlen(x) > 26 AND regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]') THEN NULL
   ELSE coalesce(TRY_CAST(x AS TIMESTAMPTZ), TRY_CAST(upper(x) AS TIMESTAMPTZ))
 END"""
-# Text of a moment finer than a microsecond, which no column of moments with a zone can keep.
+# Whether a text is a timestamp finer than a microsecond.
 _SUB_MICROSECOND_MACRO = """
 CREATE MACRO unify_is_fine(x) AS strlen(x) > 26 AND regexp_matches(x, '[.][0-9]{6}[0-9]*[1-9]')"""
-# The nearest double; an integer only if it is that double.
+# The nearest double; NULL for an integer that differs from it.
 _DOUBLE_MACRO = r"""
 CREATE MACRO unify_double(x) AS CASE
   WHEN lower(x) IN ('nan', 'infinity', '-infinity') THEN CAST(x AS DOUBLE)
@@ -85,7 +84,7 @@ MACROS = (
 
 
 def declared_type(column: ColumnDef) -> str:
-    """The type of a declared column as DuckDB writes it. Raises ConfigError for what is no type."""
+    """Return the type of a declared column as DuckDB writes it. Raises ConfigError for an unknown type."""
     if column.type is None:
         return _format_type(column.format)
     import duckdb
@@ -93,13 +92,13 @@ def declared_type(column: ColumnDef) -> str:
     try:
         text = str(duckdb.sqltype(column.type))
     except duckdb.Error as error:
-        raise ConfigError(f"column {column.name}: {column.type} is no type DuckDB knows") from error
+        raise ConfigError(f"column {column.name}: {column.type} is not a DuckDB type") from error
     return canonical_type(_lake_type(parse_type(text)))
 
 
 @lru_cache(maxsize=1024)
 def canonical_type(type_: str) -> str:
-    """A type's text as DuckDB itself writes it, so that texts can be compared."""
+    """Return a type's text as DuckDB writes it, for comparison."""
     if "(" not in type_:
         return type_
     import duckdb
@@ -108,9 +107,9 @@ def canonical_type(type_: str) -> str:
 
 
 def cast_sql(text: str, type_: str, format_: str | None, *, has_json_numbers: bool = False) -> str:
-    """SQL for the value whose text (JSON for a nested type) is ``text``; NULL if it does not fit.
+    """Return SQL for the value of ``text`` (JSON for a nested type); NULL if it does not fit.
 
-    ``reals``  some of the numbers are JSON's own, and written as JSON has it, whatever the form.
+    ``has_json_numbers``  some values are JSON numbers, which do not have the declared number format.
     """
     if format_ and format_ in NUMBER_FORMATS:
         number = _formatted_number_sql(text, NUMBER_FORMATS[format_])
@@ -130,7 +129,7 @@ def cast_sql(text: str, type_: str, format_: str | None, *, has_json_numbers: bo
 
 
 def _formatted_number_sql(text: str, form: NumberFormat) -> str:
-    """The number as JSON would write it; NULL for a text of another form."""
+    """Return SQL for the number in JSON's notation; NULL for a text of another format."""
     marks = f"[{form.group_marks}]"
     whole = (
         f"([1-9][0-9]{{0,2}}({marks}[0-9]{{2,3}})*{marks}[0-9]{{3}}|[0-9]+)" if form.group_marks else "[0-9]+"
@@ -143,10 +142,9 @@ def _formatted_number_sql(text: str, form: NumberFormat) -> str:
 
 
 def _json_or_formatted_number_sql(text: str, formatted: str) -> str:
-    """``text`` where it is a number of JSON, else ``formed``; NULL where it is both, and they differ.
+    """Return SQL for ``text`` if it is a JSON number, else ``formatted``; NULL if it is both and they differ.
 
-    ``12.345`` is twelve thousand where a point stands between thousands, and twelve as JSON: nothing tells
-    which of them the API sent.
+    ``12.345`` is twelve thousand with a point between thousands, and twelve in JSON.
     """
     number = "TRY_CAST({} AS DOUBLE)"
     differ = f"{number.replace('{}', text)} IS DISTINCT FROM {number.replace('{}', formatted)}"
@@ -218,12 +216,12 @@ def _nested_cast_sql(json: str, type_: DuckDBType, depth: int = 0) -> tuple[str,
 
 
 def _json_path(name: str) -> str:
-    """A member of an object, whatever its name."""
+    """Return the JSON path of a member with any name."""
     return '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _cast_timestamp_sql(timestamp: str, type_: str) -> str:
-    """A TIMESTAMPTZ as ``type_``; NULL where a date would lose the time of day."""
+    """Return SQL for a TIMESTAMPTZ as ``type_``; NULL if a date would lose the time of day."""
     match type_:
         case "DATE":
             return (
@@ -258,7 +256,7 @@ def _try_cast_sql(text: str, type_: DuckDBType) -> str:
 
 
 def _format_type(format_: str | None) -> str:
-    """The type of a column of which only the format is declared; of neither, text."""
+    """Return the type of a column with only a format; VARCHAR without either."""
     if format_ is None:
         return "VARCHAR"
     if format_ == "date":
@@ -274,7 +272,7 @@ def _format_type(format_: str | None) -> str:
 
 
 def _lake_type(type_: DuckDBType) -> str:
-    """The type itself, or what keeps its values where the lake cannot."""
+    """Return the type, or the one that holds its values in the lake."""
     match type_.name:
         case "LIST" | "ARRAY":
             return f"{_lake_type(type_.children[0])}[]"

@@ -1,8 +1,8 @@
-"""Rows on their way to DuckDB: newline-delimited chunk files of some megabytes.
+"""Chunk files: rows as newline-delimited JSON, some megabytes a file, for DuckDB.
 
-A row is written as it came. Where its page says something of it, that goes in front of its first
-member: ``{"~1f:scope":3,"~1f:page":{"repo":"duckdb"},"id":…``. The mark is random, so that no source
-can know it.
+A row is written as it came. The values of its page precede its first member:
+``{"~1f:scope":3,"~1f:page":{"repo":"duckdb"},"id":…``. The prefix of the keys is random, so that no key of a
+source equals them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from unify.adapters.base import Scalar
 if TYPE_CHECKING:
     from io import FileIO
 
-CHUNK_BYTES = 8 * 1024 * 1024  # of rows a file at least: DuckDB plans each anew
-CHUNK_ROWS = 2_000  # a file at least, unless rows are so large that it has three times its bytes before:
-# each becomes a Parquet file, and the catalog keeps a row a column of every file. 17 files of 340 columns
-# took 1.2 s of CPU to publish, 5 take 0.3 s, and 0.7 s instead of 1.0 s to write.
-BLOCK_BYTES = 1024 * 1024  # of lines worked on at once where Python has to
+CHUNK_BYTES = 8 * 1024 * 1024  # least size of a file: DuckDB plans a query for each
+# Least rows of a file, unless it has three times its bytes before. Each becomes a Parquet file, with a row
+# in the catalog for every column: 17 files of 340 columns take 1.2 s of CPU to publish, 5 take 0.3 s.
+CHUNK_ROWS = 2_000
+BLOCK_BYTES = 1024 * 1024  # of lines processed at once in Python
 
 _OBJECT_START = b'{"'
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerKeys:
-    """Keys put into rows. ``value`` holds a row that is no object."""
+    """Keys added to rows. ``value`` holds a row that is not an object."""
 
     scope: str
     page: str
@@ -46,7 +46,7 @@ class MarkerKeys:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Pages that say the same of their rows. ``line_prefix`` is what their rows start with instead of ``{``."""
+    """Pages with the same values. ``line_prefix`` replaces the ``{`` at the start of their rows."""
 
     scope: str
     line_prefix: bytes
@@ -54,7 +54,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A finished file of rows, one a line. ``longest_line_bytes`` in bytes."""
+    """A complete file of rows, one per line."""
 
     number: int
     path: Path
@@ -62,17 +62,17 @@ class Chunk:
     longest_line_bytes: int
 
     def with_path(self, path: Path) -> Chunk:
-        """The same rows, at most twice as long, in another file."""
+        """Return the chunk for another file with the same rows, at most twice as long."""
         return replace(self, path=path, longest_line_bytes=2 * self.longest_line_bytes)
 
     def read_lines(self) -> Iterator[bytes]:
-        """Line by line, without its end."""
+        """Yield the lines without line ends."""
         with self.path.open("rb") as file:
             for line in file:
                 yield line.rstrip(b"\n")
 
     def read_blocks(self) -> Iterator[bytes]:
-        """Some whole lines at a time."""
+        """Yield blocks of whole lines."""
         with self.path.open("rb") as file:
             while lines := file.readlines(BLOCK_BYTES):
                 yield b"".join(lines)
@@ -80,14 +80,14 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """A line taken apart: the row as it was written, and which segment's."""
+    """The row of a line, as it came, and the number of its segment."""
 
     segment: int
     row: bytes
 
 
 class ChunkWriter:
-    """Writes pages into chunk files and hands over each that is full. One thread at a time."""
+    """Writes pages into chunk files; calls ``on_chunk`` for each that is full. Not thread-safe."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class ChunkWriter:
         self._marker_pattern = re.compile(rb'\{"' + re.escape(markers.scope.encode()) + rb'":(\d+)')
 
     def write(self, rows: Sequence[bytes], segment: int) -> None:
-        """Add a page, cut where it is larger than a chunk."""
+        """Add a page; one that is larger than a chunk is split."""
         longest = max(map(len, rows))
         step = max(1, min(len(rows), self.chunk_bytes * len(rows) // max(1, sum(map(len, rows)))))
         for start in range(0, len(rows), step):
@@ -126,7 +126,7 @@ class ChunkWriter:
         self.rows += len(rows)
 
     def flush(self) -> None:
-        """Hand over the chunk that is not full."""
+        """Complete the current chunk."""
         if self._file is not None:
             self._file.close()
             chunk = Chunk(
@@ -136,13 +136,13 @@ class ChunkWriter:
             self._on_chunk(chunk)
 
     def close(self) -> None:
-        """Let go of the open file; its rows count for nothing."""
+        """Close the open file without completing its chunk."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def parse_line(self, line: bytes) -> ParsedLine:
-        """The row in a line, as its server wrote it."""
+        """Return the row of a line, as the server wrote it."""
         match = self._marker_pattern.match(line)
         if match is None:
             return ParsedLine(0, line)
@@ -152,7 +152,7 @@ class ChunkWriter:
         return ParsedLine(number, rest[len(value) : -1] if rest.startswith(value) else b"{" + (rest or b"}"))
 
     def assign_segment(self, variables: Mapping[str, Scalar], scope: str) -> int:
-        """The number of the segment a page belongs to."""
+        """Return the number of the segment of a page."""
         text = msgspec.json.encode(variables, order="sorted") if variables else b""
         number = self._segment_numbers.get((scope, text))
         if number is None:
@@ -163,7 +163,7 @@ class ChunkWriter:
         return number
 
     def update_longest_row(self, rows: Sequence[bytes]) -> None:
-        """Remember the longest row; of several the first in byte order."""
+        """Update the longest row; of several the first in byte order."""
         longest = max(map(len, rows))
         if longest >= len(self.longest_row):
             found = min(bytes(row) for row in rows if len(row) == longest)
@@ -171,12 +171,10 @@ class ChunkWriter:
                 self.longest_row = found
 
     def _render_lines(self, rows: Sequence[bytes], segment: int) -> bytes:
-        """The lines of some rows of one page."""
+        """Return the lines of rows of one page."""
         text, breaks = b"\n".join(rows), len(rows) - 1
-        plain = (
-            text.startswith(_OBJECT_START) and text.count(b"\n" + _OBJECT_START) == breaks
-        )  # objects with a member,
-        if not plain or text.count(b"\n") != breaks or b"\r" in text:  # each on one line
+        are_objects = text.startswith(_OBJECT_START) and text.count(b"\n" + _OBJECT_START) == breaks
+        if not are_objects or text.count(b"\n") != breaks or b"\r" in text:
             front = self.segments[segment].line_prefix
             return b"".join(self._render_line(bytes(row), front, segment) for row in rows)
         if segment:
@@ -185,7 +183,7 @@ class ChunkWriter:
         return text + b"\n"
 
     def _render_line(self, row: bytes, line_prefix: bytes, segment: int) -> bytes:
-        """One row that is no plain object on one line. A line break in JSON text is never part of a value."""
+        """Return the line of any row. A line break in JSON text is never part of a value."""
         row = row.replace(b"\n", b" ").replace(b"\r", b" ").strip()
         if not row.startswith(b"{"):
             return self._line_prefix(segment) + msgspec.json.encode(self.markers.value) + b":" + row + b"}\n"
@@ -195,7 +193,7 @@ class ChunkWriter:
         return (line_prefix[:-1] if rest.startswith(b"}") else line_prefix) + rest + b"\n"
 
     def _line_prefix(self, segment: int) -> bytes:
-        """What a row that is marked starts with."""
+        """Return the start of a line with marker keys."""
         return (
             self.segments[segment].line_prefix
             if segment
@@ -203,7 +201,7 @@ class ChunkWriter:
         )
 
     def _line_overhead_bytes(self, segment: int) -> int:
-        """How much longer than its row a line may be."""
+        """Return how much longer than its row a line may be."""
         return len(self._line_prefix(segment)) + len(self.markers.value) + 8
 
     def _write_lines(self, text: bytes, rows: int, longest_line_bytes: int) -> None:

@@ -1,7 +1,7 @@
-"""Chunk files into Parquet files, by DuckDB, while pages still arrive.
+"""Conversion of chunk files to Parquet files by DuckDB, while pages still arrive.
 
-Each chunk is first looked at for anything new, then written in the layout of that moment. Those
-written in a layout that did not last are written again when everything is known.
+The schema is inferred from each chunk, which is then written in the current layout. Chunks whose layout
+changed are written again when the layout is final.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from unify.errors import BadResponse, StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_FIRST_BATCH_ROWS = 8  # rows looked at the slow way where one brings something new; doubles while they do
+_FIRST_BATCH_ROWS = 8  # rows inferred in Python after an unknown one; doubled while there are more
 _MAX_BATCH_ROWS = 2048
 
 
@@ -71,11 +71,11 @@ class CursorCounts:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedChunk:
-    """A chunk as a Parquet file, written in ``current_layout``; ``path`` is None where that has no columns.
+    """A chunk as a Parquet file in ``layout``; ``path`` is None if the layout has no columns.
 
-    ``discarded_path``  rows with a declared value that does not fit, and the file that keeps them.
-    ``cursors_sql``    (scope, text) of the greatest cursor of each scope.
-    ``cursorless`` rows by what their cursor is.
+    ``discarded``       rows with a value that does not fit its declared type.
+    ``discarded_path``  the file of those rows.
+    ``cursors``         (scope, text) of the greatest cursor of each scope.
     """
 
     chunk: Chunk
@@ -89,7 +89,7 @@ class ConvertedChunk:
 
 
 class Converter:
-    """Converts chunks, several at a time, with one DuckDB and what they show in common."""
+    """Converts chunks in parallel, with one DuckDB and one inferred schema."""
 
     def __init__(
         self, writer: ChunkWriter, schema: InferredSchema, stored: StoredSchema, memory_mb: int
@@ -104,9 +104,7 @@ class Converter:
         shape = schema.selector.rules
         declared = any(column.type or column.format for column in shape.columns)
         self.is_trimming = bool(shape.exclude or shape.only) and not declared
-        self._has_long_timestamps = (
-            False  # set for good by the first; their columns are then looked at singly
-        )
+        self._has_long_timestamps = False  # set by the first one; each timestamp is then tested
         self._layout: tuple[int, bytes, ColumnLayout] | None = None
         self.engine = ConversionEngine(writer.folder, memory_mb)
 
@@ -114,14 +112,14 @@ class Converter:
         self.engine.close()
 
     def infer_schema(self, rows: Sequence[bytes]) -> None:
-        """Learn whatever the rows bring that was not known. Raises BadResponse for one that is no JSON."""
+        """Add the rows to the schema. Raises BadResponse for a row that is not JSON."""
         at, look = 0, _FIRST_BATCH_ROWS
         while (at := self._current_validator().find_unknown_row(rows, at)) < len(rows):
             self._add_rows(rows[at : at + look])
             at, look = at + look, min(2 * look, _MAX_BATCH_ROWS)
 
     def trim_rows(self, rows: Sequence[bytes]) -> Sequence[bytes]:
-        """Studied rows without what no column wants; whole where a row may have to be kept aside."""
+        """Return inferred rows without the fields that no column needs; whole if a row may be discarded."""
         if not self.is_trimming:
             return rows
         with self._lock:
@@ -131,14 +129,14 @@ class Converter:
         return trimmer.trim(rows)
 
     def infer_page_schema(self, values: Mapping[str, Scalar]) -> None:
-        """Learn what a page says of its rows."""
+        """Add the values of a page to the schema."""
         with self._lock:
             self.schema.add_value(self.schema.variables, parse_exact(msgspec.json.encode(values)))
 
     def convert(self, chunk: Chunk) -> ConvertedChunk:
-        """Write a chunk of rows studied before. Raises BadResponse for rows that cannot be read.
+        """Write a chunk whose schema is inferred. Raises BadResponse for rows that cannot be read.
 
-        Where DuckDB refuses the layout of this moment, find out why, and write it in another.
+        If DuckDB rejects the current layout, the chunk is written in another one.
         """
         import duckdb
 
@@ -156,7 +154,7 @@ class Converter:
                 layout = self._next_layout(chunk, layout, error)
 
     def convert_to_layout(self, converted: ConvertedChunk, final: ColumnLayout) -> ConvertedChunk:
-        """The same chunk in the final layout."""
+        """Return the chunk in the final layout."""
         if converted.layout.is_same_as(final):
             return converted
         if converted.path is not None and converted.layout.is_subset_of(final):
@@ -164,7 +162,7 @@ class Converter:
         return self.convert(converted.chunk)
 
     def add_missing_columns(self, converted: ConvertedChunk, final: ColumnLayout) -> ConvertedChunk:
-        """A file with the columns of ``final`` in their order; those it does not have are NULL."""
+        """Rewrite the file with the columns of ``final`` in their order; missing ones are NULL."""
         if converted.path is None:
             return converted
         have = {column.name for column in converted.layout.columns}
@@ -182,7 +180,7 @@ class Converter:
         return replace(converted, layout=final)
 
     def current_layout(self, rows: int = 1) -> ColumnLayout:
-        """The layout of everything learned so far."""
+        """Return the layout of the current schema."""
         with self._lock:
             longest = self.writer.longest_row
             key = (self.schema.version, longest)
@@ -192,7 +190,7 @@ class Converter:
             return self._layout[2]
 
     def greatest_cursors(self, column: ColumnPlan, cursors: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-        """Of each scope the greatest of its cursors."""
+        """Return the greatest cursor of each scope."""
         with self.engine.cursor() as connection:
             rows = connection.execute(
                 f"SELECT scope, {sql.greatest_cursor_sql('text', column)} FROM "
@@ -217,7 +215,7 @@ class Converter:
             return self._validator
 
     def _next_layout(self, chunk: Chunk, layout: ColumnLayout, error: Exception) -> ColumnLayout:
-        """A layout to try after DuckDB refused ``current_layout``: one that knows more, or rewrites the rows."""
+        """Return the layout to try after DuckDB rejected one: with more fields, or with rewritten rows."""
         if sql.LONG_TIMESTAMP_ERROR in str(error):
             self._has_long_timestamps = True
             return layout
@@ -245,32 +243,32 @@ class Converter:
         return ConvertedChunk(chunk, layout, path, rows, chunk.rows - rows, discarded, cursors, cursorless)
 
     def _write_discarded(self, chunk: Chunk, source: sql.ChunkSource, connection: DuckDBPyConnection) -> Path:
-        """Keep the rows that do not fit. Raises _Misfit where it is a stored type that gives way."""
+        """Write the rows that do not fit. Raises _StoredTypeTooNarrow if a stored type must be widened."""
         path = chunk.path.with_name(f"discarded-{chunk.number:06d}.ndjson")
         columns = [column for column, _ in source.columns]
-        found = connection.execute(sql.uncastable_rows_sql(source)).fetchall()
-        if tried := {place for _, place, _ in found if columns[place].may_widen}:
+        found: list[tuple[int, int, str]] = connection.execute(sql.uncastable_rows_sql(source)).fetchall()
+        if narrow := {index for _, index, _ in found if columns[index].may_widen}:
             with self._lock:
-                for place in tried:
-                    self.schema.add_uncastable(self._find_node(columns[place]))
+                for index in narrow:
+                    self.schema.add_uncastable(self._find_node(columns[index]))
             raise _StoredTypeTooNarrow
-        misfit = {line: (columns[place], value) for line, place, value in found}
+        misfits = {line: (columns[index], value) for line, index, value in found}
         with path.open("wb") as file:
             for number, line in enumerate(chunk.read_lines()):
-                if number in misfit:
-                    file.write(self._encode_discarded_row(line, *misfit[number]))
+                if number in misfits:
+                    file.write(self._encode_discarded_row(line, *misfits[number]))
         return path
 
     def _encode_discarded_row(self, line: bytes, column: ColumnPlan, value: str) -> bytes:
-        taken = self.writer.parse_line(line)
-        kept = {
-            "scope": self.writer.segments[taken.segment].scope,
+        parsed = self.writer.parse_line(line)
+        discarded = {
+            "scope": self.writer.segments[parsed.segment].scope,
             "column": column.name,
             "value": value,
             "reason": f"does not fit {column.type}" + (f" by {column.format}" if column.format else ""),
-            "row": taken.row.decode(),
+            "row": parsed.row.decode(),
         }
-        return msgspec.json.encode(kept) + b"\n"
+        return msgspec.json.encode(discarded) + b"\n"
 
     def _find_node(self, column: ColumnPlan) -> SchemaNode:
         match column.origin:
@@ -306,7 +304,7 @@ class Converter:
     def _open_source(
         self, chunk: Chunk, columns: Sequence[ColumnPlan], read_method: ReadMethod
     ) -> Iterator[sql.ChunkSource]:
-        """The rows in a form DuckDB can read."""
+        """Open the rows in a form that DuckDB can read."""
         if read_method == ReadMethod():
             yield sql.direct_source(chunk, columns, self.markers)
             return
@@ -319,7 +317,7 @@ class Converter:
     def _rewrite_chunk(
         self, chunk: Chunk, columns: Sequence[ColumnPlan], read_method: ReadMethod, path: Path
     ) -> sql.ChunkSource:
-        """The rows written anew: with numbers in quotes where that is enough, else flat."""
+        """Rewrite the rows: with quoted numbers if that suffices, else flat."""
         if not read_method.rewrites_rows and _write_quoted(path, chunk, read_method.quoted_keys):
             return sql.direct_source(chunk.with_path(path), columns, self.markers)
         read_as = [(column, sql.read_type(column)) for column in columns]
@@ -331,7 +329,7 @@ class Converter:
 
 
 def _write_quoted(path: Path, chunk: Chunk, keys: Sequence[str]) -> bool:
-    """Whether the numbers under ``keys`` could all be put in quotes."""
+    """Write the chunk with the numbers of ``keys`` in quotes; return False if a key could be missed."""
     with path.open("wb") as file:
         for block in chunk.read_blocks():
             text = quote_numbers(block, keys)
@@ -342,4 +340,4 @@ def _write_quoted(path: Path, chunk: Chunk, keys: Sequence[str]) -> bool:
 
 
 class _StoredTypeTooNarrow(Exception):
-    """An earlier load's type does not hold a value; it has been widened."""
+    """A stored type does not hold a value; the schema has been widened."""

@@ -1,11 +1,9 @@
-"""A decoder that accepts a row only if it brings nothing new: proof, at the speed of C, and nothing kept.
+"""Row validation and trimming with msgspec decoders.
 
-msgspec checks each value against the exact kinds seen so far. What it refuses is learned from by the
-slow way and is then part of the next guard; what it accepts cannot change any column's type.
+The validator accepts a row only if every value is of a kind that the schema has: such a row cannot change
+the type of a column. Rejected rows are inferred in Python, and the next validator accepts their kind.
 
-Rows without the members no column wants, so that those are neither stored nor parsed.
-
-msgspec steps over an unwanted value without reading it, and what is kept stays byte for byte.
+The trimmer removes the fields that no column needs. The others stay byte for byte.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class RowValidator:
-    """Accepts rows of one version of the structure."""
+    """Accepts rows of one version of the schema."""
 
     def __init__(self, schema: InferredSchema) -> None:
         self.version = schema.version
@@ -42,7 +40,7 @@ class RowValidator:
             self._decode = None
 
     def find_unknown_row(self, rows: Sequence[bytes], start: int) -> int:
-        """How far the rows from ``start`` on bring nothing new: the index of the first refused one."""
+        """Return the index of the first row from ``start`` on that the schema does not cover."""
         decode = self._decode
         if decode is None:
             return start
@@ -56,7 +54,7 @@ class RowValidator:
 
 
 class UnsupportedByDecoder(Exception):
-    """msgspec has no type for this place; every row is looked at the slow way."""
+    """msgspec has no type for the schema; every row is inferred in Python."""
 
 
 def _decoder_type(node: SchemaNode) -> Any:
@@ -70,7 +68,7 @@ def _union_type(types: list[Any]) -> Any:
 
 
 def _decoder_types(node: SchemaNode) -> list[Any]:
-    """What a value here may be beside null."""
+    """Return the types of the values of a node, without null."""
     found: list[Any] = []
     if node.type_flags & infer.OBJECT:
         found.append(make_struct(_member_types(node)))
@@ -80,7 +78,7 @@ def _decoder_types(node: SchemaNode) -> list[Any]:
 
 
 def _has_source_column(node: SchemaNode) -> bool:
-    """A declared column takes its value from below here, so that members matter even in a mixed place."""
+    """Return whether a declared column reads a field below, so that its members count even if it is mixed."""
     return any(
         member.field_selection.is_column_source or _has_source_column(member)
         for member in node.members.values()
@@ -91,7 +89,7 @@ def _scalar_types(type_flags: int) -> list[Any]:
     types: list[Any] = []
     if type_flags & infer.BOOL:
         types.append(bool)
-    if type_flags & (infer.INT | infer.REAL):  # alone, float would take any integer
+    if type_flags & (infer.INT | infer.REAL):  # float alone accepts every integer
         types.append(_INT64 if type_flags & infer.INEXACT_INT else _EXACT_INT)
     if type_flags & infer.REAL:
         types.append(float)
@@ -111,7 +109,7 @@ def _member_types(node: SchemaNode) -> dict[str, Any]:
 
 
 def make_struct(members: dict[str, Any], *, default: object = None, forbid_unknown: bool = True) -> Any:
-    """A class with these members, each of which may be missing; ``closed``: and with no others."""
+    """Return a struct type with these members, each optional; others are an error if ``forbid_unknown``."""
     if any('"' in key or "\\" in key or any(char < " " for char in key) for key in members):
         raise UnsupportedByDecoder
     names = {f"f{index}": key for index, key in enumerate(members)}
@@ -120,7 +118,7 @@ def make_struct(members: dict[str, Any], *, default: object = None, forbid_unkno
 
 
 class Trimmer:
-    """Takes unwanted members out of rows of one version of the structure."""
+    """Removes unneeded fields from rows of one version of the schema."""
 
     def __init__(self, schema: InferredSchema) -> None:
         self.version = schema.version
@@ -139,11 +137,11 @@ class Trimmer:
             self._decode = msgspec.json.Decoder(kept).decode
 
     def trim(self, rows: Sequence[bytes]) -> Sequence[bytes]:
-        """The rows with what is wanted of them; all as they are where one is no object."""
+        """Return the trimmed rows; all rows unchanged if one is not an object."""
         if self._decode is None:
             return rows
         try:
-            kept = list(map(self._decode, rows))
+            trimmed = list(map(self._decode, rows))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return rows
-        return list(map(msgspec.json.encode, kept))
+        return list(map(msgspec.json.encode, trimmed))

@@ -1,4 +1,4 @@
-"""A DuckDB of the stage's own: in memory, bounded, with the functions that try values on types."""
+"""The DuckDB database of a conversion: in memory, with a memory limit and the macros of casts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_MEMORY_MB = 4096
 
 
 class ConversionEngine:
-    """Cursors on one database, for any number of threads."""
+    """Opens cursors on one database, in any number of threads."""
 
     def __init__(self, folder: Path, memory_mb: int) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class ConversionEngine:
 
     @contextmanager
     def cursor(self) -> Iterator[DuckDBPyConnection]:
-        """A connection that reads moments without a zone as UTC."""
+        """Open a cursor that reads timestamps without a zone as UTC."""
         with self._lock:
             connection = self._database.cursor()
         try:
@@ -43,12 +43,12 @@ class ConversionEngine:
             connection.close()
 
     def execute(self, statement: str) -> None:
-        """Execute a statement of ours."""
+        """Execute a statement without a result."""
         with self.cursor() as connection:
             connection.execute(statement)
 
     def double_memory(self, error: Exception) -> None:
-        """Allow twice the memory: rows of thousands of columns need more than others ever do."""
+        """Double the memory limit, for rows of thousands of columns. Raises StoreError at the maximum."""
         with self._lock:
             if self.memory_mb >= MAX_MEMORY_MB:
                 raise StoreError(f"{self.folder}: {error}") from error
@@ -57,7 +57,7 @@ class ConversionEngine:
 
 
 def _open_database(folder: Path, memory_mb: int) -> DuckDBPyConnection:
-    """Several chunks at a time keep the cores busy, so each has one thread."""
+    """Open the database with one thread per query: chunks are converted in parallel."""
     config: dict[str, str | int | bool] = {
         **DUCKDB_CONFIG,
         "memory_limit": f"{memory_mb}MB",

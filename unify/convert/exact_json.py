@@ -1,7 +1,6 @@
-"""JSON read without loss: a number stays the digits the server wrote.
+"""Exact JSON: numbers keep the digits that the server wrote.
 
-The main path never comes here; DuckDB reads the rows. This is for the few rows that bring something
-new, and for those DuckDB cannot read exactly.
+Used for rows that extend the schema, and for those that DuckDB cannot read exactly.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ import msgspec
 
 from unify.errors import BadResponse
 
-ExactJson = Any  # dict, list, str, Whole, Real, bool or None
+ExactJson = Any  # dict, list, str, IntegerText, FloatText, bool or None
 
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_EXCERPT_CHARS = 80  # characters of a row worth showing in a message
+_EXCERPT_CHARS = 80  # characters of a row in a message
 
 
 class IntegerText(str):
-    """An integer as it was written."""
+    """The text of an integer."""
 
     __slots__ = ()
 
 
 class FloatText(str):
-    """A number with a fraction or an exponent as it was written; also NaN and the infinities."""
+    """The text of a number with a fraction or an exponent, of NaN or an infinity."""
 
     __slots__ = ()
 
@@ -36,10 +35,9 @@ _decoder = json.JSONDecoder(parse_int=IntegerText, parse_float=FloatText, parse_
 
 
 def parse_exact(text: bytes) -> ExactJson:
-    """The value of a JSON text. Of equal keys in an object the last counts, as in most readers.
+    """Return the value of a JSON text. Of equal keys in an object the last counts.
 
-    Raises  BadResponse if it is no JSON, no UTF-8, nested too deeply, or holds half a surrogate pair,
-            which no text column can keep.
+    Raises BadResponse if it is not JSON or not UTF-8, nested too deeply, or has half a surrogate pair.
     """
     try:
         value = _decoder.decode(text.decode("utf-8"))
@@ -52,12 +50,12 @@ def parse_exact(text: bytes) -> ExactJson:
 
 
 def encode_exact(value: ExactJson) -> bytes:
-    """The JSON text of a value ``parse_exact`` gave, numbers as they were written."""
+    """Return the JSON text of a value of ``parse_exact``, with its digits."""
     return msgspec.json.encode(wrap_raw_numbers(value))
 
 
 def wrap_raw_numbers(value: ExactJson) -> ExactJson:
-    """``value`` in a form msgspec writes with the same digits."""
+    """Return the value in a form that msgspec encodes with the same digits."""
     kind = type(value)
     if kind is dict:
         return {key: wrap_raw_numbers(member) for key, member in value.items()}
@@ -67,7 +65,7 @@ def wrap_raw_numbers(value: ExactJson) -> ExactJson:
 
 
 def _reject_lone_surrogates(value: ExactJson, location: str, text: bytes) -> None:
-    """Raise BadResponse if a string or key below ``value`` has half a surrogate pair."""
+    """Raise BadResponse if a string or key within the value has half a surrogate pair."""
     if isinstance(value, dict):
         for key, member in value.items():
             _reject_lone_surrogates(key, f"a key of {location}", text)

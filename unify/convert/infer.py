@@ -1,10 +1,6 @@
-"""The structure of a table's rows: every place in them and the kinds of values seen there.
+"""Schema inference: the fields of the rows, the kinds of values of each, and the type that holds them.
 
-It is learned from whole rows and only grows. ``ColumnSelector`` keeps it from following what is not wanted.
-
-What kinds of values a place in a table's rows holds, as bits, and the type that keeps them all.
-
-Kinds only ever add up, so the type does not depend on the order in which rows are seen.
+Kinds are bits and are only added, so a type does not depend on the order of the rows.
 """
 
 from __future__ import annotations
@@ -20,15 +16,15 @@ from unify.convert.selection import ROOT_SELECTION, ColumnSelector, FieldSelecti
 from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, quote_identifier
 from unify.engine.widening import EMPTY_STRUCT, UNTYPED, Place, final_type
 
-MAX_DEPTH = 100  # levels of nesting that are followed; what is deeper is kept as JSON
+MAX_DEPTH = 100  # levels of nesting; deeper values are JSON
 MAX_LIST_DEPTH = 8  # lists within lists; DuckDB's time to read them back from Parquet doubles with each
 
 
 class SchemaNode:
-    """One place in the rows. ``members`` of an object by key, ``item`` of a list.
+    """One field of the rows. ``members`` of an object by key, ``item`` of a list.
 
-    ``flat``    an object here becomes columns, one for each member.
-    ``is_nested``  the place lies within a LIST or STRUCT, where texts are not looked at for dates.
+    ``may_flatten``  an object becomes columns, one for each member.
+    ``is_nested``    the field is within a LIST or STRUCT, where texts are not tested for dates.
     """
 
     __slots__ = (
@@ -65,19 +61,19 @@ class SchemaNode:
 
     @property
     def is_mixed(self) -> bool:
-        """Objects, lists and scalars, more than one of them: only JSON holds that."""
+        """Whether it has values of several of object, list and scalar, which only JSON holds."""
         found = self.type_flags
         several = bool(found & OBJECT) + bool(found & LIST) + bool(found & SCALARS)
         return several > 1 or bool(found & TOO_DEEP)
 
     @property
     def is_flattened(self) -> bool:
-        """It is an object, wherever it has a value, and its members are columns."""
+        """Whether every value is an object, and its members are columns."""
         return self.may_flatten and self.type_flags == OBJECT
 
     @property
     def has_ambiguous_keys(self) -> bool:
-        """Its members cannot be told apart, or not named, in a STRUCT."""
+        """Whether a STRUCT cannot name or distinguish its members."""
         names = self.members
         folded = {name.lower() for name in names}
         return len(folded) < len(names) or any(not name or "\0" in name for name in names)
@@ -104,7 +100,7 @@ class SchemaNode:
         return node
 
     def needs_exact_numbers(self) -> bool:
-        """Numbers with a fraction become text here: they have to be read as they were written."""
+        """Return whether numbers with a fraction become text, so that their digits must be read."""
         if self.is_mixed or (self.type_flags & OBJECT and (self.has_ambiguous_keys or not self.members)):
             return False
         if self.type_flags & OBJECT:
@@ -128,10 +124,11 @@ class SchemaNode:
 
 
 class InferredSchema:
-    """What is known of a table's rows so far. ``version`` moves on whenever something new is learned.
+    """The schema of the rows so far. ``version`` changes with every addition.
 
-    ``row``        the row as an object; ``non_object_row``, rows that are something else.
-    ``variables``  what the page says of its rows.
+    ``row``             rows that are objects.
+    ``non_object_row``  other rows.
+    ``variables``       the values of the pages.
     """
 
     def __init__(self, selector: ColumnSelector) -> None:
@@ -142,7 +139,7 @@ class InferredSchema:
         self.version = 0
 
     def add_value(self, node: SchemaNode, value: ExactJson) -> None:
-        """Add what ``non_object_row`` shows of ``node``. Null shows nothing but that the place exists."""
+        """Add a value to the kinds of ``node``. Null adds no kind."""
         if value is None or node.field_selection.skip:
             return
         if isinstance(value, dict):
@@ -155,7 +152,7 @@ class InferredSchema:
             self._add_type_flags(node, scalar_type_flags(value))
 
     def add_uncastable(self, node: SchemaNode) -> None:
-        """A value does not fit the type an earlier load gave this place."""
+        """Record that a value does not fit the stored type of ``node``."""
         self._add_type_flags(node, UNCASTABLE)
 
     def find_maps(self, least: int) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -210,19 +207,19 @@ class InferredSchema:
 
 OBJECT = 1
 LIST = 2
-TOO_DEEP = 4  # nested deeper than columns can follow
+TOO_DEEP = 4  # nested deeper than columns allow
 BOOL = 8
 INT = 16
-INEXACT_INT = 32  # an integer no double can express
+INEXACT_INT = 32  # an integer that no double equals
 BIG_INT = 64  # an integer beyond 64 bits
 HUGE_INT = 128  # an integer of more than 38 digits
 REAL = 256
 OVERFLOWING_REAL = 512  # a number beyond every double
 DATE = 1024
-TIMESTAMP = 2048  # a moment without a zone
-TIMESTAMP_WITH_ZONE = 4096  # a moment with a zone
+TIMESTAMP = 2048  # without a zone
+TIMESTAMP_WITH_ZONE = 4096  # with a zone
 TEXT = 8192  # any other text
-UNCASTABLE = 16384  # a value the column's earlier, unusual type cannot hold
+UNCASTABLE = 16384  # a value that the stored type cannot hold
 
 TEMPORAL = DATE | TIMESTAMP | TIMESTAMP_WITH_ZONE
 TEXTS = TEMPORAL | TEXT
@@ -240,7 +237,7 @@ _ISO_TIMESTAMP = re.compile(
 
 
 def scalar_type_flags(value: object) -> int:
-    """The kinds of a text, number or bool as ``parse_exact`` gives it."""
+    """Return the kinds of a text, number or bool of ``parse_exact``."""
     if isinstance(value, IntegerText):
         return _integer_flags(value)
     if isinstance(value, FloatText):
@@ -253,7 +250,7 @@ def scalar_type_flags(value: object) -> int:
 def _integer_flags(text: str) -> int:
     if len(text) <= 15:
         return INT
-    if len(text) > 310:  # beyond every double, and soon beyond what Python turns into an int
+    if len(text) > 310:  # beyond every double, and near the limit of Python's int()
         return INT | INEXACT_INT | BIG_INT | HUGE_INT
     number = int(text)
     return (
@@ -272,7 +269,7 @@ def _is_exact_as_double(number: int) -> bool:
 
 
 def _text_flags(text: str) -> int:
-    """ISO 8601 as DuckDB reads it exactly; a moment finer than a microsecond stays text."""
+    """Return the kind of a text: ISO 8601 that DuckDB reads exactly, or text."""
     if len(text) < 10 or text[4] != "-":
         return TEXT
     match = _ISO_TIMESTAMP.fullmatch(text)
@@ -287,7 +284,7 @@ def _text_flags(text: str) -> int:
 
 
 def scalar_type(type_flags: int) -> str:
-    """The DuckDB type that keeps every value of these kinds; VARCHAR where there is none yet."""
+    """Return the DuckDB type that holds every value of these kinds; VARCHAR without any."""
     if type_flags & ~INTEGERS == 0 and type_flags:
         return "VARCHAR" if type_flags & HUGE_INT else BIG_INTEGER_TYPE if type_flags & BIG_INT else "BIGINT"
     if type_flags & REAL and type_flags & ~(INTEGERS | REALS) == 0:

@@ -1,7 +1,4 @@
-"""The columns a load will have, as far as its rows are known: what is read from where, as which type.
-
-Whether DuckDB can read rows straight into columns, or what has to be done to them first.
-"""
+"""Column layout: the columns of the current schema, and how DuckDB reads the rows into them."""
 
 from __future__ import annotations
 
@@ -16,22 +13,22 @@ from unify.engine.types import parse_type
 
 
 class ColumnOrigin(Enum):
-    """Where a column's values come from."""
+    """The source of a column's values."""
 
     ROW = "row"  # a member of the row, at ``path``
-    PAGE = "page"  # what the page says of its rows
-    WHOLE_ROW = "whole"  # the row itself, being no object
-    ABSENT = "nothing"  # an earlier load or the spec knows it, these rows do not
+    PAGE = "page"  # a value of the page
+    WHOLE_ROW = "whole"  # the row itself, if it is not an object
+    ABSENT = "nothing"  # these rows do not have it; the spec or an earlier load has
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """A column as it will be.
+    """A column of the layout.
 
-    ``is_strict``      its type is declared, and a value may not fit: then it is discarded with its row.
-    ``may_widen``       its type is an earlier load's and unusual: a value that does not fit widens it.
-    ``needs_exact_numbers``  numbers have to be read as they were written.
-    ``type_flags``       what its values are.
+    ``is_strict``            its type is declared; a row with a value that does not fit is discarded.
+    ``may_widen``            its stored type cannot be inferred; a value that does not fit widens it.
+    ``needs_exact_numbers``  numbers are read digit by digit.
+    ``type_flags``           the kinds of its values.
     """
 
     name: str
@@ -46,16 +43,16 @@ class ColumnPlan:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What its values depend on. How closely they are looked at is right for the rows known."""
+        """Everything that its values depend on."""
         return self.name, self.type, self.origin, self.path, self.format
 
 
 @dataclass(frozen=True, slots=True)
 class ReadMethod:
-    """How DuckDB gets to read the rows: as they came, unless they have to be made readable first.
+    """How DuckDB reads the rows: as they came, by default.
 
-    ``quoted``     keys whose numbers are put in quotes, so that their digits survive.
-    ``rewritten``  the rows are taken apart in Python.
+    ``quoted_keys``    keys whose numbers are put in quotes, to keep their digits.
+    ``rewrites_rows``  Python rewrites the rows as flat objects.
     """
 
     quoted_keys: tuple[str, ...] = ()
@@ -64,7 +61,7 @@ class ReadMethod:
 
 @dataclass(frozen=True, slots=True)
 class CursorColumn:
-    """The column whose greatest value is remembered, to be read as text."""
+    """The cursor column, read as text."""
 
     column: ColumnPlan
     read_method: ReadMethod
@@ -72,10 +69,9 @@ class CursorColumn:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """The columns of one moment. ``cursor`` need not be among ``columns``.
+    """The columns of one version of the schema. The cursor may be a column that is not in ``columns``.
 
-    ``schema_version``  of the structure it was made from.
-    ``places``   every place in the rows that was known; a row read until then has no other.
+    ``known_paths``  all fields of the rows; a row that was read before has no others.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -89,12 +85,12 @@ class ColumnLayout:
         return tuple(column.name for column in self.columns)
 
     def is_same_as(self, final: ColumnLayout) -> bool:
-        """A file of this layout has the same columns, with the same values, as one of ``final``."""
+        """Return whether files of both layouts have the same columns with the same values."""
         ours = {column.identity for column in self.columns}
         return self._has_same_cursor(final) and ours == {column.identity for column in final.columns}
 
     def is_subset_of(self, final: ColumnLayout) -> bool:
-        """A file of this layout is one of ``final`` but for columns its rows have no values for."""
+        """Return whether a file of this layout lacks only columns for which its rows have no values."""
         if not self._has_same_cursor(final):
             return False
         wanted = {column.name: column for column in final.columns}
@@ -102,7 +98,7 @@ class ColumnLayout:
         return all(kept) and all(map(self._has_no_values_for, wanted.values()))
 
     def _has_same_values(self, column: ColumnPlan, final: ColumnPlan | None) -> bool:
-        """What was written for ``column`` is what ``final`` wants."""
+        """Return whether the values written for ``column`` are those of ``final``."""
         if final is None or column.origin is not ColumnOrigin.ABSENT:
             return final is not None and final.identity == column.identity
         return final.type == column.type and (
@@ -110,13 +106,13 @@ class ColumnLayout:
         )
 
     def _has_no_values_for(self, column: ColumnPlan) -> bool:
-        """The rows known to this layout have no value for ``column``."""
+        """Return whether the rows of this layout have no value for ``column``."""
         if column.origin is ColumnOrigin.ROW:
             return column.path not in self.known_paths
         return column.origin is ColumnOrigin.ABSENT
 
     def _has_same_cursor(self, final: ColumnLayout) -> bool:
-        """The greatest cursor found by this layout is the greatest by ``final``."""
+        """Return whether the greatest cursors of this layout are those of ``final``."""
         if self.cursor is None or final.cursor is None:
             return final.cursor is None or self._has_no_values_for(final.cursor.column)
         return self.cursor.column.identity == final.cursor.column.identity
@@ -124,11 +120,11 @@ class ColumnLayout:
 
 MAX_NESTED_FIELDS = 500  # of one nested object: DuckDB's planning grows with their square
 
-_PLAIN_KEY = re.compile(r"[\w .$@:/+-]+", re.ASCII)  # written in JSON as it is, but for needless escapes
+_PLAIN_KEY = re.compile(r"[\w .$@:/+-]+", re.ASCII)  # JSON writes it without escapes
 
 
 def choose_read_method(schema: InferredSchema, columns: Sequence[ColumnPlan]) -> ReadMethod:
-    """How rows of this structure are made readable for these columns."""
+    """Return how DuckDB reads rows of this schema into these columns."""
     read = [column for column in columns if column.origin is not ColumnOrigin.ABSENT]
     if any(column.origin is ColumnOrigin.WHOLE_ROW for column in read) and schema.row.type_flags:
         return ReadMethod(rewrites_rows=True)
@@ -142,12 +138,12 @@ def choose_read_method(schema: InferredSchema, columns: Sequence[ColumnPlan]) ->
 
 
 def _paths_overlap(paths: Sequence[tuple[str, ...]]) -> bool:
-    """Two columns read the same place, or one reads what another reads a part of."""
+    """Return whether two columns read the same field, or one reads a field within another's."""
     return any(after[: len(before)] == before for before, after in pairwise(sorted(paths)))
 
 
 def _is_directly_readable(node: SchemaNode, paths: Sequence[tuple[str, ...]], depth: int = 0) -> bool:
-    """Every path leads through plain objects whose members DuckDB can tell apart."""
+    """Return whether every path leads through objects whose members DuckDB can distinguish."""
     if node.has_ambiguous_keys or (depth and (not node.is_flattened or len(paths) > MAX_NESTED_FIELDS)):
         return False
     below: dict[str, list[tuple[str, ...]]] = {}
@@ -161,6 +157,6 @@ def _is_directly_readable(node: SchemaNode, paths: Sequence[tuple[str, ...]], de
 
 
 def _is_quotable(column: ColumnPlan) -> bool:
-    """A number under the column's key may be read from a text as well as by itself."""
+    """Return whether numbers of the column may be put in quotes."""
     plain = column.origin is ColumnOrigin.ROW and _PLAIN_KEY.fullmatch(column.path[-1]) is not None
     return plain and not parse_type(column.type).nested

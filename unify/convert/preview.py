@@ -1,7 +1,4 @@
-"""Pages as the table a load would make of them, without a lake: for ``unify spec try`` and ``test``.
-
-Rows of a live table, typed as a load types them; published nowhere.
-"""
+"""Preview: converts pages as a load does, without a lake, for ``spec try``, ``spec test`` and live tables."""
 
 from __future__ import annotations
 
@@ -29,10 +26,10 @@ _JSON_TYPES = ("STRUCT", "MAP", "JSON")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a load would make of some pages.
+    """The table that a load would make of some pages.
 
-    ``rows``     values in the order of ``columns``: as DuckDB gives them, or written out (see ``preview_pages``).
-    ``cursors``  the greatest value of the cursor column by scope.
+    ``rows``     values in the order of ``columns``; see ``preview_pages``.
+    ``cursors``  the greatest cursor of each scope.
     """
 
     columns: tuple[Column, ...]
@@ -44,11 +41,9 @@ class Preview:
 def preview_pages(
     table: TableConfig, pages: Iterable[Page], *, max_rows: int | None = None, as_text: bool = False
 ) -> Preview:
-    """Convert ``pages`` as the loader does, and read the result back.
+    """Convert ``pages`` as the loader does, and return at most ``max_rows`` of the rows, in their order.
 
-    Rows    in the order of the source; ``most_rows`` bounds those that are read back. ``written``: scalars
-            are DuckDB's text of them, in UTC, and nested values are JSON values.
-    Raises  what reading the pages or converting their rows raises.
+    ``as_text``  scalars are DuckDB's text, in UTC, and nested values are JSON values.
     """
     with tempfile.TemporaryDirectory(prefix="unify-preview-") as folder:
         with RowStage(Path(folder), column_rules(table), threads=1) as stage:

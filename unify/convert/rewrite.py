@@ -1,9 +1,8 @@
-"""Rows DuckDB cannot read exactly as they came, made readable.
+"""Rewrites rows that DuckDB cannot read exactly.
 
-DuckDB reads a number with a fraction as a double. Where its digits count (a declared decimal, a text
-among numbers), it is put in quotes, by a regular expression. Rows with keys that
-differ by case only, or come twice, or are empty, and objects of very many members, are taken apart in
-Python: one flat object a row, one member a column.
+DuckDB reads a number with a fraction as a double. If its digits matter (a declared decimal, a text among
+numbers), a regular expression puts it in quotes. Rows whose keys differ in case only, are duplicate or empty,
+and objects of very many members become flat objects in Python: one member per column.
 """
 
 from __future__ import annotations
@@ -25,17 +24,16 @@ from unify.convert.exact_json import (
 from unify.convert.layout import ColumnOrigin, ColumnPlan
 from unify.engine.types import DuckDBType, parse_type
 
-ColumnRead = tuple[ColumnPlan, str]  # a column and the type it is read as
+ColumnRead = tuple[ColumnPlan, str]  # a column and its type for DuckDB's JSON reader
 
-# A letter or digit written as an escape, within a key: quoting by key would miss it.
+# A key with an escaped letter or digit: a search for its name misses it.
 _ESCAPED_KEY = re.compile(rb'\\u00[2-7][0-9a-fA-F](?:[^"\\]|\\u[0-9a-fA-F]{4}){0,200}"\s*:')
 
 
 def quote_numbers(text: bytes, keys: Sequence[str]) -> bytes | None:
-    """``text`` with every number under one of ``keys`` in quotes; None if a key could be overlooked.
+    """Return ``text`` with the numbers of ``keys`` in quotes; None if a key could be missed.
 
-    A key is found by its quotes: within a string a quote follows a backslash, and only a key is
-    followed by a colon.
+    Within a string a quote follows a backslash, and only a key is followed by a colon.
     """
     if _ESCAPED_KEY.search(text):
         return None
@@ -49,7 +47,7 @@ def quote_numbers(text: bytes, keys: Sequence[str]) -> bytes | None:
 def rewrite_rows(
     lines: Iterable[bytes], columns: Sequence[ColumnRead], markers: MarkerKeys
 ) -> Iterator[bytes]:
-    """The lines with member ``c0`` for the first of ``columns`` and so on; a null is left out."""
+    """Yield the lines with a member ``c0`` for the first column and so on, without nulls."""
     encoder = msgspec.json.Encoder()
     types = [parse_type(column.type if column.is_strict else read_as) for column, read_as in columns]
     for line in lines:
@@ -76,7 +74,7 @@ def _find_value(document: ExactJson, column: ColumnPlan, markers: MarkerKeys) ->
 
 
 def _convert_value(value: ExactJson, type_: DuckDBType, keep_digits: bool) -> ExactJson:
-    """``value`` as DuckDB is to read it into ``type_``; numbers as text where ``digits`` count."""
+    """Return the value for DuckDB's reader of ``type_``; numbers as text if ``keep_digits``."""
     if value is None:
         return None
     if type_.name == "LIST" and isinstance(value, list):
@@ -90,7 +88,7 @@ def _convert_value(value: ExactJson, type_: DuckDBType, keep_digits: bool) -> Ex
 
 
 def value_text(value: ExactJson) -> str:
-    """The text of a value: a string's own, a number's as it was written, JSON of what is nested."""
+    """Return a string itself, a number as it was written, and the JSON of a nested value."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, str) else encode_exact(value).decode()

@@ -1,6 +1,6 @@
-"""SQL that reads a chunk of rows into the columns of a layout.
+"""SQL that reads a chunk into the columns of a layout, and SQL for cursors and discarded rows.
 
-Types are always given: DuckDB's own detection loses digits, takes samples, and makes MAPs.
+Types are always explicit: DuckDB's detection loses digits, samples rows and yields MAPs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unify.engine.connection import quote_literal
 from unify.engine.types import parse_type, quote_identifier
 
 ROW_GROUP_ROWS = 20_000  # makes limit and point queries 3-6 times faster than DuckDB's 122,880 (design.md)
-LONG_TIMESTAMP_ERROR = "a moment could be finer than a microsecond"
+LONG_TIMESTAMP_ERROR = "a timestamp could be finer than a microsecond"
 _MICROSECOND_TIMESTAMP_BYTES = 26  # 2024-01-31T08:30:00.123456; shorter texts have no more digits
 FUTURE_TOLERANCE = timedelta(days=1)  # times of another zone, and clocks that differ, are not reported
 _MONTHS = "(?i)(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
@@ -31,7 +31,7 @@ _UNREADABLE_DATE = "|".join(
         rf"{_MONTHS}[a-z]*[ .,-]+\d",
     ]
 )
-_LINE_MARGIN_BYTES = 1024  # bytes DuckDB wants beyond the longest line
+_LINE_MARGIN_BYTES = 1024  # DuckDB requires a buffer beyond the longest line
 _MIN_BUFFER_BYTES = 1024 * 1024  # bytes; smaller buffers only cost time
 
 
@@ -45,7 +45,7 @@ class ChunkSource:
 
 
 def read_type(column: ColumnPlan) -> str:
-    """The type DuckDB reads a column's values as, before they are turned into the column's own."""
+    """Return the type of a column for DuckDB's JSON reader, before the cast to its own."""
     type_ = parse_type(column.type)
     if column.is_strict or column.may_widen:
         return "JSON" if type_.nested or type_.name == "JSON" else "VARCHAR"
@@ -53,7 +53,7 @@ def read_type(column: ColumnPlan) -> str:
 
 
 def direct_source(chunk: Chunk, columns: Sequence[ColumnPlan], markers: MarkerKeys) -> ChunkSource:
-    """The rows as they came."""
+    """Return the source of rows as they came."""
     tree: dict[str, object] = {}
     for column in columns:
         if column.origin is not ColumnOrigin.ABSENT:
@@ -72,7 +72,7 @@ def direct_source(chunk: Chunk, columns: Sequence[ColumnPlan], markers: MarkerKe
 def rewritten_source(
     path: Path, longest_line_bytes: int, columns: Sequence[ColumnPlan], markers: MarkerKeys
 ) -> ChunkSource:
-    """The rows as ``rewriting`` wrote them."""
+    """Return the source of rows that ``rewrite`` wrote."""
     types = {f"c{index}": read_type(column) for index, column in enumerate(columns)}
     types[markers.scope] = "BIGINT"
     values = tuple(
@@ -83,10 +83,10 @@ def rewritten_source(
 
 
 def copy_rows_sql(source: ChunkSource, target: Path, *, exact_timestamps: bool) -> str:
-    """Statement that writes the rows whose values all fit into a Parquet file, and gives their number.
+    """Return the statement that writes the rows whose values all fit to a Parquet file; its result is their number.
 
-    ``exact_moments``  look at each moment whether it is finer than a microsecond, and fail if one is;
-                       otherwise fail with LONG_MOMENT where one is long enough to be.
+    ``exact_timestamps``  the statement fails if a timestamp is finer than a microsecond; otherwise it fails with
+                          LONG_TIMESTAMP_ERROR if one is long enough for that.
     """
     names = [quote_identifier(column.name) for column, _ in source.columns]
     values = [_value_sql(column, sql, exact_timestamps) for column, sql in source.columns]
@@ -113,7 +113,7 @@ def copy_to_parquet_sql(select: str, target: Path) -> str:
 
 
 def uncastable_rows_sql(source: ChunkSource) -> str:
-    """Query for rows with a value that does not fit: line from 0, column's place, the value's text."""
+    """Return the query for rows with a value that does not fit: line from 0, column index, text."""
     tested = [
         (index, column, sql) for index, (column, sql) in enumerate(source.columns) if _is_checked(column)
     ]
@@ -187,7 +187,7 @@ def _cursor_timestamp_sql(text: str, column: ColumnPlan, rules: ColumnRules) -> 
 
 
 def _is_valid_cursor_sql(text: str, column: ColumnPlan) -> str:
-    """Whether a text is a cursor as others of its column are; in a column of texts, a moment or number."""
+    """Return SQL for whether a text is a valid cursor; in a column of text, a timestamp or number."""
     if column.type == "VARCHAR":
         return f"coalesce({_timestamp_sql(text)} IS NOT NULL OR {_number_sql(text)} IS NOT NULL, false)"
     return f"coalesce({_cast_column_sql(text, column)} IS NOT NULL, false)"
@@ -213,7 +213,7 @@ def _is_checked(column: ColumnPlan) -> bool:
 
 
 def _is_inferred_timestamp(column: ColumnPlan) -> bool:
-    """The type was found from texts that are all dates or moments."""
+    """Return whether the type was inferred from texts that are all dates or timestamps."""
     return column.type in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE") and bool(
         column.type_flags & TEMPORAL
     )
@@ -233,7 +233,7 @@ def _value_sql(column: ColumnPlan, sql: str, exact_timestamps: bool) -> str:
 
 
 def _no_long_timestamp_sql(source: ChunkSource) -> str:
-    """A condition that fails on a moment of more characters than microseconds take."""
+    """Return a condition that fails on a timestamp with more characters than microseconds need."""
     moments = [f"strlen({sql})" for column, sql in source.columns if _may_be_sub_microsecond(column)]
     if not moments:
         return ""
@@ -289,7 +289,7 @@ def _type_sql(branch: object) -> str:
 
 
 def _reference_sql(markers: MarkerKeys, path: tuple[str, ...]) -> str:
-    """A place in the rows; their alias is a mark, so that no column's name can be taken for it."""
+    """Return the reference to a field; the alias of the rows is random, so that no column hides it."""
     return ".".join(map(quote_identifier, (markers.value, *path)))
 
 

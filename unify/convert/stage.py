@@ -1,22 +1,21 @@
-"""Rows as a source sent them, staged as Parquet files with one schema.
+"""Staging: the rows of a load, as the source sent them, become Parquet files with one schema.
 
-    write() ── chunk files ──┬─ looked at for anything new ─ written as Parquet ─┐
-    (pages, any thread)      └─ in the background, while pages arrive            ├─ seal() ─ Sealed
-                                                    those of a passed layout again ┘
+    write() ── chunk files ──┬─ schema inference ─ written as Parquet ────────────┐
+    (pages, any thread)      └─ in the background, while pages arrive             ├─ finish() ─ StageResult
+                                 chunks of an outdated layout are written again ──┘
 
-Python does not decode rows on this way: msgspec proves that a row brings nothing new, DuckDB reads,
-types and flattens. The rules are those of the documentation, "Rows become columns so"; beyond them:
+On the main path Python decodes no row: msgspec verifies that a row fits the inferred schema, and DuckDB
+reads, casts and flattens. The rules are those of the documentation, "Rows become columns so"; in addition:
 
-- dates and moments are recognized in columns and objects' members, not within lists and STRUCTs;
-  a moment finer than a microsecond leaves its column text;
-- a column that never had a value is VARCHAR, an always empty list VARCHAR[]; ``Sealed.untyped_columns`` names
-  them, so that a later load need not keep their types;
-- an object that is always empty makes no column; within a list it is JSON, as is one whose keys
-  differ by case only, and whatever is nested deeper than 100 levels
-  or 8 lists;
-- of equal keys in one object the last counts; half a surrogate pair is a BadResponse;
-- ``exclude`` and ``only`` speak for everything below the object they name, and never against a key;
-- a number beyond every double (``1e400``) makes its column text.
+- dates and timestamps are recognized in columns, not within lists and STRUCTs; a timestamp finer than a
+  microsecond makes its column text;
+- a column that never had a value is VARCHAR, a list that is always empty VARCHAR[]; later loads may change
+  these types;
+- an object that is always empty makes no column; within a list it is JSON, as are objects whose keys differ
+  in case only, and everything nested deeper than 100 levels or 8 lists;
+- of equal keys in one object the last counts;
+- ``exclude`` and ``only`` apply to everything below the object that they name, and not to a key;
+- a number beyond the range of doubles (``1e400``) makes its column text.
 """
 
 from __future__ import annotations
@@ -51,17 +50,17 @@ from unify.engine.widening import final_type
 from unify.errors import ConfigError
 from unify.model import Column
 
-MEMORY_MB = 256  # of DuckDB, for wide rows; narrow ones take half of it, thousands of columns more
+MEMORY_MB = 256  # limit of DuckDB; narrow rows need half of it, thousands of columns more
 MANY_COLUMNS = 1000
 MANY_ALIKE_OBJECTS = 20
-THREADS = 1  # chunks converted side by side: one keeps up with what Python can fetch and look at
+THREADS = 1  # chunks converted in parallel: one thread keeps up with fetching and inference
 
 _NO_VARIABLES: Mapping[str, Scalar] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnWidening:
-    """A stored column whose type has to give way: ``old`` cannot hold what came, ``new`` holds both."""
+    """A stored column whose type cannot hold the new values; ``new_type`` holds both."""
 
     name: str
     old_type: str
@@ -72,13 +71,16 @@ class ColumnWidening:
 class StageResult:
     """A staged load.
 
-    ``files``      Parquet, in the order in which the rows arrived; all have all ``columns``.
-    ``rows``       in them; ``discarded_path`` ones are in ``discarded_file`` (columns scope, column, value,
-                   reason, row), None where there are none.
-    ``cursors``    the greatest value of the cursor column by scope, as the source wrote it.
-    ``cursorless`` rows whose own cursor is missing, or is none among those that are.
-    ``widened``    columns of an earlier load whose type changed.
-    ``untyped_columns``    new columns that are not declared and have no value: their type says nothing.
+    ``files``                Parquet, in the order in which the rows arrived; all have all ``columns``.
+    ``rows``                 number of rows in them.
+    ``discarded_file``       the discarded rows (scope, column, value, reason, row); None without any.
+    ``cursors``              the greatest cursor of each scope, as the source wrote it.
+    ``rows_without_cursor``  rows whose cursor is missing, or is text where others are not.
+    ``rows_in_future``       rows whose cursor is more than a day later than the load.
+    ``widenings``            columns of an earlier load whose type changed.
+    ``untyped_columns``      new columns that are not declared and have no value.
+    ``paths``                the field of the rows that each column holds.
+    ``notes``                for the reason of the load.
     """
 
     files: tuple[Path, ...]
@@ -97,12 +99,12 @@ class StageResult:
 
 
 class RowStage:
-    """Takes pages of one load from any number of threads; a context manager that gives back what it holds.
+    """Takes the pages of one load from any number of threads; a context manager.
 
-    ``folder``  where the files go; it exists and is empty.
-    ``known``   the columns stored by an earlier load: their types hold, or widen so that every stored
-                value is kept. A type of "" says that the column has no value yet.
-    Disk        the rows as they came until ``seal``, and the Parquet files.
+    ``folder``  the folder of the files; it exists and is empty.
+    ``stored``  the stored columns: their types stay, or are widened so that no stored value is lost.
+
+    Disk: the rows as they came until ``finish``, and the Parquet files.
     """
 
     def __init__(
@@ -147,10 +149,10 @@ class RowStage:
     def write(
         self, rows: Sequence[bytes], variables: Mapping[str, Scalar] = _NO_VARIABLES, scope: str = ""
     ) -> None:
-        """Add a page: undecoded JSON values, what the page says of all of them, and whose they are.
+        """Add a page: undecoded JSON values, the values of the page, and its scope.
 
-        Memory  of the page, until it is in its file.
-        Raises  BadResponse as soon as a row was seen that cannot be read, of this page or one before.
+        Memory: the page, until it is in its file.
+        Raises BadResponse for a row of this page, or of one before, that cannot be read.
         """
         if not rows:
             return
@@ -166,7 +168,7 @@ class RowStage:
             raise self._failure
 
     def finish(self) -> StageResult:
-        """Finish: every row in one schema. Raises BadResponse, ConfigError or StoreError."""
+        """Write every row in the final schema. Raises BadResponse, ConfigError or StoreError."""
         with self._lock:
             self._writer.flush()
         done = [work.result() for work in self._conversions]
@@ -200,7 +202,7 @@ class RowStage:
         return staged
 
     def close(self) -> None:
-        """Stop what is going on and let go of files and memory; sealed files stay."""
+        """Stop all conversions and release files and memory; finished files stay."""
         self._pool.shutdown(cancel_futures=True)
         self._writer.close()
         self._converter.close()
@@ -215,7 +217,7 @@ class RowStage:
             self._failure = error
 
     def _resolve_page_values(self, variables: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
-        """What declared columns take from the page, by column name."""
+        """Return the values of declared columns that the page supplies, by column name."""
         if not self._page_columns:
             return _NO_VARIABLES
         return {
@@ -226,11 +228,11 @@ class RowStage:
     def _convert_to_final_layout(
         self, converted: Sequence[ConvertedChunk]
     ) -> tuple[list[ConvertedChunk], ColumnLayout]:
-        """Everything in the final layout; it is not final while a stored type still gives way."""
+        """Convert everything to the final layout, which changes while stored types are widened."""
         while True:
             layout = self._converter.current_layout(self._writer.rows)
             if self._writer.rows and not layout.columns:
-                raise ConfigError("no column is left: exclude and only rule out every one the rows have")
+                raise ConfigError("no column is left: exclude and only remove every column of the rows")
             converted = list(
                 self._pool.map(partial(self._converter.convert_to_layout, final=layout), converted)
             )
@@ -247,18 +249,19 @@ class RowStage:
         return path
 
     def _result_columns(self, layout: ColumnLayout) -> tuple[Column, ...]:
-        said = {column.name.lower(): column.description for column in self._rules.columns}
+        descriptions = {column.name.lower(): column.description for column in self._rules.columns}
         return tuple(
-            Column(column.name, column.type, said.get(column.name.lower(), "")) for column in layout.columns
+            Column(column.name, column.type, descriptions.get(column.name.lower(), ""))
+            for column in layout.columns
         )
 
     def _greatest_cursors(
         self, converted: Sequence[ConvertedChunk], layout: ColumnLayout
     ) -> Mapping[str, str]:
-        found = [cursor for one in converted for cursor in one.cursors]
-        if layout.cursor is None or not found:
+        cursors = [cursor for one in converted for cursor in one.cursors]
+        if layout.cursor is None or not cursors:
             return {}
-        return self._converter.greatest_cursors(layout.cursor.column, found)
+        return self._converter.greatest_cursors(layout.cursor.column, cursors)
 
     def _reject_unreadable_cursors(self, counts: CursorCounts) -> None:
         """Raise ConfigError for dates whose order cannot be known."""
@@ -327,8 +330,8 @@ class RowStage:
 
 
 def _resolve_page_value(name: str, source: str, variables: Mapping[str, Scalar]) -> Scalar:
-    """What the page says of a column: a variable, several in a text, or a value of the enclosing body."""
-    if source.startswith("$") or name in variables:  # an adapter's pages name columns, others variables
+    """Return the page's value of a column: a variable, a text with variables, or a value of the body."""
+    if source.startswith("$") or name in variables:  # pages of other adapters name the column
         return variables.get(name)
     return _render_template(source, variables)
 

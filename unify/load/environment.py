@@ -1,7 +1,7 @@
-"""The configuration a job is run with, and the values of the variables it refers to.
+"""The connection of a job, and the environment variables that it refers to.
 
-``connections.yaml`` is read anew for every job, so that a change counts from the next load on.
-Values stay in memory: a daemon started without GITHUB_TOKEN works as soon as a shell has offered it.
+``connections.yaml`` is read for every job, so changes apply to the next load. Values stay in memory: a daemon
+that was started without GITHUB_TOKEN uses the value that a shell sends later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unify.text import did_you_mean
 
 
 class Environment:
-    """The daemon's own environment, and above it what shells have offered since it started."""
+    """The environment of the daemon, overlaid with the values that shells have sent."""
 
     def __init__(self, process_values: Mapping[str, str]) -> None:
         self.process_values = dict(process_values)
@@ -26,28 +26,27 @@ class Environment:
         return f"Environment({len(self._values)} variables)"
 
     def update(self, values: Mapping[str, str]) -> None:
-        """Take these for every job and script started from now on."""
+        """Use these values for jobs and scripts that start later."""
         self._values.update(values)
 
     def values_for_connection(self, connection: Connection) -> Mapping[str, str]:
-        """The values ``connection`` refers to, as far as they are known."""
+        """Return the known values of the variables in ``connection``."""
         return {name: self._values[name] for name in environment_names(connection) if name in self._values}
 
     def values_for_origin(self, origin: ConfigPaths) -> Mapping[str, str]:
-        """The values all connections of a file refer to, as far as they are known."""
+        """Return the known values of the variables in all connections of a file."""
         connections = load_connections(Path(origin.connections)).by_name.values()
         return {name: value for one in connections for name, value in self.values_for_connection(one).items()}
 
 
 def find_connection(origin: ConfigPaths, table: TableName) -> Connection:
-    """The connection a job's table belongs to, as its file has it now.
+    """Return the current connection of a job's table.
 
-    Raises what is wrong with the connection, or UnknownName if it is not there (any more).
+    Raises the error of an invalid connection, UnknownName for a missing one.
     """
     configured = load_connections(Path(origin.connections))
-    broken = configured.errors.get(table.schema)
-    if broken is not None:
-        raise broken
+    if (error := configured.errors.get(table.schema)) is not None:
+        raise error
     connection = configured.by_name.get(table.schema)
     if connection is None:
         raise UnknownName(

@@ -30,7 +30,7 @@ _INCREMENTAL_STRATEGIES: tuple[RefreshStrategy, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """How a table is loaded this time.
+    """How one load reads a table.
 
     ``based_on``       uid of the published load whose cursor this one starts from; "" if it reads everything.
     ``cursor_column``  "" if loads are not incremental.
@@ -102,7 +102,7 @@ def read_stored_columns(lake: Lake, table: TableName, last: LoadRecord | None) -
 
 
 def restrict_to_lake_files(lake: Lake) -> None:
-    """Take from this lake's DuckDB everything but reading the lake's own files. There is no way back."""
+    """Restrict this lake's DuckDB to reading the lake's own files, irrevocably."""
     connection = lake.connection
     own = ", ".join(quote_literal(os.fspath(folder)) for folder in _lake_folders(lake))
     connection.execute(f"SET allowed_directories = [{own}]")
@@ -111,10 +111,9 @@ def restrict_to_lake_files(lake: Lake) -> None:
 
 
 def read_parent_rows(lake: Lake, table: TableName, query: str) -> Sequence[ParentRow]:
-    """The distinct rows of ``query`` over the tables of ``table``'s connection, in a fixed order.
+    """Return the distinct rows of ``query`` over the tables of ``table``'s connection, in a fixed order.
 
-    Values are numbers, truth values and texts; anything else comes as DuckDB's text of it.
-    Raises LoadFailed naming the table where DuckDB refuses the query.
+    Values are numbers, booleans and texts; others are DuckDB's text. Raises LoadFailed if the query fails.
     """
     import duckdb
 
@@ -123,7 +122,7 @@ def read_parent_rows(lake: Lake, table: TableName, query: str) -> Sequence[Paren
         cursor.execute(f"USE lake.{quoted(table.schema)}")
         return fetch_distinct_rows(cursor, query)
     except duckdb.Error as error:
-        raise LoadFailed(f"{table}: its for_each cannot be run: {error}") from error
+        raise LoadFailed(f"{table}: the query of for_each failed: {error}") from error
     finally:
         cursor.close()
 

@@ -1,8 +1,7 @@
-"""What the daemon and its workers say to each other: JSON over a pipe, nothing pickled.
+"""The protocol of daemon and workers: JSON messages over a pipe.
 
-A worker gets one ``LoadTask``, answers with any number of ``Progress`` and ``RequestBatch``, and then with one
-``Outcome``.
-Nothing in them names this machine's processes, so that a worker may one day sit on another one.
+A worker receives one ``LoadTask`` and replies with any number of ``LoadProgress`` and ``RequestBatch``, then one
+``TaskResult``. The messages name no process of this machine, so a worker may run on another one.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from unify.errors import UnifyError
 from unify.model import Action, ConfigPaths, LoaderJob, RequestRecord, TableName
 from unify.redaction import Redactor
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a task with ten thousand environment variables is far below
-MAX_ERROR_CHARS = 2000  # characters of an error worth keeping
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a task with 10,000 environment variables is smaller
+MAX_ERROR_CHARS = 2000  # characters of an error message
 _NO_SECRETS = Redactor()  # still replaces what is a credential by its form
 
 
 @dataclass(frozen=True, slots=True)
 class LoadTask:
-    """One load, handed to a worker.
+    """One load for a worker.
 
-    ``folder``       where its rows are staged; empty when the worker gets it.
-    ``environment``  values of the variables the connection refers to: secrets, so never shown.
+    ``folder``       the staging folder, empty.
+    ``environment``  values of the connection's variables; they are secret.
     """
 
     job: int
@@ -48,10 +47,7 @@ class LoadTask:
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """How far a worker is.
-
-    ``bytes`` counts answer bodies; ``waiting_until`` is set while a rate limit holds us.
-    """
+    """The progress of a load. ``bytes`` counts response bodies; ``waiting_until`` is the end of a rate limit."""
 
     job: int
     attempt: int
@@ -80,7 +76,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RequestBatch:
-    """Requests a load has made since the last such message, oldest first."""
+    """The requests of a load since the previous batch, oldest first."""
 
     job: int
     attempt: int
@@ -88,16 +84,16 @@ class RequestBatch:
 
 
 class TaskStatus(StrEnum):
-    """How a task ended for its worker."""
+    """The outcome of a task for its worker."""
 
-    STAGED = "sealed"  # the rows are staged, the manifest says so
-    MISSING_PARENTS = "missing"  # parents have to be loaded first
+    STAGED = "sealed"  # the staging folder is committed
+    MISSING_PARENTS = "missing"  # parent tables are not loaded
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The last message about a task. ``refresh_every_s`` is the refresh interval its configuration asks for."""
+    """The last message about a task. ``every_s`` is the refresh interval in its configuration."""
 
     job: int
     attempt: int
@@ -126,20 +122,20 @@ def decode_task(data: bytes) -> LoadTask:
 
 
 def encode_message(message: WorkerMessage) -> bytes:
-    """``report`` as JSON behind one letter that says which of the three it is."""
+    """Return the message as JSON after one letter for its type."""
     return _MESSAGE_LETTERS[type(message)] + msgspec.json.encode(message)
 
 
 def decode_message(data: bytes) -> WorkerMessage:
-    """The other way round. Raises ValueError for what is no report."""
+    """Decode a message. Raises ValueError for other data."""
     kind = _MESSAGE_TYPES.get(data[:1])
     if kind is None:
-        raise ValueError("neither progress nor requests nor an outcome")
+        raise ValueError("unknown message type")
     return msgspec.json.decode(data[1:], type=kind)  # its DecodeError is a ValueError
 
 
 def make_task(job: LoaderJob, home: Path, folder: Path, environment: Mapping[str, str]) -> LoadTask:
-    """The task of a claimed job."""
+    """Return the task of a claimed job."""
     return LoadTask(
         job=job.id,
         uid=job.uid,

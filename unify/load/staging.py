@@ -1,7 +1,7 @@
-"""Staged loads: what a worker fetched, complete on the disk before anybody publishes it.
+"""The staging folder: the files of a load, complete on disk before it is published.
 
-``staging/UID/ATTEMPT/`` belongs to one attempt of one job. Its manifest is written last, by rename:
-a folder with a manifest holds a whole load, a folder without one holds nothing.
+``staging/UID/ATTEMPT/`` belongs to one attempt of one job. Its manifest is written last, by rename: a folder
+with a manifest holds a complete load, a folder without one is ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STRATEGIES = ("reload", "append", "merge", "merge_delete")
 
 
 class JobAttempt(Protocol):
-    """One attempt of a job, as the queue's LoaderJob and a worker's task name it."""
+    """One attempt of a job: a LoaderJob or a LoadTask."""
 
     @property
     def uid(self) -> str: ...
@@ -36,7 +36,7 @@ class JobAttempt(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a staged load consists of.
+    """The contents of a staged load.
 
     ``files``     names of Parquet files in the attempt's folder, in the order of arrival; missing
                   columns are NULL.
@@ -74,14 +74,14 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class StagedLoad:
-    """A sealed attempt: its folder and what is in it."""
+    """A committed attempt."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def discarded_path(self) -> Path | None:
-        """The file of rows that could not be stored."""
+        """The file of discarded rows."""
         name = self.manifest.discarded_file
         return self.folder / name if name else None
 
@@ -97,11 +97,11 @@ class StagingArea:
         self.folder = folder
 
     def attempt_folder(self, job: JobAttempt) -> Path:
-        """Where the files of this attempt of ``job`` belong."""
+        """Return the folder of this attempt of ``job``."""
         return self.folder / job.uid / str(job.attempt)
 
     def create_attempt_folder(self, job: JobAttempt) -> Path:
-        """An empty folder for this attempt; what an earlier life of it left is removed."""
+        """Create the folder of this attempt; earlier contents are removed."""
         folder = self.attempt_folder(job)
         with _translate_os_errors(folder):
             if folder.exists():
@@ -110,19 +110,19 @@ class StagingArea:
         return folder
 
     def find_staged_load(self, job: JobAttempt) -> StagedLoad | None:
-        """The whole load this attempt left, or None if it did not get that far."""
+        """Return the load of this attempt, or None if it is not committed."""
         folder = self.attempt_folder(job)
         return StagedLoad(folder, read_manifest(folder)) if (folder / MANIFEST).is_file() else None
 
     def remove_attempts(self, job: JobAttempt) -> None:
-        """Remove everything every attempt of ``job`` staged."""
+        """Remove the folders of every attempt of ``job``."""
         folder = self.folder / job.uid
         with _translate_os_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
 
     def remove_orphaned_attempts(self, owned: Collection[tuple[str, int]]) -> list[Path]:
-        """Remove the attempts nobody owns, given as (uid, attempt); gives what was removed."""
+        """Remove the attempts that are not in ``owned``, by (uid, attempt); return their folders."""
         removed: list[Path] = []
         if not self.folder.exists():
             return removed
@@ -138,7 +138,7 @@ class StagingArea:
 
 
 def commit_staged_load(folder: Path, manifest: Manifest) -> StagedLoad:
-    """Make a staged load whole: every file on the disk, then the manifest by rename, then the folder."""
+    """Commit a staged load: sync every file, then write the manifest by rename, then sync the folder."""
     _check_manifest(folder, manifest)
     with _translate_os_errors(folder):
         for name in _file_names(manifest):
@@ -151,7 +151,7 @@ def commit_staged_load(folder: Path, manifest: Manifest) -> StagedLoad:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in ``folder``. Raises StoreError if it is not one."""
+    """Read the manifest in ``folder``. Raises StoreError if it is invalid."""
     path = folder / MANIFEST
     with _translate_os_errors(path):
         data = path.read_bytes()

@@ -1,6 +1,6 @@
-"""A worker process: takes one task after the other from its pipe, and ends with the daemon.
+"""The worker process: runs the tasks that arrive on its pipe, and exits with the daemon.
 
-It holds no lock, opens neither the queue nor the lake for writing, and is told everything it needs.
+It holds no lock and opens neither the queue nor the lake for writing.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from unify.load.protocol import (
 from unify.model import RequestRecord
 from unify.redaction import Redactor
 
-REPORT_INTERVAL_S = 0.1  # progress is worth at most ten messages a second
+REPORT_INTERVAL_S = 0.1  # least time between progress messages
 REQUESTS_INTERVAL_S = 0.5  # what `unify.requests` is behind; one message instead of thousands
 REQUESTS_BATCH = 200
-HEARTBEAT_INTERVAL_S = 5.0  # the daemon hears of a busy worker at least this often; see workers.LEASE_S
+HEARTBEAT_INTERVAL_S = 5.0  # the daemon's lease is longer: worker_pool.LEASE_S
 
 
 class TaskRunner(Protocol):
-    """What a worker does with its tasks. Sent to the worker when it starts, so it can be pickled."""
+    """Runs the tasks of a worker. Sent to the worker at its start, so it must be picklable."""
 
     def prepare(self) -> None:
-        """Get ready while there is no task yet. A UnifyError waits for the first task to say it."""
+        """Prepare before the first task, which reports a UnifyError raised here."""
 
     def __call__(self, task: LoadTask, reporter: Reporter) -> TaskResult:
-        """Carry out one task. Raises UnifyError."""
+        """Run one task. Raises UnifyError."""
 
 
 def worker_main(pipe: Connection, runner: TaskRunner) -> None:
-    """Serve tasks until the daemon closes the pipe or is gone."""
+    """Run tasks until the daemon closes the pipe or exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a foreground daemon is the daemon's to handle
     line = _DaemonPipe(pipe)
     threading.Thread(target=_watch_daemon, args=(line,), name="watchdog", daemon=True).start()
@@ -69,7 +69,7 @@ def worker_main(pipe: Connection, runner: TaskRunner) -> None:
 
 
 class Reporter:
-    """Counts what a load does and tells the daemon, seldom enough. Called from any thread of the adapter."""
+    """Reports the progress and requests of a load to the daemon, in batches. Thread-safe."""
 
     def __init__(self, task: LoadTask, send: Callable[[WorkerMessage], None]) -> None:
         self._send = send
@@ -82,11 +82,10 @@ class Reporter:
 
     @property
     def progress(self) -> LoadProgress:
-        """How far it is by now."""
         return self._progress
 
     def update(self, change: Callable[[LoadProgress], LoadProgress], *, urgent: bool = False) -> None:
-        """Replace the progress by ``change`` of it, and send it if the last one is long enough ago."""
+        """Apply ``change`` to the progress; send it if it is urgent or the last message is old enough."""
         with self._lock:
             self._progress = change(self._progress)
             if not urgent and time.monotonic() - self._sent_at < REPORT_INTERVAL_S:
@@ -95,7 +94,7 @@ class Reporter:
         self._send(self._progress)
 
     def add_request(self, request: RequestRecord) -> None:
-        """Keep a request, and send those kept when there are many or the last ones are long ago."""
+        """Add a request; send the batch when it is full or old."""
         with self._lock:
             self._requests.append(request)
             due_at = self._requests_sent_at + REQUESTS_INTERVAL_S
@@ -104,21 +103,21 @@ class Reporter:
         self.send_requests()
 
     def send_requests(self) -> None:
-        """Tell the daemon of the requests it has not heard of."""
+        """Send the requests that have not been sent."""
         with self._lock:
-            told, self._requests = tuple(self._requests), []
+            batch, self._requests = tuple(self._requests), []
             self._requests_sent_at = time.monotonic()
-        if told:
-            self._send(RequestBatch(self._progress.job, self._progress.attempt, told))
+        if batch:
+            self._send(RequestBatch(self._progress.job, self._progress.attempt, batch))
 
     def send_heartbeat(self) -> None:
-        """Say again how far it is: we live."""
+        """Send the progress again, as a sign of life."""
         self.send_requests()
         self._send(self._progress)
 
 
 class _DaemonPipe:
-    """The pipe to the daemon, shared by the threads of this process."""
+    """The pipe to the daemon. Thread-safe."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -126,14 +125,14 @@ class _DaemonPipe:
         self._reporter: Reporter | None = None
 
     def receive_task(self) -> bytes | None:
-        """The next task, or None when the daemon has closed its end."""
+        """Return the next task, or None when the daemon has closed the pipe."""
         try:
             return self._pipe.recv_bytes(MAX_MESSAGE_BYTES)
         except (EOFError, ConnectionResetError):
             return None
 
     def send(self, message: WorkerMessage) -> None:
-        """Tell the daemon. Nobody listening means that the daemon is gone, and so are we."""
+        """Send a message. Exits the process if the daemon has exited."""
         try:
             with self._send_lock:
                 self._pipe.send_bytes(encode_message(message))
@@ -150,21 +149,21 @@ class _DaemonPipe:
 
 
 def _watch_daemon(pipe: _DaemonPipe) -> None:
-    """End this process at once when the daemon ends, however it ends; meanwhile, show signs of life."""
+    """Send heartbeats, and exit the process at once when the daemon exits."""
     daemon = parent_process()
     if daemon is None:
-        raise RuntimeError("a worker is started by the daemon, as a process of its own")
+        raise RuntimeError("a worker must be a child process of the daemon")
     while not wait([daemon.sentinel], timeout=HEARTBEAT_INTERVAL_S):
         pipe.send_heartbeat()
     os._exit(1)
 
 
 def _run_task(task: LoadTask, reporter: Reporter, runner: TaskRunner) -> TaskResult:
-    """What came of ``task``; an error of any kind is an outcome too."""
+    """Run ``task``; an error of any kind becomes its result."""
     try:
         return runner(task, reporter)
     except UnifyError as error:
         failure = make_failure(error, reporter.redactor)
-    except Exception as error:  # noqa: BLE001 - a bug must reach the log with its place, and the worker live on
+    except Exception as error:  # noqa: BLE001 - the traceback must reach the log and the worker must continue
         failure = make_unexpected_failure(error, Path(task.folder), reporter.redactor)
     return TaskResult(task.job, task.attempt, TaskStatus.FAILED, reporter.progress, failure)

@@ -1,12 +1,10 @@
-"""Rows from staged Parquet files into a table of the lake: replaced, appended, or merged by key.
+"""Writes staged Parquet files into a table of the lake: replace, append, or merge by key.
 
-Everything here happens inside the caller's transaction, in DuckDB, from file to file.
+Everything runs within the caller's transaction, in DuckDB, from file to file.
 
-A reload without writing the rows a second time: the staged files themselves become the table's.
-
-They are linked into the lake's folder and registered there, in the same transaction as the rest. The
-staged names stay, so that a crash before the commit loses nothing; what it leaves in the lake's folder
-is an orphan that the upkeep removes. Where anything does not fit, the rows are copied instead.
+A reload registers the staged files as the table's own if their columns are the table's: they are hard-linked
+into the lake's folder. The staged names stay, so a crash before the commit loses nothing; maintenance removes
+the links that it leaves. Otherwise the rows are copied.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.engine.connection import quote_literal
+from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import Place, conversion_sql, inexact_integer_sql
 from unify.errors import LoadFailed
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 STAGED_VIEW = "temp.main.staged"  # the staged rows in the columns of the table
-CHANGES_TABLE = "temp.main.staged_changes"  # staged rows that are new, or differ from the stored one
+CHANGES_TABLE = "temp.main.staged_changes"  # staged rows that are new or differ
 IS_STORED_COLUMN = '"a row of this key is stored"'  # a column of CHANGES; no source has one of this name
 IS_MATCHED_COLUMN = '"found in the table"'
 SUPERSEDED_TABLE = (
@@ -43,7 +42,7 @@ SUPERSEDED_TABLE = (
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """What became of the rows. ``duplicates`` counts staged rows that another of the same key replaced."""
+    """Counts of rows. ``duplicates`` are staged rows that another one of the same key replaced."""
 
     inserted: int
     updated: int
@@ -54,7 +53,7 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class StagedSource:
-    """Staged files and the columns they go to; ``key`` and ``cursor_column`` as the load spells them."""
+    """Staged files and their target columns; ``key`` and ``cursor_column`` in the spelling of the load."""
 
     paths: Sequence[Path]
     target_columns: Sequence[TargetColumn]
@@ -68,7 +67,7 @@ class StagedSource:
 
     @property
     def stored_key(self) -> tuple[str, ...]:
-        """The key in the table's spelling; empty if the rows do not have it."""
+        """Return the key in the table's spelling; empty if the rows do not have it."""
         names = {
             column.loaded_name.lower(): column.name for column in self.target_columns if column.loaded_name
         }
@@ -85,9 +84,9 @@ def store_rows(
     complete: bool,
     recreate: bool,
 ) -> RowCounts:
-    """Put the staged rows into ``table`` by ``strategy``. Of rows with one key the youngest counts.
+    """Write the staged rows into ``table`` by ``strategy``. Of rows with the same key the newest counts.
 
-    ``complete``  the staged rows are all there are: those not among them may be dropped.
+    ``complete``  the staged rows are all rows of the source: others may be deleted.
     ``anew``      a reload makes the table again instead of emptying it.
     """
     twice = _create_staged_view(connection, source)
@@ -118,7 +117,7 @@ def parquet_files_sql(paths: Sequence[Path]) -> str:
 
 
 def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) -> int:
-    """Make the view of the staged rows, without those that come twice; gives how many do."""
+    """Create the view of the staged rows without duplicates; return the number of duplicates."""
     if not source.paths:
         columns = ", ".join(
             f"CAST(NULL AS {column.type}) AS {quoted(column.name)}" for column in source.target_columns
@@ -147,7 +146,7 @@ def _staged_value_sql(column: TargetColumn) -> str:
 
 
 def _find_superseded_rows(connection: DuckDBPyConnection, source: StagedSource) -> int:
-    """Note which staged rows a younger one of the same key beats. Rows without any key beat nobody."""
+    """Find the staged rows that a newer one of the same key replaces. Rows without a key stay."""
     names = {
         column.loaded_name.lower(): column.loaded_name
         for column in source.target_columns
@@ -165,7 +164,7 @@ def _find_superseded_rows(connection: DuckDBPyConnection, source: StagedSource) 
         return 0
     if clash := {"file_index", "file_row_number"} & names.keys():
         raise LoadFailed(
-            f"rows of one key came twice, and the column {min(clash)} hides which is the younger"
+            f"rows of one key came twice, and the column {min(clash)} hides their order; exclude it"
         )
     cursor = names.get(source.cursor_column.lower())
     younger = f"{quoted(cursor)} DESC NULLS LAST, " if cursor else ""
@@ -199,7 +198,7 @@ def _reload(
 def _evolve_table(
     connection: DuckDBPyConnection, table: TableName, target_columns: Sequence[TargetColumn]
 ) -> None:
-    """Give the stored table the columns of the plan; every stored value is kept."""
+    """Change the stored table to the target columns; every stored value is kept."""
     if any(column.is_type_changed for column in target_columns):
         columns = ", ".join(
             f"{_stored_value_sql(column)} AS {quoted(column.name)}" for column in target_columns
@@ -225,7 +224,7 @@ def _stored_value_sql(column: TargetColumn) -> str:
 def _append(
     connection: DuckDBPyConnection, table: TableName, source: StagedSource, duplicates: int
 ) -> RowCounts:
-    """Add the staged rows; with a key only those not stored yet, because a cursor's limit is inclusive."""
+    """Append the staged rows; with a key only those not stored yet, as cursors are inclusive."""
     name, key = _qualified_name(table), source.stored_key
     new = (
         f" WHERE {_key_is_null_sql(key)} OR NOT EXISTS (FROM {name} AS old WHERE {_same_key_sql(key)})"
@@ -244,7 +243,7 @@ def _merge(
     *,
     delete_unseen: bool,
 ) -> RowCounts:
-    """Update the rows that differ, insert the new ones, and drop those no longer seen where asked to."""
+    """Update rows that differ, insert new ones, and delete unseen ones if ``delete_unseen``."""
     name, key = _qualified_name(table), source.stored_key
     updated, inserted = _find_changes(connection, name, source)
     columns = [column.name for column in source.target_columns]
@@ -269,9 +268,9 @@ def _merge(
 
 
 def _find_changes(connection: DuckDBPyConnection, name: str, source: StagedSource) -> tuple[int, int]:
-    """Note the staged rows that are new or differ from what is stored; gives how many differ and are new.
+    """Find the staged rows that are new or differ from the stored ones; return the numbers of differing and new.
 
-    The stored rows are read once in their whole width here; what follows looks at keys alone.
+    Only this step reads all columns of the stored rows; later ones read keys.
     """
     key = source.stored_key
     connection.execute(
@@ -288,7 +287,7 @@ def _find_changes(connection: DuckDBPyConnection, name: str, source: StagedSourc
 
 
 def _insert_keyless_rows(connection: DuckDBPyConnection, name: str, key: Sequence[str]) -> int:
-    """Rows without a key cannot be told apart: one that is stored just so is not stored again."""
+    """Insert rows without a key, except those that are stored with the same values."""
     return _fetch_count(
         connection,
         f"INSERT INTO {name} BY NAME SELECT * FROM {STAGED_VIEW} AS new WHERE {_key_is_null_sql(key)} "
@@ -312,13 +311,13 @@ def _key_is_null_sql(key: Sequence[str]) -> str:
 
 
 def _row_differs_sql(source: StagedSource) -> str:
-    """Only what the load brings is compared: a column it does not have keeps what is stored."""
+    """Compare the columns of the load only: other columns keep their stored values."""
     compared = [quoted(column.name) for column in source.target_columns if column.loaded_name]
     return " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in compared)
 
 
 def _qualified_name(table: TableName) -> str:
-    return f"lake.{quoted(table.schema)}.{quoted(table.table)}"
+    return qualified_name(table.schema, table.table)
 
 
 def _fetch_count(connection: DuckDBPyConnection, sql: str) -> int:
@@ -329,7 +328,7 @@ def _fetch_count(connection: DuckDBPyConnection, sql: str) -> int:
 MAX_REGISTERED_FILES = 8
 SMALL_FILE_BYTES = 1_000_000  # many files below this size make queries slow: copying puts them together
 
-_PLAIN_FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]+")  # what DuckLake uses as a folder's name as it is
+_PLAIN_FOLDER_NAME = re.compile(r"[A-Za-z0-9_-]+")  # names that DuckLake uses as folder names
 
 
 def register_staged_files(
@@ -361,7 +360,7 @@ def _can_register(
     target_columns: Sequence[TargetColumn],
     paths: Sequence[Path],
 ) -> bool:
-    """Whether the files hold exactly the columns of the plan, and are worth keeping as they are."""
+    """Return whether the files have exactly the target columns, and are not too many or too small."""
     if not paths or not all(_PLAIN_FOLDER_NAME.fullmatch(name) for name in (table.schema, table.table)):
         return False
     if len(paths) > MAX_REGISTERED_FILES and sum(
@@ -378,7 +377,7 @@ def _file_columns(connection: DuckDBPyConnection, path: Path) -> dict[str, str]:
 
 
 def _hard_link_files(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Second names for the files in the lake's folder; none where the file systems do not allow it."""
+    """Hard-link the files into the lake's folder; return no links if the file systems do not allow it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     linked: list[Path] = []
     try:
@@ -386,7 +385,7 @@ def _hard_link_files(paths: Sequence[Path], folder: Path) -> list[Path]:
             link = folder / f"unify-{uuid.uuid4()}.parquet"
             link.hardlink_to(path)
             linked.append(link)
-    except OSError:  # another file system, or one without links: the rows are copied instead
+    except OSError:  # another file system, or one without links
         for link in linked:
             link.unlink()
         return []

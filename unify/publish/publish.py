@@ -1,8 +1,8 @@
-"""Publishing: a sealed load becomes visible, rows, cursor and ledger row in one transaction.
+"""Publishing: a staged load becomes visible; rows, cursor and ledger row are one transaction.
 
-The lock is taken before BEGIN and held past COMMIT; within it the ledger is asked whether this load
-is published already, and the caller whether the attempt is still the job's. A crash at any point
-leaves the table as it was, or as it should be.
+The writer lock is held from before BEGIN until after COMMIT. Under it the ledger shows whether the load is
+already published, and the caller whether the attempt is current. A crash at any point leaves the table as it
+was before or after the transaction.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ from unify.text import format_count
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# A table that keeps its columns keeps its place in the catalog: a commit that changes the schema costs 75 ms
-# of CPU and has every process read the catalog anew (40 ms), one that does not 20 and 15. But DuckLake
-# remembers each row it deletes.
+# A table whose columns stay keeps its entry in the catalog: a commit that changes the schema costs 75 ms of
+# CPU and 40 ms in every reader, another one 20 ms and 15 ms. But DuckLake records each deleted row.
 MAX_DELETED_ROWS = 1_000_000
 
-PLACEHOLDER_COLUMN = Column("no_rows_yet", "BOOLEAN")  # a table needs a column even where no row told of any
+PLACEHOLDER_COLUMN = Column("no_rows_yet", "BOOLEAN")  # a table needs a column
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredTable:
-    """The table before the load. ``load`` is its ledger row; None for a table not stored."""
+    """The table before the load; ``last_load`` is None if it is not stored."""
 
     last_load: LoadRecord | None
     columns: tuple[Column, ...]
@@ -55,7 +54,7 @@ class _StoredTable:
 
 @dataclass(frozen=True, slots=True)
 class _Publication:
-    """One load on its way: whose, what, onto what, how, into which columns."""
+    """One load that is being published."""
 
     job: LoaderJob
     manifest: Manifest
@@ -65,7 +64,7 @@ class _Publication:
 
     @property
     def recreates_table(self) -> bool:
-        """Whether the table is made again, for other columns or because emptying it would cost more."""
+        """Whether the table is created again: its columns change, or deleting its rows would cost more."""
         if self.strategy != "reload":
             return any(column.is_type_changed for column in self.target_columns)
         many = self.stored.last_load is None or self.stored.last_load.rows_total > MAX_DELETED_ROWS
@@ -80,12 +79,13 @@ def publish(
     is_current_attempt: Callable[[], bool],
     now: datetime | None = None,
 ) -> LoadRecord | None:
-    """Make a sealed load visible and give its ledger row; that of the first time if it was published before.
+    """Publish a staged load and return its ledger row; the existing row if it is already published.
 
-    ``still_ours``  whether ``job.attempt`` is still the one at work; asked under the lock. If not,
-                    nothing is written and None is given.
-    Memory          DuckDB's own, whatever the size of the table: rows go from file to file.
-    Raises          StoreError or LoadFailed, leaving the table as it was.
+    ``is_current_attempt``  whether ``job.attempt`` is current; called under the lock. If it is not, nothing is
+                            written and the result is None.
+
+    Memory: DuckDB's limit, whatever the size of the table. Raises StoreError or LoadFailed; the table then stays
+    as it was.
     """
     with lake.lock():
         failpoint("publish.locked")
@@ -105,7 +105,7 @@ def publish(
 
 
 def record_failure(lake: Lake, record: LoadRecord) -> None:
-    """Write a load that ended without rows into the ledger."""
+    """Record a failed load in the ledger."""
     with lake.write_transaction() as connection:
         ledger.insert_load(connection, record)
 
@@ -144,7 +144,7 @@ def _publish_in_transaction(
 
 
 def _plan_publication(connection: DuckDBPyConnection, job: LoaderJob, staged: StagedLoad) -> _Publication:
-    """Decide everything before a row is touched."""
+    """Decide strategy and columns before a row is written."""
     manifest = staged.manifest
     before = _read_stored_table(connection, job.table, manifest)
     strategy = _choose_strategy(job, manifest, before)
@@ -154,12 +154,12 @@ def _plan_publication(connection: DuckDBPyConnection, job: LoaderJob, staged: St
 
 
 def _read_stored_table(connection: DuckDBPyConnection, table: TableName, manifest: Manifest) -> _StoredTable:
-    """What is stored. Raises if somebody's own table has the name, or the load's cursor is outdated."""
+    """Read the stored table. Raises if no load made it, or if the load's cursor is outdated."""
     load = ledger.latest_load_in_transaction(connection, table)
     columns = columns_in_transaction(connection, table)
     if columns and load is None:
         raise StoreError(
-            f"{table}: there is a table of this name that no load made; rename or drop it, then load again"
+            f"{table}: a table of this name exists that no load made; rename or drop it, then load again"
         )
     if manifest.based_on and (load is None or not columns or load.uid != manifest.based_on):
         raise LoadFailed(
@@ -169,7 +169,7 @@ def _read_stored_table(connection: DuckDBPyConnection, table: TableName, manifes
 
 
 def _choose_strategy(job: LoaderJob, manifest: Manifest, stored: _StoredTable) -> str:
-    """Everything read anew replaces what is stored; so does anything where nothing is stored."""
+    """Return the strategy: a reload, or any load of a table without rows, replaces everything."""
     if stored.has_rows and job.action is Action.REFRESH:
         return manifest.strategy
     return "reload"
@@ -181,7 +181,7 @@ def _check_key(table: TableName, manifest: Manifest, strategy: str) -> None:
     if missing and manifest.rows:
         names = ", ".join(column.name for column in manifest.columns[:20])
         raise ConfigError(
-            f"{table}: its key {', '.join(missing)} is no column of the rows (they have {names})"
+            f"{table}: the rows have no column {', '.join(missing)}, which is the key; they have {names}"
         )
     if strategy in ("merge", "merge_delete") and not manifest.key:
         raise ConfigError(f"{table}: refreshing by {strategy} needs a key in the spec")
@@ -190,7 +190,7 @@ def _check_key(table: TableName, manifest: Manifest, strategy: str) -> None:
 def _evolve_columns(
     connection: DuckDBPyConnection, table: TableName, staged: StagedLoad, stored: _StoredTable, strategy: str
 ) -> tuple[TargetColumn, ...]:
-    """The columns as they will be. Of a table without rows nothing has to be kept."""
+    """Return the target columns. The columns of a table without rows need not stay."""
     manifest = staged.manifest
     kept = stored.columns if stored.has_rows else ()
     found = _loaded_columns(manifest, kept)
@@ -222,7 +222,7 @@ def _loaded_columns(manifest: Manifest, stored_columns: Sequence[Column]) -> tup
 
 
 def _store_discarded(connection: DuckDBPyConnection, publication: _Publication, staged: StagedLoad) -> None:
-    """Keep what could not be stored; what earlier loads left of a table that is replaced is out of date."""
+    """Store the discarded rows; a reload deletes those of earlier loads."""
     job = publication.job
     if publication.strategy == "reload" and publication.stored.last_load is not None:
         discards.delete_discards(connection, job.table)
@@ -239,19 +239,16 @@ def _type_changes(publication: _Publication) -> Iterator[ColumnTypeChange]:
 
 
 def _write_comments(connection: DuckDBPyConnection, publication: _Publication) -> None:
-    """Put descriptions where people and tools find them: as comments, in the same transaction.
-
-    A table made anew has lost its own; on one that stays only what changed is written.
-    """
+    """Write descriptions as comments: all of them on a new table, changed ones on others."""
     table = publication.job.table
-    name = f"lake.{quoted(table.schema)}.{quoted(table.table)}"
-    anew = publication.recreates_table
-    said = {} if anew else {column.name: column.description for column in publication.stored.columns}
+    name = qualified_name(table.schema, table.table)
+    is_new = publication.recreates_table
+    stored = {} if is_new else {column.name: column.description for column in publication.stored.columns}
     description = publication.manifest.description or publication.stored.comment
-    if description and (anew or description != publication.stored.comment):
+    if description and (is_new or description != publication.stored.comment):
         connection.execute(f"COMMENT ON TABLE {name} IS {quote_literal(description)}")
     for column in publication.target_columns:
-        if column.description and column.description != said.get(column.name):
+        if column.description and column.description != stored.get(column.name):
             connection.execute(
                 f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {quote_literal(column.description)}"
             )
@@ -283,16 +280,16 @@ def _make_record(publication: _Publication, counts: RowCounts, now: datetime) ->
 
 
 def _next_cursors(publication: _Publication) -> Mapping[str, str]:
-    """The state by scope; one this load did not see keeps what it had, unless everything was read anew."""
+    """Return the state by scope; scopes that this load did not read keep theirs, except in a reload."""
     if publication.strategy == "reload" or publication.stored.last_load is None:
         return dict(publication.manifest.cursors)
     return {**publication.stored.last_load.cursor, **publication.manifest.cursors}
 
 
 def _reason_text(publication: _Publication, counts: RowCounts) -> str:
-    """What happened beside the plain loading, in words."""
+    """Return the notes of the load as text."""
     manifest = publication.manifest
-    said = [
+    notes = [
         f"{column.name} is {column.type} now (was {column.stored_type})"
         for column in publication.target_columns
         if column.is_type_changed
@@ -300,14 +297,14 @@ def _reason_text(publication: _Publication, counts: RowCounts) -> str:
     if publication.stored.has_rows and (
         added := [column.name for column in publication.target_columns if column.is_added]
     ):
-        said.append(f"new: {', '.join(added)}")
+        notes.append(f"new: {', '.join(added)}")
     if counts.duplicates:
-        said.append(
+        notes.append(
             f"{format_count(counts.duplicates, 'row')} came twice (same {', '.join(manifest.key)}), kept once"
         )
     if manifest.discarded:
-        said.append(
+        notes.append(
             f"{format_count(manifest.discarded, 'row')} discarded, with values that do not fit the spec "
             "(select * from unify.discarded)"
         )
-    return "; ".join([*said, *manifest.remarks])
+    return "; ".join([*notes, *manifest.remarks])
