@@ -1,4 +1,4 @@
-"""Durations as people write and read them: ``5 minutes``, ``15m``, ``1h 30m``, ``2 days``, ``0``."""
+"""Parsing and formatting of durations: ``5 minutes``, ``15m``, ``1h 30m``, ``2 days``, ``0``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _SECONDS_PER_UNIT = {
     "week": 604800.0,
 }
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-z]*)", re.IGNORECASE)
-_MAX_DURATION_S = 100 * 366 * 86400.0  # a century: anything longer is a slip of the hand
+_MAX_DURATION_S = 100 * 366 * 86400.0  # a century; longer values are typing errors
 
 
 def parse_duration(text: str | int) -> float:
-    """Seconds; a number without a unit counts seconds.
+    """Return seconds; a number without a unit is in seconds.
 
-    Raises  ValueError with a sentence that shows what would have been right.
+    Raises:
+        ValueError: the message shows valid forms.
     """
     wanted = f"{text!r} is not a duration; write it like 30s, 15 minutes, 1 hour or 2 days"
     if isinstance(text, bool):
@@ -50,7 +51,7 @@ def parse_duration(text: str | int) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """``15 minutes``, ``1 hour 30 minutes``, ``2 days``: as ``parse_duration`` reads it."""
+    """Format seconds as ``parse_duration`` reads them: ``1 hour 30 minutes``."""
     parts, left = [], seconds
     for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         number, left = divmod(left, size)

@@ -1,35 +1,34 @@
-"""Everything that can go wrong, as one tree.
+"""The error tree.
 
     UnifyError
-    ├── UsageError             the command line asks for something that does not exist
-    ├── ConfigError            connections.yaml, a spec or a setting is wrong
-    │   ├── SpecError          an adapter spec is wrong; ``problems`` lists every mistake
-    │   └── UnresolvedSecret   a ${...} reference leads nowhere
-    ├── CommandSyntaxError     one of our own commands cannot be read; carries the place
+    ├── UsageError             invalid command line
+    ├── ConfigError            connections.yaml, a spec or a setting is invalid
+    │   ├── SpecError          invalid adapter spec; ``problems`` lists every mistake
+    │   └── UnresolvedSecret   a ${...} reference cannot be resolved
+    ├── CommandSyntaxError     syntax error in a command, with its position
     ├── UnknownName            no such connection, table or column
     ├── QueryError             DuckDB refused the statement
-    │   └── NoSuchVersion      a table as it was before anything was stored, or longer ago than is kept
+    │   └── NoSuchVersion      no version of a table for the given time
     ├── FileError              a file that a statement names cannot be read or written
-    ├── LoadFailed             a load somebody waited for ended without rows
-    ├── Interrupted            somebody pressed Ctrl-C; what was running elsewhere goes on
-    │   └── StoppedWaiting     a load that was waited for goes on; a second Ctrl-C soon after cancels it
+    ├── LoadFailed             a load that a statement waited for failed
+    ├── Interrupted            Ctrl-C; work in the daemon goes on
+    │   └── StoppedWaiting     stopped waiting for a load; a second Ctrl-C cancels it
     ├── StoreError             the home folder, the lake or the queue cannot be used
     │   ├── LockTimeout        another process holds a lock of the home folder
     │   └── NewerVersion       a newer version of Unify wrote the files
     ├── DaemonUnreachable      the daemon does not answer
-    └── SourceError            the API did not give what was asked
-        ├── Unauthorized       401: the credentials were refused
-        │   └── SignInNeeded   somebody has to sign in, with a browser or a code
-        ├── Forbidden          403: the credentials do not reach this
+    └── SourceError            the source failed or refused
+        ├── Unauthorized       401: the credentials were rejected
+        │   └── SignInNeeded   a person has to sign in, with a browser or a code
+        ├── Forbidden          403: the credentials have no access
         ├── NotFound           404
-        ├── BadResponse        an answer that cannot be read as rows
-        ├── RateLimited        429 and its relatives                     retryable
-        ├── Unreachable        no connection, or too slow                retryable
+        ├── BadResponse        the response cannot be read as rows
+        ├── RateLimited        429 and similar                          retryable
+        ├── Unreachable        no connection, or timeout                retryable
         └── ServerFault        5xx                                       retryable
 
-A class exists where somebody reacts differently to it. Only ``message`` is positional, so that an
-error survives the way home from a worker process. ``retryable`` is how the queue reacts;
-``exit_status`` is what the process ends with (docs: "Exit status").
+A class exists where code handles it differently. Only ``message`` is positional, so that errors can be
+pickled. ``retryable``: the queue tries the job again. ``exit_status``: exit status of the process.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from typing import ClassVar
 
 
 class UnifyError(Exception):
-    """Something Unify can explain in one sentence: what, where, and what to do."""
+    """An error with a message for users: what failed, where, and what to do."""
 
     retryable: ClassVar[bool] = False
     exit_status: ClassVar[int] = 1
@@ -50,13 +49,13 @@ class UnifyError(Exception):
 
 
 class UsageError(UnifyError):
-    """The command line asks for something that does not exist."""
+    """Invalid command line."""
 
     exit_status = 2
 
 
 class ConfigError(UnifyError):
-    """A configuration file or setting is wrong; the message starts with its place."""
+    """Invalid configuration file or setting; the message starts with its position."""
 
     exit_status = 2
 
@@ -76,7 +75,7 @@ class Problem:
 
 
 class SpecError(ConfigError):
-    """An adapter spec is wrong; ``problems`` lists every mistake found, in file order."""
+    """Invalid adapter spec; ``problems`` lists every mistake in file order."""
 
     def __init__(self, message: str, *, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)
@@ -84,14 +83,14 @@ class SpecError(ConfigError):
 
 
 class UnresolvedSecret(ConfigError):
-    """A ``${...}`` reference leads nowhere; the message names connection, option and reference."""
+    """A ``${...}`` reference cannot be resolved; the message names connection, option and reference."""
 
 
 class CommandSyntaxError(UnifyError):
-    """One of our own commands cannot be read.
+    """Syntax error in a command.
 
     ``line`` and ``column`` count from 1 within ``source``, the whole statement;
-    ``expected`` holds what would have fitted, in the words a user types.
+    ``expected`` lists what is valid at the position.
     """
 
     def __init__(
@@ -111,15 +110,15 @@ class CommandSyntaxError(UnifyError):
 
 
 class UnknownName(UnifyError):
-    """No connection, table or column of this name; the message offers the nearest."""
+    """Unknown connection, table or column; the message suggests a similar name."""
 
 
 class QueryError(UnifyError):
-    """DuckDB refused the statement; ``message`` is its explanation, pointer line included."""
+    """DuckDB rejected the statement; ``message`` is DuckDB's, with its pointer line."""
 
 
 class NoSuchVersion(QueryError):
-    """Nothing had been stored by then, or what was is no longer kept."""
+    """Nothing was stored at the given time, or its version has expired."""
 
 
 class FileError(UnifyError):
@@ -127,17 +126,17 @@ class FileError(UnifyError):
 
 
 class LoadFailed(UnifyError):
-    """A load somebody waited for ended without rows; the message names table and reason."""
+    """A load that a statement waited for failed; the message names table and reason."""
 
 
 class Interrupted(UnifyError):
-    """Somebody pressed Ctrl-C; the message says what goes on without them."""
+    """Ctrl-C; the message says what goes on in the daemon."""
 
     exit_status = 130
 
 
 class StoppedWaiting(Interrupted):
-    """Ctrl-C while loads were waited for: they go on, and a second Ctrl-C soon after cancels them."""
+    """Ctrl-C while waiting for loads: they go on, and a second Ctrl-C cancels them."""
 
 
 class StoreError(UnifyError):
@@ -157,31 +156,31 @@ class DaemonUnreachable(UnifyError):
 
 
 class SourceError(UnifyError):
-    """The API did not give what was asked; the message names address, status and reason."""
+    """The source failed or refused; the message names address, status and reason."""
 
 
 class Unauthorized(SourceError):
-    """401: the credentials were refused."""
+    """401: the credentials were rejected."""
 
 
 class SignInNeeded(Unauthorized):
-    """Nobody has signed in, or not lately enough: whoever has a person in front lets them."""
+    """No valid sign-in. A session with a user prompt starts one."""
 
 
 class Forbidden(SourceError):
-    """403: the credentials are good, but do not reach this."""
+    """403: the credentials are valid but have no access."""
 
 
 class NotFound(SourceError):
-    """404: there is nothing at this address, or the credentials may not see it."""
+    """404: not found, or not visible with these credentials."""
 
 
 class BadResponse(SourceError):
-    """An answer that cannot be read as rows: not the format, cut short, or too large."""
+    """The response cannot be read as rows: wrong format, truncated or too large."""
 
 
 class RateLimited(SourceError):
-    """The API asked us to wait; ``retry_after_s`` is None if it did not say how long."""
+    """The API limits the rate of requests; ``retry_after_s`` is None if unknown."""
 
     retryable = True
 
@@ -191,13 +190,13 @@ class RateLimited(SourceError):
 
 
 class Unreachable(SourceError):
-    """No connection, or an answer that took longer than the page deadline."""
+    """No connection, or no complete response within the page timeout."""
 
     retryable = True
 
 
 class ServerFault(SourceError):
-    """5xx: the API itself is in trouble; ``retry_after_s`` is None if it did not say how long."""
+    """5xx: error of the server; ``retry_after_s`` is None if unknown."""
 
     retryable = True
 

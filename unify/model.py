@@ -1,6 +1,6 @@
-"""What the layers hand each other: tables, jobs, statuses. Frozen, without behaviour that reaches out.
+"""Structs that layers hand each other: tables, jobs, statuses, records. Immutable.
 
-Moments end in ``_at`` and are aware UTC; durations end in ``_s`` and are seconds.
+Names of timestamps end in ``_at`` (aware, UTC), of durations in ``_s`` (seconds).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 
 class TableName(Struct, frozen=True, order=True):
-    """``connection.table``, as a person writes it and as the lake stores it; schema "" is a bare name."""
+    """``schema.table``. The schema of a connection's table is the connection; "" for an unqualified name."""
 
     schema: str
     table: str
@@ -23,7 +23,7 @@ class TableName(Struct, frozen=True, order=True):
 
 
 class Column(Struct, frozen=True):
-    """A column of a stored or declared table; ``type`` is a DuckDB type, or "" where it is not known yet."""
+    """A column of a stored or declared table; ``type`` is a DuckDB type, or "" if unknown."""
 
     name: str
     type: str = ""
@@ -31,13 +31,13 @@ class Column(Struct, frozen=True):
 
 
 class TableDef(Struct, frozen=True):
-    """One data set an adapter can load.
+    """A table of an adapter.
 
-    ``columns`` holds what the adapter declares; a load usually finds more.
-    ``key`` names the columns that identify a row; empty where the API has no identity for rows.
-    ``refresh_every_s`` is None where nobody asked for a schedule.
-    ``parents`` names the tables of the same connection that are loaded before this one.
-    ``cursor`` names the column that grows as rows change, where loads can ask for what changed only.
+    ``columns`` are the declared ones; a load usually finds more.
+    ``key`` names the columns that identify a row; empty if rows have no identity.
+    ``refresh_every_s`` is None without a schedule.
+    ``parents`` are tables of the same connection that are loaded first.
+    ``cursor`` is the column by which incremental loads select changed rows.
     """
 
     name: str
@@ -50,55 +50,54 @@ class TableDef(Struct, frozen=True):
 
 
 class Action(StrEnum):
-    """What a job does to its table."""
+    """What a job does with its table."""
 
-    LOAD = "load"  # the first time: everything
-    REFRESH = "refresh"  # what changed since
-    RELOAD = "reload"  # everything again
+    LOAD = "load"  # first load, all rows
+    REFRESH = "refresh"  # changed rows
+    RELOAD = "reload"  # all rows again
 
 
 class JobState(StrEnum):
-    """Where a job is. The first three are active: at most one such job per table and action."""
+    """State of a job. At most one job per table and action is in one of the first three, active states."""
 
     QUEUED = "queued"  # waits for a worker, for ``start_at``, or for another job
     RUNNING = "running"
-    PUBLISHING = "publishing"  # staged; the rows are on their way into the lake
+    PUBLISHING = "publishing"  # staged; rows are being committed to the lake
     DONE = "done"
-    FAILED = "failed"  # the source or the configuration said no; ``error`` says why
+    FAILED = "failed"  # error of source or configuration, see ``error``
     CANCELLED = "cancelled"
-    DEAD = "dead"  # crashed or failed as often as is allowed
+    DEAD = "dead"  # reached the maximum of crashes or failures
 
     @property
     def active(self) -> bool:
         return self in (JobState.QUEUED, JobState.RUNNING, JobState.PUBLISHING)
 
 
-DETECTED_PAGING_PREFIX = "paging found out"  # so begins what ``paging: auto`` says in the reason of a load
-CONFIGURED_START = "as configured"  # the ``starting`` of a schedule that no person has set
+DETECTED_PAGING_PREFIX = "paging found out"  # starts the reason of a load with ``paging: auto``
+CONFIGURED_START = "as configured"  # ``starting`` of a schedule from the configuration
 
 
 class Priority:
-    """Smaller is sooner."""
+    """Priority of a job; smaller runs first."""
 
     INTERACTIVE = 0
     SCHEDULED = 10
 
 
 class ConfigPaths(Struct, frozen=True):
-    """Which configuration a job is to be run with: absolute paths, never a secret."""
+    """Configuration files of a job, as absolute paths. Holds no secrets."""
 
     connections: str
     specs: tuple[str, ...] = ()
 
 
 class LoaderJob(Struct, frozen=True):
-    """One load, as the queue holds it.
+    """A load in the queue.
 
-    ``uid`` is unique over all queues ever made: the ledger in the lake knows a load by it.
-    ``attempt`` counts claims, from 1; 0 was never claimed. ``epoch`` is the daemon start that claimed it.
-    ``failures`` counts the attempts that crashed or failed: a clean stop or a wait is none;
-    ``crashes`` those that took their worker down.
-    ``waits_for`` is the id of a job that has to end first (a parent table's load).
+    ``uid`` is globally unique; it identifies the load in the ledger of the lake.
+    ``attempt`` counts claims from 1; 0: never claimed. ``epoch`` is the daemon start of the claim.
+    ``failures`` counts failed and crashed attempts, ``crashes`` those that ended their worker.
+    ``waits_for`` is the id of a job that must end first (the load of a parent table).
     """
 
     id: int
@@ -123,11 +122,11 @@ class LoaderJob(Struct, frozen=True):
 
 
 class LoaderStatus(Struct, frozen=True):
-    """How far a job is: a hint for people, never the truth (that is the queue and the ledger).
+    """Progress of a job, for display. The queue and the ledger hold the actual state.
 
-    ``pages_total`` is None while nobody knows it; ``waiting_until`` is set while a rate limit holds us, or,
-    with the ``error``, when it is to be tried again;
-    ``blocked_by`` says who writes to the lake while we wait to, or why a queued load is not begun.
+    ``pages_total`` is None if unknown. ``waiting_until`` is the end of a rate limit or, with ``error``, the
+    time of the next attempt. ``blocked_by`` names the writer of the lake that the job waits for, or says why
+    a queued load does not start.
     """
 
     job: int
@@ -145,12 +144,11 @@ class LoaderStatus(Struct, frozen=True):
 
 
 class LoadRecord(Struct, frozen=True):
-    """A row of the ledger ``unify.loads``: how one load ended.
+    """A row of the ledger ``unify.loads``: the result of one load.
 
-    ``status`` is success, partial (some rows discarded, and counted) or failed.
-    ``rows_written`` are the inserted and the updated ones. ``rows_total`` counts the table after the load.
-    ``cursor`` holds the incremental state, by the JSON text of the ``for_each`` row ("" for a table
-    without parents).
+    ``status`` is success, partial (some rows discarded) or failed.
+    ``rows_written`` is inserted plus updated rows, ``rows_total`` the rows of the table after the load.
+    ``cursor`` is the incremental state by the JSON text of the ``for_each`` row ("" without parents).
     """
 
     job: int
@@ -176,9 +174,9 @@ class LoadRecord(Struct, frozen=True):
 
 
 class RequestRecord(Struct, frozen=True):
-    """A row of ``unify.requests``: one request to a source. ``address`` and ``error`` hold no secret.
+    """A row of ``unify.requests``: one request. ``address`` and ``error`` are redacted.
 
-    ``status`` is None where no answer came; ``job`` where no load asked, but a person (``peek``).
+    ``status`` is None without a response; ``job`` is None for requests of a statement such as ``peek``.
     """
 
     method: str

@@ -23,9 +23,9 @@ _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e", "\x00": 
 
 
 def escape_text(text: str, allow: str = "") -> str:
-    """``text`` with every character that could steer a terminal shown as an escape.
+    """Escape every character that a terminal could interpret.
 
-    ``keep``  controls to let through, for text of our own making ("\\n" in a message).
+    ``allow``  control characters to keep, such as line breaks of a message.
     """
 
     def escape(match: re.Match[str]) -> str:
@@ -44,26 +44,26 @@ def excerpt(text: str, max_chars: int) -> str:
 
 
 def closest_match(name: str, candidates: Iterable[str]) -> str | None:
-    """The known name somebody most likely meant by ``name``, or None if nothing is close."""
+    """Return the candidate most similar to ``name``, or None."""
     by_folded = {candidate.lower(): candidate for candidate in candidates if candidate != name}
     matches = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """The words `` — did you mean X?`` for the nearest known name, or nothing."""
+    """Return `` — did you mean X?`` for the most similar candidate, or "". Never suggests ``name`` itself."""
     found = closest_match(name, candidates)
     return f" — did you mean {found}?" if found else ""
 
 
 def format_count(count: int, noun: str) -> str:
-    """``1 row``, ``1,300 rows``: a number with its noun in the right form."""
+    """Format a number with its noun: ``1 row``, ``1,300 rows``."""
     plural = noun if count == 1 else noun[:-1] + "ies" if noun.endswith("ry") else noun + "s"
     return f"{count:,} {plural}"
 
 
 def format_age(seconds: float) -> str:
-    """``just now``, ``12 min ago``, ``3 h ago``, ``5 days ago``."""
+    """Format an age: ``just now``, ``12 min ago``, ``3 h ago``, ``5 days ago``."""
     if seconds < 60:
         return "just now" if seconds < 5 else f"{int(seconds)} s ago"
     if seconds < 3600:

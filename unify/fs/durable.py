@@ -1,9 +1,7 @@
-"""Files on the disk before anybody is told that they are: fsync where the system would take its time.
+"""Durable and private files: fsync, atomic writes, owner-only modes.
 
-DuckDB writes Parquet files without fsync while SQLite syncs the catalog that names them (seen with
-strace, DuckDB 1.5.5): after a power cut the catalog could name a file that is empty.
-
-What DuckDB writes into the lake is its owner's alone; what it writes elsewhere heeds the umask.
+DuckDB writes Parquet files without fsync, while SQLite syncs the catalog that names them (seen with
+strace, DuckDB 1.5.5). After a power failure the catalog could name an empty file.
 """
 
 from __future__ import annotations
@@ -16,16 +14,16 @@ from pathlib import Path
 
 from unify.fs.failpoints import failpoint
 
-FILE_TIME_RESOLUTION_NS = 1_100_000_000  # the coarsest file times still in use are whole seconds
+FILE_TIME_RESOLUTION_NS = 1_100_000_000  # file systems with a resolution of whole seconds are in use
 
 
 def new_files_since_ns() -> int:
-    """The moment from which on files count as new."""
+    """Return the time from which files count as new."""
     return time.time_ns() - FILE_TIME_RESOLUTION_NS
 
 
 def fsync_path(path: Path) -> None:
-    """Have a file's content, or a folder's entries, on the disk."""
+    """Flush the content of a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -34,7 +32,7 @@ def fsync_path(path: Path) -> None:
 
 
 def fsync_new_files(folder: Path, since_ns: int) -> None:
-    """Sync every file below ``folder`` written since then, and the folders that got one."""
+    """Flush all files below ``folder`` written since ``since_ns``, and their folders."""
     for changed in _changed_folders(folder, since_ns):
         for entry in os.scandir(changed):
             if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime_ns >= since_ns:
@@ -43,14 +41,14 @@ def fsync_new_files(folder: Path, since_ns: int) -> None:
 
 
 def _changed_folders(folder: Path, since_ns: int) -> Iterator[Path]:
-    """``folder`` and those below it in which something appeared or vanished since then."""
+    """Yield the folders whose entries changed since ``since_ns``."""
     for place, _, _ in os.walk(folder):
         if os.stat(place).st_mtime_ns >= since_ns:
             yield Path(place)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Write a small file so that it is there whole or not at all, readable by nobody else."""
+    """Write a small file atomically and durably, with mode 0600."""
     temporary = path.with_name(path.name + ".new")
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(data)
@@ -63,7 +61,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def private_umask() -> Iterator[None]:
-    """Files and folders made within the block have mode 0600 and 0700: those of every thread, for so long."""
+    """Create files with mode 0600 and folders with 0700 within the block, in all threads."""
     before = os.umask(0o077)
     try:
         yield
@@ -72,10 +70,10 @@ def private_umask() -> Iterator[None]:
 
 
 def create_private_file(path: Path) -> None:
-    """Make an empty file of mode 0600, unless there is one.
+    """Create an empty file of mode 0600 if it does not exist.
 
-    One that is there is not opened: closing it would drop the locks that SQLite holds on it in this
-    process. Then whoever else closes the database takes its WAL away under us, and what we write is lost.
+    An existing file is not opened: closing it would drop the locks SQLite holds on it in this process, and
+    another process could then delete the WAL in use.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

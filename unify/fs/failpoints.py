@@ -1,8 +1,8 @@
-"""Named places where a test may kill the process or raise an error, to see what a crash leaves behind.
+"""Failpoints: named points where a test can kill the process or raise an error.
 
-``UNIFY_FAILPOINT=publish.before_commit:kill`` ends the process there as ``kill -9`` would;
-``:raise`` raises ``FailpointHit``. ``NAME:kill@3`` waits for the third time. Commas separate several.
-Without the variable a failpoint costs one look into the environment.
+``UNIFY_FAILPOINT=publish.before_commit:kill`` kills the process there (SIGKILL), ``:raise`` raises
+``FailpointHit``, ``NAME:kill@3`` acts at the third hit. Commas separate several. Without the variable a
+failpoint costs one environment lookup.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _hit_counts: Counter[str] = Counter()
 
 
 class FailpointHit(Exception):
-    """A failpoint was asked to raise. Not a UnifyError: nothing in the product expects it."""
+    """Raised by a failpoint. Not a UnifyError: no code handles it."""
 
 
 def failpoint(name: str) -> None:
-    """Do nothing, unless ``UNIFY_FAILPOINT`` names this place."""
+    """Do nothing unless ``UNIFY_FAILPOINT`` names this failpoint."""
     wanted = os.environ.get(ENVIRONMENT_VARIABLE)
     if not wanted:
         return

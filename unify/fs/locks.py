@@ -1,10 +1,7 @@
-"""Locks between processes: ``flock`` on a file, gone by itself when its holder dies.
+"""Locks between processes: flock(2) on a file, released by the kernel when the holder ends.
 
-The file's content says who holds the lock, for messages only; the truth is the kernel's.
-
-``flock``, with a deadline: locks between processes, gone by themselves when their holder dies.
-
-The descriptors are not inherited by child processes, so a lock never outlives who took it.
+The content of the file names the holder, for messages only. Descriptors are not inherited by child
+processes, so that a lock never outlives its holder.
 """
 
 from __future__ import annotations
@@ -18,13 +15,13 @@ from pathlib import Path
 
 from unify.errors import LockTimeout, StoreError
 
-SIGNATURE_BYTES = 64  # always as many: a file cut short and written again is flushed when it is closed
+SIGNATURE_BYTES = 64  # constant: rewriting a truncated file would flush it on close
 
 
 class FileLock:
-    """One lock file, opened when first needed and never inherited by a child process.
+    """A lock on a file, which is opened on first use.
 
-    Reentrant: the thread that holds it may take it again; other threads of the process wait.
+    Reentrant within a thread; other threads of the process wait.
     Two ``FileLock`` objects on one path exclude each other, in one process too.
     """
 
@@ -37,12 +34,12 @@ class FileLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether this object holds the lock now."""
+        """Whether this object holds the lock."""
         return self._depth > 0
 
     @contextmanager
     def hold(self, timeout_s: float | None = None) -> Iterator[None]:
-        """Hold the lock for the block. Raises StoreError naming the holder when ``timeout_s`` passes."""
+        """Hold the lock for the block. Raises an error naming the holder after ``timeout_s``."""
         self.acquire(timeout_s)
         try:
             yield
@@ -50,7 +47,7 @@ class FileLock:
             self.release()
 
     def acquire(self, timeout_s: float | None = None) -> None:
-        """Take the lock, waiting as long as it takes or ``timeout_s``; ``release`` gives it back."""
+        """Acquire the lock, waiting at most ``timeout_s`` (None: no limit)."""
         if not self._thread_lock.acquire(timeout=-1 if timeout_s is None else timeout_s):
             raise self._timeout_error(timeout_s)
         try:
@@ -62,7 +59,7 @@ class FileLock:
             raise
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it."""
+        """Acquire the lock if it is free."""
         if not self._thread_lock.acquire(blocking=False):
             return False
         if self._depth == 0:
@@ -76,11 +73,11 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give back one ``acquire``; the last one frees the lock."""
+        """Undo one ``acquire``; the last one releases the lock."""
         self._depth -= 1
         if self._depth == 0 and self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)  # closing the only descriptor of this open file frees its flock
+            os.close(descriptor)  # closing the only descriptor releases the flock
         self._thread_lock.release()
 
     def holder(self) -> str:
@@ -107,7 +104,7 @@ class FileLock:
             if os.pread(descriptor, SIGNATURE_BYTES, 0) != signature:
                 os.pwrite(descriptor, signature, 0)
         except OSError:
-            return  # a full disk must not cost us the lock; the signature only serves messages
+            return  # e.g. a full disk; only messages need the signature
 
     def _timeout_error(self, timeout_s: float | None) -> LockTimeout:
         return LockTimeout(
@@ -125,15 +122,14 @@ SHARED = fcntl.LOCK_SH
 
 
 def open_lock_file(path: Path) -> int:
-    """A descriptor to lock; the file is made where there is none. Raises StoreError naming it."""
+    """Open a lock file, creating it if necessary. Raises StoreError naming it."""
     return _open_descriptor(path, os.O_RDWR | os.O_CREAT)
 
 
 def acquire_flock(descriptor: int, mode: int = EXCLUSIVE, timeout_s: float | None = None) -> bool:
-    """Whether ``handle`` holds the lock now: at once, or ``within_s``; None waits as long as it takes.
+    """Lock a descriptor and return whether that succeeded within ``timeout_s`` (None: no limit).
 
-    After False the descriptor is gone, or goes as soon as its turn comes: a late lock is given back.
-    Ctrl-C gives up and leaves nothing open.
+    On failure or Ctrl-C the descriptor is closed, at the latest when a late lock arrives.
     """
     if _try_flock(descriptor, mode):
         return True
@@ -146,7 +142,7 @@ def acquire_flock(descriptor: int, mode: int = EXCLUSIVE, timeout_s: float | Non
 
 
 def is_unlocked(path: Path) -> bool:
-    """Whether no living process holds the lock alone; a missing file is free. Leaves it as it was."""
+    """Return whether no process holds the lock exclusively; a missing file counts as unlocked."""
     if not path.exists():
         return True
     handle = _open_descriptor(path, os.O_RDONLY)
@@ -183,7 +179,7 @@ def _wait_for_flock(descriptor: int, mode: int) -> bool:
 
 
 class _FlockWaiter:
-    """A thread inside ``flock``, which knows no deadline; it may be left alone."""
+    """A thread that waits in flock(2), which has no timeout; it can be abandoned."""
 
     def __init__(self, descriptor: int, mode: int) -> None:
         self._descriptor = descriptor
@@ -202,7 +198,7 @@ class _FlockWaiter:
         return self._claim_or_abandon()
 
     def _claim_or_abandon(self) -> bool:
-        """Whether the lock has come by now; if not, nobody wants it any more."""
+        """Return whether the lock is acquired; if not, abandon the wait."""
         with self._state_lock:
             self._abandoned = not self._acquired.is_set()
             return not self._abandoned
