@@ -90,7 +90,10 @@ def test_broken_yaml_is_an_error_with_its_place(file: Path) -> None:
         ("b: {adapter: x, options: {a: [1]}}\n", "b.options.a: expected one value, not a list"),
         ("b: {adapter: x, options: {a: }}\n", "b.options.a: has no value"),
         ("b: {adapter: x, options: [a]}\n", "b.options: expected lines of NAME: VALUE"),
-        ("b: {adapter: x, options: {a: '${not good}'}}\n", "b.options.a: ${not good} is not a valid reference"),
+        (
+            "b: {adapter: x, options: {a: '${not good}'}}\n",
+            "b.options.a: ${not good} is not a valid reference",
+        ),
         ("b: {adapter: x, options: {a: '${vault:x}'}}\n", "is not a valid reference; write ${NAME}"),
         ("b: {adapter: x, options: {a: !!python/name:os.system x}}\n", "a tag (!…) is not allowed"),
         ("b: {adapter: x, refresh: {t: sometimes}}\n", "b.refresh.t: 'sometimes' is not a duration"),

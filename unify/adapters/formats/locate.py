@@ -136,7 +136,7 @@ def _has_own_rows(full: Mapping[str, Sequence[msgspec.Raw]]) -> bool:
 
 
 def _find_nested_rows(members: Mapping[str, msgspec.Raw], table: str) -> str | None:
-    """A list of objects within an object that is called like the table, or by a usual name (``hits.hits``)."""
+    """A list of objects in an object that has the table's name or a usual one (``hits.hits``)."""
     for name in (table, *COMMON_ROW_MEMBERS, "response", "payload", "d", "_embedded"):
         raw = members.get(name)
         if raw is None or first_char(raw) != OPEN_OBJECT:

@@ -31,7 +31,7 @@ def with_inherited_columns(
 def _iter_enclosing(
     raw: msgspec.Raw, steps: Sequence[str], levels: tuple[RawMembers, ...]
 ) -> Iterator[tuple[RawMembers, ...]]:
-    """For each row, in its order, the objects on the way to it, the body first."""
+    """For each row, in order, the objects on the way to it, the body first."""
     start = first_char(raw)
     if steps and start == OPEN_LIST:
         for item in _list_decoder.decode(raw):
@@ -47,7 +47,7 @@ def _iter_enclosing(
 
 
 def _add_members(row: bytes, levels: EnclosingObjects, inherited: Sequence[InheritedColumn]) -> bytes:
-    """Last, so that it counts before a member of the row with the same name."""
+    """The row with further members; the last of two members with one name counts."""
     added = b",".join(
         msgspec.json.encode(one.column) + b":" + _member_json(levels[one.depth], one.path)
         for one in inherited

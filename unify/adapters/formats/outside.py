@@ -56,7 +56,7 @@ def _walk_object(
 
 
 def _walk_list(raw: msgspec.Raw, names: tuple[str, ...], detour: tuple[str, ...]) -> Iterator[Member]:
-    """``link[relation=next].url`` of a list of links; the members of a single object in a list called next."""
+    """``link[relation=next].url`` of a list of links; the members of the one object of a list named next."""
     items = _list_decoder.decode(raw)
     if not items or len(items) > MAX_LINKS or any(first_char(item) != OPEN_OBJECT for item in items):
         return

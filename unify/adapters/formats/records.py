@@ -69,8 +69,8 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 class RecordSelector:
     """Where the rows are.
 
-    ``path``        a dotted path; "" or ``$`` for the body itself; ``a.*`` for the members of an object; a path
-                    that ends in ``?`` need not exist; None to be found.
+    ``path``        a dotted path; "" or ``$`` for the body itself; ``a.*`` for the members of an object; with
+                    ``?`` at its end it need not exist; None to be found.
     ``more_paths``  further lists whose rows follow.
     ``table``       its name, a hint for finding the rows.
     ``expect_list``, ``expect_object``  the body itself was a list, or the row, on earlier pages or loads.
@@ -407,7 +407,7 @@ def _iter_objects(
 def _check_missing(
     members: Mapping[str, msgspec.Raw], name: str, path: str, selector: RecordSelector, address: str
 ) -> None:
-    """Accept a list that is left out because it is empty. Raises BadResponse if it more likely is elsewhere."""
+    """Accept a list that is left out because it is empty. Raises BadResponse if it may be elsewhere."""
     elsewhere = side_lists(members, name)
     only_envelope = all(_MEMBERS_WITHOUT_ROWS.fullmatch(each) for each in members)
     if not elsewhere and (
@@ -427,7 +427,7 @@ def _check_missing(
 
 
 def _counts_zero(members: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether the envelope says that there are no rows: ``resultSizeEstimate: 0``, ``meta: {result_count: 0}``."""
+    """Whether the envelope says that there are no rows: ``resultSizeEstimate: 0``."""
     around = outside_members(msgspec.json.encode(members), "")
     return any(
         member.value in (0, "0")
@@ -438,7 +438,7 @@ def _counts_zero(members: Mapping[str, msgspec.Raw]) -> bool:
 
 
 def _is_map_of_rows(raw: msgspec.Raw) -> bool:
-    """Whether an object's members are rows: many objects with the same members (``{"u1": {…}, "u2": {…}}``)."""
+    """Whether an object's members are rows: many objects with the same members."""
     members = _object_decoder.decode(raw)
     if len(members) < MIN_MAP_ROWS or any(first_char(each) != OPEN_OBJECT for each in members.values()):
         return False
@@ -501,11 +501,8 @@ def _column_names(response_body: ResponseBody, selector: RecordSelector) -> tupl
     path = selector.names_path.removeprefix("$").removeprefix(".")
     found = response_body.value(path)
     if not isinstance(found, list):
-        raise BadResponse(
-            f"{response_body.address}: expected a list of column names at {selector.names_path}, got {found!r}"[
-                :300
-            ]
-        )
+        message = f"expected a list of column names at {selector.names_path}, got {str(found)[:80]!r}"
+        raise BadResponse(f"{response_body.address}: {message}")
     names = [_column_name(each, index) for index, each in enumerate(found)]
     first_row = f"{response_body.rows_path}.0".removeprefix(".")
     return list(_deduplicated(names)), path == first_row

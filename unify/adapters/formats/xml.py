@@ -1,8 +1,8 @@
-"""Rows out of XML: elements as JSON objects of texts. Types are found later, or declared.
+"""Rows of XML: elements as JSON objects of texts. Types are inferred later, or declared.
 
-An element with nothing but text is that text, an empty one null. Any other is an object: attributes and
-elements by their names as written (``dc:title`` is ``dc_title``), what is there several times as a list, text
-beside them as ``text``. Documents that declare entities are refused: a few of those make gigabytes.
+An element with text only is that text, an empty one is null. Any other is an object: attributes and elements
+by their names as written (``dc:title`` is ``dc_title``), repeated ones as a list, other text as ``text``.
+Documents that declare entities are refused: a few of them expand to gigabytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from unify.errors import BadResponse
 from unify.text import did_you_mean
 
-MAX_DEPTH = 200  # levels; nothing real comes near, and each level is one of Python's too
+MAX_DEPTH = 200  # levels, far more than real documents have
 TEXT_MEMBER = "text"
 _ERROR_ROOT = re.compile(
     r"html|.*(error|(?<!de)fault|exception).*", re.IGNORECASE
@@ -29,29 +29,30 @@ XMLValue = XMLElement | str | None
 
 @dataclass(frozen=True, slots=True)
 class XMLDocument:
-    """The root element: its name, and what is in it."""
+    """The root element: its name and its content."""
 
     name: str
     root: XMLElement
 
 
 def parse_xml(body: bytes, address: str, encoding: str | None = None) -> XMLDocument:
-    """What is in the document's root element.
+    """Parse the document; ``encoding`` of the response header takes precedence over its declaration.
 
-    ``encoding``  what the answer's header says; else the document's own declaration counts.
-    Raises  BadResponse for what is no XML, declares entities, or is nested too deep.
+    Raises:
+        BadResponse: not XML, declared entities, or nested too deep.
     """
     reader = _XMLTreeBuilder(address)
     try:
         return reader.parse(body, encoding)
     except (expat.ExpatError, LookupError, ValueError) as error:
-        raise BadResponse(f"{address}: the answer cannot be read as XML ({error})") from error
+        raise BadResponse(f"{address}: the response cannot be read as XML ({error})") from error
 
 
 def select_xml_rows(document: XMLDocument, path: str, address: str) -> list[bytes]:
-    """The elements at ``path`` below the root, each as a row. The last name need not be there: no rows.
+    """The elements at ``path`` below the root, each as a row. Without the last element there are no rows.
 
-    Raises  BadResponse for another way there, and where there are none in a document of another kind.
+    Raises:
+        BadResponse: another element of the path is missing, or the document is an error or a web page.
     """
     *way, last = path.split(".")
     places: list[XMLElement] = [document.root]
@@ -61,13 +62,13 @@ def select_xml_rows(document: XMLDocument, path: str, address: str) -> list[byte
         places = [item for item in inside if isinstance(item, dict)]
         if not inside:
             raise BadResponse(
-                f"{address}: no element {name!r} (rows: {path}) in the answer{did_you_mean(name, names)}; "
+                f"{address}: no element {name!r} (rows: {path}) in the response{did_you_mean(name, names)}; "
                 f"there are {', '.join(names[:8]) or 'none'}"
             )
     rows = [item for place in places for item in _child_values(place, last)]
     if not rows and _ERROR_ROOT.fullmatch(document.name):
-        said = msgspec.json.encode(document.root).decode()
-        raise BadResponse(f"{address}: no rows in the answer, which is <{document.name}>: {said[:200]}")
+        content = msgspec.json.encode(document.root).decode()
+        raise BadResponse(f"{address}: no rows in the response, which is <{document.name}>: {content[:200]}")
     return [msgspec.json.encode(row if isinstance(row, dict) else {"value": row}) for row in rows]
 
 
@@ -79,7 +80,7 @@ def _child_values(element: XMLElement, name: str) -> list[XMLValue]:
 
 
 class _XMLTreeBuilder:
-    """Builds the tree as the parser meets elements."""
+    """Builds the tree from the events of the parser."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -102,7 +103,7 @@ class _XMLTreeBuilder:
 
     def _start_element(self, _name: str, attributes: dict[str, str]) -> None:
         if len(self._open_elements) > MAX_DEPTH:
-            raise BadResponse(f"{self._address}: the answer is nested deeper than can be read")
+            raise BadResponse(f"{self._address}: the response is nested deeper than can be read")
         element: XMLElement = {}
         for key, value in attributes.items():
             if key.partition(":")[0] != "xmlns":
@@ -123,19 +124,17 @@ class _XMLTreeBuilder:
         self._texts[-1].append(text)
 
     def _reject_entity(self, *_declared: object) -> NoReturn:
-        raise BadResponse(
-            f"{self._address}: the XML declares or uses entities of its own, which are not read"
-        )
+        raise BadResponse(f"{self._address}: the XML declares or uses entities of its own; they are refused")
 
 
 def _add_child(element: XMLElement, name: str, value: XMLValue) -> None:
-    """What is there already under this name becomes a list, in the order of the document."""
+    """Add a member; a repeated name becomes a list, in the order of the document."""
     key = name.replace(":", "_")
     if key not in element:
         element[key] = value
         return
-    there = element[key]
-    if isinstance(there, list):
-        there.append(value)
+    present = element[key]
+    if isinstance(present, list):
+        present.append(value)
     else:
-        element[key] = [there, value]
+        element[key] = [present, value]

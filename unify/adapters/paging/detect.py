@@ -48,7 +48,7 @@ _DESCRIBED_KEYS = (
 def paginate_detected(
     paging: Paging, paging_state: PagingState, sequential: bool, make_paginator: PaginatorFactory
 ) -> Paginator:
-    """Request the first page, then follow the paging style it shows, with a paginator from ``make_paginator``.
+    """Request the first page, then follow the paging style it shows.
 
     If the second numbered page is empty after a full first one, the first page is requested once more by its
     number: a parameter that the API reads returns the same rows.
@@ -141,8 +141,8 @@ def detect_paging(
     )
     numbering = "; are pages counted from 0 or from 1?" if hint.kind is HintKind.PAGES else ""
     raise BadResponse(
-        f"paging.type auto: the response has {hint}, {reason}, but how to request them is not known{numbering}; "
-        "set paging.type for this table"
+        f"paging.type auto: the response has {hint}, {reason}, but how to request them is not known"
+        f"{numbering}; set paging.type for this table"
     )
 
 

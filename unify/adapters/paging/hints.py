@@ -33,7 +33,7 @@ class HintKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """One hint. ``key`` is the name in lower case without separators; ``in_header``: ``path`` names a header."""
+    """One hint. ``key`` is the name in lower case without separators."""
 
     kind: HintKind
     path: str
@@ -69,11 +69,11 @@ class Hints:
     @property
     def more(self) -> bool | None:
         """What flags say; None without a flag. Flags that contradict each other announce more."""
-        said = [
+        flags = [
             is_set(hint.value) == (hint.kind is HintKind.MORE)
             for hint in self.of(HintKind.MORE, HintKind.LAST)
         ]
-        return any(said) if said else None
+        return any(flags) if flags else None
 
     def strong(self) -> Hint | None:
         """The first hint that leaves no doubt that more pages exist."""
@@ -118,7 +118,7 @@ class Hints:
 
 
 def collect_hints(page_info: PageInfo, request_params: Mapping[str, Any], rows_name: str) -> Hints:
-    """The hints of a page; ``request_params`` may hold a page size, ``rows_name`` is what its rows are called."""
+    """The hints of a page; ``request_params`` may hold a page size, ``rows_name`` is the table's name."""
     members = page_info.outside()
     found = [
         *(hint for member in members if (hint := _member_hint(member, rows_name)) is not None),

@@ -135,8 +135,8 @@ def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, s
     believed = not paging.until_empty
     if believed and not step and (total_rows(paging, page_info) or 0) > 0:
         raise BadResponse(
-            f"paging.type {positions.paging_type}: the first page has no rows, and the API reports a total of "
-            f"{total_rows(paging, page_info)}; set paging.size_param and paging.size"
+            f"paging.type {positions.paging_type}: the first page has no rows, and the API reports a total "
+            f"of {total_rows(paging, page_info)}; set paging.size_param and paging.size"
         )
     while True:
         believed = believed and not _exceeds_total(positions, page_info, position, step)
