@@ -1,7 +1,7 @@
-"""Columns from around a row: ``$.groups.name`` for ``rows: groups.of`` is the name of the row's own group.
+"""Columns from the objects around a row: ``$.groups.name`` for ``rows: groups.items`` is the row's own group.
 
-A value found on the way to a row becomes a member of it, under its column's name. Rows stay undecoded; only
-what lies around them is read a second time, and only for tables that have such columns.
+The value becomes a member of the row, under the name of the column. Rows stay undecoded; the objects around
+them are decoded once more, for tables with such columns only.
 """
 
 from __future__ import annotations
