@@ -25,7 +25,7 @@ _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e", "\x00": 
 def escape_text(text: str, allow: str = "") -> str:
     """Escape every character that a terminal could interpret.
 
-    ``allow``  control characters to keep, such as line breaks of a message.
+    ``allow``  control characters to keep, such as line breaks.
     """
 
     def escape(match: re.Match[str]) -> str:
@@ -39,7 +39,7 @@ def escape_text(text: str, allow: str = "") -> str:
 
 
 def excerpt(text: str, max_chars: int) -> str:
-    """The beginning of ``text``. An ellipsis marks a cut; redaction looks for incomplete secrets beside it."""
+    """Return the start of ``text``. An ellipsis marks a cut; redaction looks for incomplete secrets there."""
     return text if len(text) <= max_chars else text[:max_chars] + "…"
 
 
@@ -53,7 +53,7 @@ def closest_match(name: str, candidates: Iterable[str]) -> str | None:
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Return `` — did you mean X?`` for the most similar candidate, or "". Never suggests ``name`` itself."""
     found = closest_match(name, candidates)
-    return f" — did you mean {found}?" if found else ""
+    return f" — did you mean {found}?" if found and found != name else ""
 
 
 def format_count(count: int, noun: str) -> str:
