@@ -4,8 +4,6 @@ A body is a template. ``ROWS`` stands for the rows of the page, ``P(a, b, c)`` f
 to page, ``ABSENT`` for a member that a page leaves out.
 """
 
-# ruff: noqa: E501 - one envelope a line
-
 from __future__ import annotations
 
 import json

@@ -108,11 +108,12 @@ class TableSource:
     def parse_response(self, response: Response, *, is_first: bool = False) -> ResponseBody:
         """Split a response; all further pages have their rows where this one has them.
 
-        ``is_first``  of its scope: then a body without a value has no rows, if rows were located before.
+        ``is_first``  of its scope: then a body without a value means that the parent has no rows. Without
+                      parents it is an error, because it would leave the table empty.
         """
         kind = response.headers.get("content-type", "")
         selector = self._selector
-        if is_first and (self._located or self.table.for_each is not None):
+        if is_first and self.table.for_each is not None:
             selector = dataclasses.replace(selector, may_be_empty=True)
         body = parse_body(response.body, kind, selector, response.request_line)
         self.repairs.update(body.repairs)
