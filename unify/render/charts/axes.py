@@ -139,6 +139,12 @@ def round_range(low: float, high: float, max_ticks: int) -> tuple[float, float]:
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
+def split_at_zero(low: float, high: float, cells: int) -> tuple[int, float]:
+    """Return the cells below 0 and the value of a cell, for a scale from ``low <= 0`` to ``high >= 0``."""
+    below = min(cells - (high > 0), max(round(cells * -low / (high - low)), low < 0))
+    return below, max(part / count for part, count in ((-low, below), (high, cells - below)) if part)
+
+
 def short_number(value: float) -> str:
     """Write a number in about six characters."""
     if value == int(value) and abs(value) < 1000:

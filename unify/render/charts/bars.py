@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unify.interpreter.results import Chart, PieSlice, pie_slices, x_labels, y_by_x
-from unify.render.charts.axes import ChartArea, ChartDrawing, short_number
+from unify.render.charts.axes import ChartArea, ChartDrawing, short_number, split_at_zero
 from unify.render.charts.style import ChartStyle
 from unify.render.formats.layout import pad_text, text_width, truncate_text
 from unify.text import escape_text
@@ -96,10 +96,7 @@ class BarScale:
         low, high = min(0.0, *values), max(0.0, *values)
         if low == high:
             return cls(width, 0, 1.0)
-        zero = round(width * (-low / (high - low)))
-        zero = min(width - (high > 0), max(zero, low < 0))
-        needed = [part / columns for part, columns in ((-low, zero), (high, width - zero)) if part]
-        return cls(width, zero, max(needed))
+        return cls(width, *split_at_zero(low, high, width))
 
     def draw_bar(self, bar: HorizontalBar, style: ChartStyle) -> str:
         """Return the bar, padded to the width of the scale."""
@@ -107,17 +104,12 @@ class BarScale:
         length = abs(bar.value) / self.value_per_column
         if bar.value < 0:
             body = solid * max(1, round(length))
-            return (
-                " " * (self.zero_column - len(body))
-                + style.colour_series(bar.series_number, body)
-                + " " * (self.width - self.zero_column)
-            )
-        body = _bar_text(length, solid, style.partial_fills(bar.series_number, _EIGHTHS))
-        return (
-            " " * self.zero_column
-            + style.colour_series(bar.series_number, body)
-            + " " * (self.width - self.zero_column - len(body))
-        )
+            start = self.zero_column - len(body)
+        else:
+            body = _bar_text(length, solid, style.partial_fills(bar.series_number, _EIGHTHS))
+            start = self.zero_column
+        padding = " " * (self.width - start - len(body))
+        return f"{' ' * start}{style.colour_series(bar.series_number, body)}{padding}"
 
 
 def _bar_text(length: float, fill: str, partial_fills: str) -> str:

@@ -80,20 +80,18 @@ class ColumnScale:
     def from_range(cls, low: float, high: float, height: int) -> ColumnScale:
         most = max(2, height // _LINES_PER_TICK)
         bottom, top = axes.round_range(low, high, most) if low < high else (0.0, 1.0)
-        down = min(height - (top > 0), max(round(height * -bottom / (top - bottom)), bottom < 0))
-        needed = [part / lines for part, lines in ((top, height - down), (-bottom, down)) if part]
-        return cls(height - down, down, max(needed))
+        below, value_per_line = axes.split_at_zero(bottom, top, height)
+        return cls(height - below, below, value_per_line)
 
     def line_labels(self) -> dict[int, str]:
         """Return labels by line from the top; a value is at the upper edge of its line."""
+        height = self.lines_above + self.lines_below
         low, high = -self.lines_below * self.value_per_line, self.lines_above * self.value_per_line
         labels: dict[int, str] = {}
-        for tick in axes.number_ticks(
-            low, high, max(2, (self.lines_above + self.lines_below) // _LINES_PER_TICK)
-        ):
+        for tick in axes.number_ticks(low, high, max(2, height // _LINES_PER_TICK)):
             line = self.lines_above - round(tick.position / self.value_per_line)
             if tick.position or self.lines_below:  # without negative values, 0 is the axis itself
-                labels.setdefault(max(0, min(line, self.lines_above + self.lines_below - 1)), tick.label)
+                labels.setdefault(max(0, min(line, height - 1)), tick.label)
         return labels
 
     def draw_cell(self, value: float, line: int, series_number: int, style: ChartStyle) -> str:
@@ -105,15 +103,11 @@ class ColumnScale:
         above = value / self.value_per_line - (self.lines_above - 1 - line)
         if line >= self.lines_above or above <= 0:
             return " "
-        parts = style.partial_fills(series_number, _EIGHTHS)
-        if above >= 1:
-            return solid
-        if not parts:
-            return solid if above >= 0.5 or (line == self.lines_above - 1 and value > 0) else " "
-        eighths = round(above * 8)
-        if eighths == 8:
-            return solid
-        return parts[max(0, eighths - 1)] if eighths or line == self.lines_above - 1 else " "
+        is_lowest = line == self.lines_above - 1  # a positive value is always visible
+        if not (parts := style.partial_fills(series_number, _EIGHTHS)):
+            return solid if above >= 0.5 or is_lowest else " "
+        eighths = max(round(above * 8), is_lowest)
+        return solid if eighths >= 8 else parts[eighths - 1] if eighths else " "
 
 
 def _draw_lines(chart: Chart, layout: BarGroupLayout, scale: ColumnScale, style: ChartStyle) -> list[str]:
@@ -122,13 +116,10 @@ def _draw_lines(chart: Chart, layout: BarGroupLayout, scale: ColumnScale, style:
     for line in range(scale.lines_above + scale.lines_below):
         text = ""
         for x in chart.x_values[: layout.group_count]:
-            for number, of in enumerate(values):
-                cell = scale.draw_cell(of[x], line, number, style) if x in of else " "
-                text += (
-                    style.colour_series(number, cell * layout.bar_width)
-                    if cell != " "
-                    else " " * layout.bar_width
-                )
+            for number, y_values in enumerate(values):
+                cell = scale.draw_cell(y_values[x], line, number, style) if x in y_values else " "
+                bar = cell * layout.bar_width
+                text += style.colour_series(number, bar) if cell != " " else bar
             text += " " * (layout.slot_width - layout.group_width)
         lines.append(text.rstrip())
     return lines
