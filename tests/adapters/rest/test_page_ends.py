@@ -109,6 +109,16 @@ class TestEnds:
         with pytest.raises(NotFound):
             read(make_adapter, Paging("page"))
 
+    def test_a_missing_page_before_one_with_rows_is_an_error(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        missing = MockResponse.error(404)
+        serve(api, lambda query: missing if query["page"] == "2" else {"data": page(query), "pages": 3})
+        with pytest.raises(NotFound, match="page 2 is missing, and page 3 has rows"):
+            read(
+                make_adapter, Paging("page", pages_path="pages"), rows="data", errors=(ErrorRule(404, "end"),)
+            )
+
     @pytest.mark.parametrize("flag", [True, "true", 1])
     def test_an_inverted_flag(self, flag: Any, api: FaultServer, make_adapter: MakeAdapter) -> None:
         serve(api, lambda query: {"data": page(query), "end": flag if query["page"] == "3" else False})

@@ -103,6 +103,9 @@ class ScopeReader:
         self._newest_first = newest_first
         self._stops_at_cursor = newest_first and self._since is not None
         self._previous_cursor: str | None = None  # of the last row of the page before
+        self._lock = threading.Lock()
+        self._end_number: int | None = None  # of the first page that does not exist
+        self._last_number = 0  # of the last page with rows
 
     def paginate(self) -> Paginator:
         """The table's paging, ended early by a limit, or by the first page that reaches the cursor."""
@@ -182,6 +185,7 @@ class ScopeReader:
             facts = ResponsePageInfo(
                 answer, envelope, self._resolve_link, is_end=answer.skipped and number > 0
             )
+            self._check_end(answer, number, is_end=facts.is_end, has_rows=bool(facts.rows))
             self._loop_guard.check_page(
                 number, page_request, facts, self._effective_paging(), self._probe_page
             )
@@ -218,8 +222,8 @@ class ScopeReader:
             except NotFound as error:
                 if page_request.url is not None:
                     error.message += (
-                        "; the address is a link of the page before; if the API is behind a gateway or proxy, "
-                        "set paging.keep: address"
+                        "; the address is a link of the page before; if the API is behind a gateway or "
+                        "proxy, set paging.keep: address"
                     )
                 if number or not self._source.switch_to_fallback(asking):
                     raise
@@ -240,6 +244,20 @@ class ScopeReader:
         raise NotFound(
             f"{response.request_line}: status {response.status} on page {number + 1}; "
             "errors: skip holds for the first page of a request only"
+        )
+
+    def _check_end(self, response: Response, number: int, *, is_end: bool, has_rows: bool) -> None:
+        """Raises NotFound if a page that does not exist is followed by one with rows (parallel requests)."""
+        with self._lock:
+            if is_end:
+                self._end_number = min(number, self._end_number or number)
+            elif has_rows:
+                self._last_number = max(number, self._last_number)
+            if self._end_number is None or self._last_number < self._end_number:
+                return
+        raise NotFound(
+            f"{response.request_line}: page {self._end_number + 1} is missing, and page "
+            f"{self._last_number + 1} has rows"
         )
 
     def _resolve_link(self, url: str, link: str) -> str:
