@@ -171,3 +171,12 @@ def test_texts_that_are_no_dates_compare_as_texts(tmp_path: Path) -> None:
     rules = ColumnRules(cursor="at", cursor_limit=NOW)
 
     assert stage(tmp_path, {"at": "01JANX"}, {"at": "02AAAA"}, shape=rules).sealed.cursors == {"": "02AAAA"}
+
+
+def test_progress_counts_what_is_stored_not_what_was_discarded(shop: LoaderHome) -> None:
+    (shop.specs / "shop.yaml").write_text(SPEC.replace("key: id, inc", "key: id, columns: {n: bigint}, inc"))
+    shop.api.serve("/rows", pages=[[{"id": 1, "n": "5"}, {"id": 2, "n": "x"}, {"id": 3, "n": ""}]])
+    job = shop.make_job("merged")
+
+    assert shop.run_load(job).progress.rows == 2
+    assert shop.sealed_load(job).manifest.discarded == 1

@@ -176,7 +176,7 @@ def read_and_stage(
             stage.write(page.rows, page.variables, page.scope)
             _count_page(reporter, page)
         staged = stage.finish()
-    reporter.update(lambda progress: replace(progress, rows=staged.rows))
+    reporter.update(lambda progress: replace(progress, rows=staged.rows), urgent=True)
     notes.add_stage_result(staged, plan.cursor_column)
     return staged
 

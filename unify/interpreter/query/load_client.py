@@ -38,9 +38,8 @@ def load_outcome_text(job: LoaderJob, record: LoadRecord | None) -> str:
     word = _PAST_TENSE_VERBS[job.action]
     if record is None:
         return f"{job.table}: {word}"
-    discarded = f", {discarded_text(record)}" if record.rows_discarded else ""
     stored = format_count(record.rows_read - record.rows_discarded, "row")
-    return f"{job.table}: {stored} {word} in {record.seconds:.1f} s{discarded}"
+    return f"{job.table}: {stored} {word} in {record.seconds:.1f} s"
 
 
 def discarded_text(record: LoadRecord) -> str:
