@@ -28,6 +28,7 @@ Packages, lowest layer first:
     shell        the interactive prompt and the script runner
     authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
     cli          the `unify` command: arguments, subcommands, wiring of the parts
+    api          unify.open: sessions for Python programs
     demo         a sample API, for trying Unify without an account
 
 Start with interpreter.interpreter to follow a statement, with daemon.dispatcher and load.loader to follow a
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import Adapter, Check, Listeners, Page, Read, Traffic
     from unify.adapters.rest.adapter import RESTAdapter
     from unify.adapters.spec.model import Option
+    from unify.api import PythonSession, QueryResult, open
     from unify.config.connections import Connection
     from unify.config.secrets import Secret
     from unify.interpreter.interpreter import Interpreter
@@ -65,12 +67,15 @@ _LAZY_EXPORTS = {
     "LoaderStatus": "unify.model",
     "Option": "unify.adapters.spec.model",
     "Page": "unify.adapters.base",
+    "PythonSession": "unify.api",
+    "QueryResult": "unify.api",
     "RESTAdapter": "unify.adapters.rest.adapter",
     "Read": "unify.adapters.base",
     "Secret": "unify.config.secrets",
     "TableDef": "unify.model",
     "TableLoader": "unify.load.loader",
     "Traffic": "unify.adapters.base",
+    "open": "unify.api",
 }
 
 __all__ = [
@@ -84,6 +89,8 @@ __all__ = [
     "LoaderStatus",
     "Option",
     "Page",
+    "PythonSession",
+    "QueryResult",
     "RESTAdapter",
     "Read",
     "Secret",
@@ -91,6 +98,7 @@ __all__ = [
     "TableLoader",
     "Traffic",
     "__version__",
+    "open",
 ]
 
 

@@ -84,6 +84,9 @@ def test_every_statement_says_so(shell: Interpreter, tmp_path: Path) -> None:
     assert refused(shell, "describe pulls") == PULLS
     assert refused(shell, "peek pulls") == PULLS
     assert refused(shell, "count pulls") == PULLS
+    for action in ("load", "refresh", "reload", "clear"):
+        assert refused(shell, f"{action} table pulls") == PULLS
+    assert refused(shell, "show columns from github").startswith("github is no table but has some, such as ")
     assert refused(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
     assert refused(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
     assert refused(shell, "drop table peple").startswith("there is no table peple — did you mean people?")

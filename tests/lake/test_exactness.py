@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.stores import fetch_rows
@@ -92,3 +94,34 @@ def test_small_inserts_keep_every_character(lake: Lake) -> None:
     lake.execute("create table t (s struct(a varchar), l varchar[])")
     lake.execute("insert into t values ({'a': 'it''s \"so\", {x: 1}'}, ['a,b', '', NULL, '[x]'])")
     assert fetch_rows(lake, "select * from t") == [({"a": 'it\'s "so", {x: 1}'}, ["a,b", "", None, "[x]"])]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "execute exact_values",
+        "insert into exact_rows values (interval 14 month, '2024-01-01 00:00:00.123456789', 'infinity') returning *",
+        "update exact_rows set day = 'infinity' returning *",
+        "delete from exact_rows returning *",
+    ],
+)
+def test_rows_of_every_kind_of_statement_are_exact(lake: Lake, sql: str) -> None:
+    lake.execute("create or replace temp table exact_rows (months interval, ns timestamp_ns, day date)")
+    lake.execute(
+        "insert into exact_rows values (interval 14 month, '2024-01-01 00:00:00.123456789', 'infinity')"
+    )
+    lake.execute("prepare exact_values as select * from exact_rows")
+    result = lake.execute(sql)
+    assert [name for name, _ in result.columns or ()] == ["months", "ns", "day"]
+    [[row]] = result.batches()
+    assert row == ("1 year 2 months", "2024-01-01 00:00:00.123456789", "infinity")
+    lake.execute("deallocate exact_values")
+
+
+def test_a_geometry_is_shown_as_text(lake: Lake) -> None:
+    assert fetch_rows(lake, "select 'POINT(1 2)'::geometry") == [("POINT (1 2)",)]
+
+
+def test_the_files_of_a_copy_are_rows(lake: Lake, tmp_path: Path) -> None:
+    [[row]] = lake.execute(f"copy (select 1) to '{tmp_path}/x.csv' (return_files true)").batches()
+    assert row == (1, [f"{tmp_path}/x.csv"])

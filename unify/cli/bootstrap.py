@@ -64,17 +64,17 @@ def open_interpreter(
             wait=invocation.wait,
             strict=invocation.strict,
             variables=dict(invocation.variables),
-            stager=_stage_pages,
+            stager=stage_pages,
         )
 
     return LazySession(open_session)
 
 
-def _stage_pages(folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows:
+def stage_pages(folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows:
     """Convert rows of live tables as loads do; the converter is imported on first use."""
-    from unify.convert.preview import stage_pages
+    from unify.convert import preview
 
-    return stage_pages(folder, table, pages)
+    return preview.stage_pages(folder, table, pages)
 
 
 def _run_invocation(invocation: Invocation, environment: Environment, session_factory: SessionFactory) -> int:

@@ -6,6 +6,7 @@
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
     sources     finds sources of a statement that can be read only once, such as pipes
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
+    sources     detects statements whose source, such as a pipe, can be read only once
     errors      translates DuckDB's exceptions to the errors of unify.errors
 
 Start with connection.connect.

@@ -58,8 +58,10 @@ class Session:
         self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
 
     def close(self) -> None:
-        """Let go of lake, queue and status channel; what the daemon does goes on."""
+        """Close lake, queue and status channel. An open transaction is rolled back; loads go on."""
         opened = vars(self)  # a cached_property is there once somebody needed it
+        if "lake" in opened and self.lake.in_transaction:
+            self.watcher.notice("the open transaction was rolled back; commit keeps its changes")
         for name in ("load_client", "queue", "lake"):
             if name in opened:
                 opened.pop(name).close()

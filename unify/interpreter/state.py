@@ -193,7 +193,8 @@ def _is_newer_than_stored(job: LoaderJob, stored_table: StoredTable | None) -> b
 _MAX_SUGGESTIONS = 3
 # DuckDB's words, and its guess, which knows of pg_class and of no table that is not loaded.
 _DUCKDB_MISSING_TABLE = re.compile(
-    r'Table with name "?(?P<name>[^"\n]+?)"? does not exist!(?:\nDid you mean "(?P<guess>[^"\n]*)"\?)?'
+    r'Table with name "?(?P<name>[^"\n]+?)"? does not exist'
+    r'(?:!(?:\nDid you mean "(?P<guess>[^"\n]*)"\?)?| because schema "[^"\n]+" does not exist\.)'
 )
 
 
@@ -222,28 +223,35 @@ def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: 
 def explain_missing_table(message: str, state: State, statement: str) -> str:
     """DuckDB's message with Unify's suggestion for a table that it does not find."""
     found = _DUCKDB_MISSING_TABLE.search(message)
-    if found is None or "." in found["name"]:
+    if found is None:
         return message
     known = [table.name for table in state.table_states()]
-    named = next(
-        (
-            name
-            for name in known
-            if name.table.lower() == found["name"].lower()
-            and name.table.lower() in statement.lower()
-            and name.schema.lower() in statement.lower()
-            and state.connections.has(name.schema)
-        ),
-        None,
-    )
-    if named is None:
-        text = unknown_table_message(TableName("", found["name"]), known, state.schemas())
-    else:
+    missing = found["name"].lower()
+    named = next((name for name in known if _is_computed_name(name, missing, state, statement)), None)
+    if named is not None:
         text = (
             f"{named} is not loaded, and a name that an expression makes is not loaded automatically: "
             f"load table {named}"
         )
+    elif "." in missing:
+        return message
+    else:
+        text = unknown_table_message(TableName("", found["name"]), known, state.schemas())
     return message.replace(found[0], text)
+
+
+def _is_computed_name(name: TableName, missing: str, state: State, statement: str) -> bool:
+    """Whether ``missing`` in DuckDB's message is a table of a connection that the statement computes."""
+    if not state.connections.has(name.schema):
+        return False
+    text = statement.lower()
+    if missing == str(name).lower():
+        return True
+    return missing == name.table.lower() and missing in text and name.schema.lower() in _words(text)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
 
 
 def _example_table(schema: str, known: Iterable[TableName]) -> str:

@@ -292,6 +292,33 @@ class TestWorkbooks:
         )
         assert row == [date(2026, 1, 2), "infinity", "2026-01-02 03:04:05.123456", "2026-01-02"]
 
+    def test_hold_the_text_that_duckdb_writes(self, unify: UnifyCommand) -> None:
+        exported = unify(
+            "export (select ['bug', null] as tags, [1.5::decimal(3,1)] as d, '\\xAA'::blob as b, 0.1::float as f, "
+            "2.50::decimal(9,2) as m, uuid '00000000-0000-0000-0000-000000000001' as u, interval 14 month as i, "
+            "{'a': 1} as s) to 'x.xlsx'"
+        )
+        assert exported.exit_status == 0, exported
+        header, row = excel.read_rows(unify.home / "x.xlsx")
+        assert dict(zip(header, row, strict=True)) == {
+            "tags": "[bug, NULL]",
+            "d": "[1.5]",
+            "b": "\\xAA",
+            "f": 0.1,
+            "m": 2.5,
+            "u": "00000000-0000-0000-0000-000000000001",
+            "i": "1 year 2 months",
+            "s": "{'a': 1}",
+        }
+
+    def test_that_are_too_large_are_refused_before_they_are_written(self, unify: UnifyCommand) -> None:
+        columns = ", ".join(f"1 as c{number}" for number in range(16_385))
+        wide = unify(f"export (select {columns}) to 'wide.xlsx'")
+        assert "an Excel sheet holds 16,384 columns, and there are 16,385" in wide.stderr
+        long = unify("export (from range(1048576)) to 'long.xlsx'")
+        assert "an Excel sheet holds 1,048,576 rows, and there are more" in long.stderr
+        assert not list(unify.home.glob("*.xlsx"))
+
     def test_are_read_by_the_kind_of_their_cells(self, unify: UnifyCommand) -> None:
         book = openpyxl.Workbook()
         sheet = book.active
@@ -403,3 +430,11 @@ def test_parquet_written_here_is_parquet_elsewhere(unify: UnifyCommand) -> None:
     with duckdb.connect() as connection:
         found = connection.execute("from read_parquet($f)", {"f": str(unify.home / "a.parquet")})
         assert found.fetchall() == [(1, "x")]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_columns_of_one_name_are_numbered_in_an_object(unify: UnifyCommand, suffix: str) -> None:
+    exported = unify(f"export (select 1 as a, 2 as a, 3 as A, 4 as b) to 'x.{suffix}'")
+    assert exported.exit_status == 0, exported
+    text = (unify.home / f"x.{suffix}").read_text(encoding="utf-8")
+    assert '{"a":1,"a_2":2,"A_3":3,"b":4}' in text

@@ -1,0 +1,198 @@
+"""Tables are found wherever a statement reaches them, and a transaction never waits for itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import unify
+from unify.api import PythonSession
+from unify.errors import QueryError, UnifyError
+from unify.interpreter.freshness import MaxAge
+from unify.lake import catalog, ledger
+from unify.lake.lake import Lake
+from unify.model import LoadRecord, TableName
+
+SPEC = """\
+name: shop
+base_url: "{base_url}"
+options: {base_url: {required: true}}
+paging: {type: none}
+tables:
+  - {name: rows, request: GET /rows, key: id}
+  - {name: more, request: GET /more, key: id}
+views:
+  - {name: both, query: select id from more}
+"""
+
+
+class _Needed(Exception):
+    """The tables that a statement needs, raised in place of loading them."""
+
+
+@pytest.fixture
+def session(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PythonSession]:
+    """A session in which a load raises what it would load."""
+    (home / "specs").mkdir()
+    (home / "specs/shop.yaml").write_text(SPEC, encoding="utf-8")
+    path = home / "connections.yaml"
+    path.write_text("c: {adapter: shop, options: {base_url: 'http://127.0.0.1:9'}}\n", encoding="utf-8")
+    path.chmod(0o600)
+    monkeypatch.chdir(home)
+    with unify.open(home, connections=path, specs=[home / "specs"], environment={}) as opened:
+        yield opened
+
+
+def needed(session: PythonSession, monkeypatch: pytest.MonkeyPatch, sql: str) -> set[str]:
+    """The tables that ``sql`` would load or refresh."""
+    runner = session._interpreter.session.query
+    found: set[str] = set()
+
+    def record(names: list[TableName], max_age: MaxAge) -> NoReturn:
+        found.update(map(str, names))
+        raise _Needed
+
+    monkeypatch.setattr(runner, "_check_freshness", record)
+    with pytest.raises(_Needed):
+        session.execute(sql)
+    monkeypatch.undo()
+    return found
+
+
+def store(session: PythonSession, table: str) -> None:
+    """A load of two rows, as the daemon publishes it."""
+    lake = session._interpreter.session.lake
+    now = datetime.now(UTC)
+    name = TableName("c", table)
+    with lake.write_transaction() as connection:
+        connection.execute("create schema if not exists lake.c")
+        connection.execute(f"create table lake.c.{table} as select i as id from range(2) r(i)")
+        record = LoadRecord(
+            job=1, uid=table, action="load", table=name, status="success", started_at=now, finished_at=now
+        )
+        ledger.insert_load(connection, record)
+
+
+DEFINITIONS = (
+    "create view v as select * from c.rows; create view v2 as select * from v; "
+    "create macro counted() as (select count(*) from c.rows); create macro listed() as table from v2; "
+    "create temp view tv as from v2; prepare p as select count(*) from tv;"
+)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) from v",
+        "select count(*) from main.v2",
+        "select count(*) from lake.main.v2",
+        "select counted()",
+        "select * from listed()",
+        "select (select count(*) from tv)",
+        "execute p",
+        "from query_table('c.rows')",
+        "from query_table(['c.rows'])",
+        "from query('select * from c.rows')",
+        "select * from (show c.rows)",
+        "select * from (describe c.rows)",
+        "use c; select count(*) from rows",
+        "set schema = 'c'; from rows",
+        "set search_path = 'main,c'; from rows",
+        "use c; count rows",
+        "$x = select * from v2",
+    ],
+)
+def test_a_stored_table_is_found(session: PythonSession, monkeypatch: pytest.MonkeyPatch, sql: str) -> None:
+    store(session, "rows")
+    session.execute(DEFINITIONS)
+    *before, last = sql.split("; ")
+    for statement in before:
+        session.execute(statement)
+    assert needed(session, monkeypatch, last) == {"c.rows"}
+
+
+def test_a_name_of_one_part_means_the_nearest_table(
+    session: PythonSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(session, "rows")
+    session.execute("create table rows as select 7 as id; set search_path = 'main,c'")
+    assert session.execute("from rows").fetchall() == [(7,)]
+    session.execute("use c; create temp table rows as select 8 as id")
+    assert session.execute("from rows").fetchall() == [(8,)]
+    assert needed(session, monkeypatch, "from both") == {"c.more"}
+    assert session.execute("describe rows").fetchall()[0][0] == "id"
+
+
+@pytest.mark.parametrize("sql", ["describe v", "describe main.v2", "show columns from v"])
+def test_a_view_without_its_table_says_which(session: PythonSession, sql: str) -> None:
+    store(session, "rows")
+    session.execute(DEFINITIONS)
+    catalog.clear_table(session._interpreter.session.lake, TableName("c", "rows"))
+    with pytest.raises(UnifyError, match=r"known once its tables are loaded: load table c\.rows"):
+        session.execute(sql)
+    session.execute("create view w1 as select 1 as a; create view w2 as from w1; drop view w1")
+    with pytest.raises(UnifyError, match="w2 reads w1, which does not exist"):
+        session.execute("describe w2")
+
+
+def test_a_name_made_by_an_expression_is_explained(session: PythonSession) -> None:
+    with pytest.raises(UnifyError, match=r"c\.rows is not loaded.*: load table c\.rows"):
+        session.execute("from query_table('c.' || 'rows')")
+
+
+@pytest.mark.parametrize(
+    "sql", ["select count(*) from c.more", "load table c.more", "reload table c.rows", "clear table c.rows"]
+)
+def test_a_transaction_does_not_wait_for_its_own_lock(session: PythonSession, sql: str) -> None:
+    store(session, "rows")
+    session.execute("begin")
+    with pytest.raises(QueryError, match=r"inside a transaction.*commit or roll back first"):
+        session.execute(sql)
+    session.execute("rollback")
+    assert session.execute("select count(*) from c.rows").fetchall() == [(2,)]
+
+
+def test_a_transaction_sees_what_it_made(session: PythonSession, tmp_path: Path) -> None:
+    session.execute("begin; create schema s; create table s.t as select 7 as i; create table x as from s.t")
+    assert session.execute("select i from s.t").fetchall() == [(7,)]
+    assert session.execute("describe s.t").fetchall() == [("i", "INTEGER", None)]
+    assert session.execute("count x").fetchall() == [(1,)]
+    assert session.execute("peek s.t").fetchall() == [(7,)]
+    assert ("s", "t", 1) in [row[:3] for row in session.execute("show tables").fetchall()]
+    assert ("s", "user") in session.execute("show schemas").fetchall()
+    assert "s.t" in session._interpreter.names().columns
+    assert session.execute(f"export s.t to '{tmp_path}/t.csv'").message.startswith("1 row written")
+    session.execute("rollback")
+    with pytest.raises(UnifyError):
+        session.execute("describe s.t")
+
+
+def test_a_version_between_two_loads_can_be_read(session: PythonSession) -> None:
+    store(session, "rows")
+    time.sleep(0.01)
+    between = datetime.now(UTC).isoformat()
+    time.sleep(0.01)
+    store(session, "more")
+    with Lake(session._interpreter.session.settings) as lake:
+        assert ledger.latest_loads(lake)
+        at = f"select count(*) from c.rows at (timestamp => timestamptz '{between}')"
+        assert list(lake.execute(at).batches()) == [[(2,)]]
+    assert session.execute(f"changes c.rows since '{between}'").fetchall() == []
+    assert len(session.execute(f"changes c.more since '{between}'").fetchall()) == 2
+
+
+def test_a_renamed_column_is_the_same_column(session: PythonSession) -> None:
+    session.execute("create table o as select 1 as a, 2 as b")
+    between = datetime.now(UTC).isoformat()
+    session.execute("alter table o rename column a to z")
+    assert session.execute(f"changes o since '{between}'").fetchall() == []
+    session.execute("update o set z = 3")
+    assert sorted(session.execute(f"changes o since '{between}'").fetchall()) == [
+        ("delete", 1, 2),
+        ("insert", 3, 2),
+    ]
