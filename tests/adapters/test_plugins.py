@@ -199,7 +199,7 @@ class TestWhatAPackageDoesWrong:
             "broken": "package broken 1.0, broken:Any: OSError: no such library",
             "plain": "an adapter is a class made from unify.Adapter",
             "twice": "offered by package plain 1.0, plain:Plain and package second 1.0, second:X",
-            "nothing": "no adapter nothing.*installed packages offer broken, plain, twice",
+            "nothing": "unknown adapter nothing.*installed packages offer broken, plain, twice",
         }.items():
             with pytest.raises(ConfigError, match=message):
                 registry.describe_adapter(Connection("mine", adapter), [])

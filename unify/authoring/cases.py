@@ -28,7 +28,7 @@ def _check_timestamp(text: str) -> datetime:
     except ValueError:
         timestamp = datetime.min
     if timestamp.tzinfo is None:
-        raise ValueError(f"{text!r} is no moment with a zone, such as 2026-03-15T12:00:00Z")
+        raise ValueError(f"{text!r} is not a timestamp with time zone, such as 2026-03-15T12:00:00Z")
     return timestamp
 
 
@@ -127,7 +127,7 @@ def _validate_case(case: Case, spec: AdapterSpec, report: ProblemReport) -> None
     _validate_options(case, spec, report)
     rows = case.rows
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
-        report.add_problem(("rows",), "expected a list of rows, each lines of KEY: VALUE; [] for none")
+        report.add_problem(("rows",), "expected a list of rows, each a mapping; [] for no rows")
 
 
 def _validate_options(case: Case, spec: AdapterSpec, report: ProblemReport) -> None:
@@ -136,7 +136,7 @@ def _validate_options(case: Case, spec: AdapterSpec, report: ProblemReport) -> N
         if name not in known:
             report.add_problem(("options", name), f"unknown option{did_you_mean(name, known)}")
         elif known[name].secret and not value.startswith("dummy"):
-            report.add_problem(("options", name), "a case holds no secrets; leave it out, or write dummy-…")
+            report.add_problem(("options", name), "a case must not contain secrets; remove it or use dummy-…")
     for option in spec.options:
         if option.needs_value and not option.secret and option.name not in case.options:
             report.add_problem(("options",), f"the option {option.name} is missing")
@@ -153,6 +153,4 @@ def _validate_filters(case: Case, spec: AdapterSpec, report: ProblemReport) -> N
                 ("filters", name), f"{table.name} has no such filter{did_you_mean(name, known)}"
             )
     for name in missing_filters(table, case.filters):
-        report.add_problem(
-            ("filters",), f"the filter {name} is missing; {table.name} cannot be asked without"
-        )
+        report.add_problem(("filters",), f"the filter {name} is missing; {table.name} requires it")

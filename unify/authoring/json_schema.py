@@ -217,7 +217,7 @@ def _type_label(schema: Schema, heading: str) -> str:
         case TextSchema(choices=choices) if choices:
             return " ".join(f"`{choice}`" for choice in choices)
         case TextSchema(format):
-            return "text" if format is None else format.label
+            return "string" if format is None else format.label
         case _:
             return describe_schema(schema).removeprefix("a ")
 

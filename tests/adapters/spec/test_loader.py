@@ -23,7 +23,7 @@ from unify.errors import ConfigError, SpecError, UnknownName
     ("text", "explained"),
     [
         ("", "1:1: spec: the file is empty"),
-        ("- a\n", "1:1: spec: expected lines of KEY: VALUE, found a list"),
+        ("- a\n", "1:1: spec: expected a mapping (KEY: VALUE), found a list"),
         ("name: x\n", "1:1: spec: base_url is missing"),
         ("name: [\n", "invalid YAML"),
         ("a: [1", "2:1: a[1]: invalid YAML: did not find expected"),
@@ -40,7 +40,7 @@ from unify.errors import ConfigError, SpecError, UnknownName
         ("x: '" + "y" * 1_000_001 + "'", "the file is larger than 1,000,000 bytes"),
         (
             SPEC_HEAD.replace("base_url: https", "base_url: file"),
-            "2:11: base_url: 'file://api.shop.example' is no web",
+            "2:11: base_url: 'file://api.shop.example' is not a URL",
         ),
         (SPEC_HEAD.replace("https://api.shop.example", '"{org}/x"') + "bse: 1\n", "9:1: bse: unknown key"),
         (SPEC_HEAD + "auth: {token: x}\n", "9:7: auth: type is missing; one of none, basic, bearer"),
@@ -52,14 +52,14 @@ from unify.errors import ConfigError, SpecError, UnknownName
         (
             SPEC_HEAD
             + "auth: {type: oauth2, grant: device_code, token_url: https://a.example, client_id: x}\n",
-            "auth.grant: device_code needs authorize_url",
+            "auth.grant: device_code requires authorize_url",
         ),
         (
             SPEC_HEAD
             + "auth: {type: oauth2, token_url: https://a.example, client_id: x, redirect_port: 99999}\n",
-            "auth.redirect_port: '99999' is no port; use a number from 1024 to 65535, or one {variable}",
+            "auth.redirect_port: '99999' is not a port; use a number from 1024 to 65535, or one {variable}",
         ),
-        (SPEC_HEAD + "allowed_origins: [https://a.example/x]\n", "is no origin; write https://HOST"),
+        (SPEC_HEAD + "allowed_origins: [https://a.example/x]\n", "is not an origin; write https://HOST"),
         (
             SPEC_HEAD + "limits: {concurrency: 0}\n",
             "9:23: limits.concurrency: expected a whole number from 1 to 64",
@@ -113,7 +113,7 @@ def test_a_folder_of_ones_own_goes_before_the_bundled_specs(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("adapter", ["githb", "../github", "GITHUB"])
 def test_an_unknown_adapter_names_the_nearest(adapter: str) -> None:
-    with pytest.raises(UnknownName, match=r"no adapter .* — did you mean github\?"):
+    with pytest.raises(UnknownName, match=r"unknown adapter .* — did you mean github\?"):
         find_spec(adapter, [])
 
 

@@ -62,12 +62,12 @@ def test_an_added_key_is_read(tmp_path: Path) -> None:
         ("region: euu\n", "9:9: region: expected one of eu, us, found 'euu' — did you mean eu?"),
         ("regoin: eu\n", "9:1: regoin: unknown key — did you mean region?"),
         ("shards: 17\n", "9:9: shards: expected a whole number from 1 to 16, found '17'"),
-        ("tags: {a: b}\n", "9:7: tags: expected a text or a list, each item a text, found a mapping"),
-        ("labels: [a]\n", "9:9: labels: expected lines of NAME: VALUE"),
+        ("tags: {a: b}\n", "9:7: tags: expected a string or a list, each item a string, found a mapping"),
+        ("labels: [a]\n", "9:9: labels: expected a mapping (KEY: VALUE), found a list"),
         ("mirrors: {b: {age: soon}}\n", "9:20: mirrors.b.age: 'soon' is not a duration"),
         ("mirrors: {b: {aeg: 1 hour}}\n", "9:15: mirrors.b.aeg: unknown key — did you mean age?"),
         ("proxy: {user: ada}\n", "9:8: proxy: type is missing; one of http, socks"),
-        ("proxy: {type: http, user: ada}\n", "9:21: proxy.user: has no meaning with type http"),
+        ("proxy: {type: http, user: ada}\n", "9:21: proxy.user: not allowed with type http"),
         ("age: 1 hour\n", "9:1: age: unknown key; it belongs in mirrors"),
         ("internal: x\n", "9:1: internal: unknown key"),
     ],
@@ -103,10 +103,10 @@ def test_an_added_key_is_in_the_reference() -> None:
 
     assert "| `region` | `eu` `us` | us | Region of the API. | `eu` |" in reference
     assert "| `shards` | whole number from 1 to 16 | none | Number of shards. | `4` |" in reference
-    assert "| `tags` | text or list of text | none | Tags of the adapter. | `[crm]` |" in reference
-    assert "| `labels` | mapping of text | none | Labels. | `{team: data}` |" in reference
+    assert "| `tags` | string or list of string | none | Tags of the adapter. | `[crm]` |" in reference
+    assert "| `labels` | mapping of string | none | Labels. | `{team: data}` |" in reference
     assert "| `mirrors` | mapping of [mirrors.NAME](#mirrorsname) | none | Copies of the API. |" in reference
     assert "### mirrors.NAME\n\n" in reference
     assert "| `age` | duration | 0.0 | Maximum age of the copy. | `1 hour` |" in reference
-    assert "| `user` (socks) | text | none | User name. | `ada` |" in reference
+    assert "| `user` (socks) | string | none | User name. | `ada` |" in reference
     assert "internal" not in reference

@@ -477,14 +477,14 @@ def test_a_hostile_spec_does_nothing_and_its_neighbour_works(unify: UnifyCommand
     checked = unify.run("spec", "check", "specs/evil.yaml")
     assert checked.exit_status == 1
     for line, told in (
-        (8, "{token.__class__} is no variable"),
-        (9, "is no path"),
-        (10, "no . or .. steps"),
-        (11, "no table functions"),
+        (8, "{token.__class__} is not a variable"),
+        (9, "is not a path"),
+        (10, "must not contain . or .. segments"),
+        (11, "table functions are not allowed"),
         (13, "only a SELECT is allowed here, not 'COPY'"),
         (14, "expected exactly one SELECT"),
         (15, "only a SELECT is allowed here"),
-        (16, "no table"),
+        (16, "unknown table"),
     ):
         found = [one for one in checked.stdout.splitlines() if f"evil.yaml:{line}:" in one and told in one]
         assert found, (line, told, checked)

@@ -1,10 +1,9 @@
-"""Adapter specs on disk: where they are, and what they say once every mistake is ruled out.
+"""Finds, reads and checks spec files, and caches their summaries on disk.
 
-What listings and completion need of a spec, kept in a file: reading fifty specs takes most of a second.
-
-A file is believed only for the spec as it is now: same path, size, times, and same Unify. One that is
-damaged or out of date is replaced. It is put in its place whole but not synced: one that a power cut has
-emptied is a damaged one. Nothing a connection supplies is in it, nor what a spec says of signing in.
+A summary has what listings and completion need; to read fifty specs takes most of a second. A cached
+summary is valid for one state of the spec file (path, size, times) and one version of Unify. Files that are
+out of date or damaged are replaced. They are renamed into place and not synced: a file that a power failure
+leaves empty counts as damaged. They contain no values of connections and nothing about authentication.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from pathlib import Path
 import msgspec
 
 from unify.adapters.spec.model import AdapterSpec, Option, View, table_defs
-from unify.adapters.spec.parse import parse_file
-from unify.adapters.spec.validate import validate_spec
 from unify.config.settings import create_private_folder
 from unify.errors import StoreError, UnknownName
 from unify.fs import durable
@@ -37,6 +34,9 @@ def load_spec(path: Path) -> AdapterSpec:
     Raises: SpecError with every problem of the file in ``problems``, a line of its message each;
     ConfigError if the file cannot be read.
     """
+    from unify.adapters.spec.parse import parse_file  # a cached summary needs neither
+    from unify.adapters.spec.validate import validate_spec
+
     spec, report = parse_file(AdapterSpec, path, path=str(path))
     if spec is not None:
         spec = validate_spec(spec, report)
@@ -47,56 +47,52 @@ def load_spec(path: Path) -> AdapterSpec:
 
 @cache
 def bundled_specs_folder() -> Path:
-    """The folder of the specs that come with Unify: inside the wheel, or beside the package in a checkout."""
+    """The folder of the bundled specs: in the wheel, or beside the package in a checkout."""
     inside = PACKAGE / "rest_specs"
     return inside if inside.is_dir() else PACKAGE.parent / "rest_specs"
 
 
 def find_spec(adapter: str, folders: Sequence[Path]) -> Path:
-    """The file that describes ``adapter``: the first of ``folders`` that has it, then the bundled ones.
+    """The spec file of an adapter, in the first of ``folders`` that has it, else the bundled one.
 
-    Raises  UnknownName with the nearest name there is.
+    Raises: UnknownName with the nearest known name.
     """
-    places = (*folders, bundled_specs_folder())
-    if adapter == Path(adapter).name:  # a name, and no path to somewhere else
-        for folder in places:
+    searched = (*folders, bundled_specs_folder())
+    if adapter == Path(adapter).name:  # not a path
+        for folder in searched:
             if (file := folder / f"{adapter}.yaml").is_file():
                 return file
     known = known_specs(folders)
-    hint = did_you_mean(adapter, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
-    looked = ", ".join(str(folder) for folder in places)
-    raise UnknownName(f"no adapter {adapter}{hint} ({format_count(len(known), 'spec')} in {looked})")
+    hint = did_you_mean(adapter, known) or f"; known: {', '.join(sorted(known)) or 'none'}"
+    places = ", ".join(map(str, searched))
+    raise UnknownName(f"unknown adapter {adapter}{hint} ({format_count(len(known), 'spec')} in {places})")
 
 
 def known_specs(folders: Sequence[Path]) -> dict[str, Path]:
-    """The file of every adapter there is, by name; the first of ``folders`` before the bundled ones."""
+    """The spec file of every adapter, by name; ``folders`` come before the bundled specs."""
     known: dict[str, Path] = {}
     for folder in (*folders, bundled_specs_folder()):
-        for file in _spec_files(folder):
+        for file in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
             known.setdefault(file.stem, file)
     return known
 
 
-def _spec_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-
-
-CACHE_SIZE = 256  # specs and outlines, by one process
+_CACHE_SIZE = 256  # specs and summaries in one process
 
 
 @dataclass(frozen=True, slots=True)
 class SpecSummary:
-    """``options`` without their defaults: those that are ``required`` have none."""
+    """What listings need. An option has no default: it is required if it needs a value."""
 
     options: tuple[Option, ...]
     tables: tuple[TableDef, ...]
-    live: frozenset[str]  # the names of tables that are live
+    live: frozenset[str]  # names of live tables
     views: tuple[View, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SpecFileVersion:
-    """A spec as it is on the disk; the times in nanoseconds."""
+    """The state of a spec file."""
 
     path: str
     size: int
@@ -106,13 +102,13 @@ class SpecFileVersion:
 
     @property
     def is_settled(self) -> bool:
-        """Whether a later change is sure to have another time."""
+        """Whether any later change gets another time."""
         return max(self.modified_ns, self.changed_ns) < durable.new_files_since_ns()
 
 
 @dataclass(frozen=True, slots=True)
 class CachedSummary:
-    """The content of a file."""
+    """The content of a cache file."""
 
     version: SpecFileVersion
     summary: SpecSummary
@@ -122,20 +118,16 @@ _summary_decoder = msgspec.json.Decoder(CachedSummary)
 
 
 def load_cached_spec(path: Path) -> AdapterSpec:
-    """The spec in ``path``, read again only when the file has changed. Raises SpecError or ConfigError."""
+    """Read and check a spec, once for each state of the file. Raises: as ``load_spec``."""
     return _cached_spec(path, _file_version(path))
 
 
 def load_summary(path: Path, folder: Path | None) -> SpecSummary:
-    """The outline of the spec in ``path``; ``folder`` keeps it from one process to the next.
-
-    Raises  SpecError or ConfigError.
-    """
+    """The summary of a spec, cached in ``folder`` if it is given. Raises: as ``load_spec``."""
     return _cached_summary(path, _file_version(path), folder)
 
 
 def summarize_spec(spec: AdapterSpec) -> SpecSummary:
-    """What is kept of ``spec``."""
     options = tuple(
         Option(option.name, option.description, required=option.needs_value) for option in spec.options
     )
@@ -148,37 +140,37 @@ def _file_version(path: Path) -> SpecFileVersion:
     return SpecFileVersion(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-@lru_cache(maxsize=CACHE_SIZE)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _cached_spec(path: Path, _version: SpecFileVersion) -> AdapterSpec:
     return load_spec(path)
 
 
-@lru_cache(maxsize=CACHE_SIZE)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _cached_summary(path: Path, version: SpecFileVersion, folder: Path | None) -> SpecSummary:
     if folder is None:
         return summarize_spec(_cached_spec(path, version))
     file = folder / f"{path.stem}-{zlib.crc32(os.fsencode(version.path)):08x}.json"
-    found = _read_summary(file, version)
-    if found is None:
-        found = summarize_spec(_cached_spec(path, version))
+    summary = _read_summary(file, version)
+    if summary is None:
+        summary = summarize_spec(_cached_spec(path, version))
         if version.is_settled:
-            with suppress(OSError, StoreError, UnicodeEncodeError):  # what cannot be kept is read again
-                _write_summary(file, CachedSummary(version, found))
-    return found
+            with suppress(OSError, StoreError, UnicodeEncodeError):  # without a cache file it is read again
+                _write_summary(file, CachedSummary(version, summary))
+    return summary
 
 
 def _read_summary(path: Path, version: SpecFileVersion) -> SpecSummary | None:
     try:
-        kept = _summary_decoder.decode(path.read_bytes())
+        cached = _summary_decoder.decode(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
-    return kept.summary if kept.version == version else None
+    return cached.summary if cached.version == version else None
 
 
 def _write_summary(path: Path, cached: CachedSummary) -> None:
     create_private_folder(path.parent)
     with tempfile.TemporaryDirectory(prefix="new-", dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        whole.touch(mode=0o600)
-        whole.write_bytes(msgspec.json.encode(cached))
-        whole.replace(path)
+        new = Path(folder) / path.name
+        new.touch(mode=0o600)
+        new.write_bytes(msgspec.json.encode(cached))
+        new.replace(path)

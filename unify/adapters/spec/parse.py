@@ -45,7 +45,8 @@ class InvalidValue:
 
 
 INVALID = InvalidValue()
-MAX_HINT_LOCATIONS = 2  # a key that more mappings have, such as type, gets no hint
+_MAPPING = "a mapping (KEY: VALUE)"
+_MAX_HINT_LOCATIONS = 2  # a key that more mappings have, such as type, gets no hint
 
 
 class ProblemReport:
@@ -161,8 +162,8 @@ class _NodeParser:
             case BooleanSchema(), ScalarNode(value=bool(value)):
                 return value
             case NumberSchema(), ScalarNode(value=int() | float() as value):
-                is_number = not isinstance(value, bool | float) if schema.is_integer else value is not True
-                if is_number and schema.minimum <= value <= schema.maximum:
+                excluded = bool | float if schema.is_integer else bool
+                if not isinstance(value, excluded) and schema.minimum <= value <= schema.maximum:
                     return value
         return self._mismatch(schema, node, path)
 
@@ -180,10 +181,10 @@ class _NodeParser:
             value = self.parse(schema.items, node, path)
             return INVALID if value is INVALID else (value,)
         if not isinstance(node, SequenceNode):
-            self._mismatch(schema, node, path)
-            return INVALID
+            text = f"expected {describe_schema(schema)}, found {_describe_node(node)}"
+            return self._invalid(path, f"{text}; a list item starts with -")
         if not node.items:
-            self._report.add_problem(path, "the list is empty; leave it out, or say what is in it")
+            self._report.add_problem(path, "the list is empty; add an item or remove the key")
         values = []
         for index, item in enumerate(node.items):
             here = (*path, index)
@@ -199,7 +200,7 @@ class _NodeParser:
 
     def _parse_map(self, schema: MapSchema, node: YamlNode, path: NodePath) -> Any:
         if not isinstance(node, MappingNode):
-            return self._invalid(path, "expected lines of NAME: VALUE")
+            return self._mismatch(schema, node, path)
         values: dict[str, Any] = {}
         for entry in node.entries.values():
             here = (*path, entry.key)
@@ -259,12 +260,12 @@ class _NodeParser:
         self, name: str, schema: ObjectSchema, type_: str | None, known: Collection[str], node: MappingNode
     ) -> str:
         if any(key.name == name for key in schema.keys):
-            return f"has no meaning with type {type_}"
+            return f"not allowed with type {type_}"
         unused = [key for key in known if key not in node.entries]
         locations = _key_locations(self._root).get(name, ())
-        if 0 < len(locations) <= MAX_HINT_LOCATIONS:
+        if 0 < len(locations) <= _MAX_HINT_LOCATIONS:
             return f"unknown key; it belongs {' or '.join(locations)}"
-        return f"unknown key{did_you_mean(name, unused) or '; known are ' + ', '.join(known)}"
+        return f"unknown key{did_you_mean(name, unused) or '; known keys: ' + ', '.join(known)}"
 
     def _set_positions(self, node: YamlNode, path: NodePath) -> None:
         self._report.set_position(path, node)
@@ -333,7 +334,7 @@ def describe_schema(schema: Schema) -> str:
         case TextSchema(choices=choices) if choices:
             return "one of " + ", ".join(choices)
         case TextSchema(format):
-            return "a text" if format is None else format.expected
+            return "a string" if format is None else format.expected
         case NumberSchema(minimum, maximum, is_integer):
             return f"a {'whole ' if is_integer else ''}number from {minimum:,} to {maximum:,}"
         case BooleanSchema():
@@ -345,9 +346,9 @@ def describe_schema(schema: Schema) -> str:
             return " or ".join(dict.fromkeys(map(describe_schema, alternatives)))
         case ObjectSchema():
             short = [describe_schema(key.schema) for key in schema.shorthands]
-            return " or ".join([*short, "lines of KEY: VALUE"])
+            return " or ".join([*short, _MAPPING])
         case _:
-            return "lines of KEY: VALUE"
+            return _MAPPING
 
 
 def _node_type(schema: Schema) -> type[YamlNode]:

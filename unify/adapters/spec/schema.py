@@ -37,7 +37,7 @@ class TextFormat(NamedTuple):
     label: str
     check: Callable[[str], object]
     pattern: str | None = None
-    expected: str = "a text"
+    expected: str = "a string"
 
 
 class TextSchema(Struct, frozen=True):
@@ -153,7 +153,7 @@ def doc(
 
 @cache
 def keys_of(struct: type[Struct]) -> tuple[Key, ...]:
-    """The keys that a Struct declares, and those of its ``VARIANTS``: tagged Structs, one for each ``type``."""
+    """The keys of a Struct and of its ``VARIANTS``: Structs tagged with the ``type`` that they belong to."""
     keys = [_key_of(field, ()) for field in fields(struct)]
     for variant in getattr(struct, "VARIANTS", ()):
         keys += [_key_of(field, (str(variant.__struct_config__.tag),)) for field in fields(variant)]

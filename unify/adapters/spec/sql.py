@@ -1,6 +1,6 @@
-"""SQL in specs: one SELECT over the connection's own tables, and nothing that reaches further.
+"""Checks the SQL of specs: a single SELECT over the connection's own tables, without external access.
 
-This is the fence an author meets; the query runs on a locked connection besides.
+Queries also run on a locked connection; this check gives authors the reason.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 _PLAIN_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAX_SQL_CHARS = 10_000  # characters
-# Functions that look outside the rows they are given: files, settings, catalogs, other statements.
+_MAX_SQL_CHARS = 10_000
+# Functions that access files, settings, catalogs or other statements.
 _EXTERNAL_FUNCTIONS = re.compile(
-    r"(read|write|json_execute|duckdb|pragma|parquet|sqlite|postgres|pg|mysql|iceberg|delta|sniff|st_read|http|query|glob|seq_scan"
-    r"|getenv|getvariable|current_setting|set_config|nextval|currval|which_secret|load_aws|force_checkpoint"
-    r"|checkpoint|copy_database|sql_auto_complete|test_all_types|repeat_row|summary|in_search_path|txid_current"
-    r"|current_(?:catalog|database|schemas?|user|role|query)|user|session_user|version)(?:_.*)?"
+    r"(read|write|json_execute|duckdb|pragma|parquet|sqlite|postgres|pg|mysql|iceberg|delta|sniff|st_read"
+    r"|http|query|glob|seq_scan|getenv|getvariable|current_setting|set_config|nextval|currval|which_secret"
+    r"|load_aws|force_checkpoint|checkpoint|copy_database|sql_auto_complete|test_all_types|repeat_row"
+    r"|summary|in_search_path|txid_current|current_(?:catalog|database|schemas?|user|role|query)|user"
+    r"|session_user|version)(?:_.*)?"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SelectInfo:
-    """What a SELECT reads, gives and names. ``columns``: None where only running it tells (``select *``)."""
+    """What a SELECT reads and returns. ``columns`` is None if only running it shows them (``select *``)."""
 
     tables: tuple[str, ...]
     columns: tuple[str, ...] | None
@@ -37,24 +38,23 @@ class SelectInfo:
 
 
 def analyze_select(sql: str, own_tables: Collection[str]) -> SelectInfo:
-    """Look into a SELECT of a spec.
+    """Check and analyze a SELECT of a spec; names in ``own_tables`` match in any case.
 
-    ``own``  the names it may read from, compared without regard to case.
-    Raises  ValueError with a sentence, where it is anything else.
+    Raises: ValueError if it is not a SELECT, or accesses anything but ``own_tables``.
     """
     from sqlglot import exp
 
     query = _parse_select(sql)
-    made = {_cte_name(cte.alias) for cte in query.find_all(exp.CTE)}
+    cte_names = {_cte_name(cte.alias) for cte in query.find_all(exp.CTE)}
     tables: dict[str, None] = {}
     for node in query.walk():
         _reject_node(node)
         if isinstance(node, exp.Table):
-            name = _own_table(node, own_tables, made)
+            name = _own_table(node, own_tables, cte_names)
             if name is not None:
                 tables[name] = None
-    named = frozenset(column.name for column in query.find_all(exp.Column))
-    return SelectInfo(tuple(tables), None if query.is_star else tuple(query.named_selects), named)
+    referenced = frozenset(column.name for column in query.find_all(exp.Column))
+    return SelectInfo(tuple(tables), None if query.is_star else tuple(query.named_selects), referenced)
 
 
 def _parse_select(sql: str) -> exp.Query:
@@ -64,16 +64,16 @@ def _parse_select(sql: str) -> exp.Query:
 
     if len(sql) > _MAX_SQL_CHARS:
         raise ValueError(f"the SELECT is longer than {_MAX_SQL_CHARS:,} characters")
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns on stderr of what we refuse below
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings are about SQL that is rejected below
     try:
         tokens = sqlglot.tokenize(sql, read="duckdb")
-        statements = [found for found in sqlglot.parse(sql, read="duckdb") if found is not None]
+        statements = [each for each in sqlglot.parse(sql, read="duckdb") if each is not None]
     except (SqlglotError, RecursionError) as error:
-        raise ValueError(f"this is not SQL that can be read{_error_position(error)}") from error
+        raise ValueError(f"the SQL cannot be parsed{_error_position(error)}") from error
     if len(statements) != 1:
         raise ValueError("expected exactly one SELECT" if statements else "expected a SELECT")
     if any(token.token_type.name == "SEMICOLON" for token in tokens):
-        raise ValueError("leave the ; out: the SELECT becomes part of another one")
+        raise ValueError("remove the ;: the SELECT is used as a subquery")
     query = statements[0]
     if not isinstance(query, exp.Query):
         raise ValueError(f"only a SELECT is allowed here, not {sql.split(maxsplit=1)[0].upper()[:20]!r}")
@@ -87,9 +87,9 @@ def _error_position(error: Exception) -> str:
 
 
 def _cte_name(name: str) -> str:
-    """The name of a CTE. One that could mean a file or a system table elsewhere in the query is refused."""
+    """The name of a CTE. Names that could refer to a file or a system table are rejected."""
     if not _PLAIN_IDENTIFIER.fullmatch(name) or _EXTERNAL_FUNCTIONS.fullmatch(name.lower()):
-        raise ValueError(f"{name!r}: give the part of the query after WITH a plain name")
+        raise ValueError(f"{name!r}: a name after WITH must be a plain identifier, not that of a function")
     return name.lower()
 
 
@@ -99,56 +99,52 @@ def _reject_node(node: exp.Expr) -> None:
     if isinstance(node, (exp.Command, exp.DDL, exp.DML, exp.Into)) and not isinstance(node, exp.Query):
         raise ValueError(f"only a SELECT is allowed here, not {node.key.upper()!r}")
     if isinstance(node, (exp.Placeholder, exp.Parameter)):
-        raise ValueError("a SELECT in a spec has no parameters")
+        raise ValueError("a SELECT in a spec cannot have parameters")
     if isinstance(node, (exp.Anonymous, exp.Func)):
         name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
         if _EXTERNAL_FUNCTIONS.fullmatch(name):
             raise ValueError(
-                f"the function {name} looks outside the connection's tables, so it is not allowed"
+                f"the function {name} is not allowed: it accesses more than the connection's tables"
             )
 
 
 def _own_table(node: exp.Table, own_tables: Collection[str], cte_names: set[str]) -> str | None:
-    """The own table a node reads; None for a name that the query makes itself."""
+    """The own table that a node reads; None for a CTE."""
     from sqlglot import exp
 
     if not isinstance(node.this, exp.Identifier):
-        raise ValueError(
-            f"{node.sql('duckdb')}: only the connection's own tables are allowed, no table functions"
-        )
+        raise ValueError(f"{node.sql('duckdb')}: table functions are not allowed")
     if node.args.get("db") or node.args.get("catalog"):
-        raise ValueError(
-            f"{node.sql('duckdb')}: write the table's name alone; other connections are not allowed"
-        )
+        raise ValueError(f"{node.sql('duckdb')}: only tables of this connection, by name alone, are allowed")
     name = node.name.lower()
     if name in cte_names:
         return None
-    found = next((table for table in own_tables if table.lower() == name), None)
-    if found is None:
-        raise ValueError(f"no table {node.name} here{did_you_mean(node.name, own_tables)}")
-    return found
+    own = next((table for table in own_tables if table.lower() == name), None)
+    if own is None:
+        raise ValueError(f"unknown table {node.name}{did_you_mean(node.name, own_tables)}")
+    return own
 
 
 def find_cycles(parents: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Every circle of tables that wait for each other, each once, starting with its first name."""
+    """Each cycle of tables once, starting with its first name."""
     seen: set[frozenset[str]] = set()
     for start in parents:
-        circle = _find_cycle(start, parents)
-        if circle and frozenset(circle) not in seen:
-            seen.add(frozenset(circle))
-            yield circle
+        cycle = _find_cycle(start, parents)
+        if cycle and frozenset(cycle) not in seen:
+            seen.add(frozenset(cycle))
+            yield cycle
 
 
 def _find_cycle(start: str, parents: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """A way from ``start`` back to itself, or nothing."""
-    ways: list[tuple[str, ...]] = [(start,)]
+    """A path from ``start`` back to it, or nothing."""
+    paths: list[tuple[str, ...]] = [(start,)]
     visited: set[str] = set()
-    while ways:
-        way = ways.pop()
-        for parent in parents.get(way[-1], ()):
+    while paths:
+        path = paths.pop()
+        for parent in parents.get(path[-1], ()):
             if parent == start:
-                return way
+                return path
             if parent not in visited:
                 visited.add(parent)
-                ways.append((*way, parent))
+                paths.append((*path, parent))
     return ()

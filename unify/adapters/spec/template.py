@@ -1,8 +1,8 @@
-"""``{name}`` in a text is a variable; nothing else is a template.
+"""Variables in the texts of a spec: ``{name}``. There is no other template syntax.
 
-A brace that is not ``{name}`` is an ordinary character, so JSON and GraphQL bodies need no care;
-``{{name}}`` writes the text ``{name}``. Values are encoded for the place they land in, and a value is
-never read as a template again.
+A brace that is not part of ``{name}`` is an ordinary character, as in JSON and GraphQL bodies;
+``{{name}}`` is the text ``{name}``. Values are encoded for the part of the request that they are in, and
+are not templates themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unify.text import did_you_mean
 
 Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 ValueEncoding = Literal["path", "query", "header", "body", "plain"]
-Variables = Mapping[str, Any]  # str, int, float, bool, None or Secret by name; None: the variable is not set
+Variables = Mapping[str, Any]  # by name: str, int, float, bool or Secret; None: the variable has no value
 
 _TOKEN = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -26,7 +26,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 def variable_names(text: str) -> tuple[str, ...]:
     """The variables of ``text`` in order of appearance, each once."""
-    return tuple(dict.fromkeys(found[2] for found in _TOKEN.finditer(text) if found[2]))
+    return tuple(dict.fromkeys(match[2] for match in _TOKEN.finditer(text) if match[2]))
 
 
 def variable_names_in(value: Json) -> tuple[str, ...]:
@@ -34,35 +34,37 @@ def variable_names_in(value: Json) -> tuple[str, ...]:
     match value:
         case str():
             return variable_names(value)
-        case list():
-            return tuple(dict.fromkeys(name for item in value for name in variable_names_in(item)))
         case dict():
-            return tuple(dict.fromkeys(name for item in value.values() for name in variable_names_in(item)))
+            return variable_names_in(list(value.values()))
+        case list() | tuple():
+            return tuple(dict.fromkeys(name for item in value for name in variable_names_in(item)))
         case _:
             return ()
 
 
 def render_text(text: str, variables: Variables, encoding: ValueEncoding) -> str:
-    """``text`` with its variables replaced.
+    """Replace the variables of ``text``.
 
-    ``place``  path: percent-encoded, ``/`` and ``..`` included; header: CR, LF and other controls refused;
-               query, body and plain: as it is, for the HTTP library or the JSON writer to encode.
-    Raises  SpecError for a variable that is unknown or has no value, and for a value its place cannot hold.
+    In a path values are percent-encoded, including ``/``; in a header control characters are refused. In
+    query, body and plain text values are unchanged: the HTTP client or the JSON encoder encodes them.
+
+    Raises: SpecError for a variable that is unknown or has no value, and for a value that is not allowed.
     """
-    encode = _ENCODERS[encoding]
+    encode = _ENCODERS.get(encoding)
 
-    def replace(found: re.Match[str]) -> str:
-        if found[1]:
-            return "{" + found[1] + "}"
-        return encode(found[2], _value_text(_variable_value(found[2], variables, text)))
+    def replace(match: re.Match[str]) -> str:
+        if match[1]:
+            return "{" + match[1] + "}"
+        value = _value_text(_variable_value(match[2], variables, text))
+        return encode(match[2], value) if encode is not None else value
 
     return _TOKEN.sub(replace, text)
 
 
 def render_value(value: Json, variables: Variables) -> Json:
-    """A JSON body with its variables replaced; a text that is one ``{name}`` becomes the value itself.
+    """Replace the variables of a JSON value; a text that is exactly one ``{name}`` becomes its value.
 
-    A member or item with a variable that has no value is left out.
+    Members and items with a variable without value are left out.
     """
     match value:
         case str():
@@ -85,23 +87,23 @@ def render_value(value: Json, variables: Variables) -> Json:
 def render_fields(
     fields: Mapping[str, Json], variables: Variables, encoding: ValueEncoding
 ) -> dict[str, str | list[str]]:
-    """Parameters, headers or form fields with their variables replaced.
+    """Replace the variables of parameters, headers or form fields.
 
-    One with a variable that has no value is left out, as is a null; a list becomes a repeated field.
+    Fields that are null, or have a variable without value, are left out; a list becomes a repeated field.
     """
-    filled: dict[str, str | list[str]] = {}
+    rendered: dict[str, str | list[str]] = {}
     for key, value in fields.items():
         if isinstance(value, list):
             items = [item for item in value if item is not None and has_values(item, variables)]
             if items:
-                filled[key] = [_render_field(item, variables, encoding) for item in items]
+                rendered[key] = [_render_field(item, variables, encoding) for item in items]
         elif value is not None and has_values(value, variables):
-            filled[key] = _render_field(value, variables, encoding)
-    return filled
+            rendered[key] = _render_field(value, variables, encoding)
+    return rendered
 
 
 def has_values(value: Json, variables: Variables) -> bool:
-    """Has every variable of a text a value? (Of a list or mapping the members are asked one by one.)"""
+    """Whether every variable of a text has a value; True for lists and mappings."""
     if not isinstance(value, str):
         return True
     return all(
@@ -138,26 +140,19 @@ def _value_text(value: Any) -> str:
 
 def _encode_path_value(name: str, value: str) -> str:
     if _CONTROL.search(value):
-        raise SpecError(f"{{{name}}} holds a control character, which has no place in an address")
+        raise SpecError(f"{{{name}}} contains a control character; a URL must not contain one")
     if value in ("", ".", ".."):
-        raise SpecError(f"{{{name}}} is {value!r}, which would lead to another address")
+        raise SpecError(f"{{{name}}} is {value!r}, which is not allowed in a path")
     return quote(value, safe="")
 
 
 def _check_header_value(name: str, value: str) -> str:
     if _CONTROL.search(value):
-        raise SpecError(f"{{{name}}} holds a line break or control character, which has no place in a header")
-    return value
-
-
-def _keep_value(_name: str, value: str) -> str:
+        raise SpecError(f"{{{name}}} contains a control character; a header must not contain one")
     return value
 
 
 _ENCODERS: Mapping[ValueEncoding, Callable[[str, str], str]] = {
     "path": _encode_path_value,
     "header": _check_header_value,
-    "query": _keep_value,
-    "body": _keep_value,
-    "plain": _keep_value,
 }

@@ -1,13 +1,10 @@
-"""Whether the parts of one table fit together: what its keys, each right for itself, cannot tell.
-
-Which variables the texts of a spec may hold, and where.
-"""
+"""Checks that the keys of a table are consistent, and that the variables in texts exist."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -34,313 +31,296 @@ _NUMBER_TYPES = frozenset(
         *("float", "real", "double", "decimal", "numeric"),
     ]
 )
-_TEXT_TYPES = frozenset(["varchar", "text", "string", "date", "time", "timestamp", "timestamptz"]) | {
-    "timestamp with time zone"
-}
+_TIME_TYPES = frozenset(
+    ["varchar", "text", "string", "date", "time", "timestamp", "timestamptz", "timestamp with time zone"]
+)
 
 
-def validate_table(table: TableSpec, spec: AdapterSpec, key_path: NodePath, report: ProblemReport) -> None:
-    if table.format == "xml" and (table.rows or "$") == "$":
-        report.add_problem(
-            (*key_path, "format"),
-            "xml needs rows: where its repeated element is below the root, such as channel.item",
-        )
-    paging = table.paging or spec.paging
-    known = known_variables(table, spec, paging, key_path, report)
-    for path in table.request_paths:
-        validate_variables(path, (*key_path, "request"), known, report)
-    validate_variables(dict(table.params), (*key_path, "params"), known, report)
-    validate_variables(dict(table.headers), (*key_path, "headers"), known, report)
-    validate_variables(table.body, (*key_path, "body"), known, report, body=True)
-    validate_variables(dict(table.form or {}), (*key_path, "form"), known, report)
-    validate_variables(
-        dict(table.where), (*key_path, "where"), {option.name for option in spec.options}, report
-    )
-    _validate_body(table, key_path, report)
-    _validate_rows(table, key_path, report)
-    _validate_for_each(table, (*key_path, "for_each"), report)
-    _validate_columns(table, spec, known, key_path, report)
-    _validate_paging(spec.paging if table.paging is None else table.paging, table, key_path, report)
-    if table.incremental is not None:
-        _validate_incremental(table, table.incremental, spec, (*key_path, "incremental"), report)
-    _validate_refresh(table, key_path, report)
-    validate_error_rules(table.errors, key_path, report)
-    _validate_origin(table, spec, key_path, report)
+class TableValidator:
+    """Reports the inconsistencies of the table at ``path`` of a spec."""
 
+    def __init__(self, table: TableSpec, spec: AdapterSpec, path: NodePath, report: ProblemReport) -> None:
+        self._table = table
+        self._spec = spec
+        self._path = path
+        self._report = report
+        self._paging = table.paging or spec.paging
+        self._options = {option.name for option in spec.options}
+        self._request = {
+            "request": table.requests,
+            "params": table.params,
+            "headers": table.headers,
+            "body": table.body,
+            "form": table.form,
+        }
 
-def _validate_body(table: TableSpec, key_path: NodePath, report: ProblemReport) -> None:
-    for key, value in (("body", table.body), ("form", table.form)):
-        if value is not None and table.method == "GET":
-            report.add_problem((*key_path, key), "a GET has no body; write the request as POST /…")
-    if table.body is not None and table.form is not None:
-        report.add_problem((*key_path, "form"), "expected body or form, not both")
+    def validate(self) -> None:
+        known = self._known_variables()
+        for key, value in self._request.items():
+            self._validate_variables(value, known, key)
+        self._validate_variables(self._table.where, self._options, "where")
+        self._validate_format()
+        self._validate_body()
+        self._validate_for_each()
+        self._validate_columns(known)
+        self._validate_kept_columns()
+        self._validate_paging()
+        self._validate_incremental()
+        self._validate_refresh()
+        validate_error_rules(self._table.errors, self._path, self._report)
+        self._validate_origin()
 
+    def _add(self, text: str, *steps: str) -> None:
+        self._report.add_problem((*self._path, *steps), text)
 
-def _validate_rows(table: TableSpec, key_path: NodePath, report: ProblemReport) -> None:
-    if table.format in ("csv", "jsonl") and table.rows is not None:
-        report.add_problem(
-            (*key_path, "rows"), f"has no meaning with format {table.format}: its lines are the rows"
-        )
-    if table.format != "csv" and table.csv != DETECTED_CSV:
-        report.add_problem((*key_path, "csv"), f"has no meaning with format {table.format}")
+    def _validate_variables(self, value: object, known: set[str] | None, *steps: str) -> None:
+        is_body = steps == ("body",)
+        validate_variables(value, (*self._path, *steps), known, self._report, body=is_body)
 
+    def _known_variables(self) -> set[str] | None:
+        """The variables of the request; None if the columns of ``for_each`` are not known."""
+        known = self._options | {each.column for each in self._table.filters}
+        for_each = self._table.for_each or ForEach(columns=())
+        for name in sorted(known & set(for_each.columns or ())):
+            self._add(f"{name} is an option and a column of for_each; rename the column", "for_each")
+        incremental = self._table.incremental
+        if incremental is not None:
+            known |= {"cursor", "until"} if incremental.window_s else {"cursor"}
+        if self._paging.location != "query":
+            names = _position_params(self._paging) | {self._paging.size_param or ""}
+            if "cursor" in names & known:
+                self._add("{cursor} is the cursor of incremental; use another cursor_param", "paging")
+            known |= names - {""}
+        return None if for_each.columns is None else known | set(for_each.columns)
 
-def _validate_for_each(table: TableSpec, key_path: NodePath, report: ProblemReport) -> None:
-    """Every row of ``for_each`` asks for something of its own, and of a batch nobody says whose a row is."""
-    each = table.for_each
-    if each is None or not each.columns:
-        return
-    texts = [
-        *table.request_paths,
-        dict(table.params),
-        dict(table.headers),
-        table.body,
-        dict(table.form or {}),
-    ]
-    asked = set(template.variable_names_in(texts))
-    stored = {column.name: set(template.variable_names(column.source or "")) for column in table.columns}
-    if not asked & set(each.columns) and table.live is None:
-        named = ", ".join(f"{{{name}}}" for name in each.columns)
-        report.add_problem(
-            key_path, f"the request holds none of {named}, so that each row would ask for the same"
-        )
-    if each.batch is None:
-        return
-    if len(each.columns) > 1:
-        report.add_problem((*key_path, "batch"), "a batch joins the values of one column; for_each has more")
-    for name in (name for name, used in stored.items() if used & set(each.columns)):
-        report.add_problem(
-            (*key_path[:-1], "columns", name, "from"),
-            "a batch has many values; take the column from the answer",
-        )
+    def _validate_format(self) -> None:
+        format_, rows = self._table.format, self._table.rows
+        if format_ == "xml" and (rows or "$") == "$":
+            self._add(
+                "xml requires rows: the path of the repeated element below the root, such as channel.item",
+                "format",
+            )
+        if format_ in ("csv", "jsonl") and rows is not None:
+            self._add(f"not allowed with format {format_}: each line is a row", "rows")
+        if format_ != "csv" and self._table.csv != DETECTED_CSV:
+            self._add(f"not allowed with format {format_}", "csv")
 
+    def _validate_body(self) -> None:
+        for key, value in (("body", self._table.body), ("form", self._table.form)):
+            if value is not None and self._table.method == "GET":
+                self._add("a GET request has no body; use POST /…", key)
+        if self._table.body is not None and self._table.form is not None:
+            self._add("expected body or form, not both", "form")
 
-def _validate_columns(
-    table: TableSpec, spec: AdapterSpec, known: set[str] | None, key_path: NodePath, report: ProblemReport
-) -> None:
-    secret = {option.name for option in spec.options if option.secret}
-    validate_distinct_names(
-        [column.name for column in table.columns], "column", (*key_path, "columns"), report
-    )
-    for column in table.columns:
-        here = (*key_path, "columns", column.name, "from")
-        validate_variables(column.source or "", here, known, report)
-        if secret & set(template.variable_names(column.source or "")):
-            report.add_problem(here, "a secret option is never stored in a table")
-        _validate_column_format(column, (*key_path, "columns", column.name, "format"), report)
-    needed = dict.fromkeys(table.key, (*key_path, "key"))
-    if table.incremental is not None:
-        needed.setdefault(table.incremental.cursor, (*key_path, "incremental", "cursor"))
-    for name, here in needed.items():
-        if _matches_any(name, table.exclude):
-            report.add_problem(here, f"the column {name} is left out by exclude")
-        elif table.only and name and not _matches_any(name, table.only):
-            report.add_problem(here, f"the column {name} is not among only")
+    def _validate_for_each(self) -> None:
+        """Each row of ``for_each`` sends a request of its own; a batch of rows has no common values."""
+        each = self._table.for_each
+        if each is None or not each.columns:
+            return
+        columns = set(each.columns)
+        if not columns & _variables_in(self._request) and self._table.live is None:
+            names = ", ".join(f"{{{name}}}" for name in each.columns)
+            self._add(f"the request uses none of {names}: every row would send the same request", "for_each")
+        if each.batch is None:
+            return
+        if len(columns) > 1:
+            self._add("a batch requires a for_each with one column", "for_each", "batch")
+        for column in self._table.columns:
+            if columns & set(template.variable_names(column.source or "")):
+                text = "a batch has many values; use a path in the response"
+                self._add(text, "columns", column.name, "from")
 
+    def _validate_columns(self, known: set[str] | None) -> None:
+        secrets = {option.name for option in self._spec.options if option.secret}
+        names = [column.name for column in self._table.columns]
+        validate_distinct_names(names, "column", (*self._path, "columns"), self._report)
+        for column in self._table.columns:
+            source = column.source or ""
+            self._validate_variables(source, known, "columns", column.name, "from")
+            if secrets & set(template.variable_names(source)):
+                self._add("a secret option cannot be stored in a table", "columns", column.name, "from")
+            self._validate_column_format(column)
 
-def _validate_column_format(column: ColumnDef, key_path: NodePath, report: ProblemReport) -> None:
-    """A format of numbers goes with a number, one of moments with a moment, a date or a text."""
-    if column.format is None or column.type is None:
-        return
-    base = "" if column.type.endswith("]") else column.type.lower().partition("(")[0].strip()
-    of_numbers = column.format in NUMBER_FORMATS
-    if of_numbers != (base in _NUMBER_TYPES) and not (base in _TEXT_TYPES and not of_numbers):
-        kind = "numbers" if of_numbers else "moments"
-        report.add_problem(
-            key_path, f"{column.format!r} is a format of {kind}, which {column.type} does not hold"
-        )
+    def _validate_column_format(self, column: ColumnDef) -> None:
+        if column.format is None or column.type is None:
+            return
+        base = "" if column.type.endswith("]") else column.type.lower().partition("(")[0].strip()
+        is_number_format = column.format in NUMBER_FORMATS
+        if base not in (_NUMBER_TYPES if is_number_format else _TIME_TYPES):
+            kind = "number" if is_number_format else "timestamp"
+            text = f"{column.format!r} is a {kind} format and does not apply to {column.type}"
+            self._add(text, "columns", column.name, "format")
+
+    def _validate_kept_columns(self) -> None:
+        """``exclude`` and ``only`` keep the columns that the table requires."""
+        table = self._table
+        required: dict[str, tuple[str, ...]] = dict.fromkeys(table.key, ("key",))
+        if table.incremental is not None:
+            required.setdefault(table.incremental.cursor, ("incremental", "cursor"))
+        for name, steps in required.items():
+            if _matches_any(name, table.exclude):
+                self._add(f"exclude removes the column {name}", *steps)
+            elif table.only and name and not _matches_any(name, table.only):
+                self._add(f"only does not keep the column {name}", *steps)
+
+    def _validate_paging(self) -> None:
+        paging, own = self._paging, self._table.paging is not None
+        if own or self._path == ("tables", 0):  # the adapter's paging is reported once
+            path = (*self._path, "paging") if own else ("paging",)
+            for problem in _paging_problems(paging):
+                self._report.add_problem(path, problem)
+        if not own:
+            return
+        if paging.location == "body" and self._table.method == "GET":
+            self._add("a GET request has no body; use POST /…, or remove this key", "paging", "in")
+        names = _position_params(paging)
+        if paging.location == "path" and not names & _variables_in(self._table.request_paths):
+            missing = ", ".join(f"{{{name}}}" for name in sorted(names)) or "a variable of the page"
+            self._add(f"the path of the request does not contain {missing}", "paging", "in")
+
+    def _validate_incremental(self) -> None:
+        incremental = self._table.incremental
+        if incremental is None:
+            return
+        used = _variables_in({key: value for key, value in self._request.items() if key != "headers"})
+        if incremental.param and "cursor" in used:
+            self._add("expected param or {cursor} in the request, not both", "incremental", "param")
+        if not incremental.param and "cursor" not in used and incremental.order != "desc":
+            self._add(
+                "the request does not send the cursor: set param, use {cursor} in params, or set order: desc",
+                "incremental",
+            )
+        if incremental.window_s is not None and "until" not in used:
+            self._add("a window requires {until} in params or body", "incremental", "window")
+        if incremental.window_s is not None and incremental.start is None:
+            self._add("a window requires start", "incremental", "window")
+        self._validate_start(incremental)
+
+    def _validate_start(self, incremental: Incremental) -> None:
+        start = incremental.start or ""
+        self._validate_variables(start, self._options, "incremental", "start")
+        if (
+            start
+            and not template.variable_names(start)
+            and incremental.format in (None, "iso8601", "date")
+            and not _is_timestamp_or_number(start)
+        ):
+            text = f"{start!r} is not a timestamp, such as 2015-01-01T00:00:00Z"
+            self._add(text, "incremental", "start")
+
+    def _validate_refresh(self) -> None:
+        table, strategy = self._table, self._table.refresh.strategy
+        if strategy in ("merge", "merge_delete") and not table.key:
+            self._add(f"{strategy} requires a key", "refresh", "strategy")
+        if strategy == "merge_delete" and table.incremental is not None:
+            self._add("merge_delete reads every row: not allowed with incremental", "refresh", "strategy")
+        if strategy == "append" and table.incremental is None:
+            text = "append requires incremental: otherwise each refresh adds every row again"
+            self._add(text, "refresh", "strategy")
+        if table.live is not None and (strategy or table.refresh.every_s or table.incremental):
+            self._add("a live table is not stored: not allowed with refresh or incremental", "live")
+        for each in table.filters:
+            if each.required and table.live is None:
+                self._add("only a live table can require a filter", "filters", each.column, "required")
+
+    def _validate_origin(self) -> None:
+        """A full URL has the origin of the base URL, or an allowed one."""
+        base = urlsplit(self._spec.base_url)
+        if template.variable_names(self._spec.base_url):
+            return
+        for target in map(urlsplit, self._table.request_paths):
+            origin = f"{target.scheme}://{target.netloc}"
+            is_same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
+            if target.scheme and not is_same and origin not in self._spec.allowed_origins:
+                home = f"{base.scheme}://{base.netloc}"
+                self._add(f"{origin} is not the origin of base_url ({home}) or allowed", "request")
 
 
 def _matches_any(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), glob.lower()) for glob in globs)
 
 
-def _validate_paging(paging: Paging, table: TableSpec, key_path: NodePath, report: ProblemReport) -> None:
-    here: NodePath = (*key_path, "paging") if table.paging is not None else ("paging",)
-    if table.paging is None and key_path != ("tables", 0):
-        return  # the adapter's paging is checked once
-    if paging.size_param and paging.size is None:
-        report.add_problem(here, "size_param needs a size")
-    sources = [key for key in (paging.cursor_path, paging.cursor_column, paging.cursor_header) if key]
-    if paging.type == "cursor" and len(sources) != 1:
-        report.add_problem(here, "expected cursor_path, cursor_column or cursor_header, one of them")
-    if paging.type == "next_url" and (paging.path is None) == (paging.header is None):
-        report.add_problem(here, "expected path or header, one of them")
-    if table.paging is None:
-        return
-    if paging.location == "body" and table.method == "GET":
-        report.add_problem(
-            (*here, "in"), "a GET has no body; write the request as POST /…, or leave this out"
-        )
-    if paging.location == "path" and not _position_params(paging) & set(
-        template.variable_names_in(list(table.request_paths))
-    ):
-        named = ", ".join(f"{{{name}}}" for name in sorted(_position_params(paging))) or "a page's number"
-        report.add_problem((*here, "in"), f"the path of the request has no place for {named}")
-
-
 def _position_params(paging: Paging) -> set[str]:
-    """The name of what leads from page to page."""
+    """The parameter that changes from page to page."""
     names = {"page": paging.page_param, "offset": paging.offset_param, "cursor": paging.cursor_param}
     return {names[paging.type]} if paging.type in names else set()
 
 
-def _validate_incremental(
-    table: TableSpec, incremental: Incremental, spec: AdapterSpec, key_path: NodePath, report: ProblemReport
-) -> None:
-    used = set(
-        template.variable_names_in([table.path, dict(table.params), table.body, dict(table.form or {})])
-    )
-    if incremental.param and "cursor" in used:
-        report.add_problem((*key_path, "param"), "expected param or {cursor} in the request, not both")
-    if not incremental.param and "cursor" not in used and incremental.order != "desc":
-        report.add_problem(
-            key_path,
-            "nothing tells the API where to begin: give param, or {cursor} in params, or order: desc",
-        )
-    if incremental.window_s is not None and "until" not in used:
-        report.add_problem(
-            (*key_path, "window"), "a window needs {until} in params or body: where a slice ends"
-        )
-    if incremental.window_s is not None and incremental.start is None:
-        report.add_problem((*key_path, "window"), "a window needs a start")
-    start = incremental.start or ""
-    validate_variables(start, (*key_path, "start"), {option.name for option in spec.options}, report)
-    if start and not template.variable_names(start) and incremental.format in (None, "iso8601", "date"):
-        _validate_timestamp(start, (*key_path, "start"), report)
+def _paging_problems(paging: Paging) -> list[str]:
+    problems = []
+    if paging.size_param and paging.size is None:
+        problems.append("size_param requires size")
+    if paging.type == "cursor" and not _is_one_given(
+        paging.cursor_path, paging.cursor_column, paging.cursor_header
+    ):
+        problems.append("expected one of cursor_path, cursor_column and cursor_header")
+    if paging.type == "next_url" and not _is_one_given(paging.path, paging.header):
+        problems.append("expected one of path and header")
+    return problems
 
 
-def _validate_timestamp(text: str, key_path: NodePath, report: ProblemReport) -> None:
-    """Or a number, where the cursor is a growing one."""
+def _is_one_given(*values: str | None) -> bool:
+    return sum(value is not None for value in values) == 1
+
+
+def _is_timestamp_or_number(text: str) -> bool:
     if _NUMBER.fullmatch(text):
-        return
+        return True
     try:
         datetime.fromisoformat(text)
     except ValueError:
-        report.add_problem(key_path, f"{text!r} is no moment; write it like 2015-01-01T00:00:00Z")
+        return False
+    return True
 
 
-def _validate_refresh(table: TableSpec, key_path: NodePath, report: ProblemReport) -> None:
-    here = (*key_path, "refresh", "strategy")
-    strategy = table.refresh.strategy
-    if strategy in ("merge", "merge_delete") and not table.key:
-        report.add_problem(here, f"{strategy} needs a key")
-    if strategy == "merge_delete" and table.incremental is not None:
-        report.add_problem(here, "merge_delete has to see every row, so it does not go with incremental")
-    if strategy == "append" and table.incremental is None:
-        report.add_problem(here, "append needs incremental; without it every refresh would double the rows")
-    if table.live is not None and (strategy or table.refresh.every_s or table.incremental):
-        report.add_problem(
-            (*key_path, "live"), "a live table is never stored, so refresh and incremental mean nothing"
-        )
-    for each in table.filters:
-        if each.required and table.live is None:
-            report.add_problem(
-                (*key_path, "filters", each.column, "required"), "only a live table can require a filter"
-            )
+def _variables_in(value: object) -> set[str]:
+    return set(template.variable_names_in(value))
 
 
-_SUCCESSES = range(200, 300)
-
-
-def validate_error_rules(rules: Sequence[ErrorRule], key_path: NodePath, report: ProblemReport) -> None:
+def validate_error_rules(rules: Sequence[ErrorRule], path: NodePath, report: ProblemReport) -> None:
     for index, rule in enumerate(rules):
-        here = (*key_path, "errors", index)
-        if rule.status is None and rule.body is None and not rule.where:
-            report.add_problem(here, "expected status, body or where")
-        elif rule.action == "skip" and rule.body is None and not rule.where and rule.status in _SUCCESSES:
-            report.add_problem(here, f"skips every success with status {rule.status}; add body or where")
+        here = (*path, "errors", index)
+        if rule.body is None and not rule.where:
+            if rule.status is None:
+                report.add_problem(here, "expected status, body or where")
+            elif rule.action == "skip" and rule.status in range(200, 300):
+                report.add_problem(here, f"skips every response with status {rule.status}; add body or where")
 
 
-def _validate_origin(table: TableSpec, spec: AdapterSpec, key_path: NodePath, report: ProblemReport) -> None:
-    """A request that is a full address goes where the base address does."""
-    base = urlsplit(spec.base_url)
-    if template.variable_names(spec.base_url):
-        return
-    for target in map(urlsplit, table.request_paths):
-        origin = f"{target.scheme}://{target.netloc}"
-        same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
-        if target.scheme and not same and origin not in spec.allowed_origins:
-            report.add_problem(
-                (*key_path, "request"), f"leads to {origin}, not to {base.scheme}://{base.netloc}"
-            )
-
-
-def validate_distinct_names(
-    names: Sequence[str], noun: str, key_path: NodePath, report: ProblemReport
-) -> None:
+def validate_distinct_names(names: Sequence[str], noun: str, path: NodePath, report: ProblemReport) -> None:
+    """SQL does not distinguish upper and lower case."""
     folded = [name.lower() for name in names]
     for name in names:
         if folded.count(name.lower()) > 1:
-            report.add_problem((*key_path, name), f"differs from another {noun} only in upper and lower case")
-
-
-def known_variables(
-    table: TableSpec, spec: AdapterSpec, paging: Paging, key_path: NodePath, report: ProblemReport
-) -> set[str] | None:
-    """The variables of a table's request; None where ``for_each`` does not tell its columns."""
-    known = {option.name for option in spec.options}
-    known |= {one.column for one in table.filters}
-    each = table.for_each or ForEach(columns=())
-    for name in sorted(known & set(each.columns or ())):
-        report.add_problem(
-            (*key_path, "for_each"), f"{name} is an option and a column of for_each; rename the column"
-        )
-    if table.incremental is not None:
-        known |= {"cursor", "until"} if table.incremental.window_s else {"cursor"}
-    if paging.location != "query":
-        added = {name for name in _paging_variables(paging) if name}
-        if "cursor" in added & known:
-            report.add_problem(
-                (*key_path, "paging"), "{cursor} belongs to incremental here; choose another cursor_param"
-            )
-        known |= added
-    return None if each.columns is None else known | set(each.columns)
-
-
-def _paging_variables(paging: Paging) -> tuple[str | None, ...]:
-    match paging.type:
-        case "page":
-            return (paging.page_param, paging.size_param)
-        case "offset":
-            return (paging.offset_param, paging.size_param)
-        case "cursor":
-            return (paging.cursor_param, paging.size_param)
-        case _:
-            return (paging.size_param,)
+            report.add_problem((*path, name), f"differs from another {noun} only in upper and lower case")
 
 
 def validate_variables(
-    value: object, key_path: NodePath, known: set[str] | None, report: ProblemReport, *, body: bool = False
+    value: object, path: NodePath, known: set[str] | None, report: ProblemReport, *, body: bool = False
 ) -> None:
-    """Every variable in every text of ``value`` is one of ``known`` (None: anything may be).
+    """Report variables that are not ``known`` (None: any is allowed) in the texts below ``value``.
 
-    ``body``  braces that are no variable are part of the text, as GraphQL has them.
+    In a body, braces that are not part of a variable are allowed, as in GraphQL.
     """
     match value:
         case str():
-            _validate_text(value, key_path, known, report, body=body)
-        case dict():
+            for problem in _variable_problems(value, known, body=body):
+                report.add_problem(path, problem)
+        case Mapping():
             for key, item in value.items():
-                validate_variables(item, (*key_path, key), known, report, body=body)
+                validate_variables(item, (*path, key), known, report, body=body)
         case list() | tuple():
             for index, item in enumerate(value):
-                validate_variables(item, (*key_path, index), known, report, body=body)
-        case _:
-            return
+                validate_variables(item, (*path, index), known, report, body=body)
 
 
-def _validate_text(
-    text: str, key_path: NodePath, known: set[str] | None, report: ProblemReport, *, body: bool
-) -> None:
-    for name in template.variable_names(text):
-        if known is not None and name not in known:
-            report.add_problem(key_path, _unknown_variable_text(name, known))
+def _variable_problems(text: str, known: set[str] | None, *, body: bool) -> list[str]:
+    unknown = [name for name in template.variable_names(text) if known is not None and name not in known]
+    problems = [_unknown_variable_text(name, known or set()) for name in unknown]
     stray = None if body else formats.find_stray_braces(text)
     if stray is not None:
-        report.add_problem(
-            key_path, f"{stray} is no variable; a variable is one name in braces, such as {{org}}"
-        )
+        problems.append(f"{stray} is not a variable; a variable is one name in braces, such as {{org}}")
+    return problems
 
 
 def _unknown_variable_text(name: str, known: set[str]) -> str:
@@ -348,6 +328,6 @@ def _unknown_variable_text(name: str, known: set[str]) -> str:
     if hint:
         return f"unknown variable {{{name}}}{hint}"
     if name in ("cursor", "until"):
-        return f"{{{name}}} belongs to incremental" + (" with a window" if name == "until" else "")
-    listed = ", ".join(f"{{{each}}}" for each in sorted(known)) or "none"
-    return f"unknown variable {{{name}}}; known here: {listed}"
+        return f"{{{name}}} requires incremental" + (" with a window" if name == "until" else "")
+    names = ", ".join(f"{{{each}}}" for each in sorted(known)) or "none"
+    return f"unknown variable {{{name}}}; variables here: {names}"
