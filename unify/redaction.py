@@ -22,6 +22,7 @@ from unify.errors import UnifyError
 
 MASK = "***"
 MIN_SECRET_CHARS = 4  # shorter values occur within ordinary words
+MIN_LOWERED_BYTES = 8  # a shorter secret in lower case is often an ordinary word
 MIN_LINE_CHARS = 16  # each longer line of a private key is a secret of its own
 MIN_CUT_BYTES = 4  # of a secret beside an ellipsis
 MAX_ELLIPSES = 20  # of a text; our own messages have one or two
@@ -53,7 +54,7 @@ _JSON_MEMBER = re.compile(
 )
 _WEB_TOKEN = re.compile(rb"(?<![\w-])(eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+)")
 _USER_INFO = re.compile(rb'(?<=://)([^/?#\s"<>\\]+)(?=@)')
-_SIGNATURE = re.compile(rb"(?<=Signature=)([\w+/=%-]{16,}+)")
+_SIGNATURE = re.compile(rb"(?i)(?<=signature=)([\w+/=%-]{16,}+)")
 
 
 class Redactor:
@@ -147,7 +148,7 @@ class Redactor:
             (b"=", self._params),
             (b"eyJ", _WEB_TOKEN),
             (b"@", _USER_INFO),
-            (b"Signature=", _SIGNATURE),
+            (b"ignature=", _SIGNATURE),
             (b'"', _JSON_MEMBER),
         )
         for marker, pattern in patterns:
@@ -174,9 +175,10 @@ def _decoded_forms(secret: str) -> Iterator[bytes]:
 
 
 def _literal_forms(secret: bytes) -> tuple[bytes, ...]:
-    """The secret itself, with ``+`` for spaces as in a form, and in hex."""
+    """The secret itself, in lower case as in a host name, with ``+`` for spaces as in a form, and in hex."""
     digits = secret.hex().encode()
-    return (secret, secret.replace(b" ", b"+"), digits, digits.upper())
+    lower = secret.lower() if len(secret) >= MIN_LOWERED_BYTES else secret
+    return (secret, lower, secret.replace(b" ", b"+"), digits, digits.upper())
 
 
 def _base64_cores(secret: bytes) -> Iterator[bytes]:

@@ -7,7 +7,10 @@ word. The configuration and the tokens issued by an API (mode 0600) are excluded
 from __future__ import annotations
 
 import base64
+import html
+import json
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 CANARY = b"canary"
 ALLOWED_PREFIXES = (
@@ -50,3 +53,21 @@ def _base64_encodings(word: bytes) -> list[bytes]:
 
 
 _ENCODED_FORMS = (CANARY, CANARY.decode().encode("utf-16-le"), *_base64_encodings(CANARY))
+
+
+def encoded_forms(secret: str) -> set[str]:
+    """How a secret may stand in a text; of Base64, what depends on the secret alone; of a private key, its lines."""
+    if "PRIVATE KEY" in secret:
+        return {form for line in secret.splitlines()[1:-1] for form in encoded_forms(line)}
+    raw = secret.encode()
+    percent = quote(secret, safe="")
+    first, *escaped = percent.split("%")
+    forms = {secret, percent, quote(secret), quote_plus(secret), html.escape(secret), raw.hex()}
+    forms |= {"%".join([first, *(part[:2].lower() + part[2:] for part in escaped)])}
+    forms |= {json.dumps(secret)[1:-1], secret.replace("/", "\\/"), repr(secret)[1:-1]}
+    forms |= {"".join(f"\\u{ord(char):04x}" for char in secret)}
+    for offset in range(3):
+        code = base64.b64encode(b"\0" * offset + raw).decode()
+        inner = code[(8 * offset + 5) // 6 : 8 * (offset + len(raw)) // 6]
+        forms |= {inner, quote(inner, safe=""), inner.replace("+", "-").replace("/", "_")}
+    return forms

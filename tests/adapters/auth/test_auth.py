@@ -58,7 +58,7 @@ class TestWays:
                 r"auth\.in is header, query or cookie",
             ),
             (Auth("bearer", {"token": "two\nlines"}), "line break"),
-            (Auth("jwt", {"key": "x"}), r"auth\.key is no private key"),
+            (Auth("jwt", {"key": "x"}), r"auth\.key is not an RSA private key"),
             (Auth("oauth2", {"grant": "password"}), r"auth\.grant is one of .*, device_code, not 'password'"),
             (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],

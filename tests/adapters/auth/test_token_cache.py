@@ -261,6 +261,11 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
     return key.private_bytes(serialization.Encoding.PEM, form, plain).decode()
 
 
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -293,10 +298,13 @@ class TestSignedByAPrivateKey:
     @pytest.mark.parametrize(
         ("algorithm", "key", "message"),
         [
-            ("RS256", "no-key-canary", r"^c: auth\.key is no private key in PEM"),
-            ("RS256", pem(EC_KEY), "auth.key is not an RSA key"),
-            ("ES256", pem(RSA_KEY), "auth.key is not an elliptic curve key"),
-            ("ES256", pem(ec.generate_private_key(ec.SECP384R1())), "curve secp384r1; ES256 needs P-256"),
+            ("RS256", "no-key-canary", r"^c: auth\.key is not an RSA private key in PEM"),
+            ("RS256", pem(EC_KEY), "auth.key is not an RSA private key"),
+            ("RS256", public_pem(RSA_KEY), "auth.key is not an RSA private key"),
+            ("ES256", pem(RSA_KEY), "auth.key is not a P-256 private key"),
+            ("ES256", "no-key-canary", "auth.key is not a P-256 private key"),
+            ("ES256", pem(ec.generate_private_key(ec.SECP384R1())), "auth.key is not a P-256 private key"),
+            ("HS256", pem(RSA_KEY), "auth.key is not a shared secret"),
             ("PS512", "other-canary", r"auth\.algorithm is HS256, RS256 or ES256"),
         ],
     )
@@ -307,8 +315,11 @@ class TestSignedByAPrivateKey:
             token(algorithm, key)
         assert key not in caught.value.message
 
-    def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+    @pytest.mark.parametrize("package", ["jwt", "cryptography"])
+    def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "jwt"]:
+            monkeypatch.delitem(sys.modules, name)
+        for name in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
             monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(ConfigError, match=r"pip install 'unify-sql\[jwt\]'"):
             token("RS256", pem(RSA_KEY))

@@ -324,7 +324,7 @@ class HttpClient:
         heard = self._session.send(request, url, stop)
         failure = self._exchange_error(heard, address, url)
         elapsed_ms = (perf_counter() - started) * 1000
-        error = failure.message if failure else ""
+        error = self.redactor.redact(failure.message) if failure else ""
         size = len(heard.body)
         self._listeners.traffic(
             Traffic(request.method, shown, heard.status, elapsed_ms, size, started_at, error)
