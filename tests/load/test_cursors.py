@@ -88,6 +88,18 @@ FUTURE_S = 4_000_000_000
         (PAST.replace(tzinfo=None).isoformat(), "2099-01-01T00:00:00"),
         (PAST.strftime("%a %b %d %H:%M:%S +0000 %Y"), "Thu Dec 31 00:00:00 +0000 2099"),
     ],
+    ids=[
+        "unix",
+        "unix_ms",
+        "text of unix_us",
+        "unix_ns",
+        "fraction",
+        "RFC 2822",
+        "ms_date",
+        "date",
+        "local",
+        "C",
+    ],
 )
 def test_every_form_of_time_is_recognized(tmp_path: Path, past: object, future: object) -> None:
     rules = ColumnRules(cursor="updated_at", cursor_limit=NOW, cursor_is_epoch=True)
