@@ -14,6 +14,7 @@ from unify.engine import errors
 from unify.engine.connection import quote_literal
 from unify.errors import StoreError
 from unify.fs import durable
+from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import discards, ledger, table_layouts, type_changes
 from unify.lake.names import CATALOG
@@ -115,7 +116,7 @@ class LakeAttachment:
     def _create_lake(self, connection: DuckDBPyConnection) -> None:
         """Create what is missing under the lock: many shells may start at once."""
         self.settings.create_folders()
-        with self._lock.hold():
+        with self._lock.hold(), private_umask():
             if self.catalog_file is not None:
                 durable.create_private_file(self.catalog_file)
             self._attach_writable(connection)
