@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
@@ -40,6 +42,17 @@ class TestRequests:
         assert (asked.headers["x-org"], asked.headers["accept"]) == ("a/b", "text/x")
         assert "x-team" not in asked.headers
         assert asked.headers["user-agent"].startswith("unify/")
+
+    def test_a_value_stays_one_value_of_a_query_language(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        api.serve("/people", MockResponse.json([]))
+        spec = table(path="/people", params={"$filter": "name eq '{person:odata}'"})
+        for person in ("O'Neil", "' or '1' eq '1"):
+            list(make_adapter(spec, options={"person": person}).pages("things", Read()))
+
+        filters = [parse_qs(asked.target.partition("?")[2])["$filter"][0] for asked in api.requests]
+        assert filters == ["name eq 'O''Neil'", "name eq ''' or ''1'' eq ''1'"]
 
     def test_a_json_body_carries_paging_and_cursor(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         pages = [["a", "b"], ["c"]]

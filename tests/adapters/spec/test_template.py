@@ -106,3 +106,39 @@ def test_fields_are_texts_and_lists_repeat() -> None:
         "deep": "true",
         "ids": ["x", "2"],
     }
+
+
+@pytest.mark.parametrize(
+    ("encoder", "value", "encoded"),
+    [
+        ("odata", "O'Neil", "O''Neil"),
+        ("odata", "' or '1' eq '1", "'' or ''1'' eq ''1"),
+        ("soql", "O'Neil", r"O\'Neil"),
+        ("soql", "a\\' or Name != '\n", r"a\\\' or Name != \'\n"),
+        ("jql", 'say "no"\t\\', r"say \"no\"\t\\"),
+        ("influx", "it's \\ x\n", r"it\'s \\ x\n"),
+        ("json", 'a "b" \\ \n é', r"a \"b\" \\ \n é"),
+        ("odata", 42, "42"),
+        ("json", Secret('s"'), r"s\""),
+    ],
+)
+def test_a_value_is_quoted_for_a_query_language(encoder: str, value: Any, encoded: str) -> None:
+    text = f"name eq '{{name:{encoder}}}'"
+
+    assert template.render_text(text, {"name": value}, "query") == f"name eq '{encoded}'"
+    assert template.render_value({"q": f"{{name:{encoder}}}"}, {"name": value}) == {"q": encoded}
+    assert template.variable_names(text) == ("name",)
+
+
+def test_a_quoted_value_is_also_encoded_for_its_place() -> None:
+    assert template.render_text("/People('{id:odata}')", {"id": "a'/b"}, "path") == "/People('a%27%27%2Fb')"
+    with pytest.raises(SpecError, match="must not contain one"):
+        template.render_text("{id:odata}", {"id": "a\nb"}, "header")
+
+
+def test_other_names_after_a_colon_are_ordinary_characters() -> None:
+    text = "query { items(orderBy: {field:name}) {{name:json}} }"
+
+    assert template.render_text(text, {"name": "x", "field": "y"}, "body") == (
+        "query { items(orderBy: {field:name}) {name:json} }"
+    )

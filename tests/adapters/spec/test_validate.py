@@ -17,6 +17,20 @@ from unify.adapters.spec.model import (
 # -- what is refused ---------------------------------------------------------------------------------
 
 MISTAKES = [
+    # quoting
+    (
+        "    params: {q: \"name eq '{token:odat}'\"}\n",
+        "9:14: tables.orders.params.q: {token:odat}: unknown encoder 'odat' — did you mean odata?",
+    ),
+    (
+        "    params: {q: '{token:sql}'}\n",
+        "{token:sql}: unknown encoder 'sql' — did you mean soql?",
+    ),
+    (
+        "    params: {q: '{token:xyz}'}\n",
+        "{token:xyz}: unknown encoder 'xyz'; known are odata, soql, jql, influx, json",
+    ),
+    ("    params: {q: '{tokn:odata}'}\n", "unknown variable {tokn} — did you mean token?"),
     # keys and values
     ("    requets: x\n", "9:5: tables.orders.requets: unknown key"),
     ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in refresh"),

@@ -1,12 +1,13 @@
-"""Variables in the texts of a spec: ``{name}``. There is no other template syntax.
+"""Variables in the texts of a spec: ``{name}``, or ``{name:odata}`` inside the quotes of a query language.
 
-A brace that is not part of ``{name}`` is an ordinary character, as in JSON and GraphQL bodies;
-``{{name}}`` is the text ``{name}``. Values are encoded for the part of the request that they are in, and
-are not templates themselves.
+All other braces are ordinary characters, as in JSON and GraphQL bodies; ``{{name}}`` is the text
+``{name}``. Values are encoded for the part of the request that they are in, and are not templates
+themselves.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -20,13 +21,38 @@ Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 ValueEncoding = Literal["path", "query", "header", "body", "plain"]
 Variables = Mapping[str, Any]  # by name: str, int, float, bool or Secret; None: the variable has no value
 
-_TOKEN = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+_BACKSLASH = str.maketrans({each: f"\\{each}" for each in "\\'\""})
+_LINES = str.maketrans({"\n": r"\n", "\r": r"\r", "\t": r"\t"})
+
+
+def _escape_text(value: str) -> str:
+    """Escape a text for SOQL and JQL, in either kind of quotes."""
+    return value.translate(_BACKSLASH | _LINES)
+
+
+QUOTE_ENCODERS: Mapping[str, Callable[[str], str]] = {
+    "odata": lambda value: value.replace("'", "''"),
+    "soql": _escape_text,
+    "jql": _escape_text,
+    "influx": lambda value: value.translate(_BACKSLASH).replace("\n", r"\n"),  # InfluxQL has no other escapes
+    "json": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+}
+_NAME = rf"[A-Za-z_][A-Za-z0-9_]*(?::(?:{'|'.join(QUOTE_ENCODERS)}))?"
+_TOKEN = re.compile(rf"\{{\{{({_NAME})\}}\}}|\{{({_NAME})\}}")
+_UNKNOWN_ENCODER = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*):([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 def variable_names(text: str) -> tuple[str, ...]:
     """The variables of ``text`` in order of appearance, each once."""
-    return tuple(dict.fromkeys(match[2] for match in _TOKEN.finditer(text) if match[2]))
+    return tuple(dict.fromkeys(match[2].partition(":")[0] for match in _TOKEN.finditer(text) if match[2]))
+
+
+def unknown_encoders(text: str) -> tuple[tuple[str, str], ...]:
+    """The name and encoder of each ``{name:encoder}`` whose encoder is unknown; GraphQL has such texts."""
+    pairs = (match.groups() for match in _UNKNOWN_ENCODER.finditer(text))
+    return tuple((name, encoder) for name, encoder in pairs if encoder not in QUOTE_ENCODERS)
 
 
 def variable_names_in(value: Json) -> tuple[str, ...]:
@@ -55,8 +81,10 @@ def render_text(text: str, variables: Variables, encoding: ValueEncoding) -> str
     def replace(match: re.Match[str]) -> str:
         if match[1]:
             return "{" + match[1] + "}"
-        value = _value_text(_variable_value(match[2], variables, text))
-        return encode(match[2], value) if encode is not None else value
+        name, _, quotes = match[2].partition(":")
+        value = _value_text(_variable_value(name, variables, text))
+        value = QUOTE_ENCODERS[quotes](value) if quotes else value
+        return encode(name, value) if encode is not None else value
 
     return _TOKEN.sub(replace, text)
 
@@ -69,7 +97,7 @@ def render_value(value: Json, variables: Variables) -> Json:
     match value:
         case str():
             whole = _TOKEN.fullmatch(value)
-            if whole and whole[2]:
+            if whole and whole[2] and ":" not in whole[2]:
                 return _reveal(_variable_value(whole[2], variables, value))
             return render_text(value, variables, "body")
         case list():

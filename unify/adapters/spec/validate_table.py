@@ -315,9 +315,14 @@ def validate_variables(
 
 
 def _variable_problems(text: str, known: set[str] | None, *, body: bool) -> list[str]:
-    unknown = [name for name in template.variable_names(text) if known is not None and name not in known]
-    problems = [_unknown_variable_text(name, known or set()) for name in unknown]
-    stray = None if body else formats.find_stray_braces(text)
+    names = [name for name in template.variable_names(text) if known is not None and name not in known]
+    problems = [_unknown_variable_text(name, known or set()) for name in names]
+    unknown = [each for each in template.unknown_encoders(text) if not body or each[0] in (known or ())]
+    for name, encoder in unknown:
+        hint = did_you_mean(encoder, template.QUOTE_ENCODERS)
+        listed = hint or f"; known are {', '.join(template.QUOTE_ENCODERS)}"
+        problems.append(f"{{{name}:{encoder}}}: unknown encoder {encoder!r}{listed}")
+    stray = None if body or unknown else formats.find_stray_braces(text)
     if stray is not None:
         problems.append(f"{stray} is not a variable; a variable is one name in braces, such as {{org}}")
     return problems
