@@ -69,8 +69,8 @@ def test_spec_try_shows_request_answer_rows_and_columns(
     assert "s3cretvalue" not in done.stdout + done.stderr
     told = done.stdout
     assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
-    assert "answer: list of 2, each object\n  id: integer\n  name: text\n" in told
-    assert "  owner: object\n    login: text\n" in told
+    assert "response: list of 2, each object\n  id: integer\n  name: string\n" in told
+    assert "  owner: object\n    login: string\n" in told
     assert "rows: 2 (the response itself, detected)\npaging: next is limit=2, page=2\n" in told
     assert "title        VARCHAR  -- What people call it\n" in told
     assert "changed_at   TIMESTAMP WITH TIME ZONE\n" in told

@@ -1,12 +1,11 @@
-"""One recorded case run: the real adapter over real HTTP, its rows converted as a load converts them."""
+"""Runs a recorded case: the adapter over HTTP on loopback, and its rows converted as in a load."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unify.adapters.base import Page, ParentRow, Read
@@ -25,44 +24,43 @@ Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case ended. ``differences`` from what it expects, a sentence each; none: it passed."""
+    """The result of a case; it passed if there are no ``differences`` from what it expects."""
 
     differences: tuple[str, ...]
     preview: Preview | None = None
 
 
 def run_case(spec: AdapterSpec, case: Case) -> CaseResult:
-    """Run ``case``, of ``spec``. No network but loopback; no secret but dummies."""
+    """Run a case, with loopback as the only network and dummies for secrets."""
     table = spec.table(case.table)
     if table is None:
         return CaseResult((f"{spec.path} has no table {case.table}",))
     options = option_values(case, spec)
     spec = apply_filters(spec, table, case.filters)
-    found: Preview | None = None
+    preview: Preview | None = None
     failure: UnifyError | None = None
-    with MockAPI(spec, options, case.exchanges) as replay:
+    with MockAPI(spec, options, case.exchanges) as api:
         try:
-            with closing(RESTAdapter(replay.spec, options, clock=_FrozenClock(case.now))) as adapter:
+            with closing(RESTAdapter(api.spec, options, clock=_FrozenClock(case.now.timestamp()))) as adapter:
                 pages = list(adapter.pages(table.name, _case_read(table, case)))
-            found = preview_pages(table, [_restore_origins(page, replay) for page in pages], as_text=True)
+            preview = preview_pages(table, [_restore_origins(page, api) for page in pages], as_text=True)
         except UnifyError as error:
             failure = error
-    differences = list(replay.differences)
-    differences += _failure_differences(case, failure, replay)
-    if found is not None and not differences:
+    differences = [*api.differences, *_failure_differences(case, failure, api)]
+    if preview is not None and not differences:
         differences = [
-            *_column_differences(case, found),
-            *_row_differences(case, found),
-            *_cursor_differences(case, found),
+            *_column_differences(case, preview),
+            *_row_differences(case, preview),
+            *_cursor_differences(case, preview),
         ]
-    return CaseResult(tuple(differences), found)
+    return CaseResult(tuple(differences), preview)
 
 
 class _FrozenClock(Clock):
-    """A clock that stands at a moment, and moves on at once where anybody waits."""
+    """A clock that only waiting advances, at once."""
 
-    def __init__(self, moment: datetime) -> None:
-        self._now_s = moment.timestamp()
+    def __init__(self, now_s: float) -> None:
+        self._now_s = now_s
 
     def time(self) -> float:
         return self._now_s
@@ -82,37 +80,34 @@ def _case_read(table: TableSpec, case: Case) -> Read:
     return Read(parents, dict.fromkeys(scopes, case.since))
 
 
-def _restore_origins(page: Page, mock_api: MockAPI) -> Page:
-    """The page with the API's own addresses in its rows again."""
-    rows = [mock_api.to_recorded_origins(row.decode()).encode() for row in page.rows]
-    return Page(rows, page.variables, page.scope, page.number, page.pages_total)
+def _restore_origins(page: Page, api: MockAPI) -> Page:
+    return replace(page, rows=[api.to_recorded_origins(row.decode()).encode() for row in page.rows])
 
 
-def _failure_differences(case: Case, failure: UnifyError | None, mock_api: MockAPI) -> list[str]:
+def _failure_differences(case: Case, failure: UnifyError | None, api: MockAPI) -> list[str]:
     if failure is None:
         return [] if case.error is None else [f"expected an error with {case.error!r}; the load succeeded"]
-    message = mock_api.to_recorded_origins(failure.message)
-    if case.error is not None and case.error in message:
-        return []
-    if case.error is not None:
-        return [f"expected an error with {case.error!r}, found: {message}"]
-    return [] if mock_api.differences else [f"the load failed: {message}"]
+    message = api.to_recorded_origins(failure.message)
+    if case.error is None:
+        return [] if api.differences else [f"the load failed: {message}"]
+    return [] if case.error in message else [f"expected an error with {case.error!r}, found: {message}"]
 
 
 def _column_differences(case: Case, actual: Preview) -> list[str]:
     if case.columns is None:
         return []
     types = {column.name: column.type for column in actual.columns}
-    differences = [f"column {name} is missing" for name in case.columns if name not in types]
-    differences += [
-        f"column {name} {type_} was not expected" for name, type_ in types.items() if name not in case.columns
+    missing = [f"column {name} is missing" for name in case.columns if name not in types]
+    extra = [f"column {name} {types[name]} was not expected" for name in types if name not in case.columns]
+    return [
+        *missing,
+        *extra,
+        *(
+            f"column {name}: expected {expected}, found {types[name]}"
+            for name, expected in case.columns.items()
+            if name in types and types[name].lower() != expected.lower()
+        ),
     ]
-    differences += [
-        f"column {name}: expected {wanted}, found {types[name]}"
-        for name, wanted in case.columns.items()
-        if name in types and types[name].lower() != wanted.lower()
-    ]
-    return differences
 
 
 def _row_differences(case: Case, actual: Preview) -> list[str]:
@@ -124,18 +119,18 @@ def _row_differences(case: Case, actual: Preview) -> list[str]:
     if actual.discarded:
         differences.append(f"{actual.discarded} rows were discarded: a value did not fit its type")
     names = [column.name for column in actual.columns]
-    for number, (wanted, values) in enumerate(zip(case.rows, actual.rows, strict=False), 1):
+    for number, (expected, values) in enumerate(zip(case.rows, actual.rows, strict=False), 1):
         row = dict(zip(names, values, strict=True))
         differences += [
             f"row {number}: expected {name} to be {value!r}, found {row.get(name)!r}"
-            for name, value in wanted.items()
+            for name, value in expected.items()
             if name not in row or not _values_equal(value, row[name])
         ]
     return differences
 
 
 def _values_equal(expected: Json, value: Json) -> bool:
-    """Scalars are compared as DuckDB writes them, nested values as JSON."""
+    """Compare scalars as DuckDB writes them, nested values as JSON."""
     if isinstance(value, str) and isinstance(expected, bool):
         return value == ("true" if expected else "false")
     if isinstance(value, str) and isinstance(expected, int | float):
@@ -154,9 +149,9 @@ def _cursor_differences(case: Case, actual: Preview) -> list[str]:
     if case.cursor is None:
         return []
     if isinstance(case.cursor, Mapping):
-        same = dict(case.cursor) == dict(actual.cursors)
-        return [] if same else [f"expected the cursors {dict(case.cursor)}, found {dict(actual.cursors)}"]
+        expected, found = dict(case.cursor), dict(actual.cursors)
+        return [] if expected == found else [f"expected the cursors {expected}, found {found}"]
     cursors = set(actual.cursors.values())
-    return (
-        [] if cursors == {case.cursor} else [f"expected the cursor {case.cursor}, found {cursors or 'none'}"]
-    )
+    if cursors == {case.cursor}:
+        return []
+    return [f"expected the cursor {case.cursor}, found {cursors or 'none'}"]

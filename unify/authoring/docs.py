@@ -1,4 +1,4 @@
-"""docs/adapters.md, written from the bundled specs: ``python -m unify.authoring.docs``."""
+"""Writes docs/adapters.md from the bundled specs: ``python -m unify.authoring.docs``."""
 
 from __future__ import annotations
 
@@ -7,145 +7,105 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from unify.adapters.spec.loader import bundled_specs_folder, load_spec
-from unify.adapters.spec.model import AdapterSpec, Option, TableSpec, View
-from unify.text import format_count
-
-_HOUR_S, _DAY_S = 3600, 86400
+from unify.adapters.spec.model import AdapterSpec, Option, TableSpec
+from unify.durations import format_duration
 
 INTRODUCTION = """\
-# Systems
+# Adapters
 
-What Unify reads without anything further. Each is a file in [rest_specs/](../rest_specs), which can be copied
-and changed; [rest_specs/README.md](../rest_specs/README.md) says how to write one of your own. `connect NAME`
-asks for the options of one and tests them.
+The adapters that come with Unify. Each is a file in [rest_specs/](../rest_specs) that can be copied and
+changed; [rest_specs/README.md](../rest_specs/README.md) documents the format. `connect NAME` prompts for the
+options of an adapter and tests them.
 
-This page is written by `python -m unify.authoring.docs` from the specs.
+`python -m unify.authoring.docs` writes this page from the specs.
 """
+_AUTH_LABELS = {
+    "none": "none",
+    "basic": "user and password",
+    "bearer": "token",
+    "api_key": "API key",
+    "oauth2": "OAuth 2",
+    "session": "session token",
+    "aws_sigv4": "AWS signature",
+    "jwt": "signed token (JWT)",
+}
+_MAX_DEFAULT_CHARS = 60
 
 
 def render_page(specs: Iterable[AdapterSpec]) -> str:
-    """The whole page, systems by name."""
+    """The whole page, adapters by name."""
     ordered = sorted(specs, key=lambda spec: spec.name)
-    parts = [INTRODUCTION, *_render_contents(ordered)]
+    contents = ((f"[{spec.name}](#{spec.name})", spec.description, str(len(spec.tables))) for spec in ordered)
+    parts = [INTRODUCTION, *_render_table(("adapter", "description", "tables"), contents)]
     for spec in ordered:
         parts += ["", *_render_adapter(spec)]
     return "\n".join(parts) + "\n"
 
 
 def load_bundled_specs() -> list[AdapterSpec]:
-    """Every bundled spec. Raises SpecError for one with mistakes."""
+    """Every bundled spec. Raises: SpecError for one with problems."""
     return [load_spec(path) for path in sorted(bundled_specs_folder().glob("*.yaml"))]
 
 
-def _render_contents(specs: Iterable[AdapterSpec]) -> Iterator[str]:
-    yield "| system | what can be read | tables |"
-    yield "|---|---|---|"
-    for spec in specs:
-        yield f"| [{spec.name}](#{spec.name}) | {_escape_cell(spec.description)} | {len(spec.tables)} |"
+def write_page(path: Path) -> None:
+    path.write_text(render_page(load_bundled_specs()), encoding="utf-8")
 
 
 def _render_adapter(spec: AdapterSpec) -> Iterator[str]:
+    auth = f"Authentication: {_AUTH_LABELS[spec.auth.type]}."
     yield f"## {spec.name}"
     yield ""
-    yield f"{spec.description}. {_auth_sentence(spec)} [The API's own reference]({spec.documentation})."
+    yield f"{spec.description}. {auth} [API documentation]({spec.documentation})."
     yield ""
     if spec.options:
-        yield "| option | | meaning |"
-        yield "|---|---|---|"
-        yield from (_option_row(option) for option in spec.options)
+        rows = ((f"`{each.name}`", _option_notes(each), each.description) for each in spec.options)
+        yield from _render_table(("option", "", "description"), rows)
         yield ""
-    yield "| table | what its rows are | key | loads |"
-    yield "|---|---|---|---|"
-    yield from (_table_row(table) for table in spec.tables)
+    yield from _render_table(("table", "rows", "key", "loads"), map(_table_cells, spec.tables))
     if spec.views:
         yield ""
-        yield "| view | what its rows are |"
-        yield "|---|---|"
-        yield from (_view_row(view) for view in spec.views)
-
-
-def _auth_sentence(spec: AdapterSpec) -> str:
-    return (
-        "No account is needed."
-        if spec.auth.type == "none"
-        else f"Requests prove who asks by {_auth_label(spec)}."
-    )
-
-
-def _auth_label(spec: AdapterSpec) -> str:
-    names = {
-        "basic": "user and password",
-        "bearer": "a token",
-        "api_key": "a key",
-        "oauth2": "OAuth 2",
-        "session": "logging in",
-        "aws_sigv4": "an AWS signature",
-        "jwt": "a signed token",
-    }
-    return names[spec.auth.type]
-
-
-def _option_row(option: Option) -> str:
-    notes = [
-        note
-        for note, holds in (
-            ("secret", option.secret),
-            ("required", option.needs_value),
+        yield from _render_table(
+            ("view", "rows"), ((f"`{view.name}`", view.description) for view in spec.views)
         )
-        if holds
-    ]
+
+
+def _render_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+
+
+def _option_notes(option: Option) -> str:
+    notes = [*["secret"] * option.secret, *["required"] * option.needs_value]
     if option.default:
-        default = option.default if len(option.default) <= 60 else option.default[:57] + "…"
+        is_long = len(option.default) > _MAX_DEFAULT_CHARS
+        default = option.default[: _MAX_DEFAULT_CHARS - 3] + "…" if is_long else option.default
         notes.append(f"default `{default}`")
-    return f"| `{option.name}` | {_escape_cell(', '.join(notes))} | {_escape_cell(option.description)} |"
+    return ", ".join(notes)
 
 
-def _table_row(table: TableSpec) -> str:
+def _table_cells(table: TableSpec) -> tuple[str, ...]:
     key = ", ".join(f"`{column}`" for column in table.key)
-    return f"| `{table.name}` | {_escape_cell(table.description)} | {key} | {_escape_cell(_load_description(table))} |"
+    return f"`{table.name}`", table.description, key, _load_description(table)
 
 
 def _load_description(table: TableSpec) -> str:
-    """``changes by `updated_at`, every 15 minutes, for each row of repos``."""
+    """``incremental by `updated_at`, every 15 minutes, for each row of repos``."""
     if table.live is not None:
         required = ", ".join(f"`{each.column}`" for each in table.filters if each.required)
-        return f"live; where {required} = … is needed" if required else "live"
-    cursor = _cursor_column(table)
-    parts = [f"changes by `{cursor}`" if cursor else "all again"]
+        return f"live; requires where {required} = …" if required else "live"
+    cursor = table.incremental.cursor if table.incremental is not None else ""
+    if table.refresh.strategy in ("reload", "merge_delete"):
+        cursor = ""
+    parts = [f"incremental by `{cursor}`" if cursor else "full"]
     if table.refresh.every_s:
-        parts.append(f"every {_duration_text(table.refresh.every_s)}")
+        parts.append(f"every {format_duration(table.refresh.every_s)}")
     if table.for_each is not None and table.for_each.tables:
         parts.append(f"for each row of {', '.join(table.for_each.tables)}")
     return ", ".join(parts)
 
 
-def _cursor_column(table: TableSpec) -> str:
-    """The column by which changes are loaded, or nothing where every load takes all."""
-    replaced = table.refresh.strategy in ("reload", "merge_delete")
-    return table.incremental.cursor if table.incremental is not None and not replaced else ""
-
-
-def _view_row(view: View) -> str:
-    return f"| `{view.name}` | {_escape_cell(view.description)} |"
-
-
-def _duration_text(seconds: float) -> str:
-    for unit_s, unit in ((_DAY_S, "day"), (_HOUR_S, "hour"), (60, "minute")):
-        if seconds >= unit_s and seconds % unit_s == 0:
-            return format_count(int(seconds // unit_s), unit)
-    return format_count(int(seconds), "second")
-
-
-def _escape_cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def write_page(path: Path) -> None:
-    """Bring the page up to date."""
-    path.write_text(render_page(load_bundled_specs()), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    write_page(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else bundled_specs_folder().parent / "docs" / "adapters.md"
-    )
+    default_path = bundled_specs_folder().parent / "docs" / "adapters.md"
+    write_page(Path(sys.argv[1]) if len(sys.argv) > 1 else default_path)

@@ -1,16 +1,17 @@
-"""The API of a recorded case, played back over real HTTP on loopback.
+"""Serves the responses of a recorded case over HTTP on loopback, and compares each request.
 
-How a request is encoded, where credentials go and what a link or redirect leads to is decided by the HTTP
-door, so a case goes through that door: a stand-in below it would prove something nobody runs. Each origin of
-the spec gets a server of its own; the origins' addresses are exchanged in spec and answers, so that a next
-link leads back here and a foreign origin stays foreign. Nothing else is ever asked.
+A case runs through the real HTTP client, which encodes requests, sends credentials and follows links and
+redirects. Each origin of the spec has a server of its own. The addresses of the origins are replaced in the
+spec and in responses, so that a next link leads to the right server and a foreign origin stays foreign.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -21,19 +22,18 @@ from msgspec.structs import replace
 from unify.adapters.http.messages import origin_of
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.spec import template
-from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec, Limits, TableSpec
+from unify.adapters.spec.auth import Auth, Json
+from unify.adapters.spec.model import AdapterSpec, Limits
 from unify.authoring.cases import RecordedExchange, RecordedResponse
 from unify.errors import ConfigError
 
-Json = Any  # a JSON value: dict, list, str, int, float, bool or None
-_UNEXPECTED_STATUS = 418  # no status an API would send: nothing retries it
+_UNEXPECTED_STATUS = 418  # is not retried, and is no status of an API
 
 
 class MockAPI:
-    """Answers the requests of a case in their order, and notes each that is another than expected.
+    """Answers the requests of a case in order, and lists their ``differences`` from the expected ones.
 
-    A context manager; ``spec`` is the one to read with, its addresses leading here.
+    A context manager. ``spec`` is the spec of the case with the addresses of the servers.
     """
 
     def __init__(
@@ -44,10 +44,8 @@ class MockAPI:
         self._lock = threading.Lock()
         self._request_count = 0
         self.differences: list[str] = []
-        self._servers = {
-            origin: _OriginServer(self._respond) for origin in _spec_origins(spec, self._base, options)
-        }
-        self._local_urls = {origin: server.url for origin, server in self._servers.items()}
+        origins = _spec_origins(spec, self._base, options)
+        self._servers = {origin: _OriginServer(self._respond) for origin in origins}
         self.spec = self._localized_spec(spec, options)
 
     def __enter__(self) -> Self:
@@ -61,119 +59,115 @@ class MockAPI:
         for server in self._servers.values():
             server.stop()
         for number, exchange in enumerate(self._exchanges[self._request_count :], self._request_count + 1):
-            self.differences.append(f"request {number} was never sent: {exchange.method} {exchange.target}")
+            self.differences.append(f"request {number} was never sent: {exchange.request}")
 
     def to_recorded_origins(self, text: str) -> str:
-        """``text`` with the origins the case speaks of in place of ours."""
-        for origin, home in self._local_urls.items():
-            text = text.replace(home, origin)
+        """Replace the addresses of the servers in ``text`` by the origins of the case."""
+        for origin, server in self._servers.items():
+            text = text.replace(server.url, origin)
         return text
 
     def _to_local_origins(self, text: str) -> str:
-        for origin, home in self._local_urls.items():
-            text = text.replace(origin, home)
+        for origin, server in self._servers.items():
+            text = text.replace(origin, server.url)
         return text
 
     def _localized_spec(self, spec: AdapterSpec, options: Mapping[str, Any]) -> AdapterSpec:
-        """One request at a time, so that their order is known, and no waiting for a budget."""
+        """The spec with local addresses, one request at a time (their order is fixed) and no rate limit."""
         return replace(
             spec,
             base_url=self._to_local_origins(self._base),
-            allowed_origins=tuple(self._to_local_origins(origin) for origin in spec.allowed_origins),
+            allowed_origins=tuple(map(self._to_local_origins, spec.allowed_origins)),
             auth=self._localized_auth(spec.auth, options),
             limits=Limits(concurrency=1),
-            tables=tuple(self._localized_table(table) for table in spec.tables),
+            tables=tuple(
+                replace(table, requests=tuple(map(self._to_local_origins, table.requests)))
+                for table in spec.tables
+            ),
         )
 
     def _localized_auth(self, auth: Auth, options: Mapping[str, Any]) -> Auth:
-        """Where a person signs in, somebody has."""
+        """The authentication with local addresses. Where a user signs in, a token is given instead."""
         if auth.is_interactive:
             return Auth("bearer", {"token": "dummy-token"})
-        return Auth(auth.type, self._localized_settings(auth.settings, options))
-
-    def _localized_settings(
-        self, settings: Mapping[str, Json], options: Mapping[str, Any]
-    ) -> dict[str, Json]:
-        filled = {
-            name: template.render_text(value, options, "plain") if name.endswith("_url") else value
-            for name, value in settings.items()
-        }
-        return {
-            name: self._to_local_origins(value) if isinstance(value, str) else value
-            for name, value in filled.items()
-        }
-
-    def _localized_table(self, table: TableSpec) -> TableSpec:
-        return replace(table, requests=tuple(map(self._to_local_origins, table.requests)))
+        settings = dict(auth.settings) | _auth_urls(auth, options)
+        return Auth(
+            auth.type,
+            {
+                name: self._to_local_origins(value) if isinstance(value, str) else value
+                for name, value in settings.items()
+            },
+        )
 
     def _respond(self, received: _ReceivedRequest) -> RecordedResponse:
         with self._lock:
             self._request_count += 1
-            if self._request_count > len(self._exchanges):
-                self.differences.append(
-                    f"request {self._request_count} was not expected: {self._describe_request(received)}"
-                )
+            number = self._request_count
+            request = self.to_recorded_origins(f"{received.method} {received.target}")
+            if number > len(self._exchanges):
+                self.differences.append(f"request {number} was not expected: {request}")
                 return RecordedResponse(_UNEXPECTED_STATUS, body={"message": "the case has no such request"})
-            exchange = self._exchanges[self._request_count - 1]
-            found = [
-                self.to_recorded_origins(text)
-                for text in _request_differences(exchange, received, self._expected_path(exchange))
-            ]
-            if found:
-                start = f"request {self._request_count} ({self._describe_request(received)})"
-                self.differences += [f"{start}: {text}" for text in found]
-                return RecordedResponse(
-                    _UNEXPECTED_STATUS, body={"message": "the case expected another request"}
-                )
-        reply = exchange.response
-        text = _compact_json(reply.body) if reply.text is None else reply.text
-        headers = {name: self._to_local_origins(value) for name, value in reply.headers.items()}
-        return replace(reply, headers=headers, text=self._to_local_origins(text))
-
-    def _describe_request(self, received: _ReceivedRequest) -> str:
-        return self.to_recorded_origins(f"{received.method} {received.target}")
+            exchange = self._exchanges[number - 1]
+            differences = _request_differences(exchange, received, self._expected_path(exchange))
+            if differences:
+                self.differences += [
+                    f"request {number} ({request}): {self.to_recorded_origins(text)}" for text in differences
+                ]
+                message = "the case expected another request"
+                return RecordedResponse(_UNEXPECTED_STATUS, body={"message": message})
+        response = exchange.response
+        text = _compact_json(response.body) if response.text is None else response.text
+        headers = {name: self._to_local_origins(value) for name, value in response.headers.items()}
+        return replace(response, headers=headers, text=self._to_local_origins(text))
 
     def _expected_path(self, exchange: RecordedExchange) -> str:
-        """The path a request has on the wire: that of the base address goes before it."""
+        """The path of a request, after that of the base URL."""
         if exchange.target.startswith("/"):
             return urlsplit(self._base).path.rstrip("/") + exchange.target
         return urlsplit(exchange.target).path
 
 
+@dataclass(frozen=True, slots=True)
 class _ReceivedRequest:
-    """A request as it came."""
+    """A request; the names of ``headers`` are in lower case."""
 
-    def __init__(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
-        self.method = method
-        self.target = target
-        self.headers = {name.lower(): value for name, value in headers.items()}
-        self.body = body
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 def _spec_origins(spec: AdapterSpec, base: str, options: Mapping[str, Any]) -> list[str]:
-    """Every origin the spec may speak to, its own first."""
-    urls = [base, *spec.allowed_origins]
-    urls += [
-        template.render_text(value, options, "plain")
-        for name, value in spec.auth.settings.items()
-        if name.endswith("_url") and isinstance(value, str)
-    ]
+    """Every origin that the spec may send requests to, its own first."""
+    urls = [base, *spec.allowed_origins, *_auth_urls(spec.auth, options).values()]
     try:
         return list(dict.fromkeys(origin_of(url) for url in urls))
     except ConfigError as error:
         raise ConfigError(f"{spec.path}: {error.message}") from error
 
 
+def _auth_urls(auth: Auth, options: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: template.render_text(value, options, "plain")
+        for name, value in auth.settings.items()
+        if name.endswith("_url") and isinstance(value, str)
+    }
+
+
 def _request_differences(expected: RecordedExchange, received: _ReceivedRequest, path: str) -> list[str]:
     target, _, query = received.target.partition("?")
-    wanted_path, _, wanted_query = path.partition("?")
-    found = []
-    if (received.method, target) != (expected.method, wanted_path):
-        found.append(f"expected {expected.method} {wanted_path}")
-    wanted = sorted([*parse_qsl(wanted_query, keep_blank_values=True), *_param_pairs(expected.params)])
-    found += _pair_differences("parameter", wanted, sorted(parse_qsl(query, keep_blank_values=True)))
-    found += _header_differences(expected.headers, received.headers)
-    return found + _body_differences(expected, received.body)
+    expected_path, _, expected_query = path.partition("?")
+    differences = []
+    if (received.method, target) != (expected.method, expected_path):
+        differences.append(f"expected {expected.method} {expected_path}")
+    params = [*_parse_pairs(expected_query), *_param_pairs(expected.params)]
+    differences += _pair_differences("parameter", params, _parse_pairs(query))
+    differences += _header_differences(expected.headers, received.headers)
+    return differences + _body_differences(expected, received.body)
+
+
+def _parse_pairs(text: str) -> list[tuple[str, str]]:
+    return parse_qsl(text, keep_blank_values=True)
 
 
 def _param_pairs(params: Mapping[str, Json]) -> list[tuple[str, str]]:
@@ -188,33 +182,31 @@ def _param_text(value: Json) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-def _pair_differences(noun: str, expected: list[tuple[str, str]], actual: list[tuple[str, str]]) -> list[str]:
-    missing = [
-        f"expected the {noun} {name}={value}" for name, value in expected if (name, value) not in actual
+def _pair_differences(
+    noun: str, expected: Iterable[tuple[str, str]], actual: Iterable[tuple[str, str]]
+) -> list[str]:
+    missing, extra = Counter(expected), Counter(actual)
+    common = missing & extra
+    return [
+        *(f"expected the {noun} {name}={value}" for name, value in (missing - common).elements()),
+        *(f"did not expect the {noun} {name}={value}" for name, value in (extra - common).elements()),
     ]
-    extra = [
-        f"did not expect the {noun} {name}={value}" for name, value in actual if (name, value) not in expected
-    ]
-    if not missing and not extra and len(expected) != len(actual):
-        return [f"expected {len(expected)} {noun}s, found {len(actual)}"]
-    return missing + extra
 
 
 def _header_differences(expected: Mapping[str, Json], actual: Mapping[str, str]) -> list[str]:
-    found = []
+    differences = []
     for name, value in expected.items():
-        there = actual.get(name.lower())
-        if value is None and there is not None:
-            found.append(f"did not expect the header {name}")
-        elif value is not None and there != _param_text(value):
-            found.append(f"expected the header {name}: {value}, found {there or 'none'}")
-    return found
+        sent = actual.get(name.lower())
+        if value is None and sent is not None:
+            differences.append(f"did not expect the header {name}")
+        elif value is not None and sent != _param_text(value):
+            differences.append(f"expected the header {name}: {value}, found {sent or 'none'}")
+    return differences
 
 
 def _body_differences(expected: RecordedExchange, body: bytes) -> list[str]:
     if expected.form is not None:
-        got = sorted(parse_qsl(body.decode(), keep_blank_values=True))
-        return _pair_differences("form field", sorted(_param_pairs(expected.form)), got)
+        return _pair_differences("form field", _param_pairs(expected.form), _parse_pairs(body.decode()))
     if expected.body is None:
         return [f"did not expect a body, found {body[:200]!r}"] if body else []
     try:
@@ -227,12 +219,12 @@ def _body_differences(expected: RecordedExchange, body: bytes) -> list[str]:
 
 
 def _compact_json(value: Json) -> str:
-    """As nearly every API writes it, for rules that look for a text in a body."""
+    """JSON without spaces, as most APIs write it: error rules search the text of a body."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _normalize_spaces(value: Json) -> Json:
-    """Texts with one space between words: how GraphQL is broken into lines means nothing."""
+    """Replace each run of white space in texts by one space: line breaks in GraphQL are not compared."""
     match value:
         case str():
             return " ".join(value.split())
@@ -245,7 +237,7 @@ def _normalize_spaces(value: Json) -> Json:
 
 
 class _OriginServer:
-    """One origin: a port of loopback. It listens from the start, and answers once started."""
+    """The server of an origin, on a loopback port. It listens at once and answers after ``start``."""
 
     def __init__(self, answer: Callable[[_ReceivedRequest], RecordedResponse]) -> None:
         class Handler(_MockAPIHandler):
@@ -266,26 +258,24 @@ class _OriginServer:
 
 
 class _MockAPIHandler(BaseHTTPRequestHandler):
-    """Reads a request, writes its reply, closes the connection: a case is short."""
+    """Handles one request per connection."""
 
     respond: Callable[[_ReceivedRequest], RecordedResponse]
 
     def do_GET(self) -> None:
-        self._handle_request()
-
-    def do_POST(self) -> None:
-        self._handle_request()
-
-    def _handle_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        reply = self.respond(_ReceivedRequest(self.command, self.path, dict(self.headers.items()), body))
-        data = (reply.text if reply.text is not None else _compact_json(reply.body)).encode()
-        self.send_response(reply.status)
-        headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(data))}
-        for name, value in headers.items():
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        response = self.respond(_ReceivedRequest(self.command, self.path, headers, body))
+        data = (response.text if response.text is not None else _compact_json(response.body)).encode()
+        self.send_response(response.status)
+        sent = {"Content-Type": "application/json", **response.headers, "Content-Length": str(len(data))}
+        for name, value in sent.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what was asked is compared, not logged."""
+        """Log nothing: requests are compared."""

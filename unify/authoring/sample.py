@@ -1,6 +1,6 @@
-"""One page of a table with everything about it: request, answer, rows, and what would come next.
+"""Fetches one page of a table: the request, the response, its rows and the request of the next page.
 
-What an answer is made of: its members with their types, as a tree of lines for whoever writes a spec.
+Also describes the structure of a response, as a tree of lines.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from unify.redaction import Redactor
 
 @dataclass(slots=True)
 class Sample:
-    """What was found out, as far as it went. ``failure`` is what ended it early.
+    """The first page of a table, as far as it was read; ``failure`` is the error that ended it.
 
-    ``request``  as the spec made it, without proof of who asks; ``redactor`` takes secrets out of its texts.
-    ``rows``     how many the answer has, before ``where``; ``place`` is the path they are at.
-    ``detected_paging``   what ``paging: auto`` has found out.
-    ``more``     the first request of the next pages; None: there is none.
+    ``request``          as built from the spec, without credentials; ``redactor`` removes secrets from texts.
+    ``rows``             the number of rows in the response, before ``where``; ``rows_path`` is their path.
+    ``detected_paging``  the result of ``paging: auto``.
+    ``next_request``     the first request of the next pages; None: this is the last page.
     """
 
     redactor: Redactor
@@ -57,9 +57,9 @@ def fetch_sample(
     prompt: UserPrompt | None = None,
     redactor: Redactor | None = None,
 ) -> Sample:
-    """Ask for the first page of ``table``, of one parent row where it has any. Never raises SourceError.
+    """Fetch the first page of ``table``, for the row ``parent`` if it has a ``for_each``.
 
-    ``person``  signs in where the API wants that; it holds for this sample alone.
+    ``prompt`` signs in if the API requires it, for this sample only. Errors are in ``Sample.failure``.
     """
     sample = Sample(redactor or Redactor())
     sample.redactor.add(*(value.reveal() for value in options.values() if isinstance(value, Secret)))
@@ -77,30 +77,30 @@ def fetch_sample(
 
 
 def _inspect_response(spec: AdapterSpec, table: TableSpec, sample: Sample, response: Response) -> None:
-    kind = response.headers.get("content-type", "")
-    envelope = parse_body(
-        response.body, kind, RecordSelector(table.rows, table.format, table.name), response.request_line
+    selector = RecordSelector(table.rows, table.format, table.name)
+    body = parse_body(
+        response.body, response.headers.get("content-type", ""), selector, response.request_line
     )
-    sample.rows, sample.rows_path = len(envelope.rows), envelope.rows_path
-    evidence = PagingState()
-    sample.next_request = _next_page_request(spec, table, ResponsePageInfo(response, envelope), evidence)
-    sample.detected_paging = describe_paging(evidence.detected) if evidence.detected is not None else ""
+    sample.rows, sample.rows_path = len(body.rows), body.rows_path
+    state = PagingState()
+    sample.next_request = _next_page_request(spec, table, ResponsePageInfo(response, body), state)
+    sample.detected_paging = describe_paging(state.detected) if state.detected is not None else ""
 
 
 def _next_page_request(
-    spec: AdapterSpec, table: TableSpec, page_info: ResponsePageInfo, paging_state: PagingState
+    spec: AdapterSpec, table: TableSpec, page_info: ResponsePageInfo, state: PagingState
 ) -> PageRequest | None:
-    turns = make_paginator(table.paging or spec.paging, paging_state, sequential=True)
-    next(turns)
+    paginator = make_paginator(table.paging or spec.paging, state, sequential=True)
+    next(paginator)
     try:
-        following: Sequence[PageRequest] = turns.send(page_info)
+        requests: Sequence[PageRequest] = paginator.send(page_info)
     except StopIteration:
         return None
-    return following[0] if following else None
+    return requests[0] if requests else None
 
 
 class _RecordingAdapter(RESTAdapter):
-    """The adapter, with a note of what goes through its door."""
+    """An adapter that records its traffic in a sample."""
 
     def __init__(self, spec: AdapterSpec, options: Mapping[str, str | Secret | None], sample: Sample) -> None:
         listeners = Listeners(sample.traffic.append)
@@ -109,7 +109,7 @@ class _RecordingAdapter(RESTAdapter):
 
 
 class _RecordingClient:
-    """The transport, noting the first request and its answer."""
+    """An HTTP client that records its first request and response in a sample."""
 
     def __init__(self, inner: HttpClient, sample: Sample) -> None:
         self._inner = inner
@@ -119,9 +119,9 @@ class _RecordingClient:
         self, request: Request, rules: Sequence[ErrorRule] = (), stop: threading.Event | None = None
     ) -> Response:
         self._sample.request = self._sample.request or request
-        answer = self._inner.fetch(request, rules, stop)
-        self._sample.response = self._sample.response or answer
-        return answer
+        response = self._inner.fetch(request, rules, stop)
+        self._sample.response = self._sample.response or response
+        return response
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -131,16 +131,16 @@ Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 
 MAX_DEPTH = 6
 MAX_MEMBERS = 60  # of one object
-MAX_ITEMS = 50  # of a list, looked at to know its items
+MAX_ITEMS = 50  # of a list
 
 
 def describe_shape(value: Json) -> Iterator[str]:
-    """``items: list of 30, each``, and indented below it what each is made of."""
-    yield from _shape_lines("answer", [value], 0)
+    """The members of a value with their types, indented: ``items: list of 30, each object``."""
+    yield from _shape_lines("response", [value], 0)
 
 
 def _shape_lines(name: str, values: Sequence[Json], depth: int) -> Iterator[str]:
-    """``values`` are what stands under ``name`` in several objects of one kind."""
+    """Lines for the ``values`` that a member has in a list of objects."""
     indent = "  " * depth
     objects = [value for value in values if isinstance(value, dict)]
     lists = [value for value in values if isinstance(value, list)]
@@ -157,7 +157,7 @@ def _shape_lines(name: str, values: Sequence[Json], depth: int) -> Iterator[str]
 
 
 def _type_summary(values: Sequence[Json], lists: Sequence[list[Json]], items: Sequence[Json]) -> str:
-    """``text or null``, ``list of 30 objects``."""
+    """``string or null``, ``list of 30, each object``."""
     kinds = dict.fromkeys(_type_name(value) for value in values if not isinstance(value, list))
     if lists:
         each = " or ".join(dict.fromkeys(_type_name(item) for item in items)) or "nothing"
@@ -177,7 +177,7 @@ def _type_name(value: Json) -> str:
         case float():
             return "number"
         case str():
-            return "text"
+            return "string"
         case list():
             return "list"
         case _:
