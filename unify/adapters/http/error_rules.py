@@ -36,27 +36,31 @@ def _matches_body(rule: ErrorRule, response: Response) -> bool:
         text = rule.body.encode()
         if text not in body:
             return False
-        if 200 <= response.status < 300 and not any(text in part for part in _outside_rows(body, 0)):
+        if 200 <= response.status < 300 and text not in _outside_rows(body):
             return False
     return all(_equals(_value(body, path.split(".")), wanted) for path, wanted in rule.where.items())
 
 
-def _outside_rows(raw: msgspec.Raw | bytes, depth: int, name: str = "") -> Iterator[bytes]:
-    """The parts of a JSON body that are not lists of objects; lists of errors count. Other text is one part."""
+def _outside_rows(body: bytes) -> bytes:
+    """Return a JSON body with empty lists in place of its lists of rows; other text unchanged."""
+    for rows in _row_lists(body, 0):
+        body = body.replace(bytes(rows), b"[]", 1)
+    return body
+
+
+def _row_lists(raw: msgspec.Raw | bytes, depth: int, name: str = "") -> Iterator[bytes]:
+    """Yield the lists of objects or lists in a JSON value, except lists of errors."""
     text = bytes(raw).strip()
     try:
         if text[:1] == b"{" and depth < _MAX_DEPTH:
             for key, value in _object_decoder.decode(text).items():
-                yield msgspec.json.encode(key)
-                yield from _outside_rows(value, depth + 1, key)
-            return
-        if text[:1] == b"[" and not _ERROR_NAME.fullmatch(name):
+                yield from _row_lists(value, depth + 1, key)
+        elif text[:1] == b"[" and not _ERROR_NAME.fullmatch(name):
             items = _list_decoder.decode(text)
             if depth == 0 or (items and bytes(items[0]).lstrip()[:1] in (b"{", b"[")):
-                return
+                yield text
     except msgspec.DecodeError:
-        pass  # not JSON: the text itself is searched
-    yield text
+        return  # not JSON
 
 
 def _value(body: bytes, steps: Sequence[str]) -> object:
