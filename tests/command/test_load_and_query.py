@@ -180,7 +180,7 @@ class TestAKilledDaemon:
         assert "Loading table: shop.orders" in resting.stdout
         shell = unify("count shop.customers")
         assert (shell.single_value, shell.exit_status) == ("1", 0)
-        assert "a new one goes on with what was under way" in shell.stderr
+        assert "a new one continues its loads" in shell.stderr
         with Queue(unify.home / "queue.db") as queue:
             (job,) = [job for job in queue.recent_jobs(10) if job.table.table == "orders"]
             wait_until(lambda: queue.get(job.id).state is JobState.DONE)

@@ -1,4 +1,4 @@
-"""Is what is stored fresh enough to answer with? A decision without I/O."""
+"""Decides whether stored rows are fresh enough for a query. No I/O."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MaxAge:
     def parse(cls, text: str, prefix: str = "max_age =") -> MaxAge:
         """``5 minutes``, ``0``, ``none`` or ``default``. Raises UsageError for anything else.
 
-        ``said``  what stands before it where it was written, for the message.
+        ``prefix``  the option or setting, for the message.
         """
         match text.strip().lower():
             case "none":
@@ -60,7 +60,7 @@ DEFAULT_MAX_AGE = MaxAge()
 def decide_freshness(
     loaded_at: datetime | None, every_s: float | None, max_age: MaxAge, now: datetime
 ) -> FreshnessDecision:
-    """What a table needs that was last loaded at ``loaded_at`` (None: never) and is due ``refresh_every_s``."""
+    """What a table needs that was last loaded at ``loaded_at`` (None: never) and is due every ``every_s``."""
     if loaded_at is None:
         return FreshnessDecision.LOAD_AND_WAIT
     age_s = (now - loaded_at).total_seconds()

@@ -1,7 +1,4 @@
-"""From one typed statement to its result: every command meets its module here.
-
-The commands that look at one table: its columns, a few rows, what changed, a picture of it.
-"""
+"""Runs one statement: dispatches each command to the module that implements it."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ from unify.status import instance
 
 
 class Interpreter:
-    """One person's session: what their statements mean, and the state they share.
+    """One session: runs statements, which share its state.
 
     ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
     ``wait``         False: a load is asked for and not waited for (--no-wait).
@@ -84,7 +81,7 @@ class Interpreter:
         self.close()
 
     def close(self) -> None:
-        """Let go of lake, queue and status channel; what the daemon does goes on."""
+        """Close lake, queue and status channel. Loads go on in the daemon."""
         self.session.close()
 
     def run(self, statement: str, line: int = 1) -> Result:
@@ -129,7 +126,7 @@ class Interpreter:
                 assert_never(unknown)
 
     def cancel_awaited_loads(self) -> str | None:
-        """Cancel the loads the last statement stopped waiting for; says so, or None if there are none."""
+        """Cancel the loads that the last statement stopped waiting for; gives the message, or None."""
         return self.session.cancel_awaited_loads()
 
     def names(self) -> CompletionNames:
@@ -146,7 +143,7 @@ class Interpreter:
         )
 
     def _replace_killed_daemon(self) -> None:
-        """Once a session: a daemon that was killed is followed by another; one that was stopped rests."""
+        """Once a session: restart a daemon that was killed, not one that was stopped."""
         if self._daemon_checked:
             return
         self._daemon_checked = True

@@ -1,7 +1,4 @@
-"""What a statement gives back, and how the interpreter speaks to whoever sits in front of it.
-
-What a chart shows, ready to be drawn: by the shell as text, by ``chartfiles`` as a picture.
-"""
+"""The results of statements, charts among them, and the interface to the user of a session."""
 
 from __future__ import annotations
 
@@ -234,32 +231,32 @@ class Stager(Protocol):
 
 
 class Watcher(Protocol):
-    """Whoever sits in front: told what goes on while a statement runs."""
+    """The user interface of a session: receives notices and progress, asks the user."""
 
     @property
     def redactor(self) -> Redactor:
         """Removes secrets from what is shown; adapters opened for a statement add theirs to it."""
 
     def notice(self, text: str) -> None:
-        """Say one line that is not part of any result."""
+        """Show one line that is not part of a result."""
 
     def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
         """Show how far the loads are that the statement waits for; at most ten times a second."""
 
     def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
-        """The waiting is over: take away what ``show_progress`` showed.
+        """Remove what ``show_progress`` showed.
 
-        ``told``  the jobs whose end the statement itself tells, by its message or its error.
+        ``reported_jobs``  jobs whose end the statement's own message or error reports.
         """
 
     def ask_user(self, question: str, *, secret: bool = False) -> str | None:
-        """The answer of the person in front; None where there is none to be asked.
+        """The user's answer; None without a user.
 
-        ``secret``  what is typed is not shown. Raises Interrupted where they would rather not.
+        ``secret``  the input is not shown. Raises Interrupted if the user declines.
         """
 
     def user_prompt(self) -> UserPrompt | None:
-        """The person in front, who may sign in somewhere; None where there is none."""
+        """Lets the user sign in; None without a user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,14 +115,14 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
 
 
 class SystemTables:
-    """Puts fresh snapshots of the named tables where DuckDB finds them as ``unify.PARENT_PIPE_VARIABLE``."""
+    """Fills the tables of the schema ``unify`` before a statement reads them."""
 
     def __init__(self, lake: Lake, state: State) -> None:
         self.lake = lake
         self.state = state
 
     def refresh(self, names: Iterable[str], max_age: MaxAge) -> None:
-        """Read the named tables anew; names that are none of ours are left to DuckDB's own error."""
+        """Refill the named tables; DuckDB reports other names."""
         for name in {name.lower() for name in names}:
             if name == "settings":  # the session's, too: no state of the system tells its max_age
                 rows: list[Row] = [*setting_rows(self.state.connections.settings, max_age)]

@@ -35,7 +35,7 @@ class ScalarVariable:
 
 @dataclass(frozen=True, slots=True)
 class RowsVariable:
-    """Rows. ``kept`` is where, for a variable that outlives the session."""
+    """Rows. ``saved`` is the file of a variable that outlives the session."""
 
     saved: SavedVariable | None = None
 
@@ -53,7 +53,7 @@ class BoundQuery:
 
 
 class Variables:
-    """The variables of one session. ``given`` are those of the command line, which are texts.
+    """The variables of one session. ``initial`` are those of the command line, which are texts.
 
     Rows of the session are temporary tables called ``"$name"``: they are gone with its connection.
     """
@@ -146,13 +146,24 @@ class Variables:
         return tuple(dict.fromkeys([*self._session, *self.saved_variables.names()]))
 
     def _find(self, name: str) -> SessionVariable:
-        if name in self._session:
+        if name in self._session and self._is_there(name):
             return self._session[name]
         kept = self.saved_variables.find(self.lake, name) if _PERSISTENT_NAME.fullmatch(name) else None
         if kept is None:
             near = did_you_mean(f"${name}", [f"${known}" for known in self.names()])
             raise UnknownName(f"${name} is not set{near}; set it with ${name} = …, or --var {name}=…")
         return RowsVariable(kept) if kept.type is None else ScalarVariable(kept.type, kept.text)
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a variable of the session still exists: a rollback removes rows set in its transaction."""
+        if self._session[name] != RowsVariable() or self.lake.in_transaction:
+            return True
+        try:
+            lake_lake.fetch_session_rows(self.lake, f"DESCRIBE {_table_name(name)}")
+        except QueryError:
+            del self._session[name]
+            return False
+        return True
 
     def _canonical_name(self, name: str) -> str:
         known = self.names()

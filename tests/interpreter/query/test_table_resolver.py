@@ -196,3 +196,11 @@ def test_a_renamed_column_is_the_same_column(session: PythonSession) -> None:
         ("delete", 1, 2),
         ("insert", 3, 2),
     ]
+
+
+def test_rows_of_a_variable_go_with_their_transaction(session: PythonSession) -> None:
+    session.execute("begin; $x = select 1 as i")
+    assert session.execute("from $x").fetchall() == [(1,)]
+    session.execute("rollback")
+    with pytest.raises(UnifyError, match=r"\$x is not set"):
+        session.execute("from $x")

@@ -77,7 +77,7 @@ class PeekCommand:
             )
         if not catalog.table_columns(self.lake, name):
             if system_columns.find_system_table(name) is not None:
-                raise UnknownName(f"{name} tells how things are now, and older versions of it are not kept")
+                raise UnknownName(f"{name} is a system table, which has no earlier versions")
             known = (found.name for found in self.state.table_states())
             raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
         return name

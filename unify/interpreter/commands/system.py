@@ -70,7 +70,7 @@ class SystemCommands:
 
         stop_daemon(self.settings)
         ensure_daemon(self.settings)
-        return Message("the daemon is running anew")
+        return Message("the daemon was restarted")
 
     def cancel(self, id: int) -> Message:
         job = self.load_client.cancel(id)
@@ -89,7 +89,7 @@ class SystemCommands:
         again = self.load_client.retry(id)
         if again is None:
             return Message(
-                f"job {id} ({job.table}) ended well: {job.action.value} table {job.table} asks anew"
+                f"job {id} ({job.table}) succeeded; {job.action.value} table {job.table} loads it again"
             )
         return Message(f"job {again.id} ({again.table}) is {again.state.value}")
 

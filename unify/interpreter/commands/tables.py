@@ -1,4 +1,4 @@
-"""``load``, ``refresh``, ``reload``, ``clear_table``: one table, by its owner's word."""
+"""The commands ``load``, ``refresh``, ``reload`` and ``clear table``."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LoadCommands:
         return self._run_load(self.connections.require_stored(table), Action.RELOAD)
 
     def clear(self, table: TableName) -> Message:
-        """Forget the rows of a table, after cancelling what is loading it."""
+        """Delete the stored rows of a table, after cancelling its loads."""
         refuse_in_transaction(self.lake, f"clear {table}")
         name = self._resolve_name(table)
         for job in self.load_client.queue.active_jobs():

@@ -26,7 +26,7 @@ _OVERWRITE_OR_APPEND = "overwrite or append"
 def replace_file(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_OR_APPEND) -> Iterator[Path]:
     """A path beside ``target`` to write to; what is there takes its place when the block ends well.
 
-    ``ways``  what a statement may end with to change a file that is there.
+    ``allowed_modes``  the words that allow a statement to change an existing file, for the message.
     Raises  FileError where a file is there and ``mode`` does not allow that, before the block and after.
     """
     check_target(target, mode, allowed_modes)

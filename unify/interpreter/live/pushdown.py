@@ -63,7 +63,7 @@ class PushdownPlanner:
         """What to ask for, so that every row the statement can use is among the answers.
 
         ``names``  the relations that stand for other mentions by now.
-        Raises     QueryError for more than MOST_ASKS.
+        Raises     QueryError for more than MAX_REQUESTS.
         """
         mention = statement.mentions[table_ref.number]
         factors = self._join_requests(statement, table_ref, names)
@@ -89,7 +89,7 @@ class PushdownPlanner:
     def limit_parents(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRead:
         """``wanted``, or as many of its parents as one statement may ask for where a limit may be met sooner.
 
-        Says how often the table is asked because of its parents. Raises QueryError for more than MOST_ASKS.
+        Says how often the table is asked because of its parents. Raises QueryError for more than MAX_REQUESTS.
         """
         requests = _count_requests(table_ref, live_read)
         if live_read.parents is None or requests <= MAX_REQUESTS:

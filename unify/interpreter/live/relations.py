@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class RelationResolver:
-    """Makes what a statement needs. ``live_table`` fetches."""
+    """Creates the temporary relations of one statement; ``live`` fetches rows."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class LiveRequest:
     """One way of asking for a live table.
 
     ``filters``  name of a filter → value as the API is asked for it.
-    ``given``    column → the value its rows have, where the answers do not tell; None: only they can tell.
+    ``column_values``  column → the value of its rows where responses lack it; None: responses have it.
     """
 
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class LiveRead:
 
 @dataclass(frozen=True, slots=True)
 class LiveRelation:
-    """The rows of one table for one wish. ``cut``: there may be more, and a limit left them out."""
+    """The rows of one read. ``is_truncated``: a limit was reached, so there may be more."""
 
     name: str
     rows: int

@@ -1,4 +1,4 @@
-"""Asking for loads and waiting for them. The queue holds the truth; status events only hurry us."""
+"""Enqueues load jobs and waits for them. The queue is authoritative; status events only save polling."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ PROGRESS_INTERVAL_S = 0.1  # progress is shown at most ten times a second
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """A load somebody waits for.
+    """A load that a statement needs.
 
-    ``checked_at``  when the table was seen to lack what it brings; None: it is wanted whatever is there.
+    ``seen_at``  when the table was found missing or too old; None: load it in any case.
     """
 
     table: TableName
@@ -95,16 +95,18 @@ class LoadClient:
         self._abandoned_jobs: list[int] = []  # jobs that Ctrl-C stopped waiting for
 
     def restart_killed_daemon(self) -> None:
-        """Have a new daemon go on where one was killed; the watcher is told."""
+        """Start a new daemon in place of one that was killed, and notify the watcher."""
         try:
             self._ensure_daemon()
         except UnifyError as error:
-            self.watcher.notice(f"the daemon has died, and its loads rest: {error}")
+            self.watcher.notice(
+                f"the daemon has stopped unexpectedly and cannot be restarted; its loads are paused: {error}"
+            )
         else:
-            self.watcher.notice("the daemon had died; a new one goes on with what was under way")
+            self.watcher.notice("the daemon had stopped unexpectedly; a new one continues its loads")
 
     def enqueue(self, request: LoadRequest, priority: int = Priority.INTERACTIVE) -> LoaderJob:
-        """Put a load into the queue, or join the one that is there, and see that a daemon works on it."""
+        """Enqueue a load, or join the one that is queued, and ensure that a daemon runs."""
         self.connections.require_secrets(request.table.schema)
         adapter_access.ensure_signed_in(self.connections, self.watcher, request.table.schema)
         new = NewJob(
@@ -120,7 +122,7 @@ class LoadClient:
     def wait(self, jobs: Sequence[LoaderJob], *, caller_reports: bool = False) -> Sequence[LoaderJob]:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
 
-        ``telling``  whoever asks says how they ended well.
+        ``caller_reports``  the caller reports jobs that succeed.
         Raises LoadFailed naming table and reason if one did not end well, or discarded rows in a strict
         session; StoppedWaiting on Ctrl-C,
         and then the loads go on.
@@ -174,7 +176,7 @@ class LoadClient:
             return  # cancelled, most likely: that is what was asked
 
     def retry(self, id: int) -> LoaderJob | None:
-        """Queue an ended job again, its failures forgotten. None: no such job, or it ended well."""
+        """Queue an ended job again and reset its failures. None: no such job, or it succeeded."""
         return self._write_and_wake_daemon(lambda: self.queue.retry(id, datetime.now(UTC)))
 
     def cancel_awaited_loads(self) -> str | None:
@@ -227,10 +229,9 @@ class LoadClient:
             self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
 
     def _write_and_wake_daemon(self, write: Callable[[], Written]) -> Written:
-        """Write a wish into the queue, and have a daemon look that knows our variables before it can see it.
+        """Write to the queue and wake a daemon that knows the environment variables of the connections.
 
-        A wish is kept whatever becomes of the daemon meanwhile: one that died is followed by another,
-        and where none can be started, the wish waits for it and the error says why.
+        The write is kept if no daemon can be started; the error says why.
         """
         try:
             self._ensure_daemon()
