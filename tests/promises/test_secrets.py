@@ -13,20 +13,29 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from tests.support.auth_cases import AuthCase, AuthCaseServer, Row, auth_cases, canary_secret, header_check
 from tests.support.command import CommandResult, UnifyCommand
-from tests.support.fault_server import FaultServer
-from tests.support.oauth_server import CLIENT_ID, run_oauth_server, write_browser_script
+from tests.support.echo_responses import ECHO_RESPONSES, echo
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.leak_canaries import encoded_forms
+from tests.support.oauth_server import CLIENT_ID, OAuthServer, run_oauth_server, write_browser_script
 from tests.support.terminal import ENTER, Terminal, run_on_terminal
 from unify.config.settings import Settings
 from unify.status.client import StatusClient
 
+pytestmark = pytest.mark.timeout(0)  # one fixture does the work of all
 NETRC = "netrc-canary-41"
+# Those that end a load at once, without a further attempt by the daemon.
+FINAL_RESPONSES = [
+    name
+    for name in ECHO_RESPONSES
+    if not name.startswith(("429", "5", "200 a text for rows", "200 names", "200 next"))
+]
 PEOPLE = {"authorization_code": "authorize", "device_code": "device"}
 
 
@@ -37,6 +46,7 @@ class House:
     unify: UnifyCommand
     gate: AuthCaseServer
     rows: list[AuthCase]
+    banks: Mapping[str, OAuthServer]
     heard: list[str] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
 
@@ -52,14 +62,22 @@ class House:
             yield terminal
             assert terminal.wait_for_end() == 0, terminal.screen
 
+    def respond_with(self, responses: Mapping[str, str]) -> None:
+        """Requests get these responses of ``ECHO_RESPONSES`` from now on, by name of the way."""
+        self.gate.responses = {way: ECHO_RESPONSES[response] for way, response in responses.items()}
+        for grant, bank in self.banks.items():
+            bank.server.serve("/things", echo(ECHO_RESPONSES[responses[grant]]))
+
     def see_processes(self) -> None:
         self.listed.update(
             subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
         )
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(
+    scope="module", params=[1, pytest.param(len(FINAL_RESPONSES), marks=pytest.mark.slow)], ids=["1", "all"]
+)
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("ways")
     home = folder / "home"
     home.mkdir(mode=0o700)
@@ -95,9 +113,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             )
             addresses[grant] = bank.server.url
         _write(unify, rows, addresses)
-        house = House(unify, gate, rows)
+        house = House(unify, gate, rows, dict(zip(PEOPLE, (code, device), strict=True)))
         try:
-            _live(house)
+            _live(house, rounds=request.param)
             yield house
         finally:
             unify.stop_daemon()
@@ -143,8 +161,11 @@ def _supplied(unify: UnifyCommand, number: int, way: AuthCase, option: str) -> s
     return value
 
 
-def _live(house: House) -> None:
-    """All that can be done with the connections; the server is good at first."""
+def _live(house: House, rounds: int) -> None:
+    """All that can be done with the connections; the server is good at first.
+
+    ``rounds``  of loads; in each, every connection gets another of ``FINAL_RESPONSES``.
+    """
     house.gate.on_request = house.see_processes
     with house.terminal("--debug", "check", *PEOPLE) as terminal:
         terminal.wait_for_text(": ok, as ada", times=2)
@@ -155,10 +176,20 @@ def _live(house: House) -> None:
         f"select '{name}' as way, count(*) as things from {name}.things" for name in names
     )
     house.run("--debug", "-c", f"{each} order by way")
-    house.gate.refuses_all = True
+    house.gate.responses = dict.fromkeys(names, lambda text: MockResponse.error(403, text))
     house.run("--debug", "check")
-    loads = [word for name in names for word in ("-c", f"reload table {name}.things")]
-    house.run("--debug", "--keep-going", *loads, "-c", "peek basic.things")
+    for number in range(rounds):
+        responses = [
+            FINAL_RESPONSES[(2 * index + number) % len(FINAL_RESPONSES)] for index in range(len(names))
+        ]
+        house.respond_with(dict(zip(names, responses, strict=True)))
+        loads = [word for name in names for word in ("-c", f"reload table {name}.things")]
+        house.run("--debug", "--keep-going", *loads, "-c", f"peek {names[(number + 1) % len(names)]}.things")
+    house.respond_with(dict.fromkeys(names, "500 text"))
+    house.unify.environment["QUERY_KEY"] = canary_secret("query")
+    spec = str(house.unify.home / "specs" / "key_query.yaml")
+    house.run("--debug", "spec", "try", spec, "things", "--option", "key=${QUERY_KEY}")
+    house.run("--debug", "-c", "explain select * from key_query.things where 1 = 0")
     for table in ("connections", "jobs", "loads", "requests", "settings", "tables"):
         house.run("--debug", "--format", "json", "-c", f"select * from unify.{table}")
     house.run("-c", "system status", "-c", "show jobs", "-c", "show connections", "-c", "explain select 1")
@@ -260,17 +291,4 @@ def seen(text: str, house: House, *, tokens: bool = True) -> list[str]:
         secrets |= {f"{way.name} {token}": token for way in house.rows for token in way.issued_tokens}
     if "PRIVATE KEY" in text or ".eyJ" in text:
         return ["a private key, or what it has signed"]
-    return [name for name, value in secrets.items() if any(form in text for form in forms(value))]
-
-
-def forms(secret: str) -> set[str]:
-    """As it is, in an address, in base64 wherever it begins; of a private key, its lines."""
-    if "PRIVATE KEY" in secret:
-        return set(secret.splitlines()[1:-1])
-    raw = secret.encode()
-    found = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    for offset in range(3):
-        coded = base64.b64encode(b"\0" * offset + raw).decode()
-        inner = coded[(0, 2, 3)[offset] : len(coded) // 4 * 4 - 4]  # what does not depend on its neighbours
-        found |= {inner, quote(inner, safe=""), inner.replace("+", "-").replace("/", "_")}
-    return found
+    return [name for name, value in secrets.items() if any(form in text for form in encoded_forms(value))]

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote_plus, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from tests.support.echo_responses import EchoResponse, echo
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 
 Row = dict[str, Any]
@@ -138,14 +139,14 @@ def auth_cases() -> list[AuthCase]:
 class AuthCaseServer:
     """The API of every way: ``/NAME/me`` and ``/NAME/things`` for requests with valid credentials.
 
-    ``refuses_all``   every request is refused with a message that repeats the request.
+    ``responses``     by name of a case, what its requests get instead, with their credentials in it.
     ``unauthenticated_requests``   requests without valid credentials before that.
     ``on_request``    is called while a request waits for its answer.
     """
 
     def __init__(self, server: FaultServer, rows: list[AuthCase]) -> None:
         self.server = server
-        self.refuses_all = False
+        self.responses: dict[str, EchoResponse] = {}
         self.unauthenticated_requests: list[str] = []
         self.on_request: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
@@ -160,10 +161,8 @@ class AuthCaseServer:
     def _responder(self, way: AuthCase, body: Any) -> Callable[[RecordedRequest], MockResponse]:
         def answer(asked: RecordedRequest) -> MockResponse:
             self.on_request()
-            if self.refuses_all:
-                return MockResponse.error(
-                    403, " ".join([unquote_plus(asked.target), *asked.headers.values()])
-                )
+            if way.name in self.responses:
+                return echo(self.responses[way.name])(asked)
             if not way.is_authenticated(asked):
                 with self._lock:
                     self.unauthenticated_requests.append(f"{way.name}: {asked}")
