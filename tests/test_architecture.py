@@ -28,7 +28,7 @@ def test_every_module_imports_its_own_package_and_lower_layers_only() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_defined_in_one_place() -> None:
     assert "version" not in project()["project"]
     assert project()["tool"]["hatch"]["version"]["path"] == "unify/version.py"
     assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", unify.__version__)
@@ -40,7 +40,7 @@ def test_the_version_stands_in_one_place() -> None:
     assert written == [CHECKOUT / "unify" / "version.py"]
 
 
-def test_every_dependency_has_its_reason() -> None:
+def test_every_dependency_is_documented() -> None:
     reasons = set(
         re.findall(r"`([A-Za-z0-9_-]+)`", (CHECKOUT / "docs" / "dependencies.md").read_text("utf-8"))
     )
@@ -51,7 +51,7 @@ def test_every_dependency_has_its_reason() -> None:
     assert reasons - names <= {"hatchling", "keyring"} | servers
 
 
-def test_the_sample_of_connections_is_valid_and_asks_for_nothing() -> None:
+def test_the_sample_connections_file_is_valid_and_needs_no_secret() -> None:
     sample = load_connections(CHECKOUT / "connections.yaml")
 
     assert list(sample.by_name) == ["github"]
@@ -60,13 +60,13 @@ def test_the_sample_of_connections_is_valid_and_asks_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("spec", sorted((CHECKOUT / "rest_specs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_bundled_spec_is_named_as_its_file(spec: Path) -> None:
+def test_the_name_of_a_bundled_spec_is_its_file_name(spec: Path) -> None:
     assert yaml.safe_load(spec.read_text(encoding="utf-8"))["name"] == spec.stem
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("module", ["pandas", "rich", "sqlglot", "prompt_toolkit", "duckdb"])
-def test_starting_imports_nothing_heavy(module: str) -> None:
+def test_startup_imports_no_large_package(module: str) -> None:
     """``unify --version`` answers before anything large is imported."""
     code = f"import sys, unify.cli.main; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -15,7 +15,7 @@ from benchmarks.terminal_svg import Cell, render_svg
 
 
 @pytest.mark.process
-def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
+def test_the_api_serves_every_row_once_and_then_an_empty_page() -> None:
     with run_server([BenchmarkTable("small", "small", 250, 100)]) as address, requests.Session() as session:
         session.trust_env = False
         pages = [session.get(f"{address}/small?page={page}", timeout=30).json() for page in range(1, 5)]
@@ -26,7 +26,7 @@ def test_the_api_gives_every_row_once_and_then_an_empty_page() -> None:
 
 
 @pytest.mark.process
-def test_the_api_tells_which_rows_have_changed() -> None:
+def test_the_api_serves_changed_rows() -> None:
     with run_server([BenchmarkTable("small", "small", 250, 100)]) as address, requests.Session() as session:
         session.trust_env = False
         changed = session.get(f"{address}/small?page=1&since=2024-05-01", timeout=30).json()["items"]
@@ -35,7 +35,7 @@ def test_the_api_tells_which_rows_have_changed() -> None:
     assert {row["updated_at"] for row in changed} == {"2024-06-01T00:00:00Z"}
 
 
-def test_the_picture_in_readme_shows_the_session_that_is_recorded() -> None:
+def test_the_picture_in_readme_shows_the_recorded_session() -> None:
     shown = readme_session.picture_text(readme_session.PICTURE.read_text(encoding="utf-8"))
     readme = (readme_session.CHECKOUT / "README.md").read_text(encoding="utf-8")
 
@@ -46,14 +46,14 @@ def test_the_picture_in_readme_shows_the_session_that_is_recorded() -> None:
 
 
 @pytest.mark.slow
-def test_the_picture_in_readme_is_the_products_own(tmp_path: Path) -> None:
+def test_the_picture_in_readme_contains_real_output(tmp_path: Path) -> None:
     shown = readme_session.picture_text(readme_session.PICTURE.read_text(encoding="utf-8"))
     recorded = readme_session.session_text(readme_session.record_session(tmp_path))
 
     assert readme_session.mask_times(recorded) == readme_session.mask_times(shown)
 
 
-def test_the_picture_of_a_terminal_is_well_formed_and_has_its_text() -> None:
+def test_a_terminal_picture_is_valid_svg_with_its_text() -> None:
     line = [Cell(char, "red", bold=True) for char in "a<b"] + [Cell("│"), Cell("█", "cyan"), Cell(" ")]
 
     svg = render_svg([line, []], "Title", "a<b")
@@ -64,7 +64,7 @@ def test_the_picture_of_a_terminal_is_well_formed_and_has_its_text() -> None:
     assert svg.count("<path") == 1
 
 
-def test_rows_are_as_large_as_is_said() -> None:
+def test_rows_have_the_documented_size() -> None:
     small = [len(row) for row in BenchmarkTable("small", "small", 100, 100).encode_rows()]
     large = [len(row) for row in BenchmarkTable("large", "large", 20, 100).encode_rows()]
 
@@ -72,7 +72,7 @@ def test_rows_are_as_large_as_is_said() -> None:
     assert 16_500 < sum(large) / len(large) < 17_500
 
 
-def test_a_line_shows_the_ratio_and_what_is_promised() -> None:
+def test_a_line_shows_the_ratio_and_the_promised_limit() -> None:
     assert " ".join(str(Speed("dlt", 1000, 2.0, 1.9, 0.1, 20)).split()) == (
         "dlt 500 rows/s 1.9 s of CPU Unify: 20.0 times (promised: 20)"
     )

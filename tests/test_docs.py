@@ -35,7 +35,7 @@ def test_every_test_that_shows_a_promise_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
+def test_links_between_pages_resolve(page: Path) -> None:
     links = [match[1] for match in _LINK.finditer(page.read_text(encoding="utf-8")) if "//" not in match[1]]
 
     assert [link for link in links if not (page.parent / link).exists()] == []

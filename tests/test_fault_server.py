@@ -7,15 +7,15 @@ from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import ClientOptions, Request
 
 
-def test_the_fault_server_logs_what_it_is_asked(api: FaultServer) -> None:
+def test_the_fault_server_records_each_request(api: FaultServer) -> None:
     seen: list[RecordedRequest] = []
 
-    def answer(asked: RecordedRequest) -> MockResponse:
-        seen.append(asked)
-        return MockResponse.json({"q": asked.query})
+    def respond(request: RecordedRequest) -> MockResponse:
+        seen.append(request)
+        return MockResponse.json({"q": request.query})
 
-    api.serve("/x", answer)
+    api.serve("/x", respond)
     transport = HttpClient(ClientOptions(api.url))
     assert transport.fetch(Request("GET", f"{api.url}/x", (("a", "1"),))).body == b'{"q": {"a": "1"}}'
     transport.close()
-    assert [asked.path for asked in seen] == ["/x"]
+    assert [request.path for request in seen] == ["/x"]

@@ -65,14 +65,14 @@ def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
     return found
 
 
-def test_a_class_name_stands_for_one_thing() -> None:
+def test_class_names_are_unique() -> None:
     places = defaultdict(list)
     for name, path in classes():
         places[name].append(path)
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_no_import_cycles() -> None:
     """Imports within functions and for type checkers count."""
     graph = grimp.build_graph("unify", cache_dir=None)
     graph.remove_module("unify")  # the public names: imported when they are first used
@@ -122,7 +122,7 @@ def resolves(name: str) -> bool:
     return False
 
 
-def test_every_dotted_name_leads_somewhere() -> None:
+def test_every_dotted_name_resolves() -> None:
     known = {name: resolves(name) for name, _ in mentions()}
     wrong = {
         f"{path}: {name}"

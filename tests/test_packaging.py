@@ -30,7 +30,7 @@ def pip(python: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_wheel_carries_everything_the_program_reads(wheel: Path) -> None:
+def test_the_wheel_contains_every_data_file(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     in_the_tree = {
         str(path.relative_to(CHECKOUT))
@@ -44,15 +44,13 @@ def test_the_wheel_carries_everything_the_program_reads(wheel: Path) -> None:
     assert any(name.endswith("queue.sql") for name in names)
 
 
-def test_the_wheel_carries_nothing_but_the_program(wheel: Path) -> None:
+def test_the_wheel_contains_only_the_program(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"unify", f"unify_sql-{package.__version__}.dist-info"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_an_empty_environment_and_the_wheel_answer_a_query(
-    wheel: Path, tmp_path: Path, new_home: Path
-) -> None:
+def test_the_wheel_in_an_empty_environment_runs_a_query(wheel: Path, tmp_path: Path, new_home: Path) -> None:
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
     pip(str(environment / "bin" / "python"), "install", str(wheel))

@@ -12,7 +12,7 @@ from tests.support.paths import CHECKOUT
 from unify.errors import UsageError
 
 
-def test_the_documented_session_is_real(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_session_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIFY_HOME", str(home))
     monkeypatch.chdir(home)
     failed, tried = doctest.testfile(str(CHECKOUT / "docs/python.md"), module_relative=False)

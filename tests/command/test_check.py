@@ -15,7 +15,7 @@ from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, unused_port
 
 
-def test_check_says_a_line_a_connection(demo_unify: UnifyCommand, demo_api: DemoAPI) -> None:
+def test_check_prints_one_line_for_each_connection(demo_unify: UnifyCommand, demo_api: DemoAPI) -> None:
     wrong = demo_api.connection_yaml("wrong").replace(f"token: {demo_api.token}", "token: stale")
     demo_unify.write_connections(demo_api.connection_yaml() + wrong + "odd:\n  adapter: nosuch\n")
 
@@ -30,7 +30,7 @@ def test_check_says_a_line_a_connection(demo_unify: UnifyCommand, demo_api: Demo
     assert demo_unify.run("check", "gihub").stderr == "unknown connection gihub — did you mean github?\n"
 
 
-def test_check_without_connections_names_where_it_looked(unify: UnifyCommand) -> None:
+def test_check_without_connections_names_the_expected_file(unify: UnifyCommand) -> None:
     outcome = unify.run("check")
 
     assert (outcome.exit_status, outcome.stdout) == (2, "")
@@ -50,7 +50,7 @@ SPEC = {
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Iterator[FaultServer]:
-    """A server whose certificate nobody has signed but itself."""
+    """A server with a self-signed certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]
     subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
@@ -60,7 +60,7 @@ def stranger(tmp_path: Path) -> Iterator[FaultServer]:
         yield server
 
 
-def test_each_connection_has_a_line_with_its_reason(
+def test_check_prints_the_reason_of_each_failure(
     unify: UnifyCommand, api: FaultServer, stranger: FaultServer
 ) -> None:
     good = MockResponse.json({"user": {"name": "Ada \x1b[2J"}}).with_headers(X_RateLimit_Remaining="1")
@@ -73,12 +73,12 @@ def test_each_connection_has_a_line_with_its_reason(
     inside = '{"ok":false,"error":"invalid_auth"}'
     api.serve("/inside/me", MockResponse.text(inside, "application/json"))
     api.serve("/away/me", MockResponse.redirect("https://login.example/x"))
-    nobody = f"http://127.0.0.1:{unused_port()}"
+    unused_url = f"http://127.0.0.1:{unused_port()}"
     urls = {name: f"{api.url}/{name}" for name in ("good", "silent", "refused", "gone", "page", "inside")}
     urls |= {
         "forbidden": f"{api.url}/forbidden",
         "away": f"{api.url}/away",
-        "nobody": nobody,
+        "nobody": unused_url,
         "stranger": stranger.url,
     }
     connections = {name: _connection(base_url=url) for name, url in urls.items()}
@@ -97,20 +97,20 @@ def test_each_connection_has_a_line_with_its_reason(
     assert sorted(lines) == sorted(connections)
     assert lines["good"] == r"ok, as Ada \e[2J, 1 request left"
     assert lines["silent"] == "ok"
-    for name, said in {
+    for name, message in {
         "refused": '401 Unauthorized ("*** expired"): the credentials were refused; check option token',
         "forbidden": "answered 403 Forbidden",
         "inside": 'answered 200 OK ("invalid_auth")',
         "gone": "there is nothing at this address, or these credentials may not see it",
         "page": "'<html>Log in</html>'; is this the API's address, or its web page?",
         "away": "leads to https://login.example, but this connection is pinned to",
-        "nobody": f"nothing answers at {nobody} (connection refused); is it running, is base_url right?",
+        "nobody": f"nothing answers at {unused_url} (connection refused); is it running, is base_url right?",
         "stranger": "certificate is not trusted",
         "unset": "the environment variable NOT_SET is not set; export NOT_SET=… and try again",
         "odd": "unknown option — did you mean base_url?",
         "wrong": "did you mean shop?",
     }.items():
-        assert said in lines[name], lines[name]
+        assert message in lines[name], lines[name]
     assert lines["odd"].count("; ") == 3
     assert "ca_file" in lines["stranger"]
     assert "token-canary" not in outcome.stdout

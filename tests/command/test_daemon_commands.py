@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.command import UnifyCommand
 
 
-def test_the_daemon_starts_and_stops_by_command(unify: UnifyCommand) -> None:
+def test_daemon_start_status_and_stop(unify: UnifyCommand) -> None:
     assert unify.run("daemon", "status").exit_status == 1
     assert "is running (pid" in unify.run("daemon", "start").stdout
     assert "is already running" in unify.run("daemon", "start").stdout

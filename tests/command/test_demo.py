@@ -18,7 +18,7 @@ from tests.support.paths import CHECKOUT
 from tests.support.terminal import ENTER, run_on_terminal
 
 
-def test_the_demo_answers_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_runs_a_query_and_leaves_nothing(tmp_path: Path) -> None:
     outcome = _demo(tmp_path).run("demo", "-c", "select count(*) as pulls from github.pulls")
 
     assert outcome.stdout == "pulls\n1200\n"
@@ -26,7 +26,7 @@ def test_the_demo_answers_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_however_the_demo_ends_it_leaves_nothing(tmp_path: Path, ending: signal.Signals) -> None:
+def test_a_demo_ended_by_a_signal_leaves_nothing(tmp_path: Path, ending: signal.Signals) -> None:
     statements = [
         "-c",
         "system start daemon",
@@ -44,7 +44,7 @@ def test_however_the_demo_ends_it_leaves_nothing(tmp_path: Path, ending: signal.
     assert _nothing_left(tmp_path)
 
 
-def test_the_demo_is_a_shell_like_any_other(tmp_path: Path) -> None:
+def test_the_demo_opens_a_prompt_on_a_terminal(tmp_path: Path) -> None:
     unify = _demo(tmp_path)
     with run_on_terminal(
         [*unify.command, "demo"], {**unify.environment, "TERM": "xterm-256color"}, tmp_path
@@ -61,7 +61,7 @@ def test_the_demo_is_a_shell_like_any_other(tmp_path: Path) -> None:
 
 
 def _demo(tmp_path: Path) -> UnifyCommand:
-    """The command with a folder of its own for temporary files: the demo's home comes to be there."""
+    """Return the command with a ``TMPDIR`` of its own, in which the demo creates its home."""
     (tmp_path / "temporary").mkdir()
     unify = UnifyCommand(tmp_path)
     unify.environment["TMPDIR"] = str(tmp_path / "temporary")
@@ -69,32 +69,32 @@ def _demo(tmp_path: Path) -> UnifyCommand:
 
 
 def _nothing_left(tmp_path: Path) -> bool:
-    """Neither folder nor process: every process of the demo has its folder in its command line."""
+    """Return whether no folder and no process of the demo is left; the arguments of each name its folder."""
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return not list((tmp_path / "temporary").iterdir()) and str(tmp_path / "temporary") not in listed
 
 
 @pytest.fixture
-def nowhere() -> Iterator[Path]:
-    """A temporary folder for the demo to live in, with a short path, as people have one."""
+def demo_folder() -> Iterator[Path]:
+    """A temporary folder with a short path, for the home of the demo."""
     folder = Path(tempfile.mkdtemp(prefix="u-"))
     yield folder
     shutil.rmtree(folder)
 
 
-def test_each_table_of_the_demo_loads_with_its_first_query(new_home: Path, nowhere: Path) -> None:
+def test_the_first_query_loads_each_table_of_the_demo(new_home: Path, demo_folder: Path) -> None:
     unify = UnifyCommand(new_home)
-    unify.environment["TMPDIR"] = str(nowhere)
+    unify.environment["TMPDIR"] = str(demo_folder)
     tables = {"repos": "15", "pulls": "1200", "orgs": "5"}
     counts = [word for table in tables for word in ("-c", f"select count(*) as n from github.{table}")]
 
     counted = unify.run("demo", *counts)
 
     assert counted.rows == [row for rows in tables.values() for row in (["n"], [rows])], counted
-    assert list(nowhere.iterdir()) == []
+    assert list(demo_folder.iterdir()) == []
 
 
-def test_the_demo_joins_what_it_loads(new_home: Path) -> None:
+def test_the_demo_joins_loaded_tables(new_home: Path) -> None:
     joined = UnifyCommand(new_home).run(
         "demo",
         "-c",
@@ -104,7 +104,7 @@ def test_the_demo_joins_what_it_loads(new_home: Path) -> None:
     assert joined.rows == [["language", "n"], ["Rust", "260"], ["Python", "230"]], joined
 
 
-def test_a_daemon_started_without_the_token_works_once_a_shell_has_it(
+def test_a_daemon_started_without_the_token_uses_the_token_of_a_later_shell(
     unify: UnifyCommand, demo_api: DemoAPI
 ) -> None:
     unify.write_connections(demo_api.connection_yaml().replace("token: demo", "token: ${SOME_TOKEN}"))
@@ -116,7 +116,7 @@ def test_a_daemon_started_without_the_token_works_once_a_shell_has_it(
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_demo_without_a_terminal_prints_results(new_home: Path) -> None:
-    """The recipe itself, with the environment these tests run in instead of an installation."""
+    """The recipe runs in the environment of these tests; nothing is installed."""
     binaries = Path(sys.executable).parent
     command = ["make", "--silent", "demo", f"BIN={binaries}", "--old-file=.venv/app"]
     done = subprocess.run(

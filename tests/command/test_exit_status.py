@@ -47,12 +47,12 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("arguments", "status"), STATUSES)
-def test_every_end_has_its_status(shell: UnifyCommand, arguments: list[str], status: int) -> None:
+def test_the_exit_status_names_the_outcome(shell: UnifyCommand, arguments: list[str], status: int) -> None:
     _check_exit_status(shell, arguments, status)
 
 
 @pytest.mark.parametrize(("arguments", "status"), [STATUSES[0], STATUSES[1], STATUSES[7]])
-def test_a_process_ends_with_the_same_status(
+def test_a_process_has_the_same_exit_status(
     shell_process: UnifyCommand, arguments: list[str], status: int
 ) -> None:
     _check_exit_status(shell_process, arguments, status)
@@ -68,7 +68,9 @@ def _check_exit_status(shell: UnifyCommand, arguments: list[str], status: int) -
 @pytest.mark.parametrize(
     ("arguments", "status"), [STATUSES[0], STATUSES[1], STATUSES[3], STATUSES[7], STATUSES[8]]
 )
-def test_and_the_same_on_a_terminal(shell_process: UnifyCommand, arguments: list[str], status: int) -> None:
+def test_the_exit_status_on_a_terminal_is_the_same(
+    shell_process: UnifyCommand, arguments: list[str], status: int
+) -> None:
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, *arguments], shell_process.environment, shell_process.home
     ) as terminal:
@@ -76,7 +78,7 @@ def test_and_the_same_on_a_terminal(shell_process: UnifyCommand, arguments: list
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
-def test_a_stream_that_was_never_open_is_no_fault(shell_process: UnifyCommand, closed: str) -> None:
+def test_a_closed_standard_stream_causes_no_error(shell_process: UnifyCommand, closed: str) -> None:
     command = f"{' '.join(FAKE_SESSION_COMMAND)} -c 'select 1' -c help {closed}"
 
     done = subprocess.run(
@@ -87,7 +89,7 @@ def test_a_stream_that_was_never_open_is_no_fault(shell_process: UnifyCommand, c
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "box", "vertical", "html"])
-def test_a_reader_who_leaves_ends_it_quietly(shell_process: UnifyCommand, format: str) -> None:
+def test_a_closed_output_pipe_ends_the_command_quietly(shell_process: UnifyCommand, format: str) -> None:
     with shell_process.start("--format", format, "-c", "from range(300000)") as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -97,7 +99,7 @@ def test_a_reader_who_leaves_ends_it_quietly(shell_process: UnifyCommand, format
         assert process.stderr.read() == ""
 
 
-def test_a_full_disk_is_an_error_that_names_the_place(shell_process: UnifyCommand) -> None:
+def test_a_full_disk_is_an_error_that_names_the_output(shell_process: UnifyCommand) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [*FAKE_SESSION_COMMAND, "-c", "from range(100000)"],
@@ -108,7 +110,7 @@ def test_a_full_disk_is_an_error_that_names_the_place(shell_process: UnifyComman
     assert done.stderr == "standard output: cannot be written: No space left on device\n"
 
 
-def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell_process: UnifyCommand) -> None:
+def test_ctrl_c_exits_with_130_and_reports_the_continuing_load(shell_process: UnifyCommand) -> None:
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell_process.environment, shell_process.home
     ) as terminal:
@@ -118,7 +120,7 @@ def test_ctrl_c_ends_with_130_and_says_what_goes_on(shell_process: UnifyCommand)
         assert "goes on in the background" in terminal.screen
 
 
-def test_a_second_ctrl_c_within_two_seconds_cancels(shell_process: UnifyCommand) -> None:
+def test_a_second_ctrl_c_within_two_seconds_cancels_the_load(shell_process: UnifyCommand) -> None:
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell_process.environment, shell_process.home
     ) as terminal:
@@ -130,7 +132,7 @@ def test_a_second_ctrl_c_within_two_seconds_cancels(shell_process: UnifyCommand)
         assert "the load of github.pulls is being cancelled" in terminal.screen
 
 
-def test_an_interrupt_in_a_query_ends_with_130(unify_process: UnifyCommand) -> None:
+def test_an_interrupted_query_exits_with_130(unify_process: UnifyCommand) -> None:
     statements = "select 1; select count(*) from range(100000) a, range(10000000) b"
     with unify_process.start("--no-header", "-c", statements) as process:
         assert process.stdout is not None
@@ -141,7 +143,7 @@ def test_an_interrupt_in_a_query_ends_with_130(unify_process: UnifyCommand) -> N
         assert "Traceback" not in process.stderr.read()
 
 
-def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_an_error_names_a_home_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     unify = UnifyCommand(tmp_path, (sys.executable, "-m", "unify"))
     unify.environment = clean_environment(tmp_path / "file" / "home")

@@ -48,7 +48,7 @@ ORDERS: list[list[dict[str, object]]] = [
 
 @pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
-    """A connection ``shop`` to a server of our own, with three orders on two pages."""
+    """A connection ``shop`` to the fault server, with three orders on two pages."""
     specs = unify.home / "specs"
     specs.mkdir(exist_ok=True)
     (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
@@ -64,22 +64,22 @@ def connection(name: str, url: str, token: str = "${SHOP_TOKEN}") -> str:
     return f"{name}:\n  adapter: shop\n  options: {{base_url: '{url}', token: '{token}'}}\n"
 
 
-def orders_asked(api: FaultServer) -> int:
-    return sum(asked.path == "/orders" for asked in api.requests)
+def count_order_requests(api: FaultServer) -> int:
+    return sum(request.path == "/orders" for request in api.requests)
 
 
 class TestTheFirstQuery:
-    def test_loads_the_table_and_answers(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_loads_the_table_and_returns_its_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("select id, customer_name from shop.orders order by id")
         assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
         assert "shop.orders" in answer.stderr
-        assert {asked.headers["authorization"] for asked in shop.requests} == {"Bearer s3cret-canary"}
+        assert {request.headers["authorization"] for request in shop.requests} == {"Bearer s3cret-canary"}
 
-    def test_is_the_only_one_that_asks_the_api(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_is_the_only_one_that_sends_requests(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("select count(*) from shop.orders").single_value == "3"
-        asked = len(shop.requests)
+        request_count = len(shop.requests)
         assert unify("select count(*) from shop.orders").single_value == "3"
-        assert len(shop.requests) == asked
+        assert len(shop.requests) == request_count
 
     def test_loads_parents_first(self, unify: UnifyCommand, shop: FaultServer) -> None:
         for order in (1, 2, 3):
@@ -87,14 +87,14 @@ class TestTheFirstQuery:
         answer = unify("select order_id, sku from shop.lines order by 1")
         assert answer.rows[1:] == [["1", "s1"], ["2", "s2"], ["3", "s3"]], answer
         assert unify("select count(*) from shop.orders").single_value == "3"
-        assert orders_asked(shop) == 2
+        assert count_order_requests(shop) == 2
 
     def test_joins_two_connections(self, unify: UnifyCommand, shop: FaultServer, demo_api: DemoAPI) -> None:
         unify.write_connections(connection("shop", shop.url) + demo_api.connection_yaml())
         sql = "select count(*) from shop.orders o cross join github.orgs g"
         assert int(unify(sql).single_value) == 3 * int(unify("count github.orgs").single_value)
 
-    def test_of_two_connections_of_one_adapter_fills_each_its_own(
+    def test_loads_each_of_two_connections_of_one_adapter_separately(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         with FaultServer() as other:
@@ -106,7 +106,7 @@ class TestTheFirstQuery:
             )
             assert sorted(unify(sql).rows[1:]) == [["outlet", "1"], ["shop", "3"]]
 
-    def test_over_an_empty_table_answers_with_no_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_of_an_empty_table_returns_no_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve("/orders", pages=[[]])
         answer = unify("select count(*) from shop.orders")
         assert answer.single_value == "0"
@@ -114,31 +114,31 @@ class TestTheFirstQuery:
 
 
 class TestOtherShells:
-    def test_share_the_load_that_is_running(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_wait_for_the_same_load(self, unify: UnifyCommand, shop: FaultServer) -> None:
         gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
         with (
             unify.start("-c", "select count(*) from shop.orders") as first,
             unify.start("-c", "select count(*) from shop.orders") as second,
         ):
-            wait_until_asked(shop, "/orders")
+            wait_for_request(shop, "/orders")
             assert unify("select count(*) from shop.customers").single_value == "1"
             gate.set()
             assert first.communicate(timeout=60)[0].split() == ["count_star()", "3"]
             assert second.communicate(timeout=60)[0].split() == ["count_star()", "3"]
-        assert orders_asked(shop) == 2
+        assert count_order_requests(shop) == 2
 
-    def test_end_and_the_load_goes_on(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_killed_while_they_wait_do_not_end_the_load(self, unify: UnifyCommand, shop: FaultServer) -> None:
         gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
         with unify.start("-c", "select * from shop.orders") as first:
-            wait_until_asked(shop, "/orders")
+            wait_for_request(shop, "/orders")
             first.kill()
         gate.set()
         assert unify("select count(*) from shop.orders").single_value == "3"
-        assert orders_asked(shop) == 2
+        assert count_order_requests(shop) == 2
 
-    def test_see_each_others_tables(self, unify: UnifyCommand) -> None:
+    def test_see_tables_and_views_of_each_other(self, unify: UnifyCommand) -> None:
         made = unify("create table t as select 41 as a; create view v as select a + 1 as b from t")
         assert made.exit_status == 0, made
         assert unify("select b from v").single_value == "42"
@@ -152,25 +152,27 @@ class TestOtherShells:
 
 
 class TestAKilledDaemon:
-    def test_is_started_again_and_its_load_finishes(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_is_replaced_while_a_shell_waits_and_its_load_finishes(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
         with unify.start("-c", "select count(*) from shop.orders") as waiting:
-            wait_until_asked(shop, "/orders")
+            wait_for_request(shop, "/orders")
             os.kill(daemon_pid(unify), signal.SIGKILL)
             gate.set()
             stdout, stderr = waiting.communicate(timeout=60)
         assert stdout.split() == ["count_star()", "3"], stderr
         assert unify("select count(*), count(distinct id) from shop.orders").rows[1] == ["3", "3"]
 
-    def test_what_it_left_goes_on_with_the_next_shell_whatever_that_asks(
+    def test_is_replaced_by_any_statement_of_the_next_shell(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         assert unify("count shop.customers").single_value == "1"
         gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
         assert unify("load table shop.orders", args=["--no-wait"]).exit_status == 0
-        wait_until_asked(shop, "/orders")
+        wait_for_request(shop, "/orders")
         os.kill(daemon_pid(unify), signal.SIGKILL)
         wait_until(lambda: not is_daemon_running(unify.home))
         gate.set()
@@ -187,20 +189,22 @@ class TestAKilledDaemon:
             assert queue.get(job.id).attempt == 2
         assert unify("count shop.orders").single_value == "3"
 
-    def test_stopped_in_order_it_rests(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_stopped_by_command_is_not_started_by_a_query_of_stored_rows(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         assert unify("count shop.customers").single_value == "1"
         assert unify("system stop daemon").exit_status == 0
         assert unify("count shop.customers").stderr == ""
         assert "Data loading daemon is not running" in unify("system status").stdout
 
-    def test_is_started_by_the_next_shell(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_is_started_by_the_next_load(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("count shop.customers").single_value == "1"
         os.kill(daemon_pid(unify), signal.SIGKILL)
         assert unify("count shop.orders").single_value == "3"
 
 
 class TestWithAnOwnDaemon:
-    def test_a_variable_that_is_set_after_the_daemon_started(
+    def test_a_variable_set_after_the_daemon_started_reaches_its_loads(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         token = unify.environment.pop("SHOP_TOKEN")
@@ -208,12 +212,12 @@ class TestWithAnOwnDaemon:
         unify.environment["SHOP_TOKEN"] = token
         assert unify("count shop.orders").single_value == "3"
 
-    def test_system_status_reads_as_documented(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_system_status_prints_the_documented_text(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("system status").stdout.startswith("Data loading daemon is not running\n")
         gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
         with unify.start("-c", "load table shop.orders") as waiting:
-            wait_until_asked(shop, "/orders")
+            wait_for_request(shop, "/orders")
             lines = unify("system status").stdout.splitlines()
             assert lines[:2] == ["Data loading daemon is running", "Tasks:"]
             assert lines[2].startswith("   Loading table: shop.orders")
@@ -223,7 +227,7 @@ class TestWithAnOwnDaemon:
         assert not is_daemon_running(unify.home)
         assert unify("system stop daemon").exit_status == 0
 
-    def test_the_system_tables_join_with_any(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_system_tables_can_be_joined(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("load table shop.orders").exit_status == 0
         sql = (
             "select l.status, l.rows_read, j.state from unify.loads l join unify.jobs j on j.uid = l.uid "
@@ -233,7 +237,7 @@ class TestWithAnOwnDaemon:
 
 
 class SharedDaemon:
-    """Fixtures for tests that only load and look: one home and one daemon, and no table stored at the start."""
+    """Fixtures of tests that share a home and a daemon; each test starts without stored tables."""
 
     @pytest.fixture
     def unify(self, module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
@@ -246,14 +250,16 @@ class SharedDaemon:
 
 
 class TestErrors(SharedDaemon):
-    def test_no_connections_file(self, unify: UnifyCommand) -> None:
+    def test_a_missing_connections_file_suggests_the_demo(self, unify: UnifyCommand) -> None:
         answer = unify("select * from github.pulls")
         assert answer.exit_status == 1
         assert "no connection github" in answer.stderr
         assert "unify demo" in answer.stderr
         assert answer.stdout == ""
 
-    def test_unknown_connection_table_and_column(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_an_unknown_connection_table_or_column_has_a_suggestion(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         assert "did you mean shop?" in unify("select * from shp.orders").stderr
         assert "did you mean orders?" in unify("select * from shop.order").stderr
         assert shop.request_targets == []
@@ -261,12 +267,14 @@ class TestErrors(SharedDaemon):
         assert answer.exit_status == 1
         assert "customer_name" in answer.stderr
 
-    def test_unknown_adapter(self, unify: UnifyCommand, api: FaultServer) -> None:
+    def test_an_unknown_adapter_has_a_suggestion(self, unify: UnifyCommand, api: FaultServer) -> None:
         unify.write_connections("gh: {adapter: githib}\n")
         answer = unify("select * from gh.pulls")
         assert (answer.exit_status, "did you mean github?" in answer.stderr) == (2, True), answer
 
-    def test_a_variable_that_is_not_set(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_an_unset_variable_is_named_before_any_request(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         del unify.environment["SHOP_TOKEN"]
         answer = unify("select * from shop.orders")
         assert answer.exit_status == 2
@@ -275,7 +283,7 @@ class TestErrors(SharedDaemon):
         assert shop.request_targets == []
 
     @pytest.mark.parametrize(("status", "words"), [(401, "token"), (403, "403"), (404, "404"), (422, "422")])
-    def test_refusals_by_the_api(
+    def test_a_refused_request_names_status_and_path_without_the_token(
         self, unify: UnifyCommand, shop: FaultServer, status: int, words: str
     ) -> None:
         shop.serve("/orders", MockResponse.error(status, "no such luck"))
@@ -284,10 +292,10 @@ class TestErrors(SharedDaemon):
         assert words in answer.stderr
         assert "/orders" in answer.stderr
         assert "s3cret-canary" not in answer.stderr
-        assert orders_asked(shop) == 1
+        assert count_order_requests(shop) == 1
         assert "not loaded" in unify("show tables").stdout or "failed" in unify("show tables").stdout
 
-    def test_a_server_that_is_down(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_an_unreachable_server_is_named(self, unify: UnifyCommand, shop: FaultServer) -> None:
         with FaultServer() as gone:
             url = gone.url
         unify.write_connections(connection("shop", url))
@@ -295,7 +303,9 @@ class TestErrors(SharedDaemon):
         assert answer.exit_status == 1
         assert f"nothing answers at {url} (connection refused)" in answer.stderr
 
-    def test_a_broken_spec_leaves_the_others_working(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_an_invalid_spec_leaves_other_connections_working(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         bad = SPEC.replace("request: GET /orders\n", "requst: GET /orders\n", 1).replace(
             "name: shop", "name: bad"
         )
@@ -307,11 +317,11 @@ class TestErrors(SharedDaemon):
         answer = unify("select * from bad.orders")
         assert answer.exit_status == 2
         mistakes = answer.stderr.splitlines()
-        assert len(mistakes) == len(set(mistakes)) > 1, "each is told once"
+        assert len(mistakes) == len(set(mistakes)) > 1, "each mistake is reported once"
         assert "bad.yaml:10:5: tables.orders.requst: unknown key — did you mean request?" in answer.stderr
         assert "requst" in unify("show connections").stdout
 
-    def test_a_failed_reload_leaves_the_old_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_a_failed_reload_keeps_the_stored_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("count shop.orders").single_value == "3"
         shop.serve(
             "/orders", MockResponse.json(ORDERS[0]), MockResponse.text("<html>down for maintenance</html>")
@@ -320,7 +330,7 @@ class TestErrors(SharedDaemon):
         assert answer.exit_status == 1, answer
         assert unify("count shop.orders").single_value == "3"
 
-    def test_a_connections_file_that_others_can_read_is_warned_of(
+    def test_a_connections_file_that_others_can_read_causes_a_warning(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         (unify.home / "connections.yaml").chmod(0o644)
@@ -344,7 +354,7 @@ class TestCommands(SharedDaemon):
         assert states["orders"] == "not loaded"
         assert unify("count shop.orders").single_value == "3"
 
-    def test_a_loaded_table_is_not_written_to(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_a_loaded_table_cannot_be_changed_by_sql(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("load table shop.orders").exit_status == 0
         answer = unify("delete from shop.orders")
         assert answer.exit_status == 1
@@ -366,9 +376,9 @@ class TestCommands(SharedDaemon):
 
     def test_a_running_load_is_cancelled(self, unify: UnifyCommand, shop: FaultServer) -> None:
         gate = threading.Event()
-        shop.serve("/orders", held(gate, shop, "/orders", ORDERS))
+        shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
         with unify.start("-c", "load table shop.orders") as waiting:
-            wait_until_asked(shop, "/orders")
+            wait_for_request(shop, "/orders")
             job = unify("select max(job) from unify.jobs").single_value
             assert unify(f"system cancel {job}").exit_status == 0
             assert waiting.wait(30) == 1
@@ -384,56 +394,54 @@ class TestCommands(SharedDaemon):
         assert unify(f"system retry {job}").exit_status == 0
         assert unify("system retry 999").exit_status == 1
 
-    def test_a_schedule_is_set_and_ended(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_a_schedule_is_set_and_removed(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("refresh table shop.orders every 15 minutes").exit_status == 0
         assert unify("refresh table shop.orders never").exit_status == 0
 
-    def test_no_wait_says_that_the_load_is_on_its_way(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_no_wait_reports_that_the_load_continues(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("select * from shop.orders", args=["--no-wait"])
         assert answer.exit_status == 1
         assert "on its way" in answer.stderr
 
-    def test_max_age_zero_asks_again(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_max_age_zero_refreshes_the_table(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("count shop.orders").single_value == "3"
         shop.serve("/orders", pages=[[{"id": 1}]])
         assert unify("count shop.orders", args=["--max-age", "none"]).single_value == "3"
         assert unify("count shop.orders", args=["--max-age", "0"]).single_value == "1"
 
 
-def test_integers_are_exact_on_the_way_through(unify: UnifyCommand, shop: FaultServer) -> None:
+def test_large_integers_stay_exact_from_api_to_output(unify: UnifyCommand, shop: FaultServer) -> None:
     big = 2**63 + 1
     shop.serve("/orders", pages=[[{"id": 9007199254740993, "n": big}, {"id": 1, "n": 1}]])
     answer = unify("select id, n from shop.orders order by id desc limit 1", args=["--format", "json"])
     assert json.loads(answer.stdout) == [{"id": 9007199254740993, "n": big}], answer
 
 
-def held(
+def respond_after(
     gate: threading.Event, api: FaultServer, path: str, pages: list[list[dict[str, object]]]
 ) -> Callable[[RecordedRequest], MockResponse]:
-    """Answer the pages of ``path`` only once the gate is open."""
+    """Return a responder that serves ``pages`` once the gate is open."""
 
-    def answer(asked: RecordedRequest) -> MockResponse:
+    def respond(request: RecordedRequest) -> MockResponse:
         gate.wait(60)
-        number = int(asked.query.get("page", "1")) - 1
+        number = int(request.query.get("page", "1")) - 1
         return MockResponse.json(pages[number] if number < len(pages) else [])
 
-    return answer
+    return respond
 
 
-def wait_until_asked(api: FaultServer, path: str) -> None:
-    """Return when ``path`` was asked for."""
-    wait_until(lambda: any(asked.path == path for asked in api.requests))
+def wait_for_request(api: FaultServer, path: str) -> None:
+    """Wait for a request of ``path``."""
+    wait_until(lambda: any(request.path == path for request in api.requests))
 
 
 def daemon_pid(unify: UnifyCommand) -> int:
-    """The process id the daemon tells."""
+    """Return the process id that ``daemon status`` prints."""
     text = unify.run("daemon", "status").stdout
     return int(text.split("pid ")[1].split()[0].strip(",)"))
 
 
-def test_nothing_secret_is_left_in_the_home_folder(
-    unify: UnifyCommand, shop: FaultServer, home: Path
-) -> None:
+def test_the_home_folder_contains_no_secret(unify: UnifyCommand, shop: FaultServer, home: Path) -> None:
     assert unify("count shop.orders").single_value == "3"
     with_canary = [
         path for path in home.rglob("*") if path.is_file() and b"s3cret-canary" in path.read_bytes()

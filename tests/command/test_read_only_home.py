@@ -1,4 +1,4 @@
-"""A home folder that nobody may write to: stored tables, listings and system tables can be read."""
+"""A read-only home folder: stored tables, listings and system tables can be read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REMOUNT = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"
 
 @pytest.fixture
 def read_only(home: Path, tmp_path: Path) -> Iterator[UnifyCommand]:
-    """The command in a home with a stored table of an API that is out of date, mounted read-only."""
+    """The command in a home mounted read-only, with a stored table that is out of date."""
     folder = tmp_path / "api"
     folder.mkdir()
     (folder / "orders.json").write_text('[{"id": 1}, {"id": 2}]')
@@ -62,8 +62,8 @@ def _cannot_mount() -> bool:
     return subprocess.run(["unshare", "-m", "sh", "-c", probe], capture_output=True).returncode != 0
 
 
-@pytest.mark.skipif(_cannot_mount(), reason="a read-only mount takes root and unshare")
-def test_what_is_stored_can_be_read_and_what_writes_is_refused(read_only: UnifyCommand) -> None:
+@pytest.mark.skipif(_cannot_mount(), reason="a read-only mount needs root and unshare")
+def test_a_read_only_home_can_be_read_and_refuses_writes(read_only: UnifyCommand) -> None:
     stale = read_only("select count(*) from shop.orders")
     assert stale.single_value == "2"
     assert "cannot be refreshed: " in stale.stderr

@@ -10,8 +10,8 @@ from tests.support.terminal import CTRL_C, CTRL_D, ENTER, Terminal, run_on_termi
 
 
 @contextmanager
-def loading(unify: UnifyCommand, *arguments: str) -> Iterator[Terminal]:
-    """A terminal on which github.pulls is being loaded, with its progress in view."""
+def load_on_terminal(unify: UnifyCommand, *arguments: str) -> Iterator[Terminal]:
+    """Start a load of github.pulls on a terminal; yield when its progress is on the screen."""
     environment = {**unify.environment, "TERM": "xterm-256color"}
     with run_on_terminal([*unify.command, *arguments], environment, unify.home, columns=150) as terminal:
         if not arguments:
@@ -21,8 +21,8 @@ def loading(unify: UnifyCommand, *arguments: str) -> Iterator[Terminal]:
         yield terminal
 
 
-def test_a_load_left_by_ctrl_c_goes_on_in_view_and_is_announced_once(demo_unify: UnifyCommand) -> None:
-    with loading(demo_unify) as terminal:
+def test_a_load_interrupted_by_ctrl_c_continues_and_is_announced_once(demo_unify: UnifyCommand) -> None:
+    with load_on_terminal(demo_unify) as terminal:
         terminal.type(CTRL_C)
         terminal.wait_for_text("goes on in the background")
         terminal.wait_for_text("Loaded github.pulls: ")
@@ -35,7 +35,7 @@ def test_a_load_left_by_ctrl_c_goes_on_in_view_and_is_announced_once(demo_unify:
 
 
 def test_a_second_ctrl_c_at_the_prompt_cancels_the_load(demo_unify: UnifyCommand) -> None:
-    with loading(demo_unify) as terminal:
+    with load_on_terminal(demo_unify) as terminal:
         terminal.type(CTRL_C)
         terminal.wait_for_text("goes on in the background")
         terminal.wait_for_text("Tab completes")
@@ -47,8 +47,8 @@ def test_a_second_ctrl_c_at_the_prompt_cancels_the_load(demo_unify: UnifyCommand
     assert "cancelled" in last_job(demo_unify)
 
 
-def test_a_second_ctrl_c_after_a_script_was_left_cancels_the_load(demo_unify: UnifyCommand) -> None:
-    with loading(demo_unify, "-c", "load table github.pulls") as terminal:
+def test_a_second_ctrl_c_in_a_script_cancels_the_load(demo_unify: UnifyCommand) -> None:
+    with load_on_terminal(demo_unify, "-c", "load table github.pulls") as terminal:
         terminal.type(CTRL_C)
         terminal.wait_for_text("Ctrl-C within 2 s cancels it")
         terminal.type(CTRL_C)
@@ -59,10 +59,10 @@ def test_a_second_ctrl_c_after_a_script_was_left_cancels_the_load(demo_unify: Un
 
 
 def last_job(unify: UnifyCommand) -> str:
-    """The state of the load of pulls when nothing works on it any more."""
-    asked = "select state from unify.jobs where \"table\" = 'pulls' order by job desc limit 1"
+    """Return the state of the last load of pulls after it has ended."""
+    sql = "select state from unify.jobs where \"table\" = 'pulls' order by job desc limit 1"
     for _ in range(50):
-        state = unify(asked, args=["--no-header"]).stdout.strip()
+        state = unify(sql, args=["--no-header"]).stdout.strip()
         if state not in ("running", "publishing"):
             break
     return state

@@ -30,9 +30,7 @@ from tests.support.command import UnifyCommand
     ],
     ids=["version", "constant", "first paint"],
 )
-def test_what_starts_loads_nothing_it_does_not_need(
-    unify_process: UnifyCommand, code: str, left_out: str
-) -> None:
+def test_startup_imports_no_unneeded_module(unify_process: UnifyCommand, code: str, left_out: str) -> None:
     command = [sys.executable, "-c", f"import sys; {code}; print(sorted(sys.modules))"]
 
     loaded = subprocess.run(

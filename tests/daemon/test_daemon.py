@@ -28,7 +28,7 @@ from unify.status.launch import ensure_daemon, is_daemon_running, stop_daemon
 LONG = pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 
 
-def test_a_job_is_loaded_published_and_done(daemon_home: DaemonHome) -> None:
+def test_a_job_is_loaded_and_published(daemon_home: DaemonHome) -> None:
     daemon_home.start_daemon()
     job = daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
     assert (job.state, job.error, job.attempt) == (JobState.DONE, "", 1)
@@ -36,13 +36,13 @@ def test_a_job_is_loaded_published_and_done(daemon_home: DaemonHome) -> None:
     assert list(daemon_home.settings.staging.iterdir()) == []
 
 
-def test_jobs_queued_while_no_daemon_runs_are_done_when_it_starts(daemon_home: DaemonHome) -> None:
+def test_a_starting_daemon_runs_jobs_queued_before(daemon_home: DaemonHome) -> None:
     jobs = [daemon_home.enqueue_load("rows"), daemon_home.enqueue_load("rows", schema="other")]
     daemon_home.start_daemon()
     assert {daemon_home.wait_for_end(job).state for job in jobs} == {JobState.DONE}
 
 
-def test_events_tell_a_load_from_start_to_end(shared_home: DaemonHome) -> None:
+def test_events_report_each_state_of_a_load(shared_home: DaemonHome) -> None:
     with shared_home.client() as client:
         client.subscribe()
         job = shared_home.enqueue_new_table("rows")
@@ -52,7 +52,7 @@ def test_events_tell_a_load_from_start_to_end(shared_home: DaemonHome) -> None:
     assert list(dict.fromkeys(states)) == [JobState.RUNNING, JobState.PUBLISHING, JobState.DONE]
 
 
-def test_of_many_starters_one_daemon_comes_and_all_reach_it(daemon_home: DaemonHome) -> None:
+def test_concurrent_starts_reach_one_daemon(daemon_home: DaemonHome) -> None:
     pids: list[int] = []
     starters = [threading.Thread(target=lambda: pids.append(daemon_home.start_daemon())) for _ in range(12)]
     for starter in starters:
@@ -64,7 +64,7 @@ def test_of_many_starters_one_daemon_comes_and_all_reach_it(daemon_home: DaemonH
     assert daemon_home.log_text().count("daemon.started") == 1
 
 
-def test_a_second_daemon_gives_way(daemon_home: DaemonHome) -> None:
+def test_a_second_daemon_exits_with_status_3(daemon_home: DaemonHome) -> None:
     first = daemon_home.start_daemon()
     second = subprocess.run(
         [sys.executable, "-m", "tests.support.daemon_process", "--home", str(daemon_home.settings.home)],
@@ -76,17 +76,17 @@ def test_a_second_daemon_gives_way(daemon_home: DaemonHome) -> None:
     assert daemon_home.start_daemon() == first
 
 
-def test_a_source_that_says_no_ends_the_job_with_its_reason(shared_home: DaemonHome) -> None:
+def test_a_refused_request_fails_the_job_with_its_reason(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("refused"))
     assert (job.state, job.error) == (JobState.FAILED, "api: 401 for ")
 
 
-def test_a_source_that_says_later_is_asked_later(shared_home: DaemonHome) -> None:
+def test_a_rate_limited_load_is_retried(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("unwell"))
     assert (job.state, job.attempt, job.failures) == (JobState.DONE, 2, 1)
 
 
-def test_a_crash_is_tried_again_within_two_seconds(shared_home: DaemonHome) -> None:
+def test_a_crashed_load_is_retried_within_two_seconds(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("flaky"))
     assert (job.state, job.attempt) == (JobState.DONE, 2)
     [crashed] = _wait_for_log_lines(shared_home, "load.crashed", 1, f" job={job.id} ")
@@ -95,7 +95,7 @@ def test_a_crash_is_tried_again_within_two_seconds(shared_home: DaemonHome) -> N
     assert shared_home.count_rows(job.table.table) == 100
 
 
-def test_a_poisonous_job_ends_and_the_others_do_not_notice(shared_home: DaemonHome) -> None:
+def test_a_job_that_crashes_three_workers_ends_and_other_jobs_continue(shared_home: DaemonHome) -> None:
     poison, other = shared_home.enqueue_new_table("crash"), shared_home.enqueue_new_table("rows")
     assert shared_home.wait_for_end(other).state is JobState.DONE
     dead = shared_home.wait_for_end(poison)
@@ -103,7 +103,7 @@ def test_a_poisonous_job_ends_and_the_others_do_not_notice(shared_home: DaemonHo
     assert dead.error == "the worker was killed by SIGSEGV, 3 times"
 
 
-def test_a_killed_worker_is_replaced_and_its_job_done(shared_home: DaemonHome) -> None:
+def test_a_killed_worker_is_replaced_and_its_job_finishes(shared_home: DaemonHome) -> None:
     job = shared_home.enqueue_new_table("gated")
     os.kill(shared_home.wait_for_progress(job).rows, signal.SIGKILL)
     shared_home.wait_for_state(job, JobState.QUEUED)
@@ -120,7 +120,7 @@ def test_a_parent_is_loaded_before_its_child(shared_home: DaemonHome) -> None:
     assert stored == {TableName("other", "child"), TableName("other", "rows")}
 
 
-def test_a_child_fails_with_its_parent_and_says_why(shared_home: DaemonHome) -> None:
+def test_a_child_fails_with_the_error_of_its_parent(shared_home: DaemonHome) -> None:
     child = shared_home.wait_for_end(shared_home.enqueue_new_table("orphaned"))
     assert child.state is JobState.FAILED
     assert child.error == "it needs test.refused, whose load failed: api: 401 for "
@@ -135,9 +135,7 @@ def test_a_queued_job_is_cancelled_at_once(shared_home: DaemonHome) -> None:
 
 
 @pytest.mark.parametrize("does", ["hang", "ignore"])
-def test_a_running_job_is_cancelled_within_two_seconds_even_if_it_hangs(
-    shared_home: DaemonHome, does: str
-) -> None:
+def test_a_hanging_job_is_cancelled_within_two_seconds(shared_home: DaemonHome, does: str) -> None:
     job = shared_home.enqueue_new_table(does)
     worker = shared_home.wait_for_progress(job).rows
     with shared_home.client() as client:
@@ -148,7 +146,7 @@ def test_a_running_job_is_cancelled_within_two_seconds_even_if_it_hangs(
     assert shared_home.wait_for_end(shared_home.enqueue_new_table("rows")).state is JobState.DONE
 
 
-def test_a_cancellation_asked_in_the_queue_alone_is_seen_too(shared_home: DaemonHome) -> None:
+def test_a_cancellation_in_the_queue_is_found_by_a_poll(shared_home: DaemonHome) -> None:
     job = shared_home.enqueue_new_table("hang")
     shared_home.wait_for_progress(job)
     shared_home.queue.cancel(job.id)
@@ -158,7 +156,7 @@ def test_a_cancellation_asked_in_the_queue_alone_is_seen_too(shared_home: Daemon
 
 
 @pytest.mark.parametrize("workers", [3, pytest.param(8, marks=pytest.mark.slow)])
-def test_stopping_leaves_the_jobs_ready_and_no_process(daemon_home: DaemonHome, workers: int) -> None:
+def test_stopping_requeues_the_jobs_and_ends_every_worker(daemon_home: DaemonHome, workers: int) -> None:
     daemon_home.settings = replace(daemon_home.settings, workers=workers)
     daemon_home.start_daemon()
     kinds = ("hang1", "ignore1", "hang2", "hang3", "ignore2", "hang4", "hang5", "hang6")
@@ -167,7 +165,7 @@ def test_stopping_leaves_the_jobs_ready_and_no_process(daemon_home: DaemonHome, 
     started = time.monotonic()
     assert stop_daemon(daemon_home.settings)
     stopped_s = time.monotonic() - started
-    print(f"stopped in {stopped_s:.1f} s with {len(jobs)} loads running, some of them deaf")
+    print(f"stopped in {stopped_s:.1f} s with {len(jobs)} loads running, some of which ignore SIGTERM")
     assert stopped_s < scaled_limit_s(10)
     assert not stop_daemon(daemon_home.settings)
     for pid in pids:
@@ -178,7 +176,7 @@ def test_stopping_leaves_the_jobs_ready_and_no_process(daemon_home: DaemonHome, 
         daemon_home.queue.cancel(job.id)
 
 
-def test_sigterm_stops_it_as_cleanly(daemon_home: DaemonHome) -> None:
+def test_sigterm_stops_the_daemon_and_requeues_its_jobs(daemon_home: DaemonHome) -> None:
     daemon = daemon_home.start_daemon()
     job = daemon_home.enqueue_load("hang")
     daemon_home.wait_for_progress(job)
@@ -187,7 +185,7 @@ def test_sigterm_stops_it_as_cleanly(daemon_home: DaemonHome) -> None:
     daemon_home.queue.cancel(job.id)
 
 
-def test_a_killed_daemon_is_followed_by_one_that_finishes_its_loads(daemon_home: DaemonHome) -> None:
+def test_the_next_daemon_finishes_the_loads_of_a_killed_one(daemon_home: DaemonHome) -> None:
     daemon = daemon_home.start_daemon()
     job = daemon_home.enqueue_load("gated")
     worker = daemon_home.wait_for_progress(job).rows
@@ -212,7 +210,7 @@ def test_a_killed_daemon_is_followed_by_one_that_finishes_its_loads(daemon_home:
         "daemon.published",
     ],
 )
-def test_killed_at_any_point_of_a_load_nothing_is_lost_or_doubled(
+def test_a_daemon_killed_at_any_step_of_a_load_loses_and_doubles_nothing(
     daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     job = daemon_home.enqueue_load("rows")
@@ -223,7 +221,7 @@ def test_killed_at_any_point_of_a_load_nothing_is_lost_or_doubled(
     assert daemon_home.count_rows("rows") == 100
 
 
-def test_a_load_that_daemons_die_of_is_given_up(
+def test_a_load_that_ended_ten_daemons_fails(
     daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = daemon_home.enqueue_load("rows")
@@ -236,7 +234,7 @@ def test_a_load_that_daemons_die_of_is_given_up(
     assert "10 daemons ended while they published it" in ended.error
 
 
-def test_what_is_staged_and_torn_is_fetched_again(
+def test_a_load_with_a_damaged_manifest_is_fetched_again(
     daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = daemon_home.enqueue_load("rows")
@@ -249,7 +247,7 @@ def test_what_is_staged_and_torn_is_fetched_again(
     assert daemon_home.count_rows("rows") == 100
 
 
-def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost(
+def test_the_daemon_stops_in_time_while_another_process_holds_the_lake_lock(
     daemon_home: DaemonHome,
 ) -> None:
     daemon_home.start_daemon()
@@ -266,7 +264,7 @@ def test_it_stops_in_time_while_somebody_holds_the_lake_and_the_load_is_not_lost
     assert daemon_home.count_rows("rows") == 100
 
 
-def test_a_load_that_waits_for_somebodys_transaction_says_so(shared_home: DaemonHome) -> None:
+def test_a_load_that_waits_for_a_transaction_names_its_process(shared_home: DaemonHome) -> None:
     first = shared_home.wait_for_end(shared_home.enqueue_new_table("rows"))
     with Lake(shared_home.settings, purpose="a shell") as lake, shared_home.client() as client:
         lake.execute("begin")
@@ -277,17 +275,17 @@ def test_a_load_that_waits_for_somebodys_transaction_says_so(shared_home: Daemon
         while not (blocked := [status for status in statuses if status.blocked_by]):
             assert time.monotonic() < deadline
             statuses = list(client.events(1))
-        said = f"waiting for another session's transaction: process {os.getpid()} (a shell)"
-        assert progress_text(blocked[0], datetime.now(UTC)).endswith(said)
-        assert said in SystemCommands(shared_home.settings, shared_home.queue, load_client=None).status().text  # type: ignore[arg-type]
-        assert state.wait_reasons(shared_home.settings, [shared_home.queue.get(job.id)]) == {
-            job.id: said
-        }  # show jobs
+        reason = f"waiting for another session's transaction: process {os.getpid()} (a shell)"
+        assert progress_text(blocked[0], datetime.now(UTC)).endswith(reason)
+        system = SystemCommands(shared_home.settings, shared_home.queue, load_client=None)  # type: ignore[arg-type]
+        assert reason in system.status().text
+        show_jobs = state.wait_reasons(shared_home.settings, [shared_home.queue.get(job.id)])
+        assert show_jobs == {job.id: reason}
         lake.execute("rollback")
     assert shared_home.wait_for_end(job).state is JobState.DONE
 
 
-def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(shared_home: DaemonHome) -> None:
+def test_a_late_subscriber_receives_running_loads_and_their_end(shared_home: DaemonHome) -> None:
     job = shared_home.enqueue_new_table("gated")
     shared_home.wait_for_progress(job)
     with shared_home.client() as late:
@@ -300,7 +298,7 @@ def test_who_comes_late_sees_the_loads_that_run_and_hears_them_end(shared_home: 
     assert list(dict.fromkeys(states)) == [JobState.RUNNING, JobState.PUBLISHING, JobState.DONE]
 
 
-def test_a_daemon_of_another_version_makes_room_when_it_is_idle(
+def test_an_idle_daemon_of_another_version_is_replaced(
     daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = daemon_home.start_daemon()
@@ -317,7 +315,9 @@ def test_a_daemon_of_another_version_makes_room_when_it_is_idle(
 
 
 @pytest.mark.parametrize("rounds", [3, LONG])
-def test_killed_at_random_moments_no_load_is_lost_or_doubled(daemon_home: DaemonHome, rounds: int) -> None:
+def test_a_daemon_killed_at_random_moments_loses_and_doubles_no_load(
+    daemon_home: DaemonHome, rounds: int
+) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -332,7 +332,7 @@ def test_killed_at_random_moments_no_load_is_lost_or_doubled(daemon_home: Daemon
         assert (daemon_home.count_rows("rows"), daemon_home.count_rows("rows", "other")) == (100, 100)
 
 
-def test_values_a_shell_offers_reach_the_next_load_and_no_file(daemon_home: DaemonHome) -> None:
+def test_environment_values_of_a_shell_reach_loads_and_no_file(daemon_home: DaemonHome) -> None:
     daemon_home.start_daemon()
     with daemon_home.client() as client:
         client.offer_environment({"TEST_TOKEN": "canary-5f2c", "UNRELATED": "bird"})
@@ -349,8 +349,8 @@ def test_values_a_shell_offers_reach_the_next_load_and_no_file(daemon_home: Daem
     assert canaries == []
 
 
-def test_people_come_before_schedules(daemon_home: DaemonHome) -> None:
-    """Three workers, four jobs: the one that waits longest is a schedule's, though it was asked first."""
+def test_interactive_loads_run_before_scheduled_ones(daemon_home: DaemonHome) -> None:
+    """The first two of three loads that start are interactive, although the scheduled ones are older."""
     scheduled = [
         daemon_home.enqueue_load("rows", schema=schema, priority=Priority.SCHEDULED)
         for schema in ("test", "other")
@@ -368,20 +368,20 @@ def test_people_come_before_schedules(daemon_home: DaemonHome) -> None:
     assert {daemon_home.wait_for_end(job).state for job in (*people, *scheduled)} == {JobState.DONE}
 
 
-def test_a_bug_of_ours_ends_the_job_and_the_log_has_its_place(shared_home: DaemonHome) -> None:
+def test_an_internal_error_fails_the_job_and_its_traceback_is_logged(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("bug"))
     assert job.state is JobState.FAILED
     assert "a fault in Unify (ZeroDivisionError" in job.error
     assert "runners.py" in shared_home.log_text()
 
 
-def test_rows_that_are_not_there_when_sealed_end_the_job(shared_home: DaemonHome) -> None:
+def test_a_load_without_staged_files_ends_after_three_attempts(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("count"))
     assert (job.state, job.attempt) == (JobState.DEAD, 3)
     assert "the staged files are missing" in job.error
 
 
-def test_a_finished_load_sets_when_it_is_due_again(shared_home: DaemonHome) -> None:
+def test_a_finished_load_schedules_the_next_refresh(shared_home: DaemonHome) -> None:
     job = shared_home.wait_for_end(shared_home.enqueue_new_table("rows"))
     [schedule] = [one for one in shared_home.queue.schedules() if one.table == job.table]
     assert schedule.every_s == 3600.0
@@ -389,7 +389,7 @@ def test_a_finished_load_sets_when_it_is_due_again(shared_home: DaemonHome) -> N
     assert 3200 < (schedule.next_at - datetime.now(UTC)).total_seconds() <= 3600
 
 
-def test_an_idle_daemon_sleeps(daemon_home: DaemonHome) -> None:
+def test_an_idle_daemon_uses_no_processor_time(daemon_home: DaemonHome) -> None:
     daemon = daemon_home.start_daemon()
     daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
     before = _cpu_ticks(daemon)
@@ -398,7 +398,7 @@ def test_an_idle_daemon_sleeps(daemon_home: DaemonHome) -> None:
 
 
 def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
-    """Start a daemon that is killed when it comes to ``point``, and wait until it has."""
+    """Start a daemon that is killed at ``point``, and wait for its end."""
     with monkeypatch.context() as failing:
         failing.setenv("UNIFY_FAILPOINT", f"{point}:kill")
         try:
@@ -425,10 +425,10 @@ def _parse_log_time(line: str) -> datetime:
 
 
 def _cpu_ticks(pid: int) -> int:
-    """User and system time of a process in hundredths of a second."""
+    """Return user and system time of a process in hundredths of a second."""
     path = Path(f"/proc/{pid}/stat")
     if not path.exists():
-        pytest.skip("only Linux tells a process's time under /proc")
+        pytest.skip("only Linux has the times of a process in /proc")
     fields = path.read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
@@ -436,5 +436,5 @@ def _cpu_ticks(pid: int) -> int:
 def _wait_for_end(pid: int, within_s: float = 5.0) -> None:
     deadline = time.monotonic() + scaled_limit_s(within_s)
     while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline, f"process {pid} still lives"
+        assert time.monotonic() < deadline, f"process {pid} still runs"
         time.sleep(0.01)

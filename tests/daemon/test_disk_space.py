@@ -1,7 +1,7 @@
-"""A daemon whose disk is full waits, answers, and goes on when there is room; nothing is lost or doubled.
+"""A daemon on a full disk replies, waits and resumes when space is free; no load is lost or doubled.
 
-In the quick test a limit on the size of files stands in for the disk: it is set on the running daemon, which
-from then on can write nothing. The other one fills a small disk of its own.
+The quick tests limit the file size of the running daemon to zero, so that every write fails. The last test
+fills a small disk.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from unify.interpreter.commands.system import progress_text
 from unify.model import JobState
 from unify.status.launch import is_daemon_running, stop_daemon
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture
@@ -37,31 +37,31 @@ def home(daemon_home: DaemonHome) -> DaemonHome:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
-class TestWithoutRoom:
-    def test_the_daemon_waits_and_goes_on_by_itself(
+class TestFullDisk:
+    def test_the_daemon_waits_and_resumes_when_space_is_free(
         self, home: DaemonHome, capsys: pytest.CaptureFixture[str]
     ) -> None:
         pid = home.start_daemon()
         job = home.enqueue_load("gated")
         home.wait_for_progress(job)
-        full(pid)
+        limit_file_size(pid)
         queued = home.enqueue_load("rows")
         home.open_gate()
         with home.client() as client:
-            told = client.subscribe()
+            statuses = client.subscribe()
             wait_until(lambda: bool(client.ping().waiting))
             assert client.ping().waiting == f"the disk is full ({home.settings.home})"
-            while not (held := [status for status in told if status.blocked_by]):
-                told = client.events(1)
-        assert held[0].job == queued.id
-        assert progress_text(held[0], queued.created_at) == (
+            while not (blocked := [status for status in statuses if status.blocked_by]):
+                statuses = client.events(1)
+        assert blocked[0].job == queued.id
+        assert progress_text(blocked[0], queued.created_at) == (
             f"queued  waiting: the disk is full ({home.settings.home})"
         )
         assert f"waiting: the disk is full ({home.settings.home})" in status_of(home)
         run_daemon_task("daemon status", home.settings)
         assert f"waiting: the disk is full ({home.settings.home})\n" in capsys.readouterr().out
 
-        roomy(pid)
+        unlimit_file_size(pid)
         assert [home.wait_for_end(one).state for one in (job, queued)] == [JobState.DONE] * 2
         assert (home.count_rows("gated"), home.count_rows("rows")) == (100, 100)
         assert home.start_daemon() == pid
@@ -69,14 +69,14 @@ class TestWithoutRoom:
         assert home.log_text().count("disk.recovered") == 1
         assert "disk I/O error" in home.log_text()
 
-    def test_it_can_be_stopped_and_the_next_one_loses_nothing(self, home: DaemonHome) -> None:
+    def test_the_daemon_can_be_stopped_and_the_next_one_finishes_its_load(self, home: DaemonHome) -> None:
         pid = home.start_daemon()
         job = home.enqueue_load("gated")
         home.wait_for_progress(job)
-        full(pid)
+        limit_file_size(pid)
         assert stop_daemon(home.settings)
         assert not is_daemon_running(home.settings)
-        assert home.queue.get(job.id).state is JobState.RUNNING  # nobody could write that it is not
+        assert home.queue.get(job.id).state is JobState.RUNNING  # the new state could not be written
         home.start_daemon()
         home.wait_for_progress(job)
         home.open_gate()
@@ -84,31 +84,31 @@ class TestWithoutRoom:
         assert home.count_rows("gated") == 100
 
 
-def full(pid: int) -> None:
-    """Let the process write nothing any more."""
+def limit_file_size(pid: int) -> None:
+    """Make every write of the process fail."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
 
 
-def roomy(pid: int) -> None:
+def unlimit_file_size(pid: int) -> None:
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def status_of(home: DaemonHome) -> str:
-    """What ``system status`` shows, in a process of its own."""
+    """Return the output of ``system status``, run as a process."""
     shown = subprocess.run(
         [sys.executable, "-m", "unify", "--home", str(home.settings.home), "-c", "system status"],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
     assert shown.returncode == 0, shown
     return shown.stdout
 
 
-class TestRoom:
-    """When it is tried again, with a clock and a disk of the test's own."""
+class TestDiskSpaceMonitor:
+    """The times of the checks, with a fake clock and a fake disk."""
 
     @pytest.fixture
     def log(self, tmp_path: Path) -> Iterator[DaemonLog]:
@@ -116,37 +116,37 @@ class TestRoom:
         yield log
         log.close()
 
-    def test_a_try_is_made_every_few_seconds_and_said_once(self, tmp_path: Path, log: DaemonLog) -> None:
+    def test_the_disk_is_checked_at_intervals_and_logged_once(self, tmp_path: Path, log: DaemonLog) -> None:
         now, disk = [0.0], [False]
         settings = Settings(tmp_path, tmp_path / "connections.yaml")
-        room = DiskSpaceMonitor(settings, log, clock=lambda: now[0], has_space=lambda _: disk[0])
-        assert room.can_start_work()
-        assert room.pause("queue.db: the disk is full")
-        assert not room.pause("again")
-        assert (room.can_start_work(), room.wait_s()) == (False, RETRY_INTERVAL_S)
+        monitor = DiskSpaceMonitor(settings, log, clock=lambda: now[0], has_space=lambda _: disk[0])
+        assert monitor.can_start_work()
+        assert monitor.pause("queue.db: the disk is full")
+        assert not monitor.pause("again")
+        assert (monitor.can_start_work(), monitor.wait_s()) == (False, RETRY_INTERVAL_S)
         now[0] += RETRY_INTERVAL_S
-        assert not room.can_start_work()
-        assert room.wait_s() == RETRY_INTERVAL_S  # the next look, not at once
+        assert not monitor.can_start_work()
+        assert monitor.wait_s() == RETRY_INTERVAL_S  # the time to the next check
         now[0], disk[0] = now[0] + RETRY_INTERVAL_S, True
-        assert room.can_start_work()
-        room.resume()
-        assert room.pause_reason == ""
-        said = log.path.read_text().splitlines()
-        assert len(said) == 2
-        assert f"disk.full path={tmp_path}" in said[0]
-        assert f'waited_s={2 * RETRY_INTERVAL_S} error="queue.db: the disk is full"' in said[1]
+        assert monitor.can_start_work()
+        monitor.resume()
+        assert monitor.pause_reason == ""
+        lines = log.path.read_text().splitlines()
+        assert len(lines) == 2
+        assert f"disk.full path={tmp_path}" in lines[0]
+        assert f'waited_s={2 * RETRY_INTERVAL_S} error="queue.db: the disk is full"' in lines[1]
 
-    def test_an_error_that_does_not_name_the_disk_is_one_of_it_if_there_is_no_room(
+    def test_an_unnamed_error_is_a_disk_full_error_if_no_space_is_left(
         self, tmp_path: Path, log: DaemonLog
     ) -> None:
         disk = [True]
-        room = DiskSpaceMonitor(Settings(tmp_path, tmp_path / "c"), log, has_space=lambda _: disk[0])
+        monitor = DiskSpaceMonitor(Settings(tmp_path, tmp_path / "c"), log, has_space=lambda _: disk[0])
         error = StoreError("/h/queue.db: unable to open database file")
-        assert not room.is_disk_full_error(error)
+        assert not monitor.is_disk_full_error(error)
         disk[0] = False
-        assert room.is_disk_full_error(error)
+        assert monitor.is_disk_full_error(error)
 
-    def test_room_is_found_by_writing_and_nothing_stays(self, tmp_path: Path) -> None:
+    def test_the_check_writes_a_file_and_removes_it(self, tmp_path: Path) -> None:
         assert has_disk_space([tmp_path, tmp_path / "not made yet"])
         assert list(tmp_path.iterdir()) == []
 
@@ -170,7 +170,7 @@ assert home.wait_for_end(home.enqueue_load("rows")).state is JobState.DONE
 accepted = []
 
 def open_gate():
-    # Whoever waits at the gate goes on; a load that is fetched again waits there again.
+    # Release the workers at the gate; a load that is fetched again waits there again.
     with suppress(OSError):
         os.close(os.open(home.settings.home / "gate", os.O_WRONLY | os.O_NONBLOCK))
 
@@ -216,9 +216,9 @@ print("nothing lost", len(accepted))
 
 @pytest.mark.process
 @pytest.mark.skipif(
-    os.getuid() != 0 or shutil.which("unshare") is None, reason="a disk of one's own takes root and unshare"
+    os.getuid() != 0 or shutil.which("unshare") is None, reason="mounting a disk needs root and unshare"
 )
-def test_on_a_small_disk_that_is_filled_three_times(tmp_path: Path) -> None:
+def test_a_disk_filled_three_times_loses_no_load(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@"'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount, tmp_path, sys.executable, "-c", _ON_A_SMALL_DISK, tmp_path],

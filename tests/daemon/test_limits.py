@@ -24,25 +24,25 @@ from unify.status.launch import is_daemon_running
 
 
 class TestIdleExit:
-    def test_a_daemon_without_work_ends_and_says_so(self, daemon_home: DaemonHome) -> None:
+    def test_an_idle_daemon_exits_and_logs_the_reason(self, daemon_home: DaemonHome) -> None:
         daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.5)
         daemon_home.start_daemon()
         wait_until(lambda: not is_daemon_running(daemon_home.settings))
         assert "daemon.idle_exit idle_exit_s=0.5" in daemon_home.log_text()
         assert daemon_home.log_text().rstrip().endswith("daemon.stopped")
 
-    def test_it_does_not_end_under_a_load(self, daemon_home: DaemonHome) -> None:
+    def test_a_daemon_with_a_running_load_does_not_exit(self, daemon_home: DaemonHome) -> None:
         daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.5)
         daemon_home.start_daemon()
         job = daemon_home.enqueue_load("gated")
         daemon_home.wait_for_progress(job)
-        time.sleep(1.2)  # twice the time it would need to end
+        time.sleep(1.2)  # twice the idle timeout
         assert is_daemon_running(daemon_home.settings)
         daemon_home.open_gate()
         assert daemon_home.wait_for_end(job).state is JobState.DONE
         wait_until(lambda: not is_daemon_running(daemon_home.settings))
 
-    def test_without_the_setting_it_stays(self, daemon_home: DaemonHome) -> None:
+    def test_a_daemon_without_idle_timeout_keeps_running(self, daemon_home: DaemonHome) -> None:
         daemon_home.start_daemon()
         assert daemon_home.settings.idle_timeout_s is None
         time.sleep(1.0)
@@ -50,23 +50,23 @@ class TestIdleExit:
 
 
 class TestMemory:
-    def test_the_kernel_tells_what_we_hold(self) -> None:
+    def test_resident_memory_of_a_process_is_measured(self) -> None:
         before = resident_bytes([os.getpid()])[os.getpid()]
-        held = bytearray(os.urandom(1024)) * (100 * 1024)
-        assert resident_bytes([os.getpid()])[os.getpid()] - before > 0.9 * len(held)
+        block = bytearray(os.urandom(1024)) * (100 * 1024)
+        assert resident_bytes([os.getpid()])[os.getpid()] - before > 0.9 * len(block)
 
     @pytest.mark.process
-    def test_where_there_is_no_proc_ps_tells_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_proc_ps_measures_the_same_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         here = os.getpid()
         by_proc = resident_bytes([here])[here]
         monkeypatch.setattr(worker_pool, "_PROC", Path("/no/proc"))
         assert resident_bytes([here, 2**22 + 1]) == {here: pytest.approx(by_proc, rel=0.2)}
         assert resident_bytes([]) == {}
 
-    def test_who_has_ended_is_left_out(self) -> None:
+    def test_an_ended_process_has_no_measurement(self) -> None:
         assert resident_bytes([2**22 + 1]) == {}
 
-    def test_a_load_that_takes_too_much_ends_with_the_reason_and_the_others_go_on(
+    def test_a_load_over_the_memory_limit_ends_and_other_loads_continue(
         self, daemon_home: DaemonHome
     ) -> None:
         daemon_home.settings = replace(daemon_home.settings, worker_memory_bytes=400 * 1024**2)
@@ -82,7 +82,7 @@ class TestMemory:
 
 
 class TestCrashes:
-    def test_are_counted_over_a_restart_of_the_daemon(self, daemon_home: DaemonHome) -> None:
+    def test_are_counted_across_daemon_restarts(self, daemon_home: DaemonHome) -> None:
         pid = daemon_home.start_daemon()
         job = daemon_home.enqueue_load("crash")
         wait_until(lambda: daemon_home.queue.get(job.id).crashes == 1)
@@ -90,10 +90,10 @@ class TestCrashes:
         wait_until(lambda: not is_daemon_running(daemon_home.settings))
         daemon_home.start_daemon()
         ended = daemon_home.wait_for_end(job)
-        assert (ended.state, ended.crashes) == (JobState.DEAD, 2), ended  # the third one ended it
+        assert (ended.state, ended.crashes) == (JobState.DEAD, 2), ended  # the third crash ended the job
         assert "3 times" in ended.error
 
-    def test_are_forgotten_by_a_retry(self, daemon_home: DaemonHome) -> None:
+    def test_are_reset_by_a_retry(self, daemon_home: DaemonHome) -> None:
         origin = ConfigPaths(str(daemon_home.settings.connections))
         table = TableName("test", "rows")
         job = daemon_home.queue.enqueue(NewJob("default", Action.LOAD, table, origin))
@@ -107,7 +107,7 @@ class TestCrashes:
         assert again is not None
         assert (again.crashes, again.failures) == (0, 0)
 
-    def test_a_queue_of_the_version_before_is_taken_over(self, tmp_path: Path) -> None:
+    def test_a_queue_of_an_older_schema_version_is_migrated(self, tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "queue.db") as old:
             for statement in read_sql_sections("queue_schema.sql")["1"].split(";\n"):
                 old.execute(statement)

@@ -1,4 +1,4 @@
-"""When the daemon maintains the lake."""
+"""The schedule of lake maintenance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unify.daemon.maintenance import (
 from unify.model import Action, JobState
 
 
-class TestUpkeep:
+class TestMaintenanceSchedule:
     class Clock:
         def __init__(self) -> None:
             self.now = 1_000_000_000.0
@@ -29,73 +29,79 @@ class TestUpkeep:
             return self.now
 
     @pytest.fixture
-    def clock(self) -> TestUpkeep.Clock:
+    def clock(self) -> TestMaintenanceSchedule.Clock:
         return self.Clock()
 
     @pytest.fixture
-    def upkeep(self, tmp_path: Path, clock: TestUpkeep.Clock) -> MaintenanceSchedule:
+    def maintenance(self, tmp_path: Path, clock: TestMaintenanceSchedule.Clock) -> MaintenanceSchedule:
         return MaintenanceSchedule(tmp_path, clock, clock)
 
-    def test_waits_for_a_quiet_minute(self, upkeep: MaintenanceSchedule, clock: TestUpkeep.Clock) -> None:
-        assert not upkeep.is_due(idle_s=3600)
-        clock.now += IDLE_BEFORE_S
-        assert not upkeep.is_due(idle_s=IDLE_BEFORE_S - 1)
-        assert upkeep.is_due(idle_s=IDLE_BEFORE_S)
-
-    def test_once_an_hour_is_enough(self, upkeep: MaintenanceSchedule, clock: TestUpkeep.Clock) -> None:
-        clock.now += IDLE_BEFORE_S
-        assert upkeep.start() is None
-        upkeep.mark_completed()
-        clock.now += INTERVAL_S - 1
-        assert not upkeep.is_due(idle_s=INTERVAL_S)
-        assert upkeep.wait_s(idle_s=INTERVAL_S) == pytest.approx(1)
-        clock.now += 1
-        assert upkeep.is_due(idle_s=INTERVAL_S)
-
-    def test_under_steady_load_it_runs_in_slices_ten_minutes_after_it_is_due(
-        self, upkeep: MaintenanceSchedule, clock: TestUpkeep.Clock
+    def test_maintenance_waits_for_an_idle_minute(
+        self, maintenance: MaintenanceSchedule, clock: TestMaintenanceSchedule.Clock
     ) -> None:
-        upkeep.mark_completed()
-        clock.now += INTERVAL_S + MAX_DEFERRAL_S - 1
-        assert not upkeep.is_due(idle_s=0)
-        assert upkeep.wait_s(idle_s=0) == pytest.approx(1)
+        assert not maintenance.is_due(idle_s=3600)
+        clock.now += IDLE_BEFORE_S
+        assert not maintenance.is_due(idle_s=IDLE_BEFORE_S - 1)
+        assert maintenance.is_due(idle_s=IDLE_BEFORE_S)
+
+    def test_maintenance_is_due_once_an_hour(
+        self, maintenance: MaintenanceSchedule, clock: TestMaintenanceSchedule.Clock
+    ) -> None:
+        clock.now += IDLE_BEFORE_S
+        assert maintenance.start() is None
+        maintenance.mark_completed()
+        clock.now += INTERVAL_S - 1
+        assert not maintenance.is_due(idle_s=INTERVAL_S)
+        assert maintenance.wait_s(idle_s=INTERVAL_S) == pytest.approx(1)
         clock.now += 1
-        assert upkeep.is_due(idle_s=0)
-        should_continue = upkeep.start()
+        assert maintenance.is_due(idle_s=INTERVAL_S)
+
+    def test_maintenance_under_steady_load_runs_in_slices_after_ten_minutes(
+        self, maintenance: MaintenanceSchedule, clock: TestMaintenanceSchedule.Clock
+    ) -> None:
+        maintenance.mark_completed()
+        clock.now += INTERVAL_S + MAX_DEFERRAL_S - 1
+        assert not maintenance.is_due(idle_s=0)
+        assert maintenance.wait_s(idle_s=0) == pytest.approx(1)
+        clock.now += 1
+        assert maintenance.is_due(idle_s=0)
+        should_continue = maintenance.start()
         assert should_continue is not None
-        clock.now += 5  # the publisher was busy: the slice begins when it is carried out
+        clock.now += 5  # the publisher was busy: the slice starts with its first step
         assert should_continue()
         clock.now += SLICE_S
         assert should_continue()
         clock.now += 0.1
         assert not should_continue()
         clock.now += SLICE_INTERVAL_S
-        assert upkeep.is_due(idle_s=0)
+        assert maintenance.is_due(idle_s=0)
 
-    def test_a_busy_daemon_whose_lake_was_never_maintained_begins_after_ten_minutes(
-        self, upkeep: MaintenanceSchedule, clock: TestUpkeep.Clock
+    def test_the_first_maintenance_of_a_busy_daemon_starts_after_ten_minutes(
+        self, maintenance: MaintenanceSchedule, clock: TestMaintenanceSchedule.Clock
     ) -> None:
         clock.now += MAX_DEFERRAL_S - 1
-        assert not upkeep.is_due(idle_s=0)
+        assert not maintenance.is_due(idle_s=0)
         clock.now += 1
-        assert upkeep.is_due(idle_s=0)
+        assert maintenance.is_due(idle_s=0)
 
-    def test_after_one_cut_short_there_is_a_pause(
-        self, upkeep: MaintenanceSchedule, clock: TestUpkeep.Clock
+    def test_interrupted_maintenance_is_retried_after_a_delay(
+        self, maintenance: MaintenanceSchedule, clock: TestMaintenanceSchedule.Clock
     ) -> None:
         clock.now += IDLE_BEFORE_S
-        assert upkeep.start() is None
-        assert not upkeep.is_due(idle_s=IDLE_BEFORE_S)
+        assert maintenance.start() is None
+        assert not maintenance.is_due(idle_s=IDLE_BEFORE_S)
         clock.now += RETRY_DELAY_S
-        assert upkeep.is_due(idle_s=IDLE_BEFORE_S)
+        assert maintenance.is_due(idle_s=IDLE_BEFORE_S)
 
-    def test_another_start_of_the_daemon_remembers(self, tmp_path: Path, clock: TestUpkeep.Clock) -> None:
+    def test_a_restarted_daemon_knows_the_last_maintenance(
+        self, tmp_path: Path, clock: TestMaintenanceSchedule.Clock
+    ) -> None:
         MaintenanceSchedule(tmp_path, clock, clock).mark_completed()
         second = MaintenanceSchedule(tmp_path, clock, clock)
         clock.now += IDLE_BEFORE_S
         assert not second.is_due(idle_s=IDLE_BEFORE_S)
 
-    def test_the_daemon_does_it_when_it_is_quiet(
+    def test_an_idle_daemon_maintains_the_lake(
         self, daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_early_maintenance")

@@ -1,4 +1,4 @@
-"""Nothing from outside ends the daemon: a fault fails its job, a lock of another process is waited for."""
+"""No outside fault ends the daemon: an error fails its job, a lock of another process makes it wait."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from unify.status.launch import is_daemon_running
 
 
 class TestADaemon:
-    def test_a_source_that_says_to_come_again_in_a_million_years(self, daemon_home: DaemonHome) -> None:
+    def test_a_retry_after_of_a_million_years_is_capped(self, daemon_home: DaemonHome) -> None:
         pid = daemon_home.start_daemon()
         far = daemon_home.enqueue_load("far")
         assert daemon_home.wait_for_end(daemon_home.enqueue_load("rows")).state is JobState.DONE
@@ -44,9 +44,7 @@ class TestADaemon:
         assert postponed.start_at - datetime.now(UTC) < timedelta(hours=27)
         assert daemon_home.start_daemon() == pid
 
-    def test_while_another_process_holds_the_queue_it_answers_and_says_which(
-        self, daemon_home: DaemonHome
-    ) -> None:
+    def test_a_locked_queue_pauses_the_daemon_which_names_the_holder(self, daemon_home: DaemonHome) -> None:
         pid = daemon_home.start_daemon()
         gated = daemon_home.enqueue_load("gated")
         daemon_home.wait_for_progress(gated)
@@ -57,14 +55,16 @@ class TestADaemon:
             wait_until(lambda: bool(client.ping().waiting))
             waiting = client.ping().waiting
             assert f"held by process {os.getpid()} (a suspended shell)" in waiting
-            time.sleep(2.5)  # longer than a try and the pause after it
+            time.sleep(2.5)  # longer than an attempt and the pause after it
             assert client.ping().pid == pid
         assert {daemon_home.wait_for_end(job).state for job in (gated, queued)} == {JobState.DONE}
         assert daemon_home.start_daemon() == pid
         assert " daemon.paused " in daemon_home.log_text()
         assert " daemon.resumed " in daemon_home.log_text()
 
-    def test_a_job_under_way_when_daemons_die_counts_crashes_and_ends(self, daemon_home: DaemonHome) -> None:
+    def test_a_job_running_when_daemons_are_killed_counts_crashes_and_ends(
+        self, daemon_home: DaemonHome
+    ) -> None:
         job = daemon_home.enqueue_load("hang")
         for crashes in range(policies.MAX_CRASHES):
             pid = daemon_home.start_daemon()
@@ -91,7 +91,7 @@ class TestADaemon:
 
 
 class Loop:
-    """A daemon in this process, turned by the test."""
+    """A daemon in this process, whose loop the test runs."""
 
     def __init__(self, home: DaemonHome, stack: ExitStack) -> None:
         self.home = home
@@ -143,7 +143,7 @@ class TestAFault:
         assert loop.run_to_the_end(loop.enqueue("rows1")).state is JobState.DONE
 
     @pytest.mark.parametrize("method", ["enqueue_due", "next_start_at"])
-    def test_in_a_step_of_the_queue_leaves_the_other_steps(
+    def test_in_a_queue_operation_leaves_the_others_working(
         self, loop: Loop, monkeypatch: pytest.MonkeyPatch, method: str
     ) -> None:
         def raise_overflow(*_: object) -> None:
@@ -153,7 +153,7 @@ class TestAFault:
         assert loop.run_to_the_end(loop.enqueue("rows")).state is JobState.DONE
         assert loop.home.log_text().count("daemon.internal_error") == 1
 
-    def test_in_the_start_of_a_worker_postpones_the_job(
+    def test_at_the_start_of_a_worker_postpones_the_job(
         self, loop: Loop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def raise_no_descriptors(*_: object) -> None:
@@ -166,7 +166,7 @@ class TestAFault:
             assert "no worker can be started" in loop.home.queue.get(job.id).error
         assert loop.run_to_the_end(job).state is JobState.DONE
 
-    def test_that_ends_the_daemon_counts_a_crash_of_the_jobs_under_way(self, loop: Loop) -> None:
+    def test_that_ends_the_daemon_counts_a_crash_of_each_running_job(self, loop: Loop) -> None:
         job = loop.enqueue("hang")
         loop.run_until(lambda: loop.home.queue.get(job.id).state is JobState.RUNNING)
         loop.dispatcher.stop(5.0, crashed=True)
@@ -177,7 +177,7 @@ class TestAFault:
 
 
 @pytest.mark.parametrize("retry_after_s", [float("inf"), float("nan"), 1e300, 999_999_999_999_999, 1e12])
-def test_no_retry_after_is_beyond_a_day_and_a_bit(retry_after_s: float) -> None:
+def test_a_retry_delay_is_at_most_a_day_and_its_jitter(retry_after_s: float) -> None:
     failure = Failure("RateLimited", "429", retryable=True, retry_after_s=retry_after_s)
     job = LoaderJob(
         1, "u", "t", Action.LOAD, TableName("a", "b"), ConfigPaths("/c"), 0, JobState.RUNNING, 1, 1, NOW, NOW
@@ -188,7 +188,7 @@ def test_no_retry_after_is_beyond_a_day_and_a_bit(retry_after_s: float) -> None:
 
 
 @pytest.mark.parametrize("every_s", [1e300, float("inf"), 1e-300])
-def test_no_refresh_interval_makes_the_schedule_fail(tmp_path: Path, every_s: float) -> None:
+def test_extreme_refresh_intervals_can_be_scheduled(tmp_path: Path, every_s: float) -> None:
     job = LoaderJob(
         1, "u", "t", Action.LOAD, TableName("a", "b"), ConfigPaths("/c"), 0, JobState.RUNNING, 1, 1, NOW, NOW
     )
@@ -198,8 +198,10 @@ def test_no_refresh_interval_makes_the_schedule_fail(tmp_path: Path, every_s: fl
         queue.enqueue_due(NOW + timedelta(days=1))
 
 
-def test_the_publisher_reopens_its_lake_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DuckLake keeps what it read of each version: without this, the daemon grows by 50 kB a load."""
+def test_the_publisher_reopens_its_lake_after_a_number_of_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckLake caches the catalog of each version: a lake that stays open grows by 50 kB for each load."""
     monkeypatch.setattr(publisher, "COMMANDS_PER_LAKE", 3)
     handler = PublishHandler(Settings(tmp_path / "home", tmp_path / "c"), lambda _: True)
     lakes = []
@@ -212,7 +214,9 @@ def test_the_publisher_reopens_its_lake_now_and_then(tmp_path: Path, monkeypatch
 
 
 class TestASuspendedDaemon:
-    def test_the_status_comes_from_the_queue_and_says_what_to_do(self, daemon_home: DaemonHome) -> None:
+    def test_has_a_status_from_the_queue_with_the_command_that_resumes_it(
+        self, daemon_home: DaemonHome
+    ) -> None:
         pid = daemon_home.start_daemon()
         job = daemon_home.enqueue_load("gated")
         daemon_home.wait_for_progress(job)

@@ -35,7 +35,7 @@ from unify.queue.timing import Timing, daily_timing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def every(minutes: float, next_at: datetime = NOON) -> Timing:
     return Timing(minutes * 60, next_at)
 
 
-def begun(scripts: ScriptSchedules, now: datetime, room: int = 9, epoch: int = 1) -> list[str]:
-    return [run.name for _, run in scripts.start_due_runs(epoch, now, room)]
+def start_due(scripts: ScriptSchedules, now: datetime, slots: int = 9, epoch: int = 1) -> list[str]:
+    return [run.name for _, run in scripts.start_due_runs(epoch, now, slots)]
 
 
 def end_all(scripts: ScriptSchedules, now: datetime) -> None:
@@ -70,11 +70,11 @@ def end_all(scripts: ScriptSchedules, now: datetime) -> None:
 
 
 class TestDue:
-    def test_a_script_runs_when_it_is_due_and_then_again(self, scripts: ScriptSchedules) -> None:
+    def test_a_script_runs_at_each_due_time(self, scripts: ScriptSchedules) -> None:
         put(scripts, every(15))
-        assert begun(scripts, NOON - MINUTE) == []
-        assert begun(scripts, NOON) == ["report"]
-        assert begun(scripts, NOON) == []
+        assert start_due(scripts, NOON - MINUTE) == []
+        assert start_due(scripts, NOON) == ["report"]
+        assert start_due(scripts, NOON) == []
         end_all(scripts, NOON + MINUTE)
         [script] = scripts.list_scripts()
         assert (script.timing.next_at, script.timing.last_at) == (NOON + 15 * MINUTE, NOON)
@@ -87,16 +87,16 @@ class TestDue:
             NOON + MINUTE,
         )
 
-    def test_after_three_days_asleep_it_runs_once(self, scripts: ScriptSchedules) -> None:
+    def test_after_three_days_of_sleep_a_script_runs_once(self, scripts: ScriptSchedules) -> None:
         put(scripts, every(15))
         woken = NOON + timedelta(days=3, minutes=7)
-        assert begun(scripts, woken) == ["report"]
+        assert start_due(scripts, woken) == ["report"]
         end_all(scripts, woken)
-        assert begun(scripts, woken) == []
+        assert start_due(scripts, woken) == []
         assert scripts.list_scripts()[0].timing.next_at == woken + 8 * MINUTE
 
     @pytest.mark.parametrize("change", ["2026-03-28T12:00+01:00", "2026-10-24T12:00+02:00"])
-    def test_a_time_of_day_stays_one_when_the_clock_changes(
+    def test_a_time_of_day_is_kept_across_daylight_saving_changes(
         self, scripts: ScriptSchedules, change: str
     ) -> None:
         put(
@@ -108,66 +108,64 @@ class TestDue:
             now = scripts.list_scripts()[0].timing.next_at
             assert now is not None
             hours.append(now.hour)
-            assert begun(scripts, now) == ["report"]
+            assert start_due(scripts, now) == ["report"]
             end_all(scripts, now)
-        assert hours in ([6, 6, 6], [7, 7, 7])  # in UTC, after the change; the first 08:00 lies behind it
+        assert hours in ([6, 6, 6], [7, 7, 7])  # in UTC; all three are after the change
 
-    def test_what_is_due_once_runs_once_and_is_gone(self, scripts: ScriptSchedules) -> None:
+    def test_a_script_with_one_due_time_runs_once_and_is_removed(self, scripts: ScriptSchedules) -> None:
         put(scripts, Timing(None, NOON))
-        assert begun(scripts, NOON + timedelta(days=2)) == ["report"]
-        assert begun(scripts, NOON + timedelta(days=9)) == []
-        [script] = scripts.list_scripts()  # as long as it runs, it can be unscheduled
+        assert start_due(scripts, NOON + timedelta(days=2)) == ["report"]
+        assert start_due(scripts, NOON + timedelta(days=9)) == []
+        [script] = scripts.list_scripts()  # listed while it runs, so that it can be unscheduled
         assert script.timing.next_at is None
         end_all(scripts, NOON)
         assert scripts.list_scripts() == []
         assert len(scripts.list_runs()) == 1
 
-    def test_one_that_still_runs_is_not_begun_beside_itself_and_says_so(
-        self, scripts: ScriptSchedules
-    ) -> None:
+    def test_a_script_that_still_runs_is_skipped_with_a_message(self, scripts: ScriptSchedules) -> None:
         put(scripts, every(15))
-        assert begun(scripts, NOON) == ["report"]
-        assert begun(scripts, NOON + 15 * MINUTE) == []
-        assert begun(scripts, NOON + 30 * MINUTE) == []
+        assert start_due(scripts, NOON) == ["report"]
+        assert start_due(scripts, NOON + 15 * MINUTE) == []
+        assert start_due(scripts, NOON + 30 * MINUTE) == []
         [run] = scripts.list_runs()
         assert run.error == "skipped at 2026-03-01 12:30 UTC: the previous run was still running"
         scripts.finish_run(
             run, ScriptRunResult(RunStatus.FAILED, 1, error="no such table"), NOON + 31 * MINUTE
         )
         assert scripts.list_runs()[0].error.splitlines()[1:] == ["no such table"]
-        assert begun(scripts, NOON + 45 * MINUTE) == ["report"]
+        assert start_due(scripts, NOON + 45 * MINUTE) == ["report"]
 
-    def test_without_room_it_stays_due(self, scripts: ScriptSchedules) -> None:
+    def test_without_a_free_slot_a_script_stays_due(self, scripts: ScriptSchedules) -> None:
         for number in range(3):
             put(scripts, every(15), f"/jobs/{number}.sql")
-        assert begun(scripts, NOON, room=2) == ["0", "1"]
-        assert begun(scripts, NOON + MINUTE, room=0) == []
-        assert begun(scripts, NOON + 2 * MINUTE, room=1) == ["2"]
+        assert start_due(scripts, NOON, slots=2) == ["0", "1"]
+        assert start_due(scripts, NOON + MINUTE, slots=0) == []
+        assert start_due(scripts, NOON + 2 * MINUTE, slots=1) == ["2"]
 
-    def test_a_clock_a_day_ahead_and_back_again_neither_skips_nor_doubles(
-        self, scripts: ScriptSchedules
-    ) -> None:
+    def test_a_clock_set_forward_and_back_neither_skips_nor_doubles(self, scripts: ScriptSchedules) -> None:
         put(scripts, every(15))
         ahead = NOON + timedelta(days=1)
-        assert begun(scripts, ahead) == ["report"]
+        assert start_due(scripts, ahead) == ["report"]
         end_all(scripts, ahead)
-        assert begun(scripts, NOON) == []
-        assert begun(scripts, NOON + 15 * MINUTE) == ["report"]
+        assert start_due(scripts, NOON) == []
+        assert start_due(scripts, NOON + 15 * MINUTE) == ["report"]
 
-    def test_a_time_is_never_run_twice_however_the_daemon_ends(self, scripts: ScriptSchedules) -> None:
+    def test_a_killed_daemon_causes_no_second_run_for_a_due_time(self, scripts: ScriptSchedules) -> None:
         put(scripts, every(15))
-        assert begun(scripts, NOON, epoch=1) == ["report"]
-        [left] = scripts.interrupt_orphaned_runs(2, NOON + MINUTE)  # killed before or while it ran
+        assert start_due(scripts, NOON, epoch=1) == ["report"]
+        [left] = scripts.interrupt_orphaned_runs(
+            2, NOON + MINUTE
+        )  # the daemon was killed before or during the run
         assert left.name == "report"
-        assert begun(scripts, NOON + MINUTE, epoch=2) == []
+        assert start_due(scripts, NOON + MINUTE, epoch=2) == []
         [run] = scripts.list_runs()
         assert (run.status, run.error) == (RunStatus.INTERRUPTED, "the daemon ended during the run")
         assert scripts.interrupt_orphaned_runs(2, NOON + MINUTE) == []
-        assert begun(scripts, NOON + 15 * MINUTE, epoch=2) == ["report"]
+        assert start_due(scripts, NOON + 15 * MINUTE, epoch=2) == ["report"]
 
 
-class TestKept:
-    def test_a_name_is_the_files_with_a_number_where_it_is_taken(self, scripts: ScriptSchedules) -> None:
+class TestHistory:
+    def test_a_schedule_is_named_like_its_file_with_a_number_if_taken(self, scripts: ScriptSchedules) -> None:
         assert put(scripts, every(15)).name == "report"
         assert put(scripts, every(15), "/other/Report.sql").name == "Report_2"
         again = put(scripts, every(30))
@@ -183,24 +181,24 @@ class TestKept:
         put(scripts, Timing(None, NOON), "/jobs/once.sql")
         now = NOON
         for _ in range(MAX_RUNS_PER_SCRIPT + 5):
-            begun(scripts, now)
+            start_due(scripts, now)
             end_all(scripts, now)
             now += MINUTE
         names = [run.name for run in scripts.list_runs()]
         assert (names.count("report"), names.count("once")) == (MAX_RUNS_PER_SCRIPT, 1)
         assert [run.name for run in scripts.latest_runs()] == ["once", "report"]
         later = now + timedelta(days=31)
-        begun(scripts, later)
+        start_due(scripts, later)
         end_all(scripts, later)
         assert [run.started_at for run in scripts.list_runs() if run.name == "report"] == [later]
 
-    def test_all_this_is_there_after_a_restart(self, tmp_path: Path) -> None:
+    def test_schedules_survive_a_restart(self, tmp_path: Path) -> None:
         with Queue(tmp_path / "queue.db") as queue:
             script = put(queue.scripts, daily_timing("08:00", 86400, "Europe/Berlin", NOON))
         with Queue(tmp_path / "queue.db") as queue:
             assert queue.scripts.list_scripts() == [script]
 
-    def test_output_is_kept_from_both_ends_in_whole_lines(self) -> None:
+    def test_long_output_keeps_its_first_and_last_lines(self) -> None:
         capture = OutputCapture(100)
         capture.feed(b"first\n")
         for number in range(100_000):
@@ -215,7 +213,7 @@ class TestKept:
 
 
 class Stage:
-    """A daemon's part that runs scripts, with a clock of its own and Python programs as scripts."""
+    """The script supervisor of a daemon, with a fake clock and Python programs as scripts."""
 
     def __init__(self, folder: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "scripted.py").write_text("import sys; exec(open(sys.argv[-1]).read())")
@@ -254,7 +252,7 @@ class Stage:
         return path
 
     def until_ended(self) -> ScriptRun:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while self.scripting.running_count:
             assert time.monotonic() < deadline
             self.woken.wait(min(self.scripting.wait_s() or 0.5, 0.5))
@@ -278,7 +276,7 @@ def stage(tmp_path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.mark.process
 class TestProcess:
-    def test_what_it_says_is_kept_and_it_has_no_terminal(self, stage: Stage) -> None:
+    def test_output_is_recorded_and_the_process_has_no_terminal(self, stage: Stage) -> None:
         run = stage.run(
             "import os, sys\n"
             "print(sys.stdin.read() + 'rows', os.isatty(1), os.getsid(0) == os.getpid(), os.getcwd())\n"
@@ -288,23 +286,23 @@ class TestProcess:
         assert run.output == f"rows False True {os.path.realpath(stage.folder)}\n"
         assert run.error == "a notice"
 
-    def test_it_gets_home_specs_tenant_and_connections_and_nobody_elses(
+    def test_a_script_uses_the_settings_of_its_schedule(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("UNIFY_HOME", "UNIFY_TENANT", "UNIFY_SPECS", "UNIFY_CONNECTIONS"):
-            stage.environment.process_values[name] = "/somebody/elses"
+            stage.environment.process_values[name] = "/other/value"
         run = stage.run("import os, sys; print(sys.argv[1:], sorted(n for n in os.environ if 'UNIFY' in n))")
         assert f"'--home', '{stage.folder}', '--tenant', 'default'" in run.output
         assert "'--specs', '/specs/one', '--specs', '/specs/two', '--quiet', '-f'" in run.output
         assert "['UNIFY_CONNECTIONS', 'UNIFY_LIFELINE']" in run.output
 
-    def test_a_tenants_home_is_named_as_its_owner_names_it(self, stage: Stage) -> None:
+    def test_a_script_of_a_tenant_receives_the_parent_home(self, stage: Stage) -> None:
         settings = replace(stage.settings, home=Path("/unify/tenants/acme"), tenant="acme")
         script = replace(put(stage.scripts, every(15)), tenant="acme")
         words = command_arguments(settings, script)
         assert words[:4] == ["--home", "/unify", "--tenant", "acme"]
 
-    def test_values_that_shells_have_offered_reach_it_and_are_not_kept(self, stage: Stage) -> None:
+    def test_environment_values_of_a_shell_reach_a_script_and_no_file(self, stage: Stage) -> None:
         stage.settings.connections.write_text("vault: {adapter: x, options: {token: '${CANARY}'}}\n")
         stage.settings.connections.chmod(0o600)
         stage.environment.update({"CANARY": "canary-4711-secret", "OTHER": "not for us"})
@@ -315,7 +313,7 @@ class TestProcess:
         kept = b"".join(path.read_bytes() for path in stage.folder.iterdir() if path.is_file())
         assert b"canary" not in kept
 
-    def test_a_failure_says_how_it_ended(self, stage: Stage) -> None:
+    def test_a_failed_run_records_the_message_or_the_exit_status(self, stage: Stage) -> None:
         run = stage.run("import sys; sys.exit('no such table')")
         assert (run.status, run.exit_status, run.error) == (RunStatus.FAILED, 1, "no such table")
         silent = stage.with_settings(stage.settings)
@@ -324,21 +322,23 @@ class TestProcess:
         silent.start_due_runs(stage.now + timedelta(days=1))
         assert stage.until_ended().error == "the script exited with status 7 without a message"
 
-    def test_one_that_is_killed_says_by_what(self, stage: Stage) -> None:
+    def test_a_killed_run_records_the_signal(self, stage: Stage) -> None:
         run = stage.run("import os; os.kill(os.getpid(), 9)")
         assert (run.status, run.exit_status) == (RunStatus.FAILED, None)
         assert run.error == "the script was killed by SIGKILL (out of memory?)"
 
-    def test_a_file_that_has_vanished_is_a_failed_run(self, stage: Stage) -> None:
+    def test_a_missing_file_is_a_failed_run(self, stage: Stage) -> None:
         path = stage.put("print(1)")
         path.unlink()
         stage.scripting.start_due_runs(NOON)
         [run] = stage.scripts.list_runs()
         assert (run.status, run.exit_status) == (RunStatus.FAILED, None)
         assert run.error == f"{path}: the script cannot be read: No such file or directory"
-        assert stage.scripts.list_scripts()[0].timing.next_at == NOON + 15 * MINUTE  # perhaps it comes back
+        assert (
+            stage.scripts.list_scripts()[0].timing.next_at == NOON + 15 * MINUTE
+        )  # the file may be back by then
 
-    def test_a_folder_that_has_vanished_is_one_too(self, stage: Stage) -> None:
+    def test_a_missing_working_folder_is_a_failed_run(self, stage: Stage) -> None:
         path = stage.folder / "a.sql"
         path.write_text("print(1)")
         gone = stage.folder / "gone"
@@ -348,7 +348,7 @@ class TestProcess:
             stage.scripts.list_runs()[0].error == f"{gone}: the working folder of the script does not exist"
         )
 
-    def test_one_that_hangs_is_ended_and_says_so_even_if_it_is_deaf(self, stage: Stage) -> None:
+    def test_a_script_over_its_time_limit_is_killed(self, stage: Stage) -> None:
         stage.with_settings(replace(stage.settings, script_timeout_s=0.5))
         run = stage.run(
             "import signal, threading\n"
@@ -359,7 +359,7 @@ class TestProcess:
         assert (run.status, run.exit_status, run.output) == (RunStatus.FAILED, None, "before\n")
         assert run.error == "stopped: it ran longer than 0.5 seconds (UNIFY_SCRIPT_TIME)"
 
-    def test_one_that_is_unscheduled_while_it_runs_ends(self, stage: Stage) -> None:
+    def test_unscheduling_ends_a_running_script(self, stage: Stage) -> None:
         stage.put("import threading; threading.Event().wait()")
         stage.scripting.start_due_runs(NOON)
         assert stage.scripting.running_count == 1
@@ -371,7 +371,7 @@ class TestProcess:
             "the script was unscheduled during the run",
         )
 
-    def test_a_clean_stop_leaves_none(self, stage: Stage) -> None:
+    def test_closing_ends_every_running_script(self, stage: Stage) -> None:
         for name in "abcdef":
             stage.put("import threading; threading.Event().wait()", name)
         stage.scripting.start_due_runs(NOON)
@@ -391,12 +391,12 @@ class TestProcess:
 
 
 class TestEndToEnd:
-    def test_a_script_runs_by_itself_and_everything_about_it_can_be_asked(self, unify: UnifyCommand) -> None:
+    def test_a_scheduled_script_runs_and_is_listed_with_its_runs(self, unify: UnifyCommand) -> None:
         jobs = unify.home.parent / "jobs"
         jobs.mkdir()
         (jobs / "part.sql").write_text("insert into runs values (now());")
         (jobs / "report.sql").write_text("run 'part.sql';\nselect 42 as answer;\nexport runs to 'runs.csv';")
-        asked = unify(
+        result = unify(
             "create table runs (moment timestamptz)",
             "run '../jobs/report.sql' every 1 day starting 06:00",
             "run '../jobs/report.sql' every 1 second",
@@ -404,14 +404,16 @@ class TestEndToEnd:
             "run 'gone.sql' at 08:00",
             args=["--keep-going"],
         )
-        assert "report runs every 1 second, next at " in asked.stderr
-        assert "(no more every 1 day starting 06:00)" in asked.stderr
-        assert "2020-01-01 08:00 is in the past" in asked.stderr
-        assert f"{unify.home / 'gone.sql'}: cannot be read: No such file or directory" in asked.stderr
-        assert _until(unify, f"select status, exit_status, output, error {ENDED}") == [
+        assert "report runs every 1 second, next at " in result.stderr
+        assert "(no more every 1 day starting 06:00)" in result.stderr
+        assert "2020-01-01 08:00 is in the past" in result.stderr
+        assert f"{unify.home / 'gone.sql'}: cannot be read: No such file or directory" in result.stderr
+        assert _wait_for_row(unify, f"select status, exit_status, output, error {ENDED}") == [
             *("success", "0", "answer\n42\n", "")
         ]
-        assert (unify.home / "runs.csv").exists()  # relative paths within it start where it was scheduled
+        assert (
+            unify.home / "runs.csv"
+        ).exists()  # relative paths in a script start in the folder of its schedule
         shown = unify("show schedules", "select name, kind, script, last_at is not null from unify.schedules")
         assert shown.rows[1][:3] == ["report", "script", "1 second"]
         assert shown.rows[3] == ["report", "script", str(jobs / "report.sql"), "true"]
@@ -425,45 +427,45 @@ class TestEndToEnd:
         assert "report runs no more by itself" in ends.stderr
         assert ends.stdout == "doubled\n0\n"
 
-    def test_a_killed_daemon_takes_its_script_along_and_the_next_one_goes_on(
+    def test_a_killed_daemon_ends_its_script_and_the_next_daemon_runs_it_again(
         self, unify: UnifyCommand
     ) -> None:
         (unify.home / "hang.sql").write_text("set threads = 1; select count(*) from range(99_999_999_999);")
         assert unify("run 'hang.sql' every 1 second").exit_status == 0
         with Queue(unify.home / "queue.db") as queue:
-            first = _until_run(queue.scripts, RunStatus.RUNNING)
+            first = _wait_for_run(queue.scripts, RunStatus.RUNNING)
             assert "Running script: hang" in unify("system status").stdout
             daemon = int(unify.run("daemon", "status").stdout.partition("(pid ")[2].partition(",")[0])
             script = _script_of(daemon)
             os.kill(daemon, signal.SIGKILL)
-            assert _gone(script)
+            assert _is_gone(script)
             assert unify.run("daemon", "start").exit_status == 0
-            left = _until_run(queue.scripts, RunStatus.INTERRUPTED)
+            left = _wait_for_run(queue.scripts, RunStatus.INTERRUPTED)
             assert (left.id, left.error.splitlines()[-1]) == (first.id, "the daemon ended during the run")
-            again = _until_run(queue.scripts, RunStatus.RUNNING)  # at its next time, by the new one
+            again = _wait_for_run(queue.scripts, RunStatus.RUNNING)  # by the new daemon, at the next due time
             assert again.due_at > first.due_at
             assert unify("unschedule hang").exit_status == 0
-            last = _until_run(queue.scripts, RunStatus.INTERRUPTED, since=again.id)
+            last = _wait_for_run(queue.scripts, RunStatus.INTERRUPTED, since=again.id)
             assert last.error.splitlines()[-1] == "the script was unscheduled during the run"
 
 
 ENDED = "from unify.script_runs where status <> 'running'"
 
 
-def _until(unify: UnifyCommand, sql: str) -> list[str]:
-    """The first row of a query, asked until there is one."""
-    deadline = time.monotonic() + PATIENCE_S
+def _wait_for_row(unify: UnifyCommand, sql: str) -> list[str]:
+    """Run a query until it returns a row; return the row."""
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
-        answer = unify(sql)
-        assert answer.exit_status == 0, answer
-        if len(answer.rows) > 1:
-            return answer.rows[1]
-        assert time.monotonic() < deadline, answer
+        result = unify(sql)
+        assert result.exit_status == 0, result
+        if len(result.rows) > 1:
+            return result.rows[1]
+        assert time.monotonic() < deadline, result
 
 
-def _until_run(scripts: ScriptSchedules, status: RunStatus, since: int = 0) -> ScriptRun:
-    """The first run in this state, looked for until there is one: a row in the queue, nobody tells us."""
-    deadline = time.monotonic() + PATIENCE_S
+def _wait_for_run(scripts: ScriptSchedules, status: RunStatus, since: int = 0) -> ScriptRun:
+    """Poll the queue for a run in this state; return the first one."""
+    deadline = time.monotonic() + TIMEOUT_S
     while not (found := [run for run in scripts.list_runs() if run.status is status and run.id >= since]):
         assert time.monotonic() < deadline, scripts.list_runs()
         threading.Event().wait(0.05)
@@ -471,16 +473,16 @@ def _until_run(scripts: ScriptSchedules, status: RunStatus, since: int = 0) -> S
 
 
 def _script_of(daemon: int) -> int:
-    told = subprocess.run(
+    output = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True
     ).stdout
-    found = [line.split() for line in told.splitlines() if " -f " in line and "hang.sql" in line]
+    found = [line.split() for line in output.splitlines() if " -f " in line and "hang.sql" in line]
     [pid] = [int(words[0]) for words in found if int(words[1]) == daemon]
     return pid
 
 
-def _gone(pid: int) -> bool:
-    deadline = time.monotonic() + PATIENCE_S
+def _is_gone(pid: int) -> bool:
+    deadline = time.monotonic() + TIMEOUT_S
     with suppress(ProcessLookupError):
         while time.monotonic() < deadline:
             os.kill(pid, 0)

@@ -1,4 +1,4 @@
-"""The state machine of a job: every event in every state is carried out as the table says, or refused."""
+"""The state machine of a job: each event in each state follows the table or is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAIRS = [(state, event) for state in JobState for event in JobEvent]
 
 
 class RecordingPublisher:
-    """Keeps the commands instead of carrying them out."""
+    """Records the commands and does not run them."""
 
     def __init__(self) -> None:
         self.commands: list[PublisherCommand] = []
@@ -46,7 +46,7 @@ class RecordingPublisher:
 
 
 class Bench:
-    """A real queue and log with one job, and what was published of it."""
+    """A queue, a log and running jobs; publisher commands and statuses are recorded."""
 
     def __init__(self, folder: Path) -> None:
         self.queue = Queue(folder / "queue.db")
@@ -69,7 +69,7 @@ class Bench:
         return self.queue.get(job.id)
 
     def change_in_queue(self, job: LoaderJob, event: JobEvent) -> None:
-        """What a shell, or another job, does in the queue."""
+        """Apply an event that a shell or another job causes in the queue."""
         match event:
             case JobEvent.REQUESTED:
                 self.queue.enqueue(new_job(), NOON)
@@ -99,10 +99,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize(("state", "event"), PAIRS)
-def test_every_event_in_every_state(bench: Bench, state: JobState, event: JobEvent) -> None:
+def test_each_event_in_each_state_follows_the_table(bench: Bench, state: JobState, event: JobEvent) -> None:
     transition = TRANSITIONS[state].get(event)
     if event is JobEvent.PARENT_FAILED:
-        return  # needs a parent: the next test
+        return  # needs a parent: see the next test
     job = bench.job_in(state)
     if event in QUEUE_EVENTS:
         bench.change_in_queue(job, event)
@@ -124,7 +124,7 @@ def test_every_event_in_every_state(bench: Bench, state: JobState, event: JobEve
         ]
 
 
-def test_a_job_whose_parent_fails(bench: Bench) -> None:
+def test_a_job_fails_with_its_parent(bench: Bench) -> None:
     child = bench.job_in(JobState.RUNNING)
     bench.apply(child, JobState.RUNNING, JobEvent.PARENTS_MISSING)
     parent = claim_job(bench.queue, datetime.now(UTC))
@@ -141,7 +141,7 @@ def test_only_a_queued_job_can_fail_with_its_parent(state: JobState) -> None:
 def test_a_cancelled_job_that_was_requested_again_is_queued(bench: Bench) -> None:
     job = bench.job_in(JobState.RUNNING)
     run = bench.jobs.add(job, JobState.RUNNING)
-    bench.jobs.apply(run, JobEvent.CANCELLED, "cancelled")  # nobody requests the cancellation any more
+    bench.jobs.apply(run, JobEvent.CANCELLED, "cancelled")  # the queue has no cancellation request
     assert bench.queue.get(job.id).state is JobState.QUEUED
     assert " load.ready " in bench.log.path.read_text()
 
@@ -155,7 +155,7 @@ def test_a_postponed_job_whose_cancellation_was_requested_is_cancelled(bench: Be
 
 
 @pytest.mark.parametrize("event", [event for event in JobEvent if event not in QUEUE_EVENTS])
-def test_an_attempt_that_is_over_changes_nothing(bench: Bench, event: JobEvent) -> None:
+def test_an_event_of_an_ended_attempt_changes_nothing(bench: Bench, event: JobEvent) -> None:
     old = bench.job_in(JobState.RUNNING)
     bench.queue.requeue(old, NOON)
     current = claim_job(bench.queue)
@@ -166,13 +166,13 @@ def test_an_attempt_that_is_over_changes_nothing(bench: Bench, event: JobEvent) 
     assert bench.jobs.by_id == {}
 
 
-def test_every_event_is_described_and_leads_somewhere() -> None:
+def test_each_event_has_a_description_and_a_transition() -> None:
     assert set(EVENT_DESCRIPTIONS) == set(JobEvent)
     assert {event for events in TRANSITIONS.values() for event in events} == set(JobEvent)
     assert set(TRANSITIONS) == set(JobState)
 
 
-def test_the_documentation_shows_the_table() -> None:
+def test_the_documentation_contains_the_transition_table() -> None:
     page = (CHECKOUT / "docs" / "daemon.md").read_text("utf-8")
     begin, end = "<!-- BEGIN python -m unify.daemon.transitions -->\n", "<!-- END -->"
     assert page.partition(begin)[2].partition(end)[0] == render_markdown()

@@ -46,7 +46,7 @@ def task(does: str, job: int = 1, **environment: str) -> LoadTask:
 
 
 class Clock:
-    """The time of day for a crew; a test may move it."""
+    """The clock of a pool, which a test can advance."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
@@ -56,7 +56,7 @@ class Clock:
 
 
 @contextmanager
-def crew(size: int = 2, clock: Clock | None = None) -> Iterator[WorkerPool]:
+def run_pool(size: int = 2, clock: Clock | None = None) -> Iterator[WorkerPool]:
     pool = WorkerPool(size, TableNameRunner(), clock or Clock())
     try:
         yield pool
@@ -64,130 +64,130 @@ def crew(size: int = 2, clock: Clock | None = None) -> Iterator[WorkerPool]:
         pool.close()
 
 
-def listen(
+def read_until(
     pool: WorkerPool, until: type[TaskResult] | type[LostWorker] | type[LoadProgress]
 ) -> list[WorkerMessage | LostWorker]:
-    """What the workers say, up to and with the first ``until``."""
-    happened: list[WorkerMessage | LostWorker] = []
+    """Return the messages of the workers up to the first ``until``, which is included."""
+    events: list[WorkerMessage | LostWorker] = []
     deadline = time.monotonic() + 20
-    while not any(isinstance(event, until) for event in happened):
-        assert time.monotonic() < deadline, happened
+    while not any(isinstance(event, until) for event in events):
+        assert time.monotonic() < deadline, events
         select.select(pool.descriptors, [], [], pool.wait_s())
         pool.enforce_deadlines()
         for worker in pool.workers:
             for report in worker.read_messages():
-                happened.append(report)
+                events.append(report)
                 if isinstance(report, TaskResult):
                     worker.task = None
-        happened.extend(pool.reap_lost_workers())
-    return happened
+        events.extend(pool.reap_lost_workers())
+    return events
 
 
-def outcome(pool: WorkerPool) -> TaskResult:
-    last = listen(pool, TaskResult)[-1]
+def wait_for_result(pool: WorkerPool) -> TaskResult:
+    last = read_until(pool, TaskResult)[-1]
     assert isinstance(last, TaskResult)
     return last
 
 
-def loss(pool: WorkerPool) -> LostWorker:
-    last = listen(pool, LostWorker)[-1]
+def wait_for_loss(pool: WorkerPool) -> LostWorker:
+    last = read_until(pool, LostWorker)[-1]
     assert isinstance(last, LostWorker)
     return last
 
 
-def test_a_task_is_done_in_another_process_which_stays_for_the_next(tmp_path: Path) -> None:
-    with crew() as pool:
+def test_one_worker_process_runs_consecutive_tasks(tmp_path: Path) -> None:
+    with run_pool() as pool:
         pool.assign(task("pid"))
-        first = outcome(pool).progress.rows
+        first = wait_for_result(pool).progress.rows
         pool.assign(task("pid", job=2))
-        second = outcome(pool).progress.rows
+        second = wait_for_result(pool).progress.rows
         assert first == second != os.getpid()
         assert len(pool.workers) == 1
 
 
-def test_progress_is_sent_seldom_and_the_outcome_tells_the_end() -> None:
-    with crew() as pool:
+def test_progress_is_sent_rarely_and_the_result_has_the_final_count() -> None:
+    with run_pool() as pool:
         pool.assign(task("count"))
-        *progress, last = listen(pool, TaskResult)
+        *progress, last = read_until(pool, TaskResult)
     assert isinstance(last, TaskResult)
     assert (last.ending, last.progress.rows) == (TaskStatus.STAGED, 1000)
     assert len(progress) < 5
 
 
-def test_an_error_of_the_source_comes_home_with_what_the_queue_needs() -> None:
-    with crew() as pool:
+def test_a_source_error_is_reported_with_retryability_and_delay() -> None:
+    with run_pool() as pool:
         pool.assign(task("limit"))
-        failure = outcome(pool).failure
+        failure = wait_for_result(pool).failure
     assert failure is not None
     assert (failure.kind, failure.message) == ("RateLimited", "api: 429 Too Many Requests")
     assert (failure.retryable, failure.retry_after_s, failure.bug) == (True, 2.5, False)
 
 
-def test_a_bug_comes_home_with_its_place_and_the_worker_lives_on() -> None:
-    with crew(size=1) as pool:
+def test_an_internal_error_is_reported_with_its_traceback_and_the_worker_continues() -> None:
+    with run_pool(size=1) as pool:
         pool.assign(task("bug"))
-        failure = outcome(pool).failure
+        failure = wait_for_result(pool).failure
         assert failure is not None
         assert (failure.kind, failure.bug, failure.retryable) == ("ZeroDivisionError", True, False)
         assert "runners.py" in failure.trace
         pool.assign(task("count"))
-        assert outcome(pool).ending is TaskStatus.STAGED
+        assert wait_for_result(pool).ending is TaskStatus.STAGED
 
 
 @pytest.mark.parametrize(
     ("does", "reason"),
     [("crash", "the worker was killed by SIGSEGV"), ("exit", "the worker ended with status 7")],
 )
-def test_a_crash_is_noticed_with_its_reason(does: str, reason: str) -> None:
-    with crew() as pool:
+def test_a_crashed_worker_is_reported_with_its_reason(does: str, reason: str) -> None:
+    with run_pool() as pool:
         pool.assign(task(does))
-        lost = loss(pool)
+        lost = wait_for_loss(pool)
     assert (lost.task, lost.reason, lost.killed) == (task(does), reason, does == "crash")
 
 
-def test_a_killed_worker_leaves_the_others_untouched() -> None:
-    with crew() as pool:
+def test_a_killed_worker_leaves_other_workers_running() -> None:
+    with run_pool() as pool:
         pool.assign(task("hang", job=1))
         pool.assign(task("hang", job=2))
         victim, other = pool.workers
-        listen(pool, LoadProgress)
+        read_until(pool, LoadProgress)
         assert victim.process.pid is not None
         os.kill(victim.process.pid, signal.SIGKILL)
-        lost = loss(pool)
+        lost = wait_for_loss(pool)
         assert lost.task == task("hang", job=1)
         assert "SIGKILL" in lost.reason
         assert pool.workers == [other]
         assert other.process.is_alive()
 
 
-def test_a_worker_deaf_to_the_polite_signal_is_killed_within_two_seconds() -> None:
-    with crew() as pool:
+def test_a_worker_that_ignores_sigterm_is_killed_within_two_seconds() -> None:
+    with run_pool() as pool:
         pool.assign(task("ignore"))
-        listen(pool, LoadProgress)
+        read_until(pool, LoadProgress)
         started = time.monotonic()
         [worker] = pool.workers
         worker.terminate("cancelled")
-        lost = loss(pool)
+        lost = wait_for_loss(pool)
         assert (lost.task, lost.reason, lost.killed) == (task("ignore"), "cancelled", True)
         assert time.monotonic() - started < 2
 
 
-def test_a_stopped_worker_loses_its_lease_and_its_life() -> None:
+def test_an_unresponsive_worker_is_killed_after_its_lease() -> None:
     clock = Clock()
-    with crew(clock=clock) as pool:
+    with run_pool(clock=clock) as pool:
         pool.assign(task("hang"))
-        listen(pool, LoadProgress)
+        read_until(pool, LoadProgress)
         [worker] = pool.workers
         assert worker.process.pid is not None
         os.kill(worker.process.pid, signal.SIGSTOP)
         clock.ahead_s = LEASE_S
-        lost = loss(pool)
+        lost = wait_for_loss(pool)
     assert lost.task == task("hang")
     assert "unresponsive for 60 s" in lost.reason
 
 
-def test_a_crew_is_never_larger_than_its_size() -> None:
-    with crew(size=2) as pool:
+def test_a_pool_never_exceeds_its_size() -> None:
+    with run_pool(size=2) as pool:
         pool.warm_up()
         pool.assign(task("hang", job=1))
         assert pool.has_capacity
@@ -197,27 +197,27 @@ def test_a_crew_is_never_larger_than_its_size() -> None:
         assert pool.find_worker(3) is None
 
 
-def test_closing_ends_every_worker_hanging_ones_too() -> None:
-    with crew(size=2) as pool:
+def test_closing_ends_every_worker() -> None:
+    with run_pool(size=2) as pool:
         pool.assign(task("ignore", job=1))
         pool.assign(task("hang", job=2))
-        listen(pool, LoadProgress)
+        read_until(pool, LoadProgress)
         pids = [worker.process.pid for worker in pool.workers]
-    assert not any(_lives(pid) for pid in pids)
+    assert not any(_is_running(pid) for pid in pids)
 
 
 @pytest.mark.process
 def test_workers_end_when_their_daemon_is_killed() -> None:
     code = (
         "import sys, time\n"
-        "from tests.daemon.test_worker_pool import listen, task\n"
+        "from tests.daemon.test_worker_pool import read_until, task\n"
         "from tests.support.fake_runners import TableNameRunner\n"
         "from unify.daemon.worker_pool import WorkerPool\n"
         "from unify.load.protocol import LoadProgress\n"
         "if __name__ == '__main__':\n"
         "    pool = WorkerPool(1, TableNameRunner())\n"
         "    pool.assign(task('hang'))\n"
-        "    print(listen(pool, LoadProgress)[-1].rows, flush=True)\n"
+        "    print(read_until(pool, LoadProgress)[-1].rows, flush=True)\n"
         "    sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -230,7 +230,7 @@ def test_workers_end_when_their_daemon_is_killed() -> None:
         _wait_for_end(worker)
 
 
-def test_tasks_and_reports_survive_the_pipe() -> None:
+def test_tasks_and_messages_are_decoded_as_encoded() -> None:
     sent = task("count", TOKEN="canary")
     assert decode_task(encode_task(sent)) == sent
     progress = LoadProgress(1, 2, rows=3, pages_total=4)
@@ -241,17 +241,17 @@ def test_tasks_and_reports_survive_the_pipe() -> None:
             decode_message(junk)
 
 
-def test_values_that_travel_with_a_task_are_not_shown() -> None:
+def test_the_repr_of_a_task_contains_no_environment_value() -> None:
     assert "canary" not in repr(task("count", TOKEN="canary"))
 
 
-def test_the_way_a_process_ended_is_named() -> None:
+def test_an_exit_status_has_a_description() -> None:
     assert exit_reason(-15) == "the worker was killed by SIGTERM"
     assert exit_reason(-9) == "the worker was killed by SIGKILL (out of memory?)"
     assert exit_reason(3) == "the worker ended with status 3"
 
 
-def _lives(pid: int | None) -> bool:
+def _is_running(pid: int | None) -> bool:
     assert pid is not None
     try:
         os.kill(pid, 0)
@@ -261,8 +261,8 @@ def _lives(pid: int | None) -> bool:
 
 
 def _wait_for_end(pid: int, within_s: float = 5.0) -> None:
-    """Return when ``pid`` has gone, which is nobody's child here."""
+    """Wait for the end of ``pid``, which is not a child of this process."""
     deadline = time.monotonic() + within_s
-    while _lives(pid):
-        assert time.monotonic() < deadline, f"process {pid} still lives"
+    while _is_running(pid):
+        assert time.monotonic() < deadline, f"process {pid} still runs"
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The promises are checked from outside: the command is a process."""
+"""Promises are tested with the command as a process."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.support.command import UnifyCommand
 
 @pytest.fixture
 def unify(home: Path) -> UnifyCommand:
-    """The command in a home of its own, as a process."""
+    """The command as a process, in a home of its own."""
     return UnifyCommand(home)

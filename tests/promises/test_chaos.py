@@ -37,25 +37,25 @@ def test_a_jumping_clock_neither_skips_nor_doubles_a_refresh(tmp_path: Path) -> 
     assert (clock.checked, clock.lost) == (560, 0)
 
 
-def test_a_loss_would_be_seen(tmp_path: Path) -> None:
-    def ask(table: str) -> NewJob:
+def test_a_lost_job_is_detected(tmp_path: Path) -> None:
+    def new_job(table: str) -> NewJob:
         return NewJob("default", Action.LOAD, TableName("api", table), ConfigPaths("/nowhere"))
 
     with Queue(tmp_path / "queue.db") as queue:
-        stuck = queue.enqueue(ask("stuck"), NOW)
-        failed = queue.enqueue(ask("failed"), NOW)
+        stuck = queue.enqueue(new_job("stuck"), NOW)
+        failed = queue.enqueue(new_job("failed"), NOW)
         for state in (JobState.DONE, JobState.FAILED):
             claimed = queue.claim(1, NOW)
             assert claimed is not None
             if state is JobState.FAILED:
                 queue.finish(claimed, state, "out of luck", NOW)
         accepted, ended = verdict.check_jobs(queue, [stuck.id, failed.id, 4711])
-    assert (accepted.checked, accepted.lost) == (3, 2)  # one never ended, one was never there
+    assert (accepted.checked, accepted.lost) == (3, 2)  # one did not end, one does not exist
     assert (ended.checked, ended.lost) == (2, 1)
     assert "out of luck" in ended.example
 
 
-def test_the_table_says_what_was_lost_and_so_does_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_and_its_exit_status_show_losses(capsys: pytest.CaptureFixture[str]) -> None:
     assert print_report([ReportLine("jobs", 12, 0)]) == 0
     assert "nothing was lost" in capsys.readouterr().out
     assert print_report([ReportLine("jobs", 12, 1, "job 7 is gone")]) == 1

@@ -42,10 +42,10 @@ print(launch.ensure_daemon(Settings(home, home / "connections.yaml"), timeout_s=
 
 
 @pytest.mark.parametrize(("rounds", "shells"), [(2, 5), pytest.param(100, 20, marks=SLOW)])
-def test_however_many_shells_start_at_once_one_daemon_comes(
+def test_any_number_of_concurrent_shells_starts_one_daemon(
     daemon_home: DaemonHome, rounds: int, shells: int
 ) -> None:
-    """Each round finds what the last daemon, killed, has left behind: sockets, locks, a socket of nobody."""
+    """Each round starts with the files of a killed daemon: sockets, locks and a wrong process id."""
     for _ in range(rounds):
         starters = [
             subprocess.Popen(
@@ -71,7 +71,7 @@ def test_however_many_shells_start_at_once_one_daemon_comes(
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=SLOW)])
-def test_a_cold_start_takes_the_first_job_soon(daemon_home: DaemonHome, rounds: int) -> None:
+def test_a_cold_start_accepts_the_first_job_soon(daemon_home: DaemonHome, rounds: int) -> None:
     seconds = []
     for number in range(rounds):
         began = time.monotonic()
@@ -81,49 +81,54 @@ def test_a_cold_start_takes_the_first_job_soon(daemon_home: DaemonHome, rounds: 
         assert daemon_home.wait_for_end(job).state is JobState.DONE
         stop_daemon(daemon_home.settings)
     print(f"first job accepted {statistics.median(seconds):.2f} s after a cold start (median of {rounds})")
-    assert statistics.median(seconds) < (2.0 if rounds > 1 else 10.0)  # alone on the machine; in company
+    assert statistics.median(seconds) < (2.0 if rounds > 1 else 10.0)  # on an idle machine; on a busy one
 
 
 @pytest.mark.parametrize("refreshes", [2_000, pytest.param(10_000, marks=SLOW)])
-def test_behind_thousands_of_refreshes_people_are_served_at_once(
+def test_an_interactive_load_runs_before_thousands_of_refreshes(
     daemon_home: DaemonHome, refreshes: int
 ) -> None:
     origin = ConfigPaths(str(daemon_home.settings.connections))
-    with daemon_home.queue._database.transaction():  # one fsync instead of thousands
+    with daemon_home.queue._database.transaction():  # one transaction, so one fsync
         for number in range(refreshes):
             name = TableName("other", f"rows{number}")
             daemon_home.queue.enqueue(NewJob("default", Action.REFRESH, name, origin, Priority.SCHEDULED))
     daemon_home.settings = replace(daemon_home.settings, workers=2)
     daemon_home.start_daemon()
     began = time.monotonic()
-    status = SystemCommands(daemon_home.settings, daemon_home.queue, load_client=None).status().text  # type: ignore[arg-type]
+    settings, queue = daemon_home.settings, daemon_home.queue
+    status = SystemCommands(settings, queue, load_client=None).status().text  # type: ignore[arg-type]
     status_s = time.monotonic() - began
     asked_at = datetime.now(UTC)
-    mine = daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
-    assert mine.started_at is not None
-    waited_s = (mine.started_at - asked_at).total_seconds()
+    interactive = daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    assert interactive.started_at is not None
+    waited_s = (interactive.started_at - asked_at).total_seconds()
     scheduled_at = datetime.now(UTC)
-    theirs = daemon_home.wait_for_end(
-        daemon_home.queue.enqueue(NewJob("default", Action.REFRESH, mine.table, origin, Priority.SCHEDULED))
+    refresh = daemon_home.wait_for_end(
+        daemon_home.queue.enqueue(
+            NewJob("default", Action.REFRESH, interactive.table, origin, Priority.SCHEDULED)
+        )
     )
-    assert theirs.started_at is not None
-    quiet_s = (theirs.started_at - scheduled_at).total_seconds()
+    assert refresh.started_at is not None
+    quiet_s = (refresh.started_at - scheduled_at).total_seconds()
     print(
-        f"system status in {status_s * 1000:.0f} ms; a person's load started after {waited_s:.2f} s, "
+        f"system status in {status_s * 1000:.0f} ms; an interactive load started after {waited_s:.2f} s, "
         f"another connection's refresh after {quiet_s:.2f} s"
     )
-    assert mine.state is theirs.state is JobState.DONE
+    assert interactive.state is refresh.state is JobState.DONE
     assert "more, queued (show jobs lists them)" in status
-    assert status_s < scaled_limit_s(2.0)  # 0.1 s alone on the machine
-    assert waited_s < scaled_limit_s(10.0)  # 1 s
-    assert quiet_s < scaled_limit_s(20.0)  # 5 s
+    assert status_s < scaled_limit_s(2.0)  # 0.1 s on an idle machine
+    assert waited_s < scaled_limit_s(10.0)  # 1 s on an idle machine
+    assert quiet_s < scaled_limit_s(20.0)  # 5 s on an idle machine
     scheduled = [job for job in daemon_home.queue.recent_jobs(20_000) if job.table.schema == "other"]
-    assert sum(job.state is JobState.QUEUED for job in scheduled) > refreshes // 2  # they did wait
+    assert sum(job.state is JobState.QUEUED for job in scheduled) > refreshes // 2  # they are still queued
     stop_daemon(daemon_home.settings)
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(25, marks=SLOW)])
-def test_what_a_killed_daemon_left_goes_on_with_the_next_shell(daemon_home: DaemonHome, rounds: int) -> None:
+def test_the_work_of_a_killed_daemon_resumes_with_the_next_shell(
+    daemon_home: DaemonHome, rounds: int
+) -> None:
     seconds = []
     for _ in range(rounds):
         daemon = daemon_home.start_daemon()
@@ -144,7 +149,7 @@ def test_what_a_killed_daemon_left_goes_on_with_the_next_shell(daemon_home: Daem
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=SLOW)])
-def test_a_load_is_cancelled_wherever_it_is_and_stored_rows_stay(
+def test_a_queued_or_running_load_is_cancelled_and_stored_rows_stay(
     daemon_home: DaemonHome, rounds: int
 ) -> None:
     seed = random.randrange(10**6)
@@ -166,7 +171,9 @@ def test_a_load_is_cancelled_wherever_it_is_and_stored_rows_stay(
                 client.cancel(job.id)
             assert daemon_home.wait_for_end(job).state is JobState.CANCELLED
             seconds.append(time.monotonic() - began)
-    print(f"cancelled: queued within {max(queued):.2f} s, running or deaf within {max(running):.2f} s")
+    print(
+        f"cancelled: queued within {max(queued):.2f} s, running or ignoring SIGTERM within {max(running):.2f} s"
+    )
     assert daemon_home.count_rows("rows") == 100
     assert max(running) < (2.5 if rounds > 2 else 20.0)
 
@@ -182,7 +189,7 @@ tables:
 
 
 class GatedShop:
-    """A home with a connection to a server of ours, whose answers wait at a gate."""
+    """A home with a connection to a server that responds when the gate is open."""
 
     def __init__(self, unify: UnifyCommand, api: FaultServer) -> None:
         self.unify = unify
@@ -196,10 +203,10 @@ class GatedShop:
         unify.write_connections(f"shop: {{adapter: shop, options: {{base_url: '{api.url}'}}}}\n")
         api.serve("/orders", self.respond)
 
-    def respond(self, asked: RecordedRequest) -> MockResponse:
+    def respond(self, request: RecordedRequest) -> MockResponse:
         self.request_arrived.set()
         assert self.gate.wait(60)
-        return MockResponse.json([{"id": 1}, {"id": 2}] if asked.query.get("page") == "1" else [])
+        return MockResponse.json([{"id": 1}, {"id": 2}] if request.query.get("page") == "1" else [])
 
 
 @pytest.fixture
@@ -211,9 +218,9 @@ def shop(unify: UnifyCommand) -> Iterator[GatedShop]:
 
 
 @pytest.mark.parametrize("shells", [4, pytest.param(20, marks=SLOW)])
-def test_the_same_load_asked_often_runs_once(shop: GatedShop, shells: int) -> None:
+def test_the_same_load_requested_many_times_runs_once(shop: GatedShop, shells: int) -> None:
     command = [*shop.unify.command, "-c", "select count(*) as n from shop.orders"]
-    asking = [
+    processes = [
         subprocess.Popen(
             command, env=shop.unify.environment, cwd=shop.unify.home, stdout=subprocess.PIPE, text=True
         )
@@ -221,13 +228,13 @@ def test_the_same_load_asked_often_runs_once(shop: GatedShop, shells: int) -> No
     ]
     shop.request_arrived.wait(60)
     shop.gate.set()
-    assert [one.communicate(timeout=120)[0] for one in asking] == ["n\n2\n"] * shells
+    assert [process.communicate(timeout=120)[0] for process in processes] == ["n\n2\n"] * shells
     print(f"{shells} shells asked, {len(shop.api.request_targets)} requests: {shop.api.request_targets}")
     assert shop.api.request_targets == ["/orders?page=1", "/orders?page=2"]
 
 
-def test_no_end_of_a_shell_ends_its_load_and_no_pipe_waits_for_the_daemon(shop: GatedShop) -> None:
-    """The reader of a pipe gets its end when the shell is gone, though the daemon it started lives on."""
+def test_a_load_outlives_its_shell_and_no_pipe_waits_for_the_daemon(shop: GatedShop) -> None:
+    """A pipe ends with its shell, although the daemon that the shell started keeps running."""
     environment, home = shop.unify.environment, shop.unify.home
 
     def piped(words: str, into: str) -> str:
@@ -236,12 +243,12 @@ def test_no_end_of_a_shell_ends_its_load_and_no_pipe_waits_for_the_daemon(shop: 
             ["sh", "-c", line], env=environment, cwd=home, capture_output=True, text=True, timeout=60
         ).stdout
 
-    assert "as job 1" in piped("--no-wait -c 'load table shop.orders'", "cat")  # it has started the daemon
+    assert "as job 1" in piped("--no-wait -c 'load table shop.orders'", "cat")  # starts the daemon
     assert shop.request_arrived.wait(60)
     command = [*shop.unify.command, "-c", "select count(*) as n from shop.orders"]
     with run_on_terminal(command, {**environment, "TERM": "xterm"}, home) as terminal:
         terminal.wait_for_text("Loading table: shop.orders")
-        os.killpg(terminal.process.pid, signal.SIGHUP)  # what closing the window does
+        os.killpg(terminal.process.pid, signal.SIGHUP)  # as a closed window does
         assert terminal.process.wait(30) != 0
     shop.gate.set()
     assert piped("-q -c 'select count(*) as n from shop.orders'", "head -1") == "n\n"

@@ -1,6 +1,6 @@
-"""What is promised of the HTTP client and of loads from broken sources, each with its figure.
+"""Promises about the HTTP client and about loads from faulty sources.
 
-The long forms run under ``make campaign``.
+Each test prints its figure; ``make campaign`` runs the long forms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from unify.load.staging import StagingArea
 from unify.model import Action
 
 SLOW = (pytest.mark.slow, pytest.mark.timeout(3600))
-# Beside those of a page that cannot be read: what breaks on the way, and what is retried in vain.
+# Unreadable pages, and faults that are retried until the client gives up.
 PAGE_FAULTS_AND_RETRIES: dict[str, MockResponse] = {
     **{name: fault for name, fault in PAGE_FAULTS.items() if name != "bad link"},
     "500": MockResponse.error(500),
@@ -45,7 +45,7 @@ PAGE_FAULTS_AND_RETRIES: dict[str, MockResponse] = {
 def test_an_error_is_never_a_shorter_table(
     tmp_path: Path, api: FaultServer, monkeypatch: pytest.MonkeyPatch, runs: int
 ) -> None:
-    """A table of two pages is published; then a reload of 2 to 5 pages meets a fault on one of them."""
+    """A reload of 2 to 5 pages, one of which is faulty, fails and keeps the published table."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -68,31 +68,31 @@ def test_an_error_is_never_a_shorter_table(
     with Lake(shop.settings, read_only=True) as lake:
         assert lake.read("select count(*) from shop.orders") == [(3,)]
     shop.loading.close()
-    print(f"{runs} loads, {len(kinds)} kinds of error: {len(short)} short tables, the old one still there")
+    print(f"{runs} loads, {len(kinds)} kinds of error: {len(short)} short tables, the stored one unchanged")
     assert short == []
 
 
 def _broken_at(at: int, fault: MockResponse, pages: int) -> Callable[[RecordedRequest], MockResponse]:
-    def answer(asked: RecordedRequest) -> MockResponse:
-        number = int(asked.query.get("page", "1"))
+    def respond(request: RecordedRequest) -> MockResponse:
+        number = int(request.query.get("page", "1"))
         if number == at:
             return fault
         return MockResponse.json([{"id": 10 * number}, {"id": 10 * number + 1}] if number < pages else [])
 
-    return answer
+    return respond
 
 
-@pytest.mark.parametrize("asks", [4, pytest.param(50, marks=SLOW)])
-def test_eight_workers_keep_one_budget(api: FaultServer, tmp_path: Path, asks: int) -> None:
+@pytest.mark.parametrize("requests", [4, pytest.param(50, marks=SLOW)])
+def test_eight_workers_share_one_request_budget(api: FaultServer, tmp_path: Path, requests: int) -> None:
     api.serve("/x", MockResponse.json([]))
-    words = [sys.executable, "-c", CLIENT_SCRIPT, api.url, str(tmp_path / "limits"), str(asks)]
+    words = [sys.executable, "-c", CLIENT_SCRIPT, api.url, str(tmp_path / "limits"), str(requests)]
     workers = [subprocess.Popen(words) for _ in range(8)]
     assert [worker.wait(120) for worker in workers] == [0] * 8
-    moments = sorted(asked.received_at for asked in api.requests)
+    moments = sorted(request.received_at for request in api.requests)
     busiest = max(sum(1 for other in moments if start <= other < start + 1) for start in moments)
     print(f"8 workers, {len(moments)} requests, 10 a second allowed: {busiest} in the busiest second")
-    assert len(moments) == 8 * asks
-    assert busiest <= (10 if asks > 4 else 11)  # alone on the machine; a busy server's log is a little late
+    assert len(moments) == 8 * requests
+    assert busiest <= (10 if requests > 4 else 11)  # 11: a busy server records requests late
 
 
 CLIENT_SCRIPT = """
@@ -103,9 +103,9 @@ from unify.adapters.http.messages import Request
 from unify.adapters.http.messages import ClientOptions
 from unify.adapters.http.client import HttpClient
 
-url, folder, asks = sys.argv[1:]
+url, folder, requests = sys.argv[1:]
 client = HttpClient(ClientOptions(url), rate_limiter=SharedRateLimiter(Path(folder), "c", url, 10.0))
-for number in range(int(asks)):
+for number in range(int(requests)):
     client.fetch(Request("GET", f"{url}/x"))
 client.close()
 """
@@ -114,35 +114,39 @@ REDIRECT_KINDS = ("301", "302", "303", "307", "308", "Link header", "next in the
 FOREIGN_ORIGINS = ("another scheme", "another host", "another port")
 
 
-def test_credentials_stay_at_home(api: FaultServer) -> None:
-    """Every way of authenticating, led away in every way to every kind of elsewhere."""
-    told: list[str] = []
+def test_credentials_are_sent_to_their_own_host_only(api: FaultServer) -> None:
+    """Each authentication method, redirected in each way to each kind of foreign origin."""
+    messages: list[str] = []
     cases = list(product(STATIC_AUTHS, REDIRECT_KINDS, FOREIGN_ORIGINS))
     with FaultServer() as foreign:
-        for way, lead, place in cases:
-            target = _foreign_url(api.url, foreign.url, place)
-            api.serve("/things", _redirect_response(lead, target))
+        for auth, redirect, origin in cases:
+            target = _foreign_url(api.url, foreign.url, origin)
+            api.serve("/things", _redirect_response(redirect, target))
             with pytest.raises(SourceError) as caught:
-                _read(api.url, STATIC_AUTHS[way], "next_url" if lead == "next in the body" else "link_header")
-            told.append(caught.value.message)
-        heard = [repr(asked) for asked in foreign.requests]
-    print(f"{len(cases)} cases: {len(heard)} requests reached the foreign server, 0 with a secret")
-    assert heard == []
-    assert not [one for one in told if KEY in one or SECRET in one]
+                _read(
+                    api.url,
+                    STATIC_AUTHS[auth],
+                    "next_url" if redirect == "next in the body" else "link_header",
+                )
+            messages.append(caught.value.message)
+        foreign_requests = [repr(request) for request in foreign.requests]
+    print(f"{len(cases)} cases: {len(foreign_requests)} requests reached the foreign server, 0 with a secret")
+    assert foreign_requests == []
+    assert not [message for message in messages if KEY in message or SECRET in message]
 
 
-def _foreign_url(own: str, foreign: str, place: str) -> str:
-    if place == "another scheme":
+def _foreign_url(own: str, foreign: str, origin: str) -> str:
+    if origin == "another scheme":
         return own.replace("http:", "https:") + "/x"
-    return (foreign if place == "another port" else foreign.replace("127.0.0.1", "localhost")) + "/x"
+    return (foreign if origin == "another port" else foreign.replace("127.0.0.1", "localhost")) + "/x"
 
 
-def _redirect_response(lead: str, target: str) -> MockResponse:
-    if lead == "Link header":
+def _redirect_response(redirect: str, target: str) -> MockResponse:
+    if redirect == "Link header":
         return MockResponse.json({"items": [{"id": 1}]}).with_headers(Link=f'<{target}>; rel="next"')
-    if lead == "next in the body":
+    if redirect == "next in the body":
         return MockResponse.json({"items": [{"id": 1}], "next": target})
-    return MockResponse.redirect(target, int(lead))
+    return MockResponse.redirect(target, int(redirect))
 
 
 def _read(url: str, auth: Auth, paging: str) -> None:
@@ -155,8 +159,8 @@ def _read(url: str, auth: Auth, paging: str) -> None:
         adapter.close()
 
 
-def test_no_answer_takes_a_workers_memory(api: FaultServer) -> None:
-    """A process that is sent a bomb, an abyss and an endless body refuses each and stays small."""
+def test_no_response_exhausts_the_memory_of_a_worker(api: FaultServer) -> None:
+    """A gzip bomb, deep nesting and an endless body are refused with little memory."""
     api.serve("/bomb", MockResponse.gzip_bomb(1024))
     api.serve("/deep", MockResponse(body=b'[{"id":' + b"[" * 1_000_000))
     api.serve("/endless", MockResponse(body=b"[" + b" " * 300_000_000, framing="close"))
@@ -167,11 +171,11 @@ def test_no_answer_takes_a_workers_memory(api: FaultServer) -> None:
         timeout=100,
         check=True,
     )
-    told = json.loads(done.stdout)
-    print(f"1 GiB in 1 MB, 10^6 levels, a body without end: refused, {told['mb']} MB held at most")
-    assert set(told["kinds"]) == {"BadResponse"}
-    assert len(told["kinds"]) == 3
-    assert told["mb"] < 300
+    report = json.loads(done.stdout)
+    print(f"1 GiB in 1 MB, 10^6 levels, a body without end: refused, {report['mb']} MB at most")
+    assert set(report["kinds"]) == {"BadResponse"}
+    assert len(report["kinds"]) == 3
+    assert report["mb"] < 300
 
 
 MEMORY_SCRIPT = """
@@ -191,7 +195,7 @@ for name in ("bomb", "deep", "endless"):
     except UnifyError as error:
         kinds.append(type(error).__name__)
     adapter.close()
-try:  # ru_maxrss would count what our parent held when it started us
+try:  # ru_maxrss includes the memory of the parent at the start
     words = Path("/proc/self/status").read_text().split()
     held = int(words[words.index("VmHWM:") + 1]) * 1024
 except OSError:

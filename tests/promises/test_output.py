@@ -13,7 +13,7 @@ from tests.support.command import UnifyCommand
 from tests.support.demo_api import DemoAPI
 from tests.support.terminal import run_on_terminal
 
-# Everything that could steer a terminal; what a message is laid out with is no harm.
+# Every character that controls a terminal; a line feed is part of a message.
 C0 = [code for code in range(0x20) if code not in (0x00, 0x0A)] + [0x7F]
 C1 = list(range(0x80, 0xA0))
 BIDI = [
@@ -31,8 +31,8 @@ BIDI = [
 OSC = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1bP+q\x1b\\\x9d0;owned\x9c"
 
 
-def test_every_file_is_its_owners_alone_whatever_the_umask(new_home: Path, demo_api: DemoAPI) -> None:
-    """A home used for everything under umask 000: loads, tables, variables, schedules, the daemon."""
+def test_every_file_is_private_under_any_umask(new_home: Path, demo_api: DemoAPI) -> None:
+    """Under umask 000: loads, tables, variables, schedules and the daemon."""
     unify = UnifyCommand(new_home)
     unify.write_connections(demo_api.connection_yaml())
     (unify.home / "a.sql").write_text("select 1;")
@@ -58,8 +58,8 @@ def test_every_file_is_its_owners_alone_whatever_the_umask(new_home: Path, demo_
     assert open_to_others == []
 
 
-def test_nothing_from_outside_reaches_a_terminal_raw(unify: UnifyCommand) -> None:
-    """In a cell, a header, an error and a table's name, which a job is called after."""
+def test_control_characters_of_data_never_reach_a_terminal(unify: UnifyCommand) -> None:
+    """In cells, headers, errors and names of tables and jobs."""
     evil = "".join(map(chr, [*C0, *C1, *BIDI])) + OSC
     literal = "'" + evil.replace("'", "''") + "'"
     name = '"' + evil.replace('"', '""') + '"'
@@ -79,13 +79,13 @@ def test_nothing_from_outside_reaches_a_terminal_raw(unify: UnifyCommand) -> Non
         raw |= {ord(char) for char in shown if ord(char) in {*C0, *C1, *BIDI}}
         assert "\\e]0;owned" in shown or "u001b]0;owned" in shown
     count = len(C0) + len(C1) + len(BIDI)
-    print(f"{count} characters and 4 sequences in 7 places and 5 formats: {len(raw)} came raw")
+    print(f"{count} characters and 4 sequences in 7 places and 5 formats: {len(raw)} not escaped")
     assert raw == set()
 
 
 @pytest.mark.parametrize("statement", ["connect", "connect github", "connect github as work"])
-def test_scripts_never_ask(unify: UnifyCommand, statement: str) -> None:
-    """Without a terminal on stdin, with one to be had all the same: an error at once, and no question."""
+def test_scripts_never_prompt(unify: UnifyCommand, statement: str) -> None:
+    """Without a terminal on stdin, a statement fails at once, even with a controlling terminal."""
     master, slave = os.openpty()
     with subprocess.Popen(
         ["sh", "-c", 'exec "$@" 0</dev/null', "sh", *unify.command, "-c", statement],
@@ -96,18 +96,18 @@ def test_scripts_never_ask(unify: UnifyCommand, statement: str) -> None:
         cwd=unify.home,
         text=True,
     ) as process:
-        told, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
     os.set_blocking(master, False)
     with pytest.raises(BlockingIOError):
         os.read(master, 100)
     os.close(master)
     os.close(slave)
     assert process.returncode != 0
-    assert told == ""
+    assert output == ""
     assert errors.strip()
 
 
-def test_a_missing_secret_lists_the_places_looked_in(unify: UnifyCommand) -> None:
+def test_a_missing_secret_is_named_with_its_option(unify: UnifyCommand) -> None:
     unify.write_connections("work: {adapter: github, options: {token: '${NOT_SET_ANYWHERE}'}}\n")
     answer = unify("load table work.repos")
     assert answer.exit_status == 2

@@ -1,6 +1,6 @@
-"""Differential fuzzing of pagination: random envelopes, a server that knows the truth, auto and explicit specs.
+"""Differential fuzzing of pagination: random envelopes, read with detected and with explicit paging.
 
-The stored rows are the truth, or the load fails and names the hint. The seed is in the test's name.
+A read returns every row of the server, or fails and names the paging hint. The test id contains the seed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Json = Any
 
 @dataclass
 class FuzzedAPI:
-    """A server of one random style. ``hints`` tells whether a response says that there is more."""
+    """An API with one random style of pagination."""
 
     rows: list[dict[str, Json]]
     size: int
@@ -38,7 +38,7 @@ class FuzzedAPI:
     container: tuple[str, ...]  # objects around the paging members
     names: Mapping[str, str]
     rows_path: tuple[str, ...]
-    texts: bool  # numbers and flags are written as texts
+    texts: bool  # numbers and flags are strings
     in_header: bool
     extras: Mapping[str, Json]
     param: str
@@ -188,9 +188,16 @@ CONTAINERS: list[tuple[str, ...]] = [
     ("data", "paging"),
 ]
 EXTRAS: list[Mapping[str, Json]] = [
-    {}, {"status": "ok"}, {"errors": []}, {"included": [{"id": 90}, {"id": 91}, {"id": 92}]}, {"took": 12}, {"request_id": "r1", "version": 2},
-    {"user": {"id": 4, "followers_count": 900, "token": "t"}}, {"links": {"self": "/things"}}, {"rate": {"limit": 60, "remaining": 59}},
-]  # fmt: skip
+    {},
+    {"status": "ok"},
+    {"errors": []},
+    {"included": [{"id": 90}, {"id": 91}, {"id": 92}]},
+    {"took": 12},
+    {"request_id": "r1", "version": 2},
+    {"user": {"id": 4, "followers_count": 900, "token": "t"}},
+    {"links": {"self": "/things"}},
+    {"rate": {"limit": 60, "remaining": 59}},
+]
 
 
 def make_api(chance: random.Random) -> FuzzedAPI:
@@ -202,11 +209,21 @@ def make_api(chance: random.Random) -> FuzzedAPI:
         size = max(count, 1)
     cursor = chance.choice(sorted(CURSORS))
     names = {
-        "cursor": cursor, "more": chance.choice(FLAGS), "last": chance.choice(LASTS), "total": chance.choice(TOTALS), "size": chance.choice(SIZES),
-        "url": chance.choice(URLS), "page": chance.choice(["page", "current_page", "currentPage"]), "pages": chance.choice(["total_pages", "totalPages", "page_count", "pages"]),
-        "next_page": chance.choice(["next_page", "nextPage"]), "offset": chance.choice(["offset", "start", "startAt", "skip"]), "unknown": chance.choice(UNKNOWN),
-        "first": chance.choice(["0", "1"]), "flagged": chance.choice(["", "yes"]), "nulls": chance.choice(["", "yes"]),
-    }  # fmt: skip
+        "cursor": cursor,
+        "more": chance.choice(FLAGS),
+        "last": chance.choice(LASTS),
+        "total": chance.choice(TOTALS),
+        "size": chance.choice(SIZES),
+        "url": chance.choice(URLS),
+        "page": chance.choice(["page", "current_page", "currentPage"]),
+        "pages": chance.choice(["total_pages", "totalPages", "page_count", "pages"]),
+        "next_page": chance.choice(["next_page", "nextPage"]),
+        "offset": chance.choice(["offset", "start", "startAt", "skip"]),
+        "unknown": chance.choice(UNKNOWN),
+        "first": chance.choice(["0", "1"]),
+        "flagged": chance.choice(["", "yes"]),
+        "nulls": chance.choice(["", "yes"]),
+    }
     if style == "next_page":
         names["first"] = "1"
     param = {"cursor": CURSORS[cursor], "offset": names["offset"], "offset_more": names["offset"]}.get(
@@ -214,23 +231,31 @@ def make_api(chance: random.Random) -> FuzzedAPI:
     )
     if style == "next_url":
         param = "p"
-    kept = chance.choice(
+    rows_path = chance.choice(
         [("items",), ("data",), ("results",), ("data", "items"), ("response", "things"), ("things",)]
     )
     container = chance.choice(CONTAINERS)
-    if container[:1] == kept[:1]:
+    if container[:1] == rows_path[:1]:
         container = ()
     members: Mapping[str, Json] = chance.choice(
         [{}, {"next": "https://x/1", "has_more": True, "total": 99, "token": "t"}, {"tags": [{"a": 1}]}]
     )
     return FuzzedAPI(
-        [{"id": n, **members} for n in range(count)], size, style, container, names, kept, chance.random() < 0.2,
-        False, chance.choice(EXTRAS), param,
-    )  # fmt: skip
+        rows=[{"id": n, **members} for n in range(count)],
+        size=size,
+        style=style,
+        container=container,
+        names=names,
+        rows_path=rows_path,
+        texts=chance.random() < 0.2,
+        in_header=False,
+        extras=chance.choice(EXTRAS),
+        param=param,
+    )
 
 
 def explicit_paging(api: FuzzedAPI) -> Paging | None:
-    """The paging a spec would declare; None where the style cannot be declared."""
+    """Return the paging that a spec declares for this style, or None if there is none."""
     names, at = api.names, ".".join((*api.container, ""))
     first = int(names["first"])
     match api.style:
@@ -255,7 +280,7 @@ def explicit_paging(api: FuzzedAPI) -> Paging | None:
 
 
 def read_all(api: FuzzedAPI, paging: Paging, rows: str | None, *, keyed: bool, parallel: bool) -> list[Json]:
-    """Every row, as the adapter reads them; no network, the same decisions."""
+    """Return every row, read with the paginators of the adapter and without a network."""
     spec = AdapterSpec("api", "api.yaml", "http://api", tables=())
     things = table("things", paging=paging, rows=rows, key=("id",) if keyed else ())
     source = TableSource("api", spec, things, {})
@@ -312,12 +337,12 @@ def check_round(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(0, 400, 20))
-def test_the_rows_read_are_the_truth_or_the_load_names_the_hint(seed: int) -> None:
+def test_a_read_returns_every_row_or_names_the_paging_hint(seed: int) -> None:
     for each in range(seed, seed + 20):
         check_round(each)
 
 
 @pytest.mark.slow
-def test_five_thousand_rounds_have_no_silent_difference() -> None:
+def test_five_thousand_rounds_lose_no_row_silently() -> None:
     for seed in range(10_000, 15_000):
         check_round(seed)

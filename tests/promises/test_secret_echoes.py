@@ -1,7 +1,7 @@
-"""Servers that repeat credentials: each way of authenticating, each response, each border. No secret passes.
+"""No secret appears in the output when a server repeats credentials: each auth method, each response.
 
-A border is where text leaves for a person, a log or a file: the result of a check, the errors and requests that
-a worker reports, and the messages of the shell with their tracebacks.
+Output is the result of a check, the errors and requests that a worker reports, and the messages of the shell
+with their tracebacks.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class NoWaitClock(Clock):
 
 
 class AdapterUse:
-    """Uses an API in every way and keeps the texts that leave."""
+    """Checks and loads an API and records every text that is shown, logged or stored."""
 
     def __init__(self, case: AuthCase, url: str) -> None:
         self.texts: list[str] = []
@@ -64,7 +64,7 @@ class AdapterUse:
         self._url = url
 
     def check_in_shell(self) -> bool:
-        """Whether the check failed."""
+        """Check the connection; return whether that failed."""
         stream = io.StringIO()
         messages = Messages(stream, debug=True)
         listeners = Listeners(lambda traffic: self.texts.append(repr(traffic)))
@@ -78,13 +78,13 @@ class AdapterUse:
             self.texts += [error.message, repr(error)]
             messages.error(error)
             messages.notice(str(error))
-        except Exception as error:  # noqa: BLE001 - what the shell shows of it is searched, too
+        except Exception as error:  # noqa: BLE001 - its message is searched, too
             messages.internal_error(error)
         self.texts.append(stream.getvalue())
         return failed
 
     def load_in_worker(self, table: str) -> bool:
-        """Whether the load failed."""
+        """Load a table; return whether that failed."""
         sent: list[WorkerMessage] = []
         task = LoadTask(1, "u", 1, "main", Action.LOAD, TABLE, ConfigPaths("c.yaml"), "/home", "/folder")
         reporter = Reporter(task, sent.append)
@@ -118,7 +118,7 @@ class EndOfPages(Exception):
 
 
 class PagesReader:
-    """What the worker runs."""
+    """The task runner of the worker."""
 
     def __init__(self, use: AdapterUse, table: str) -> None:
         self._use = use
@@ -146,7 +146,7 @@ def server(case: AuthCase, api: FaultServer) -> FaultServer:
 
 
 class TestEveryResponse:
-    def test_of_the_api(self, case: AuthCase, server: FaultServer) -> None:
+    def test_of_the_api_leaks_no_secret(self, case: AuthCase, server: FaultServer) -> None:
         leaks: dict[str, list[str]] = {}
         for name, response in ECHO_RESPONSES.items():
             server.serve("/items", echo(response))
@@ -159,9 +159,11 @@ class TestEveryResponse:
         assert {name: found for name, found in leaks.items() if found} == {}
 
     @pytest.mark.parametrize("endpoint", ["/token", "/login", "/device"])
-    def test_of_the_token_endpoint(self, case: AuthCase, server: FaultServer, endpoint: str) -> None:
+    def test_of_the_token_endpoint_leaks_no_secret(
+        self, case: AuthCase, server: FaultServer, endpoint: str
+    ) -> None:
         if endpoint not in str(case.auth):
-            pytest.skip("it asks for no token there")
+            pytest.skip("the method does not use this endpoint")
         server.serve("/items", MockResponse.json([]))
         leaks: dict[str, list[str]] = {}
         for name, response in ECHO_RESPONSES.items():
@@ -174,7 +176,7 @@ class TestEveryResponse:
 
 
 def find_leaks(case: AuthCase, texts: Sequence[str], server: FaultServer) -> list[str]:
-    """Which secrets the texts contain: those of the connection, those issued, and what was sent."""
+    """Return the names of the secrets in the texts: of the connection, issued, and sent."""
     secrets = [*case.secrets.items(), *(("issued", token) for token in case.issued_tokens)]
     secrets += [("sent", proof) for proof in _sent_proofs(server.requests)]
     whole = "\n".join(texts)
@@ -182,7 +184,7 @@ def find_leaks(case: AuthCase, texts: Sequence[str], server: FaultServer) -> lis
 
 
 def _sent_proofs(requests: Sequence[RecordedRequest]) -> Iterator[str]:
-    """The credentials of Authorization headers: a pair in Base64, a token, a signature."""
+    """Yield the credentials of Authorization headers: a Base64 pair, a token, a signature."""
     for value in {request.headers.get("authorization", "") for request in requests}:
         proof = value.rpartition("Signature=")[2].rpartition(" ")[2]
         if proof:

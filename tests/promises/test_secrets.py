@@ -1,8 +1,8 @@
-"""Every way of authenticating, through the real command line and daemon; and what is left behind by them.
+"""Every authentication method through command line and daemon, and a search for secrets in the output.
 
-One home has a connection for each way. Everything is asked twice: of a server that looks whether it is
-proved who asks, and of one that refuses, and repeats what it was sent. Then everything that can be read
-is searched for the secrets, as they are and as encodings write them.
+One home has a connection for each method. The server first verifies the credentials, then refuses every
+request with a message that repeats it. Output, files and process arguments are searched for the secrets,
+plain and in each encoding.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from tests.support.terminal import ENTER, Terminal, run_on_terminal
 from unify.config.settings import Settings
 from unify.status.client import StatusClient
 
-pytestmark = pytest.mark.timeout(0)  # one fixture does the work of all
+pytestmark = pytest.mark.timeout(0)  # the module fixture takes most of the time
 NETRC = "netrc-canary-41"
-# Those that end a load at once, without a further attempt by the daemon.
+# Responses that end a load without a further attempt by the daemon.
 FINAL_RESPONSES = [
     name
     for name in ECHO_RESPONSES
     if not name.startswith(("429", "5", "200 a text for rows", "200 names", "200 next"))
 ]
-PEOPLE = {"authorization_code": "authorize", "device_code": "device"}
+INTERACTIVE_GRANTS = {"authorization_code": "authorize", "device_code": "device"}
 
 
 @dataclass
-class House:
-    """A home with a connection for each way, and what was seen and heard of it."""
+class CheckedHome:
+    """A home with a connection for each auth method; ``outputs`` and ``process_arguments`` are searched."""
 
     unify: UnifyCommand
-    gate: AuthCaseServer
+    auth_server: AuthCaseServer
     rows: list[AuthCase]
-    banks: Mapping[str, OAuthServer]
-    heard: list[str] = field(default_factory=list)
-    listed: set[str] = field(default_factory=set)
+    oauth_servers: Mapping[str, OAuthServer]
+    outputs: list[str] = field(default_factory=list)
+    process_arguments: set[str] = field(default_factory=set)
 
     def run(self, *arguments: str) -> CommandResult:
         outcome = self.unify.run(*arguments)
-        self.heard += [outcome.stdout, outcome.stderr]
+        self.outputs += [outcome.stdout, outcome.stderr]
         return outcome
 
     @contextmanager
@@ -63,13 +63,13 @@ class House:
             assert terminal.wait_for_end() == 0, terminal.screen
 
     def respond_with(self, responses: Mapping[str, str]) -> None:
-        """Requests get these responses of ``ECHO_RESPONSES`` from now on, by name of the way."""
-        self.gate.responses = {way: ECHO_RESPONSES[response] for way, response in responses.items()}
-        for grant, bank in self.banks.items():
-            bank.server.serve("/things", echo(ECHO_RESPONSES[responses[grant]]))
+        """Serve these members of ``ECHO_RESPONSES`` from now on, by name of the case."""
+        self.auth_server.responses = {case: ECHO_RESPONSES[response] for case, response in responses.items()}
+        for grant, oauth_server in self.oauth_servers.items():
+            oauth_server.server.serve("/things", echo(ECHO_RESPONSES[responses[grant]]))
 
-    def see_processes(self) -> None:
-        self.listed.update(
+    def record_processes(self) -> None:
+        self.process_arguments.update(
             subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
         )
 
@@ -77,7 +77,9 @@ class House:
 @pytest.fixture(
     scope="module", params=[1, pytest.param(len(FINAL_RESPONSES), marks=pytest.mark.slow)], ids=["1", "all"]
 )
-def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def checked_home(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CheckedHome]:
     folder = tmp_path_factory.mktemp("ways")
     home = folder / "home"
     home.mkdir(mode=0o700)
@@ -91,16 +93,16 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         run_oauth_server(canary_secret("device")) as device,
     ):
         rows = auth_cases()
-        gate = AuthCaseServer(server, rows)
-        addresses = {way.name: gate.base_url(way) for way in rows}
-        for grant, bank in zip(PEOPLE, (code, device), strict=True):
+        auth_server = AuthCaseServer(server, rows)
+        addresses = {case.name: auth_server.base_url(case) for case in rows}
+        for grant, oauth_server in zip(INTERACTIVE_GRANTS, (code, device), strict=True):
             auth: Row = {
                 "type": "oauth2",
                 "grant": grant,
                 "client_id": CLIENT_ID,
                 "client_secret": "{secret}",
             }
-            auth |= {"token_url": "{url}/token", "authorize_url": f"{{url}}/{PEOPLE[grant]}"}
+            auth |= {"token_url": "{url}/token", "authorize_url": f"{{url}}/{INTERACTIVE_GRANTS[grant]}"}
             secret = {"secret": canary_secret(grant.partition("_")[0].replace("authorization", "code"))}
             rows.append(
                 AuthCase(
@@ -111,95 +113,102 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                     ("access-canary-1", "refresh-canary-1"),
                 )
             )
-            addresses[grant] = bank.server.url
+            addresses[grant] = oauth_server.server.url
         _write(unify, rows, addresses)
-        house = House(unify, gate, rows, dict(zip(PEOPLE, (code, device), strict=True)))
+        checked_home = CheckedHome(
+            unify, auth_server, rows, dict(zip(INTERACTIVE_GRANTS, (code, device), strict=True))
+        )
         try:
-            _live(house, rounds=request.param)
-            yield house
+            use_connections(checked_home, rounds=request.param)
+            yield checked_home
         finally:
             unify.stop_daemon()
 
 
 def _write(unify: UnifyCommand, rows: list[AuthCase], addresses: Mapping[str, str]) -> None:
-    """A spec and a connection for each way; secrets by variable, by file and as they are, in turn."""
+    """Write a spec and a connection for each method; secrets are variables, files or plain values."""
     specs = unify.home / "specs"
     specs.mkdir()
     connections: Row = {}
-    for number, way in enumerate(rows):
-        url = addresses[way.name]
+    for number, case in enumerate(rows):
+        url = addresses[case.name]
         auth = {
             key: value.replace("{url}", url) if isinstance(value, str) else value
-            for key, value in way.auth.items()
+            for key, value in case.auth.items()
         }
         spec = {
-            "name": way.name,
+            "name": case.name,
             "base_url": url,
-            "options": {name: {"secret": True} for name in way.secrets},
+            "options": {name: {"secret": True} for name in case.secrets},
             "auth": auth,
             "paging": {"type": "none"},
             "check": {"request": "GET /me", "identity": "login"},
             "tables": [{"name": "things", "request": "GET /things", "key": "id"}],
         }
-        (specs / f"{way.name}.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
-        options = {name: _supplied(unify, number, way, name) for name in way.secrets}
-        connections[way.name] = {"adapter": way.name, "options": options}
+        (specs / f"{case.name}.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+        options = {name: _option_value(unify, number, case, name) for name in case.secrets}
+        connections[case.name] = {"adapter": case.name, "options": options}
     unify.environment["UNIFY_SPECS"] = str(specs)
     unify.write_connections(yaml.safe_dump(connections))
 
 
-def _supplied(unify: UnifyCommand, number: int, way: AuthCase, option: str) -> str:
-    value, name = way.secrets[option], f"{way.name}_{option}".upper()
+def _option_value(unify: UnifyCommand, number: int, case: AuthCase, option: str) -> str:
+    value, name = case.secrets[option], f"{case.name}_{option}".upper()
     if number % 3 == 0:
         unify.environment[name] = value
         return f"${{{name}}}"
     if number % 3 == 1:
-        path = unify.home.parent / f"{name}.secret"  # outside the home, which is searched
+        path = unify.home.parent / f"{name}.secret"  # outside of the home, which is searched
         path.write_text(value)
         path.chmod(0o600)
         return f"${{file:{path}}}"
     return value
 
 
-def _live(house: House, rounds: int) -> None:
-    """All that can be done with the connections; the server is good at first.
+def use_connections(checked_home: CheckedHome, rounds: int) -> None:
+    """Use every connection; the server accepts the credentials first and then echoes them in errors.
 
-    ``rounds``  of loads; in each, every connection gets another of ``FINAL_RESPONSES``.
+    In each of ``rounds`` loads, a connection receives another one of ``FINAL_RESPONSES``.
     """
-    house.gate.on_request = house.see_processes
-    with house.terminal("--debug", "check", *PEOPLE) as terminal:
+    checked_home.auth_server.on_request = checked_home.record_processes
+    with checked_home.terminal("--debug", "check", *INTERACTIVE_GRANTS) as terminal:
         terminal.wait_for_text(": ok, as ada", times=2)
-        house.heard.append(terminal.screen)
-    house.run("--debug", "check")
-    names = [way.name for way in house.rows]
+        checked_home.outputs.append(terminal.screen)
+    checked_home.run("--debug", "check")
+    names = [case.name for case in checked_home.rows]
     each = " union all ".join(
         f"select '{name}' as way, count(*) as things from {name}.things" for name in names
     )
-    house.run("--debug", "-c", f"{each} order by way")
-    house.gate.responses = dict.fromkeys(names, lambda text: MockResponse.error(403, text))
-    house.run("--debug", "check")
+    checked_home.run("--debug", "-c", f"{each} order by way")
+    checked_home.auth_server.responses = dict.fromkeys(names, lambda text: MockResponse.error(403, text))
+    checked_home.run("--debug", "check")
     for number in range(rounds):
         responses = [
             FINAL_RESPONSES[(2 * index + number) % len(FINAL_RESPONSES)] for index in range(len(names))
         ]
-        house.respond_with(dict(zip(names, responses, strict=True)))
+        checked_home.respond_with(dict(zip(names, responses, strict=True)))
         loads = [word for name in names for word in ("-c", f"reload table {name}.things")]
-        house.run("--debug", "--keep-going", *loads, "-c", f"peek {names[(number + 1) % len(names)]}.things")
-    house.respond_with(dict.fromkeys(names, "500 text"))
-    house.unify.environment["QUERY_KEY"] = canary_secret("query")
-    spec = str(house.unify.home / "specs" / "key_query.yaml")
-    house.run("--debug", "spec", "try", spec, "things", "--option", "key=${QUERY_KEY}")
-    house.run("--debug", "-c", "explain select * from key_query.things where 1 = 0")
+        checked_home.run(
+            "--debug", "--keep-going", *loads, "-c", f"peek {names[(number + 1) % len(names)]}.things"
+        )
+    checked_home.respond_with(dict.fromkeys(names, "500 text"))
+    checked_home.unify.environment["QUERY_KEY"] = canary_secret("query")
+    spec = str(checked_home.unify.home / "specs" / "key_query.yaml")
+    checked_home.run("--debug", "spec", "try", spec, "things", "--option", "key=${QUERY_KEY}")
+    checked_home.run("--debug", "-c", "explain select * from key_query.things where 1 = 0")
     for table in ("connections", "jobs", "loads", "requests", "settings", "tables"):
-        house.run("--debug", "--format", "json", "-c", f"select * from unify.{table}")
-    house.run("-c", "system status", "-c", "show jobs", "-c", "show connections", "-c", "explain select 1")
+        checked_home.run("--debug", "--format", "json", "-c", f"select * from unify.{table}")
+    checked_home.run(
+        "-c", "system status", "-c", "show jobs", "-c", "show connections", "-c", "explain select 1"
+    )
     with StatusClient(
-        Settings(house.unify.home, house.unify.home / "connections.yaml").socket_folder
+        Settings(checked_home.unify.home, checked_home.unify.home / "connections.yaml").socket_folder
     ) as client:
-        house.heard.append(repr(client.subscribe()) + repr(client.snapshot()) + repr(client.events(0.1)))
-    with (
-        house.terminal() as terminal
-    ):  # what is typed here is seen here; that it is nowhere else is the point
+        checked_home.outputs.append(
+            repr(client.subscribe()) + repr(client.snapshot()) + repr(client.events(0.1))
+        )
+    # the screen is not searched, since it shows the typed secret
+    with checked_home.terminal() as terminal:
         terminal.wait_for_text("unify>")
         terminal.type(f"connect bearer as other with token = '{canary_secret('bearer')}'{ENTER}")
         terminal.wait_for_text("Save it all the same?")
@@ -209,17 +218,23 @@ def _live(house: House, rounds: int) -> None:
         terminal.type(f"exit{ENTER}")
 
 
-class TestEveryWay:
-    def test_is_accepted_by_a_server_that_looks(self, house: House) -> None:
-        expected = [f"{way.name}: ok, as {way.name}, 41 requests left" for way in house.rows[:-2]]
-        people = [f"{grant}: ok, as ada" for grant in PEOPLE]
-        assert sorted(house.heard[1].splitlines()) == sorted([*expected, *people]), house.heard[1:3]
-        counted = house.heard[3].splitlines()
-        assert counted == ["way,things", *sorted(f"{way.name},2" for way in house.rows)], house.heard[4]
-        assert house.gate.unauthenticated_requests == []
+class TestEveryAuthMethod:
+    def test_is_accepted_by_a_server_that_verifies_credentials(self, checked_home: CheckedHome) -> None:
+        expected = [f"{case.name}: ok, as {case.name}, 41 requests left" for case in checked_home.rows[:-2]]
+        interactive = [f"{grant}: ok, as ada" for grant in INTERACTIVE_GRANTS]
+        assert sorted(checked_home.outputs[1].splitlines()) == sorted([*expected, *interactive]), (
+            checked_home.outputs[1:3]
+        )
+        counted = checked_home.outputs[3].splitlines()
+        assert counted == ["way,things", *sorted(f"{case.name},2" for case in checked_home.rows)], (
+            checked_home.outputs[4]
+        )
+        assert checked_home.auth_server.unauthenticated_requests == []
 
-    def test_has_its_row_in_the_table(self, house: House) -> None:
-        shown = {(way.auth["type"], way.auth.get("grant", way.auth.get("in", ""))) for way in house.rows}
+    def test_has_a_case(self, checked_home: CheckedHome) -> None:
+        shown = {
+            (case.auth["type"], case.auth.get("grant", case.auth.get("in", ""))) for case in checked_home.rows
+        }
         assert {kind for kind, _ in shown} == {
             *("none", "basic", "bearer", "api_key", "oauth2", "session", "aws_sigv4", "jwt")
         }
@@ -227,26 +242,28 @@ class TestEveryWay:
         assert {more for kind, more in shown if kind == "oauth2"} == grants
         assert {more for kind, more in shown if kind == "api_key"} == {"", "query", "cookie"}
 
-    def test_asks_for_a_token_once_for_all_processes(self, house: House) -> None:
-        asked = [asked.path for asked in house.gate.server.requests if asked.method == "POST"]
-        before = [path for path in asked if path.endswith(("/token", "/login"))]
+    def test_requests_one_token_for_all_processes(self, checked_home: CheckedHome) -> None:
+        paths = [
+            request.path for request in checked_home.auth_server.server.requests if request.method == "POST"
+        ]
+        before = [path for path in paths if path.endswith(("/token", "/login"))]
         assert sorted(set(before)) == sorted(
             ["/client_credentials/token", "/refresh_token/token", "/session/login", "/session_form/login"]
         )
         assert len(before) == len(set(before))
 
-    def test_is_told_in_a_sentence_when_it_is_refused(self, house: House) -> None:
-        told = house.heard[5].splitlines()
-        for way in house.rows[:-2]:
-            (line,) = [line for line in told if line.startswith(f"{way.name}: ")]
-            assert f"{house.gate.base_url(way)}/me" in line
+    def test_reports_a_refusal_in_one_line(self, checked_home: CheckedHome) -> None:
+        lines = checked_home.outputs[5].splitlines()
+        for case in checked_home.rows[:-2]:
+            (line,) = [line for line in lines if line.startswith(f"{case.name}: ")]
+            assert f"{checked_home.auth_server.base_url(case)}/me" in line
             assert "answered 403 Forbidden" in line
             assert "these credentials may not read this; give them the permission, or check" in line
 
 
 class TestSecrets:
     @pytest.mark.parametrize("before", ["", "a", "ab", "ann:"])
-    def test_would_be_found(self, house: House, before: str) -> None:
+    def test_in_any_encoding_are_found_by_the_search(self, checked_home: CheckedHome, before: str) -> None:
         coded = base64.b64encode(f"{before}{canary_secret('basic')}:".encode()).decode()
         for text in (
             coded,
@@ -254,41 +271,48 @@ class TestSecrets:
             f"?key={quote(canary_secret('basic'))}",
             canary_secret("basic"),
         ):
-            assert seen(f"x {text}", house) == ["basic.password"]
+            assert find_secrets(f"x {text}", checked_home) == ["basic.password"]
 
-    def test_there_are_enough(self, house: House) -> None:
-        assert len({value for way in house.rows for value in way.secrets.values()}) >= 12
+    def test_number_at_least_twelve(self, checked_home: CheckedHome) -> None:
+        assert len({value for case in checked_home.rows for value in case.secrets.values()}) >= 12
 
-    def test_are_nowhere_in_the_home_folder(self, house: House) -> None:
+    def test_are_in_no_file_of_the_home_folder(self, checked_home: CheckedHome) -> None:
         found = []
-        for path in house.unify.home.rglob("*"):
+        for path in checked_home.unify.home.rglob("*"):
             if path.is_file() and path.name != "connections.yaml":
                 data = path.read_bytes().decode("latin-1")
                 found += [
-                    f"{path}: {name}" for name in seen(data, house, tokens=path.parent.name != "tokens")
+                    f"{path}: {name}"
+                    for name in find_secrets(data, checked_home, tokens=path.parent.name != "tokens")
                 ]
         assert found == []
 
-    def test_are_in_nothing_that_is_said_with_debug(self, house: House) -> None:
-        assert [name for text in house.heard for name in seen(text, house)] == []
-        assert "***" in "".join(house.heard)
-        assert "Traceback" in "".join(house.heard)
+    def test_are_in_no_debug_output(self, checked_home: CheckedHome) -> None:
+        assert [name for text in checked_home.outputs for name in find_secrets(text, checked_home)] == []
+        assert "***" in "".join(checked_home.outputs)
+        assert "Traceback" in "".join(checked_home.outputs)
 
-    def test_are_in_no_process_list(self, house: House) -> None:
-        assert any("unify" in line for line in house.listed)
-        assert [name for line in house.listed for name in seen(line, house)] == []
+    def test_are_in_no_process_arguments(self, checked_home: CheckedHome) -> None:
+        assert any("unify" in line for line in checked_home.process_arguments)
+        assert [
+            name for line in checked_home.process_arguments for name in find_secrets(line, checked_home)
+        ] == []
 
-    def test_of_netrc_are_never_used(self, house: House) -> None:
-        asked = repr(house.gate.server.requests)
-        assert NETRC not in asked
-        assert base64.b64encode(f"intruder:{NETRC}".encode()).decode() not in asked
+    def test_of_netrc_are_never_sent(self, checked_home: CheckedHome) -> None:
+        requests = repr(checked_home.auth_server.server.requests)
+        assert NETRC not in requests
+        assert base64.b64encode(f"intruder:{NETRC}".encode()).decode() not in requests
 
 
-def seen(text: str, house: House, *, tokens: bool = True) -> list[str]:
-    """Which secrets ``text`` holds, in whatever coding."""
-    secrets = {f"{way.name}.{name}": value for way in house.rows for name, value in way.secrets.items()}
+def find_secrets(text: str, checked_home: CheckedHome, *, tokens: bool = True) -> list[str]:
+    """Return the names of the secrets in ``text``, in any encoding."""
+    secrets = {
+        f"{case.name}.{name}": value for case in checked_home.rows for name, value in case.secrets.items()
+    }
     if tokens:
-        secrets |= {f"{way.name} {token}": token for way in house.rows for token in way.issued_tokens}
+        secrets |= {
+            f"{case.name} {token}": token for case in checked_home.rows for token in case.issued_tokens
+        }
     if "PRIVATE KEY" in text or ".eyJ" in text:
-        return ["a private key, or what it has signed"]
+        return ["a private key or a token signed with it"]
     return [name for name, value in secrets.items() if any(form in text for form in encoded_forms(value))]

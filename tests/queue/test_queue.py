@@ -64,7 +64,7 @@ def test_claiming_counts_the_attempt_and_says_whose_it_is(queue: Queue) -> None:
     assert queue.claim(7, NOON + MINUTE) is None
 
 
-def test_people_come_before_schedules(queue: Queue) -> None:
+def test_interactive_loads_run_before_scheduled_ones(queue: Queue) -> None:
     for number in range(20):
         queue.enqueue(new_job(f"jira.t{number}", Action.REFRESH, priority=Priority.SCHEDULED), NOON)
     person = queue.enqueue(new_job(), NOON + MINUTE)

@@ -36,7 +36,7 @@ def test_after_three_days_asleep_each_table_is_refreshed_once_and_stays_in_step(
     assert {schedule.next_at for schedule in queue.schedules()} == {woken + 8 * MINUTE}
 
 
-def test_a_clock_a_day_ahead_and_back_again_neither_skips_nor_doubles(queue: Queue) -> None:
+def test_a_clock_set_forward_and_back_neither_skips_nor_doubles(queue: Queue) -> None:
     queue.set_schedule(every(15, NOON))
     ahead = NOON + timedelta(days=1)
     [first] = queue.enqueue_due(ahead)

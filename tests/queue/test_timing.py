@@ -43,7 +43,7 @@ def shown(moments: Iterator[datetime], count: int, zone: str = BERLIN) -> list[s
 
 
 @pytest.mark.parametrize("start", ["2026-03-27T12:00", "2026-10-23T12:00"])
-def test_a_time_of_day_stays_one_when_the_clock_changes(start: str) -> None:
+def test_a_time_of_day_is_kept_across_daylight_saving_changes(start: str) -> None:
     timing = daily_timing("08:00", DAY_S, BERLIN, at(start))
     moments = list(islice(runs(timing), 4))
     assert [f"{moment.astimezone(parse_zone(BERLIN)):%H:%M}" for moment in moments] == ["08:00"] * 4

@@ -34,12 +34,12 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 @dataclass(frozen=True)
 class AuthCase:
-    """One row of the table.
+    """An authentication method and its check.
 
-    ``auth``     as a spec has it; ``{url}`` is the API's address.
-    ``secrets``  what a connection supplies; each is a canary.
-    ``proved``   whether a request to the API carries valid credentials.
-    ``issued_tokens``   what the API hands out on the way: canaries too, but kept.
+    ``auth``     as in a spec; ``{url}`` is the address of the API.
+    ``secrets``  options of the connection; each is a canary.
+    ``is_authenticated``   tells whether a request carries valid credentials.
+    ``issued_tokens``   tokens that the API issues: canaries too, but stored.
     """
 
     name: str
@@ -56,7 +56,7 @@ def canary_secret(name: str) -> str:
 
 
 def header_check(name: str, value: str) -> RequestCheck:
-    return lambda asked: asked.headers.get(name) == value
+    return lambda request: request.headers.get(name) == value
 
 
 def basic_auth_value(user: str, password: str) -> str:
@@ -66,7 +66,7 @@ def basic_auth_value(user: str, password: str) -> str:
 def auth_cases() -> list[AuthCase]:
     session = {"type": "session", "request": "POST /login", "token": "data.token"}
     return [
-        AuthCase("nothing", {"type": "none"}, lambda asked: "authorization" not in asked.headers),
+        AuthCase("nothing", {"type": "none"}, lambda request: "authorization" not in request.headers),
         AuthCase(
             "basic",
             {"type": "basic", "username": "ann", "password": "{password}"},
@@ -88,7 +88,7 @@ def auth_cases() -> list[AuthCase]:
         AuthCase(
             "key_query",
             {"type": "api_key", "name": "api key", "value": "{key}", "in": "query"},
-            lambda asked: asked.query.get("api key") == canary_secret("query"),
+            lambda request: request.query.get("api key") == canary_secret("query"),
             {"key": canary_secret("query")},
         ),
         AuthCase(
@@ -105,7 +105,9 @@ def auth_cases() -> list[AuthCase]:
             header_check("x-session", "S session-canary-1"),
             {"p": canary_secret("session")},
             ("session-canary-1",),
-            _login_route(lambda asked: asked.json() == {"p": canary_secret("session")}, "session-canary-1"),
+            _login_route(
+                lambda request: request.json() == {"p": canary_secret("session")}, "session-canary-1"
+            ),
         ),
         AuthCase(
             "session_form",
@@ -114,7 +116,7 @@ def auth_cases() -> list[AuthCase]:
             {"p": canary_secret("form")},
             ("session-canary-2",),
             _login_route(
-                lambda asked: _form_fields(asked) == {"p": canary_secret("form")}, "session-canary-2"
+                lambda request: _form_fields(request) == {"p": canary_secret("form")}, "session-canary-2"
             ),
         ),
         AuthCase(
@@ -137,11 +139,11 @@ def auth_cases() -> list[AuthCase]:
 
 
 class AuthCaseServer:
-    """The API of every way: ``/NAME/me`` and ``/NAME/things`` for requests with valid credentials.
+    """An API with every method: ``/NAME/me`` and ``/NAME/things`` for requests with valid credentials.
 
-    ``responses``     by name of a case, what its requests get instead, with their credentials in it.
-    ``unauthenticated_requests``   requests without valid credentials before that.
-    ``on_request``    is called while a request waits for its answer.
+    ``responses``     other responses, by name of a case; they contain the credentials of the request.
+    ``unauthenticated_requests``   requests without valid credentials.
+    ``on_request``    is called before each response.
     """
 
     def __init__(self, server: FaultServer, rows: list[AuthCase]) -> None:
@@ -150,26 +152,26 @@ class AuthCaseServer:
         self.unauthenticated_requests: list[str] = []
         self.on_request: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
-        for way in rows:
-            server.serve(f"/{way.name}/me", self._responder(way, {"login": way.name}))
-            server.serve(f"/{way.name}/things", self._responder(way, [{"id": 1}, {"id": 2}]))
-            way.add_routes(server, f"/{way.name}")
+        for case in rows:
+            server.serve(f"/{case.name}/me", self._responder(case, {"login": case.name}))
+            server.serve(f"/{case.name}/things", self._responder(case, [{"id": 1}, {"id": 2}]))
+            case.add_routes(server, f"/{case.name}")
 
-    def base_url(self, way: AuthCase) -> str:
-        return f"{self.server.url}/{way.name}"
+    def base_url(self, case: AuthCase) -> str:
+        return f"{self.server.url}/{case.name}"
 
-    def _responder(self, way: AuthCase, body: Any) -> Callable[[RecordedRequest], MockResponse]:
-        def answer(asked: RecordedRequest) -> MockResponse:
+    def _responder(self, case: AuthCase, body: Any) -> Callable[[RecordedRequest], MockResponse]:
+        def respond(request: RecordedRequest) -> MockResponse:
             self.on_request()
-            if way.name in self.responses:
-                return echo(self.responses[way.name])(asked)
-            if not way.is_authenticated(asked):
+            if case.name in self.responses:
+                return echo(self.responses[case.name])(request)
+            if not case.is_authenticated(request):
                 with self._lock:
-                    self.unauthenticated_requests.append(f"{way.name}: {asked}")
+                    self.unauthenticated_requests.append(f"{case.name}: {request}")
                 return MockResponse.error(401, "who are you?")
             return MockResponse.json(body).with_headers(X_RateLimit_Remaining="41")
 
-        return answer
+        return respond
 
 
 def pem_text(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
@@ -184,15 +186,15 @@ def _form_fields(request: RecordedRequest) -> dict[str, str]:
 def _oauth_case(grant: str, *, secret: str, refresh_token: str = "", fields: Row | None = None) -> AuthCase:
     token, auth = f"access-canary-{grant}", {"type": "oauth2", "grant": grant, "token_url": "{url}/token"}
     auth |= {"client_id": "app", "client_secret": "{secret}"}
-    wanted = {"grant_type": grant, **(fields or {})}
+    expected = {"grant_type": grant, **(fields or {})}
     secrets = {"secret": secret}
     if refresh_token:
         auth["refresh_token"] = "{refresh_token}"
-        wanted["refresh_token"] = secrets["refresh_token"] = refresh_token
+        expected["refresh_token"] = secrets["refresh_token"] = refresh_token
 
-    def give(asked: RecordedRequest) -> MockResponse:
+    def issue_token(request: RecordedRequest) -> MockResponse:
         proof = basic_auth_value("app", quote(secret, safe=""))
-        if asked.headers.get("authorization") != proof or _form_fields(asked) != wanted:
+        if request.headers.get("authorization") != proof or _form_fields(request) != expected:
             return MockResponse.json({"error": "invalid_client"}, status=401)
         return MockResponse.json({"access_token": token, "expires_in": 3600})
 
@@ -203,31 +205,33 @@ def _oauth_case(grant: str, *, secret: str, refresh_token: str = "", fields: Row
         header_check("authorization", f"Bearer {token}"),
         secrets,
         (token,),
-        lambda server, path: server.serve(f"POST {path}/token", give),
+        lambda server, path: server.serve(f"POST {path}/token", issue_token),
     )
 
 
 def _login_route(is_known: RequestCheck, token: str) -> Callable[[FaultServer, str], None]:
-    def log_in(asked: RecordedRequest) -> MockResponse:
-        return MockResponse.json({"data": {"token": token}}) if is_known(asked) else MockResponse.error(401)
+    def log_in(request: RecordedRequest) -> MockResponse:
+        return MockResponse.json({"data": {"token": token}}) if is_known(request) else MockResponse.error(401)
 
     return lambda server, path: server.serve(f"POST {path}/login", log_in)
 
 
 def _jwt_case(algorithm: str, key: str, verify: Callable[[bytes, bytes], bool]) -> AuthCase:
-    def proved(asked: RecordedRequest) -> bool:
-        text, _, proof = asked.headers.get("authorization", "").removeprefix("Bearer ").rpartition(".")
+    def is_authenticated(request: RecordedRequest) -> bool:
+        text, _, proof = request.headers.get("authorization", "").removeprefix("Bearer ").rpartition(".")
         head, claims = [json.loads(decode_base64url(part)) for part in text.split(".")]
-        lives = claims["iat"] <= asked.received_at < claims["exp"] <= claims["iat"] + 120
+        is_valid = claims["iat"] <= request.received_at < claims["exp"] <= claims["iat"] + 120
         return (
             head == {"alg": algorithm, "typ": "JWT", "kid": "k1"}
             and claims["iss"] == "app"
-            and lives
+            and is_valid
             and verify(text.encode(), decode_base64url(proof))
         )
 
     auth = {"type": "jwt", "algorithm": algorithm, "key": "{key}", "key_id": "k1", "lifetime": "2 minutes"}
-    return AuthCase(f"jwt_{algorithm.lower()}", {**auth, "claims": {"iss": "app"}}, proved, {"key": key})
+    return AuthCase(
+        f"jwt_{algorithm.lower()}", {**auth, "claims": {"iss": "app"}}, is_authenticated, {"key": key}
+    )
 
 
 def decode_base64url(part: str) -> bytes:

@@ -43,7 +43,7 @@ STATIC_AUTHS: dict[str, Auth] = {
 }
 
 
-# Those that ask for a token first, at ``{url}/token``, or make one; the token they get is KEY.
+# Methods that request a token at ``{url}/token`` or create one; the token is KEY.
 _CLIENT_SETTINGS = {"token_url": "{url}/token", "client_id": "{user}", "client_secret": "{secret}"}
 
 
@@ -154,7 +154,7 @@ def serve_sign_in_routes(api: FaultServer) -> None:
     """Serve the routes of an authorization server whose user always consents."""
     device = {"device_code": KEY, "user_code": "u", "verification_uri": api.url}
     api.serve("POST /device", MockResponse.json(device))
-    api.serve("/authorize", lambda asked: MockResponse.redirect(redirect_back_url(asked)))
+    api.serve("/authorize", lambda request: MockResponse.redirect(redirect_back_url(request)))
 
 
 def redirect_back_url(request: RecordedRequest) -> str:

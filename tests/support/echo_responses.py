@@ -17,7 +17,7 @@ _PLAIN_HEADERS = frozenset(
 
 
 def credentials_text(request: RecordedRequest) -> str:
-    """What a request proves itself with: special headers, the query and the body, as sent and decoded."""
+    """Return the credentials of a request: special headers, query and body, as sent and decoded."""
     headers = [value for name, value in request.headers.items() if name not in _PLAIN_HEADERS]
     body = request.body.decode("utf-8", "replace")
     return " ".join([*headers, unquote_plus(request.target), body, unquote_plus(body)])

@@ -58,7 +58,7 @@ class Envelope:
         )
 
     def page_of(self, request: RecordedRequest) -> int:
-        """Which page a request asks for; a request without the parameters of paging asks for the first."""
+        """Return the page that a request selects; the first one without parameters of paging."""
         sent = _sent_values(request, self.location)
         for index, wanted in enumerate(self.requests, start=1):
             if isinstance(wanted, str):

@@ -59,9 +59,9 @@ def do_hang(task: LoadTask, reporter: Reporter) -> TaskResult:
 
 def do_grow(task: LoadTask, reporter: Reporter) -> TaskResult:
     """Allocate half a gigabyte, then hang."""
-    held = bytearray(os.urandom(1024)) * (500 * 1024)
+    block = bytearray(os.urandom(1024)) * (500 * 1024)
     outcome = do_hang(task, reporter)
-    assert held
+    assert block
     return outcome
 
 

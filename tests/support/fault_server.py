@@ -2,11 +2,11 @@
 
     with FaultServer() as api:
         api.serve("/repos", pages=[[{"id": 1}], [{"id": 2}]])          # ?page=1, ?page=2, then empty
-        api.serve("/slow", Reply.json([], delay_s=2))
-        api.serve("/flaky", Reply.error(503), Reply.json([]))          # one after the other; the last one repeats
-        api.serve("/odd", lambda asked: Reply.json([asked.query]))
+        api.serve("/slow", MockResponse.json([], delay_s=2))
+        api.serve("/flaky", MockResponse.error(503), MockResponse.json([]))    # in turn; the last one repeats
+        api.serve("/odd", lambda request: MockResponse.json([request.query]))
         ...
-        assert api.asked == ["/repos?page=1", "/repos?page=2"]
+        assert api.request_targets == ["/repos?page=1", "/repos?page=2"]
 
 It implements HTTP/1.1 on plain sockets, so that each byte and each pause can be configured.
 """
@@ -60,8 +60,8 @@ class MockResponse:
     ``head_drip_s``   pause after each byte of status line and headers; ``drip_s`` the same for the body.
     ``cut_at``        the connection is closed after so many bytes of the body; ``reset``: as a reset.
     ``hang_at``       nothing more comes after so many bytes of the body, and the connection stays open.
-    ``framing``       how the end of the body is told: its length, chunks, or by closing the connection.
-    ``raw``           these bytes instead of an HTTP answer.
+    ``framing``       how the body ends: by its length, by chunks, or by closing the connection.
+    ``raw``           these bytes instead of an HTTP response.
     """
 
     status: int = 200
@@ -174,9 +174,9 @@ class FaultServer:
     ) -> None:
         """Serve one response after the other at ``path``, the last one repeatedly; or pages of rows.
 
-        ``responses``   paged in this ``style`` by this parameter; ``rows`` names the member that holds the list.
-        ``totals``  tell how many there are: ``total`` in the body, or ``rel="last"`` among the links.
-        ``faults``  of every page, as in ``MockResponse``.
+        ``pages``   are served in this ``style``; ``rows`` names the member with the list.
+        ``totals``  add ``total`` to the body, or ``rel="last"`` to the Link header.
+        ``faults``  apply to every page, as in ``MockResponse``.
         """
         if pages is not None:
             responses = (_PageResponder(self, path, pages, style, param, rows, totals, faults).respond,)
@@ -223,7 +223,7 @@ class FaultServer:
         return answering if isinstance(answering, MockResponse) else answering(request)
 
     def _send_response(self, connection: socket.socket, response: MockResponse, method: str) -> bool:
-        """Send ``response`` with its faults; return whether the connection can be used for another request."""
+        """Send ``response`` with its faults; return whether the connection stays open."""
         if self._closing.wait(response.delay_s):
             return False
         if response.raw is not None:
@@ -360,7 +360,7 @@ def _frame_body(data: bytes, response: MockResponse, *, whole: bool) -> bytes:
 
 
 def _gzip_members(megabytes: int) -> bytes:
-    """Gzip members of a megabyte each, packed once: ``[0000…`` is good enough for a body nobody finishes."""
+    """Return gzip members that expand to one megabyte of text each."""
     member = gzip.compress(_GZIP_BOMB_BLOCK, mtime=0)
     return member * megabytes
 
@@ -369,4 +369,4 @@ def _shut_down(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        connection.close()  # it was not connected any more
+        connection.close()  # the socket was not connected

@@ -98,13 +98,13 @@ def free_port() -> int:
 
 
 def _wait_for_address(output: IO[str]) -> str:
-    """Return the URL that the server prints; raise with its output if it ends instead."""
-    said = ""
+    """Return the URL that the server prints; raise with its output if it ends before."""
+    printed = ""
     for line in output:
-        said += line
+        printed += line
         if found := LISTENING_PATTERN.search(line):
             return found[1]
-    raise AssertionError(f"the server did not start:\n{said}")
+    raise AssertionError(f"the server did not start:\n{printed}")
 
 
 def _ensure_installed(package: str, commands: Callable[[Path], list[list[str]]]) -> Path:

@@ -14,12 +14,12 @@ import yaml
 from tests.support.foreign_servers import free_port, install_npm_program, run_server
 
 NPM_PACKAGE = "emulate@0.11.2"
-OWNER = "mona"  # whose token Unify gets
-AUTHORS = ("mona", "hubot", "lin", "søren")  # each opens issues and pull requests under a token of their own
+OWNER = "mona"  # the user whose token Unify has
+AUTHORS = ("mona", "hubot", "lin", "søren")  # users who open issues and pull requests
 OTHER_USER_COUNT = 6
 Json = Any
 
-# owner/name → issues, pull requests, files to commit; more than a hundred of each somewhere, for paging
+# owner/name → issues, pull requests, files to commit; over a hundred of each in one, for paging
 REPOS: dict[str, tuple[int, int, int]] = {
     "mona/lark": (230, 115, 104),
     "mona/quiet": (0, 0, 1),
@@ -47,22 +47,24 @@ class GitHubEmulator:
     def request(self, method: str, path: str, body: Json = None, login: str = OWNER) -> Json:
         """Send one request as ``login``; return the decoded body, fail on any error status."""
         headers = {"Authorization": f"Bearer {token_for(login)}"}
-        answer = self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
-        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
+        response = self.session.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        assert response.ok, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json() if response.content else None
 
     def fetch_all(self, path: str) -> list[Json]:
         """Return all rows of ``path``, following Link headers."""
         rows: list[Json] = []
         address: str | None = self.url + path
         while address:
-            answer = self.session.get(address, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
-            if answer.status_code == 409:
-                assert "empty" in answer.json()["message"]
+            response = self.session.get(
+                address, headers={"Authorization": f"Bearer {self.token}"}, timeout=30
+            )
+            if response.status_code == 409:
+                assert "empty" in response.json()["message"]
                 return []
-            assert answer.ok, f"{address}: {answer.status_code} {answer.text}"
-            rows += answer.json()
-            address = answer.links.get("next", {}).get("url")
+            assert response.ok, f"{address}: {response.status_code} {response.text}"
+            rows += response.json()
+            address = response.links.get("next", {}).get("url")
         return rows
 
 

@@ -17,7 +17,7 @@ ALLOWED_PREFIXES = (
     "connections.yaml",
     "tokens",
     "specs",
-)  # what whoever wrote it put there, or has to be kept
+)  # configuration, and tokens that have to be stored
 
 
 def find_leaks(home: Path) -> list[str]:
@@ -46,8 +46,8 @@ def _base64_encodings(word: bytes) -> list[bytes]:
     found = []
     for before in range(3):
         code = base64.b64encode(b"\0" * before + word)
-        first = (8 * before + 5) // 6  # characters that also depend on what stands before
-        last = (8 * (before + len(word))) // 6  # and on what follows
+        first = (8 * before + 5) // 6  # earlier characters also depend on the text before
+        last = (8 * (before + len(word))) // 6  # later ones depend on the text after
         found.append(code[first:last])
     return found
 
@@ -56,7 +56,10 @@ _ENCODED_FORMS = (CANARY, CANARY.decode().encode("utf-16-le"), *_base64_encoding
 
 
 def encoded_forms(secret: str) -> set[str]:
-    """How a secret may stand in a text; of Base64, what depends on the secret alone; of a private key, its lines."""
+    """Return the forms of a secret in text: plain, escaped and encoded; of a private key, those of its lines.
+
+    Of base64, the part that only the secret determines.
+    """
     if "PRIVATE KEY" in secret:
         return {form for line in secret.splitlines()[1:-1] for form in encoded_forms(line)}
     raw = secret.encode()

@@ -34,7 +34,7 @@ class OAuthServer:
 
     ``secret``   of the application; "" for a public client.
     ``deny_reason``  error instead of a code; "" for none.
-    ``device_responses``    responses to polls of a device, one after the other, before the token.
+    ``device_responses``    responses to polls of a device, in turn, before the token.
     ``grant_types``   of the token requests, in order.
     """
 

@@ -38,7 +38,7 @@ def bracketed_paste(text: str) -> str:
 
 
 class Terminal:
-    """A program on a pty. ``received`` is its output, ``screen`` what a terminal shows of it."""
+    """A program on a pty. ``received`` is its output, ``screen`` the text on the screen."""
 
     def __init__(self, process: subprocess.Popen[bytes], master: int, columns: int, lines: int) -> None:
         self.process = process

@@ -118,7 +118,7 @@ def process(bank: Bank, folder: Path) -> Process:
     return read
 
 
-class TestKept:
+class TestTokenCache:
     def test_a_token_is_fetched_once_for_all_processes(self, bank: Bank, process: Process) -> None:
         with ThreadPoolExecutor(6) as pool:
             assert list(pool.map(lambda _: process(), range(12))) == [1] * 12
