@@ -2,6 +2,7 @@
 
     settings          Settings: the home folder, the paths in it, the limits of the daemon
     secrets           Secret; references such as ${NAME}, ${keyring:SERVICE/USER} and ${file:PATH}
+    keyring           the system keyring, if the package is installed and works
     yaml              YAML as nodes with line and column; reports tags, duplicate keys and excessive size
     connections       reads connections.yaml: each connection with its options; resolves their values
     connections_edit  adds and removes a connection in connections.yaml; keeps all other text as it is

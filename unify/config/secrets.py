@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import importlib
 import os
 import re
 import stat
@@ -11,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
+
+from unify.config import keyring
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_FILE_BYTES = 65_536  # ten times the longest private key in use
@@ -132,18 +133,12 @@ def _read_variable(name: str, environment: Mapping[str, str]) -> str:
 
 def _read_keyring(service: str, user: str) -> str:
     try:
-        keyring = importlib.import_module("keyring")
-    except ImportError as error:
-        raise UnresolvedReference(
-            "the Python package keyring is not installed; pip install keyring, or use ${NAME} or ${file:PATH}"
-        ) from error
-    try:
         value = keyring.get_password(service, user)
-    except Exception as error:
-        raise UnresolvedReference(f"the keyring refused {service}/{user}: {type(error).__name__}") from error
+    except keyring.KeyringError as error:
+        raise UnresolvedReference(f"{error}; or use ${{NAME}} or ${{file:PATH}}") from error
     if not value:
         raise UnresolvedReference(f"the keyring has no entry {service}/{user}; keyring set {service} {user}")
-    return str(value)
+    return value
 
 
 def _read_file(path: Path) -> str:

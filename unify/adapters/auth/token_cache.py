@@ -1,37 +1,36 @@
-"""Tokens that outlive a process: fetched once, shared by all workers, and a replaced refresh token not lost.
+"""Tokens shared by all processes of a home folder, and kept after they end.
 
-They are kept in the operating system's password store where the package ``keyring`` is installed and works,
-else in a file that nobody else can read, in a folder of the same kind. A lock file beside it lets one process
-at a time fetch a token. Which of the two it is, the file says, so that processes that see different password
-stores never use up each other's refresh token.
+A token is in the system keyring if that works, else in a file with mode 0600; the file says which of the two,
+so that processes with different keyrings never use the same refresh token twice. A lock file beside it lets
+one process at a time request a token.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from unify.config import keyring
 from unify.config.settings import create_private_folder
 from unify.errors import StoreError
 from unify.fs.durable import atomic_write
 from unify.fs.locks import FileLock
 
-KEYRING_SERVICE = "unify-tokens"  # under which the password store has them
-LOCK_TIMEOUT_S = 150.0  # longer than another process needs to fetch a token; see route.Bounds
+KEYRING_SERVICE = "unify-tokens"
+LOCK_TIMEOUT_S = 150.0  # longer than a token request may take; see http.messages.Timeouts
 
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token. ``good_until`` is in seconds since 1970, None until it is refused.
+    """A token.
 
-    ``refresh_token`` is "" where the server gave none that is not in connections.yaml.
+    ``good_until``     seconds since 1970; None: valid until the API refuses it.
+    ``refresh_token``  "" if the server issued none.
     """
 
     token: str = field(repr=False)
@@ -44,51 +43,52 @@ class CachedToken:
 
 @dataclass(frozen=True, slots=True)
 class _TokenFile:
-    """What the file holds: the token, or that the password store has it."""
+    """The content of a file: the token, or that it is in the keyring."""
 
     kept: CachedToken | None = None
     keyring: bool = False
 
 
 class TokenCache:
-    """Keeps one token, or, as here, none: its process remembers it alone."""
+    """Keeps one token. This class keeps none, for processes that do not share tokens."""
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """No other process fetches the token in the block."""
+        """Prevent other processes from requesting the token during the block."""
         yield
 
     def read(self) -> CachedToken | None:
+        """Raises StoreError."""
         return None
 
     def write(self, cached: CachedToken) -> None:
-        """Keep it from now on. Raises StoreError."""
+        """Raises StoreError."""
 
     def delete(self) -> None:
-        """Keep it no longer. Raises StoreError."""
+        """Raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCacheFolder:
-    """Where the tokens of one connection are kept."""
+    """The folder with the tokens of a connection."""
 
     folder: Path
     connection: str
 
     def open_cache(self, *identity: str) -> TokenCache:
-        """The place of the token that ``identity`` leads to: server, client and what it proves itself by.
+        """Return the cache of the token requested with ``identity``: server, client and credentials.
 
-        Another refresh token in connections.yaml is another place. Its name tells nothing of what it was
-        made from.
+        Another refresh token in connections.yaml selects another file. The file name is a hash from which
+        ``identity`` cannot be recovered.
         """
-        proof = hashlib.scrypt(
+        digest = hashlib.scrypt(
             "\0".join(identity).encode(), salt=self.connection.encode(), n=2**13, r=8, p=1, dklen=12
         )
-        return FileTokenCache(self.folder, f"{self.connection}-{proof.hex()}")
+        return FileTokenCache(self.folder, f"{self.connection}-{digest.hex()}")
 
 
 class FileTokenCache(TokenCache):
-    """Keeps one token for all processes that are given the same folder."""
+    """Keeps one token in a folder, or in the keyring."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._name = name
@@ -102,71 +102,51 @@ class FileTokenCache(TokenCache):
             yield
 
     def read(self) -> CachedToken | None:
-        try:
-            note = msgspec.json.decode(self._path.read_bytes(), type=_TokenFile)
-            if note.keyring:
-                return self._read_keyring()
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{self._path}: is damaged ({error}); remove it and sign in again") from error
-        except OSError as error:
-            raise StoreError(f"{self._path}: cannot be read ({error.strerror})") from error
-        return note.kept
+        file = self._read_file()
+        return self._read_keyring() if file.keyring else file.kept
 
     def write(self, cached: CachedToken) -> None:
-        in_keyring = self._write_keyring(cached)
-        note = _TokenFile(None, keyring=True) if in_keyring else _TokenFile(cached)
+        file = _TokenFile(None, keyring=True) if self._write_keyring(cached) else _TokenFile(cached)
         try:
-            atomic_write(self._path, msgspec.json.encode(note))
+            atomic_write(self._path, msgspec.json.encode(file))
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def delete(self) -> None:
-        keyring = _import_keyring()
-        if keyring is not None and self._path.exists() and not self._is_in_file():
-            with suppress(Exception):  # each has errors of its own; without the file it is unused
+        if self._path.exists() and self._read_file().keyring:
+            with suppress(keyring.KeyringError):  # without its file, the entry is never read again
                 keyring.delete_password(KEYRING_SERVICE, self._name)
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be removed ({error.strerror})") from error
 
+    def _read_file(self) -> _TokenFile:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_TokenFile)
+        except FileNotFoundError:
+            return _TokenFile()
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{self._path}: is damaged ({error}); remove it and sign in again") from error
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be read ({error.strerror})") from error
+
     def _read_keyring(self) -> CachedToken | None:
-        keyring = _import_keyring()
-        if keyring is None:
-            raise StoreError(
-                f"{self._path}: the token is in this system's password store, and the package keyring, which "
-                "reads that, is not installed; pip install keyring, or remove the file and sign in again"
-            )
         try:
             text = keyring.get_password(KEYRING_SERVICE, self._name)
-        except Exception as error:  # each password store has errors of its own
+        except keyring.KeyringError as error:
             raise StoreError(
-                f"this system's password store does not answer ({type(error).__name__})"
+                f"{self._path}: the token is in the system keyring, but {error}; "
+                "or remove the file and sign in again"
             ) from error
         return None if text is None else msgspec.json.decode(text, type=CachedToken)
 
     def _write_keyring(self, cached: CachedToken) -> bool:
-        """Whether the password store has taken it; what began in the file stays there."""
-        keyring = _import_keyring()
-        if keyring is None or self._is_in_file():
+        """Whether the keyring has stored the token. A token that is in the file stays there."""
+        if self._path.exists() and not self._read_file().keyring:
             return False
         try:
             keyring.set_password(KEYRING_SERVICE, self._name, msgspec.json.encode(cached).decode())
-        except Exception:  # noqa: BLE001 - each has errors of its own; the file takes what it does not
+        except keyring.KeyringError:
             return False
         return True
-
-    def _is_in_file(self) -> bool:
-        return (
-            self._path.exists() and not msgspec.json.decode(self._path.read_bytes(), type=_TokenFile).keyring
-        )
-
-
-def _import_keyring() -> Any:
-    """The package keyring; None where it is not installed."""
-    try:
-        return importlib.import_module("keyring")
-    except ImportError:
-        return None

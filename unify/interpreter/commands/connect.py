@@ -5,14 +5,13 @@ At a terminal whatever is missing is asked for; elsewhere it is an error that li
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unify.adapters.options import check_options, known_options
 from unify.adapters.spec import loader
-from unify.config import connections_edit
+from unify.config import connections_edit, keyring
 from unify.config.connections import Connection
 from unify.config.secrets import parse_reference
 from unify.errors import ConfigError, SignInNeeded, SourceError, UnifyError
@@ -211,8 +210,7 @@ class ConnectionCommands:
         described = known_options(spec)[option]
         if option in given_options or not described.secret or parse_reference(value) is not None:
             return value
-        keyring = _import_keyring()
-        if keyring is None:
+        if not keyring.is_installed():
             return value
         answer = self._prompt(
             f"Keep {option} in this system's keyring rather than in {self.path.name}? [yes] "
@@ -222,18 +220,10 @@ class ConnectionCommands:
         user = f"{name}.{option}"
         try:
             keyring.set_password(_KEYRING_SERVICE, user, value)
-        except Exception as error:  # noqa: BLE001 - whatever backend it is; the file can hold it as well
-            self.watcher.notice(f"the keyring refused it: {type(error).__name__}")
+        except keyring.KeyringError as error:
+            self.watcher.notice(f"{option} is stored in {self.path.name}: {error}")
             return value
         return f"${{keyring:{_KEYRING_SERVICE}/{user}}}"
 
     def _prompt(self, question: str, *, secret: bool = False) -> str | None:
         return self.watcher.ask_user(question, secret=secret)
-
-
-def _import_keyring() -> Any:
-    """The package keyring, or None where it is not installed."""
-    try:
-        return importlib.import_module("keyring")
-    except ImportError:
-        return None
