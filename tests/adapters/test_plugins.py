@@ -140,7 +140,7 @@ class TestTheExampleOfTheDocument:
         assert work.run("check").stdout == "work: ok, as version 7\n"
         assert work("peek work.projects").rows[1:] == [["1", "Unify"], ["2", "Garden"]]
         described = work("describe work.entries")
-        assert ["note", "", "What was done"] in [[row[0], row[1], row[-1]] for row in described.rows], (
+        assert ["note", "", "Description of the work"] in [[row[0], row[1], row[-1]] for row in described.rows], (
             described
         )
 

@@ -146,7 +146,7 @@ def test_daemon_status_tells_process_start_and_log(shop: UnifyCommand) -> None:
     first, second = running.stdout.splitlines()
     assert first.startswith("the daemon is running (pid ")
     assert first.endswith("0 tasks")
-    assert second.startswith("since 20")
+    assert second.startswith("started: 20")
     assert second.endswith(str(shop.home / "logs" / "daemon.log"))
 
 

@@ -207,7 +207,7 @@ def test_even_past_the_first_fence_sql_of_a_spec_opens_no_file(shop: LoaderHome)
         "select * from sqlite_scan('/nowhere/queue.db', 'job')",
         "select * from orders) as a; attach '/tmp/x.db'; select * from (select 1",
     ):
-        with pytest.raises(LoadFailed, match=r"shop\.lines: its for_each"):
+        with pytest.raises(LoadFailed, match=r"shop\.lines: the query of for_each failed"):
             read_parent_rows(lake, table, query)
     assert len(read_parent_rows(lake, table, "select id from orders -- all of them")) == 3
     assert ledger.latest_load(lake, TableName("shop", "orders")) is not None

@@ -133,7 +133,7 @@ def test_where_no_daemon_starts_the_job_waits_for_one(
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.no_such_module")
     with (
         closing(asker(daemon_home, daemon_home.queue)) as loads,
-        pytest.raises(DaemonUnreachable, match="does not start"),
+        pytest.raises(DaemonUnreachable, match="did not start"),
     ):
         loads.enqueue(LoadRequest(TableName("test", "rows"), Action.LOAD))
     assert [(job.table.table, job.state) for job in daemon_home.queue.active_jobs()] == [
