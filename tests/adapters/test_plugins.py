@@ -140,9 +140,9 @@ class TestTheExampleOfTheDocument:
         assert work.run("check").stdout == "work: ok, as version 7\n"
         assert work("peek work.projects").rows[1:] == [["1", "Unify"], ["2", "Garden"]]
         described = work("describe work.entries")
-        assert ["note", "", "Description of the work"] in [[row[0], row[1], row[-1]] for row in described.rows], (
-            described
-        )
+        assert ["note", "", "Description of the work"] in [
+            [row[0], row[1], row[-1]] for row in described.rows
+        ], described
 
     def test_an_option_it_does_not_take_is_a_mistake_in_the_file(self, work: UnifyCommand) -> None:
         work.write_connections("work:\n  adapter: hours\n  options: {fil: /x}\n")
