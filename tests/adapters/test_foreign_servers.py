@@ -1,4 +1,4 @@
-"""Unify against servers nobody here wrote, started by these tests where their packages can be had.
+"""Unify against third-party servers, which are started if their packages can be installed.
 
 Each table is loaded by the real command line and daemon, and compared with what plain requests return.
 """
@@ -50,7 +50,7 @@ def session() -> Iterator[requests.Session]:
 
 
 def connect(unify: UnifyCommand, spec: Row | str, **options: str) -> None:
-    """A connection ``there``: to a bundled spec by its name, or to a spec of this test's own."""
+    """Connect as ``there`` to a bundled spec by its name, or to a spec of the test."""
     name = spec if isinstance(spec, str) else spec["name"]
     if not isinstance(spec, str):
         specs = unify.home / "specs"
@@ -88,7 +88,7 @@ class TestJSONServer:
         with run_server(command, folder) as url:
             yield url
 
-    def test_every_way_of_paging_brings_every_row(
+    def test_every_style_of_paging_reads_every_row(
         self, unify: UnifyCommand, url: str, session: requests.Session
     ) -> None:
         ways: dict[str, Row] = {
@@ -119,7 +119,7 @@ class TestJSONServer:
         counted = unify("refresh table there.found", "select count(*) as posts from there.found")
         assert counted.rows[-1] == ["251"], counted
 
-    def test_a_refresh_asks_for_what_is_new(
+    def test_a_refresh_requests_new_rows(
         self, unify: UnifyCommand, url: str, session: requests.Session
     ) -> None:
         table = {
@@ -159,7 +159,7 @@ class TestDatasette:
         with run_server([program, "serve", "birds.db", "--host", "127.0.0.1", "--port", "0"], folder) as url:
             yield url
 
-    def test_every_way_of_paging_brings_every_row(self, unify: UnifyCommand, url: str) -> None:
+    def test_every_style_of_paging_reads_every_row(self, unify: UnifyCommand, url: str) -> None:
         ways: dict[str, Row] = {
             "found": {},
             "tokens": {"paging": {"type": "cursor", "cursor_path": "next", "cursor_param": "_next"}},
@@ -184,7 +184,7 @@ class TestDatasette:
 
 
 class TestOAuth2MockServer:
-    """npm's oauth2-mock-server: signed access tokens, which our API checks, and refresh tokens."""
+    """npm's oauth2-mock-server: signed access tokens, which the test API verifies, and refresh tokens."""
 
     @pytest.fixture
     def url(self, folder: Path) -> Iterator[str]:
@@ -194,13 +194,13 @@ class TestOAuth2MockServer:
 
     @pytest.fixture
     def api(self, url: str, session: requests.Session) -> Iterator[FaultServer]:
-        """Has rows for whoever brings a token that the authorization server has signed."""
+        """Serve rows to requests with a token that the authorization server has signed."""
         [key] = session.get(f"{url}/jwks", timeout=30).json()["keys"]
         numbers = [int.from_bytes(decoded(key[part]), "big") for part in ("e", "n")]
         public = RSAPublicNumbers(*numbers).public_key()
 
-        def things(asked: RecordedRequest) -> MockResponse:
-            token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+        def things(request: RecordedRequest) -> MockResponse:
+            token = request.headers.get("authorization", "").removeprefix("Bearer ")
             signed, _, signature = token.rpartition(".")
             try:
                 public.verify(decoded(signature), signed.encode(), PKCS1v15(), SHA256())
@@ -213,7 +213,7 @@ class TestOAuth2MockServer:
             yield server
 
     @pytest.mark.parametrize("grant", ["client_credentials", "refresh_token"])
-    def test_a_token_is_had_once_and_kept(
+    def test_a_token_is_fetched_once_and_stored(
         self, unify: UnifyCommand, url: str, api: FaultServer, grant: str
     ) -> None:
         auth = {
@@ -245,7 +245,7 @@ class TestOAuth2MockServer:
         assert unify("select count(*) from there.some").single_value == "2"
         assert unify("select count(*) from there.others").single_value == "2"
 
-        proofs = {asked.headers["authorization"] for asked in api.requests}
+        proofs = {request.headers["authorization"] for request in api.requests}
         assert len(api.requests) == 3
         assert len(proofs) == 1  # check and both loads, in three processes, used one token
         (kept,) = (unify.home / "tokens").glob("there-*.json")
@@ -253,7 +253,7 @@ class TestOAuth2MockServer:
         assert "canary" not in kept.read_text()
         assert bool(json.loads(kept.read_text())["kept"]["refresh_token"]) == (grant == "refresh_token")
 
-    def test_a_person_signs_in_by_the_browser(self, unify: UnifyCommand, url: str, api: FaultServer) -> None:
+    def test_a_user_signs_in_with_the_browser(self, unify: UnifyCommand, url: str, api: FaultServer) -> None:
         auth = {
             "type": "oauth2",
             "grant": "authorization_code",
@@ -271,13 +271,13 @@ class TestOAuth2MockServer:
             assert terminal.wait_for_end() == 0, terminal.screen
             assert terminal.screen.endswith("there: ok")
         assert unify("select count(*) from there.some").single_value == "2"
-        assert len({asked.headers["authorization"] for asked in api.requests}) == 1
+        assert len({request.headers["authorization"] for request in api.requests}) == 1
         (kept,) = (unify.home / "tokens").glob("there-*.json")
         assert json.loads(kept.read_text())["kept"]["refresh_token"]
 
 
 class TestMoto:
-    """PyPI's moto, which checks AWS signatures once it has users: those of POST, as AWS's own clients ask."""
+    """PyPI's moto, which verifies the AWS signatures of POST requests once it has users."""
 
     policy: ClassVar = {
         "Version": "2012-10-17",
@@ -295,11 +295,11 @@ class TestMoto:
     def keys(self, url: str, session: requests.Session) -> dict[str, str]:
         def call(action: str, **fields: str) -> str:
             scope = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request"
-            proof = f"{scope}, SignedHeaders=host, Signature=0"  # not looked at before there are users
+            proof = f"{scope}, SignedHeaders=host, Signature=0"  # not verified before there are users
             form = {"Action": action, "Version": "2010-05-08", **fields}
-            answer = session.post(url, data=form, headers={"Authorization": proof}, timeout=60)
-            assert answer.ok, answer.text
-            return answer.text
+            response = session.post(url, data=form, headers={"Authorization": proof}, timeout=60)
+            assert response.ok, response.text
+            return response.text
 
         for user in ("unify", "ann", "bob"):
             call("CreateUser", UserName=user)
@@ -311,21 +311,21 @@ class TestMoto:
         }
         return {"access_key_id": found["AccessKeyId"], "secret_access_key": found["SecretAccessKey"]}
 
-    def test_signed_requests_are_accepted_and_their_xml_read(
+    def test_signed_requests_are_accepted_and_their_xml_is_parsed(
         self, unify: UnifyCommand, url: str, keys: dict[str, str]
     ) -> None:
         connect(unify, self.people(url), **keys)
-        asked = unify("select UserName from there.users order by 1")
-        assert asked.rows[1:] == [["ann"], ["bob"], ["unify"]], asked
+        result = unify("select UserName from there.users order by 1")
+        assert result.rows[1:] == [["ann"], ["bob"], ["unify"]], result
 
     def test_a_wrong_secret_is_refused(self, unify: UnifyCommand, url: str, keys: dict[str, str]) -> None:
         connect(unify, self.people(url), **{**keys, "secret_access_key": "wrong-canary"})
-        asked = unify("select * from there.users")
-        assert asked.exit_status == 1
-        assert "403" in asked.stderr
-        assert "canary" not in asked.stderr
+        result = unify("select * from there.users")
+        assert result.exit_status == 1
+        assert "403" in result.stderr
+        assert "canary" not in result.stderr
 
-    def test_the_bundled_costs_are_read(
+    def test_the_bundled_costs_spec_is_read(
         self, unify: UnifyCommand, url: str, keys: dict[str, str], session: requests.Session
     ) -> None:
         today = datetime.now(UTC).date()
@@ -339,11 +339,11 @@ class TestMoto:
             }
             for day in days
         ]
-        told = {
+        costs = {
             "results": [{"ResultsByTime": results, "DimensionValueAttributes": [], "GroupDefinitions": []}]
         }
         session.post(
-            f"{url}/moto-api/static/ce/cost-and-usage-results", json=told, timeout=60
+            f"{url}/moto-api/static/ce/cost-and-usage-results", json=costs, timeout=60
         ).raise_for_status()
         spec = yaml.safe_load((SPECS / "aws_costs.yaml").read_text(encoding="utf-8"))
         connect(unify, {**spec, "base_url": url}, **keys, start=days[0])
@@ -383,7 +383,7 @@ class TestMoto:
 
 
 class TestEmulatedStripe:
-    """npm's emulate, its Stripe: the bundled spec as it is."""
+    """Stripe of npm's emulate, with the unchanged bundled spec."""
 
     token = "sk_test_emulated"
 
@@ -395,15 +395,15 @@ class TestEmulatedStripe:
         with run_server([*command, "--seed", "seed.yaml"], folder) as url:
             yield url
 
-    def test_customers_products_prices_and_payments_are_all_there(
+    def test_every_customer_product_price_and_payment_is_loaded(
         self, unify: UnifyCommand, url: str, session: requests.Session
     ) -> None:
         session.headers["Authorization"] = f"Bearer {self.token}"
 
         def make(kind: str, **fields: str) -> str:
-            answer = session.post(f"{url}/v1/{kind}", data=fields, timeout=30)
-            assert answer.ok, answer.text
-            return str(answer.json()["id"])
+            response = session.post(f"{url}/v1/{kind}", data=fields, timeout=30)
+            assert response.ok, response.text
+            return str(response.json()["id"])
 
         for number in range(215):
             make("customers", email=f"{number}@a.example", name=f'Nº "{number}"')
@@ -417,7 +417,7 @@ class TestEmulatedStripe:
         connect(unify, "stripe", api_key=self.token, base_url=url)
 
         tables = ("charges", "customers", "payment_intents", "prices", "products")
-        expected = {table: self.asked_plainly(session, f"{url}/v1/{table}") for table in tables}
+        expected = {table: self.fetch_rows(session, f"{url}/v1/{table}") for table in tables}
         every = " union all ".join(
             f"select '{table}' as kind, id, epoch(created) as created from there.{table}" for table in tables
         )
@@ -430,7 +430,7 @@ class TestEmulatedStripe:
         assert len(expected["payment_intents"]) > 100
         assert all(expected.values())
 
-    def asked_plainly(self, session: requests.Session, address: str) -> list[Row]:
+    def fetch_rows(self, session: requests.Session, address: str) -> list[Row]:
         rows: list[Row] = []
         while True:
             after = {"starting_after": rows[-1]["id"]} if rows else {}
@@ -441,7 +441,7 @@ class TestEmulatedStripe:
 
 
 class TestEmulatedSlack:
-    """npm's emulate, its Slack, which takes POST alone: the bundled spec, asking so."""
+    """Slack of npm's emulate, which accepts only POST, with the bundled spec changed to POST."""
 
     token = "xoxb-emulated"
 
@@ -457,23 +457,23 @@ class TestEmulatedSlack:
         with run_server([*command, "--seed", "seed.yaml"], folder) as url:
             yield url
 
-    def test_channels_people_and_messages_are_all_there(
+    def test_every_channel_user_and_message_is_loaded(
         self, unify: UnifyCommand, url: str, session: requests.Session
     ) -> None:
         session.headers["Authorization"] = f"Bearer {self.token}"
 
         def call(method: str, **fields: str) -> Row:
-            answer = session.post(f"{url}/api/{method}", data=fields, timeout=30).json()
-            assert answer["ok"], answer
-            return dict(answer)
+            response = session.post(f"{url}/api/{method}", data=fields, timeout=30).json()
+            assert response["ok"], response
+            return dict(response)
 
         channels = {
             name: call("conversations.create", name=name)["channel"]["id"] for name in ("nest", "lake")
         }
-        said = [(channels["nest"], f"message {number} <&> ünï") for number in range(23)]
-        for channel, text in [*said, (channels["lake"], "quack")]:
+        messages = [(channels["nest"], f"message {number} <&> ünï") for number in range(23)]
+        for channel, text in [*messages, (channels["lake"], "quack")]:
             call("chat.postMessage", channel=channel, text=text)
-        connect(unify, self.by_post(), token=self.token, base_url=f"{url}/api")
+        connect(unify, self.spec_with_post(), token=self.token, base_url=f"{url}/api")
 
         names = {row["name"] for row in loaded(unify, "select name from there.channels")}
         assert (
@@ -496,19 +496,19 @@ class TestEmulatedSlack:
         )
         assert len(expected) >= 24
 
-    def by_post(self) -> Row:
-        """The bundled spec with small pages, sent as forms; without its limits, which would take minutes."""
+    def spec_with_post(self) -> Row:
+        """Return the bundled spec with forms, small pages and no rate limit, which would take minutes."""
         spec: Row = yaml.safe_load((SPECS / "slack.yaml").read_text(encoding="utf-8"))
         del spec["limits"]
         spec["paging"] |= {"in": "body", "size": 5}
         spec["check"]["request"] = "POST /auth.test"
-        wanted = [table for table in spec["tables"] if table["name"] in ("channels", "messages", "users")]
-        for table in wanted:
+        tables = [table for table in spec["tables"] if table["name"] in ("channels", "messages", "users")]
+        for table in tables:
             table["request"] = table["request"].replace("GET", "POST")
             table["form"] = table.pop("params", {})
-            table.pop("incremental", None)  # its cursor and that of paging cannot both be in a body
+            table.pop("incremental", None)  # a body cannot contain both cursors
         del spec["views"]
-        return {**spec, "tables": wanted}
+        return {**spec, "tables": tables}
 
 
 def decoded(part: str) -> bytes:

@@ -1,5 +1,6 @@
-"""Every table of rest_specs/github.yaml, loaded by the real command line from a GitHub nobody here wrote,
-against what plain HTTP requests to it return. Needs Node.js and npm; says aloud where they are missing."""
+"""Every table of rest_specs/github.yaml, loaded from an emulator and compared with plain HTTP requests.
+
+Needs Node.js and npm; without them, the tests are skipped with the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from tests.support.paths import CHECKOUT
 
 Row = dict[str, Any]
 SPEC = CHECKOUT / "rest_specs" / "github.yaml"
-MADE_BY_THE_SPEC = {"owner", "repo", "pull_request_page"}  # columns no row of the API has by that name
+MADE_BY_THE_SPEC = {"owner", "repo", "pull_request_page"}  # columns that are not members of the rows
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,9 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubEmulator]
         yield running
 
 
-def test_every_table_holds_what_plain_requests_return(unify: UnifyCommand, github: GitHubEmulator) -> None:
+def test_every_table_equals_the_rows_of_plain_requests(unify: UnifyCommand, github: GitHubEmulator) -> None:
     connect(unify, github)
-    expected = asked_plainly(github)
+    expected = fetch_rows(github)
 
     assert set(expected) == {table["name"] for table in spec_tables()}
     assert len(expected["issues"]) > 300
@@ -43,7 +44,7 @@ def test_every_table_holds_what_plain_requests_return(unify: UnifyCommand, githu
         assert_same(table, loaded(unify, table), rows)
 
 
-def test_a_refresh_brings_what_changed_and_keeps_the_rest(
+def test_a_refresh_loads_changed_rows_and_keeps_the_others(
     unify: UnifyCommand, github: GitHubEmulator
 ) -> None:
     connect(unify, github)
@@ -57,13 +58,13 @@ def test_a_refresh_brings_what_changed_and_keeps_the_rest(
         refreshed = unify(f"refresh table github.{table}")
         assert refreshed.exit_status == 0, refreshed
 
-    expected = asked_plainly(github)
+    expected = fetch_rows(github)
     for table, count in before.items():
         assert len(expected[table]) == count + 1
         assert_same(table, loaded(unify, table), expected[table])
 
 
-def test_a_connection_narrowed_to_an_organization_sees_only_that(
+def test_a_connection_limited_to_an_organization_reads_only_its_rows(
     unify: UnifyCommand, github: GitHubEmulator
 ) -> None:
     connect(unify, github, bundled_spec=True, org="birds")
@@ -92,8 +93,8 @@ def spec_tables() -> list[Row]:
     return tables
 
 
-def asked_plainly(github: GitHubEmulator) -> Mapping[str, list[Row]]:
-    """The rows of every table, flattened, by requests and nothing else."""
+def fetch_rows(github: GitHubEmulator) -> Mapping[str, list[Row]]:
+    """Return the flattened rows of every table, read with plain requests."""
     repos = github.fetch_all("/user/repos?per_page=100")
 
     def of_each_repo(kind: str) -> list[Row]:
@@ -116,7 +117,7 @@ def asked_plainly(github: GitHubEmulator) -> Mapping[str, list[Row]]:
         "pulls": pulls,
         "issues": of_each_repo("issues"),
         "commits": of_each_repo("commits"),
-        "issue_comments": [],  # this emulator answers 404 here, and for the next; that is skipped
+        "issue_comments": [],  # the emulator returns 404 for this and the next table, which is skipped
         "review_comments": [],
         "releases": of_each_repo("releases"),
         "workflow_runs": [run for repo in repos for run in runs(repo)],
@@ -126,7 +127,7 @@ def asked_plainly(github: GitHubEmulator) -> Mapping[str, list[Row]]:
 
 
 def flattened(row: Row, prefix: str = "") -> Row:
-    """An object's members as columns joined by ``_``, at every level; lists stay lists."""
+    """Return the members of an object as columns joined by ``_``, at every level; lists stay lists."""
     flat: Row = {}
     for name, value in row.items():
         column = f"{prefix}{name}"
@@ -142,7 +143,7 @@ def loaded(unify: UnifyCommand, table: str) -> list[Row]:
 
 
 def assert_same(table: str, found: list[Row], expected: list[Row]) -> None:
-    """The same rows, and in each the same value under every column the spec does not leave out."""
+    """Assert that the rows are the same, with equal values in every column that the spec keeps."""
     identity = identity_of(table)
     excluded = next(spec.get("exclude", []) for spec in spec_tables() if spec["name"] == table)
     only = next(spec.get("only", []) for spec in spec_tables() if spec["name"] == table)
@@ -157,11 +158,11 @@ def assert_same(table: str, found: list[Row], expected: list[Row]) -> None:
             value = of_column(found_by_id[key], name)
             assert comparable(value) == comparable(row[name]), f"{table} {key}: {name}"
         unknown = {name for name, value in found_by_id[key].items() if value is not None} - row.keys()
-        assert unknown <= MADE_BY_THE_SPEC, f"{table} {key}: {unknown} came from nowhere"
+        assert unknown <= MADE_BY_THE_SPEC, f"{table} {key}: {unknown} have no source"
 
 
 def of_column(row: Row, name: str) -> Any:
-    """The value under ``name``; null where other rows have an object there, whose members are columns."""
+    """Return the value of ``name``; None if other rows have an object there, whose members are columns."""
     if name in row:
         return row[name]
     members = [value for column, value in row.items() if column.startswith(f"{name}_")]
@@ -171,7 +172,7 @@ def of_column(row: Row, name: str) -> Any:
 
 
 def identity_of(table: str) -> Callable[[Row], tuple[Any, ...]]:
-    """What makes a row of ``table`` the row it is, in terms of the API itself."""
+    """Return the function that returns the identity of a row of ``table``."""
     if table == "commits":
         return lambda row: (row["owner"], row["repo"], row["sha"])
     if table in ("pulls", "issues"):
@@ -180,7 +181,7 @@ def identity_of(table: str) -> Callable[[Row], tuple[Any, ...]]:
 
 
 def comparable(value: Any) -> Any:
-    """Moments as moments, however they are written; everything else as it is, to the bottom."""
+    """Return a value with its timestamps parsed, at every level."""
     if isinstance(value, str):
         return moment(value) or value
     if isinstance(value, list):

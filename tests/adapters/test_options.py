@@ -16,7 +16,7 @@ def connection(**options: str) -> Connection:
     return Connection("gh", "github", options, lines={"options": 2, "options.tokn": 3})
 
 
-def test_options_get_their_defaults_and_references_their_values() -> None:
+def test_defaults_and_references_of_options_are_resolved() -> None:
     values = resolve_spec_options(
         connection(token="${T}", org="duckdb"), load_spec(GITHUB_SPEC), {"T": "canary"}
     )
@@ -29,7 +29,7 @@ def test_options_get_their_defaults_and_references_their_values() -> None:
     }
 
 
-def test_options_an_adapter_does_not_know_and_those_it_misses_are_named() -> None:
+def test_unknown_and_missing_options_are_named() -> None:
     with pytest.raises(ConfigError) as caught:
         check_options(connection(tokn="x"), load_spec(GITHUB_SPEC))
 

@@ -67,7 +67,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def install(site: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a package with its metadata where ``unify`` and this process find it, as pip leaves one behind."""
+    """Return a function that writes a package and its metadata into ``site``, as pip does."""
     monkeypatch.syspath_prepend(site)
 
     def put(module: str, code: str, points: dict[str, str], name: str = "") -> None:
@@ -92,10 +92,10 @@ def read(connection: Connection, environment: dict[str, str] | None = None) -> l
     return [row for page in adapter.pages("things", Read()) for row in page.rows]
 
 
-class TestTheExampleOfTheDocument:
+class TestDocumentedExample:
     @pytest.fixture
     def work(self, tmp_path: Path, site: Path, install: Install, unify: UnifyCommand) -> UnifyCommand:
-        """The command line with the document's package and connection, and a database of it."""
+        """The command with the documented package, its connection and its database."""
         project = tomllib.loads(in_document("toml"))["project"]
         points = project["entry-points"]["unify.adapters"]
         install("hours_unify", in_document("python"), points, project["name"].replace("-", "_"))
@@ -119,7 +119,7 @@ class TestTheExampleOfTheDocument:
         tracker.close()
         return unify
 
-    def test_is_as_long_as_is_said(self) -> None:
+    def test_has_the_documented_length(self) -> None:
         assert len(in_document("python").splitlines()) <= 60
 
     def test_loads_and_refreshes_tables_through_the_daemon(self, work: UnifyCommand, tmp_path: Path) -> None:
@@ -130,13 +130,13 @@ class TestTheExampleOfTheDocument:
         with sqlite3.connect(tmp_path / "hours.db") as tracker:
             tracker.execute("update entries set note = 'changed', changed_at = '2026-02-01' where id = 5")
             tracker.execute("insert into entries values (2500, '1.5', 'new', '2026-02-02')")
-            tracker.execute("delete from entries where id = 6")  # no rows of before the cursor are asked for
+            tracker.execute("delete from entries where id = 6")  # rows before the cursor are not read again
         tracker.close()
         assert work("refresh table work.entries").exit_status == 0
         counted = work("select count(*), count(*) filter (note <> 'läuft') from work.entries")
         assert counted.rows[1:] == [["2501", "2"]], counted
 
-    def test_is_described_peeked_into_and_checked(self, work: UnifyCommand) -> None:
+    def test_supports_describe_peek_and_check(self, work: UnifyCommand) -> None:
         assert work.run("check").stdout == "work: ok, as version 7\n"
         assert work("peek work.projects").rows[1:] == [["1", "Unify"], ["2", "Garden"]]
         described = work("describe work.entries")
@@ -144,14 +144,14 @@ class TestTheExampleOfTheDocument:
             [row[0], row[1], row[-1]] for row in described.rows
         ], described
 
-    def test_an_option_it_does_not_take_is_a_mistake_in_the_file(self, work: UnifyCommand) -> None:
+    def test_an_unknown_option_is_an_error_with_its_position(self, work: UnifyCommand) -> None:
         work.write_connections("work:\n  adapter: hours\n  options: {fil: /x}\n")
-        asked = work("select * from work.entries")
-        assert asked.exit_status == 2
-        assert re.search(r"work.options.fil: unknown option.*file", asked.stderr), asked
+        result = work("select * from work.entries")
+        assert result.exit_status == 2
+        assert re.search(r"work.options.fil: unknown option.*file", result.stderr), result
 
 
-class TestWhatAPackageDoesWrong:
+class TestFaultyPackages:
     @pytest.fixture
     def faulty(self, install: Install) -> Callable[..., Connection]:
         install("faulty", FAULTY, {"faulty": "faulty:Faulty"})
@@ -171,27 +171,27 @@ class TestWhatAPackageDoesWrong:
             ("broken", r"a row is not JSON"),
         ],
     )
-    def test_ends_the_load_with_a_sentence(
+    def test_fail_the_load_with_one_line(
         self, faulty: Callable[..., Connection], mode: str, message: str
     ) -> None:
         with pytest.raises(SourceError, match=message) as caught:
             read(faulty(token="s3cret-canary", mode=mode))
         assert "s3cret" not in caught.value.message
 
-    def test_a_row_on_two_lines_is_put_on_one(self, faulty: Callable[..., Connection]) -> None:
+    def test_a_row_on_two_lines_becomes_one_line(self, faulty: Callable[..., Connection]) -> None:
         assert read(faulty(mode="lines")) == [b'{"id":1}', b'{"id": 2}']
 
-    def test_a_check_that_is_no_check_is_told(self, faulty: Callable[..., Connection]) -> None:
+    def test_an_invalid_check_result_is_an_error(self, faulty: Callable[..., Connection]) -> None:
         with pytest.raises(SourceError, match=r"check\(\) gave bool, not unify\.Check"):
             registry.open_adapter(faulty(), [], {}).check()
 
-    def test_tables_are_told_without_its_secrets(self, faulty: Callable[..., Connection]) -> None:
+    def test_tables_are_listed_without_resolving_secrets(self, faulty: Callable[..., Connection]) -> None:
         connection = faulty(token="${T}", mode="raise")
         assert [table.name for table in registry.describe_adapter(connection, [])] == ["things"]
         with pytest.raises(UnresolvedSecret, match=r"mine\.options\.token"):
             registry.check_secrets(connection, [], {})
 
-    def test_what_cannot_be_used_is_refused(self, install: Install) -> None:
+    def test_an_unusable_package_is_refused(self, install: Install) -> None:
         install("broken", "raise OSError('no such library')", {"broken": "broken:Any"})
         install("plain", "class Plain: pass", {"plain": "plain:Plain", "twice": "plain:Plain"})
         install("second", "", {"twice": "second:X"})
@@ -207,10 +207,10 @@ class TestWhatAPackageDoesWrong:
 
 class TestPublicNames:
     @pytest.mark.parametrize("name", [name for name in package.__all__ if not name.startswith("_")])
-    def test_each_can_be_imported(self, name: str) -> None:
+    def test_can_be_imported(self, name: str) -> None:
         assert getattr(package, name).__name__ == name
 
-    def test_those_the_documents_promise_are_there(self) -> None:
+    def test_include_the_documented_names(self) -> None:
         promised = ["Adapter", "TableDef", "RESTAdapter", "Connection", "TableLoader", "LoaderJob"]
         assert {*promised, "LoaderStatus", "Interpreter"} <= set(package.__all__) <= set(dir(package))
 

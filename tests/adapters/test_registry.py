@@ -47,7 +47,7 @@ class TestRegistry:
         (tmp_path / "sample.yaml").write_text(SPEC)
         return tmp_path
 
-    def test_opens_a_connections_adapter(self, api: FaultServer, folder: Path) -> None:
+    def test_opens_the_adapter_of_a_connection(self, api: FaultServer, folder: Path) -> None:
         api.serve("/things", MockResponse.json([{"id": 1}]))
         traffic: list[Traffic] = []
         connection = Connection("mine", "sample", {"token": "${TOKEN}", "base_url": api.url})
@@ -80,7 +80,7 @@ class TestRegistry:
         assert (things.columns[0].type, things.columns[0].description) == ("bigint", "Number")
         assert (parts.parents, parts.refresh_every_s) == (("things",), 60.0)
 
-    def test_a_secret_that_is_not_there_is_told_before_anything_is_sent(self, folder: Path) -> None:
+    def test_a_missing_secret_is_an_error_before_any_request(self, folder: Path) -> None:
         connection = Connection("mine", "sample", {"token": "${NOT_SET}"})
         with pytest.raises(ConfigError, match="NOT_SET"):
             registry.check_secrets(connection, [folder], {})
@@ -96,7 +96,7 @@ class TestRegistry:
         assert registry.describe_adapter(connection, [folder])[0].name == "stuff"
 
     @pytest.mark.parametrize(("name", "value"), [("page_timeout", "soon"), ("connect_timeout", "0")])
-    def test_times_are_checked(self, folder: Path, name: str, value: str) -> None:
+    def test_timeouts_are_validated(self, folder: Path, name: str, value: str) -> None:
         connection = Connection("mine", "sample", {"token": "x", name: value})
         with pytest.raises(ConfigError, match=f"options.{name}"):
             registry.open_adapter(connection, [folder], {})

@@ -123,7 +123,7 @@ def test_sweeping_a_home_that_never_staged_is_no_error(staging_area: StagingArea
     assert staging_area.remove_orphaned_attempts([]) == []
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "staging").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match=r"staging.*cannot be written"):
         StagingArea(tmp_path / "staging").create_attempt_folder(make_job())

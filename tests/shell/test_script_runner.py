@@ -123,7 +123,7 @@ def test_a_script_that_runs_itself_ends(unify: UnifyCommand) -> None:
     assert len(answer.stderr.splitlines()) == 1
 
 
-def test_a_file_that_cannot_be_read_is_named(unify: UnifyCommand) -> None:
+def test_an_unreadable_file_is_named(unify: UnifyCommand) -> None:
     script(unify, "main.sql", "select 1 as a;\nrun 'nothing.sql'")
     answer = unify("run 'main.sql'")
     assert answer.exit_status == 1

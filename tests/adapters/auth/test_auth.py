@@ -15,7 +15,7 @@ from unify.adapters.spec.model import AdapterSpec
 from unify.errors import ConfigError
 
 
-class TestWays:
+class TestAuthMethods:
     def test_none(self) -> None:
         assert apply_auth(Auth("none")) == Request("GET", "http://api/x")
 
@@ -27,7 +27,7 @@ class TestWays:
         assert scheme == "Basic"
         assert base64.b64decode(proof).decode() == f"ann:{SECRET}"
 
-    def test_basic_with_a_token_for_a_name(self) -> None:
+    def test_basic_with_a_token_as_user_name(self) -> None:
         auth = Auth("basic", {"username": "{key}"})
         proof = apply_auth(auth).headers["Authorization"].partition(" ")[2]
         assert base64.b64decode(proof).decode() == f"{KEY}:"
@@ -35,17 +35,17 @@ class TestWays:
     def test_api_key_in_a_header(self) -> None:
         assert apply_auth(STATIC_AUTHS["header"]).headers == {"X-API-Key": KEY}
 
-    def test_api_key_in_the_query_replaces_one_that_a_link_brought(self) -> None:
+    def test_api_key_in_the_query_replaces_the_key_of_a_link(self) -> None:
         request = Request("GET", "http://api/x?api+key=old&page=2")
         way = build_authentication(STATIC_AUTHS["query"], OPTIONS, "c")
         assert way.apply(request, 0.0).full_url == f"http://api/x?page=2&api%20key={KEY}"
 
-    def test_api_key_in_a_cookie_beside_others(self) -> None:
+    def test_api_key_in_a_cookie_keeps_other_cookies(self) -> None:
         assert apply_auth(STATIC_AUTHS["cookie"], headers={"Cookie": "a=b"}).headers == {
             "Cookie": f"a=b; sid={KEY}"
         }
 
-    def test_an_empty_token_is_no_token(self) -> None:
+    def test_an_empty_token_is_an_error(self) -> None:
         assert apply_auth(Auth("bearer", {"token": "{empty}"})).headers == {}
 
     @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ class TestWays:
             (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],
     )
-    def test_what_cannot_be_done_is_refused_before_any_request(self, auth: Auth, message: str) -> None:
+    def test_invalid_settings_are_refused_before_any_request(self, auth: Auth, message: str) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
             build_authentication(auth, OPTIONS, "conn (spec.yaml)")
         assert caught.value.message.startswith("conn (spec.yaml): ")
 
 
-def test_a_base_address_takes_no_password() -> None:
+def test_a_base_url_with_a_password_is_refused() -> None:
     with pytest.raises(ConfigError, match="auth takes those") as caught:
         RESTAdapter(AdapterSpec("a", "a.yaml", "https://ann:s3cret@example.org", ()), {})
     assert "s3cret" not in caught.value.message

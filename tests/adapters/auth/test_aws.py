@@ -14,7 +14,7 @@ from unify.adapters.http.messages import Request
 from unify.adapters.spec.auth import Auth
 
 
-class TestSigned:
+class TestSignatureV4:
     """AWS's own examples: docs.aws.amazon.com, "Signature Version 4 test suite"."""
 
     keys: ClassVar = {
@@ -34,7 +34,7 @@ class TestSigned:
         request = Request("GET", "https://example.amazonaws.com/")
         assert self.signature(request) == "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
 
-    def test_a_session_token_without_a_value_is_none(self) -> None:
+    def test_an_empty_session_token_is_not_sent(self) -> None:
         settings = {**self.keys, "session_token": "{session_token}"}
         request = Request("GET", "https://example.amazonaws.com/")
         found = build_authentication(Auth("aws_sigv4", settings), {"session_token": None}, "c").apply(
@@ -58,7 +58,7 @@ class TestSigned:
         request = Request("POST", "https://example.amazonaws.com/")
         assert self.signature(request) == "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
 
-    def test_a_json_web_token_says_who_and_for_how_long(self) -> None:
+    def test_a_json_web_token_has_issuer_and_lifetime(self) -> None:
         auth = Auth(
             "jwt", {"algorithm": "HS256", "key": "{key}", "key_id": "k1", "claims": {"iss": "{user}"}}
         )

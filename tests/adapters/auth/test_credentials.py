@@ -28,93 +28,93 @@ from unify.adapters.spec.model import Paging
 from unify.errors import UnifyError
 
 
-class TestCredentialsStayHome:
-    """13 ways of authenticating by 5 detours by 4 other places: 260 cases; 65 more to an allowed origin."""
+class TestForeignOrigins:
+    """13 authentication methods × 5 redirections × 4 foreign origins; and 65 cases with an allowed origin."""
 
-    @pytest.mark.parametrize("detour", REDIRECTIONS)
-    @pytest.mark.parametrize("elsewhere", ["port", "host", "scheme", "user"])
-    @pytest.mark.parametrize("way", ALL_AUTHS)
-    def test_no_detour_takes_them_along(
+    @pytest.mark.parametrize("redirection", REDIRECTIONS)
+    @pytest.mark.parametrize("origin", ["port", "host", "scheme", "user"])
+    @pytest.mark.parametrize("method", ALL_AUTHS)
+    def test_no_redirection_sends_credentials_to_another_origin(
         self,
         api: FaultServer,
         foreign: FaultServer,
         make_adapter: MakeAdapter,
-        way: str,
-        elsewhere: str,
-        detour: str,
+        method: str,
+        origin: str,
+        redirection: str,
     ) -> None:
-        paging, reply = REDIRECTIONS[detour]
+        paging, reply = REDIRECTIONS[redirection]
         port, own = foreign.url.rpartition(":")[2], api.url.rpartition(":")[2]
         target = {
             "port": f"{foreign.url}/next",
             "host": f"http://localhost:{port}/next",
             "scheme": f"https://127.0.0.1:{own}/next",
             "user": f"http://127.0.0.1:{own}@127.0.0.1:{port}/next",
-        }[elsewhere]
+        }[origin]
         api.serve("/things", reply(target))
 
         with pytest.raises(UnifyError, match="pinned to") as caught:
-            list(make_signed_in_adapter(make_adapter, way, api, paging).pages("things", Read()))
+            list(make_signed_in_adapter(make_adapter, method, api, paging).pages("things", Read()))
         assert api.requests[-1].path == "/things"
         assert foreign.requests == []
         assert not any(form in caught.value.message for form in encoded_secrets())
 
-    @pytest.mark.parametrize("detour", REDIRECTIONS)
-    @pytest.mark.parametrize("way", ALL_AUTHS)
-    def test_an_allowed_origin_is_asked_without_them(
-        self, api: FaultServer, foreign: FaultServer, make_adapter: MakeAdapter, way: str, detour: str
+    @pytest.mark.parametrize("redirection", REDIRECTIONS)
+    @pytest.mark.parametrize("method", ALL_AUTHS)
+    def test_an_allowed_origin_receives_no_credentials(
+        self, api: FaultServer, foreign: FaultServer, make_adapter: MakeAdapter, method: str, redirection: str
     ) -> None:
-        paging, reply = REDIRECTIONS[detour]
+        paging, reply = REDIRECTIONS[redirection]
         api.serve("/things", reply(f"{foreign.url}/next"))
 
-        adapter = make_signed_in_adapter(make_adapter, way, api, paging, allowed_origins=(foreign.url,))
+        adapter = make_signed_in_adapter(make_adapter, method, api, paging, allowed_origins=(foreign.url,))
         assert [page.rows for page in adapter.pages("things", Read())][-1] == [b'{"id": 2}']
-        (asked,) = foreign.requests
-        assert set(asked.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
-        assert (asked.target, asked.body) == ("/next", b"")
+        (request,) = foreign.requests
+        assert set(request.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
+        assert (request.target, request.body) == ("/next", b"")
         assert not any(form in repr(foreign.requests) for form in encoded_secrets())
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     @pytest.mark.parametrize("allowed", [False, True])
     @pytest.mark.parametrize(
-        "way", [way for way in TOKEN_AUTHS if TOKEN_AUTHS[way].type in ("oauth2", "session")]
+        "way", [method for method in TOKEN_AUTHS if TOKEN_AUTHS[method].type in ("oauth2", "session")]
     )
-    def test_what_asks_for_a_token_goes_nowhere_else(
+    def test_a_redirected_token_request_sends_no_credentials(
         self,
         api: FaultServer,
         foreign: FaultServer,
         make_adapter: MakeAdapter,
-        way: str,
+        method: str,
         status: int,
         allowed: bool,
     ) -> None:
-        """An authorization server that sends us on: with the secrets in the body, or in a header."""
+        """The authorization server redirects a request with secrets in its body or in a header."""
         api.serve("/token", MockResponse.redirect(f"{foreign.url}/next", status))
         settings = {"allowed_origins": (foreign.url,)} if allowed else {}
         adapter = make_adapter(
-            with_server_url(TOKEN_AUTHS[way], api), Paging("none"), clock=NoWaitClock(), **settings
+            with_server_url(TOKEN_AUTHS[method], api), Paging("none"), clock=NoWaitClock(), **settings
         )
         serve_sign_in_routes(api)
         with pytest.raises(UnifyError):
-            sign_in_and_read(adapter, way)
+            sign_in_and_read(adapter, method)
         assert "/token" in api.request_targets
         assert not any(form in repr(foreign.requests) for form in encoded_secrets())
         assert all(
-            asked.method == "GET" and "authorization" not in asked.headers for asked in foreign.requests
+            request.method == "GET" and "authorization" not in request.headers for request in foreign.requests
         )
         assert allowed or foreign.requests == []
 
-    @pytest.mark.parametrize("way", STATIC_AUTHS)
-    def test_nothing_that_is_told_holds_them(
-        self, api: FaultServer, make_adapter: MakeAdapter, way: str
+    @pytest.mark.parametrize("method", STATIC_AUTHS)
+    def test_no_error_or_request_record_contains_credentials(
+        self, api: FaultServer, make_adapter: MakeAdapter, method: str
     ) -> None:
         traffic: list[Traffic] = []
-        said = f"no: {KEY} {SECRET} {quote(SECRET)}"
-        api.serve("/things", MockResponse.error(503, said), MockResponse.error(400, said))
+        message = f"no: {KEY} {SECRET} {quote(SECRET)}"
+        api.serve("/things", MockResponse.error(503, message), MockResponse.error(400, message))
 
         with pytest.raises(UnifyError) as caught:
             list(
-                make_adapter(STATIC_AUTHS[way], Paging("none"), listeners=Listeners(traffic.append)).pages(
+                make_adapter(STATIC_AUTHS[method], Paging("none"), listeners=Listeners(traffic.append)).pages(
                     "things", Read()
                 )
             )
@@ -122,5 +122,5 @@ class TestCredentialsStayHome:
         assert KEY in repr(api.requests) or base64.b64encode(f"ann:{SECRET}".encode()).decode() in repr(
             api.requests
         )
-        told = caught.value.message + repr(traffic)
-        assert not any(form in told for form in encoded_secrets())
+        output = caught.value.message + repr(traffic)
+        assert not any(form in output for form in encoded_secrets())

@@ -27,7 +27,7 @@ from unify.errors import Unauthorized, UnifyError
 
 
 def token_server(*lifetimes: float | str | None) -> FaultServer:
-    """Gives the tokens t0, t1 …; each good for its lifetime."""
+    """Return a server that issues the tokens tok-0000, tok-0001 …, each with its lifetime."""
     server = FaultServer()
     given = [
         MockResponse.json(
@@ -40,13 +40,13 @@ def token_server(*lifetimes: float | str | None) -> FaultServer:
 
 
 def serve_with_tokens(api: FaultServer, *good: str) -> None:
-    """``/things`` for whoever has one of these tokens."""
+    """Serve ``/things`` for requests with one of these tokens."""
 
-    def answer(asked: RecordedRequest) -> MockResponse:
-        known = asked.headers.get("authorization", "") in [f"Bearer {token}" for token in good]
+    def respond(request: RecordedRequest) -> MockResponse:
+        known = request.headers.get("authorization", "") in [f"Bearer {token}" for token in good]
         return MockResponse.json([{"id": 1}]) if known else MockResponse.error(401, "expired")
 
-    api.serve("/things", answer)
+    api.serve("/things", respond)
 
 
 class TestOAuth2:
@@ -57,15 +57,15 @@ class TestOAuth2:
     def read(self, adapter: RESTAdapter) -> int:
         return sum(len(page.rows) for page in adapter.pages("things", Read()))
 
-    def test_a_token_is_fetched_once_and_used(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_token_is_fetched_once_and_reused(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         with token_server(3600) as tokens:
             serve_with_tokens(api, "tok-0000")
             adapter = make_adapter(self.auth(tokens, scopes=["read", "{user}"]), Paging("none"))
             assert [self.read(adapter) for _ in range(3)] == [1, 1, 1]
-            (asked,) = tokens.requests
-        assert asked.body == b"grant_type=client_credentials&scope=read+ann"
+            (request,) = tokens.requests
+        assert request.body == b"grant_type=client_credentials&scope=read+ann"
         pair = f"ann:{quote(SECRET, safe='')}"
-        assert asked.headers["authorization"] == f"Basic {base64.b64encode(pair.encode()).decode()}"
+        assert request.headers["authorization"] == f"Basic {base64.b64encode(pair.encode()).decode()}"
 
     def test_many_threads_fetch_one_token(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         with token_server(3600) as tokens:
@@ -75,7 +75,7 @@ class TestOAuth2:
                 assert list(pool.map(self.read, [adapter] * 16)) == [1] * 16
             assert len(tokens.requests) == 1
 
-    def test_a_server_that_wants_the_secret_in_the_body_gets_it_there(
+    def test_a_client_secret_can_be_sent_in_the_body(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         with token_server(3600) as tokens:
@@ -117,7 +117,7 @@ class TestOAuth2:
             assert len(tokens.requests) == 2
         assert len(api.requests) == 2
 
-    def test_a_refresh_token_that_is_replaced_is_used_from_then_on(
+    def test_a_replaced_refresh_token_is_used_from_then_on(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         with token_server() as tokens:
@@ -129,7 +129,7 @@ class TestOAuth2:
             serve_with_tokens(api, "tok-0001")
             auth = self.auth(tokens, grant="refresh_token", refresh_token="{key}")
             assert self.read(make_adapter(auth, Paging("none"))) == 1
-            sent = [parse_qs(asked.body.decode())["refresh_token"] for asked in tokens.requests]
+            sent = [parse_qs(request.body.decode())["refresh_token"] for request in tokens.requests]
         assert sent == [[KEY], ["next-0"]]
 
     @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class TestOAuth2:
         ],
         ids=["400", "403", "no token", "no JSON"],
     )
-    def test_no_token_is_an_error_that_says_so(
+    def test_a_response_without_a_token_is_an_error(
         self, api: FaultServer, make_adapter: MakeAdapter, reply: MockResponse
     ) -> None:
         with token_server() as tokens:
@@ -151,7 +151,7 @@ class TestOAuth2:
                 self.read(make_adapter(self.auth(tokens), Paging("none")))
         assert api.requests == []
 
-    def test_a_token_under_another_name_is_not_told(
+    def test_a_token_in_an_unknown_member_is_not_in_the_error(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         with token_server() as tokens:
@@ -161,16 +161,18 @@ class TestOAuth2:
         assert "tok-0123" not in caught.value.message
 
     @pytest.mark.parametrize("way", ["client credentials", "refresh token", "session", "session cookie"])
-    def test_a_server_that_repeats_what_it_was_sent_is_quoted_without_it(
+    def test_a_quoted_refusal_contains_no_secret(
         self, api: FaultServer, make_adapter: MakeAdapter, way: str
     ) -> None:
         proof = base64.b64encode(f"ann:{quote(SECRET, safe='')}".encode()).decode()
-        api.serve("/token", lambda asked: MockResponse.error(400, f"{asked.headers} {asked.body.decode()}"))
+        api.serve(
+            "/token", lambda request: MockResponse.error(400, f"{request.headers} {request.body.decode()}")
+        )
         with pytest.raises(Unauthorized, match="no token was given") as caught:
             self.read(make_adapter(with_server_url(TOKEN_AUTHS[way], api), Paging("none")))
         assert not any(form in caught.value.message for form in [*encoded_secrets(), proof])
 
-    def test_nothing_that_is_told_holds_token_or_secret(
+    def test_no_error_or_request_record_contains_token_or_secret(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         traffic: list[Traffic] = []
@@ -179,6 +181,6 @@ class TestOAuth2:
             adapter = make_adapter(self.auth(tokens), Paging("none"), listeners=Listeners(traffic.append))
             with pytest.raises(UnifyError) as caught:
                 self.read(adapter)
-        told = caught.value.message + repr(traffic)
+        output = caught.value.message + repr(traffic)
         assert len(traffic) == 2
-        assert not any(form in told for form in [*encoded_secrets(), "tok-0000"])
+        assert not any(form in output for form in [*encoded_secrets(), "tok-0000"])

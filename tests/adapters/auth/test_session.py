@@ -21,7 +21,7 @@ class TestSession:
         "token": "data.token",
     }
 
-    def test_logs_in_once_and_sends_the_token_as_told(
+    def test_logs_in_once_and_sends_the_token_as_configured(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         api.serve("POST /login", MockResponse.json({"data": {"token": "sess-1"}}))
@@ -32,9 +32,13 @@ class TestSession:
         for _ in range(2):
             list(adapter.pages("things", Read()))
         assert api.requests[0].json() == {"u": "ann", "p": SECRET}
-        assert [asked.headers.get("x-session") for asked in api.requests] == [None, "S sess-1", "S sess-1"]
+        assert [request.headers.get("x-session") for request in api.requests] == [
+            None,
+            "S sess-1",
+            "S sess-1",
+        ]
 
-    def test_logs_in_again_when_the_session_is_over(
+    def test_logs_in_again_when_the_session_has_expired(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         api.serve(
@@ -44,15 +48,15 @@ class TestSession:
         )
         api.serve(
             "/things",
-            lambda asked: (
-                MockResponse.json([]) if asked.headers["cookie"] == "sid=new1" else MockResponse.error(401)
+            lambda request: (
+                MockResponse.json([]) if request.headers["cookie"] == "sid=new1" else MockResponse.error(401)
             ),
         )
         settings = {**self.login, "in": "cookie", "name": "sid", "value": "{session}"}
         list(make_adapter(Auth("session", settings), Paging("none")).pages("things", Read()))
-        assert [asked.path for asked in api.requests] == ["/login", "/things", "/login", "/things"]
+        assert [request.path for request in api.requests] == ["/login", "/things", "/login", "/things"]
 
-    def test_a_form_is_sent_as_one(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_form_is_sent_url_encoded(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("POST /login", MockResponse.json({"t": 5}))
         api.serve("/things", MockResponse.json([]))
         settings = {
@@ -76,7 +80,7 @@ class TestSession:
             list(make_adapter(Auth("session", self.login), Paging("none")).pages("things", Read()))
 
     @pytest.mark.parametrize(
-        ("reply", "said"),
+        ("reply", "message"),
         [
             (
                 MockResponse.json({"data": {"tok": "sess-0123456789"}}),
@@ -87,10 +91,10 @@ class TestSession:
         ],
         ids=["elsewhere", "text", "JSON text"],
     )
-    def test_a_token_in_another_place_is_not_told(
-        self, api: FaultServer, make_adapter: MakeAdapter, reply: MockResponse, said: str
+    def test_a_token_in_another_member_is_not_in_the_error(
+        self, api: FaultServer, make_adapter: MakeAdapter, reply: MockResponse, message: str
     ) -> None:
         api.serve("POST /login", reply)
-        with pytest.raises(Unauthorized, match=said) as caught:
+        with pytest.raises(Unauthorized, match=message) as caught:
             list(make_adapter(Auth("session", self.login), Paging("none")).pages("things", Read()))
         assert "sess-0123" not in caught.value.message

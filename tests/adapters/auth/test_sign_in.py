@@ -48,8 +48,8 @@ from unify.errors import ConfigError, SignInNeeded, Unauthorized
 Make = Callable[..., RESTAdapter]
 
 
-class Jumping(Clock):
-    """Waits by moving on, and notes how long; ``ahead_s`` is how far it is."""
+class AdvancingClock(Clock):
+    """A clock that advances instead of waiting and records the waits; ``ahead_s`` is its offset."""
 
     def __init__(self, ahead_s: float = 0.0) -> None:
         self.ahead_s = ahead_s
@@ -70,28 +70,39 @@ def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bank() -> Iterator[OAuthServer]:
+def oauth_server() -> Iterator[OAuthServer]:
     with run_oauth_server() as server:
         yield server
 
 
 @pytest.fixture
-def make(bank: OAuthServer, tmp_path: Path) -> Iterator[Make]:
-    """An adapter as another process would have it: nothing is shared but the folder of tokens."""
+def make(oauth_server: OAuthServer, tmp_path: Path) -> Iterator[Make]:
+    """Make adapters that share only the folder of tokens, as those of different processes do."""
     made: list[RESTAdapter] = []
 
     def adapter(
         grant: str = "authorization_code", clock: Clock | None = None, **settings: Any
     ) -> RESTAdapter:
         page = {"authorization_code": "authorize", "device_code": "device"}[grant]
-        urls = {"token_url": f"{bank.server.url}/token", "authorize_url": f"{bank.server.url}/{page}"}
-        given = {"grant": grant, "client_id": CLIENT_ID, "client_secret": "{secret}", **urls, **settings}
+        urls = {
+            "token_url": f"{oauth_server.server.url}/token",
+            "authorize_url": f"{oauth_server.server.url}/{page}",
+        }
+        settings_of_grant = {
+            "grant": grant,
+            "client_id": CLIENT_ID,
+            "client_secret": "{secret}",
+            **urls,
+            **settings,
+        }
         table = TableSpec("things", ("GET /things",), paging=Paging("none"))
-        spec = AdapterSpec("a", "a.yaml", bank.server.url, auth=Auth("oauth2", given), tables=(table,))
-        options = {"secret": Secret(bank.secret)}
+        spec = AdapterSpec(
+            "a", "a.yaml", oauth_server.server.url, auth=Auth("oauth2", settings_of_grant), tables=(table,)
+        )
+        options = {"secret": Secret(oauth_server.secret)}
         tokens = TokenCacheFolder(tmp_path / "tokens", "mine")
         made.append(
-            RESTAdapter(spec, options, connection="mine", clock=clock or Jumping(), token_cache=tokens)
+            RESTAdapter(spec, options, connection="mine", clock=clock or AdvancingClock(), token_cache=tokens)
         )
         return made[-1]
 
@@ -104,93 +115,105 @@ def rows(adapter: RESTAdapter) -> int:
     return sum(len(page.rows) for page in adapter.pages("things", Read()))
 
 
-def test_a_challenge_is_that_of_the_rfc() -> None:
+def test_a_code_challenge_matches_the_example_of_the_rfc() -> None:
     assert (
         code_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
         == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     )
 
 
-class TestByBrowser:
-    def test_a_person_signs_in_and_the_api_answers(self, bank: OAuthServer, make: Make) -> None:
-        visitor, adapter = BrowserUser(), make(scopes=["read", "write"])
+class TestBrowserFlow:
+    def test_a_signed_in_user_can_read_the_api(self, oauth_server: OAuthServer, make: Make) -> None:
+        user, adapter = BrowserUser(), make(scopes=["read", "write"])
         assert not adapter.is_signed_in()
-        adapter.sign_in(visitor)
-        visitor.join()
+        adapter.sign_in(user)
+        user.join()
 
         assert adapter.is_signed_in()
         assert rows(adapter) == 2
-        begun = query_fields(visitor.messages[0].partition(" sign in at ")[2])
+        begun = query_fields(user.messages[0].partition(" sign in at ")[2])
         assert begun["scope"] == "read write"
         assert begun["redirect_uri"].endswith("/callback")
-        (page,) = visitor.responses
+        (page,) = user.responses
         assert (page.status_code, "close this page" in page.text) == (200, True)
         assert "canary" not in page.text
-        (redeemed,) = [asked for asked in bank.server.requests if asked.path == "/token"]
+        (redeemed,) = [request for request in oauth_server.server.requests if request.path == "/token"]
         assert b"code_verifier=" in redeemed.body
         hashed = hashlib.sha256(query_fields(f"?{redeemed.body.decode()}")["code_verifier"].encode()).digest()
         assert base64.urlsafe_b64encode(hashed).rstrip(b"=").decode() == begun["code_challenge"]
 
-    def test_an_application_with_a_secret_proves_itself(self, bank: OAuthServer, make: Make) -> None:
-        bank.secret = "app-secret"
+    def test_an_application_with_a_secret_sends_it_as_basic_credentials(
+        self, oauth_server: OAuthServer, make: Make
+    ) -> None:
+        oauth_server.secret = "app-secret"
         adapter = make()
         adapter.sign_in(BrowserUser())
         assert rows(adapter) == 2
-        (redeemed,) = [asked for asked in bank.server.requests if asked.path == "/token"]
+        (redeemed,) = [request for request in oauth_server.server.requests if request.path == "/token"]
         assert b"app-secret" not in redeemed.body
 
-    def test_the_next_process_needs_nobody(self, bank: OAuthServer, make: Make) -> None:
+    def test_the_next_process_uses_the_stored_tokens(self, oauth_server: OAuthServer, make: Make) -> None:
         make().sign_in(BrowserUser())
-        assert [rows(make()), rows(make(clock=Jumping(3600))), rows(make(clock=Jumping(7200)))] == [2, 2, 2]
-        assert bank.grant_types == ["authorization_code", "refresh_token", "refresh_token"]
+        assert [
+            rows(make()),
+            rows(make(clock=AdvancingClock(3600))),
+            rows(make(clock=AdvancingClock(7200))),
+        ] == [2, 2, 2]
+        assert oauth_server.grant_types == ["authorization_code", "refresh_token", "refresh_token"]
 
-    def test_a_token_dead_before_its_time_is_refreshed_once(self, bank: OAuthServer, make: Make) -> None:
+    def test_a_token_refused_before_its_expiry_is_refreshed_once(
+        self, oauth_server: OAuthServer, make: Make
+    ) -> None:
         make().sign_in(BrowserUser())
-        bank.issued_count += 1
+        oauth_server.issued_count += 1
         assert rows(make()) == 2
-        assert bank.grant_types == ["authorization_code", "refresh_token"]
+        assert oauth_server.grant_types == ["authorization_code", "refresh_token"]
 
-    def test_without_a_sign_in_nothing_is_asked(self, bank: OAuthServer, make: Make) -> None:
+    def test_without_a_sign_in_no_request_is_sent(self, oauth_server: OAuthServer, make: Make) -> None:
         with pytest.raises(
             SignInNeeded, match=r"^mine\.things: nobody has signed in yet; at a terminal, connect mine"
         ):
             rows(make())
-        assert bank.server.requests == []
+        assert oauth_server.server.requests == []
 
-    def test_a_refresh_token_that_is_refused_means_to_sign_in_again(
-        self, bank: OAuthServer, make: Make
+    def test_a_refused_refresh_token_requires_another_sign_in(
+        self, oauth_server: OAuthServer, make: Make
     ) -> None:
         make().sign_in(BrowserUser())
-        bank.refresh_token = "revoked"
+        oauth_server.refresh_token = "revoked"
         with pytest.raises(
             SignInNeeded, match=r"the sign-in is over, its refresh token is refused; .* signs in"
         ):
-            rows(make(clock=Jumping(3600)))
-        adapter = make(clock=Jumping(3600))
+            rows(make(clock=AdvancingClock(3600)))
+        adapter = make(clock=AdvancingClock(3600))
         adapter.sign_in(BrowserUser())
         assert rows(adapter) == 2
 
-    def test_a_token_that_is_refused_and_cannot_be_refreshed_too(self, bank: OAuthServer, make: Make) -> None:
-        bank.server.serve("POST /token", MockResponse.json({"access_token": "forever"}))
+    def test_a_refused_token_without_refresh_token_requires_another_sign_in(
+        self, oauth_server: OAuthServer, make: Make
+    ) -> None:
+        oauth_server.server.serve("POST /token", MockResponse.json({"access_token": "forever"}))
         make().sign_in(BrowserUser())
         with pytest.raises(SignInNeeded, match="the sign-in is over"):
             rows(make())
 
-    def test_a_wrong_secret_is_not_the_persons_fault(self, bank: OAuthServer, make: Make) -> None:
+    def test_a_refused_client_secret_requires_no_sign_in(self, oauth_server: OAuthServer, make: Make) -> None:
         make().sign_in(BrowserUser())
-        bank.server.serve("POST /token", MockResponse.json({"error": "invalid_client"}, status=401))
+        oauth_server.server.serve("POST /token", MockResponse.json({"error": "invalid_client"}, status=401))
         with pytest.raises(Unauthorized, match="no token was given; check option") as caught:
-            rows(make(clock=Jumping(3600)))
+            rows(make(clock=AdvancingClock(3600)))
         assert not isinstance(caught.value, SignInNeeded)
 
-    def test_a_server_in_trouble_costs_no_sign_in(self, bank: OAuthServer, make: Make) -> None:
+    def test_a_server_error_during_a_refresh_is_retried(self, oauth_server: OAuthServer, make: Make) -> None:
         make().sign_in(BrowserUser())
-        exchange = bank._serve_token
-        bank.server.serve("POST /token", MockResponse.error(503), exchange)
-        assert rows(make(clock=Jumping(3600))) == 2
+        exchange = oauth_server._serve_token
+        oauth_server.server.serve("POST /token", MockResponse.error(503), exchange)
+        assert rows(make(clock=AdvancingClock(3600))) == 2
 
-    def test_what_comes_back_with_another_state_is_refused(self, bank: OAuthServer, make: Make) -> None:
-        answers: list[requests.Response] = []
+    def test_a_callback_with_another_state_or_host_is_refused(
+        self, oauth_server: OAuthServer, make: Make
+    ) -> None:
+        responses: list[requests.Response] = []
 
         def intrude(address: str) -> None:
             back = query_fields(address)["redirect_uri"]
@@ -203,15 +226,15 @@ class TestByBrowser:
                 ),
                 (back.replace("/callback", "/favicon.ico"), {}),
             ):
-                answers.append(requests.get(target, headers=headers, timeout=30))
+                responses.append(requests.get(target, headers=headers, timeout=30))
 
         adapter = make()
         adapter.sign_in(BrowserUser(intrude))
-        assert [answer.status_code for answer in answers] == [400, 400, 400, 404]
+        assert [answer.status_code for answer in responses] == [400, 400, 400, 404]
         assert rows(adapter) == 2
-        assert b"evil" not in b"".join(asked.body for asked in bank.server.requests)
+        assert b"evil" not in b"".join(request.body for request in oauth_server.server.requests)
 
-    def test_a_browser_that_says_nothing_holds_nobody_up(self, make: Make) -> None:
+    def test_a_silent_connection_to_the_callback_server_does_not_block(self, make: Make) -> None:
         silent: list[socket.socket] = []
 
         def connect(address: str) -> None:
@@ -221,39 +244,41 @@ class TestByBrowser:
         make().sign_in(BrowserUser(connect))
         silent[0].close()
 
-    def test_a_person_who_refuses_is_quoted(self, bank: OAuthServer, make: Make) -> None:
-        bank.deny_reason = "Ada said no"
+    def test_a_refusal_by_the_user_is_quoted(self, oauth_server: OAuthServer, make: Make) -> None:
+        oauth_server.deny_reason = "Ada said no"
         with pytest.raises(Unauthorized, match='the sign-in to mine was refused \\("Ada said no"\\)'):
             make().sign_in(BrowserUser())
-        assert bank.grant_types == []
+        assert oauth_server.grant_types == []
 
-    def test_a_person_who_does_nothing_is_not_waited_for_for_ever(
+    def test_waiting_for_the_user_ends_after_a_timeout(
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sign_in, "SIGN_IN_TIMEOUT_S", 0.05)
         with pytest.raises(Unauthorized, match="nobody signed in to mine within"):
             make().sign_in(IdleUser())
 
-    def test_the_port_can_be_fixed(self, make: Make) -> None:
-        port, visitor = unused_port(), BrowserUser()
+    def test_the_callback_port_can_be_configured(self, make: Make) -> None:
+        port, user = unused_port(), BrowserUser()
         adapter = make(redirect_port=str(port))
-        adapter.sign_in(visitor)
-        assert f"127.0.0.1%3A{port}%2Fcallback" in visitor.messages[0]
+        adapter.sign_in(user)
+        assert f"127.0.0.1%3A{port}%2Fcallback" in user.messages[0]
         assert rows(adapter) == 2
 
-    def test_a_port_that_is_taken_is_named(self, make: Make) -> None:
+    def test_a_callback_port_in_use_is_named(self, make: Make) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(ConfigError, match=f"port {port} of this machine cannot be listened on"):
                 make(redirect_port=str(port)).sign_in(IdleUser())
 
-    def test_an_address_with_a_query_keeps_it(self, bank: OAuthServer, make: Make) -> None:
-        visitor = BrowserUser()
-        make(authorize_url=f"{bank.server.url}/authorize?access_type=offline").sign_in(visitor)
-        visitor.join()
-        assert bank.server.request_targets[0].startswith("/authorize?access_type=offline&response_type=code&")
+    def test_an_authorize_url_keeps_its_query(self, oauth_server: OAuthServer, make: Make) -> None:
+        user = BrowserUser()
+        make(authorize_url=f"{oauth_server.server.url}/authorize?access_type=offline").sign_in(user)
+        user.join()
+        assert oauth_server.server.request_targets[0].startswith(
+            "/authorize?access_type=offline&response_type=code&"
+        )
 
-    def test_signing_out_forgets(self, make: Make, tmp_path: Path) -> None:
+    def test_signing_out_deletes_the_tokens(self, make: Make, tmp_path: Path) -> None:
         adapter = make()
         adapter.sign_in(BrowserUser())
         assert len(list((tmp_path / "tokens").glob("*.json"))) == 1
@@ -272,7 +297,7 @@ class TestByBrowser:
             ),
         ],
     )
-    def test_what_cannot_be_is_refused_before_any_request(
+    def test_invalid_sign_in_settings_are_refused_before_any_request(
         self, settings: dict[str, Any], message: str
     ) -> None:
         auth = Auth(
@@ -287,58 +312,68 @@ def pending(error: str = "authorization_pending", status: int = 400, **more: Any
     return MockResponse.json({"error": error, **more}, status=status)
 
 
-class TestByDevice:
-    def test_a_person_enters_the_code_and_the_api_answers(self, bank: OAuthServer, make: Make) -> None:
-        bank.device_responses = [pending(), pending()]
-        clock, nobody = Jumping(), IdleUser()
+class TestDeviceFlow:
+    def test_a_user_who_entered_the_code_can_read_the_api(
+        self, oauth_server: OAuthServer, make: Make
+    ) -> None:
+        oauth_server.device_responses = [pending(), pending()]
+        clock, user = AdvancingClock(), IdleUser()
         adapter = make("device_code", clock, scopes=["read"])
-        adapter.sign_in(nobody)
+        adapter.sign_in(user)
 
-        assert nobody.messages[0] == f"mine: open {bank.server.url}/enter and enter the code {USER_CODE}"
-        assert nobody.messages[-1] == f"{bank.server.url}/enter?user_code={USER_CODE}"
+        assert (
+            user.messages[0] == f"mine: open {oauth_server.server.url}/enter and enter the code {USER_CODE}"
+        )
+        assert user.messages[-1] == f"{oauth_server.server.url}/enter?user_code={USER_CODE}"
         assert clock.waited == [1.0, 1.0, 1.0]
-        assert bank.server.requests[0].body == f"scope=read&client_id={CLIENT_ID}".encode()
+        assert oauth_server.server.requests[0].body == f"scope=read&client_id={CLIENT_ID}".encode()
         assert rows(adapter) == 2
-        assert rows(make("device_code", Jumping(3600), scopes=["read"])) == 2
+        assert rows(make("device_code", AdvancingClock(3600), scopes=["read"])) == 2
 
-    def test_slow_down_makes_it_slower(self, bank: OAuthServer, make: Make) -> None:
-        bank.device_responses = [
+    def test_slow_down_lengthens_the_interval(self, oauth_server: OAuthServer, make: Make) -> None:
+        oauth_server.device_responses = [
             pending(),
             pending("slow_down"),
             pending(),
             pending("slow_down", interval=30),
             pending(),
         ]
-        clock = Jumping()
+        clock = AdvancingClock()
         make("device_code", clock).sign_in(IdleUser())
         assert clock.waited == [1.0, 1.0, 6.0, 6.0, 30.0, 30.0]
 
-    def test_after_a_poll_without_an_answer_it_is_slower(self, bank: OAuthServer, make: Make) -> None:
-        bank.device_responses = [
+    def test_a_failed_poll_lengthens_the_next_wait(self, oauth_server: OAuthServer, make: Make) -> None:
+        oauth_server.device_responses = [
             MockResponse.json({"a": 1}, cut_at=2, reset=True),
             MockResponse.error(503),
             pending(),
         ]
-        clock = Jumping()
+        clock = AdvancingClock()
         make("device_code", clock).sign_in(IdleUser())
         assert clock.waited == [1.0, 2.0, 4.0, 1.0]
 
     @pytest.mark.parametrize("status", [200, 401, 403, 428])
-    def test_not_yet_is_understood_whatever_its_status(
-        self, bank: OAuthServer, make: Make, status: int
+    def test_authorization_pending_is_recognized_with_any_status(
+        self, oauth_server: OAuthServer, make: Make, status: int
     ) -> None:
-        bank.device_responses = [pending(status=status)]
-        bank.secret = "app-secret"
+        oauth_server.device_responses = [pending(status=status)]
+        oauth_server.secret = "app-secret"
         make("device_code").sign_in(IdleUser())
-        assert len(bank.grant_types) == 2  # a poll is sent once: nobody doubts the application
+        assert (
+            len(oauth_server.grant_types) == 2
+        )  # the poll is not repeated with another client authentication
 
-    def test_an_interval_that_is_not_said_is_five_seconds(self, bank: OAuthServer, make: Make) -> None:
-        given = {"device_code": DEVICE_CODE, "user_code": USER_CODE, "verification_url": "http://a.example"}
-        bank.server.serve("POST /device", MockResponse.json(given))
-        clock, nobody = Jumping(), IdleUser()
-        make("device_code", clock).sign_in(nobody)
+    def test_the_default_interval_is_five_seconds(self, oauth_server: OAuthServer, make: Make) -> None:
+        settings_of_grant = {
+            "device_code": DEVICE_CODE,
+            "user_code": USER_CODE,
+            "verification_url": "http://a.example",
+        }
+        oauth_server.server.serve("POST /device", MockResponse.json(settings_of_grant))
+        clock, user = AdvancingClock(), IdleUser()
+        make("device_code", clock).sign_in(user)
         assert clock.waited == [5.0]
-        assert nobody.messages[-1] == "http://a.example"
+        assert user.messages[-1] == "http://a.example"
 
     @pytest.mark.parametrize(
         ("last", "message"),
@@ -349,17 +384,17 @@ class TestByDevice:
             (MockResponse.text("<p>hello"), "no token was given"),
         ],
     )
-    def test_an_end_without_a_token_says_why(
-        self, bank: OAuthServer, make: Make, last: MockResponse, message: str
+    def test_a_sign_in_without_a_token_names_the_reason(
+        self, oauth_server: OAuthServer, make: Make, last: MockResponse, message: str
     ) -> None:
-        bank.device_responses = [pending(), last]
+        oauth_server.device_responses = [pending(), last]
         with pytest.raises(Unauthorized, match=message):
             make("device_code").sign_in(IdleUser())
-        assert len(bank.grant_types) == 2
+        assert len(oauth_server.grant_types) == 2
 
-    def test_a_code_that_nobody_enters_is_not_asked_for_for_ever(self, bank: OAuthServer, make: Make) -> None:
-        bank.device_responses = [pending()] * 1000
-        clock = Jumping()
+    def test_polling_ends_when_the_code_expires(self, oauth_server: OAuthServer, make: Make) -> None:
+        oauth_server.device_responses = [pending()] * 1000
+        clock = AdvancingClock()
         with pytest.raises(Unauthorized, match="before it expired"):
             make("device_code", clock).sign_in(IdleUser())
         assert sum(clock.waited) <= 600
@@ -372,49 +407,51 @@ class TestByDevice:
             {"error": "unauthorized_client"},
         ],
     )
-    def test_without_a_code_and_a_web_address_there_is_nothing_to_do(
-        self, bank: OAuthServer, make: Make, given: dict[str, str]
+    def test_a_device_response_without_code_and_web_address_is_an_error(
+        self, oauth_server: OAuthServer, make: Make, settings_of_grant: dict[str, str]
     ) -> None:
-        bank.server.serve("POST /device", MockResponse.json(given))
+        oauth_server.server.serve("POST /device", MockResponse.json(settings_of_grant))
         with pytest.raises(Unauthorized, match="no token was given"):
             make("device_code").sign_in(IdleUser())
 
 
-def test_codes_and_tokens_are_never_told(bank: OAuthServer, make: Make) -> None:
-    """A server that repeats what it was sent, in every error."""
+def test_errors_contain_no_codes_and_tokens(oauth_server: OAuthServer, make: Make) -> None:
+    """The server repeats the request in every error."""
 
-    def echo(asked: RecordedRequest) -> MockResponse:
-        return MockResponse.error(400, f"no: {asked.headers.get('authorization', '')} {asked.body.decode()}")
+    def echo(request: RecordedRequest) -> MockResponse:
+        return MockResponse.error(
+            400, f"no: {request.headers.get('authorization', '')} {request.body.decode()}"
+        )
 
-    bank.server.serve("POST /token", echo)
+    oauth_server.server.serve("POST /token", echo)
     for secret in ("", 'app-canary"\\ü'):
-        bank.secret = secret
+        oauth_server.secret = secret
         pair = base64.b64encode(f"{CLIENT_ID}:{quote(secret, safe='')}".encode()).decode()
-        for grant, visitor in (("authorization_code", BrowserUser()), ("device_code", IdleUser())):
+        for grant, user in (("authorization_code", BrowserUser()), ("device_code", IdleUser())):
             with pytest.raises(Unauthorized) as caught:
-                make(grant).sign_in(visitor)
+                make(grant).sign_in(user)
             assert "canary" not in caught.value.message
             assert pair not in caught.value.message
             assert "***" in caught.value.message
 
 
-def test_a_check_asks_only_where_there_is_somebody(bank: OAuthServer, make: Make) -> None:
+def test_a_check_signs_in_only_with_a_user(oauth_server: OAuthServer, make: Make) -> None:
     refused = base.check_with_sign_in(make(), None)
     assert (refused.accepted, "connect mine" in refused.reason) == (False, True)
-    assert bank.server.requests == []
+    assert oauth_server.server.requests == []
     assert base.check_with_sign_in(make(), BrowserUser()).accepted
     assert base.check_with_sign_in(make(), None).accepted
 
 
-# -- from the outside: the command line on a terminal, the daemon, a script -------------------------------
+# -- the command line on a terminal, the daemon and a script ------------------------------------------------
 
 
 class App:
-    """A home with the spec ``shop`` of ``bank``, and a browser that follows whatever it is given."""
+    """A home with the spec ``shop`` of the OAuth server, and a browser that follows every redirect."""
 
-    def __init__(self, unify: UnifyCommand, bank: OAuthServer) -> None:
+    def __init__(self, unify: UnifyCommand, oauth_server: OAuthServer) -> None:
         self.unify = unify
-        self.bank = bank
+        self.bank = oauth_server
         specs = unify.home / "specs"
         specs.mkdir()
         unify.environment["UNIFY_SPECS"] = str(specs)
@@ -458,12 +495,12 @@ class App:
 
 
 @pytest.fixture
-def app(unify: UnifyCommand, bank: OAuthServer) -> App:
-    return App(unify, bank)
+def app(unify: UnifyCommand, oauth_server: OAuthServer) -> App:
+    return App(unify, oauth_server)
 
 
-class TestAtTheCommandLine:
-    def test_connect_opens_the_browser_and_the_daemon_goes_on_alone(self, app: App) -> None:
+class TestCommandLine:
+    def test_connect_opens_the_browser_and_the_daemon_renews_the_token(self, app: App) -> None:
         app.use_browser()
         with app.terminal("-c", "connect shop as eu") as terminal:
             terminal.wait_for_text("secret (")
@@ -475,7 +512,7 @@ class TestAtTheCommandLine:
         assert app.unify("select count(*) from eu.things").single_value == "2"
         assert app.bank.grant_types == ["authorization_code"]
 
-        app.bank.issued_count += 1  # the token dies: the daemon renews it by itself
+        app.bank.issued_count += 1  # the token is no longer valid: the daemon renews it
         assert app.unify("reload table eu.things").exit_status == 0
         assert app.bank.grant_types == ["authorization_code", "refresh_token"]
 
@@ -490,7 +527,7 @@ class TestAtTheCommandLine:
         assert app.unify("reload table eu.things", "disconnect eu").exit_status == 0
         assert list((app.unify.home / "tokens").glob("*.json")) == []
 
-    def test_a_query_lets_a_person_sign_in_first_with_a_code(self, app: App) -> None:
+    def test_a_query_asks_for_the_sign_in_with_a_device_code_first(self, app: App) -> None:
         app.write("device_code")
         app.connect()
         with app.terminal(
@@ -500,7 +537,7 @@ class TestAtTheCommandLine:
             assert terminal.wait_for_end() == 0
             assert terminal.screen.splitlines()[-2:] == ["top", "2"]
 
-    def test_ctrl_c_gives_up(self, app: App) -> None:
+    def test_ctrl_c_cancels_the_sign_in(self, app: App) -> None:
         app.connect()
         for arguments in (["check", "shop"], ["-c", "peek shop.things"]):
             with app.terminal(*arguments) as terminal:
@@ -510,20 +547,20 @@ class TestAtTheCommandLine:
                 assert "Traceback" not in terminal.screen
         assert app.kept == []
 
-    def test_a_script_is_never_asked(self, app: App) -> None:
+    def test_a_script_never_waits_for_a_sign_in(self, app: App) -> None:
         app.use_browser()
         app.connect()
         checked = app.unify.run("check", "shop")
-        said = "nobody has signed in yet; at a terminal, connect shop (or unify check shop) does that"
-        assert (checked.exit_status, checked.stdout) == (1, f"shop: {said}\n")
+        message = "nobody has signed in yet; at a terminal, connect shop (or unify check shop) does that"
+        assert (checked.exit_status, checked.stdout) == (1, f"shop: {message}\n")
         statements = ("peek shop.things", "select * from shop.things", "connect shop")
         answer = app.unify(*statements, args=["--keep-going"])
         assert answer.exit_status == 1
-        assert answer.stderr.count(said) == 2
+        assert answer.stderr.count(message) == 2
         assert "signing in takes a person, and this is no terminal" in answer.stderr
         assert app.bank.server.requests == []
 
-    def test_check_signs_in_and_tells_as_whom(self, app: App) -> None:
+    def test_check_signs_in_and_prints_the_user(self, app: App) -> None:
         app.use_browser()
         app.connect()
         with app.terminal("check") as terminal:
@@ -534,7 +571,7 @@ class TestAtTheCommandLine:
         (kept,) = app.kept
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
-    def test_a_spec_can_be_tried(self, app: App) -> None:
+    def test_spec_try_signs_in(self, app: App) -> None:
         app.use_browser()
         with app.terminal("spec", "try", str(app.unify.home / "specs" / "shop.yaml"), "things") as terminal:
             assert terminal.wait_for_end() == 0
@@ -542,7 +579,7 @@ class TestAtTheCommandLine:
             assert "canary" not in terminal.screen
         assert app.kept == []
 
-    def test_in_a_case_somebody_has_signed_in(self, app: App) -> None:
+    def test_a_recorded_case_runs_signed_in(self, app: App) -> None:
         cases = app.unify.home / "specs" / "tests" / "shop"
         cases.mkdir(parents=True)
         headers = {"Authorization": "Bearer dummy-token"}

@@ -36,8 +36,8 @@ from unify.errors import ConfigError, StoreError, Unauthorized, UnifyError
 FIRST = "given-refresh-canary"
 
 
-class Bank:
-    """An authorization server whose refresh tokens work once; and an API that takes its newest token."""
+class TokenServer:
+    """An authorization server with refresh tokens valid once, and an API that accepts the newest token."""
 
     def __init__(self, server: FaultServer, lifetime_s: int = 3600) -> None:
         self.server = server
@@ -47,8 +47,8 @@ class Bank:
         server.serve("POST /token", self.exchange)
         server.serve("/things", self.things)
 
-    def exchange(self, asked: RecordedRequest) -> MockResponse:
-        fields = parse_qs(asked.body.decode())
+    def exchange(self, request: RecordedRequest) -> MockResponse:
+        fields = parse_qs(request.body.decode())
         if fields["grant_type"] == ["refresh_token"]:
             if fields["refresh_token"] != [self.good]:
                 return MockResponse.error(400, "invalid_grant")
@@ -57,12 +57,12 @@ class Bank:
         token = {"access_token": f"access-{self.given}", "expires_in": self.lifetime_s}
         return MockResponse.json({**token, "refresh_token": self.good})
 
-    def things(self, asked: RecordedRequest) -> MockResponse:
-        newest = asked.headers.get("authorization") == f"Bearer access-{self.given}"
+    def things(self, request: RecordedRequest) -> MockResponse:
+        newest = request.headers.get("authorization") == f"Bearer access-{self.given}"
         return MockResponse.json([{"id": 1}]) if newest else MockResponse.error(401)
 
 
-class Later(Clock):
+class OffsetClock(Clock):
     def __init__(self, after_s: float) -> None:
         self.after_s = after_s
 
@@ -74,9 +74,9 @@ Process = Callable[..., int]
 
 
 @pytest.fixture
-def bank() -> Iterator[Bank]:
+def token_server() -> Iterator[TokenServer]:
     with FaultServer() as server:
-        yield Bank(server)
+        yield TokenServer(server)
 
 
 @pytest.fixture
@@ -90,16 +90,16 @@ def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def process(bank: Bank, folder: Path) -> Process:
-    """Read the table as another process would: nothing is shared but the folder."""
+def process(token_server: TokenServer, folder: Path) -> Process:
+    """Read the table with an adapter that shares only the folder, as in another process."""
 
     def read(refresh_token: str = FIRST, after_s: float = 0.0, **settings: Any) -> int:
         given = {"grant": "refresh_token", "client_id": "unify", "refresh_token": "{refresh_token}"}
-        auth = Auth("oauth2", {"token_url": f"{bank.server.url}/token", **given, **settings})
+        auth = Auth("oauth2", {"token_url": f"{token_server.server.url}/token", **given, **settings})
         spec = AdapterSpec(
             "a",
             "a.yaml",
-            bank.server.url,
+            token_server.server.url,
             auth=auth,
             paging=Paging("none"),
             tables=(TableSpec("things", ("GET /things",)),),
@@ -107,7 +107,7 @@ def process(bank: Bank, folder: Path) -> Process:
         adapter = RESTAdapter(
             spec,
             {"refresh_token": Secret(refresh_token)},
-            clock=Later(after_s),
+            clock=OffsetClock(after_s),
             token_cache=TokenCacheFolder(folder, "mine"),
         )
         try:
@@ -119,36 +119,48 @@ def process(bank: Bank, folder: Path) -> Process:
 
 
 class TestTokenCache:
-    def test_a_token_is_fetched_once_for_all_processes(self, bank: Bank, process: Process) -> None:
+    def test_a_token_is_fetched_once_for_all_processes(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
         with ThreadPoolExecutor(6) as pool:
             assert list(pool.map(lambda _: process(), range(12))) == [1] * 12
-        assert bank.given == 1
+        assert token_server.given == 1
 
-    def test_a_replaced_refresh_token_is_used_by_the_next_process(self, bank: Bank, process: Process) -> None:
+    def test_a_replaced_refresh_token_is_used_by_the_next_process(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
         assert [process(), process(after_s=3600), process(after_s=7200)] == [1, 1, 1]
-        assert bank.given == 3
+        assert token_server.given == 3
 
-    def test_a_token_refused_in_one_process_is_replaced_for_all(self, bank: Bank, process: Process) -> None:
+    def test_a_token_refused_in_one_process_is_replaced_for_all(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
         process()
-        bank.given += 1  # somebody else had a token; ours is dead before its time
+        token_server.given += 1  # a newer token was issued, so the stored one is invalid
         assert [process(), process()] == [1, 1]
-        assert bank.given == 3
+        assert token_server.given == 3
 
-    def test_another_refresh_token_in_the_file_begins_anew(self, bank: Bank, process: Process) -> None:
+    def test_a_configured_refresh_token_that_changed_replaces_the_stored_one(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
         process()
-        bank.good = "consented-again"
+        token_server.good = "consented-again"
         assert process("consented-again") == 1
-        assert bank.good == "replaced-2"
+        assert token_server.good == "replaced-2"
 
-    def test_a_forgotten_one_makes_way_for_the_one_supplied(self, bank: Bank, process: Process) -> None:
+    def test_a_revoked_stored_refresh_token_is_replaced_by_the_configured_one(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
         process()
-        bank.good = FIRST
+        token_server.good = FIRST
         assert process(after_s=3600) == 1
 
-    def test_client_credentials_are_shared_too(self, bank: Bank, process: Process) -> None:
+    def test_a_token_of_client_credentials_is_shared(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
         settings = {"grant": "client_credentials", "client_secret": "s"}
         assert [process(**settings), process(**settings)] == [1, 1]
-        assert bank.given == 1
+        assert token_server.given == 1
 
     @pytest.mark.socket
     def test_a_session_is_shared(self, folder: Path) -> None:
@@ -167,7 +179,7 @@ class TestTokenCache:
                 adapter.close()
             assert api.request_targets == ["/login", "/things", "/things"]
 
-    def test_nobody_else_can_read_it_and_what_was_supplied_is_not_in_it(
+    def test_the_file_is_private_and_contains_no_configured_secret(
         self, folder: Path, process: Process
     ) -> None:
         before = os.umask(0)
@@ -179,16 +191,20 @@ class TestTokenCache:
         assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
         assert not any(FIRST in path.read_text() + path.name for path in folder.iterdir())
 
-    def test_a_server_in_trouble_leaves_no_lock_behind(self, bank: Bank, process: Process) -> None:
-        bank.server.serve("POST /token", MockResponse.error(404))
+    def test_a_failed_token_request_releases_the_lock(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
+        token_server.server.serve("POST /token", MockResponse.error(404))
         with pytest.raises(UnifyError) as caught:
             process()
-        bank.server.serve("POST /token", bank.exchange)
+        token_server.server.serve("POST /token", token_server.exchange)
         assert process() == 1
         assert FIRST not in caught.value.message
 
-    def test_no_token_is_told_as_such(self, bank: Bank, process: Process) -> None:
-        bank.good = "something else"
+    def test_a_response_without_a_token_names_the_reason(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
+        token_server.good = "something else"
         with pytest.raises(Unauthorized, match="no token was given"):
             process()
 
@@ -200,7 +216,7 @@ class TestTokenCache:
             process(after_s=3600)
 
 
-class TestInThePasswordStore:
+class TestKeyring:
     @pytest.fixture
     def keyring(self, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
         stored: dict[tuple[str, str], str] = {}
@@ -210,30 +226,30 @@ class TestInThePasswordStore:
         monkeypatch.setitem(sys.modules, "keyring", module)
         return stored
 
-    def test_it_has_the_token_and_the_file_has_none(
-        self, bank: Bank, folder: Path, process: Process, keyring: dict[tuple[str, str], str]
+    def test_the_keyring_contains_the_token_and_the_file_does_not(
+        self, token_server: TokenServer, folder: Path, process: Process, keyring: dict[tuple[str, str], str]
     ) -> None:
         assert [process(), process(), process(after_s=3600)] == [1, 1, 1]
-        assert bank.given == 2
+        assert token_server.given == 2
         assert "replaced-2" in next(iter(keyring.values()))
         assert not any("replaced" in path.read_text() for path in folder.iterdir())
 
-    def test_what_is_forgotten_is_in_neither(
+    def test_a_deleted_token_is_in_neither_place(
         self, folder: Path, keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def delete(service: str, user: str) -> None:
             del keyring[service, user]
 
         monkeypatch.setattr(sys.modules["keyring"], "delete_password", delete, raising=False)
-        keep = TokenCacheFolder(folder, "mine").open_cache("who")
-        with keep.lock():
-            keep.write(CachedToken("token-canary"))
+        cache = TokenCacheFolder(folder, "mine").open_cache("who")
+        with cache.lock():
+            cache.write(CachedToken("token-canary"))
             assert len(keyring) == 1
-            keep.delete()
-            assert keep.read() is None
+            cache.delete()
+            assert cache.read() is None
         assert (keyring, list(folder.glob("*.json"))) == ({}, [])
 
-    def test_without_it_later_the_message_says_so(
+    def test_a_keyring_that_is_no_longer_available_is_named(
         self, process: Process, keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         process()
@@ -241,9 +257,9 @@ class TestInThePasswordStore:
         with pytest.raises(StoreError, match="pip install keyring"):
             process()
 
-    def test_one_that_takes_nothing_leaves_it_to_the_file(
+    def test_a_keyring_that_refuses_the_token_leaves_it_to_the_file(
         self,
-        bank: Bank,
+        token_server: TokenServer,
         process: Process,
         keyring: dict[tuple[str, str], str],
         monkeypatch: pytest.MonkeyPatch,
@@ -253,7 +269,7 @@ class TestInThePasswordStore:
 
         monkeypatch.setattr(sys.modules["keyring"], "set_password", refuse)
         assert [process(), process()] == [1, 1]
-        assert (bank.given, keyring) == (1, {})
+        assert (token_server.given, keyring) == (1, {})
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
@@ -271,7 +287,7 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def token(algorithm: str, key: str) -> tuple[dict[str, Any], bytes, bytes]:
-    """The header of a token, what was signed, and the signature."""
+    """Return the header of a token, the signed text and the signature."""
     auth = Auth("jwt", {"algorithm": algorithm, "key": "{key}", "claims": {"iss": "app"}})
     proof = build_authentication(auth, {"key": Secret(key)}, "c").apply(Request("GET", "http://x"), 1000.0)
     signed, _, signature = proof.headers["Authorization"].removeprefix("Bearer ").rpartition(".")
@@ -282,12 +298,12 @@ def decoded(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-class TestSignedByAPrivateKey:
+class TestPrivateKeys:
     @pytest.mark.parametrize("written", [pem(RSA_KEY), pem(RSA_KEY).replace("\n", "\\n")])
     def test_rs256(self, written: str) -> None:
         header, signed, signature = token("RS256", written)
         assert header == {"alg": "RS256", "typ": "JWT"}
-        RSA_KEY.public_key().verify(signature, signed, PKCS1v15(), SHA256())  # raises where it is wrong
+        RSA_KEY.public_key().verify(signature, signed, PKCS1v15(), SHA256())  # raises if it is wrong
 
     def test_es256(self) -> None:
         _, signed, signature = token("ES256", pem(EC_KEY))
@@ -308,9 +324,7 @@ class TestSignedByAPrivateKey:
             ("PS512", "other-canary", r"auth\.algorithm is HS256, RS256 or ES256"),
         ],
     )
-    def test_a_key_that_does_not_fit_is_refused_without_being_told(
-        self, algorithm: str, key: str, message: str
-    ) -> None:
+    def test_an_unsuitable_key_is_refused_and_not_shown(self, algorithm: str, key: str, message: str) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
             token(algorithm, key)
         assert key not in caught.value.message

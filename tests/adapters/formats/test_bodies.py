@@ -1,4 +1,4 @@
-"""Bodies as public APIs really send them: charsets, repairs, errors with status 200, empty and unusual shapes."""
+"""Bodies as public APIs send them: charsets, repairs, errors with status 200, empty and unusual bodies."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def decoded(body: ResponseBody) -> list[Any]:
         (b"&&&START&&&" + TEXT.encode(), ""),
     ],
 )
-def test_a_body_is_read_whatever_its_encoding_and_guard(body: bytes, kind: str) -> None:
+def test_a_body_in_any_charset_or_with_a_prefix_is_decoded(body: bytes, kind: str) -> None:
     assert decoded(opened(body, kind=kind)) == [{"s": "Zürich – 東京"}]
 
 
-def test_a_gzip_file_is_bounded_and_complete() -> None:
+def test_a_gzip_body_has_to_be_complete_and_within_the_limit() -> None:
     with pytest.raises(BadResponse, match="larger than"):
         opened(gzip.compress(b"[" + b" " * 70_000_000 + b"]"))
     with pytest.raises(BadResponse, match="incomplete"):
         opened(gzip.compress(TEXT.encode())[:-9])
 
 
-def test_half_surrogates_and_numbers_that_json_does_not_have_are_repaired_and_counted() -> None:
+def test_lone_surrogates_and_invalid_numbers_are_repaired_and_counted() -> None:
     body = opened(
         '[{"a":"cut \\ud83d","b":"\\ud83d\\ude42","c":"\\\\ud83d NaN"},{"a":NaN,"b":-Infinity,"c":Infinity}]'
     )
@@ -86,7 +86,7 @@ def test_half_surrogates_and_numbers_that_json_does_not_have_are_repaired_and_co
     ],
     ids=lambda body: json.dumps(body)[:60],
 )
-def test_an_error_with_status_200_is_no_row(body: Any) -> None:
+def test_an_error_with_status_200_is_an_error(body: Any) -> None:
     with pytest.raises(BadResponse, match=r"is an error|contains errors"):
         opened(json.dumps(body))
     assert "errors" in body or len(opened(json.dumps(body), "$").rows) == 1
@@ -105,7 +105,7 @@ def test_an_error_with_status_200_is_no_row(body: Any) -> None:
     ],
     ids=lambda body: json.dumps(body)[:60],
 )
-def test_rows_beside_what_looks_like_an_error_stay(body: Any) -> None:
+def test_rows_next_to_members_that_resemble_errors_are_kept(body: Any) -> None:
     opened(json.dumps(body))
 
 
@@ -123,33 +123,33 @@ def test_rows_beside_what_looks_like_an_error_stay(body: Any) -> None:
         ({"results": [{"id": 1}], "tickets": []}, "results", "t"),
     ],
 )
-def test_the_rows_are_the_list_of_the_tables_name_then_of_a_usual_name(
+def test_rows_are_found_by_the_name_of_the_table_then_by_common_names(
     body: Any, path: str, table: str
 ) -> None:
     assert opened(json.dumps(body), table=table).rows_path == path
 
 
-def test_other_lists_that_may_be_rows_are_named() -> None:
+def test_ambiguous_lists_are_named() -> None:
     body = opened('{"tickets":[{"id":1}],"users":[{"id":2}],"errors":[{"e":1}]}', table="tickets")
     assert body.side_lists == ["users"]
 
 
-class TestSeenBefore:
-    def test_a_list_that_is_left_out_is_empty(self) -> None:
+class TestMissingRows:
+    def test_a_list_that_was_seen_before_may_be_left_out(self) -> None:
         for body in ("{}", '{"resultSizeEstimate":0}', '{"kind":"x","metadata":{"a":1}}', "null"):
             found = opened(body, "messages", seen_as="list", may_be_empty=True)
             assert (found.rows, found.outer_count) == ((), 0) or found.rows == []
 
-    def test_a_question_mark_says_it_for_the_first_load(self) -> None:
+    def test_a_question_mark_allows_a_missing_list_in_the_first_load(self) -> None:
         assert opened('{"range":"A1:B9","majorDimension":"ROWS","x":1}', "values?").rows == []
         with pytest.raises(BadResponse, match="no member 'values'"):
             opened('{"range":"A1:B9","x":1}', "values")
 
     @pytest.mark.parametrize("body", ['{"resultSizeEstimate":0}', '{"meta":{"result_count":0}}'])
-    def test_a_count_of_zero_says_it_too(self, body: str) -> None:
+    def test_a_count_of_zero_allows_a_missing_list(self, body: str) -> None:
         assert opened(body, "messages").rows == []
 
-    def test_a_list_elsewhere_and_an_object_in_its_place_are_errors_that_name_both(self) -> None:
+    def test_a_list_at_another_path_is_an_error_that_names_both(self) -> None:
         with pytest.raises(BadResponse, match=r"no member 'items'.*in earlier loads.*a list is at results"):
             opened('{"results":[{"id":1}]}', "items", seen_as="list")
         with pytest.raises(
@@ -161,15 +161,15 @@ class TestSeenBefore:
         with pytest.raises(BadResponse):
             opened('{"message":"x","id":1}', "items", seen_as="list")
 
-    def test_no_body_is_no_rows_only_where_that_is_allowed(self) -> None:
+    def test_an_empty_body_has_no_rows_only_where_that_is_allowed(self) -> None:
         for body in ("", "null", " \n"):
             assert not opened(body, may_be_empty=True).rows
             with pytest.raises(BadResponse):
                 opened(body)
 
 
-class TestMapsAndLists:
-    def test_the_members_of_an_object_are_rows_with_their_names(self) -> None:
+class TestObjectsAndLists:
+    def test_members_of_an_object_become_rows_with_their_names(self) -> None:
         body = '{"Series":{"2026-01-01":{"open":1},"2026-01-02":{"open":2}}}'
         assert decoded(opened(body, "Series.*", rows_name="day")) == [
             {"open": 1, "day": "2026-01-01"},
@@ -177,7 +177,7 @@ class TestMapsAndLists:
         ]
         assert decoded(opened('{"a":{"x":5}}', "a.*")) == [{"value": 5, "key": "x"}]
 
-    def test_twenty_alike_objects_in_an_object_are_rows(self) -> None:
+    def test_an_object_of_twenty_similar_objects_is_a_list_of_rows(self) -> None:
         users = {f"u{n}": {"id": n, "name": "x"} for n in range(20)}
         found = opened(json.dumps(users))
         assert (len(found.rows), decoded(found)[3]["key"], found.rows_kind) == (20, "u3", "map")
@@ -200,14 +200,14 @@ class TestMapsAndLists:
             ([["day", "n"], ["a", 1], ["b", 2]], None, "$.0"),
         ],
     )
-    def test_rows_that_are_lists_get_names(self, body: Any, path: str | None, names: str) -> None:
+    def test_values_of_list_rows_are_named_by_columns(self, body: Any, path: str | None, names: str) -> None:
         found = opened(json.dumps(body), path, names_path=names)
         assert decoded(found) == [{"day": "a", "n": 1}, {"day": "b", "n": 2}]
 
-    def test_or_numbers(self) -> None:
+    def test_values_of_list_rows_without_names_are_numbered(self) -> None:
         assert decoded(opened('[[1,"x"]]', as_columns=True)) == [{"0": 1, "1": "x"}]
 
-    def test_pages_count_the_outermost_list(self) -> None:
+    def test_paging_counts_the_outermost_list(self) -> None:
         body = '{"orders":[{"lines":[{"n":1},{"n":2}]},{"lines":[]},{"lines":[{"n":3}]}]}'
         found = opened(body, "orders.lines")
         assert (len(found.rows), found.outer_count) == (3, 3)
@@ -215,7 +215,10 @@ class TestMapsAndLists:
 
 
 class TestPaths:
-    body = '{"meta":{"@odata.nextLink":"u","a.b":{"c":1}},"links":[{"rel":"self","url":"s"},{"rel":["next","x"],"url":"n"}],"next":[{"uri":"v"}],"data":[{"id":1}]}'
+    body = (
+        '{"meta":{"@odata.nextLink":"u","a.b":{"c":1}},"links":[{"rel":"self","url":"s"},'
+        '{"rel":["next","x"],"url":"n"}],"next":[{"uri":"v"}],"data":[{"id":1}]}'
+    )
 
     @pytest.mark.parametrize(
         ("path", "value"),
@@ -237,22 +240,38 @@ class TestCSV:
     @pytest.mark.parametrize(
         ("text", "settings", "rows"),
         [
-            ("id;name\n1;Äpfel, rot\n2;Birnen\n", CSVFormat(), [{"id": "1", "name": "Äpfel, rot"}, {"id": "2", "name": "Birnen"}]),
-            ("id;price\n1;1,50\n2;20,00\n", CSVFormat(), [{"id": "1", "price": "1,50"}, {"id": "2", "price": "20,00"}]),
+            (
+                "id;name\n1;Äpfel, rot\n2;Birnen\n",
+                CSVFormat(),
+                [{"id": "1", "name": "Äpfel, rot"}, {"id": "2", "name": "Birnen"}],
+            ),
+            (
+                "id;price\n1;1,50\n2;20,00\n",
+                CSVFormat(),
+                [{"id": "1", "price": "1,50"}, {"id": "2", "price": "20,00"}],
+            ),
             ("id\tname\n1\tx, y\n", CSVFormat(), [{"id": "1", "name": "x, y"}]),
             ("a|b\n1|2\n", CSVFormat(), [{"a": "1", "b": "2"}]),
-            ("Report\nMade,today\n\nid,n,m\n1,2,3\n4,5,6\nGrand Total:,7,9\n", CSVFormat(), [{"id": "1", "n": "2", "m": "3"}, {"id": "4", "n": "5", "m": "6"}]),
+            (
+                "Report\nMade,today\n\nid,n,m\n1,2,3\n4,5,6\nGrand Total:,7,9\n",
+                CSVFormat(),
+                [{"id": "1", "n": "2", "m": "3"}, {"id": "4", "n": "5", "m": "6"}],
+            ),
             ("x;y\nid;n\n1;2\n", CSVFormat(skip=1), [{"id": "1", "n": "2"}]),
-            ("1~2\n3~4\n", CSVFormat(delimiter="~", header=False), [{"column_1": "1", "column_2": "2"}, {"column_1": "3", "column_2": "4"}]),
+            (
+                "1~2\n3~4\n",
+                CSVFormat(delimiter="~", header=False),
+                [{"column_1": "1", "column_2": "2"}, {"column_1": "3", "column_2": "4"}],
+            ),
             ("note\na;b\n", CSVFormat(delimiter=","), [{"note": "a;b"}]),
         ],
-    )  # fmt: skip
-    def test_delimiter_preamble_and_totals_are_found(
+    )
+    def test_delimiter_preamble_and_totals_are_detected(
         self, text: str, settings: CSVFormat, rows: list[Any]
     ) -> None:
         assert decoded(opened(text, format="csv", kind="text/csv", csv=settings)) == rows
 
-    def test_charsets(self) -> None:
+    def test_charsets_are_detected(self) -> None:
         text = "name,city\nMüller,Köln\n"
         for body, kind, settings in (
             (b"\xff\xfe" + text.encode("utf-16-le"), "text/csv", CSVFormat()),

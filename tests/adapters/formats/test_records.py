@@ -35,7 +35,7 @@ def refused(body: bytes | str, path: str | None = None, **options: Any) -> str:
 
 
 class TestRows:
-    def test_are_the_bytes_the_source_wrote(self) -> None:
+    def test_are_the_bytes_of_the_source(self) -> None:
         body = '[{"id":123456789012345678901234567890,"x":1.10,"a":1,"a":2}, {"s":"\\u00e9é"}]'
         assert opened(body).rows == [
             b'{"id":123456789012345678901234567890,"x":1.10,"a":1,"a":2}',
@@ -48,7 +48,7 @@ class TestRows:
         assert all(b"\n" not in row and b"\r" not in row for row in rows)
         assert [json.loads(row) for row in rows] == json.loads(pretty)
 
-    def test_that_are_no_objects_become_some(self) -> None:
+    def test_that_are_not_objects_become_objects(self) -> None:
         assert opened('[1,"two",null,[3]]').rows == [
             b'{"value":1}',
             b'{"value":"two"}',
@@ -76,7 +76,7 @@ class TestRows:
             ({"a": {"b": [{"x": 1}]}, "c": 1}, "a.b", "a.b"),
         ],
     )
-    def test_are_found_where_they_are(self, body: Any, path: str | None, found: str) -> None:
+    def test_are_found_at_their_path(self, body: Any, path: str | None, found: str) -> None:
         assert opened(json.dumps(body), path).rows_path == found
 
     def test_of_lists_in_lists_come_in_order(self) -> None:
@@ -88,7 +88,7 @@ class TestRows:
         assert opened('{"user":null}', "user").rows == []
 
     @pytest.mark.parametrize("body", ["{}", '{"kind":"list","nextPageToken":"x"}'])
-    def test_may_be_left_out_where_there_are_none(self, body: str) -> None:
+    def test_may_be_missing_if_the_path_is_optional(self, body: str) -> None:
         assert opened(body, "items").rows == []
 
     def test_an_empty_path_takes_the_whole_object(self) -> None:
@@ -103,7 +103,7 @@ class TestRows:
         st.sampled_from([None, 1]),
         st.booleans(),
     )
-    def test_lose_nothing(self, rows: list[Any], indent: int | None, ascii_only: bool) -> None:
+    def test_keep_every_value(self, rows: list[Any], indent: int | None, ascii_only: bool) -> None:
         body = json.dumps(rows, indent=indent, ensure_ascii=ascii_only)
         assert [json.loads(row) for row in opened(body).rows] == rows
         within = json.dumps({"meta": {"n": 1}, "list": rows}, indent=indent, ensure_ascii=ascii_only)
@@ -114,28 +114,28 @@ class TestOtherFormats:
     def test_json_lines(self) -> None:
         assert opened('{"a":1}\n\n{"a":2}\n', format="jsonl").rows == [b'{"a":1}', b'{"a":2}']
 
-    def test_csv_comes_as_texts(self) -> None:
+    def test_csv_values_are_strings(self) -> None:
         body = '\ufeffid,name\r\n1,"a, ""b""\nc"\r\n2,\r\n'
         assert [json.loads(row) for row in opened(body, format="csv", content_type="text/csv").rows] == [
             {"id": "1", "name": 'a, "b"\nc'},
             {"id": "2", "name": None},
         ]
 
-    def test_a_csv_with_a_field_too_many_is_refused(self) -> None:
+    def test_a_csv_line_with_too_many_fields_is_refused(self) -> None:
         assert "row 1" in refused("a,b\n1,2,3\n", format="csv")
 
-    def test_a_line_that_is_no_json_is_named(self) -> None:
+    def test_an_invalid_json_line_is_named(self) -> None:
         message = refused('{"a":1}\n\n{"a":\n{"a":3}\n', format="jsonl")
         assert "line 3 is not JSON" in message
         assert "'{\"a\":'" in message
 
     @pytest.mark.parametrize("form", ["jsonl", "csv"])
-    def test_there_is_nothing_around_rows_on_lines(self, form: str) -> None:
+    def test_line_formats_have_no_values_outside_the_rows(self, form: str) -> None:
         body = '{"a":1}\n{"a":2}\n' if form == "jsonl" else "a\n1\n2\n"
         envelope = opened(body, format=form)
         assert (len(envelope.rows), envelope.value("next"), envelope.outside()) == (2, None, ())
 
-    def test_columns_of_the_same_name_are_all_there(self) -> None:
+    def test_columns_of_the_same_name_are_all_kept(self) -> None:
         assert opened("a,b,a\n1,2,3\n", format="csv").rows == [b'{"a":"1","b":"2","a_2":"3"}']
 
     def test_a_field_may_be_large(self) -> None:
@@ -144,10 +144,10 @@ class TestOtherFormats:
     @pytest.mark.parametrize(
         "body", ["", " \n", "<!DOCTYPE html>\n<html>", '{"error":"no"}', '\n["a"]'], ids=repr
     )
-    def test_what_is_no_csv_is_refused(self, body: str) -> None:
+    def test_invalid_csv_is_refused(self, body: str) -> None:
         assert "expected CSV, got" in refused(body, format="csv")
 
-    def test_another_charset_is_read_as_it_says(self) -> None:
+    def test_a_declared_charset_is_decoded(self) -> None:
         body = '[{"s":"é"}]'.encode("latin-1")
         assert opened(body, content_type="application/json; charset=ISO-8859-1").rows == [
             '{"s":"é"}'.encode()
@@ -175,22 +175,22 @@ class TestRefusals:
         ],
         ids=lambda value: str(value)[:20],
     )
-    def test_what_came_is_told(self, body: bytes | str, reason: str) -> None:
+    def test_the_message_describes_the_body(self, body: bytes | str, reason: str) -> None:
         assert reason in refused(body)
 
-    def test_a_missing_member_is_named_with_its_nearest(self) -> None:
+    def test_a_missing_member_is_named_with_a_suggestion(self) -> None:
         message = refused('{"items":[],"total":1}', "itms")
         assert "no member 'itms'" in message
         assert "did you mean items" in message
 
-    def test_rows_that_are_no_rows(self) -> None:
+    def test_a_path_to_other_values_is_refused(self) -> None:
         assert "expected rows at 'items'" in refused('{"items":"none"}', "items")
         assert "expected rows at 'a.b'" in refused('{"a":5}', "a.b")
         assert "expected rows at 'a.b'" in refused('{"a":null}', "a.b")
         assert "expected a list or an object" in refused("null", "a.b")
 
     @pytest.mark.parametrize("data", [None, {"issues": {"nodes": [{"id": 1}]}}])
-    def test_graphql_errors_beside_data(self, data: Any) -> None:
+    def test_graphql_errors_next_to_data_are_an_error(self, data: Any) -> None:
         body = json.dumps({"data": data, "errors": [{"message": "field x is unknown"}]})
         assert "field x is unknown" in refused(body, "data.issues.nodes")
 
@@ -247,7 +247,7 @@ class TestLastValue:
     def test_finds_a_column_by_any_of_its_names(self, column: str, value: str | None) -> None:
         assert last_value([b"{}", self.row], column) == value
 
-    def test_of_no_rows_is_nothing(self) -> None:
+    def test_of_an_empty_page_is_none(self) -> None:
         assert last_value([], "id") is None
 
 
@@ -259,7 +259,7 @@ RSS = """<?xml version="1.0" encoding="{encoding}"?>
 
 class TestXML:
     @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "windows-1252", "utf-16"])
-    def test_elements_are_objects_of_texts(self, encoding: str) -> None:
+    def test_elements_become_objects_of_strings(self, encoding: str) -> None:
         found = opened(RSS.format(encoding=encoding).encode(encoding), "channel.item", format="xml")
         assert [json.loads(row) for row in found.rows] == [
             {"id": "1", "dc_creator": "Zoë", "tag": ["a", "b < c"], "note": None},
@@ -267,12 +267,12 @@ class TestXML:
         ]
         assert found.value("channel.title") == "Café"
 
-    def test_the_header_says_more_of_the_encoding_than_the_document(self) -> None:
+    def test_the_charset_of_the_header_overrides_that_of_the_document(self) -> None:
         body = "<r><i><a>é</a></i></r>".encode("iso-8859-1")
         found = opened(body, "i", format="xml", content_type="text/xml; charset=ISO-8859-1")
         assert found.rows == ['{"a":"é"}'.encode()]
 
-    def test_one_row_none_and_plain_texts_are_rows_too(self) -> None:
+    def test_one_row_an_empty_list_and_plain_texts_are_read(self) -> None:
         assert opened("<r><i><a>1</a></i></r>", "i", format="xml").rows == [b'{"a":"1"}']
         assert opened("<r><n>1</n></r>", "i", format="xml").rows == []
         assert opened("<r/>", "i", format="xml").rows == []
@@ -283,12 +283,12 @@ class TestXML:
         assert [json.loads(row)["n"] for row in opened(body, "day.h", format="xml").rows] == ["1", "2", "3"]
 
     @pytest.mark.parametrize("root", ["html", "HTML", "error", "ErrorResponse", "Fault"])
-    def test_a_page_or_a_refusal_is_no_document_without_rows(self, root: str) -> None:
+    def test_a_web_page_or_an_error_document_is_refused(self, root: str) -> None:
         message = refused(f"<{root}><message>bad key</message></{root}>", "item", format="xml")
         assert f"<{root}>" in message
         assert "bad key" in message
 
-    def test_a_path_that_leads_nowhere_names_what_is_there(self) -> None:
+    def test_a_wrong_path_names_the_existing_elements(self) -> None:
         assert "no element 'chanel'" in refused("<r><channel/></r>", "chanel.item", format="xml")
         assert "there are channel" in refused("<r><channel/></r>", "chanel.item", format="xml")
 
@@ -302,8 +302,8 @@ class TestXML:
         ],
     )
     def test_entities_are_refused_before_they_are_expanded(self, declared: str) -> None:
-        said = refused(f"{declared}<r><i>&b;</i></r>", "i", format="xml")
-        assert "entities of its own" in said
+        message = refused(f"{declared}<r><i>&b;</i></r>", "i", format="xml")
+        assert "entities of its own" in message
 
     @pytest.mark.parametrize(
         ("body", "message"),
@@ -317,21 +317,21 @@ class TestXML:
             ('<?xml version="1.0" encoding="klingon"?><r/>', "cannot be read as XML"),
         ],
     )
-    def test_what_is_no_xml_is_refused(self, body: str | bytes, message: str) -> None:
+    def test_invalid_xml_is_refused(self, body: str | bytes, message: str) -> None:
         assert message in refused(body, "i", format="xml")
 
-    def test_a_document_type_without_entities_is_nothing_bad(self) -> None:
+    def test_a_document_type_without_entities_is_accepted(self) -> None:
         body = '<!DOCTYPE r SYSTEM "http://127.0.0.1:1/never-fetched.dtd"><r><i a="1"/></r>'
         assert opened(body, "i", format="xml").rows == [b'{"a":"1"}']
 
 
-def test_some_of_several_may_lack_the_list() -> None:
+def test_some_outer_elements_may_have_no_list() -> None:
     body = '{"shelves":[{"books":[{"id":1}]},{"name":"B"},{"books":null},{"books":[{"id":2}]}]}'
     assert opened(body, "shelves.books").rows == [b'{"id":1}', b'{"id":2}']
     assert "no member 'bocks'" in refused(body, "shelves.bocks")
 
 
-def test_rows_lie_in_lists_within_lists() -> None:
+def test_rows_are_found_in_nested_lists() -> None:
     body = '{"days":[{"hours":[{"n":1},{"n":2}]},{"hours":[]},{"hours":[{"n":3}]}]}'
     assert opened(body, "days.hours").rows == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
     deeper = '{"a":[{"b":[{"c":[{"n":1}]},{"c":[{"n":2}]}]},{"b":[{"c":[{"n":3}]}]}]}'
@@ -362,7 +362,9 @@ def test_rows_lie_in_lists_within_lists() -> None:
         ),
     ],
 )
-def test_rows_get_what_they_lie_in(body: Any, path: str, sources: dict[str, str], rows: list[Any]) -> None:
+def test_rows_inherit_columns_of_outer_objects(
+    body: Any, path: str, sources: dict[str, str], rows: list[Any]
+) -> None:
     lifted = inherited_columns([ColumnDef(name, source=source) for name, source in sources.items()], path)
     envelope = opened(json.dumps(body, indent=1), path=path)
     envelope.add_inherited_columns(lifted)
@@ -374,12 +376,12 @@ def test_rows_get_what_they_lie_in(body: Any, path: str, sources: dict[str, str]
     assert found == rows
 
 
-def test_a_column_of_the_whole_body_or_of_the_row_itself_is_not_lifted() -> None:
+def test_columns_of_the_body_and_of_the_row_are_not_inherited() -> None:
     columns = [ColumnDef("t", source="$.total"), ColumnDef("i", source="$.groups.items.id"), ColumnDef("n")]
     assert inherited_columns(columns, "groups.items") == ()
 
 
-def test_a_list_where_one_object_was_the_row_before_is_no_page() -> None:
+def test_a_list_after_a_page_with_one_object_is_refused() -> None:
     with pytest.raises(BadResponse, match="expected one object, as before"):
         parse_body(
             b'[{"id": 1}]',

@@ -20,20 +20,20 @@ def make_client(api: FaultServer) -> Iterator[Callable[..., ClientHarness]]:
     made: list[HttpClient] = []
 
     def make(route: Mapping[str, Any] | None = None, **options: Any) -> ClientHarness:
-        clock, heard = FakeClock(), RecordedEvents()
+        clock, events = FakeClock(), RecordedEvents()
         settings = {
             "auth": HeaderAuth("Authorization", f"Bearer {TOKEN}", TOKEN),
             "timeouts": Timeouts(total_s=5.0, read_s=3.0),
             "clock": clock,
             "rng": random.Random(7),
-            "listeners": heard.listeners(),
+            "listeners": events.listeners(),
         }
         transport = HttpClient(
             ClientOptions(api.url, credentials_hint="option token", **(route or {})),
             **{**settings, **options},
         )
         made.append(transport)
-        return ClientHarness(api, transport, clock, heard)
+        return ClientHarness(api, transport, clock, events)
 
     yield make
     for transport in made:

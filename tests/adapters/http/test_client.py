@@ -15,7 +15,7 @@ from unify.errors import (
 )
 
 
-class TestWhereItGoes:
+class TestOrigins:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_redirects_within_the_origin_are_followed(self, client: ClientHarness, status: int) -> None:
         client.api.serve("/old", MockResponse.redirect("/new?x=1", status))
@@ -53,23 +53,23 @@ class TestWhereItGoes:
             door.api.serve("/x", MockResponse.redirect(f"{foreign.url}/x"))
 
             answer = door.get("/x", headers={"X-Custom": TOKEN, "Accept": "application/json"})
-            (asked,) = foreign.requests
+            (request,) = foreign.requests
         assert answer.body == b"[1]"
-        assert TOKEN not in repr(asked)
-        assert asked.headers["accept"] == "application/json"
+        assert TOKEN not in repr(request)
+        assert request.headers["accept"] == "application/json"
 
-    def test_redirects_in_a_circle_end(self, client: ClientHarness) -> None:
+    def test_a_redirect_loop_ends_with_an_error(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.redirect("/x"))
 
         assert "redirected more than 5 times" in client.fetch_error("/x").message
 
-    def test_a_post_stays_one_only_with_307_and_308(self, client: ClientHarness) -> None:
+    def test_a_redirected_post_is_repeated_only_with_307_and_308(self, client: ClientHarness) -> None:
         client.api.serve("/a", MockResponse.redirect("/b", 308))
         client.api.serve("/b", MockResponse.redirect("/c", 303))
         client.api.serve("/c", MockResponse.json([]))
 
         client.transport.fetch(Request("POST", f"{client.api.url}/a", body=b"{}"))
-        assert [(asked.method, asked.body) for asked in client.api.requests] == [
+        assert [(request.method, request.body) for request in client.api.requests] == [
             ("POST", b"{}"),
             ("POST", b"{}"),
             ("GET", b""),
@@ -81,7 +81,7 @@ class TestWhereItGoes:
                 client.transport.fetch(Request("GET", f"{foreign.url}/x"))
             assert foreign.requests == []
 
-    def test_the_environment_is_not_asked(
+    def test_proxies_and_netrc_of_the_environment_are_ignored(
         self, client: ClientHarness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         (tmp_path / ".netrc").write_text("machine 127.0.0.1 login intruder password netrc-secret\n")
@@ -96,15 +96,15 @@ class TestWhereItGoes:
         client.get("/x")
         assert client.api.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
 
-    def test_a_proxy_is_used_by_option_only(self, make_client: Callable[..., ClientHarness]) -> None:
+    def test_a_proxy_is_used_only_by_option(self, make_client: Callable[..., ClientHarness]) -> None:
         with FaultServer() as proxy:
             door = make_client({"proxy": proxy.url})
-            proxy.serve("/x", lambda asked: MockResponse.json([asked.target]))
+            proxy.serve("/x", lambda request: MockResponse.json([request.target]))
 
             assert door.get("/x").body == f'["{door.api.url}/x"]'.encode()
         assert door.api.requests == []
 
-    def test_connections_are_used_again(self, client: ClientHarness) -> None:
+    def test_connections_are_reused(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.json([]))
 
         for _ in range(20):

@@ -43,7 +43,7 @@ class TestDeadlines:
         assert "0.3 s" in error.message
         assert all(250 <= seen.milliseconds < 1300 for seen in door.events.requests)
 
-    def test_a_silent_server_is_left_before_the_page_deadline(
+    def test_a_silent_server_ends_the_request_before_the_page_deadline(
         self, make_client: Callable[..., ClientHarness]
     ) -> None:
         door = make_client(timeouts=Timeouts(total_s=20.0, read_s=0.2))
@@ -54,7 +54,7 @@ class TestDeadlines:
         assert "silent for 0.2 s" in error.message
 
     @pytest.mark.parametrize("fault", [{"delay_s": 60.0}, {"hang_at": 5}, {"drip_s": 0.05}])
-    def test_halting_ends_a_request_that_hangs(self, client: ClientHarness, fault: dict[str, Any]) -> None:
+    def test_stopping_ends_a_hanging_request(self, client: ClientHarness, fault: dict[str, Any]) -> None:
         client.api.serve("/x", MockResponse.json([1] * 100, **fault))
         stop = threading.Event()
         threading.Timer(0.2, client.transport.cancel, [stop]).start()
@@ -64,7 +64,7 @@ class TestDeadlines:
             client.transport.fetch(Request("GET", f"{client.api.url}/x"), (), stop)
         assert time.monotonic() - started < 1.0
 
-    def test_halting_ends_a_wait(self, make_client: Callable[..., ClientHarness]) -> None:
+    def test_stopping_ends_a_wait(self, make_client: Callable[..., ClientHarness]) -> None:
         door = make_client(clock=Clock())
         door.api.serve("/x", MockResponse.error(429, Retry_After="60"))
         stop = threading.Event()

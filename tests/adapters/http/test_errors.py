@@ -21,24 +21,24 @@ from unify.redaction import Redactor
 
 
 class TestRules:
-    def test_skip_takes_an_error_for_an_answer_without_rows(self, client: ClientHarness) -> None:
+    def test_skip_treats_an_error_as_a_response_without_rows(self, client: ClientHarness) -> None:
         assert client.get("/missing", ErrorRule(404, "skip")).skipped
 
-    def test_a_spent_quota_is_not_skipped(self, client: ClientHarness) -> None:
+    def test_a_used_up_quota_is_not_skipped(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.error(403, Retry_After="3"), MockResponse.json([1]))
 
         answer = client.get("/x", ErrorRule(403, "skip"))
         assert not answer.skipped
         assert answer.body == b"[1]"
 
-    def test_a_text_in_a_success_can_be_a_failure(self, client: ClientHarness) -> None:
+    def test_a_rule_for_the_body_makes_a_success_a_failure(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.json({"ok": False, "error": "not_in_channel"}))
 
         error = client.fetch_error("/x", ErrorRule(200, "fail", body='"ok": false'))
         assert isinstance(error, BadResponse)
         assert "not_in_channel" in error.message
 
-    def test_a_text_in_a_success_can_be_a_rate_limit(self, client: ClientHarness) -> None:
+    def test_a_rule_for_the_body_makes_a_success_a_rate_limit(self, client: ClientHarness) -> None:
         client.api.serve(
             "/x",
             MockResponse.json({"error": "ratelimited"}).with_headers(Retry_After="9"),
@@ -48,18 +48,18 @@ class TestRules:
         assert client.get("/x", ErrorRule(None, "wait", body="ratelimited")).body == b"[]"
         assert sum(client.clock.waits) >= 9
 
-    def test_retry_and_fail_go_before_what_the_status_means(self, client: ClientHarness) -> None:
+    def test_rules_override_the_default_of_a_status(self, client: ClientHarness) -> None:
         client.api.serve("/busy", MockResponse.error(409), MockResponse.json([]))
         client.api.serve("/down", MockResponse.error(503))
 
         assert client.get("/busy", ErrorRule(409, "retry")).status == 200
         assert (
             type(client.fetch_error("/down", ErrorRule(503, "fail"))) is SourceError
-        )  # nothing tries that again
+        )  # such an error is not retried
         assert client.api.request_targets == ["/busy", "/busy", "/down"]
 
 
-class TestWhatItTells:
+class TestReports:
     def test_every_attempt_is_reported_without_secrets(
         self, make_client: Callable[..., ClientHarness]
     ) -> None:
@@ -71,7 +71,7 @@ class TestWhatItTells:
         shown = door.events.requests[0].address
         assert shown == f"{door.api.url}/x?key=***&q=***&page=1&access_token=***"
 
-    def test_an_attempt_without_an_answer_is_reported_too(self, client: ClientHarness) -> None:
+    def test_an_attempt_without_a_response_is_reported(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse(raw=b""), MockResponse.json([]))
 
         client.get("/x")
@@ -79,7 +79,7 @@ class TestWhatItTells:
         assert (first.status, second.status) == (None, 200)
         assert "closed the connection" in first.error
 
-    def test_a_refusal_says_which_option_to_check_and_never_the_secret(self, client: ClientHarness) -> None:
+    def test_a_refusal_names_the_option_and_not_the_secret(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.error(401, f"Bad token {TOKEN}"))
 
         error = client.fetch_error("/x")
@@ -88,7 +88,7 @@ class TestWhatItTells:
             "the credentials were refused; check option token"
         )
 
-    def test_what_an_api_says_is_quoted_short(self, client: ClientHarness) -> None:
+    def test_an_api_message_is_shortened(self, client: ClientHarness) -> None:
         client.api.serve("/page", MockResponse.text("<html><style>x{}</style><h1>Not  here</h1>", status=404))
         client.api.serve("/nested", MockResponse.json({"errors": [{"detail": "bad field"}]}, status=400))
         client.api.serve("/long", MockResponse.error(400, "x" * 5000))
@@ -98,7 +98,7 @@ class TestWhatItTells:
         assert len(client.fetch_error("/long").message) < 500
 
 
-class TestNobodyThere:
+class TestNetworkErrors:
     def explain(self, url: str, **options: Any) -> str:
         transport = HttpClient(ClientOptions(url), clock=FakeClock(), **options)
         try:
@@ -109,25 +109,25 @@ class TestNobodyThere:
         return caught.value.message
 
     @pytest.mark.socket
-    def test_a_closed_port(self) -> None:
+    def test_a_closed_port_is_explained(self) -> None:
         message = self.explain(f"http://127.0.0.1:{unused_port()}/x")
         assert "connection refused" in message
         assert "base_url" in message
 
-    def test_a_name_that_does_not_exist(self) -> None:
+    def test_an_unknown_host_is_explained(self) -> None:
         assert "cannot be resolved" in self.explain("http://no-such-host.invalid/x")
 
-    def test_a_server_that_speaks_no_http(self, api: FaultServer) -> None:
+    def test_a_response_that_is_not_http_is_explained(self, api: FaultServer) -> None:
         api.serve("/x", MockResponse(raw=b"220 mail.example ESMTP\r\n\r\n"))
         assert "does not speak HTTP" in self.explain(f"{api.url}/x")
 
-    def test_endless_headers(self, api: FaultServer) -> None:
+    def test_endless_headers_are_explained(self, api: FaultServer) -> None:
         api.serve("/x", MockResponse(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000))
         assert "headers are larger" in self.explain(f"{api.url}/x")
 
-    def test_http_where_https_was_expected(self, api: FaultServer) -> None:
+    def test_http_instead_of_https_is_explained(self, api: FaultServer) -> None:
         assert "does it speak https" in self.explain(api.url.replace("http:", "https:"))
 
-    def test_an_address_that_is_none(self) -> None:
+    def test_an_invalid_url_is_explained(self) -> None:
         with pytest.raises(ConfigError, match="starts with http"):
             HttpClient(ClientOptions("ftp://example.org"))

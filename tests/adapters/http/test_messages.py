@@ -26,11 +26,11 @@ class TestAddresses:
         assert origin_of(url) == origin
 
     @pytest.mark.parametrize("url", ["", "example.org", "file:///etc/passwd", "http://", "http://x:99999/"])
-    def test_anything_else_has_none(self, url: str) -> None:
+    def test_an_invalid_url_has_no_origin(self, url: str) -> None:
         with pytest.raises(ConfigError):
             origin_of(url)
 
-    def test_a_parameter_is_replaced_not_doubled(self) -> None:
+    def test_a_parameter_of_the_url_is_replaced(self) -> None:
         request = Request("GET", "http://x/y?key=old&page=2", (("key", "mid"), ("q", "a b"))).with_param(
             "key", "new"
         )
@@ -39,7 +39,7 @@ class TestAddresses:
         assert without_param("http://x/y?key=1", "key") == "http://x/y"
 
     @pytest.mark.parametrize("form", ["s3cret/+=", "s3cret%2F%2B%3D", "czNjcmV0Lys9"])
-    def test_a_secret_is_seen_in_no_coding(self, form: str) -> None:
+    def test_a_url_contains_no_secret_in_any_encoding(self, form: str) -> None:
         veil = Redactor(["s3cret/+="])
         assert "***" in veil.redact(f"http://x/{form}/y")
         assert form not in veil.redact(f"http://x/{form}/y")

@@ -37,7 +37,7 @@ client.close()
 """
 
 
-class TestBudget:
+class TestLimits:
     @pytest.mark.process
     def test_processes_share_one_budget(self, api: FaultServer, tmp_path: Path) -> None:
         api.serve("/x", MockResponse.json([]))
@@ -45,88 +45,90 @@ class TestBudget:
         workers = [subprocess.Popen(command) for _ in range(4)]
         assert [worker.wait(60) for worker in workers] == [0] * 4
 
-        moments = sorted(asked.received_at for asked in api.requests)
+        moments = sorted(request.received_at for request in api.requests)
         assert len(moments) == 48
         busiest = max(sum(1 for other in moments if start <= other < start + 1) for start in moments)
         assert busiest <= 20
         assert moments[-1] - moments[0] < 5.0
 
     @pytest.mark.process
-    def test_processes_share_the_places(self, api: FaultServer, tmp_path: Path) -> None:
-        under_way, most, lock = 0, 0, threading.Lock()
+    def test_processes_share_the_concurrency_limit(self, api: FaultServer, tmp_path: Path) -> None:
+        running, most, lock = 0, 0, threading.Lock()
 
-        def answer(_asked: RecordedRequest) -> MockResponse:
-            nonlocal under_way, most
+        def respond(_request: RecordedRequest) -> MockResponse:
+            nonlocal running, most
             with lock:
-                under_way += 1
-                most = max(most, under_way)
-            time.sleep(0.02)  # long enough to meet another
+                running += 1
+                most = max(most, running)
+            time.sleep(0.02)  # long enough to overlap with another request
             with lock:
-                under_way -= 1
+                running -= 1
             return MockResponse.json([])
 
-        api.serve("/x", answer)
+        api.serve("/x", respond)
         code = CLIENT_SCRIPT.replace("20.0)", "None, 2)")
         command = [sys.executable, "-c", code, api.url, str(tmp_path / "limits")]
         workers = [subprocess.Popen(command) for _ in range(4)]
         assert [worker.wait(60) for worker in workers] == [0] * 4
         assert (len(api.requests), most) == (48, 2)
 
-    def test_whoever_waits_for_a_place_comes_before_whoever_had_one(self, tmp_path: Path) -> None:
+    def test_waiting_processes_get_slots_in_order(self, tmp_path: Path) -> None:
         first, second = (SharedRateLimiter(tmp_path, "c", "o", None, 1).concurrency_slots for _ in range(2))
         assert first is not None
         assert second is not None
         ada, bob = object(), object()
-        place = first.acquire(ada)
-        assert place == 0
+        slot = first.acquire(ada)
+        assert slot == 0
         assert second.acquire(bob) is None
-        first.release(place)
-        assert first.acquire(ada) is None  # bob is at the door
+        first.release(slot)
+        assert first.acquire(ada) is None  # bob is the next in the queue
         assert second.acquire(bob) == 0
         second.release(0)
         assert first.acquire(ada) == 0
 
-    def test_waiting_for_a_place_can_be_ended(
+    def test_waiting_for_a_slot_can_be_stopped(
         self, make_client: Callable[..., ClientHarness], tmp_path: Path
     ) -> None:
         taken = SharedRateLimiter(tmp_path, "c", "o", None, 1).concurrency_slots
         assert taken is not None
         assert taken.acquire(self) == 0
-        door = make_client(rate_limiter=SharedRateLimiter(tmp_path, "c", "o", None, 1), clock=Clock())
+        client = make_client(rate_limiter=SharedRateLimiter(tmp_path, "c", "o", None, 1), clock=Clock())
         stop = threading.Event()
         threading.Timer(0.1, stop.set).start()
         with pytest.raises(Interrupted):
-            door.transport.fetch(Request("GET", f"{door.api.url}/x"), (), stop)
-        assert door.api.request_targets == []
+            client.transport.fetch(Request("GET", f"{client.api.url}/x"), (), stop)
+        assert client.api.request_targets == []
         taken.release(0)
-        door.api.serve("/x", MockResponse.json([]))
-        assert door.get("/x").status == 200
+        client.api.serve("/x", MockResponse.json([]))
+        assert client.get("/x").status == 200
 
-    def test_one_limit_slows_all(
+    def test_a_rate_limit_delays_every_process(
         self, api: FaultServer, make_client: Callable[..., ClientHarness], tmp_path: Path
     ) -> None:
-        doors = [make_client(rate_limiter=SharedRateLimiter(tmp_path, "c", api.url, None)) for _ in range(2)]
+        clients = [
+            make_client(rate_limiter=SharedRateLimiter(tmp_path, "c", api.url, None)) for _ in range(2)
+        ]
         api.serve("/x", MockResponse.error(429, Retry_After="30"), MockResponse.json([]))
-        doors[0].get("/x")
+        clients[0].get("/x")
 
-        doors[1].get("/x")
-        assert sum(doors[1].clock.waits) >= 30
+        clients[1].get("/x")
+        assert sum(clients[1].clock.waits) >= 30
 
-    def test_a_slot_is_taken_once_and_evenly(self) -> None:
+    def test_request_times_are_reserved_once_and_evenly(self) -> None:
         budget = LocalRateLimiter(10)
         slots = [budget.reserve_slot(1000.0, 2000.0) for _ in range(21)]
 
         assert slots[0] == 1000.0
         assert all(later - earlier == pytest.approx(0.11) for earlier, later in pairwise(slots))
 
-    def test_a_clock_set_back_is_not_waited_for(self, tmp_path: Path) -> None:
+    def test_a_clock_set_back_causes_no_wait(self, tmp_path: Path) -> None:
         budget = SharedRateLimiter(tmp_path, "c", "o", 1.0)
         budget.pause_until(5000.0, now=4000.0)
 
         assert budget.reserve_slot(1000.0, 9999.0) == 1000.0
         budget.close()
 
-    def test_the_file_is_private_and_says_nothing(self, tmp_path: Path) -> None:
+    def test_the_file_is_private_and_contains_no_url(self, tmp_path: Path) -> None:
         budget = SharedRateLimiter(tmp_path / "limits", "github", "https://api.github.com", 1.0)
         budget.reserve_slot(1000.0, 2000.0)
 

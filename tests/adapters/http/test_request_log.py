@@ -17,7 +17,7 @@ from unify.model import RequestRecord
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def asked(number: int, at: datetime = NOW) -> RequestRecord:
+def make_record(number: int, at: datetime = NOW) -> RequestRecord:
     return RequestRecord("GET", f"https://api.example/rows?page={number}", 200, 12.5, 4096, number, at)
 
 
@@ -26,29 +26,29 @@ def log(tmp_path: Path) -> RequestLog:
     return RequestLog(tmp_path / "requests.jsonl")
 
 
-def test_nothing_asked_is_nothing(log: RequestLog) -> None:
+def test_an_empty_log_has_no_requests(log: RequestLog) -> None:
     log.append([])
     assert log.read_recent(NOW) == []
     assert not log.path.exists()
 
 
-def test_what_was_asked_comes_back_in_order(log: RequestLog) -> None:
+def test_requests_are_read_in_order(log: RequestLog) -> None:
     failed = RequestRecord("POST", "https://api.example/search", None, 30000.0, 0, None, NOW, "no answer")
-    log.append([asked(1), asked(2)])
+    log.append([make_record(1), make_record(2)])
     log.append([failed])
-    assert log.read_recent(NOW) == [asked(1), asked(2), failed]
+    assert log.read_recent(NOW) == [make_record(1), make_record(2), failed]
 
 
 def test_the_file_is_private(log: RequestLog) -> None:
-    log.append([asked(1)])
+    log.append([make_record(1)])
     assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
 
 
-def test_the_last_ten_thousand_are_kept_and_the_disk_is_not_filled(
+def test_the_last_ten_thousand_requests_are_kept_in_files_of_bounded_size(
     log: RequestLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for start in range(0, 60_000, 500):
-        log.append([asked(number) for number in range(start, start + 500)])
+        log.append([make_record(number) for number in range(start, start + 500)])
     kept = log.read_recent(NOW)
     assert [record.job for record in kept] == list(range(60_000 - MAX_ROWS, 60_000))
     assert (
@@ -56,24 +56,24 @@ def test_the_last_ten_thousand_are_kept_and_the_disk_is_not_filled(
     )
 
 
-def test_what_is_older_than_a_week_is_not_shown(log: RequestLog) -> None:
-    log.append([asked(1, NOW - timedelta(days=8)), asked(2, NOW - timedelta(days=6))])
+def test_requests_older_than_a_week_are_not_shown(log: RequestLog) -> None:
+    log.append([make_record(1, NOW - timedelta(days=8)), make_record(2, NOW - timedelta(days=6))])
     assert [record.job for record in log.read_recent(NOW)] == [2]
 
 
-def test_a_line_cut_short_costs_itself_alone(log: RequestLog) -> None:
-    log.append([asked(1)])
+def test_an_incomplete_line_is_skipped(log: RequestLog) -> None:
+    log.append([make_record(1)])
     with log.path.open("ab") as file:
         file.write(b'{"method":"GET","addr')
-    log.append([asked(2)])
+    log.append([make_record(2)])
     assert [record.job for record in log.read_recent(NOW)] == [1, 2]
 
 
-def test_writers_side_by_side_lose_nothing(log: RequestLog) -> None:
+def test_concurrent_writers_lose_no_request(log: RequestLog) -> None:
     def write(writer: int) -> None:
         own = RequestLog(log.path)
         for number in range(50):
-            own.append([asked(writer * 1000 + number)])
+            own.append([make_record(writer * 1000 + number)])
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
     for thread in threads:
@@ -84,7 +84,7 @@ def test_writers_side_by_side_lose_nothing(log: RequestLog) -> None:
     assert sorted(seen, key=lambda job: job or 0) == [w * 1000 + n for w in range(4) for n in range(50)]
 
 
-def test_a_folder_that_cannot_be_written_is_named(log: RequestLog) -> None:
+def test_an_unwritable_folder_is_named(log: RequestLog) -> None:
     log.path.mkdir()
     with pytest.raises(StoreError, match=r"requests\.jsonl"):
-        log.append([asked(1)])
+        log.append([make_record(1)])

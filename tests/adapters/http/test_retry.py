@@ -28,11 +28,11 @@ from unify.errors import (
 
 class TestRetries:
     @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-    @pytest.mark.parametrize("asked", ["", "2", "date", "garbage", "-5"])
-    def test_a_passing_fault_is_asked_again_and_never_too_early(
-        self, client: ClientHarness, status: int, asked: str
+    @pytest.mark.parametrize("retry_after", ["", "2", "date", "garbage", "-5"])
+    def test_a_temporary_error_is_retried_and_never_too_early(
+        self, client: ClientHarness, status: int, retry_after: str
     ) -> None:
-        value = formatdate(client.clock.now + 2, usegmt=True) if asked == "date" else asked
+        value = formatdate(client.clock.now + 2, usegmt=True) if retry_after == "date" else retry_after
         headers = {"Retry_After": value} if value else {}
         client.api.serve(
             "/x",
@@ -43,12 +43,12 @@ class TestRetries:
 
         assert client.get("/x").body == b"[1]"
         assert len(client.api.request_targets) == 3
-        least = 2.0 if asked in ("2", "date") else 0.25
+        least = 2.0 if retry_after in ("2", "date") else 0.25
         assert sum(client.clock.waits[:1]) >= least
         assert sum(client.clock.waits) >= least + 0.5
 
     @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-    def test_a_wait_of_years_frees_the_worker(self, client: ClientHarness, status: int) -> None:
+    def test_a_very_long_wait_ends_the_attempt(self, client: ClientHarness, status: int) -> None:
         client.api.serve("/x", MockResponse.error(status, Retry_After="1e9"))
 
         error = client.fetch_error("/x")
@@ -57,7 +57,7 @@ class TestRetries:
         assert isinstance(error, RateLimited)
         assert error.retry_after_s == 1e9
 
-    def test_waits_grow_and_differ(self, client: ClientHarness) -> None:
+    def test_delays_grow_and_vary(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.error(503))
 
         assert isinstance(client.fetch_error("/x"), ServerFault)
@@ -69,7 +69,7 @@ class TestRetries:
         ("status", "kind"),
         [(400, SourceError), (403, Forbidden), (404, NotFound), (422, SourceError), (401, Unauthorized)],
     )
-    def test_a_refusal_is_not_asked_again(
+    def test_a_refused_request_is_not_retried(
         self, client: ClientHarness, status: int, kind: type[UnifyError]
     ) -> None:
         client.api.serve("/x", MockResponse.error(status, "no way"))
@@ -90,13 +90,13 @@ class TestRetries:
         ],
         ids=["cut", "cut chunk", "reset", "no answer"],
     )
-    def test_a_broken_connection_is_asked_again(self, client: ClientHarness, fault: dict[str, Any]) -> None:
+    def test_a_broken_connection_is_retried(self, client: ClientHarness, fault: dict[str, Any]) -> None:
         client.api.serve("/x", MockResponse.json([1] * 20, **fault), MockResponse.json([2]))
 
         assert client.get("/x").body == b"[2]"
         assert len(client.api.request_targets) == 2
 
-    def test_a_connection_that_always_breaks_is_unreachable(self, client: ClientHarness) -> None:
+    def test_a_connection_that_always_breaks_raises_unreachable(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.json([1] * 20, cut_at=10))
 
         error = client.fetch_error("/x")
@@ -104,16 +104,16 @@ class TestRetries:
         assert "in the middle" in error.message
         assert len(client.api.request_targets) == 3
 
-    def test_a_post_that_only_reads_is_asked_again(self, client: ClientHarness) -> None:
+    def test_a_post_that_only_reads_is_retried(self, client: ClientHarness) -> None:
         client.api.serve("POST /graphql", MockResponse.error(502), MockResponse.json({"data": []}))
         request = Request("POST", f"{client.api.url}/graphql", body=b"{}")
 
         assert client.transport.fetch(request).status == 200
-        assert [asked.body for asked in client.api.requests] == [b"{}", b"{}"]
+        assert [request.body for request in client.api.requests] == [b"{}", b"{}"]
 
 
 class TestRateLimits:
-    def test_a_spent_quota_with_403_is_waited_for(self, client: ClientHarness) -> None:
+    def test_a_used_up_quota_with_403_is_waited_for(self, client: ClientHarness) -> None:
         reset = str(int(client.clock.now) + 40)
         spent = MockResponse.error(403, X_RateLimit_Remaining="0", X_RateLimit_Reset=reset)
         client.api.serve("/x", spent, MockResponse.json([]))
@@ -122,13 +122,13 @@ class TestRateLimits:
         assert sum(client.clock.waits) >= 40
 
     def test_a_secondary_limit_without_a_time_is_waited_for_a_minute(self, client: ClientHarness) -> None:
-        said = "You have exceeded a secondary rate limit"
-        client.api.serve("/x", MockResponse.error(403, said), MockResponse.json([]))
+        message = "You have exceeded a secondary rate limit"
+        client.api.serve("/x", MockResponse.error(403, message), MockResponse.json([]))
 
         assert client.get("/x").status == 200
         assert sum(client.clock.waits) >= 60
 
-    def test_the_last_request_of_a_quota_holds_the_next(self, client: ClientHarness) -> None:
+    def test_the_last_request_of_a_quota_delays_the_next(self, client: ClientHarness) -> None:
         client.api.serve(
             "/x", MockResponse.json([]).with_headers(X_RateLimit_Remaining="0", X_RateLimit_Reset="30")
         )
@@ -140,7 +140,9 @@ class TestRateLimits:
 
     @pytest.mark.parametrize("family", ["X-RateLimit", "X-Sentry-Rate-Limit", "X-RateLimit-Requests"])
     @pytest.mark.parametrize("form", ["seconds", "moment", "milliseconds", "iso", "http"])
-    def test_a_reset_may_be_written_in_many_ways(self, client: ClientHarness, family: str, form: str) -> None:
+    def test_each_format_of_a_reset_header_is_read(
+        self, client: ClientHarness, family: str, form: str
+    ) -> None:
         at = datetime.fromtimestamp(int(client.clock.now) + 40, UTC)
         reset = {
             "seconds": "40",
@@ -167,13 +169,13 @@ class TestRateLimits:
             ("nonsense", None, None),
         ],
     )
-    def test_the_ietfs_header_is_read_in_all_its_drafts(
+    def test_the_ratelimit_header_of_each_ietf_draft_is_read(
         self, header: str, left: int | None, wait_s: float | None
     ) -> None:
         headers = {"ratelimit": header}
         assert (quota_left(headers), reset_after_s(headers, 0.0)) == (left, wait_s)
 
-    def test_a_quota_that_is_full_again_in_an_hour_frees_the_worker(self, client: ClientHarness) -> None:
+    def test_a_quota_reset_in_an_hour_ends_the_attempt(self, client: ClientHarness) -> None:
         client.api.serve(
             "/x", MockResponse.json([]).with_headers(RateLimit_Remaining="0", RateLimit_Reset="3600")
         )
@@ -185,7 +187,7 @@ class TestRateLimits:
         assert 3590 < error.retry_after_s <= 3600
         assert len(client.api.request_targets) == 1
 
-    def test_a_date_is_counted_from_the_servers_clock(self, client: ClientHarness) -> None:
+    def test_a_date_is_relative_to_the_clock_of_the_server(self, client: ClientHarness) -> None:
         elsewhen = client.clock.now - 86400
         headers = {
             "Retry_After": formatdate(elsewhen + 30, usegmt=True),
@@ -196,7 +198,7 @@ class TestRateLimits:
         client.get("/x")
         assert sum(client.clock.waits) >= 30
 
-    def test_whoever_waits_long_is_announced(self, client: ClientHarness) -> None:
+    def test_a_long_wait_is_reported(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.error(429, Retry_After="20"), MockResponse.json([]))
 
         client.get("/x")

@@ -39,13 +39,13 @@ class TestSizes:
         assert isinstance(door.fetch_error("/x"), BadResponse)
 
     @pytest.mark.parametrize("framing", ["length", "chunks", "close"])
-    def test_a_compressed_body_comes_whole(self, client: ClientHarness, framing: str) -> None:
+    def test_a_compressed_body_is_decompressed(self, client: ClientHarness, framing: str) -> None:
         value = list(range(20_000))
         client.api.serve("/x", MockResponse.json(value, framing=framing).gzipped())
 
         assert client.get("/x").body == MockResponse.json(value).body
 
-    def test_deflate_comes_with_zlibs_header_or_without(self, client: ClientHarness) -> None:
+    def test_deflate_is_read_with_and_without_zlib_header(self, client: ClientHarness) -> None:
         import zlib
 
         bare = zlib.compressobj(wbits=-15)
@@ -65,7 +65,7 @@ class TestSizes:
             (b"x", "br"),
         ],
     )
-    def test_what_cannot_be_decompressed_is_explained(
+    def test_invalid_compression_is_explained(
         self, client: ClientHarness, body: bytes, encoding: str
     ) -> None:
         client.api.serve("/x", MockResponse(body=body).with_headers(Content_Encoding=encoding))
@@ -77,9 +77,12 @@ class TestSizes:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of our own; what it signed: for 127.0.0.1, another host, long ago; and one by itself."""
+    """A certificate authority, certificates that it signed, and a self-signed one.
+
+    good: for 127.0.0.1; other: for another host; old: expired; self: self-signed.
+    """
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not here to make certificates")
+        pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("tls")
 
     def run(*arguments: str) -> None:
@@ -128,7 +131,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestTLS:
-    def ask(self, certificates: Path, name: str, *, trusted: bool) -> Response:
+    def fetch(self, certificates: Path, name: str, *, trusted: bool) -> Response:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
         with FaultServer(tls=context) as api:
@@ -141,22 +144,22 @@ class TestTLS:
                 transport.close()
 
     def test_a_certificate_of_a_trusted_authority_is_accepted(self, certificates: Path) -> None:
-        assert self.ask(certificates, "good", trusted=True).body == b"[1]"
+        assert self.fetch(certificates, "good", trusted=True).body == b"[1]"
 
     @pytest.mark.parametrize(
         ("name", "trusted"),
         [("good", False), ("other", True), ("old", True), ("self", False), ("self", True)],
         ids=["unknown", "wrong host", "expired", "self-signed", "self-signed beside a trusted authority"],
     )
-    def test_any_other_is_refused_naming_the_option(
+    def test_any_other_certificate_is_refused_and_the_option_named(
         self, certificates: Path, name: str, trusted: bool
     ) -> None:
         with pytest.raises(SourceError, match="ca_file") as caught:
-            self.ask(certificates, name, trusted=trusted)
+            self.fetch(certificates, name, trusted=trusted)
         assert "certificate is not trusted" in caught.value.message
 
     @pytest.mark.socket
-    def test_a_handshake_that_never_ends_is_ended(self) -> None:
+    def test_an_endless_handshake_is_stopped(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"https://127.0.0.1:{listener.getsockname()[1]}/x"
             transport = HttpClient(

@@ -1,4 +1,4 @@
-"""``paging: auto`` on the envelopes of public APIs: every page is read, or the load fails and names the hint."""
+"""``paging: auto`` on envelopes of public APIs: every page is read, or the load fails and names the hint."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_there_are_at_least_sixty_envelopes() -> None:
 
 
 @pytest.mark.parametrize("body", COMPLETE, ids=lambda body: json.dumps(body)[:70])
-def test_what_only_looks_like_a_hint_is_one_page(
+def test_members_that_only_resemble_hints_are_one_page(
     body: Any, api: FaultServer, make_adapter: MakeAdapter
 ) -> None:
     envelope = Envelope("one page", body, [])
@@ -57,7 +57,7 @@ def test_what_only_looks_like_a_hint_is_one_page(
 
 
 @pytest.mark.parametrize(("body", "hint"), UNKNOWN, ids=lambda value: json.dumps(value)[:70])
-def test_a_hint_without_a_known_way_on_is_an_error_that_names_it(
+def test_a_hint_that_cannot_be_followed_is_an_error_that_names_it(
     body: Any, hint: str, api: FaultServer, make_adapter: MakeAdapter
 ) -> None:
     serve(api, Envelope("unknown", body, []))

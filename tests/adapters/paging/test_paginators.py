@@ -24,8 +24,8 @@ HERE = "http://api/things?page=1"
 
 
 @dataclass
-class Seen:
-    """A page as a pager sees it: so many rows in a body, and headers."""
+class FakePageInfo:
+    """A page as a paginator sees it: rows, body and headers."""
 
     rows: Sequence[bytes] = ()
     body_bytes = 0
@@ -57,103 +57,108 @@ class Seen:
         return urljoin(HERE, link)
 
 
-_made = iter(range(10**9))
+_ids = iter(range(10**9))
 
 
-def page(rows: int, body: Mapping[str, Any] | None = None, **headers: str) -> Seen:
-    """So many rows nobody has seen before."""
-    return Seen([b'{"id":%d}' % next(_made) for _ in range(rows)], body or {}, headers)
+def page(rows: int, body: Mapping[str, Any] | None = None, **headers: str) -> FakePageInfo:
+    """Return a page of this number of rows, each with another id."""
+    return FakePageInfo([b'{"id":%d}' % next(_ids) for _ in range(rows)], body or {}, headers)
 
 
-def asked(
+def read_batches(
     paging: Paging,
-    answer: Callable[[int, PageRequest], Seen],
+    respond: Callable[[int, PageRequest], FakePageInfo],
     evidence: PagingState | None = None,
     *,
-    alone: bool = False,
+    sequential: bool = False,
 ) -> list[list[PageRequest]]:
-    """The turns a pager takes, batch by batch; ``answer`` is given the number of the turn, from 0."""
-    steps = make_paginator(paging, evidence, sequential=alone)
+    """Return the requests of a paginator in batches; ``respond`` receives the number of each, from 0."""
+    steps = make_paginator(paging, evidence, sequential=sequential)
     batches: list[list[PageRequest]] = []
     number = -1
-    turns = next(steps)
+    requests = next(steps)
     while True:
-        batches.append(list(turns))
+        batches.append(list(requests))
         assert len(batches) < 100, "it does not end"
-        for turn in turns:
+        for request in requests:
             number += 1
-            seen = answer(number, turn)
+            page_info = respond(number, request)
         try:
-            turns = steps.send(seen)
+            requests = steps.send(page_info)
         except StopIteration:
             return batches
 
 
 def values(batches: list[list[PageRequest]], name: str) -> list[Any]:
-    return [turn.params.get(name) for batch in batches for turn in batch]
+    return [request.params.get(name) for batch in batches for request in batch]
 
 
-def rows_by_turn(*counts: int) -> Callable[[int, PageRequest], Seen]:
-    return lambda number, _turn: page(counts[number] if number < len(counts) else 0)
+def pages_of(*counts: int) -> Callable[[int, PageRequest], FakePageInfo]:
+    return lambda number, _request: page(counts[number] if number < len(counts) else 0)
 
 
 class TestPage:
     paging = Paging("page", size_param="per_page", size=3)
 
-    def test_goes_on_until_an_empty_page(self) -> None:
-        batches = asked(Paging("page"), rows_by_turn(3, 3, 1))
+    def test_continues_until_an_empty_page(self) -> None:
+        batches = read_batches(Paging("page"), pages_of(3, 3, 1))
         assert values(batches, "page") == [1, 2, 3, 4]
         assert values(batches, "per_page") == [None] * 4
 
-    def test_a_short_page_is_the_last_where_the_size_is_honoured(self) -> None:
-        assert values(asked(self.paging, rows_by_turn(3, 2)), "page") == [1, 2]
+    def test_a_short_page_is_the_last_if_the_server_honours_the_size(self) -> None:
+        assert values(read_batches(self.paging, pages_of(3, 2)), "page") == [1, 2]
 
-    def test_a_short_first_page_may_be_a_smaller_page_size_of_the_server(self) -> None:
-        batches = asked(self.paging, rows_by_turn(2, 2, 1))
+    def test_a_short_first_page_may_mean_a_smaller_page_size(self) -> None:
+        batches = read_batches(self.paging, pages_of(2, 2, 1))
         assert values(batches, "page") == [1, 2, 3, 4]
         assert values(batches, "per_page") == [3] * 4
 
-    def test_what_one_scope_has_shown_another_knows(self) -> None:
+    def test_scopes_share_the_known_page_size(self) -> None:
         evidence = PagingState()
-        asked(self.paging, rows_by_turn(3, 1), evidence)
+        read_batches(self.paging, pages_of(3, 1), evidence)
 
-        assert values(asked(self.paging, rows_by_turn(2), evidence), "page") == [1]
+        assert values(read_batches(self.paging, pages_of(2), evidence), "page") == [1]
 
-    def test_counting_may_start_at_nought(self) -> None:
-        assert values(asked(Paging("page", page_param="p", first=0), rows_by_turn(1, 1)), "p") == [0, 1, 2]
+    def test_the_first_page_can_be_number_zero(self) -> None:
+        assert values(read_batches(Paging("page", page_param="p", first=0), pages_of(1, 1)), "p") == [0, 1, 2]
 
     def test_a_more_flag_decides(self) -> None:
         paging = Paging("page", more_path="meta.more", size=3, size_param="n")
-        answer = lambda number, _: page((1, 0, 2)[number], {"meta": {"more": number < 2}})  # noqa: E731
-        assert values(asked(paging, answer), "page") == [1, 2, 3]
+        respond = lambda number, _: page((1, 0, 2)[number], {"meta": {"more": number < 2}})  # noqa: E731
+        assert values(read_batches(paging, respond), "page") == [1, 2, 3]
 
-    def test_pages_are_taken_side_by_side_where_their_number_is_known(self) -> None:
+    def test_a_known_number_of_pages_is_fetched_in_parallel(self) -> None:
         paging = Paging("page", pages_path="pages")
-        batches = asked(paging, lambda number, _: page(2, {"pages": 5}))
+        batches = read_batches(paging, lambda number, _: page(2, {"pages": 5}))
         assert [len(batch) for batch in batches] == [1, 4]
         assert values(batches, "page") == [1, 2, 3, 4, 5]
 
-    def test_a_total_tells_their_number_too(self) -> None:
+    def test_a_total_of_rows_determines_the_number_of_pages(self) -> None:
         paging = Paging("page", total_path="total", size_param="n", size=10)
-        answer = lambda number, _: page((4, 4, 2)[number], {"total": 10})  # noqa: E731
-        assert [len(batch) for batch in asked(paging, answer)] == [1, 2]
+        respond = lambda number, _: page((4, 4, 2)[number], {"total": 10})  # noqa: E731
+        assert [len(batch) for batch in read_batches(paging, respond)] == [1, 2]
 
-    def test_a_total_however_large_is_believed_a_stretch_at_a_time(self) -> None:
+    def test_a_very_large_total_is_requested_in_batches(self) -> None:
         paging = Paging("page", pages_path="pages")
-        answer = lambda number, _: page(2 if number < 5 else 0, {"pages": 10**30})  # noqa: E731
-        batches = asked(paging, answer)
+        respond = lambda number, _: page(2 if number < 5 else 0, {"pages": 10**30})  # noqa: E731
+        batches = read_batches(paging, respond)
         assert [len(batch) for batch in batches] == [1, 1000]
         pages = make_paginator(paging)
         next(pages)
         assert known_page_count(pages.send(page(2, {"pages": 10**30}))) == 10**30 - 1
 
-    def test_a_total_is_not_believed_where_more_rows_came(self) -> None:
-        answer = lambda number, _: page((10, 10, 5, 0)[number], {"total": 12})  # noqa: E731
-        assert values(asked(Paging("page", total_path="total"), answer), "page") == [1, 2, 3, 4]
-        assert values(asked(Paging("offset", total_path="total"), answer), "offset") == [0, 10, 20, 25]
+    def test_a_total_below_the_rows_received_is_ignored(self) -> None:
+        respond = lambda number, _: page((10, 10, 5, 0)[number], {"total": 12})  # noqa: E731
+        assert values(read_batches(Paging("page", total_path="total"), respond), "page") == [1, 2, 3, 4]
+        assert values(read_batches(Paging("offset", total_path="total"), respond), "offset") == [
+            0,
+            10,
+            20,
+            25,
+        ]
 
-    def test_so_does_a_link_to_the_last(self) -> None:
-        def answer(number: int, _turn: PageRequest) -> Seen:
+    def test_a_link_to_the_last_page_determines_the_number_of_pages(self) -> None:
+        def respond(number: int, _request: PageRequest) -> FakePageInfo:
             link = (
                 '</t?page=2>; rel="next", </t?page=4>; rel="last"'
                 if number < 3
@@ -161,179 +166,179 @@ class TestPage:
             )
             return page(2, link=link)
 
-        assert [len(batch) for batch in asked(Paging("page"), answer)] == [1, 3]
+        assert [len(batch) for batch in read_batches(Paging("page"), respond)] == [1, 3]
 
-    def test_rows_that_come_in_meanwhile_are_fetched_as_well(self) -> None:
+    def test_pages_added_during_the_read_are_fetched(self) -> None:
         paging = Paging("page", pages_path="pages")
-        answer = lambda number, _: page(2, {"pages": 3 if number == 0 else 4})  # noqa: E731
-        assert values(asked(paging, answer), "page") == [1, 2, 3, 4]
+        respond = lambda number, _: page(2, {"pages": 3 if number == 0 else 4})  # noqa: E731
+        assert values(read_batches(paging, respond), "page") == [1, 2, 3, 4]
 
-    def test_alone_takes_one_after_another(self) -> None:
+    def test_sequential_paging_requests_one_page_at_a_time(self) -> None:
         paging = Paging("page", pages_path="pages")
-        batches = asked(paging, lambda number, _: page(2, {"pages": 3}), alone=True)
+        batches = read_batches(paging, lambda number, _: page(2, {"pages": 3}), sequential=True)
         assert [len(batch) for batch in batches] == [1, 1, 1]
 
-    def test_the_same_page_again_and_again_is_an_error(self) -> None:
+    def test_a_repeated_page_is_an_error(self) -> None:
         same = page(3)
         with pytest.raises(BadResponse, match=r"paging\.type page"):
-            asked(Paging("page"), lambda number, _: same)
+            read_batches(Paging("page"), lambda number, _: same)
 
-    def test_two_equal_pages_may_be_chance(self) -> None:
+    def test_two_equal_pages_are_accepted(self) -> None:
         same = page(3)
-        answer = lambda number, _: same if number < 2 else page(0)  # noqa: E731
-        assert len(asked(Paging("page"), answer)) == 3
+        respond = lambda number, _: same if number < 2 else page(0)  # noqa: E731
+        assert len(read_batches(Paging("page"), respond)) == 3
 
     def test_empty_pages_that_promise_more_are_an_error(self) -> None:
         with pytest.raises(BadResponse, match="indicates more pages, and 40 pages in a row have no rows"):
-            asked(Paging("page", more_path="more"), lambda number, _: page(0, {"more": True}))
+            read_batches(Paging("page", more_path="more"), lambda number, _: page(0, {"more": True}))
 
-    def test_max_pages_bounds_it(self) -> None:
-        assert values(asked(Paging("page", max_pages=2), rows_by_turn(1, 1, 1)), "page") == [1, 2]
+    def test_max_pages_limits_the_requests(self) -> None:
+        assert values(read_batches(Paging("page", max_pages=2), pages_of(1, 1, 1)), "page") == [1, 2]
         known = Paging("page", pages_path="pages", max_pages=3)
-        assert values(asked(known, lambda n, _: page(1, {"pages": 9})), "page") == [1, 2, 3]
+        assert values(read_batches(known, lambda n, _: page(1, {"pages": 9})), "page") == [1, 2, 3]
 
 
 class TestOffset:
     paging = Paging("offset", size_param="limit", size=3)
 
     def test_counts_rows(self) -> None:
-        assert values(asked(self.paging, rows_by_turn(3, 3, 2)), "offset") == [0, 3, 6]
+        assert values(read_batches(self.paging, pages_of(3, 3, 2)), "offset") == [0, 3, 6]
 
-    def test_a_server_with_a_smaller_page_loses_no_rows(self) -> None:
-        assert values(asked(self.paging, rows_by_turn(2, 2, 1)), "offset") == [0, 2, 4, 5]
+    def test_a_smaller_page_size_of_the_server_loses_no_rows(self) -> None:
+        assert values(read_batches(self.paging, pages_of(2, 2, 1)), "offset") == [0, 2, 4, 5]
 
-    def test_a_total_allows_side_by_side(self) -> None:
+    def test_a_total_allows_parallel_requests(self) -> None:
         paging = Paging("offset", size_param="limit", size=3, total_path="total")
-        batches = asked(paging, lambda number, _: page((3, 3, 1)[number], {"total": 7}))
-        assert [[turn.params["offset"] for turn in batch] for batch in batches] == [[0], [3, 6]]
+        batches = read_batches(paging, lambda number, _: page((3, 3, 1)[number], {"total": 7}))
+        assert [[request.params["offset"] for request in batch] for batch in batches] == [[0], [3, 6]]
 
     def test_an_empty_table_is_one_request(self) -> None:
         paging = Paging("offset", size_param="limit", size=3, total_path="total")
-        assert values(asked(paging, lambda number, _: page(0, {"total": 0})), "offset") == [0]
+        assert values(read_batches(paging, lambda number, _: page(0, {"total": 0})), "offset") == [0]
 
 
 class TestCursor:
-    def test_from_the_body_until_there_is_none(self) -> None:
+    def test_is_read_from_the_body_until_it_is_missing(self) -> None:
         paging = Paging("cursor", cursor_path="meta.next", cursor_param="after", size_param="n", size=5)
-        answer = lambda number, _: page(1, {"meta": {"next": ["a", "b", None][number]}})  # noqa: E731
-        batches = asked(paging, answer)
+        respond = lambda number, _: page(1, {"meta": {"next": ["a", "b", None][number]}})  # noqa: E731
+        batches = read_batches(paging, respond)
         assert values(batches, "after") == [None, "a", "b"]
         assert values(batches, "n") == [5, 5, 5]
 
     def test_an_empty_page_with_a_cursor_is_not_the_end(self) -> None:
         paging = Paging("cursor", cursor_path="next")
-        answer = lambda number, _: page((2, 0, 1)[number], {"next": ["a", "b", ""][number]})  # noqa: E731
-        assert values(asked(paging, answer), "cursor") == [None, "a", "b"]
+        respond = lambda number, _: page((2, 0, 1)[number], {"next": ["a", "b", ""][number]})  # noqa: E731
+        assert values(read_batches(paging, respond), "cursor") == [None, "a", "b"]
 
-    def test_from_a_header(self) -> None:
+    def test_is_read_from_a_header(self) -> None:
         paging = Paging("cursor", cursor_header="x-next", cursor_param="token")
         headers: list[dict[str, str]] = [{"x-next": "t1"}, {}]
-        batches = asked(paging, lambda number, _: Seen([b"{}"], {}, headers[number]))
+        batches = read_batches(paging, lambda number, _: FakePageInfo([b"{}"], {}, headers[number]))
         assert values(batches, "token") == [None, "t1"]
 
-    def test_from_the_last_row_and_a_more_flag(self) -> None:
+    def test_is_read_from_the_last_row_with_a_more_flag(self) -> None:
         paging = Paging("cursor", cursor_column="id", cursor_param="starting_after", more_path="has_more")
 
-        def answer(number: int, _turn: PageRequest) -> Seen:
-            return Seen([b'{"id":"x"}', b'{"id":"c%d"}' % number], {"has_more": number < 2})
+        def respond(number: int, _request: PageRequest) -> FakePageInfo:
+            return FakePageInfo([b'{"id":"x"}', b'{"id":"c%d"}' % number], {"has_more": number < 2})
 
-        assert values(asked(paging, answer), "starting_after") == [None, "c0", "c1"]
+        assert values(read_batches(paging, respond), "starting_after") == [None, "c0", "c1"]
 
-    def test_a_cursor_that_comes_again_is_an_error(self) -> None:
+    def test_a_repeated_cursor_is_an_error(self) -> None:
         paging = Paging("cursor", cursor_path="next")
         with pytest.raises(BadResponse, match=r"paging\.type cursor.*second time"):
-            asked(paging, lambda number, _: page(1, {"next": "ab"[number % 2]}))
+            read_batches(paging, lambda number, _: page(1, {"next": "ab"[number % 2]}))
 
-    def test_a_more_flag_may_be_a_text(self) -> None:
+    def test_a_more_flag_can_be_a_string(self) -> None:
         paging = Paging("page", more_path="more")
-        answer = lambda number, _: page(1, {"more": ("true", "TRUE", "false")[number]})  # noqa: E731
-        assert values(asked(paging, answer), "page") == [1, 2, 3]
+        respond = lambda number, _: page(1, {"more": ("true", "TRUE", "false")[number]})  # noqa: E731
+        assert values(read_batches(paging, respond), "page") == [1, 2, 3]
 
-    def test_a_cursor_may_be_a_fraction(self) -> None:
+    def test_a_cursor_can_be_a_fraction(self) -> None:
         paging = Paging("cursor", cursor_path="next")
-        answer = lambda number, _: page(1, {"next": (1.5, False)[number]})  # noqa: E731
-        assert values(asked(paging, answer), "cursor") == [None, 1.5]
+        respond = lambda number, _: page(1, {"next": (1.5, False)[number]})  # noqa: E731
+        assert values(read_batches(paging, respond), "cursor") == [None, 1.5]
 
     @pytest.mark.parametrize("value", [{"href": "/t?p=2"}, ["x"], True])
-    def test_what_is_no_way_on_is_not_taken_for_the_end(self, value: object) -> None:
+    def test_an_invalid_next_value_is_an_error(self, value: object) -> None:
         for paging, wanted in (
             (Paging("cursor", cursor_path="links.next"), "a cursor"),
             (Paging("next_url", path="links.next"), "an address"),
         ):
             with pytest.raises(BadResponse, match=rf"the value at links\.next is not {wanted}"):
-                asked(paging, lambda number, _: page(1, {"links": {"next": value}}))
+                read_batches(paging, lambda number, _: page(1, {"links": {"next": value}}))
 
     @pytest.mark.parametrize("value", [None, False, "", [], {}])
-    def test_nothing_may_be_written_in_many_ways(self, value: object) -> None:
+    def test_each_form_of_an_empty_cursor_ends_the_read(self, value: object) -> None:
         for paging in (Paging("cursor", cursor_path="next"), Paging("next_url", path="next")):
-            assert len(asked(paging, lambda number, _: page(1, {"next": value}))) == 1
+            assert len(read_batches(paging, lambda number, _: page(1, {"next": value}))) == 1
 
-    def test_a_last_row_without_the_cursors_column_is_an_error(self) -> None:
+    def test_a_last_row_without_the_cursor_column_is_an_error(self) -> None:
         with pytest.raises(BadResponse, match="the last row of a page has no idd"):
-            asked(Paging("cursor", cursor_column="idd"), lambda number, _: page(2))
+            read_batches(Paging("cursor", cursor_column="idd"), lambda number, _: page(2))
 
     def test_more_without_a_cursor_is_an_error(self) -> None:
         paging = Paging("cursor", cursor_path="next", more_path="more")
         with pytest.raises(BadResponse, match="indicates more pages, and the response has no cursor"):
-            asked(paging, lambda number, _: page(1, {"more": True}))
+            read_batches(paging, lambda number, _: page(1, {"more": True}))
 
 
 class TestLinks:
     def test_follows_next(self) -> None:
         links = ['</t?after=b>; rel="next"', '<t?after=c>; rel=next; title="a, b"', '</t>; rel="first"']
-        batches = asked(Paging("link_header"), lambda number, _: page(1, link=links[number]))
-        assert [turn.url for batch in batches for turn in batch] == [
+        batches = read_batches(Paging("link_header"), lambda number, _: page(1, link=links[number]))
+        assert [request.url for batch in batches for request in batch] == [
             None,
             "http://api/t?after=b",
             "http://api/t?after=c",
         ]
 
-    def test_numbered_pages_are_taken_side_by_side(self) -> None:
+    def test_numbered_pages_are_fetched_in_parallel(self) -> None:
         first = '</t?page=2&q=a%20b>; rel="next", </t?page=5&q=a%20b>; rel="last"'
-        answer = lambda number, _: page(1, link=first if number == 0 else '</t?page=1>; rel="prev"')  # noqa: E731
-        batches = asked(Paging("link_header"), answer)
+        respond = lambda number, _: page(1, link=first if number == 0 else '</t?page=1>; rel="prev"')  # noqa: E731
+        batches = read_batches(Paging("link_header"), respond)
         assert [len(batch) for batch in batches] == [1, 4]
         assert batches[1][-1].url == "http://api/t?page=5&q=a+b"
 
-    def test_many_numbered_pages_are_taken_in_stretches(self) -> None:
-        def answer(number: int, _turn: PageRequest) -> Seen:
+    def test_many_numbered_pages_are_fetched_in_batches(self) -> None:
+        def respond(number: int, _request: PageRequest) -> FakePageInfo:
             here = number + 1
             following = f'</t?page={here + 1}>; rel="next", </t?page=2500>; rel="last"'
             return page(2, link=following if here < 2500 else '</t?page=1>; rel="first"')
 
-        batches = asked(Paging("link_header"), answer)
+        batches = read_batches(Paging("link_header"), respond)
         assert [len(batch) for batch in batches] == [1, 1000, 1000, 499]
 
-    def test_pages_added_meanwhile_are_followed(self) -> None:
+    def test_links_to_added_pages_are_followed(self) -> None:
         first = '</t?page=2>; rel="next", </t?page=3>; rel="last"'
         later = {0: first, 2: '</t?page=4>; rel="next"'}
-        answer = lambda number, _: page(1, link=later.get(number, ""))  # noqa: E731
-        assert [len(batch) for batch in asked(Paging("link_header"), answer)] == [1, 2, 1]
+        respond = lambda number, _: page(1, link=later.get(number, ""))  # noqa: E731
+        assert [len(batch) for batch in read_batches(Paging("link_header"), respond)] == [1, 2, 1]
 
     @pytest.mark.parametrize(
         "last",
         ["</t?page=5&x=1>", "</t?cursor=zz>", "</other?page=5>", "<http://else/t?page=5>", "</t?page=x>"],
     )
-    def test_a_last_link_that_is_no_number_is_not_counted_to(self, last: str) -> None:
+    def test_a_last_link_without_a_page_number_is_not_used(self, last: str) -> None:
         links = [f'</t?page=2>; rel="next", {last}; rel="last"', ""]
-        batches = asked(Paging("link_header"), lambda number, _: page(1, link=links[number]))
+        batches = read_batches(Paging("link_header"), lambda number, _: page(1, link=links[number]))
         assert [len(batch) for batch in batches] == [1, 1]
 
-    def test_a_link_to_where_we_were_is_an_error(self) -> None:
+    def test_a_link_to_a_page_read_before_is_an_error(self) -> None:
         with pytest.raises(BadResponse, match=r"paging\.type link_header"):
-            asked(Paging("link_header"), lambda number, _: page(1, link='</t?page=2>; rel="next"'))
+            read_batches(Paging("link_header"), lambda number, _: page(1, link='</t?page=2>; rel="next"'))
 
-    def test_next_url_may_be_relative_and_ends_with_null(self) -> None:
+    def test_next_url_can_be_relative_and_ends_with_null(self) -> None:
         paging = Paging("next_url", path="links.next")
         urls: list[str | None] = ["/t?o=1", "http://api/t?o=2", None]
-        answer = lambda number, _: page(1, {"links": {"next": urls[number]}})  # noqa: E731
-        assert [turn.url for batch in asked(paging, answer) for turn in batch] == [
+        respond = lambda number, _: page(1, {"links": {"next": urls[number]}})  # noqa: E731
+        assert [request.url for batch in read_batches(paging, respond) for request in batch] == [
             None,
             "http://api/t?o=1",
             "http://api/t?o=2",
         ]
 
-    def test_headers_are_read_as_the_rfc_says(self) -> None:
+    def test_link_headers_are_parsed_as_in_the_rfc(self) -> None:
         header = (
             '<http://x/a,b;c>; rel="prev start"; title="one, \\"two", <http://x/d>; REL=next,<e>;rel="last"'
         )
@@ -348,8 +353,8 @@ class TestLinks:
 
 
 class TestNone:
-    def test_one_request(self) -> None:
-        assert asked(Paging("none"), rows_by_turn(5)) == [[PageRequest()]]
+    def test_sends_one_request(self) -> None:
+        assert read_batches(Paging("none"), pages_of(5)) == [[PageRequest()]]
 
 
 FOUND = [
@@ -398,12 +403,12 @@ FOUND = [
 
 class TestAuto:
     @pytest.mark.parametrize(("body", "expected"), FOUND, ids=[str(body)[:50] for body, _ in FOUND])
-    def test_finds_out_how_an_api_pages(self, body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    def test_detects_the_paging_of_an_api(self, body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         found = detect_paging(Paging(), page(3, body))
         assert found is not None
         assert {name: getattr(found, name) for name in expected} == expected
 
-    def test_a_link_header_goes_before_all(self) -> None:
+    def test_a_link_header_takes_precedence(self) -> None:
         found = detect_paging(Paging(), page(3, {"next_cursor": "x"}, link='</t?page=2>; rel="next"'))
         assert found is not None
         assert found.type == "link_header"
@@ -424,14 +429,14 @@ class TestAuto:
             {"next_start_date": "2026-01-01"},
         ],
     )
-    def test_nothing_of_the_kind_is_one_page(self, body: Mapping[str, Any]) -> None:
+    def test_a_body_without_hints_is_one_page(self, body: Mapping[str, Any]) -> None:
         assert detect_paging(Paging(), page(3, body)) is None
 
-    def test_a_full_page_of_the_size_asked_for_is_followed_by_page_numbers(self) -> None:
+    def test_a_full_page_of_the_requested_size_is_followed_by_page_numbers(self) -> None:
         paging = Paging(size_param="per_page", size=3)
-        batches = asked(paging, rows_by_turn(3, 3, 1))
+        batches = read_batches(paging, pages_of(3, 3, 1))
         assert values(batches, "page") == [None, 2, 3]
-        assert values(asked(paging, rows_by_turn(2)), "page") == [None]
+        assert values(read_batches(paging, pages_of(2)), "page") == [None]
 
     @pytest.mark.parametrize(
         "body",
@@ -449,26 +454,26 @@ class TestAuto:
             {"meta": {"next_page_marker": "m"}},
         ],
     )
-    def test_more_without_a_way_on_is_an_error(self, body: Mapping[str, Any]) -> None:
+    def test_more_pages_without_a_known_parameter_are_an_error(self, body: Mapping[str, Any]) -> None:
         with pytest.raises(BadResponse, match=r"set paging\.type"):
             detect_paging(Paging(), page(3, body))
 
-    def test_links_that_are_not_about_pages_say_nothing_of_them(self) -> None:
+    def test_links_without_page_relation_are_ignored(self) -> None:
         schema = '<http://api/schema>; rel="describedby"'
         found = detect_paging(Paging(), page(3, {"page": 1, "total_pages": 3}, link=schema))
         assert found is not None
         assert found.type == "page"
-        assert values(asked(Paging("page"), lambda n, _: page((2, 2, 0)[n], link=schema)), "page") == [
+        assert values(read_batches(Paging("page"), lambda n, _: page((2, 2, 0)[n], link=schema)), "page") == [
             1,
             2,
             3,
         ]
 
-    def test_a_full_page_is_not_followed_where_the_place_for_the_way_on_is_empty(self) -> None:
+    def test_a_full_page_with_an_empty_next_member_is_the_last(self) -> None:
         paging = Paging(size_param="per_page", size=3)
-        assert values(asked(paging, lambda *_: page(3, {"next": None, "count": 3})), "page") == [None]
+        assert values(read_batches(paging, lambda *_: page(3, {"next": None, "count": 3})), "page") == [None]
 
-    def test_goes_on_as_found(self) -> None:
+    def test_continues_with_the_detected_paging(self) -> None:
         cursors = ["a", "b", None]
-        batches = asked(Paging(), lambda number, _: page(2, {"next_cursor": cursors[number]}))
+        batches = read_batches(Paging(), lambda number, _: page(2, {"next_cursor": cursors[number]}))
         assert values(batches, "cursor") == [None, "a", "b"]

@@ -22,7 +22,7 @@ from unify.errors import (
 
 
 class TestPages:
-    def test_a_table_is_its_pages_in_order(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_pages_are_read_in_order(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/things", pages=[[{"id": 1}, {"id": 2}], [{"id": 3}]])
 
         pages = list(make_adapter(table()).pages("things", Read()))
@@ -34,14 +34,14 @@ class TestPages:
         ]
         assert api.request_targets == ["/things?page=1", "/things?page=2", "/things?page=3"]
 
-    def test_rows_stay_as_the_source_wrote_them(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_rows_keep_the_bytes_of_the_source(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         body = b'[{"n":123456789012345678901234567890,"d":1.50}]'
         api.serve("/things", MockResponse(body=body))
 
         (page,) = make_adapter(table(paging=Paging("none"))).pages("things", Read())
         assert page.rows == [body[1:-1]]
 
-    def test_pages_known_beforehand_are_fetched_side_by_side_and_stay_in_order(
+    def test_pages_of_known_number_are_fetched_in_parallel_and_stay_in_order(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         api.serve("/things", pages=numbered_pages(24), style="link", totals=True, delay_s=0.1)
@@ -58,7 +58,7 @@ class TestPages:
         assert api.connection_count <= 8
 
     @pytest.mark.parametrize("style", ["page", "offset", "link", "cursor", "next_url"])
-    def test_every_style_is_found_out_by_itself(
+    def test_every_paging_style_is_detected(
         self, api: FaultServer, make_adapter: MakeAdapter, style: Any
     ) -> None:
         api.serve("/things", pages=numbered_pages(4), style=style, totals=style == "page", rows="items")
@@ -71,16 +71,16 @@ class TestPages:
             row["id"] for row in decode_rows(make_adapter(table(paging=paging)).pages("things", Read()))
         ] == list(range(8))
 
-    def test_a_limit_stops_early_and_asks_for_no_more(
-        self, api: FaultServer, make_adapter: MakeAdapter
-    ) -> None:
+    def test_a_row_limit_stops_the_requests(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/things", pages=numbered_pages(50), style="link", totals=True)
 
         pages = list(make_adapter(table(paging=Paging("link_header"))).pages("things", Read(limit=3)))
         assert len(decode_rows(pages)) == 4
         assert len(api.request_targets) == 2
 
-    def test_a_slow_reader_holds_the_threads_back(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_slow_reader_limits_the_pages_fetched_ahead(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
         api.serve("/things", pages=numbered_pages(60), style="link", totals=True)
 
         reading = make_adapter(table(paging=Paging("link_header")), limits=Limits(None, 4)).pages(
@@ -105,30 +105,30 @@ class TestPages:
         )
         assert [row["id"] for row in decode_rows(adapter.pages("things", Read()))] == [1, 3]
 
-    def test_an_unknown_table_is_named_with_the_nearest(self, make_adapter: MakeAdapter) -> None:
+    def test_an_unknown_table_has_a_suggestion(self, make_adapter: MakeAdapter) -> None:
         with pytest.raises(UnknownName, match=r"api\.thngs.*did you mean things"):
             list(make_adapter(table()).pages("thngs", Read()))
 
-    def test_a_table_without_anything_is_no_rows(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_an_empty_table_has_no_rows(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/things", MockResponse(status=204))
         assert decode_rows(make_adapter(table()).pages("things", Read())) == []
 
 
 class TestCheck:
-    def test_asks_what_the_spec_names(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_sends_the_request_of_the_spec(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         me = MockResponse.json({"login": "ann", "id": 1}).with_headers(X_RateLimit_Remaining="41")
         api.serve("/user", me)
         check = make_adapter(table(), check=CheckSpec("GET /user", "login")).check()
         assert (check.accepted, check.identity, check.quota_left) == (True, "ann", 41)
         assert api.request_targets == ["/user"]
 
-    def test_asks_the_first_table_otherwise(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_requests_the_first_table_by_default(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/things", MockResponse.json([]))
         assert make_adapter(child_table(), table()).check().accepted
         assert api.request_targets == ["/things?page=1"]
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_says_why_credentials_are_refused(
+    def test_names_the_reason_of_a_refusal(
         self, api: FaultServer, make_adapter: MakeAdapter, status: int
     ) -> None:
         api.serve("/things", MockResponse.error(status, "expired"))
@@ -140,23 +140,23 @@ class TestCheck:
         assert "option token of api" in check.reason
 
     @pytest.mark.parametrize("check", [CheckSpec("GET /things"), None])
-    def test_a_web_page_is_no_yes(
+    def test_does_not_accept_a_web_page(
         self, api: FaultServer, make_adapter: MakeAdapter, check: CheckSpec | None
     ) -> None:
         api.serve("/things", MockResponse.text("<html>Please log in"))
         with pytest.raises(BadResponse, match="or its web page"):
             make_adapter(table(), check=check).check()
 
-    def test_an_empty_answer_is_a_yes(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_accepts_an_empty_response(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/ping", MockResponse(204))
         assert make_adapter(table(), check=CheckSpec("GET /ping")).check().accepted
 
-    def test_needs_something_to_ask(self, make_adapter: MakeAdapter) -> None:
+    def test_needs_a_request(self, make_adapter: MakeAdapter) -> None:
         with pytest.raises(ConfigError, match="check:"):
             make_adapter(child_table()).check()
 
 
-def test_options_and_tables_of_a_spec_are_told(make_adapter: MakeAdapter) -> None:
+def test_options_and_tables_of_a_spec_are_listed(make_adapter: MakeAdapter) -> None:
     spec = table(key=("id",), refresh=RefreshSpec(60.0), columns=(ColumnDef("id", "BIGINT", "Number"),))
     (defined,) = make_adapter(spec, options={"a": "b"}, auth=Auth("none"), headers={}).list_tables()
     assert (defined.name, defined.key, defined.refresh_every_s) == ("things", ("id",), 60.0)

@@ -24,7 +24,9 @@ def time_windows(incremental: Incremental, at: str, now: float) -> list[rest_inc
 
 
 class TestCursors:
-    def asked_for(self, api: FaultServer, make: MakeAdapter, incremental: Incremental, **since: str) -> str:
+    def first_target(
+        self, api: FaultServer, make: MakeAdapter, incremental: Incremental, **since: str
+    ) -> str:
         api.serve("/things", MockResponse.json([]))
         adapter = make(table(incremental=incremental, paging=Paging("none")))
         list(adapter.pages("things", Read(since=dict(since and {"": since["at"]}))))
@@ -44,7 +46,7 @@ class TestCursors:
             ({"format": "unix", "lookback_s": 60}, "2026-05-01T10:00:00Z", "since=1777629540"),
             ({"format": "unix_ms"}, "1777629600", "since=1777629600000"),
             ({"format": "%d.%m.%Y"}, "2026-05-01", "since=01.05.2026"),
-            ({}, "1777629600", "since=1777629600"),  # an id, or seconds: nobody knows
+            ({}, "1777629600", "since=1777629600"),  # an identifiers or seconds: unknown
             ({"lookback_s": 60}, "1777629600", "since=1777629540"),
             ({"lookback_s": 60}, "1777629600000", "since=1777629540000"),
             ({"lookback_s": 60}, "1777629600.000123", "since=1777629540.000123"),
@@ -58,23 +60,23 @@ class TestCursors:
             ({}, "opaque", "since=opaque"),
         ],
     )
-    def test_a_stored_cursor_is_written_as_the_api_wants_it(
+    def test_a_stored_cursor_is_sent_in_the_declared_format(
         self, api: FaultServer, make_adapter: MakeAdapter, settings: dict[str, Any], at: str, sent: str
     ) -> None:
         incremental = Incremental("updated_at", param="since", **settings)
-        assert self.asked_for(api, make_adapter, incremental, at=at) == f"/things?{sent}"
+        assert self.first_target(api, make_adapter, incremental, at=at) == f"/things?{sent}"
 
-    def test_the_first_load_begins_at_start_or_takes_all(
+    def test_the_first_load_begins_at_start_or_reads_everything(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         start = Incremental("updated_at", param="since", start="2015-01-01T00:00:00Z", lookback_s=60)
-        assert self.asked_for(api, make_adapter, start) == "/things?since=2015-01-01T00%3A00%3A00Z"
-        assert self.asked_for(api, make_adapter, Incremental("updated_at", param="since")) == "/things"
+        assert self.first_target(api, make_adapter, start) == "/things?since=2015-01-01T00%3A00%3A00Z"
+        assert self.first_target(api, make_adapter, Incremental("updated_at", param="since")) == "/things"
         day = Incremental("day", param="since", start="2015-01-01")
-        assert self.asked_for(api, make_adapter, day) == "/things?since=2015-01-01"
+        assert self.first_target(api, make_adapter, day) == "/things?since=2015-01-01"
 
     @pytest.mark.parametrize("settings", [{"param": "since"}, {"params": {"since": "{cursor}"}}])
-    def test_a_page_cursor_of_the_same_name_is_another(
+    def test_a_paging_cursor_of_the_same_name_is_separate(
         self, api: FaultServer, make_adapter: MakeAdapter, settings: dict[str, Any]
     ) -> None:
         api.serve(
@@ -93,7 +95,7 @@ class TestCursors:
 
         assert api.request_targets == ["/things?since=7", "/things?since=7&cursor=b"]
 
-    def test_each_parent_has_its_own(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_each_parent_has_its_own_cursor(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         for parent in PARENT_ROWS[:2]:
             api.serve(f"/repos/o/{parent['repo']}/pulls", MockResponse.json([]))
         adapter = make_adapter(
@@ -106,7 +108,7 @@ class TestCursors:
             "/repos/o/r1/pulls?since=2026-05-01T10%3A00%3A00Z",
         ]
 
-    def test_newest_first_stops_at_the_first_page_that_is_old(
+    def test_order_desc_stops_at_the_first_old_page(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         days = [
@@ -141,18 +143,20 @@ class TestWindows:
     def january(self) -> FixedClock:
         return FixedClock(datetime(2026, 1, 25, 13, tzinfo=UTC).timestamp())
 
-    def asked(self, api: FaultServer, make: MakeAdapter, clock: FixedClock, **since: str) -> list[Page]:
+    def read_windows(
+        self, api: FaultServer, make: MakeAdapter, clock: FixedClock, **since: str
+    ) -> list[Page]:
         api.serve(
-            "/things", lambda asked: MockResponse.json([{"id": 1}] if asked.query["page"] == "1" else [])
+            "/things", lambda request: MockResponse.json([{"id": 1}] if request.query["page"] == "1" else [])
         )
         adapter = make(self.spec, clock=clock, limits=Limits(None, 1))
         return list(adapter.pages("things", Read(since=since)))
 
-    def test_time_is_gone_through_in_slices_that_meet(
+    def test_adjacent_windows_cover_the_time(
         self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
     ) -> None:
-        pages = self.asked(api, make_adapter, january)
-        assert [asked for asked in api.request_targets if asked.endswith("page=1")] == [
+        pages = self.read_windows(api, make_adapter, january)
+        assert [target for target in api.request_targets if target.endswith("page=1")] == [
             "/things?from=2026-01-01&to=2026-01-11&page=1",
             "/things?from=2026-01-11&to=2026-01-21&page=1",
             "/things?from=2026-01-21&to=2026-01-26&page=1",
@@ -160,10 +164,10 @@ class TestWindows:
         assert len(decode_rows(pages)) == 3
         assert len({page.number for page in pages}) == len(pages) == 6
 
-    def test_a_stored_cursor_begins_the_first(
+    def test_the_first_window_begins_at_the_stored_cursor(
         self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
     ) -> None:
-        self.asked(api, make_adapter, january, **{"": "2026-01-24"})
+        self.read_windows(api, make_adapter, january, **{"": "2026-01-24"})
         assert api.request_targets[0] == "/things?from=2026-01-24&to=2026-01-26&page=1"
 
     @pytest.mark.parametrize(
@@ -181,15 +185,15 @@ class TestWindows:
             ),
         ],
     )
-    def test_without_a_format_they_are_written_as_the_cursor_came(
+    def test_without_a_format_windows_have_the_form_of_the_cursor(
         self, january: FixedClock, at: str, slices: list[tuple[str | int, str | int]]
     ) -> None:
         incremental = Incremental("at", start="2026-01-01T00:00:00Z", window_s=10 * 86400.0)
         found = [(part.cursor, part.until) for part in time_windows(incremental, at, january.now)]
         assert found == slices
 
-    def test_a_cursor_ahead_of_the_clock_is_one_slice(
+    def test_a_cursor_in_the_future_is_one_window(
         self, api: FaultServer, make_adapter: MakeAdapter, january: FixedClock
     ) -> None:
-        self.asked(api, make_adapter, january, **{"": "2026-03-01"})
+        self.read_windows(api, make_adapter, january, **{"": "2026-03-01"})
         assert api.request_targets[0] == "/things?from=2026-03-01&to=2026-01-26&page=1"

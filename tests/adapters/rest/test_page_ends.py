@@ -1,4 +1,4 @@
-"""Where the pages end, and how they go on, as APIs say it: each against a server that knows the rows."""
+"""The end of the pages and the links between them, in the forms of public APIs, against a server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROWS = [{"id": n} for n in range(7)]
 Query = Mapping[str, str]
 
 
-def serve(api: FaultServer, answer: Callable[[Query], Any], path: str = "/things") -> None:
+def serve(api: FaultServer, respond_to: Callable[[Query], Any], path: str = "/things") -> None:
     def respond(request: RecordedRequest) -> MockResponse:
-        found = answer(request.query)
+        found = respond_to(request.query)
         return found if isinstance(found, MockResponse) else MockResponse.json(found)
 
     api.serve(path, respond)
@@ -39,7 +39,7 @@ def page(query: Query, name: str = "page", first: int = 1, size: int = 3) -> lis
 
 
 class TestCursors:
-    def test_a_scroll_has_the_same_cursor_on_every_page(
+    def test_a_scroll_cursor_can_be_the_same_on_every_page(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         parts = [ROWS[:3], ROWS[3:6], ROWS[6:], []]
@@ -47,15 +47,15 @@ class TestCursors:
         assert read(make_adapter, Paging("cursor", cursor_path="s", cursor_param="s")) == ROWS
 
     @pytest.mark.parametrize("again", [0, 1])
-    def test_the_end_is_the_cursor_that_was_sent(
+    def test_a_cursor_equal_to_the_sent_one_ends_the_read(
         self, again: int, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
-        def answer(query: Query) -> Any:
+        def respond_to(query: Query) -> Any:
             at = int(query.get("next", "0"))
             end = min(at + 3, len(ROWS))
             return {"events": ROWS[at - again if at == end else at : end], "next": end}
 
-        serve(api, answer)
+        serve(api, respond_to)
         paging = Paging("cursor", cursor_path="next", cursor_param="next")
         rows = read(make_adapter, paging, rows="events")
         assert (rows[:7], rows[7:]) == (ROWS, ROWS[-1:] * again)
@@ -63,7 +63,7 @@ class TestCursors:
             with pytest.raises(BadResponse, match="came a second time, with rows that were already read"):
                 read(make_adapter, paging, rows="events", key=())
 
-    def test_a_cursor_that_the_api_does_not_read_is_an_error(
+    def test_a_cursor_ignored_by_the_api_is_an_error(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         serve(api, lambda _query: {"data": ROWS[:3], "next": "c"})
@@ -71,17 +71,17 @@ class TestCursors:
             read(make_adapter, Paging("cursor", cursor_path="next"))
 
     @pytest.mark.parametrize("key", [(), ("id",)])
-    def test_ever_new_cursors_without_rows_end(
+    def test_new_cursors_without_rows_end_with_an_error(
         self, key: tuple[str, ...], api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         serve(api, lambda query: {"data": [], "next": str(int(query.get("cursor", "0")) + 1)})
         with pytest.raises(BadResponse, match=r"paging\.type cursor: 41 pages in a row have no rows"):
             read(make_adapter, Paging("cursor", cursor_path="next"), key=key)
 
-    def test_empty_pages_in_the_middle_are_passed(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_empty_pages_before_the_end_are_passed(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         pages = [[], [1, 2], [], [], [], [], [3], []]
 
-        def answer(query: Query) -> Any:
+        def respond_to(query: Query) -> Any:
             at = int(query.get("page", 1)) - 1
             here = [{"id": n} for n in pages[at]] if at < len(pages) else []
             return {
@@ -91,7 +91,7 @@ class TestCursors:
                 "next": at + 2 if at + 1 < len(pages) else None,
             }
 
-        serve(api, answer)
+        serve(api, respond_to)
         for paging in (
             Paging("page", more_path="has_more"),
             Paging("page", pages_path="pages"),
@@ -120,47 +120,51 @@ class TestEnds:
             )
 
     @pytest.mark.parametrize("flag", [True, "true", 1])
-    def test_an_inverted_flag(self, flag: Any, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_flag_of_the_last_page_is_read(
+        self, flag: Any, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
         serve(api, lambda query: {"data": page(query), "end": flag if query["page"] == "3" else False})
         assert read(make_adapter, Paging("page", last_path="end"), rows="data") == ROWS
         assert len(api.requests) == 3
 
-    def test_the_last_page_again_and_again(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_repeated_last_page_ends_the_read(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         serve(api, lambda query: {"data": page({"page": str(min(int(query["page"]), 3))})})
         assert read(make_adapter, Paging("page"), rows="data") == [*ROWS, ROWS[-1]]
         with pytest.raises(BadResponse, match="three pages have the same rows"):
             read(make_adapter, Paging("page"), rows="data", key=())
 
-    def test_a_capped_total(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_capped_total_does_not_end_the_read(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         rows = [{"id": n} for n in range(143)]
 
-        def answer(query: Query) -> Any:
+        def respond_to(query: Query) -> Any:
             at = int(query["from"])
             return {"hits": {"total": min(len(rows), 100), "hits": rows[at : at + 10]}}
 
-        serve(api, answer)
+        serve(api, respond_to)
         paging = Paging("offset", offset_param="from", size_param="n", size=10, total_path="hits.total")
         assert read(make_adapter, paging, rows="hits.hits") == rows
 
-    def test_a_total_that_is_exact_needs_no_page_behind_the_last(
+    def test_an_exact_total_needs_no_request_after_the_last_page(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         rows = [{"id": n} for n in range(100)]
 
-        def answer(query: Query) -> Any:
+        def respond_to(query: Query) -> Any:
             at = int(query["offset"])
             return {"total": 100, "data": rows[at : at + 50]} if at < 100 else MockResponse.error(404)
 
-        serve(api, answer)
+        serve(api, respond_to)
         assert read(make_adapter, Paging("offset", total_path="total"), rows="data") == rows
 
-    def test_until_empty_and_first_bare(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
-        def answer(query: Query) -> Any:
+    def test_until_empty_and_first_bare_are_followed(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
             if query.get("page") == "1":
                 return MockResponse.error(400)
             return {"data": page(query)[: 2 if query.get("page") == "2" else 3], "total": 3}
 
-        serve(api, answer)
+        serve(api, respond_to)
         paging = Paging("page", size_param="n", size=3, total_path="total", until_empty=True, first_bare=True)
         assert [row["id"] for row in read(make_adapter, paging, rows="data")] == [0, 1, 2, 3, 4, 6]
 
@@ -178,7 +182,7 @@ class TestEnds:
             {"lines": [{"id": f"{n}a"}, {"id": f"{n}b"}] if n not in (3, 4, 5) else []} for n in range(8)
         ]
 
-        def answer(query: Query) -> Any:
+        def respond_to(query: Query) -> Any:
             at = int(query.get("offset", (int(query.get("page", 1)) - 1) * 3))
             return {
                 "orders": orders[at : at + 3],
@@ -187,7 +191,7 @@ class TestEnds:
                 "next": at + 3,
             }
 
-        serve(api, answer)
+        serve(api, respond_to)
         for paging in (
             Paging("offset"),
             Paging("offset", size_param="limit", size=3),
@@ -216,44 +220,50 @@ class TestLinks:
             "http://10.0.0.7:8080/api/things?page={n}",
         ],
     )
-    def test_a_link_of_an_api_behind_a_gateway_or_proxy(
+    def test_a_link_of_an_api_behind_a_proxy_is_followed(
         self, link: str, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
-        def answer(query: Query) -> Any:
+        def respond_to(query: Query) -> Any:
             n = int(query.get("page", 1))
             return {"data": page(query), "next": link.format(n=n + 1) if n < 3 else None}
 
-        serve(api, answer, "/v1/api/things")
+        serve(api, respond_to, "/v1/api/things")
         for paging in (Paging("next_url", path="next"), Paging()):
             assert read(make_adapter, paging, path="/v1/api/things", rows="data") == ROWS
 
-    def test_keep_address_takes_only_the_query(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
-        def answer(query: Query) -> Any:
+    def test_keep_address_uses_only_the_query_of_a_link(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
             n = int(query.get("page", 1))
             return {
                 "data": page(query),
                 "next": f"https://inner.example/other?page={n + 1}" if n < 3 else None,
             }
 
-        serve(api, answer)
+        serve(api, respond_to)
         assert read(make_adapter, Paging("next_url", path="next", keep="address"), rows="data") == ROWS
         with pytest.raises(SourceError, match=r"inner\.example"):
             read(make_adapter, Paging("next_url", path="next"), rows="data")
 
-    def test_a_link_that_is_not_found_names_keep(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_link_that_is_not_found_suggests_keep(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
         serve(api, lambda _query: {"data": ROWS[:3], "next": "/elsewhere?page=2"})
         with pytest.raises(NotFound, match=r"set paging\.keep: address"):
             read(make_adapter, Paging("next_url", path="next"), rows="data")
 
-    def test_headers_lead_on_and_count(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
-        def answer(query: Query) -> Any:
+    def test_next_page_and_total_are_read_from_headers(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
             n = int(query.get("page", 1))
             following = {"Next-Page": f"/things?page={n + 1}", "X-Next": str(n + 1)} if n < 3 else {}
             return MockResponse.json(page(query)).with_headers(
                 **{name.replace("-", "_"): value for name, value in following.items()}, X_Total_Count="7"
             )
 
-        serve(api, answer)
+        serve(api, respond_to)
         for paging in (
             Paging("next_url", header="Next-Page"),
             Paging("cursor", cursor_header="X-Next", cursor_param="page"),
@@ -261,8 +271,8 @@ class TestLinks:
         ):
             assert read(make_adapter, paging) == ROWS
 
-    def test_a_list_of_links(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
-        def answer(query: Query) -> Any:
+    def test_a_list_of_links_is_followed(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        def respond_to(query: Query) -> Any:
             n = int(query.get("page", 1))
             links = [{"relation": "self", "url": "/x"}]
             return {
@@ -270,7 +280,7 @@ class TestLinks:
                 "links": links + [{"relation": "next", "url": f"?page={n + 1}"}] * (n < 3),
             }
 
-        serve(api, answer)
+        serve(api, respond_to)
         paging = Paging("next_url", path="links[relation=next].url")
         assert read(make_adapter, paging, rows="data") == ROWS
 
@@ -299,7 +309,7 @@ class TestNotes:
         assert notes == ["incremental.order is desc, but id rises along the rows; every page is read"]
 
 
-def test_an_auto_parameter_whose_second_page_is_empty_is_proved(
+def test_an_auto_parameter_with_an_empty_second_page_is_verified(
     api: FaultServer, make_adapter: MakeAdapter
 ) -> None:
     paging = Paging(size_param="limit", size=3)
@@ -310,8 +320,8 @@ def test_an_auto_parameter_whose_second_page_is_empty_is_proved(
     assert read(make_adapter, paging) == ROWS[:3]
 
 
-def test_a_table_of_empty_pages_does_not_hold_another(api: FaultServer, make_adapter: MakeAdapter) -> None:
-    """An endless table ends by itself, while another table of the connection is read."""
+def test_a_table_of_empty_pages_does_not_block_another(api: FaultServer, make_adapter: MakeAdapter) -> None:
+    """A table of endless empty pages fails while another table of the connection is read."""
     serve(api, lambda query: {"data": [], "next": str(int(query.get("cursor", "0")) + 1)}, "/endless")
     serve(api, page, "/things")
     endless = table("endless", paging=Paging("cursor", cursor_path="next"), rows="data")
@@ -338,7 +348,7 @@ def test_a_table_of_empty_pages_does_not_hold_another(api: FaultServer, make_ada
         ErrorRule(None, "fail", where={"errors.0.extensions.code": "throttled"}),
     ],
 )
-def test_error_rules_look_outside_the_rows(
+def test_error_rules_search_outside_the_rows(
     rule: ErrorRule, api: FaultServer, make_adapter: MakeAdapter
 ) -> None:
     rows = [{"id": 1, "title": "THROTTLED (band shirt)"}]

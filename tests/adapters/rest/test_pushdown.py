@@ -24,7 +24,7 @@ from unify.adapters.spec.model import Filter
         ("like", "%", None, None),
     ],
 )
-def test_a_value_asks_for_no_less_than_the_condition(
+def test_a_pushed_down_value_selects_at_least_the_matching_rows(
     operator: str, text: str, form: str | None, value: str | None
 ) -> None:
     assert filter_value(Filter("c", "c", format=form), operator, text, is_moment=False) == value

@@ -20,7 +20,9 @@ from unify.errors import (
 
 
 class TestRequests:
-    def test_everything_a_spec_says_is_sent(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_path_parameters_and_headers_of_a_spec_are_sent(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
         api.serve("/orgs/a%2Fb/things", MockResponse.json([]))
         spec = table(
             path="/orgs/{org}/things",
@@ -37,11 +39,11 @@ class TestRequests:
         adapter = make_adapter(spec, options={"org": "a/b", "team": None}, headers={"Accept": "text/x"})
         list(adapter.pages("things", Read()))
 
-        (asked,) = api.requests
-        assert asked.target == "/orgs/a%2Fb/things?q=name%3Aa%2Fb&state=all&tags=x&tags=a%2Fb&n=5&page=1"
-        assert (asked.headers["x-org"], asked.headers["accept"]) == ("a/b", "text/x")
-        assert "x-team" not in asked.headers
-        assert asked.headers["user-agent"].startswith("unify/")
+        (request,) = api.requests
+        assert request.target == "/orgs/a%2Fb/things?q=name%3Aa%2Fb&state=all&tags=x&tags=a%2Fb&n=5&page=1"
+        assert (request.headers["x-org"], request.headers["accept"]) == ("a/b", "text/x")
+        assert "x-team" not in request.headers
+        assert request.headers["user-agent"].startswith("unify/")
 
     def test_a_value_stays_one_value_of_a_query_language(
         self, api: FaultServer, make_adapter: MakeAdapter
@@ -51,20 +53,20 @@ class TestRequests:
         for person in ("O'Neil", "' or '1' eq '1"):
             list(make_adapter(spec, options={"person": person}).pages("things", Read()))
 
-        filters = [parse_qs(asked.target.partition("?")[2])["$filter"][0] for asked in api.requests]
+        filters = [parse_qs(request.target.partition("?")[2])["$filter"][0] for request in api.requests]
         assert filters == ["name eq 'O''Neil'", "name eq ''' or ''1'' eq ''1'"]
 
     def test_a_json_body_carries_paging_and_cursor(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         pages = [["a", "b"], ["c"]]
 
-        def answer(asked: RecordedRequest) -> MockResponse:
-            after = asked.json()["variables"].get("after")
+        def respond(request: RecordedRequest) -> MockResponse:
+            after = request.json()["variables"].get("after")
             number = 0 if after is None else int(after)
             more = {"hasNextPage": number == 0, "endCursor": str(number + 1)}
             nodes = [{"id": name} for name in pages[number]]
             return MockResponse.json({"data": {"issues": {"nodes": nodes, "pageInfo": more}}})
 
-        api.serve("POST /graphql", answer)
+        api.serve("POST /graphql", respond)
         query = "query($after: String) { issues(first: 2, after: $after) { nodes { id } } }"
         spec = table(
             path="/graphql",
@@ -87,7 +89,7 @@ class TestRequests:
         assert api.requests[1].json() == {"query": query, "variables": {"first": 2, "after": "1"}}
         assert api.requests[1].headers["content-type"] == "application/json"
 
-    def test_a_body_names_the_paging_value_itself(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_body_can_contain_the_paging_value(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("POST /search", MockResponse.json([{"id": 1}]), MockResponse.json([]))
         spec = table(
             path="/search",
@@ -96,12 +98,12 @@ class TestRequests:
             paging=Paging("page", location="body"),
         )
         list(make_adapter(spec).pages("things", Read()))
-        assert [asked.json() for asked in api.requests] == [
+        assert [request.json() for request in api.requests] == [
             {"at": {"page": 1}, "text": "p1"},
             {"at": {"page": 2}, "text": "p2"},
         ]
 
-    def test_a_form_is_sent_as_one(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_form_is_sent_url_encoded(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("POST /search", MockResponse.json([]))
         spec = table(path="/search", method="POST", form={"q": "{org} & co"}, paging=Paging("none"))
         list(make_adapter(spec, options={"org": "a"}).pages("things", Read()))
@@ -120,14 +122,14 @@ class TestRequests:
         assert api.requests[0].body == b"q=x&page=1&since=2026-01-01T00%3A00%3A00Z"
         assert api.requests[0].target == "/search"
 
-    def test_paging_values_may_lie_in_the_path(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_paging_values_can_be_part_of_the_path(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/things/p/1", MockResponse.json([{"id": 1}]))
         api.serve("/things/p/2", MockResponse.json([]))
         spec = table(path="/things/p/{page}", paging=Paging("page", location="path"))
         assert decode_rows(make_adapter(spec).pages("things", Read())) == [{"id": 1}]
         assert api.request_targets == ["/things/p/1", "/things/p/2"]
 
-    def test_a_full_address_stays_within_the_origin(
+    def test_a_full_url_has_to_be_of_the_same_origin(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         api.serve("/else", MockResponse.json([{"id": 1}]))
@@ -147,7 +149,7 @@ class TestRequests:
             list(adapter.pages("foreign", Read()))
 
     @pytest.mark.parametrize(
-        ("org", "team", "asked"),
+        ("org", "team", "path"),
         [
             ("acme", "one", "/orgs/acme/teams/one/things"),
             ("acme", None, "/orgs/acme/things"),
@@ -155,10 +157,10 @@ class TestRequests:
             ("", "", "/things"),
         ],
     )
-    def test_of_several_requests_the_first_counts_whose_options_have_a_value(
-        self, api: FaultServer, make_adapter: MakeAdapter, org: str | None, team: str | None, asked: str
+    def test_the_first_request_whose_options_have_values_is_sent(
+        self, api: FaultServer, make_adapter: MakeAdapter, org: str | None, team: str | None, path: str
     ) -> None:
-        api.serve(asked, MockResponse.json([]))
+        api.serve(path, MockResponse.json([]))
         several = table(
             path="/orgs/{org}/teams/{team}/things",
             fallback_requests=("GET /orgs/{org}/things", "GET /things"),
@@ -166,9 +168,9 @@ class TestRequests:
         )
         adapter = make_adapter(several, options={"org": org, "team": team})
         assert decode_rows(adapter.pages("things", Read())) == []
-        assert api.request_targets == [asked]
+        assert api.request_targets == [path]
 
-    def test_a_request_that_finds_nothing_makes_way_for_the_next(
+    def test_a_request_that_is_not_found_is_followed_by_the_next(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         api.serve("/orgs/acme/things", MockResponse.error(404))
@@ -176,7 +178,7 @@ class TestRequests:
         several = table(path="/orgs/{org}/things", fallback_requests=("GET /things",))
         adapter = make_adapter(several, options={"org": "acme"})
         assert len(decode_rows(adapter.pages("things", Read()))) == 4
-        assert [asked.partition("?")[0] for asked in api.request_targets][:2] == [
+        assert [target.partition("?")[0] for target in api.request_targets][:2] == [
             "/orgs/acme/things",
             "/things",
         ]

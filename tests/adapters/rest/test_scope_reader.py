@@ -42,7 +42,7 @@ class TestParents:
             pages = [[{"id": f"{parent['repo']}-{number}"}] for number in range(3)]
             api.serve(f"/repos/o/{parent['repo']}/pulls", pages=pages, style="link", **faults)
 
-    def test_each_parent_is_asked_and_its_pages_stay_in_order(
+    def test_each_parent_is_read_and_its_pages_stay_in_order(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         self.serve(api, totals=True)
@@ -54,7 +54,7 @@ class TestParents:
         assert by_scope == {scope_key(parent): [0, 1, 2] for parent in PARENT_ROWS}
         assert len(decode_rows(pages)) == 18
 
-    def test_parents_are_asked_side_by_side(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_parents_are_read_in_parallel(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         self.serve(api, delay_s=0.1)
 
         started = time.monotonic()
@@ -68,7 +68,7 @@ class TestParents:
         )
         assert time.monotonic() - started < 18 * 0.1 / 2
 
-    def test_equal_parents_are_asked_once(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_equal_parents_are_read_once(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         self.serve(api)
 
         pages = make_adapter(child_table()).pages(
@@ -77,7 +77,7 @@ class TestParents:
         assert len(decode_rows(pages)) == 3
         assert len(api.request_targets) == 3
 
-    def test_rows_know_their_parent(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_rows_have_columns_of_their_parent(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         self.serve(api)
         columns = (
             ColumnDef("repo", source="{repo}"),
@@ -93,7 +93,7 @@ class TestParents:
             list(make_adapter(child_table()).pages("pulls", Read([{"owner": "o", "repo": None}])))
         assert api.requests == []
 
-    def test_the_number_of_pages_is_told_once_it_is_known(
+    def test_the_number_of_pages_is_reported_when_known(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         for parent in PARENT_ROWS:
@@ -101,11 +101,11 @@ class TestParents:
         pages = list(make_adapter(child_table()).pages("pulls", Read(PARENT_ROWS)))
         assert pages[-1].pages_total == 24
 
-    def test_no_parents_are_no_requests(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_without_parents_no_request_is_sent(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         assert list(make_adapter(child_table()).pages("pulls", Read())) == []
         assert api.requests == []
 
-    def test_one_parents_failure_names_it_and_ends_all(
+    def test_the_error_of_a_parent_names_it_and_ends_the_read(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         self.serve(api)
@@ -114,14 +114,14 @@ class TestParents:
         with pytest.raises(NotFound, match=r"api\.pulls for owner o, repo r3: GET .* 404"):
             list(make_adapter(child_table()).pages("pulls", Read(PARENT_ROWS)))
 
-    def test_a_rule_may_skip_one_parent(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_rule_can_skip_one_parent(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         self.serve(api)
         api.serve("/repos/o/r3/pulls", MockResponse.error(404))
 
         pages = make_adapter(child_table(errors=(ErrorRule(404, "skip"),))).pages("pulls", Read(PARENT_ROWS))
         assert len(decode_rows(pages)) == 15
 
-    def test_the_first_rule_that_fits_counts_the_tables_own_before(
+    def test_the_first_matching_rule_applies_and_table_rules_come_first(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         adapter = make_adapter(
@@ -130,7 +130,7 @@ class TestParents:
         with pytest.raises(NotFound):
             list(adapter.pages("pulls", Read(PARENT_ROWS[:1])))
 
-    def test_given_rows_need_no_query(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_listed_rows_need_no_query(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/x/a", MockResponse.json([{"id": 1}]))
         api.serve("/x/b", MockResponse.json([{"id": 2}]))
         spec = table(path="/x/{k}", for_each=ForEach(rows=({"k": "a"}, {"k": "b"})), paging=Paging("none"))
@@ -146,7 +146,7 @@ class TestParents:
         )
         assert api.request_targets == ["/things?ids=1%2C2", "/things?ids=3"]
 
-    def test_a_parent_that_leads_elsewhere_is_refused(
+    def test_a_parent_value_that_changes_the_path_is_refused(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         with pytest.raises(SourceError, match="another address"):
@@ -154,19 +154,19 @@ class TestParents:
         assert api.requests == []
 
 
-class TestNothingThere:
-    def test_null_for_a_parent_is_no_row(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+class TestEmptyResponses:
+    def test_a_null_body_for_a_parent_has_no_rows(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/item/1", MockResponse.json({"id": 1}))
         api.serve("/item/2", MockResponse.json(None))
         spec = table(path="/item/{n}", rows="$", for_each=ForEach("select 1"), paging=Paging("none"))
         assert decode_rows(make_adapter(spec).pages("things", Read([{"n": 1}, {"n": 2}]))) == [{"id": 1}]
 
-    def test_null_for_a_table_is_an_error(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_a_null_body_for_a_table_is_an_error(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("/things", MockResponse.json(None))
         with pytest.raises(BadResponse):
             list(make_adapter(table(rows="$", paging=Paging("none"))).pages("things", Read()))
 
-    def test_a_later_page_is_skipped_only_behind_the_last(
+    def test_a_missing_page_is_skipped_only_after_the_last(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
         rows = MockResponse.json([{"id": 1}])
@@ -182,46 +182,44 @@ class TestNothingThere:
 class TestErrors:
     @pytest.mark.parametrize("fault", PAGE_FAULTS)
     @pytest.mark.parametrize("at", [1, 3])
-    def test_a_page_that_cannot_be_had_is_an_error_never_a_shorter_table(
+    def test_an_unreadable_page_is_an_error_and_never_a_shorter_table(
         self, api: FaultServer, make_adapter: MakeAdapter, fault: str, at: int
     ) -> None:
         whole = numbered_pages(4)
 
-        def answer(asked: RecordedRequest) -> MockResponse:
-            number = int(asked.query.get("page", "1"))
+        def respond(request: RecordedRequest) -> MockResponse:
+            number = int(request.query.get("page", "1"))
             if number == at:
                 return PAGE_FAULTS[fault]
             link = f'</things?page={number + 1}>; rel="next"' if number < 4 else ""
             return MockResponse.json({"items": whole[number - 1]}).with_headers(Link=link)
 
-        api.serve("/things", answer)
+        api.serve("/things", respond)
         adapter = make_adapter(table(paging=Paging("link_header"), rows="items"))
         with pytest.raises(SourceError, match=r"^api\.things: "):
             list(adapter.pages("things", Read()))
 
-    def test_a_body_of_another_kind_than_before_is_no_page(
-        self, api: FaultServer, make_adapter: MakeAdapter
-    ) -> None:
+    def test_a_body_of_another_format_is_an_error(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         link = '</things?page=2>; rel="next"'
         more = MockResponse.json({"status": "maintenance"})
         api.serve("/things", MockResponse.json([{"id": 1}]).with_headers(Link=link), more)
         with pytest.raises(BadResponse, match="expected a list, as before"):
             list(make_adapter(table(paging=Paging("link_header"))).pages("things", Read()))
 
-    def test_it_ends_all_threads(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_an_error_ends_all_threads(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         before = threading.active_count()
         api.serve("/things", pages=numbered_pages(40), style="link", totals=True, delay_s=0.05)
         good = api._routes["/things"].next_responder()
         assert callable(good)
 
-        def answer(asked: RecordedRequest) -> MockResponse:
-            if asked.query.get("page") == "9":
+        def respond(request: RecordedRequest) -> MockResponse:
+            if request.query.get("page") == "9":
                 return MockResponse.error(400)
-            if asked.query.get("page") == "8":
+            if request.query.get("page") == "8":
                 return MockResponse.json([], delay_s=60)
-            return good(asked)
+            return good(request)
 
-        api.serve("/things", answer)
+        api.serve("/things", respond)
         adapter = make_adapter(table(paging=Paging("link_header")), limits=Limits(None, 6))
         started = time.monotonic()
         with pytest.raises(SourceError):
@@ -242,12 +240,12 @@ class TestErrors:
         ],
         ids=lambda paging: str(paging.type),
     )
-    def test_a_first_page_that_comes_again_and_again_is_an_error(
+    def test_a_repeated_first_page_is_an_error(
         self, api: FaultServer, make_adapter: MakeAdapter, paging: Paging
     ) -> None:
         counter = count()
 
-        def answer(_asked: RecordedRequest) -> MockResponse:
+        def respond(_request: RecordedRequest) -> MockResponse:
             number = next(counter)
             body = {
                 "items": [{"id": 1}, {"id": 2}],
@@ -257,7 +255,7 @@ class TestErrors:
             }
             return MockResponse.json(body)
 
-        api.serve("/things", answer)
+        api.serve("/things", respond)
         with pytest.raises(
             BadResponse, match=rf"api.things: paging.type {paging.type}: pages with the same rows"
         ):
@@ -269,7 +267,7 @@ class TestErrors:
         assert len(api.request_targets) <= 8
 
     @pytest.mark.parametrize("auto", [False, True])
-    def test_two_pages_are_enough_where_the_api_does_not_know_the_number(
+    def test_an_ignored_page_number_is_detected_after_two_pages(
         self, api: FaultServer, make_adapter: MakeAdapter, auto: bool
     ) -> None:
         api.serve("/things", MockResponse.json({"items": [{"id": 1}], "page": 1, "total_pages": 2}))
@@ -293,18 +291,18 @@ class TestErrors:
         ],
         ids=lambda paging: f"{paging.type} {paging.total_path or paging.pages_path or paging.more_path}",
     )
-    def test_rows_that_are_all_alike_are_read_where_the_api_gets_on(
+    def test_equal_rows_are_read_if_the_api_advances(
         self, api: FaultServer, make_adapter: MakeAdapter, paging: Paging
     ) -> None:
-        def answer(asked: RecordedRequest) -> MockResponse:
-            number = int(asked.query.get("page", int(asked.query.get("offset", 0)) // 10 + 1))
+        def respond(request: RecordedRequest) -> MockResponse:
+            number = int(request.query.get("page", int(request.query.get("offset", 0)) // 10 + 1))
             following = number + 1 if number < 5 else None
             body = {"items": [{"v": "same"}] * 10 if number <= 5 else [], "total": 50, "pages": 5}
             url = f"/things?page={following}" if following else None
             next_url = {"links": {"next": url}} if paging.type == "auto" else {"next": following, "url": url}
             return MockResponse.json({**body, "more": number < 5, **next_url})
 
-        api.serve("/things", answer)
+        api.serve("/things", respond)
         assert (
             len(decode_rows(make_adapter(table(paging=paging, rows="items")).pages("things", Read()))) == 50
         )
@@ -319,12 +317,12 @@ class TestErrors:
     @pytest.mark.parametrize(
         "link", ["ftp://x/y", "javascript:alert(1)", "http://[bad", "http://x:99999/", "file:///etc"]
     )
-    @pytest.mark.parametrize("told", ["link", "redirect"])
-    def test_a_link_that_is_no_address_is_an_error(
-        self, api: FaultServer, make_adapter: MakeAdapter, link: str, told: str
+    @pytest.mark.parametrize("source", ["link", "redirect"])
+    def test_an_invalid_link_is_an_error(
+        self, api: FaultServer, make_adapter: MakeAdapter, link: str, source: str
     ) -> None:
         reply = MockResponse.json([{"id": 1}]).with_headers(Link=f'<{link}>; rel="next"')
-        api.serve("/things", reply if told == "link" else MockResponse.redirect(link))
+        api.serve("/things", reply if source == "link" else MockResponse.redirect(link))
         with pytest.raises(SourceError, match=r"^api\.things: "):
             list(make_adapter(table(paging=Paging("link_header"))).pages("things", Read()))
         assert len(api.request_targets) == 1
@@ -345,7 +343,7 @@ class TestErrors:
 
 class TestStopping:
     @pytest.mark.parametrize("fault", [{"delay_s": 60.0}, {"hang_at": 3}])
-    def test_closing_the_generator_ends_what_hangs(
+    def test_closing_the_generator_ends_hanging_requests(
         self, api: FaultServer, make_adapter: MakeAdapter, fault: dict[str, Any]
     ) -> None:
         api.serve("/things", MockResponse.json([{"id": 1}]), MockResponse.json([{"id": 2}], **fault))
@@ -368,14 +366,14 @@ class TestStopping:
             list(adapter.pages("things", Read()))
         assert time.monotonic() - started < 2
 
-    def test_a_rate_limit_is_announced_and_can_be_left(
+    def test_a_rate_limit_is_reported_and_its_wait_can_be_stopped(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:
-        told: list[Any] = []
+        waits: list[Any] = []
         api.serve("/things", MockResponse.error(429, Retry_After="60"))
-        adapter = make_adapter(table(), listeners=Listeners(waiting=told.append))
+        adapter = make_adapter(table(), listeners=Listeners(waiting=waits.append))
         threading.Timer(0.3, adapter.close).start()
 
         with pytest.raises(Interrupted):
             list(adapter.pages("things", Read()))
-        assert [until is None for until in told] == [False, True]
+        assert [until is None for until in waits] == [False, True]

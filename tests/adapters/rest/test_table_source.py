@@ -30,11 +30,13 @@ ROWS = [b'{"o":{"l":"DuckDB"},"n":1}', b'{"o":{"l":"me"},"n":2}', b'{"o":null,"n
         ({"org": "", "user": None}, ROWS),
     ],
 )
-def test_where_keeps_the_rows_an_option_asks_for(variables: dict[str, str | None], kept: list[bytes]) -> None:
+def test_where_keeps_the_rows_that_match_an_option(
+    variables: dict[str, str | None], kept: list[bytes]
+) -> None:
     assert RecordFilter({"o.l": ("{org}", "{user}")}, variables).filter_rows(ROWS) == kept
 
 
-def test_where_compares_numbers_and_truth_as_json_writes_them() -> None:
+def test_where_compares_numbers_and_booleans_as_json_text() -> None:
     rows = [b'{"n":1,"t":true}', b'{"n":10,"t":false}']
 
     assert RecordFilter({"n": ("1",)}, {}).filter_rows(rows) == rows[:1]
@@ -42,7 +44,9 @@ def test_where_compares_numbers_and_truth_as_json_writes_them() -> None:
 
 
 class TestColumns:
-    def test_values_around_the_rows_become_columns(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def test_values_outside_the_rows_become_columns(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
         body = {"total": 5, "meta": {"currency": "EUR"}, "items": [{"id": 1}]}
         api.serve("/things", MockResponse.json(body))
         columns = (
@@ -55,7 +59,7 @@ class TestColumns:
         )
         assert dict(page.variables) == {"total": 5, "money": "EUR", "none": None}
 
-    def test_a_secret_is_never_one(self, make_adapter: MakeAdapter) -> None:
+    def test_a_secret_never_becomes_a_column(self, make_adapter: MakeAdapter) -> None:
         spec = table(columns=(ColumnDef("leak", source="{token}"),))
         with pytest.raises(ConfigError, match="would store the secret"):
             list(make_adapter(spec, options={"token": Secret("s3cret")}).pages("things", Read()))

@@ -40,20 +40,20 @@ TABLES = [
 
 
 @cache
-def outcome(name: str, path: Path) -> CaseResult:
-    """What came of one recorded case; each is run once, however many tests look at it."""
+def case_result(name: str, path: Path) -> CaseResult:
+    """Return the result of a recorded case; each case runs once."""
     case = next(case for case in _cases(name) if case.path == path)
     return run_case(SPECS[name], case)
 
 
 @pytest.mark.parametrize(("name", "path"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_a_recorded_case_passes(name: str, path: Path) -> None:
-    assert outcome(name, path).differences == ()
+    assert case_result(name, path).differences == ()
 
 
 @pytest.mark.parametrize(("spec", "table"), TABLES)
 def test_a_table_has_recorded_cases(spec: AdapterSpec, table: TableSpec) -> None:
-    """One at least; one with a second page where it has pages, one of a refresh where changes are loaded."""
+    """At least one; one with a second page if it has pages, one of a refresh if it is incremental."""
     cases = [case for case in _cases(spec.name) if case.table == table.name]
 
     assert cases
@@ -65,7 +65,7 @@ def test_a_table_has_recorded_cases(spec: AdapterSpec, table: TableSpec) -> None
 
 @pytest.mark.parametrize(("spec", "table"), TABLES)
 def test_a_column_with_a_description_has_a_value_in_a_case(spec: AdapterSpec, table: TableSpec) -> None:
-    """A name or path that is misspelt, or that another column's type swallows, is null for ever."""
+    """A column with a misspelled name or path would always be NULL."""
     seen: set[str] = set()
     for found in _found(spec, table):
         names = [column.name for column in found.columns]
@@ -83,18 +83,18 @@ def _cases(name: str) -> tuple[Case, ...]:
 
 
 def _found(spec: AdapterSpec, table: TableSpec) -> list[Preview]:
-    """What the cases of a table that succeed find."""
-    trials = [outcome(spec.name, case.path) for case in _cases(spec.name) if case.table == table.name]
+    """Return the previews of the successful cases of a table."""
+    trials = [case_result(spec.name, case.path) for case in _cases(spec.name) if case.table == table.name]
     return [trial.preview for trial in trials if trial.preview is not None]
 
 
 def _goes_on(case: Case) -> bool:
-    """Whether a request is followed by another of the same path."""
+    """Return whether a path is requested more than once."""
     return len({(each.method, each.target) for each in case.exchanges}) < len(case.exchanges)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_every_column_a_key_or_description_speaks_of_is_kept(spec: AdapterSpec) -> None:
+def test_a_bundled_spec_has_descriptions_and_keys(spec: AdapterSpec) -> None:
     for table in spec.tables:
         assert table.description, table.name
         assert table.key or table.live or not _changes_are_loaded(table), table.name
@@ -107,11 +107,11 @@ def _changes_are_loaded(table: TableSpec) -> bool:
     return table.incremental is not None and table.refresh.strategy != "reload"
 
 
-# -- what unify check asks ------------------------------------------------------------------------------
+# -- the requests of unify check ------------------------------------------------------------------------
 
 
 def check_of(name: str, reply: MockResponse) -> tuple[Check | SourceError, FaultServer]:
-    """What a check of a bundled spec says where its API answers everything with ``reply``."""
+    """Check a bundled spec against an API that responds to every request with ``reply``."""
     spec = SPECS[name]
     options = option_values(Case("check", Path(), "", (), options={"start": "2026-01-01"}), spec)
     with FaultServer() as api:
@@ -128,7 +128,7 @@ def check_of(name: str, reply: MockResponse) -> tuple[Check | SourceError, Fault
 CHECKS = {"slack": "/auth.test", "linear": "/graphql", "gitlab": "/user"}
 
 
-def test_a_check_of_costs_asks_for_a_stretch_of_time() -> None:
+def test_a_check_of_costs_requests_a_period() -> None:
     found, api = check_of("aws_costs", MockResponse.json({"ResultsByTime": []}))
 
     assert found == Check(accepted=True)
@@ -137,20 +137,20 @@ def test_a_check_of_costs_asks_for_a_stretch_of_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "told"),
+    ("name", "body", "message"),
     [
         ("slack", b'{"ok":false,"error":"invalid_auth"}', "invalid_auth"),
         ("linear", b'{"errors":[{"message":"Authentication required"}]}', "Authentication required"),
     ],
 )
-def test_a_check_notices_an_api_that_refuses_with_status_200(name: str, body: bytes, told: str) -> None:
+def test_a_check_notices_an_api_that_refuses_with_status_200(name: str, body: bytes, message: str) -> None:
     found, _ = check_of(name, MockResponse(body=body).with_headers(Content_Type="application/json"))
 
     assert isinstance(found, SourceError)
-    assert told in found.message
+    assert message in found.message
 
 
-def test_a_check_tells_as_whom_the_api_knows_us() -> None:
+def test_a_check_names_the_authenticated_user() -> None:
     found, _ = check_of("gitlab", MockResponse.json({"username": "kim"}))
 
     assert found == Check(accepted=True, identity="kim")
@@ -160,8 +160,8 @@ def test_a_check_tells_as_whom_the_api_knows_us() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_every_view_and_every_parent_query_runs_on_the_columns_described(spec: AdapterSpec) -> None:
-    """On tables that have the columns of the spec and those its cases bring, and no others."""
+def test_every_view_and_parent_query_runs_on_the_described_columns(spec: AdapterSpec) -> None:
+    """On tables with the columns of the spec and of its cases."""
     with duckdb.connect() as connection:
         for table in spec.tables:
             columns = ", ".join(f'"{name}" {type_}' for name, type_ in _columns(spec, table).items())
@@ -183,9 +183,6 @@ def _columns(spec: AdapterSpec, table: TableSpec) -> dict[str, str]:
     return found
 
 
-# -- what a case that fails says ------------------------------------------------------------------------
-
-
 # -- the commands ---------------------------------------------------------------------------------------
 
 
@@ -195,7 +192,7 @@ def _columns(spec: AdapterSpec, table: TableSpec) -> dict[str, str]:
 # -- the page about them --------------------------------------------------------------------------------
 
 
-def test_the_page_about_the_systems_is_current() -> None:
+def test_the_documentation_of_the_adapters_is_current() -> None:
     """If not: python -m unify.authoring.docs"""
     written = (CHECKOUT / "docs" / "adapters.md").read_text(encoding="utf-8")
 

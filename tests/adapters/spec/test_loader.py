@@ -66,7 +66,7 @@ from unify.errors import ConfigError, SpecError, UnknownName
         ),
     ],
 )
-def test_a_file_that_is_no_spec_is_explained(
+def test_an_invalid_spec_file_is_explained(
     load_spec_text: Callable[[str], AdapterSpec], text: str, explained: str
 ) -> None:
     if "# " in text:
@@ -79,7 +79,7 @@ def test_a_file_that_is_no_spec_is_explained(
     assert any(explained in problem for problem in found), found
 
 
-def test_a_bomb_of_aliases_is_refused_in_no_time(load_spec_text: Callable[[str], AdapterSpec]) -> None:
+def test_an_alias_bomb_is_refused_quickly(load_spec_text: Callable[[str], AdapterSpec]) -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
     started = time.monotonic()
@@ -90,7 +90,7 @@ def test_a_bomb_of_aliases_is_refused_in_no_time(load_spec_text: Callable[[str],
     assert time.monotonic() - started < 1
 
 
-def test_bytes_that_are_no_text_are_explained(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_is_explained(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_bytes(b"name: x\nbase_url: \xff\n")
 
@@ -98,12 +98,12 @@ def test_bytes_that_are_no_text_are_explained(tmp_path: Path) -> None:
         load_spec(file)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.yaml: cannot be read: No such file"):
         load_spec(tmp_path / "nothing.yaml")
 
 
-def test_a_folder_of_ones_own_goes_before_the_bundled_specs(tmp_path: Path) -> None:
+def test_a_folder_of_the_user_precedes_the_bundled_specs(tmp_path: Path) -> None:
     own = tmp_path / "github.yaml"
     own.write_text("name: github\n", encoding="utf-8")
 
@@ -112,7 +112,7 @@ def test_a_folder_of_ones_own_goes_before_the_bundled_specs(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("adapter", ["githb", "../github", "GITHUB"])
-def test_an_unknown_adapter_names_the_nearest(adapter: str) -> None:
+def test_an_unknown_adapter_name_has_a_suggestion(adapter: str) -> None:
     with pytest.raises(UnknownName, match=r"unknown adapter .* — did you mean github\?"):
         find_spec(adapter, [])
 
@@ -120,13 +120,13 @@ def test_an_unknown_adapter_names_the_nearest(adapter: str) -> None:
 @pytest.mark.parametrize(
     "file", sorted(bundled_specs_folder().glob("*.yaml")), ids=lambda file: str(file.stem)
 )
-def test_every_bundled_spec_is_valid_and_named_as_its_file(file: Path) -> None:
+def test_every_bundled_spec_is_valid_and_named_like_its_file(file: Path) -> None:
     assert load_spec(file).name == file.stem
     assert file.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=schema.json\n")
 
 
 @pytest.mark.process
-def test_a_spec_without_selects_never_loads_the_sql_parser(tmp_path: Path) -> None:
+def test_a_spec_without_selects_does_not_import_the_sql_parser(tmp_path: Path) -> None:
     file = tmp_path / "shop.yaml"
     file.write_text(SPEC_HEAD, encoding="utf-8")
     code = (

@@ -29,7 +29,7 @@ KEYS = (
 
 
 def misspelled(lines: list[str], chance: random.Random) -> list[str]:
-    """One key of a table with two letters swapped or one left out."""
+    """Swap or remove letters of a key of a table."""
     spots = [i for i, line in enumerate(lines) if re.match(rf"    ({'|'.join(KEYS)}):", line)]
     spot = chance.choice(spots)
     key, _, rest = lines[spot].strip().partition(":")
@@ -97,7 +97,7 @@ MUTATIONS = [
 
 
 def mutate(rounds: int, folder: Path) -> None:
-    """Each mutation is valid still, or explained within a second with file, line, column and key."""
+    """Mutate the bundled specs; each is valid or refused within a second with file, line, column and key."""
     print(f"seed {SEED}, {rounds} rounds")
     chance = random.Random(SEED)
     specs = [

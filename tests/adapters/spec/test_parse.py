@@ -21,7 +21,7 @@ from unify.adapters.spec.model import (
 )
 
 
-def test_the_bundled_github_spec_says_what_the_documentation_promises() -> None:
+def test_the_bundled_github_spec_matches_the_documentation() -> None:
     spec = load_spec(GITHUB_SPEC)
 
     promised = {"orgs", "repos", "pulls", "issues", "commits", "users"}
@@ -45,7 +45,7 @@ def test_the_bundled_github_spec_says_what_the_documentation_promises() -> None:
     assert users.paging == Paging("none")
 
 
-def test_a_table_with_everything_is_read(load_spec_text: Callable[[str], AdapterSpec]) -> None:
+def test_a_table_with_every_key_is_parsed(load_spec_text: Callable[[str], AdapterSpec]) -> None:
     table = load_spec_text(
         SPEC_HEAD
         + """\
@@ -88,7 +88,7 @@ def test_a_table_with_everything_is_read(load_spec_text: Callable[[str], Adapter
     )
 
 
-def test_given_rows_and_live_tables_are_read(load_spec_text: Callable[[str], AdapterSpec]) -> None:
+def test_listed_rows_and_live_tables_are_parsed(load_spec_text: Callable[[str], AdapterSpec]) -> None:
     spec = load_spec_text(
         SPEC_HEAD
         + """\
@@ -133,7 +133,7 @@ def test_the_example_of_the_reference_is_a_valid_spec(load_spec_text: Callable[[
     assert [table.name for table in spec.tables] == ["boards", "cards"]
 
 
-def test_rows_in_several_lists_and_the_format_of_a_csv_are_read(
+def test_rows_in_several_lists_and_csv_settings_are_parsed(
     load_spec_text: Callable[[str], AdapterSpec],
 ) -> None:
     spec = load_spec_text(

@@ -43,7 +43,7 @@ def parse(tmp_path: Path, added: str) -> tuple[ExtendedSpec, list[str]]:
     return spec, [str(problem).removeprefix(str(file))[1:] for problem in report.problems]
 
 
-def test_an_added_key_is_read(tmp_path: Path) -> None:
+def test_an_added_key_is_parsed(tmp_path: Path) -> None:
     added = "region: eu\nshards: 4\ntags: crm\nlabels: {team: data}\nmirrors: {b: {age: 1 hour}, c: }\n"
     added += "proxy: {type: socks, user: ada}\n"
 

@@ -46,41 +46,41 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A spec counts as unchanged for long; other tests' outlines are forgotten, and ours after."""
+    """Treat specs as unchanged for a long time; clear the caches in memory before and after a test."""
     monkeypatch.setattr(durable, "new_files_since_ns", lambda: 2**62)
-    forget()
+    clear_caches()
     yield
-    forget()
+    clear_caches()
 
 
-def forget() -> None:
-    """What a new process does not know."""
+def clear_caches() -> None:
+    """Clear the caches in memory, which a new process does not have."""
     loader._cached_spec.cache_clear()
     loader._cached_summary.cache_clear()
 
 
-def reads_no_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+def fail_on_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "load_spec", lambda path: pytest.fail(f"{path} was read again"))
 
 
-def without_reading(monkeypatch: pytest.MonkeyPatch, spec: Path, folder: Path) -> SpecSummary:
-    """What another process finds."""
-    forget()
+def cached_summary(monkeypatch: pytest.MonkeyPatch, spec: Path, folder: Path) -> SpecSummary:
+    """Return the summary as another process reads it from the cache."""
+    clear_caches()
     with monkeypatch.context() as patch:
-        reads_no_spec(patch)
+        fail_on_read(patch)
         return load_summary(spec, folder)
 
 
-def test_what_is_kept_of_every_bundled_spec_comes_back_the_same(
+def test_the_cached_summary_of_every_bundled_spec_is_equal(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for spec in bundled_specs_folder().glob("*.yaml"):
         load_summary(spec, folder)
 
-        assert without_reading(monkeypatch, spec, folder) == summarize_spec(load_spec(spec))
+        assert cached_summary(monkeypatch, spec, folder) == summarize_spec(load_spec(spec))
 
 
-def test_tables_live_ones_and_views_are_told(spec: Path, folder: Path) -> None:
+def test_tables_live_tables_and_views_are_distinguished(spec: Path, folder: Path) -> None:
     found = load_summary(spec, folder)
 
     assert [(table.name, table.refresh_every_s) for table in found.tables] == [
@@ -91,19 +91,19 @@ def test_tables_live_ones_and_views_are_told(spec: Path, folder: Path) -> None:
     assert [view.name for view in found.views] == ["recent"]
 
 
-def test_a_spec_of_the_same_size_and_time_is_read_when_it_was_replaced(spec: Path, folder: Path) -> None:
+def test_a_replaced_spec_of_the_same_size_and_time_is_read(spec: Path, folder: Path) -> None:
     load_summary(spec, folder)
     before = spec.stat()
     other = spec.with_suffix(".new")
     other.write_text(SPEC.replace("orders", "bazaar"), encoding="utf-8")
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.replace(spec)
-    forget()
+    clear_caches()
 
     assert load_summary(spec, folder).tables[0].name == "bazaar"
 
 
-def test_a_spec_changed_this_very_second_is_not_kept(
+def test_a_spec_changed_within_the_last_second_is_not_cached(
     spec: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durable, "new_files_since_ns", lambda: spec.stat().st_mtime_ns - 1)
@@ -125,7 +125,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damaged", DAMAGES.values(), ids=DAMAGES)
-def test_a_file_that_does_not_fit_is_replaced(
+def test_an_invalid_cache_file_is_replaced(
     spec: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[bytes], bytes]
 ) -> None:
     found = load_summary(spec, folder)
@@ -133,14 +133,14 @@ def test_a_file_that_does_not_fit_is_replaced(
     whole = file.read_bytes()
     assert damaged(whole) != whole
     file.write_bytes(damaged(whole))
-    forget()
+    clear_caches()
 
     assert load_summary(spec, folder) == found
     assert file.read_bytes() == whole
-    assert without_reading(monkeypatch, spec, folder) == found
+    assert cached_summary(monkeypatch, spec, folder) == found
 
 
-def test_what_is_kept_is_private_and_without_secrets(spec: Path, folder: Path) -> None:
+def test_the_cache_is_private_and_contains_no_secret(spec: Path, folder: Path) -> None:
     load_summary(spec, folder)
 
     [file] = folder.iterdir()
@@ -149,7 +149,7 @@ def test_what_is_kept_is_private_and_without_secrets(spec: Path, folder: Path) -
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_where_nothing_can_be_kept_the_spec_is_read(spec: Path, tmp_path: Path) -> None:
+def test_without_a_writable_cache_the_spec_is_read(spec: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
 
     assert load_summary(spec, tmp_path / "file" / "outlines").live == {"search"}

@@ -11,7 +11,7 @@ from unify.config.secrets import Secret
 from unify.errors import SpecError
 
 
-def test_variables_are_found_in_order_and_once() -> None:
+def test_variables_are_listed_once_and_in_order() -> None:
     assert template.variable_names("/{owner}/{repo}?a={owner}&{{literal}}&{ spaced }") == ("owner", "repo")
     assert template.variable_names_in({"a": ["{x}", {"b": "{y}{x}"}], "c": 5}) == ("x", "y")
 
@@ -31,7 +31,7 @@ def test_variables_are_found_in_order_and_once() -> None:
         (Secret("s/1"), "s%2F1"),
     ],
 )
-def test_a_value_stays_one_step_of_a_path(value: Any, encoded: str) -> None:
+def test_a_value_stays_one_segment_of_a_path(value: Any, encoded: str) -> None:
     assert (
         template.render_text("/repos/{repo}/pulls", {"repo": value, "org": "x"}, "path")
         == f"/repos/{encoded}/pulls"
@@ -45,7 +45,7 @@ def test_a_value_that_would_change_the_path_is_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00"])
-def test_a_header_takes_no_line_break(value: str) -> None:
+def test_a_line_break_in_a_header_is_refused(value: str) -> None:
     with pytest.raises(SpecError, match="a header must not contain one"):
         template.render_text("Bearer {token}", {"token": value}, "header")
 
@@ -57,9 +57,9 @@ def test_the_value_of_a_refused_secret_is_not_in_the_message() -> None:
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("place", ["query", "body", "plain"])
-def test_elsewhere_values_land_as_they_are(place: template.ValueEncoding) -> None:
-    assert template.render_text("a={a}", {"a": "x&y=1\n"}, place) == "a=x&y=1\n"
+@pytest.mark.parametrize("encoding", ["query", "body", "plain"])
+def test_values_of_queries_and_bodies_are_unchanged(encoding: template.ValueEncoding) -> None:
+    assert template.render_text("a={a}", {"a": "x&y=1\n"}, encoding) == "a=x&y=1\n"
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_other_braces_are_ordinary_characters(text: str) -> None:
     assert template.render_text(text, {"a": "x"}, "plain") == text
 
 
-def test_doubled_braces_write_a_name_in_braces() -> None:
+def test_doubled_braces_are_an_escape() -> None:
     assert template.render_text("{{a}} is {a}", {"a": "{b}"}, "plain") == "{a} is {b}"
 
 
-def test_an_unknown_variable_names_the_nearest() -> None:
+def test_an_unknown_variable_has_a_suggestion() -> None:
     with pytest.raises(SpecError, match=r"unknown variable \{ogr\} — did you mean org\?"):
         template.render_text("/{ogr}", {"org": "x", "token": "y"}, "path")
 
@@ -83,7 +83,7 @@ def test_a_variable_without_a_value_names_its_option() -> None:
         template.render_text("/{org}", {"org": None}, "path")
 
 
-def test_a_body_keeps_the_type_of_a_whole_value() -> None:
+def test_a_body_keeps_the_type_of_a_value_without_other_text() -> None:
     body = {"page": "{n}", "text": "page {n}", "on": "{flag}", "list": ["{n}", 1, None], "key": "{token}"}
 
     filled = template.render_value(body, {"n": 3, "flag": True, "token": Secret("s")})
@@ -97,7 +97,7 @@ def test_members_without_a_value_are_left_out() -> None:
     assert template.render_value(body, {"c": None}) == {"q": {"n": 1}, "ids": ["a"]}
 
 
-def test_fields_are_texts_and_lists_repeat() -> None:
+def test_form_fields_are_strings_and_lists_are_repeated() -> None:
     fields = {"state": "all", "n": 5, "deep": True, "since": "{c}", "ids": ["{a}", 2, "{c}"], "no": None}
 
     assert template.render_fields(fields, {"a": "x", "c": None}, "query") == {

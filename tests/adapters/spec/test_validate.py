@@ -11,9 +11,6 @@ from unify.adapters.spec.model import (
     AdapterSpec,
 )
 
-# -- what is read ------------------------------------------------------------------------------------
-
-
 # -- what is refused ---------------------------------------------------------------------------------
 
 MISTAKES = [
@@ -249,7 +246,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("added", "explained"), MISTAKES)
-def test_a_mistake_is_explained_at_its_place(
+def test_a_mistake_is_explained_with_its_position(
     load_spec_text: Callable[[str], AdapterSpec], added: str, explained: str
 ) -> None:
     found = load_problems(load_spec_text, SPEC_HEAD + added)
@@ -257,7 +254,7 @@ def test_a_mistake_is_explained_at_its_place(
     assert any(explained in problem for problem in found), found
 
 
-def test_every_mistake_is_named_at_once_in_the_order_of_the_file(
+def test_all_mistakes_are_reported_in_the_order_of_the_file(
     load_spec_text: Callable[[str], AdapterSpec],
 ) -> None:
     found = load_problems(
