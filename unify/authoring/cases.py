@@ -41,20 +41,20 @@ class RecordedResponse(Struct, frozen=True):
 
     status: Annotated[StatusCode, doc("Status code.", "404")] = 200
     headers: Annotated[Headers, doc("Headers.", "{Link: '<…>; rel=\"next\"'}")] = {}
-    body: Annotated[Json, doc("Body, as JSON.", "[{id: 1}]")] = None
-    text: Annotated[str | None, doc("Body, as text.", "id,name")] = None
+    body: Annotated[Json, doc("Body, as YAML that is sent as JSON.", "[{id: 1}]")] = None
+    text: Annotated[str | None, doc("Body, as it is sent.", "id,name")] = None
 
 
 class RecordedExchange(Struct, frozen=True):
-    """A request that is expected, and its response."""
+    """An expected request and its response."""
 
-    request: Annotated[RequestLine, doc("Method and path.", "GET /items")]
+    request: Annotated[RequestLine, doc("Method and path, or URL for another origin.", "GET /items")]
     response: Annotated[RecordedResponse, doc("Response.", "{body: []}")] = field(name="answer")
     params: Annotated[Mapping[ColumnName, Json], doc("All query parameters.", "{page: 2}")] = {}
     headers: Annotated[
-        Mapping[HeaderName, Json], doc("Headers; null: the request must not have it.", "{Accept: text/csv}")
+        Mapping[HeaderName, Json], doc("Headers to compare; null: the header is not sent.", "{X-Org: acme}")
     ] = {}
-    body: Annotated[Json, doc("JSON body.", "{first: 10}")] = None
+    body: Annotated[Json, doc("JSON body; white space in strings is normalized.", "{first: 10}")] = None
     form: Annotated[FormFields | None, doc("Form fields.", "{a: 1}")] = None
 
     @property
@@ -74,18 +74,21 @@ class Case(Struct, frozen=True):
     table: Annotated[Name, doc("Table to read.", "items")]
     exchanges: Annotated[tuple[RecordedExchange, ...], doc("Requests in order, with their responses.")]
     description: Annotated[str, doc("What the case shows.", "Two pages of items")] = ""
-    options: Annotated[Mapping[Name, str], doc("Options of the connection.", "{org: acme}")] = {}
-    parents: Annotated[
-        tuple[Mapping[ColumnName, Json], ...], doc("Rows of the table's for_each.", "[{id: 1}]")
-    ] = ()
+    options: Annotated[Mapping[Name, str], doc("Options that differ from the defaults.", "{org: acme}")] = {}
+    parents: Annotated[tuple[Mapping[ColumnName, Json], ...], doc("Rows of for_each.", "[{id: 1}]")] = ()
     filters: Annotated[Mapping[ColumnName, Json], doc("Filters of the query.", "{q: lamp}")] = {}
-    since: Annotated[Cursors | None, doc("Stored cursor.", "2026-01-01")] = None
-    now: Annotated[Timestamp, doc("Current time.", "2026-01-31T23:59:00Z")] = datetime(
-        2026, 3, 15, 12, tzinfo=UTC
-    )
+    since: Annotated[
+        Cursors | None, doc("Stored cursor, or by parent: its row as JSON.", "{'{\"id\":1}': 2026-01-01}")
+    ] = None
+    now: Annotated[
+        Timestamp, doc("Current time.", "2026-01-31T23:59:00Z", default="2026-03-15T12:00:00Z")
+    ] = datetime(2026, 3, 15, 12, tzinfo=UTC)
     columns: Annotated[Mapping[ColumnName, str] | None, doc("All columns: type.", "{id: BIGINT}")] = None
-    rows: Annotated[Json, doc("Rows in order, each with the columns to compare.", "[{id: 1}]")] = None
-    cursor: Annotated[Cursors | None, doc("Cursor after the load.", "2026-02-01")] = None
+    rows: Annotated[
+        Json,
+        doc("All rows in order, each with columns to compare; timestamps are in UTC.", "[{id: 1}]"),
+    ] = None
+    cursor: Annotated[Cursors | None, doc("Cursor after the load, or by parent.", "2026-02-01")] = None
     error: Annotated[str | None, doc("Text in the error message; the load must fail.", "credentials")] = None
 
 

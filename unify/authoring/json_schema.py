@@ -30,6 +30,7 @@ from unify.adapters.spec.schema import (
     UnionSchema,
     keys_of,
 )
+from unify.authoring.cases import Case
 
 Json = dict[str, Any]
 
@@ -67,10 +68,15 @@ def render_schema() -> str:
     return json.dumps(spec_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-def render_reference(struct: type[Struct] = AdapterSpec) -> str:
-    """A Markdown table of the keys of each mapping, from the top of a spec downwards."""
-    headings = dict(_iter_headings(ObjectSchema(struct), "spec"))
+def render_reference(struct: type[Struct] = AdapterSpec, heading: str = "spec") -> str:
+    """A Markdown table of the keys of each mapping, from the top of a file downwards."""
+    headings = dict(_iter_headings(ObjectSchema(struct), heading))
     return "\n".join(f"### {heading}\n\n{_render_table(keys_of(each))}" for heading, each in headings.items())
+
+
+def render_readme_reference() -> str:
+    """The tables of README.md: the keys of specs and of cases."""
+    return f"{render_reference()}\n{render_reference(Case, 'case')}"
 
 
 def write_files(folder: Path) -> None:
@@ -78,7 +84,7 @@ def write_files(folder: Path) -> None:
     (folder / "schema.json").write_text(render_schema(), encoding="utf-8")
     readme = folder / "README.md"
     guide, _, _ = readme.read_text(encoding="utf-8").partition(REFERENCE_MARKER)
-    readme.write_text(f"{guide}{REFERENCE_MARKER}\n\n{render_reference()}", encoding="utf-8")
+    readme.write_text(f"{guide}{REFERENCE_MARKER}\n\n{render_readme_reference()}", encoding="utf-8")
 
 
 # -- JSON Schema -------------------------------------------------------------------------------------
