@@ -68,6 +68,11 @@ def test_spec_try_shows_request_answer_rows_and_columns(
     assert done.exit_status == 0, done.stderr
     assert "s3cretvalue" not in done.stdout + done.stderr
     told = done.stdout
+    assert told.startswith(
+        f"plan:\n  GET {api.url}/boards\n  parameters: limit=2, page=1\n"
+        "  paging: {type: page, page_param: page, size_param: limit, size: 2}\n"
+        "  rows: detected in the first response\n  incremental: changed_at from the beginning\n\n"
+    ), told
     assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
     assert "response: list of 2, each object\n  id: integer\n  name: string\n" in told
     assert "  owner: object\n    login: string\n" in told

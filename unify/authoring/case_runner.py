@@ -12,7 +12,7 @@ from unify.adapters.base import Page, ParentRow, Read
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.rest.pushdown import apply_filters
-from unify.adapters.rest.scope_reader import scope_key
+from unify.adapters.rest.read_plan import scope_key
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.authoring.cases import Case, option_values
 from unify.authoring.mock_api import MockAPI

@@ -30,6 +30,7 @@ from unify.redaction import Redactor
 class Sample:
     """The first page of a table, as far as it was read; ``failure`` is the error that ended it.
 
+    ``plan``             what a read of the table requests, in lines.
     ``request``          as built from the spec, without credentials; ``redactor`` removes secrets from texts.
     ``rows``             the number of rows in the response, before ``where``; ``rows_path`` is their path.
     ``detected_paging``  the result of ``paging: auto``.
@@ -37,6 +38,7 @@ class Sample:
     """
 
     redactor: Redactor
+    plan: Sequence[str] = ()
     request: Request | None = None
     traffic: list[Traffic] = field(default_factory=list)
     response: Response | None = None
@@ -65,9 +67,11 @@ def fetch_sample(
     sample.redactor.add(*(value.reveal() for value in options.values() if isinstance(value, Secret)))
     try:
         with closing(_RecordingAdapter(spec, options, sample)) as adapter:
+            read = Read([parent] if parent else [], limit=1)
+            sample.plan = adapter.describe_read(table.name, read)
             if prompt is not None and not adapter.is_signed_in():
                 adapter.sign_in(prompt)
-            with closing(adapter.pages(table.name, Read([parent] if parent else [], limit=1))) as pages:
+            with closing(adapter.pages(table.name, read)) as pages:
                 sample.page = next(pages, None)
         if sample.response is not None and not sample.response.skipped:
             _inspect_response(spec, table, sample, sample.response)

@@ -114,6 +114,8 @@ def _resolve_options(
 
 
 def _report_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator[str]:
+    if sample.plan:
+        yield from ("plan:", *(f"  {line}" for line in sample.plan), "")
     yield from _request_lines(sample, spec)
     for each in sample.traffic:
         status = "no response" if each.status is None else f"{each.status}{_status_phrase(each.status)}"

@@ -11,7 +11,7 @@ from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.rest_tables import PARENT_ROWS, FixedClock, MakeAdapter, child_table, decode_rows, table
 from unify.adapters.base import Page, Read
 from unify.adapters.rest import incremental as rest_incremental
-from unify.adapters.rest.scope_reader import scope_key
+from unify.adapters.rest.read_plan import scope_key
 from unify.adapters.spec.model import (
     Incremental,
     Limits,

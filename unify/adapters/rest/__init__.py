@@ -3,7 +3,8 @@
     adapter          RESTAdapter: lists tables, reads pages, checks credentials, signs in
     table_source     TableSource: a table of a spec prepared for a connection; RecordFilter: its `where`
     request_builder  builds a request from the spec, options, parent row, page and cursor
-    scope_reader     ScopeReader: the pages of one scope, that is of one `for_each` row and time window
+    read_plan        ReadPlan: the scopes of a read (`for_each` row, time window), their requests, in words
+    scope_reader     ScopeReader: reads the pages of one scope
     page_fetcher     PageFetcher: threads that fetch pages of several scopes, in the order of each scope
     incremental      the value of `{cursor}` in a request; time windows; timestamp formats
     pushdown         conditions of a query as parameters of the request

@@ -16,12 +16,11 @@ from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import ClientOptions, Request, Response, Timeouts
 from unify.adapters.http.rate_limit import Clock, LocalRateLimiter, RateLimiter
 from unify.adapters.http.retry import quota_left
-from unify.adapters.paging.paginators import make_paginator
-from unify.adapters.rest.incremental import time_windows
 from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
-from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE, render_base_url
-from unify.adapters.rest.scope_reader import ReadContext, RowLimit, iter_scope_readers
+from unify.adapters.rest.read_plan import ReadPlan
+from unify.adapters.rest.request_builder import render_base_url
+from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
 from unify.adapters.rest.table_source import TableSource
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, ErrorRule, Paging, TableSpec, table_defs
@@ -92,33 +91,40 @@ class RESTAdapter(Adapter):
 
         Closing the generator, or ``close()`` from another thread, ends every request at once.
         """
-        source = self._table_source(table, read.filters)
+        plan = self.plan(table, read)
+        source = plan.source
         source.expect_rows(read.rows_location)
         with self._track_read() as stop:
-            reading = ReadContext(source, self._client, read, RowLimit(read.limit), stop, self.listeners)
-            hands = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
-            crew = PageFetcher(iter_scope_readers(reading), hands, lambda: self._client.cancel(stop))
-            with closing(crew.pages()) as pages:
+            context = ReadContext(plan, self._client, RowLimit(read.limit), stop, self.listeners)
+            readers = (ScopeReader(context, scope) for scope in plan.scopes())
+            workers = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
+            fetcher = PageFetcher(readers, workers, lambda: self._client.cancel(stop))
+            with closing(fetcher.pages()) as pages:
                 for page in pages:
-                    total = crew.pages_total
+                    total = fetcher.pages_total
                     yield page if total is None else replace(page, pages_total=total)
         for note in source.load_notes():
-            self.listeners.note(note)
+            self.listeners.note(self._redactor.redact(note))
         if source.rows_location:
             self.listeners.rows_located(source.rows_location)
 
-    def first_request(self, table: str, read: Read) -> str | None:
-        """Method and address of the first request ``pages`` would send, without secrets. None is sent.
+    def plan(self, table: str, read: Read) -> ReadPlan:
+        """What ``pages`` would request. Nothing is sent. Raises UnknownName."""
+        return ReadPlan(self._table_source(table, read.filters), read, self._client.now())
 
-        None where there is nothing to ask for: a table with parents, and ``read`` has none.
-        """
-        source = self._table_source(table, read.filters)
-        reading = ReadContext(source, self._client, read, RowLimit(None), threading.Event())
+    def describe_read(self, table: str, read: Read) -> list[str]:
+        """The plan of a read in lines without secrets: the first request, paging, rows, incremental window."""
         with self._redactor.redact_errors():
-            series = next(iter_scope_readers(reading), None)
-            if series is None:
-                return None
-            request = series.first_request()
+            return [self._redactor.redact(line) for line in self.plan(table, read).describe()]
+
+    def first_request(self, table: str, read: Read) -> str | None:
+        """Method and URL of the first request of ``pages``, without secrets; None if it would send none."""
+        plan = self.plan(table, read)
+        scope = next(plan.scopes(), None)
+        if scope is None:
+            return None
+        with self._redactor.redact_errors():
+            request = plan.first_request(scope)
             return f"{request.method} {self._redactor.redact(request.full_url)}"
 
     def check(self) -> Check:
@@ -190,10 +196,8 @@ class RESTAdapter(Adapter):
 
     def _check_request(self) -> Request:
         source = TableSource(self.connection, self.spec, self._check_table(), self.options)
-        turns = next(make_paginator(source.paging, sequential=True))
-        first = next(time_windows(source.table.incremental, None, self._client.now()))
-        variables = {**self.options, CURSOR_VARIABLE: first.cursor, UNTIL_VARIABLE: first.until}
-        return source.request_builder.build_request(variables, turns[0])
+        plan = ReadPlan(source, Read(), self._client.now())
+        return plan.first_request(next(plan.scopes()))
 
     def _check_error_rules(self) -> tuple[ErrorRule, ...]:
         """The spec's own, for an API that refuses with status 200; nothing is skipped in a check."""

@@ -5,7 +5,6 @@ Scopes: the rows of a table's ``for_each``, each asked for once and each with a 
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,23 +12,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from msgspec.structs import replace
-
-from unify.adapters.base import Listeners, Page, ParentRow, Read, Scalar
+from unify.adapters.base import Listeners, Page, Scalar
 from unify.adapters.formats.locate import last_value, row_value
 from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.client import HttpClient
-from unify.adapters.http.messages import Request, Response, resolve_link
+from unify.adapters.http.messages import Response, resolve_link
 from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, parse_integer
 from unify.adapters.paging.links import parse_link_header, resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
-from unify.adapters.paging.paginators import make_paginator
-from unify.adapters.rest.incremental import TimeWindow, is_older, request_cursor, time_windows
-from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE
-from unify.adapters.rest.table_source import RecordFilter, TableSource
+from unify.adapters.rest.incremental import is_older
+from unify.adapters.rest.read_plan import ReadPlan, Scope
+from unify.adapters.rest.table_source import RecordFilter
 from unify.adapters.spec import template
-from unify.adapters.spec.model import ErrorRule, ForEach, Incremental, Paging
+from unify.adapters.spec.model import ErrorRule
 from unify.errors import BadResponse, NotFound, SourceError
 
 PAGE_NUMBERS_PER_WINDOW = (
@@ -54,54 +50,29 @@ class RowLimit:
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """One read of one table: what to fetch, how, and when to stop."""
+    """A plan being carried out. ``cancel_event`` ends its requests."""
 
-    source: TableSource
+    plan: ReadPlan
     client: HttpClient
-    read: Read
     row_limit: RowLimit
     cancel_event: threading.Event
     listeners: Listeners = field(default_factory=Listeners)
 
 
-def iter_scope_readers(context: ReadContext) -> Iterator[ScopeReader]:
-    """What there is to read: every parent, and of each every slice of time."""
-    table, read = context.source.table, context.read
-    now = context.client.now()
-    for parent in distinct_parents(table.for_each, read.parents):
-        scope = scope_key(parent) if parent is not None else ""
-        for part in time_windows(table.incremental, read.since.get(scope), now):
-            yield ScopeReader(context, parent, scope, part)
-
-
 class ScopeReader:
-    """The pages of one scope, or of one slice of its time.
+    """Reads the pages of one scope."""
 
-    ``scope`` is one parent row, or "" for the whole table.
-    """
-
-    def __init__(
-        self, context: ReadContext, parent: ParentRow | None, scope: str, window: TimeWindow
-    ) -> None:
+    def __init__(self, context: ReadContext, scope: Scope) -> None:
         self._context = context
-        self._source = context.source
-        self._parent = parent or {}
+        self._plan = context.plan
+        self._source = context.plan.source
         self._scope = scope
-        self._since = _stop_cursor(self._source.table.incremental, context.read.since.get(scope))
-        self._first_number = window.index * PAGE_NUMBERS_PER_WINDOW
-        incremental = self._source.table.incremental
-        self._variables = {
-            **self._source.table.filter_values,
-            **self._source.options,
-            **self._parent,
-            CURSOR_VARIABLE: window.cursor,
-            UNTIL_VARIABLE: window.until,
-        }
+        self._parent = scope.parent or {}
+        self._variables = context.plan.variables(scope)
+        self._first_number = scope.window.index * PAGE_NUMBERS_PER_WINDOW
         self._loop_guard = LoopGuard(self._source.paging_state)
         self._record_filter = RecordFilter(self._source.table.where, self._variables)
-        newest_first = incremental is not None and incremental.order == "desc"
-        self._newest_first = newest_first
-        self._stops_at_cursor = newest_first and self._since is not None
+        self._stops_at_cursor = self._plan.stops_at_cursor and scope.stop_cursor is not None
         self._previous_cursor: str | None = None  # of the last row of the page before
         self._lock = threading.Lock()
         self._end_number: int | None = None  # of the first page that does not exist
@@ -111,14 +82,14 @@ class ScopeReader:
         """The table's paging, ended early by a limit, or by the first page that reaches the cursor."""
         if self._context.row_limit.is_reached:
             return
-        alone = self._stops_at_cursor or self._context.read.limit is not None
-        inner = make_paginator(self._source.paging, self._source.paging_state, sequential=alone)
+        alone = self._stops_at_cursor or self._plan.read.limit is not None
+        inner = self._plan.paginator(sequential=alone)
         turns = next(inner, ())
         while turns:
             facts = yield turns
             if facts.is_end:
                 return
-            if self._newest_first:
+            if self._plan.stops_at_cursor:
                 self._check_order(facts)
             if self._context.row_limit.is_reached or (self._stops_at_cursor and self._reached_cursor(facts)):
                 return
@@ -129,9 +100,6 @@ class ScopeReader:
                 return
             finally:
                 self._report_paging()
-
-    def _effective_paging(self) -> Paging:
-        return self._source.paging_state.detected or self._source.paging
 
     def _report_paging(self) -> None:
         found = self._source.paging_state.detected
@@ -160,12 +128,8 @@ class ScopeReader:
     def _reached_cursor(self, page_info: PageInfo) -> bool:
         column = self._source.cursor_column
         oldest = page_info.last_value(column) if column is not None else None
-        return oldest is not None and self._since is not None and is_older(oldest, self._since)
-
-    def first_request(self) -> Request:
-        """What the first page is asked for with."""
-        turns = next(make_paginator(self._source.paging, sequential=True))
-        return self._source.request_builder.build_request(self._variables, turns[0])
+        since = self._scope.stop_cursor
+        return oldest is not None and since is not None and is_older(oldest, since)
 
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[Page, PageInfo]:
         reading = self._context
@@ -186,12 +150,10 @@ class ScopeReader:
                 answer, envelope, self._resolve_link, is_end=answer.skipped and number > 0
             )
             self._check_end(answer, number, is_end=facts.is_end, has_rows=bool(facts.rows))
-            self._loop_guard.check_page(
-                number, page_request, facts, self._effective_paging(), self._probe_page
-            )
+            self._loop_guard.check_page(number, page_request, facts, self._plan.paging, self._probe_page)
             rows = self._record_filter.filter_rows(envelope.rows) if not page_request.is_probe else ()
             reading.row_limit.count_rows(len(rows))
-            page = Page(rows, self._computed_values(envelope), self._scope, self._first_number + number)
+            page = Page(rows, self._computed_values(envelope), self._scope.key, self._first_number + number)
             return page, facts
 
     def _probe_page(self, page_request: PageRequest) -> ResponsePageInfo | None:
@@ -236,7 +198,7 @@ class ScopeReader:
         """
         if self._source.ends_pages(response.status) or response.status in page_request.end_statuses:
             return
-        positions = numbered_paginator(self._effective_paging())
+        positions = numbered_paginator(self._plan.paging)
         if positions is not None and self._source.skip_ends_pages(response.status):
             here = parse_integer(page_request.params.get(positions.param))
             if here is not None and self._probe_page(page_request_at(positions, here + 1)) is None:
@@ -261,7 +223,7 @@ class ScopeReader:
         )
 
     def _resolve_link(self, url: str, link: str) -> str:
-        keep = self._effective_paging().keep == "address"
+        keep = self._plan.paging.keep == "address"
         return resolve_page_link(url, link, keep, self._context.client.is_allowed)
 
     def _require_parent_values(self) -> None:
@@ -346,34 +308,3 @@ def error_context(location: str) -> Iterator[None]:
         error.message = f"{location}: {error.message}"
         error.args = (error.message,)
         raise
-
-
-def _stop_cursor(incremental: Incremental | None, stored: str | None) -> str | None:
-    """What a read that goes from the newest back has to reach: the stored cursor, less the lookback."""
-    if incremental is None or stored is None:
-        return None
-    return str(request_cursor(replace(incremental, format=None), stored))
-
-
-def scope_key(parent: ParentRow) -> str:
-    """The name of a ``for_each`` row's state: its JSON text, keys sorted."""
-    return json.dumps(parent, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def distinct_parents(for_each: ForEach | None, parents: Sequence[ParentRow]) -> Iterator[ParentRow | None]:
-    """Each different parent once, in order; None alone for a table without parents."""
-    if for_each is None:
-        yield None
-        return
-    different = list({scope_key(parent): parent for parent in parents or for_each.rows}.values())
-    yield from different if for_each.batch is None else _join_parents(different, for_each.batch)
-
-
-def _join_parents(parents: Sequence[ParentRow], size: int) -> Iterator[ParentRow]:
-    """``size`` parents as one: each value is their different values, with commas between."""
-    for start in range(0, len(parents), size):
-        group = parents[start : start + size]
-        yield {
-            name: ",".join(dict.fromkeys(str(parent[name]) for parent in group if parent[name] is not None))
-            for name in group[0]
-        }

@@ -90,6 +90,11 @@ class TableSource:
         ]
         self.request_builder = self._request_builders[index]
 
+    def rows_text(self) -> str:
+        """Where the rows are in a response, for a user."""
+        found = self.rows_location.partition(" ")[2]
+        return self.table.rows or (f"{found}, detected" if found else "detected in the first response")
+
     def expect_rows(self, location: str) -> None:
         """Look for the rows where earlier loads found them: ``list items``."""
         kind, _, path = location.partition(" ")

@@ -58,7 +58,7 @@ class LiveRead:
     @property
     def key(self) -> tuple[object, ...]:
         """What makes two wishes the same, beside the table's name."""
-        from unify.adapters.rest.scope_reader import scope_key
+        from unify.adapters.rest.read_plan import scope_key
 
         parents = None if self.parents is None else tuple(scope_key(parent) for parent in self.parents)
         return (*(ask.key for ask in self.requests), parents, self.limit)

@@ -174,7 +174,7 @@ class _DryRunResolver(RelationResolver):
 
     def _request_lines(self, table_ref: LiveTableRef, live_read: LiveRead) -> list[str]:
         from unify.adapters.rest.adapter import RESTAdapter
-        from unify.adapters.rest.scope_reader import distinct_parents
+        from unify.adapters.rest.read_plan import distinct_parents
 
         name = table_ref.name
         enough = ", until there are enough rows" if live_read.limit is not None else ", and its further pages"
