@@ -77,7 +77,7 @@ class TestForeignOrigins:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     @pytest.mark.parametrize("allowed", [False, True])
     @pytest.mark.parametrize(
-        "way", [method for method in TOKEN_AUTHS if TOKEN_AUTHS[method].type in ("oauth2", "session")]
+        "method", [method for method in TOKEN_AUTHS if TOKEN_AUTHS[method].type in ("oauth2", "session")]
     )
     def test_a_redirected_token_request_sends_no_credentials(
         self,

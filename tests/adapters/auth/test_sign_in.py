@@ -88,7 +88,7 @@ def make(oauth_server: OAuthServer, tmp_path: Path) -> Iterator[Make]:
             "token_url": f"{oauth_server.server.url}/token",
             "authorize_url": f"{oauth_server.server.url}/{page}",
         }
-        settings_of_grant = {
+        grant_settings = {
             "grant": grant,
             "client_id": CLIENT_ID,
             "client_secret": "{secret}",
@@ -97,7 +97,7 @@ def make(oauth_server: OAuthServer, tmp_path: Path) -> Iterator[Make]:
         }
         table = TableSpec("things", ("GET /things",), paging=Paging("none"))
         spec = AdapterSpec(
-            "a", "a.yaml", oauth_server.server.url, auth=Auth("oauth2", settings_of_grant), tables=(table,)
+            "a", "a.yaml", oauth_server.server.url, auth=Auth("oauth2", grant_settings), tables=(table,)
         )
         options = {"secret": Secret(oauth_server.secret)}
         tokens = TokenCacheFolder(tmp_path / "tokens", "mine")
@@ -230,7 +230,7 @@ class TestBrowserFlow:
 
         adapter = make()
         adapter.sign_in(BrowserUser(intrude))
-        assert [answer.status_code for answer in responses] == [400, 400, 400, 404]
+        assert [response.status_code for response in responses] == [400, 400, 400, 404]
         assert rows(adapter) == 2
         assert b"evil" not in b"".join(request.body for request in oauth_server.server.requests)
 
@@ -364,12 +364,12 @@ class TestDeviceFlow:
         )  # the poll is not repeated with another client authentication
 
     def test_the_default_interval_is_five_seconds(self, oauth_server: OAuthServer, make: Make) -> None:
-        settings_of_grant = {
+        body = {
             "device_code": DEVICE_CODE,
             "user_code": USER_CODE,
             "verification_url": "http://a.example",
         }
-        oauth_server.server.serve("POST /device", MockResponse.json(settings_of_grant))
+        oauth_server.server.serve("POST /device", MockResponse.json(body))
         clock, user = AdvancingClock(), IdleUser()
         make("device_code", clock).sign_in(user)
         assert clock.waited == [5.0]
@@ -400,7 +400,7 @@ class TestDeviceFlow:
         assert sum(clock.waited) <= 600
 
     @pytest.mark.parametrize(
-        "given",
+        "response",
         [
             {"device_code": "d", "user_code": "u", "verification_uri": "javascript:alert(1)"},
             {"device_code": "d", "verification_uri": "https://a.example"},
@@ -408,9 +408,9 @@ class TestDeviceFlow:
         ],
     )
     def test_a_device_response_without_code_and_web_address_is_an_error(
-        self, oauth_server: OAuthServer, make: Make, settings_of_grant: dict[str, str]
+        self, oauth_server: OAuthServer, make: Make, response: dict[str, str]
     ) -> None:
-        oauth_server.server.serve("POST /device", MockResponse.json(settings_of_grant))
+        oauth_server.server.serve("POST /device", MockResponse.json(response))
         with pytest.raises(Unauthorized, match="no token was given"):
             make("device_code").sign_in(IdleUser())
 
