@@ -23,7 +23,8 @@ from tests.support.rest_tables import PAGE_FAULTS
 from unify.adapters.base import Read
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.config.settings import Settings
 from unify.errors import SourceError, UnifyError
 from unify.lake.lake import Lake
@@ -183,7 +184,8 @@ import json, resource, sys
 from pathlib import Path
 from unify.adapters.base import Read
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.errors import UnifyError
 
 kinds = []

@@ -21,7 +21,8 @@ from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.paginators import make_paginator
 from unify.adapters.rest.scope_reader import ResponsePageInfo
 from unify.adapters.rest.table_source import TableSource
-from unify.adapters.spec.model import AdapterSpec, Paging
+from unify.adapters.spec.model import AdapterSpec
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
 MAX_REQUESTS = 200

@@ -24,7 +24,8 @@ from unify.adapters.base import Listeners, Read
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec, CheckSpec, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, CheckSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
 from unify.errors import UnifyError
 from unify.load.protocol import LoadTask, TaskResult, WorkerMessage, encode_message

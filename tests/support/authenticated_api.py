@@ -16,7 +16,7 @@ from unify.adapters.http.messages import Request
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
 
 SECRET = "pa$$ w0rd/ünïcode=="

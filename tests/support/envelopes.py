@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.support.fault_server import MockResponse, RecordedRequest
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 
 ROWS = "@ROWS"
 ABSENT = object()

@@ -10,11 +10,8 @@ from tests.support.fault_server import MockResponse
 from unify.adapters.base import Page
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import (
-    ForEach,
-    Paging,
-    TableSpec,
-)
+from unify.adapters.spec.model import ForEach, TableSpec
+from unify.adapters.spec.paging import Paging
 
 MakeAdapter = Callable[..., RESTAdapter]
 

@@ -15,7 +15,8 @@ from typing import Any
 from msgspec import Struct
 
 from unify.adapters.spec.loader import bundled_specs_folder
-from unify.adapters.spec.model import AdapterSpec, ErrorRule, ForEach, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, ErrorRule, ForEach, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.parse import describe_schema
 from unify.adapters.spec.schema import (
     AnySchema,

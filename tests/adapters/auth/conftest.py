@@ -11,7 +11,8 @@ from tests.support.authenticated_api import OPTIONS, MakeAdapter
 from tests.support.fault_server import FaultServer, MockResponse
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.support.authenticated_api import (
 )
 from tests.support.fault_server import FaultServer, MockResponse
 from unify.adapters.base import Listeners, Read, Traffic
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import UnifyError
 
 

@@ -22,7 +22,7 @@ from tests.support.fault_server import FaultServer, MockResponse, RecordedReques
 from unify.adapters.base import Listeners, Read, Traffic
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import Unauthorized, UnifyError
 
 

@@ -10,7 +10,7 @@ from tests.support.authenticated_api import SECRET, MakeAdapter
 from tests.support.fault_server import FaultServer, MockResponse
 from unify.adapters.base import Read
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import Unauthorized
 
 

@@ -41,7 +41,8 @@ from unify.adapters.base import Read
 from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
-from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SignInNeeded, Unauthorized
 

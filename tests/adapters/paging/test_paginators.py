@@ -17,7 +17,7 @@ from unify.adapters.paging.base import Member, PageRequest, PagingState, known_p
 from unify.adapters.paging.detect import detect_paging
 from unify.adapters.paging.links import parse_link_header
 from unify.adapters.paging.paginators import make_paginator
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
 HERE = "http://api/things?page=1"

@@ -12,11 +12,8 @@ from tests.support.rest_tables import PARENT_ROWS, FixedClock, MakeAdapter, chil
 from unify.adapters.base import Page, Read
 from unify.adapters.rest import incremental as rest_incremental
 from unify.adapters.rest.read_plan import scope_key
-from unify.adapters.spec.model import (
-    Incremental,
-    Limits,
-    Paging,
-)
+from unify.adapters.spec.model import Incremental, Limits
+from unify.adapters.spec.paging import Paging
 
 
 def time_windows(incremental: Incremental, at: str, now: float) -> list[rest_incremental.TimeWindow]:

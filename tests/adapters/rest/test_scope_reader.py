@@ -21,13 +21,8 @@ from tests.support.rest_tables import (
 )
 from unify.adapters.base import Listeners, Read
 from unify.adapters.rest.read_plan import scope_key
-from unify.adapters.spec.model import (
-    ColumnDef,
-    ErrorRule,
-    ForEach,
-    Limits,
-    Paging,
-)
+from unify.adapters.spec.model import ColumnDef, ErrorRule, ForEach, Limits
+from unify.adapters.spec.paging import Paging
 from unify.errors import (
     BadResponse,
     Interrupted,

@@ -15,10 +15,10 @@ from unify.adapters.spec.model import (
     Filter,
     ForEach,
     Incremental,
-    Paging,
     RefreshSpec,
     TableSpec,
 )
+from unify.adapters.spec.paging import Paging
 
 
 def test_the_bundled_github_spec_matches_the_documentation() -> None:

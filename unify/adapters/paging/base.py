@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 
 MAX_BATCH_PAGES = 1000  # requested in parallel before the end is determined again: a total may be far off
 MAX_EMPTY_PAGES = 40  # in a row; filters that run after paging leave a few empty pages, never this many

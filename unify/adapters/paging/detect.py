@@ -20,7 +20,7 @@ from unify.adapters.paging.hints import HintKind, Hints, collect_hints
 from unify.adapters.paging.links import has_page_links
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.ways import find_way
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
 NO_HINT = "nothing in the response indicates more pages"

@@ -17,7 +17,7 @@ from unify.adapters.paging.base import (
     PagingState,
     page_size_params,
 )
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 from unify.text import excerpt
 

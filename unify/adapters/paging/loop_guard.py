@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unify.adapters.paging.base import PageInfo, PageRequest, PagingState
 from unify.adapters.paging.numbered import numbered_paginator, request_beyond_end
 from unify.adapters.paging.paginators import next_page_token
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
 PageProbe = Callable[[PageRequest], PageInfo | None]  # requests one more page; None: there is no such page

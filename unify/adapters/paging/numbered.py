@@ -19,7 +19,7 @@ from unify.adapters.paging.base import (
     total_rows,
 )
 from unify.adapters.paging.links import has_page_links
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
 FAR_BEYOND_END = 1_000_000  # pages or rows beyond any real end, for APIs that do not report a total

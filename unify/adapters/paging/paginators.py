@@ -26,7 +26,7 @@ from unify.adapters.paging.base import (
 )
 from unify.adapters.paging.links import RepeatCheck, follow_links, paginate_by_link_header
 from unify.adapters.paging.numbered import OffsetPaginator, PageNumberPaginator, paginate_numbered
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
 ALL_MEMBERS = "*"  # as cursor_param: each member of the object at cursor_path is a parameter

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from unify.adapters.paging.base import PageInfo, RequestTraits
 from unify.adapters.paging.hints import Hint, HintKind, Hints, has_value, is_set
 from unify.adapters.paging.paginators import ALL_MEMBERS
-from unify.adapters.spec.model import Paging
+from unify.adapters.spec.paging import Paging
 
 _ANY = object()  # whatever value the member has
 

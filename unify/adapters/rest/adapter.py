@@ -23,7 +23,8 @@ from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
 from unify.adapters.rest.table_source import TableSource
 from unify.adapters.spec import template
-from unify.adapters.spec.model import AdapterSpec, ErrorRule, Paging, TableSpec, table_defs
+from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec, table_defs
+from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, Forbidden, SignInNeeded, SpecError, Unauthorized, UnknownName
 from unify.model import TableDef

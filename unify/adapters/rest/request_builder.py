@@ -12,7 +12,8 @@ import msgspec
 from unify.adapters.http.messages import QueryParams, Request
 from unify.adapters.paging.base import PageRequest
 from unify.adapters.spec import template
-from unify.adapters.spec.model import AdapterSpec, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.errors import SourceError, SpecError
 
 CURSOR_VARIABLE = "cursor"  # the variable that holds the incremental cursor

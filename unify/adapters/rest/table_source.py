@@ -17,7 +17,8 @@ from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PagingState, RequestTraits, missing_paths
 from unify.adapters.rest.request_builder import RequestBuilder
 from unify.adapters.spec import template
-from unify.adapters.spec.model import AdapterSpec, ColumnDef, Paging, TableSpec
+from unify.adapters.spec.model import AdapterSpec, ColumnDef, TableSpec
+from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
 from unify.errors import ConfigError
 

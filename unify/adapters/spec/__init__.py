@@ -2,6 +2,7 @@
 
     model           AdapterSpec, TableSpec and their parts: the keys of the language, and a spec that was read
     auth            the authentication schemes and their keys
+    paging          the pagination styles and their keys
     schema          derives the schema of a Struct's keys: text, number, list, object, union
     formats         the formats of texts: names, durations, URLs, paths, column types, numbers
     loader          finds, reads and checks spec files; caches a summary of each on disk

@@ -17,9 +17,9 @@ from unify.adapters.spec.model import (
     ErrorRule,
     ForEach,
     Incremental,
-    Paging,
     TableSpec,
 )
+from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.parse import ProblemReport
 from unify.config.yaml import NodePath
 from unify.text import did_you_mean
