@@ -172,7 +172,7 @@ class Forbidden(SourceError):
 
 
 class NotFound(SourceError):
-    """404: not found, or not visible with these credentials."""
+    """404 or 410: not found, or not visible with these credentials."""
 
 
 class BadResponse(SourceError):

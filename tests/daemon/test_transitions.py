@@ -23,7 +23,8 @@ from unify.daemon.transitions import (
     find_transition,
     render_markdown,
 )
-from unify.model import JobState, LoaderJob, LoaderStatus, TableName
+from unify.load.protocol import LoadProgress, TaskResult, TaskStatus
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
 
 QUEUE_EVENTS = {
@@ -122,6 +123,28 @@ def test_each_event_in_each_state_follows_the_table(bench: Bench, state: JobStat
             *([] if transition.state.active else [DiscardStaged]),
             *([RecordFailure] if transition.action is JobAction.RECORD_FAILURE else []),
         ]
+
+
+def test_parents_that_are_out_of_date_are_refreshed(bench: Bench) -> None:
+    child = bench.job_in(JobState.RUNNING)
+    run = bench.jobs.add(child, JobState.RUNNING)
+    progress = LoadProgress(child.id, child.attempt)
+    missing = (TableName("github", "repos"),)
+    bench.jobs.handle_result(
+        run,
+        TaskResult(
+            child.id,
+            child.attempt,
+            TaskStatus.MISSING_PARENTS,
+            progress,
+            missing=missing,
+            parents_action=Action.REFRESH,
+        ),
+    )
+    waiting = bench.queue.get(child.id)
+    assert waiting.waits_for is not None
+    parent = bench.queue.get(waiting.waits_for)
+    assert (parent.table, parent.action) == (missing[0], Action.REFRESH)
 
 
 def test_a_job_fails_with_its_parent(bench: Bench) -> None:

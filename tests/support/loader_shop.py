@@ -72,7 +72,13 @@ class LoaderHome:
         self.settings.connections.chmod(0o600)
         self.loading = LoadRunner(self.settings.home, self.settings.tenant)
 
-    def make_job(self, table: str, action: Action = Action.LOAD, schema: str = "shop") -> LoaderJob:
+    def make_job(
+        self,
+        table: str,
+        action: Action = Action.LOAD,
+        schema: str = "shop",
+        start_at: datetime | None = None,
+    ) -> LoaderJob:
         self.jobs += 1
         now = datetime.now(UTC)
         return LoaderJob(
@@ -87,7 +93,7 @@ class LoaderHome:
             attempt=1,
             epoch=1,
             created_at=now,
-            start_at=now,
+            start_at=start_at or now,
         )
 
     def run_load(self, job: LoaderJob) -> TaskResult:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from unify.adapters.spec.model import ColumnDef, ForEach, Incremental, Option, RefreshSpec
+from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
 from unify.config.secrets import Secret
 from unify.errors import SignInNeeded
 from unify.model import RequestRecord, TableDef
@@ -200,6 +200,8 @@ class TableConfig(Protocol):
     def refresh(self) -> RefreshSpec: ...
     @property
     def for_each(self) -> ForEach | None: ...
+    @property
+    def deleted(self) -> DeletedRows | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ class PluginTableConfig:
     incremental: Incremental | None = None
     refresh: RefreshSpec = _DEFAULT_REFRESH
     for_each: ForEach | None = None
+    deleted: DeletedRows | None = None
 
 
 def plugin_table_config(table: TableDef) -> TableConfig:

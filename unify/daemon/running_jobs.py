@@ -153,7 +153,13 @@ class RunningJobs:
                 self.apply(run, JobEvent.STAGED)
             case TaskStatus.MISSING_PARENTS:
                 parents = ",".join(map(str, result.missing))
-                self.apply(run, JobEvent.PARENTS_MISSING, missing=result.missing, parents=parents)
+                self.apply(
+                    run,
+                    JobEvent.PARENTS_MISSING,
+                    missing=result.missing,
+                    parents_action=result.parents_action,
+                    parents=parents,
+                )
             case TaskStatus.FAILED:
                 assert result.failure is not None
                 self.handle_failure(run, result.failure)
@@ -217,13 +223,20 @@ class RunningJobs:
         *,
         start_at: datetime | None = None,
         missing: Sequence[TableName] = (),
+        parents_action: Action = Action.LOAD,
         **fields: object,
     ) -> None:
         """Carry out the transition of ``event``. Raises TransitionRefused and StoreError."""
         error = self.log.redact(error)
         transition = find_transition(run.state, event)
         job = self._change_queue(
-            run, event, transition, error=error, start_at=start_at or _now(), missing=missing
+            run,
+            event,
+            transition,
+            error=error,
+            start_at=start_at or _now(),
+            missing=missing,
+            parents_action=parents_action,
         )
         if job is None:  # another attempt has the job
             self.by_id.pop(run.job.id, None)
@@ -252,6 +265,7 @@ class RunningJobs:
         error: str,
         start_at: datetime,
         missing: Sequence[TableName],
+        parents_action: Action,
     ) -> LoaderJob | None:
         """Write the transition to the queue; return the job as it is now. None: another attempt has it."""
         match transition.action:
@@ -265,7 +279,7 @@ class RunningJobs:
                     return msgspec.structs.replace(run.job, state=JobState.PUBLISHING)
                 return self.queue.finish(run.job, JobState.CANCELLED, "cancelled", _now())
             case JobAction.LOAD_PARENTS:
-                return self._requeue_after_parents(run.job, missing)
+                return self._requeue_after_parents(run.job, missing, parents_action)
             case JobAction.REQUEUE:
                 crashed = event is JobEvent.CRASHED
                 failed = crashed or event is JobEvent.POSTPONED
@@ -275,10 +289,12 @@ class RunningJobs:
             case JobAction.QUEUE:
                 raise ValueError(f"{event}: the queue carries out this transition")
 
-    def _requeue_after_parents(self, job: LoaderJob, missing: Sequence[TableName]) -> LoaderJob | None:
+    def _requeue_after_parents(
+        self, job: LoaderJob, missing: Sequence[TableName], action: Action
+    ) -> LoaderJob | None:
         """Queue the loads of the parents with the priority of ``job``, and ``job`` behind the first."""
         parents = [
-            self.queue.enqueue(NewJob(job.tenant, Action.LOAD, table, job.origin, job.priority), _now())
+            self.queue.enqueue(NewJob(job.tenant, action, table, job.origin, job.priority), _now())
             for table in missing
         ]
         return self.queue.requeue_after_parent(job, parents[0].id)

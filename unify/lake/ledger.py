@@ -90,6 +90,16 @@ def latest_load(lake: Reader, table: TableName) -> LoadRecord | None:
     return latest_loads(lake).get(table)
 
 
+def latest_reload_at(lake: Reader, table: TableName) -> datetime | None:
+    """Return when the latest published load that read everything ended."""
+    rows = lake.read(
+        f"SELECT epoch_us(max(finished_at)) FROM {TABLE} WHERE status IN ('success', 'partial') "
+        "AND action IN ('load', 'reload') AND connection = ? AND table_name = ?",
+        [table.schema, table.table],
+    )
+    return _from_micros(rows[0][0])
+
+
 def latest_loads(lake: Reader) -> Mapping[TableName, LoadRecord]:
     """Return the latest published load of every table whose rows are stored, ordered by name."""
     return lake.read_cached("ledger.latest", lambda: _read_latest_loads(lake))

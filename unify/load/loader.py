@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -39,7 +40,7 @@ from unify.load.plan import (
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.staging import Manifest, commit_staged_load
 from unify.load.worker import Reporter
-from unify.model import DETECTED_PAGING_PREFIX, TableDef, TableName
+from unify.model import DETECTED_PAGING_PREFIX, Action, TableDef, TableName
 from unify.text import did_you_mean, format_count
 
 MAX_PAGING_NOTES = 3  # detected paging styles in the reason; parents may differ
@@ -102,6 +103,14 @@ class LoadSource:
 
 
 @dataclass(frozen=True, slots=True)
+class ParentLoads:
+    """The loads of parent tables that come first."""
+
+    tables: tuple[TableName, ...]
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedLoad:
     """The result of the first step."""
 
@@ -116,7 +125,12 @@ def run_load(task: LoadTask, reporter: Reporter, lake: Lake) -> TaskResult:
     planned = plan_load(task, lake)
     if not isinstance(planned, PlannedLoad):
         return TaskResult(
-            task.job, task.attempt, TaskStatus.MISSING_PARENTS, reporter.progress, missing=planned
+            task.job,
+            task.attempt,
+            TaskStatus.MISSING_PARENTS,
+            reporter.progress,
+            missing=planned.tables,
+            parents_action=planned.action,
         )
     notes = LoadNotes()
     staged = read_and_stage(task, planned, reporter, notes, lake.settings)
@@ -128,24 +142,45 @@ def run_load(task: LoadTask, reporter: Reporter, lake: Lake) -> TaskResult:
     return TaskResult(task.job, task.attempt, TaskStatus.STAGED, reporter.progress, every_s=every_s)
 
 
-def plan_load(task: LoadTask, lake: Lake) -> PlannedLoad | tuple[TableName, ...]:
-    """Decide what to read; the parent tables instead if some of them are not loaded."""
+def plan_load(task: LoadTask, lake: Lake) -> PlannedLoad | ParentLoads:
+    """Decide what to read; the loads of parent tables instead if some are not loaded or out of date."""
     source = find_source(task)
     now = datetime.now(UTC)
     with lake.read_transaction():
         parents = [TableName(task.table.schema, parent) for parent in source.table.parents]
         loaded = catalog.stored_tables(lake) if parents else {}
         if missing := tuple(parent for parent in parents if parent not in loaded):
-            return missing
+            return ParentLoads(missing, Action.LOAD)
+        if outdated := _outdated_parents(task, source, lake, parents):
+            return ParentLoads(outdated, Action.REFRESH)
         last = ledger.latest_load(lake, task.table)
         columns = tuple(read_stored_columns(lake, task.table, last))
         layout = read_layout(lake, task.table) if columns else TableLayout()
         query = source.config.for_each.query if source.config.for_each is not None else None
         rows = read_parent_rows(lake, task.table, query) if query is not None else ()
         plan = make_load_plan(
-            task.action, source.config, last, rows, now=now, rows_location=layout.rows_location
+            task.action,
+            source.config,
+            last,
+            rows,
+            now=now,
+            rows_location=layout.rows_location,
+            reloaded_at=ledger.latest_reload_at(lake, task.table) if source.config.refresh.reload_s else None,
         )
     return PlannedLoad(source, plan, StoredSchema(columns, layout.paths, plan.strategy == "reload"))
+
+
+def _outdated_parents(
+    task: LoadTask, source: LoadSource, lake: Lake, parents: Sequence[TableName]
+) -> tuple[TableName, ...]:
+    """Return the parents whose last load is older than ``for_each.refresh`` allows."""
+    each = source.config.for_each
+    if each is None or each.refresh_s is None or task.start_at is None:
+        return ()
+    oldest = task.start_at - timedelta(seconds=each.refresh_s)
+    loads = ledger.latest_loads(lake)
+    times = {parent: loads[parent].finished_at for parent in parents if parent in loads}
+    return tuple(parent for parent, at in times.items() if at is not None and at < oldest)
 
 
 def find_source(task: LoadTask) -> LoadSource:
@@ -203,7 +238,17 @@ def build_manifest(
         based_on=plan.based_on,
         remarks=tuple(map(reporter.redactor.redact, notes.texts())),
         layout=TableLayout(staged.paths, notes.rows_location),
+        full=plan.is_full_reload,
+        tombstones=_tombstone_conditions(source.config, staged),
     )
+
+
+def _tombstone_conditions(config: TableConfig, staged: StageResult) -> Mapping[str, tuple[str, ...]]:
+    """Return the values of ``deleted.where`` by column; nothing if no row has one of the columns."""
+    wanted = config.deleted.where if config.deleted is not None else {}
+    names = {".".join(path): name for name, path in staged.paths.items()}
+    names |= {column.source: column.name for column in config.columns if column.source}
+    return {names[path]: texts for path, texts in wanted.items()} if wanted.keys() <= names.keys() else {}
 
 
 def _open_adapter(

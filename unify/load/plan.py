@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from unify.adapters.base import ParentRow, Read, TableConfig
 from unify.adapters.rest.incremental import is_later, may_replace_cursor
@@ -34,6 +34,7 @@ class LoadPlan:
 
     ``based_on``       uid of the published load whose cursor this one starts from; "" if it reads everything.
     ``cursor_column``  "" if loads are not incremental.
+    ``is_full_reload``  a refresh reads everything because ``refresh.reload`` is due.
     ``cursor_limit``   rows with a later cursor do not count for the next load's start; None: all count.
     """
 
@@ -43,6 +44,7 @@ class LoadPlan:
     cursor_column: str = ""
     cursor_limit: datetime | None = None
     stored_cursors: Mapping[str, str] = field(default_factory=dict)
+    is_full_reload: bool = False
 
     def next_cursors(self, new_cursors: Mapping[str, str]) -> Mapping[str, str]:
         """Return the state for the next load: the greatest cursor of each scope, now or before."""
@@ -61,8 +63,11 @@ def make_load_plan(
     *,
     now: datetime,
     rows_location: str = "",
+    reloaded_at: datetime | None = None,
 ) -> LoadPlan:
     """Decide how to load ``table``, whose last published load is ``last``.
+
+    ``reloaded_at``  when everything was last read.
 
     Loads do not start from a cursor later than ``now``: it would exclude every change until then.
     """
@@ -72,6 +77,9 @@ def make_load_plan(
     read = Read(parents, rows_location=rows_location)
     if action is not Action.REFRESH or last is None:
         return LoadPlan("reload", read, cursor_column=cursor, cursor_limit=limit)
+    reload_s = table.refresh.reload_s
+    if reload_s is not None and (reloaded_at is None or now - reloaded_at >= timedelta(seconds=reload_s)):
+        return LoadPlan("reload", read, cursor_column=cursor, cursor_limit=limit, is_full_reload=True)
     strategy = table.refresh.strategy or _default_strategy(table)
     stored = {
         scope: text

@@ -31,6 +31,7 @@ class LoadTask:
 
     ``folder``       the staging folder, empty.
     ``environment``  values of the connection's variables; they are secret.
+    ``start_at``     since when the load may run: parents are refreshed if they are older than that.
     """
 
     job: int
@@ -43,6 +44,7 @@ class LoadTask:
     home: str
     folder: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    start_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,10 @@ class TaskStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The last message about a task. ``every_s`` is the refresh interval in its configuration."""
+    """The last message about a task. ``every_s`` is the refresh interval in its configuration.
+
+    ``parents_action``  what to do with the ``missing`` tables: REFRESH if they are stored and out of date.
+    """
 
     job: int
     attempt: int
@@ -102,6 +107,7 @@ class TaskResult:
     failure: Failure | None = None
     missing: tuple[TableName, ...] = ()
     every_s: float | None = None
+    parents_action: Action = Action.LOAD
 
 
 WorkerMessage = LoadProgress | RequestBatch | TaskResult
@@ -147,6 +153,7 @@ def make_task(job: LoaderJob, home: Path, folder: Path, environment: Mapping[str
         home=str(home),
         folder=str(folder),
         environment=environment,
+        start_at=job.start_at,
     )
 
 

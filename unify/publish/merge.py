@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STAGED_VIEW = "temp.main.staged"  # the staged rows in the columns of the table
 CHANGES_TABLE = "temp.main.staged_changes"  # staged rows that are new or differ
+TOMBSTONES_TABLE = "temp.main.staged_tombstones"  # rows of ``deleted.where``
 IS_STORED_COLUMN = '"a row of this key is stored"'  # a column of CHANGES; no source has one of this name
 IS_MATCHED_COLUMN = '"found in the table"'
 SUPERSEDED_TABLE = (
@@ -60,6 +61,7 @@ class StagedSource:
     key: Sequence[str]
     cursor_column: str
     data_path: Path  # of the lake: where its files are
+    tombstones: Mapping[str, Sequence[str]] = field(default_factory=dict)  # values by column
 
     @property
     def files_sql(self) -> str:
@@ -92,17 +94,16 @@ def store_rows(
     twice = _create_staged_view(connection, source)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")
     failpoint("publish.schema")
-    match strategy:
-        case "reload":
-            return _reload(connection, table, source, twice, recreate=recreate)
-        case "append":
-            _evolve_table(connection, table, source.target_columns)
-            return _append(connection, table, source, twice)
-        case _:
-            _evolve_table(connection, table, source.target_columns)
-            return _merge(
-                connection, table, source, twice, delete_unseen=strategy == "merge_delete" and complete
-            )
+    if strategy == "reload":
+        return _reload(connection, table, source, twice, recreate=recreate)
+    _evolve_table(connection, table, source.target_columns)
+    deleted = _delete_tombstoned_rows(connection, table, source)
+    if strategy == "append":
+        counts = _append(connection, table, source, twice)
+    else:
+        unseen = strategy == "merge_delete" and complete
+        counts = _merge(connection, table, source, twice, delete_unseen=unseen)
+    return replace(counts, deleted=counts.deleted + deleted)
 
 
 def has_inexact_integers(connection: DuckDBPyConnection, relation: str, column: str, place: Place) -> bool:
@@ -128,15 +129,41 @@ def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) ->
         f"{_staged_value_sql(column)} AS {quoted(column.name)}" for column in source.target_columns
     )
     twice = _find_superseded_rows(connection, source)
-    kept = (
+    newest = (
         f" WHERE (file_index, file_row_number) NOT IN (SELECT file, row FROM {SUPERSEDED_TABLE})"
         if twice
         else ""
     )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW {STAGED_VIEW} AS SELECT {columns} FROM {source.files_sql}{kept}"
-    )
+    select = f"SELECT {columns} FROM {source.files_sql}{newest}"
+    if source.tombstones:
+        is_tombstone = _is_tombstone_sql(source)
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {TOMBSTONES_TABLE} AS SELECT * FROM ({select}) WHERE {is_tombstone}"
+        )
+        select = f"SELECT * FROM ({select}) WHERE NOT {is_tombstone}"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED_VIEW} AS {select}")
     return twice
+
+
+def _is_tombstone_sql(source: StagedSource) -> str:
+    stored = {column.loaded_name: column.name for column in source.target_columns}
+    tests = [
+        f"coalesce(lower(CAST({quoted(stored[name])} AS VARCHAR)) IN "
+        f"({', '.join(quote_literal(text.lower()) for text in texts)}), false)"
+        for name, texts in source.tombstones.items()
+    ]
+    return f"({' AND '.join(tests)})"
+
+
+def _delete_tombstoned_rows(connection: DuckDBPyConnection, table: TableName, source: StagedSource) -> int:
+    key = source.stored_key
+    if not source.tombstones or not source.paths or not key:
+        return 0
+    return _fetch_count(
+        connection,
+        f"DELETE FROM {_qualified_name(table)} AS old WHERE EXISTS "
+        f"(FROM {TOMBSTONES_TABLE} AS new WHERE {_same_key_sql(key)} AND NOT ({_key_is_null_sql(key)}))",
+    )
 
 
 def _staged_value_sql(column: TargetColumn) -> str:
@@ -187,8 +214,10 @@ def _reload(
     else:
         connection.execute(f"DELETE FROM {_qualified_name(table)}")
     failpoint("publish.emptied")
-    if duplicates or not register_staged_files(
-        connection, table, source.target_columns, source.paths, source.data_path
+    if (
+        duplicates
+        or source.tombstones
+        or not register_staged_files(connection, table, source.target_columns, source.paths, source.data_path)
     ):
         connection.execute(f"INSERT INTO {_qualified_name(table)} BY NAME SELECT * FROM {STAGED_VIEW}")
     total = _fetch_count(connection, f"SELECT count(*) FROM {_qualified_name(table)}")

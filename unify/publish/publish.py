@@ -120,6 +120,7 @@ def _publish_in_transaction(
         key=load.manifest.key,
         cursor_column=load.manifest.cursor_column,
         data_path=lake.settings.data_path,
+        tombstones=load.manifest.tombstones,
     )
     complete = load.manifest.complete and not load.manifest.discarded
     counts = merge.store_rows(
@@ -259,7 +260,7 @@ def _make_record(publication: _Publication, counts: RowCounts, now: datetime) ->
     return LoadRecord(
         job=job.id,
         uid=job.uid,
-        action=job.action.value,
+        action=(Action.RELOAD if manifest.full else job.action).value,
         table=job.table,
         status="partial" if manifest.discarded else "success",
         reason=_reason_text(publication, counts),

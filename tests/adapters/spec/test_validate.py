@@ -14,6 +14,19 @@ from unify.adapters.spec.model import (
 # -- what is refused ---------------------------------------------------------------------------------
 
 MISTAKES = [
+    # deleted rows
+    (
+        "    for_each: {query: select id as x from orders, refresh: daily}\n",
+        "'daily' is not before, never or every DURATION, such as every 1 day",
+    ),
+    ("    for_each: {rows: [{x: a}], refresh: before}\n", "for_each.refresh: not allowed without query"),
+    ("    refresh: {reload: every 1 day}\n", "refresh.reload: every refresh of this table reads everything"),
+    ("    deleted: {where: {deleted: true}}\n", "9:14: tables.orders.deleted: requires a key"),
+    (
+        "    key: id\n    exclude: [a_*]\n    deleted: {where: {a.b: true}}\n",
+        "deleted.where.a.b: exclude removes this column; loads need it",
+    ),
+    ("    deleted: {}\n", "where is missing"),
     # quoting
     (
         "    params: {q: \"name eq '{token:odat}'\"}\n",

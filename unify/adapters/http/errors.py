@@ -58,7 +58,7 @@ def response_error(
         return Forbidden(
             f"{start}: these credentials may not read this; give them the permission, or check {credentials_hint}"
         )
-    if response.status == 404:
+    if response.status in (404, 410):
         return NotFound(
             f"{start}: there is nothing at this address, or these credentials may not see it; "
             "check the connection's options"

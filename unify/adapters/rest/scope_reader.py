@@ -188,7 +188,19 @@ class ScopeReader:
                         "proxy, set paging.keep: address"
                     )
                 if number or not self._source.switch_to_fallback(asking):
+                    error.message += self._missing_parent_advice(error)
                     raise
+
+    def _missing_parent_advice(self, error: NotFound) -> str:
+        """Return the rules of the spec for a row of ``for_each`` that is deleted in the API."""
+        each = self._source.table.for_each
+        if each is None or not each.tables:
+            return ""
+        status = 410 if " answered 410" in error.message else 404
+        return (
+            f"; if the row of {' or '.join(each.tables)} is deleted there, add errors: [{{status: {status}, "
+            "action: skip}] to the table, or for_each.refresh: before"
+        )
 
     def _check_missing_page(self, response: Response, page_request: PageRequest, number: int) -> None:
         """Accept the end of the pages where the API has no page of this number.

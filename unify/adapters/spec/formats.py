@@ -162,6 +162,20 @@ def check_column_format(value: str) -> str:
     return check_time_format(value)
 
 
+def check_interval(value: str) -> float:
+    """Return the seconds of ``every 1 day``."""
+    return parse_duration(value.strip().removeprefix("every "))
+
+
+def check_parent_refresh(value: str) -> float | None:
+    """Return the age in seconds at which parents are refreshed; None for never, 0 for always."""
+    if value in ("before", "never"):
+        return 0.0 if value == "before" else None
+    if not value.strip().startswith("every "):
+        raise ValueError(f"{value!r} is not before, never or every DURATION, such as every 1 day")
+    return check_interval(value)
+
+
 def check_select(value: str) -> str:
     """Any text but an empty one: ``sql`` checks the SELECT itself."""
     if not value.strip():
@@ -208,6 +222,19 @@ ColumnGlob = Annotated[str, TextFormat("glob", check_column_name)]
 HeaderName = Annotated[str, TextFormat("header", check_header_name, f"^{_HEADER.pattern}$")]
 Duration = Annotated[
     float, TextFormat("duration", parse_duration, _DURATION, expected="a duration such as 15 minutes")
+]
+Interval = Annotated[
+    float,
+    TextFormat("`every` duration", check_interval, "^(every )?[0-9]", "an interval such as every 1 day"),
+]
+ParentRefresh = Annotated[
+    float | None,
+    TextFormat(
+        "`before`, `never` or `every` duration",
+        check_parent_refresh,
+        "^(before|never|every .+)$",
+        "before, never or every DURATION",
+    ),
 ]
 RequestLine = Annotated[
     str, TextFormat("request", check_request, "^(GET|POST) (/|https?://)", "a request such as GET /items")

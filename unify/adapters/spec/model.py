@@ -22,8 +22,10 @@ from unify.adapters.spec.formats import (
     DottedPath,
     Duration,
     HeaderName,
+    Interval,
     Name,
     OriginURL,
+    ParentRefresh,
     RequestLine,
     SelectSQL,
     TimeFormat,
@@ -152,6 +154,15 @@ class ForEach(Struct, frozen=True):
     batch: Annotated[BatchSize | None, doc("Values per request, joined with commas.", "50", default="1")] = (
         None
     )
+    refresh_s: Annotated[
+        ParentRefresh,
+        doc(
+            "Whether a load refreshes the tables of the SELECT first: always, never, or if their last load "
+            "is older.",
+            "every 1 day",
+            default="never",
+        ),
+    ] = field(name="refresh", default=None)
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
 
@@ -202,6 +213,10 @@ class RefreshSpec(Struct, frozen=True):
             default="merge with incremental and key, else reload",
         ),
     ] = None
+    reload_s: Annotated[
+        Interval | None,
+        doc("Interval at which a refresh reads everything, so that deleted rows go.", "every 1 day"),
+    ] = field(name="reload", default=None)
 
 
 Comparison = Literal["=", "in", ">", ">=", "<", "<=", "like"]
@@ -248,6 +263,15 @@ class Filter(Struct, frozen=True):
     def name(self) -> str:
         """The column; with the parameter if the column has several filters."""
         return f"{self.column}:{self.param}" if self.shared else self.column
+
+
+class DeletedRows(Struct, frozen=True):
+    """The rows of a response that stand for deleted ones (tombstones)."""
+
+    where: Annotated[
+        Mapping[DottedPath, OneOrMore[str]],
+        doc("Path and text, or texts, equal in any case.", "{deleted: true}", required=True),
+    ] = {}
 
 
 class Live(Struct, frozen=True):
@@ -332,6 +356,10 @@ class TableSpec(Struct, frozen=True):
     paging: Annotated[Paging | None, doc("Pagination.", "{type: none}", default="the adapter's")] = None
     incremental: Annotated[Incremental | None, doc("Load only changed rows.", "{cursor: id}")] = None
     refresh: Annotated[RefreshSpec, doc("When and how to refresh.", "{every: 1 hour}")] = RefreshSpec()
+    deleted: Annotated[
+        DeletedRows | None,
+        doc("Rows that delete the stored rows of their key.", "{where: {deleted: true}}"),
+    ] = None
     live: Annotated[Live | None, doc("Not stored; queries call the API.", "{cache: 60 seconds}")] = None
     filters: Annotated[Named[Filter], doc("Constants of WHERE that become parameters.", "{q: {}}")] = ()
     errors: Annotated[

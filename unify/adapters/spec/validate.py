@@ -115,6 +115,8 @@ def _resolve_for_each(
 ) -> ForEach:
     if (each.query is None) == (not each.rows):
         report.add_problem(path, "expected query or rows, not both")
+    if each.query is None and each.refresh_s is not None:
+        report.add_problem((*path, "refresh"), "not allowed without query: rows of the spec are not loaded")
     if each.query is None:
         columns = tuple(each.rows[0]) if each.rows else None
         if any(tuple(row) != columns for row in each.rows):

@@ -217,6 +217,14 @@ class TableValidator:
         if strategy == "append" and table.incremental is None:
             text = "append requires incremental: otherwise each refresh adds every row again"
             self._add(text, "refresh", "strategy")
+        is_partial = table.incremental is not None and strategy in (None, "append", "merge")
+        if table.refresh.reload_s is not None and not is_partial:
+            self._add("every refresh of this table reads everything", "refresh", "reload")
+        if table.deleted is not None and not table.key:
+            self._add("requires a key", "deleted")
+        for path in table.deleted.where if table.deleted is not None else ():
+            if _matches_any(path, table.exclude) or _matches_any(path.replace(".", "_"), table.exclude):
+                self._add("exclude removes this column; loads need it", "deleted", "where", path)
         if table.live is not None and (strategy or table.refresh.every_s or table.incremental):
             self._add("a live table is not stored: not allowed with refresh or incremental", "live")
         for each in table.filters:

@@ -1,0 +1,155 @@
+"""Rows that the API deletes: parents, full reloads beside incremental, and tombstones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.loader_shop import SPEC, LoaderHome
+from unify.config.settings import Settings
+from unify.errors import NotFound
+from unify.lake.lake import Lake
+from unify.load.protocol import TaskStatus
+from unify.model import Action, TableName
+
+
+@pytest.fixture
+def shop(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
+    shop = LoaderHome(settings, api)
+    api.serve("/orders", pages=[[{"id": 1}, {"id": 2}], []])
+    yield shop
+    shop.loading.close()
+
+
+def change_spec(shop: LoaderHome, old: str, new: str) -> None:
+    assert old in SPEC
+    (shop.specs / "shop.yaml").write_text(SPEC.replace(old, new))
+
+
+def stored(shop: LoaderHome, table: str) -> list[tuple[object, ...]]:
+    with Lake(shop.settings) as lake:
+        return lake.read(f"select id, updated_at::varchar from shop.{table} order by all")
+
+
+QUERY = "select distinct id as order_id from orders where id < 3"
+
+
+class TestParents:
+    @pytest.mark.parametrize("status", [404, 410])
+    def test_a_deleted_parent_fails_its_child_with_the_rule_to_add(
+        self, shop: LoaderHome, status: int
+    ) -> None:
+        shop.publish("orders")
+        shop.api.serve("/orders/1/lines", pages=[[{"sku": "a", "at": "2026-01-01T00:00:00Z"}]])
+        shop.api.serve("/orders/2/lines", MockResponse.error(status))
+        with pytest.raises(NotFound) as caught:
+            shop.run_load(shop.make_job("lines"))
+        assert caught.value.message.endswith(
+            "if the row of orders is deleted there, add errors: "
+            f"[{{status: {status}, action: skip}}] to the table, or for_each.refresh: before"
+        )
+
+    @pytest.mark.parametrize(
+        ("refresh", "age", "outdated"),
+        [
+            ("before", timedelta(seconds=1), True),
+            ("before", timedelta(seconds=-60), False),
+            ("every 1 hour", timedelta(minutes=59), False),
+            ("every 1 hour", timedelta(minutes=61), True),
+            ("never", timedelta(days=300), False),
+        ],
+    )
+    def test_parents_are_refreshed_before_the_load(
+        self, shop: LoaderHome, refresh: str, age: timedelta, outdated: bool
+    ) -> None:
+        change_spec(shop, f"for_each: {QUERY}", f"for_each: {{query: {QUERY}, refresh: {refresh}}}")
+        loaded = shop.publish("orders")
+        assert loaded.finished_at is not None
+        for order in (1, 2):
+            shop.api.serve(f"/orders/{order}/lines", pages=[[{"sku": "a", "at": "2026-01-01T00:00:00Z"}]])
+        outcome = shop.run_load(shop.make_job("lines", start_at=loaded.finished_at + age))
+        if outdated:
+            assert outcome.ending is TaskStatus.MISSING_PARENTS
+            assert outcome.missing == (TableName("shop", "orders"),)
+            assert outcome.parents_action is Action.REFRESH
+        else:
+            assert outcome.ending is TaskStatus.STAGED
+
+    def test_a_table_refreshed_for_its_child_is_not_refreshed_again(self, shop: LoaderHome) -> None:
+        change_spec(shop, f"for_each: {QUERY}", f"for_each: {{query: {QUERY}, refresh: before}}")
+        shop.publish("orders")
+        start_at = datetime.now(UTC)
+        assert shop.run_load(shop.make_job("lines", start_at=start_at)).ending is TaskStatus.MISSING_PARENTS
+        shop.api.serve("/orders", pages=[[{"id": 1}]])
+        shop.publish("orders", Action.REFRESH)
+        shop.api.serve("/orders/1/lines", pages=[[{"sku": "a", "at": "2026-01-01T00:00:00Z"}]])
+        assert shop.run_load(shop.make_job("lines", start_at=start_at)).ending is TaskStatus.STAGED
+
+
+class TestFullReload:
+    @pytest.mark.parametrize(("every", "left"), [("every 0.01 seconds", [2]), ("every 1 day", [1, 2])])
+    def test_a_refresh_reads_everything_at_the_interval(
+        self, shop: LoaderHome, every: str, left: list[int]
+    ) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n"
+            f"    refresh: {{every: 15 minutes, reload: {every}}}",
+        )
+        at = "2026-01-01T00:00:00Z"
+        shop.api.serve("/changes", pages=[[{"id": 1, "updated_at": at}, {"id": 2, "updated_at": at}], []])
+        shop.publish("changes")
+        shop.api.serve("/changes", pages=[[{"id": 2, "updated_at": at}]])
+        record = shop.publish("changes", Action.REFRESH)
+        assert [row[0] for row in stored(shop, "changes")] == left
+        assert record.action == ("refresh" if left == [1, 2] else "reload")
+        assert shop.api.requests[-1].query.get("since") == (at if left == [1, 2] else None)
+
+
+class TestTombstones:
+    def rows(self, *rows: tuple[int, str, bool]) -> list[dict[str, object]]:
+        return [
+            {"id": id, "updated_at": f"2026-01-{day}T00:00:00Z", "state": {"gone": gone}}
+            for id, day, gone in rows
+        ]
+
+    def serve(self, shop: LoaderHome, *rows: tuple[int, str, bool]) -> None:
+        shop.api.serve("/changes", pages=[self.rows(*rows), []])
+
+    @pytest.mark.parametrize("strategy", ["merge", "append"])
+    def test_a_tombstone_deletes_the_row_of_its_key(self, shop: LoaderHome, strategy: str) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n"
+            f"    refresh: {{strategy: {strategy}}}\n"
+            '    deleted: {where: {state.gone: ["TRUE", "yes"]}}',
+        )
+        self.serve(shop, (1, "01", False), (2, "01", False))
+        shop.publish("changes")
+        self.serve(shop, (2, "02", True), (3, "02", False))
+        record = shop.publish("changes", Action.REFRESH)
+        assert stored(shop, "changes") == [(1, "2026-01-01 00:00:00+00"), (3, "2026-01-02 00:00:00+00")]
+        assert (record.rows_deleted, record.rows_inserted, record.rows_total) == (1, 1, 2)
+
+    def test_a_first_load_stores_no_tombstone_and_the_newest_row_of_a_key_counts(
+        self, shop: LoaderHome
+    ) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n    deleted: {where: {state.gone: true}}",
+        )
+        self.serve(shop, (1, "01", False), (1, "02", True))
+        assert shop.publish("changes").rows_total == 0
+        self.serve(shop, (1, "03", True), (1, "04", False))
+        shop.publish("changes", Action.REFRESH)
+        assert stored(shop, "changes") == [(1, "2026-01-04 00:00:00+00")]
+        self.serve(shop, (1, "05", True))
+        assert shop.publish("changes", Action.REFRESH).rows_deleted == 1
+        shop.api.serve("/changes", pages=[[]])
+        assert shop.publish("changes", Action.REFRESH).rows_total == 0
