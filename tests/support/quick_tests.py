@@ -24,7 +24,7 @@ FIXTURES = {
         "terminal",
         "wheel",
     ),
-    "socket": ("api", "bank", "certificates", "foreign", "tracker"),
+    "socket": ("api", "certificates", "foreign", "oauth_server", "token_server", "tracker"),
     "lake": ("lake", "settings"),  # every commit is an fsync
 }
 PATHS = {
