@@ -14,6 +14,7 @@ from tests.support.fault_server import MockResponse
 from tests.support.http_client import ClientHarness
 from unify.adapters.http.messages import Request
 from unify.adapters.http.retry import quota_left, reset_after_s
+from unify.adapters.spec.model import ErrorRule
 from unify.errors import (
     Forbidden,
     NotFound,
@@ -27,7 +28,7 @@ from unify.errors import (
 
 
 class TestRetries:
-    @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+    @pytest.mark.parametrize("status", [202, 408, 425, 429, 500, 502, 503, 504])
     @pytest.mark.parametrize("retry_after", ["", "2", "date", "garbage", "-5"])
     def test_a_temporary_error_is_retried_and_never_too_early(
         self, client: ClientHarness, status: int, retry_after: str
@@ -56,6 +57,25 @@ class TestRetries:
         assert client.clock.waits == []
         assert isinstance(error, RateLimited)
         assert error.retry_after_s == 1e9
+
+    @pytest.mark.parametrize("rules", [(), (ErrorRule(202, "retry"),)])
+    def test_a_response_that_is_not_ready_is_awaited_longer(
+        self, client: ClientHarness, rules: tuple[ErrorRule, ...]
+    ) -> None:
+        client.api.serve("/x", *[MockResponse(202, b"{}")] * 11, MockResponse.json([1]))
+        assert client.get("/x", *rules).body == b"[1]"
+        assert 80 < sum(client.clock.waits) < 200
+
+    def test_a_response_that_is_never_ready_is_an_error(self, client: ClientHarness) -> None:
+        client.api.serve("/x", MockResponse(202, b""))
+        error = client.fetch_error("/x")
+        assert isinstance(error, ServerFault)
+        assert "/x answered 202 Accepted: the response is not ready; try again later" in error.message
+
+    def test_a_rule_of_the_spec_decides_about_status_202(self, client: ClientHarness) -> None:
+        client.api.serve("/x", MockResponse(202, b"{}"))
+        assert client.get("/x", ErrorRule(202, "skip")).skipped
+        assert len(client.api.request_targets) == 1
 
     def test_delays_grow_and_vary(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse.error(503))

@@ -14,7 +14,7 @@ import requests
 import urllib3
 
 from unify.adapters.http.messages import Response, origin_of
-from unify.adapters.http.retry import TRANSIENT_STATUSES, quota_left
+from unify.adapters.http.retry import NOT_READY_STATUS, TRANSIENT_STATUSES, quota_left
 from unify.errors import (
     BadResponse,
     Forbidden,
@@ -66,6 +66,10 @@ def response_error(
     transient = response.status >= 500 or response.status in TRANSIENT_STATUSES
     if transient and not permanent:
         return ServerFault(f"{start}: the API is in trouble; try again later", retry_after_s=retry_after_s)
+    if response.status == NOT_READY_STATUS and not permanent:
+        return ServerFault(
+            f"{start}: the response is not ready; try again later", retry_after_s=retry_after_s
+        )
     if 200 <= response.status < 300:
         return BadResponse(f"{start}: the spec's errors call that a failure")
     if transient:

@@ -1,6 +1,7 @@
 """What to do about an answer that is no success: wait and ask again, accept it, or give up. Pure decisions.
 
     retried                408 425 500 502 503 504, reset, timeout: a few times, ever further apart
+    retried longer         202: the response is not ready
     everybody waits        429, and 403 with a spent quota: as long as the API asks, for all workers
     never retried          other 4xx: asking again does not make them right
     asked once more        401 with a token that can be renewed (``transport`` does that before it comes here)
@@ -30,12 +31,14 @@ from unify.adapters.spec.model import ErrorRule
 
 MAX_WAIT_S = 15 * 60.0  # longer waits free the worker: promises.md, "Retries as the field expects"
 TRANSIENT_MAX_ATTEMPTS = 5
+NOT_READY_MAX_ATTEMPTS = 12  # of 202: about three minutes, in which a report is made
 UNREACHABLE_MAX_ATTEMPTS = 3
 RATE_LIMIT_MAX_ATTEMPTS = 10
 INITIAL_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
 DEFAULT_RATE_LIMIT_WAIT_S = 60.0  # GitHub's advice where a rate limit names no time
 
+NOT_READY_STATUS = 202  # Accepted: the rows are still being computed
 TRANSIENT_STATUSES = frozenset([408, 425, 500, 502, 503, 504])
 
 
@@ -72,14 +75,14 @@ def decide(
     rule = matching_rule(response, rules)
     if rule is not None:
         return _apply_rule(rule, response, attempt, now, rng)
-    if 200 <= response.status < 300:
+    if 200 <= response.status < 300 and response.status != NOT_READY_STATUS:
         return Accept()
     if is_rate_limited(response):
         return Retry(
             rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
         )
-    if response.status in TRANSIENT_STATUSES:
-        return Retry(_transient_wait_s(response, attempt, now, rng), TRANSIENT_MAX_ATTEMPTS)
+    if response.status in TRANSIENT_STATUSES or response.status == NOT_READY_STATUS:
+        return _retry_later(response, attempt, now, rng)
     return GiveUp()
 
 
@@ -94,7 +97,7 @@ def _apply_rule(
         case "skip" | "end":
             return Accept(skipped=True)
         case "retry":
-            return Retry(_transient_wait_s(response, attempt, now, rng), TRANSIENT_MAX_ATTEMPTS)
+            return _retry_later(response, attempt, now, rng)
         case "wait":
             return Retry(
                 rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
@@ -126,8 +129,9 @@ def rate_limit_wait_s(response: Response, attempt: int, now: float, rng: random.
     return max(asked or 0.0, backoff_s(attempt, rng))
 
 
-def _transient_wait_s(response: Response, attempt: int, now: float, rng: random.Random) -> float:
-    return max(retry_after_s(response.headers, now) or 0.0, backoff_s(attempt, rng))
+def _retry_later(response: Response, attempt: int, now: float, rng: random.Random) -> Retry:
+    attempts = NOT_READY_MAX_ATTEMPTS if response.status == NOT_READY_STATUS else TRANSIENT_MAX_ATTEMPTS
+    return Retry(max(retry_after_s(response.headers, now) or 0.0, backoff_s(attempt, rng)), attempts)
 
 
 def backoff_s(attempt: int, rng: random.Random) -> float:
