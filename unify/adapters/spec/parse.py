@@ -40,11 +40,7 @@ Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 S = TypeVar("S", bound=Struct)
 
 
-class InvalidValue:
-    """Stands for a value that could not be read; its problem is in the report."""
-
-
-INVALID = InvalidValue()
+INVALID: Any = object()  # stands for a value with a problem
 _MAPPING = "a mapping (KEY: VALUE)"
 _MAX_HINT_LOCATIONS = 2  # a key that more mappings have, such as type, gets no hint
 
@@ -146,11 +142,11 @@ class _NodeParser:
             case _:
                 return self._parse_scalar(schema, node, path)
 
-    def _invalid(self, path: NodePath, text: str) -> InvalidValue:
+    def _invalid(self, path: NodePath, text: str) -> Any:
         self._report.add_problem(path, text)
         return INVALID
 
-    def _mismatch(self, schema: Schema, node: YamlNode, path: NodePath) -> InvalidValue:
+    def _mismatch(self, schema: Schema, node: YamlNode, path: NodePath) -> Any:
         return self._invalid(path, f"expected {describe_schema(schema)}, found {_describe_node(node)}")
 
     def _parse_scalar(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -123,28 +123,3 @@ def _own_table(node: exp.Table, own_tables: Collection[str], cte_names: set[str]
     if own is None:
         raise ValueError(f"unknown table {node.name}{did_you_mean(node.name, own_tables)}")
     return own
-
-
-def find_cycles(parents: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Each cycle of tables once, starting with its first name."""
-    seen: set[frozenset[str]] = set()
-    for start in parents:
-        cycle = _find_cycle(start, parents)
-        if cycle and frozenset(cycle) not in seen:
-            seen.add(frozenset(cycle))
-            yield cycle
-
-
-def _find_cycle(start: str, parents: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """A path from ``start`` back to it, or nothing."""
-    paths: list[tuple[str, ...]] = [(start,)]
-    visited: set[str] = set()
-    while paths:
-        path = paths.pop()
-        for parent in parents.get(path[-1], ()):
-            if parent == start:
-                return path
-            if parent not in visited:
-                visited.add(parent)
-                paths.append((*path, parent))
-    return ()

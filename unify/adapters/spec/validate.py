@@ -6,6 +6,7 @@ The checks add problems to the report. They send no requests and run no queries.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from msgspec.structs import replace
 
@@ -13,7 +14,7 @@ from unify.adapters.spec import formats, template
 from unify.adapters.spec.auth import INTERACTIVE_GRANTS, Json
 from unify.adapters.spec.model import AdapterSpec, ColumnDef, ForEach, InheritedColumn, TableSpec, View
 from unify.adapters.spec.parse import ProblemReport
-from unify.adapters.spec.sql import SelectInfo, analyze_select, find_cycles
+from unify.adapters.spec.sql import SelectInfo, analyze_select
 from unify.adapters.spec.validate_table import (
     TableValidator,
     validate_distinct_names,
@@ -100,10 +101,25 @@ def _resolve_tables(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
     )
     parents = {table.name: table.for_each.tables for table in tables if table.for_each}
     paths: dict[str, NodePath] = {table.name: ("tables", i, "for_each") for i, table in enumerate(tables)}
-    for cycle in find_cycles(parents):
-        names = " → ".join((*cycle, cycle[0]))
-        report.add_problem(paths[cycle[0]], f"circular for_each: {names}")
+    for cycle in _find_cycles(parents):
+        report.add_problem(paths[cycle[0]], f"circular for_each: {' → '.join(cycle)}")
     return replace(spec, tables=tables)
+
+
+def _find_cycles(parents: Mapping[str, tuple[str, ...]]) -> Iterator[list[str]]:
+    """Cycles of tables that read each other; without the first step of each there is none left."""
+    graph = dict(parents)
+    while True:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            cycle: list[str] = error.args[1][:0:-1]  # from a table to its parents; the first is also the last
+            first = cycle.index(next(name for name in parents if name in cycle))
+            table, parent, *_ = cycle = [*cycle[first:], *cycle[:first], cycle[first]]
+            yield cycle
+            graph[table] = tuple(name for name in graph[table] if name != parent)
+        else:
+            return
 
 
 def _resolve_for_each(
