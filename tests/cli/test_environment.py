@@ -13,7 +13,7 @@ from unify.config.settings import Settings
 from unify.errors import UsageError
 
 
-class TestTheEnvironment:
+class TestEnvironment:
     @pytest.fixture
     def settings(self, tmp_path: Path) -> Settings:
         return Settings(tmp_path, tmp_path / "connections.yaml")

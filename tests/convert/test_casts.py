@@ -35,7 +35,7 @@ def test_a_declared_decimal_is_exact_from_the_text(tmp_path: Path) -> None:
     ]
 
 
-def test_only_numbers_under_the_declared_key_are_read_as_texts(tmp_path: Path) -> None:
+def test_only_numbers_of_the_declared_member_are_read_as_text(tmp_path: Path) -> None:
     rows = [
         b'{"amount": 0.10000000000000000001,"note":"\\"amount\\": 2","o":{"amount":3.5},"x\\"amount":4.5}',
         b'{"amount" :-7e-2,"note":"amount","list":[{"amount":8}]}',
@@ -91,7 +91,7 @@ def test_only_numbers_under_the_declared_key_are_read_as_texts(tmp_path: Path) -
         ("struct(x bigint)", None, [b'{"x":1}', b'{"x":null}'], [b'{"x":"z"}', b'"s"']),
     ],
 )  # fmt: skip
-def test_a_value_that_does_not_fit_its_declared_type_is_kept_with_its_row(
+def test_a_value_that_does_not_fit_its_declared_type_is_recorded_with_its_row(
     tmp_path: Path, type_: str | None, format_: str | None, good: list[bytes], bad: list[bytes]
 ) -> None:
     rows = [b'{"n":%d,"v":%s}' % (number, value) for number, value in enumerate([*good, b"null", *bad])]
@@ -108,7 +108,7 @@ def test_a_value_that_does_not_fit_its_declared_type_is_kept_with_its_row(
     assert all("does not fit" in row[3] for row in kept)
 
 
-def test_a_declared_column_says_where_its_value_is(tmp_path: Path) -> None:
+def test_a_declared_column_is_read_from_its_source(tmp_path: Path) -> None:
     shape = declared(
         ColumnDef("repo", source="{name}", description="Repository"),
         ColumnDef("full", source="{owner}/{name}"),
@@ -136,13 +136,13 @@ def test_a_declared_column_says_where_its_value_is(tmp_path: Path) -> None:
     assert staged.sealed.columns[0] == Column("repo", "VARCHAR", "Repository")
 
 
-def test_a_declared_object_stays_whole(tmp_path: Path) -> None:
+def test_a_declared_object_is_one_column(tmp_path: Path) -> None:
     staged = stage(tmp_path, {"meta": {"a": 1, "b": [2]}}, shape=declared(ColumnDef("meta", "json")))
 
     assert staged.rows == [('{"a":1,"b":[2]}',)]
 
 
-def test_a_declared_source_is_found_where_objects_and_texts_mix(tmp_path: Path) -> None:
+def test_a_declared_source_is_found_in_objects_mixed_with_strings(tmp_path: Path) -> None:
     rows = [b'{"m":{"x":1.10}}', b'{"m":"s"}', b'{"m":{"x":"q"}}']
 
     staged = stage(tmp_path, *rows, shape=declared(ColumnDef("x", source="m.x")), page=1, chunk_bytes=1)
@@ -151,7 +151,7 @@ def test_a_declared_source_is_found_where_objects_and_texts_mix(tmp_path: Path) 
     assert staged.types["m"] == "JSON"
 
 
-def test_a_page_value_makes_way_for_nobody(tmp_path: Path) -> None:
+def test_a_column_from_a_variable_keeps_its_name(tmp_path: Path) -> None:
     staged = stage(
         tmp_path,
         {"repo": "own", "id": 1},
@@ -172,7 +172,7 @@ def test_pages_of_many_parents_share_files(tmp_path: Path) -> None:
     assert staged.rows[84:86] == [("r42", 42), ("r42", None)]
 
 
-def test_an_unknown_type_is_a_mistake_in_the_spec(tmp_path: Path) -> None:
+def test_an_unknown_declared_type_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="column a: nonsense is no type"):
         stage(tmp_path, {"a": 1}, shape=declared(ColumnDef("a", "nonsense")))
 
@@ -190,7 +190,7 @@ def test_an_unknown_type_is_a_mistake_in_the_spec(tmp_path: Path) -> None:
         ("struct(x bigint)", None),
     ],
 )
-def test_an_empty_text_in_a_declared_column_of_another_type_is_null(
+def test_an_empty_string_in_a_declared_column_of_another_type_is_null(
     tmp_path: Path, type_: str, format_: str | None
 ) -> None:
     shape = declared(ColumnDef("v", type_, format=format_))
@@ -200,11 +200,11 @@ def test_an_empty_text_in_a_declared_column_of_another_type_is_null(
     assert (staged.values("v"), staged.sealed.discarded) == ([None, None], 0)
 
 
-def test_an_empty_text_stays_in_columns_of_text(tmp_path: Path) -> None:
+def test_an_empty_string_is_kept_in_text_columns(tmp_path: Path) -> None:
     assert stage(tmp_path, {"v": "", "w": ""}, shape=declared(ColumnDef("v", "varchar"))).rows == [("", "")]
 
 
-def test_one_value_of_a_declared_list_is_a_list_of_one(tmp_path: Path) -> None:
+def test_a_single_value_of_a_declared_list_becomes_a_list(tmp_path: Path) -> None:
     columns = (ColumnDef("v", "varchar[]"), ColumnDef("o", "struct(x bigint)[]"))
     shape = ColumnRules(columns=columns)
 

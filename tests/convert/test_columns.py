@@ -20,7 +20,7 @@ from unify.model import Column
         ("BIGINT", b"5", "BIGINT", 5),
         ("BIGINT", b"null", "BIGINT", None),
         ("BIGINT", b'"x"', "VARCHAR", "x"),
-        ("BIGINT", b"1.5", "DOUBLE", 1.5),  # exact or not: the publisher looks at what is stored
+        ("BIGINT", b"1.5", "DOUBLE", 1.5),  # exact or not: the publisher compares the stored values
         ("BIGINT", b"9223372036854775808", "DECIMAL(38,0)", 2**63),
         ("INTEGER", b"5", "BIGINT", 5),
         ("DOUBLE", b"5", "DOUBLE", 5.0),
@@ -50,12 +50,12 @@ from unify.model import Column
         (f"{UNTYPED}[]", b"[1]", "BIGINT[]", [1]),
         (f"{UNTYPED}[]", b"[[]]", "VARCHAR[][]", [[]]),
         (f"{UNTYPED}[]", b'[{"a":1}]', "STRUCT(a BIGINT)[]", [{"a": 1}]),
-        (f"STRUCT(a {UNTYPED}, b {UNTYPED}[])[]", b'[{"a":1.5,"b":[true]}]', "STRUCT(a DOUBLE, b BOOLEAN[])[]",
-         [{"a": 1.5, "b": [True]}]),
+        (f"STRUCT(a {UNTYPED}, b {UNTYPED}[])[]", b'[{"a":1.5,"b":[true]}]',
+         "STRUCT(a DOUBLE, b BOOLEAN[])[]", [{"a": 1.5, "b": [True]}]),
         (f"STRUCT(a {UNTYPED})[]", b"[]", "STRUCT(a VARCHAR)[]", []),
     ],
 )  # fmt: skip
-def test_a_stored_type_holds_or_widens_so_that_nothing_is_lost(
+def test_a_stored_type_is_kept_or_widened_without_loss(
     tmp_path: Path, stored: str, value: bytes, type_: str, kept: object
 ) -> None:
     staged = stage(
@@ -69,7 +69,7 @@ def test_a_stored_type_holds_or_widens_so_that_nothing_is_lost(
     assert staged.sealed.widenings == changed
 
 
-def test_stored_columns_keep_their_place_and_new_ones_follow(tmp_path: Path) -> None:
+def test_stored_columns_keep_their_position_and_new_ones_follow(tmp_path: Path) -> None:
     known = [Column("gone", "DATE"), Column("ID", "BIGINT"), Column("user", "VARCHAR")]
 
     staged = stage(tmp_path, {"new": 1, "id": 2, "user": {"login": "ada"}}, known=known)

@@ -31,7 +31,7 @@ def test_members_of_objects_become_columns(tmp_path: Path) -> None:
         (None, {"a_b_c": "BIGINT"}),
     ],
 )
-def test_flatten_says_how_many_levels_become_columns(
+def test_flatten_limits_the_levels_that_become_columns(
     tmp_path: Path, levels: int | None, types: dict[str, str]
 ) -> None:
     staged = stage(tmp_path, {"a": {"b": {"c": 7}}}, shape=ColumnRules(flatten=levels))
@@ -79,10 +79,10 @@ def test_lists_stay_lists_of_scalars_or_structs(tmp_path: Path) -> None:
         ([b'"\\u0000"', b'"\\ud83d\\ude00"'], "VARCHAR", ["\0", "😀"]),
     ],
 )
-def test_a_column_gets_the_type_that_loses_nothing(
+def test_a_column_has_the_type_that_loses_nothing(
     tmp_path: Path, values: list[bytes], type_: str, kept: list[object]
 ) -> None:
-    """In any order, whatever the pages: the same type."""
+    """The type does not depend on order and pages."""
     for number, order in enumerate(itertools.permutations(range(len(values)))):
         rows = [b'{"v":%s}' % values[index] for index in order]
         staged = stage(tmp_path / str(number), *rows, page=1, chunk_bytes=1)
@@ -113,7 +113,7 @@ def test_a_column_gets_the_type_that_loses_nothing(
         (["2024-01-31", 5], "VARCHAR", ["2024-01-31", "5"]),
     ],
 )  # fmt: skip
-def test_a_column_of_dates_or_moments_is_typed_only_if_every_value_is_one(
+def test_a_column_is_a_date_or_timestamp_only_if_every_value_is_one(
     tmp_path: Path, values: list[object], type_: str, kept: list[object]
 ) -> None:
     for number, order in enumerate(itertools.permutations(range(len(values)))):
@@ -124,7 +124,7 @@ def test_a_column_of_dates_or_moments_is_typed_only_if_every_value_is_one(
         assert staged.values("v") == [kept[index] for index in order]
 
 
-def test_names_that_meet_in_lower_case_are_numbered_by_path(tmp_path: Path) -> None:
+def test_names_that_differ_only_in_case_are_numbered_by_path(tmp_path: Path) -> None:
     staged = stage(tmp_path, {"a": {"b": 2}, "A_B": 1, "a_b": 3, "a_b_2": 4})
 
     assert dict(zip(staged.types, staged.rows[0], strict=True)) == {
@@ -135,7 +135,7 @@ def test_names_that_meet_in_lower_case_are_numbered_by_path(tmp_path: Path) -> N
     }
 
 
-def test_odd_keys_are_columns_too(tmp_path: Path) -> None:
+def test_unusual_keys_are_columns(tmp_path: Path) -> None:
     row = {"": 1, "a.b": 2, 'q"x': 3, "o'x": 4, "é\n": 5, "back\\slash": 6, "select": 7, "nul\0": 8}
 
     staged = stage(tmp_path, row, {**row, "id": 1})
@@ -144,13 +144,13 @@ def test_odd_keys_are_columns_too(tmp_path: Path) -> None:
     assert list(staged.types) == ["_", "a.b", 'q"x', "o'x", "é\n", "back\\slash", "select", "nul", "id"]
 
 
-def test_of_equal_keys_the_last_counts(tmp_path: Path) -> None:
+def test_the_last_of_equal_keys_is_used(tmp_path: Path) -> None:
     staged = stage(tmp_path, b'{"a":1,"a":2,"o":{"x":1,"x":"z"}}', b'{"a":3,"o":{"x":"y"}}')
 
     assert staged.rows == [(2, "z"), (3, "y")]
 
 
-def test_rows_that_are_no_objects_make_one_column(tmp_path: Path) -> None:
+def test_rows_that_are_not_objects_have_one_column(tmp_path: Path) -> None:
     assert stage(tmp_path / "scalars", 1, 2, None).types == {"value": "BIGINT"}
     assert stage(tmp_path / "lists", [1], ["x"]).rows == [(["1"],), (["x"],)]
     assert stage(tmp_path / "mixed", 1, {"a": 1}, "x").values("value") == ["1", '{"a":1}', '"x"']
@@ -178,7 +178,7 @@ def test_thousands_of_columns_are_columns(tmp_path: Path, columns: int) -> None:
     assert len(staged.sealed.columns) == columns + 1
 
 
-def test_deep_nesting_ends_as_json(tmp_path: Path) -> None:
+def test_deep_nesting_becomes_json(tmp_path: Path) -> None:
     deep: object = 1
     lists: object = 1
     for _ in range(150):

@@ -11,7 +11,7 @@ from unify.convert.selection import ColumnRules
 from unify.errors import BadResponse, ConfigError
 
 
-def test_bad_text_in_an_excluded_column_fails_the_load_too(tmp_path: Path) -> None:
+def test_invalid_text_in_an_excluded_column_fails_the_load(tmp_path: Path) -> None:
     with pytest.raises(BadResponse, match="utf-8"):
         stage(tmp_path, b'{"a":1,"b":"ok"}', b'{"a":2,"b":"\xff"}', shape=ColumnRules(exclude=("b",)))
 
@@ -34,15 +34,13 @@ ISSUE = {
         (ColumnRules(only=("repo_*",), exclude=("*_url",), key=("id",)), ["id", "repo_name"]),
     ],
 )  # fmt: skip
-def test_exclude_and_only_say_which_columns_there_are(
-    tmp_path: Path, shape: ColumnRules, names: list[str]
-) -> None:
+def test_exclude_and_only_select_the_columns(tmp_path: Path, shape: ColumnRules, names: list[str]) -> None:
     issue = {**ISSUE, "repo": {"name": "duck", "html_url": "z"}} if "repo_url" not in names else ISSUE
 
     assert list(stage(tmp_path, issue, shape=shape).types) == names
 
 
-def test_an_excluded_place_stays_out_whatever_it_holds_later(tmp_path: Path) -> None:
+def test_an_excluded_member_is_left_out_of_later_loads(tmp_path: Path) -> None:
     rows = [
         {"id": 1, "x_url": "s"},
         {"id": 2, "x_url": {"deep": 1}},
@@ -52,6 +50,6 @@ def test_an_excluded_place_stays_out_whatever_it_holds_later(tmp_path: Path) -> 
     assert stage(tmp_path, *rows, shape=ColumnRules(exclude=("*_url",)), page=1).types == {"id": "BIGINT"}
 
 
-def test_ruling_out_every_column_is_a_mistake(tmp_path: Path) -> None:
+def test_excluding_every_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no column is left"):
         stage(tmp_path, {"id": 1}, shape=ColumnRules(exclude=("*",)))

@@ -21,7 +21,7 @@ from unify.model import Column
 # Objects become columns
 
 
-def test_pretty_printed_rows_are_rows(tmp_path: Path) -> None:
+def test_pretty_printed_rows_are_read(tmp_path: Path) -> None:
     rows = [
         json.dumps({"id": n, "o": {"x": [1, 2]}}, indent=2).replace("\n", "\r\n").encode() for n in (1, 2)
     ]
@@ -44,9 +44,7 @@ def test_pretty_printed_rows_are_rows(tmp_path: Path) -> None:
         (b'{"a":' + b"[" * 10**5 + b"]" * 10**5 + b"}", "nested too deeply"),
     ],
 )
-def test_a_row_that_cannot_be_read_fails_the_load_and_says_why(
-    tmp_path: Path, row: bytes, reason: str
-) -> None:
+def test_an_invalid_row_fails_the_load_with_the_reason(tmp_path: Path, row: bytes, reason: str) -> None:
     with pytest.raises(BadResponse, match=reason):
         stage(tmp_path, {"a": "good"}, row)
 
@@ -54,7 +52,7 @@ def test_a_row_that_cannot_be_read_fails_the_load_and_says_why(
 # Order of columns, pages and sizes
 
 
-def test_columns_come_in_the_order_of_the_longest_row(tmp_path: Path) -> None:
+def test_columns_have_the_order_of_the_longest_row(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"id": 1, "name": "x"},
         {"id": 2, "name": "long enough", "created": "2024-01-01"},
@@ -67,7 +65,7 @@ def test_columns_come_in_the_order_of_the_longest_row(tmp_path: Path) -> None:
         assert staged.values("id") == [row["id"] for row in order]
 
 
-def test_files_have_one_schema_and_the_order_in_which_rows_came(tmp_path: Path) -> None:
+def test_files_have_one_schema_and_the_order_of_the_rows(tmp_path: Path) -> None:
     rows = [{"id": n, **({"late": "x"} if n > 20 else {})} for n in range(30)]
 
     staged = stage(tmp_path, *rows, page=3, chunk_bytes=60)
@@ -77,7 +75,7 @@ def test_files_have_one_schema_and_the_order_in_which_rows_came(tmp_path: Path) 
     assert all(len(read(path)[0]) == 2 for path in staged.sealed.files)
 
 
-def test_pages_may_be_written_side_by_side(tmp_path: Path) -> None:
+def test_pages_can_be_written_in_parallel(tmp_path: Path) -> None:
     with RowStage(tmp_path, ColumnRules(), chunk_bytes=500, chunk_rows=1) as rowstage:
 
         def write(part: int) -> None:
@@ -97,7 +95,7 @@ def test_pages_may_be_written_side_by_side(tmp_path: Path) -> None:
     assert set(staged.types) == {"part", "n", "k0", "k1", "k2", "k3"}
 
 
-def test_rows_may_be_slices_of_a_body(tmp_path: Path) -> None:
+def test_rows_can_be_slices_of_a_body(tmp_path: Path) -> None:
     body = b'[{"id": 1, "user": {"name": "ada"}}, {"id": 2, "user": null}]'
     rows = msgspec.json.decode(body, type=list[msgspec.Raw])
 
@@ -116,7 +114,7 @@ def test_a_load_without_rows_has_a_file_with_its_columns(tmp_path: Path) -> None
     assert (staged.types, staged.rows, len(staged.sealed.files)) == ({"id": "BIGINT", "at": "DATE"}, [], 1)
 
 
-def test_a_load_that_shows_no_column_at_all_has_no_file(tmp_path: Path) -> None:
+def test_a_load_without_columns_has_no_file(tmp_path: Path) -> None:
     assert stage(tmp_path).sealed.files == ()
 
 
@@ -135,7 +133,7 @@ def test_only_parquet_files_are_left(tmp_path: Path) -> None:
 # Cursors
 
 
-def test_the_greatest_cursor_of_each_scope_is_kept_as_written(tmp_path: Path) -> None:
+def test_the_greatest_cursor_of_each_scope_is_stored_as_sent(tmp_path: Path) -> None:
     with RowStage(
         tmp_path, ColumnRules(cursor="at", exclude=("at",)), chunk_bytes=40, chunk_rows=1
     ) as rowstage:
@@ -163,7 +161,9 @@ def test_the_greatest_cursor_of_each_scope_is_kept_as_written(tmp_path: Path) ->
         (["", "2026-01-01", "2026-13-45"], "2026-01-01"),
     ],
 )
-def test_cursors_compare_as_their_column_does(tmp_path: Path, values: list[object], greatest: str) -> None:
+def test_cursors_are_compared_by_the_type_of_their_column(
+    tmp_path: Path, values: list[object], greatest: str
+) -> None:
     rows = [{"o": {"v": value}} for value in values]
 
     assert stage(tmp_path, *rows, shape=ColumnRules(cursor="o_v"), page=1).sealed.cursors == {"": greatest}
@@ -174,7 +174,7 @@ def test_cursors_compare_as_their_column_does(tmp_path: Path, values: list[objec
     [
         ([{"at": "2026-01-01"}, {"at": None}, {}], 2),
         ([{"at": "2026-01-01"}, {"at": "soon"}, {"at": ""}], 2),
-        ([{"at": "b"}, {"at": "a"}], 0),  # texts, if that is how the source counts
+        ([{"at": "b"}, {"at": "a"}], 0),  # strings, if the source counts in strings
         ([{"at": 7}, {"at": 8}], 0),
         ([{"id": 1}, {"id": 2}], 2),
     ],
@@ -192,7 +192,7 @@ def test_rows_without_a_usable_cursor_are_kept_and_counted(
 # The lake
 
 
-def test_the_lake_holds_the_same_values(tmp_path: Path) -> None:
+def test_the_lake_stores_the_same_values(tmp_path: Path) -> None:
     rows = [
         b'{"big":123456789012345678901234567890,"real":0.1,"at":"2024-01-31T08:30:00.123456+05:30","day":"2024-02-29",'
         b'"mixed":{"a":1},"tags":["x",null],"list":[{"k":1,"j":1},{"k":2,"j":"x"}],"nul":"a\\u0000b","flag":true}',
@@ -226,7 +226,7 @@ def test_the_lake_holds_the_same_values(tmp_path: Path) -> None:
 # Notes
 
 
-def test_an_object_of_many_alike_objects_is_not_stored_without_a_note(tmp_path: Path) -> None:
+def test_an_object_of_many_similar_objects_is_noted(tmp_path: Path) -> None:
     row = {"ok": True, "Series": {f"2026-01-{day:02}": {"open": day, "close": day} for day in range(1, 31)}}
 
     [note] = stage(tmp_path / "one", row).sealed.notes
@@ -237,7 +237,7 @@ def test_an_object_of_many_alike_objects_is_not_stored_without_a_note(tmp_path: 
     assert stage(tmp_path / "two", row, row).sealed.notes == ()
 
 
-def test_very_many_columns_are_noted_with_what_suits_them(tmp_path: Path) -> None:
+def test_very_many_columns_are_noted_with_a_remedy(tmp_path: Path) -> None:
     row = {"id": 1, "custom": {f"f{number}": number for number in range(1200)}}
 
     [note] = stage(tmp_path, row, {"id": 2}).sealed.notes

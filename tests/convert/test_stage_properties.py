@@ -1,7 +1,7 @@
-"""Whatever JSON a source sends, every leaf of the staged table is what Python reads in the same text.
+"""For any JSON of a source, every leaf of the staged table equals the value that Python reads.
 
-Hypothesis makes the documents; the expected columns are worked out here a second time, the plain way.
-The same examples every time; ``UNIFY_EXAMPLES=2000`` looks at that many others, a different lot each run.
+Hypothesis generates the documents; the expected columns are computed by a second, simple implementation.
+The examples are the same in every run; ``UNIFY_EXAMPLES=2000`` tries that many random ones.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ ROWS = st.dictionaries(KEYS, VALUES, max_size=5)
 PLAIN_ROWS = st.dictionaries(
     PLAIN_KEYS, SCALARS | st.dictionaries(PLAIN_KEYS, SCALARS | st.lists(VALUES, max_size=2)), max_size=5
 )
-# Tables in which one column keeps one kind of value, as most do: these are typed, not mixed.
+# Tables in which each column has values of one type, so that it is typed and not mixed.
 UNIFORM = st.sampled_from(
     [st.integers(-(2**63), 2**63 - 1), REALS, MOMENTS, st.booleans(), WHOLES, WHOLES | REALS]
 ).flatmap(
@@ -122,7 +122,7 @@ def load(
 
 @given(TABLES)
 @QUICK
-def test_every_leaf_is_what_python_reads(table: list[dict[str, Any]]) -> None:
+def test_every_leaf_equals_the_value_that_python_reads(table: list[dict[str, Any]]) -> None:
     texts = [json.dumps(row).encode() for row in table]
 
     loaded = load(texts)
@@ -139,7 +139,7 @@ def test_every_leaf_is_what_python_reads(table: list[dict[str, Any]]) -> None:
 
 @given(UNIFORM)
 @QUICK
-def test_a_column_of_one_kind_has_the_type_of_that_kind(table: list[dict[str, Any]]) -> None:
+def test_a_column_of_values_of_one_type_has_that_type(table: list[dict[str, Any]]) -> None:
     loaded = load([json.dumps(row).encode() for row in table])
 
     types = dict(loaded.columns)
@@ -148,7 +148,7 @@ def test_a_column_of_one_kind_has_the_type_of_that_kind(table: list[dict[str, An
 
 @given(ROWS, st.integers(0, 200), st.binary(min_size=0, max_size=2), st.booleans())
 @QUICK
-def test_a_damaged_row_is_what_python_reads_or_a_failed_load(
+def test_a_damaged_row_equals_the_value_that_python_reads_or_fails_the_load(
     row: dict[str, Any], place: int, damage: bytes, plain: bool
 ) -> None:
     text = json.dumps(row, ensure_ascii=plain).encode()
@@ -169,7 +169,7 @@ def test_a_damaged_row_is_what_python_reads_or_a_failed_load(
 
 
 def is_readable(text: bytes) -> bool:
-    """Python reads it, and every text in it can be encoded."""
+    """Return whether Python reads the text, and every string in it can be encoded."""
     try:
         json.dumps(json.loads(text.decode()), ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -179,7 +179,7 @@ def is_readable(text: bytes) -> bool:
 
 @given(TABLES, st.sampled_from([0, 1, 2]))
 @QUICK
-def test_structs_that_are_not_flattened_hold_the_same_leaves(
+def test_structs_that_are_not_flattened_have_the_same_leaves(
     table: list[dict[str, Any]], levels: int
 ) -> None:
     loaded = load([json.dumps(row).encode() for row in table], ColumnRules(flatten=levels))
@@ -193,7 +193,7 @@ def test_structs_that_are_not_flattened_hold_the_same_leaves(
 
 @given(st.lists(PLAIN_ROWS, max_size=6), st.data())
 @QUICK
-def test_exclude_and_only_take_columns_and_change_no_other(
+def test_exclude_and_only_remove_columns_and_change_no_other(
     table: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     texts = [json.dumps(row).encode() for row in table]
@@ -217,7 +217,7 @@ def test_exclude_and_only_take_columns_and_change_no_other(
 
 
 def chosen(name: str, globs: Sequence[str]) -> bool | None:
-    """A glob matches the name or that of an object it lies in; None without globs."""
+    """Return whether a glob matches the name or that of an enclosing object; None without globs."""
     prefixes = list(accumulate(name.split("_"), "{}_{}".format))
     return any(fnmatchcase(prefix, glob) for prefix in prefixes for glob in globs) if globs else None
 
@@ -258,11 +258,11 @@ def test_a_declared_decimal_is_exact_from_the_text(values: list[tuple[Decimal, b
 def expected_columns(
     table: Sequence[dict[str, Any]], levels: int | None = None
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Name and path of every column, by the rules of the documentation."""
+    """Yield name and path of every column, by the rules of the documentation."""
     taken: set[str] = set()
     late = []
     order = longest(table)
-    for path in sorted(paths(table, levels), key=lambda path: (len(path), place_in(order, path))):
+    for path in sorted(paths(table, levels), key=lambda path: (len(path), position_in(order, path))):
         name = "_".join(path) or "_"
         if name.lower() in taken:
             late.append((name, path))
@@ -276,13 +276,13 @@ def expected_columns(
 
 
 def longest(table: Sequence[dict[str, Any]]) -> Any:
-    """The longest row, as the load sees it; of several the first in byte order."""
+    """Return the longest row; of several, the first in byte order."""
     texts = [json.dumps(row) for row in table]
     return json.loads(min(texts, key=lambda text: (-len(text), text), default="null"))
 
 
-def place_in(row: Any, path: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Where a path stands in a row: the place of each key among its neighbours, unknown ones last."""
+def position_in(row: Any, path: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Return the position of a path in a row: that of each key in its object, unknown ones last."""
     places = []
     for key in path:
         keys = list(row) if isinstance(row, dict) else []
@@ -292,7 +292,7 @@ def place_in(row: Any, path: tuple[str, ...]) -> list[tuple[int, str]]:
 
 
 def expected_type(values: Sequence[Any]) -> str:
-    """The type of a column of scalars, by the rules of the documentation."""
+    """Return the type of a column of scalars, by the rules of the documentation."""
     present = [value for value in values if value is not None]
     kinds = {type(value) for value in present}
     if kinds == {bool}:
@@ -318,7 +318,7 @@ def is_exact(value: float) -> bool:
 
 
 def moment_type(text: str) -> str:
-    """By Python's own reading of ISO 8601, within what DuckDB reads and keeps."""
+    """Return the type of an ISO 8601 text that Python parses, within the range of DuckDB."""
     if "t" in text or "T24" in text or text == "2024-01-31T08:30:00.1234567Z":
         return "VARCHAR"
     try:
@@ -350,7 +350,7 @@ def found(row: Any, path: tuple[str, ...]) -> Any:
 
 
 def check(value: Any, cell: Any, type_: DuckDBType) -> None:
-    """``cell`` of a column of ``type_`` is ``value``, nothing lost."""
+    """Assert that ``cell`` of a column of ``type_`` equals ``value`` without loss."""
     if value is None:
         assert cell is None
         return

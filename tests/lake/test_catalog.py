@@ -10,7 +10,7 @@ from unify.lake.lake import Lake
 from unify.model import Column, LoadRecord, TableName
 
 
-def test_listings_show_what_people_made_and_nothing_of_ours(lake: Lake) -> None:
+def test_listings_show_user_tables_and_no_internal_ones(lake: Lake) -> None:
     lake.execute("create schema notes")
     lake.execute("create table notes.words as select i from range(12) r(i)")
     lake.execute("delete from notes.words where i < 2")
@@ -30,7 +30,7 @@ def test_listings_show_what_people_made_and_nothing_of_ours(lake: Lake) -> None:
     assert catalog.table_columns(lake, TableName("nowhere", "nothing")) == ()
 
 
-def test_what_is_remembered_is_never_older_than_the_lake(lake: Lake) -> None:
+def test_the_cached_catalog_is_never_older_than_the_lake(lake: Lake) -> None:
     table = TableName("github", "pulls")
     with Lake(lake.settings) as other:
         for number in range(1, 8):
@@ -44,7 +44,7 @@ def test_what_is_remembered_is_never_older_than_the_lake(lake: Lake) -> None:
         )
 
 
-def test_clearing_forgets_the_rows_and_keeps_the_history(lake: Lake) -> None:
+def test_clearing_removes_the_rows_and_keeps_the_history(lake: Lake) -> None:
     table = TableName("github", "pulls")
     with lake.write_transaction() as connection:
         connection.execute("create schema lake.github")

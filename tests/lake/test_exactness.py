@@ -20,7 +20,7 @@ def test_sums_of_integers_are_stored_exactly(lake: Lake) -> None:
     assert catalog.table_columns(lake, TableName("main", "total"))[0] == Column("s", "DECIMAL(38,0)")
 
 
-def test_more_digits_than_can_be_held_are_an_error(lake: Lake) -> None:
+def test_too_many_digits_are_an_error(lake: Lake) -> None:
     with pytest.raises(QueryError, match="DECIMAL"):
         lake.execute("create table big as select 170141183460469231731687303715884105727 as i")
 
@@ -37,9 +37,7 @@ def test_more_digits_than_can_be_held_are_an_error(lake: Lake) -> None:
         ("alter table lake.main.t alter column a type hugeint", "HUGEINT"),
     ],
 )
-def test_types_the_lake_cannot_hold_are_refused_and_nothing_changes(
-    lake: Lake, sql: str, reason: str
-) -> None:
+def test_unsupported_types_are_refused_and_nothing_changes(lake: Lake, sql: str, reason: str) -> None:
     lake.execute("create table t as select 1::integer as a")
     with pytest.raises(QueryError, match=reason):
         lake.execute(sql)
@@ -48,7 +46,7 @@ def test_types_the_lake_cannot_hold_are_refused_and_nothing_changes(
     lake.execute("create table y as select 1 as a")
 
 
-def test_inside_a_transaction_such_a_table_ends_it(lake: Lake) -> None:
+def test_an_unsupported_type_in_a_transaction_ends_it(lake: Lake) -> None:
     lake.execute("begin")
     lake.execute("create table kept as select sum(1) as s")
     with pytest.raises(QueryError, match="the transaction was rolled back"):
@@ -66,9 +64,9 @@ def test_inside_a_transaction_such_a_table_ends_it(lake: Lake) -> None:
         "create table memory.x (a hugeint)",
     ],
 )
-def test_tables_outside_the_lake_may_have_any_type(lake: Lake, sql: str) -> None:
+def test_tables_outside_the_lake_can_have_any_type(lake: Lake, sql: str) -> None:
     assert lake.execute(sql).summary in ("created", "1 row written")
-    lake.execute("create table x as select 1 as a")  # the lake's own of the same name is another one
+    lake.execute("create table x as select 1 as a")  # a table of the lake with the same name is another one
     assert catalog.table_columns(lake, TableName("main", "x")) == (Column("a", "INTEGER"),)
     lake.execute(f"drop table {'memory.main' if 'memory' in sql else 'temp'}.x")
 
@@ -100,12 +98,13 @@ def test_small_inserts_keep_every_character(lake: Lake) -> None:
     "sql",
     [
         "execute exact_values",
-        "insert into exact_rows values (interval 14 month, '2024-01-01 00:00:00.123456789', 'infinity') returning *",
+        "insert into exact_rows values (interval 14 month, '2024-01-01 00:00:00.123456789', 'infinity')"
+        " returning *",
         "update exact_rows set day = 'infinity' returning *",
         "delete from exact_rows returning *",
     ],
 )
-def test_rows_of_every_kind_of_statement_are_exact(lake: Lake, sql: str) -> None:
+def test_result_rows_of_every_kind_of_statement_are_exact(lake: Lake, sql: str) -> None:
     lake.execute("create or replace temp table exact_rows (months interval, ns timestamp_ns, day date)")
     lake.execute(
         "insert into exact_rows values (interval 14 month, '2024-01-01 00:00:00.123456789', 'infinity')"
@@ -122,6 +121,6 @@ def test_a_geometry_is_shown_as_text(lake: Lake) -> None:
     assert fetch_rows(lake, "select 'POINT(1 2)'::geometry") == [("POINT (1 2)",)]
 
 
-def test_the_files_of_a_copy_are_rows(lake: Lake, tmp_path: Path) -> None:
+def test_a_copy_statement_returns_its_files_as_rows(lake: Lake, tmp_path: Path) -> None:
     [[row]] = lake.execute(f"copy (select 1) to '{tmp_path}/x.csv' (return_files true)").batches()
     assert row == (1, [f"{tmp_path}/x.csv"])

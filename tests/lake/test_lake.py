@@ -23,7 +23,7 @@ from unify.lake.lake import Lake
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """A Python process of its own in the checkout."""
+    """Run Python code as a process in the checkout."""
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=CHECKOUT,
@@ -37,7 +37,7 @@ def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 # Opening
 
 
-def test_a_table_made_in_one_shell_is_seen_by_another(settings: Settings) -> None:
+def test_a_table_created_in_one_shell_is_visible_in_another(settings: Settings) -> None:
     with Lake(settings) as one, Lake(settings) as other:
         one.execute("create table words as select 'lark' as word")
         assert fetch_rows(other, "select * from words") == [("lark",)]
@@ -46,7 +46,7 @@ def test_a_table_made_in_one_shell_is_seen_by_another(settings: Settings) -> Non
 
 @pytest.mark.process
 @pytest.mark.parametrize("shells", [8, pytest.param(20, marks=pytest.mark.slow)])
-def test_shells_that_start_at_once_in_a_new_home_share_one_lake(tmp_path: Path, shells: int) -> None:
+def test_shells_started_concurrently_in_a_new_home_share_one_lake(tmp_path: Path, shells: int) -> None:
     settings = settings_for_home(tmp_path / "home")
     code = """
 import sys
@@ -64,7 +64,7 @@ with Lake(settings_for_home(Path(sys.argv[1]))) as lake:
         assert len(catalog.user_tables(lake)) == shells
 
 
-def test_a_creator_that_died_half_way_is_no_harm(tmp_path: Path) -> None:
+def test_an_incomplete_lake_of_a_killed_process_is_completed(tmp_path: Path) -> None:
     settings = settings_for_home(tmp_path / "home")
     settings.create_folders()
     (settings.lake / "catalog.sqlite").touch(0o600)
@@ -80,7 +80,7 @@ def test_the_home_can_be_moved(settings: Settings, tmp_path: Path) -> None:
         assert fetch_rows(lake, "select sum(i)::int from t") == [(499500,)]
 
 
-def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_files_and_folders_are_private_under_any_umask(tmp_path: Path) -> None:
     settings = settings_for_home(tmp_path / "home")
     old = os.umask(0)
     try:
@@ -95,7 +95,7 @@ def test_files_and_folders_are_private_whatever_the_umask(tmp_path: Path) -> Non
             assert mode == 0o600, path
 
 
-def test_a_lake_of_a_newer_version_is_left_alone(settings: Settings) -> None:
+def test_a_lake_of_a_newer_version_is_refused(settings: Settings) -> None:
     with Lake(settings):
         pass
     (settings.lake / "ready").write_text("999\n")
@@ -103,7 +103,7 @@ def test_a_lake_of_a_newer_version_is_left_alone(settings: Settings) -> None:
         Lake(settings)
 
 
-def test_a_damaged_catalog_is_named_with_what_to_do(settings: Settings) -> None:
+def test_a_damaged_catalog_is_named_with_a_remedy(settings: Settings) -> None:
     with Lake(settings):
         pass
     catalog_file = settings.lake / "catalog.sqlite"
@@ -114,8 +114,8 @@ def test_a_damaged_catalog_is_named_with_what_to_do(settings: Settings) -> None:
 
 
 @pytest.mark.process
-def test_duckdb_draws_no_progress_into_what_a_program_prints(settings: Settings) -> None:
-    """Workers are started as ``python -c``, which DuckDB takes for a person at a terminal."""
+def test_duckdb_prints_no_progress_bar_in_a_program(settings: Settings) -> None:
+    """Workers are started as ``python -c``, which DuckDB takes for an interactive session."""
     program = (
         "import sys\nfrom pathlib import Path\n"
         "from unify.config.settings import Settings\nfrom unify.lake.lake import Lake\n"
@@ -129,13 +129,13 @@ def test_duckdb_draws_no_progress_into_what_a_program_prints(settings: Settings)
     assert (done.stdout, done.stderr) == ("(False,)\n(False,)\n", "")
 
 
-def test_an_extension_that_is_not_a_wheels_has_to_be_signed(lake: Lake, tmp_path: Path) -> None:
+def test_an_extension_from_outside_a_wheel_has_to_be_signed(lake: Lake, tmp_path: Path) -> None:
     import duckdb
 
     ours = engine_connection.extension_path("sqlite_scanner", duckdb.__version__)
     assert ours is not None
     forged = tmp_path / "forged.duckdb_extension"
-    forged.write_bytes(ours.read_bytes()[:-1] + b"\0")  # the signature stands at the end
+    forged.write_bytes(ours.read_bytes()[:-1] + b"\0")  # the signature is at the end
     with pytest.raises(QueryError, match="signature"):
         lake.execute(f"load '{forged}'")
     with pytest.raises(QueryError, match="allow_unsigned_extensions"):
@@ -145,18 +145,18 @@ def test_an_extension_that_is_not_a_wheels_has_to_be_signed(lake: Lake, tmp_path
 def test_an_extension_without_its_wheel_is_named() -> None:
     import duckdb
 
-    said: list[str] = []
+    messages: list[str] = []
     with (
         duckdb.connect(
             config={"custom_extension_repository": "/nowhere", "extension_directory": "/nowhere"}
         ) as c,
         pytest.raises(StoreError, match="install the package duckdb-extension-ducklake=="),
     ):
-        engine_connection.load_extension(c, "ducklake", None, said.append)
-    assert "no package has" in said[0]
+        engine_connection.load_extension(c, "ducklake", None, messages.append)
+    assert "no package has" in messages[0]
 
 
-def test_a_version_from_before_the_first_is_said_to_be_none(lake: Lake) -> None:
+def test_reading_at_a_time_before_the_first_version_is_an_error(lake: Lake) -> None:
     lake.execute("create table t as select 1 as a")
     with pytest.raises(
         QueryError, match=r"no version of 2001-02-03 04:05:06 \(UTC\): nothing had been stored"
@@ -164,12 +164,12 @@ def test_a_version_from_before_the_first_is_said_to_be_none(lake: Lake) -> None:
         lake.execute("from t at (timestamp => timestamptz '2001-02-03 04:05:06+00')")
 
 
-def test_what_the_lake_cannot_do_is_said_without_the_name_of_a_class(lake: Lake) -> None:
+def test_errors_of_unsupported_features_contain_no_class_names(lake: Lake) -> None:
     with pytest.raises(QueryError, match=r"^DuckLake does not support sequences"):
         lake.execute("create sequence numbers")
 
 
-def test_a_select_that_gathers_its_rows_runs_once(lake: Lake) -> None:
+def test_a_select_fetched_as_text_runs_once(lake: Lake) -> None:
     lake.execute("create temp sequence turns")
     moment = "timestamptz '2026-01-31 08:30:00+00'"  # a type whose values have to be fetched as text
     assert len(fetch_rows(lake, f"select nextval('turns'), {moment}")) == 1
@@ -179,7 +179,7 @@ def test_a_select_that_gathers_its_rows_runs_once(lake: Lake) -> None:
     assert fetch_rows(lake, f"select max({moment}), $1 as given", [7])[0][1] == 7
 
 
-def test_no_python_variable_is_a_table(lake: Lake) -> None:
+def test_python_variables_are_not_tables(lake: Lake) -> None:
     settings_rows = [{"a": 1}]
     with pytest.raises(QueryError, match="settings_rows"):
         lake.execute("select * from settings_rows")
@@ -202,8 +202,8 @@ def test_a_lake_opened_for_reading_reads_and_refuses_to_write(settings: Settings
 
 
 @pytest.mark.process
-def test_stored_tables_stay_readable_in_a_home_nobody_may_write() -> None:
-    """In a folder of its own: pytest's are closed to the other user this becomes where it is root."""
+def test_stored_tables_stay_readable_in_a_read_only_home() -> None:
+    """In a folder outside of pytest's, which the other user cannot enter if the test runs as root."""
     with tempfile.TemporaryDirectory(prefix="unify-read-only-") as name:
         folder = Path(name)
         settings = settings_for_home(folder / "home")
@@ -231,7 +231,7 @@ from unify.errors import UnifyError
 from unify.lake.lake import Lake
 
 with tempfile.TemporaryDirectory() as folder, Lake(settings_for_home(Path(folder) / "home")) as lake:
-    fetch_rows(lake, "select 1")  # everything is imported while we may read it
+    fetch_rows(lake, "select 1")  # imports happen while the files are readable
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid({NOBODY})
@@ -264,7 +264,7 @@ from unify.queue.queue import Queue
 
 settings = settings_for_home(Path(sys.argv[1]) / "home")
 
-def tried(step):
+def print_error(step):
     try:
         step()
     except UnifyError as error:
@@ -280,19 +280,21 @@ def fill():
     for number in range(100):
         lake.execute(f"create table t{number} as select 1 as a")
 
-def ask():
+def enqueue_jobs():
     with Queue(settings.queue) as queue:
         for number in range(100_000):
-            queue.enqueue(NewJob("default", Action.LOAD, TableName("github", f"t{number}"), ConfigPaths("/c")))
+            table = TableName("github", f"t{number}")
+            queue.enqueue(NewJob("default", Action.LOAD, table, ConfigPaths("/c")))
 
 with Lake(settings) as lake:
     lake.execute("create table small as select i from range(100) r(i)")
-    tried(lambda: lake.execute("create table big as select md5(i::varchar) as m from range(200_000) r(i)"))
+    big = "create table big as select md5(i::varchar) as m from range(200_000) r(i)"
+    print_error(lambda: lake.execute(big))
     lake.execute("create table after_it as select 1 as a")
-    tried(fill)
-    tried(ask)
+    print_error(fill)
+    print_error(enqueue_jobs)
     print(fetch_rows(lake, "select count(*) from small"))
-    tried(lambda: lake.execute("insert into small values (1)"))
+    print_error(lambda: lake.execute("insert into small values (1)"))
     (settings.home / "ballast").unlink()
     lake.execute("insert into small values (1)")
     print(fetch_rows(lake, "select count(*) from small"))
@@ -301,9 +303,9 @@ with Lake(settings) as lake:
 
 @pytest.mark.process
 @pytest.mark.skipif(
-    os.getuid() != 0 or shutil.which("unshare") is None, reason="a disk of one's own takes root and unshare"
+    os.getuid() != 0 or shutil.which("unshare") is None, reason="mounting a disk needs root and unshare"
 )
-def test_on_a_full_disk_writers_are_told_where_and_readers_read(tmp_path: Path) -> None:
+def test_on_a_full_disk_writers_get_an_error_with_the_path_and_readers_read(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount, tmp_path, sys.executable, "-c", _FULL_DISK_SHELL, tmp_path],

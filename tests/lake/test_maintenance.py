@@ -39,7 +39,7 @@ def live_files(lake: Lake) -> int:
     return len(lake.read("from ducklake_list_files('lake', 'words')"))
 
 
-def test_many_small_files_become_one_and_every_row_stays(lake: Lake) -> None:
+def test_many_small_files_are_merged_without_loss(lake: Lake) -> None:
     scattered(lake)
     assert live_files(lake) == 12
 
@@ -51,7 +51,7 @@ def test_many_small_files_become_one_and_every_row_stays(lake: Lake) -> None:
     assert run_maintenance(lake, datetime.now(UTC)).compacted_tables == ()
 
 
-def test_a_table_with_many_deleted_rows_is_written_anew(lake: Lake) -> None:
+def test_a_table_with_many_deleted_rows_is_rewritten(lake: Lake) -> None:
     lake.execute("create table words as select i from range(1000) r(i)")
     lake.execute("delete from words where i < 500")
     assert run_maintenance(lake, datetime.now(UTC)).compacted_tables == (TableName("main", "words"),)
@@ -75,7 +75,7 @@ def test_history_is_kept_for_seven_days_and_files_for_a_day_more(lake: Lake) -> 
     assert fetch_rows(lake, "select word from words") == [("new",)]
 
 
-def test_files_are_not_removed_under_readers(lake: Lake) -> None:
+def test_files_in_use_by_readers_are_not_removed(lake: Lake) -> None:
     lake.execute("create table words as select 'old' as word")
     lake.execute("create or replace table words as select 'new' as word")
     now = datetime.now(UTC)
@@ -86,7 +86,7 @@ def test_files_are_not_removed_under_readers(lake: Lake) -> None:
     assert fetch_rows(lake, "select word from words") == [("new",)]
 
 
-def test_what_a_crash_left_in_the_lakes_folder_is_removed_after_a_day(lake: Lake) -> None:
+def test_files_left_by_a_crash_are_removed_after_a_day(lake: Lake) -> None:
     lake.execute("create table words as select 'new' as word")
     orphan = lake.settings.data_path / "main" / "words" / "unify-left-behind.parquet"
     orphan.write_bytes(b"rows")
@@ -99,7 +99,7 @@ def test_what_a_crash_left_in_the_lakes_folder_is_removed_after_a_day(lake: Lake
     assert not orphan.exists()
 
 
-def test_the_ledger_says_the_same_before_and_after(lake: Lake) -> None:
+def test_maintenance_does_not_change_the_ledger(lake: Lake) -> None:
     for number in range(20):
         record = LoadRecord(number, f"u{number}", "load", TableName("github", f"t{number % 3}"), "success")
         with lake.write_transaction() as connection:

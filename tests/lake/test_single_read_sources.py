@@ -1,4 +1,4 @@
-"""A pipe is read once: each row arrives once, in every kind of statement, or nothing is written."""
+"""A pipe is read once: in every kind of statement each row is read once, or nothing is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATED_ROWS = "id,day\n" + "".join(f"{number},2024-01-01\n" for number in range(5
 
 @contextmanager
 def pipe(path: Path, text: str = DATED_ROWS) -> Iterator[str]:
-    """The path of a FIFO into which another thread writes ``text`` once."""
+    """Return the path of a FIFO into which a thread writes ``text`` once."""
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_text, args=(text,), daemon=True)
     writer.start()
@@ -32,7 +32,7 @@ def pipe(path: Path, text: str = DATED_ROWS) -> Iterator[str]:
 @pytest.mark.parametrize(
     "create", ["create table piped", "create temp table piped", "create or replace table piped"]
 )
-def test_create_table_has_every_row(lake: Lake, tmp_path: Path, create: str) -> None:
+def test_create_table_reads_every_row_of_a_pipe(lake: Lake, tmp_path: Path, create: str) -> None:
     with pipe(tmp_path / "p") as path:
         lake.execute(f"{create} as select id, sum(id) as total, day from read_csv('{path}') group by all")
     assert fetch_rows(lake, "select count(*), min(id), max(total) from piped") == [(50_000, 0, 49_999)]
@@ -49,12 +49,12 @@ def test_create_table_has_every_row(lake: Lake, tmp_path: Path, create: str) -> 
         "select count(*), min(day)::varchar, max(id) from query('from read_csv(''{path}'')')",
     ],
 )
-def test_a_select_counts_every_row(lake: Lake, tmp_path: Path, select: str) -> None:
+def test_a_select_counts_every_row_of_a_pipe(lake: Lake, tmp_path: Path, select: str) -> None:
     with pipe(tmp_path / "p.csv") as path:
         assert fetch_rows(lake, select.format(path=path)) == [(50_000, "2024-01-01", 49_999)]
 
 
-def test_values_that_need_a_cast_arrive_once(lake: Lake, tmp_path: Path) -> None:
+def test_values_of_a_pipe_that_need_a_cast_are_read_once(lake: Lake, tmp_path: Path) -> None:
     with pipe(tmp_path / "p", "id,day\n1,2024-01-01\n") as path:
         result = lake.execute(f"select * from read_csv('{path}')")
         assert result.columns == (("id", "BIGINT"), ("day", "DATE"))
@@ -62,7 +62,7 @@ def test_values_that_need_a_cast_arrive_once(lake: Lake, tmp_path: Path) -> None
     assert fetch_rows(lake, "select count(*) from duckdb_tables() where table_name like '%spool%'") == [(0,)]
 
 
-def test_a_parquet_file_has_every_row(lake: Lake, tmp_path: Path) -> None:
+def test_a_parquet_file_has_every_row_of_a_pipe(lake: Lake, tmp_path: Path) -> None:
     with (
         pipe(tmp_path / "p") as path,
         lake.repeatable(f"select id::hugeint as id, day from read_csv('{path}')") as (query, parameters),
@@ -91,7 +91,7 @@ def test_a_parquet_file_has_every_row(lake: Lake, tmp_path: Path) -> None:
         ("from postgres_query('db', 'delete from t returning *')", True),
     ],
 )
-def test_sources_that_may_not_be_read_twice_are_detected(tmp_path: Path, sql: str, once: bool) -> None:
+def test_sources_that_can_be_read_only_once_are_detected(tmp_path: Path, sql: str, once: bool) -> None:
     (tmp_path / "f.csv").write_text("a\n1\n", encoding="utf-8")
     os.mkfifo(tmp_path / "pipe.csv")
     text = sql.format(file=tmp_path / "f.csv", pipe=tmp_path / "pipe.csv", folder=tmp_path)

@@ -43,13 +43,13 @@ from unify.lake.lake import LOCK_NOTICE_AFTER_S, Lake
         ("execute p", True),
     ],
 )
-def test_statements_that_write_are_known_before_they_run(lake: Lake, sql: str, writes: bool) -> None:
+def test_writing_statements_are_detected_before_they_run(lake: Lake, sql: str, writes: bool) -> None:
     lake.execute("create table t as select 1 as a")
     assert lake.is_write_statement(sql) is writes
 
 
-def test_what_a_statement_did_is_said(lake: Lake) -> None:
-    said = [
+def test_a_statement_returns_a_description_of_its_effect(lake: Lake) -> None:
+    messages = [
         lake.execute(sql).summary
         for sql in (
             "create schema s",
@@ -60,7 +60,7 @@ def test_what_a_statement_did_is_said(lake: Lake) -> None:
             "drop table s.t",
         )
     ]
-    assert said == [
+    assert messages == [
         "created",
         "3 rows written",
         "1 row inserted",
@@ -70,7 +70,7 @@ def test_what_a_statement_did_is_said(lake: Lake) -> None:
     ]
 
 
-def test_values_python_cannot_hold_come_as_duckdbs_text(lake: Lake) -> None:
+def test_values_without_a_python_type_are_returned_as_duckdb_text(lake: Lake) -> None:
     outcome = lake.execute(
         "select timestamp_ns '2026-01-01 00:00:00.123456789' as t, interval '1 month' as i, 1 as a, 2 as a"
     )
@@ -78,12 +78,12 @@ def test_values_python_cannot_hold_come_as_duckdbs_text(lake: Lake) -> None:
     assert list(outcome.batches()) == [[("2026-01-01 00:00:00.123456789", "1 month", 1, 2)]]
 
 
-def test_rows_come_in_batches_while_the_query_runs(lake: Lake) -> None:
+def test_rows_are_returned_in_batches_while_the_query_runs(lake: Lake) -> None:
     batches = lake.execute("select i from range(10_000_000_000) r(i)").batches()
     assert len(next(iter(batches))) == 2048
 
 
-def test_a_mistake_is_explained_with_its_place(lake: Lake) -> None:
+def test_an_sql_error_is_explained_with_its_position(lake: Lake) -> None:
     lake.execute("create table t as select 1 as number")
     with pytest.raises(QueryError) as caught:
         lake.execute("select numbr from t")
@@ -110,21 +110,21 @@ def test_a_transaction_holds_the_lock_until_it_ends(lake: Lake) -> None:
     assert fetch_rows(lake, "select * from t") == [(1,)]
 
 
-def test_whoever_waits_long_for_a_transaction_of_another_is_told_whose(settings: Settings) -> None:
-    said: list[str] = []
-    with Lake(settings, purpose="one shell") as one, Lake(settings, notice=said.append) as another:
+def test_a_long_wait_for_a_transaction_names_its_process(settings: Settings) -> None:
+    messages: list[str] = []
+    with Lake(settings, purpose="one shell") as one, Lake(settings, notice=messages.append) as another:
         one.execute("begin")
         with pytest.raises(StoreError, match="still held by"):
             another.acquire_lock(LOCK_NOTICE_AFTER_S + 0.01)
-        assert said == [
+        assert messages == [
             f"waiting for process {os.getpid()} (one shell) to finish writing (Ctrl-C stops waiting)"
         ]
         one.execute("rollback")
         another.execute("create table t as select 1 as a")
-        assert len(said) == 1
+        assert len(messages) == 1
 
 
-def test_a_shell_that_closes_inside_a_transaction_leaves_no_lock(settings: Settings) -> None:
+def test_a_shell_closed_in_a_transaction_releases_the_lock(settings: Settings) -> None:
     with Lake(settings) as lake:
         lake.execute("create table t as select 1 as a")
         lake.execute("begin")
@@ -135,14 +135,14 @@ def test_a_shell_that_closes_inside_a_transaction_leaves_no_lock(settings: Setti
 
 
 @pytest.mark.parametrize("begin", ["select 1", "begin"])
-def test_after_a_fault_inside_duckdb_the_lake_goes_on(settings: Settings, begin: str) -> None:
+def test_the_lake_can_be_used_after_an_internal_error_of_duckdb(settings: Settings, begin: str) -> None:
     with Lake(settings) as lake:
         _meet_a_fault(lake, begin)
 
 
 def _meet_a_fault(lake: Lake, begin: str) -> None:
     lake.execute("create table t as select 1 as a")
-    lake.connection.execute("create table faulty (a time_ns)")  # behind the guard's back
+    lake.connection.execute("create table faulty (a time_ns)")  # bypasses the check of the lake
     lake.execute(begin)
     with pytest.raises(StoreError, match=r"internal error of DuckDB.*reopened"):
         lake.execute("insert into faulty select '10:00:00'::time_ns from range(50)")
@@ -151,7 +151,7 @@ def _meet_a_fault(lake: Lake, begin: str) -> None:
     lake.execute("insert into t values (2)")
 
 
-def test_after_a_fault_while_unify_writes_the_next_transaction_works(settings: Settings) -> None:
+def test_a_transaction_works_after_an_internal_error_during_a_write(settings: Settings) -> None:
     with Lake(settings) as lake:
         lake.connection.execute("create table faulty (a time_ns)")
         with pytest.raises(StoreError, match="TIME_NS"), lake.lock(), lake.write_transaction() as connection:
@@ -161,6 +161,6 @@ def test_after_a_fault_while_unify_writes_the_next_transaction_works(settings: S
         assert fetch_rows(lake, "select * from t") == [(1,)]
 
 
-def test_the_ledger_is_not_written_by_hand(lake: Lake) -> None:
+def test_the_ledger_cannot_be_changed_by_sql(lake: Lake) -> None:
     with pytest.raises(QueryError, match="read it as unify"):
         lake.execute("delete from _unify.loads")

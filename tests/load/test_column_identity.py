@@ -1,4 +1,4 @@
-"""A column is the field it came from: fields whose names differ in case only never exchange their values."""
+"""A column belongs to one field: fields whose names differ only in case never exchange their values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ paging: {type: none}
 tables:
   - {name: merged, request: GET /rows, key: id, incremental: {cursor: seen, param: since}}
   - {name: reloaded, request: GET /rows, key: id}
-  - {name: appended, request: GET /rows, key: id, incremental: {cursor: seen, param: since}, refresh: {strategy: append}}
+  - name: appended
+    request: GET /rows
+    key: id
+    incremental: {cursor: seen, param: since}
+    refresh: {strategy: append}
 """
 
 
@@ -50,7 +54,9 @@ def serve(shop: LoaderHome, *rows: Mapping[str, object]) -> None:
 
 
 @pytest.mark.parametrize("table", ["merged", "reloaded", "appended"])
-def test_a_twin_of_a_later_load_gets_the_suffix(shop: LoaderHome, table: str) -> None:
+def test_a_field_of_a_later_load_that_differs_only_in_case_gets_the_suffix(
+    shop: LoaderHome, table: str
+) -> None:
     serve(shop, {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
     shop.publish(table)
     serve(shop, {"id": 1, "name": "a"}, {"Id": 7, "id": 3, "Name": "x", "NAME": "y", "name": "c"})
@@ -62,7 +68,7 @@ def test_a_twin_of_a_later_load_gets_the_suffix(shop: LoaderHome, table: str) ->
     assert (1, "a", None, None, None) in stored
 
 
-def test_a_twin_alone_in_a_later_load_is_not_the_stored_column(shop: LoaderHome) -> None:
+def test_a_field_that_differs_only_in_case_is_not_the_stored_column(shop: LoaderHome) -> None:
     serve(shop, {"id": 1, "name": "a"})
     shop.publish("merged")
     serve(shop, {"id": 2, "Name": "x"})
@@ -72,7 +78,7 @@ def test_a_twin_alone_in_a_later_load_is_not_the_stored_column(shop: LoaderHome)
     assert rows_of(shop, "merged", "id", "name", "Name_2") == [(1, "a", None), (2, None, "x")]
 
 
-def test_a_member_and_an_object_of_the_same_name_stay_apart(shop: LoaderHome) -> None:
+def test_a_member_and_an_object_of_the_same_name_are_two_columns(shop: LoaderHome) -> None:
     serve(shop, {"id": 1, "a": {"b": "nested"}})
     shop.publish("merged")
     serve(shop, {"id": 2, "a": {"b": "nested"}, "a_b": "flat"})
@@ -82,7 +88,7 @@ def test_a_member_and_an_object_of_the_same_name_stay_apart(shop: LoaderHome) ->
     assert rows_of(shop, "merged", "id", "a_b", "a_b_2") == [(1, "nested", None), (2, "nested", "flat")]
 
 
-def test_the_paths_are_stored_with_the_rows_and_go_with_them(shop: LoaderHome) -> None:
+def test_the_paths_of_columns_are_stored_with_the_table(shop: LoaderHome) -> None:
     serve(shop, {"id": 1, "a": {"b": 1}})
     shop.publish("merged")
     table = TableName("shop", "merged")
@@ -99,8 +105,8 @@ def test_the_paths_are_stored_with_the_rows_and_go_with_them(shop: LoaderHome) -
 
 
 @pytest.mark.parametrize("action", [Action.REFRESH, Action.RELOAD])
-def test_a_table_without_paths_goes_on(shop: LoaderHome, action: Action) -> None:
-    """An earlier version stored it."""
+def test_a_table_stored_without_paths_can_be_loaded(shop: LoaderHome, action: Action) -> None:
+    """As an earlier version stored it."""
     serve(shop, {"ID": 1, "Name": "a"})
     shop.publish("merged")
     with Lake(shop.settings) as lake, lake.write_transaction() as connection:
@@ -112,16 +118,20 @@ def test_a_table_without_paths_goes_on(shop: LoaderHome, action: Action) -> None
     assert rows_of(shop, "merged", "id", "name", "name_2") == [(1, "a", None), (2, "b", "twin")]
 
 
-TWINS = {"Id": 9, "ID": 8, "id": 1, "v": 2}
+CASE_VARIANTS = {"Id": 9, "ID": 8, "id": 1, "v": 2}
 
 
-def test_key_columns_and_cursor_mean_the_field_of_their_spelling(tmp_path: Path) -> None:
+def test_key_columns_and_cursor_match_the_field_of_the_same_case(tmp_path: Path) -> None:
     shape = ColumnRules(columns=(ColumnDef("ID", "varchar"),), key=("id",), cursor="Id")
 
-    assert stage(tmp_path / "key", TWINS, shape=ColumnRules(key=("id",))).values("id") == [1]
-    assert stage(tmp_path / "column", TWINS, shape=shape).values("ID") == ["8"]
-    assert stage(tmp_path / "cursor", TWINS, shape=ColumnRules(cursor="Id")).sealed.cursors == {"": "9"}
-    assert stage(tmp_path / "cursor2", TWINS, shape=ColumnRules(cursor="id")).sealed.cursors == {"": "1"}
+    assert stage(tmp_path / "key", CASE_VARIANTS, shape=ColumnRules(key=("id",))).values("id") == [1]
+    assert stage(tmp_path / "column", CASE_VARIANTS, shape=shape).values("ID") == ["8"]
+    assert stage(tmp_path / "cursor", CASE_VARIANTS, shape=ColumnRules(cursor="Id")).sealed.cursors == {
+        "": "9"
+    }
+    assert stage(tmp_path / "cursor2", CASE_VARIANTS, shape=ColumnRules(cursor="id")).sealed.cursors == {
+        "": "1"
+    }
 
 
 @pytest.mark.parametrize(
@@ -132,15 +142,15 @@ def test_key_columns_and_cursor_mean_the_field_of_their_spelling(tmp_path: Path)
         (ColumnRules(only=("ID",)), {8}),
         (ColumnRules(only=("id", "v"), key=("v",)), {1, 2}),
         (ColumnRules(exclude=("Id",), key=("id",)), {8, 1, 2}),
-        (ColumnRules(exclude=("iD",)), {2}),  # no field is spelled so: all of them
+        (ColumnRules(exclude=("iD",)), {2}),  # no field has this case: all of them
         (ColumnRules(exclude=("I*",)), {2}),  # globs are case-insensitive
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])
-def test_exclude_and_only_mean_the_field_of_their_spelling(
+def test_exclude_and_only_match_the_field_of_the_same_case(
     tmp_path: Path, shape: ColumnRules, values: set[int], order: int
 ) -> None:
-    rows = [{key: value} for key, value in TWINS.items()][::order]
+    rows = [{key: value} for key, value in CASE_VARIANTS.items()][::order]
 
     staged = stage(tmp_path, *rows, shape=shape, page=1)
 
@@ -154,7 +164,7 @@ def test_the_first_field_of_the_longest_row_keeps_its_name(tmp_path: Path) -> No
     assert staged.rows == [("a", None), ("bb", "x")]
 
 
-def test_a_null_character_in_a_name_makes_another_column(tmp_path: Path) -> None:
+def test_a_null_character_in_a_name_creates_another_column(tmp_path: Path) -> None:
     staged = stage(tmp_path, b'{"na\\u0000me":1,"name":2}', known=[Column("name", "BIGINT")])
 
     assert dict(zip(staged.types, staged.rows[0], strict=True)) == {"name": 2, "name_2": 1}

@@ -1,4 +1,4 @@
-"""Incremental state: rows of the future, dates in words, and cursors whose order is unknown."""
+"""Incremental state: future rows, dates in words, and cursors of unknown order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def serve(shop: LoaderHome, *cursors: object) -> None:
     shop.api.serve("/rows", pages=[[{"id": n, "at": cursor} for n, cursor in enumerate(cursors)]])
 
 
-def test_the_state_is_the_latest_row_that_is_not_in_the_future(shop: LoaderHome) -> None:
+def test_the_cursor_is_the_latest_value_that_is_not_in_the_future(shop: LoaderHome) -> None:
     serve(shop, PAST.isoformat(), "2099-12-31T00:00:00Z")
 
     record = shop.publish("merged")
@@ -55,14 +55,14 @@ def test_the_state_is_the_latest_row_that_is_not_in_the_future(shop: LoaderHome)
     assert "1 row with at in the future (up to 2099-12-31T00:00:00Z)" in record.reason
 
 
-def test_a_table_of_future_rows_alone_is_read_from_the_beginning(shop: LoaderHome) -> None:
+def test_a_table_with_only_future_rows_has_no_cursor(shop: LoaderHome) -> None:
     serve(shop, "2099-12-31")
 
     assert shop.publish("merged").cursor == {}
     assert shop.publish("merged", Action.REFRESH).rows_total == 1
 
 
-def test_future_rows_count_if_the_spec_allows_them(shop: LoaderHome) -> None:
+def test_a_future_cursor_is_stored_if_the_spec_allows_it(shop: LoaderHome) -> None:
     serve(shop, PAST.isoformat(), "2099-12-31T00:00:00Z")
 
     record = shop.publish("open")
@@ -110,7 +110,7 @@ def test_every_form_of_time_is_recognized(tmp_path: Path, past: object, future: 
     assert (staged.sealed.rows_in_future, staged.sealed.latest_future_cursor) == (1, str(future))
 
 
-def test_a_growing_number_is_not_a_time(tmp_path: Path) -> None:
+def test_an_increasing_number_is_not_a_time(tmp_path: Path) -> None:
     rules = ColumnRules(cursor="id", cursor_limit=NOW)
 
     assert stage(tmp_path, {"id": 5}, {"id": FUTURE_S}, shape=rules).sealed.cursors == {"": str(FUTURE_S)}
@@ -123,7 +123,7 @@ MAIL_DATES = [
 ]
 
 
-def test_dates_of_mail_compare_as_dates(tmp_path: Path) -> None:
+def test_dates_of_rfc_2822_are_compared_as_dates(tmp_path: Path) -> None:
     rows = [{"at": text} for text in MAIL_DATES]
 
     assert stage(tmp_path, *rows, shape=ColumnRules(cursor="at")).sealed.cursors == {"": MAIL_DATES[2]}
@@ -146,7 +146,7 @@ def test_dates_of_mail_compare_as_dates(tmp_path: Path) -> None:
         "1767780000000000000",
     ],
 )
-def test_a_date_in_words_is_a_time(text: str) -> None:
+def test_a_date_in_words_is_recognized_as_a_time(text: str) -> None:
     moment = parse_timestamp(text)
     assert moment is not None
     assert moment.replace(tzinfo=UTC) == datetime(2026, 1, 7, 10, tzinfo=UTC)
@@ -179,13 +179,13 @@ def test_a_declared_format_makes_its_order_known(tmp_path: Path) -> None:
     assert staged.sealed.cursors == {"": "01/02/2026"}
 
 
-def test_texts_that_are_no_dates_compare_as_texts(tmp_path: Path) -> None:
+def test_other_strings_are_compared_as_strings(tmp_path: Path) -> None:
     rules = ColumnRules(cursor="at", cursor_limit=NOW)
 
     assert stage(tmp_path, {"at": "01JANX"}, {"at": "02AAAA"}, shape=rules).sealed.cursors == {"": "02AAAA"}
 
 
-def test_progress_counts_what_is_stored_not_what_was_discarded(shop: LoaderHome) -> None:
+def test_progress_counts_stored_rows_without_discarded_ones(shop: LoaderHome) -> None:
     (shop.specs / "shop.yaml").write_text(SPEC.replace("key: id, inc", "key: id, columns: {n: bigint}, inc"))
     shop.api.serve("/rows", pages=[[{"id": 1, "n": "5"}, {"id": 2, "n": "x"}, {"id": 3, "n": ""}]])
     job = shop.make_job("merged")

@@ -13,15 +13,15 @@ from unify.load.environment import Environment, find_connection
 from unify.model import ConfigPaths, TableName
 
 
-class TestTheEnvironment:
-    def test_what_is_offered_counts_above_our_own_and_only_what_is_named_is_given(self) -> None:
+class TestEnvironment:
+    def test_offered_values_take_precedence_and_only_named_ones_are_passed_on(self) -> None:
         environment = Environment({"TOKEN": "old-value", "PATH": "/bin"})
         environment.update({"TOKEN": "new-value", "OTHER": "x"})
         connection = Connection("github", "github", {"token": "${TOKEN}", "org": "${MISSING}"})
         assert environment.values_for_connection(connection) == {"TOKEN": "new-value"}
         assert "new-value" not in repr(environment)
 
-    def test_a_connection_is_read_as_its_file_has_it_now(self, tmp_path: Path) -> None:
+    def test_a_connection_is_read_from_the_current_file(self, tmp_path: Path) -> None:
         path = tmp_path / "connections.yaml"
         origin = ConfigPaths(str(path))
         path.write_text("github: {adapter: github}\nbad: {adaptr: x}\n")

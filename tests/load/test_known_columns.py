@@ -50,7 +50,7 @@ def known(lake: Lake) -> dict[str, str]:
     }
 
 
-def test_a_column_without_any_value_has_no_type_yet(settings: Settings, lake: Lake) -> None:
+def test_a_column_without_values_has_no_type(settings: Settings, lake: Lake) -> None:
     load(settings, lake, [1, "", None, None, ["ops"]], [2, None, None, None, None])
 
     assert known(lake) == {
@@ -62,13 +62,13 @@ def test_a_column_without_any_value_has_no_type_yet(settings: Settings, lake: La
     }
 
 
-def test_the_catalog_tells_of_values_only_where_there_are_some(settings: Settings, lake: Lake) -> None:
+def test_the_catalog_knows_which_columns_have_values(settings: Settings, lake: Lake) -> None:
     load(settings, lake, [1, None, "mona", None, None])
 
     assert catalog.places_with_values(lake, PULLS) == {("id", ()), ("closed_by", ())}
 
 
-def test_values_of_a_later_load_are_known_too(settings: Settings, lake: Lake) -> None:
+def test_values_of_a_later_load_are_known(settings: Settings, lake: Lake) -> None:
     load(settings, lake, [1, None, None, None, None])
     load(settings, lake, [1, "lark", None, [], None])
 
@@ -76,12 +76,12 @@ def test_values_of_a_later_load_are_known_too(settings: Settings, lake: Lake) ->
         "id": "BIGINT",
         "title": "VARCHAR",
         "closed_by": "",
-        "labels": f"{UNTYPED}[]",  # a list, and nothing in it
+        "labels": f"{UNTYPED}[]",  # an empty list
         "teams": "",
     }
 
 
-def test_a_member_without_any_value_has_no_type_yet(settings: Settings, lake: Lake) -> None:
+def test_a_member_without_values_has_no_type(settings: Settings, lake: Lake) -> None:
     columns = {"id": "BIGINT", "runs": "STRUCT(ended VARCHAR, tags VARCHAR[], n BIGINT)[]"}
     job = make_job(PULLS)
     rows = [[1, [{"ended": None, "tags": [], "n": 1}]], [2, []]]

@@ -39,11 +39,11 @@ def shop(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
     shop.loading.close()
 
 
-def since(asked: RecordedRequest) -> str:
-    return f"{asked.path}?{asked.query.get('since', '')}"
+def since(request: RecordedRequest) -> str:
+    return f"{request.path}?{request.query.get('since', '')}"
 
 
-def test_a_load_stages_every_page_and_says_so(shop: LoaderHome) -> None:
+def test_a_load_stages_every_page_and_its_manifest(shop: LoaderHome) -> None:
     job = shop.make_job("orders")
     outcome = shop.run_load(job)
     assert (outcome.ending, outcome.every_s) == (TaskStatus.STAGED, 900.0)
@@ -62,21 +62,21 @@ def test_progress_counts_rows_pages_requests_and_bytes(shop: LoaderHome) -> None
     assert all(isinstance(report, LoadProgress | RequestBatch) for report in shop.reports)
 
 
-def test_a_table_without_rows_is_a_load_too(shop: LoaderHome) -> None:
+def test_a_load_without_rows_is_staged(shop: LoaderHome) -> None:
     shop.api.serve("/orders", pages=[[]])
     assert shop.publish("orders").rows_total == 0
     with Lake(shop.settings) as lake:
         assert lake.read("select count(*) from shop.orders") == [(0,)]
 
 
-def test_parents_that_are_missing_are_asked_for_and_nothing_else_is_done(shop: LoaderHome) -> None:
+def test_a_load_with_missing_parents_reports_them_and_sends_no_request(shop: LoaderHome) -> None:
     outcome = shop.run_load(shop.make_job("lines"))
     assert outcome.ending is TaskStatus.MISSING_PARENTS
     assert outcome.missing == (TableName("shop", "orders"),)
     assert shop.api.request_targets == []
 
 
-def test_each_parent_row_is_asked_for_once_with_a_cursor_of_its_own(shop: LoaderHome) -> None:
+def test_each_parent_row_is_requested_once_with_its_own_cursor(shop: LoaderHome) -> None:
     shop.publish("orders")
     shop.api.serve("/orders/1/lines", pages=[[{"sku": "a", "at": "2026-01-01T00:00:00Z"}]])
     shop.api.serve("/orders/2/lines", pages=[[{"sku": "b", "at": "2026-01-02T00:00:00Z"}]])
@@ -85,8 +85,8 @@ def test_each_parent_row_is_asked_for_once_with_a_cursor_of_its_own(shop: Loader
     before = len(shop.api.requests)
     shop.api.serve("/orders/2/lines", pages=[[{"sku": "c", "at": "2026-01-09T00:00:00Z"}]])
     shop.publish("lines", Action.REFRESH)
-    asked = {since(asked) for asked in shop.api.requests[before:]}
-    assert asked == {"/orders/1/lines?2026-01-01T00:00:00Z", "/orders/2/lines?2026-01-02T00:00:00Z"}
+    targets = {since(request) for request in shop.api.requests[before:]}
+    assert targets == {"/orders/1/lines?2026-01-01T00:00:00Z", "/orders/2/lines?2026-01-02T00:00:00Z"}
     with Lake(shop.settings) as lake:
         assert lake.read("select order_id, sku from shop.lines order by all") == [
             (1, "a"),
@@ -95,17 +95,17 @@ def test_each_parent_row_is_asked_for_once_with_a_cursor_of_its_own(shop: Loader
         ]
 
 
-def test_a_refresh_asks_for_what_changed_a_reload_for_everything(shop: LoaderHome) -> None:
+def test_a_refresh_requests_changes_and_a_reload_everything(shop: LoaderHome) -> None:
     shop.api.serve("/changes", pages=[[{"id": 1, "updated_at": "2026-01-01T00:00:00Z"}]])
     shop.publish("changes")
     before = len(shop.api.requests)
     shop.publish("changes", Action.REFRESH)
     shop.publish("changes", Action.RELOAD)
-    asked = [since(asked) for asked in shop.api.requests[before:] if asked.query.get("page") == "1"]
-    assert asked == ["/changes?2026-01-01T00:00:00Z", "/changes?"]
+    targets = [since(request) for request in shop.api.requests[before:] if request.query.get("page") == "1"]
+    assert targets == ["/changes?2026-01-01T00:00:00Z", "/changes?"]
 
 
-def test_a_refresh_merges_and_a_quiet_one_keeps_the_cursor(shop: LoaderHome) -> None:
+def test_a_refresh_without_changes_keeps_rows_and_cursor(shop: LoaderHome) -> None:
     shop.api.serve("/changes", pages=[[{"id": 1, "updated_at": "2026-01-01T00:00:00Z"}]])
     shop.publish("changes")
     shop.api.serve("/changes", pages=[[]])
@@ -114,7 +114,7 @@ def test_a_refresh_merges_and_a_quiet_one_keeps_the_cursor(shop: LoaderHome) -> 
     assert list(record.cursor.values()) == ["2026-01-01T00:00:00Z"]
 
 
-def test_a_row_whose_cursor_is_missing_or_malformed_is_kept_counted_and_no_beginning(
+def test_a_row_with_an_unusable_cursor_is_stored_counted_and_does_not_change_the_cursor(
     shop: LoaderHome,
 ) -> None:
     times = ["2026-01-01T00:00:00Z", None, "soon", "2026-13-45"]
@@ -129,7 +129,7 @@ def test_a_row_whose_cursor_is_missing_or_malformed_is_kept_counted_and_no_begin
     assert (second.rows_total, list(second.cursor.values())) == (6, ["2026-01-01T00:00:00Z"])
 
 
-def test_a_column_that_never_had_a_value_takes_any_type_later(shop: LoaderHome) -> None:
+def test_a_column_without_values_takes_any_type_later(shop: LoaderHome) -> None:
     shop.api.serve("/changes", pages=[[{"id": 1, "n": None, "updated_at": "2026-01-01T00:00:00Z"}]])
     shop.publish("changes")
     shop.api.serve("/changes", pages=[[{"id": 2, "n": 7, "updated_at": "2026-01-02T00:00:00Z"}]])
@@ -150,7 +150,7 @@ def test_a_column_that_never_had_a_value_takes_any_type_later(shop: LoaderHome) 
         ([MockResponse.json([{"id": 1}, {"id": 2}]), MockResponse.error(500)], ServerFault),
     ],
 )
-def test_an_error_on_any_page_leaves_nothing_sealed(
+def test_an_error_on_any_page_leaves_no_staged_load(
     shop: LoaderHome, replies: list[MockResponse], error: type[UnifyError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unify.adapters.http.retry.INITIAL_BACKOFF_S", 0.001)
@@ -162,14 +162,14 @@ def test_an_error_on_any_page_leaves_nothing_sealed(
     assert StagingArea(shop.settings.staging).find_staged_load(job) is None
 
 
-def test_a_table_or_connection_that_is_gone_is_named(shop: LoaderHome) -> None:
+def test_an_unknown_table_or_connection_is_named(shop: LoaderHome) -> None:
     with pytest.raises(UnknownName, match="connection shop has no table ordrs — did you mean orders"):
         shop.run_load(shop.make_job("ordrs"))
     with pytest.raises(UnknownName, match="no connection shp"):
         shop.run_load(shop.make_job("orders", schema="shp"))
 
 
-def test_a_variable_nobody_has_offered_is_named_before_any_request(shop: LoaderHome) -> None:
+def test_an_unset_variable_is_named_before_any_load_request(shop: LoaderHome) -> None:
     shop.environment.clear()
     with pytest.raises(UnresolvedSecret, match="SHOP_TOKEN"):
         shop.run_load(shop.make_job("orders"))
@@ -184,7 +184,7 @@ def test_a_variable_nobody_has_offered_is_named_before_any_request(shop: LoaderH
         "select 1 as order_id from sqlite_scan('queue.db', 'job')",
     ],
 )
-def test_sql_of_a_spec_reaches_nothing_but_its_tables(shop: LoaderHome, query: str) -> None:
+def test_sql_of_a_spec_reads_only_tables_of_its_connection(shop: LoaderHome, query: str) -> None:
     shop.publish("orders")
     path = shop.specs / "shop.yaml"
     path.write_text(SPEC.replace("select distinct id as order_id from orders where id < 3", query))
@@ -194,7 +194,7 @@ def test_sql_of_a_spec_reaches_nothing_but_its_tables(shop: LoaderHome, query: s
     assert len(shop.api.requests) == before
 
 
-def test_even_past_the_first_fence_sql_of_a_spec_opens_no_file(shop: LoaderHome) -> None:
+def test_sql_of_a_spec_opens_no_file_even_without_the_first_check(shop: LoaderHome) -> None:
     from unify.load.plan import read_parent_rows
 
     shop.publish("orders")
@@ -213,7 +213,7 @@ def test_even_past_the_first_fence_sql_of_a_spec_opens_no_file(shop: LoaderHome)
     assert ledger.latest_load(lake, TableName("shop", "orders")) is not None
 
 
-def test_values_of_parents_are_plain(shop: LoaderHome) -> None:
+def test_values_of_parents_are_json_values(shop: LoaderHome) -> None:
     from unify.load.plan import read_parent_rows
 
     shop.publish("orders")
@@ -224,7 +224,7 @@ def test_values_of_parents_are_plain(shop: LoaderHome) -> None:
     assert row == {"i": 1, "b": True, "t": "x", "d": 1.5, "day": "2026-01-02", "n": "1.25", "z": None}
 
 
-def test_what_was_skipped_and_found_out_stands_in_the_reason(shop: LoaderHome, api: FaultServer) -> None:
+def test_skipped_requests_and_detected_paging_are_in_the_reason(shop: LoaderHome, api: FaultServer) -> None:
     spec = SPEC.replace(
         "tables:\n",
         """errors: [{status: 404, action: skip}, {status: 410, action: skip}]

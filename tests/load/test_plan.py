@@ -26,18 +26,18 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LAST = LoadRecord(1, "u-1", "load", TABLE, "success", cursor={"": "2026-01-01T00:00:00Z"})
 
 
-class TestThePlan:
+class TestLoadPlan:
     @pytest.mark.parametrize("action", [Action.LOAD, Action.RELOAD])
     def test_a_load_and_a_reload_read_everything(self, action: Action) -> None:
         plan = make_load_plan(action, table(), LAST, (), now=NOW)
         assert (plan.strategy, plan.read.since, plan.based_on) == ("reload", {}, "")
         assert plan.cursor_column == "updated_at"
 
-    def test_a_refresh_reads_what_changed_and_merges_it(self) -> None:
+    def test_a_refresh_reads_changes_and_merges_them(self) -> None:
         plan = make_load_plan(Action.REFRESH, table(), LAST, (), now=NOW)
         assert (plan.strategy, plan.read.since, plan.based_on) == ("merge", LAST.cursor, "u-1")
 
-    def test_a_refresh_of_what_was_never_loaded_reads_everything(self) -> None:
+    def test_a_refresh_of_a_table_never_loaded_reads_everything(self) -> None:
         assert make_load_plan(Action.REFRESH, table(), None, (), now=NOW) == make_load_plan(
             Action.LOAD, table(), None, (), now=NOW
         )
@@ -51,14 +51,14 @@ class TestThePlan:
         ("strategy", "builds_on"),
         [("append", True), ("merge", True), ("merge_delete", False), ("reload", False)],
     )
-    def test_only_what_adds_to_the_stored_rows_starts_from_the_cursor(
+    def test_only_appends_and_merges_start_from_the_cursor(
         self, strategy: RefreshStrategy, builds_on: bool
     ) -> None:
         plan = make_load_plan(Action.REFRESH, table(strategy), LAST, (), now=NOW)
         assert plan.strategy == strategy
         assert (plan.read.since == LAST.cursor, bool(plan.based_on)) == (builds_on, builds_on)
 
-    def test_cursors_never_go_back_and_quiet_scopes_keep_theirs(self) -> None:
+    def test_cursors_never_decrease_and_scopes_without_rows_keep_theirs(self) -> None:
         plan = LoadPlan(
             "merge",
             make_load_plan(Action.LOAD, table(), None, (), now=NOW).read,
@@ -68,7 +68,7 @@ class TestThePlan:
         assert plan.next_cursors({"b": "11"}) == {"a": "10", "b": "11"}
 
     @pytest.mark.parametrize("text", ["nan", "Infinity", "-inf", "never", ""])
-    def test_a_text_that_says_nothing_never_takes_a_cursors_place(self, text: str) -> None:
+    def test_an_unusable_text_never_replaces_a_cursor(self, text: str) -> None:
         plan = LoadPlan(
             "merge", make_load_plan(Action.LOAD, table(), None, (), now=NOW).read, stored_cursors={"": "10"}
         )
@@ -82,12 +82,12 @@ class TestThePlan:
         plan = make_load_plan(Action.REFRESH, table(), last, (), now=NOW)
         assert (plan.read.since, plan.stored_cursors) == ({"b": "2026-01-01"}, {"b": "2026-01-01"})
 
-    def test_a_growing_number_is_no_time(self) -> None:
+    def test_an_increasing_number_is_used_as_cursor(self) -> None:
         spec = replace(table(), incremental=Incremental("id"))
         plan = make_load_plan(Action.REFRESH, spec, replace(LAST, cursor={"": "4102358400"}), (), now=NOW)
         assert plan.read.since == {"": "4102358400"}
 
-    def test_future_rows_count_where_the_spec_says_so(self) -> None:
+    def test_a_future_cursor_is_used_if_the_spec_allows_it(self) -> None:
         spec = replace(table(), incremental=Incremental("updated_at", allow_future=True))
         plan = make_load_plan(Action.REFRESH, spec, replace(LAST, cursor={"": "2099-12-31"}), (), now=NOW)
         assert (plan.read.since, plan.cursor_limit) == ({"": "2099-12-31"}, None)

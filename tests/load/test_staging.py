@@ -28,7 +28,7 @@ def empty(**more: object) -> Manifest:
     return Manifest(files=(), columns=(), rows=0, **more)  # type: ignore[arg-type]
 
 
-def test_a_manifest_comes_back_as_it_was_written(staging_area: StagingArea) -> None:
+def test_a_manifest_is_read_as_it_was_written(staging_area: StagingArea) -> None:
     job = make_job()
     folder = staging_area.create_attempt_folder(job)
     (folder / "0.parquet").write_bytes(b"rows")
@@ -58,13 +58,13 @@ def test_a_manifest_comes_back_as_it_was_written(staging_area: StagingArea) -> N
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_an_attempt_without_a_manifest_is_nothing(staging_area: StagingArea) -> None:
+def test_an_attempt_without_a_manifest_is_not_a_staged_load(staging_area: StagingArea) -> None:
     job = make_job()
     (staging_area.create_attempt_folder(job) / "0.parquet").write_bytes(b"half")
     assert staging_area.find_staged_load(job) is None
 
 
-def test_an_attempt_begins_empty(staging_area: StagingArea) -> None:
+def test_a_new_attempt_has_an_empty_folder(staging_area: StagingArea) -> None:
     job = make_job()
     staging.commit_staged_load(staging_area.create_attempt_folder(job), empty())
     folder = staging_area.create_attempt_folder(job)
@@ -85,7 +85,7 @@ def test_an_attempt_begins_empty(staging_area: StagingArea) -> None:
         ('{"files": [], "columns": [], "rows": 1, "strategy": "drop"}', "unknown strategy"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused_with_its_path(
+def test_an_invalid_manifest_is_refused_with_its_path(
     staging_area: StagingArea, text: str, reason: str
 ) -> None:
     folder = staging_area.create_attempt_folder(make_job())
@@ -95,7 +95,7 @@ def test_a_manifest_that_is_none_is_refused_with_its_path(
     assert str(folder) in caught.value.message
 
 
-def test_what_nobody_owns_is_swept(staging_area: StagingArea) -> None:
+def test_folders_without_a_job_are_removed(staging_area: StagingArea) -> None:
     kept, gone = make_job(), make_job()
     staging.commit_staged_load(staging_area.create_attempt_folder(kept), empty())
     second = replace(kept, attempt=2)
@@ -110,7 +110,7 @@ def test_what_nobody_owns_is_swept(staging_area: StagingArea) -> None:
     assert [path.name for path in staging_area.folder.iterdir()] == [kept.uid]
 
 
-def test_a_job_that_has_ended_leaves_nothing(staging_area: StagingArea) -> None:
+def test_the_folders_of_an_ended_job_are_removed(staging_area: StagingArea) -> None:
     job = make_job()
     staging.commit_staged_load(staging_area.create_attempt_folder(job), empty())
     staging.commit_staged_load(staging_area.create_attempt_folder(replace(job, attempt=2)), empty())
@@ -119,7 +119,7 @@ def test_a_job_that_has_ended_leaves_nothing(staging_area: StagingArea) -> None:
     assert list(staging_area.folder.iterdir()) == []
 
 
-def test_sweeping_a_home_that_never_staged_is_no_error(staging_area: StagingArea) -> None:
+def test_sweeping_without_a_staging_folder_does_nothing(staging_area: StagingArea) -> None:
     assert staging_area.remove_orphaned_attempts([]) == []
 
 
@@ -141,7 +141,7 @@ stage_rows(settings, make_job(uid=sys.argv[2]), {"id": "BIGINT"}, [(1,), (2,)])
 
 @pytest.mark.process
 @pytest.mark.parametrize("place", ["staging.before_manifest", "durable.before_rename", "staging.sealed"])
-def test_a_worker_killed_while_it_seals_leaves_a_whole_load_or_none(tmp_path: Path, place: str) -> None:
+def test_a_worker_killed_during_the_commit_leaves_a_complete_load_or_none(tmp_path: Path, place: str) -> None:
     settings = settings_for_home(tmp_path)
     job = make_job()
     done = subprocess.run(
@@ -157,8 +157,8 @@ def test_a_worker_killed_while_it_seals_leaves_a_whole_load_or_none(tmp_path: Pa
         assert found.manifest.rows == 2
 
 
-def test_a_disk_that_is_full_is_said_with_the_path(staging_area: StagingArea) -> None:
-    """A limit on the size of files stands in for the disk: the same error comes from the same place."""
+def test_a_full_disk_is_an_error_with_the_path(staging_area: StagingArea) -> None:
+    """A limit on the file size causes the same kind of error as a full disk."""
     folder = staging_area.create_attempt_folder(make_job())
     manifest = empty(description="x" * 100_000)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -174,7 +174,7 @@ def test_a_disk_that_is_full_is_said_with_the_path(staging_area: StagingArea) ->
     assert not (folder / MANIFEST).exists()
 
 
-def test_rows_staged_in_a_test_are_rows(tmp_path: Path) -> None:
+def test_rows_staged_by_the_helper_can_be_read(tmp_path: Path) -> None:
     job = make_job()
     found = stage_rows(settings_for_home(tmp_path), job, {"id": "BIGINT"}, [(1,)], [(2,), (3,)])
     assert (found.manifest.files, found.manifest.rows) == (("0.parquet", "1.parquet"), 3)

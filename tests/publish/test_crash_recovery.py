@@ -35,9 +35,9 @@ FAILPOINTS = (
 )
 
 
-@pytest.mark.parametrize("place", FAILPOINTS)
-def test_an_error_at_any_step_leaves_the_old_rows_or_the_new(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, place: str
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_an_error_at_any_step_leaves_the_old_or_the_new_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, failpoint: str
 ) -> None:
     load(lake, KEYED, [(1, "one")], key=("id",))
     job = make_job(action=Action.REFRESH)
@@ -45,13 +45,13 @@ def test_an_error_at_any_step_leaves_the_old_rows_or_the_new(
         lake.settings, job, {**KEYED, "n": "BIGINT"}, [(2, "two", 2)], key=("id",), strategy="merge"
     )
 
-    monkeypatch.setenv("UNIFY_FAILPOINT", f"{place}:raise")
+    monkeypatch.setenv("UNIFY_FAILPOINT", f"{failpoint}:raise")
     with pytest.raises(FailpointHit):
         publish_load(lake, job, staged)
     monkeypatch.delenv("UNIFY_FAILPOINT")
 
     published = ledger.find_load(lake, job.uid) is not None
-    assert published == (place == "publish.committed")
+    assert published == (failpoint == "publish.committed")
     assert len(stored_pulls(lake)) == (2 if published else 1)
     publish_load(lake, job, staged)
     assert stored_pulls(lake) == [(1, "one", None), (2, "two", 2)]
@@ -64,8 +64,8 @@ def test_an_error_in_the_middle_of_a_reload_leaves_the_old_rows(
     job = make_job(action=Action.RELOAD)
     staged = stage_rows(lake.settings, job, KEYED, [(2, "two")], key=("id",))
 
-    for place in ("publish.emptied", "publish.linked"):
-        monkeypatch.setenv("UNIFY_FAILPOINT", f"{place}:raise")
+    for failpoint in ("publish.emptied", "publish.linked"):
+        monkeypatch.setenv("UNIFY_FAILPOINT", f"{failpoint}:raise")
         with pytest.raises(FailpointHit):
             publish_load(lake, job, staged)
         assert stored_pulls(lake) == [(1, "one")]
@@ -104,7 +104,7 @@ def start_publisher(settings: Settings, job: LoaderJob, failpoint: str = "") -> 
 
 
 class Reader:
-    """Looks at the table all the time on a lake of its own; keeps every (count, distinct, versions) seen."""
+    """Reads the table repeatedly and records every (count, distinct ids, lowest and highest version)."""
 
     def __init__(self, settings: Settings) -> None:
         self.seen: set[tuple[object, ...]] = set()
@@ -134,8 +134,8 @@ class Reader:
 STRATEGIES = ("reload", "append", "merge")
 
 
-def kill_rounds(settings: Settings, rounds: int, seed: int, places: tuple[str, ...]) -> None:
-    """Kill a publisher at a failpoint or a random moment, publish again, and look at what readers saw."""
+def kill_rounds(settings: Settings, rounds: int, seed: int, failpoints: tuple[str, ...]) -> None:
+    """Kill a publisher at a failpoint or a random moment, publish again, and check what readers read."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     columns = {"id": "BIGINT", "version": "BIGINT"}
@@ -157,8 +157,8 @@ def kill_rounds(settings: Settings, rounds: int, seed: int, places: tuple[str, .
                     low = version
                 stage_rows(settings, job, columns, rows, key=("id",), strategy=strategy)
                 allowed.add((total, total, low, version))
-                place = f"{rng.choice(places)}:kill" if places else ""
-                _kill(start_publisher(settings, job, place), None if places else rng.uniform(0, 0.25))
+                failpoint = f"{rng.choice(failpoints)}:kill" if failpoints else ""
+                _kill(start_publisher(settings, job, failpoint), None if failpoints else rng.uniform(0, 0.25))
                 survivor = start_publisher(settings, job)
                 survivor.communicate(timeout=60)
                 assert survivor.returncode == 0
@@ -172,7 +172,7 @@ def kill_rounds(settings: Settings, rounds: int, seed: int, places: tuple[str, .
 
 
 def _kill(process: subprocess.Popen[str], after_s: float | None) -> None:
-    """Kill it so long after it opened the lake; None: its failpoint does."""
+    """Kill a publisher some time after it opened the lake; None: its failpoint ends it."""
     with process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -183,39 +183,39 @@ def _kill(process: subprocess.Popen[str], after_s: float | None) -> None:
         process.wait(60)
 
 
-@pytest.mark.parametrize("place", FAILPOINTS)
-def test_a_publisher_killed_at_any_step_leaves_old_or_new_and_the_next_one_ends_it(
-    settings: Settings, place: str
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_a_publisher_killed_at_any_step_leaves_old_or_new_rows_and_the_next_one_finishes(
+    settings: Settings, failpoint: str
 ) -> None:
     with Lake(settings) as lake:
         load(lake, KEYED, [(1, "one"), (2, "two")], key=("id",))
         job = make_job(action=Action.REFRESH)
         staged = stage_rows(settings, job, KEYED, [(2, "zwei"), (3, "three")], key=("id",), strategy="merge")
 
-        with start_publisher(settings, job, f"{place}:kill") as victim:
+        with start_publisher(settings, job, f"{failpoint}:kill") as victim:
             victim.communicate(timeout=60)
         assert victim.returncode == -signal.SIGKILL
 
         old, new = [(1, "one"), (2, "two")], [(1, "one"), (2, "zwei"), (3, "three")]
-        assert stored_pulls(lake) == (new if place == "publish.committed" else old)
+        assert stored_pulls(lake) == (new if failpoint == "publish.committed" else old)
         publish_load(lake, job, staged)
         assert stored_pulls(lake) == new
 
 
-def test_readers_see_the_old_or_the_new_while_publishers_are_killed(settings: Settings) -> None:
-    kill_rounds(settings, rounds=3, seed=20260301, places=())
+def test_readers_see_old_or_new_rows_while_publishers_are_killed(settings: Settings) -> None:
+    kill_rounds(settings, rounds=3, seed=20260301, failpoints=())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_two_hundred_publishers_killed_at_random_points(settings: Settings) -> None:
-    kill_rounds(settings, rounds=200, seed=random.randrange(2**32), places=())
+def test_two_hundred_publishers_killed_at_random_moments_lose_nothing(settings: Settings) -> None:
+    kill_rounds(settings, rounds=200, seed=random.randrange(2**32), failpoints=())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_publishers_killed_ten_times_at_each_step(settings: Settings) -> None:
-    kill_rounds(settings, rounds=10 * len(FAILPOINTS), seed=random.randrange(2**32), places=FAILPOINTS)
+def test_publishers_killed_ten_times_at_each_step_lose_nothing(settings: Settings) -> None:
+    kill_rounds(settings, rounds=10 * len(FAILPOINTS), seed=random.randrange(2**32), failpoints=FAILPOINTS)
 
 
 _READER = """
@@ -239,7 +239,7 @@ print(reads, torn)
 
 
 def read_while_loads_publish(settings: Settings, shells: int, tables: int, seconds: float) -> None:
-    """Shells read in processes of their own while loads replace every table over and over."""
+    """Read in several processes while loads replace every table repeatedly."""
     names = [TableName("test", f"t{number}") for number in range(tables)]
     columns = {"id": "BIGINT", "version": "BIGINT"}
 
@@ -273,19 +273,19 @@ def read_while_loads_publish(settings: Settings, shells: int, tables: int, secon
         while time.monotonic() < until:
             version += 1
             publish_all(lake, version)
-        said = [reader.communicate("stop", timeout=60)[0].split() for reader in readers]
+        counts = [reader.communicate("stop", timeout=60)[0].split() for reader in readers]
     assert [reader.returncode for reader in readers] == [0] * shells
-    reads = sum(int(count) for count, _ in said)
+    reads = sum(int(count) for count, _ in counts)
     print(f"{version * tables} loads published, {reads} reads by {shells} shells, 0 errors")
-    assert [torn for _, torn in said] == ["0"] * shells
+    assert [partial for _, partial in counts] == ["0"] * shells
     assert reads > 0
 
 
-def test_readers_never_wait_for_loads_and_never_see_half_of_one(settings: Settings) -> None:
+def test_readers_never_wait_for_loads_and_never_see_part_of_one(settings: Settings) -> None:
     read_while_loads_publish(settings, shells=3, tables=2, seconds=3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_twenty_shells_read_for_ten_minutes_while_eight_tables_are_loaded(settings: Settings) -> None:
+def test_twenty_shells_read_for_ten_minutes_during_loads_of_eight_tables(settings: Settings) -> None:
     read_while_loads_publish(settings, shells=20, tables=8, seconds=600)

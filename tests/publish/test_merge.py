@@ -12,7 +12,7 @@ from unify.lake.lake import Lake
 from unify.model import Action
 
 
-def test_reload_swaps_the_rows_and_counts_them(lake: Lake) -> None:
+def test_reload_replaces_the_rows_and_counts_them(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one"), (2, "two")], cursors={"a": "1", "b": "2"})
     job = make_job(action=Action.RELOAD)
 
@@ -25,7 +25,7 @@ def test_reload_swaps_the_rows_and_counts_them(lake: Lake) -> None:
     assert record.cursor == {"a": "9"}
 
 
-def test_a_reload_with_the_same_columns_leaves_the_tables_place_in_the_catalog(lake: Lake) -> None:
+def test_a_reload_with_the_same_columns_keeps_the_table_in_the_catalog(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one"), (2, "two")], description="requests to pull")
     first = schema_version(lake)
 
@@ -39,7 +39,7 @@ def test_a_reload_with_the_same_columns_leaves_the_tables_place_in_the_catalog(l
     assert schema_version(lake) > first
 
 
-def test_a_reload_of_very_many_rows_makes_the_table_again(
+def test_a_reload_of_very_many_rows_creates_the_table_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unify.publish.publish.MAX_DELETED_ROWS", 1)
@@ -57,7 +57,7 @@ def schema_version(lake: Lake) -> int:
     return int(version)
 
 
-def test_merge_updates_what_differs_inserts_what_is_new_and_keeps_the_rest(lake: Lake) -> None:
+def test_merge_updates_changed_rows_inserts_new_ones_and_keeps_the_others(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one"), (2, "two"), (3, "three")], key=("id",), cursors={"a": "1", "b": "2"})
 
     record = refresh(
@@ -86,7 +86,7 @@ def test_merge_delete_drops_keys_no_longer_seen_unless_the_load_is_incomplete(la
     assert stored_pulls(lake) == [(2, "two")]
 
 
-def test_append_adds_rows_and_with_a_key_only_those_not_stored(lake: Lake) -> None:
+def test_append_with_a_key_adds_only_rows_not_stored(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one")], key=("id",))
 
     record = refresh(lake, KEYED, [(1, "one"), (2, "two")], key=("id",), strategy="append")
@@ -96,7 +96,7 @@ def test_append_adds_rows_and_with_a_key_only_those_not_stored(lake: Lake) -> No
     assert stored_pulls(lake) == [(1, "one"), (2, "two"), (2, "two")]
 
 
-def test_of_rows_that_come_twice_the_youngest_by_cursor_is_kept(lake: Lake) -> None:
+def test_the_latest_by_cursor_of_duplicate_rows_is_kept(lake: Lake) -> None:
     columns = {"id": "BIGINT", "at": "VARCHAR"}
     job = make_job()
     staged = stage_rows(
@@ -116,7 +116,7 @@ def test_of_rows_that_come_twice_the_youngest_by_cursor_is_kept(lake: Lake) -> N
     assert "1 row came twice" in record.reason
 
 
-def test_without_a_cursor_the_row_that_came_last_is_kept(lake: Lake) -> None:
+def test_without_a_cursor_the_last_of_duplicate_rows_is_kept(lake: Lake) -> None:
     job = make_job()
     staged = stage_rows(lake.settings, job, KEYED, [(1, "old"), (1, "newer")], [(1, "newest")], key=("id",))
 
@@ -126,7 +126,7 @@ def test_without_a_cursor_the_row_that_came_last_is_kept(lake: Lake) -> None:
     assert "2 rows came twice" in record.reason
 
 
-def test_rows_without_a_key_are_kept_and_not_doubled_by_a_refresh(lake: Lake) -> None:
+def test_rows_with_a_null_key_are_kept_and_not_doubled_by_a_refresh(lake: Lake) -> None:
     load(lake, KEYED, [(None, "a"), (None, "b"), (1, "one")], key=("id",))
     assert len(stored_pulls(lake)) == 3
 
@@ -136,7 +136,7 @@ def test_rows_without_a_key_are_kept_and_not_doubled_by_a_refresh(lake: Lake) ->
     assert stored_pulls(lake) == [(1, "one"), (None, "a"), (None, "b"), (None, "c")]
 
 
-def test_parts_of_a_key_may_be_null(lake: Lake) -> None:
+def test_parts_of_a_key_can_be_null(lake: Lake) -> None:
     columns = {"repo": "VARCHAR", "id": "BIGINT", "title": "VARCHAR"}
     load(lake, columns, [("a", None, "x"), ("a", 1, "y")], key=("repo", "id"))
 
@@ -158,12 +158,12 @@ def test_merge_without_a_key_is_an_error_that_leaves_the_table(lake: Lake) -> No
     assert stored_pulls(lake) == [(1, "one")]
 
 
-def test_a_key_the_rows_do_not_have_is_an_error_naming_it(lake: Lake) -> None:
+def test_a_missing_key_column_is_an_error_that_names_it(lake: Lake) -> None:
     with pytest.raises(ConfigError, match="the rows have no column number, which is the key"):
         load(lake, KEYED, [(1, "one")], key=("number",))
 
 
-def test_merge_delete_never_drops_rows_after_a_load_that_could_not_store_some(lake: Lake) -> None:
+def test_merge_delete_keeps_rows_after_a_load_with_discarded_rows(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one"), (2, "two")], key=("id",))
     record = refresh(lake, KEYED, [(2, "two")], key=("id",), strategy="merge_delete", discarded=1)
     assert record.rows_total == 2

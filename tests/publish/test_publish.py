@@ -29,7 +29,7 @@ def test_a_published_load_is_a_table_with_its_cursor_in_the_ledger(lake: Lake) -
 
 
 @pytest.mark.parametrize("name", ["csv", "parquet", "json"])
-def test_a_table_may_be_named_like_a_kind_of_file(lake: Lake, name: str) -> None:
+def test_a_table_can_be_named_like_a_file_format(lake: Lake, name: str) -> None:
     table = TableName("github", name)
     for _ in range(2):
         job = make_job(table)
@@ -38,7 +38,7 @@ def test_a_table_may_be_named_like_a_kind_of_file(lake: Lake, name: str) -> None
     assert [column.name for column in catalog.table_columns(lake, table)] == ["id", "title"]
 
 
-def test_a_load_is_published_once_however_often_it_is_tried(lake: Lake) -> None:
+def test_a_load_published_twice_has_one_effect(lake: Lake) -> None:
     job = make_job(action=Action.REFRESH)
     load(lake, KEYED, [(1, "one")])
     staged = stage_rows(lake.settings, job, KEYED, [(2, "two")], strategy="append")
@@ -50,7 +50,7 @@ def test_a_load_is_published_once_however_often_it_is_tried(lake: Lake) -> None:
     assert stored_pulls(lake) == [(1, "one"), (2, "two")]
 
 
-def test_an_attempt_that_is_not_the_jobs_any_more_writes_nothing(lake: Lake) -> None:
+def test_an_outdated_attempt_writes_nothing(lake: Lake) -> None:
     job = make_job()
     staged = stage_rows(lake.settings, job, KEYED, [(1, "one")])
 
@@ -58,7 +58,7 @@ def test_an_attempt_that_is_not_the_jobs_any_more_writes_nothing(lake: Lake) -> 
     assert catalog.stored_tables(lake) == {}
 
 
-def test_an_attempt_overtaken_while_it_publishes_is_rolled_back(lake: Lake) -> None:
+def test_an_attempt_replaced_during_its_publication_is_rolled_back(lake: Lake) -> None:
     job = make_job()
     staged = stage_rows(lake.settings, job, KEYED, [(1, "one")])
     answers = iter([True, False])
@@ -86,7 +86,7 @@ def test_descriptions_become_comments(lake: Lake) -> None:
     ]
 
 
-def test_a_load_never_replaces_a_table_that_somebody_made(lake: Lake) -> None:
+def test_a_load_never_replaces_a_table_of_the_user(lake: Lake) -> None:
     lake.execute("create schema github")
     lake.execute("create table github.pulls as select 'mine' as a")
     with pytest.raises(StoreError, match="a table of this name exists that no load made"):
@@ -94,7 +94,7 @@ def test_a_load_never_replaces_a_table_that_somebody_made(lake: Lake) -> None:
     assert stored_pulls(lake) == [("mine",)]
 
 
-def test_a_refresh_of_a_table_cleared_meanwhile_does_not_pass_for_the_whole(lake: Lake) -> None:
+def test_a_refresh_of_a_table_cleared_during_the_load_fails(lake: Lake) -> None:
     first = load(lake, KEYED, [(1, "one")], key=("id",), cursors={"": "1"})
     catalog.clear_table(lake, PULLS, NOON)
     with pytest.raises(LoadFailed, match="cleared while"):
@@ -102,13 +102,13 @@ def test_a_refresh_of_a_table_cleared_meanwhile_does_not_pass_for_the_whole(lake
     assert catalog.stored_tables(lake) == {}
 
 
-def test_a_load_that_dropped_rows_says_partial(lake: Lake) -> None:
+def test_a_load_with_discarded_rows_is_partial(lake: Lake) -> None:
     record = load(lake, KEYED, [(1, "one")], discarded=2)
     assert record.status == "partial"
     assert "2 rows discarded, with values that do not fit" in record.reason
 
 
-def test_rows_that_could_not_be_stored_are_kept_until_the_table_is_made_anew(lake: Lake) -> None:
+def test_discarded_rows_are_recorded_until_the_next_reload(lake: Lake) -> None:
     job = make_job()
     folder = StagingArea(lake.settings.staging).create_attempt_folder(job)
     with duckdb.connect() as connection:
@@ -126,7 +126,7 @@ def test_rows_that_could_not_be_stored_are_kept_until_the_table_is_made_anew(lak
     assert fetch_rows(lake, sql) == []
 
 
-def test_names_that_need_quotes_are_names(lake: Lake) -> None:
+def test_names_that_need_quotes_can_be_published(lake: Lake) -> None:
     odd = TableName('my "odd" connection', "select")
     job = make_job(odd)
     publish_load(
@@ -137,7 +137,7 @@ def test_names_that_need_quotes_are_names(lake: Lake) -> None:
     assert fetch_rows(lake, 'select * from "my ""odd"" connection"."select"') == [(1, "x")]
 
 
-def test_history_is_there_after_a_reload(lake: Lake) -> None:
+def test_history_can_be_read_after_a_reload(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one")])
     [(version,)] = fetch_rows(lake, "select max(snapshot_id) from lake.snapshots()")
     job = make_job(action=Action.RELOAD)

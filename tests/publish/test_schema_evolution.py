@@ -14,7 +14,7 @@ from unify.load.staging import Manifest, StagingArea
 from unify.model import Action, Column
 
 
-def test_new_columns_appear_and_vanished_ones_stay_with_null(lake: Lake) -> None:
+def test_new_columns_are_added_and_missing_ones_are_kept_with_null(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one")], key=("id",))
 
     record = refresh(
@@ -25,13 +25,13 @@ def test_new_columns_appear_and_vanished_ones_stay_with_null(lake: Lake) -> None
     assert record.reason == "new: labels"
 
 
-def test_a_merge_leaves_columns_alone_that_the_load_does_not_have(lake: Lake) -> None:
+def test_a_merge_keeps_the_values_of_columns_missing_in_the_load(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one")], key=("id",))
     refresh(lake, {"id": "BIGINT", "state": "VARCHAR"}, [(1, "open")], key=("id",), strategy="merge")
     assert stored_pulls(lake) == [(1, "one", "open")]
 
 
-def test_a_reload_keeps_vanished_columns_too(lake: Lake) -> None:
+def test_a_reload_keeps_missing_columns(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one")])
     job = make_job(action=Action.RELOAD)
     publish_load(lake, job, stage_rows(lake.settings, job, {"id": "BIGINT"}, [(2,)]))
@@ -68,7 +68,8 @@ def test_a_reload_keeps_vanished_columns_too(lake: Lake) -> None:
         ("STRUCT(id BIGINT, qty BIGINT)[]", [{"id": 2**60 + 1, "qty": 9}],
          "STRUCT(id BIGINT, qty DOUBLE)[]", [{"id": 1, "qty": 2.5}],
          "STRUCT(id BIGINT, qty DOUBLE)[]", [{"id": 2**60 + 1, "qty": 9.0}]),
-        ("STRUCT(a STRUCT(b BIGINT[]))", {"a": {"b": [1]}}, "STRUCT(a STRUCT(b DOUBLE[]))", {"a": {"b": [1.5]}},
+        ("STRUCT(a STRUCT(b BIGINT[]))", {"a": {"b": [1]}},
+         "STRUCT(a STRUCT(b DOUBLE[]))", {"a": {"b": [1.5]}},
          "STRUCT(a STRUCT(b DOUBLE[]))", {"a": {"b": [1.0]}}),
         ("DOUBLE[]", [0.5], "BIGINT[]", [2**53 + 1], "VARCHAR[]", ["0.5"]),
         ("VARCHAR[]", [], "BIGINT[]", [1], "BIGINT[]", []),
@@ -80,7 +81,7 @@ def test_a_reload_keeps_vanished_columns_too(lake: Lake) -> None:
          "STRUCT(v STRUCT(a BIGINT)[])[]", [{"v": []}]),
     ],
 )  # fmt: skip
-def test_a_column_of_another_type_is_widened_with_every_value_kept(
+def test_a_column_is_widened_without_loss_for_another_type(
     lake: Lake, stored: str, value: object, found: str, new: object, kind: str, kept: object
 ) -> None:
     load(lake, {"id": "BIGINT", "v": stored}, [(1, value)], key=("id",))
@@ -93,7 +94,7 @@ def test_a_column_of_another_type_is_widened_with_every_value_kept(
     assert fetch_rows(lake, "select count(*), count(distinct id) from github.pulls") == [(2, 2)]
 
 
-def test_widening_is_told_in_the_ledger(lake: Lake) -> None:
+def test_widening_is_recorded_in_the_ledger(lake: Lake) -> None:
     load(lake, KEYED, [(1, "one")], key=("id",))
     record = refresh(lake, {"id": "VARCHAR"}, [("x",)], key=("id",), strategy="merge")
     assert record.reason == "id is VARCHAR now (was BIGINT)"
@@ -137,6 +138,6 @@ def test_a_load_without_rows_is_an_empty_table_that_takes_any_columns_later(lake
         ("MAP(VARCHAR, BIGINT)", "STRUCT(a BIGINT)", "JSON"),
     ],
 )
-def test_two_types_meet_in_one_that_holds_both(one: str, other: str, both: str) -> None:
+def test_two_types_have_a_common_type_that_holds_both(one: str, other: str, both: str) -> None:
     assert common_type(one, other) == both
     assert common_type(other, one) == both

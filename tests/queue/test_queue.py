@@ -12,17 +12,17 @@ from tests.support.jobs import MINUTE, NOON, ORIGIN, claim_job, new_job
 from unify.model import Action, JobState, Priority, TableName
 from unify.queue.queue import Queue
 
-# Asking
+# Enqueueing
 
 
-def test_a_job_is_what_was_asked_for(queue: Queue) -> None:
+def test_a_queued_job_has_the_requested_properties(queue: Queue) -> None:
     job = queue.enqueue(new_job(action=Action.RELOAD), NOON)
     assert (job.table, job.action, job.origin) == (TableName("github", "pulls"), Action.RELOAD, ORIGIN)
     assert (job.state, job.attempt, job.created_at, job.start_at) == (JobState.QUEUED, 0, NOON, NOON)
     assert queue.get(job.id) == job
 
 
-def test_the_same_load_asked_twice_is_one_job(queue: Queue) -> None:
+def test_the_same_load_requested_twice_is_one_job(queue: Queue) -> None:
     first = queue.enqueue(new_job(priority=Priority.SCHEDULED), NOON)
     again = queue.enqueue(new_job(priority=Priority.INTERACTIVE), NOON + MINUTE)
     assert (again.id, again.uid) == (first.id, first.uid)
@@ -31,20 +31,20 @@ def test_the_same_load_asked_twice_is_one_job(queue: Queue) -> None:
     assert queue.enqueue(new_job("jira.pulls"), NOON).id != first.id
 
 
-def test_joining_does_not_hasten_a_job_put_off_after_a_failure(queue: Queue) -> None:
+def test_a_second_request_does_not_advance_a_job_postponed_after_a_failure(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     queue.requeue(claim_job(queue), NOON + 10 * MINUTE, "429")
     assert queue.enqueue(new_job(), NOON).start_at == NOON + 10 * MINUTE
 
 
-def test_joining_hastens_a_job_that_was_only_planned_for_later(queue: Queue) -> None:
+def test_a_second_request_advances_a_job_scheduled_for_later(queue: Queue) -> None:
     queue.enqueue(new_job(start_at=NOON + 10 * MINUTE), NOON)
     assert queue.claim(1, NOON) is None
     assert queue.enqueue(new_job(), NOON).start_at == NOON
     assert claim_job(queue).attempt == 1
 
 
-def test_after_its_end_the_same_load_is_a_new_job(queue: Queue) -> None:
+def test_a_load_requested_after_the_end_of_its_job_is_a_new_job(queue: Queue) -> None:
     first = queue.enqueue(new_job(), NOON)
     queue.finish(claim_job(queue), JobState.DONE, now=NOON)
     second = queue.enqueue(new_job(), NOON)
@@ -57,7 +57,7 @@ def test_after_its_end_the_same_load_is_a_new_job(queue: Queue) -> None:
 # Claiming
 
 
-def test_claiming_counts_the_attempt_and_says_whose_it_is(queue: Queue) -> None:
+def test_claiming_counts_the_attempt_and_records_the_epoch(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     job = claim_job(queue, NOON + MINUTE, epoch=7)
     assert (job.state, job.attempt, job.epoch, job.started_at) == (JobState.RUNNING, 1, 7, NOON + MINUTE)
@@ -71,7 +71,7 @@ def test_interactive_loads_run_before_scheduled_ones(queue: Queue) -> None:
     assert claim_job(queue, NOON + MINUTE).id == person.id
 
 
-def test_what_somebody_saw_missing_is_not_loaded_again_after_it_came(queue: Queue) -> None:
+def test_a_load_that_finished_since_the_table_was_seen_is_not_repeated(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     first = claim_job(queue)
     queue.finish(first, JobState.DONE, now=NOON + MINUTE)
@@ -81,14 +81,14 @@ def test_what_somebody_saw_missing_is_not_loaded_again_after_it_came(queue: Queu
     assert queue.enqueue(new_job(seen_at=NOON + MINUTE * 1.5), late).id != first.id, "it was gone again"
 
 
-def test_a_load_that_failed_since_somebody_looked_is_tried_again(queue: Queue) -> None:
+def test_a_load_that_failed_since_the_table_was_seen_is_repeated(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     first = claim_job(queue)
     queue.finish(first, JobState.FAILED, "404", now=NOON + MINUTE)
     assert queue.enqueue(new_job(seen_at=NOON), NOON + MINUTE).id != first.id
 
 
-def test_connections_take_turns(queue: Queue) -> None:
+def test_jobs_of_connections_alternate(queue: Queue) -> None:
     for number in range(4):
         queue.enqueue(new_job(f"busy.t{number}"), NOON)
     queue.enqueue(new_job("quiet.t"), NOON + MINUTE)
@@ -96,12 +96,12 @@ def test_connections_take_turns(queue: Queue) -> None:
     assert order == ["busy", "quiet", "busy", "busy", "busy"]
 
 
-def test_the_older_of_equals_comes_first(queue: Queue) -> None:
+def test_the_older_of_equal_jobs_is_claimed_first(queue: Queue) -> None:
     ids = [queue.enqueue(new_job(f"github.t{number}"), NOON).id for number in range(5)]
     assert [claim_job(queue).id for _ in ids] == ids
 
 
-def test_two_jobs_of_one_table_never_run_at_once(queue: Queue) -> None:
+def test_two_jobs_of_one_table_never_run_at_the_same_time(queue: Queue) -> None:
     queue.enqueue(new_job(action=Action.LOAD), NOON)
     queue.enqueue(new_job(action=Action.RELOAD), NOON)
     first = claim_job(queue)
@@ -112,7 +112,7 @@ def test_two_jobs_of_one_table_never_run_at_once(queue: Queue) -> None:
     assert claim_job(queue).action is Action.RELOAD
 
 
-def test_a_job_put_off_waits_for_its_time(queue: Queue) -> None:
+def test_a_postponed_job_waits_for_its_start_time(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     queue.requeue(claim_job(queue), NOON + MINUTE, "429")
     assert queue.claim(1, NOON) is None
@@ -122,7 +122,7 @@ def test_a_job_put_off_waits_for_its_time(queue: Queue) -> None:
     assert queue.next_start_at(NOON) is None
 
 
-def test_an_interruption_is_no_failure(queue: Queue) -> None:
+def test_an_interruption_is_not_counted_as_a_failure(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     back = queue.requeue(claim_job(queue), NOON, failed=False)
     assert back is not None
@@ -148,14 +148,14 @@ def test_a_job_waits_until_the_other_has_ended(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "said"),
+    ("end", "message"),
     [
         (JobState.FAILED, "it needs github.repos, whose load failed: 401"),
         (JobState.DEAD, "it needs github.repos, whose load was given up: 401"),
         (JobState.CANCELLED, "it needs github.repos, whose load was cancelled: 401"),
     ],
 )
-def test_what_waits_for_a_failed_job_fails_naming_it(queue: Queue, end: JobState, said: str) -> None:
+def test_a_job_whose_parent_job_fails_names_it(queue: Queue, end: JobState, message: str) -> None:
     queue.enqueue(new_job("github.comments"), NOON)
     grandchild = claim_job(queue)
     queue.enqueue(new_job("github.pulls"), NOON)
@@ -169,12 +169,12 @@ def test_what_waits_for_a_failed_job_fails_naming_it(queue: Queue, end: JobState
         queue.cancel(running.id, NOON)
     queue.finish(running, end, "401", NOON)
 
-    assert (queue.get(child.id).state, queue.get(child.id).error) == (JobState.FAILED, said)
-    assert queue.get(grandchild.id).error == f"it needs github.pulls, whose load failed: {said}"
+    assert (queue.get(child.id).state, queue.get(child.id).error) == (JobState.FAILED, message)
+    assert queue.get(grandchild.id).error == f"it needs github.pulls, whose load failed: {message}"
     assert queue.active_jobs() == []
 
 
-def test_waiting_for_a_job_that_has_failed_already_ends_at_the_next_claim(queue: Queue) -> None:
+def test_a_job_whose_parent_job_has_failed_before_ends_at_the_next_claim(queue: Queue) -> None:
     parent = queue.enqueue(new_job("github.repos"), NOON)
     queue.finish(claim_job(queue), JobState.FAILED, "403")
     queue.enqueue(new_job("github.pulls"), NOON)
@@ -187,7 +187,7 @@ def test_waiting_for_a_job_that_has_failed_already_ends_at_the_next_claim(queue:
 # Fencing
 
 
-def test_whoever_was_declared_dead_changes_nothing(queue: Queue) -> None:
+def test_a_replaced_attempt_changes_nothing(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     dead = claim_job(queue)
     queue.requeue(dead, NOON)
@@ -202,7 +202,7 @@ def test_whoever_was_declared_dead_changes_nothing(queue: Queue) -> None:
     assert queue.is_current_attempt(current)
 
 
-def test_fifty_rounds_of_a_worker_back_from_the_dead_publish_nothing_twice(queue: Queue) -> None:
+def test_fifty_resumed_workers_publish_nothing_twice(queue: Queue) -> None:
     published = 0
     for number in range(50):
         queue.enqueue(new_job(f"github.t{number}"), NOON)
@@ -214,7 +214,7 @@ def test_fifty_rounds_of_a_worker_back_from_the_dead_publish_nothing_twice(queue
     assert published == 50
 
 
-def test_every_start_of_the_daemon_is_a_new_epoch_that_finds_its_orphans(
+def test_each_start_of_the_daemon_is_a_new_epoch_that_finds_orphaned_jobs(
     queue: Queue, tmp_path: Path
 ) -> None:
     first = queue.start_epoch()
@@ -227,10 +227,10 @@ def test_every_start_of_the_daemon_is_a_new_epoch_that_finds_its_orphans(
     assert queue.orphaned_jobs(first) == []
 
 
-# Cancelling and trying again
+# Cancelling and retrying
 
 
-def test_a_queued_job_is_cancelled_at_once_a_running_one_is_asked_to_stop(queue: Queue) -> None:
+def test_a_queued_job_is_cancelled_at_once_and_a_running_one_is_marked(queue: Queue) -> None:
     waiting = queue.enqueue(new_job("github.a"), NOON)
     cancelled = queue.cancel(waiting.id, NOON)
     assert cancelled is not None
@@ -238,9 +238,9 @@ def test_a_queued_job_is_cancelled_at_once_a_running_one_is_asked_to_stop(queue:
 
     queue.enqueue(new_job("github.b"), NOON)
     running = claim_job(queue)
-    asked = queue.cancel(running.id, NOON)
-    assert asked is not None
-    assert (asked.state, asked.cancel_asked) == (JobState.RUNNING, True)
+    marked = queue.cancel(running.id, NOON)
+    assert marked is not None
+    assert (marked.state, marked.cancel_asked) == (JobState.RUNNING, True)
     assert not queue.mark_publishing(running)
     ended = queue.finish(running, JobState.CANCELLED)
     assert ended is not None
@@ -248,7 +248,7 @@ def test_a_queued_job_is_cancelled_at_once_a_running_one_is_asked_to_stop(queue:
     assert queue.cancel(999) is None
 
 
-def test_a_load_asked_for_again_while_it_is_being_cancelled_is_not_lost(queue: Queue) -> None:
+def test_a_load_requested_during_its_cancellation_is_not_lost(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     running = claim_job(queue)
     queue.cancel(running.id, NOON)
@@ -259,7 +259,7 @@ def test_a_load_asked_for_again_while_it_is_being_cancelled_is_not_lost(queue: Q
     assert back.state is JobState.QUEUED
 
 
-def test_a_job_put_back_while_it_is_being_cancelled_is_cancelled(queue: Queue) -> None:
+def test_a_job_requeued_during_its_cancellation_is_cancelled(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     running = claim_job(queue)
     queue.cancel(running.id, NOON)
@@ -280,7 +280,7 @@ def test_retry_queues_an_ended_job_as_a_new_load(queue: Queue) -> None:
     assert claim_job(queue, NOON + MINUTE).attempt == 2
 
 
-def test_retry_joins_the_same_load_asked_for_meanwhile(queue: Queue) -> None:
+def test_retry_returns_the_same_load_if_it_was_requested_before(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     failed = claim_job(queue)
     queue.finish(failed, JobState.FAILED, "500", NOON)
@@ -297,7 +297,7 @@ def test_retry_joins_the_same_load_asked_for_meanwhile(queue: Queue) -> None:
 # The file
 
 
-def test_old_jobs_are_forgotten_active_ones_and_the_last_are_kept(queue: Queue) -> None:
+def test_old_jobs_are_deleted_and_active_and_latest_ones_kept(queue: Queue) -> None:
     for number in range(6):
         queue.enqueue(new_job(f"github.t{number}"), NOON)
         queue.finish(claim_job(queue), JobState.DONE, now=NOON + number * MINUTE)
@@ -306,7 +306,7 @@ def test_old_jobs_are_forgotten_active_ones_and_the_last_are_kept(queue: Queue) 
     assert [job.id for job in queue.recent_jobs(100)] == [waiting.id, waiting.id - 1, waiting.id - 2]
 
 
-def test_threads_may_share_a_queue(queue: Queue) -> None:
+def test_threads_can_share_a_queue(queue: Queue) -> None:
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(lambda n: queue.enqueue(new_job(f"github.t{n % 40}"), NOON), range(200)))
     assert len({job.id for job in jobs}) == 40
@@ -316,7 +316,7 @@ def test_threads_may_share_a_queue(queue: Queue) -> None:
 
 
 def test_a_claim_behind_ten_thousand_jobs_is_quick(queue: Queue) -> None:
-    with queue._database.transaction():  # one fsync instead of ten thousand
+    with queue._database.transaction():  # one transaction, so one fsync
         for number in range(10_000):
             queue.enqueue(
                 new_job(f"c{number % 50}.t{number}", Action.REFRESH, priority=Priority.SCHEDULED), NOON

@@ -16,7 +16,7 @@ def every(minutes: float, next_at: datetime, table: str = "github.pulls") -> Sch
     return Schedule("default", TableName(schema, name), ORIGIN, minutes * 60, next_at)
 
 
-def test_a_due_schedule_queues_a_refresh_and_moves_on(queue: Queue) -> None:
+def test_a_due_schedule_queues_a_refresh_and_advances(queue: Queue) -> None:
     queue.set_schedule(every(15, NOON))
     assert queue.enqueue_due(NOON - MINUTE) == []
     [job] = queue.enqueue_due(NOON)
@@ -27,7 +27,7 @@ def test_a_due_schedule_queues_a_refresh_and_moves_on(queue: Queue) -> None:
     assert queue.next_due_at() == NOON + 15 * MINUTE
 
 
-def test_after_three_days_asleep_each_table_is_refreshed_once_and_stays_in_step(queue: Queue) -> None:
+def test_after_three_days_of_sleep_each_table_is_refreshed_once_and_keeps_its_interval(queue: Queue) -> None:
     for number in range(10):
         queue.set_schedule(every(15, NOON, f"github.t{number}"))
     woken = NOON + timedelta(days=3, minutes=7)
@@ -49,27 +49,27 @@ def test_a_clock_set_forward_and_back_neither_skips_nor_doubles(queue: Queue) ->
     assert second.id != first.id
 
 
-def test_a_first_run_far_ahead_is_waited_for(queue: Queue) -> None:
+def test_a_first_run_in_the_far_future_is_waited_for(queue: Queue) -> None:
     queue.set_schedule(replace(every(15, NOON + timedelta(hours=12)), starting="00:00"))
     assert queue.enqueue_due(NOON) == []
     assert queue.next_due_at() == NOON + timedelta(hours=12)
 
 
-def test_a_schedule_set_by_a_clock_that_was_ahead_is_set_anew(queue: Queue) -> None:
+def test_a_schedule_set_by_a_fast_clock_is_corrected(queue: Queue) -> None:
     queue.set_schedule(every(15, NOON + timedelta(days=1)))
     assert queue.enqueue_due(NOON) == []
     [schedule] = queue.schedules()
     assert (schedule.next_at, schedule.last_at) == (NOON + 15 * MINUTE, None)
 
 
-def test_a_refresh_still_under_way_is_not_asked_for_twice(queue: Queue) -> None:
+def test_a_running_refresh_is_not_queued_again(queue: Queue) -> None:
     queue.set_schedule(every(15, NOON))
     [first] = queue.enqueue_due(NOON)
     [same] = queue.enqueue_due(NOON + 15 * MINUTE)
     assert same.id == first.id
 
 
-def test_never_is_a_schedule_too(queue: Queue) -> None:
+def test_never_is_stored_as_a_schedule(queue: Queue) -> None:
     queue.set_schedule(
         Schedule("default", TableName("github", "pulls"), ORIGIN, None, None, starting="never")
     )

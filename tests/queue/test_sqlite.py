@@ -23,7 +23,7 @@ from unify.queue.rows import Schedule
 from unify.queue.timing import Timing, advance_timing
 
 
-def test_it_keeps_what_it_holds_and_is_private(tmp_path: Path) -> None:
+def test_the_file_keeps_its_jobs_and_is_private(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         with Queue(tmp_path / "queue.db") as queue:
@@ -37,7 +37,7 @@ def test_it_keeps_what_it_holds_and_is_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["not a database", "a page of zeros"])
-def test_a_damaged_file_is_set_aside_and_a_new_queue_made(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_set_aside_and_a_new_queue_created(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "queue.db"
     with Queue(path) as queue:
         for number in range(300):
@@ -49,19 +49,19 @@ def test_a_damaged_file_is_set_aside_and_a_new_queue_made(tmp_path: Path, damage
         content[8192:20480] = bytes(12288)
     path.write_bytes(content)
 
-    said: list[str] = []
-    with Queue(path, said.append) as queue:
+    messages: list[str] = []
+    with Queue(path, messages.append) as queue:
         assert queue.enqueue(new_job(), NOON).attempt == 0
     [aside] = [found for found in tmp_path.iterdir() if ".damaged-" in found.name]
     assert aside.read_bytes() == content
-    assert str(path) in said[0]
-    assert aside.name in said[0]
+    assert str(path) in messages[0]
+    assert aside.name in messages[0]
 
 
 def test_a_file_damaged_under_an_open_queue_is_set_aside_at_the_next_use(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
-    said: list[str] = []
-    with Queue(path, said.append) as queue:
+    messages: list[str] = []
+    with Queue(path, messages.append) as queue:
         for number in range(300):
             queue.enqueue(new_job(f"github.t{number}"), NOON)
         with sqlite3.connect(path) as other:
@@ -74,13 +74,13 @@ def test_a_file_damaged_under_an_open_queue_is_set_aside_at_the_next_use(tmp_pat
         with sqlite3.connect(path) as other, pytest.raises(sqlite3.DatabaseError):
             other.execute("select count(*) from job").fetchall()
         other.close()
-        with Queue(path, said.append) as fresh:
+        with Queue(path, messages.append) as fresh:
             job = fresh.enqueue(new_job(), NOON)
-        assert queue.find(job.id) == job  # the first one sees that the file is another
-    assert len(said) == 1
+        assert queue.find(job.id) == job  # the first one detects that the file was replaced
+    assert len(messages) == 1
 
 
-def test_a_queue_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
+def test_a_removed_queue_is_created_again(tmp_path: Path) -> None:
     with Queue(tmp_path / "queue.db") as queue:
         queue.enqueue(new_job(), NOON)
         for path in tmp_path.glob("queue.db*"):
@@ -89,7 +89,7 @@ def test_a_queue_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
         assert queue.enqueue(new_job(), NOON).id == 1
 
 
-def test_a_queue_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+def test_a_queue_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     with sqlite3.connect(path) as connection:
         connection.execute("pragma user_version = 99")
@@ -99,7 +99,7 @@ def test_a_queue_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nowhere"):
         Queue(tmp_path / "nowhere" / "queue.db")
 
@@ -112,18 +112,18 @@ from unify.model import Action, ConfigPaths, TableName
 from unify.queue.rows import NewJob
 from unify.queue.queue import Queue
 
-path, who, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+path, connection, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with Queue(path) as queue:
     for number in range(count):
-        table = TableName(who, f"t{number}")
+        table = TableName(connection, f"t{number}")
         job = queue.enqueue(NewJob("default", Action.LOAD, table, ConfigPaths("/c")), datetime.now(UTC))
         print(job.uid, flush=True)
 """
 
 
-def start_enqueuer(path: Path, who: str, count: int) -> subprocess.Popen[str]:
+def start_enqueuer(path: Path, connection: str, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", _ENQUEUER, str(path), who, str(count)],
+        [sys.executable, "-c", _ENQUEUER, str(path), connection, str(count)],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         text=True,
@@ -131,7 +131,7 @@ def start_enqueuer(path: Path, who: str, count: int) -> subprocess.Popen[str]:
 
 
 @pytest.mark.process
-def test_twenty_processes_asking_for_one_load_get_one_job(tmp_path: Path) -> None:
+def test_twenty_processes_that_request_one_load_get_one_job(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     processes = [start_enqueuer(path, "github", 1) for _ in range(20)]
     uids = [process.communicate(timeout=60)[0].split() for process in processes]
@@ -140,11 +140,11 @@ def test_twenty_processes_asking_for_one_load_get_one_job(tmp_path: Path) -> Non
 
 
 @pytest.mark.process
-def test_a_second_queue_in_a_process_leaves_the_first_its_file(tmp_path: Path) -> None:
+def test_two_queues_of_one_process_share_the_file(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
-    with Queue(path) as first, Queue(path) as second:  # as a shell has them: one asks, one looks on
+    with Queue(path) as first, Queue(path) as second:  # as in a shell: one writes, one reads
         assert (first.recent_jobs(1), second.recent_jobs(1)) == ([], [])
-        with start_enqueuer(path, "github", 1) as other:  # opens the file, and closes it
+        with start_enqueuer(path, "github", 1) as other:  # opens and closes the file
             other.communicate(timeout=60)
         job = first.enqueue(new_job("jira.issues"), NOON)
         with start_enqueuer(path, "shop", 1) as later:
@@ -155,7 +155,7 @@ def test_a_second_queue_in_a_process_leaves_the_first_its_file(tmp_path: Path) -
 
 
 def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
-    """Kill processes while they enqueue: what they were told is there, and the file is sound."""
+    """Kill processes while they enqueue; check that the file is intact and every accepted job is in it."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     accepted: set[str] = set()
@@ -172,18 +172,18 @@ def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
     with Queue(path) as queue:
         kept = {job.uid for job in queue.active_jobs()}
     assert accepted <= kept
-    assert len(kept) <= len(accepted) + rounds  # at most one each that was stored and not yet said
+    assert len(kept) <= len(accepted) + rounds  # each may have stored one job that it had not printed
     print(f"{len(accepted)} accepted in {rounds} kills, {len(accepted - kept)} lost")
 
 
 @pytest.mark.process
-def test_a_killed_process_loses_nothing_it_was_told_is_accepted(tmp_path: Path) -> None:
+def test_a_killed_process_loses_no_accepted_job(tmp_path: Path) -> None:
     kill_enqueuers(tmp_path / "queue.db", rounds=8, seed=20260301)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_two_hundred_killed_processes_lose_nothing(tmp_path: Path) -> None:
+def test_two_hundred_killed_processes_lose_no_accepted_job(tmp_path: Path) -> None:
     kill_enqueuers(tmp_path / "queue.db", rounds=200, seed=random.randrange(2**32))
 
 
@@ -206,18 +206,18 @@ def test_every_acknowledgement_follows_an_fsync(tmp_path: Path) -> None:
     if done.returncode != 0 or not trace.exists():
         pytest.skip(f"strace cannot trace here: {done.stderr[:200]}")
     synced = False
-    said = 0
+    acknowledged = 0
     for line in trace.read_text().splitlines():
         if "sync(" in line:
             synced = True
         elif any(uid in line for uid in uids):
             assert synced, line
-            said, synced = said + 1, False
-    assert said == 5
+            acknowledged, synced = acknowledged + 1, False
+    assert acknowledged == 5
 
 
-class TestSchedulesSurvive:
-    """The schedules of tables and scripts are kept in a file of their own."""
+class TestScheduleCopy:
+    """Schedules of tables and scripts are also stored in a separate file."""
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
@@ -234,7 +234,7 @@ class TestSchedulesSurvive:
         return path
 
     @pytest.mark.parametrize("damage", ["noise", "truncated", "missing"])
-    def test_a_queue_that_is_lost(self, path: Path, damage: str) -> None:
+    def test_schedules_survive_a_lost_queue(self, path: Path, damage: str) -> None:
         for file in path.parent.glob("queue.db*"):
             file.unlink() if damage == "missing" or file != path else None
         if damage != "missing":
@@ -251,7 +251,7 @@ class TestSchedulesSurvive:
         assert "restored 1 schedules of tables and 1 of scripts" in notice
         assert "not restored, because due once and past: /s/past.sql" in notice
 
-    def test_a_copy_that_cannot_be_read_is_named(self, path: Path) -> None:
+    def test_an_unreadable_copy_is_named(self, path: Path) -> None:
         path.write_bytes(b"\x07" * 8192)
         path.with_name("schedules.json").write_text("{")
         notices: list[str] = []
@@ -259,7 +259,7 @@ class TestSchedulesSurvive:
             assert queue.schedules() == []
         assert "schedules are lost" in notices[0]
 
-    def test_the_copy_is_written_when_a_schedule_changes_and_not_when_it_is_due(self, path: Path) -> None:
+    def test_the_copy_is_written_only_when_a_schedule_changes(self, path: Path) -> None:
         copy = path.with_name("schedules.json")
         before = copy.stat().st_ino
         with Queue(path) as queue:
@@ -269,13 +269,13 @@ class TestSchedulesSurvive:
         assert "orders" not in copy.read_text()
 
 
-def test_a_number_out_of_range_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_number_out_of_range_is_a_unify_error(tmp_path: Path) -> None:
     with Queue(tmp_path / "queue.db") as queue:
         assert queue.find(2**63) is None
         assert queue.cancel(2**200) is None
 
 
-def test_a_moment_out_of_range_is_the_last_one(tmp_path: Path) -> None:
+def test_a_time_out_of_range_is_the_last_possible_one(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     with Queue(path) as queue:
         job = queue.enqueue(new_job(), NOON)
@@ -285,7 +285,7 @@ def test_a_moment_out_of_range_is_the_last_one(tmp_path: Path) -> None:
         assert queue.get(job.id).start_at.year == 9999
 
 
-def test_a_row_that_cannot_be_read_does_not_block_the_jobs_behind_it(tmp_path: Path) -> None:
+def test_an_unreadable_row_does_not_block_later_jobs(tmp_path: Path) -> None:
     path = tmp_path / "queue.db"
     with Queue(path) as queue:
         broken, sound = (queue.enqueue(new_job(name), NOON) for name in ("github.a", "github.b"))
@@ -302,7 +302,7 @@ def test_a_row_that_cannot_be_read_does_not_block_the_jobs_behind_it(tmp_path: P
         assert "cannot be read" in row[1]
 
 
-def test_a_home_that_cannot_be_written_to_is_read_from_a_copy(
+def test_a_queue_in_a_read_only_home_is_read_from_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "queue.db"
@@ -318,15 +318,15 @@ def test_a_home_that_cannot_be_written_to_is_read_from_a_copy(
                     reader.enqueue(new_job("github.new"), NOON)
 
 
-class TestDueTimesAtTheEdges:
+class TestExtremeDueTimes:
     @pytest.mark.parametrize("every_s", [0.0, -5.0, 1e300, 1e12])
     @pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
-    def test_no_interval_makes_the_arithmetic_fail(self, every_s: float, zone: str) -> None:
+    def test_extreme_intervals_can_be_computed(self, every_s: float, zone: str) -> None:
         first = "2026-03-01T12:00" if zone else ""
         moved = advance_timing(Timing(every_s, NOON, None, "12:00" if zone else "", zone, first), NOON)
         assert moved.next_at is not None
         assert moved.next_at > NOON
 
-    def test_a_due_time_in_the_last_year_of_the_calendar(self) -> None:
+    def test_a_due_time_in_the_last_year_of_the_calendar_can_be_stored(self) -> None:
         last = datetime.max.replace(tzinfo=UTC)
         assert advance_timing(Timing(60.0, last), NOON).next_at == NOON + timedelta(seconds=60)

@@ -32,7 +32,7 @@ def at(text: str, zone: str = BERLIN) -> datetime:
 
 
 def runs(timing: Timing) -> Iterator[datetime]:
-    """Each due time, a scheduler waking at it exactly."""
+    """Yield the due times of a scheduler that wakes at each."""
     while timing.next_at is not None:
         yield timing.next_at
         timing = advance_timing(timing, timing.next_at)
@@ -48,23 +48,23 @@ def test_a_time_of_day_is_kept_across_daylight_saving_changes(start: str) -> Non
     moments = list(islice(runs(timing), 4))
     assert [f"{moment.astimezone(parse_zone(BERLIN)):%H:%M}" for moment in moments] == ["08:00"] * 4
     steps = {later - earlier for earlier, later in pairwise(moments)}
-    assert len(steps) == 2  # a day of 23 hours, or of 25, among those of 24
+    assert len(steps) == 2  # one day of 23 or 25 hours
     assert (timing.zone, timing.starting) == (BERLIN, "08:00")
 
 
-def test_a_time_that_is_left_out_in_spring_comes_as_late_as_it_would_have() -> None:
+def test_a_time_skipped_in_spring_is_due_an_hour_later() -> None:
     timing = daily_timing("02:30", DAY_S, BERLIN, at("2026-03-27T12:00"))
     assert shown(runs(timing), 4) == ["28 02:30", "29 03:30", "30 02:30", "31 02:30"]
 
 
-def test_a_time_that_is_shown_twice_in_autumn_counts_once() -> None:
+def test_a_time_repeated_in_autumn_is_due_once() -> None:
     timing = daily_timing("02:30", DAY_S, BERLIN, at("2026-10-23T12:00"))
     moments = list(islice(runs(timing), 4))
     assert shown(iter(moments), 4) == ["24 02:30", "25 02:30", "26 02:30", "27 02:30"]
     assert moments[1] == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first of the two
 
 
-def test_several_times_a_day_are_the_same_times_every_day() -> None:
+def test_several_times_a_day_are_the_same_each_day() -> None:
     spring = daily_timing("08:00", DAY_S / 4, BERLIN, at("2026-03-28T12:00"))
     assert shown(runs(spring), 5) == ["29 08:00", "29 14:00", "29 20:00", "30 02:00", "30 08:00"]
     autumn = daily_timing("02:00", DAY_S / 4, BERLIN, at("2026-10-24T12:00"))
@@ -72,13 +72,13 @@ def test_several_times_a_day_are_the_same_times_every_day() -> None:
 
 
 @pytest.mark.parametrize("start", ["2026-03-28T23:00", "2026-10-24T23:00"])
-def test_short_intervals_are_neither_left_out_nor_doubled(start: str) -> None:
+def test_short_intervals_are_neither_skipped_nor_doubled(start: str) -> None:
     moments = list(islice(runs(daily_timing("00:05", 900, BERLIN, at(start))), 60))
     assert {later - earlier for earlier, later in pairwise(moments)} == {HOUR / 4}
     assert {moment.astimezone(parse_zone(BERLIN)).minute for moment in moments} == {5, 20, 35, 50}
 
 
-def test_every_week_and_every_seven_hours_keep_their_step() -> None:
+def test_weekly_and_seven_hour_intervals_are_kept() -> None:
     weekly = daily_timing("09:00", 7 * DAY_S, BERLIN, at("2026-03-20T12:00"))
     assert shown(runs(weekly), 3) == ["21 09:00", "28 09:00", "04 09:00"]
     sevens = daily_timing("00:00", 7 * 3600, "UTC", at("2026-03-20T12:00", "UTC"))
@@ -86,7 +86,7 @@ def test_every_week_and_every_seven_hours_keep_their_step() -> None:
 
 
 @pytest.mark.parametrize("days", [1, 3, 400])
-def test_what_was_slept_through_is_due_once_and_in_step_again(days: int) -> None:
+def test_times_missed_during_sleep_are_due_once_and_the_time_of_day_is_kept(days: int) -> None:
     timing = daily_timing("08:00", DAY_S, BERLIN, at("2026-03-27T12:00"))
     assert timing.next_at is not None
     woken = timing.next_at + timedelta(days=days, minutes=7)
@@ -99,7 +99,7 @@ def test_what_was_slept_through_is_due_once_and_in_step_again(days: int) -> None
     assert f"{moved.next_at.astimezone(parse_zone(BERLIN)):%H:%M}" == "08:00"
 
 
-def test_a_clock_set_back_an_hour_does_not_run_the_same_time_again() -> None:
+def test_a_clock_set_back_an_hour_does_not_repeat_a_run() -> None:
     timing = daily_timing("08:00", DAY_S, BERLIN, at("2026-05-01T12:00"))
     ran = advance_timing(timing, at("2026-05-02T08:00"))
     back = advance_timing(ran, at("2026-05-02T07:00"))
@@ -107,7 +107,7 @@ def test_a_clock_set_back_an_hour_does_not_run_the_same_time_again() -> None:
     assert back.last_at == at("2026-05-02T07:00")
 
 
-def test_a_clock_that_was_a_year_ahead_is_not_waited_for() -> None:
+def test_a_clock_that_was_a_year_ahead_delays_nothing() -> None:
     timing = daily_timing("08:00", DAY_S, BERLIN, at("2026-05-01T12:00"))
     ahead = advance_timing(timing, at("2027-05-02T09:00"))
     back = advance_timing(ahead, at("2026-05-02T07:00"))
@@ -115,14 +115,14 @@ def test_a_clock_that_was_a_year_ahead_is_not_waited_for() -> None:
     assert back.next_at <= at("2026-05-02T07:00") + timedelta(days=2)
 
 
-def test_a_clock_set_back_behind_the_first_time_does_not_wait_for_it_again() -> None:
+def test_a_clock_set_back_before_the_first_time_does_not_wait_for_it_again() -> None:
     timing = daily_timing("08:00", DAY_S / 4, BERLIN, at("2026-05-02T12:00"))
     ran = advance_timing(timing, at("2026-05-03T08:00"))
     back = advance_timing(ran, at("2026-05-01T12:00"))
-    assert back.next_at == at("2026-05-01T20:00")  # the first mark an interval from now, whatever ran ahead
+    assert back.next_at == at("2026-05-01T20:00")  # the next time of day after now
 
 
-def test_what_is_due_once_is_due_once() -> None:
+def test_a_single_time_is_due_once() -> None:
     once = Timing(None, at("2026-05-02T08:00"))
     assert not is_due(once, at("2026-05-02T07:59"))
     done = advance_timing(once, at("2026-05-05T12:00"))
@@ -130,13 +130,13 @@ def test_what_is_due_once_is_due_once() -> None:
     assert not is_due(done, at("2030-01-01T00:00"))
 
 
-def test_a_zone_nobody_knows_any_more_steps_as_time_passes() -> None:
+def test_an_unknown_zone_advances_by_elapsed_time() -> None:
     timing = replace(daily_timing("08:00", DAY_S, BERLIN, at("2026-03-28T12:00")), zone="Atlantis/Old")
     moved = advance_timing(timing, at("2026-03-29T08:00"))
     assert moved.next_at == at("2026-03-29T08:00") + timedelta(days=1)
 
 
-def test_any_timing_moves_on_into_the_future_by_an_interval_at_most() -> None:
+def test_any_timing_advances_by_at_most_one_interval() -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -157,21 +157,21 @@ def test_any_timing_moves_on_into_the_future_by_an_interval_at_most() -> None:
 
 
 class TestZones:
-    def test_the_environment_names_it_or_the_system_does(self, tmp_path: Path) -> None:
+    def test_the_local_zone_is_named_by_the_environment_or_the_system(self, tmp_path: Path) -> None:
         link = tmp_path / "localtime"
         link.symlink_to("/usr/share/zoneinfo/America/New_York")
         ours = datetime(2026, 7, 1, 12, tzinfo=parse_zone("America/New_York"))
         assert local_zone_name(None, ours, link) == "America/New_York"
         assert local_zone_name(":Europe/Berlin", ours.astimezone(parse_zone(BERLIN)), link) == BERLIN
 
-    def test_a_name_that_is_none_or_says_otherwise_gives_way_to_the_offset(self, tmp_path: Path) -> None:
+    def test_an_invalid_or_contradicting_name_is_replaced_by_the_offset(self, tmp_path: Path) -> None:
         ours = datetime(2026, 7, 1, 12, tzinfo=parse_zone("+05:45"))
-        for said in ("CET-1CEST,M3.5.0,M10.5.0/3", BERLIN, "/etc/passwd", "Nowhere"):
-            assert local_zone_name(said, ours, tmp_path / "nothing") == "+05:45"
+        for name in ("CET-1CEST,M3.5.0,M10.5.0/3", BERLIN, "/etc/passwd", "Nowhere"):
+            assert local_zone_name(name, ours, tmp_path / "nothing") == "+05:45"
         assert parse_zone("+05:45").utcoffset(None) == timedelta(hours=5, minutes=45)
         assert local_zone_name(None, datetime(2026, 7, 1, tzinfo=UTC), tmp_path / "nothing") == "UTC"
 
-    def test_without_the_systems_rules_there_are_those_that_came_with_us(self) -> None:
+    def test_without_system_zone_data_the_installed_package_is_used(self) -> None:
         import zoneinfo
 
         before = zoneinfo.TZPATH
@@ -184,7 +184,7 @@ class TestZones:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (1, "1 second"),
         (90, "1 minute 30 seconds"),
@@ -194,6 +194,6 @@ class TestZones:
         (8 * 86400, "8 days"),
     ],
 )
-def test_durations_are_said_as_they_are_read(seconds: float, said: str) -> None:
-    assert format_duration(seconds) == said
-    assert parse_duration(said) == seconds
+def test_durations_are_formatted_as_they_are_parsed(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+    assert parse_duration(text) == seconds

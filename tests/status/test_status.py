@@ -1,4 +1,4 @@
-"""The status channel over sockets: every listener receives each status once, in order."""
+"""The status channel over sockets: every subscriber receives each status once, in order."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ STATUS = LoaderStatus(1, TableName("github", "pulls"), Action.LOAD, JobState.RUN
 
 
 class Daemon:
-    """A status server on a thread of its own, as the daemon runs it, and what it was asked."""
+    """A status server on a thread, as in the daemon; it records the requests."""
 
     def __init__(self, folder: Path, epoch: int = 1, interval_s: float = 0.0) -> None:
         self.folder = folder
         self.epoch = epoch
         self.interval_s = interval_s
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.environment: dict[str, str] = {}
         self.faults: list[Exception] = []
         self._todo: list[Callable[[StatusServer], None]] = []
@@ -55,7 +55,7 @@ class Daemon:
         self._thread.join()
 
     def publish(self, *statuses: LoaderStatus) -> None:
-        """Let the server's own thread publish these, and wait until it has."""
+        """Publish on the thread of the server and wait until that is done."""
         done = threading.Event()
 
         def act(server: StatusServer) -> None:
@@ -70,15 +70,15 @@ class Daemon:
         return DaemonInfo("0.0.0", self.epoch, os.getpid(), datetime(2026, 1, 1, tzinfo=UTC))
 
     def poll_queue(self) -> None:
-        self.asked.append("kick")
+        self.requests.append("kick")
 
     def cancel(self, job: int) -> None:
         if job == 404:
             raise UnifyError("there is no job 404")
-        self.asked.append(f"cancel {job}")
+        self.requests.append(f"cancel {job}")
 
     def stop(self) -> None:
-        self.asked.append("stop")
+        self.requests.append("stop")
 
     def offer_environment(self, values: dict[str, str]) -> None:
         self.environment.update(values)
@@ -115,34 +115,32 @@ def finished(job: int) -> LoaderStatus:
     return replace(STATUS, job=job, state=JobState.DONE)
 
 
-def heard(client: StatusClient, count: int, within_s: float = 5.0) -> list[LoaderStatus]:
-    """The next ``count`` statuses, or as many as came in time."""
-    happened: list[LoaderStatus] = []
+def receive(client: StatusClient, count: int, within_s: float = 5.0) -> list[LoaderStatus]:
+    """Return the next ``count`` statuses, or those received in time."""
+    received: list[LoaderStatus] = []
     deadline = time.monotonic() + within_s
-    while len(happened) < count and time.monotonic() < deadline:
-        happened.extend(client.events(deadline - time.monotonic()))
-    return happened
+    while len(received) < count and time.monotonic() < deadline:
+        received.extend(client.events(deadline - time.monotonic()))
+    return received
 
 
-def test_a_subscriber_hears_what_happens_after_it_subscribed(folder: Path, client: StatusClient) -> None:
+def test_a_subscriber_receives_later_events(folder: Path, client: StatusClient) -> None:
     with Daemon(folder) as daemon:
         assert list(client.subscribe()) == []
         daemon.publish(finished(1), finished(2))
-        assert heard(client, 2) == [finished(1), finished(2)]
+        assert receive(client, 2) == [finished(1), finished(2)]
         assert client.events(0.01) == []
 
 
-def test_a_late_subscriber_sees_how_things_stand_and_then_what_follows(
-    folder: Path, client: StatusClient
-) -> None:
+def test_a_late_subscriber_receives_a_snapshot_and_then_events(folder: Path, client: StatusClient) -> None:
     with Daemon(folder) as daemon:
         daemon.publish(finished(1), STATUS)
         assert list(client.subscribe()) == [STATUS]
         daemon.publish(replace(STATUS, rows=7))
-        assert [status.rows for status in heard(client, 1)] == [7]
+        assert [status.rows for status in receive(client, 1)] == [7]
 
 
-def test_no_event_is_lost_or_doubled_for_anybody_who_joins_meanwhile(folder: Path) -> None:
+def test_no_event_is_lost_or_doubled_for_concurrent_subscribers(folder: Path) -> None:
     jobs = range(1, MAX_KEPT_STATUSES + 1)
     results: list[list[int]] = []
 
@@ -164,7 +162,7 @@ def test_no_event_is_lost_or_doubled_for_anybody_who_joins_meanwhile(folder: Pat
     assert results == [list(jobs)] * 8
 
 
-def test_a_listener_that_lost_events_gets_a_new_snapshot(folder: Path, client: StatusClient) -> None:
+def test_a_subscriber_that_lost_events_receives_a_new_snapshot(folder: Path, client: StatusClient) -> None:
     with Daemon(folder) as daemon:
         client.subscribe()
         many = [replace(STATUS, rows=rows) for rows in range(30_000)]
@@ -176,21 +174,21 @@ def test_a_listener_that_lost_events_gets_a_new_snapshot(folder: Path, client: S
     assert rows == sorted(set(rows))
 
 
-def test_progress_is_told_at_most_ten_times_a_second_and_its_last_word_is_told(folder: Path) -> None:
+def test_progress_is_published_at_most_ten_times_a_second_and_at_the_end(folder: Path) -> None:
     now = 0.0
     with StatusServer(folder, 1, clock=lambda: now) as server:
         for step in range(1000):
             now = step / 1000
             server.publish(replace(STATUS, rows=step))
             server.flush()
-        told = server.sequence
+        published = server.sequence
         assert server.wait_s() == pytest.approx(0.0, abs=0.1)
         now += 0.1
         server.flush()
-        assert (told, server.sequence, server.wait_s()) == (10, 11, None)
+        assert (published, server.sequence, server.wait_s()) == (10, 11, None)
 
 
-def test_a_change_of_state_is_told_at_once(folder: Path) -> None:
+def test_a_change_of_state_is_published_at_once(folder: Path) -> None:
     with StatusServer(folder, 1, interval_s=60) as server:
         server.publish(STATUS)
         server.publish(replace(STATUS, rows=5))
@@ -198,7 +196,7 @@ def test_a_change_of_state_is_told_at_once(folder: Path) -> None:
         assert (server.sequence, server.wait_s()) == (2, None)
 
 
-def test_a_snapshot_never_forgets_a_busy_job(folder: Path, client: StatusClient) -> None:
+def test_a_snapshot_contains_every_active_job(folder: Path, client: StatusClient) -> None:
     with Daemon(folder) as daemon:
         daemon.publish(STATUS, *(finished(job) for job in range(2, 2 * MAX_KEPT_STATUSES)))
         snapshot = client.snapshot()
@@ -206,19 +204,19 @@ def test_a_snapshot_never_forgets_a_busy_job(folder: Path, client: StatusClient)
     assert snapshot[0] == STATUS
 
 
-def test_the_client_follows_a_daemon_that_starts_again(folder: Path, client: StatusClient) -> None:
+def test_the_client_follows_a_restarted_daemon(folder: Path, client: StatusClient) -> None:
     with Daemon(folder, epoch=1) as daemon:
         client.subscribe()
         daemon.publish(finished(1))
-        assert heard(client, 1) == [finished(1)]
+        assert receive(client, 1) == [finished(1)]
     assert client.events(0.05) == []
     with Daemon(folder, epoch=2) as daemon:
         assert client.ping().epoch == 2
         daemon.publish(finished(2))
-        assert heard(client, 1) == [finished(2)]
+        assert receive(client, 1) == [finished(2)]
 
 
-def test_commands_reach_the_daemon_and_refusals_come_back(folder: Path, client: StatusClient) -> None:
+def test_commands_reach_the_daemon_and_refusals_are_returned(folder: Path, client: StatusClient) -> None:
     with Daemon(folder) as daemon:
         client.offer_environment({"GITHUB_TOKEN": "canary"})
         client.poll_queue()
@@ -226,21 +224,21 @@ def test_commands_reach_the_daemon_and_refusals_come_back(folder: Path, client: 
         client.stop()
         with pytest.raises(UnifyError, match="there is no job 404"):
             client.cancel(404)
-        assert daemon.asked == ["kick", "cancel 7", "stop"]
+        assert daemon.requests == ["kick", "cancel 7", "stop"]
         assert daemon.environment == {"GITHUB_TOKEN": "canary"}
 
 
-def test_what_nobody_heard_does_not_reach_a_later_daemon(folder: Path) -> None:
+def test_a_timed_out_request_does_not_reach_a_later_daemon(folder: Path) -> None:
     with StatusClient(folder, timeout_s=0.05) as client:
-        for ask in (client.stop, client.poll_queue, client.ping, client.subscribe):
+        for send in (client.stop, client.poll_queue, client.ping, client.subscribe):
             with pytest.raises(DaemonUnreachable, match="does not respond"):
-                ask()
+                send()
         with Daemon(folder) as daemon, StatusClient(folder) as other:
             other.ping()
-            assert daemon.asked == []
+            assert daemon.requests == []
 
 
-def test_the_sockets_are_their_owners_alone(folder: Path) -> None:
+def test_the_sockets_are_private(folder: Path) -> None:
     before = os.umask(0)
     try:
         with StatusServer(folder, 1):
@@ -256,7 +254,9 @@ def test_the_sockets_are_their_owners_alone(folder: Path) -> None:
     "junk",
     [b"", b"{}", b"\x80\x04.", b'{"id":1,"ask":"format"}', b"[" * 100_000, b'{"id":1,"ask":"ping"}x'],
 )
-def test_junk_gets_no_answer_and_does_no_harm(folder: Path, client: StatusClient, junk: bytes) -> None:
+def test_an_invalid_message_gets_no_reply_and_causes_no_error(
+    folder: Path, client: StatusClient, junk: bytes
+) -> None:
     with Daemon(folder), zmq.Context() as context, context.socket(zmq.DEALER) as rogue:
         rogue.set(zmq.LINGER, 0)
         rogue.connect(f"ipc://{folder / instance.COMMANDS_SOCKET}")
@@ -270,12 +270,12 @@ def test_an_oversized_message_is_refused() -> None:
         messages.decode(b" " * (messages.MAX_MESSAGE_BYTES + 1), messages.DaemonRequest)
 
 
-def test_a_status_survives_json() -> None:
+def test_a_status_is_decoded_from_json_as_encoded() -> None:
     status = replace(STATUS, pages_total=40, waiting_until=datetime(2026, 1, 1, tzinfo=UTC), error="é")
     assert messages.status_from_dict(messages.status_to_dict(status)) == status
 
 
-def test_offered_values_are_never_shown() -> None:
+def test_the_repr_of_a_request_contains_no_offered_value() -> None:
     request = messages.DaemonRequest(
         1, messages.DaemonRequestType.ENVIRONMENT, environment={"TOKEN": "canary"}
     )
@@ -286,8 +286,8 @@ def test_offered_values_are_never_shown() -> None:
 def another_process_holding(lock: Path) -> Iterator[subprocess.Popen[bytes]]:
     code = (
         "import sys; from pathlib import Path; from unify.status import instance\n"
-        "with instance.hold_lock(Path(sys.argv[1])) as held:\n"
-        "    print(held, flush=True); sys.stdin.read()"
+        "with instance.hold_lock(Path(sys.argv[1])) as acquired:\n"
+        "    print(acquired, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -298,7 +298,7 @@ def another_process_holding(lock: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path: Path) -> None:
+def test_a_lock_has_one_holder_and_is_released_when_it_is_killed(tmp_path: Path) -> None:
     lock = tmp_path / "daemon.lock"
     assert not instance.is_locked(lock)
     with another_process_holding(lock) as other:
@@ -312,7 +312,7 @@ def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path: Path) -> None:
         assert ours
 
 
-def test_files_left_behind_are_not_a_daemon(tmp_path: Path) -> None:
+def test_leftover_files_are_not_taken_for_a_daemon(tmp_path: Path) -> None:
     settings = Settings(tmp_path, tmp_path / "connections.yaml")
     settings.create_folders()
     settings.daemon_lock.write_text("4711")
@@ -321,7 +321,7 @@ def test_files_left_behind_are_not_a_daemon(tmp_path: Path) -> None:
     assert not stop_daemon(settings)
 
 
-def test_a_daemon_that_cannot_start_is_explained_with_its_last_words(
+def test_the_error_of_a_daemon_that_cannot_start_contains_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "unify.no_such_module")
@@ -337,8 +337,8 @@ class TestStopping:
         settings.create_folders()
         return settings
 
-    def test_a_daemon_that_ends_without_a_reply_is_not_waited_for(self, settings: Settings) -> None:
-        """Its lock is free as soon as it has gone; waiting for the reply took 2 s."""
+    def test_a_daemon_that_ends_without_a_reply_causes_no_wait(self, settings: Settings) -> None:
+        """The lock is free when the daemon has ended; waiting for the reply would take 2 s."""
         with ExitStack() as running:
             running.enter_context(instance.hold_lock(settings.daemon_lock))
             threading.Timer(0.2, running.pop_all().close).start()
@@ -347,7 +347,7 @@ class TestStopping:
         assert time.monotonic() - started < 1.0
 
     @pytest.mark.process
-    def test_a_suspended_daemon_is_named_with_what_to_do(self, settings: Settings) -> None:
+    def test_a_suspended_daemon_is_named_with_a_remedy(self, settings: Settings) -> None:
         holder = subprocess.Popen(
             [sys.executable, "-c", _LOCK_HOLDER, str(settings.daemon_lock)], stdout=subprocess.PIPE, text=True
         )
@@ -376,7 +376,7 @@ with instance.hold_lock(Path(sys.argv[1])):
 
 
 @pytest.mark.parametrize("job", [2**63, 2**70, -1])
-def test_a_request_that_raises_is_refused_and_the_daemon_goes_on(folder: Path, job: int) -> None:
+def test_a_request_that_raises_is_refused_and_the_daemon_continues(folder: Path, job: int) -> None:
     class Raising(Daemon):
         def cancel(self, job: int) -> None:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")

@@ -294,9 +294,9 @@ class TestWorkbooks:
 
     def test_hold_the_text_that_duckdb_writes(self, unify: UnifyCommand) -> None:
         exported = unify(
-            "export (select ['bug', null] as tags, [1.5::decimal(3,1)] as d, '\\xAA'::blob as b, 0.1::float as f, "
-            "2.50::decimal(9,2) as m, uuid '00000000-0000-0000-0000-000000000001' as u, interval 14 month as i, "
-            "{'a': 1} as s) to 'x.xlsx'"
+            "export (select ['bug', null] as tags, [1.5::decimal(3,1)] as d, '\\xAA'::blob as b, "
+            "0.1::float as f, 2.50::decimal(9,2) as m, uuid '00000000-0000-0000-0000-000000000001' as u, "
+            "interval 14 month as i, {'a': 1} as s) to 'x.xlsx'"
         )
         assert exported.exit_status == 0, exported
         header, row = excel.read_rows(unify.home / "x.xlsx")
