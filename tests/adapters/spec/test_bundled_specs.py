@@ -183,15 +183,6 @@ def _columns(spec: AdapterSpec, table: TableSpec) -> dict[str, str]:
     return found
 
 
-# -- the commands ---------------------------------------------------------------------------------------
-
-
-# -- the walk-through of rest_specs/README.md -----------------------------------------------------------
-
-
-# -- the page about them --------------------------------------------------------------------------------
-
-
 def test_the_documentation_of_the_adapters_is_current() -> None:
     """If not: python -m unify.authoring.docs"""
     written = (CHECKOUT / "docs" / "adapters.md").read_text(encoding="utf-8")

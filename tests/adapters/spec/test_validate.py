@@ -278,16 +278,17 @@ def test_all_mistakes_are_reported_in_the_order_of_the_file(
     assert [problem.split(":")[0] for problem in found] == ["4", "8", "9", "10"]
 
 
-# -- mutations ---------------------------------------------------------------------------------------
+def test_every_cycle_of_parents_is_reported(load_spec_text: Callable[[str], AdapterSpec]) -> None:
+    problems = load_problems(
+        load_spec_text,
+        SPEC_HEAD
+        + """\
+    for_each: select a.x as y from a join b using (x)
+  - {name: a, request: "GET /{x}", for_each: select x from c}
+  - {name: b, request: "GET /{x}", for_each: select x from orders}
+  - {name: c, request: "GET /{x}", for_each: select x from orders}
+""",
+    )
 
-
-# -- where specs are ---------------------------------------------------------------------------------
-
-
-# -- the reference -----------------------------------------------------------------------------------
-
-
-# -- options -----------------------------------------------------------------------------------------
-
-
-# -- where -------------------------------------------------------------------------------------------
+    cycles = [problem.partition("circular for_each: ")[2] for problem in problems if "circular" in problem]
+    assert sorted(cycles) == ["orders → a → c → orders", "orders → b → orders"]
