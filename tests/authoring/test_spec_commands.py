@@ -179,3 +179,23 @@ def test_spec_check_names_every_mistake(unify: UnifyCommand) -> None:
     assert "bad.yaml:2:1: base_urll: unknown key — did you mean base_url?" in lines
     assert "bad.yaml:4:15: tables.a.reqest: unknown key — did you mean request?" in lines
     assert outcome.stderr == ""
+
+
+@pytest.mark.socket
+def test_spec_try_names_column_and_value_of_discarded_rows(
+    run_unify: Callable[..., CommandResult], tmp_path: Path
+) -> None:
+    path = tmp_path / "shop.yaml"
+    with FaultServer() as api:
+        api.serve("/orders", MockResponse.json([{"id": 1, "n": "5"}, {"id": 2, "n": "about five"}]))
+        path.write_text(
+            f"name: shop\nbase_url: {api.url}\ntables:\n"
+            "  - {name: orders, request: GET /orders, columns: {n: bigint}, paging: {type: none}}\n",
+            encoding="utf-8",
+        )
+        done = run_unify("spec", "try", str(path), "orders")
+
+    assert done.exit_status == 0, done.stderr
+    assert (
+        "1 row discarded: a value does not match its declared type\n  n: 'about five': does not fit BIGINT\n"
+    ) in done.stdout

@@ -207,6 +207,8 @@ def _print_columns(sample: Sample, table: TableSpec, invocation: Invocation) -> 
     if preview.discarded:
         rows = format_count(preview.discarded, "row")
         _print_text(f"{rows} discarded: a value does not match its declared type")
+        for name, value, reason in preview.discards:
+            _print_text(sample.redactor.redact(f"  {name}: {excerpt(str(value), 60)!r}: {reason}"))
     for scope, cursor in preview.cursors.items():
         _print_text(f"cursor: {cursor}{f' for {scope}' if scope else ''}")
     _print_text("")

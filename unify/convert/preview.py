@@ -21,6 +21,7 @@ from unify.model import Column
 
 JsonValue = Any  # a JSON value: dict, list, str, int, float, bool or None
 
+MAX_DISCARDS = 5  # quoted in a preview
 _JSON_TYPES = ("STRUCT", "MAP", "JSON")
 
 
@@ -29,6 +30,7 @@ class Preview:
     """The table that a load would make of some pages.
 
     ``rows``     values in the order of ``columns``; see ``preview_pages``.
+    ``discards`` column, value and reason of the first discarded rows.
     ``cursors``  the greatest cursor of each scope.
     """
 
@@ -36,6 +38,7 @@ class Preview:
     rows: Sequence[tuple[Any, ...]]
     cursors: Mapping[str, str]
     discarded: int
+    discards: Sequence[tuple[str, str, str]] = ()
 
 
 def preview_pages(
@@ -53,7 +56,19 @@ def preview_pages(
         if sealed is None:
             return Preview((), (), {}, 0)
         rows = _read_rows(sealed, max_rows, as_text)
-    return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded)
+        discards = _read_discards(sealed)
+    return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded, discards)
+
+
+def _read_discards(staged: StageResult) -> Sequence[tuple[str, str, str]]:
+    import duckdb
+
+    if staged.discarded_file is None:
+        return ()
+    path = quote_literal(os.fspath(staged.discarded_file))
+    with duckdb.connect() as connection:
+        sql = f'SELECT DISTINCT "column", value, reason FROM read_parquet({path}) ORDER BY ALL LIMIT {MAX_DISCARDS}'
+        return connection.execute(sql).fetchall()
 
 
 def column_rules(table: TableConfig, cursor_limit: datetime | None = None) -> ColumnRules:

@@ -12,7 +12,7 @@ from tests.support.rest_tables import PARENT_ROWS, FixedClock, MakeAdapter, chil
 from unify.adapters.base import Page, Read
 from unify.adapters.rest import incremental as rest_incremental
 from unify.adapters.rest.read_plan import scope_key
-from unify.adapters.spec.model import Incremental, Limits
+from unify.adapters.spec.model import ColumnDef, Incremental, Limits
 from unify.adapters.spec.paging import Paging
 
 
@@ -194,3 +194,26 @@ class TestWindows:
     ) -> None:
         self.read_windows(api, make_adapter, january, **{"": "2026-03-01"})
         assert api.request_targets[0] == "/things?from=2026-03-01&to=2026-01-26&page=1"
+
+
+@pytest.mark.parametrize(
+    ("cursor", "column_type", "sent"),
+    [
+        ("42", "", 42),
+        ("1.5", "", 1.5),
+        ("42", "varchar", "42"),
+        ("0042", "", "0042"),
+        ("1.50", "", "1.50"),
+        ("2026-01-01T00:00:00Z", "", "2026-01-01T00:00:00Z"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_cursor_alone_in_a_body_keeps_its_type(
+    api: FaultServer, make_adapter: MakeAdapter, cursor: str, column_type: str, sent: object, is_first: bool
+) -> None:
+    api.serve("POST /things", MockResponse.json([]))
+    columns = (ColumnDef("at", column_type),) if column_type else ()
+    incremental = Incremental("at", start=cursor if is_first else "7")
+    spec = table(method="POST", body={"since": "{cursor}"}, incremental=incremental, columns=columns)
+    list(make_adapter(spec).pages("things", Read(since={} if is_first else {"": cursor})))
+    assert api.requests[0].json()["since"] == sent

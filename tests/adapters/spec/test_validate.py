@@ -14,6 +14,10 @@ from unify.adapters.spec.model import (
 # -- what is refused ---------------------------------------------------------------------------------
 
 MISTAKES = [
+    # formats
+    ('    columns: {n: {format: "%d.%m.%Q"}}\n', "'%d.%m.%Q': %Q is not a strftime directive"),
+    ('    columns: {n: {type: date, format: "%d/%m"}}\n', "'%d/%m' has no year; write it like %d/%m/%Y"),
+    ('    incremental: {cursor: at, param: since, format: "%Y-%m-%"}\n', "% is not a strftime directive"),
     # deleted rows
     (
         "    for_each: {query: select id as x from orders, refresh: daily}\n",

@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import count
 from math import isfinite
 
-from unify.adapters.spec.model import Incremental
+from unify.adapters.spec.model import Incremental, TableSpec
 
 # Dates that start with a name or year, in strptime's terms; UTC, GMT and Z are written +0000.
 TEXT_DATE_FORMATS = (
@@ -30,6 +30,8 @@ TEXT_DATE_FORMATS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d",
 )
+_TEXT_TYPES = ("varchar", "text", "string")
+_INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")  # as JSON writes it
 _MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")  # ASP.NET: milliseconds since 1970
 _ZONE_NAME = re.compile(r" ?(?:GMT|UTC|UT|Z)([+-]\d{4})?$")
 _EPOCH_NAME = re.compile(
@@ -56,6 +58,18 @@ def request_cursor(incremental: Incremental, stored: str | None) -> str | int | 
     if moment is None:
         return text
     return format_timestamp(moment - timedelta(seconds=lookback_s), incremental.format or _infer_format(text))
+
+
+def typed_cursor(cursor: str | int | None, table: TableSpec) -> str | int | float | None:
+    """Return a number as the JSON number that the API sent, unless its column is declared as text."""
+    name = table.incremental.cursor if table.incremental is not None else ""
+    types = [column.type or "" for column in table.columns if column.name == name]
+    if not isinstance(cursor, str) or any(each.lower() in _TEXT_TYPES for each in types):
+        return cursor
+    if _INTEGER.fullmatch(cursor):
+        return int(cursor)
+    number = _parse_number(cursor)
+    return number if number is not None and repr(number) == cursor and not number.is_integer() else cursor
 
 
 def _infer_format(text: str) -> str | None:

@@ -16,7 +16,7 @@ from unify.adapters.http.messages import Request
 from unify.adapters.paging.base import Paginator
 from unify.adapters.paging.detect import describe_paging
 from unify.adapters.paging.paginators import make_paginator
-from unify.adapters.rest.incremental import TimeWindow, request_cursor, time_windows
+from unify.adapters.rest.incremental import TimeWindow, request_cursor, time_windows, typed_cursor
 from unify.adapters.rest.request_builder import CURSOR_VARIABLE, UNTIL_VARIABLE
 from unify.adapters.rest.table_source import TableSource
 from unify.adapters.spec.model import ForEach, Incremental
@@ -73,7 +73,7 @@ class ReadPlan:
             **self.source.table.filter_values,
             **self.source.options,
             **(scope.parent or {}),
-            CURSOR_VARIABLE: scope.window.cursor,
+            CURSOR_VARIABLE: typed_cursor(scope.window.cursor, self.source.table),
             UNTIL_VARIABLE: scope.window.until,
         }
 

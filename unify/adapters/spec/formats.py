@@ -27,6 +27,8 @@ _PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
 _VARIABLE_LIKE = re.compile(r"\{\s*[A-Za-z_][\w.\[\]!:()-]*\s*\}")
 _VARIABLE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\((\d{1,2})(?:,\s*(\d{1,2}))?\)")
+_DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
+_KNOWN_DIRECTIVE = re.compile("%-?[aAwdbBmyYHIpMSfzZjUWcxXuVGgnsTDF]|%%")
 TIME_FORMATS = ("iso8601", "date", "unix", "unix_ms", "unix_us", "unix_ns", "ms_date")
 COLUMN_TYPES = frozenset(
     [
@@ -149,14 +151,27 @@ def check_column_type(value: str) -> str:
 def check_time_format(value: str) -> str:
     hint = did_you_mean(value, TIME_FORMATS)
     problem = f"is not a timestamp format; use {', '.join(TIME_FORMATS)} or a strftime format{hint}"
-    return _require(value, value in TIME_FORMATS or "%" in value, problem)
+    _require(value, value in TIME_FORMATS or "%" in value, problem)
+    return value if value in TIME_FORMATS else _check_strftime(value)
+
+
+def _check_strftime(value: str) -> str:
+    for directive in _DIRECTIVE.findall(value):
+        if not _KNOWN_DIRECTIVE.fullmatch(directive):
+            raise ValueError(
+                f"{value!r}: {directive} is not a strftime directive; a percent sign is written %%"
+            )
+    parts = {each.lstrip("%-") for each in _DIRECTIVE.findall(value)}
+    if not parts & set("YyGcxs") and not parts & set("HIXTMSp"):
+        raise ValueError(f"{value!r} has no year; write it like %d/%m/%Y")
+    return value
 
 
 def check_column_format(value: str) -> str:
     """A format of timestamps or of numbers."""
-    if value in NUMBER_FORMATS or value in TIME_FORMATS or "%" in value:
+    if value in NUMBER_FORMATS:
         return value
-    if any(char.isdigit() for char in value):
+    if "%" not in value and value not in TIME_FORMATS and any(char.isdigit() for char in value):
         formats = ", ".join(map(repr, NUMBER_FORMATS))
         raise ValueError(f"{value!r} is not a number format; use one of {formats}")
     return check_time_format(value)
