@@ -47,6 +47,9 @@ class UnifyError(Exception):
         super().__init__(message)
         self.message = message
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class UsageError(UnifyError):
     """Invalid command line."""

@@ -76,11 +76,11 @@ def _flush_ledger(lake: Lake) -> None:
 
 
 def _fragmented_tables(lake: Lake) -> list[TableName]:
-    """Return tables with many small files or many deleted rows."""
+    """Return tables with many small files, and tables outside Unify's schema with many deleted rows."""
     rows = lake.read(
         f"SELECT schema_name, table_name FROM ({_FILES_SQL}) "
-        "WHERE (files > ? AND bytes < files * ?) OR deleted > rows * ? ORDER BY ALL",
-        [MIN_SMALL_FILES, SMALL_FILE_BYTES, DELETE_THRESHOLD],
+        "WHERE (files > ? AND bytes < files * ?) OR (deleted > rows * ? AND schema_name <> ?) ORDER BY ALL",
+        [MIN_SMALL_FILES, SMALL_FILE_BYTES, DELETE_THRESHOLD, SCHEMA],
     )
     return [TableName(schema, table) for schema, table in rows]
 
