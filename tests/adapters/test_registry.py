@@ -62,7 +62,7 @@ class TestRegistry:
         adapter.close()
         assert api.requests[0].headers["authorization"] == "Bearer t0ken-t0ken"
         assert [seen.address for seen in traffic] == [f"{api.url}/things"]
-        assert {file.suffix for file in (folder / "limits").iterdir()} == {".slots", ".door", ".place"}
+        assert {file.suffix for file in (folder / "limits").iterdir()} == {".rate", ".queue", ".slot"}
 
     def test_a_refusal_names_option_variable_and_line(self, api: FaultServer, folder: Path) -> None:
         api.serve("/things", MockResponse.error(401))
@@ -105,6 +105,6 @@ class TestRegistry:
         options = {"token": "x", "base_url": api.url, "page_timeout": "1s"}
         adapter = registry.open_adapter(Connection("mine", "sample", options), [folder], {})
         api.serve("/things", MockResponse.json([1], hang_at=1), MockResponse.error(400))
-        with pytest.raises(UnifyError, match="answered 400"):
+        with pytest.raises(UnifyError, match="returned 400"):
             list(adapter.pages("things", Read()))
         adapter.close()

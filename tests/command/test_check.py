@@ -99,12 +99,12 @@ def test_check_prints_the_reason_of_each_failure(
     assert lines["silent"] == "ok"
     for name, message in {
         "refused": '401 Unauthorized ("*** expired"): the credentials were refused; check option token',
-        "forbidden": "answered 403 Forbidden",
-        "inside": 'answered 200 OK ("invalid_auth")',
-        "gone": "there is nothing at this address, or these credentials may not see it",
+        "forbidden": "returned 403 Forbidden",
+        "inside": 'returned 200 OK ("invalid_auth")',
+        "gone": "the address does not exist, or these credentials cannot access it",
         "page": "'<html>Log in</html>'; is this the API's address, or its web page?",
-        "away": "leads to https://login.example, but this connection is pinned to",
-        "nobody": f"nothing answers at {unused_url} (connection refused); is it running, is base_url right?",
+        "away": "points to https://login.example, outside this connection's host",
+        "nobody": f"cannot connect to {unused_url} (connection refused); check base_url, and that the server is running",
         "stranger": "certificate is not trusted",
         "unset": "the environment variable NOT_SET is not set; export NOT_SET=… and try again",
         "odd": "unknown option — did you mean base_url?",

@@ -301,7 +301,7 @@ class TestErrors(SharedDaemon):
         unify.write_connections(connection("shop", url))
         answer = unify("select * from shop.orders")
         assert answer.exit_status == 1
-        assert f"nothing answers at {url} (connection refused)" in answer.stderr
+        assert f"cannot connect to {url} (connection refused)" in answer.stderr
 
     def test_an_invalid_spec_leaves_other_connections_working(
         self, unify: UnifyCommand, shop: FaultServer

@@ -158,9 +158,7 @@ def test_an_extension_without_its_wheel_is_named() -> None:
 
 def test_reading_at_a_time_before_the_first_version_is_an_error(lake: Lake) -> None:
     lake.execute("create table t as select 1 as a")
-    with pytest.raises(
-        QueryError, match=r"no version of 2001-02-03 04:05:06 \(UTC\): nothing was stored"
-    ):
+    with pytest.raises(QueryError, match=r"no version of 2001-02-03 04:05:06 \(UTC\): nothing was stored"):
         lake.execute("from t at (timestamp => timestamptz '2001-02-03 04:05:06+00')")
 
 

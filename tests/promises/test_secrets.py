@@ -257,8 +257,8 @@ class TestEveryAuthMethod:
         for case in checked_home.rows[:-2]:
             (line,) = [line for line in lines if line.startswith(f"{case.name}: ")]
             assert f"{checked_home.auth_server.base_url(case)}/me" in line
-            assert "answered 403 Forbidden" in line
-            assert "these credentials may not read this; give them the permission, or check" in line
+            assert "returned 403 Forbidden" in line
+            assert "the credentials lack the permission; grant it, or check" in line
 
 
 class TestSecrets:

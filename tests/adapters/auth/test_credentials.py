@@ -53,7 +53,7 @@ class TestForeignOrigins:
         }[origin]
         api.serve("/things", reply(target))
 
-        with pytest.raises(UnifyError, match="pinned to") as caught:
+        with pytest.raises(UnifyError, match="outside this connection's host") as caught:
             list(make_signed_in_adapter(make_adapter, method, api, paging).pages("things", Read()))
         assert api.requests[-1].path == "/things"
         assert foreign.requests == []

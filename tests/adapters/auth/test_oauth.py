@@ -147,7 +147,7 @@ class TestOAuth2:
     ) -> None:
         with token_server() as tokens:
             tokens.serve("POST /token", reply)
-            with pytest.raises(Unauthorized, match="no token was given; check option"):
+            with pytest.raises(Unauthorized, match="no token was issued; check option"):
                 self.read(make_adapter(self.auth(tokens), Paging("none")))
         assert api.requests == []
 
@@ -156,7 +156,7 @@ class TestOAuth2:
     ) -> None:
         with token_server() as tokens:
             tokens.serve("POST /token", MockResponse.json({"accessToken": "tok-0123456789"}))
-            with pytest.raises(Unauthorized, match="no token was given") as caught:
+            with pytest.raises(Unauthorized, match="no token was issued") as caught:
                 self.read(make_adapter(self.auth(tokens), Paging("none")))
         assert "tok-0123" not in caught.value.message
 
@@ -168,7 +168,7 @@ class TestOAuth2:
         api.serve(
             "/token", lambda request: MockResponse.error(400, f"{request.headers} {request.body.decode()}")
         )
-        with pytest.raises(Unauthorized, match="no token was given") as caught:
+        with pytest.raises(Unauthorized, match="no token was issued") as caught:
             self.read(make_adapter(with_server_url(TOKEN_AUTHS[way], api), Paging("none")))
         assert not any(form in caught.value.message for form in [*encoded_secrets(), proof])
 

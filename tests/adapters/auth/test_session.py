@@ -76,7 +76,7 @@ class TestSession:
 
     def test_a_login_without_a_token_is_an_error(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         api.serve("POST /login", MockResponse.json({"data": {}}))
-        with pytest.raises(Unauthorized, match="no token was given"):
+        with pytest.raises(Unauthorized, match="no token was issued"):
             list(make_adapter(Auth("session", self.login), Paging("none")).pages("things", Read()))
 
     @pytest.mark.parametrize(

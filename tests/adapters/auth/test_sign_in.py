@@ -201,7 +201,7 @@ class TestBrowserFlow:
     def test_a_refused_client_secret_requires_no_sign_in(self, oauth_server: OAuthServer, make: Make) -> None:
         make().sign_in(BrowserUser())
         oauth_server.server.serve("POST /token", MockResponse.json({"error": "invalid_client"}, status=401))
-        with pytest.raises(Unauthorized, match="no token was given; check option") as caught:
+        with pytest.raises(Unauthorized, match="no token was issued; check option") as caught:
             rows(make(clock=AdvancingClock(3600)))
         assert not isinstance(caught.value, SignInNeeded)
 
@@ -291,7 +291,7 @@ class TestBrowserFlow:
         ("settings", "message"),
         [
             ({}, r"auth\.authorize_url is missing"),
-            ({"authorize_url": "file:///etc/passwd"}, r"auth\.authorize_url: .* is not an address"),
+            ({"authorize_url": "file:///etc/passwd"}, r"auth\.authorize_url: .* is not a URL"),
             (
                 {"authorize_url": "https://a.example", "redirect_port": "{p}"},
                 r"auth\.redirect_port: 'x' is no",
@@ -381,8 +381,8 @@ class TestDeviceFlow:
         [
             (pending("expired_token"), "nobody entered the code for mine before it expired"),
             (pending("access_denied"), r'the sign-in to mine was refused \("access_denied"\)'),
-            (pending("invalid_grant"), "no token was given"),
-            (MockResponse.text("<p>hello"), "no token was given"),
+            (pending("invalid_grant"), "no token was issued"),
+            (MockResponse.text("<p>hello"), "no token was issued"),
         ],
     )
     def test_a_sign_in_without_a_token_names_the_reason(
@@ -412,7 +412,7 @@ class TestDeviceFlow:
         self, oauth_server: OAuthServer, make: Make, response: dict[str, str]
     ) -> None:
         oauth_server.server.serve("POST /device", MockResponse.json(response))
-        with pytest.raises(Unauthorized, match="no token was given"):
+        with pytest.raises(Unauthorized, match="no token was issued"):
             make("device_code").sign_in(IdleUser())
 
 

@@ -206,7 +206,7 @@ class TestTokenCache:
         self, token_server: TokenServer, process: Process
     ) -> None:
         token_server.good = "something else"
-        with pytest.raises(Unauthorized, match="no token was given"):
+        with pytest.raises(Unauthorized, match="no token was issued"):
             process()
 
     def test_a_damaged_file_is_named(self, folder: Path, process: Process) -> None:

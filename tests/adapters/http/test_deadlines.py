@@ -51,7 +51,7 @@ class TestDeadlines:
 
         error = door.fetch_error("/x")
         assert isinstance(error, Unreachable)
-        assert "silent for 0.2 s" in error.message
+        assert "no data from the server for 0.2 s" in error.message
 
     @pytest.mark.parametrize("fault", [{"delay_s": 60.0}, {"hang_at": 5}, {"drip_s": 0.05}])
     def test_stopping_ends_a_hanging_request(self, client: ClientHarness, fault: dict[str, Any]) -> None:

@@ -84,7 +84,7 @@ class TestReports:
 
         error = client.fetch_error("/x")
         assert error.message == (
-            f'GET {client.api.url}/x answered 401 Unauthorized ("Bad token ***"): '
+            f'GET {client.api.url}/x returned 401 Unauthorized ("Bad token ***"): '
             "the credentials were refused; check option token"
         )
 
@@ -119,14 +119,14 @@ class TestNetworkErrors:
 
     def test_a_response_that_is_not_http_is_explained(self, api: FaultServer) -> None:
         api.serve("/x", MockResponse(raw=b"220 mail.example ESMTP\r\n\r\n"))
-        assert "does not speak HTTP" in self.explain(f"{api.url}/x")
+        assert "the response is not HTTP" in self.explain(f"{api.url}/x")
 
     def test_endless_headers_are_explained(self, api: FaultServer) -> None:
         api.serve("/x", MockResponse(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000))
-        assert "headers are larger" in self.explain(f"{api.url}/x")
+        assert "headers of the response are too large" in self.explain(f"{api.url}/x")
 
     def test_http_instead_of_https_is_explained(self, api: FaultServer) -> None:
-        assert "does it speak https" in self.explain(api.url.replace("http:", "https:"))
+        assert "check that it uses https" in self.explain(api.url.replace("http:", "https:"))
 
     def test_an_invalid_url_is_explained(self) -> None:
         with pytest.raises(ConfigError, match="starts with http"):

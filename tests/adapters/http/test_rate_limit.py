@@ -15,7 +15,7 @@ import pytest
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.http_client import ClientHarness
 from unify.adapters.http.messages import Request
-from unify.adapters.http.rate_limit import Clock, LocalRateLimiter, SharedRateLimiter
+from unify.adapters.http.rate_limit import Clock, RateLimiter, SharedRateLimiter
 from unify.errors import (
     Interrupted,
 )
@@ -115,7 +115,7 @@ class TestLimits:
         assert sum(clients[1].clock.waits) >= 30
 
     def test_request_times_are_reserved_once_and_evenly(self) -> None:
-        budget = LocalRateLimiter(10)
+        budget = RateLimiter(10)
         slots = [budget.reserve_slot(1000.0, 2000.0) for _ in range(21)]
 
         assert slots[0] == 1000.0

@@ -70,7 +70,7 @@ class TestRetries:
         client.api.serve("/x", MockResponse(202, b""))
         error = client.fetch_error("/x")
         assert isinstance(error, ServerFault)
-        assert "/x answered 202 Accepted: the response is not ready; try again later" in error.message
+        assert "/x returned 202 Accepted: the response is not ready; try again later" in error.message
 
     def test_a_rule_of_the_spec_decides_about_status_202(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse(202, b"{}"))
@@ -121,7 +121,7 @@ class TestRetries:
 
         error = client.fetch_error("/x")
         assert isinstance(error, Unreachable)
-        assert "in the middle" in error.message
+        assert "before the response was complete" in error.message
         assert len(client.api.request_targets) == 3
 
     def test_a_post_that_only_reads_is_retried(self, client: ClientHarness) -> None:

@@ -356,5 +356,5 @@ def test_error_rules_search_outside_the_rows(
     serve(api, lambda _query: {"data": {"nodes": rows}})
     assert read(make_adapter, Paging("none"), rows="data.nodes", errors=(rule,)) == rows
     serve(api, lambda _query: {"errors": [{"extensions": {"code": "THROTTLED"}}], "data": {"nodes": []}})
-    with pytest.raises(SourceError, match="answered 200"):
+    with pytest.raises(SourceError, match="returned 200"):
         read(make_adapter, Paging("none"), rows="data.nodes", errors=(rule,))

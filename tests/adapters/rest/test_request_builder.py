@@ -143,7 +143,7 @@ class TestRequests:
             == decode_rows(adapter.pages("option", Read()))
             == [{"id": 1}]
         )
-        with pytest.raises(SourceError, match="pinned to"):
+        with pytest.raises(SourceError, match="outside this connection's host"):
             list(adapter.pages("foreign", Read()))
 
     @pytest.mark.parametrize(

@@ -51,10 +51,10 @@ def test_a_rate_limit_says_when_it_goes_on() -> None:
 
 
 def test_a_load_that_is_tried_again_says_when_and_why() -> None:
-    failed = replace(HALF, state=JobState.QUEUED, error="github.pulls: GET http://a answered 503\nmore")
+    failed = replace(HALF, state=JobState.QUEUED, error="github.pulls: GET http://a returned 503\nmore")
     later = replace(failed, waiting_until=NOW + timedelta(seconds=4))
 
-    why = "GET http://a answered 503"
+    why = "GET http://a returned 503"
     assert task_lines([later], NOW)[0].endswith(f"queued  again in 4 s: {why}")
     assert task_lines([later], NOW + timedelta(seconds=5))[0].endswith(f"queued  again: {why}")
     assert task_lines([replace(later, error="")], NOW)[0].endswith("queued")
@@ -65,8 +65,8 @@ def test_a_failed_load_says_once_whose_it_is() -> None:
     for error, told in (
         ("github.pulls: no way on", "github.pulls: no way on"),
         (
-            "github.pulls for repo lake: GET /x answered 404",
-            "github.pulls for repo lake: GET /x answered 404",
+            "github.pulls for repo lake: GET /x returned 404",
+            "github.pulls for repo lake: GET /x returned 404",
         ),
         ("the disk is full", "github.pulls: the disk is full"),
     ):

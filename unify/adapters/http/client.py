@@ -1,9 +1,9 @@
-"""The one HTTP door: whatever is asked of an API goes through here, and over ``wire``.
+"""The HTTP client of one connection.
 
-Whatever asks, these hold: credentials go to the connection's own origin and nowhere else; redirects and next
-links stay there too, or with the spec's ``allowed_origins``; every exchange ends by its deadline; no body is
-larger than allowed; a budget shared by all workers is kept; every attempt is reported, without secrets.
-Nothing is read from the environment: no proxy, no CA bundle, no ``.netrc``.
+Credentials are sent to the connection's origin only. Redirects and next links stay there, or go to the
+``allowed_origins`` of the spec without credentials. Each request ends by its deadline, each body within its
+size limit. All workers share the rate limits. Each attempt is reported without secrets. Nothing is read from
+the environment: no proxy, no CA bundle, no ``.netrc``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ from unify.adapters.http.messages import (
     Timeouts,
     TokenRefused,
     origin_of,
-    resolve_link,
 )
-from unify.adapters.http.rate_limit import Clock, LocalRateLimiter, RateLimiter, Throttle, interrupted_error
-from unify.adapters.http.retry import quota_left, reset_after_s
+from unify.adapters.http.rate_limit import Clock, RateLimiter, Throttle, interrupted_error
 from unify.adapters.http.session import HttpSession, RawResponse
+from unify.adapters.paging.links import resolve_link
 from unify.adapters.spec.model import ErrorRule
 from unify.errors import BadResponse, ConfigError, SourceError, Unauthorized, UnifyError, Unreachable
 from unify.redaction import Redactor
@@ -42,16 +41,16 @@ from unify.redaction import Redactor
 MAX_REDIRECTS = 5
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
 
-# A refused token request is looked at by the authentication that sent it; 428 is Google's "not yet".
+# The authentication itself reads these responses; 428 is Google's "authorization pending".
 TOKEN_ERROR_RULES = tuple(ErrorRule(status, "skip") for status in (400, 401, 403, 428))
-# What may go along to an allowed foreign origin; anything else might be a credential.
+# The only headers sent to an allowed other origin: any other one may be a credential.
 CROSS_ORIGIN_HEADERS = frozenset(["user-agent", "accept", "accept-encoding"])
 
 T = TypeVar("T")
 
 
 class HttpClient:
-    """Asks one API. Safe to use from many threads; connections are kept and used again."""
+    """Sends requests over pooled connections. Methods may be called from any thread."""
 
     def __init__(
         self,
@@ -66,7 +65,6 @@ class HttpClient:
         rng: random.Random | None = None,
     ) -> None:
         timeouts = timeouts or Timeouts()
-        self.options = options
         self.origin = origin_of(options.base_url)
         self.redactor = redactor or Redactor()
         self._auth = auth or Authentication()
@@ -74,91 +72,96 @@ class HttpClient:
         self.redactor.add_param_names(*self._auth.secret_params)
         self._add_secrets()
         self._allowed_origins = frozenset([self.origin, *map(origin_of, options.allowed_origins)])
+        self._credentials_hint = options.credentials_hint or "the connection's options"
         self._listeners = listeners or Listeners()
         self._throttle = Throttle(
-            rate_limiter or LocalRateLimiter(),
+            rate_limiter or RateLimiter(),
             clock or Clock(),
             self._listeners.waiting,
             self.redactor.redact(self.origin),
         )
-        self._rng = rng or random.Random()  # spreads retries, guards nothing
+        self._rng = rng or random.Random()  # for jitter, not for security
         self._session = HttpSession(options, timeouts)
-        self._error_mapper = TransportErrorMapper(
-            self.redactor,
-            connect_s=timeouts.connect_s,
-            read_s=timeouts.read_s,
-            total_s=timeouts.total_s,
-        )
+        self._error_mapper = TransportErrorMapper(self.redactor, timeouts)
         self._stop = threading.Event()
 
     def fetch(
         self, request: Request, rules: Sequence[ErrorRule] = (), stop: threading.Event | None = None
     ) -> Response:
-        """Ask until there is an answer worth having.
+        """Return the response to ``request``, after redirects, retries and waits for rate limits.
 
-        ``rules``  of the spec, for statuses and texts that mean something else there.
-        ``stop``   set through ``cancel``, it ends waiting and reading at once.
-        Raises  SourceError with a sentence that says what to do; Interrupted after ``cancel``.
+        ``rules``  the ``errors`` of the spec.
+        ``stop``   ``cancel(stop)`` ends the call.
+
+        Raises:
+            SourceError: there is no usable response.
+            Interrupted: after ``cancel``.
         """
         return self._send_with_retries(request, rules, stop or self._stop, authenticated=True)
 
     def run_auth_flow(self, flow: AuthFlow[T], stop: threading.Event | None = None) -> T:
-        """Carry a talk with an authorization server to its end, without proof and budget of the API.
+        """Send the requests that ``flow`` yields, without credentials and rate limits of the API.
 
-        Raises  Unauthorized where no token was given; SourceError; Interrupted after ``cancel``.
+        Raises:
+            Unauthorized: the server issued no token.
+            SourceError, Interrupted: as in ``fetch``.
         """
         stop = stop or self._stop
         try:
-            with closing(flow):  # it may hold a lock, or a port
-                wanted = next(flow)
+            with closing(flow):  # it may hold a lock or a port
+                request = next(flow)
                 while True:
-                    self._add_secrets()  # those of this sign-in only, such as a device code, too
-                    wanted = flow.send(self._send_auth_request(wanted, stop))
+                    self._add_secrets()  # also those of one sign-in, such as a device code
+                    request = flow.send(self._send_auth_request(request, stop))
         except StopIteration as end:
             result: T = end.value
             return result
         except TokenRefused as refusal:
             self._add_secrets()
-            said = quote_body(refusal.response, self.redactor, allow_raw_text=refusal.response.status >= 400)
+            response = refusal.response
+            quoted = quote_body(response, self.redactor, allow_raw_text=response.status >= 400)
             raise Unauthorized(
-                f"{refusal.response.request_line} answered {refusal.response.status}{said}: "
-                f"no token was given{refusal.detail}; check {self._credentials_hint()}"
+                f"{response.request_line} returned {response.status}{quoted}: "
+                f"no token was issued{refusal.detail}; check {self._credentials_hint}"
             ) from refusal
         finally:
             self._add_secrets()
-
-    def _add_secrets(self) -> None:
-        self.redactor.add(*self._auth.secrets())
-
-    def _send_auth_request(self, auth_request: Request | DelayedRequest, stop: threading.Event) -> Response:
-        if not isinstance(auth_request, DelayedRequest):
-            return self._send_with_retries(auth_request, TOKEN_ERROR_RULES, stop, authenticated=False)
-        if self._throttle.clock.wait(stop, auth_request.delay_s):
-            raise interrupted_error()
-        return self._send_with_retries(
-            auth_request.request,
-            TOKEN_ERROR_RULES,
-            stop,
-            authenticated=False,
-            interval_s=auth_request.delay_s,
-        )
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.time(), UTC)
 
     def time(self) -> float:
         """Seconds since 1970."""
         return self._throttle.clock.time()
 
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def is_allowed(self, url: str) -> bool:
+        """Whether requests may go to ``url``: the connection's origin or an allowed one."""
+        try:
+            return origin_of(url) in self._allowed_origins
+        except ConfigError:
+            return False
+
     def cancel(self, stop: threading.Event) -> None:
-        """End everything that was asked with ``stop``, in whatever thread it is."""
+        """End every request that was started with ``stop``, in any thread."""
         self._session.cancel(stop)
 
     def close(self) -> None:
-        """End what is under way and give the connections back."""
         self.cancel(self._stop)
         self._session.close()
         self._throttle.close()
+
+    def _add_secrets(self) -> None:
+        self.redactor.add(*self._auth.secrets())
+
+    def _send_auth_request(self, auth_request: Request | DelayedRequest, stop: threading.Event) -> Response:
+        if isinstance(auth_request, Request):
+            auth_request = DelayedRequest(auth_request, 0.0)
+        elif self._throttle.clock.wait(stop, auth_request.delay_s):
+            raise interrupted_error()
+        request, interval_s = auth_request.request, auth_request.delay_s
+        return self._send_with_retries(
+            request, TOKEN_ERROR_RULES, stop, authenticated=False, interval_s=interval_s
+        )
 
     def _send_with_retries(
         self,
@@ -169,28 +172,28 @@ class HttpClient:
         authenticated: bool,
         interval_s: float = 0.0,
     ) -> Response:
-        """Retry as ``retry.decide`` says. ``own``: to the connection's origin, with proof and budget.
+        """Send until ``retry`` accepts the response or gives up.
 
-        ``interval_s``  between two polls: after one without an answer it is longer (RFC 8628, section 3.5).
+        ``authenticated``  with the credentials and rate limits of the API.
+        ``interval_s``     between two polls; it doubles after each attempt without a response (RFC 8628,
+                           3.5).
         """
         attempt, waited_s = 0, 0.0
         while True:
             attempt += 1
-            outcome = self._send_attempt(request, stop, authenticated=authenticated)
-            step = self._decide_retry(outcome, rules, attempt)
-            match step:
-                case retry.Accept(skipped) if isinstance(outcome, Response):
-                    return replace(outcome, skipped=True) if skipped else outcome
-                case retry.Retry(least_s, tries, everybody):
-                    after_s = max(least_s, interval_s * 2**attempt)
-                    if everybody and authenticated:
-                        self._throttle.pause(after_s)
-                    waited_s += after_s
-                    if attempt >= tries or waited_s > retry.MAX_WAIT_S:
-                        raise self._final_error(outcome, step)
-                    self._throttle.wait(after_s, stop)
-                case _:
-                    raise self._final_error(outcome, step)
+            result = self._send_attempt(request, stop, authenticated=authenticated)
+            decision = self._decide_retry(result, rules, attempt)
+            if isinstance(decision, retry.Accept) and isinstance(result, Response):
+                return replace(result, skipped=True) if decision.skipped else result
+            if not isinstance(decision, retry.Retry):
+                raise self._final_error(result, decision)
+            delay_s = max(decision.delay_s, interval_s * 2**attempt)
+            if decision.all_workers and authenticated:
+                self._throttle.pause(delay_s)
+            waited_s += delay_s
+            if attempt >= decision.max_attempts or waited_s > retry.MAX_WAIT_S:
+                raise self._final_error(result, decision)
+            self._throttle.wait(delay_s, stop)
 
     def _send_attempt(
         self, request: Request, stop: threading.Event, *, authenticated: bool
@@ -205,155 +208,132 @@ class HttpClient:
     ) -> retry.RetryDecision:
         if isinstance(result, Unreachable):
             return retry.Retry(retry.backoff_s(attempt, self._rng), retry.UNREACHABLE_MAX_ATTEMPTS)
-        return retry.decide(result, rules, attempt, self._throttle.clock.time(), self._rng)
+        return retry.decide(result, rules, attempt, self.time(), self._rng)
 
     def _final_error(self, result: Response | Unreachable, decision: retry.RetryDecision) -> SourceError:
         if isinstance(result, Unreachable):
             return result
-        asked = retry.retry_after_s(result.headers, self._throttle.clock.time())
-        limited = False
-        if isinstance(decision, retry.Retry) and (
+        retry_after_s = retry.retry_after_s(result.headers, self.time())
+        rate_limited = isinstance(decision, retry.Retry) and (
             decision.all_workers or decision.delay_s > retry.MAX_WAIT_S
-        ):
-            limited, asked = True, max(asked or 0.0, decision.delay_s)
+        )
+        if isinstance(decision, retry.Retry) and rate_limited:
+            retry_after_s = max(retry_after_s or 0.0, decision.delay_s)
         return response_error(
             result,
             self.redactor,
-            rate_limited=limited,
+            rate_limited=rate_limited,
             permanent=isinstance(decision, retry.GiveUp) and decision.permanent,
-            retry_after_s=asked,
-            credentials_hint=self._credentials_hint(),
+            retry_after_s=retry_after_s,
+            credentials_hint=self._credentials_hint,
         )
 
     def _send_following_redirects(
         self, request: Request, stop: threading.Event, *, authenticated: bool
     ) -> Response:
-        """Ask, follow redirects by hand, and renew a refused token once."""
+        """Send, follow redirects, and request a new token once after status 401."""
         home = self.origin if authenticated else origin_of(request.url)
         self._check_origin(request.url, home, f"{request.method} {self.redactor.redact(request.full_url)}")
         renewed, redirects = False, 0
         while True:
             at_home = origin_of(request.url) == home
-            outgoing, answer = self._send_request(
+            sent, response = self._send_request(
                 request, stop, authenticated=authenticated, same_origin=at_home
             )
-            if (
-                answer.status == 401
-                and authenticated
-                and at_home
-                and not renewed
-                and self._auth.handle_unauthorized(outgoing)
-            ):
-                renewed = True
-                continue
-            target = answer.headers.get("location") if answer.status in REDIRECT_STATUSES else None
+            if response.status == 401 and authenticated and at_home and not renewed:
+                renewed = self._auth.handle_unauthorized(sent)
+                if renewed:
+                    continue
+            target = response.headers.get("location") if response.status in REDIRECT_STATUSES else None
             if target is None:
-                return answer
+                return response
             redirects += 1
             if redirects > MAX_REDIRECTS:
-                raise BadResponse(f"{answer.request_line}: redirected more than {MAX_REDIRECTS} times")
-            request = self._build_redirect(request, answer, target, home)
+                raise BadResponse(f"{response.request_line}: more than {MAX_REDIRECTS} redirects")
+            request = self._build_redirect(request, response, target, home)
 
     def _send_request(
         self, request: Request, stop: threading.Event, *, authenticated: bool, same_origin: bool
     ) -> tuple[Request, Response]:
-        """One exchange, within what the API can bear if it is our ``own``; and the request as it was sent."""
+        """Send once, within the rate limits if ``authenticated``; also return the request as it was sent."""
         if not authenticated:
-            outgoing = _without_credentials(request, same_origin)
-            return outgoing, self._exchange(outgoing, stop)
+            sent = _without_credentials(request, same_origin)
+            return sent, self._exchange(sent, stop)
         with self._throttle.concurrency_slot(stop):
             self._throttle.wait_for_slot(stop)
-            outgoing = (
-                self._apply_auth(request, stop) if same_origin else _without_credentials(request, same_origin)
-            )
-            return outgoing, self._exchange(outgoing, stop)
-
-    def is_allowed(self, url: str) -> bool:
-        """Whether requests may go to ``url``: the connection's origin or an allowed one."""
-        try:
-            return origin_of(url) in self._allowed_origins
-        except ConfigError:
-            return False
+            sent = self._apply_auth(request, stop) if same_origin else _without_credentials(request, False)
+            return sent, self._exchange(sent, stop)
 
     def _check_origin(self, url: str, home_origin: str, source: str) -> None:
-        """Raises SourceError, naming both, for an address outside the connection's origin."""
+        """Raises SourceError for a URL outside the connection's origins."""
         try:
             origin = origin_of(url)
         except ConfigError as error:
             raise SourceError(f"{source}: {self.redactor.redact(error.message)}") from error
         if origin != home_origin and origin not in self._allowed_origins:
             raise SourceError(
-                f"{source}: leads to {self.redactor.redact(origin)}, but this connection is pinned to {home_origin}; "
-                "if the API really lives there too, its spec lists it in allowed_origins"
+                f"{source}: points to {self.redactor.redact(origin)}, outside this connection's host "
+                f"{home_origin}; if that host belongs to the API, add it to allowed_origins in the spec"
             )
 
     def _build_redirect(self, request: Request, response: Response, target: str, home_origin: str) -> Request:
         url = resolve_link(response.url, target)
         self._check_origin(url, home_origin, f"{response.request_line}: a redirect")
-        if response.status in (307, 308) or request.method in ("GET", "HEAD"):
-            if request.body is not None and origin_of(url) != home_origin:
-                raise SourceError(
-                    f"{response.request_line}: redirects a {request.method} to {self.redactor.redact(origin_of(url))}; "
-                    "its body goes to the connection's own origin only"
-                )
-            return replace(request, url=url, params=())
-        return replace(request, method="GET", url=url, params=(), body=None)
+        if response.status not in (307, 308) and request.method not in ("GET", "HEAD"):
+            return replace(request, method="GET", url=url, params=(), body=None)
+        if request.body is not None and origin_of(url) != home_origin:
+            raise SourceError(
+                f"{response.request_line}: redirects a {request.method} to "
+                f"{self.redactor.redact(origin_of(url))}; a body is sent to the connection's host only"
+            )
+        return replace(request, url=url, params=())
 
     def _apply_auth(self, request: Request, stop: threading.Event) -> Request:
-        now = self._throttle.clock.time()
+        now = self.time()
         if not self._auth.is_ready(now):
             self._ensure_token(stop)
         return self._auth.apply(request, now)
 
     def _ensure_token(self, stop: threading.Event) -> None:
-        """Let the authentication fetch what it needs; whoever comes second finds it there."""
         with self._auth_lock:
-            now = self._throttle.clock.time()
+            now = self.time()
             if not self._auth.is_ready(now):
                 self.run_auth_flow(self._auth.ensure_token(now), stop)
 
-    def _credentials_hint(self) -> str:
-        return self.options.credentials_hint or "the connection's options"
-
     def _exchange(self, request: Request, stop: threading.Event) -> Response:
-        """One request, one answer, one report. Raises Unreachable where none came."""
+        """Send one request and report it. Raises Unreachable if there is no response."""
         url = request.full_url
         shown = self.redactor.redact(url)
-        address = f"{request.method} {shown}"
+        request_line = f"{request.method} {shown}"
         started_at, started = datetime.now(UTC), perf_counter()
-        heard = self._session.send(request, url, stop)
-        failure = self._exchange_error(heard, address, url)
+        raw = self._session.send(request, url, stop)
+        failure = self._exchange_error(raw, request_line, url)
         elapsed_ms = (perf_counter() - started) * 1000
         error = self.redactor.redact(failure.message) if failure else ""
-        size = len(heard.body)
         self._listeners.traffic(
-            Traffic(request.method, shown, heard.status, elapsed_ms, size, started_at, error)
+            Traffic(request.method, shown, raw.status, elapsed_ms, len(raw.body), started_at, error)
         )
         if failure is not None:
-            raise failure from None  # the libraries' own errors quote addresses with their secrets
-        self._pause_if_quota_exhausted(heard.headers)
-        return Response(heard.status or 0, heard.headers, heard.body, url, address)
+            raise failure from None  # errors of the libraries quote URLs with their secrets
+        self._pause_if_quota_exhausted(raw.headers)
+        return Response(raw.status or 0, raw.headers, raw.body, url, request_line)
 
-    def _exchange_error(self, raw_response: RawResponse, request_line: str, url: str) -> UnifyError | None:
-        if raw_response.end_reason == "stopped":
+    def _exchange_error(self, raw: RawResponse, request_line: str, url: str) -> UnifyError | None:
+        if raw.end_reason == "stopped":
             return interrupted_error()
-        if raw_response.end_reason:
+        if raw.end_reason:
             return self._error_mapper.deadline_error(request_line)
-        if raw_response.error is not None:
-            return self._error_mapper.map_error(raw_response.error, request_line, url)
-        return None
+        return self._error_mapper.map_error(raw.error, request_line, url) if raw.error else None
 
     def _pause_if_quota_exhausted(self, headers: Mapping[str, str]) -> None:
-        """The last request of a quota was answered: ask no more before it is full again."""
-        if quota_left(headers) == 0:
-            after_s = reset_after_s(headers, self._throttle.clock.time())
-            if after_s:
-                self._throttle.pause(after_s)
+        """Pause all workers until the quota is reset if this response was the last one of it."""
+        if retry.quota_left(headers) == 0 and (after_s := retry.reset_after_s(headers, self.time())):
+            self._throttle.pause(after_s)
 
 
 def _without_credentials(request: Request, same_origin: bool) -> Request:
-    """A request without proof; to another origin with nothing that might be one."""
+    """Return the request with the headers that may be sent without authentication."""
     if same_origin:
         return request
-    kept = {name: value for name, value in request.headers.items() if name.lower() in CROSS_ORIGIN_HEADERS}
-    return replace(request, headers=kept)
+    allowed = {name: value for name, value in request.headers.items() if name.lower() in CROSS_ORIGIN_HEADERS}
+    return replace(request, headers=allowed)

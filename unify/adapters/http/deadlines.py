@@ -1,8 +1,8 @@
-"""Deadlines that hold: an exchange past its time, or no longer wanted, has its socket shut down.
+"""Deadlines of whole requests: a socket is shut down when its request is overdue or cancelled.
 
-``timeout=`` of an HTTP library bounds each single read, so a server that sends a byte now and then keeps a
-request for ever: in its status line, its headers, between chunks. Here one thread watches all exchanges
-of an adapter and shuts a socket down under the read that waits on it, wherever that read is.
+The ``timeout=`` of an HTTP library limits each read, so a server that sends a byte now and then can keep a
+request open for ever: in its status line, its headers, or between chunks. Here one thread watches all
+requests of a client and shuts down their sockets, which ends a read wherever it waits.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from urllib3.response import BaseHTTPResponse
 
 from unify.adapters.http.messages import origin_of
 
-_thread_state = threading.local()  # .exchange: what the current thread is asking
+_thread_state = threading.local()  # .exchange: the request that the current thread sends
 
 
 class WatchedExchange:
-    """One request and its answer. ``ended`` says why it was cut short: "", "deadline" or "stopped"."""
+    """One request and its response. ``end_reason`` is "", "deadline" or "stopped"."""
 
     def __init__(self, deadline: float, stop: threading.Event) -> None:
         self.deadline = deadline
@@ -37,7 +37,7 @@ class WatchedExchange:
         self._descriptors: list[int] = []
 
     def add_socket(self, descriptor: int) -> None:
-        """Keep a duplicate of a socket's descriptor: TLS takes over the original, shutting one ends both."""
+        """Keep a duplicate of the descriptor: TLS detaches the original. Shutting down one ends both."""
         with self._lock:
             self._descriptors.append(os.dup(descriptor))
             if self.end_reason:
@@ -61,13 +61,13 @@ class WatchedExchange:
             try:
                 borrowed.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the other side was faster: it is not connected any more
+                continue  # not connected any more
             finally:
                 borrowed.detach()
 
 
 class Watchdog:
-    """Ends exchanges at their deadline, from a thread that sleeps until the earliest."""
+    """Ends requests at their deadline, from a thread that sleeps until the earliest one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -78,7 +78,7 @@ class Watchdog:
 
     @contextmanager
     def watch(self, timeout_s: float, stop: threading.Event) -> Iterator[WatchedExchange]:
-        """An exchange that is shut down after ``seconds``, or by ``cancel(stop)``."""
+        """Watch one request of the current thread; it ends after ``timeout_s``, or by ``cancel(stop)``."""
         exchange = WatchedExchange(monotonic() + timeout_s, stop)
         self._add(exchange)
         _thread_state.exchange = exchange
@@ -91,7 +91,7 @@ class Watchdog:
             exchange.close()
 
     def cancel(self, stop: threading.Event) -> None:
-        """End every exchange that was begun with ``stop``."""
+        """End every request that is watched with ``stop``."""
         stop.set()
         with self._changed:
             for exchange in self._exchanges:
@@ -129,21 +129,21 @@ class Watchdog:
 
 
 class _WatchedConnection(HTTPConnection):
-    """Tells the current exchange which socket it uses, before TLS, a proxy or the API says a word."""
+    """Registers its socket with the current request, before the first byte of TLS or of a proxy."""
 
     def _new_conn(self) -> socket.socket:
-        made = super()._new_conn()
-        _register_socket(made)
-        return made
+        sock = super()._new_conn()
+        _register_socket(sock)
+        return sock
 
     def request(self, *args: object, **options: object) -> None:
         if self.sock is not None:
             _register_socket(self.sock)
-        super().request(*args, **options)  # type: ignore[arg-type]  # handed through as it came
+        super().request(*args, **options)  # type: ignore[arg-type]
 
 
 class _WatchedTLSConnection(_WatchedConnection, HTTPSConnection):
-    """The same over TLS."""
+    pass
 
 
 def _register_socket(sock: socket.socket) -> None:
@@ -161,14 +161,14 @@ class _WatchedTLSPool(HTTPSConnectionPool):
 
 
 class WatchedHTTPAdapter(HTTPAdapter):
-    """The door of ``requests`` with watched sockets, and one look-up a pool instead of one a request."""
+    """The transport of ``requests`` with watched sockets, and one lookup per pool instead of per request."""
 
     def __init__(self, max_connections: int) -> None:
         self._pools_by_origin: dict[str, HTTPConnectionPool] = {}
         super().__init__(pool_connections=8, pool_maxsize=max_connections)
 
     def init_poolmanager(self, *args: int, **options: object) -> None:
-        super().init_poolmanager(*args, **options)  # type: ignore[arg-type]  # handed through as it came
+        super().init_poolmanager(*args, **options)  # type: ignore[arg-type]
         _use_watched_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: object) -> PoolManager:
@@ -179,20 +179,19 @@ class WatchedHTTPAdapter(HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: PreparedRequest, verify: object, proxies: object = None, cert: object = None
     ) -> HTTPConnectionPool:
-        """The pool of the request's origin; ``verify`` and ``proxies`` never change meanwhile."""
+        """The pool of the request's origin. ``verify`` and ``proxies`` are always the same."""
         origin = origin_of(request.url or "")
-        pool = self._pools_by_origin.get(origin)
-        if pool is None:
-            made = super().get_connection_with_tls_context(request, verify, proxies, cert)  # type: ignore[arg-type]
-            assert isinstance(made, HTTPConnectionPool)
-            pool = self._pools_by_origin[origin] = made
-        return pool
+        if origin not in self._pools_by_origin:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)  # type: ignore[arg-type]
+            assert isinstance(pool, HTTPConnectionPool)
+            self._pools_by_origin[origin] = pool
+        return self._pools_by_origin[origin]
 
     def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:
-        """Status, headers and the unread body: no cookies are kept, no encoding is guessed."""
+        """Return status, headers and the unread body, without cookies and without guessing an encoding."""
         response = Response()
         response.status_code = resp.status
-        response.headers = resp.headers  # type: ignore[assignment]  # case-insensitive too, and not copied
+        response.headers = resp.headers  # type: ignore[assignment]  # also case-insensitive
         response.raw = resp
         response.request = req
         return response

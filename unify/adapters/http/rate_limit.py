@@ -1,15 +1,7 @@
-"""How fast a connection may ask, all worker processes together.
+"""Limits of request rate and concurrency of a connection, shared by all worker processes.
 
-Requests get evenly spaced slots. A slot is taken from a small file under ``flock``, so that workers need not
-know of each other; without a folder it is taken from memory. A rate limit met by one worker holds all. How
-many may ask at once is counted by ``places``.
-
-Waiting, always so that it can be ended: for a slot of the budget, between tries, for a rate limit.
-
-How many requests of a connection are under way at once, all worker processes together.
-
-A place is a small file under ``flock``: whoever holds it may ask, and a process that dies gives it back. Who
-waits for a place holds the door meanwhile, so that whoever had one before comes after them.
+Requests get evenly spaced slots, reserved in a small file under ``flock``; without a folder, in memory. A
+rate limit that one worker meets pauses all. ``ConcurrencySlots`` limits the number of concurrent requests.
 """
 
 from __future__ import annotations
@@ -20,31 +12,31 @@ import os
 import struct
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 
 from unify.adapters.http.retry import MAX_WAIT_S
 from unify.errors import Interrupted, RateLimited, StoreError
 
-# A tenth more than the even space: requests reach the server with delays of their own, and still no second
-# of its log has one too many. LATE_S, half of it, is how late a slot may be used.
+# Slots are 10 % further apart than the rate: requests reach the server with different delays, and still no
+# second in its log has too many. A slot may be used up to MAX_SLOT_LATENESS_S late, half of that at 1 request per second.
 SPACING_FACTOR = 1.1
 MAX_SLOT_LATENESS_S = 0.05
-MAX_PAUSE_S = 86400.0  # a day; an API that asks for more is asked once a day whether it means it
+MAX_PAUSE_S = 86400.0  # of longer pauses that an API demands, each day is checked again
+SLOT_POLL_S = 0.01
+MIN_REPORTED_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimiterState:
-    """When the next request may go. All are seconds since 1970, since they outlive a process and a boot.
+    """When the next request may be sent. All times are in seconds since 1970, as they outlive a process.
 
-    ``next_slot_at``    the first slot nobody has taken.
-    ``resume_at`` a rate limit: nothing goes before.
-    ``written_at`` when this was written; later than now means the clock was set back, and it is forgotten.
+    ``next_slot_at``  the first free slot.
+    ``resume_at``     the end of a rate limit.
+    ``written_at``    if it is later than now, the clock was set back and the state is not valid.
     """
 
     next_slot_at: float = 0.0
@@ -55,71 +47,63 @@ class RateLimiterState:
         return RateLimiterState() if self.written_at > now + 1.0 else self
 
     def take_slot(self, now: float, interval_s: float, latest_at: float) -> tuple[float, RateLimiterState]:
-        """The next slot, and what is left. A slot after ``latest`` is told, but not taken."""
+        """Return the next slot and the new state. A slot after ``latest_at`` is not reserved."""
         slot = max(now, self.next_slot_at, self.resume_at)
         if slot > latest_at:
             return slot, self
         return slot, replace(self, next_slot_at=slot + interval_s, written_at=now)
 
     def pause_until(self, resume_at: float, now: float) -> RateLimiterState:
-        longest = min(resume_at, now + MAX_PAUSE_S)
-        return replace(self, resume_at=max(longest, self.resume_at), written_at=now)
+        return replace(self, resume_at=max(min(resume_at, now + MAX_PAUSE_S), self.resume_at), written_at=now)
 
 
-class RateLimiter(ABC):
-    """Slots for the requests of one connection to one origin."""
+class RateLimiter:
+    """Slots for the requests of one process."""
 
-    def __init__(self, requests_per_second: float | None) -> None:
-        self.interval_s = SPACING_FACTOR / requests_per_second if requests_per_second else 0.0
-
-    @abstractmethod
-    def reserve_slot(self, now: float, latest_at: float) -> float:
-        """The moment the next request may go. If that is after ``latest``, nothing is reserved."""
-
-    @abstractmethod
-    def pause_until(self, resume_at: float, now: float) -> None:
-        """Nobody asks before ``until``."""
-
-    @abstractmethod
-    def resume_at(self, now: float) -> float:
-        """Until when nobody asks; in the past when nothing holds."""
-
-    @property
-    def concurrency_slots(self) -> ConcurrencySlots | None:
-        """How many requests may be under way; None: whoever asks sees to that alone."""
-        return None
-
-    def close(self) -> None:  # noqa: B027  # most have nothing to give back
-        """Give the file back."""
-
-
-class LocalRateLimiter(RateLimiter):
-    """Slots of one process."""
+    concurrency_slots: ConcurrencySlots | None = None  # None: the caller limits concurrency
 
     def __init__(self, requests_per_second: float | None = None) -> None:
-        super().__init__(requests_per_second)
-        self._lock = Lock()
+        self.interval_s = SPACING_FACTOR / requests_per_second if requests_per_second else 0.0
+        self._lock = threading.Lock()
         self._state = RateLimiterState()
 
     def reserve_slot(self, now: float, latest_at: float) -> float:
-        with self._lock:
-            slot, self._state = self._state.reset_on_clock_skew(now).take_slot(
-                now, self.interval_s, latest_at
-            )
+        """Return when the next request may be sent. If that is after ``latest_at``, nothing is reserved."""
+        if not self.interval_s:
+            return max(now, self.resume_at(now))
+        with self._exclusive_lock():
+            slot, state = self._read_state(now).take_slot(now, self.interval_s, latest_at)
+            self._write_state(state)
             return slot
 
     def pause_until(self, resume_at: float, now: float) -> None:
-        with self._lock:
-            self._state = self._state.reset_on_clock_skew(now).pause_until(resume_at, now)
+        with self._exclusive_lock():
+            self._write_state(self._read_state(now).pause_until(resume_at, now))
 
     def resume_at(self, now: float) -> float:
-        return self._state.reset_on_clock_skew(now).resume_at
+        """The end of the last pause, perhaps in the past."""
+        return self._read_state(now).resume_at
+
+    def close(self) -> None:
+        """Close the files."""
+
+    @contextmanager
+    def _exclusive_lock(self) -> Iterator[None]:
+        with self._lock:
+            yield
+
+    def _read_state(self, now: float) -> RateLimiterState:
+        return self._state.reset_on_clock_skew(now)
+
+    def _write_state(self, state: RateLimiterState) -> None:
+        self._state = state
 
 
 class SharedRateLimiter(RateLimiter):
-    """Slots of every process that names the same folder, connection and origin.
+    """Slots shared by all processes with the same folder, connection and origin.
 
-    Raises  StoreError naming the file where it cannot be opened.
+    Raises:
+        StoreError: the file cannot be opened.
     """
 
     _STATE_STRUCT = struct.Struct("<ddd")
@@ -134,42 +118,22 @@ class SharedRateLimiter(RateLimiter):
     ) -> None:
         super().__init__(requests_per_second)
         digest = hashlib.sha256(f"{connection}\n{origin}".encode()).hexdigest()[:16]
-        self.path = folder / f"{digest}.slots"
-        self._lock = Lock()  # flock tells processes apart, not threads
+        self.path = folder / f"{digest}.rate"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be opened ({error.strerror})") from error
-        self._concurrency_slots = ConcurrencySlots(folder, digest, concurrency) if concurrency else None
-
-    @property
-    def concurrency_slots(self) -> ConcurrencySlots | None:
-        return self._concurrency_slots
-
-    def reserve_slot(self, now: float, latest_at: float) -> float:
-        if not self.interval_s:
-            return max(now, self.resume_at(now))
-        with self._exclusive_lock():
-            slot, left = self._read_state(now).take_slot(now, self.interval_s, latest_at)
-            self._write_state(left)
-            return slot
-
-    def pause_until(self, resume_at: float, now: float) -> None:
-        with self._exclusive_lock():
-            self._write_state(self._read_state(now).pause_until(resume_at, now))
-
-    def resume_at(self, now: float) -> float:
-        return self._read_state(now).resume_at
+        self.concurrency_slots = ConcurrencySlots(folder, digest, concurrency) if concurrency else None
 
     def close(self) -> None:
         os.close(self._file)
-        if self._concurrency_slots is not None:
-            self._concurrency_slots.close()
+        if self.concurrency_slots is not None:
+            self.concurrency_slots.close()
 
     @contextmanager
     def _exclusive_lock(self) -> Iterator[None]:
-        with self._lock:
+        with self._lock:  # flock excludes other processes, not threads
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
                 yield
@@ -183,17 +147,12 @@ class SharedRateLimiter(RateLimiter):
         return RateLimiterState(*self._STATE_STRUCT.unpack(content)).reset_on_clock_skew(now)
 
     def _write_state(self, state: RateLimiterState) -> None:
-        os.pwrite(
-            self._file, self._STATE_STRUCT.pack(state.next_slot_at, state.resume_at, state.written_at), 0
-        )
-
-
-SLOT_POLL_S = 0.01  # how often whoever waits for a place looks for one
-MIN_REPORTED_WAIT_S = 1.0  # shorter waits are no news to anybody
+        content = self._STATE_STRUCT.pack(state.next_slot_at, state.resume_at, state.written_at)
+        os.pwrite(self._file, content, 0)
 
 
 class Clock:
-    """Time and waiting, so that tests need neither."""
+    """The time, and waiting; tests replace it."""
 
     def time(self) -> float:
         """Seconds since 1970."""
@@ -205,9 +164,10 @@ class Clock:
 
 
 class Throttle:
-    """Lets requests through as fast as the budget allows.
+    """Waits until a request may be sent. Each wait ends when its ``stop`` is set.
 
-    ``listener`` is told until when, as the first thread begins a wait worth telling, and None after the last.
+    ``listener``  receives the end of a wait when the first thread starts a longer one; None after the last
+                  one.
     """
 
     def __init__(
@@ -225,7 +185,7 @@ class Throttle:
         self._waiting_threads = 0
 
     def wait_for_slot(self, stop: threading.Event) -> None:
-        """Wait for a slot. Raises RateLimited where that takes longer than a worker should be kept."""
+        """Raises RateLimited if a slot is further away than a worker should wait."""
         while True:
             if stop.is_set():
                 raise interrupted_error()
@@ -233,50 +193,35 @@ class Throttle:
             slot = self._rate_limiter.reserve_slot(now, now + MAX_WAIT_S)
             if slot <= now:
                 return
-            self._check_wait(slot - now)
-            self.wait(slot - now, stop)
+            self._wait_until(slot, now, stop)
             now = self.clock.time()
             if now - slot <= MAX_SLOT_LATENESS_S and self._rate_limiter.resume_at(now) <= now:
-                return  # else: too late for this slot, or a limit was met meanwhile
-
-    def _wait_for_rate_limit(self, stop: threading.Event) -> None:
-        """A rate limit is waited for before a place is taken, and told of."""
-        now = self.clock.time()
-        left_s = self._rate_limiter.resume_at(now) - now
-        if left_s > 0:
-            self._check_wait(left_s)
-            self.wait(left_s, stop)
-
-    def _check_wait(self, seconds: float) -> None:
-        if seconds > MAX_WAIT_S:
-            raise RateLimited(
-                f"{self._origin}: the quota is spent; it is full again in {seconds / 60:.0f} min",
-                retry_after_s=seconds,
-            )
+                return  # else the slot is over, or a rate limit has been met meanwhile
 
     @contextmanager
     def concurrency_slot(self, stop: threading.Event) -> Iterator[None]:
-        """One of the places of this connection, all processes together, as soon as there is one."""
-        places = self._rate_limiter.concurrency_slots
-        if places is None:
+        """Hold one of the concurrency slots of this connection during the block."""
+        slots = self._rate_limiter.concurrency_slots
+        if slots is None:
             yield
             return
-        self._wait_for_rate_limit(stop)
-        who = object()
+        now = self.clock.time()
+        self._wait_until(self._rate_limiter.resume_at(now), now, stop)
+        waiter = object()
         try:
-            while (number := places.acquire(who)) is None:
+            while (slot := slots.acquire(waiter)) is None:
                 if self.clock.wait(stop, SLOT_POLL_S):
                     raise interrupted_error()
         except BaseException:
-            places.cancel_wait(who)
+            slots.cancel_wait(waiter)
             raise
         try:
             yield
         finally:
-            places.release(number)
+            slots.release(slot)
 
     def pause(self, seconds: float) -> None:
-        """Nobody asks this API before ``seconds`` are over."""
+        """Send nothing to this API for ``seconds``, in any process."""
         now = self.clock.time()
         self._rate_limiter.pause_until(now + seconds, now)
 
@@ -287,6 +232,15 @@ class Throttle:
 
     def close(self) -> None:
         self._rate_limiter.close()
+
+    def _wait_until(self, end: float, now: float, stop: threading.Event) -> None:
+        if end - now > MAX_WAIT_S:
+            raise RateLimited(
+                f"{self._origin}: the quota is used up; it is reset in {(end - now) / 60:.0f} min",
+                retry_after_s=end - now,
+            )
+        if end > now:
+            self.wait(end - now, stop)
 
     @contextmanager
     def _report_wait(self, seconds: float) -> Iterator[None]:
@@ -306,22 +260,26 @@ class Throttle:
 
 
 def interrupted_error() -> Interrupted:
-    return Interrupted("reading was stopped")
+    return Interrupted("the read was cancelled")
 
 
 class ConcurrencySlots:
-    """``count`` places of every process that names the same files."""
+    """Limits concurrent requests per connection across all worker processes.
+
+    Each slot is a file locked with flock(2), so a process that dies releases its slot. The first waiter holds
+    the lock of ``NAME.queue``; the order is first come, first served.
+    """
 
     def __init__(self, folder: Path, name: str, count: int) -> None:
-        self._queue_path = folder / f"{name}.door"
-        self._slot_paths = [folder / f"{name}.{number}.place" for number in range(count)]
-        self._lock = Lock()  # flock tells processes apart, not threads
+        self._queue_path = folder / f"{name}.queue"
+        self._slot_paths = [folder / f"{name}.{number}.slot" for number in range(count)]
+        self._lock = threading.Lock()  # flock excludes other processes, not threads
         self._open_files: dict[Path, int] = {}
         self._held_slots: set[int] = set()
         self._queue_head: object | None = None
 
     def acquire(self, waiter: object) -> int | None:
-        """A place for ``who``, to be given back with ``release``; None: none is free, ask again soon."""
+        """Return a slot for ``release``; None if none is free or ``waiter`` is not the first in the queue."""
         with self._lock:
             if self._queue_head not in (None, waiter) or (
                 self._queue_head is None and not self._try_lock(self._queue_path)
@@ -336,7 +294,6 @@ class ConcurrencySlots:
             return None
 
     def cancel_wait(self, waiter: object) -> None:
-        """``who`` waits no longer."""
         with self._lock:
             if self._queue_head is waiter:
                 self._leave_queue()

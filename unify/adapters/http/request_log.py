@@ -1,14 +1,14 @@
-"""What was asked of sources lately: ``unify.requests``, kept beside the queue and never in the lake.
+"""The latest requests to APIs: the table ``unify.requests``.
 
-JSON lines in two files of the home folder: a full one takes the place of the older one. The two hold
-the last 10,000 requests and more. A line that a crash or a full disk cut short is passed over: these rows
-are for people, nothing depends on them.
+JSON lines in two files of the home folder. When one is full, it replaces the older one; together they hold at
+least the last 10,000 requests. Nothing depends on these rows: a line cut short by a crash or a full disk is
+skipped.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from unify.model import RequestRecord
 MAX_ROWS = 10_000
 RETENTION = timedelta(days=7)
 MAX_FILE_BYTES = 4 * 1024 * 1024  # more than 10,000 rows of usual length
-LOCK_TIMEOUT_S = 5.0  # a batch is written within a millisecond
+LOCK_TIMEOUT_S = 5.0  # writing a batch takes a millisecond
 
 _record_decoder = msgspec.json.Decoder(RequestRecord)
 
 
 class RequestLog:
-    """The two files; any process may append a batch, one at a time."""
+    """Appends and reads requests. Processes append one at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,7 +35,7 @@ class RequestLog:
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), "requests")
 
     def append(self, records: Sequence[RequestRecord]) -> None:
-        """Write a batch, without waiting for the disk. Raises StoreError; then some rows are missing."""
+        """Write without waiting for the disk. Raises StoreError; then some rows may be missing."""
         if not records:
             return
         data = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
@@ -46,7 +46,7 @@ class RequestLog:
                 raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def read_recent(self, now: datetime) -> Sequence[RequestRecord]:
-        """The last ``MAX_ROWS`` requests of the last seven days, oldest first."""
+        """Return the last ``MAX_ROWS`` requests of the last seven days, oldest first. Raises StoreError."""
         records = [*_read_records(self.rotated_path), *_read_records(self.path)][-MAX_ROWS:]
         return [record for record in records if record.at > now - RETENTION]
 
@@ -64,15 +64,11 @@ class RequestLog:
 
 def _read_records(path: Path) -> Iterator[RequestRecord]:
     try:
-        data = path.read_bytes()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-    yield from _decode_lines(data.splitlines())
-
-
-def _decode_lines(lines: Iterable[bytes]) -> Iterator[RequestRecord]:
     for line in lines:
         try:
             yield _record_decoder.decode(line)

@@ -1,26 +1,26 @@
-"""What to do about an answer that is no success: wait and ask again, accept it, or give up. Pure decisions.
+"""Decides whether to accept a response, to retry or to give up; reads rate limit headers. Sends nothing.
 
-    retried                408 425 500 502 503 504, reset, timeout: a few times, ever further apart
-    retried longer         202: the response is not ready
-    everybody waits        429, and 403 with a spent quota: as long as the API asks, for all workers
-    never retried          other 4xx: asking again does not make them right
-    asked once more        401 with a token that can be renewed (``transport`` does that before it comes here)
+    408 425 500 502 503 504, connection errors   retried a few times with growing delays
+    202, the response is not ready               retried for about three minutes
+    429, and 403 with an exhausted quota         all workers wait as long as the API says
+    401                                          retried once by the client, with a new token
+    other 4xx                                    never retried
 
-A spec's ``broken`` rules go first; only that a spent quota is never skipped as if it were an empty answer.
+The ``errors`` rules of a spec take precedence, except that ``skip`` by status never hides an exhausted quota.
 
-What answers say of the quota: how many requests are left, and when it is full again.
+Headers with the remaining requests and the time of the reset:
 
-X-RateLimit-Remaining, -Reset       GitHub and many others; Reset is a moment, or seconds from now
-RateLimit-Remaining, -Reset         the IETF's drafts up to 6
-RateLimit: remaining=0, reset=30    draft 7
-RateLimit: "hour";r=0;t=30          those after it; of several policies the one with the least left counts
+    X-RateLimit-Remaining, -Reset       GitHub and many others; Reset is a timestamp or a number of seconds
+    RateLimit-Remaining, -Reset         IETF drafts up to 6
+    RateLimit: remaining=0, reset=30    IETF draft 7
+    RateLimit: "hour";r=0;t=30          later drafts; of several policies, the strictest counts
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,14 +29,14 @@ from unify.adapters.http.error_rules import matching_rule
 from unify.adapters.http.messages import Response
 from unify.adapters.spec.model import ErrorRule
 
-MAX_WAIT_S = 15 * 60.0  # longer waits free the worker: promises.md, "Retries as the field expects"
+MAX_WAIT_S = 15 * 60.0  # for a longer wait, the load is postponed: docs/promises.md
 TRANSIENT_MAX_ATTEMPTS = 5
-NOT_READY_MAX_ATTEMPTS = 12  # of 202: about three minutes, in which a report is made
+NOT_READY_MAX_ATTEMPTS = 12  # about three minutes, for reports that are computed on request
 UNREACHABLE_MAX_ATTEMPTS = 3
 RATE_LIMIT_MAX_ATTEMPTS = 10
 INITIAL_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
-DEFAULT_RATE_LIMIT_WAIT_S = 60.0  # GitHub's advice where a rate limit names no time
+DEFAULT_RATE_LIMIT_WAIT_S = 60.0  # GitHub's advice for a rate limit without a time
 
 NOT_READY_STATUS = 202  # Accepted: the rows are still being computed
 TRANSIENT_STATUSES = frozenset([408, 425, 500, 502, 503, 504])
@@ -44,14 +44,14 @@ TRANSIENT_STATUSES = frozenset([408, 425, 500, 502, 503, 504])
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Hand the answer on; ``skipped``: as one without rows."""
+    """Return the response; ``skipped``: as one without rows."""
 
     skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Ask again after ``delay_s``, ``max_attempts`` times in all; ``all_workers``: no worker asks before then."""
+    """Send again after ``delay_s``; ``all_workers`` wait that long."""
 
     delay_s: float
     max_attempts: int
@@ -60,7 +60,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Raise what the status means; ``permanent``: the spec says that the load ends, so nothing tries again."""
+    """Raise the error of the status; ``permanent``: a rule of the spec forbids further attempts."""
 
     permanent: bool = False
 
@@ -71,16 +71,14 @@ RetryDecision = Accept | Retry | GiveUp
 def decide(
     response: Response, rules: Sequence[ErrorRule], attempt: int, now: float, rng: random.Random
 ) -> RetryDecision:
-    """What to do about the answer to the ``attempt``-th try, from 1. ``now`` is seconds since 1970."""
+    """Decide on the response to an attempt, counted from 1. ``now`` is in seconds since 1970."""
     rule = matching_rule(response, rules)
     if rule is not None:
         return _apply_rule(rule, response, attempt, now, rng)
     if 200 <= response.status < 300 and response.status != NOT_READY_STATUS:
         return Accept()
     if is_rate_limited(response):
-        return Retry(
-            rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
-        )
+        return _wait_for_rate_limit(response, attempt, now, rng)
     if response.status in TRANSIENT_STATUSES or response.status == NOT_READY_STATUS:
         return _retry_later(response, attempt, now, rng)
     return GiveUp()
@@ -91,23 +89,30 @@ def _apply_rule(
 ) -> RetryDecision:
     match rule.action:
         case "skip" if rule.body is None and not rule.where and is_rate_limited(response):
-            return Retry(
-                rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
-            )
+            return _wait_for_rate_limit(response, attempt, now, rng)
         case "skip" | "end":
             return Accept(skipped=True)
         case "retry":
             return _retry_later(response, attempt, now, rng)
         case "wait":
-            return Retry(
-                rate_limit_wait_s(response, attempt, now, rng), RATE_LIMIT_MAX_ATTEMPTS, all_workers=True
-            )
+            return _wait_for_rate_limit(response, attempt, now, rng)
         case "fail":
             return GiveUp(permanent=True)
 
 
+def _wait_for_rate_limit(response: Response, attempt: int, now: float, rng: random.Random) -> Retry:
+    delay_s = rate_limit_wait_s(response, attempt, now, rng)
+    return Retry(delay_s, RATE_LIMIT_MAX_ATTEMPTS, all_workers=True)
+
+
+def _retry_later(response: Response, attempt: int, now: float, rng: random.Random) -> Retry:
+    delay_s = max(retry_after_s(response.headers, now) or 0.0, backoff_s(attempt, rng))
+    not_ready = response.status == NOT_READY_STATUS
+    return Retry(delay_s, NOT_READY_MAX_ATTEMPTS if not_ready else TRANSIENT_MAX_ATTEMPTS)
+
+
 def is_rate_limited(response: Response) -> bool:
-    """429; or 403 as GitHub says it: a quota spent, or a secondary limit."""
+    """Whether the status is 429, or 403 as GitHub uses it: an exhausted quota or a secondary limit."""
     if response.status == 429:
         return True
     if response.status != 403:
@@ -120,28 +125,22 @@ def is_rate_limited(response: Response) -> bool:
 
 
 def rate_limit_wait_s(response: Response, attempt: int, now: float, rng: random.Random) -> float:
-    """Seconds to wait for a rate limit: what the API says, and never less."""
-    asked = retry_after_s(response.headers, now)
-    if asked is None and (response.status == 429 or quota_left(response.headers) == 0):
-        asked = reset_after_s(response.headers, now)
-    if asked is None and response.status != 429:
-        asked = DEFAULT_RATE_LIMIT_WAIT_S
-    return max(asked or 0.0, backoff_s(attempt, rng))
-
-
-def _retry_later(response: Response, attempt: int, now: float, rng: random.Random) -> Retry:
-    attempts = NOT_READY_MAX_ATTEMPTS if response.status == NOT_READY_STATUS else TRANSIENT_MAX_ATTEMPTS
-    return Retry(max(retry_after_s(response.headers, now) or 0.0, backoff_s(attempt, rng)), attempts)
+    """Seconds to wait for a rate limit, never less than the API says."""
+    delay_s = retry_after_s(response.headers, now)
+    if delay_s is None and (response.status == 429 or quota_left(response.headers) == 0):
+        delay_s = reset_after_s(response.headers, now)
+    if delay_s is None and response.status != 429:
+        delay_s = DEFAULT_RATE_LIMIT_WAIT_S
+    return max(delay_s or 0.0, backoff_s(attempt, rng))
 
 
 def backoff_s(attempt: int, rng: random.Random) -> float:
-    """Twice as long each time, half of it by chance, so that many clients do not come back as one."""
-    longest = min(INITIAL_BACKOFF_S * 2.0 ** (attempt - 1), MAX_BACKOFF_S)
-    return longest * (0.5 + rng.random() / 2)
+    """Exponential backoff with up to 50 % jitter, so that many clients do not retry at the same moment."""
+    return min(INITIAL_BACKOFF_S * 2.0 ** (attempt - 1), MAX_BACKOFF_S) * (0.5 + rng.random() / 2)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """``Retry-After`` in seconds from now; None where it is missing, garbage or in the past."""
+    """``Retry-After`` in seconds from now; None if it is missing, invalid or in the past."""
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
@@ -154,18 +153,18 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     return seconds if seconds >= 0 else None
 
 
-# What comes before -remaining and -reset; Sentry and Linear have names of their own.
+# Prefixes of -remaining and -reset; the last two are of Sentry and Linear.
 _HEADER_PREFIXES = ("x-ratelimit", "x-rate-limit", "ratelimit", "x-sentry-rate-limit", "x-ratelimit-requests")
 _RESET_HEADERS = (*(f"{family}-reset" for family in _HEADER_PREFIXES), "x-ratelimit-reset-after")
 _REMAINING_HEADERS = tuple(f"{family}-remaining" for family in _HEADER_PREFIXES)
 _POLICY_FIELD = re.compile(r"(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*([0-9]{1,15})\b", re.IGNORECASE)
 _SHORT_FIELD_NAMES = {"remaining": "r", "reset": "t"}
-_MIN_EPOCH_S = 1_000_000_000.0  # a "reset" above this is a moment since 1970, below it a number of seconds
+_MIN_EPOCH_S = 1_000_000_000.0  # a larger "reset" is a timestamp, a smaller one a number of seconds
 _MIN_EPOCH_MS = 1_000_000_000_000.0
 
 
 def quota_left(headers: Mapping[str, str]) -> int | None:
-    """How many requests the API still allows, where it says."""
+    """Remaining requests; None if the API does not say."""
     for name in _REMAINING_HEADERS:
         left = parse_number(headers.get(name, ""))
         if left is not None:
@@ -174,12 +173,12 @@ def quota_left(headers: Mapping[str, str]) -> int | None:
 
 
 def reset_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until the quota is full again, from headers that hold seconds or a moment."""
+    """Seconds until the quota is reset; None if the API does not say."""
     for name in _RESET_HEADERS:
         text = headers.get(name, "").strip()
         value = parse_number(text)
         if value is None:
-            moment = _parse_iso_date(text) or parse_http_date(text)
+            moment = _parse_date(datetime.fromisoformat, text) or parse_http_date(text)
             if moment is None:
                 continue
             return max(moment - now, 0.0)
@@ -190,12 +189,11 @@ def reset_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _strictest_policy(headers: Mapping[str, str]) -> tuple[int | None, float | None]:
-    """Of the policies in one header the one with the least left: how many, and in how many seconds more."""
+    """Remaining requests and seconds to the reset, of the policy with the fewest remaining requests."""
     text = headers.get("ratelimit", "")
-    policies = [text] if "remaining" in text.lower() else text.split(",")
-    found = [_parse_policy(policy) for policy in policies]
-    told = [(left, reset) for left, reset in found if left is not None]
-    return min(told, key=lambda each: (each[0], -(each[1] or 0.0)), default=(None, None))
+    policies = map(_parse_policy, [text] if "remaining" in text.lower() else text.split(","))
+    complete = [(left, reset) for left, reset in policies if left is not None]
+    return min(complete, key=lambda each: (each[0], -(each[1] or 0.0)), default=(None, None))
 
 
 def _parse_policy(policy: str) -> tuple[int | None, float | None]:
@@ -212,21 +210,17 @@ def parse_number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if abs(value) < 1e15 else None  # beyond: infinity and not-a-number among them
+    return value if abs(value) < 1e15 else None  # no infinity, no NaN
 
 
 def parse_http_date(text: str) -> float | None:
-    """Seconds since 1970 of an HTTP date."""
+    """An HTTP date in seconds since 1970."""
+    return _parse_date(parsedate_to_datetime, text)
+
+
+def _parse_date(parse: Callable[[str], datetime], text: str) -> float | None:
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parse(text)
     except (TypeError, ValueError):
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _parse_iso_date(text: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

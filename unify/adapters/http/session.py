@@ -1,7 +1,4 @@
-"""One request over the wire, and its answer read to the end: the only place that sends anything.
-
-The bytes of an answer: read in pieces, decompressed in pieces, never more than allowed.
-"""
+"""Sends one request over a pooled connection and reads the response, up to a size limit."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from urllib3.util import Timeout
 from unify.adapters.http.deadlines import Watchdog, WatchedHTTPAdapter
 from unify.adapters.http.messages import ClientOptions, Request, Timeouts
 from unify.errors import BadResponse
+from unify.text import excerpt
 from unify.version import VERSION
 
 DEFAULT_HEADERS: Mapping[str, str] = {
@@ -26,14 +24,17 @@ DEFAULT_HEADERS: Mapping[str, str] = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
 }
+CHUNK_BYTES = 1 << 16
+GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # zlib detects which of the two it is
+_GZIP_MAGIC = b"\x1f\x8b"
 
-# What sending and reading may raise; anything else is a bug of ours.
+# Errors of sending and reading; any other one is a bug.
 TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, BadResponse)
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """What one exchange brought: a whole answer, unless ``ended`` or ``failed`` say otherwise."""
+    """A response; incomplete if ``end_reason`` (of the watchdog) or ``error`` is set."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -43,7 +44,7 @@ class RawResponse:
 
 
 class HttpSession:
-    """Connections to one API, kept and used again by many threads; every exchange ends by its deadline."""
+    """Pooled connections to one API, for many threads. Each request ends by its deadline."""
 
     def __init__(self, options: ClientOptions, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
@@ -54,23 +55,23 @@ class HttpSession:
         self._watchdog = Watchdog()
 
     def send(self, request: Request, url: str, stop: threading.Event) -> RawResponse:
-        """Send and read under the watchdog's eye; whatever goes wrong is told, not raised."""
+        """Send and read until the deadline. Transport errors are returned, not raised."""
         response: requests.Response | None = None
-        body, failed = b"", None
+        body, failure = b"", None
         with self._watchdog.watch(self._timeouts.total_s, stop) as exchange:
             try:
                 response = self._send_prepared(request, url)
                 body = read_body(response.raw, self._timeouts.max_body_bytes)
             except TRANSPORT_ERRORS as error:
-                failed = error
+                failure = error
                 if response is not None:
                     response.raw.close()
         if response is None:
-            return RawResponse(None, {}, b"", exchange.end_reason, failed)
-        return RawResponse(response.status_code, response.headers, body, exchange.end_reason, failed)
+            return RawResponse(None, {}, b"", exchange.end_reason, failure)
+        return RawResponse(response.status_code, response.headers, body, exchange.end_reason, failure)
 
     def cancel(self, stop: threading.Event) -> None:
-        """End every exchange begun with ``stop``."""
+        """End every request that was sent with ``stop``."""
         self._watchdog.cancel(stop)
 
     def close(self) -> None:
@@ -89,85 +90,80 @@ class HttpSession:
         return self._http_adapter.send(
             prepared,
             stream=True,
-            timeout=self._urllib3_timeout,  # type: ignore[arg-type]  # as requests allows, and its types do not know
+            timeout=self._urllib3_timeout,  # type: ignore[arg-type]  # missing in the types of requests
             verify=self._ca_file or True,
             proxies=self._proxies,
         )
 
 
-CHUNK_BYTES = 1 << 16
-GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # zlib looks at the first bytes
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
 def read_body(raw: BaseHTTPResponse, max_bytes: int) -> bytes:
-    """The whole body, decompressed.
+    """Return the whole body, decompressed. Memory: up to twice ``max_bytes``.
 
-    Memory  ``most_bytes``, and as much again while the pieces are joined.
-    Raises  BadResponse for more than that, or for an encoding nobody asked for.
+    Raises:
+        BadResponse: the body is larger than ``max_bytes``, or cannot be decompressed.
     """
-    encoding = raw.headers.get("content-encoding", "").strip().lower()
-    announced = raw.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > max_bytes:
+    encoding = raw.headers.get("content-encoding", "").strip()
+    length = raw.headers.get("content-length", "")
+    if "transfer-encoding" in raw.headers or not length.isdigit():
+        length = ""  # RFC 9112, 6.3: Transfer-Encoding overrides Content-Length
+    if length and int(length) > max_bytes:
         raise _too_large_error(max_bytes)
-    if encoding in ("", "identity"):
-        if announced.isdigit():
-            return raw.read(decode_content=False)
-        return _join_chunks(_read_chunks(raw), max_bytes)
-    if encoding in ("gzip", "x-gzip", "deflate"):
+    if encoding.lower() in ("", "identity"):
+        return raw.read(decode_content=False) if length else _join_chunks(_read_chunks(raw), max_bytes)
+    if encoding.lower() in ("gzip", "x-gzip", "deflate"):
         return _join_chunks(_decompress(_read_chunks(raw), max_bytes), max_bytes)
-    raise BadResponse(f"the answer is compressed as {encoding!r}, though only gzip and deflate were offered")
+    raise BadResponse(
+        f"the response is compressed as {excerpt(encoding, 80)!r}; only gzip and deflate are supported"
+    )
 
 
 def _read_chunks(raw: BaseHTTPResponse) -> Iterator[bytes]:
-    while piece := raw.read(CHUNK_BYTES, decode_content=False):
-        yield piece
+    while chunk := raw.read(CHUNK_BYTES, decode_content=False):
+        yield chunk
 
 
 def _join_chunks(chunks: Iterator[bytes], max_bytes: int) -> bytes:
-    kept: list[bytes] = []
+    read: list[bytes] = []
     total = 0
-    for piece in chunks:
-        total += len(piece)
+    for chunk in chunks:
+        total += len(chunk)
         if total > max_bytes:
             raise _too_large_error(max_bytes)
-        kept.append(piece)
-    return kept[0] if len(kept) == 1 else b"".join(kept)
+        read.append(chunk)
+    return read[0] if len(read) == 1 else b"".join(read)
 
 
 def _decompress(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Decompress piece by piece: what a few kilobytes swell to is counted before more is made of them."""
+    """Decompress chunk by chunk, so that the caller can stop at ``max_bytes``."""
     inflater: zlib._Decompress | None = None
     try:
-        for number, piece in enumerate(chunks):
-            inflater = inflater or zlib.decompressobj(_detect_wbits(piece) if number == 0 else GZIP_OR_ZLIB)
-            pending = piece
+        for chunk in chunks:
+            inflater = inflater or zlib.decompressobj(_detect_wbits(chunk))
+            pending = chunk
             while pending:
                 yield inflater.decompress(pending, max_bytes)
                 pending = inflater.unconsumed_tail
                 if inflater.eof:
                     pending = inflater.unused_data
                     if not pending.startswith(_GZIP_MAGIC):
-                        break  # padding after the end, which gzip itself ignores
+                        break  # padding after the end, which gzip ignores
                     inflater = zlib.decompressobj(GZIP_OR_ZLIB)
     except zlib.error as error:
-        raise BadResponse(
-            f"the answer says it is compressed, and it cannot be decompressed ({error})"
-        ) from error
+        raise BadResponse(f"the response cannot be decompressed ({error})") from error
     if inflater is not None and not inflater.eof:
-        raise BadResponse("the compressed answer ends in the middle")
+        raise BadResponse("the compressed response is incomplete")
 
 
 def _detect_wbits(start: bytes) -> int:
-    """``deflate`` means zlib's format; some servers send it without zlib's header."""
-    headed = start[:1] == b"\x1f" or (
+    """``deflate`` means the zlib format; some servers send it without its header."""
+    has_header = start[:1] == b"\x1f" or (
         len(start) > 1 and start[0] & 15 == 8 and (start[0] << 8 | start[1]) % 31 == 0
     )
-    return GZIP_OR_ZLIB if headed else -zlib.MAX_WBITS
+    return GZIP_OR_ZLIB if has_header else -zlib.MAX_WBITS
 
 
 def _too_large_error(max_bytes: int) -> BadResponse:
     return BadResponse(
-        f"the answer is larger than {max_bytes // 1_000_000} MB; ask for fewer rows a page (paging.size), "
-        "or for less of each"
+        f"the response is larger than {max_bytes // 1_000_000} MB; request smaller pages (paging.size) "
+        "or fewer fields"
     )

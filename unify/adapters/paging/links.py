@@ -155,7 +155,7 @@ def resolve_page_link(url: str, link: str, keep_address: bool, is_allowed: Calla
     and those to the same path on a host that is not reachable from outside. ``is_allowed`` tells whether
     requests may go to an address.
     """
-    target = _join(url, link)
+    target = resolve_link(url, link)
     current, following = urlsplit(url), urlsplit(target)
     same_origin = current[:2] == following[:2]
     below_gateway = (
@@ -174,7 +174,8 @@ def resolve_page_link(url: str, link: str, keep_address: bool, is_allowed: Calla
     return target
 
 
-def _join(url: str, link: str) -> str:
+def resolve_link(url: str, link: str) -> str:
+    """The URL of ``link`` in a response from ``url``. Raises BadResponse for a link that is not a URL."""
     try:
         return urljoin(url, link.strip())
     except ValueError as error:

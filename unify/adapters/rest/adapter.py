@@ -14,7 +14,7 @@ from unify.adapters.base import Adapter, Check, Listeners, Page, Read, UserPromp
 from unify.adapters.formats.records import RecordSelector, is_markup, parse_body
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import ClientOptions, Request, Response, Timeouts
-from unify.adapters.http.rate_limit import Clock, LocalRateLimiter, RateLimiter
+from unify.adapters.http.rate_limit import Clock, RateLimiter
 from unify.adapters.http.retry import quota_left
 from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
@@ -77,7 +77,7 @@ class RESTAdapter(Adapter):
         self._client = HttpClient(
             full,
             auth=auth,
-            rate_limiter=rate_limiter or LocalRateLimiter(spec.limits.requests_per_second),
+            rate_limiter=rate_limiter or RateLimiter(spec.limits.requests_per_second),
             redactor=self._redactor,
             listeners=listeners,
             timeouts=timeouts,

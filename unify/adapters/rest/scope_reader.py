@@ -16,9 +16,9 @@ from unify.adapters.base import Listeners, Page, Scalar
 from unify.adapters.formats.locate import last_value, row_value
 from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.client import HttpClient
-from unify.adapters.http.messages import Response, resolve_link
+from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, parse_integer
-from unify.adapters.paging.links import parse_link_header, resolve_page_link
+from unify.adapters.paging.links import parse_link_header, resolve_link, resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.rest.incremental import is_older

@@ -152,7 +152,7 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
 
 
 def _queued_text(task: LoaderStatus, now: datetime) -> str:
-    """``queued``, and why it is there again: ``queued  again in 4 s: GET … answered 503``."""
+    """``queued``, and why it is there again: ``queued  again in 4 s: GET … returned 503``."""
     if not task.error or task.waiting_until is None:
         return "queued"
     left_s = (task.waiting_until - now).total_seconds()
