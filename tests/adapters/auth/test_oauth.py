@@ -67,6 +67,30 @@ class TestOAuth2:
         pair = f"ann:{quote(SECRET, safe='')}"
         assert request.headers["authorization"] == f"Basic {base64.b64encode(pair.encode()).decode()}"
 
+    def test_a_token_can_come_as_a_form(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        with token_server() as tokens:
+            body = b"access_token=tok-0000&expires_in=3600&token_type=bearer"
+            tokens.serve("POST /token", MockResponse(200, body, {"Content-Type": "text/plain"}))
+            serve_with_tokens(api, "tok-0000")
+            assert self.read(make_adapter(self.auth(tokens), Paging("none"))) == 1
+
+    def test_an_error_can_come_as_a_form(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
+        with token_server() as tokens:
+            tokens.serve("POST /token", MockResponse(200, b"error=invalid_grant&error_description=no"))
+            with pytest.raises(Unauthorized):
+                self.read(make_adapter(self.auth(tokens), Paging("none")))
+            assert len(tokens.requests) == 1
+
+    def test_extra_fields_are_sent_and_replace_others(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        with token_server(3600) as tokens:
+            serve_with_tokens(api, "tok-0000")
+            extra = {"audience": "https://x.example/{user}", "grant_type": "account_credentials"}
+            assert self.read(make_adapter(self.auth(tokens, extra=extra), Paging("none"))) == 1
+            (request,) = tokens.requests
+        assert request.body == b"grant_type=account_credentials&audience=https%3A%2F%2Fx.example%2Fann"
+
     def test_many_threads_fetch_one_token(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         with token_server(3600) as tokens:
             serve_with_tokens(api, "tok-0000")

@@ -38,6 +38,37 @@ class TestSession:
             "S sess-1",
         ]
 
+    @pytest.mark.parametrize(
+        ("token", "headers"),
+        [
+            ("cookies.sid", {"Set-Cookie": "a=1; Path=/, sid=abc-1; Path=/; HttpOnly"}),
+            ("headers.Set-Cookie", {"Set-Cookie": "sid=abc-1; Expires=Wed, 21 Oct 2026 07:28:00 GMT"}),
+            ("headers.X-Subject-Token", {"X-Subject-Token": "abc-1"}),
+        ],
+    )
+    @pytest.mark.parametrize("body", [b"", b'{"code": 200}', b"welcome"])
+    def test_the_token_can_be_in_a_cookie_or_header(
+        self,
+        api: FaultServer,
+        make_adapter: MakeAdapter,
+        token: str,
+        headers: dict[str, str],
+        body: bytes,
+    ) -> None:
+        api.serve("POST /login", MockResponse(200, body, headers))
+        api.serve("/things", MockResponse.json([]))
+        settings = {**self.login, "token": token, "in": "cookie", "name": "sid", "value": "{session}"}
+        list(make_adapter(Auth("session", settings), Paging("none")).pages("things", Read()))
+        assert api.requests[1].headers["cookie"] == "sid=abc-1"
+
+    def test_a_login_without_the_cookie_is_an_error(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        api.serve("POST /login", MockResponse(200, b"{}", {"Set-Cookie": "xsid=abc-1"}))
+        settings = {**self.login, "token": "cookies.sid", "in": "cookie", "name": "sid"}
+        with pytest.raises(Unauthorized, match=r"nothing is at auth\.token, cookies\.sid"):
+            list(make_adapter(Auth("session", settings), Paging("none")).pages("things", Read()))
+
     def test_logs_in_again_when_the_session_has_expired(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:

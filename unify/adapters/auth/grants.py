@@ -115,5 +115,5 @@ def _open_cache(
     """Where the token is kept that this application gets with these fields."""
     if folder is None:
         return TokenCache()
-    proof = sorted(f"{name}={value}" for name, value in fields.items())
+    proof = sorted(f"{name}={value}" for name, value in {**fields, **client.extra_fields}.items())
     return folder.open_cache(client.token_url, client.client_id, client.client_secret, refresh_token, *proof)

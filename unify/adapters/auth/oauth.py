@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
@@ -44,7 +44,7 @@ class TokenResponse:
         try:
             fields = msgspec.json.decode(response.body)
         except msgspec.DecodeError:
-            fields = {}
+            fields = _parse_form(response.body)
         return cls(response, fields if isinstance(fields, dict) else {})
 
     @property
@@ -92,6 +92,9 @@ class OAuthClient:
         self.client_id = settings.text("client_id")
         self.client_secret = _client_secret(settings)
         self.scope = " ".join(settings.render_value("scopes")) if "scopes" in settings else ""
+        self.extra_fields = {
+            name: value for name, value in settings.render_fields("extra").items() if isinstance(value, str)
+        }
         pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
         self._basic_credentials = base64.b64encode(pair.encode()).decode()
         self._credentials_in_body = not self.client_secret
@@ -105,7 +108,7 @@ class OAuthClient:
 
     def request_token(self, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
         """Ask for a token, ``delay_s`` from now."""
-        return (yield from self.post_form(self.token_url, fields, delay_s))
+        return (yield from self.post_form(self.token_url, {**fields, **self.extra_fields}, delay_s))
 
     def post_form(self, url: str, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
         request = self._build_request(url, fields)
@@ -125,6 +128,12 @@ class OAuthClient:
             return Request("POST", url, (), FORM_HEADERS, urlencode({**fields, **own}).encode())
         headers = {**FORM_HEADERS, "Authorization": f"Basic {self._basic_credentials}"}
         return Request("POST", url, (), headers, urlencode(fields).encode())
+
+
+def _parse_form(body: bytes) -> Mapping[str, str]:
+    """Return the fields of ``access_token=…&expires_in=…``, as some servers send them; none for other texts."""
+    fields = dict(parse_qsl(body.decode("utf-8", "replace").strip()))
+    return fields if {"access_token", "error"} & fields.keys() else {}
 
 
 def _client_secret(settings: AuthConfig) -> str:

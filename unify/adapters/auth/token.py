@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -10,8 +11,9 @@ import msgspec
 from unify.adapters.auth.base import AuthConfig, build_static_auth
 from unify.adapters.auth.oauth import FORM_HEADERS
 from unify.adapters.auth.token_cache import CachedToken, TokenCache, TokenCacheFolder
+from unify.adapters.base import Scalar
 from unify.adapters.formats.records import RecordSelector, parse_body
-from unify.adapters.http.messages import Authentication, AuthFlow, Request, TokenRefused
+from unify.adapters.http.messages import Authentication, AuthFlow, Request, Response, TokenRefused
 from unify.errors import BadResponse
 
 SESSION_LIFETIME_S = (
@@ -78,6 +80,7 @@ class SessionTokenAuth(TokenAuth):
         place, name = settings.text("in", "header"), settings.header("name", "Authorization")
         form = str(settings.raw("value") or "Bearer {session}")
         self.secret_params = (name,) if place == "query" else ()
+        self._cookie_name = name
         self._token_path = str(settings.raw("token") or "")
         self._login_request = login = _build_login_request(settings)
         super().__init__(
@@ -91,15 +94,32 @@ class SessionTokenAuth(TokenAuth):
         answer = yield self._login_request
         if answer.status >= 400:
             raise TokenRefused(answer)
-        try:
-            token = parse_body(answer.body, "", RecordSelector(""), answer.request_line).scalar(
-                self._token_path
-            )
-        except BadResponse:  # whose message quotes the answer, which may be the token itself
-            raise TokenRefused(answer, " (the answer is no JSON object)") from None
+        token = self._header_token(answer) or self._body_token(answer)
         if token in (None, "", False):
             raise TokenRefused(answer, f" (nothing is at auth.token, {self._token_path})")
         return CachedToken(str(token), now + SESSION_LIFETIME_S)
+
+    def _header_token(self, response: Response) -> str:
+        """Return the token at ``headers.NAME`` or ``cookies.NAME``; of ``headers.Set-Cookie`` that of ``name``."""
+        part, _, name = self._token_path.partition(".")
+        if part == "headers" and name.lower() != "set-cookie":
+            return response.headers.get(name.lower(), "")
+        if part not in ("headers", "cookies"):
+            return ""
+        cookie = name if part == "cookies" else self._cookie_name
+        pattern = rf'(?:^|,)\s*{re.escape(cookie)}="?([^;,"]*)'
+        match = re.search(pattern, response.headers.get("set-cookie", ""))
+        return match[1].strip() if match else ""
+
+    def _body_token(self, response: Response) -> Scalar:
+        if not response.body.strip():
+            return None
+        try:
+            return parse_body(response.body, "", RecordSelector(""), response.request_line).scalar(
+                self._token_path
+            )
+        except BadResponse:  # its message quotes the response, which may be the token
+            raise TokenRefused(response, " (the answer is no JSON object)") from None
 
 
 def _build_login_request(settings: AuthConfig) -> Request:

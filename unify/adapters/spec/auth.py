@@ -52,11 +52,17 @@ class OAuth2AuthKeys(Struct, tag="oauth2"):
     ] = None
     refresh_token: Annotated[str | None, doc("Refresh token.", "{refresh_token}")] = None
     scopes: Annotated[tuple[str, ...] | None, doc("Scopes to request.", "[read]")] = None
+    extra: Annotated[
+        FormFields | None,
+        doc("Fields added to token requests; they replace fields of the same name.", "{audience: my-api}"),
+    ] = None
 
 
 class SessionAuthKeys(Struct, tag="session"):
     request: Annotated[RequestLine, doc("Log-in request.", "POST /login")]
-    token: Annotated[DottedPath, doc("Path of the token in the response.", "data.token")]
+    token: Annotated[
+        DottedPath, doc("Path of the token in the response; `cookies.NAME` or `headers.NAME`.", "data.token")
+    ]
     body: Annotated[Json, doc("JSON body of the request.", '{user: "{user}"}')] = None
     form: Annotated[FormFields | None, doc("Form fields, instead of a body.", '{u: "{user}"}')] = None
     name: Annotated[str, doc("Name of the header, parameter or cookie.", "X-Session")] = "Authorization"
