@@ -49,6 +49,7 @@ class CheckedHome:
     oauth_servers: Mapping[str, OAuthServer]
     outputs: list[str] = field(default_factory=list)
     process_arguments: set[str] = field(default_factory=set)
+    posted_paths: list[str] = field(default_factory=list)  # before the server refuses requests
 
     def run(self, *arguments: str) -> CommandResult:
         outcome = self.unify.run(*arguments)
@@ -180,6 +181,8 @@ def use_connections(checked_home: CheckedHome, rounds: int) -> None:
         f"select '{name}' as way, count(*) as things from {name}.things" for name in names
     )
     checked_home.run("--debug", "-c", f"{each} order by way")
+    requests = checked_home.auth_server.server.requests
+    checked_home.posted_paths = [request.path for request in requests if request.method == "POST"]
     checked_home.auth_server.responses = dict.fromkeys(names, lambda text: MockResponse.error(403, text))
     checked_home.run("--debug", "check")
     for number in range(rounds):
@@ -243,10 +246,7 @@ class TestEveryAuthMethod:
         assert {more for kind, more in shown if kind == "api_key"} == {"", "query", "cookie"}
 
     def test_requests_one_token_for_all_processes(self, checked_home: CheckedHome) -> None:
-        paths = [
-            request.path for request in checked_home.auth_server.server.requests if request.method == "POST"
-        ]
-        before = [path for path in paths if path.endswith(("/token", "/login"))]
+        before = [path for path in checked_home.posted_paths if path.endswith(("/token", "/login"))]
         assert sorted(set(before)) == sorted(
             ["/client_credentials/token", "/refresh_token/token", "/session/login", "/session_form/login"]
         )
