@@ -128,6 +128,23 @@ class TestCursors:
         assert len(decode_rows(adapter.pages("things", Read(since={"": "2026-05-26T00:00:00Z"})))) == 10
         assert len(api.request_targets) == 5  # the 22nd is older than the 23rd
 
+    @pytest.mark.parametrize("source", [None, "on"])
+    def test_order_desc_compares_dates_by_the_declared_format(
+        self, api: FaultServer, make_adapter: MakeAdapter, source: str | None
+    ) -> None:
+        days = ["05/03/2026", "28/02/2026", "20/02/2026", "31/01/2026", "30/01/2026", "29/12/2025"]
+        name = source or "at"
+        api.serve("/things", pages=[[{name: day}] for day in days], style="link", totals=True)
+        spec = table(
+            incremental=Incremental("at", order="desc"),
+            paging=Paging("link_header"),
+            columns=(ColumnDef("at", "date", format="%d/%m/%Y", source=source),),
+        )
+        adapter = make_adapter(spec)
+        later = decode_rows(adapter.pages("things", Read(since={"": "2026-02-20"})))
+        assert [row[name] for row in later] == days[:4]
+        assert len(api.request_targets) == 4
+
 
 class TestWindows:
     spec = table(

@@ -115,9 +115,9 @@ class ScopeReader:
         column = self._source.cursor_column
         if column is None or not page_info.rows:
             return
-        last = page_info.last_value(column)
-        values = [self._previous_cursor, row_value(page_info.rows[0], column), last]
-        known = [value for value in values if value is not None]
+        last = self._source.comparable_cursor(page_info.last_value(column))
+        first = self._source.comparable_cursor(row_value(page_info.rows[0], column))
+        known = [value for value in (self._previous_cursor, first, last) if value is not None]
         if any(is_older(before, after) for before, after in pairwise(known)):
             self._stops_at_cursor = False
             self._source.paging_state.notes[
@@ -128,6 +128,7 @@ class ScopeReader:
     def _reached_cursor(self, page_info: PageInfo) -> bool:
         column = self._source.cursor_column
         oldest = page_info.last_value(column) if column is not None else None
+        oldest = self._source.comparable_cursor(oldest)
         since = self._scope.stop_cursor
         return oldest is not None and since is not None and is_older(oldest, since)
 

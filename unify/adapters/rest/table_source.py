@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +81,17 @@ class TableSource:
             return None
         renamed = (column.source for column in self.table.columns if column.name == incremental.cursor)
         return next(renamed, None) or incremental.cursor
+
+    def comparable_cursor(self, text: str | None) -> str | None:
+        """Return a cursor of a row as an ISO 8601 text if its column declares a strftime format."""
+        name = self.table.incremental.cursor if self.table.incremental is not None else ""
+        pattern = next((column.format for column in self.table.columns if column.name == name), None)
+        if text is None or pattern is None or "%" not in pattern:
+            return text
+        try:
+            return datetime.strptime(text, pattern).isoformat()
+        except ValueError:
+            return text  # the load discards this row
 
     def use_paging(self, paging: Paging) -> None:
         """Build requests for the detected ``paging``, if its values do not go into the query."""
