@@ -405,7 +405,7 @@ class TestEndToEnd:
             args=["--keep-going"],
         )
         assert "report runs every 1 second, next at " in result.stderr
-        assert "(no more every 1 day starting 06:00)" in result.stderr
+        assert "(replaces every 1 day starting 06:00)" in result.stderr
         assert "2020-01-01 08:00 is in the past" in result.stderr
         assert f"{unify.home / 'gone.sql'}: cannot be read: No such file or directory" in result.stderr
         assert _wait_for_row(unify, f"select status, exit_status, output, error {ENDED}") == [
@@ -424,7 +424,7 @@ class TestEndToEnd:
             args=["--keep-going"],
         )
         assert "did you mean report?" in ends.stderr
-        assert "report runs no more by itself" in ends.stderr
+        assert "schedule report removed" in ends.stderr
         assert ends.stdout == "doubled\n0\n"
 
     def test_a_killed_daemon_ends_its_script_and_the_next_daemon_runs_it_again(

@@ -27,7 +27,7 @@ KNOWN = [
     TableName("main", "people"),
 ]
 SCHEMAS = ("github", "jira", "main", "unify")
-PULLS = "there is no table pulls — did you mean github.pulls? (show tables)"
+PULLS = "table pulls does not exist — did you mean github.pulls? (show tables)"
 
 
 @pytest.fixture
@@ -67,11 +67,15 @@ def refused(shell: Interpreter, statement: str) -> str:
     [
         ("pulls", PULLS),
         ("Pulls", PULLS.replace("table p", "table P")),
-        ("pull", "there is no table pull — did you mean github.pulls? (show tables)"),
-        ("peple", "there is no table peple — did you mean people? (show tables)"),
-        ("qqq", "there is no table qqq (show tables)"),
-        ("jira", "jira is no table but has some, such as jira.issues (show tables from jira)"),
-        ("unify", "unify is no table but has some (show tables from unify)"),
+        ("pull", "table pull does not exist — did you mean github.pulls? (show tables)"),
+        ("peple", "table peple does not exist — did you mean people? (show tables)"),
+        ("qqq", "table qqq does not exist (show tables)"),
+        (
+            "jira",
+            "jira is a schema, not a table; name one of its tables, such as jira.issues "
+            "(show tables from jira)",
+        ),
+        ("unify", "unify is a schema, not a table (show tables from unify)"),
     ],
 )  # fmt: skip
 def test_the_nearest_table_is_named_as_it_can_be_typed(name: str, said: str) -> None:
@@ -86,12 +90,14 @@ def test_every_statement_says_so(shell: Interpreter, tmp_path: Path) -> None:
     assert refused(shell, "count pulls") == PULLS
     for action in ("load", "refresh", "reload", "clear"):
         assert refused(shell, f"{action} table pulls") == PULLS
-    assert refused(shell, "show columns from github").startswith("github is no table but has some, such as ")
+    assert refused(shell, "show columns from github").startswith(
+        "github is a schema, not a table; name one of its tables, such as "
+    )
     assert refused(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
     assert refused(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
-    assert refused(shell, "drop table peple").startswith("there is no table peple — did you mean people?")
+    assert refused(shell, "drop table peple").startswith("table peple does not exist — did you mean people?")
     assert refused(shell, "insert into github values (1)").startswith(
-        "github is no table but has some, such as "
+        "github is a schema, not a table; name one of its tables, such as "
     )
 
 
@@ -140,4 +146,4 @@ def test_the_example_for_whoever_has_no_connections_can_be_used_as_it_is(
     assert found.by_name["github"].options == {"token": "${GITHUB_TOKEN}"}
     shown = empty.run("show tables")
     assert isinstance(shown, Rows)
-    assert shown.note == "there are no connections yet: connect makes one"
+    assert shown.note == "no connections are configured; connect adds one"

@@ -214,7 +214,7 @@ def use_connections(checked_home: CheckedHome, rounds: int) -> None:
     with checked_home.terminal() as terminal:
         terminal.wait_for_text("unify>")
         terminal.type(f"connect bearer as other with token = '{canary_secret('bearer')}'{ENTER}")
-        terminal.wait_for_text("Save it all the same?")
+        terminal.wait_for_text("Save it anyway?")
         terminal.type(f"n{ENTER}")
         terminal.wait_for_text("other is not saved")
         terminal.wait_for_text("unify>", times=2)

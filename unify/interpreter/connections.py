@@ -1,6 +1,6 @@
-"""The configured connections and the tables they offer, read from disk only as far as somebody asks.
+"""The configured connections and the tables of their adapters, read from disk on first use.
 
-What reads YAML and speaks HTTP is imported then too: `unify -c "select 1"` needs neither.
+The modules that read YAML and send HTTP requests are imported then: `unify -c "select 1"` needs neither.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionCatalog:
-    """Connections by name, and the tables of each; schema names compare without case, as in DuckDB."""
+    """Connections by name and the tables of each; names are case-insensitive, as in DuckDB."""
 
     def __init__(
         self,
@@ -43,43 +43,43 @@ class ConnectionCatalog:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """What adapters add their secrets to."""
+        """The redactor that adapters add their secrets to."""
         from unify.redaction import Redactor
 
         return self._get_redactor() if self._get_redactor is not None else Redactor()
 
     @cached_property
     def config(self) -> Connections:
-        """What connections.yaml says, its warnings told. Raises ConfigError if it cannot be read."""
+        """The parsed connections.yaml; warnings become notices. Raises ConfigError if it cannot be read."""
         from unify.config.connections import load_connections
 
-        found = load_connections(self.settings.connections)
-        for warning in found.warnings:
+        connections = load_connections(self.settings.connections)
+        for warning in connections.warnings:
             self.notice(warning)
-        return found
+        return connections
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every connection's name, the broken ones too, in the file's order."""
+        """The names of all connections, valid ones first, in the order of the file."""
         return (*self.config.by_name, *self.config.errors)
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """Every adapter that a spec describes, in the order of names."""
+        """The names of the adapters with a spec, sorted."""
         from unify.adapters.spec.loader import known_specs
 
         return tuple(sorted(known_specs(self.settings.specs)))
 
     @property
     def origin(self) -> ConfigPaths:
-        """Which configuration jobs asked for here are to be run with."""
+        """The configuration that jobs of this session run with."""
         return ConfigPaths(
             connections=os.path.abspath(self.settings.connections),
             specs=tuple(os.path.abspath(folder) for folder in self.settings.specs),
         )
 
     def connection(self, name: str) -> Connection:
-        """The connection called ``name``. Raises what is wrong with it, or UnknownName."""
+        """Return a connection by name. Raises UnknownName, or the ConfigError of an invalid one."""
         folded = name.lower()
         for broken, error in self.config.errors.items():
             if broken.lower() == folded:
@@ -90,11 +90,11 @@ class ConnectionCatalog:
         raise UnknownName(self._unknown_connection_message(name))
 
     def has(self, schema: str) -> bool:
-        """Whether ``schema`` is a configured connection, broken or not."""
+        """Whether ``schema`` is a configured connection, valid or not."""
         return schema.lower() in {name.lower() for name in self.names}
 
     def tables(self, connection: str) -> Mapping[str, TableDef]:
-        """The tables of a connection by lower-case name, in the adapter's order. Sends no request."""
+        """Return the tables of a connection by lower-case name, in the adapter's order. Sends no request."""
         configured = self.connection(connection)
         if configured.name not in self._tables:
             from unify.adapters import registry
@@ -104,7 +104,7 @@ class ConnectionCatalog:
         return self._tables[configured.name]
 
     def table(self, name: TableName) -> TableDef:
-        """What the adapter says of a table. Raises UnknownName with the nearest it has."""
+        """Return the adapter's definition of a table. Raises UnknownName with the closest name."""
         offered = self.tables(name.schema)
         found = offered.get(name.table.lower())
         if found is None:
@@ -116,16 +116,16 @@ class ConnectionCatalog:
         return found
 
     def view(self, name: TableName) -> View | None:
-        """The view of the connection's spec with this name."""
+        """Return the view of the connection's spec with this name."""
         return next((one for one in self.views(name.schema) if one.name.lower() == name.table.lower()), None)
 
     def views(self, connection: str) -> Sequence[View]:
-        """The views of a connection's spec, in its order."""
-        outline = self._spec_summary(connection)
-        return outline.views if outline is not None else ()
+        """Return the views of a connection's spec, in the order of the spec."""
+        summary = self._spec_summary(connection)
+        return summary.views if summary is not None else ()
 
     def live_table(self, name: TableName) -> TableSpec | None:
-        """The table of the connection's spec with this name, if it is a live one."""
+        """Return the live table of the connection's spec with this name."""
         if name.table.lower() not in {live.lower() for live in self.live_names(name.schema)}:
             return None
         spec = self._spec(name.schema)
@@ -135,14 +135,14 @@ class ConnectionCatalog:
         )
 
     def live_names(self, connection: str) -> frozenset[str]:
-        """The names of all live tables of the connection's spec."""
-        outline = self._spec_summary(connection)
-        return outline.live if outline is not None else frozenset()
+        """Return the names of all live tables of the connection's spec."""
+        summary = self._spec_summary(connection)
+        return summary.live if summary is not None else frozenset()
 
     def stored_dependencies(self, name: TableName) -> Sequence[TableName] | None:
-        """The stored tables that a view, or the ``for_each`` of a live table, reads, through others too.
+        """Return the stored tables that a view, or the ``for_each`` of a live table, reads, also indirectly.
 
-        None for what is neither.
+        None for other tables.
         """
         view, live = self.view(name), self.live_table(name)
         if view is None and live is None:
@@ -151,56 +151,58 @@ class ConnectionCatalog:
         found: dict[TableName, None] = {}
         for table in view.tables if view is not None else each.tables if each is not None else ():
             read = TableName(name.schema, table)
-            behind = self.stored_dependencies(read)
-            found.update(dict.fromkeys([self.canonical_name(read)] if behind is None else behind))
+            indirect = self.stored_dependencies(read)
+            found.update(dict.fromkeys([self.canonical_name(read)] if indirect is None else indirect))
         return tuple(found)
 
     def require_stored(self, name: TableName) -> TableName:
-        """``spelled``, of a table that is loaded and stored. Raises QueryError for a view or a live table."""
+        """``canonical_name``; raises QueryError for a view or a live table, whose rows are not stored."""
         if self.has(name.schema) and (view := self.view(name)) is not None:
             raise QueryError(
-                f"{name.schema}.{view.name} is a view of {', '.join(view.tables)}: nothing of it is stored"
+                f"{name.schema}.{view.name} is a view of {', '.join(view.tables)}; its rows are not stored"
             )
-        spelled = self.canonical_name(name)
+        canonical = self.canonical_name(name)
         if self.live_table(name) is not None:
-            raise QueryError(f"{spelled} is asked live by each query: nothing of it is stored")
-        return spelled
+            raise QueryError(
+                f"{canonical} is a live table: each query fetches its rows, which are not stored"
+            )
+        return canonical
 
     def canonical_name(self, name: TableName) -> TableName:
-        """``name`` as the connection and its adapter write it. Raises UnknownName."""
+        """Return ``name`` as connections.yaml and the adapter spell it. Raises UnknownName."""
         return TableName(self.connection(name.schema).name, self.table(name).name)
 
     def refresh_every_s(self, name: TableName) -> float | None:
-        """How often the table is to be refreshed: the connection's word before the spec's."""
-        own = self.connection(name.schema).refresh.get(name.table)
-        return own if own is not None else self.table(name).refresh_every_s
+        """Return the refresh interval of a table; the connection overrides the spec."""
+        override_s = self.connection(name.schema).refresh.get(name.table)
+        return override_s if override_s is not None else self.table(name).refresh_every_s
 
     def require_secrets(self, connection: str) -> None:
-        """Raise UnresolvedSecret now, before any job is queued, if a reference leads nowhere."""
+        """Raise UnresolvedSecret if a secret reference cannot be resolved. Call before queueing a job."""
         from unify.adapters import registry
 
         registry.check_secrets(self.connection(connection), self.settings.specs, self.environment)
 
     def environment_variables(self) -> Mapping[str, str]:
-        """The environment variables the connections name, as far as they are set here."""
+        """Return the environment variables that the connections reference and that are set."""
         from unify.config.connections import environment_names
 
         named = {name for known in self.config.by_name.values() for name in environment_names(known)}
         return {name: self.environment[name] for name in sorted(named) if name in self.environment}
 
     def invalidate(self) -> None:
-        """Read connections.yaml anew when it is asked for next: it has changed."""
+        """Discard the cached connections.yaml, which has changed."""
         vars(self).pop("config", None)
         self._tables.clear()
 
     def _spec(self, connection: str) -> AdapterSpec | None:
-        """What describes the connection; None where a class of an installed package does instead."""
+        """Return the spec of a connection; None if its adapter is a Python class."""
         from unify.adapters import registry
 
         return registry.spec_of(self.connection(connection), self.settings.specs)
 
     def _spec_summary(self, connection: str) -> SpecSummary | None:
-        """``_spec`` as far as listings need it, which is quicker."""
+        """Return the cached summary of the spec, which is faster to read than the spec."""
         from unify.adapters import registry
 
         return registry.spec_summary_of(
@@ -214,21 +216,21 @@ class ConnectionCatalog:
     def _unknown_connection_message(self, name: str) -> str:
         if name.lower() == SCHEMA:
             return (
-                f"{SCHEMA} is no connection: its tables tell of Unify itself, and are never loaded "
+                f"{SCHEMA} is a system schema, not a connection; its tables are never loaded "
                 f"(show tables from {SCHEMA} lists them)"
             )
         path = self.settings.connections
         if not self.names:
-            where = f"{path} has no connections" if path.exists() else f"there is no {path}"
+            where = f"{path} has no connections" if path.exists() else f"{path} does not exist"
             return (
-                f"no connection {name}: {where}. Type `connect` to make one, or write it, for example:\n"
+                f"no connection {name}: {where}. Type `connect` to add one, or write it, for example:\n"
                 '  github:\n    adapter: github\n    options: {token: "${GITHUB_TOKEN}"}\n'
                 "or try `unify demo`, which needs no account"
             )
         return f"no connection {name} in {path}{did_you_mean(name, self.names)} (show connections lists them)"
 
     def problems(self) -> Mapping[str, ConfigError]:
-        """Connections that cannot be used, with the reason; their specs are read to find out."""
+        """Return the invalid connections with their errors; reads all specs."""
         found = dict(self.config.errors)
         for name in self.config.by_name:
             try:

@@ -11,7 +11,7 @@ from unify.errors import UsageError
 
 
 class FreshnessDecision(Enum):
-    """What a query needs of a table before it can run."""
+    """What happens to a table before a query reads it."""
 
     USE_STORED = "answer from what is stored"
     LOAD_AND_WAIT = "load, and wait for it"
@@ -21,11 +21,11 @@ class FreshnessDecision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MaxAge:
-    """How old an answer may be: ``--max-age`` and ``set max_age``.
+    """The maximum age of stored rows: ``--max-age`` and ``set max_age``.
 
-    ``limit_s``  wait for data at least this fresh; 0 refreshes each time.
-    ``never``    no refresh at all, however old.
-    Neither: answer at once, and refresh behind it what is past its schedule.
+    ``limit_s``  refresh older rows before the query; 0 refreshes each time.
+    ``never``    do not refresh.
+    Neither: read the stored rows, and queue a refresh if their schedule is overdue.
     """
 
     limit_s: float | None = None
@@ -60,7 +60,7 @@ DEFAULT_MAX_AGE = MaxAge()
 def decide_freshness(
     loaded_at: datetime | None, every_s: float | None, max_age: MaxAge, now: datetime
 ) -> FreshnessDecision:
-    """What a table needs that was last loaded at ``loaded_at`` (None: never) and is due every ``every_s``."""
+    """Decide for a table last loaded at ``loaded_at`` (None: never) and scheduled every ``every_s``."""
     if loaded_at is None:
         return FreshnessDecision.LOAD_AND_WAIT
     age_s = (now - loaded_at).total_seconds()

@@ -40,10 +40,10 @@ from unify.status import instance
 class Interpreter:
     """One session: runs statements, which share its state.
 
-    ``environment``  what ``${NAME}`` references are looked up in; read once by whoever starts us.
-    ``wait``         False: a load is asked for and not waited for (--no-wait).
+    ``environment``  environment variables, for ``${NAME}`` references.
+    ``wait``         False: statements queue loads and do not wait for them (--no-wait).
     ``strict``       a load that discards rows fails the statement that waits for it (--strict).
-    ``variables``    what ``$name`` in SQL stands for (--var).
+    ``variables``    values of ``$name`` in SQL (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
     """

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 XKind = Literal["number", "time", "text"]
-XValue = float | str  # a time is in seconds since 1970 on the clock of whoever looks
+XValue = float | str  # a time: seconds since 1970-01-01 00:00, local time
 _EPOCH = datetime(1970, 1, 1)
 _DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """Points that belong together; ascending in x unless that is text, which keeps its order."""
+    """The points of a series, ascending in x; text x keeps the order of the rows."""
 
     name: str
     points: tuple[tuple[XValue, float], ...]
@@ -35,13 +35,13 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart. ``title`` is "" where nobody gave one.
+    """A chart to draw. ``title`` is "" if not given.
 
-    ``xs``        every x there is, in the order they are shown.
-    ``rows``      how many rows were read.
-    ``left_out``  points without an x or y that could be shown: NULL, infinite, not a number.
-    ``added_up``  whether the y of rows with the same x were added up.
-    ``note``      where the data came from: "stored 12 min ago".
+    ``x_values``        all x, in display order.
+    ``rows``            number of rows read.
+    ``skipped_points``  points whose x or y is NULL, infinite or not a number.
+    ``is_summed``       whether y was summed over rows with the same x.
+    ``note``            origin of the data: "stored 12 min ago".
     """
 
     kind: ChartKind
@@ -62,18 +62,18 @@ class Chart:
 
     @property
     def row_notes(self) -> tuple[str, ...]:
-        """What a reader of the chart has to know of its rows."""
-        told = [format_count(self.rows, "row")]
+        """Number of rows, whether y is summed, and how many points were skipped."""
+        notes = [format_count(self.rows, "row")]
         if self.is_summed:
-            told.append(f"{self.y_title} added up")
+            notes.append(f"{self.y_title} added up")
         if self.skipped_points:
-            told.append(f"{format_count(self.skipped_points, 'point')} left out (NULL or infinite)")
-        return tuple(told)
+            notes.append(f"{format_count(self.skipped_points, 'point')} left out (NULL or infinite)")
+        return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)
 class PieSlice:
-    """A part of a pie; ``fraction`` of 1."""
+    """A slice of a pie chart; ``fraction`` is between 0 and 1."""
 
     label: str
     value: float
@@ -81,22 +81,22 @@ class PieSlice:
 
 
 def pie_slices(chart: Chart, max_slices: int) -> list[PieSlice]:
-    """The parts of a pie, the largest first; beyond ``most`` they are one part together."""
-    parts = sorted(chart.series[0].points, key=lambda point: (-point[1], point[0]))
-    whole = sum(value for _, value in parts) or 1.0
-    kept = parts if len(parts) <= max_slices else parts[: max_slices - 1]
+    """Return the slices, largest first; those beyond ``max_slices`` are combined into one."""
+    points = sorted(chart.series[0].points, key=lambda point: (-point[1], point[0]))
+    total = sum(value for _, value in points) or 1.0
+    kept = points if len(points) <= max_slices else points[: max_slices - 1]
     labels = x_labels(chart, [x for x, _ in kept])
-    found = [PieSlice(label, value, value / whole) for label, (_, value) in zip(labels, kept, strict=True)]
-    if len(kept) < len(parts):
-        rest = sum(value for _, value in parts[len(kept) :])
-        found.append(PieSlice(f"{len(parts) - len(kept):,} others", rest, rest / whole))
-    return found
+    slices = [PieSlice(label, value, value / total) for label, (_, value) in zip(labels, kept, strict=True)]
+    if len(kept) < len(points):
+        rest = sum(value for _, value in points[len(kept) :])
+        slices.append(PieSlice(f"{len(points) - len(kept):,} others", rest, rest / total))
+    return slices
 
 
 def x_labels(chart: Chart, xs: Sequence[XValue]) -> list[str]:
-    """Each x as a label: a whole number without its fraction, a time no finer than ``xs`` need."""
-    size = _time_label_length(xs) if chart.x_kind == "time" else None
-    return [_x_label(x, chart.x_kind, size) for x in xs]
+    """Return a label for each x; times are only as precise as ``xs`` require."""
+    length = _time_label_length(xs) if chart.x_kind == "time" else None
+    return [_x_label(x, chart.x_kind, length) for x in xs]
 
 
 def _x_label(x: XValue, kind: XKind, length: int | None) -> str:
@@ -106,7 +106,7 @@ def _x_label(x: XValue, kind: XKind, length: int | None) -> str:
 
 
 def _time_label_length(times: Sequence[XValue]) -> int | None:
-    """How much of a time's text tells them apart: the month, the day, or all of it."""
+    """Return the length of the ISO text that distinguishes the times: month, day, or None for all of it."""
     seconds = [x for x in times if isinstance(x, float)]
     if any(x % _DAY_S for x in seconds):
         return None
@@ -114,35 +114,35 @@ def _time_label_length(times: Sequence[XValue]) -> int | None:
 
 
 def datetime_of_x(seconds: float) -> datetime:
-    """The time that an x is; without a zone."""
+    """Convert an x of kind "time" to a naive datetime."""
     return _EPOCH + timedelta(seconds=seconds)
 
 
 def y_by_x(series: Sequence[ChartSeries]) -> list[dict[XValue, float]]:
-    """The y of each series by its x."""
+    """Return the y of each series by x."""
     return [dict(one.points) for one in series]
 
 
 @dataclass(frozen=True, slots=True)
 class ResultColumn:
-    """A column of a result; ``type`` is DuckDB's text: BIGINT, DECIMAL(5,2), STRUCT(a INTEGER)."""
+    """A column of a result; ``type`` is a DuckDB type: BIGINT, DECIMAL(5,2), STRUCT(a INTEGER)."""
 
     name: str
     type: str
 
 
 def result_columns(columns: Iterable[tuple[str, str]] | None) -> tuple[ResultColumn, ...]:
-    """``columns`` as (name, DuckDB type), as the lake gives them; None: there are none."""
+    """Convert (name, DuckDB type) pairs; None means no columns."""
     return tuple(ResultColumn(name, type) for name, type in columns or ())
 
 
 @dataclass(slots=True)
 class Rows:
-    """Rows on their way to be displayed.
+    """Rows to display.
 
-    ``batches``  read once, in order; the query runs while they are read.
-    ``note``     where the data came from, for the footer: "stored 12 min ago".
-    ``whole``    a listing, to be shown to its end: what somebody looks for may be anywhere in it.
+    ``batches``   can be read once; the query runs while they are read.
+    ``note``      origin of the data, for the footer: "stored 12 min ago".
+    ``show_all``  a listing, displayed without a row limit.
     """
 
     columns: tuple[ResultColumn, ...]
@@ -154,22 +154,22 @@ class Rows:
 def listing_rows(
     columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]], note: str = ""
 ) -> Rows:
-    """A listing made here rather than by DuckDB: ``columns`` as (name, DuckDB type)."""
+    """Return a listing; ``columns`` are (name, DuckDB type) pairs."""
     return Rows(result_columns(columns), iter([rows] if rows else []), note, show_all=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a statement without rows did: "3 rows inserted". For a person, never among rows."""
+    """The outcome of a statement without rows: "3 rows inserted". Shown to the user, never among rows."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextOutput:
-    """A command's own output as text: ``system status``, ``help``.
+    """The text output of a command: ``system status``, ``help``.
 
-    ``prose``  its lines are paragraphs, to be broken wherever they are read.
+    ``prose``  the lines are paragraphs, which are wrapped to the terminal.
     """
 
     text: str
@@ -178,14 +178,14 @@ class TextOutput:
 
 @dataclass(frozen=True, slots=True)
 class RunScript:
-    """``run 'FILE'``: the statements of a script come next; ``path`` as it was written."""
+    """``run 'FILE'``: run the statements of a script; ``path`` is as typed."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleScript:
-    """``run 'FILE' every …``: who knows where ``path`` is says so to ``plan``, which gives the message."""
+    """``run 'FILE' every …``: the caller resolves ``path`` and passes it to ``schedule``."""
 
     path: str
     schedule: Callable[[Path], Message]
@@ -193,12 +193,12 @@ class ScheduleScript:
 
 @dataclass(frozen=True, slots=True)
 class ExitShell:
-    """``exit``: nothing more is to be read."""
+    """``exit``: read no further statements."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeysChanged:
-    """``set keys = 'vi'``: kept by now; a prompt that is up changes to them."""
+    """``set keys = 'vi'``: saved; an open prompt changes its key bindings."""
 
     keys: Keys
 
@@ -207,12 +207,12 @@ Result = Rows | Chart | Message | TextOutput | RunScript | ScheduleScript | Keys
 
 
 def display_name(table: TableName) -> str:
-    """As it can be typed: a table of ``main`` needs no schema."""
+    """Return the table name as typed; tables of ``main`` have no schema prefix."""
     return table.table if table.schema == "main" else str(table)
 
 
 class StagedRows(Protocol):
-    """Rows of a table as Parquet files, all with all of ``columns``; those that did not fit are discarded."""
+    """Rows of a table as Parquet files, each with all ``columns``; rows of other types are discarded."""
 
     @property
     def files(self) -> Sequence[Path]: ...
@@ -225,7 +225,7 @@ class StagedRows(Protocol):
 
 
 class Stager(Protocol):
-    """Whoever turns the pages of a table into files in ``folder``, as a load does."""
+    """Writes the pages of a table to files in ``folder``, with the types that a load gives them."""
 
     def __call__(self, folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows: ...
 
@@ -261,11 +261,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompletionNames:
-    """What can be completed: connections, their tables, the columns known of a table ("s.t"), variables.
-
-    ``adapters``  what a connection can be made to.
-    ``topics``    what there is help on.
-    """
+    """Names for completion; ``columns`` are by "schema.table", ``topics`` are those of ``help``."""
 
     schemas: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -59,7 +59,7 @@ class Session:
 
     def close(self) -> None:
         """Close lake, queue and status channel. An open transaction is rolled back; loads go on."""
-        opened = vars(self)  # a cached_property is there once somebody needed it
+        opened = vars(self)  # cached properties, once used
         if "lake" in opened and self.lake.in_transaction:
             self.watcher.notice("the open transaction was rolled back; commit keeps its changes")
         for name in ("load_client", "queue", "lake"):

@@ -1,10 +1,7 @@
-"""What there is right now: every table, stored or not, with what the queue is doing to it.
+"""The current state of all tables, stored or not, and connections, with the state of their jobs.
 
-``show tables``, ``show connections`` and the ``unify.*`` tables are all views of this one reading.
-
-What is said of a table that is not there: where somebody most likely finds what they meant.
-
-Whom loads wait for: what the running daemon knows of them, and the queue does not.
+``show tables``, ``show connections`` and the ``unify.*`` tables are made from it. Also the messages for
+unknown tables, with suggestions, and the reasons why jobs wait, which only the running daemon knows.
 """
 
 from __future__ import annotations
@@ -37,11 +34,11 @@ _ACTIVE_STATE_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """One table a person can name. ``rows`` and ``loaded_at`` are None where nothing is stored."""
+    """A table that a statement can name. ``rows`` and ``loaded_at`` are None if no rows are stored."""
 
     name: TableName
-    kind: str  # connection, live, view (of a spec), or what a person made: table, view
-    state: str  # stored, not loaded, queued, loading, failed; live and view, of which nothing is stored
+    kind: str  # connection, live, view (of a spec), system; of the user's own: table, view
+    state: str  # stored, partial, not loaded, queued, loading, failed; live, view: rows are not stored
     rows: int | None = None
     loaded_at: datetime | None = None
     description: str = ""
@@ -50,7 +47,7 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """One connection. ``state`` is "ok" or "broken", ``problem`` says why."""
+    """A connection. ``state`` is "ok" or "broken"; ``problem`` is the reason."""
 
     name: str
     adapter: str
@@ -61,7 +58,7 @@ class ConnectionState:
 
 
 class State:
-    """Reads lake, queue and configuration; changes none of them."""
+    """Reads lake, queue and configuration; changes nothing."""
 
     def __init__(self, lake: Lake, queue: Queue, connections: ConnectionCatalog) -> None:
         self.lake = lake
@@ -69,7 +66,7 @@ class State:
         self.connections = connections
 
     def table_states(self, schema: str | None = None) -> Iterator[TableState]:
-        """Tables of the connections, then the user's own; of one schema if ``schema`` names it."""
+        """Yield the tables of the connections, then those of the user; only those of ``schema`` if given."""
         stored = catalog.stored_tables(self.lake)
         jobs = self._latest_jobs()
         for connection in self.connections.names:
@@ -83,7 +80,7 @@ class State:
                 yield TableState(table.name, table.kind, "stored", rows=table.rows)
 
     def connection_states(self) -> Iterator[ConnectionState]:
-        """Every connection of connections.yaml, the broken ones with the reason."""
+        """Yield every connection of connections.yaml."""
         stored = catalog.stored_tables(self.lake)
         problems = self.connections.problems()
         for name in self.connections.names:
@@ -99,7 +96,7 @@ class State:
             )
 
     def names(self) -> CompletionNames:
-        """What can be completed: every schema, its tables, and the columns that are stored or declared."""
+        """Return the names for completion: schemas, tables, and stored or declared columns."""
         tables: dict[str, list[str]] = {name: [] for name in self.connections.names}
         tables[SCHEMA] = list(SYSTEM_TABLES)
         for table in self.table_states():
@@ -115,13 +112,13 @@ class State:
         return CompletionNames(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
 
     def schemas(self) -> frozenset[str]:
-        """Every connection and schema."""
+        """Return the names of all connections and schemas."""
         return frozenset({*self.connections.names, *catalog.schemas(self.lake), SCHEMA})
 
     def _declared_columns(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
-        """What adapters say of their tables' columns: all that is known of those never loaded."""
+        """Yield the columns that adapters declare; tables that were never loaded have no others."""
         for connection in self.connections.names:
-            with suppress(ConfigError):  # `show connections` says what is wrong with it
+            with suppress(ConfigError):  # `show connections` reports it
                 for table in self.connections.tables(connection).values():
                     yield TableName(connection, table.name), table.columns
 
@@ -134,7 +131,7 @@ class State:
         try:
             offered = self.connections.tables(connection)
         except ConfigError:
-            return  # `show connections` says what is wrong with it
+            return  # `show connections` reports it
         live = self.connections.live_names(connection)
         for table in offered.values():
             name = TableName(connection, table.name)
@@ -146,7 +143,7 @@ class State:
             yield TableState(TableName(connection, view.name), "view", "view", description=view.description)
 
     def _latest_jobs(self) -> dict[TableName, LoaderJob]:
-        """The youngest job of each table, active ones before ended ones."""
+        """Return the latest job of each table, preferring active ones."""
         latest: dict[TableName, LoaderJob] = {}
         for job in (*self.queue.active_jobs(), *self.queue.recent_jobs(1000)):
             latest.setdefault(job.table, job)
@@ -166,32 +163,36 @@ def _table_state(
     jobs: Mapping[TableName, LoaderJob],
 ) -> TableState:
     job = jobs.get(name)
-    have = stored.get(name)
-    state = "not loaded" if have is None else "partial" if have.rows_discarded else "stored"
+    stored_table = stored.get(name)
+    state = "not loaded"
+    if stored_table is not None:
+        state = "partial" if stored_table.rows_discarded else "stored"
     if job is not None and job.state in _ACTIVE_STATE_NAMES:
         state = _ACTIVE_STATE_NAMES[job.state]
     elif (
-        job is not None and job.state in (JobState.FAILED, JobState.DEAD) and _is_newer_than_stored(job, have)
+        job is not None
+        and job.state in (JobState.FAILED, JobState.DEAD)
+        and _is_newer_than_stored(job, stored_table)
     ):
         state = "failed"
     return TableState(
         name=name,
         kind="connection",
         state=state,
-        rows=have.rows_total if have else None,
-        loaded_at=have.loaded_at if have else None,
+        rows=stored_table.rows_total if stored_table else None,
+        loaded_at=stored_table.loaded_at if stored_table else None,
         description=table.description,
         error=job.error if job and state == "failed" else "",
     )
 
 
 def _is_newer_than_stored(job: LoaderJob, stored_table: StoredTable | None) -> bool:
-    """Whether a job's end came after what is stored: a later load has made good an earlier failure."""
+    """Whether a job ended after the stored rows were loaded; a later load supersedes an earlier failure."""
     return stored_table is None or (job.finished_at is not None and job.finished_at > stored_table.loaded_at)
 
 
 _MAX_SUGGESTIONS = 3
-# DuckDB's words, and its guess, which knows of pg_class and of no table that is not loaded.
+# DuckDB's message. Its suggestion includes pg_class and excludes tables that are not loaded.
 _DUCKDB_MISSING_TABLE = re.compile(
     r'Table with name "?(?P<name>[^"\n]+?)"? does not exist'
     r'(?:!(?:\nDid you mean "(?P<guess>[^"\n]*)"\?)?| because schema "[^"\n]+" does not exist\.)'
@@ -199,39 +200,40 @@ _DUCKDB_MISSING_TABLE = re.compile(
 
 
 def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: Iterable[str]) -> str:
-    """``there is no table pulls — did you mean github.pulls? (show tables)``
+    """``table pulls does not exist — did you mean github.pulls? (show tables)``
 
-    ``known``  every table there is, stored or not; ``schemas`` all connections and schemas.
+    ``known``    all tables, stored or not.
+    ``schemas``  all connections and schemas.
     """
     known = tuple(known)
     if name.schema not in ("", "main"):
-        return f"there is no table {name}{did_you_mean(str(name), map(str, known))} (show tables)"
+        return f"table {name} does not exist{did_you_mean(str(name), map(str, known))} (show tables)"
     word = name.table
     schema = next((schema for schema in schemas if schema.lower() == word.lower()), None)
     if schema is not None:
-        return f"{schema} is no table but has some{_example_table(schema, known)} (show tables from {schema})"
-    called = [display_name(table) for table in known if table.table.lower() == word.lower()]
-    if called:
-        return (
-            f"there is no table {word} — did you mean {' or '.join(called[:_MAX_SUGGESTIONS])}? (show tables)"
-        )
+        return f"{schema} is a schema, not a table{_example_table(schema, known)} (show tables from {schema})"
+    same_name = [display_name(table) for table in known if table.table.lower() == word.lower()]
+    if same_name:
+        suggestions = " or ".join(same_name[:_MAX_SUGGESTIONS])
+        return f"table {word} does not exist — did you mean {suggestions}? (show tables)"
     by_name = {table.table: display_name(table) for table in known}
-    found = closest_match(word, by_name)
-    return f"there is no table {word}{f' — did you mean {by_name[found]}?' if found else ''} (show tables)"
+    match = closest_match(word, by_name)
+    suggestion = f" — did you mean {by_name[match]}?" if match else ""
+    return f"table {word} does not exist{suggestion} (show tables)"
 
 
 def explain_missing_table(message: str, state: State, statement: str) -> str:
-    """DuckDB's message with Unify's suggestion for a table that it does not find."""
+    """Replace DuckDB's suggestion for an unknown table by Unify's own."""
     found = _DUCKDB_MISSING_TABLE.search(message)
     if found is None:
         return message
     known = [table.name for table in state.table_states()]
     missing = found["name"].lower()
-    named = next((name for name in known if _is_computed_name(name, missing, state, statement)), None)
-    if named is not None:
+    computed = next((name for name in known if _is_computed_name(name, missing, state, statement)), None)
+    if computed is not None:
         text = (
-            f"{named} is not loaded, and a name that an expression makes is not loaded automatically: "
-            f"load table {named}"
+            f"{computed} is not loaded, and a table named by an expression is not loaded automatically: "
+            f"load table {computed}"
         )
     elif "." in missing:
         return message
@@ -241,7 +243,7 @@ def explain_missing_table(message: str, state: State, statement: str) -> str:
 
 
 def _is_computed_name(name: TableName, missing: str, state: State, statement: str) -> bool:
-    """Whether ``missing`` in DuckDB's message is a table of a connection that the statement computes."""
+    """Whether the missing table belongs to a connection and the statement computes its name."""
     if not state.connections.has(name.schema):
         return False
     text = statement.lower()
@@ -256,22 +258,22 @@ def _words(text: str) -> set[str]:
 
 def _example_table(schema: str, known: Iterable[TableName]) -> str:
     first = next((table for table in known if table.schema.lower() == schema.lower()), None)
-    return f", such as {first}" if first is not None else ""
+    return f"; name one of its tables, such as {first}" if first is not None else ""
 
 
-_STATUS_TIMEOUT_S = 1.0  # a daemon that does not answer leaves a listing without it
+_STATUS_TIMEOUT_S = 1.0  # without a response, a listing has no reasons
 
 
 def wait_reason(task: LoaderStatus) -> str:
-    """``waiting for another parts's transaction: process 4711 (a shell)``, or nothing."""
+    """``waiting for another session's transaction: process 4711 (a shell)``, or ""."""
     if not task.blocked_by:
         return ""
-    what = "" if task.state is JobState.QUEUED else " for another session's transaction"
-    return f"waiting{what}: {task.blocked_by}"
+    cause = "" if task.state is JobState.QUEUED else " for another session's transaction"
+    return f"waiting{cause}: {task.blocked_by}"
 
 
 def wait_reasons(settings: Settings, jobs: Sequence[LoaderJob]) -> Mapping[int, str]:
-    """Why jobs do not go on, by their number; ZeroMQ is imported where one may be waiting."""
+    """Return the reasons why jobs wait, by job number. Imports ZeroMQ only if a job may be waiting."""
     if not any(job.state in (JobState.QUEUED, JobState.PUBLISHING) for job in jobs):
         return {}
     from unify.status.client import StatusClient
@@ -281,6 +283,6 @@ def wait_reasons(settings: Settings, jobs: Sequence[LoaderJob]) -> Mapping[int, 
         return {}
     with suppress(DaemonUnreachable), StatusClient(settings.socket_folder, _STATUS_TIMEOUT_S) as client:
         return {
-            told.job: wait_reason(told) for told in client.snapshot() if told.blocked_by and told.state.active
+            task.job: wait_reason(task) for task in client.snapshot() if task.blocked_by and task.state.active
         }
     return {}

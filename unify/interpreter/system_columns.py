@@ -171,11 +171,11 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
 
 
 def find_system_table(table: TableName) -> SystemTableDef | None:
-    """What is known of ``table`` where it is one of the system's; names are told apart without case."""
+    """Return the definition of a system table, by case-insensitive name."""
     return SYSTEM_TABLES.get(table.table.lower()) if table.schema.lower() == SCHEMA else None
 
 
 def system_table_columns(table: TableName) -> tuple[Column, ...]:
-    """The columns of a table of the system; none for any other."""
-    found = find_system_table(table)
-    return tuple(Column(name, type) for name, type in found.columns) if found is not None else ()
+    """Return the columns of a system table; empty for other tables."""
+    definition = find_system_table(table)
+    return tuple(Column(name, type) for name, type in definition.columns) if definition is not None else ()

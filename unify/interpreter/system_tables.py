@@ -1,8 +1,6 @@
-"""The schema ``unify``: the system's own state as tables, made anew when a statement names them.
+"""The schema ``unify``: system state as tables, refilled before each statement that reads them.
 
-What happens by itself: how often, on whose clock, by whose word; and what came of it.
-
-The settings in force, as people read them: ``show settings`` and ``unify.settings``.
+Also the rows of ``show schedules`` and ``show settings``.
 """
 
 from __future__ import annotations
@@ -32,21 +30,21 @@ Row = tuple[object, ...]
 
 
 def _connection_rows(state: State) -> Iterable[Row]:
-    for found in state.connection_states():
-        yield found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None
+    for one in state.connection_states():
+        yield one.name, one.adapter, one.tables, one.stored, one.state, one.problem or None
 
 
 def _table_rows(state: State) -> Iterable[Row]:
-    for found in state.table_states():
+    for table in state.table_states():
         yield (
-            found.name.schema,
-            found.name.table,
-            found.kind,
-            found.state,
-            found.rows,
-            found.loaded_at,
-            found.description or None,
-            found.error or None,
+            table.name.schema,
+            table.name.table,
+            table.kind,
+            table.state,
+            table.rows,
+            table.loaded_at,
+            table.description or None,
+            table.error or None,
         )
 
 
@@ -55,8 +53,17 @@ def _column_rows(state: State) -> Iterable[Row]:
     for name, columns in catalog.all_columns(state.lake).items():
         for position, column in enumerate(columns, 1):
             description = column.description or None
-            was, changed_at = widened.get((name, column.name, column.type), (None, None))
-            yield name.schema, name.table, position, column.name, column.type, description, was, changed_at
+            previous, changed_at = widened.get((name, column.name, column.type), (None, None))
+            yield (
+                name.schema,
+                name.table,
+                position,
+                column.name,
+                column.type,
+                description,
+                previous,
+                changed_at,
+            )
 
 
 def _job_rows(state: State) -> Iterable[Row]:
@@ -122,9 +129,9 @@ class SystemTables:
         self.state = state
 
     def refresh(self, names: Iterable[str], max_age: MaxAge) -> None:
-        """Refill the named tables; DuckDB reports other names."""
+        """Refill the named tables. Other names are ignored; DuckDB reports them."""
         for name in {name.lower() for name in names}:
-            if name == "settings":  # the session's, too: no state of the system tells its max_age
+            if name == "settings":  # includes max_age, which belongs to the session
                 rows: list[Row] = [*setting_rows(self.state.connections.settings, max_age)]
             elif (read := _ROW_READERS.get(name)) is not None:
                 rows = list(read(self.state))
@@ -135,7 +142,7 @@ class SystemTables:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledItem:
-    """A table or a script on a schedule. ``kind`` is table or script, ``origin`` whose word it is."""
+    """A scheduled table or script. ``kind``: table or script; ``origin``: person, connection or spec."""
 
     name: str
     kind: str
@@ -147,16 +154,16 @@ class ScheduledItem:
 
     @property
     def is_active(self) -> bool:
-        """False: a person has said that the table is never refreshed."""
+        """False after ``refresh table … never``."""
         return self.table is None or self.timing.every_s is not None
 
 
 def scheduled_items(queue: Queue, connections: ConnectionCatalog) -> Iterator[ScheduledItem]:
-    """Tables and then scripts, in the order of their names."""
-    ends = _last_load_states(queue)
+    """Yield the scheduled tables, then the scripts, each sorted by name."""
+    load_states = _last_load_states(queue)
     for one in queue.schedules():
-        end, origin = ends.get(one.table), _schedule_origin(one, connections)
-        yield ScheduledItem(str(one.table), "table", one.table, None, one.timing, end, origin)
+        status, origin = load_states.get(one.table), _schedule_origin(one, connections)
+        yield ScheduledItem(str(one.table), "table", one.table, None, one.timing, status, origin)
     runs = {(run.tenant, run.name): run.status.value for run in queue.scripts.latest_runs()}
     for script in queue.scripts.list_scripts():
         status = runs.get((script.tenant, script.name))
@@ -164,7 +171,7 @@ def scheduled_items(queue: Queue, connections: ConnectionCatalog) -> Iterator[Sc
 
 
 def schedule_rows(queue: Queue, connections: ConnectionCatalog) -> Iterable[tuple[object, ...]]:
-    """``unify.schedules``. No interval: never, or, of a script, once."""
+    """Rows of ``unify.schedules``. Without an interval: never, or once for a script."""
     for one in scheduled_items(queue, connections):
         timing = one.timing
         yield (
@@ -184,7 +191,7 @@ def schedule_rows(queue: Queue, connections: ConnectionCatalog) -> Iterable[tupl
 
 
 def script_run_rows(queue: Queue) -> Iterable[tuple[object, ...]]:
-    """``unify.script_runs``: every run of a script that is kept, the oldest first."""
+    """Rows of ``unify.script_runs``, oldest first."""
     for run in queue.scripts.list_runs():
         yield (
             run.id,
@@ -201,24 +208,24 @@ def script_run_rows(queue: Queue) -> Iterable[tuple[object, ...]]:
 
 
 def _last_load_states(queue: Queue) -> Mapping[TableName, str]:
-    """How the youngest load of each table that has ended ended, as far back as the last 1,000."""
+    """Return the state of the latest ended load of each table, among the last 1,000 jobs."""
     ended = [job for job in queue.recent_jobs(1000) if not job.state.active]
     return {job.table: job.state.value for job in reversed(ended)}
 
 
 def _schedule_origin(schedule: Schedule, connections: ConnectionCatalog) -> str:
-    """``person`` for ``refresh table … every``, else ``connection`` or ``spec``."""
+    """Return "person" for ``refresh table … every``, else "connection" or "spec"."""
     if schedule.starting != CONFIGURED_START:
         return "person"
     try:
         own = connections.connection(schedule.table.schema).refresh
     except (ConfigError, UnknownName):
-        return "spec"  # the connection is gone; the next refresh finds out and ends the schedule
+        return "spec"  # the connection was removed; the next refresh ends the schedule
     return "connection" if schedule.table.table in own else "spec"
 
 
 def setting_rows(settings: Settings, max_age: MaxAge) -> Sequence[tuple[str, str, str]]:
-    """Name, value and meaning of each; ``max_age`` is the session's own."""
+    """Rows of ``show settings`` and ``unify.settings``; ``max_age`` is that of the session."""
     return [
         ("max_age", str(max_age), "how old an answer may be before a query waits for a refresh"),
         ("keys", read_keys(settings.home), "of the prompt: emacs or vi"),

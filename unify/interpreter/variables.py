@@ -1,7 +1,7 @@
-"""``$name``: a value bound by DuckDB, never text put into text; or rows, used as a table.
+"""``$name``: a value, bound as a parameter, or rows, used as a table.
 
-Names keep their case, because the case means something: one in capitals outlives the session. Where
-there is no variable of exactly this spelling, the only one that differs in case is meant.
+Names are case-sensitive: a variable in capitals is kept after the session. A name without an exact match
+matches a single variable that differs only in case.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Variables:
 
 
 def parameter_constants(parameters: Mapping[str, object] | None) -> Mapping[str, Constant | None]:
-    """The values bound to a statement, as the constants they are for whoever reads its conditions."""
+    """Return the parameters of a statement as constants, to analyse its conditions."""
     return {name: _constant(value) for name, value in (parameters or {}).items()}
 
 

@@ -506,7 +506,7 @@ class TestCommandLine:
         with app.terminal("-c", "connect shop as eu") as terminal:
             terminal.wait_for_text("secret (")
             terminal.type(ENTER)
-            terminal.wait_for_text("known there as ada: 1 table")
+            terminal.wait_for_text("authenticated as ada: 1 table")
             assert terminal.wait_for_end() == 0
             assert "sign in at http" in terminal.screen
         app.bank.lifetime_s = None
@@ -523,7 +523,7 @@ class TestCommandLine:
         assert over.exit_status == 1
         assert "the sign-in is over, its refresh token is refused; at a terminal, connect eu" in over.stderr
         with app.terminal("-c", "connect eu") as terminal:
-            terminal.wait_for_text("eu: signed in, known there as ada")
+            terminal.wait_for_text("eu: signed in as ada")
             assert terminal.wait_for_end() == 0
         assert app.unify("reload table eu.things", "disconnect eu").exit_status == 0
         assert list((app.unify.home / "tokens").glob("*.json")) == []
@@ -558,7 +558,7 @@ class TestCommandLine:
         answer = app.unify(*statements, args=["--keep-going"])
         assert answer.exit_status == 1
         assert answer.stderr.count(message) == 2
-        assert "signing in takes a person, and this is no terminal" in answer.stderr
+        assert "sign-in requires a terminal" in answer.stderr
         assert app.bank.server.requests == []
 
     def test_check_signs_in_and_prints_the_user(self, app: App) -> None:

@@ -304,13 +304,13 @@ class TestPoints:
 
 
 REFUSED = [
-    ("x = stat and y = n", "x = stat: there is no such column — did you mean state?"),
-    ("x = state and y = zebra", "y = zebra: there is no such column; the columns are state, n, nothing"),
+    ("x = stat and y = n", "x = stat: no such column — did you mean state?"),
+    ("x = state and y = zebra", "y = zebra: no such column; the columns are state, n, nothing"),
     (
         "x = state and y = n and color = stats",
-        "series = stats: there is no such column — did you mean state?",
+        "series = stats: no such column — did you mean state?",
     ),
-    ("x = n and y = state", "y = state: a chart needs numbers there, and this is varchar"),
+    ("x = n and y = state", "y = state: y must be a number, not varchar"),
     ("x = state and y = nothing", "no row has both x and y (state, nothing are NULL or infinite)"),
 ]
 
@@ -324,10 +324,10 @@ def test_what_makes_no_chart_is_explained(lake: Lake, where: str, said: str) -> 
 @pytest.mark.parametrize(
     ("rest", "said"),
     [
-        ("from (from t where false) as line_chart", "there are no rows"),
+        ("from (from t where false) as line_chart", "the query returned no rows to draw"),
         ("from (select i::varchar as a, i as n from range(100000) r(i)) as bar_chart", "group"),
         (f"from (from range({MAX_POINTS + 1}) r(a), t) as line_chart", "using sample 10000 rows"),
-        ("from (select 1 as a, -1 as n) as pie_chart", "no negative parts"),
+        ("from (select 1 as a, -1 as n) as pie_chart", "cannot show the negative values of n"),
         ("from (select 1 as a, 0 as n) as pie_chart", "every n is 0"),
         ("from (select 1 as a, frm t) as bar_chart", "frm"),
     ],
@@ -448,9 +448,9 @@ class TestFiles:
 
     def test_are_never_replaced_unasked(self, lake: Lake, tmp_path: Path) -> None:
         (tmp_path / "a.svg").write_text("precious")
-        with pytest.raises(FileError, match=r"a\.svg is there already; end with overwrite$"):
+        with pytest.raises(FileError, match=r"a\.svg exists already; end with overwrite$"):
             vega.check_chart_file(str(tmp_path / "a.svg"), None)
-        with pytest.raises(FileError, match="is there already"):
+        with pytest.raises(FileError, match="exists already"):
             vega.save_chart(chart(lake, CASES["one"]), tmp_path / "a.svg", "a.svg", None)
         assert (tmp_path / "a.svg").read_text() == "precious"
 
@@ -461,10 +461,10 @@ class TestFiles:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a.jpeg", r"a\.jpeg: a chart is saved as \.svg, \.png or \.html"),
+        ("a.jpeg", r"a\.jpeg: unknown suffix; charts are saved as \.svg, \.png or \.html"),
         ("a.sgv", r"did you mean \.svg\?"),
-        ("a", "the suffix says which$"),
-        ("nowhere/a.svg", "there is no folder"),
+        ("a", "unknown suffix; charts are saved as"),
+        ("nowhere/a.svg", "folder .* does not exist"),
     ],
 )
 def test_a_file_that_cannot_be_is_refused_before_anything_is_loaded(
@@ -512,7 +512,7 @@ class TestTheCommand:
         assert answer.exit_status == 1
         assert answer.stdout == ""
         assert "chart written to a.svg; 1 row" in answer.stderr
-        assert "is there already; end with overwrite" in answer.stderr
+        assert "exists already; end with overwrite" in answer.stderr
         assert (unify.home / "a.svg").read_text().startswith("<svg")
 
 

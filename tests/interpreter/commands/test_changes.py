@@ -97,7 +97,7 @@ def test_mistakes_are_told(unify: UnifyCommand, shop: FaultServer) -> None:
     for statement, said in (
         ("changes shop.orders since 1 hour", "shop.orders is not loaded"),
         ("create table t as select 1 as a; changes t since 'noonish'", "'noonish' is not a date or time"),
-        ("changes nothing since 1 hour", "there is no table nothing"),
+        ("changes nothing since 1 hour", "table nothing does not exist"),
     ):
         answer = unify(statement)
         assert answer.exit_status == 1

@@ -63,7 +63,7 @@ class TestOneLine:
             f"connect shop as eu with base_url = '{shop.url}', token = '${{SHOP_KEY}}'", "peek eu.orders"
         )
         assert (answer.exit_status, answer.stdout) == (0, "id\n1\n"), answer
-        assert "known there as ada: 1 table (show tables from eu)" in answer.stderr
+        assert "authenticated as ada: 1 table (show tables from eu)" in answer.stderr
         assert file(unify).read_text() == (
             f'eu:\n  adapter: shop\n  options:\n    base_url: "{shop.url}"\n    token: ${{SHOP_KEY}}\n'
         )
@@ -89,7 +89,7 @@ class TestOneLine:
     @pytest.mark.parametrize(
         ("statement", "said"),
         [
-            ("connect", "which adapter? There are"),
+            ("connect", "specify one of the adapters"),
             ("connect shopp", "did you mean shop?"),
             ("connect shop with tokn = 'x'", "has no option tokn — did you mean token?"),
             ("connect shop as unify with token = 'x'", "this name is reserved"),
@@ -111,7 +111,7 @@ class TestOneLine:
         )
         answer = unify(f"connect shop with base_url = '{shop.url}', token = '{CANARY}'")
         assert answer.exit_status == 2
-        assert "there is a connection shop already" in answer.stderr
+        assert "connection shop exists already" in answer.stderr
 
 
 class TestDisconnect:
@@ -134,9 +134,9 @@ class TestAtATerminal:
         self, unify: UnifyCommand, shop: FaultServer, term: str
     ) -> None:
         with guided(unify, "connect", term) as terminal:
-            terminal.wait_for_text("Which one?")
+            terminal.wait_for_text("Adapter:")
             terminal.type(f"shop{ENTER}")
-            terminal.wait_for_text("before the dot [shop]:")
+            terminal.wait_for_text("its schema in SQL [shop]:")
             terminal.type(f"eu{ENTER}")
             terminal.wait_for_text("Where the shop is")
             terminal.type(f"{shop.url}{ENTER}")
@@ -144,7 +144,7 @@ class TestAtATerminal:
             terminal.type(f"{CANARY}{ENTER}")
             terminal.wait_for_text("Only this region")
             terminal.type(ENTER)
-            terminal.wait_for_text("known there as ada")
+            terminal.wait_for_text("authenticated as ada")
             assert terminal.wait_for_end() == 0
             assert CANARY.encode() not in terminal.received
             assert (b"\x1b" in terminal.received) is (term != "dumb")
@@ -176,7 +176,7 @@ class TestAtATerminal:
         statement = f"connect shop with base_url = '{shop.url}', token = 'wrong'"
         for key, status, saved in (("n", 1, False), ("y", 0, True)):
             with guided(unify, statement) as terminal:
-                terminal.wait_for_text("Save it all the same?")
+                terminal.wait_for_text("Save it anyway?")
                 terminal.type(f"{key}{ENTER}")
                 assert terminal.wait_for_end() == status
             assert file(unify).exists() is saved

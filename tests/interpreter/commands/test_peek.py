@@ -103,7 +103,7 @@ class TestPeek:
 
     def test_says_what_is_wrong(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert "did you mean orders?" in unify("peek shop.order").stderr
-        assert "there is no table nothing" in unify("peek nothing").stderr
+        assert "table nothing does not exist" in unify("peek nothing").stderr
         assert unify("peek shop.order").exit_status == 1
         shop.serve("/orders", MockResponse.error(401))
         refused = unify("peek shop.orders")

@@ -47,7 +47,7 @@ def test_nothing_is_guessed_where_it_would_be_wrong(status: LoaderStatus) -> Non
 def test_a_rate_limit_says_when_it_goes_on() -> None:
     [line] = task_lines([replace(HALF, waiting_until=NOW + timedelta(seconds=41))], NOW)
 
-    assert line.endswith("0:00:09  rate limited, goes on in 41 s")
+    assert line.endswith("0:00:09  rate limited, resumes in 41 s")
 
 
 def test_a_load_that_is_tried_again_says_when_and_why() -> None:

@@ -64,7 +64,7 @@ class TestImport:
         assert unify(f"import '{orders}' into t").exit_status == 0
         refused = unify(f"import '{orders}' into t")
         assert refused.exit_status == 1
-        assert "there is a table t already; end with overwrite or append" in refused.stderr
+        assert "table t exists already; end with overwrite or append" in refused.stderr
         assert unify(f"import '{orders}' into t append; count t").single_value == "4"
         assert unify(f"import '{orders}' into t overwrite; count t").single_value == "2"
 
@@ -134,11 +134,11 @@ class TestImport:
     @pytest.mark.parametrize(
         ("statement", "said"),
         [
-            ("import 'nothing.csv'", "there is no such file"),
+            ("import 'nothing.csv'", "no such file"),
             ("import 'no*.csv'", "no file matches"),
             ("import '.'", "is a folder"),
             ("import 'Orders 2026.csv' into unify.t", "not for tables of your own"),
-            ("import 'a.txt'", "the suffix says what is in a file"),
+            ("import 'a.txt'", "unknown suffix; the file format is detected by one of"),
             ("import 'a.cvs'", "did you mean .csv?"),
         ],
     )
@@ -152,7 +152,7 @@ class TestImport:
         file(demo_unify, "a.csv", "x\n1\n")
         answer = demo_unify("import 'a.csv' into github.pulls")
         assert answer.exit_status == 1
-        assert "filled by its connection" in answer.stderr
+        assert "is a table of its connection; import into another table" in answer.stderr
 
 
 class TestAnAddress:
@@ -214,7 +214,7 @@ class TestExport:
         path = file(unify, "out.csv", "mine")
         answer = unify("export (select 1 as a) to 'out.csv'")
         assert answer.exit_status == 1
-        assert "is there already; end with overwrite or append" in answer.stderr
+        assert "exists already; end with overwrite or append" in answer.stderr
         assert path.read_text() == "mine"
         assert unify("export (select 1 as a) to 'out.csv' overwrite").exit_status == 0
         assert path.read_text() == "a\n1\n"
@@ -314,9 +314,9 @@ class TestWorkbooks:
     def test_that_are_too_large_are_refused_before_they_are_written(self, unify: UnifyCommand) -> None:
         columns = ", ".join(f"1 as c{number}" for number in range(16_385))
         wide = unify(f"export (select {columns}) to 'wide.xlsx'")
-        assert "an Excel sheet holds 16,384 columns, and there are 16,385" in wide.stderr
+        assert "an Excel sheet holds 16,384 columns, not 16,385" in wide.stderr
         long = unify("export (from range(1048576)) to 'long.xlsx'")
-        assert "an Excel sheet holds 1,048,576 rows, and there are more" in long.stderr
+        assert "the rows do not fit in an Excel sheet, which holds 1,048,576" in long.stderr
         assert not list(unify.home.glob("*.xlsx"))
 
     def test_are_read_by_the_kind_of_their_cells(self, unify: UnifyCommand) -> None:
@@ -339,7 +339,7 @@ class TestWorkbooks:
 
     def test_that_are_none_are_told(self, tmp_path: Path) -> None:
         (tmp_path / "a.xlsx").write_bytes(b"rubbish")
-        with pytest.raises(Exception, match="no Excel workbook"):
+        with pytest.raises(Exception, match="not a readable Excel workbook"):
             list(excel.read_rows(tmp_path / "a.xlsx"))
         with pytest.raises(FileError, match="control characters"):
             excel.write_rows(tmp_path / "b.xlsx", ["a"], [[["\x01"]]])

@@ -184,9 +184,9 @@ class TestAView:
     def test_cannot_be_loaded_written_or_outlived(self, unify: UnifyCommand, shop: FaultServer) -> None:
         for statement, said in (
             ("load table shop.open_orders", "is a view of orders"),
-            ("insert into shop.open_orders values (1, 2)", "cannot be written to"),
+            ("insert into shop.open_orders values (1, 2)", "cannot be written"),
             ("create view mine as select * from shop.open_orders", "outlives this session"),
-            ("load table shop.search", "asked live"),
+            ("load table shop.search", "is a live table"),
         ):
             answer = unify(statement)
             assert (answer.exit_status, said in answer.stderr) == (1, True), answer
@@ -304,7 +304,7 @@ class TestParentsOfALiveTable:
         answer = unify("select order_id, id from shop.parcels order by id")
         assert answer.rows == [["order_id", "id"], ["1", "10"], ["2", "20"], ["3", "30"]], answer
         assert "shop.orders" in answer.stderr
-        assert "shop.parcels is asked 3 times, for each row of its for_each" in answer.stderr
+        assert "shop.parcels: sending 3 requests, for each row of its for_each" in answer.stderr
         assert sorted(self.asked(shop)) == [f"/orders/{n}/parcels" for n in (1, 2, 3)]
         shop.clear_requests()
         assert unify("count shop.parcels").single_value == "3"
@@ -334,7 +334,7 @@ class TestParentsOfALiveTable:
         shop.serve("/orders", lambda asked: MockResponse.json(many if asked.query["page"] == "1" else []))
         answer = unify("select id from shop.parcels")
         assert answer.exit_status == 1
-        assert "would be asked 1,201 times" in answer.stderr
+        assert "the statement needs 1,201 requests" in answer.stderr
         assert "narrow the query: where order_id = '...'" in answer.stderr
         assert self.asked(shop) == []
         few = unify("select id from shop.parcels where order_id = 3", "select id from shop.parcels limit 1")
@@ -373,7 +373,7 @@ class TestAJoin:
             "/customers/7",
             "/customers/8",
         ]
-        assert "shop.customer is asked 2 times" in answer.stderr
+        assert "shop.customer: sending 2 requests" in answer.stderr
 
     def test_supplies_them_in_one_request_where_the_api_takes_several(
         self, unify: UnifyCommand, shop: FaultServer

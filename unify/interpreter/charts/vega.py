@@ -1,7 +1,4 @@
-"""A chart in the words of Vega-Lite, which draws pictures.
-
-Charts as svg, png and html files, through Vega-Altair and vl-convert: optional packages, imported late.
-"""
+"""Charts as SVG, PNG and HTML files by Vega-Lite, with the optional packages altair and vl-convert."""
 
 from __future__ import annotations
 
@@ -19,35 +16,35 @@ from unify.interpreter.files.writer import WriteMode, check_target, replace_file
 from unify.interpreter.results import Chart, Message, XValue, pie_slices, x_labels
 from unify.text import did_you_mean, escape_text
 
-MAX_BARS = 100  # more would have no room for their labels
+MAX_BARS = 100  # labels of more bars overlap
 MAX_SLICES = 12
-_WIDTH_PX, _HEIGHT_PX = 720, 400  # pixels
+_WIDTH_PX, _HEIGHT_PX = 720, 400
 _BAR_HEIGHT_PX, _BAR_WIDTH_PX = 22, 90
 _LETTER_WIDTH_PX = 7
-_MAX_MARKED_POINTS = 60  # of a line; more would be a band
-_MAX_LABEL_CHARS = 60  # characters
+_MAX_MARKED_POINTS = 60  # of a line; more markers overlap
+_MAX_LABEL_CHARS = 60
 
 
 def vega_spec(chart: Chart, altair: Any) -> dict[str, Any]:
-    """The chart in the words of Vega-Lite; ``altair`` is the library's module."""
+    """Return the Vega-Lite specification of a chart; ``altair`` is the module."""
     drawing = _pie_chart(altair, chart) if chart.kind == "pie_chart" else _xy_chart(altair, chart)
-    found: dict[str, Any] = drawing.properties(title=chart_title(chart)).to_dict()
-    return found
+    spec: dict[str, Any] = drawing.properties(title=chart_title(chart)).to_dict()
+    return spec
 
 
 def chart_title(chart: Chart) -> str:
-    """What stands above the chart."""
+    """Return the title, or "Y by X"."""
     return _clean_label(chart.title or chart.caption)
 
 
 def omission_notes(chart: Chart) -> list[str]:
-    """What of the chart is not in the picture."""
+    """Return notes on values that the file omits."""
     shown = len(_drawn_x_values(chart))
     return [f"the first {shown:,} of {len(chart.x_values):,} bars"] if shown < len(chart.x_values) else []
 
 
 def _xy_chart(altair: Any, chart: Chart) -> Any:
-    """All kinds but the pie: an x, a y, and a colour for each of several series."""
+    """Return a chart of any kind except pie, with a colour per series."""
     x = _x_axis(altair, chart)
     y = altair.Y("y:Q", title=_clean_label(chart.y_title))
     several = len(chart.series) > 1
@@ -79,11 +76,11 @@ def _xy_chart(altair: Any, chart: Chart) -> Any:
 
 
 def _pie_chart(altair: Any, chart: Chart) -> Any:
-    parts = pie_slices(chart, MAX_SLICES)
-    labels = _unique_labels([f"{part.label} ({part.fraction:.1%})" for part in parts])
+    slices = pie_slices(chart, MAX_SLICES)
+    labels = _unique_labels([f"{one.label} ({one.fraction:.1%})" for one in slices])
     values = [
-        {"slice": label, "value": part.value, "place": place}
-        for place, (label, part) in enumerate(zip(labels, parts, strict=True))
+        {"slice": label, "value": one.value, "position": position}
+        for position, (label, one) in enumerate(zip(labels, slices, strict=True))
     ]
     return (
         altair.Chart(altair.Data(values=values))
@@ -96,7 +93,7 @@ def _pie_chart(altair: Any, chart: Chart) -> Any:
                 title=_clean_label(chart.x_title),
                 scale=altair.Scale(scheme="tableau20"),
             ),
-            order=altair.Order("place:Q"),
+            order=altair.Order("position:Q"),
         )
         .properties(width=_HEIGHT_PX, height=_HEIGHT_PX)
     )
@@ -115,16 +112,16 @@ def _x_axis(altair: Any, chart: Chart) -> Any:
 
 
 def _data_rows(chart: Chart) -> Iterator[Mapping[str, object]]:
-    """A mapping for each point; the names of its members are ours, so that no column's name has a meaning."""
+    """Yield a mapping per point with fixed member names; column names could be Vega expressions."""
     shown = _drawn_x_values(chart)
-    places: Mapping[XValue, str | float] = dict(zip(shown, _x_positions(chart), strict=True))
-    whole = chart.kind == "area_chart"  # areas on each other need a floor everywhere
+    positions: Mapping[XValue, str | float] = dict(zip(shown, _x_positions(chart), strict=True))
+    fill_gaps = chart.kind == "area_chart"  # stacked areas require a value at every x
     for name, one in zip(_series_labels(chart), chart.series, strict=True):
         points: Iterable[tuple[XValue, float]] = one.points
-        if whole:
+        if fill_gaps:
             values = dict(one.points)
             points = [(x, values.get(x, 0.0)) for x in shown]
-        yield from ({"x": places[x], "y": y, "series": name} for x, y in points if x in places)
+        yield from ({"x": positions[x], "y": y, "series": name} for x, y in points if x in positions)
 
 
 def _x_positions(chart: Chart) -> Sequence[str | float]:
@@ -135,7 +132,7 @@ def _x_positions(chart: Chart) -> Sequence[str | float]:
 
 
 def _has_discrete_x(chart: Chart) -> bool:
-    """Whether each x stands for itself, at an equal distance from the next."""
+    """Whether the x axis is a list of values at equal distances."""
     return chart.x_kind == "text" or chart.kind in ("bar_chart", "hbar_chart")
 
 
@@ -144,13 +141,13 @@ def _drawn_x_values(chart: Chart) -> tuple[XValue, ...]:
 
 
 def _chart_width_px(chart: Chart) -> int:
-    """A few bars do not become walls."""
+    """Return the width, smaller for a few bars."""
     bars = len(_drawn_x_values(chart)) * len(chart.series)
     return max(_HEIGHT_PX, min(_WIDTH_PX, bars * _BAR_WIDTH_PX)) if chart.kind == "bar_chart" else _WIDTH_PX
 
 
 def _labels_fit_side_by_side(chart: Chart) -> bool:
-    """Whether the labels have room beside each other, so that nobody has to turn their head."""
+    """Whether the labels fit horizontally; otherwise Vega rotates them."""
     labels = _x_axis_labels(chart)
     return max(map(len, labels)) * _LETTER_WIDTH_PX * len(labels) < _chart_width_px(chart)
 
@@ -164,37 +161,35 @@ def _series_labels(chart: Chart) -> list[str]:
 
 
 def _unique_labels(texts: Sequence[str]) -> list[str]:
-    """Each text as a label, none like another: Vega takes what is called alike for the same."""
-    found: dict[str, None] = {}
-    alike: Counter[str] = Counter()
+    """Return distinct labels; Vega merges equal ones."""
+    labels: dict[str, None] = {}
+    duplicates: Counter[str] = Counter()
     for text in texts:
         label = short = _clean_label(text)
-        while label in found:
-            alike[short] += 1
-            label = f"{short} ({alike[short] + 1})"
-        found[label] = None
-    return list(found)
+        while label in labels:
+            duplicates[short] += 1
+            label = f"{short} ({duplicates[short] + 1})"
+        labels[label] = None
+    return list(labels)
 
 
 def _clean_label(text: str) -> str:
-    """Text of the data as a picture can hold it: without controls, and not without end."""
+    """Escape control characters and truncate long text."""
     return escape_text(text if len(text) <= _MAX_LABEL_CHARS else text[: _MAX_LABEL_CHARS - 1] + "…")
 
 
 SUFFIXES = (".svg", ".png", ".html")
 _ALLOWED_MODES = "overwrite"
-_PNG_SCALE = 2.0  # pixels of a png for one of its size: what today's screens have
+_PNG_SCALE = 2.0  # device pixels per pixel, for high-resolution screens
 
 
 def check_chart_file(path: str, mode: WriteMode) -> Path:
-    """The file a chart is to be saved as. Raises FileError, before anything is loaded for it."""
+    """Return the target file of a chart. Raises FileError; call before loading tables."""
     target = absolute_path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         hint = did_you_mean(suffix, SUFFIXES) if suffix else ""
-        raise FileError(
-            f"{target.name}: a chart is saved as .svg, .png or .html; the suffix says which{hint}"
-        )
+        raise FileError(f"{target.name}: unknown suffix; charts are saved as .svg, .png or .html{hint}")
     check_target(target, mode, _ALLOWED_MODES)
     _import_library("altair")
     _import_library("vl_convert")
@@ -202,7 +197,7 @@ def check_chart_file(path: str, mode: WriteMode) -> Path:
 
 
 def save_chart(chart: Chart, target: Path, path: str, mode: WriteMode) -> Message:
-    """Write the chart, whole or not at all. Raises FileError."""
+    """Write the chart atomically. Raises FileError."""
     try:
         content = _render(chart, target.suffix.lower())
     except ValueError as error:
@@ -223,7 +218,7 @@ def _render(chart: Chart, suffix: str) -> bytes:
 
 
 def _html_page(chart: Chart, spec: dict[str, Any], bundle: Any) -> str:
-    """A page that needs no network: the program that draws is in it. Data stays data, whatever is in it."""
+    """Return a page that includes the JavaScript and escapes the data; it loads nothing from the network."""
     data = json.dumps(spec).replace("<", "\\u003c")
     options = '{"actions": {"export": true, "source": false, "compiled": false, "editor": false}}'
     return (
@@ -241,6 +236,6 @@ def _import_library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise FileError(
-            "files of charts need the Python packages altair and vl-convert-python: "
-            "pip install 'unify-sql[charts]'; without to, the chart is drawn here"
+            "chart files require the Python packages altair and vl-convert-python: "
+            "pip install 'unify-sql[charts]'; without TO, the chart is drawn in the terminal"
         ) from error

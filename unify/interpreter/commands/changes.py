@@ -1,7 +1,7 @@
 """``changes``: the rows of a table that differ from an earlier version.
 
-The two versions are compared with each other, whatever loads lie between them. Rows with a key are
-compared by it; without one, a changed row counts as deleted and inserted. A renamed column is the same column.
+The two versions are compared, not the loads between them. Rows are matched by key; without a key, a changed
+row counts as deleted and inserted. A renamed column is the same column.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from unify.lake import catalog
 from unify.lake.lake import Lake
 from unify.model import TableName
 
-_IS_PRESENT = '"$here"'  # true in every row of its side of the join; no column is called so
+_IS_PRESENT = '"$here"'  # true in every row of its side of the join
 
 
 @dataclass(frozen=True, slots=True)
 class TableVersions:
-    """A table now and then: SQL of both, its column types by name, and what identifies a row.
+    """Two versions of a table: their SQL, the current column types by name, and the key.
 
-    ``previous_names``  the earlier name of each column that existed then, by its name in lower case now.
+    ``previous_names``  earlier column name by current name in lower case; without columns added since.
     """
 
     current_sql: str
@@ -43,7 +43,7 @@ class ChangesQuery:
         self.connections = connections
 
     def rows_since(self, name: TableName, moment: datetime) -> Rows:
-        """Rows inserted, updated (as they are now) and deleted (as they were), each with its change.
+        """Return the rows inserted, updated (current values) and deleted (old values), with the change.
 
         Raises  LoadFailed for a table without stored rows; NoSuchVersion for a time before the history.
         """
@@ -63,19 +63,19 @@ class ChangesQuery:
         return Rows(result_columns(outcome.columns), outcome.batches(), note)
 
     def parse_moment(self, text: str) -> datetime:
-        """A moment as DuckDB reads it, on the session's clock. Raises QueryError."""
+        """Parse a timestamp as DuckDB does, in the session's time zone. Raises QueryError."""
         outcome = self.lake.execute("SELECT epoch_us(TRY_CAST($text AS TIMESTAMPTZ))", {"text": text})
-        [[(found,)]] = list(outcome.batches())
-        if found is None:
+        [[(microseconds,)]] = list(outcome.batches())
+        if microseconds is None:
             raise QueryError(
                 f"'{text}' is not a date or time; write it like '2026-03-01 08:00', or since 2 hours"
             )
-        return datetime.fromtimestamp(int(str(found)) / 1e6, UTC)
+        return datetime.fromtimestamp(int(str(microseconds)) / 1e6, UTC)
 
     def _shared_key(
         self, name: TableName, types: Mapping[str, str], previous_names: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """What identifies a row, where the adapter declares it and both versions have it."""
+        """Return the key that the adapter declares if both versions have its columns, else ()."""
         if not self.connections.has(name.schema) or name.table.lower() not in self.connections.tables(
             name.schema
         ):
@@ -92,7 +92,8 @@ def _keyed_diff_sql(versions: TableVersions) -> str:
     )
     differs = " OR ".join(_differs_sql(versions, column) for column in versions.types)
     values = ", ".join(
-        f"CASE WHEN n.{_IS_PRESENT} THEN n.{quoted(column)} ELSE {_previous_value_sql(versions, column)} END AS {quoted(column)}"
+        f"CASE WHEN n.{_IS_PRESENT} THEN n.{quoted(column)} ELSE {_previous_value_sql(versions, column)} END "
+        f"AS {quoted(column)}"
         for column in versions.types
     )
     return (
@@ -105,7 +106,7 @@ def _keyed_diff_sql(versions: TableVersions) -> str:
 
 
 def _previous_value_sql(versions: TableVersions, column: str) -> str:
-    """The old value as the new type; NULL for a column that is new."""
+    """SQL of the old value cast to the current type; NULL for an added column."""
     type = next(type for name, type in versions.types.items() if name.lower() == column.lower())
     previous = versions.previous_names.get(column.lower())
     return f"CAST({'NULL' if previous is None else f'o.{quoted(previous)}'} AS {type})"

@@ -1,6 +1,6 @@
-"""``connect`` and ``disconnect``: a connection set up, tried, and only then written down.
+"""``connect`` and ``disconnect``: test the credentials of a connection, then write it to connections.yaml.
 
-At a terminal whatever is missing is asked for; elsewhere it is an error that lists it.
+Missing options are prompted for at a terminal; elsewhere they are an error that lists them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _YES_ANSWERS = frozenset({"y", "yes"})
 
 
 class ConnectionCommands:
-    """Changes connections.yaml, by question and answer or by one line."""
+    """Changes connections.yaml, interactively or by one statement."""
 
     def __init__(self, connections: ConnectionCatalog, watcher: Watcher) -> None:
         self.connections = connections
@@ -37,23 +37,22 @@ class ConnectionCommands:
         self.path = connections.settings.connections
 
     def connect(self, adapter: str | None, name: str | None, given_options: Mapping[str, str]) -> Message:
-        """Set up a connection: options in one line, or asked for; saved when the API takes them.
+        """Add a connection if the API accepts its credentials, or sign in again to an existing one.
 
-        With the name of one that is there, and that a person signs in to: sign in again.
-
-        Raises  ConfigError listing what is missing where nobody can be asked; SourceError where the
+        Without ``given_options`` the user is prompted for all options, else for the missing required ones.
+        Raises  ConfigError listing the missing options if there is no terminal; SourceError if the
                 credentials are refused. Then nothing is saved.
         """
         if adapter is not None and name is None and not given_options and self._requires_sign_in(adapter):
             return self._sign_in_again(adapter)
-        asked = adapter is None or not given_options
+        guided = adapter is None or not given_options
         spec = self._load_spec(adapter or self._prompt_adapter())
-        name = self._choose_name(spec, name, guided=asked)
+        name = self._choose_name(spec, name, guided=guided)
         self._refuse_unknown_options(spec, name, given_options)
-        options = {**given_options, **self._prompt_missing_options(spec, name, given_options, guided=asked)}
+        options = {**given_options, **self._prompt_missing_options(spec, name, given_options, guided=guided)}
         connection = connections_edit.preview_connection(self.path, name, spec.name, options)
         check_options(connection, spec)
-        told = self._test_credentials(connection)
+        identity = self._test_credentials(connection)
         stored = {
             option: self._choose_stored_value(spec, name, option, options[option], given_options)
             for option in options
@@ -61,10 +60,10 @@ class ConnectionCommands:
         connections_edit.add_connection(self.path, name, spec.name, stored)
         self.connections.invalidate()
         tables = format_count(len(spec.tables), "table")
-        return Message(f"{name} is saved in {self.path}{told}: {tables} (show tables from {name})")
+        return Message(f"{name} is saved in {self.path}{identity}: {tables} (show tables from {name})")
 
     def disconnect(self, name: str) -> str:
-        """Forget a connection and who signed in; its name as written. Raises UnknownName with the nearest."""
+        """Remove a connection and its tokens; return its name as written. Raises UnknownName."""
         self._sign_out(name)
         known = connections_edit.remove_connection(self.path, name)
         self.connections.invalidate()
@@ -75,28 +74,28 @@ class ConnectionCommands:
 
     def _prompt_adapter(self) -> str:
         known = loader.known_specs(self.connections.settings.specs)
-        self.watcher.notice("Adapters: " + ", ".join(sorted(known)))
-        answer = self._prompt("Which one? ")
+        self.watcher.notice("Available adapters: " + ", ".join(sorted(known)))
+        answer = self._prompt("Adapter: ")
         if answer is None:
             names = ", ".join(sorted(known))
-            raise ConfigError(f"connect ADAPTER as NAME with OPTION = '…': which adapter? There are {names}")
+            raise ConfigError(
+                f"connect ADAPTER as NAME with OPTION = '…': specify one of the adapters {names}"
+            )
         return answer.strip()
 
     def _choose_name(self, spec: AdapterSpec, name: str | None, *, guided: bool) -> str:
-        """The new connection's name. Raises ConfigError where it is taken or cannot be one."""
-        free = spec.name
+        """Return the name of the new connection. Raises ConfigError if it is in use or invalid."""
+        default = spec.name
         taken = {known.lower() for known in self.connections.names}
         if name is None and guided:
             number = 2
-            while free.lower() in taken:
-                free, number = f"{spec.name}{number}", number + 1
-            answer = self._prompt(f"Its name in SQL, before the dot [{free}]: ")
-            name = (answer or "").strip() or free
-        name = name or free
+            while default.lower() in taken:
+                default, number = f"{spec.name}{number}", number + 1
+            name = (self._prompt(f"Name of the connection, its schema in SQL [{default}]: ") or "").strip()
+        name = name or default
         if name.lower() in taken:
             raise ConfigError(
-                f"there is a connection {name} already; "
-                f"connect {spec.name} as another name, or disconnect {name}"
+                f"connection {name} exists already; connect {spec.name} as another name, or disconnect {name}"
             )
         connections_edit.preview_connection(self.path, name, spec.name, {})
         return name
@@ -112,7 +111,7 @@ class ConnectionCommands:
     def _prompt_missing_options(
         self, spec: AdapterSpec, name: str, given_options: Mapping[str, str], *, guided: bool
     ) -> Mapping[str, str]:
-        """Answers for the options that were not given: the required ones, or at a guided set-up all."""
+        """Prompt for the options that were not given: all if ``guided``, else the required ones."""
         answers: dict[str, str] = {}
         unanswered: list[Option] = []
         for option in spec.options:
@@ -129,7 +128,7 @@ class ConnectionCommands:
             raise ConfigError(
                 "\n".join(
                     [
-                        f"{name}: nothing is saved, because options of {spec.name} are missing:",
+                        f"{name}: not saved, because options of {spec.name} are missing:",
                         *lines,
                         f"write: connect {spec.name} as {name} with {example}",
                     ]
@@ -138,13 +137,14 @@ class ConnectionCommands:
         return answers
 
     def _prompt_option(self, spec: AdapterSpec, option: Option) -> str:
-        """The answer for one option: "" to leave it out. A secret may be a reference to where it is."""
+        """Prompt for one option; "" omits it. A secret may be a reference."""
         variable = f"{spec.name}_{option.name}".upper()
         default = option.default or ""
         if option.secret and self.connections.environment.get(variable):
             default = f"${{{variable}}}"
         hints = filter(
-            None, [option.description, "a value or ${NAME} of the environment" if option.secret else ""]
+            None,
+            [option.description, "a value, or ${NAME} for an environment variable" if option.secret else ""],
         )
         question = (
             f"{option.name} ({'; '.join(hints)})" if option.description or option.secret else option.name
@@ -156,21 +156,21 @@ class ConnectionCommands:
         return default if default != option.default else ""
 
     def _test_credentials(self, connection: Connection) -> str:
-        """Ask the API whether it takes the credentials; as whom. A person may save what was not taken."""
+        """Test the credentials; return the identity, for the message. The user may save refused ones."""
         try:
             check = self._check_credentials(connection)
             reason = "" if check.accepted else check.reason or "the credentials were refused"
         except SourceError as error:
             check, reason = None, error.message
         if check is not None and not reason:
-            return f", known there as {check.identity}" if check.identity else ""
+            return f", authenticated as {check.identity}" if check.identity else ""
         if self.watcher.user_prompt() is None:
             raise SourceError(f"{connection.name} is not saved: {reason}")
         self.watcher.notice(f"{connection.name}: {reason}")
-        answer = self._prompt("Save it all the same? [no] ")
+        answer = self._prompt("Save it anyway? [no] ")
         if answer is None or answer.strip().lower() not in _YES_ANSWERS:
             raise SourceError(f"{connection.name} is not saved")
-        return ", untried"
+        return " without working credentials"
 
     def _check_credentials(self, connection: Connection) -> Check:
         with closing(adapter_access.open_for_sign_in(self.connections, connection)) as adapter:
@@ -182,21 +182,21 @@ class ConnectionCommands:
         )
 
     def _sign_in_again(self, name: str) -> Message:
-        """Raises SignInNeeded where nobody can be asked."""
+        """Raises SignInNeeded without a terminal."""
         connection = self.connections.connection(name)
-        person = self.watcher.user_prompt()
-        if person is None:
-            raise SignInNeeded(f"{connection.name}: signing in takes a person, and this is no terminal")
+        prompt = self.watcher.user_prompt()
+        if prompt is None:
+            raise SignInNeeded(f"{connection.name}: sign-in requires a terminal")
         with closing(adapter_access.open_for_sign_in(self.connections, connection)) as adapter:
-            adapter_access.sign_in(adapter, person, connection.name)
+            adapter_access.sign_in(adapter, prompt, connection.name)
             check = adapter_access.check_credentials(adapter, self.watcher, connection.name)
         if not check.accepted:
             raise SourceError(f"{connection.name}: {check.reason or 'the credentials were refused'}")
-        known = f", known there as {check.identity}" if check.identity else ""
-        return Message(f"{connection.name}: signed in{known}")
+        identity = f" as {check.identity}" if check.identity else ""
+        return Message(f"{connection.name}: signed in{identity}")
 
     def _sign_out(self, name: str) -> None:
-        """A connection that cannot be opened any more can be taken out all the same."""
+        """Delete the tokens of a connection, if it can be opened."""
         with suppress(UnifyError):
             connection = self.connections.connection(name)
             if adapter_access.requires_sign_in(self.connections, connection):
@@ -206,15 +206,13 @@ class ConnectionCommands:
     def _choose_stored_value(
         self, spec: AdapterSpec, name: str, option: str, value: str, given_options: Mapping[str, str]
     ) -> str:
-        """What is written for an option; a secret somebody typed may go into the keyring instead."""
+        """Return the value to write; a secret typed at a prompt may be stored in the keyring instead."""
         described = known_options(spec)[option]
         if option in given_options or not described.secret or parse_reference(value) is not None:
             return value
         if not keyring.is_installed():
             return value
-        answer = self._prompt(
-            f"Keep {option} in this system's keyring rather than in {self.path.name}? [yes] "
-        )
+        answer = self._prompt(f"Store {option} in the system keyring instead of {self.path.name}? [yes] ")
         if answer is None or (answer.strip() and answer.strip().lower() not in _YES_ANSWERS):
             return value
         user = f"{name}.{option}"

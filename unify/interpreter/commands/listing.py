@@ -1,4 +1,4 @@
-"""``show …`` and ``describe``: what there is, as rows."""
+"""``show …`` and ``describe``."""
 
 from __future__ import annotations
 
@@ -28,23 +28,22 @@ if TYPE_CHECKING:
 
 
 class ListingCommands:
-    """Answers the listing commands from one reading of the state."""
+    """Runs the listing commands."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     def connections(self) -> Rows:
         rows = [
-            (found.name, found.adapter, found.tables, found.stored, found.state, found.problem or None)
-            for found in self.state.connection_states()
+            (one.name, one.adapter, one.tables, one.stored, one.state, one.problem or None)
+            for one in self.state.connection_states()
         ]
         return listing_rows(SYSTEM_TABLES["connections"].columns, rows, self._no_connections_note())
 
     def schemas(self) -> Rows:
-        sources = self.state.connections
-        rows: list[tuple[object, ...]] = [(name, "connection") for name in sources.names]
-        own = catalog.schemas(self.state.lake)
-        rows += [(name, "user") for name in own if not sources.has(name)]
+        connections = self.state.connections
+        rows: list[tuple[object, ...]] = [(name, "connection") for name in connections.names]
+        rows += [(name, "user") for name in catalog.schemas(self.state.lake) if not connections.has(name)]
         rows.append((SCHEMA, "system"))
         return listing_rows([("schema", VARCHAR), ("kind", VARCHAR)], rows)
 
@@ -55,14 +54,14 @@ class ListingCommands:
         now = datetime.now(UTC)
         rows = [
             (
-                found.name.schema,
-                found.name.table,
-                found.rows,
-                format_age((now - found.loaded_at).total_seconds()) if found.loaded_at else None,
-                found.state,
-                found.description or None,
+                table.name.schema,
+                table.name.table,
+                table.rows,
+                format_age((now - table.loaded_at).total_seconds()) if table.loaded_at else None,
+                table.state,
+                table.description or None,
             )
-            for found in self.state.table_states(schema)
+            for table in self.state.table_states(schema)
         ]
         columns = [("schema", VARCHAR), ("table", VARCHAR), ("rows", BIGINT), ("loaded", VARCHAR)]
         return listing_rows(
@@ -70,10 +69,10 @@ class ListingCommands:
         )
 
     def _no_connections_note(self) -> str:
-        return "" if self.state.connections.names else "there are no connections yet: connect makes one"
+        return "" if self.state.connections.names else "no connections are configured; connect adds one"
 
     def columns(self, table: TableName, like: str | None = None) -> Rows:
-        """The columns whose name is LIKE the pattern (``%`` and ``_``, without case)."""
+        """List the columns whose name matches a LIKE pattern, ignoring case."""
         table = table if table.schema else TableName("main", table.table)
         pattern = glob_from_like(like) if like is not None else "*"
         found = [
@@ -82,11 +81,12 @@ class ListingCommands:
             if fnmatch.fnmatchcase(column.name.lower(), pattern.lower())
         ]
         rows = [(column.name, column.type or None, column.description or None) for column in found]
-        stored = self._is_stored(table)
-        found_later = (
-            "" if system_columns.find_system_table(table) else "types are found out by the first load"
-        )
-        note = self._detection_note(table) if stored else found_later
+        stored = bool(catalog.table_columns(self.state.lake, table))
+        note = ""
+        if stored:
+            note = self._detection_note(table)
+        elif not system_columns.find_system_table(table):
+            note = "types are detected by the first load"
         return listing_rows(
             [("column_name", VARCHAR), ("column_type", VARCHAR), ("description", VARCHAR)], rows, note
         )
@@ -117,7 +117,7 @@ class ListingCommands:
         return listing_rows(columns, rows)
 
     def schedules(self) -> Rows:
-        """What is refreshed and run by itself; a table that never is is left out."""
+        """List scheduled tables and scripts, without tables that are never refreshed."""
         rows = [
             (
                 one.name,
@@ -142,27 +142,27 @@ class ListingCommands:
         )
 
     def _recent_jobs(self) -> list[LoaderJob]:
-        """Every active job and the hundred youngest, oldest first."""
+        """Return the active jobs and the latest 100, oldest first."""
         queue = self.state.queue
-        found = {job.id: job for job in (*queue.recent_jobs(100), *queue.active_jobs())}
-        return sorted(found.values(), key=lambda job: job.id)
+        jobs = {job.id: job for job in (*queue.recent_jobs(100), *queue.active_jobs())}
+        return sorted(jobs.values(), key=lambda job: job.id)
 
     def _find_columns(self, table: TableName) -> tuple[Column, ...]:
-        sources = self.state.connections
-        name = sources.canonical_name(table) if self._is_offered(table) else table
+        connections = self.state.connections
+        name = connections.canonical_name(table) if self._is_offered(table) else table
         if stored := catalog.table_columns(self.state.lake, name):
             return stored
-        if sources.has(table.schema):
-            return (*sources.table(table).columns, *self._filter_columns(table))
+        if connections.has(table.schema):
+            return (*connections.table(table).columns, *self._filter_columns(table))
         if own := system_columns.system_table_columns(name):
             return own
         if (view := find_view(self.state.lake, name)) is not None:
             raise QueryError(self._unreadable_view_message(name, view))
-        known = (found.name for found in self.state.table_states())
+        known = (state.name for state in self.state.table_states())
         raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
 
     def _unreadable_view_message(self, name: TableName, view: Definition) -> str:
-        """Which table a view lacks: one that can be loaded, or one that does not exist."""
+        """Name the table that a view lacks: not loaded, or unknown."""
         seen = [view]
         for one in seen:  # grows: views of views
             for ref in analyse(one.sql).tables:
@@ -174,32 +174,29 @@ class ListingCommands:
                         f"the columns of the view {display_name(name)} are known once its tables are loaded: "
                         f"load table {self.state.connections.canonical_name(read)}"
                     )
-                behind = find_view(self.state.lake, read)
-                if behind is None:
+                inner = find_view(self.state.lake, read)
+                if inner is None:
                     return f"{display_name(name)} reads {display_name(read)}, which does not exist"
-                if behind not in seen:
-                    seen.append(behind)
+                if inner not in seen:
+                    seen.append(inner)
         return f"the columns of the view {display_name(name)} cannot be found"
 
     def _filter_columns(self, table: TableName) -> Sequence[Column]:
-        """What a live table can be asked by, where its columns do not say it already."""
+        """Return the filters of a live table that are not among its columns."""
         live = self.state.connections.live_table(table)
         known = {column.name.lower() for column in live.columns} if live is not None else set()
-        found: dict[str, list[Filter]] = {}
+        filters: dict[str, list[Filter]] = {}
         for each in live.filters if live is not None else ():
             if each.column.lower() not in known:
-                found.setdefault(each.column, []).append(each)
-        return [Column(column, "", _filter_description(filters)) for column, filters in found.items()]
+                filters.setdefault(each.column, []).append(each)
+        return [Column(column, "", _filter_description(own)) for column, own in filters.items()]
 
     def _is_offered(self, table: TableName) -> bool:
-        sources = self.state.connections
-        return sources.has(table.schema) and table.table.lower() in sources.tables(table.schema)
-
-    def _is_stored(self, table: TableName) -> bool:
-        return bool(catalog.table_columns(self.state.lake, table))
+        connections = self.state.connections
+        return connections.has(table.schema) and table.table.lower() in connections.tables(table.schema)
 
     def _detection_note(self, table: TableName) -> str:
-        """What the last load found out by itself: how the source pages."""
+        """Return the pagination that the last load detected."""
         loads = ledger.latest_loads(self.state.lake).items()
         reasons = [load.reason for name, load in loads if str(name).lower() == str(table).lower()]
         return "; ".join(
@@ -209,11 +206,10 @@ class ListingCommands:
     def _check_schema(self, schema: str) -> None:
         known = self.state.schemas()
         if schema.lower() not in {name.lower() for name in known}:
-            raise UnknownName(f"there is no schema {schema}{did_you_mean(schema, known)} (show schemas)")
+            raise UnknownName(f"schema {schema} does not exist{did_you_mean(schema, known)} (show schemas)")
 
 
 def _truncate_to_seconds(moment: datetime | None) -> datetime | None:
-    """To the second, which is as exact as a listing has room for."""
     return moment.replace(microsecond=0) if moment is not None else None
 
 

@@ -1,8 +1,7 @@
-"""``peek``: a few rows of a table and the columns that tell most, without loading or storing anything.
+"""``peek``: a few rows of a table with its most informative columns, without loading or storing it.
 
-A few rows as an API wrote them, made flat for a look at them; a load types them more thoroughly.
-
-Which columns of a table tell most about a row: chosen by name, width and kind, from a few rows.
+Rows of an API are flattened and typed by simpler rules than those of a load. Columns are ranked by name,
+type, values and width.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ROWS = 5
-MAX_ROWS = 1000  # more than that is a query, not a look
+MAX_ROWS = 1000
 _MAX_PARENT_TABLE_ROWS = 1000  # of each stored table that a for_each reads
-_MAX_PARENTS = 5  # asked for their rows one after the other, until there are enough
+_MAX_PARENTS = 5  # requested one after the other, until there are enough rows
 
 
 class PeekCommand:
-    """Looks at tables: into the lake where they are stored, else at their source."""
+    """Reads a few rows of a table, from the lake if it is stored, else from the source."""
 
     def __init__(self, state: State, watcher: Watcher) -> None:
         self.state = state
@@ -51,34 +50,32 @@ class PeekCommand:
         self.watcher = watcher
 
     def run(self, name: TableName, count: int | None) -> Rows:
-        """The most telling columns of the first ``count`` rows, in the order of the source.
+        """Return the most informative columns of the first ``count`` rows, in the order of the source.
 
-        Raises  UnknownName; SourceError where the source has to be asked and does not answer.
+        Raises UnknownName, or SourceError if the source does not respond.
         """
-        wanted = min(count or DEFAULT_ROWS, MAX_ROWS)
+        limit = min(count or DEFAULT_ROWS, MAX_ROWS)
         stored = bool(catalog.table_columns(self.lake, name))
-        found = self._read_stored(name, wanted) if stored else self._fetch_sample(name, wanted)
-        places = rank_columns(found.columns, found.rows)
+        sample = self._read_stored(name, limit) if stored else self._fetch_sample(name, limit)
+        indexes = rank_columns(sample.columns, sample.rows)
         return Rows(
-            tuple(found.columns[place] for place in places),
-            iter([[tuple(row[place] for place in places) for row in found.rows]] if found.rows else []),
-            _peek_note(len(places), len(found.columns), stored=stored),
+            tuple(sample.columns[index] for index in indexes),
+            iter([[tuple(row[index] for index in indexes) for row in sample.rows]] if sample.rows else []),
+            _peek_note(len(indexes), len(sample.columns), stored=stored),
         )
 
     def resolve_name(self, table: TableName) -> TableName:
-        """The table as it is stored or offered; a bare name is one of the user's own. Raises UnknownName."""
+        """Return the canonical name of a table; without a schema it is in ``main``. Raises UnknownName."""
         name = table if table.schema else TableName("main", table.table)
         if self.connections.has(name.schema):
-            own = name.table.lower() not in self.connections.tables(name.schema)
-            return (
-                name
-                if own and catalog.table_columns(self.lake, name)
-                else self.connections.canonical_name(name)
-            )
+            is_own = name.table.lower() not in self.connections.tables(name.schema)
+            if is_own and catalog.table_columns(self.lake, name):
+                return name
+            return self.connections.canonical_name(name)
         if not catalog.table_columns(self.lake, name):
             if system_columns.find_system_table(name) is not None:
                 raise UnknownName(f"{name} is a system table, which has no earlier versions")
-            known = (found.name for found in self.state.table_states())
+            known = (state.name for state in self.state.table_states())
             raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
         return name
 
@@ -93,13 +90,13 @@ class PeekCommand:
         from unify.adapters import registry
 
         connection = self.connections.connection(name.schema)
-        handling = registry.describe_table_config(connection, self.connections.settings.specs, name.table)
-        if handling is None:
+        config = registry.describe_table_config(connection, self.connections.settings.specs, name.table)
+        if config is None:
             raise UnknownName(f"connection {name.schema} has no table {name.table}")
         live = self.connections.live_table(name)
         if live is not None and any(each.required for each in live.filters):
             raise QueryError(required_filters_message(name, live))
-        read = Read(parents=self._fetch_parents(name, handling.for_each), limit=limit)
+        read = Read(parents=self._fetch_parents(name, config.for_each), limit=limit)
         adapter_access.ensure_signed_in(self.connections, self.watcher, name.schema)
         pages: list[Page] = []
         with adapter_access.open_recorded_adapter(self.connections, name.schema) as adapter:
@@ -107,12 +104,12 @@ class PeekCommand:
                 pages.append(page)
                 if sum(len(one.rows) for one in pages) >= limit:
                     break
-        return flatten_rows(handling, pages, limit)
+        return flatten_rows(config, pages, limit)
 
     def _fetch_parents(self, name: TableName, for_each: ForEach | None) -> Sequence[ParentRow]:
-        """Some rows of a table's ``for_each``, from stored tables and a look at those that are not.
+        """Return some rows of a table's ``for_each``, from stored tables and samples of the others.
 
-        The spec's SELECT runs on a DuckDB of its own that holds nothing else and reaches nothing.
+        The spec's SELECT runs in a separate DuckDB without access to files or network.
         """
         if for_each is None or for_each.query is None:
             return ()
@@ -127,8 +124,8 @@ class PeekCommand:
                 return _select_parents(scratch, for_each.query)
             except duckdb.Error as error:
                 raise QueryError(
-                    f"{name} needs {', '.join(for_each.tables)} first, and a look at a few rows is not "
-                    f"enough: load table {name.schema}.{for_each.tables[0]} ({error})"
+                    f"{name} depends on {', '.join(for_each.tables)}, and a sample of it is not enough: "
+                    f"load table {name.schema}.{for_each.tables[0]} ({error})"
                 ) from error
 
     def _read_parent_table(self, name: TableName) -> FlatRows:
@@ -138,12 +135,12 @@ class PeekCommand:
 
 
 def _create_table(scratch: DuckDBPyConnection, table: str, sample: FlatRows) -> None:
-    """Make ``table`` of these rows, their values as JSON so that none is text within SQL."""
+    """Create ``table`` with these rows, passed as JSON so that values are not part of the SQL."""
     fields = ", ".join(f"{quoted(column.name)} {column.type}" for column in sample.columns) or "none BOOLEAN"
     scratch.execute(f"CREATE TABLE {quoted(table)} ({fields})")
     if sample.rows and sample.columns:
         casts = ", ".join(
-            f"CAST(row ->> {place} AS {column.type})" for place, column in enumerate(sample.columns)
+            f"CAST(row ->> {index} AS {column.type})" for index, column in enumerate(sample.columns)
         )
         rows = msgspec.json.encode(sample.rows, enc_hook=str).decode()
         scratch.execute(
@@ -153,7 +150,7 @@ def _create_table(scratch: DuckDBPyConnection, table: str, sample: FlatRows) -> 
 
 
 def _select_parents(scratch: DuckDBPyConnection, query: str) -> Sequence[ParentRow]:
-    """The first distinct rows of ``query``: numbers, truth values and texts."""
+    """Return the first distinct rows of ``query``; values other than numbers and booleans as text."""
     result = scratch.execute(
         f"SELECT DISTINCT * FROM (\n{query}\n) AS parents ORDER BY ALL LIMIT {_MAX_PARENTS:d}"
     )
@@ -165,35 +162,35 @@ def _select_parents(scratch: DuckDBPyConnection, query: str) -> Sequence[ParentR
 
 
 def _peek_note(shown: int, total: int, *, stored: bool) -> str:
-    left_out = f"{shown} of {format_count(total, 'column')}" if shown < total else ""
-    return ", ".join(filter(None, [left_out, "" if stored else "fetched now, nothing is stored"]))
+    omitted = f"{shown} of {format_count(total, 'column')}" if shown < total else ""
+    return ", ".join(filter(None, [omitted, "" if stored else "fetched now, not stored"]))
 
 
-_MAX_LEVELS = 100  # of objects within objects; anything deeper stays JSON
+_MAX_LEVELS = 100  # of nested objects; deeper ones stay JSON
 _BIGINT_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class FlatRows:
-    """Rows with one value a column."""
+    """Rows with one value per column."""
 
     columns: tuple[ResultColumn, ...]
     rows: tuple[tuple[object, ...], ...]
 
 
 def flatten_rows(table: TableConfig, pages: Sequence[Page], limit: int) -> FlatRows:
-    """The first ``limit`` rows of ``pages`` under the column names that a load would give them."""
-    found = [
+    """Return the first ``limit`` rows of ``pages`` with the column names that a load gives them."""
+    flat = [
         _flatten_row(table, msgspec.json.decode(row), page.variables) for page in pages for row in page.rows
     ][:limit]
-    names = list(dict.fromkeys(name for row in found for name in row))
-    columns = tuple(ResultColumn(name, _common_type([row.get(name) for row in found])) for name in names)
-    rows = tuple(tuple(_cell_value(row.get(column.name), column.type) for column in columns) for row in found)
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    columns = tuple(ResultColumn(name, _common_type([row.get(name) for row in flat])) for name in names)
+    rows = tuple(tuple(_cell_value(row.get(column.name), column.type) for column in columns) for row in flat)
     return FlatRows(columns, rows)
 
 
 def _flatten_row(table: TableConfig, row: object, variables: Mapping[str, Scalar]) -> dict[str, object]:
-    """The values of one row by column name: what the page says of it, then its own members."""
+    """Return the values of a row by column name: the variables of the page, then the row's members."""
     fields: dict[str, object] = dict(variables)
     if not isinstance(row, dict):
         return {**fields, "value": row}
@@ -234,13 +231,13 @@ def _is_selected(table: TableConfig, name: str) -> bool:
 
 
 def _matches_name(glob: str, name: str) -> bool:
-    """Whether a name or glob means ``name``, or an object that it is within."""
+    """Whether the glob matches ``name`` or an object that contains it."""
     parts = name.split("_")
     return any(fnmatchcase("_".join(parts[:end]), glob) for end in range(len(parts), 0, -1))
 
 
 def _common_type(values: Sequence[object]) -> str:
-    """The DuckDB type that holds all of ``values``."""
+    """Return the DuckDB type of all ``values``."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return "BOOLEAN"
@@ -261,10 +258,10 @@ def _cell_value(value: object, type: str) -> Scalar:
 
 
 MAX_COLUMNS = 8
-MAX_WIDTH_CHARS = 100  # characters all chosen columns may take together: most terminals have 100 to 120
-_MAX_CELL_CHARS = 32  # a longer value is cut when it is shown
+MAX_WIDTH_CHARS = 100  # total width of the chosen columns; most terminals have 100 to 120
+_MAX_CELL_CHARS = 32  # longer values are truncated when displayed
 
-# What columns are called that people look for first; the whole name, or the end of it after an underscore.
+# Names of informative columns: the whole name, or its last part after an underscore.
 _IDENTIFIER_NAMES = frozenset({"id", "key", "number", "no", "code", "sku", "uid", "ref"})
 _TITLE_NAMES = frozenset(
     {"name", "title", "subject", "login", "label", "username", "email", "summary", "headline", "message"}
@@ -273,7 +270,7 @@ _DETAIL_NAMES = keyword_set(
     "state status type kind amount total price count quantity size priority language country city date "
     "created created_at updated updated_at due_date opened_at closed_at started_at"
 )
-# Made for programs: addresses, hashes, and the like.
+# For programs: URLs, hashes and similar.
 _TECHNICAL_NAME = re.compile(
     r"(?:^|_)(?:url|uri|href|node_id|gravatar_id|avatar|hash|sha|etag|token|cursor|html|link)$"
 )
@@ -284,36 +281,34 @@ Row = Sequence[object]
 
 
 def rank_columns(columns: Sequence[ResultColumn], rows: Sequence[Row]) -> tuple[int, ...]:
-    """Places of the columns worth showing, in their own order; at least one where there is any."""
-    spoken = _redundant_ids(columns)
-    worth = [
-        (_column_score(column, [row[place] for row in rows]) - 2 * (column.name.lower() in spoken), -place)
-        for place, column in enumerate(columns)
+    """Return the indexes of the columns to show, ascending; at least one if there are columns."""
+    redundant = _redundant_ids(columns)
+    scores = [
+        _column_score(column, [row[index] for row in rows]) - 2 * (column.name.lower() in redundant)
+        for index, column in enumerate(columns)
     ]
-    best = sorted(((value, -place) for value, place in worth), key=lambda one: (-one[0], one[1]))
     chosen: list[int] = []
-    left = MAX_WIDTH_CHARS
-    for value, place in best:
-        width = (
-            _column_width(columns[place].name, [row[place] for row in rows]) + 3
-        )  # the lines between columns
-        if chosen and (value <= 0 or width > left):
+    available = MAX_WIDTH_CHARS
+    for index in sorted(range(len(columns)), key=lambda one: -scores[one]):
+        # 3: the separator between columns
+        width = _column_width(columns[index].name, [row[index] for row in rows]) + 3
+        if chosen and (scores[index] <= 0 or width > available):
             continue
-        chosen.append(place)
-        left -= width
+        chosen.append(index)
+        available -= width
         if len(chosen) == MAX_COLUMNS:
             break
     return tuple(sorted(chosen))
 
 
 def _redundant_ids(columns: Sequence[ResultColumn]) -> frozenset[str]:
-    """Numbers of things whose name is there as well: user_id beside user_login."""
-    named = {
+    """Return identifiers of objects that also have a name: user_id beside user_login."""
+    prefixes = {
         start
         for start, _, end in (_split_name(column) for column in columns)
         if start and end in _TITLE_NAMES
     }
-    return frozenset(f"{start}_{end}" for start in named for end in _IDENTIFIER_NAMES)
+    return frozenset(f"{start}_{end}" for start in prefixes for end in _IDENTIFIER_NAMES)
 
 
 def _split_name(column: ResultColumn) -> tuple[str, str, str]:
@@ -321,7 +316,7 @@ def _split_name(column: ResultColumn) -> tuple[str, str, str]:
 
 
 def _column_score(column: ResultColumn, values: Sequence[object]) -> float:
-    """How much a column tells; 0 and less is not worth its width."""
+    """Rate how informative a column is; columns of 0 or less are not shown."""
     present = [value for value in values if value is not None and value != ""]
     if values and not present:
         return -10
@@ -339,7 +334,7 @@ def _name_score(name: str) -> float:
     if name in _DETAIL_NAMES:
         return 7
     if last in _TITLE_NAMES:
-        return 5 - name.count("_")  # user_login tells more than head_repo_owner_login
+        return 5 - name.count("_")  # user_login before head_repo_owner_login
     if last in _IDENTIFIER_NAMES:
         return 2 - name.count("_")
     if last in _DETAIL_NAMES or name.endswith(("_at", "_on", "_date")):
@@ -355,14 +350,14 @@ def _value_score(column: ResultColumn, present: Sequence[object]) -> float:
         return -6
     if any(len(text) > 80 or "\n" in text for text in texts):
         return -3
-    worth = 0.0
+    score = 0.0
     if len(texts) > 1 and len(set(texts)) == 1:
-        worth -= 2  # the same in every row
+        score -= 2  # the same in every row
     if column.type == "BOOLEAN":
-        worth -= 1
+        score -= 1
     if "TIMESTAMP" in column.type or (texts and all(_TIMESTAMP_TEXT.match(text) for text in texts)):
-        worth += 0.5
-    return worth
+        score += 0.5
+    return score
 
 
 def _column_width(name: str, values: Sequence[object]) -> int:

@@ -1,4 +1,4 @@
-"""``run 'FILE' every …``, ``run 'FILE' at …``, ``unschedule``, ``show schedules``: what happens by itself."""
+"""``run 'FILE' every …``, ``run 'FILE' at …``, ``unschedule``, ``show schedules``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from unify.text import did_you_mean
 
 
 class ScheduleCommands:
-    """Puts scripts on a schedule, and takes scripts and tables off it.
+    """Schedules scripts, and removes the schedules of scripts and tables.
 
-    ``zone``    the name of the zone on the clock of whoever types.
-    ``folder``  where relative paths within a script start, as they do when it is run by hand.
+    ``zone``    the local time zone.
+    ``folder``  the base of relative paths in a script.
     """
 
     def __init__(
@@ -42,47 +42,47 @@ class ScheduleCommands:
 
     def run_every(self, path: str, every_s: float, starting: time | None) -> ScheduleScript:
         timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
-        return ScheduleScript(path, lambda place: self._schedule_script(place, timing))
+        return ScheduleScript(path, lambda resolved: self._schedule_script(resolved, timing))
 
     def run_at(self, path: str, at: datetime | time) -> ScheduleScript:
-        """Raises UsageError for a moment that is over."""
+        """Raises UsageError for a time in the past."""
         timing = Timing(None, resolve_run_at(at, self.zone, datetime.now(UTC)))
-        return ScheduleScript(path, lambda place: self._schedule_script(place, timing))
+        return ScheduleScript(path, lambda resolved: self._schedule_script(resolved, timing))
 
     def unschedule(self, name: TableName) -> Message:
-        """Raises UnknownName with the nearest name there is."""
+        """Remove a schedule. Raises UnknownName with the closest name."""
         known = self._scheduled_names()
-        found = next((one for one in known if one.lower() == str(name).lower()), None)
-        if found is None:
-            nearest = did_you_mean(str(name), known)
-            raise UnknownName(f"nothing called {name} is on a schedule{nearest} (show schedules lists them)")
-        table = known[found]
+        scheduled = next((one for one in known if one.lower() == str(name).lower()), None)
+        if scheduled is None:
+            suggestion = did_you_mean(str(name), known)
+            raise UnknownName(f"{name} has no schedule{suggestion} (show schedules lists them)")
+        table = known[scheduled]
         if table is not None:
             return self._unschedule_table(table)
-        self.load_client.unschedule_script(self.connections.settings.tenant, found)
-        return Message(f"{found} runs no more by itself")
+        self.load_client.unschedule_script(self.connections.settings.tenant, scheduled)
+        return Message(f"schedule {scheduled} removed")
 
     def _schedule_script(self, path: Path, timing: Timing) -> Message:
         known = self.load_client.queue.scripts.list_scripts()
-        before = next((one for one in known if one.path == str(path)), None)
+        previous = next((one for one in known if one.path == str(path)), None)
         script = self.load_client.schedule_script(path, self.folder, timing)
-        instead = f" (no more {frequency_text(before.timing)})" if before is not None else ""
-        return Message(schedule_message(script, self.zone) + instead)
+        replaced = f" (replaces {frequency_text(previous.timing)})" if previous is not None else ""
+        return Message(schedule_message(script, self.zone) + replaced)
 
     def _scheduled_names(self) -> Mapping[str, TableName | None]:
-        """Everything on a schedule by its name; None where it is a script."""
+        """Return the scheduled tables by name, and the scripts with None."""
         queue, tenant = self.load_client.queue, self.connections.settings.tenant
         tables = [one.table for one in queue.schedules() if one.tenant == tenant and one.every_s is not None]
         scripts = [one.name for one in queue.scripts.list_scripts() if one.tenant == tenant]
         return {str(table): table for table in tables} | dict.fromkeys(scripts)
 
     def _unschedule_table(self, table: TableName) -> Message:
-        """What its spec asks for counts no more either; where the connection is gone, there is no spec."""
+        """End the schedule of a table, also if its connection was removed."""
         try:
             return self.load_commands.refresh_never(table)
         except UnknownName:
             self.load_client.queue.delete_schedule(self.connections.settings.tenant, table)
-            return Message(f"{table} is refreshed only when asked")
+            return Message(f"{table} is no longer refreshed on a schedule")
 
 
 def schedule_message(script: ScheduledScript, zone: str) -> str:

@@ -1,4 +1,4 @@
-"""``system …``: see and steer what goes on in the background."""
+"""``system …``: shows and controls background work."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from unify.queue.queue import Queue
 from unify.queue.scripts import RunStatus
 from unify.text import format_count
 
-MAX_STATUS_LINES = (
-    50  # lines of status: more than one look takes in; behind 10,000 jobs it still comes at once
-)
-STATUS_TIMEOUT_S = 3.0  # then the status comes from the queue alone
+MAX_STATUS_LINES = 50  # about one screen; keeps the status fast with 10,000 queued jobs
+STATUS_TIMEOUT_S = 3.0  # afterwards the status comes from the queue alone
 ACTION_VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
 
 
 class SystemCommands:
-    """Background work, as a person sees it: complete when the daemon is down, livelier when it runs.
+    """Shows and controls the daemon and its jobs.
 
-    ZeroMQ is imported by those who talk to the daemon, when they do.
+    The status is complete without the daemon, and has progress with it. ZeroMQ is imported on first use.
     """
 
     def __init__(self, settings: Settings, queue: Queue, load_client: LoadClient) -> None:
@@ -75,7 +73,7 @@ class SystemCommands:
     def cancel(self, id: int) -> Message:
         job = self.load_client.cancel(id)
         if job is None:
-            raise UnknownName(f"there is no job {id} (show jobs lists them)")
+            raise UnknownName(f"job {id} does not exist (show jobs lists them)")
         if job.state is JobState.CANCELLED:
             return Message(f"job {id} ({job.table}) is cancelled")
         if job.state.active:
@@ -85,7 +83,7 @@ class SystemCommands:
     def retry(self, id: int) -> Message:
         job = self.queue.find(id)
         if job is None:
-            raise UnknownName(f"there is no job {id} (show jobs lists them)")
+            raise UnknownName(f"job {id} does not exist (show jobs lists them)")
         again = self.load_client.retry(id)
         if again is None:
             return Message(
@@ -94,8 +92,8 @@ class SystemCommands:
         return Message(f"job {again.id} ({again.table}) is {again.state.value}")
 
     def _script_lines(self, now: datetime) -> list[str]:
-        """One line a script that runs; what it has to say of itself stands behind."""
-        going = [run for run in self.queue.scripts.latest_runs() if run.status is RunStatus.RUNNING]
+        """One line per running script, with its error if there is one."""
+        running = [run for run in self.queue.scripts.latest_runs() if run.status is RunStatus.RUNNING]
         return [
             "  ".join(
                 [
@@ -104,7 +102,7 @@ class SystemCommands:
                     run.error,
                 ]
             ).rstrip()
-            for run in going
+            for run in running
         ]
 
     def _fetch_daemon_status(self, has_jobs: bool) -> tuple[str, dict[int, LoaderStatus]]:
@@ -124,7 +122,7 @@ class SystemCommands:
 
 
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
-    """One aligned line a task: what, how many rows, how far, for how long."""
+    """Return one aligned line per task: table, rows, pages, elapsed time."""
     titles = [f"{ACTION_VERBS[task.action]} table: {task.table}" for task in tasks]
     width = max(map(len, titles), default=0)
     return [
@@ -134,7 +132,7 @@ def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
 
 
 def progress_text(task: LoaderStatus, now: datetime) -> str:
-    """``1,300 rows  13 of 40 pages  0:00:09`` as far as each is known."""
+    """``1,300 rows  13 of 40 pages  0:00:09``, without unknown parts."""
     if task.state is JobState.QUEUED:
         return f"queued  {state.wait_reason(task)}" if task.blocked_by else _queued_text(task, now)
     parts = [f"{format_count(task.rows, 'row'):>12}"]
@@ -143,7 +141,7 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
     parts.append(elapsed_text(task.elapsed_s))
     if task.waiting_until is not None and task.waiting_until > now:
         left_s = (task.waiting_until - now).total_seconds()
-        parts.append(f"rate limited, goes on in {max(1, round(left_s))} s")
+        parts.append(f"rate limited, resumes in {max(1, round(left_s))} s")
     if task.blocked_by:
         parts.append(state.wait_reason(task))
     elif task.state is JobState.PUBLISHING:
@@ -152,21 +150,21 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
 
 
 def _queued_text(task: LoaderStatus, now: datetime) -> str:
-    """``queued``, and why it is there again: ``queued  again in 4 s: GET … returned 503``."""
+    """``queued``, or for a job that failed: ``queued  again in 4 s: GET … returned 503``."""
     if not task.error or task.waiting_until is None:
         return "queued"
     left_s = (task.waiting_until - now).total_seconds()
-    why = task.error.removeprefix(f"{task.table}: ").partition("\n")[0]
-    return f"queued  again in {max(1, round(left_s))} s: {why}" if left_s > 0 else f"queued  again: {why}"
+    error = task.error.removeprefix(f"{task.table}: ").partition("\n")[0]
+    return f"queued  again in {max(1, round(left_s))} s: {error}" if left_s > 0 else f"queued  again: {error}"
 
 
 def rate_text(task: LoaderStatus, now: datetime) -> str:
-    """``144 rows/s  0:00:18 left``; the time left only where the source says how many pages there are.
+    """``144 rows/s  0:00:18 left``; the time left only if the number of pages is known.
 
-    Nothing in the first second, nor while the source has us wait.
+    Empty in the first second and while the load is rate limited.
     """
-    waits = task.waiting_until is not None and task.waiting_until > now
-    if task.state is not JobState.RUNNING or waits or task.elapsed_s < 1 or not task.rows:
+    is_waiting = task.waiting_until is not None and task.waiting_until > now
+    if task.state is not JobState.RUNNING or is_waiting or task.elapsed_s < 1 or not task.rows:
         return ""
     parts = [f"{task.rows / task.elapsed_s:,.0f} rows/s"]
     if task.pages_total and 0 < task.pages < task.pages_total:
@@ -182,7 +180,7 @@ def elapsed_text(seconds: float) -> str:
 
 
 def _status_from_queue(job: LoaderJob) -> LoaderStatus:
-    """What the queue alone knows of a job, when no daemon tells more."""
+    """Return the status of a job without progress, if the daemon does not report it."""
     elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
     status = LoaderStatus(job.id, job.table, job.action, job.state, elapsed_s=elapsed_s)
     queued = job.state is JobState.QUEUED

@@ -22,7 +22,7 @@ from unify.text import format_age, format_count
 
 
 class LoadCommands:
-    """Fills, refreshes and empties tables of connections; ``zone`` is whose clock times of day are on."""
+    """Loads, refreshes and clears tables of connections; ``zone`` is the time zone of times of day."""
 
     def __init__(
         self, lake: Lake, connections: ConnectionCatalog, load_client: LoadClient, *, wait: bool, zone: str
@@ -34,25 +34,25 @@ class LoadCommands:
         self.zone = zone
 
     def load(self, table: TableName) -> Message:
-        """Fetch a table the first time; a stored one stays, and the message says how to renew it."""
+        """Load a table; if it is stored already, return a message that names refresh and reload."""
         name = self.connections.require_stored(table)
         stored = catalog.stored_tables(self.lake).get(name)
         if stored is not None:
             age = format_age((datetime.now(UTC) - stored.loaded_at).total_seconds())
             return Message(
                 f"{name} is stored already ({format_count(stored.rows_total, 'row')}, {age}): "
-                f"refresh table {name} fetches what changed, reload table {name} everything again"
+                f"refresh table {name} fetches the changes, reload table {name} everything"
             )
         return self._run_load(name, Action.LOAD)
 
     def refresh(self, table: TableName) -> Message:
-        """Fetch what changed; a table never loaded is loaded."""
+        """Fetch the changes, or load a table that was never loaded."""
         name = self.connections.require_stored(table)
         stored = name in catalog.stored_tables(self.lake)
         return self._run_load(name, Action.REFRESH if stored else Action.LOAD)
 
     def reload(self, table: TableName) -> Message:
-        """Fetch everything again; the old rows stay until the new ones are complete."""
+        """Fetch everything again; the old rows are replaced when the new ones are complete."""
         return self._run_load(self.connections.require_stored(table), Action.RELOAD)
 
     def clear(self, table: TableName) -> Message:
@@ -63,25 +63,25 @@ class LoadCommands:
             if job.table == name:
                 self.load_client.cancel(job.id)
                 self.load_client.wait_until_ended(job)
-        had = catalog.clear_table(self.lake, name)
-        return Message(f"{name} is cleared" if had else f"{name} had no stored rows")
+        had_rows = catalog.clear_table(self.lake, name)
+        return Message(f"{name} is cleared" if had_rows else f"{name} had no stored rows")
 
     def end_schedules(self, connection: str) -> Message:
-        """End what was scheduled for a connection that is gone, and say what is left of it."""
+        """Delete the schedules of a removed connection; the message names its stored tables."""
         queue, tenant = self.load_client.queue, self.connections.settings.tenant
         for schedule in queue.schedules():
             if schedule.tenant == tenant and schedule.table.schema == connection:
                 queue.delete_schedule(tenant, schedule.table)
-        left = [str(name) for name in catalog.stored_tables(self.lake) if name.schema == connection]
-        if not left:
+        stored = [str(name) for name in catalog.stored_tables(self.lake) if name.schema == connection]
+        if not stored:
             return Message(f"{connection} is disconnected")
         return Message(
-            f"{connection} is disconnected; the rows of {', '.join(left)} stay, "
-            f"until clear table {left[0]} forgets them"
+            f"{connection} is disconnected; the rows of {', '.join(stored)} are kept "
+            f"(clear table {stored[0]} deletes them)"
         )
 
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
-        """Have the daemon refresh a table; ``starting`` is a time of day on this machine's clock."""
+        """Schedule the refreshes of a table; ``starting`` is a local time of day."""
         name = self.connections.require_stored(table)
         timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
         self._set_schedule(name, timing)
@@ -90,13 +90,13 @@ class LoadCommands:
         return Message(f"{name} is refreshed every {format_duration(every_s)}, next at {next_at}")
 
     def refresh_never(self, table: TableName) -> Message:
-        """End the schedule of a table, its spec's too."""
+        """End the schedule of a table, including that of its spec."""
         name = self.connections.require_stored(table)
         self._set_schedule(name, Timing(None, None))
-        return Message(f"{name} is refreshed only when asked")
+        return Message(f"{name} is no longer refreshed on a schedule")
 
     def _resolve_name(self, table: TableName) -> TableName:
-        """The table as its connection spells it, or as it is stored, where the connection is gone."""
+        """Return the canonical name, or the stored one if the connection was removed."""
         if not self.connections.has(table.schema):
             for name in catalog.stored_tables(self.lake):
                 if str(name).lower() == str(table).lower():

@@ -1,4 +1,4 @@
-"""Excel workbooks, through openpyxl: an optional package, imported when a workbook is named."""
+"""Reads and writes Excel workbooks with openpyxl, an optional package imported on first use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from unify.engine.types import DuckDBType
 from unify.errors import FileError, QueryError
 from unify.text import unique_names
 
-MAX_SHEET_ROWS = 1_048_576  # of a sheet, its header among them
+MAX_SHEET_ROWS = 1_048_576  # including the header
 MAX_SHEET_COLUMNS = 16_384
-MAX_CELL_CHARS = 32_767  # characters of a cell
+MAX_CELL_CHARS = 32_767
 _EXACT_DIGITS = 15  # Excel's numbers are doubles
-_FIRST_EXACT_DATE = date(1900, 3, 1)  # before it, Excel counts a day that never was
-# Types whose values a cell can hold; DuckDB writes those of the others.
+_FIRST_EXACT_DATE = date(1900, 3, 1)  # Excel counts 29 February 1900, which does not exist
+# Types that a cell can hold; values of other types are written as DuckDB's text.
 _CELL_TYPES = frozenset(
     ["BOOLEAN", "VARCHAR", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"]
     + [
@@ -36,12 +36,12 @@ Cells = Sequence[object]
 
 
 def read_rows(path: Path) -> Iterator[Cells]:
-    """The rows of the first sheet, header first, as the values that were stored with it."""
+    """Yield the rows of the first sheet, header first; formulas as their stored values."""
     openpyxl = _import_openpyxl()
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (BadZipFile, KeyError, ValueError, OSError) as error:
-        raise QueryError(f"{path.name}: this is no Excel workbook that can be read ({error})") from error
+        raise QueryError(f"{path.name}: not a readable Excel workbook ({error})") from error
     try:
         sheet = book.worksheets[0]
         yield from sheet.iter_rows(values_only=True)
@@ -50,7 +50,7 @@ def read_rows(path: Path) -> Iterator[Cells]:
 
 
 def write_rows(path: Path, header: Sequence[str], batches: Iterable[Sequence[Cells]]) -> int:
-    """Write a workbook of one sheet; how many rows."""
+    """Write a workbook with one sheet; return the number of rows."""
     openpyxl = _import_openpyxl()
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("rows")
@@ -59,20 +59,20 @@ def write_rows(path: Path, header: Sequence[str], batches: Iterable[Sequence[Cel
         book.save(path)
     except BaseException:
         if not sheet.closed:
-            sheet.close()  # ends the rows that it has begun to write
+            sheet.close()  # closes its temporary file
         raise
     return count
 
 
 def append_rows(path: Path, target: Path, header: Sequence[str], batches: Iterable[Sequence[Cells]]) -> int:
-    """Write the workbook ``path`` with more rows on its first sheet to ``target``; how many rows."""
+    """Write ``path`` with rows appended to its first sheet to ``target``; return their number."""
     openpyxl = _import_openpyxl()
     book = openpyxl.load_workbook(path)
     try:
         sheet = book.worksheets[0]
-        there = [cell.value for cell in sheet[1]] if sheet.max_row else []
-        if [str(name) for name in there] != list(header):
-            raise FileError(f"{path.name} has other columns: {', '.join(map(str, there))}")
+        existing = [str(cell.value) for cell in sheet[1]] if sheet.max_row else []
+        if existing != list(header):
+            raise FileError(f"{path.name} has other columns: {', '.join(existing)}")
         count = _append_to_sheet(openpyxl, sheet, [], batches)
         book.save(target)
     finally:
@@ -81,43 +81,41 @@ def append_rows(path: Path, target: Path, header: Sequence[str], batches: Iterab
 
 
 def write_json_lines(rows: Iterator[Cells], target: Path) -> dict[str, str]:
-    """Write the rows below the header as JSON lines with members c0, c1 …; name and type of each column.
+    """Write rows as JSON lines with members c0, c1 …; return the types by column name.
 
-    Numbers stay numbers where all of a column are; anything mixed becomes text.
+    The first row is the header. Columns of mixed types become text.
     """
     header = _column_names(next(rows, ()))
-    kinds: list[set[str]] = [set() for _ in header]
+    types: list[set[str]] = [set() for _ in header]
     with target.open("wb") as file:
         for row in rows:
             cells = [*row[: len(header)], *[None] * (len(header) - len(row))]
             if all(cell is None for cell in cells):
                 continue
-            for kind, cell in zip(kinds, cells, strict=True):
-                kind.add(_cell_type(cell))
-            file.write(
-                msgspec.json.encode({f"c{place}": _cell_text(cell) for place, cell in enumerate(cells)})
-                + b"\n"
-            )
-    return {name: _column_type(kind) for name, kind in zip(header, kinds, strict=True)}
+            for cell_types, cell in zip(types, cells, strict=True):
+                cell_types.add(_cell_type(cell))
+            record = {f"c{index}": _cell_text(cell) for index, cell in enumerate(cells)}
+            file.write(msgspec.json.encode(record) + b"\n")
+    return {name: _column_type(cell_types) for name, cell_types in zip(header, types, strict=True)}
 
 
 def _append_to_sheet(
     openpyxl: Any, sheet: Any, header_rows: list[list[str]], batches: Iterable[Sequence[Cells]]
 ) -> int:
-    """Raises FileError where a sheet cannot hold the rows."""
+    """Append the rows; return their number. Raises FileError if they exceed the limits of a sheet."""
     for names in header_rows:
         sheet.append([_make_cell(openpyxl, sheet, name) for name in names])
-    count, there = 0, 0 if header_rows else max(0, sheet.max_row - 1)
+    count, existing = 0, 0 if header_rows else max(0, sheet.max_row - 1)
     for batch in batches:
         count += len(batch)
-        check_row_count(there + count)
+        check_row_count(existing + count)
         for row in batch:
             sheet.append([_make_cell(openpyxl, sheet, value) for value in row])
     return count
 
 
 def _make_cell(openpyxl: Any, sheet: Any, value: object) -> Any:
-    """A value as a cell that shows it exactly: a text is never a formula, a long number is a text."""
+    """Return a cell with the exact value; texts are not formulas, long numbers are texts."""
     if value is None or isinstance(value, bool):
         return value
     if (
@@ -133,7 +131,7 @@ def _make_cell(openpyxl: Any, sheet: Any, value: object) -> Any:
         return value
     text = value if isinstance(value, str) else str(value)
     if len(text) > MAX_CELL_CHARS:
-        raise FileError(f"an Excel cell holds {MAX_CELL_CHARS:,} characters, and a value has {len(text):,}")
+        raise FileError(f"a value has {len(text):,} characters; an Excel cell holds {MAX_CELL_CHARS:,}")
     cell = openpyxl.cell.WriteOnlyCell(sheet)
     try:
         cell.value = text
@@ -144,24 +142,23 @@ def _make_cell(openpyxl: Any, sheet: Any, value: object) -> Any:
 
 
 def check_columns(names: Sequence[str]) -> None:
-    """Raise FileError where a sheet has no room for the columns."""
+    """Raise FileError if there are more columns than a sheet holds."""
     if len(names) > MAX_SHEET_COLUMNS:
         raise FileError(
-            f"an Excel sheet holds {MAX_SHEET_COLUMNS:,} columns, and there are {len(names):,}; "
-            "export a CSV file"
+            f"an Excel sheet holds {MAX_SHEET_COLUMNS:,} columns, not {len(names):,}; export a CSV file"
         )
 
 
 def check_row_count(rows: int) -> None:
-    """Raise FileError where a sheet has no room for the rows."""
+    """Raise FileError if there are more rows than a sheet holds."""
     if rows > MAX_SHEET_ROWS - 1:
         raise FileError(
-            f"an Excel sheet holds {MAX_SHEET_ROWS:,} rows, and there are more; export a CSV file"
+            f"the rows do not fit in an Excel sheet, which holds {MAX_SHEET_ROWS:,}; export a CSV file"
         )
 
 
 def cell_query(query: str, types: Sequence[DuckDBType]) -> str:
-    """``query`` with DuckDB's text of the values that no cell can hold: lists, blobs, intervals …"""
+    """Return ``query`` with values that a cell cannot hold (lists, blobs, intervals …) cast to text."""
     columns = [f"c{number}" for number in range(len(types))]
     cells = [
         column
@@ -173,7 +170,7 @@ def cell_query(query: str, types: Sequence[DuckDBType]) -> str:
 
 
 def convert_cells(types: Sequence[str], row: Cells) -> Cells:
-    """Dates, times and 32-bit floats, which are fetched as text, as Excel's own values where it has them."""
+    """Convert dates, times and 32-bit floats from text to values of Excel, where Excel can hold them."""
     return [_parse_cell(type, value) for type, value in zip(types, row, strict=True)]
 
 
@@ -189,15 +186,15 @@ def _parse_date(type: str, value: object) -> object:
         return value
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:  # infinity, or a year Python does not know
+    except ValueError:  # infinity, or a year beyond Python's range
         return value
     if moment.microsecond % 1000:
-        return value  # Excel counts milliseconds
+        return value  # Excel has milliseconds
     return moment.date() if type == "DATE" else moment
 
 
 def _column_names(header: Cells) -> list[str]:
-    """The names of the columns; a column without one is named by its number."""
+    """Return unique column names; an empty header cell becomes ``columnN``."""
     names = (
         str(cell).strip() if cell is not None else f"column{number}" for number, cell in enumerate(header, 1)
     )
@@ -225,16 +222,16 @@ def _cell_type(cell: object) -> str:
 
 
 def _column_type(types: set[str]) -> str:
-    found = types - {""}
-    if len(found) == 1:
-        return found.pop()
-    if found == {"BIGINT", "DOUBLE"}:
+    present = types - {""}
+    if len(present) == 1:
+        return present.pop()
+    if present == {"BIGINT", "DOUBLE"}:
         return "DOUBLE"
-    return "TIMESTAMP" if found == {"DATE", "TIMESTAMP"} else "VARCHAR"
+    return "TIMESTAMP" if present == {"DATE", "TIMESTAMP"} else "VARCHAR"
 
 
 def _cell_text(cell: object) -> str | None:
-    """A cell as the text its column's type is read from."""
+    """Return a cell as text that DuckDB casts to the type of its column."""
     if cell is None:
         return None
     if isinstance(cell, bool):

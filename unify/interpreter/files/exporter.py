@@ -1,4 +1,4 @@
-"""``export``: the rows of a table, a variable or a SELECT as a file."""
+"""``export``: writes the rows of a table, a variable or a SELECT to a file."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _COPY_OPTIONS = {
 
 
 class FileExporter:
-    """Writes files; each is replaced as a whole or not at all."""
+    """Writes files atomically."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
 
     def export(self, bound: BoundQuery, path: str, mode: WriteMode) -> Message:
-        """Write the rows of a SELECT to a file. Raises FileError or QueryError; then no file is written."""
+        """Write the rows of a SELECT to a file, which stays unchanged on FileError or QueryError."""
         target = absolute_path(path)
         format = detect_format(target.name)
         appends = mode == "append" and target.exists()
         if appends and is_compressed(target.name):
-            raise FileError(f"{target.name}: nothing can be appended to a compressed file")
+            raise FileError(f"{target.name}: cannot append to a compressed file")
         check_target(target, mode)
         with (
             replace_file(target, mode) as new,
@@ -79,7 +79,7 @@ class FileExporter:
         return int(row[0]) if row else 0
 
     def _with_unique_names(self, query: str, parameters: object) -> str:
-        """``query`` with a number after each column name that an object has already: ``a``, ``a_2``."""
+        """Return ``query`` with unique column names: ``a``, ``a_2``."""
         names = self._column_names(query, parameters)
         unique = unique_names(names, str.lower)
         if unique == list(names):
@@ -89,7 +89,7 @@ class FileExporter:
     def _join_existing(
         self, query: str, parameters: object, format: FileFormat, target: Path, new: Path
     ) -> None:
-        """Put the content of the target before the new rows."""
+        """Insert the content of ``target`` before the new rows."""
         match format:
             case FileFormat.CSV | FileFormat.TSV:
                 delimiter = "," if format is FileFormat.CSV else "\t"

@@ -1,4 +1,4 @@
-"""``import`` and ``show files``: rows from files into tables, and which table came from which file."""
+"""``import`` and ``show files``: creates tables from files and lists their origin."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from unify.text import format_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What a table's comment says of each file its rows came from; `show files` reads it there.
+# The comment of an imported table has one such line per import; `show files` reads them.
 _IMPORT_COMMENT = re.compile(
-    r"^imported (?P<rows>\d+) rows? from (?P<place>.+) at (?P<at>\S+)$", re.MULTILINE
+    r"^imported (?P<rows>\d+) rows? from (?P<location>.+) at (?P<at>\S+)$", re.MULTILINE
 )
 
 
 class FileImporter:
-    """Makes tables of files; each is changed whole or not at all."""
+    """Creates or extends tables from files, each in one transaction."""
 
     def __init__(self, lake: Lake, connections: ConnectionCatalog) -> None:
         self.lake = lake
         self.connections = connections
 
     def import_file(self, location: str, into: TableName | None, mode: WriteMode) -> Message:
-        """Make a table of a file, of several, or of what is at an address.
+        """Create or extend a table from a file, several files or a URL.
 
-        Raises  FileError, QueryError or SourceError, leaving a table as it was.
+        Raises FileError, QueryError or SourceError, and leaves the table unchanged.
         """
         with (
             open_source_files(location, self.connections.settings.cache) as files,
@@ -61,26 +61,26 @@ class FileImporter:
         return Message(f"{format_count(rows, 'row')} imported into {display_name(name)}")
 
     def list_files(self, schema: str | None, like: str | None) -> Rows:
-        """Which files the tables were imported from; ``like`` is a pattern of SQL's LIKE for the file."""
+        """List the files that tables were imported from; ``like`` is a LIKE pattern for the file."""
         rows = [
             (
                 table.name.schema,
                 table.name.table,
-                said["place"],
-                int(said["rows"]),
-                _parse_imported_at(said["at"]),
+                line["location"],
+                int(line["rows"]),
+                _parse_imported_at(line["at"]),
             )
             for table in catalog.user_tables(self.lake)
             if schema is None or table.name.schema.lower() == schema.lower()
-            for said in _IMPORT_COMMENT.finditer(table.comment)
-            if like is None or self._matches_like(said["place"], like)
+            for line in _IMPORT_COMMENT.finditer(table.comment)
+            if like is None or self._matches_like(line["location"], like)
         ]
         columns = [("schema", "VARCHAR"), ("table", "VARCHAR"), ("file", "VARCHAR"), ("rows", "BIGINT")]
         return listing_rows([*columns, ("imported_at", "TIMESTAMP WITH TIME ZONE")], rows)
 
     @contextmanager
     def _open_query(self, files: SourceFiles, location: str) -> Iterator[FileQuery]:
-        """How the files are read; a workbook becomes JSON lines first."""
+        """The SELECT that reads the files; workbooks are first converted to JSON lines."""
         if files.format is not FileFormat.EXCEL:
             with translate_file_errors(self.lake, location):
                 source = build_file_query(self.lake, files.paths, files.format)
@@ -100,52 +100,47 @@ class FileImporter:
             yield _workbook_query(files.paths, Path(folder))
 
     def _store_rows(self, name: TableName, source: FileQuery, mode: WriteMode, location: str) -> int:
-        """Make or extend a table, and note where its rows came from, in one transaction."""
+        """Create or extend a table and record the origin of the rows in its comment, in one transaction."""
         self._refuse_reserved_target(name)
-        there = bool(catalog.table_columns(self.lake, name))
-        if there and mode is None:
-            raise FileError(f"there is a table {display_name(name)} already; end with overwrite or append")
+        exists = bool(catalog.table_columns(self.lake, name))
+        if exists and mode is None:
+            raise FileError(f"table {display_name(name)} exists already; end with overwrite or append")
         target = f"lake.{quoted(name.schema)}.{quoted(name.table)}"
         with self._transaction():
             self.lake.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(name.schema)}")
-            if there and mode == "append":
-                before, said = self._count_rows(target), self._read_comment(name)
+            if exists and mode == "append":
+                before, comment = self._count_rows(target), self._read_comment(name)
                 self.lake.execute(f"INSERT INTO {target} BY NAME {source.sql}", source.parameters)
             else:
-                before, said = 0, ""
+                before, comment = 0, ""
                 self.lake.execute(f"CREATE OR REPLACE TABLE {target} AS {source.sql}", source.parameters)
             rows = self._count_rows(target) - before
             at = datetime.now(UTC).isoformat(timespec="seconds")
             line = f"imported {rows} {'row' if rows == 1 else 'rows'} from {location} at {at}"
-            comment = "\n".join(filter(None, [said, line]))
+            comment = "\n".join(filter(None, [comment, line]))
             self.lake.execute(f"COMMENT ON TABLE {target} IS {quote_literal(comment)}")
         return rows
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """One transaction of our own, unless the user has one open: then theirs decides."""
-        own = not self.lake.in_transaction
-        if own:
+        """A transaction, or the one that the user has open."""
+        is_own = not self.lake.in_transaction
+        if is_own:
             self.lake.execute("BEGIN")
         try:
             yield
         except BaseException:
-            if own:
-                self._roll_back()
+            if is_own and self.lake.in_transaction:  # an error may have ended it
+                self.lake.execute("ROLLBACK")
             raise
-        if own:
+        if is_own:
             self.lake.execute("COMMIT")
-
-    def _roll_back(self) -> None:
-        """An error may have ended the transaction already."""
-        if self.lake.in_transaction:
-            self.lake.execute("ROLLBACK")
 
     def _refuse_reserved_target(self, name: TableName) -> None:
         if name.schema.lower() in RESERVED - {"main"}:
-            raise FileError(f"the schema {name.schema} is not for tables of your own; choose another")
+            raise FileError(f"schema {name.schema} is reserved; choose another")
         if self.connections.has(name.schema) and name.table.lower() in self.connections.tables(name.schema):
-            raise QueryError(f"{name} is filled by its connection; import into a table of another name")
+            raise QueryError(f"{name} is a table of its connection; import into another table")
 
     def _read_comment(self, name: TableName) -> str:
         with self.lake.read_connection() as connection:
@@ -160,7 +155,7 @@ class FileImporter:
 
 
 def _workbook_query(paths: Sequence[Path], folder: Path) -> FileQuery:
-    """A SELECT over workbooks, their columns matched by name."""
+    """Return a SELECT over the first sheets of workbooks, matching columns by name."""
     from unify.interpreter.files import excel
 
     selects, files = [], {}
@@ -169,8 +164,8 @@ def _workbook_query(paths: Sequence[Path], folder: Path) -> FileQuery:
         types = excel.write_json_lines(excel.read_rows(path), lines)
         if not types:
             raise QueryError(f"{path.name}: its first sheet is empty")
-        members = ", ".join(f"c{place}: {quote_literal(type)}" for place, type in enumerate(types.values()))
-        columns = ", ".join(f"c{place} AS {quoted(name)}" for place, name in enumerate(types))
+        members = ", ".join(f"c{index}: {quote_literal(type)}" for index, type in enumerate(types.values()))
+        columns = ", ".join(f"c{index} AS {quoted(name)}" for index, name in enumerate(types))
         source = f"read_json($f{number}, format = 'newline_delimited', columns = {{{members}}})"
         selects.append(f"SELECT {columns} FROM {source}")
         files[f"f{number}"] = str(lines)
@@ -183,7 +178,7 @@ def _describe_files(files: SourceFiles) -> str:
 
 
 def _parse_imported_at(text: str) -> datetime | None:
-    """When a comment on a table says it was imported; anybody may have changed the comment."""
+    """Parse a time of a table comment; None if the user has changed it."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -3,7 +3,7 @@
 DuckDB's own detection reads an integer beyond 64 bits as a double. Such columns are read as
 DECIMAL(38,0), or as text where they do not fit; integers within a JSON object leave it JSON.
 
-Where imported rows come from: a file, several by a glob, or an address that is fetched first.
+Also resolves the location of an import: a file, a glob, or a URL, which is downloaded.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from unify.interpreter.files.writer import FileFormat, detect_format, suggest_ta
 from unify.lake.lake import Lake
 
 _EXACT_INTEGER_TYPE = "DECIMAL(38,0)"
-_LONG_INTEGER = r"[+-]?\d{16,}"  # digits that a double may not hold
+_LONG_INTEGER = r"[+-]?\d{16,}"  # more digits than a double can hold exactly
 _LONG_INTEGER_WITHIN = r"(^|[\[:,\s])-?\d{16,}([\],}\s]|$)"
 _DECIMAL_38_INTEGER = r"[+-]?\d{1,38}"
 
 
 @dataclass(frozen=True, slots=True)
 class FileQuery:
-    """A SELECT over files, and the parameters it takes."""
+    """A SELECT over files with its parameters."""
 
     sql: str
     parameters: Mapping[str, object]
 
 
 def build_file_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> FileQuery:
-    """How to read files of one format. Raises QueryError where they cannot be read as that."""
+    """Return the SELECT that reads files of one format. Raises QueryError if it cannot read them."""
     files = {"files": [_escape_glob(path) for path in paths]}
     match format:
         case FileFormat.CSV:
@@ -57,7 +57,7 @@ def build_file_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> F
 
 @contextmanager
 def translate_file_errors(lake: Lake, file_name: str) -> Iterator[None]:
-    """What DuckDB says of a file it cannot read or write, in one line that names it: the SQL is ours."""
+    """Translate DuckDB's errors to FileError, with the file's name and without the generated SQL."""
     import duckdb
 
     try:
@@ -82,10 +82,10 @@ def _csv_query(lake: Lake, files: Mapping[str, object], extra_options: str) -> F
     texts = f"read_csv($files, all_varchar = true, {options})"
     if not doubles or list(_describe_types(lake, f"SELECT * FROM {texts}", files)) != list(types):
         return FileQuery(f"SELECT * FROM {source}", files)
-    given = _exact_types(lake, texts, files, doubles)
-    if not given:
+    exact = _exact_types(lake, texts, files, doubles)
+    if not exact:
         return FileQuery(f"SELECT * FROM {source}", files)
-    return FileQuery(f"SELECT * FROM read_csv($files, types = {_struct_literal(given)}, {options})", files)
+    return FileQuery(f"SELECT * FROM read_csv($files, types = {_struct_literal(exact)}, {options})", files)
 
 
 def _json_query(lake: Lake, files: Mapping[str, object]) -> FileQuery:
@@ -109,7 +109,7 @@ def _json_query(lake: Lake, files: Mapping[str, object]) -> FileQuery:
 def _exact_types(
     lake: Lake, text_source: str, files: Mapping[str, object], names: Sequence[str]
 ) -> dict[str, str]:
-    """The columns of ``names`` that hold integers too long for a double, and what holds them."""
+    """Return types for the columns of ``names`` that contain integers too long for a double."""
     if not names:
         return {}
     tests = ", ".join(
@@ -147,14 +147,14 @@ def _struct_literal(types: Mapping[str, str]) -> str:
 
 
 def _escape_glob(path: Path) -> str:
-    """A path that means this file alone, although DuckDB reads globs."""
+    """Escape glob characters, which DuckDB would expand."""
     return glob.escape(os.fspath(path))
 
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _MAX_FILES = 10_000
-_MAX_DOWNLOAD_BYTES = 1_000_000_000  # held in memory while it arrives
-_DOWNLOAD_TIMEOUT_S = 3600.0  # for the whole file; silence ends it much sooner
+_MAX_DOWNLOAD_BYTES = 1_000_000_000  # held in memory
+_DOWNLOAD_TIMEOUT_S = 3600.0  # for the whole file; the read timeout is shorter
 _SUFFIX_BY_CONTENT_TYPE = {
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv",
@@ -168,7 +168,7 @@ _SUFFIX_BY_CONTENT_TYPE = {
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """Files of one format, in the order of their names. ``table`` is what they suggest as a name."""
+    """Files of one format, sorted by name; ``table`` is the default table name."""
 
     paths: tuple[Path, ...]
     format: FileFormat
@@ -177,9 +177,9 @@ class SourceFiles:
 
 @contextmanager
 def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles]:
-    """The files that ``place`` means; what was fetched is gone when the block ends.
+    """Resolve ``location``; a downloaded file is deleted when the block ends.
 
-    Raises  FileError where there is none, or of several formats; SourceError from an address.
+    Raises FileError without a file or for several formats; SourceError from a URL.
     """
     if not _URL.match(location):
         paths = _find_local_files(location)
@@ -201,8 +201,8 @@ def _find_local_files(location: str) -> tuple[Path, ...]:
         raise FileError(f"{location} is a folder; {path.name}/*.csv imports the files in it")
     matches = sorted(match for match in glob.iglob(str(path), recursive=True) if Path(match).is_file())
     if not matches:
-        many = glob.has_magic(location)
-        raise FileError(f"{location}: {'no file matches' if many else 'there is no such file'}")
+        reason = "no file matches" if glob.has_magic(location) else "no such file"
+        raise FileError(f"{location}: {reason}")
     if len(matches) > _MAX_FILES:
         raise FileError(f"{location}: {len(matches):,} files match, more than {_MAX_FILES:,}")
     return tuple(absolute_path(match) for match in matches)
@@ -216,7 +216,7 @@ def _common_format(location: str, paths: Sequence[Path]) -> FileFormat:
 
 
 def _name_for_table(location: str, paths: Sequence[Path]) -> str:
-    """What names the table: the file; of a glob its fixed part, or the folder the files are in."""
+    """Return the file name, or for a glob its fixed prefix or the folder, to name the table."""
     if len(paths) == 1:
         return paths[0].name
     fixed = re.split(r"[*?\[]", Path(location).name)[0].strip("_-. ")
@@ -224,29 +224,27 @@ def _name_for_table(location: str, paths: Sequence[Path]) -> str:
 
 
 def _download(url: str, folder: Path) -> Path:
-    """The file at an address, whole, through the door that all requests take. No credentials go along."""
+    """Download a file with the HTTP client of the adapters, without credentials."""
     from unify.adapters.http.client import HttpClient
     from unify.adapters.http.messages import ClientOptions, Request, Timeouts, origin_of
 
-    bounds = Timeouts(total_s=_DOWNLOAD_TIMEOUT_S, max_body_bytes=_MAX_DOWNLOAD_BYTES)
-    route = ClientOptions(
-        origin_of(url), credentials_hint="the address: no credentials are sent with an import"
-    )
-    with closing(HttpClient(route, timeouts=bounds)) as transport:
-        answer = transport.fetch(Request("GET", url, headers={"Accept": "*/*"}))
-    path = folder / _download_name(url, answer.headers.get("content-type", ""))
-    path.write_bytes(answer.body)
+    timeouts = Timeouts(total_s=_DOWNLOAD_TIMEOUT_S, max_body_bytes=_MAX_DOWNLOAD_BYTES)
+    options = ClientOptions(origin_of(url), credentials_hint="the URL; import sends no credentials")
+    with closing(HttpClient(options, timeouts=timeouts)) as client:
+        response = client.fetch(Request("GET", url, headers={"Accept": "*/*"}))
+    path = folder / _download_name(url, response.headers.get("content-type", ""))
+    path.write_bytes(response.body)
     return path
 
 
 def _download_name(url: str, content_type: str) -> str:
-    """The last part of the address, with the suffix of what was sent where it has none of ours."""
-    last = PurePosixPath(unquote(urlsplit(url).path)).name or "download"
+    """Return the last part of the URL's path; without a known suffix, add that of the content type."""
+    name = PurePosixPath(unquote(urlsplit(url).path)).name or "download"
     try:
-        detect_format(last)
+        detect_format(name)
     except FileError:
         suffix = _SUFFIX_BY_CONTENT_TYPE.get(content_type.partition(";")[0].strip().lower())
         if suffix is None:
             raise
-        return f"{last}{suffix}"
-    return last
+        return f"{name}{suffix}"
+    return name

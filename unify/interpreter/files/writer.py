@@ -1,7 +1,4 @@
-"""A file that appears whole or not at all, and never in place of another unless somebody asked.
-
-The kinds of files that can be imported and exported, told by their names.
-"""
+"""Writes files atomically, without overwriting unless requested; detects file formats by suffix."""
 
 from __future__ import annotations
 
@@ -24,13 +21,13 @@ _OVERWRITE_OR_APPEND = "overwrite or append"
 
 @contextmanager
 def replace_file(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_OR_APPEND) -> Iterator[Path]:
-    """A path beside ``target`` to write to; what is there takes its place when the block ends well.
+    """Yield a temporary path beside ``target``, which replaces it unless the block raises.
 
-    ``allowed_modes``  the words that allow a statement to change an existing file, for the message.
-    Raises  FileError where a file is there and ``mode`` does not allow that, before the block and after.
+    ``allowed_modes``  keywords for existing files, for the message.
+    Raises FileError if ``target`` exists and ``mode`` is None, checked before and after the block.
     """
     check_target(target, mode, allowed_modes)
-    # the suffixes stay: by them DuckDB compresses
+    # with the suffixes of the target: DuckDB chooses the compression by them
     temporary = target.with_name(f".{secrets.token_hex(6)}-{target.name}")
     try:
         yield temporary
@@ -49,21 +46,21 @@ def check_target(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_
     if target.is_dir():
         raise FileError(f"{target} is a folder")
     if not target.parent.is_dir():
-        raise FileError(f"{target}: there is no folder {target.parent}")
+        raise FileError(f"{target}: folder {target.parent} does not exist")
     if mode is None and os.path.lexists(target):
-        raise FileError(f"{target} is there already; end with {allowed_modes}")
+        raise FileError(f"{target} exists already; end with {allowed_modes}")
 
 
 def join_text_files(old: Path, new: Path, header: Sequence[str] | None, delimiter: str = ",") -> None:
-    """Put the lines of ``old`` before those of ``new``. Raises FileError where the columns differ.
+    """Insert the lines of ``old`` before those of ``new``. Raises FileError if the columns differ.
 
-    ``header``  the names of the columns, where the first line has to have them.
+    ``header``  the expected column names in the first line of ``old``; None: not checked.
     """
     if header is not None and old.stat().st_size:
         with old.open(encoding="utf-8-sig", newline="") as file:
-            there = next(csv.reader(file, delimiter=delimiter), [])
-        if there != list(header):
-            raise FileError(f"{old.name} has other columns: {', '.join(there)}")
+            existing = next(csv.reader(file, delimiter=delimiter), [])
+        if existing != list(header):
+            raise FileError(f"{old.name} has other columns: {', '.join(existing)}")
     joined = new.with_name(new.name + ".joined")
     try:
         with joined.open("wb") as target:
@@ -75,11 +72,11 @@ def join_text_files(old: Path, new: Path, header: Sequence[str] | None, delimite
 
 
 def join_json_arrays(old: Path, new: Path) -> None:
-    """Put the elements of one JSON array before those of another. Raises FileError where it is none."""
+    """Insert the elements of one JSON array before those of another. Raises FileError for other JSON."""
     before = old.read_bytes().strip()
     added = new.read_bytes().strip()
     if not (before.startswith(b"[") and before.endswith(b"]")):
-        raise FileError(f"{old.name} holds no JSON array that could be appended to")
+        raise FileError(f"{old.name} is not a JSON array; cannot append to it")
     first, second = before[1:-1].strip(), added[1:-1].strip()
     between = b",\n\t" if first and second else b""
     new.write_bytes(b"[\n\t" + first + between + second + b"\n]\n")
@@ -95,12 +92,12 @@ def _append_lines(source: Path, target: BinaryIO) -> None:
 
 
 def _create_target(temporary: Path, target: Path, allowed_modes: str) -> None:
-    """Give the file its name, unless somebody else has taken it meanwhile."""
+    """Rename the temporary file; raises FileError if ``target`` was created meanwhile."""
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise FileError(f"{target} is there already; end with {allowed_modes}") from None
-    except OSError:  # a file system without links
+        raise FileError(f"{target} exists already; end with {allowed_modes}") from None
+    except OSError:  # a file system without hard links
         check_target(target, None, allowed_modes)
         temporary.replace(target)
 
@@ -111,7 +108,7 @@ def _sync_file(path: Path) -> None:
 
 
 class FileFormat(StrEnum):
-    """What is in a file."""
+    """Formats of imported and exported files."""
 
     CSV = "csv"
     TSV = "tsv"
@@ -126,23 +123,23 @@ _SUFFIXES = {f".{format}": format for format in FileFormat} | {
     ".pq": FileFormat.PARQUET,
     ".tab": FileFormat.TSV,
 }
-_COMPRESSION_SUFFIXES = (".gz", ".zst")  # around a text format, and read by DuckDB as it is
+_COMPRESSION_SUFFIXES = (".gz", ".zst")  # of text formats; DuckDB decompresses them
 TEXT_FORMATS = frozenset({FileFormat.CSV, FileFormat.TSV, FileFormat.JSON, FileFormat.JSONL})
 
 
 def detect_format(name: str) -> FileFormat:
-    """The format of a file by its suffix; ``orders.csv.gz`` is CSV. Raises FileError for any other."""
+    """Return the format by suffix; ``orders.csv.gz`` is CSV. Raises FileError for an unknown suffix."""
     suffix = PurePath(strip_compression(name)).suffix.lower()
-    found = _SUFFIXES.get(suffix)
-    if found is not None and (found in TEXT_FORMATS or strip_compression(name) == name):
-        return found
+    format = _SUFFIXES.get(suffix)
+    if format is not None and (format in TEXT_FORMATS or strip_compression(name) == name):
+        return format
     known = ", ".join(known for known in _SUFFIXES)
     hint = did_you_mean(suffix, _SUFFIXES) if suffix else ""
-    raise FileError(f"{name}: the suffix says what is in a file, and there has to be one of {known}{hint}")
+    raise FileError(f"{name}: unknown suffix; the file format is detected by one of {known}{hint}")
 
 
 def strip_compression(name: str) -> str:
-    """The name without the suffix of a compression."""
+    """Return the name without ``.gz`` or ``.zst``."""
     return name[: -len(PurePath(name).suffix)] if name.lower().endswith(_COMPRESSION_SUFFIXES) else name
 
 
@@ -151,7 +148,7 @@ def is_compressed(name: str) -> bool:
 
 
 def suggest_table_name(name: str) -> str:
-    """The table a file is imported into if nobody names one: ``Sales 2026.csv`` becomes ``sales_2026``."""
+    """Return the default table name of a file: ``Sales 2026.csv`` becomes ``sales_2026``."""
     stem = PurePath(strip_compression(name)).stem.lower()
     plain = "".join(char if char.isalnum() or char == "_" else "_" for char in stem).strip("_")
     return plain if plain and not plain[0].isdigit() else f"t_{plain}".rstrip("_")

@@ -1,10 +1,8 @@
-"""Live tables: each statement asks the API, and the rows are there for that statement only.
+"""Live tables: each statement fetches its rows from the API.
 
-The rows are read and typed in this process. A job of the daemon would be the other way; it would need a
-kind of job of its own that publishes nothing, with its own cleaning up, for rows nobody else will see.
-Who types them is handed in as a ``Stager``, because it belongs to ``loading``, which this layer does not
-know: the shell, which knows both, brings them together. The rows become a temporary table, which takes
-no lock of the lake, spills to disk if it has to, and is gone with the session.
+The rows are read and typed in this process, not by a job of the daemon, because only this session uses them.
+The caller passes in the ``Stager`` that types them, because this package must not import ``load``. The rows
+become a temporary table, which needs no lock of the lake, spills to disk, and ends with the session.
 """
 
 from __future__ import annotations
@@ -38,13 +36,13 @@ if TYPE_CHECKING:
     from unify.adapters.base import Page
     from unify.adapters.spec.model import TableSpec
 
-_REQUEST_COLUMN = "unify_ask"  # the column that says which request a row came from, while rows are staged
+_REQUEST_COLUMN = "unify_ask"  # number of the request that a staged row came from
 _CacheKey = tuple[TableName, tuple[object, ...]]
-_PLACEHOLDER_COLUMN = "no_rows_yet BOOLEAN"  # a table needs a column even where no row told of any
+_PLACEHOLDER_COLUMN = "no_rows_yet BOOLEAN"  # a table requires a column even if none is known
 
 
 class LiveTables:
-    """Fetches, and keeps what was fetched for as long as the spec's ``live.cache`` allows."""
+    """Fetches rows and caches them for the duration of the spec's ``live.cache``."""
 
     def __init__(self, lake: Lake, connections: ConnectionCatalog, watcher: Watcher, stager: Stager) -> None:
         self.lake = lake
@@ -53,56 +51,51 @@ class LiveTables:
         self.stager = stager
         self._relation_numbers = count(1)
         self._cache: dict[_CacheKey, LiveRelation] = {}
-        self._uncached_relations: list[str] = []  # relations of the last statement that nobody may use again
+        self._uncached_relations: list[str] = []  # relations of the last statement only
 
     def drop_uncached(self) -> None:
-        """Drop what was fetched for the statement before only."""
+        """Drop the uncached relations of the previous statement."""
         for relation in self._uncached_relations:
             lake_lake.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {relation}")
         self._uncached_relations.clear()
 
     def fetch(self, name: TableName, table: TableSpec, live_read: LiveRead) -> LiveRelation:
-        """The rows of ``table`` that are wanted, from the API or as fetched not long ago.
+        """Return the rows of ``live_read``, from the API or the cache.
 
-        Raises  SourceError where a page could not be had; QueryError where the answers do not tell a column.
+        Raises SourceError for a failed request; QueryError if the responses lack a column of the statement.
         """
-        if (known := self.find_cached(name, table, live_read)) is not None:
-            return known
+        if (cached := self.find_cached(name, table, live_read)) is not None:
+            return cached
         fetched = self._fetch_from_api(name, table, live_read)
         cache_s = table.live.cache_s if table.live and fetched.rows else 0.0
-        if cache_s and not self.lake.in_transaction:  # a rollback would take the table away
+        if cache_s and not self.lake.in_transaction:  # a rollback would drop the table
             self._cache[name, live_read.key] = fetched
         else:
             self._uncached_relations.append(fetched.name)
         return fetched
 
     def find_cached(self, name: TableName, table: TableSpec, live_read: LiveRead) -> LiveRelation | None:
-        """What was fetched not long ago for the same: all of it, or up to the same limit."""
+        """Return the cached relation of the same read, without a limit or with the same one."""
         keys = ((name, live_read.unlimited.key), (name, live_read.key))
-        return next((known for key in keys if (known := self._find_unexpired(key, table)) is not None), None)
+        return next((one for key in keys if (one := self._find_unexpired(key, table)) is not None), None)
 
     def create_empty_relation(
         self, table: TableSpec, live_read: LiveRead, staged: Sequence[Column] = ()
     ) -> str:
-        """A relation without rows, of the columns that are known: for plans, and where no row came."""
+        """Create a relation of the known columns without rows: for plans and for empty responses."""
         relation = self._new_relation_name()
         types = {column.name.lower(): (column.name, column.type) for column in staged}
         types.pop(_REQUEST_COLUMN, None)
         for column in table.columns:
             types.setdefault(column.name.lower(), (column.name, column.type or "VARCHAR"))
         for each in table.filters:
-            given = next(
-                (
-                    value
-                    for ask in live_read.requests
-                    if (value := ask.column_values.get(each.column)) is not None
-                ),
-                None,
-            )
-            types.setdefault(each.column.lower(), (each.column, given.type if given else "VARCHAR"))
+            values = [request.column_values.get(each.column) for request in live_read.requests]
+            type = next((value.type for value in values if value is not None), "VARCHAR")
+            types.setdefault(each.column.lower(), (each.column, type))
         for name in live_read.referenced_columns:
             types.setdefault(name.lower(), (name, "VARCHAR"))
-        fields = ", ".join(f"{quoted(name)} {type}" for name, type in types.values()) or _PLACEHOLDER_COLUMN
+        columns = [f"{quoted(name)} {type}" for name, type in types.values()]
+        fields = ", ".join(columns) or _PLACEHOLDER_COLUMN
         lake_lake.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} ({fields})")
         return relation
 
@@ -110,24 +103,25 @@ class LiveTables:
         return f"temp.main.{quoted(f'unify live {next(self._relation_numbers)}')}"
 
     def _find_unexpired(self, key: _CacheKey, table: TableSpec) -> LiveRelation | None:
-        known = self._cache.get(key)
-        if known is None:
+        cached = self._cache.get(key)
+        if cached is None:
             return None
-        if table.live is not None and time.monotonic() - known.fetched_monotonic_s < table.live.cache_s:
-            return known
+        if table.live is not None and time.monotonic() - cached.fetched_monotonic_s < table.live.cache_s:
+            return cached
         self._uncached_relations.append(self._cache.pop(key).name)
         return None
 
     def _fetch_from_api(self, name: TableName, table: TableSpec, live_read: LiveRead) -> LiveRelation:
         adapter_access.ensure_signed_in(self.connections, self.watcher, name.schema)
-        at = time.monotonic()
-        marked = _with_request_column(table)
+        fetched_monotonic_s = time.monotonic()
         create_private_folder(self.connections.settings.cache)
         with tempfile.TemporaryDirectory(prefix="live-", dir=self.connections.settings.cache) as folder:
             try:
-                staged = self.stager(Path(folder), marked, self._read_pages(name, live_read))
+                staged = self.stager(
+                    Path(folder), _with_request_column(table), self._read_pages(name, live_read)
+                )
             except KeyboardInterrupt:
-                raise Interrupted(f"stopped asking for {name}") from None
+                raise Interrupted(f"stopped reading {name}") from None
             relation = (
                 self._create_relation(name, table, staged, live_read.requests)
                 if staged.rows
@@ -135,21 +129,22 @@ class LiveTables:
             )
         if staged.discarded:
             self.watcher.notice(
-                f"{name}: {format_count(staged.discarded, 'row')} left out, because a value does not fit its type"
+                f"{name}: {format_count(staged.discarded, 'row')} left out, "
+                "because a value does not fit its type"
             )
-        cut = live_read.limit is not None and staged.rows >= live_read.limit
-        return LiveRelation(relation, staged.rows, cut, at)
+        is_truncated = live_read.limit is not None and staged.rows >= live_read.limit
+        return LiveRelation(relation, staged.rows, is_truncated, fetched_monotonic_s)
 
     def _read_pages(self, name: TableName, live_read: LiveRead) -> Iterator[Page]:
-        """The pages of each ask, one after the other, marked with its number."""
+        """Yield the pages of each request in turn, with the number of the request."""
         from unify.adapters.base import Read
 
         if live_read.parents is not None and not live_read.parents:
             return
         left = live_read.limit
         with adapter_access.open_recorded_adapter(self.connections, name.schema) as adapter:
-            for number, ask in enumerate(live_read.requests):
-                read = Read(parents=live_read.parents or (), limit=left, filters=ask.filters)
+            for number, request in enumerate(live_read.requests):
+                read = Read(parents=live_read.parents or (), limit=left, filters=request.filters)
                 for page in adapter.pages(name.table, read):
                     left = None if left is None else left - len(page.rows)
                     yield replace(page, variables={**page.variables, _REQUEST_COLUMN: number})
@@ -159,32 +154,32 @@ class LiveTables:
     def _create_relation(
         self, name: TableName, table: TableSpec, staged: StagedRows, requests: Sequence[LiveRequest]
     ) -> str:
-        """The temporary table of what was staged."""
+        """Create the temporary table of the staged rows."""
         relation = self._new_relation_name()
         columns = {column.name.lower(): column.name for column in staged.columns}
         files = ", ".join(quote_literal(glob.escape(os.fspath(path))) for path in staged.files)
         source = f"read_parquet([{files}])"
-        filtered = list(dict.fromkeys(column for ask in requests for column in ask.column_values))
-        told = self._columns_with_values(
+        filtered = list(dict.fromkeys(column for request in requests for column in request.column_values))
+        returned = self._columns_with_values(
             source, [columns[one.lower()] for one in filtered if one.lower() in columns]
         )
         values = {
             column.lower(): (column, _requested_value_sql(name, column, columns, requests, table))
             for column in filtered
-            if column.lower() not in told
+            if column.lower() not in returned
         }
         kept = [
             quoted(one) for lower, one in columns.items() if lower not in values and lower != _REQUEST_COLUMN
         ]
-        made = [f"{value} AS {quoted(column)}" for column, value in values.values()]
-        chosen = ", ".join([*kept, *made]) or "CAST(NULL AS BOOLEAN) AS no_rows_yet"
+        constants = [f"{value} AS {quoted(column)}" for column, value in values.values()]
+        chosen = ", ".join([*kept, *constants]) or "CAST(NULL AS BOOLEAN) AS no_rows_yet"
         lake_lake.fetch_session_rows(
             self.lake, f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {chosen} FROM {source}"
         )
         return relation
 
     def _columns_with_values(self, source: str, columns: Sequence[str]) -> frozenset[str]:
-        """Those of ``columns``, in lower case, that have a value in some row: the answers tell them."""
+        """Return those of ``columns``, in lower case, that have a value in a row."""
         if not columns:
             return frozenset()
         names = list(dict.fromkeys(columns))
@@ -194,7 +189,7 @@ class LiveTables:
 
 
 def _with_request_column(table: TableSpec) -> TableSpec:
-    """``table`` with the mark as a column that nothing leaves out."""
+    """Return ``table`` with the request number as a column, part of the key so that ``exclude`` keeps it."""
     from unify.adapters.spec.model import ColumnDef
 
     mark = ColumnDef(_REQUEST_COLUMN, type="BIGINT", source=f"{{{_REQUEST_COLUMN}}}")
@@ -208,18 +203,18 @@ def _requested_value_sql(
     requests: Sequence[LiveRequest],
     table: TableSpec,
 ) -> str:
-    """SQL of a column that no answer tells: what was asked for."""
+    """SQL of a column that the responses lack: the value of the filter."""
     declared = next((one.type for one in table.columns if one.name.lower() == column.lower()), None)
-    given = [ask.column_values.get(column) for ask in requests]
-    if column.lower() not in columns and None in given:
+    values = [request.column_values.get(column) for request in requests]
+    if column.lower() not in columns and None in values:
         raise QueryError(
-            f"{name} gives no column {column}, so it can only be asked for single values: "
+            f"the responses of {name} lack the column {column}; filter it by single values: "
             f"where {column} = '...'"
         )
     whens = " ".join(
         f"WHEN {number} THEN CAST({quote_literal(one.text)} AS {declared or one.type})"
-        for number, one in enumerate(given)
+        for number, one in enumerate(values)
         if one is not None
     )
-    kind = declared or next((one.type for one in given if one is not None), "VARCHAR")
-    return f"CAST(CASE {_REQUEST_COLUMN} {whens} END AS {kind})" if whens else f"CAST(NULL AS {kind})"
+    type = declared or next((one.type for one in values if one is not None), "VARCHAR")
+    return f"CAST(CASE {_REQUEST_COLUMN} {whens} END AS {type})" if whens else f"CAST(NULL AS {type})"

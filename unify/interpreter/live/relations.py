@@ -1,8 +1,8 @@
-"""Views and live tables of connections: relations made for a statement, and put where it names them.
+"""Replaces the views and live tables of a statement by temporary relations.
 
-A view is a temporary view in this session. One in the lake would take the writers' lock, go stale when
-its spec changes or its connection goes, and could not be made where the lake is read-only. The price:
-a view or macro of a person's own cannot be made over it, because it would outlive what it names.
+A view of a spec is a temporary view of the session. In the lake it would need the writers' lock and a
+writable lake, and would be outdated when the spec or connection changes. Therefore the user cannot create
+a view or macro over it, which would outlive it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class RelationResolver:
-    """Creates the temporary relations of one statement; ``live`` fetches rows."""
+    """Creates the temporary relations of a statement; ``live`` fetches rows."""
 
     def __init__(
         self,
@@ -50,27 +50,27 @@ class RelationResolver:
         self.qualify = qualify
 
     def resolve(self, bound: BoundQuery) -> BoundQuery:
-        """``bound`` with its views and live tables replaced by relations that are there now.
+        """Return ``bound`` with its views and live tables replaced by temporary relations.
 
-        Raises  QueryError where a filter is missing or the statement cannot be read with certainty;
-                SourceError where a live table cannot be fetched.
+        Raises  QueryError if a filter is missing or the statement cannot be analysed;
+                SourceError if a live table cannot be fetched.
         """
         self.live.drop_uncached()
         return replace(bound, sql=self._resolve_sql(bound))
 
     def stored_tables(self) -> Collection[TableName]:
-        """The tables whose rows are in the lake."""
+        """Return the tables whose rows are in the lake."""
         return catalog.stored_tables(self.lake).keys()
 
     def _resolve_sql(self, bound: BoundQuery, schema: str = "") -> str:
-        """``schema``: whose tables names of one part are; "" outside of a spec's view."""
+        """``schema``: the default schema in SQL of a spec; "" for a user's statement."""
         statement = rewrite.find_mentions(
             bound.sql, self._filter_columns(schema), parameter_constants(bound.parameters)
         )
         if statement is None:
             raise QueryError(
-                "views and live tables of connections cannot be found in a statement of this form; "
-                "put them into a SELECT, or keep their rows first: create table t as select * from …"
+                "this statement cannot use views and live tables of connections; use them in a SELECT, "
+                "or store their rows first: create table t as select * from …"
             )
         names: dict[int, str] = {}
         live: list[LiveTableRef] = []
@@ -107,24 +107,23 @@ class RelationResolver:
         return own
 
     def _create_view(self, name: TableName, view: View) -> str:
-        """A view's relation."""
         relation = f"temp.main.{quoted(f'unify view {name}')}"
         sql = self._resolve_spec_select(view.query, name.schema, f"view {name} of its spec")
         self._run(f"CREATE OR REPLACE TEMP VIEW {relation} AS {sql}", None, f"view {name}: ")
         return relation
 
     def _resolve_spec_select(self, query: str, schema: str, description: str) -> str:
-        """A SELECT of a spec over relations that are there now.
+        """``_resolve_sql`` for a SELECT of a spec.
 
-        Raises  ConfigError for one that is more than a SELECT over the connection's own tables.
+        Raises ConfigError if it is not a SELECT or reads tables of other connections.
         """
         try:
-            found = tables.select_tables(query)
+            refs = tables.select_tables(query)
         except ValueError as error:
             raise ConfigError(f"{description} {error}") from error
-        foreign = [ref for ref in found if ref.schema]
+        foreign = [ref for ref in refs if ref.schema]
         if foreign:
-            raise ConfigError(f"{description} reads {foreign[0]}, which is not of its connection")
+            raise ConfigError(f"{description} reads {foreign[0]}, which is not a table of its connection")
         return self._resolve_sql(BoundQuery(query, None), schema)
 
     def _fetch_live_tables(
@@ -134,23 +133,23 @@ class RelationResolver:
         live: Sequence[LiveTableRef],
         names: dict[int, str],
     ) -> None:
-        """Fetch the live tables, those first that others take their filters from."""
+        """Fetch the live tables; those that supply filter values of others first."""
         pending = list(live)
         while pending:
             one = self.planner.next_table(statement, pending)
             pending.remove(one)
             mention = statement.mentions[one.number]
-            asks = self.planner.plan_requests(statement, one, names)
-            wanted = LiveRead(asks, self.select_parents(one, mention), mention.limit, mention.columns)
-            fetched = self._fetch_bounded(one, wanted)
+            requests = self.planner.plan_requests(statement, one, names)
+            live_read = LiveRead(requests, self.select_parents(one, mention), mention.limit, mention.columns)
+            fetched = self._fetch_bounded(one, live_read)
             names[one.number] = fetched.name
             if fetched.is_truncated and self._count_rows(statement.replace_mentions(names), bound) < (
                 mention.limit or 0
             ):
-                names[one.number] = self._fetch_bounded(one, wanted.unlimited).name
+                names[one.number] = self._fetch_bounded(one, live_read.unlimited).name
 
     def _fetch_bounded(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRelation:
-        """``fetch_relation``, of no more requests than one statement may make; a limit may be met before."""
+        """``fetch_relation`` with at most the allowed number of requests, which may meet a limit."""
         bounded = self.planner.limit_parents(table_ref, live_read)
         fetched = self.fetch_relation(table_ref, bounded)
         if bounded is not live_read and not fetched.is_truncated:
@@ -158,13 +157,13 @@ class RelationResolver:
         return fetched
 
     def fetch_relation(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRelation:
-        """The rows of a live table, or something in their place."""
+        """Fetch the rows of a live table; ``explain`` overrides it."""
         return self.live.fetch(table_ref.name, table_ref.table, live_read)
 
     def select_parents(self, table_ref: LiveTableRef, mention: TableMention) -> Sequence[ParentRow] | None:
-        """Whom a live table is asked for; None where it has no ``for_each``.
+        """Return the parent rows of a live table; None without ``for_each``.
 
-        Raises  QueryError naming the table where its SELECT cannot be run.
+        Raises QueryError naming the table if the SELECT of ``for_each`` fails.
         """
         each = table_ref.table.for_each
         if each is None:
@@ -179,10 +178,10 @@ class RelationResolver:
         try:
             return fetch_distinct_rows(self.lake.connection, sql)
         except duckdb.Error as error:
-            raise QueryError(f"{table_ref.name}: its for_each cannot be run: {error}") from error
+            raise QueryError(f"{table_ref.name}: the SELECT of its for_each failed: {error}") from error
 
     def _count_rows(self, sql: str, bound: BoundQuery) -> int:
-        """How many rows the statement shows: fewer than its limit, and a limited fetch was too little."""
+        """Count the rows of the statement: below its limit, a limited fetch was not enough."""
         [[rows]] = self._run(f"SELECT count(*) FROM (\n{sql}\n) AS rows", bound.parameters)
         return int(str(rows))
 
@@ -197,9 +196,9 @@ class RelationResolver:
 
 def _refuse_write_or_definition(statement: StatementMentions, mention: TableMention, name: TableName) -> None:
     if mention.ref.is_written:
-        raise QueryError(f"{name} belongs to its connection and cannot be written to")
+        raise QueryError(f"{name} is a table of its connection and cannot be written")
     if statement.is_stored_definition:
         raise QueryError(
             f"a view or macro outlives this session, and {name} exists only while a statement runs; "
-            f"keep its rows instead: create table {name.table} as select * from {name}"
+            f"store its rows instead: create table {name.table} as select * from {name}"
         )

@@ -1,9 +1,7 @@
-"""What a statement wants of a live table, and what came of it.
+"""Requests for a live table, and the selection of its parent rows (``for_each``).
 
-Whom a live table is asked for: the rows of its ``for_each`` that a statement can use.
-
-A row is left out only where it is certain that none of the table's rows for it can meet WHERE. DuckDB checks
-WHERE again, so what is not certain costs a request and never a row.
+A parent is omitted only if none of its rows can meet WHERE. DuckDB evaluates WHERE again, so an unnecessary
+parent costs a request and does not change the result.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LiveRequest:
-    """One way of asking for a live table.
+    """The filters of one request for a live table.
 
-    ``filters``  name of a filter → value as the API is asked for it.
-    ``column_values``  column → the value of its rows where responses lack it; None: responses have it.
+    ``filters``        filter name → value as sent to the API.
+    ``column_values``  column → its value if the responses lack the column; None: they have it.
     """
 
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -38,11 +36,11 @@ class LiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class LiveRead:
-    """Every way of asking, in its order.
+    """All requests of a statement for one live table.
 
-    ``parents``    the rows of ``for_each`` to ask for each of; None: the table has none.
-    ``limit``      so many rows are enough; None: all.
-    ``mentioned``  columns to make up, without values, where no row came that could tell any.
+    ``parents``             the rows of ``for_each``; None: the table has none.
+    ``limit``               number of rows needed; None: all.
+    ``referenced_columns``  columns of an empty relation if no row was fetched.
     """
 
     requests: Sequence[LiveRequest]
@@ -52,21 +50,20 @@ class LiveRead:
 
     @property
     def unlimited(self) -> LiveRead:
-        """The same without a limit."""
         return replace(self, limit=None)
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes two wishes the same, beside the table's name."""
+        """Identifies equal reads of the same table."""
         from unify.adapters.rest.read_plan import scope_key
 
         parents = None if self.parents is None else tuple(scope_key(parent) for parent in self.parents)
-        return (*(ask.key for ask in self.requests), parents, self.limit)
+        return (*(request.key for request in self.requests), parents, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRelation:
-    """The rows of one read. ``is_truncated``: a limit was reached, so there may be more."""
+    """The fetched rows. ``is_truncated``: the limit was reached, so there may be more."""
 
     name: str
     rows: int
@@ -80,31 +77,31 @@ _INTEGER_TYPES = frozenset({"", "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT
 def filter_parents(
     parents: Sequence[ParentRow], table: TableSpec, conditions: Sequence[Condition]
 ) -> Sequence[ParentRow]:
-    """The ``parents`` whose rows WHERE may keep, in their order."""
+    """Return the parents whose rows may meet WHERE, in their order."""
     if table.for_each is None or table.for_each.batch is not None:
-        return parents  # rows for several parents at once do not tell whose they are
-    carried = list(_parent_conditions(table, conditions))
+        return parents  # rows of a batch do not identify their parent
+    parent_conditions = list(_parent_conditions(table, conditions))
     return [
         parent
         for parent in parents
         if not any(
             variable in parent and _cannot_match(parent[variable], condition, type_)
-            for variable, type_, condition in carried
+            for variable, type_, condition in parent_conditions
         )
     ]
 
 
 def parent_columns(table: TableSpec) -> Sequence[str]:
-    """The columns that hold a variable of ``for_each``: WHERE can narrow the parents by them."""
+    """Return the columns that hold a variable of ``for_each``; WHERE can restrict the parents by them."""
     each = table.for_each
-    own = set(each.columns or ()) if each is not None else set()
-    return [column.name for column in table.columns if column.source in {f"{{{name}}}" for name in own}]
+    variables = {f"{{{name}}}" for name in each.columns or ()} if each is not None else set()
+    return [column.name for column in table.columns if column.source in variables]
 
 
 def _parent_conditions(
     table: TableSpec, conditions: Sequence[Condition]
 ) -> Iterator[tuple[str, str, Condition]]:
-    """Variable, declared type and condition, of columns that are one variable and nothing else."""
+    """Yield variable, declared type and condition of columns whose source is a single variable."""
     for column in table.columns:
         source = column.source or ""
         if source.startswith("{") and source.endswith("}"):
@@ -114,7 +111,7 @@ def _parent_conditions(
 
 
 def _cannot_match(value: Scalar, condition: Condition, type_: str) -> bool:
-    """Whether a column with this value certainly fails the condition; nothing equals NULL."""
+    """Whether a column with this value cannot meet the condition; NULL never does."""
     return value is None or all(_differs(value, constant, type_) for constant in condition.values)
 
 
@@ -128,5 +125,7 @@ def _differs(value: Scalar, constant: Constant, type_: str) -> bool:
             return constant.type == "BIGINT" and type_ in _INTEGER_TYPES and value != int(constant.text)
         case str():
             same_kind = constant.type == "VARCHAR" and type_ in ("", "VARCHAR")
-            plain = type_ == "VARCHAR" or parse_timestamp(value) is None  # texts of moments become moments
+            plain = (
+                type_ == "VARCHAR" or parse_timestamp(value) is None
+            )  # a load may convert such texts to timestamps
             return same_kind and plain and value != constant.text

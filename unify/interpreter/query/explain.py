@@ -1,7 +1,7 @@
 """``explain select …`` over tables of connections: what would be loaded and asked, before DuckDB's plan.
 
-Nothing is sent, loaded or queued. DuckDB plans only what is there: where a table was never loaded, or a
-live table has columns that only answers tell, its plan is left out, and that is said.
+Nothing is sent, loaded or queued. DuckDB's plan is omitted, with a note, if a table was never loaded or the
+columns of a live table are known only from responses.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Explainer:
             for row in batch
             if fnmatch.fnmatchcase(str(row[0]).lower(), pattern)
         ]
-        note = "types of live columns are found out when they are asked for" if dry.requests else ""
+        note = "types of live columns are detected when they are fetched" if dry.requests else ""
         columns = [("column_name", "VARCHAR"), ("column_type", "VARCHAR"), ("description", "VARCHAR")]
         return listing_rows(columns, rows, note)
 

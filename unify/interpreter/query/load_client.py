@@ -128,16 +128,16 @@ class LoadClient:
         and then the loads go on.
         """
         self._abandoned_jobs = []
-        told: set[int] = set()
+        reported: set[int] = set()
         try:
             ended = self._follow(jobs)
             failed = next((job for job in ended if job.state is not JobState.DONE), None)
-            told.update(job.id for job in ended if caller_reports or job is failed)
+            reported.update(job.id for job in ended if caller_reports or job is failed)
         except KeyboardInterrupt:
             self._abandoned_jobs = [job.id for job in jobs]
             raise StoppedWaiting(_still_loading_message(jobs)) from None
         finally:
-            self.watcher.end_progress(told)
+            self.watcher.end_progress(reported)
         if failed is not None:
             raise LoadFailed(_failure_message(failed))
         for job in ended if self._find_record is not None else ():
@@ -254,12 +254,12 @@ class LoadClient:
         ensure_daemon(self.settings, variables=variables)
         try:
             self._status_client().offer_environment(variables)
-        except DaemonUnreachable:  # it has died since it answered: its successor is told
+        except DaemonUnreachable:  # it has ended since; start another one
             ensure_daemon(self.settings, variables=variables)
             self._status_client().offer_environment(variables)
 
     def _restart_daemon_if_dead(self) -> None:
-        """A daemon that was killed is started again by whoever waits for it."""
+        """Start another daemon if the current one was killed."""
         if not instance.is_locked(self.settings.daemon_lock):
             self._ensure_daemon()  # the client finds the new daemon, and its events, by itself
 
@@ -272,9 +272,9 @@ class LoadClient:
 
 
 def _merge_status(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
-    """How far a job is, as far as anybody told; that it has ended is the queue's word."""
-    told = latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
-    return told if job.state.active else replace(told, state=job.state, error=job.error)
+    """Return the last reported progress of a job; an ended job has the state of the queue."""
+    status = latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
+    return status if job.state.active else replace(status, state=job.state, error=job.error)
 
 
 def _still_loading_message(jobs: Sequence[LoaderJob]) -> str:
@@ -283,7 +283,7 @@ def _still_loading_message(jobs: Sequence[LoaderJob]) -> str:
 
 
 def _failure_message(job: LoaderJob) -> str:
-    own = str(job.table)  # most say themselves whose they are, and for which parent
+    own = str(job.table)  # most errors start with the table, and the parent row
     error = job.error.removeprefix(f"{own}: ")
     of_parent = f"{own} for "
     if error.startswith(of_parent):
