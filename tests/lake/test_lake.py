@@ -20,6 +20,7 @@ from unify.engine import connection as engine_connection
 from unify.errors import QueryError, StoreError
 from unify.lake import catalog
 from unify.lake.lake import Lake
+from unify.lake.names import METADATA
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -93,6 +94,14 @@ def test_files_and_folders_are_private_under_any_umask(tmp_path: Path) -> None:
     for path, mode in found.items():
         if path.parent == settings.lake and path.is_file():
             assert mode == 0o600, path
+
+
+def test_the_commit_of_a_load_creates_no_tables_of_inlined_rows(lake: Lake) -> None:
+    rows = lake.read(
+        f"select t.table_name from {METADATA}.ducklake_inlined_data_tables "
+        f"join {METADATA}.ducklake_table as t using (table_id)"
+    )
+    assert {"loads", "table_layouts"} <= {row[0] for row in rows}
 
 
 def test_a_lake_of_a_newer_version_is_refused(settings: Settings) -> None:
