@@ -5,12 +5,10 @@ Pure functions of the time. Due times that were missed are made up for once.
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from unify.errors import UsageError
@@ -135,8 +133,6 @@ def _next_local_due_at(timing: Timing, every: timedelta, now: datetime) -> datet
     return due
 
 
-LOCALTIME_PATH = Path("/etc/localtime")  # on Linux and macOS a link into the zones' folder
-_ZONEINFO_FOLDER = "zoneinfo/"
 _OFFSET_PATTERN = re.compile(r"([+-])(\d{2}):(\d{2})")
 
 
@@ -156,20 +152,22 @@ def parse_zone(name: str) -> tzinfo:
         return _load_pytz_zone(name)
 
 
-def local_zone_name(tz_variable: str | None, now: datetime, localtime: Path = LOCALTIME_PATH) -> str:
+def local_zone_name(tz_variable: str | None, now: datetime) -> str:
     """Return the name of this machine's zone, or its current offset where the name is unknown.
 
     ``tz_variable``  the environment's TZ.
     ``now``          aware, in local time; a name whose rules give another offset is not used.
     """
-    name = tz_variable.removeprefix(":") if tz_variable else _zone_of_link(localtime)
+    name = tz_variable.removeprefix(":") if tz_variable else _system_zone_name()
     return name if name and _matches_offset(name, now) else _offset_text(now)
 
 
-def _zone_of_link(localtime: Path) -> str:
+def _system_zone_name() -> str:
+    import tzlocal
+
     try:
-        return os.path.realpath(localtime).rpartition(_ZONEINFO_FOLDER)[2].removeprefix("posix/")
-    except OSError:
+        return tzlocal.get_localzone_name() or ""
+    except ZoneInfoNotFoundError:  # the system's files name different zones
         return ""
 
 
