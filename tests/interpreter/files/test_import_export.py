@@ -137,7 +137,7 @@ class TestImport:
             ("import 'nothing.csv'", "no such file"),
             ("import 'no*.csv'", "no file matches"),
             ("import '.'", "is a folder"),
-            ("import 'Orders 2026.csv' into unify.t", "not for tables of your own"),
+            ("import 'Orders 2026.csv' into unify.t", "is reserved; choose another"),
             ("import 'a.txt'", "unknown suffix; the file format is detected by one of"),
             ("import 'a.cvs'", "did you mean .csv?"),
         ],
