@@ -356,7 +356,7 @@ class TestWorkbooks:
 class TestAFileThatAppearsWhole:
     def test_is_not_put_in_place_of_one_that_came_meanwhile(self, tmp_path: Path) -> None:
         target = tmp_path / "out.csv"
-        with pytest.raises(FileError, match="there already"):
+        with pytest.raises(FileError, match="exists already"):
             self.write_while_another_comes(target)
         assert target.read_text() == "theirs"
         assert list(tmp_path.iterdir()) == [target]
@@ -399,7 +399,7 @@ class TestAFileThatAppearsWhole:
             join_json_arrays(old, new)
             assert json.loads(new.read_text()) == joined
         old.write_text("{}")
-        with pytest.raises(FileError, match="no JSON array"):
+        with pytest.raises(FileError, match="is not a JSON array"):
             join_json_arrays(old, new)
 
 

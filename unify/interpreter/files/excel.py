@@ -131,7 +131,9 @@ def _make_cell(openpyxl: Any, sheet: Any, value: object) -> Any:
         return value
     text = value if isinstance(value, str) else str(value)
     if len(text) > MAX_CELL_CHARS:
-        raise FileError(f"a value has {len(text):,} characters; an Excel cell holds {MAX_CELL_CHARS:,}")
+        raise FileError(
+            f"a value has {len(text):,} characters; an Excel cell holds {MAX_CELL_CHARS:,} characters"
+        )
     cell = openpyxl.cell.WriteOnlyCell(sheet)
     try:
         cell.value = text
