@@ -38,7 +38,7 @@ def classes() -> Iterator[tuple[str, str]]:
 
 
 def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
-    """Groups of modules that import each other, directly or through others (Tarjan's algorithm)."""
+    """Return the groups of modules that import each other, directly or indirectly (Tarjan's algorithm)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -94,7 +94,7 @@ def test_a_package_has_three_to_fifteen_files(folder: Path) -> None:
 
 
 def mentions() -> Iterator[tuple[str, str]]:
-    """Dotted names of modules in code, strings, comments and documents, with the file they stand in."""
+    """Return the dotted names of modules in code, strings, comments and documents, with their files."""
     name = re.compile(rf"\bunify\.(?:{'|'.join(sorted(modules_in(PACKAGE)))})(?:\.\w+)*")
     files = [CHECKOUT / name for name in ("README.md", "pyproject.toml", "Makefile", "rest_specs/README.md")]
     files += sorted((CHECKOUT / "docs").glob("*.md"))
@@ -107,7 +107,7 @@ def mentions() -> Iterator[tuple[str, str]]:
 
 
 def resolves(name: str) -> bool:
-    """Whether a dotted name is a module, or something within one."""
+    """Return whether a dotted name is a module or a member of one."""
     parts = name.split(".")
     for end in range(len(parts), 1, -1):
         try:

@@ -15,12 +15,12 @@ from unify.authoring.cases import Case, RecordedExchange, RecordedResponse
 from unify.errors import SpecError
 
 
-def test_a_case_passes_where_requests_rows_columns_and_cursor_are_as_written(tracker: AdapterSpec) -> None:
+def test_a_case_passes_if_requests_rows_columns_and_cursor_are_equal(tracker: AdapterSpec) -> None:
     assert run_case(tracker, case_of(tracker, PASSING)).differences == ()
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "message"),
     [
         (
             "GET /boards\n",
@@ -53,14 +53,16 @@ def test_a_case_passes_where_requests_rows_columns_and_cursor_are_as_written(tra
         ),
     ],
 )
-def test_a_case_that_fails_says_where(tracker: AdapterSpec, right: str, wrong: str, told: str) -> None:
+def test_a_failed_case_shows_the_difference(
+    tracker: AdapterSpec, right: str, wrong: str, message: str
+) -> None:
     assert right in PASSING
     found = run_case(tracker, case_of(tracker, PASSING.replace(right, wrong, 1))).differences
 
-    assert any(told in difference for difference in found), found
+    assert any(message in difference for difference in found), found
 
 
-def test_a_request_too_many_and_one_too_few_are_told(tracker: AdapterSpec) -> None:
+def test_an_additional_and_a_missing_request_are_reported(tracker: AdapterSpec) -> None:
     first = PASSING.index("  - request: GET /boards\n    params: {limit: 2, page: 2}")
     rest = PASSING.index("columns:")
     short = run_case(tracker, case_of(tracker, PASSING[:first] + PASSING[rest:])).differences
@@ -71,14 +73,14 @@ def test_a_request_too_many_and_one_too_few_are_told(tracker: AdapterSpec) -> No
     assert long == ("request 3 was never sent: GET /boards",)
 
 
-def test_a_load_that_has_to_fail_and_does_not_is_told(tracker: AdapterSpec) -> None:
+def test_a_load_that_succeeds_instead_of_failing_is_reported(tracker: AdapterSpec) -> None:
     found = run_case(tracker, case_of(tracker, PASSING + "error: refused\n")).differences
 
     assert found[0] == "expected an error with 'refused'; the load succeeded"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("table: bords\nexchanges: [{request: GET /x, answer: {}}]\n", "1:8: table: "),
         ("table: boards\n", "1:1: spec: exchanges is missing"),
@@ -91,11 +93,13 @@ def test_a_load_that_has_to_fail_and_does_not_is_told(tracker: AdapterSpec) -> N
         ("", "1:1: spec: the file is empty"),
     ],
 )
-def test_a_mistake_in_a_case_is_explained_at_its_place(tracker: AdapterSpec, text: str, told: str) -> None:
+def test_a_mistake_in_a_case_is_explained_with_its_position(
+    tracker: AdapterSpec, text: str, message: str
+) -> None:
     with pytest.raises(SpecError) as caught:
         case_of(tracker, text)
 
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_waiting_takes_no_time_in_a_case(tracker: AdapterSpec) -> None:

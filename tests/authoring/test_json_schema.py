@@ -15,14 +15,14 @@ from unify.config import yaml as config_yaml
 from unify.config.yaml import to_python_value
 
 
-def test_the_json_schema_is_what_the_language_is() -> None:
+def test_the_json_schema_file_is_current() -> None:
     current = (bundled_specs_folder() / "schema.json").read_text(encoding="utf-8")
 
     assert current == render_schema(), "run python -m unify.authoring.json_schema"
 
 
 def fits(value: Any, schema: dict[str, Any]) -> bool:
-    """As much of JSON Schema as ours uses."""
+    """Return whether a value fits the schema; supports the keywords that the schema uses."""
     types = {"string": str, "number": (int, float), "integer": int, "boolean": bool, "null": type(None)}
     types |= {"array": list, "object": dict}
     wanted = schema.get("type", [])
@@ -102,7 +102,7 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         ("    incremental: {cursor: a, param: b, format: sometimes}\n", False),
     ],
 )
-def test_editors_are_told_what_the_reader_says(added: str, fitting: bool) -> None:
+def test_the_json_schema_accepts_what_the_parser_accepts(added: str, fitting: bool) -> None:
     assert (
         fits(
             to_python_value(config_yaml.parse_yaml((SPEC_HEAD + added).encode(), "x").root),

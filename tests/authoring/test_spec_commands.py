@@ -24,7 +24,7 @@ def run_unify(empty_home: Path) -> Callable[..., CommandResult]:
     return InProcessCommand(empty_home).run
 
 
-def test_spec_test_says_what_passed_and_what_did_not(
+def test_spec_test_reports_passed_and_failed_cases(
     run_unify: Callable[..., CommandResult], tracker: AdapterSpec
 ) -> None:
     case = case_of(tracker, PASSING)
@@ -41,7 +41,7 @@ def test_spec_test_says_what_passed_and_what_did_not(
     assert "row 1: expected title to be 'Oil', found 'Lamps'" in failed.stdout
 
 
-def test_spec_test_of_a_spec_without_cases_says_where_they_go(
+def test_spec_test_without_cases_names_their_folder(
     run_unify: Callable[..., CommandResult], tracker: AdapterSpec
 ) -> None:
     done = run_unify("spec", "test", str(tracker.path))
@@ -52,7 +52,7 @@ def test_spec_test_of_a_spec_without_cases_says_where_they_go(
 
 
 @pytest.mark.socket
-def test_spec_try_shows_request_answer_rows_and_columns(
+def test_spec_try_shows_request_response_rows_and_columns(
     run_unify: Callable[..., CommandResult], tmp_path: Path
 ) -> None:
     path = tmp_path / "tracker.yaml"
@@ -67,24 +67,24 @@ def test_spec_try_shows_request_answer_rows_and_columns(
 
     assert done.exit_status == 0, done.stderr
     assert "s3cretvalue" not in done.stdout + done.stderr
-    told = done.stdout
-    assert told.startswith(
+    output = done.stdout
+    assert output.startswith(
         f"plan:\n  GET {api.url}/boards\n  parameters: limit=2, page=1\n"
         "  paging: {type: page, page_param: page, size_param: limit, size: 2}\n"
         "  rows: detected in the first response\n  incremental: changed_at from the beginning\n\n"
-    ), told
-    assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in told
-    assert "response: list of 2, each object\n  id: integer\n  name: string\n" in told
-    assert "  owner: object\n    login: string\n" in told
-    assert "rows: 2 (the response itself, detected)\npaging: next is limit=2, page=2\n" in told
-    assert "title        VARCHAR  -- What people call it\n" in told
-    assert "changed_at   TIMESTAMP WITH TIME ZONE\n" in told
-    assert "cursor: 2026-03-01T10:00:00Z\n" in told
+    ), output
+    assert f"GET {api.url}/boards?limit=2&page=1\n  auth: bearer *** (from token)\n200 OK, " in output
+    assert "response: list of 2, each object\n  id: integer\n  name: string\n" in output
+    assert "  owner: object\n    login: string\n" in output
+    assert "rows: 2 (the response itself, detected)\npaging: next is limit=2, page=2\n" in output
+    assert "title        VARCHAR  -- What people call it\n" in output
+    assert "changed_at   TIMESTAMP WITH TIME ZONE\n" in output
+    assert "cursor: 2026-03-01T10:00:00Z\n" in output
     assert api.request_targets == ["/boards?limit=2&page=1"]
 
 
 @pytest.mark.socket
-def test_spec_try_tells_what_the_api_refused(run_unify: Callable[..., CommandResult], tmp_path: Path) -> None:
+def test_spec_try_shows_a_refusal_by_the_api(run_unify: Callable[..., CommandResult], tmp_path: Path) -> None:
     path = tmp_path / "tracker.yaml"
     with FaultServer() as api:
         api.serve("/boards/7/cards", MockResponse.error(401, "Bad credentials"))
@@ -101,7 +101,7 @@ def test_spec_try_tells_what_the_api_refused(run_unify: Callable[..., CommandRes
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["boards"], "--option: the option token is missing"),
         (["boards", "--option", "tokn=a"], "--option tokn: unknown option — did you mean token?"),
@@ -116,13 +116,13 @@ def test_spec_try_tells_what_the_api_refused(run_unify: Callable[..., CommandRes
         (["boards", "--option", "token=${NO_SUCH_VARIABLE}"], "NO_SUCH_VARIABLE"),
     ],
 )
-def test_spec_try_explains_what_is_missing_before_it_asks(
-    run_unify: Callable[..., CommandResult], tracker: AdapterSpec, arguments: list[str], told: str
+def test_spec_try_explains_missing_options_before_any_request(
+    run_unify: Callable[..., CommandResult], tracker: AdapterSpec, arguments: list[str], message: str
 ) -> None:
     done = run_unify("spec", "try", str(tracker.path), *arguments)
 
     assert done.exit_status != 0
-    assert told in done.stderr
+    assert message in done.stderr
     assert not done.stdout
 
 
@@ -130,7 +130,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_api: DemoAPI) -> None:
+def test_the_walkthrough_of_the_readme_works(tmp_path: Path, demo_api: DemoAPI) -> None:
     readme = (bundled_specs_folder() / "README.md").read_text(encoding="utf-8")
     part = readme.split("## From an API to tables", 1)[1].split("\n## ", 1)[0]
     part = part.replace("http://127.0.0.1:8200", demo_api.url)
@@ -150,7 +150,7 @@ def test_the_walk_through_of_the_readme_works_as_written(tmp_path: Path, demo_ap
     assert done[2].stdout.endswith("books.yaml: 1 of 1 case passed\n")
 
 
-def test_describe_says_how_a_table_was_found_to_page(unify: UnifyCommand, demo_api: DemoAPI) -> None:
+def test_describe_shows_the_detected_paging(unify: UnifyCommand, demo_api: DemoAPI) -> None:
     spec = (
         "name: books\nbase_url: URL\noptions: {token: {secret: true}}\n"
         'auth: {type: bearer, token: "{token}"}\n'

@@ -9,7 +9,7 @@ from unify.cli import args
 from unify.errors import UsageError
 
 
-def test_options_count_before_and_after_a_command() -> None:
+def test_options_are_accepted_before_and_after_a_command() -> None:
     invocation = args.parse_arguments(
         ["-c", "a", "--specs", "x", "demo", "-c", "b", "--format", "json", "--specs", "y", "-q"]
     )
@@ -39,7 +39,7 @@ def test_a_mistake_on_the_command_line_is_explained(arguments: list[str], messag
     assert message in caught.value.message
 
 
-def test_a_statement_may_begin_with_a_comment() -> None:
+def test_a_statement_can_begin_with_a_comment() -> None:
     assert args.parse_arguments(["-c", "-- all of it\nselect 1"]).steps[0].text == "-- all of it\nselect 1"
 
 
@@ -54,7 +54,7 @@ def test_help_names_every_option_and_command(shell: UnifyCommand) -> None:
         assert word in text
 
 
-def test_the_help_of_a_command_is_about_that_command(shell: UnifyCommand) -> None:
+def test_the_help_of_a_command_describes_it(shell: UnifyCommand) -> None:
     for command in ("demo", "check", "spec", "spec check", "spec try", "spec test", "daemon", "completion"):
         outcome = shell.run(*command.split(), "--help")
 

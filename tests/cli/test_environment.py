@@ -19,8 +19,8 @@ class TestEnvironment:
         return Settings(tmp_path, tmp_path / "connections.yaml")
 
     def test_sets_the_limits(self, settings: Settings) -> None:
-        said = {"UNIFY_WORKERS": "8", "UNIFY_WORKER_MEMORY": "1.5 GB", "UNIFY_IDLE_EXIT": "30 minutes"}
-        limited = apply_limits(settings, {**said, "UNIFY_HISTORY": "2 days"})
+        values = {"UNIFY_WORKERS": "8", "UNIFY_WORKER_MEMORY": "1.5 GB", "UNIFY_IDLE_EXIT": "30 minutes"}
+        limited = apply_limits(settings, {**values, "UNIFY_HISTORY": "2 days"})
         assert limited.history_retention_s == 2 * 86_400
         assert (limited.workers, limited.worker_memory_bytes, limited.idle_timeout_s) == (
             8,
@@ -28,12 +28,12 @@ class TestEnvironment:
             1800,
         )
 
-    @pytest.mark.parametrize("said", [{}, {"UNIFY_IDLE_EXIT": "never"}, {"UNIFY_WORKERS": ""}])
-    def test_or_leaves_them(self, settings: Settings, said: Mapping[str, str]) -> None:
-        assert apply_limits(settings, said) == settings
+    @pytest.mark.parametrize("values", [{}, {"UNIFY_IDLE_EXIT": "never"}, {"UNIFY_WORKERS": ""}])
+    def test_without_values_keeps_the_defaults(self, settings: Settings, values: Mapping[str, str]) -> None:
+        assert apply_limits(settings, values) == settings
 
     @pytest.mark.parametrize(
-        "said",
+        "values",
         [
             {"UNIFY_WORKERS": "0"},
             {"UNIFY_WORKERS": "many"},
@@ -44,13 +44,13 @@ class TestEnvironment:
             {"UNIFY_HISTORY": "for ever"},
         ],
     )
-    def test_or_says_what_is_wrong(self, settings: Settings, said: Mapping[str, str]) -> None:
-        [(name, text)] = said.items()
+    def test_with_invalid_values_is_explained(self, settings: Settings, values: Mapping[str, str]) -> None:
+        [(name, text)] = values.items()
         with pytest.raises(UsageError, match=f"{name}={text}"):
-            apply_limits(settings, said)
+            apply_limits(settings, values)
 
 
-def test_places_come_from_the_command_line_before_the_environment(
+def test_paths_of_the_command_line_precede_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -64,7 +64,7 @@ def test_places_come_from_the_command_line_before_the_environment(
     plain = build_settings(args.parse_arguments([]), {"UNIFY_HOME": "/env/home"})
     from_environment = build_settings(args.parse_arguments([]), environment)
     (tmp_path / "connections.yaml").touch()
-    asked = build_settings(
+    settings = build_settings(
         args.parse_arguments(
             ["--home", "h", "--specs", "specs", "--connections", "connections.yaml", "--tenant", "acme"]
         ),
@@ -73,9 +73,9 @@ def test_places_come_from_the_command_line_before_the_environment(
 
     assert plain.connections == Path("/env/home/connections.yaml")
     assert (from_environment.home, from_environment.connections) == (Path("/env/home"), Path("/env/c.yaml"))
-    assert asked.home == tmp_path / "h" / "tenants" / "acme"
-    assert asked.connections == tmp_path / "connections.yaml"
-    assert asked.specs == (tmp_path / "specs", Path("/env/a"), Path("/env/b"))
+    assert settings.home == tmp_path / "h" / "tenants" / "acme"
+    assert settings.connections == tmp_path / "connections.yaml"
+    assert settings.specs == (tmp_path / "specs", Path("/env/a"), Path("/env/b"))
     assert (
         build_settings(args.parse_arguments([]), {"UNIFY_HOME": "h"}).connections
         == tmp_path / "connections.yaml"
@@ -84,7 +84,7 @@ def test_places_come_from_the_command_line_before_the_environment(
 
 @pytest.fixture
 def without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No HOME, and a user id that the password database does not know, as in containers."""
+    """Remove HOME and use a user id that is not in the password database, as in containers."""
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
@@ -100,13 +100,13 @@ def test_without_a_home_folder_the_message_names_the_ways_to_set_one() -> None:
 
 
 @pytest.mark.usefixtures("without_a_home")
-def test_without_a_home_folder_a_named_one_serves(tmp_path: Path) -> None:
+def test_without_a_home_folder_a_configured_one_is_used(tmp_path: Path) -> None:
     assert build_settings(args.parse_arguments([]), {"UNIFY_HOME": str(tmp_path)}).home == tmp_path
     with pytest.raises(UsageError, match=r"--specs ~/specs: .*HOME"):
         build_settings(args.parse_arguments(["--specs", "~/specs"]), {"UNIFY_HOME": str(tmp_path)})
 
 
-def test_in_a_deleted_folder_absolute_paths_serve_and_relative_ones_are_errors(
+def test_in_a_deleted_folder_only_absolute_paths_are_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted = tmp_path / "deleted"

@@ -11,7 +11,7 @@ from tests.support.command import UnifyCommand
 
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
-def test_completion_scripts_know_every_option_and_command(shell: UnifyCommand, shell_name: str) -> None:
+def test_completion_scripts_contain_every_option_and_command(shell: UnifyCommand, shell_name: str) -> None:
     script = shell.run("completion", shell_name).stdout
 
     for word in ("--format", "--keep-going", "--max-age", "demo", "daemon", "status", "jsonl", "completion"):

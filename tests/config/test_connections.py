@@ -31,7 +31,7 @@ def read(file: Path, text: str, mode: int = 0o600) -> Connections:
     return load_connections(file)
 
 
-def test_a_connection_is_read_as_it_is_written(file: Path) -> None:
+def test_a_connection_is_parsed(file: Path) -> None:
     found = read(
         file,
         "github:\n"
@@ -66,7 +66,7 @@ def test_no_file_means_no_connections(file: Path) -> None:
     assert load_connections(file).by_name == {}
 
 
-def test_broken_yaml_is_an_error_with_its_place(file: Path) -> None:
+def test_invalid_yaml_is_an_error_with_its_position(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read(file, "github:\n  adapter: github\n  options: {token: 'x\n")
 
@@ -99,7 +99,7 @@ def test_broken_yaml_is_an_error_with_its_place(file: Path) -> None:
         ("b: {adapter: x, refresh: {t: sometimes}}\n", "b.refresh.t: 'sometimes' is not a duration"),
     ],
 )
-def test_one_broken_connection_leaves_the_others_whole(file: Path, text: str, explained: str) -> None:
+def test_an_invalid_connection_does_not_invalidate_the_others(file: Path, text: str, explained: str) -> None:
     found = read(file, "good: {adapter: github}\n" + text)
 
     assert list(found.by_name) == ["good"]
@@ -113,7 +113,7 @@ def test_every_mistake_of_a_connection_is_named(file: Path) -> None:
     assert [line.split(": ")[1] for line in str(found.errors["b"]).splitlines()] == ["b.adaptor", "b"]
 
 
-def test_a_connection_given_twice_is_broken_not_chosen(file: Path) -> None:
+def test_a_connection_defined_twice_is_invalid(file: Path) -> None:
     found = read(file, "a: {adapter: x}\na: {adapter: y}\n")
 
     assert found.by_name == {}
@@ -147,7 +147,7 @@ def test_a_folder_instead_of_a_file_is_explained(tmp_path: Path) -> None:
 # -- references --------------------------------------------------------------------------------------
 
 
-def test_options_are_resolved_and_the_secret_ones_hidden(file: Path) -> None:
+def test_options_are_resolved_and_secret_ones_are_hidden(file: Path) -> None:
     connection = read(file, "g: {adapter: x, options: {token: '${T}', org: '${O}', more: a}}\n").by_name["g"]
 
     values = resolve_option_values(
@@ -160,7 +160,7 @@ def test_options_are_resolved_and_the_secret_ones_hidden(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("environment", "state"), [({}, "is not set"), ({"GITHUB_TOKEN": ""}, "is empty")])
-def test_an_unset_variable_is_named_with_what_to_do(
+def test_an_unset_variable_is_named_with_a_remedy(
     file: Path, environment: dict[str, str], state: str
 ) -> None:
     found = read(file, "g:\n  adapter: x\n  options:\n    token: ${GITHUB_TOKEN}\n")
@@ -195,7 +195,7 @@ def test_a_secret_comes_from_a_file_beside_connections_yaml(file: Path) -> None:
         (os.mkfifo, "is not a regular file"),
     ],
 )
-def test_a_secret_file_that_will_not_do_is_explained(
+def test_an_unusable_secret_file_is_explained(
     file: Path, prepare: Callable[[Path], object], explained: str
 ) -> None:
     prepare(file.with_name("token.txt"))
@@ -234,7 +234,7 @@ def test_a_missing_keyring_package_is_explained(file: Path, monkeypatch: pytest.
 # -- secrets -----------------------------------------------------------------------------------------
 
 
-def test_a_secret_shows_itself_only_when_asked() -> None:
+def test_a_secret_is_only_shown_by_reveal() -> None:
     secret = Secret(CANARY)
 
     assert [str(secret), repr(secret), f"{secret}", f"{secret:>5}", f"{[secret]}"] == [
@@ -271,13 +271,13 @@ def test_a_secret_is_never_pickled() -> None:
         (0, 0),
     ],
 )
-def test_durations_are_read_as_people_write_them(text: str | int, seconds: float) -> None:
+def test_durations_are_parsed_in_common_forms(text: str | int, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text", ["", "soon", "5 fortnights", "-5m", "1 hour ago", "1e9", "inf", "9" * 12 + "w"]
 )
-def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"write it like 30s, 15 minutes|longer than a century"):
         parse_duration(text)

@@ -35,7 +35,7 @@ class Client:
         return self.session.get(self.url + path, headers=headers, timeout=30)
 
     def rows(self, path: str) -> list[Row]:
-        """Every row behind ``path``, page after page."""
+        """Return every row of ``path``, from all pages."""
         rows: list[Row] = []
         answer = self.get(path)
         while True:
@@ -56,7 +56,7 @@ def github(demo_api: DemoAPI) -> Iterator[Client]:
         yield client
 
 
-def test_the_world_is_as_large_as_promised(github: Client) -> None:
+def test_the_data_has_the_documented_size(github: Client) -> None:
     names = github.names()
     pulls = [row for name in names for row in github.rows(f"/repos/{name}/pulls?state=all&per_page=100")]
     issues = [row for name in names for row in github.rows(f"/repos/{name}/issues?state=all&per_page=100")]
@@ -69,7 +69,7 @@ def test_the_world_is_as_large_as_promised(github: Client) -> None:
     assert len(github.rows("/users?per_page=100")) == 84
 
 
-def test_pulls_appear_among_the_issues_under_the_same_number(github: Client) -> None:
+def test_pulls_are_issues_with_the_same_number(github: Client) -> None:
     pulls = github.rows(f"{COMPASS}/pulls?state=all&per_page=100")
     issues = {row["number"]: row for row in github.rows(f"{COMPASS}/issues?state=all&per_page=100")}
 
@@ -92,7 +92,7 @@ def test_a_pull_is_nested_as_on_github(github: Client) -> None:
     assert re.fullmatch("[0-9a-f]{40}", pull["head"]["sha"])
 
 
-def test_links_lead_through_all_pages_and_back(github: Client) -> None:
+def test_links_reach_all_pages_in_both_directions(github: Client) -> None:
     first, second = (
         github.get(f"{COMPASS}/issues?state=all"),
         github.get(f"{COMPASS}/issues?state=all&page=2"),
@@ -116,13 +116,13 @@ def test_a_page_holds_a_hundred_rows_at_most(github: Client) -> None:
 def test_lists_of_accounts_continue_after_an_id(github: Client) -> None:
     answer = github.get("/users?per_page=10&page=7")
 
-    assert answer.json()[0]["login"] == "demo"  # there is no seventh page here: page is not a parameter
+    assert answer.json()[0]["login"] == "demo"  # page is not a parameter of this list
     assert f"since={answer.json()[-1]['id']}" in answer.links["next"]["url"]
     assert answer.links["first"]["url"] == f"{github.url}/users{{?since}}"
 
 
 @pytest.mark.parametrize(("state", "states"), [("open", {"open"}), ("closed", {"closed"}), ("", {"open"})])
-def test_state_chooses_rows(github: Client, state: str, states: set[str]) -> None:
+def test_state_filters_rows(github: Client, state: str, states: set[str]) -> None:
     query = f"&state={state}" if state else ""
     for kind in ("issues", "pulls"):
         assert {row["state"] for row in github.rows(f"{COMPASS}/{kind}?per_page=100{query}")} == states
@@ -146,7 +146,7 @@ def test_sort_and_direction_order_rows(github: Client, kind: str, sort: str, dir
     assert moments == sorted(moments, reverse=direction == "desc")
 
 
-def test_since_leaves_out_what_did_not_change(github: Client) -> None:
+def test_since_leaves_out_unchanged_rows(github: Client) -> None:
     everything = github.rows(f"{COMPASS}/issues?state=all&per_page=100")
     since = "2025-06-01T00:00:00Z"
     recent = github.rows(f"{COMPASS}/issues?state=all&per_page=100&since={since}")
@@ -167,13 +167,13 @@ def test_commits_come_newest_first_and_link_their_parents(github: Client) -> Non
     assert any(row["author"] is None for row in commits)
 
 
-def test_an_empty_repository_answers_as_githubs_do(github: Client) -> None:
+def test_an_empty_repository_responds_as_on_github(github: Client) -> None:
     assert github.rows("/repos/demo/notes/pulls?state=all") == []
     assert github.get("/repos/demo/notes/commits").status_code == 409
     assert github.get("/repos/demo/notes/contributors").status_code == 204
 
 
-def test_contributors_and_assignees_are_people(github: Client) -> None:
+def test_contributors_and_assignees_are_users(github: Client) -> None:
     contributors = github.rows(f"{COMPASS}/contributors")
 
     assert sum(row["contributions"] for row in contributors) <= 520
@@ -214,7 +214,7 @@ def test_search_ends_at_a_thousand_results(github: Client) -> None:
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic ZGVtbzpkZW1v", "demo"])
-def test_without_the_token_nothing_is_shown(demo_api: DemoAPI, authorization: str | None) -> None:
+def test_without_the_token_every_request_is_refused(demo_api: DemoAPI, authorization: str | None) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     answer = requests.get(f"{demo_api.url}/user", headers=headers, timeout=30)
 
@@ -222,7 +222,7 @@ def test_without_the_token_nothing_is_shown(demo_api: DemoAPI, authorization: st
     assert answer.json()["message"] in ("Requires authentication", "Bad credentials")
 
 
-def test_the_older_way_to_send_a_token_works_too(demo_api: DemoAPI) -> None:
+def test_the_older_form_of_the_token_header_is_accepted(demo_api: DemoAPI) -> None:
     answer = requests.get(f"{demo_api.url}/user", headers={"Authorization": "token demo"}, timeout=30)
     assert answer.json()["login"] == "demo"
 
@@ -245,7 +245,7 @@ def test_quota_headers_count_down(github: Client) -> None:
     assert github.get("/rate_limit").json()["resources"]["core"]["limit"] == 5000
 
 
-def test_what_did_not_change_is_not_sent_again(github: Client) -> None:
+def test_an_unchanged_response_is_not_sent_again(github: Client) -> None:
     tag = github.get(f"{COMPASS}/pulls").headers["ETag"]
     again = github.get(f"{COMPASS}/pulls", **{"If-None-Match": tag})
 
@@ -259,7 +259,7 @@ def test_one_connection_serves_many_requests(github: Client) -> None:
     assert all(answer.headers.get("Connection") != "close" for answer in answers)
 
 
-def test_two_processes_tell_the_same_story(github: Client, tmp_path: Path) -> None:
+def test_two_processes_serve_the_same_data(github: Client, tmp_path: Path) -> None:
     with run_demo_server(tmp_path) as other:
         client = Client(other)
         with client.session:
@@ -277,7 +277,7 @@ def test_every_request_is_logged_without_the_token(tmp_path: Path) -> None:
         assert "hush-hush" not in api.log.read_text(encoding="utf-8")
 
 
-def test_latency_is_waited_before_each_answer(tmp_path: Path) -> None:
+def test_each_response_has_the_configured_latency(tmp_path: Path) -> None:
     with run_demo_server(tmp_path, "--latency-ms", "150") as api:
         client = Client(api)
         with client.session:
@@ -296,7 +296,7 @@ def test_it_ends_with_its_standard_input(tmp_path: Path) -> None:
         assert api.process.wait(timeout=10) == 0
 
 
-def test_a_ctrl_c_meant_for_the_shell_leaves_it_running(tmp_path: Path) -> None:
+def test_a_ctrl_c_in_the_shell_does_not_end_the_server(tmp_path: Path) -> None:
     with run_demo_server(tmp_path) as api:
         api.process.send_signal(signal.SIGINT)
         client = Client(api)

@@ -14,7 +14,7 @@ from unify.errors import StoreError
 from unify.fs.locks import FileLock
 
 
-def test_a_lock_names_its_holder_when_the_wait_is_over(tmp_path: Path) -> None:
+def test_a_lock_names_its_holder_after_the_timeout(tmp_path: Path) -> None:
     one, other = FileLock(tmp_path / "lock", "a test"), FileLock(tmp_path / "lock")
     with one.hold():
         assert other.holder() == f"process {os.getpid()} (a test)"
@@ -30,7 +30,7 @@ def test_a_free_lock_has_no_holder(tmp_path: Path) -> None:
     assert other.holder() == ""
 
 
-def test_a_waiter_gets_the_lock_as_soon_as_it_is_free(tmp_path: Path) -> None:
+def test_a_waiter_acquires_the_lock_as_soon_as_it_is_free(tmp_path: Path) -> None:
     one, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
     one.acquire()
     got = threading.Event()
@@ -47,7 +47,7 @@ def test_a_waiter_gets_the_lock_as_soon_as_it_is_free(tmp_path: Path) -> None:
     assert got.is_set()
 
 
-def test_a_waiter_that_gave_up_does_not_keep_the_lock(tmp_path: Path) -> None:
+def test_a_waiter_that_timed_out_does_not_keep_the_lock(tmp_path: Path) -> None:
     one, other, third = (FileLock(tmp_path / "lock") for _ in range(3))
     with one.hold(), pytest.raises(StoreError):
         other.acquire(timeout_s=0.02)

@@ -20,7 +20,7 @@ from unify.shell.completer import find_completions
 
 
 def least_cpu_s(work: Callable[[], object]) -> float:
-    """The least of some rounds, in seconds of this process alone."""
+    """Return the shortest of five rounds, in seconds of processor time."""
     seconds = []
     for _ in range(5):
         began = time.process_time()
@@ -29,7 +29,7 @@ def least_cpu_s(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def test_a_connection_costs_no_more_among_fifty(tmp_path: Path) -> None:
+def test_the_time_per_connection_is_the_same_with_fifty(tmp_path: Path) -> None:
     seconds = []
     for connections in (1, 50):
         settings = create_home_with_connections(tmp_path / str(connections), connections)
@@ -41,7 +41,7 @@ def test_a_connection_costs_no_more_among_fifty(tmp_path: Path) -> None:
     assert seconds[1] <= 1.5 * seconds[0]
 
 
-def test_completion_knows_all_five_thousand_tables(tmp_path: Path) -> None:
+def test_completion_offers_all_five_thousand_tables(tmp_path: Path) -> None:
     settings = create_home_with_connections(tmp_path / "home", 50)
     with Lake(settings) as lake, Queue(settings.queue) as queue:
         names = State(lake, queue, ConnectionCatalog(settings, {}, print)).names()
@@ -55,7 +55,7 @@ def test_completion_knows_all_five_thousand_tables(tmp_path: Path) -> None:
     assert find_completions("select * from tb99", "", names, expected_next)[0].text == "c0.table_99"
 
 
-def test_fifty_specs_are_read_once_and_by_no_later_process(
+def test_fifty_specs_are_read_once_and_cached_for_later_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = create_home_with_connections(tmp_path / "home", 50, adapters=50)
@@ -72,7 +72,7 @@ def test_fifty_specs_are_read_once_and_by_no_later_process(
         assert [found.state for found in state.connection_states()] == ["ok"] * 50
 
 
-def test_finding_a_spec_reads_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finding_a_spec_lists_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = create_home_with_connections(tmp_path / "home", 3)
     monkeypatch.setattr(loader, "known_specs", lambda _folders: pytest.fail("every spec was looked at"))
 

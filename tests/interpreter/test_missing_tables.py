@@ -33,20 +33,20 @@ PULLS = "table pulls does not exist — did you mean github.pulls? (show tables)
 @pytest.fixture
 def empty(settings: Settings) -> Iterator[Interpreter]:
     """A session without connections and tables."""
-    nobody = ProgressDisplay(Messages(None), live=False)
-    with Interpreter(settings, nobody, environment={}, stager=_no_live_tables) as interpreter:
+    display = ProgressDisplay(Messages(None), live=False)
+    with Interpreter(settings, display, environment={}, stager=_no_live_tables) as interpreter:
         yield interpreter
 
 
 @pytest.fixture
 def shell(empty: Interpreter, settings: Settings) -> Interpreter:
     """A session with the connection ``github``, which sends nothing, and a table ``people``."""
-    written(settings.connections, "github:\n  adapter: github\n  options: {token: x}\n")
+    write_connections(settings.connections, "github:\n  adapter: github\n  options: {token: x}\n")
     empty.run("create table people as select 1 as id")
     return empty
 
 
-def written(connections: Path, text: str) -> Path:
+def write_connections(connections: Path, text: str) -> Path:
     connections.write_text(text, encoding="utf-8")
     connections.chmod(0o600)
     return connections
@@ -56,14 +56,14 @@ def _no_live_tables(*_: object, **__: object) -> NoReturn:
     raise AssertionError("there are none here")
 
 
-def refused(shell: Interpreter, statement: str) -> str:
+def error_message(shell: Interpreter, statement: str) -> str:
     with pytest.raises(UnifyError) as caught:
         shell.run(statement)
     return caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("pulls", PULLS),
         ("Pulls", PULLS.replace("table p", "table P")),
@@ -78,45 +78,52 @@ def refused(shell: Interpreter, statement: str) -> str:
         ("unify", "unify is a schema, not a table (show tables from unify)"),
     ],
 )  # fmt: skip
-def test_the_nearest_table_is_named_as_it_can_be_typed(name: str, said: str) -> None:
-    assert unknown_table_message(TableName("", name), KNOWN, SCHEMAS) == said
+def test_the_suggested_table_is_written_as_it_can_be_typed(name: str, message: str) -> None:
+    assert unknown_table_message(TableName("", name), KNOWN, SCHEMAS) == message
 
 
-def test_every_statement_says_so(shell: Interpreter, tmp_path: Path) -> None:
-    select = refused(shell, "select *\nfrom pulls")
+def test_every_statement_suggests_the_table(shell: Interpreter, tmp_path: Path) -> None:
+    select = error_message(shell, "select *\nfrom pulls")
     assert select.split("\n") == [PULLS, "", "LINE 2: from pulls", "             ^"]
-    assert refused(shell, "describe pulls") == PULLS
-    assert refused(shell, "peek pulls") == PULLS
-    assert refused(shell, "count pulls") == PULLS
+    assert error_message(shell, "describe pulls") == PULLS
+    assert error_message(shell, "peek pulls") == PULLS
+    assert error_message(shell, "count pulls") == PULLS
     for action in ("load", "refresh", "reload", "clear"):
-        assert refused(shell, f"{action} table pulls") == PULLS
-    assert refused(shell, "show columns from github").startswith(
+        assert error_message(shell, f"{action} table pulls") == PULLS
+    assert error_message(shell, "show columns from github").startswith(
         "github is a schema, not a table; name one of its tables, such as "
     )
-    assert refused(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
-    assert refused(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
-    assert refused(shell, "drop table peple").startswith("table peple does not exist — did you mean people?")
-    assert refused(shell, "insert into github values (1)").startswith(
+    assert error_message(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
+    assert error_message(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
+    assert error_message(shell, "drop table peple").startswith(
+        "table peple does not exist — did you mean people?"
+    )
+    assert error_message(shell, "insert into github values (1)").startswith(
         "github is a schema, not a table; name one of its tables, such as "
     )
 
 
-def test_an_error_points_into_what_was_typed(shell: Interpreter) -> None:
-    assert refused(shell, "$x =\n  oops").split("\n")[-2:] == ["LINE 2:   oops", "          ^"]
-    chart = refused(shell, "create chart from (select oops from people) as bar_chart where x = a and y = b")
+def test_an_error_points_into_the_typed_statement(shell: Interpreter) -> None:
+    assert error_message(shell, "$x =\n  oops").split("\n")[-2:] == ["LINE 2:   oops", "          ^"]
+    chart = error_message(
+        shell, "create chart from (select oops from people) as bar_chart where x = a and y = b"
+    )
     assert chart.split("\n")[-1].index("^") == chart.split("\n")[-2].index("oops")
     assert chart.split("\n")[-2].startswith("LINE 1: create chart from (select oops")
 
 
-def test_a_column_is_told_with_its_candidates_once(shell: Interpreter) -> None:
-    assert 'Candidate bindings: "id"' in refused(shell, "select p.ids from people p")
+def test_an_unknown_column_lists_its_candidates_once(shell: Interpreter) -> None:
+    assert 'Candidate bindings: "id"' in error_message(shell, "select p.ids from people p")
 
 
-def test_a_statement_that_ends_too_early_is_pointed_at_its_end(shell: Interpreter) -> None:
-    assert refused(shell, "select id\n  , 1 +  ").split("\n")[-2:] == ["LINE 2:   , 1 +", "               ^"]
+def test_an_error_at_the_end_of_input_points_to_the_end(shell: Interpreter) -> None:
+    assert error_message(shell, "select id\n  , 1 +  ").split("\n")[-2:] == [
+        "LINE 2:   , 1 +",
+        "               ^",
+    ]
 
 
-def test_sql_of_our_own_making_is_not_pointed_at() -> None:
+def test_an_error_does_not_point_into_generated_sql() -> None:
     message = "no such thing\n\nLINE 3: ...ect oops from t...\n               ^"
 
     assert error_position.remap_pointer(message, "count t") == "no such thing"
@@ -127,21 +134,19 @@ def test_sql_of_our_own_making_is_not_pointed_at() -> None:
     assert error_position.remap_pointer("no place", "count t") == "no place"
 
 
-def test_what_was_described_was_used_last(shell: Interpreter) -> None:
+def test_describe_sets_the_last_table(shell: Interpreter) -> None:
     shell.run("describe people")
 
     assert shell.session.query.last_table == TableName("", "people")
-    refused(shell, "describe nothing")
+    error_message(shell, "describe nothing")
     assert shell.session.query.last_table == TableName("", "people")
 
 
-def test_the_example_for_whoever_has_no_connections_can_be_used_as_it_is(
-    empty: Interpreter, settings: Settings
-) -> None:
-    said = refused(empty, "select * from jira.issues")
-    example = said.partition("for example:\n")[2].partition("\nor try")[0]
+def test_the_example_for_a_missing_connection_is_valid(empty: Interpreter, settings: Settings) -> None:
+    message = error_message(empty, "select * from jira.issues")
+    example = message.partition("for example:\n")[2].partition("\nor try")[0]
 
-    found = load_connections(written(settings.connections, dedent(example)))
+    found = load_connections(write_connections(settings.connections, dedent(example)))
 
     assert found.by_name["github"].options == {"token": "${GITHUB_TOKEN}"}
     shown = empty.run("show tables")

@@ -70,13 +70,13 @@ def test_every_request_of_a_load_has_a_row_without_secrets(
     assert CANARY.encode() not in (home / "requests.jsonl").read_bytes()
 
 
-def test_a_request_without_a_good_answer_says_so(shop: UnifyCommand, api: FaultServer) -> None:
+def test_a_failed_request_has_its_error(shop: UnifyCommand, api: FaultServer) -> None:
     api.serve("/orders", MockResponse.error(422))
     assert shop("load table shop.orders").exit_status == 1
     assert shop("select distinct status from unify.requests").single_value == "422"
 
 
-def test_a_look_at_a_source_is_seen_too_and_belongs_to_no_job(shop: UnifyCommand) -> None:
+def test_requests_of_peek_are_recorded_without_a_job(shop: UnifyCommand) -> None:
     assert shop("peek shop.orders 2").exit_status == 0
     assert shop("select count(*) > 0 and count(job) = 0 from unify.requests").single_value == "true"
 
@@ -88,7 +88,7 @@ def test_a_failed_load_has_its_row_in_the_ledger(shop: UnifyCommand, api: FaultS
     assert answer.rows[1:] == [["orders", "failed", "0", "1", "true"]], answer
 
 
-def test_rows_that_do_not_fit_are_kept_with_value_and_reason(shop: UnifyCommand, api: FaultServer) -> None:
+def test_discarded_rows_are_recorded_with_value_and_reason(shop: UnifyCommand, api: FaultServer) -> None:
     api.serve("/prices", pages=[[{"id": 1, "amount": 5}, {"id": 2, "amount": "five"}], []])
     assert shop("load table shop.prices").exit_status == 0
     found = shop(
@@ -102,7 +102,7 @@ def test_rows_that_do_not_fit_are_kept_with_value_and_reason(shop: UnifyCommand,
     assert row[5] == "true"
 
 
-def test_a_column_whose_type_gave_way_is_told_once_and_recorded(shop: UnifyCommand, api: FaultServer) -> None:
+def test_a_widened_column_is_reported_once_and_recorded(shop: UnifyCommand, api: FaultServer) -> None:
     api.serve("/orders", pages=[[{"id": 1, "total": 5}], []])
     assert shop("load table shop.orders").exit_status == 0
     api.serve("/orders", pages=[[{"id": 1, "total": 5.5}, {"id": 2, "total": "unknown"}], []])
@@ -119,7 +119,7 @@ def test_a_column_whose_type_gave_way_is_told_once_and_recorded(shop: UnifyComma
     assert shop(sql).rows[1:] == []
 
 
-def test_schedules_say_how_often_when_and_by_whose_word(shop: UnifyCommand, api: FaultServer) -> None:
+def test_schedules_show_interval_next_time_and_origin(shop: UnifyCommand, api: FaultServer) -> None:
     api.serve("/prices", pages=[[{"id": 1, "amount": 5}], []])
     assert shop("load table shop.orders", "load table shop.prices").exit_status == 0
     sql = (
@@ -138,7 +138,7 @@ def test_schedules_say_how_often_when_and_by_whose_word(shop: UnifyCommand, api:
     ]
 
 
-def test_daemon_status_tells_process_start_and_log(shop: UnifyCommand) -> None:
+def test_daemon_status_shows_process_start_and_log(shop: UnifyCommand) -> None:
     stopped = shop.run("daemon", "status")
     assert (stopped.exit_status, stopped.stdout) == (1, "the daemon is not running\n")
     assert shop.run("daemon", "start").exit_status == 0
@@ -150,8 +150,7 @@ def test_daemon_status_tells_process_start_and_log(shop: UnifyCommand) -> None:
     assert second.endswith(str(shop.home / "logs" / "daemon.log"))
 
 
-def test_every_table_of_the_system_can_be_found_out(shop: UnifyCommand) -> None:
-    """They are listed, described and completed as what they are."""
+def test_every_system_table_is_listed_described_and_completed(shop: UnifyCommand) -> None:
     rows = shop("show tables from unify").rows[1:]
     assert [row[1] for row in rows] == list(SYSTEM_TABLES)
     assert all(row[5] for row in rows), "each says what it tells"
@@ -164,7 +163,7 @@ def test_every_table_of_the_system_can_be_found_out(shop: UnifyCommand) -> None:
     assert shop("peek unify.settings 2").rows[1][0] == "max_age"
 
 
-def test_tables_of_the_system_have_the_columns_they_are_said_to_have(shop: UnifyCommand) -> None:
+def test_system_tables_have_the_described_columns(shop: UnifyCommand) -> None:
     for_real = [
         f"select column_name, column_type from (describe from unify.{name})" for name in SYSTEM_TABLES
     ]
@@ -174,12 +173,12 @@ def test_tables_of_the_system_have_the_columns_they_are_said_to_have(shop: Unify
     ]
 
 
-def test_limits_are_settings_of_the_environment(shop: UnifyCommand) -> None:
+def test_limits_of_the_environment_are_listed_settings(shop: UnifyCommand) -> None:
     shop.environment |= {"UNIFY_WORKERS": "2", "UNIFY_WORKER_MEMORY": "1 GB", "UNIFY_IDLE_EXIT": "1 hour"}
-    said = dict(row[:2] for row in shop("show settings").rows)
-    assert (said["workers"], said["worker_memory"], said["idle_exit"]) == ("2", "1,024 MiB", "1 hour")
-    assert said["history"] == "7 days"
-    assert said == dict(row[:2] for row in shop("select * from unify.settings").rows)
+    shown = dict(row[:2] for row in shop("show settings").rows)
+    assert (shown["workers"], shown["worker_memory"], shown["idle_exit"]) == ("2", "1,024 MiB", "1 hour")
+    assert shown["history"] == "7 days"
+    assert shown == dict(row[:2] for row in shop("select * from unify.settings").rows)
     shop.environment["UNIFY_IDLE_EXIT"] = "soon"
     refused = shop("select 1")
     assert refused.exit_status == 2

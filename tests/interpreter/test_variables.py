@@ -38,17 +38,17 @@ VALUES = [
 
 
 class TestAValue:
-    def test_is_bound_as_it_was(self, unify: UnifyCommand) -> None:
+    def test_is_bound_with_its_type(self, unify: UnifyCommand) -> None:
         statements = [
             f"$v = {expression}; select typeof($v) as t, $v::varchar as v" for expression, _, _ in VALUES
         ]
         answer = unify(*statements)
         assert answer.stdout.split("t,v\n")[1:] == [f"{type},{shown}\n" for _, type, shown in VALUES], answer
 
-    def test_of_null_is_null(self, unify: UnifyCommand) -> None:
+    def test_can_be_null(self, unify: UnifyCommand) -> None:
         assert unify("$v = null", "select $v is null, coalesce($v, 7)").rows[1] == ["true", "7"]
 
-    def test_is_never_part_of_the_text(self, unify: UnifyCommand) -> None:
+    def test_is_never_inserted_into_the_text(self, unify: UnifyCommand) -> None:
         hostile = "x' or 1=1; drop table t; --"
         answer = unify(
             "create table t as select 'open' as state",
@@ -58,7 +58,7 @@ class TestAValue:
         )
         assert answer.stdout == "count_star()\n0\nstate\nopen\n", answer
 
-    def test_is_found_in_any_statement(self, unify: UnifyCommand) -> None:
+    def test_can_be_used_in_any_statement(self, unify: UnifyCommand) -> None:
         answer = unify(
             "$state = 'open'; $n = 2",
             "create table t as select $state as state, unnest([1, 2, 3]) as n",
@@ -68,7 +68,7 @@ class TestAValue:
         )
         assert answer.stdout == "state,n\nopen,1\nopen,10\n", answer
 
-    def test_may_be_made_of_others_and_of_tables(self, unify: UnifyCommand) -> None:
+    def test_can_be_computed_from_others_and_from_tables(self, unify: UnifyCommand) -> None:
         answer = unify("create table t as select 5 as a", "$x = 2; $y = (select max(a) from t) * $x; $y")
         assert answer.stdout == "$y\n10\n", answer
         assert "$y = 10" in answer.stderr
@@ -77,7 +77,7 @@ class TestAValue:
         answer = unify("select typeof($n), $n::int + 1, $e", args=["--var", "n=41", "--var", "e=a=b"])
         assert answer.rows[1] == ["VARCHAR", "42", "a=b"]
 
-    def test_is_one_value(self, unify: UnifyCommand) -> None:
+    def test_has_to_be_one_value(self, unify: UnifyCommand) -> None:
         answer = unify("$x = unnest([1, 2])")
         assert answer.exit_status == 1
         assert "one value" in answer.stderr
@@ -103,7 +103,7 @@ class TestRows:
         answer = demo_unify("$orgs = select login from github.orgs", "select count(*) > 0 from $orgs")
         assert answer.single_value == "true"
 
-    def test_take_the_place_of_a_value(self, unify: UnifyCommand) -> None:
+    def test_replace_a_value(self, unify: UnifyCommand) -> None:
         assert unify("$x = 1; $x = select 2 as a; $x = select a + 1 as a from $x; from $x").stdout == "a\n3\n"
         assert unify("$x = select 2 as a; $x = 5; select $x").single_value == "5"
 
@@ -115,7 +115,7 @@ class TestRows:
 
 
 class TestCapitals:
-    def test_outlive_the_session(self, unify: UnifyCommand) -> None:
+    def test_are_kept_after_the_session(self, unify: UnifyCommand) -> None:
         assert (
             unify("$STATE = 'open'; $ROWS_2 = select 1 as a union all select 2; $mine = 3").exit_status == 0
         )
@@ -131,26 +131,26 @@ class TestCapitals:
             "true",
         ]
 
-    def test_are_readable_by_their_owner_alone(self, unify: UnifyCommand) -> None:
+    def test_are_stored_in_private_files(self, unify: UnifyCommand) -> None:
         assert unify("$TOKEN_ID = 7").exit_status == 0
         folder = unify.home / "variables"
         [file] = folder.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    def test_change_their_kind_and_go(self, unify: UnifyCommand) -> None:
+    def test_can_change_their_kind_and_be_unset(self, unify: UnifyCommand) -> None:
         assert unify("$X = 1; $X = select 5 as a").exit_status == 0
         assert unify("from $X").single_value == "5"
         assert unify("$X = 2; select $X").single_value == "2"
         assert unify("unset $X").exit_status == 0
         assert "$X is not set" in unify("$X").stderr
 
-    def test_of_the_command_line_hold_for_one_run(self, unify: UnifyCommand) -> None:
+    def test_of_the_command_line_are_valid_for_one_run(self, unify: UnifyCommand) -> None:
         assert unify("$LEVEL = 'kept'").exit_status == 0
         assert unify("select $LEVEL", args=["--var", "LEVEL=now"]).single_value == "now"
         assert unify("select $LEVEL").single_value == "kept"
 
-    def test_refuse_what_a_file_would_change(self, unify: UnifyCommand) -> None:
+    def test_refuse_values_that_a_file_would_change(self, unify: UnifyCommand) -> None:
         answer = unify("$SPAN = select interval 3 milliseconds as i")
         assert answer.exit_status == 1
         assert "column i: a Parquet file cannot hold INTERVAL exactly" in answer.stderr
@@ -166,26 +166,26 @@ class TestCapitals:
 
 
 class TestNames:
-    def test_not_set_are_told_with_the_nearest(self, unify: UnifyCommand) -> None:
+    def test_that_are_not_set_have_a_suggestion(self, unify: UnifyCommand) -> None:
         answer = unify("$state = 'open'", "select $sate")
         assert answer.exit_status == 1
         assert "$sate is not set — did you mean $state?" in answer.stderr
         assert "unset $nothing" not in unify("unset $nothing").stderr
         assert unify("unset $nothing").exit_status == 1
 
-    def test_are_found_without_their_case_where_that_is_clear(self, unify: UnifyCommand) -> None:
+    def test_are_case_insensitive_if_unambiguous(self, unify: UnifyCommand) -> None:
         assert unify("$State = 1; select $STATE + $state").single_value == "2"
         assert unify("$a = 1; $A = 2; select $a").single_value == "1"
         answer = unify("$a = 1; $A = 2; select $a + $A")
         assert answer.exit_status == 1
         assert "differ in case only" in answer.stderr
 
-    def test_are_no_part_of_views(self, unify: UnifyCommand) -> None:
+    def test_cannot_be_used_in_views(self, unify: UnifyCommand) -> None:
         answer = unify("$x = 1; create view v as select $x as a")
         assert answer.exit_status == 1
         assert "$x cannot be in it" in answer.stderr
 
-    def test_of_prepared_statements_are_theirs(self, unify: UnifyCommand) -> None:
+    def test_in_prepared_statements_are_parameters(self, unify: UnifyCommand) -> None:
         answer = unify("$a = 100; prepare p as select $a + $b; execute p(a := 1, b := 2)", "select $$ $a $$")
         assert answer.stdout.splitlines()[1:] == ["3", "' $a '", " $a "], answer
 

@@ -239,8 +239,8 @@ SQL = [
     "-- show tables",
 ]
 
-# the slip, what is pointed at, a part of what is said, the suggestion
-SLIPS = [
+# the text with the mistake, the text at the position, a part of the message, the suggestion
+MISTAKES = [
     (
         "show tabels",
         "tabels",
@@ -351,7 +351,7 @@ SLIPS = [
 
 
 @pytest.mark.parametrize(("text", "command"), COMMANDS, ids=[text for text, _ in COMMANDS])
-def test_a_command_is_understood(text: str, command: Command) -> None:
+def test_a_command_is_parsed(text: str, command: Command) -> None:
     assert parse(text) == command
 
 
@@ -372,21 +372,25 @@ def test_names_and_values_keep_their_case() -> None:
 
 
 @pytest.mark.parametrize("sql", SQL)
-def test_sql_is_left_to_duckdb_untouched(sql: str) -> None:
+def test_sql_is_passed_to_duckdb_unchanged(sql: str) -> None:
     assert parse(sql) == RunSql(sql)
     assert parse(Statement(f"{sql} ", 7)) == RunSql(f"{sql} ", 7)
 
 
-@pytest.mark.parametrize(("text", "place", "said", "meant"), SLIPS, ids=[slip[0] for slip in SLIPS])
-def test_a_slip_is_pointed_at_and_explained(text: str, place: str, said: str, meant: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "pointed", "message", "suggestion"), MISTAKES, ids=[mistake[0] for mistake in MISTAKES]
+)
+def test_a_syntax_error_has_a_position_and_a_suggestion(
+    text: str, pointed: str, message: str, suggestion: str | None
+) -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse(text)
     error = caught.value
     assert error.source == text
-    assert text[error.column - 1 :].startswith(place) if place else error.column == len(text) + 1
-    assert said in error.message
-    assert ("did you mean" in error.message) == (meant is not None)
-    assert meant is None or error.message.endswith(f"did you mean {meant}?")
+    assert text[error.column - 1 :].startswith(pointed) if pointed else error.column == len(text) + 1
+    assert message in error.message
+    assert ("did you mean" in error.message) == (suggestion is not None)
+    assert suggestion is None or error.message.endswith(f"did you mean {suggestion}?")
 
 
 def test_expected_words_are_those_a_user_types() -> None:
@@ -395,7 +399,7 @@ def test_expected_words_are_those_a_user_types() -> None:
     assert caught.value.expected == ("every", "never", "the end of the command")
 
 
-def test_a_place_is_counted_in_lines_of_the_statement_comments_included() -> None:
+def test_a_position_counts_lines_of_the_statement_with_comments() -> None:
     with pytest.raises(CommandSyntaxError) as caught:
         parse("show /* one\n two */\n  tabels")
     assert (caught.value.line, caught.value.column) == (3, 3)
@@ -426,11 +430,11 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
         ("a", 5, 9, "LINE 5: \n        ^"),
     ],
 )
-def test_the_caret_stands_under_its_place(source: str, line: int, column: int, drawn: str) -> None:
+def test_the_caret_is_below_its_position(source: str, line: int, column: int, drawn: str) -> None:
     assert render_pointer(source, line, column) == drawn
 
 
-def test_a_long_line_is_cut_around_the_place() -> None:
+def test_a_long_line_is_shortened_around_the_position() -> None:
     text, caret = render_pointer("x" * 500 + "!" + "y" * 500, 1, 501).splitlines()
     assert text[len(caret) - 1] == "!"
     assert len(text) <= 110
@@ -438,7 +442,7 @@ def test_a_long_line_is_cut_around_the_place() -> None:
     assert text.endswith("y…")
 
 
-def test_what_may_follow_is_known_at_every_place() -> None:
+def test_the_expected_words_are_known_at_every_position() -> None:
     assert expected_next("show ") == (
         "columns",
         "connections",
@@ -456,7 +460,7 @@ def test_what_may_follow_is_known_at_every_place() -> None:
 
 
 def test_every_word_the_grammar_starts_with_is_recognised() -> None:
-    words = set(expected_next("")) - {"create"}  # SQL's word, and ours before `chart`
+    words = set(expected_next("")) - {"create"}  # a word of SQL, and of a command before `chart`
     assert words - {"??", "$name"} == statements._COMMAND_KEYWORDS | statements._SHARED_KEYWORDS
     assert all(statements.is_command(f"{word}") for word in words - {"set", "$name"})
 
@@ -469,7 +473,7 @@ def test_every_command_is_in_the_table_above() -> None:
     assert {type(command) for _, command in COMMANDS} == set(get_args(Command)) - {RunSql}
 
 
-def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
+def test_commands_contain_only_serializable_values() -> None:
     for _, command in COMMANDS:
         values = list(astuple(command))
         settings = next((value for value in values if isinstance(value, commands.ChartSettings)), None)
@@ -483,8 +487,8 @@ def test_commands_hold_plain_values_that_a_pipe_can_carry() -> None:
 
 
 @pytest.mark.parametrize("text", [text for text, _ in COMMANDS])
-def test_what_we_take_is_ours_or_a_listing_we_know_better(text: str) -> None:
-    shared = ("show", "desc", "set ")  # forms DuckDB would parse too, and that we answer instead
+def test_recognised_commands_are_not_valid_sql_except_listings(text: str) -> None:
+    shared = ("show", "desc", "set ")  # forms that DuckDB would parse as well
     try:
         duckdb.extract_statements(text)
     except duckdb.Error:
@@ -516,7 +520,7 @@ def test_a_command_takes_less_than_two_milliseconds_after_the_first() -> None:
     assert sorted(took)[25] < 0.002
 
 
-def test_the_built_grammar_is_kept_in_the_given_folder_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_compiled_grammar_is_cached_in_a_private_file(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         assert parse("show jobs", tmp_path) == commands.ShowJobs()
@@ -528,7 +532,7 @@ def test_the_built_grammar_is_kept_in_the_given_folder_for_its_owner_alone(tmp_p
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", b"\x80\x05."])
-def test_a_damaged_cache_only_costs_time(
+def test_a_damaged_grammar_cache_is_rebuilt(
     tmp_path: Path, damage: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / CACHE_FILE).write_bytes(damage)
@@ -537,7 +541,7 @@ def test_a_damaged_cache_only_costs_time(
     assert (tmp_path / CACHE_FILE).stat().st_size > 1000
 
 
-def test_a_folder_that_is_not_there_or_cannot_be_written_only_costs_time(
+def test_a_missing_or_unwritable_cache_folder_is_ignored(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     blocked = tmp_path / "blocked"

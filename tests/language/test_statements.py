@@ -151,7 +151,7 @@ def test_a_text_splits_into_its_statements(text: str, statements: list[str]) -> 
 @pytest.mark.parametrize(
     "text", [text for text, statements in SPLITS if statements and "??" not in text and "\r 1" not in text]
 )
-def test_duckdb_splits_where_we_do(text: str) -> None:
+def test_duckdb_splits_at_the_same_positions(text: str) -> None:
     ours = [statement.text for statement in split_statements(text)]
     theirs = duckdb.extract_statements(text)
     assert len(ours) == len(theirs)
@@ -161,7 +161,7 @@ def test_duckdb_splits_where_we_do(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "reason"), WAITS)
-def test_the_prompt_waits_for_what_is_missing(text: str, reason: str | None) -> None:
+def test_the_prompt_waits_for_missing_input(text: str, reason: str | None) -> None:
     assert incomplete_reason(text) == reason
     assert is_complete(text) == (reason is None)
 
@@ -181,7 +181,7 @@ def test_sql_typed_letter_by_letter_never_runs_before_its_end(text: str) -> None
     assert is_complete(text)
 
 
-def test_statements_know_their_lines() -> None:
+def test_statements_have_their_line_numbers() -> None:
     text = "\n\nselect 1;\n-- comment\nselect\n  2; select 3;\n/* a\nb */ show tables"
     assert split_statements(text) == [
         Statement("select 1", 3),
@@ -191,14 +191,14 @@ def test_statements_know_their_lines() -> None:
     ]
 
 
-def test_comments_inside_a_statement_stay_and_those_around_it_go() -> None:
+def test_comments_inside_a_statement_are_kept_and_others_removed() -> None:
     assert split_statements("/* a */ select /* b */ 1 -- c\n;") == [Statement("select /* b */ 1")]
 
 
 @pytest.mark.parametrize(
     "text", ["select 'a; select 2", 'select "a; select 2', "select /* a; select 2", "select $$; x"]
 )
-def test_what_never_ends_is_one_statement_that_duckdb_refuses(text: str) -> None:
+def test_unterminated_text_is_one_statement_that_duckdb_refuses(text: str) -> None:
     assert split_statements(text) == [Statement(text)]
     with pytest.raises(duckdb.ParserException):
         duckdb.extract_statements(text)
@@ -210,7 +210,7 @@ def test_a_missing_bracket_runs_nothing_of_what_follows() -> None:
     ]
 
 
-def test_a_bracket_too_many_ends_with_its_own_statement() -> None:
+def test_an_extra_bracket_affects_only_its_statement() -> None:
     assert split_statements("select 1); select 2") == [Statement("select 1)"), Statement("select 2")]
 
 
@@ -221,7 +221,7 @@ SQL_PIECES = st.lists(
 
 
 @given(SQL_PIECES)
-def test_tokens_join_to_the_text_whatever_it_is(text: str) -> None:
+def test_tokens_of_any_text_join_to_the_text(text: str) -> None:
     assert "".join(token.text for token in tokenize(text)) == text
     assert [token.start for token in tokenize(text)] == [
         sum(len(before.text) for before in list(tokenize(text))[:number])
@@ -230,7 +230,7 @@ def test_tokens_join_to_the_text_whatever_it_is(text: str) -> None:
 
 
 @given(SQL_PIECES)
-def test_blanking_comments_keeps_every_place(text: str) -> None:
+def test_blanking_comments_keeps_every_position(text: str) -> None:
     blanked = blank_comments(text)
     assert len(blanked) == len(text)
     assert [at for at, char in enumerate(blanked) if char == "\n"] == [
@@ -283,7 +283,7 @@ SQL_SCRIPTS = st.lists(
 
 
 @given(SQL_SCRIPTS)
-def test_duckdb_finds_as_many_statements_as_we_do(script: str) -> None:
+def test_duckdb_finds_the_same_number_of_statements(script: str) -> None:
     try:
         theirs = duckdb.extract_statements(script)
     except duckdb.Error:
@@ -292,13 +292,13 @@ def test_duckdb_finds_as_many_statements_as_we_do(script: str) -> None:
 
 
 @given(SQL_PIECES)
-def test_waiting_has_an_answer_for_any_text(text: str) -> None:
+def test_the_missing_input_of_any_text_is_determined(text: str) -> None:
     assert incomplete_reason(text) in (None, "quote", "comment", "bracket", ";")
     assert is_complete(text + "\n;") or incomplete_reason(text) in ("quote", "comment", "bracket")
 
 
 @given(st.text(alphabet="a;'\"$-*/()[ \n\\erhelp", max_size=60))
-def test_each_line_knows_what_the_text_above_it_waits_for(text: str) -> None:
+def test_the_missing_input_is_known_for_each_line(text: str) -> None:
     lines = text.split("\n")
 
     assert incomplete_reasons_by_line(text) == [
@@ -306,7 +306,7 @@ def test_each_line_knows_what_the_text_above_it_waits_for(text: str) -> None:
     ]
 
 
-def test_a_large_script_is_split_in_a_moment() -> None:
+def test_a_large_script_is_split_quickly() -> None:
     script = "insert into t values (1, 'a;b', $$;$$); -- note\n" * 20_000
     assert len(split_statements(script)) == 20_000
     assert incomplete_reason("select '" + "a" * 5_000_000) == "quote"

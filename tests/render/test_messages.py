@@ -20,34 +20,34 @@ from unify.errors import (
 from unify.render.messages import render_error
 
 
-def test_an_error_points_at_its_place() -> None:
+def test_an_error_points_at_its_position() -> None:
     error = CommandSyntaxError('unexpected "tabels"', source="show\n  tabels\x07 x", line=2, column=3)
 
     assert render_error(error) == 'unexpected "tabels"\nLINE 2:   tabels\\x07 x\n          ^'
 
 
-def test_a_slip_in_a_keyword_is_named() -> None:
+def test_a_misspelled_keyword_has_a_suggestion() -> None:
     message = 'syntax error at or near "github"\n\nLINE 1: select * form github.pulls\n' + " " * 22 + "^"
 
-    said = render_error(QueryError(message)).splitlines()[0]
+    line = render_error(QueryError(message)).splitlines()[0]
 
-    assert said == 'syntax error at or near "github" (did you mean from instead of form?)'
+    assert line == 'syntax error at or near "github" (did you mean from instead of form?)'
 
 
 @pytest.mark.parametrize("near", ["gruop", "wehre", "selct"])
-def test_a_slip_at_the_place_itself_is_named_too(near: str) -> None:
+def test_a_misspelled_keyword_at_the_position_has_a_suggestion(near: str) -> None:
     assert "did you mean" in render_error(QueryError(f'syntax error at or near "{near}"'))
 
 
-def test_an_error_of_duckdb_takes_no_more_lines_than_it_needs() -> None:
+def test_an_error_of_duckdb_has_no_superfluous_lines() -> None:
     assert render_error(QueryError("not found\nCandidates: a\n\nLINE 1: b\n        ^")).count("\n") == 3
 
 
-def test_no_keyword_is_guessed_where_none_is_near() -> None:
+def test_no_keyword_is_suggested_if_none_is_similar() -> None:
     assert render_error(QueryError('syntax error at or near "github"')) == 'syntax error at or near "github"'
 
 
-def test_tabs_of_duckdb_indent() -> None:
+def test_tabs_of_duckdb_become_spaces() -> None:
     assert (
         render_error(QueryError("no function\n\tCandidates:\n\tf(a)"))
         == "no function\n    Candidates:\n    f(a)"
@@ -55,7 +55,7 @@ def test_tabs_of_duckdb_indent() -> None:
 
 
 @pytest.mark.process
-def test_a_long_message_is_broken_between_words_on_a_terminal_only(shell: UnifyCommand) -> None:
+def test_a_long_message_is_wrapped_only_on_a_terminal(shell: UnifyCommand) -> None:
     statement = "select " + " ".join(["word"] * 60)
 
     with run_on_terminal(
@@ -78,12 +78,12 @@ def test_every_problem_of_a_spec_is_listed_once(tmp_path: Path) -> None:
     assert len(lines) == len(set(lines)) > 1
 
 
-def test_debug_says_where_an_error_comes_from(shell: UnifyCommand) -> None:
+def test_debug_shows_the_traceback_of_an_error(shell: UnifyCommand) -> None:
     assert "Traceback" in shell.run("--debug", "-c", "bug").stderr
     assert "--debug" in shell.run("-c", "bug").stderr
 
 
-def test_errors_know_their_status() -> None:
+def test_errors_have_an_exit_status() -> None:
     statuses = [error("x").exit_status for error in (QueryError, ConfigError, UsageError, Interrupted)]
 
     assert statuses == [1, 2, 2, 130]

@@ -19,7 +19,7 @@ from tests.support.fake_session import FAKE_SESSION_COMMAND
 from tests.support.terminal import run_on_terminal
 
 
-def test_rows_go_to_stdout_and_nothing_else_does(shell: UnifyCommand) -> None:
+def test_only_rows_go_to_stdout(shell: UnifyCommand) -> None:
     outcome = shell("load", "create table t(a int)", "select 7 as a", args=["--echo"])
 
     assert outcome.stdout == "rows\n1300\na\n7\n"
@@ -34,20 +34,20 @@ def test_rows_go_to_stdout_and_nothing_else_does(shell: UnifyCommand) -> None:
     ]
 
 
-def test_quiet_leaves_errors_and_rows(shell: UnifyCommand) -> None:
+def test_quiet_keeps_errors_and_rows(shell: UnifyCommand) -> None:
     outcome = shell("load", "create table t(a int)", "fail", args=["-q"])
 
     assert (outcome.stdout, outcome.stderr) == ("rows\n1300\n", "github.pulls: 401 Bad credentials\n")
 
 
-def test_a_commands_own_text_goes_to_stdout(shell: UnifyCommand) -> None:
+def test_the_text_of_a_command_goes_to_stdout(shell: UnifyCommand) -> None:
     outcome = shell("help", "system status")
 
     assert outcome.stdout == "help is here\nData loading daemon is not running\x1b[2J\n"
 
 
 @pytest.mark.process
-def test_messages_stand_with_a_box_on_a_terminal(shell: UnifyCommand) -> None:
+def test_messages_are_shown_with_a_box_on_a_terminal(shell: UnifyCommand) -> None:
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "-c", "create table t(a int)"], shell.environment, shell.home
     ) as terminal:
@@ -56,7 +56,7 @@ def test_messages_stand_with_a_box_on_a_terminal(shell: UnifyCommand) -> None:
 
 
 @pytest.mark.process
-def test_nothing_steers_the_terminal(shell: UnifyCommand) -> None:
+def test_control_characters_of_messages_are_escaped(shell: UnifyCommand) -> None:
     statements = [
         "-c",
         "select e'\\x1b]0;x\\x07' as \"a\x1b[2J\"",
@@ -103,7 +103,7 @@ def test_parquet_keeps_the_types(unify: UnifyCommand) -> None:
     assert written.fetchall() == [(Decimal("1.50"), datetime(2020, 1, 2, 3, 4, 5), [1, None])]
 
 
-def test_excel_gets_a_sheet_with_the_rows(unify: UnifyCommand) -> None:
+def test_an_excel_file_has_a_sheet_with_the_rows(unify: UnifyCommand) -> None:
     outcome = unify("select 'a' as text, 2 as number", args=["-o", "x.xlsx"])
 
     assert outcome.exit_status == 0, outcome
@@ -112,7 +112,7 @@ def test_excel_gets_a_sheet_with_the_rows(unify: UnifyCommand) -> None:
     book.close()
 
 
-def test_a_table_file_holds_one_result(unify: UnifyCommand) -> None:
+def test_a_table_file_contains_one_result(unify: UnifyCommand) -> None:
     second = unify("select 1 as a", "select 2 as a", args=["-o", "x.parquet"])
     listing = unify("show settings", args=["-o", "y.parquet"])
 
@@ -122,7 +122,7 @@ def test_a_table_file_holds_one_result(unify: UnifyCommand) -> None:
     assert not (unify.home / "y.parquet").exists()
 
 
-def test_without_openpyxl_it_is_said_before_anything_runs(
+def test_missing_openpyxl_is_an_error_before_any_statement(
     unify: UnifyCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find_spec = importlib.util.find_spec
@@ -148,7 +148,7 @@ FAILING = [
 
 
 @pytest.mark.parametrize("arguments", FAILING)
-def test_a_run_that_fails_leaves_the_old_file(shell: UnifyCommand, arguments: list[str]) -> None:
+def test_a_failed_run_keeps_the_old_file(shell: UnifyCommand, arguments: list[str]) -> None:
     report = shell.home / "report.csv"
     report.write_text("old\n")
 
@@ -159,7 +159,7 @@ def test_a_run_that_fails_leaves_the_old_file(shell: UnifyCommand, arguments: li
     assert [path.name for path in shell.home.iterdir() if "report" in path.name] == ["report.csv"]
 
 
-def test_a_run_that_succeeds_replaces_the_file_and_keeps_mode_and_link(shell: UnifyCommand) -> None:
+def test_a_successful_run_replaces_the_file_and_keeps_mode_and_link(shell: UnifyCommand) -> None:
     report = shell.home / "report.csv"
     report.write_text("old\n")
     report.chmod(0o640)
@@ -173,7 +173,7 @@ def test_a_run_that_succeeds_replaces_the_file_and_keeps_mode_and_link(shell: Un
     assert (shell.home / "link.csv").is_symlink()
 
 
-def test_with_keep_going_the_file_holds_the_results_that_succeeded(unify: UnifyCommand) -> None:
+def test_with_keep_going_the_file_contains_the_successful_results(unify: UnifyCommand) -> None:
     broken = "select case when range = 50000 then error('broken') else range end as n from range(100000)"
 
     outcome = unify("select 1 as a", broken, "select 2 as b", args=["-o", "report.csv", "--keep-going"])
@@ -182,7 +182,7 @@ def test_with_keep_going_the_file_holds_the_results_that_succeeded(unify: UnifyC
     assert (unify.home / "report.csv").read_text() == "a\n1\nb\n2\n"
 
 
-def test_an_interrupted_run_leaves_the_old_file(unify: UnifyCommand) -> None:
+def test_an_interrupted_run_keeps_the_old_file(unify: UnifyCommand) -> None:
     report = unify.home / "report.csv"
     report.write_text("old\n")
     statements = "select * from range(100000) a; select count(*) from range(100000) a, range(10000000) b"
@@ -209,14 +209,14 @@ def test_a_pipe_is_written_directly(shell_process: UnifyCommand) -> None:
     assert pipe.is_fifo()
 
 
-def test_rows_are_shown_at_most_so_many(shell: UnifyCommand) -> None:
+def test_max_rows_limits_the_rows_shown(shell: UnifyCommand) -> None:
     outcome = shell.run("--max-rows", "2", "--null", "-", "-c", "select nullif(range, 1) as a from range(5)")
 
     assert outcome.stdout == "a\n0\n-\n"
     assert outcome.stderr == "2 rows shown; there are more (--max-rows)\n"
 
 
-def test_output_is_utf8_whatever_the_locale(shell_process: UnifyCommand) -> None:
+def test_output_is_utf8_in_any_locale(shell_process: UnifyCommand) -> None:
     shell_process.environment["LC_ALL"] = "C"
     shell_process.environment["PYTHONUTF8"] = "0"
     shell_process.environment["PYTHONCOERCECLOCALE"] = "0"
@@ -224,7 +224,7 @@ def test_output_is_utf8_whatever_the_locale(shell_process: UnifyCommand) -> None
     assert shell_process("select 'é表' as x").stdout == "x\né表\n"
 
 
-def test_a_million_rows_take_no_memory(shell_process: UnifyCommand) -> None:
+def test_a_million_rows_need_little_memory(shell_process: UnifyCommand) -> None:
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

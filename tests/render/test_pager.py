@@ -19,7 +19,7 @@ TALL = "select range as number from range(1000);"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A pager that takes the first line and leaves."""
+    """A pager that reads the first line and exits."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     pager = folder / "pager.sh"
@@ -29,7 +29,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**clean_environment(folder), **more}
 
 
-def test_a_tall_result_is_paged_and_leaving_early_is_no_error(environment: dict[str, str]) -> None:
+def test_a_tall_result_is_paged_and_closing_the_pager_is_not_an_error(environment: dict[str, str]) -> None:
     folder = Path(environment["UNIFY_HOME"])
     with run_on_terminal([*FAKE_SESSION_COMMAND, "--format", "csv"], environment, folder) as terminal:
         terminal.wait_for_text("unify>")
@@ -43,7 +43,7 @@ def test_a_tall_result_is_paged_and_leaving_early_is_no_error(environment: dict[
         assert terminal.screen.count("paged") == 1
 
 
-def test_a_box_fits_the_terminal_and_a_script_is_never_held_up(environment: dict[str, str]) -> None:
+def test_a_fitting_box_and_a_script_use_no_pager(environment: dict[str, str]) -> None:
     folder = Path(environment["UNIFY_HOME"])
     with run_on_terminal(FAKE_SESSION_COMMAND, environment, folder) as terminal:
         terminal.wait_for_text("unify>")
@@ -57,7 +57,7 @@ def test_a_box_fits_the_terminal_and_a_script_is_never_held_up(environment: dict
         assert "paged" not in terminal.screen
 
 
-def test_without_the_pager_that_was_named_the_text_is_shown() -> None:
+def test_without_the_named_pager_the_text_is_shown() -> None:
     terminal = io.StringIO()
 
     with open_pager(terminal, ["no-such-pager"], 3) as stream:
@@ -67,7 +67,7 @@ def test_without_the_pager_that_was_named_the_text_is_shown() -> None:
     assert terminal.getvalue().split() == [str(number) for number in range(10)]
 
 
-def test_the_pager_is_what_the_environment_says() -> None:
+def test_the_environment_selects_the_pager() -> None:
     assert list(pager_command({"PAGER": "less -S"})) == ["sh", "-c", "less -S"]
     assert list(pager_command({"PAGER": ""})) == []
     assert list(pager_command({"PAGER": " "})) == []
@@ -80,7 +80,9 @@ PAGER_LINES = {
 
 
 @pytest.mark.parametrize("line", PAGER_LINES)
-def test_a_pager_is_a_line_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+def test_the_pager_command_is_run_by_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
 
     assert _page(pager_command({"PAGER": line}), 10) == ""
@@ -89,7 +91,7 @@ def test_a_pager_is_a_line_of_the_shell(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("line", ["false", "no-such-pager", "'", "read first; exit 3"])
 @pytest.mark.parametrize("count", [10, 20_000])
-def test_the_text_is_shown_where_the_pager_fails(line: str, count: int) -> None:
+def test_the_text_is_shown_if_the_pager_fails(line: str, count: int) -> None:
     assert _page(pager_command({"PAGER": line}), count).split() == [str(number) for number in range(count)]
 
 

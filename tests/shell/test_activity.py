@@ -34,7 +34,7 @@ def test_two_loads_are_shown_and_the_others_counted() -> None:
     )
 
 
-def test_what_is_wrong_with_connections_is_said() -> None:
+def test_problems_of_connections_are_shown() -> None:
     broken = {"jira": "no such adapter\x1b[2J", "odd\x1b[2J": ""}
 
     assert "connection jira +1 cannot be used" in line(Activity(problems=broken))
@@ -42,15 +42,15 @@ def test_what_is_wrong_with_connections_is_said() -> None:
 
 
 @pytest.mark.parametrize("width", range(1, 130, 7))
-def test_hints_give_way_on_narrow_terminals(width: int) -> None:
+def test_hints_are_left_out_on_narrow_terminals(width: int) -> None:
     shown = line(Activity((status("pulls"), status("repos", JobState.QUEUED))), width)
 
     assert len(shown) <= width
     assert ("searches" in shown) <= ("completes" in shown) <= ("repos queued" in shown)
 
 
-class Looks:
-    """Gives one activity after the other, then stays with the last; ``seen`` is set when all were given."""
+class FakeProbe:
+    """Returns the activities in turn and then the last one; ``seen`` is set when all were returned."""
 
     def __init__(self, activities: Iterable[Activity]) -> None:
         self.left = list(activities)
@@ -67,44 +67,44 @@ class Looks:
         self.closed = True
 
 
-def test_a_load_that_ended_is_told_once_and_the_toolbar_painted_anew() -> None:
+def test_an_ended_load_is_reported_once_and_the_toolbar_repainted() -> None:
     done = status("pulls", JobState.DONE)
-    looks = Looks([Activity((status("pulls"),)), Activity(ended=(done,)), Activity()])
-    told: list[LoaderStatus] = []
+    probe = FakeProbe([Activity((status("pulls"),)), Activity(ended=(done,)), Activity()])
+    ended: list[LoaderStatus] = []
     painted: list[int] = []
     watch = ActivityMonitor(
-        looks, on_ended=told.append, on_changed=lambda: painted.append(1), on_internal_error=_unexpected
+        probe, on_ended=ended.append, on_changed=lambda: painted.append(1), on_internal_error=_unexpected
     )
 
     watch.resume()
-    assert looks.seen.wait(30)
+    assert probe.seen.wait(30)
     watch.close()
 
-    assert told == [done]
+    assert ended == [done]
     assert len(painted) == 3
-    assert looks.closed
+    assert probe.closed
 
 
-def test_a_fault_while_looking_is_told_once() -> None:
-    told: list[BaseException] = []
-    heard = threading.Event()
+def test_an_error_of_the_probe_is_reported_once() -> None:
+    errors: list[BaseException] = []
+    reported = threading.Event()
 
-    class Broken(Looks):
+    class Broken(FakeProbe):
         def __call__(self) -> Activity:
             raise RuntimeError("cannot look")
 
-    def mistake(error: BaseException) -> None:
-        told.append(error)
-        heard.set()
+    def record_error(error: BaseException) -> None:
+        errors.append(error)
+        reported.set()
 
     watch = ActivityMonitor(
-        Broken([]), on_ended=_unexpected, on_changed=lambda: None, on_internal_error=mistake
+        Broken([]), on_ended=_unexpected, on_changed=lambda: None, on_internal_error=record_error
     )
     watch.resume()
-    assert heard.wait(30)
+    assert reported.wait(30)
     watch.close()
 
-    assert [str(error) for error in told] == ["cannot look"]
+    assert [str(error) for error in errors] == ["cannot look"]
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", connections=tmp_path / "connections.yaml")
 
 
-def test_looking_makes_no_home(settings: Settings) -> None:
+def test_the_probe_creates_no_home(settings: Settings) -> None:
     look = QueueActivityProbe(settings, {}, set)
 
     assert look() == Activity()
@@ -121,7 +121,7 @@ def test_looking_makes_no_home(settings: Settings) -> None:
     assert not settings.home.exists()
 
 
-def test_the_queue_tells_what_runs_and_what_has_ended(settings: Settings) -> None:
+def test_the_probe_reports_running_and_ended_loads(settings: Settings) -> None:
     settings.create_folders()
     origin = ConfigPaths(connections=str(settings.connections), specs=())
     waited_for: set[int] = set()
@@ -147,7 +147,7 @@ def test_the_queue_tells_what_runs_and_what_has_ended(settings: Settings) -> Non
     assert second == Activity()
 
 
-def test_a_connection_that_cannot_be_used_is_a_problem_until_it_is_mended(settings: Settings) -> None:
+def test_an_invalid_connection_is_a_problem_until_it_is_corrected(settings: Settings) -> None:
     settings.connections.write_text("odd:\n  adapter: nosuch\n")
     settings.connections.chmod(0o600)
     look = QueueActivityProbe(settings, {}, set)

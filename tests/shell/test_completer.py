@@ -59,7 +59,7 @@ from unify.shell.editor import Editor
         ("create chart from (select * from github.pulls) as bar_chart where x = us", "", "user_login"),
     ],
 )
-def test_completion_knows_the_place(text: str, after: str, first: str) -> None:
+def test_completion_depends_on_the_position(text: str, after: str, first: str) -> None:
     found = find_completions(text, after, COMPLETION_NAMES, expected_next)
 
     assert found[0].text == first, [offer.text for offer in found[:5]]
@@ -76,7 +76,7 @@ def test_completion_knows_the_place(text: str, after: str, first: str) -> None:
         ("from github.pulls p where usrlg", "user_login"),
     ],
 )
-def test_completion_knows_functions_and_is_fuzzy(text: str, first: str) -> None:
+def test_completion_offers_functions_and_is_fuzzy(text: str, first: str) -> None:
     after = " from github.pulls as p" if text.startswith("select p") else ""
 
     found = find_completions(
@@ -102,7 +102,7 @@ def test_completion_knows_functions_and_is_fuzzy(text: str, first: str) -> None:
         ("select 're", []),
     ],
 )
-def test_file_names_are_offered_where_a_statement_names_a_file(
+def test_file_names_are_offered_at_the_position_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, offered: list[str]
 ) -> None:
     (tmp_path / "rest").mkdir()
@@ -123,7 +123,7 @@ def test_nothing_is_offered_in_text_and_comments(text: str) -> None:
     assert find_completions(text, "", COMPLETION_NAMES, expected_next) == []
 
 
-def test_names_are_quoted_where_sql_needs_it() -> None:
+def test_names_are_quoted_if_sql_requires_it() -> None:
     names = CompletionNames(("x",), {"x": ("Odd name", "order")}, {})
 
     assert [offer.text for offer in find_completions("select * from x.", "", names, expected_next)] == [
@@ -158,7 +158,7 @@ def test_names_are_quoted_where_sql_needs_it() -> None:
         ("select * from github.pulls limit 10", []),
     ],
 )
-def test_completion_knows_what_else_a_place_takes(text: str, offered: list[str]) -> None:
+def test_completion_offers_other_values_of_a_position(text: str, offered: list[str]) -> None:
     names = replace(
         COMPLETION_NAMES,
         variables=("best", "LIMIT"),
@@ -169,13 +169,13 @@ def test_completion_knows_what_else_a_place_takes(text: str, offered: list[str])
     assert [offer.text for offer in find_completions(text, "", names, expected_next)] == offered
 
 
-def test_what_is_being_typed_is_no_alias_of_the_table_before_it() -> None:
+def test_the_word_at_the_cursor_is_not_taken_for_an_alias() -> None:
     found = find_completions("select * from github.pulls wher", "", COMPLETION_NAMES, expected_next)
 
     assert [offer.text for offer in found] == ["where"]
 
 
-def test_tables_of_one_name_keep_their_columns_apart() -> None:
+def test_tables_of_the_same_name_have_their_own_columns() -> None:
     names = CompletionNames(
         ("a", "b"), {"a": ("t",), "b": ("t",)}, {"a.t": ("left_one",), "b.t": ("left_two",)}
     )
@@ -185,7 +185,7 @@ def test_tables_of_one_name_keep_their_columns_apart() -> None:
     assert [offer.text for offer in found] == ["left_one", "left_two"]
 
 
-def test_two_letters_name_a_function_at_its_beginning_only() -> None:
+def test_two_letters_match_only_the_beginning_of_a_function() -> None:
     found = rank_candidates([("ascii(", "function"), ("st_astext(", "function"), ("abs(", "function")], "as")
 
     assert found == [("ascii(", "function")]
@@ -208,7 +208,7 @@ def test_the_better_match_comes_first(word: str, ordered: list[str]) -> None:
 
 
 def test_completion_keeps_up_with_ten_thousand_columns() -> None:
-    """16 ms a key are nine times what comparing the names alone takes, on the machine of promises.md."""
+    """16 ms a key: nine times the comparison of the names alone, on the machine of promises.md."""
     tables = [f"c{schema}.t{number}" for schema in range(10) for number in range(10)]
     columns = {
         table: tuple(f"column_{table.replace('.', '_')}_{number}" for number in range(100))
@@ -239,9 +239,7 @@ def test_completion_keeps_up_with_ten_thousand_columns() -> None:
         ("select qqq\t;", "select qqq;"),
     ],
 )
-def test_tab_completes_at_once_however_fast_somebody_types(
-    key_input: PipeInput, typed: str, text: str
-) -> None:
+def test_tab_completes_at_once_during_fast_typing(key_input: PipeInput, typed: str, text: str) -> None:
     editor = Editor(
         history=InMemoryHistory(), names=lambda: COMPLETION_NAMES, input=key_input, output=DummyOutput()
     )
@@ -252,7 +250,7 @@ def test_tab_completes_at_once_however_fast_somebody_types(
 
 
 def _least(work: Callable[[], object]) -> float:
-    """Of seven times, in seconds of this process alone."""
+    """Return the shortest of seven times, in seconds of processor time."""
     return min(_timed(work) for _ in range(7))
 
 

@@ -49,25 +49,25 @@ BECOMES = [
 
 
 @pytest.mark.parametrize(("line", "statement"), BECOMES)
-def test_a_habit_becomes_a_statement(line: str, statement: str) -> None:
+def test_a_meta_command_becomes_a_statement(line: str, statement: str) -> None:
     assert parse_meta_command(line) == ParsedMetaCommand(statement)
     parse_statement(statement)
 
 
-@pytest.mark.parametrize("habit", META_COMMANDS, ids=lambda habit: habit.names[0])
-def test_every_habit_does_something_and_is_in_the_help(habit: object) -> None:
+@pytest.mark.parametrize("meta_command", META_COMMANDS, ids=lambda command: command.names[0])
+def test_every_meta_command_has_an_effect_and_help(meta_command: object) -> None:
     from unify.shell.meta_commands import MetaCommand
 
-    assert isinstance(habit, MetaCommand)
-    for name in habit.names:
+    assert isinstance(meta_command, MetaCommand)
+    for name in meta_command.names:
         argument = "t to 'x.csv'" if name == r"\copy" else "box"
-        asked = parse_meta_command(f"{name} {argument}" if habit.argument else name)
-        assert bool(asked.statement) != bool(asked.action)
+        command = parse_meta_command(f"{name} {argument}" if meta_command.argument else name)
+        assert bool(command.statement) != bool(command.action)
         assert name in meta_command_help()
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (r"\dtt", "unknown command \\dtt — did you mean \\dt"),
         (".tabels", "did you mean .tables"),
@@ -79,22 +79,22 @@ def test_every_habit_does_something_and_is_in_the_help(habit: object) -> None:
         (r"\!ls -l", "unknown command \\!ls"),
     ],
 )
-def test_a_slip_is_explained(line: str, said: str) -> None:
+def test_a_mistake_in_a_meta_command_is_explained(line: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_meta_command(line)
 
-    assert said in raised.value.message
+    assert message in raised.value.message
 
 
 @pytest.mark.parametrize(
     ("word", "limit"), [("", "as many as fit"), ("all", "all"), ("-1", "all"), ("40", 40)]
 )
-def test_rows_in_a_box_are_a_number_all_or_what_fits(word: str, limit: object) -> None:
+def test_a_row_limit_is_a_number_all_or_as_many_as_fit(word: str, limit: object) -> None:
     assert parse_row_limit(word) == limit
 
 
 @pytest.mark.parametrize("word", ["0", "many", "4.5"])
-def test_what_is_no_number_of_rows_is_refused(word: str) -> None:
+def test_an_invalid_row_limit_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="must be a number of rows"):
         parse_row_limit(word)
 
@@ -102,27 +102,27 @@ def test_what_is_no_number_of_rows_is_refused(word: str) -> None:
 @pytest.mark.parametrize(
     ("word", "now", "then"), [("", False, True), ("", True, False), ("on", True, True), ("OFF", True, False)]
 )
-def test_on_is_on_and_nothing_is_the_other(word: str, now: bool, then: bool) -> None:
+def test_a_switch_is_set_or_toggled(word: str, now: bool, then: bool) -> None:
     assert parse_switch(word, now) is then
 
 
-def test_what_is_neither_on_nor_off_changes_nothing() -> None:
+def test_an_invalid_switch_value_is_refused() -> None:
     with pytest.raises(UsageError, match="auto: must be on or off"):
         parse_switch("auto", False)
 
 
 @pytest.mark.parametrize(("word", "format"), [("BOX", "box"), ("duckbox", "box"), ("line", "vertical")])
-def test_formats_are_known_by_the_names_of_duckdbs_shell_too(word: str, format: str) -> None:
+def test_format_names_of_the_duckdb_shell_are_accepted(word: str, format: str) -> None:
     assert parse_format(word) == format
 
 
 @pytest.mark.parametrize("text", ["select 1;", ".5", "select '\\d'", "\\d\nselect 1", "", "\\", "??", "$a"])
-def test_statements_are_no_habits(text: str) -> None:
+def test_statements_are_not_meta_commands(text: str) -> None:
     assert not is_meta_command(text)
 
 
 @pytest.mark.process
-def test_habits_at_the_prompt(empty_home: Path) -> None:
+def test_meta_commands_run_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, lines=80) as terminal:
         ask(terminal, r"\d github.pulls", "did Describe")
         ask(terminal, "?", r"\timing, .timer [on|off]")
@@ -169,12 +169,12 @@ def test_g_ends_a_statement(text: str, statement: str, action: str, argument: st
 @pytest.mark.parametrize(
     "text", [r"select '\g", r"select 1 -- \g", r"select (1 \g", r"\g", "select 1;", r"a \gy"]
 )
-def test_anything_else_is_no_end(text: str) -> None:
+def test_other_text_does_not_end_a_statement(text: str) -> None:
     assert split_run_suffix(text) is None
 
 
 @pytest.mark.process
-def test_g_gx_df_and_copy_at_the_prompt(empty_home: Path) -> None:
+def test_g_gx_df_and_copy_run_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, lines=80) as terminal:
         ask(terminal, r"\g", "no statement has been run yet")
         ask(terminal, r"select 41 as first \gx", "first │ 41")
@@ -193,7 +193,7 @@ def test_g_gx_df_and_copy_at_the_prompt(empty_home: Path) -> None:
 
 
 @pytest.mark.process
-def test_a_file_of_o_holds_complete_results_only(empty_home: Path) -> None:
+def test_a_file_of_o_contains_only_complete_results(empty_home: Path) -> None:
     (empty_home / "kept.csv").write_text("old\n")
     broken = "select case when range = 50000 then error('broken') else range end as n from range(100000);"
     with run_prompt(empty_home, lines=80) as terminal:
@@ -213,7 +213,7 @@ def test_a_file_of_o_holds_complete_results_only(empty_home: Path) -> None:
 
 
 @pytest.mark.process
-def test_the_last_statement_can_be_edited_elsewhere(empty_home: Path) -> None:
+def test_the_last_statement_can_be_edited_in_an_editor(empty_home: Path) -> None:
     editor = empty_home / "editor.sh"
     editor.write_text('#!/bin/sh\nprintf "select 99 as edited;" > "$1"\n')
     editor.chmod(0o700)

@@ -54,7 +54,7 @@ def terminal(empty_home: Path) -> Iterator[Terminal]:
         yield opened
 
 
-# --- What Enter does
+# --- Enter
 
 RUNS = [
     "select 1;",
@@ -85,14 +85,16 @@ WAITS = [
 
 
 @pytest.mark.parametrize("text", RUNS)
-def test_enter_runs_what_is_finished(key_input: PipeInput, editor: Editor, text: str) -> None:
+def test_enter_runs_a_complete_statement(key_input: PipeInput, editor: Editor, text: str) -> None:
     key_input.send_text(text + ENTER)
 
     assert editor.read() == text
 
 
 @pytest.mark.parametrize("text", WAITS)
-def test_enter_opens_a_new_line_in_what_is_not(key_input: PipeInput, editor: Editor, text: str) -> None:
+def test_enter_opens_a_new_line_in_an_incomplete_statement(
+    key_input: PipeInput, editor: Editor, text: str
+) -> None:
     key_input.send_text(text + ENTER + "more" + ALT_ENTER)
 
     assert editor.read() == f"{text}\nmore"
@@ -120,7 +122,7 @@ def test_ctrl_c_clears_and_ctrl_d_leaves(key_input: PipeInput, editor: Editor) -
         editor.read()
 
 
-def test_the_work_behind_begins_after_the_prompt_is_painted(key_input: PipeInput) -> None:
+def test_background_work_starts_after_the_prompt_is_painted(key_input: PipeInput) -> None:
     painted: list[str] = []
     editor = Editor(
         history=InMemoryHistory(),
@@ -139,9 +141,7 @@ def test_the_work_behind_begins_after_the_prompt_is_painted(key_input: PipeInput
     assert painted == ["once", "once"]
 
 
-def test_a_statement_that_ctrl_c_met_before_it_began_stands_at_the_next_prompt(
-    key_input: PipeInput, editor: Editor
-) -> None:
+def test_a_statement_that_did_not_start_is_at_the_next_prompt(key_input: PipeInput, editor: Editor) -> None:
     key_input.send_text("select 1;" + ENTER)
     assert editor.read() == "select 1;"
     key_input.send_text(ENTER)
@@ -151,9 +151,9 @@ def test_a_statement_that_ctrl_c_met_before_it_began_stands_at_the_next_prompt(
     assert editor.read() == ""
 
 
-def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(key_input: PipeInput) -> None:
+def test_ctrl_c_while_the_prompt_closes_interrupts_and_keeps_the_statement(key_input: PipeInput) -> None:
     class Interrupting(InMemoryHistory):
-        """A Ctrl-C in the instant between Enter and the prompt's end: when a text is remembered, once."""
+        """Raises SIGINT between Enter and the end of the prompt, when the text is added to the history."""
 
         def store_string(self, string: str) -> None:
             signal.raise_signal(signal.SIGINT)
@@ -168,24 +168,22 @@ def test_ctrl_c_while_the_prompt_closes_is_an_interrupt_and_loses_no_statement(k
         assert editor.read() == "select 1;"
 
 
-def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_comes_up(
-    key_input: PipeInput, editor: Editor
-) -> None:
-    editor.interrupt()  # as its handler does, with no prompt there yet
+def test_an_earlier_sigint_clears_the_next_prompt(key_input: PipeInput, editor: Editor) -> None:
+    editor.interrupt()  # as the signal handler does before the prompt opens
     with pytest.raises(InputCleared):
         editor.read()
     key_input.send_text("select 1;" + ENTER)
     assert editor.read() == "select 1;", "it was meant for one prompt"
 
 
-def test_ctrl_c_that_is_a_signal_clears_the_prompt_that_is_up(key_input: PipeInput, editor: Editor) -> None:
+def test_sigint_clears_the_open_prompt(key_input: PipeInput, editor: Editor) -> None:
     editor.on_paint = lambda: signal.raise_signal(signal.SIGINT)
     with pytest.raises(InputCleared):
         editor.read()
 
 
 @pytest.mark.process
-def test_somebody_without_connections_is_told_how_to_get_one(empty_home: Path) -> None:
+def test_a_user_without_connections_is_shown_how_to_add_one(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.wait_for_text("Type connect to add one")
     (empty_home / "connections.yaml").touch(mode=0o600)
@@ -204,7 +202,7 @@ def test_vi_keys_move_and_change(key_input: PipeInput) -> None:
         assert editor.read() == "select 3;"
 
 
-def test_the_keys_that_were_set_are_there_the_next_time(unify: UnifyCommand) -> None:
+def test_the_selected_keys_are_kept_for_the_next_session(unify: UnifyCommand) -> None:
     with run_on_terminal(
         unify.command, {**unify.environment, "TERM": "xterm-256color"}, unify.home
     ) as terminal:
@@ -220,7 +218,7 @@ def test_the_keys_that_were_set_are_there_the_next_time(unify: UnifyCommand) -> 
 
 
 @pytest.mark.parametrize("text", ["", "keys = vim", "nonsense", "keys", "\xff"])
-def test_preferences_that_cannot_be_read_are_as_if_there_were_none(empty_home: Path, text: str) -> None:
+def test_unreadable_preferences_are_ignored(empty_home: Path, text: str) -> None:
     (empty_home / "preferences").write_bytes(text.encode("latin-1"))
 
     assert read_keys(empty_home) == "emacs"
@@ -237,7 +235,7 @@ def test_ctrl_r_finds_what_was_run_before(key_input: PipeInput, editor: Editor) 
     assert editor.read() == "select 'first';"
 
 
-def test_a_ghost_of_the_history_is_taken_with_the_right_arrow(terminal: Terminal) -> None:
+def test_the_right_arrow_accepts_a_suggestion_of_the_history(terminal: Terminal) -> None:
     terminal.type("select 41 as before;" + ENTER)
     terminal.wait_for_text("1 row ·")
     terminal.type("select 4")
@@ -260,7 +258,7 @@ def test_ctrl_c_while_the_session_opens_loses_no_statement(empty_home: Path) -> 
 
 
 @pytest.mark.process
-def test_a_session_as_people_have_it(empty_home: Path) -> None:
+def test_a_typical_session_works(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.type("select 42 as answer" + ENTER)
         terminal.wait_for_text("->")
@@ -278,7 +276,7 @@ def test_a_session_as_people_have_it(empty_home: Path) -> None:
         assert "a refresh is queued" in terminal.screen
 
 
-def test_the_prompt_says_what_it_waits_for(terminal: Terminal) -> None:
+def test_the_prompt_shows_the_missing_input(terminal: Terminal) -> None:
     terminal.type("select (1" + ENTER)
     terminal.wait_for_text("(>")
     terminal.type(") || 'a" + ENTER)
@@ -325,7 +323,7 @@ def test_ctrl_c_stops_a_query_and_the_next_one_runs(unify: UnifyCommand) -> None
         terminal.wait_for_text("1 row", times=2)
 
 
-def test_a_fault_of_ours_ends_the_statement_only(terminal: Terminal) -> None:
+def test_an_internal_error_ends_only_the_statement(terminal: Terminal) -> None:
     terminal.type("bug;" + ENTER)
     terminal.wait_for_text("unexpected error: RuntimeError")
     terminal.type("select 1 as still_here;" + ENTER)
@@ -346,7 +344,7 @@ def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal)
 
 @pytest.mark.process
 @pytest.mark.parametrize("columns", [20, 200])
-def test_any_terminal_will_do(empty_home: Path, columns: int) -> None:
+def test_any_terminal_type_works(empty_home: Path, columns: int) -> None:
     with run_prompt(empty_home, columns=columns) as terminal:
         terminal.type("select 1 as a;" + ENTER)
         terminal.wait_for_text("1 row")
@@ -356,7 +354,7 @@ def test_any_terminal_will_do(empty_home: Path, columns: int) -> None:
 
 
 @pytest.mark.process
-def test_no_colour_where_none_is_wanted(empty_home: Path) -> None:
+def test_no_color_disables_colours(empty_home: Path) -> None:
     with run_prompt(empty_home, NO_COLOR="1") as terminal:
         terminal.type("select null as a;" + ENTER)
         terminal.wait_for_text("1 row")
@@ -393,7 +391,7 @@ def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
 
 
 @pytest.mark.process
-def test_rows_may_go_elsewhere_while_one_types(empty_home: Path) -> None:
+def test_rows_can_go_to_a_file_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, "-o", "rows.csv") as terminal:
         terminal.type("select 7 as a;" + ENTER)
         terminal.wait_for_text("unify>", times=2)
@@ -404,7 +402,7 @@ def test_rows_may_go_elsewhere_while_one_types(empty_home: Path) -> None:
 
 
 def test_completion_offers_tables(terminal: Terminal) -> None:
-    terminal.type("select 1;" + ENTER)  # by the next prompt, the names are known
+    terminal.type("select 1;" + ENTER)  # the names are known at the next prompt
     terminal.wait_for_text("1 row")
     terminal.type("select * from jira.is")
     terminal.wait_for_text("issues")
@@ -413,7 +411,7 @@ def test_completion_offers_tables(terminal: Terminal) -> None:
 
 
 @pytest.mark.process
-def test_a_session_that_cannot_open_says_so_and_may_open_later(empty_home: Path) -> None:
+def test_a_session_that_cannot_open_reports_it_and_can_open_later(empty_home: Path) -> None:
     (empty_home / "home").touch()
     with run_prompt(empty_home, home=empty_home / "home" / "x", columns=200) as terminal:
         terminal.wait_for_text("history is not saved")
@@ -422,7 +420,7 @@ def test_a_session_that_cannot_open_says_so_and_may_open_later(empty_home: Path)
 
 
 @pytest.mark.process
-def test_what_is_said_meanwhile_stands_above_the_prompt(empty_home: Path) -> None:
+def test_background_messages_are_shown_above_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_NOTICE="a load has ended\x1b[2J") as terminal:
         terminal.wait_for_text("a load has ended\\e[2J")
         terminal.wait_until(lambda: "\nunify>\n" in terminal.screen, "the prompt below it")
@@ -431,7 +429,7 @@ def test_what_is_said_meanwhile_stands_above_the_prompt(empty_home: Path) -> Non
 
 
 @pytest.mark.process
-def test_a_fault_behind_the_prompt_is_told_without_a_traceback(empty_home: Path) -> None:
+def test_a_background_error_is_shown_without_a_traceback(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_BUG="1") as terminal:
         terminal.wait_for_text("unexpected error: RuntimeError: names cannot be read")
         terminal.type("select 1 as a;" + ENTER)
@@ -440,7 +438,7 @@ def test_a_fault_behind_the_prompt_is_told_without_a_traceback(empty_home: Path)
 
 
 @pytest.mark.process
-def test_rows_may_go_into_a_pipe_while_one_types(empty_home: Path) -> None:
+def test_rows_can_go_into_a_pipe_at_the_prompt(empty_home: Path) -> None:
     with (empty_home / "rows.csv").open("wb") as rows, run_prompt(empty_home, stdout=rows.fileno()) as t:
         t.type("select 7 as a;" + ENTER)
         t.wait_for_text("unify>", times=2)
@@ -462,7 +460,7 @@ def test_a_byte_that_is_not_utf8_is_an_error(empty_home: Path, term: str) -> Non
 
 
 @pytest.mark.process
-def test_ctrl_z_suspends_the_prompt_and_the_text_stays(empty_home: Path) -> None:
+def test_ctrl_z_suspends_the_prompt_and_keeps_the_text(empty_home: Path) -> None:
     environment = {**clean_environment(empty_home), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
     with run_on_terminal(["bash", "--norc", "-i"], {**environment, "PS1": "bash> "}, empty_home) as terminal:
         terminal.wait_for_text("bash>")
@@ -497,7 +495,7 @@ def test_resizing_leaves_no_copies_of_the_prompt(empty_home: Path) -> None:
         wait_until(lambda: text in run("capture-pane", "-p"))
 
     def is_painted() -> bool:
-        """Whether the first line of the statement fills the width."""
+        """Return whether the first line of the statement fills the width."""
         first = [
             line for line in run("capture-pane", "-p").splitlines() if line.startswith("unify> select '")
         ]
@@ -543,7 +541,7 @@ def test_history_is_private_and_without_secrets(empty_home: Path) -> None:
     assert "hush" not in (empty_home / "history").read_text()
 
 
-def test_a_history_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+def test_a_history_readable_by_others_is_made_private(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.touch(mode=0o644)
     path.chmod(0o644)
@@ -569,7 +567,7 @@ def test_statements_with_secrets_are_recognised(text: str, secret: bool) -> None
     assert contains_secret(text) is secret
 
 
-def test_a_history_that_is_no_regular_file_keeps_its_mode_and_nothing_else(tmp_path: Path) -> None:
+def test_a_history_that_is_not_a_regular_file_is_not_changed(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     pipe.chmod(0o666)
@@ -582,7 +580,7 @@ def test_a_history_that_is_no_regular_file_keeps_its_mode_and_nothing_else(tmp_p
     assert history.get_strings() == ["select 1"], "for this session"
 
 
-# --- Colours, and the session behind the prompt
+# --- Colours, and the session in the background
 
 
 @pytest.mark.parametrize("text", ["select 'a\nb' -- c\n, 1;", "show tables; SELECT /* x", "", "é表\n\n"])
@@ -590,7 +588,7 @@ def test_colours_change_no_character(text: str) -> None:
     assert "\n".join("".join(one[1] for one in line) for line in highlight_lines(text)) == text
 
 
-def test_our_commands_have_a_colour_of_their_own() -> None:
+def test_commands_have_their_own_colour() -> None:
     styles = {one[1]: one[0] for one in highlight_lines("show tables; select 'x'")[0]}
 
     assert styles["show"] == "class:command"
@@ -598,7 +596,7 @@ def test_our_commands_have_a_colour_of_their_own() -> None:
     assert styles["'x'"] == "class:string"
 
 
-def test_names_are_read_behind_the_prompt_and_the_session_closed() -> None:
+def test_names_are_read_in_the_background_and_the_session_is_closed() -> None:
     session = FakeSession()
     background = BackgroundSession(lambda: session, _unexpected)
 
@@ -611,7 +609,7 @@ def test_names_are_read_behind_the_prompt_and_the_session_closed() -> None:
     assert session.closed
 
 
-def test_what_fails_behind_the_prompt_is_told_when_it_is_needed() -> None:
+def test_a_background_failure_is_reported_when_the_session_is_needed() -> None:
     def refuse() -> FakeSession:
         raise QueryError("not today")
 

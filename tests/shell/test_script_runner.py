@@ -33,7 +33,7 @@ def test_a_script_stops_at_its_first_error(shell: UnifyCommand) -> None:
     assert outcome.stderr.startswith("stdin:3: Binder Error")
 
 
-def test_unless_it_is_to_keep_going(shell: UnifyCommand) -> None:
+def test_keep_going_runs_the_rest_of_a_script(shell: UnifyCommand) -> None:
     outcome = shell.run("--no-header", "--keep-going", "-c", "fail", "-c", "select 1; fail; select 2")
 
     assert (outcome.stdout, outcome.exit_status) == ("1\n2\n", 1)
@@ -52,7 +52,7 @@ def test_a_file_that_is_not_utf8_is_named_with_its_line(shell: UnifyCommand) -> 
     assert shell.run("-f", "latin.sql").stderr == "latin.sql:2: not UTF-8 (byte 0xe9)\n"
 
 
-def test_an_error_in_a_script_is_where_its_file_says(shell: UnifyCommand) -> None:
+def test_an_error_in_a_script_has_file_and_line(shell: UnifyCommand) -> None:
     (shell.home / "b.sql").write_text("select 1;\n\nshow\n  tabels;\n")
     (shell.home / "c.sql").write_text("select 1;\n\nfail;\n")
 
@@ -61,7 +61,7 @@ def test_an_error_in_a_script_is_where_its_file_says(shell: UnifyCommand) -> Non
     assert shell.run("-f", "c.sql").stderr.startswith("c.sql:3: github.pulls: 401")
 
 
-def test_a_script_without_a_name_has_no_place() -> None:
+def test_an_error_in_a_script_without_a_name_has_no_file() -> None:
     assert ScriptText("select 1").name == ""
     assert read_script(os.devnull).text == ""
 
@@ -81,7 +81,7 @@ def test_the_statements_of_a_file_run_in_order(unify: UnifyCommand) -> None:
     assert answer.stdout == "a\n1\nb\n2\n", answer
 
 
-def test_a_variable_set_in_a_script_is_there_afterwards(unify: UnifyCommand) -> None:
+def test_a_variable_set_in_a_script_is_kept_after_it(unify: UnifyCommand) -> None:
     script(unify, "a.sql", "$x = $given || '!';")
     assert unify("run 'a.sql'; select $x", args=["--var", "given=hello"]).single_value == "hello!"
 
@@ -96,7 +96,7 @@ def test_a_relative_path_starts_at_the_script_that_names_it(unify: UnifyCommand)
     assert unify.run(stdin="run 'jobs/main.sql'").stdout == expected
 
 
-def test_an_error_stops_everything_and_names_file_and_line(unify: UnifyCommand) -> None:
+def test_an_error_stops_every_script_and_names_file_and_line(unify: UnifyCommand) -> None:
     script(unify, "a.sql", "select 1 as a;\n\n\n\n\n\n\n\n\nselect\n  nothing;\nselect 2 as b;")
     answer = unify("run 'a.sql'; select 3 as c")
     assert (answer.exit_status, answer.stdout) == (1, "a\n1\n"), answer
@@ -104,18 +104,18 @@ def test_an_error_stops_everything_and_names_file_and_line(unify: UnifyCommand) 
     assert answer.stderr.endswith("\nLINE 11:   nothing\n           ^\n")
 
 
-def test_keep_going_goes_on_within_and_after(unify: UnifyCommand) -> None:
+def test_keep_going_continues_within_and_after_a_script(unify: UnifyCommand) -> None:
     script(unify, "a.sql", "select nothing;\nselect 2 as b;")
     answer = unify("run 'a.sql'; select 3 as c", args=["--keep-going"])
     assert (answer.exit_status, answer.stdout) == (1, "b\n2\nc\n3\n"), answer
 
 
-def test_exit_in_a_script_leaves(unify: UnifyCommand) -> None:
+def test_exit_in_a_script_ends_the_session(unify: UnifyCommand) -> None:
     script(unify, "a.sql", "select 1 as a; exit; select 2 as b")
     assert unify("run 'a.sql'; select 3 as c").stdout == "a\n1\n"
 
 
-def test_a_script_that_runs_itself_ends(unify: UnifyCommand) -> None:
+def test_a_script_that_runs_itself_is_an_error(unify: UnifyCommand) -> None:
     script(unify, "a.sql", "run 'a.sql'")
     answer = unify("run 'a.sql'")
     assert answer.exit_status == 1

@@ -57,11 +57,11 @@ def test_constants_need_no_session(statement: str) -> None:
 
 
 @pytest.mark.parametrize("statement", MORE)
-def test_whatever_the_lake_may_have_a_say_in_gets_a_session(statement: str) -> None:
+def test_statements_that_depend_on_the_lake_open_a_session(statement: str) -> None:
     assert not is_constant_select(statement)
 
 
-def test_a_constant_that_is_none_is_explained_by_the_session() -> None:
+def test_an_invalid_constant_is_explained_by_the_session() -> None:
     fake = FakeSession()
     session = LazySession(lambda: fake)
 
@@ -72,16 +72,16 @@ def test_a_constant_that_is_none_is_explained_by_the_session() -> None:
     assert fake.closed
 
 
-def test_constants_are_what_they_are_in_the_lake(unify: UnifyCommand) -> None:
-    asked = [statement for statement in CONSTANTS for _ in "ab"]
+def test_constants_have_the_same_values_in_the_lake(unify: UnifyCommand) -> None:
+    statements = [statement for statement in CONSTANTS for _ in "ab"]
 
-    alone, in_lake = unify(*asked), unify("begin", *asked, "commit")
+    alone, in_lake = unify(*statements), unify("begin", *statements, "commit")
 
     assert alone.exit_status == 0, alone
     assert alone.stdout == in_lake.stdout
 
 
-def test_constants_leave_the_home_as_it_was(new_home: Path) -> None:
+def test_constants_do_not_change_the_home(new_home: Path) -> None:
     assert InProcessCommand(new_home)("select 1 as a").stdout == "a\n1\n"
 
     assert list(new_home.iterdir()) == []

@@ -86,7 +86,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 
 
 def chart(lake: Lake, rest: str, note: str = "") -> Chart:
-    """The chart of ``create chart`` and ``rest``."""
+    """Return the chart of ``create chart`` followed by ``rest``."""
     command = parse(f"create {rest}" if rest.startswith("chart ") else f"create chart {rest}")
     assert isinstance(command, CreateChart)
     return ChartBuilder(lake).build(command, BoundQuery(command.source, None), note)
@@ -99,12 +99,12 @@ def chart_of_case(lake: Lake) -> Callable[[str], Chart]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_chart_is_drawn_as_it_was_agreed(lake: Lake, case: str) -> None:
+def test_a_chart_equals_its_golden_file(lake: Lake, case: str) -> None:
     shown = chart(lake, CASES[case], note="stored 12 min ago")
     text = "".join(f"--- {name}\n{render_chart(shown, look)}" for name, look in LOOKS.items())
 
     golden = CHARTS / f"{case}.txt"
-    if os.environ.get("UNIFY_WRITE_GOLDEN"):  # then look at what changed, as at any other code
+    if os.environ.get("UNIFY_WRITE_GOLDEN"):  # review the changed files like any other code
         golden.write_text(text, encoding="utf-8", newline="")
     assert text == golden.read_bytes().decode()
 
@@ -121,7 +121,7 @@ def test_a_chart_fits_the_terminal(
     assert len(text.splitlines()) <= max(height, 14)  # four lines of drawing, whatever the height
 
 
-def test_colours_are_there_only_where_a_terminal_has_them(lake: Lake) -> None:
+def test_colours_are_used_only_if_the_terminal_has_them(lake: Lake) -> None:
     shown = chart(lake, CASES["areas"])
 
     assert "\x1b" not in render_chart(shown, FormatOptions(terminal=True))
@@ -129,14 +129,14 @@ def test_colours_are_there_only_where_a_terminal_has_them(lake: Lake) -> None:
     assert coloured.count("\x1b") == len(ESCAPES.findall(coloured)) > 10
 
 
-def test_a_terminal_without_line_drawing_gets_none(lake: Lake) -> None:
+def test_a_terminal_without_line_drawing_gets_ascii_charts(lake: Lake) -> None:
     for case in set(CASES) - {"bars", "lying", "pie"}:  # their data is wide
         assert render_chart(
             chart(lake, CASES[case]), FormatOptions(terminal=True, ascii_only=True)
         ).isascii(), case
 
 
-def test_nothing_of_the_data_reaches_the_terminal_raw() -> None:
+def test_control_characters_of_chart_data_are_escaped() -> None:
     evil = "\x1b]0;evil\x07\u202e\n"
     points = ((evil, 1.0), ("b", 2.0))
     for kind in ("bar_chart", "hbar_chart", "pie_chart", "line_chart", "area_chart", "scatter_chart"):
@@ -194,7 +194,7 @@ def test_any_numbers_are_drawn(
 
 
 class TestPoints:
-    def test_of_bars_are_added_up_and_that_is_said(self, lake: Lake) -> None:
+    def test_of_bars_are_summed_with_a_note(self, lake: Lake) -> None:
         shown = chart(
             lake, "from (values ('b', 1), ('a', 2), ('b', 5)) as bar_chart where x = col0 and y = col1"
         )
@@ -202,13 +202,13 @@ class TestPoints:
         assert shown.series == (ChartSeries("col1", (("b", 6.0), ("a", 2.0))),)
         assert shown.row_notes == ("3 rows", "col1 added up")
 
-    def test_of_lines_are_all_there_and_in_the_order_of_x(self, lake: Lake) -> None:
+    def test_of_lines_are_complete_and_in_the_order_of_x(self, lake: Lake) -> None:
         shown = chart(lake, "from (values (2, 1), (1, 2), (2, 0)) as line_chart where x = col0 and y = col1")
 
         assert shown.series[0].points == ((1.0, 2.0), (2.0, 0.0), (2.0, 1.0))
         assert not shown.is_summed
 
-    def test_keep_the_order_of_the_rows_where_x_is_text(self, lake: Lake) -> None:
+    def test_keep_the_order_of_the_rows_if_x_is_text(self, lake: Lake) -> None:
         shown = chart(
             lake,
             "from (select chr(65 + i::int) as a, i as n from range(26) r(i) order by n desc) "
@@ -227,14 +227,14 @@ class TestPoints:
             assert shown.series[0].points == ((1.0, 1.0), (5.0, 6.0))
             assert shown.row_notes == ("8 rows", "6 points left out (NULL or infinite)")
 
-    def test_next_to_nothing_are_nothing(self, lake: Lake) -> None:
+    def test_with_values_near_zero_are_drawn(self, lake: Lake) -> None:
         for kind in ("line_chart", "bar_chart", "scatter_chart"):
             shown = chart(
                 lake, f"from (values (5e-324, 1e-310), (0, 0)) as {kind} where x = col0 and y = col1"
             )
             assert render_chart(shown, FormatOptions()).startswith("col1 by col0\n")
 
-    def test_of_several_y_are_several_series(self, lake: Lake) -> None:
+    def test_of_several_y_columns_are_several_series(self, lake: Lake) -> None:
         shown = chart(
             lake,
             "from (values (1, 5, null), (2, 6, 8)) as bar_chart where x = col0 and y = col1 and y = col2",
@@ -244,7 +244,7 @@ class TestPoints:
         assert shown.series[1].points == ((2.0, 8.0),)
         assert shown.row_notes == ("2 rows", "1 point left out (NULL or infinite)")
 
-    def test_of_a_series_are_told_apart_by_its_values(self, lake: Lake) -> None:
+    def test_are_grouped_by_the_values_of_the_series_column(self, lake: Lake) -> None:
         shown = chart(
             lake, "from (values (1, 5, 'b'), (2, 6, null), (3, 7, 'b'), (1, 1, 'a'), (1, 1, 'x')) "
             "as line_chart where x = col0 and y = col1 and series = col2"
@@ -268,19 +268,19 @@ class TestPoints:
             ("'open'::enum('open', 'shut')", "text"),
         ],
     )
-    def test_of_any_type_of_x_have_a_place(self, lake: Lake, expression: str, kind: str) -> None:
+    def test_of_any_type_of_x_have_a_position(self, lake: Lake, expression: str, kind: str) -> None:
         shown = chart(lake, f"from (select {expression} as a, 1 as n) as bar_chart where x = a and y = n")
         assert shown.x_kind == kind
         assert len(render_chart(shown, FormatOptions()).splitlines()) > 3
 
-    def test_of_columns_are_found_in_any_case_and_with_any_name(self, lake: Lake) -> None:
+    def test_of_columns_are_found_in_any_case_and_under_any_name(self, lake: Lake) -> None:
         shown = chart(
             lake,
             """from (select 1 as "Odd ""name'", 2 as N) as bar_chart where x = "odd ""NAME'" and y = n""",
         )
         assert (shown.x_title, shown.y_title) == ("Odd \"name'", "N")
 
-    def test_of_columns_called_like_ours_are_not_mixed_up(self, lake: Lake) -> None:
+    def test_of_columns_named_like_internal_ones_are_correct(self, lake: Lake) -> None:
         for name in ("place", "x", "y", "series", "fits", "y0", "source", "named"):
             source = f"(select i as n, 10 - i as {name}, 'a' || i as s from range(3) r(i))"
             for kind in ("bar_chart", "line_chart"):
@@ -295,7 +295,7 @@ class TestPoints:
         )  # fmt: skip
         assert "8 of 12 series" in render_chart(shown, FormatOptions())
 
-    def test_of_a_pie_that_are_small_are_one_part(self, lake: Lake) -> None:
+    def test_of_a_pie_that_are_small_are_combined(self, lake: Lake) -> None:
         parts = pie_slices(chart(lake, CASES["crumbs"]), 12)
 
         assert len(parts) == 12
@@ -315,14 +315,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("where", "said"), REFUSED)
-def test_what_makes_no_chart_is_explained(lake: Lake, where: str, said: str) -> None:
-    with pytest.raises(UnifyError, match=re.escape(said)):
+@pytest.mark.parametrize(("where", "message"), REFUSED)
+def test_an_invalid_chart_is_explained(lake: Lake, where: str, message: str) -> None:
+    with pytest.raises(UnifyError, match=re.escape(message)):
         chart(lake, f"from (select *, null::int as nothing from {STATES}) as bar_chart where {where}")
 
 
 @pytest.mark.parametrize(
-    ("rest", "said"),
+    ("rest", "message"),
     [
         ("from (from t where false) as line_chart", "the query returned no rows to draw"),
         ("from (select i::varchar as a, i as n from range(100000) r(i)) as bar_chart", "group"),
@@ -332,22 +332,22 @@ def test_what_makes_no_chart_is_explained(lake: Lake, where: str, said: str) -> 
         ("from (select 1 as a, frm t) as bar_chart", "frm"),
     ],
 )
-def test_rows_that_make_no_chart_are_explained(lake: Lake, rest: str, said: str) -> None:
+def test_rows_without_a_chart_are_explained(lake: Lake, rest: str, message: str) -> None:
     lake.execute("create or replace table t as select 5 as n")
     source = rest.replace("where false", "where false").replace(
         "from t where", "select 1 as a, n from t where"
     )
-    with pytest.raises(UnifyError, match=said):
+    with pytest.raises(UnifyError, match=message):
         chart(lake, f"{source} where x = a and y = n")
 
 
-def test_as_many_bars_as_may_be_are_drawn(lake: Lake) -> None:
+def test_the_maximum_number_of_bars_is_drawn(lake: Lake) -> None:
     days = "select date '1970-01-01' + i::int as a, i as n from range(20000) r(i)"
     text = render_chart(chart(lake, f"from ({days}) as hbar_chart where x = a and y = n"), FormatOptions())
     assert text.count("\n") == MAX_POINTS + 2
 
 
-def test_as_many_points_as_may_be_are_drawn(lake: Lake) -> None:
+def test_the_maximum_number_of_points_is_drawn(lake: Lake) -> None:
     shown = chart(
         lake,
         f"from (select i as a, i % 97 as n from range({MAX_POINTS}) r(i)) as line_chart "
@@ -385,10 +385,10 @@ class TestTicks:
             (3 * 366 * 86_400, ["1970", "1971", "1972", "1973"]),
         ],
     )
-    def test_of_times_are_where_a_calendar_has_them(self, seconds: float, texts: list[str]) -> None:
+    def test_of_times_are_at_calendar_boundaries(self, seconds: float, texts: list[str]) -> None:
         assert [tick.label for tick in axes.time_ticks(0, seconds, 45)] == texts
 
-    def test_of_any_span_of_times_are_found_quickly(self) -> None:
+    def test_of_any_time_span_are_computed_quickly(self) -> None:
         for low, high in [(-62_135_596_800.0, 253_370_764_800.0), (0.0, 1e-3), (0.0, 1e9)]:
             for room in (3, 20, 200):
                 assert len(axes.time_ticks(low, high, room)) <= room
@@ -403,11 +403,11 @@ needs_libraries = pytest.mark.skipif(
 @needs_libraries
 class TestFiles:
     @pytest.mark.parametrize("case", CASES)
-    def test_hold_every_kind_of_chart(self, lake: Lake, tmp_path: Path, case: str) -> None:
+    def test_contain_every_kind_of_chart(self, lake: Lake, tmp_path: Path, case: str) -> None:
         target = tmp_path / "chart.svg"
-        told = vega.save_chart(chart(lake, CASES[case]), target, "chart.svg", None)
+        result = vega.save_chart(chart(lake, CASES[case]), target, "chart.svg", None)
 
-        assert told.text.startswith("chart written to chart.svg; ")
+        assert result.text.startswith("chart written to chart.svg; ")
         picture = ElementTree.parse(target).getroot()
         assert picture.tag.endswith("svg")
         assert [path.name for path in tmp_path.iterdir()] == ["chart.svg"]
@@ -421,7 +421,7 @@ class TestFiles:
         assert width > 1_000
         assert height > 600
 
-    def test_that_are_pages_need_no_network_and_take_no_orders(self, lake: Lake, tmp_path: Path) -> None:
+    def test_in_html_need_no_network_and_escape_the_data(self, lake: Lake, tmp_path: Path) -> None:
         evil = "</script><script>alert(1)</script>"
         hostile = (
             f"from (select '{evil}' as a, 1 as n) as bar_chart where x = a and y = n and title = '{evil}'"
@@ -436,17 +436,17 @@ class TestFiles:
         around = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
         assert not re.search(r"src|href|//", around.replace(html.escape(evil), ""))
 
-    def test_leave_out_bars_without_end_and_say_so(self, lake: Lake, tmp_path: Path) -> None:
+    def test_have_a_maximum_number_of_bars_and_a_note(self, lake: Lake, tmp_path: Path) -> None:
         source = "from (from range(150) r(i)) as hbar_chart where x = i and y = i"
-        told = vega.save_chart(chart(lake, source), tmp_path / "a.svg", "a.svg", None)
-        assert told.text == "chart written to a.svg; 150 rows; the first 100 of 150 bars"
+        result = vega.save_chart(chart(lake, source), tmp_path / "a.svg", "a.svg", None)
+        assert result.text == "chart written to a.svg; 150 rows; the first 100 of 150 bars"
 
-    def test_keep_apart_what_is_called_alike(self, lake: Lake, tmp_path: Path) -> None:
+    def test_distinguish_columns_of_the_same_name(self, lake: Lake, tmp_path: Path) -> None:
         source = "from (select repeat('x', 70) || i as a, i + 1 as n from range(3) r(i)) as hbar_chart"
         vega.save_chart(chart(lake, f"{source} where x = a and y = n"), tmp_path / "a.svg", "a.svg", None)
         assert (tmp_path / "a.svg").read_text(encoding="utf-8").count("x… (3)") > 1
 
-    def test_are_never_replaced_unasked(self, lake: Lake, tmp_path: Path) -> None:
+    def test_are_never_replaced_without_overwrite(self, lake: Lake, tmp_path: Path) -> None:
         (tmp_path / "a.svg").write_text("precious")
         with pytest.raises(FileError, match=r"a\.svg exists already; end with overwrite$"):
             vega.check_chart_file(str(tmp_path / "a.svg"), None)
@@ -459,7 +459,7 @@ class TestFiles:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("a.jpeg", r"a\.jpeg: unknown suffix; charts are saved as \.svg, \.png or \.html"),
         ("a.sgv", r"did you mean \.svg\?"),
@@ -467,14 +467,12 @@ class TestFiles:
         ("nowhere/a.svg", "folder .* does not exist"),
     ],
 )
-def test_a_file_that_cannot_be_is_refused_before_anything_is_loaded(
-    tmp_path: Path, name: str, said: str
-) -> None:
-    with pytest.raises(FileError, match=said):
+def test_an_invalid_file_is_refused_before_any_load(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(FileError, match=message):
         vega.check_chart_file(str(tmp_path / name), None)
 
 
-def test_without_the_libraries_it_is_said_how_to_get_them(
+def test_missing_libraries_are_named_with_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "altair", None)
@@ -496,7 +494,7 @@ class TestTheCommand:
         assert lines[-1] == "2 rows"
         assert "Loaded github.pulls: 1,200 rows" in answer.stderr
 
-    def test_writes_into_the_file_of_o_and_refuses_a_table_file(self, unify: UnifyCommand) -> None:
+    def test_writes_to_the_file_of_o_and_refuses_a_table_file(self, unify: UnifyCommand) -> None:
         statement = "create chart from (select 1 as a, 2 as n) as hbar_chart where x = a and y = n"
         assert unify(statement, args=["-o", "a.txt"]).stdout == ""
         assert (unify.home / "a.txt").read_text(encoding="utf-8").startswith("n by a\n1 ██")
@@ -504,7 +502,7 @@ class TestTheCommand:
         assert (refused.exit_status, "holds the rows of a SELECT only" in refused.stderr) == (2, True)
 
     @needs_libraries
-    def test_saves_a_chart_of_rows_that_are_a_variable(self, unify: UnifyCommand) -> None:
+    def test_saves_a_chart_of_the_rows_of_a_variable(self, unify: UnifyCommand) -> None:
         answer = unify(
             "$v = select 1 as a, 2 as n; create chart from $v as bar_chart where x = a and y = n to 'a.svg'",
             "create chart from $v as bar_chart where x = a and y = n to 'a.svg'",
@@ -517,7 +515,7 @@ class TestTheCommand:
 
 
 @pytest.mark.process
-def test_other_commands_import_nothing_of_charts() -> None:
+def test_other_commands_do_not_import_chart_modules() -> None:
     program = (
         "import sys, unify.shell.script_runner, unify.render.output, unify.interpreter.interpreter\n"
         "print({'plotille', 'altair', 'vl_convert', 'unify.render.charts'} & set(sys.modules))"

@@ -35,7 +35,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def test_rows_of_a_reloaded_table_are_told_by_key(unify: UnifyCommand, shop: FaultServer) -> None:
+def test_changes_of_a_reloaded_table_are_found_by_key(unify: UnifyCommand, shop: FaultServer) -> None:
     shop.serve("/orders", pages=[[{"id": 1, "s": "a"}, {"id": 2, "s": "b"}, {"id": 3, "s": None}]])
     assert unify("count shop.orders").single_value == "3"
     between = now()
@@ -52,14 +52,14 @@ def test_rows_of_a_reloaded_table_are_told_by_key(unify: UnifyCommand, shop: Fau
     assert unify(f"changes shop.orders since '{now()}'").rows == [answer.rows[0]]
 
 
-def test_before_the_table_was_there_everything_is_new(unify: UnifyCommand, shop: FaultServer) -> None:
+def test_every_row_is_new_if_the_table_did_not_exist(unify: UnifyCommand, shop: FaultServer) -> None:
     shop.serve("/orders", pages=[[{"id": 1}, {"id": 2}]])
     assert unify("count shop.orders").single_value == "2"
     answer = unify("changes shop.orders since 2 days")
     assert sorted(answer.rows[1:]) == [["insert", "1"], ["insert", "2"]], answer
 
 
-def test_before_its_schema_was_there_everything_is_new_too(unify: UnifyCommand, shop: FaultServer) -> None:
+def test_every_row_is_new_if_the_schema_did_not_exist(unify: UnifyCommand, shop: FaultServer) -> None:
     assert unify("create table t as select 1 as a").exit_status == 0
     between = now()
     assert unify("create table u as select 1 as a").exit_status == 0
@@ -73,7 +73,7 @@ def test_before_its_schema_was_there_everything_is_new_too(unify: UnifyCommand, 
     assert "then" not in missing.stderr, missing
 
 
-def test_rows_without_a_key_come_and_go_whole(unify: UnifyCommand) -> None:
+def test_rows_without_a_key_are_inserted_and_deleted(unify: UnifyCommand) -> None:
     assert unify("create table t as select 1 as a, 'x' as b union all select 1, 'x'").exit_status == 0
     between = now()
     changed = unify(
@@ -86,19 +86,19 @@ def test_rows_without_a_key_come_and_go_whole(unify: UnifyCommand) -> None:
     assert sorted(answer.rows[1:]) == [["insert", "1", "y"], ["insert", "7", ""]], answer
 
 
-def test_columns_that_came_since_are_compared_too(unify: UnifyCommand) -> None:
+def test_columns_added_since_are_compared(unify: UnifyCommand) -> None:
     assert unify("create table t as select 1 as a").exit_status == 0
     between = now()
     assert unify("alter table t add column b int; insert into t values (2, 5)").exit_status == 0
     assert unify(f"changes t since '{between}'").rows == [["change", "a", "b"], ["insert", "2", "5"]]
 
 
-def test_mistakes_are_told(unify: UnifyCommand, shop: FaultServer) -> None:
-    for statement, said in (
+def test_mistakes_are_explained(unify: UnifyCommand, shop: FaultServer) -> None:
+    for statement, message in (
         ("changes shop.orders since 1 hour", "shop.orders is not loaded"),
         ("create table t as select 1 as a; changes t since 'noonish'", "'noonish' is not a date or time"),
         ("changes nothing since 1 hour", "table nothing does not exist"),
     ):
         answer = unify(statement)
         assert answer.exit_status == 1
-        assert said in answer.stderr
+        assert message in answer.stderr

@@ -39,7 +39,7 @@ def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
     (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
     unify.environment["UNIFY_SPECS"] = str(specs)
     with FaultServer() as api:
-        api.serve("/me", lambda asked: me(asked.headers.get("authorization", "")))
+        api.serve("/me", lambda request: me(request.headers.get("authorization", "")))
         api.serve("/orders", MockResponse.json([{"id": 1}]))
         yield api
 
@@ -57,7 +57,7 @@ def file(unify: UnifyCommand) -> Path:
 
 
 class TestOneLine:
-    def test_saves_what_the_api_takes(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_saves_credentials_that_the_api_accepts(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unify.environment["SHOP_KEY"] = CANARY
         answer = unify(
             f"connect shop as eu with base_url = '{shop.url}', token = '${{SHOP_KEY}}'", "peek eu.orders"
@@ -69,7 +69,7 @@ class TestOneLine:
         )
         assert stat.S_IMODE(file(unify).stat().st_mode) == 0o600
 
-    def test_saves_nothing_that_is_refused(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_saves_no_refused_credentials(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(f"connect shop with base_url = '{shop.url}', token = 'wrong-{CANARY}'")
         assert answer.exit_status == 1
         assert "shop is not saved" in answer.stderr
@@ -78,7 +78,7 @@ class TestOneLine:
         assert CANARY not in answer.stderr
         assert not file(unify).exists()
 
-    def test_lists_what_is_missing_and_never_asks(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_lists_missing_options_and_never_prompts(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("connect shop", stdin="s3cret\n" * 9)
         assert answer.exit_status == 2
         assert "token: Key of the API" in answer.stderr
@@ -87,7 +87,7 @@ class TestOneLine:
         assert not file(unify).exists()
 
     @pytest.mark.parametrize(
-        ("statement", "said"),
+        ("statement", "message"),
         [
             ("connect", "specify one of the adapters"),
             ("connect shopp", "did you mean shop?"),
@@ -97,15 +97,15 @@ class TestOneLine:
             ("disconnect nothing", "no connection nothing"),
         ],
     )
-    def test_says_what_is_wrong(
-        self, unify: UnifyCommand, shop: FaultServer, statement: str, said: str
+    def test_explains_mistakes(
+        self, unify: UnifyCommand, shop: FaultServer, statement: str, message: str
     ) -> None:
         answer = unify(statement)
         assert answer.exit_status in (1, 2)
-        assert said in answer.stderr
+        assert message in answer.stderr
         assert not file(unify).exists()
 
-    def test_takes_no_name_twice(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_refuses_a_name_in_use(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unify.write_connections(
             "Shop: {adapter: shop, options: {base_url: 'http://127.0.0.1:9', token: x}}\n"
         )
@@ -115,7 +115,7 @@ class TestOneLine:
 
 
 class TestDisconnect:
-    def test_leaves_the_rows_until_they_are_cleared(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_keeps_the_rows_until_they_are_cleared(self, unify: UnifyCommand, shop: FaultServer) -> None:
         text = f"shop:\n  adapter: shop\n  options: {{base_url: '{shop.url}', token: {CANARY}}}\n"
         unify.write_connections(f"# mine\n{text}\n# the end\n")
         assert unify("count shop.orders").single_value == "1"
@@ -128,9 +128,9 @@ class TestDisconnect:
         assert unify("select count(*) from shop.orders").exit_status == 1
 
 
-class TestAtATerminal:
+class TestTerminal:
     @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
-    def test_everything_is_asked_and_secrets_are_not_shown(
+    def test_prompts_for_every_option_and_hides_secrets(
         self, unify: UnifyCommand, shop: FaultServer, term: str
     ) -> None:
         with guided(unify, "connect", term) as terminal:
@@ -151,7 +151,7 @@ class TestAtATerminal:
         saved = load_connections(file(unify)).by_name["eu"]
         assert dict(saved.options) == {"base_url": shop.url, "token": CANARY}
 
-    def test_a_variable_that_is_set_is_offered(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_offers_a_variable_that_is_set(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unify.environment["SHOP_TOKEN"] = CANARY
         with guided(unify, "connect shop as eu") as terminal:
             terminal.wait_for_text("Where the shop is")
@@ -165,14 +165,16 @@ class TestAtATerminal:
         assert saved.options["token"] == "${SHOP_TOKEN}"
         assert saved.options["region"] == "north"
 
-    def test_only_what_is_missing_is_asked_after_with(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_prompts_only_for_options_missing_after_with(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         with guided(unify, f"connect shop as eu with token = '{CANARY}'") as terminal:
             terminal.wait_for_text("Where the shop is")
             terminal.type(f"{shop.url}{ENTER}")
             assert terminal.wait_for_end() == 0
         assert "eu" in load_connections(file(unify)).by_name
 
-    def test_a_person_may_save_what_was_refused(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_refused_credentials_can_be_saved(self, unify: UnifyCommand, shop: FaultServer) -> None:
         statement = f"connect shop with base_url = '{shop.url}', token = 'wrong'"
         for key, status, saved in (("n", 1, False), ("y", 0, True)):
             with guided(unify, statement) as terminal:
@@ -190,7 +192,7 @@ class TestAtATerminal:
 
 
 class guided:
-    """``unify -c STATEMENT`` on a terminal of its own."""
+    """``unify -c STATEMENT`` on a terminal."""
 
     def __init__(self, unify: UnifyCommand, statement: str, term: str = "xterm-256color") -> None:
         command = [sys.executable, "-m", "unify", "-c", statement]
@@ -247,19 +249,19 @@ class TestTheFile:
         assert set(load_connections(path).by_name) == {"a", "b", "c", "d"}
 
     @pytest.mark.parametrize("name", ["a", "b", "c"])
-    def test_loses_one_connection_and_nothing_else(self, path: Path, name: str) -> None:
+    def test_loses_only_the_removed_connection(self, path: Path, name: str) -> None:
         assert connections_edit.remove_connection(path, name.upper()) == name
         left = path.read_text()
         assert set(load_connections(path).by_name) == {"a", "b", "c"} - {name}
         assert all(comment in left for comment in ("# Connections of", "# The second", "# the end"))
 
-    def test_keeps_its_mode_and_leaves_nothing_beside_it(self, path: Path) -> None:
+    def test_keeps_its_mode_and_leaves_no_other_file(self, path: Path) -> None:
         path.chmod(0o400)
         connections_edit.add_connection(path, "d", "github", {})
         assert stat.S_IMODE(path.stat().st_mode) == 0o400
         assert list(path.parent.iterdir()) == [path]
 
-    def test_that_is_a_link_stays_one(self, path: Path, tmp_path: Path) -> None:
+    def test_that_is_a_symbolic_link_stays_one(self, path: Path, tmp_path: Path) -> None:
         link = tmp_path / "link.yaml"
         link.symlink_to(path)
         connections_edit.add_connection(link, "d", "github", {})
@@ -269,26 +271,26 @@ class TestTheFile:
     @pytest.mark.parametrize(
         "text", ["{a: {adapter: github}}\n", "a: {adapter: github}\n...\n", "- a\n", "a: [\n"]
     )
-    def test_of_another_form_is_left_alone(self, path: Path, text: str) -> None:
+    def test_of_another_form_is_not_changed(self, path: Path, text: str) -> None:
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"connections\.yaml"):
             connections_edit.add_connection(path, "d", "github", {})
         assert path.read_text() == text
         assert list(path.parent.iterdir()) == [path]
 
-    def test_says_what_names_are_allowed(self, path: Path) -> None:
-        for name, said in (
+    def test_explains_which_names_are_allowed(self, path: Path) -> None:
+        for name, message in (
             ("my-shop", "letters, digits and _"),
             ("lake", "reserved"),
             ("A", "SQL names ignore case"),
         ):
-            with pytest.raises(ConfigError, match=said):
+            with pytest.raises(ConfigError, match=message):
                 connections_edit.preview_connection(path, name, "github", {})
         with pytest.raises(UnknownName, match="no connection d"):
             connections_edit.remove_connection(path, "d")
         assert path.read_text() == YAML
 
-    def test_a_broken_neighbour_is_no_hindrance(self, path: Path) -> None:
+    def test_an_invalid_connection_does_not_affect_others(self, path: Path) -> None:
         path.write_text("broken: 5\n")
         connections_edit.add_connection(path, "d", "github", {})
         assert path.read_text().startswith("broken: 5\n\nd:")
@@ -296,7 +298,7 @@ class TestTheFile:
         assert path.read_text() == "\nd:\n  adapter: github\n"
 
 
-def test_a_statement_with_credentials_is_no_history() -> None:
+def test_a_statement_with_credentials_is_not_in_the_history() -> None:
     assert contains_secret("connect shop as eu with key = 'x'")
     assert contains_secret("  CONNECT shop\n with key = 'x'")
     assert not contains_secret("connect shop as eu")

@@ -45,22 +45,22 @@ def test_every_keyword_of_the_grammar_is_among_the_forms() -> None:
 
 
 def test_a_topic_is_explained_with_its_forms() -> None:
-    told = help_text("peek")
-    assert told.startswith("  peek SCHEMA.TABLE [ROWS]\n\nA few rows")
+    text = help_text("peek")
+    assert text.startswith("  peek SCHEMA.TABLE [ROWS]\n\nA few rows")
     assert help_text("load table") == help_text("LOAD")
 
 
 @pytest.mark.parametrize(("word", "topic"), SAME.items())
-def test_other_words_for_a_command_lead_to_it(word: str, topic: str) -> None:
+def test_synonyms_of_a_command_lead_to_its_help(word: str, topic: str) -> None:
     assert help_text(word) == help_text(topic)
 
 
-def test_an_unknown_topic_is_told_with_the_nearest() -> None:
+def test_an_unknown_topic_has_a_suggestion() -> None:
     with pytest.raises(UnknownName, match="no help on peak — did you mean peek"):
         help_text("peak")
 
 
-def test_texts_are_paragraphs_for_whatever_terminal() -> None:
+def test_help_texts_are_paragraphs_without_line_breaks() -> None:
     for topic in TOPICS:
         assert "\n" not in topic.text, topic.name
         assert topic.text.endswith((".", ";")), topic.name

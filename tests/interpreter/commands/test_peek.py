@@ -40,7 +40,7 @@ ORDERS: list[list[dict[str, object]]] = [
 
 @pytest.fixture
 def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
-    """A connection ``shop`` to a server of our own: three orders on two pages, with lines."""
+    """A connection ``shop`` to the fault server: three orders on two pages, with lines."""
     specs = unify.home / "specs"
     specs.mkdir()
     (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
@@ -55,7 +55,7 @@ def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
 
 
 class TestPeek:
-    def test_asks_for_one_page_and_loads_nothing(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_requests_one_page_and_loads_nothing(self, unify: UnifyCommand, shop: FaultServer) -> None:
         looked = unify("peek shop.orders 2")
 
         assert looked.rows == [["id", "paid", "customer_name"], ["1", "false", ""], ["2", "true", "Ada"]], (
@@ -65,34 +65,36 @@ class TestPeek:
         assert not is_daemon_running(unify.home)
         assert "not loaded" in unify("show tables from shop").stdout
 
-    def test_goes_on_to_as_many_pages_as_the_rows_need(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_requests_as_many_pages_as_the_rows_need(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert [row[0] for row in unify("peek shop.orders 3").rows] == ["id", "1", "2", "3"]
 
-    def test_of_a_stored_table_asks_nobody(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_of_a_stored_table_sends_no_request(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("count shop.orders").single_value == "3"
         shop.clear_requests()
 
         assert unify("peek shop.orders 1").rows[1][0] == "1"
         assert shop.request_targets == []
 
-    def test_finds_parents_by_a_look_at_their_table(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_reads_parents_from_the_first_page_of_their_table(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         looked = unify("peek shop.lines 1")
 
         assert looked.rows == [["order_id", "sku", "amount"], ["2", "s2", "3.0"]], looked
         assert "/orders/1/lines" not in " ".join(shop.request_targets)
 
-    def test_finds_parents_that_are_stored(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_reads_stored_parents(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("count shop.orders").single_value == "3"
         shop.clear_requests()
 
         assert [row[0] for row in unify("peek shop.lines 2").rows] == ["order_id", "2", "3"]
-        assert not [asked for asked in shop.request_targets if asked.startswith("/orders?")]
+        assert not [target for target in shop.request_targets if target.startswith("/orders?")]
 
-    def test_of_an_own_table(self, unify: UnifyCommand) -> None:
+    def test_of_a_user_table_shows_its_rows(self, unify: UnifyCommand) -> None:
         looked = unify("create table t as select 1 as id, 'x' as name", "peek t", "peek main.t 1")
         assert looked.stdout == "id,name\n1,x\nid,name\n1,x\n"
 
-    def test_leaves_out_what_tells_little(self, demo_unify: UnifyCommand) -> None:
+    def test_leaves_out_uninformative_columns(self, demo_unify: UnifyCommand) -> None:
         looked = demo_unify("peek github.repos 3")
 
         header = looked.rows[0]
@@ -101,7 +103,7 @@ class TestPeek:
         assert not [name for name in header if name.endswith("_url")]
         assert len(looked.rows) == 4
 
-    def test_says_what_is_wrong(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_explains_mistakes(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert "did you mean orders?" in unify("peek shop.order").stderr
         assert "table nothing does not exist" in unify("peek nothing").stderr
         assert unify("peek shop.order").exit_status == 1
@@ -112,19 +114,19 @@ class TestPeek:
         assert "s3cret-canary" not in refused.stderr
 
 
-class TestTheTableUsedLast:
+class TestLastTable:
     def test_is_described_by_question_marks(self, unify: UnifyCommand, shop: FaultServer) -> None:
         described = unify("peek shop.lines 1", "??")
         assert described.stdout.endswith("column_name,column_type,description\norder_id,,\n"), described
 
-    def test_is_asked_for_where_there_is_none(self, unify: UnifyCommand) -> None:
+    def test_is_required_by_question_marks(self, unify: UnifyCommand) -> None:
         answer = unify("??")
         assert answer.exit_status == 1
         assert "no table was used yet" in answer.stderr
 
 
-class TestTellingColumns:
-    def test_come_in_the_order_of_the_table(self) -> None:
+class TestInformativeColumns:
+    def test_are_in_the_order_of_the_table(self) -> None:
         names = ["body", "state", "html_url", "title", "node_id", "number"]
         rows = [["long " * 50, "open", "https://x", "A bug", "MDU6", 7]]
         assert chosen(names, rows) == ["state", "title", "number"]
@@ -137,7 +139,7 @@ class TestTellingColumns:
         ]
         assert rank_columns(columns, [[1, None, ["a"]], [2, None, ["b"]]]) == (0,)
 
-    def test_prefer_a_name_to_its_number(self) -> None:
+    def test_prefer_names_to_identifiers(self) -> None:
         assert chosen(["user_id", "user_login", "team_id"], [[1, "ada", 2]]) == ["user_login", "team_id"]
 
     def test_fit_the_width(self) -> None:
@@ -145,11 +147,11 @@ class TestTellingColumns:
         found = chosen(names, [["x" * 30 for _ in names], ["y" * 30 for _ in names]])
         assert 2 <= len(found) <= MAX_WIDTH_CHARS // 30
 
-    def test_are_at_least_one(self) -> None:
+    def test_include_at_least_one(self) -> None:
         assert chosen(["avatar_url"], [["https://x/y"]]) == ["avatar_url"]
         assert rank_columns([], []) == ()
 
-    def test_of_no_rows_are_chosen_by_name(self) -> None:
+    def test_without_rows_are_chosen_by_name(self) -> None:
         assert "name" in chosen(["node_id", "name"], [])
 
 
@@ -166,7 +168,7 @@ class TestFlatRows:
         )
         assert found.rows == ((1, "[1,2]", None, None), (None, None, None, 0.5))
 
-    def test_heed_the_spec(self) -> None:
+    def test_follow_the_rules_of_the_spec(self) -> None:
         table = TableSpec(
             "t",
             ("GET /t",),
@@ -184,7 +186,7 @@ class TestFlatRows:
         found = shape(TableSpec("t", ("GET /t",)), [b'{"n": 98765432109876543210}'])
         assert found.rows == (("98765432109876543210",),)
 
-    def test_may_be_plain_values(self) -> None:
+    def test_can_be_scalar_values(self) -> None:
         assert shape(TableSpec("t", ("GET /t",)), [b"1", b'"x"']).rows == (("1",), ("x",))
 
 
@@ -197,7 +199,7 @@ def chosen(names: list[str], rows: list[list[object]]) -> list[str]:
     return [names[place] for place in rank_columns(columns, rows)]
 
 
-def test_the_demo_can_be_looked_at(demo_unify: UnifyCommand, demo_api: DemoAPI) -> None:
+def test_tables_of_the_demo_can_be_peeked_into(demo_unify: UnifyCommand, demo_api: DemoAPI) -> None:
     before = len(demo_api.logged_requests())
     looked = demo_unify("peek github.pulls")
 

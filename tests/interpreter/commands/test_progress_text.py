@@ -25,7 +25,7 @@ HALF = LoaderStatus(
 )
 
 
-def test_the_time_left_is_said_where_the_pages_are_known() -> None:
+def test_the_remaining_time_is_shown_if_the_pages_are_known() -> None:
     assert rate_text(HALF, NOW) == "144 rows/s  0:00:27 left"
     assert rate_text(replace(HALF, pages_total=None), NOW) == "144 rows/s"
 
@@ -40,17 +40,17 @@ def test_the_time_left_is_said_where_the_pages_are_known() -> None:
         replace(HALF, waiting_until=NOW + timedelta(seconds=41)),
     ],
 )
-def test_nothing_is_guessed_where_it_would_be_wrong(status: LoaderStatus) -> None:
+def test_no_remaining_time_is_shown_without_a_basis(status: LoaderStatus) -> None:
     assert rate_text(status, NOW) == ""
 
 
-def test_a_rate_limit_says_when_it_goes_on() -> None:
+def test_a_rate_limit_shows_when_the_load_continues() -> None:
     [line] = task_lines([replace(HALF, waiting_until=NOW + timedelta(seconds=41))], NOW)
 
     assert line.endswith("0:00:09  rate limited, resumes in 41 s")
 
 
-def test_a_load_that_is_tried_again_says_when_and_why() -> None:
+def test_a_retried_load_shows_time_and_reason() -> None:
     failed = replace(HALF, state=JobState.QUEUED, error="github.pulls: GET http://a returned 503\nmore")
     later = replace(failed, waiting_until=NOW + timedelta(seconds=4))
 
@@ -60,9 +60,9 @@ def test_a_load_that_is_tried_again_says_when_and_why() -> None:
     assert task_lines([replace(later, error="")], NOW)[0].endswith("queued")
 
 
-def test_a_failed_load_says_once_whose_it_is() -> None:
+def test_the_message_of_a_failed_load_names_its_table_once() -> None:
     job = replace(make_job(), state=JobState.FAILED)
-    for error, told in (
+    for error, message in (
         ("github.pulls: no way on", "github.pulls: no way on"),
         (
             "github.pulls for repo lake: GET /x returned 404",
@@ -70,4 +70,4 @@ def test_a_failed_load_says_once_whose_it_is() -> None:
         ),
         ("the disk is full", "github.pulls: the disk is full"),
     ):
-        assert load_client._failure_message(replace(job, error=error)) == told
+        assert load_client._failure_message(replace(job, error=error)) == message

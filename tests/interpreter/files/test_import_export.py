@@ -52,15 +52,15 @@ def file(unify: UnifyCommand, name: str, text: str) -> Path:
 
 
 class TestImport:
-    def test_makes_a_table_called_like_the_file(self, unify: UnifyCommand, orders: Path) -> None:
+    def test_creates_a_table_named_like_the_file(self, unify: UnifyCommand, orders: Path) -> None:
         answer = unify(f"import '{orders}'", "from orders_2026 order by id")
         assert answer.stdout == 'id,name,zip\n1,"Ada, Countess",01234\n2,,99999\n', answer
         assert "2 rows imported into orders_2026" in answer.stderr
 
-    def test_finds_files_where_the_command_runs(self, unify: UnifyCommand, orders: Path) -> None:
+    def test_reads_files_relative_to_the_current_folder(self, unify: UnifyCommand, orders: Path) -> None:
         assert unify("import 'Orders 2026.csv' into shop.orders; count shop.orders").single_value == "2"
 
-    def test_leaves_a_table_alone_unless_it_is_told(self, unify: UnifyCommand, orders: Path) -> None:
+    def test_changes_an_existing_table_only_if_requested(self, unify: UnifyCommand, orders: Path) -> None:
         assert unify(f"import '{orders}' into t").exit_status == 0
         refused = unify(f"import '{orders}' into t")
         assert refused.exit_status == 1
@@ -93,11 +93,11 @@ class TestImport:
             ("t.jsonl", '{"id": 1, "name": "Ada"}\n{"id": 2}\n'),
         ],
     )
-    def test_knows_the_format_by_the_suffix(self, unify: UnifyCommand, name: str, text: str) -> None:
+    def test_detects_the_format_by_the_suffix(self, unify: UnifyCommand, name: str, text: str) -> None:
         file(unify, name, text)
         assert unify(f"import '{name}'; from t order by id").stdout == "id,name\n1,Ada\n2,\n"
 
-    def test_reads_what_is_compressed(self, unify: UnifyCommand) -> None:
+    def test_reads_compressed_files(self, unify: UnifyCommand) -> None:
         (unify.home / "t.csv.gz").write_bytes(gzip.compress(b"id\n1\n"))
         assert unify("import 't.csv.gz'; select id from t").single_value == "1"
 
@@ -114,11 +114,11 @@ class TestImport:
         found = unify("import 'b.json' into b; select big, u, o from b where u is not null")
         assert found.rows[1] == [big, "18446744073709551615", f'{{"n":[{big}]}}'], found
 
-    def test_keeps_empty_text_apart_from_nothing(self, unify: UnifyCommand) -> None:
+    def test_distinguishes_empty_text_from_null(self, unify: UnifyCommand) -> None:
         file(unify, "a.csv", 'n,s\n1,""\n2,\n')
         assert unify("import 'a.csv' into t; select n from t where s = ''").single_value == "1"
 
-    def test_of_a_broken_file_changes_nothing(self, unify: UnifyCommand, orders: Path) -> None:
+    def test_of_an_invalid_file_changes_nothing(self, unify: UnifyCommand, orders: Path) -> None:
         file(unify, "bad.json", '[{"a": 1}, {"a": ')
         (unify.home / "bad.parquet").write_bytes(b"rubbish")
         assert unify(f"import '{orders}' into t").exit_status == 0
@@ -132,7 +132,7 @@ class TestImport:
         assert unify("count t").exit_status == 1
 
     @pytest.mark.parametrize(
-        ("statement", "said"),
+        ("statement", "message"),
         [
             ("import 'nothing.csv'", "no such file"),
             ("import 'no*.csv'", "no file matches"),
@@ -142,11 +142,11 @@ class TestImport:
             ("import 'a.cvs'", "did you mean .csv?"),
         ],
     )
-    def test_says_what_is_wrong(self, unify: UnifyCommand, orders: Path, statement: str, said: str) -> None:
+    def test_explains_mistakes(self, unify: UnifyCommand, orders: Path, statement: str, message: str) -> None:
         file(unify, "a.txt", "x")
         file(unify, "a.cvs", "x")
         answer = unify(statement)
-        assert (answer.exit_status, said in answer.stderr) == (1, True), answer
+        assert (answer.exit_status, message in answer.stderr) == (1, True), answer
 
     def test_never_fills_a_connections_table(self, demo_unify: UnifyCommand) -> None:
         file(demo_unify, "a.csv", "x\n1\n")
@@ -155,15 +155,15 @@ class TestImport:
         assert "is a table of its connection; import into another table" in answer.stderr
 
 
-class TestAnAddress:
+class TestURL:
     def test_is_fetched_without_credentials(self, unify: UnifyCommand, web: FaultServer) -> None:
         web.serve("/files/Orders.csv", MockResponse.text(ORDERS, "text/csv"))
         assert unify(f"import '{web.url}/files/Orders.csv?v=2'; count orders").single_value == "2"
-        [asked] = web.requests
-        assert asked.target == "/files/Orders.csv?v=2"
-        assert "authorization" not in asked.headers
+        [request] = web.requests
+        assert request.target == "/files/Orders.csv?v=2"
+        assert "authorization" not in request.headers
 
-    def test_without_a_suffix_says_by_its_type_what_it_is(
+    def test_without_a_suffix_is_read_by_its_content_type(
         self, unify: UnifyCommand, web: FaultServer
     ) -> None:
         web.serve("/export", MockResponse.json([{"a": 1}, {"a": 2}]))
@@ -172,7 +172,7 @@ class TestAnAddress:
     @pytest.mark.parametrize(
         "reply", [MockResponse.error(404), MockResponse.text(ORDERS, "text/csv", cut_at=10)]
     )
-    def test_that_gives_no_whole_file_is_an_error(
+    def test_with_an_incomplete_response_is_an_error(
         self, unify: UnifyCommand, web: FaultServer, reply: MockResponse
     ) -> None:
         web.serve("/a.csv", reply)
@@ -184,7 +184,7 @@ class TestAnAddress:
 
 class TestExport:
     @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet", "xlsx", "csv.gz"])
-    def test_comes_back_as_it_was(self, unify: UnifyCommand, suffix: str) -> None:
+    def test_can_be_imported_without_loss(self, unify: UnifyCommand, suffix: str) -> None:
         rows = (
             "select 1 as id, 'a,\"b\"' as s, 0.5::double as f, true as b, date '2026-02-28' as d "
             "union all select 9007199254740993, 'x' || chr(10) || 'y', -1e300, false, date '1970-01-01'"
@@ -197,7 +197,7 @@ class TestExport:
         assert answer.single_value == "0", answer
         assert "2 rows written to out" in answer.stderr
 
-    def test_of_a_table_a_variable_and_a_select(self, unify: UnifyCommand) -> None:
+    def test_writes_a_table_a_variable_and_a_select(self, unify: UnifyCommand) -> None:
         answer = unify(
             "create table t as select 1 as a",
             "$n = 2; $v = select 5 as a",
@@ -206,11 +206,11 @@ class TestExport:
         assert answer.exit_status == 0, answer
         assert [(unify.home / f"{n}.csv").read_text() for n in (1, 2, 3)] == ["a\n1\n", "a\n5\n", "a\n3\n"]
 
-    def test_loads_what_it_needs(self, demo_unify: UnifyCommand) -> None:
+    def test_loads_the_tables_it_needs(self, demo_unify: UnifyCommand) -> None:
         assert demo_unify("export github.orgs to 'orgs.csv'").exit_status == 0
         assert "login" in (demo_unify.home / "orgs.csv").read_text().splitlines()[0]
 
-    def test_never_replaces_a_file_unasked(self, unify: UnifyCommand) -> None:
+    def test_never_replaces_a_file_without_overwrite(self, unify: UnifyCommand) -> None:
         path = file(unify, "out.csv", "mine")
         answer = unify("export (select 1 as a) to 'out.csv'")
         assert answer.exit_status == 1
@@ -220,7 +220,7 @@ class TestExport:
         assert path.read_text() == "a\n1\n"
 
     @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet", "xlsx"])
-    def test_appends(self, unify: UnifyCommand, suffix: str) -> None:
+    def test_appends_to_a_file(self, unify: UnifyCommand, suffix: str) -> None:
         one = f"export (select 1 as a, 'x' as b) to 'out.{suffix}' append"
         two = f"export (select 2 as a, 'y' as b) to 'out.{suffix}' append"
         answer = unify(one, two, two, f"import 'out.{suffix}' into t; select a, b from t order by a")
@@ -228,7 +228,7 @@ class TestExport:
         assert "1 row appended to out" in answer.stderr
 
     @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
-    def test_appends_no_other_columns(self, unify: UnifyCommand, suffix: str) -> None:
+    def test_refuses_to_append_other_columns(self, unify: UnifyCommand, suffix: str) -> None:
         assert unify(f"export (select 1 as a) to 'out.{suffix}'").exit_status == 0
         before = (unify.home / f"out.{suffix}").read_bytes()
         answer = unify(f"export (select 1 as b) to 'out.{suffix}' append")
@@ -236,7 +236,7 @@ class TestExport:
         assert f"out.{suffix} has other columns: a" in answer.stderr
         assert (unify.home / f"out.{suffix}").read_bytes() == before
 
-    def test_that_fails_leaves_nothing(self, unify: UnifyCommand) -> None:
+    def test_that_fails_leaves_no_file(self, unify: UnifyCommand) -> None:
         answer = unify("export (select error('no') from range(10)) to 'out.csv'")
         assert answer.exit_status == 1
         assert sorted(path.name for path in unify.home.glob("*out*")) == []
@@ -256,7 +256,7 @@ class TestExport:
 
 
 class TestShowFiles:
-    def test_says_where_rows_came_from(self, unify: UnifyCommand, orders: Path) -> None:
+    def test_shows_the_source_of_imported_rows(self, unify: UnifyCommand, orders: Path) -> None:
         assert (
             unify(
                 f"import '{orders}' into shop.orders; import '{orders}' into shop.orders append"
@@ -279,20 +279,20 @@ class TestShowFiles:
 
 
 class TestWorkbooks:
-    def test_hold_text_that_looks_like_a_formula(self, tmp_path: Path) -> None:
+    def test_contain_text_that_looks_like_a_formula(self, tmp_path: Path) -> None:
         path = tmp_path / "a.xlsx"
         excel.write_rows(path, ["=a"], [[["=1+1"], [10**20], [datetime(2026, 1, 2, 3, 4)]]])
         cells = [row[0] for row in excel.read_rows(path)]
         assert cells == ["=a", "=1+1", str(10**20), datetime(2026, 1, 2, 3, 4)]
 
-    def test_keep_dates_they_can_hold(self) -> None:
+    def test_keep_supported_dates(self) -> None:
         row = excel.convert_cells(
             ["DATE", "DATE", "TIMESTAMP", "VARCHAR"],
             ["2026-01-02", "infinity", "2026-01-02 03:04:05.123456", "2026-01-02"],
         )
         assert row == [date(2026, 1, 2), "infinity", "2026-01-02 03:04:05.123456", "2026-01-02"]
 
-    def test_hold_the_text_that_duckdb_writes(self, unify: UnifyCommand) -> None:
+    def test_contain_other_values_as_duckdb_text(self, unify: UnifyCommand) -> None:
         exported = unify(
             "export (select ['bug', null] as tags, [1.5::decimal(3,1)] as d, '\\xAA'::blob as b, "
             "0.1::float as f, 2.50::decimal(9,2) as m, uuid '00000000-0000-0000-0000-000000000001' as u, "
@@ -319,7 +319,7 @@ class TestWorkbooks:
         assert "the rows do not fit in an Excel sheet, which holds 1,048,576" in long.stderr
         assert not list(unify.home.glob("*.xlsx"))
 
-    def test_are_read_by_the_kind_of_their_cells(self, unify: UnifyCommand) -> None:
+    def test_are_read_by_the_type_of_their_cells(self, unify: UnifyCommand) -> None:
         book = openpyxl.Workbook()
         sheet = book.active
         assert sheet is not None
@@ -337,7 +337,7 @@ class TestWorkbooks:
             "N_2,BOOLEAN,\nn,when,mixed,column4,N_2\n1,2026-01-02,1,0.5,true\n2,,x,,\n"
         ), answer
 
-    def test_that_are_none_are_told(self, tmp_path: Path) -> None:
+    def test_that_are_invalid_are_explained(self, tmp_path: Path) -> None:
         (tmp_path / "a.xlsx").write_bytes(b"rubbish")
         with pytest.raises(Exception, match="not a readable Excel workbook"):
             list(excel.read_rows(tmp_path / "a.xlsx"))
@@ -353,8 +353,8 @@ class TestWorkbooks:
         assert "pip install 'unify-sql[excel]'" in answer.stderr
 
 
-class TestAFileThatAppearsWhole:
-    def test_is_not_put_in_place_of_one_that_came_meanwhile(self, tmp_path: Path) -> None:
+class TestAtomicFile:
+    def test_does_not_replace_a_file_created_during_the_write(self, tmp_path: Path) -> None:
         target = tmp_path / "out.csv"
         with pytest.raises(FileError, match="exists already"):
             self.write_while_another_comes(target)
@@ -366,7 +366,7 @@ class TestAFileThatAppearsWhole:
             new.write_text("mine")
             target.write_text("theirs")
 
-    def test_heeds_the_umask(self, unify_process: UnifyCommand) -> None:
+    def test_respects_the_umask(self, unify_process: UnifyCommand) -> None:
         done = subprocess.run(
             [*unify_process.command, "-c", "export (select 1 as a) to 'out.csv'"],
             env=unify_process.environment,
@@ -413,11 +413,11 @@ class TestAFileThatAppearsWhole:
         ("Größe.json", "größe"),
     ],
 )
-def test_a_table_is_called_like_its_file(name: str, table: str) -> None:
+def test_the_default_table_name_is_that_of_the_file(name: str, table: str) -> None:
     assert suggest_table_name(name) == table
 
 
-def test_formats_are_told_by_suffix() -> None:
+def test_formats_are_detected_by_suffix() -> None:
     assert detect_format("A.NDJSON.GZ") is FileFormat.JSONL
     assert detect_format("x.parquet") is FileFormat.PARQUET
     for name in ("x", "x.parquet.gz", "x.gz", "x.xls"):
@@ -425,7 +425,7 @@ def test_formats_are_told_by_suffix() -> None:
             detect_format(name)
 
 
-def test_parquet_written_here_is_parquet_elsewhere(unify: UnifyCommand) -> None:
+def test_written_parquet_can_be_read_by_duckdb(unify: UnifyCommand) -> None:
     assert unify("export (select 1::hugeint as h, 'x' as s) to 'a.parquet'").exit_status == 0
     with duckdb.connect() as connection:
         found = connection.execute("from read_parquet($f)", {"f": str(unify.home / "a.parquet")})

@@ -120,18 +120,18 @@ def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     api.serve("/customers/8", MockResponse.json({"id": 8, "name": "Bob"}))
     api.serve(
         "/several",
-        lambda asked: MockResponse.json([{"id": int(one)} for one in asked.query["ids"].split(",")]),
+        lambda request: MockResponse.json([{"id": int(one)} for one in request.query["ids"].split(",")]),
     )
     api.serve(
         "/weather",
-        lambda asked: MockResponse.json({"latitude": 52.519, "degrees": float(asked.query["latitude"])}),
+        lambda request: MockResponse.json({"latitude": 52.519, "degrees": float(request.query["latitude"])}),
     )
     return api
 
 
-def found(asked: RecordedRequest) -> MockResponse:
-    """Two pages for any search; the API does what it is asked, as far as it knows how."""
-    query = asked.query
+def found(request: RecordedRequest) -> MockResponse:
+    """Return two pages for any search, with the filters that the API supports."""
+    query = request.query
     rows = [
         {
             "title": f"{query.get('q', 'all')} {n}",
@@ -145,12 +145,12 @@ def found(asked: RecordedRequest) -> MockResponse:
     return MockResponse.json(rows[2 * page - 2 : 2 * page])
 
 
-def asked_of(api: FaultServer, path: str) -> list[dict[str, str]]:
-    return [asked.query for asked in api.requests if asked.path == path]
+def queries_of(api: FaultServer, path: str) -> list[dict[str, str]]:
+    return [request.query for request in api.requests if request.path == path]
 
 
 class TestAView:
-    def test_loads_its_tables_and_answers(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_loads_its_tables_and_returns_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("select * from shop.open_orders order by id")
         assert answer.rows == [["id", "amount"], ["1", "5"], ["3", "20"]], answer
         assert "shop.orders" in answer.stderr
@@ -158,11 +158,11 @@ class TestAView:
         assert unify("count shop.open_orders").single_value == "2"
         assert shop.request_targets == []
 
-    def test_may_read_views_before_it(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_can_read_earlier_views(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("select b.id, shop.orders.state from shop.big_orders b join shop.orders using (id)")
         assert answer.rows[1:] == [["3", "open"]], answer
 
-    def test_may_stand_where_a_table_stands(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_can_be_used_like_a_table(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(
             "create table mine as from shop.open_orders",
             "with o as (from shop.open_orders) select shop.open_orders.id, o.amount "
@@ -173,7 +173,7 @@ class TestAView:
         assert answer.stdout.split()[1:3] == ["1,5", "3,20"]
         assert unify("describe select * from shop.open_orders").rows[1][:2] == ["id", "BIGINT"]
 
-    def test_is_listed_as_one(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_is_listed_as_a_view(self, unify: UnifyCommand, shop: FaultServer) -> None:
         listed = unify(
             "select \"table\", kind, state, description from unify.tables where schema = 'shop'"
         ).rows
@@ -181,26 +181,28 @@ class TestAView:
         assert ["search", "live", "live", ""] in listed
         assert "open_orders" in unify("show tables from shop").stdout
 
-    def test_cannot_be_loaded_written_or_outlived(self, unify: UnifyCommand, shop: FaultServer) -> None:
-        for statement, said in (
+    def test_cannot_be_loaded_written_or_scheduled(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        for statement, message in (
             ("load table shop.open_orders", "is a view of orders"),
             ("insert into shop.open_orders values (1, 2)", "cannot be written"),
             ("create view mine as select * from shop.open_orders", "outlives this session"),
             ("load table shop.search", "is a live table"),
         ):
             answer = unify(statement)
-            assert (answer.exit_status, said in answer.stderr) == (1, True), answer
+            assert (answer.exit_status, message in answer.stderr) == (1, True), answer
 
 
 class TestALiveTable:
-    def test_is_asked_with_the_constants_of_where(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_is_requested_with_the_constants_of_where(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(
             "select q, title, state from shop.search where q = 'lark' and state = 'b' order by title"
         )
         assert answer.rows[1:] == [["lark", "lark 1", "b"], ["lark", "lark 3", "b"]], answer
-        assert asked_of(shop, "/search")[0] == {"q": "lark", "status": "b", "page": "1", "size": "2"}
+        assert queries_of(shop, "/search")[0] == {"q": "lark", "status": "b", "page": "1", "size": "2"}
 
-    def test_takes_variables_lists_moments_and_patterns(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_accepts_variables_lists_timestamps_and_patterns(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         answer = unify(
             "$word = 'lark'",
             "select title from shop.search where q = $word and state in ('a', 'b') and title like '%1'"
@@ -208,9 +210,9 @@ class TestALiveTable:
         )
         assert answer.rows == [["title"], ["lark 1"]], answer
         wanted = {"q": "lark", "status": "a,b", "title": "1", "since": "2026-01-02T00:00:00Z"}
-        assert {name: asked_of(shop, "/search")[0].get(name) for name in wanted} == wanted
+        assert {name: queries_of(shop, "/search")[0].get(name) for name in wanted} == wanted
 
-    def test_takes_both_ends_of_a_range(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_accepts_both_ends_of_a_range(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve(
             "/log",
             MockResponse.json([{"made": f"2026-01-0{day}T00:00:00Z", "n": day} for day in range(1, 6)]),
@@ -222,12 +224,12 @@ class TestALiveTable:
             args=["--keep-going"],
         )
         assert answer.stdout.split() == ["n", "2", "3", "4"], answer
-        [asked] = asked_of(shop, "/log")
-        assert int(asked["since"]) == 1767312000
-        assert 1767484800 < int(asked["until"]) <= 1767484800 + 86400
+        [query] = queries_of(shop, "/log")
+        assert int(query["since"]) == 1767312000
+        assert 1767484800 < int(query["until"]) <= 1767484800 + 86400
         assert "select * from shop.log where made >= '...' and made <= '...'" in answer.stderr
 
-    def test_that_needs_a_filter_says_how_to_give_it(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_that_requires_a_filter_explains_it(self, unify: UnifyCommand, shop: FaultServer) -> None:
         for statement in ("select * from shop.search", "select * from shop.search where q > 'a' or q = 'b'"):
             answer = unify(statement)
             assert answer.exit_status == 1
@@ -235,28 +237,32 @@ class TestALiveTable:
         assert "q takes =" in unify("select * from shop.search where q like 'a%'").stderr
         assert shop.request_targets == []
 
-    def test_is_asked_once_while_its_answer_is_fresh(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_is_requested_once_while_the_response_is_fresh(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         one = "select count(*) from shop.search where q = 'lark'"
         answer = unify(one, one, "select count(*) from shop.search where q = 'owl'")
         assert answer.stdout.split()[1::2] == ["4", "4", "4"], answer
-        assert [asked["q"] for asked in asked_of(shop, "/search")].count("lark") == 3
+        assert [request["q"] for request in queries_of(shop, "/search")].count("lark") == 3
 
-    def test_with_a_limit_is_read_no_further_than_needed(
+    def test_with_a_limit_requests_only_the_needed_pages(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         assert len(unify("select n from shop.events limit 3").rows) == 4
-        assert [asked["page"] for asked in asked_of(shop, "/events")] == ["1", "2"]
+        assert [request["page"] for request in queries_of(shop, "/events")] == ["1", "2"]
         shop.clear_requests()
         answer = unify("select n from shop.events where n > 9 limit 2")
         assert answer.rows[1:] == [["10"], ["12"]] or len(answer.rows) == 3, answer
-        assert asked_of(shop, "/events")[-1]["page"] == "6"
+        assert queries_of(shop, "/events")[-1]["page"] == "6"
 
-    def test_in_a_path_and_in_its_own_columns(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_can_have_filters_in_the_path_and_in_columns(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         assert unify("select name from shop.customer where id = 7").rows[1:] == [["Ada"]]
         answer = unify("select * from shop.weather where latitude = 52.52 and longitude = 13.41")
         assert sorted(zip(*answer.rows, strict=True))[1] == ("latitude", "52.52"), answer
 
-    def test_without_rows_is_an_answer_too(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_without_rows_is_an_empty_result(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve("/search", MockResponse.json([]))
         assert unify("select title, upper(state) from shop.search where q = 'x'").rows == [
             ["title", "upper(state)"]
@@ -264,14 +270,15 @@ class TestALiveTable:
 
     def test_that_fails_is_an_error(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve(
-            "/search", lambda asked: found(asked) if asked.query["page"] == "1" else MockResponse.error(403)
+            "/search",
+            lambda request: found(request) if request.query["page"] == "1" else MockResponse.error(403),
         )
         answer = unify("select * from shop.search where q = 'x'")
         assert (answer.exit_status, answer.stdout) == (1, "")
         assert "403" in answer.stderr
         assert "s3cret-canary" not in answer.stderr
 
-    def test_may_stand_twice_in_a_view_and_in_a_transaction(
+    def test_can_be_used_twice_in_a_view_and_in_a_transaction(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         answer = unify(
@@ -288,7 +295,7 @@ class TestALiveTable:
         assert answer.stdout.endswith("10\n")
 
 
-class TestParentsOfALiveTable:
+class TestLiveParents:
     @pytest.fixture(autouse=True)
     def parcels(self, shop: FaultServer) -> None:
         for order in (1, 2, 3):
@@ -297,50 +304,50 @@ class TestParentsOfALiveTable:
         for board in (1, 2):
             shop.serve(f"/boards/{board}/cards", MockResponse.json([{"title": f"card of {board}"}]))
 
-    def asked(self, shop: FaultServer) -> list[str]:
-        return [asked.path for asked in shop.requests if asked.path.endswith(("parcels", "cards"))]
+    def parcel_requests(self, shop: FaultServer) -> list[str]:
+        return [request.path for request in shop.requests if request.path.endswith(("parcels", "cards"))]
 
     def test_that_were_never_loaded_are_loaded_first(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("select order_id, id from shop.parcels order by id")
         assert answer.rows == [["order_id", "id"], ["1", "10"], ["2", "20"], ["3", "30"]], answer
         assert "shop.orders" in answer.stderr
         assert "shop.parcels: sending 3 requests, for each row of its for_each" in answer.stderr
-        assert sorted(self.asked(shop)) == [f"/orders/{n}/parcels" for n in (1, 2, 3)]
+        assert sorted(self.parcel_requests(shop)) == [f"/orders/{n}/parcels" for n in (1, 2, 3)]
         shop.clear_requests()
         assert unify("count shop.parcels").single_value == "3"
-        assert asked_of(shop, "/orders") == []
+        assert queries_of(shop, "/orders") == []
 
-    def test_are_narrowed_by_the_columns_that_hold_them(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_are_limited_by_filters_on_their_columns(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(
             "select id from shop.parcels where order_id in (1, 3) and weight >= 2 and order_state = 'open'",
             "select id from shop.parcels where order_state = 'open' and order_id = 2",
         )
         assert answer.stdout.split() == ["id", "30", "id"], answer
-        assert sorted(self.asked(shop)) == ["/orders/1/parcels", "/orders/3/parcels"]
+        assert sorted(self.parcel_requests(shop)) == ["/orders/1/parcels", "/orders/3/parcels"]
 
-    def test_may_be_live_themselves(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_can_be_live(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("select title from shop.cards where board = 2", "select count(*) from shop.cards")
         assert answer.stdout.split("\n")[:4] == ["title", "card of 2", "count_star()", "2"], answer
-        assert sorted(self.asked(shop)) == ["/boards/1/cards", "/boards/2/cards", "/boards/2/cards"]
+        assert sorted(self.parcel_requests(shop)) == ["/boards/1/cards", "/boards/2/cards", "/boards/2/cards"]
 
-    def test_are_named_where_one_fails(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_are_named_if_one_fails(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve("/orders/3/parcels", MockResponse.error(403))
         answer = unify("select id from shop.parcels")
         assert (answer.exit_status, answer.stdout) == (1, "")
         assert "shop.parcels for order_id 3" in answer.stderr
 
-    def test_that_are_too_many_have_to_be_narrowed(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_that_are_too_many_are_an_error(self, unify: UnifyCommand, shop: FaultServer) -> None:
         many = [{"id": n, "state": "open", "amount": 1} for n in range(1, 1202)]
-        shop.serve("/orders", lambda asked: MockResponse.json(many if asked.query["page"] == "1" else []))
+        shop.serve("/orders", lambda request: MockResponse.json(many if request.query["page"] == "1" else []))
         answer = unify("select id from shop.parcels")
         assert answer.exit_status == 1
         assert "the statement needs 1,201 requests" in answer.stderr
         assert "narrow the query: where order_id = '...'" in answer.stderr
-        assert self.asked(shop) == []
+        assert self.parcel_requests(shop) == []
         few = unify("select id from shop.parcels where order_id = 3", "select id from shop.parcels limit 1")
         assert few.stdout.split() == ["id", "30", "id", "10"], few
 
-    def test_are_in_the_plan(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_are_shown_by_explain(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unknown = unify("explain select * from shop.parcels")
         assert f"load shop.orders: GET {shop.url}/orders?size=2&page=1" in unknown.stdout
         assert "shop.parcels: once for each row of: select id as order_id" in unknown.stdout
@@ -354,7 +361,7 @@ class TestParentsOfALiveTable:
         assert "shop.cards: once for each row of: select id as board" in live
         assert shop.request_targets == []
 
-    def test_can_be_peeked_into(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_are_read_by_peek(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify("peek shop.parcels 2", "peek shop.cards")
         assert (answer.exit_status, "weight" in answer.stdout, "card of 1" in answer.stdout) == (
             0,
@@ -364,18 +371,18 @@ class TestParentsOfALiveTable:
 
 
 class TestAJoin:
-    def test_supplies_the_values(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_supplies_the_filter_values(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(
             "select o.id, c.name from shop.orders o join shop.customer c on c.id = o.customer order by 1"
         )
         assert answer.rows[1:] == [["1", "Ada"], ["3", "Bob"]], answer
-        assert [asked.path for asked in shop.requests if "customers" in asked.path] == [
+        assert [request.path for request in shop.requests if "customers" in request.path] == [
             "/customers/7",
             "/customers/8",
         ]
         assert "shop.customer: sending 2 requests" in answer.stderr
 
-    def test_supplies_them_in_one_request_where_the_api_takes_several(
+    def test_supplies_several_values_in_one_request_if_possible(
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         answer = unify(
@@ -383,7 +390,7 @@ class TestAJoin:
             "select count(*) from mine join shop.several s using (id)",
         )
         assert answer.stdout.split()[-1] == "120", answer
-        assert [len(asked["ids"].split(",")) for asked in asked_of(shop, "/several")] == [50, 50, 20]
+        assert [len(request["ids"].split(",")) for request in queries_of(shop, "/several")] == [50, 50, 20]
 
     def test_supplies_pairs_as_pairs(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(
@@ -391,12 +398,12 @@ class TestAJoin:
             "select lat, degrees from places p "
             "join shop.weather w on w.latitude = p.lat and w.longitude = p.lon",
         )
-        assert len(asked_of(shop, "/weather")) == 2, answer
+        assert len(queries_of(shop, "/weather")) == 2, answer
         assert sorted(answer.stdout.split()[-3:]) == ["1.5,1.5", "1.5,1.5", "3.5,3.5"]
 
 
 class TestExplain:
-    def test_lists_what_would_be_asked_and_asks_nothing(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_lists_the_requests_and_sends_none(self, unify: UnifyCommand, shop: FaultServer) -> None:
         answer = unify(
             "explain select * from shop.big_orders",
             "explain select count(*) from shop.search where q = 's3cret-canary' and state = 'a'",
@@ -408,30 +415,34 @@ class TestExplain:
         assert "physical_plan" in answer.stdout
         assert shop.request_targets == []
 
-    def test_of_a_stored_table_is_duckdbs_own(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_of_a_stored_table_is_that_of_duckdb(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unify("load table shop.orders")
         answer = unify("explain select * from shop.orders", "explain analyze select * from shop.larks")
         assert answer.rows[1][0] == "physical_plan", answer
-        assert asked_of(shop, "/search") != []
+        assert queries_of(shop, "/search") != []
 
 
-class TestLooking:
-    def test_describe_and_peek_know_views_and_filters(self, unify: UnifyCommand, shop: FaultServer) -> None:
+class TestLiveListings:
+    def test_describe_and_peek_support_views_and_filters(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         assert "load" in unify("describe shop.open_orders").stderr
         assert unify("peek shop.open_orders 1").rows[0] == ["id", "amount"]
         described = unify("describe shop.open_orders").rows
         assert described[1:] == [["id", "BIGINT", ""], ["amount", "BIGINT", ""]]
         assert ["q", "", "filter (=), required"] in unify("describe shop.search").rows
         assert "where q = '...'" in unify("peek shop.search").stderr
-        assert asked_of(shop, "/search") == []
+        assert queries_of(shop, "/search") == []
 
-    def test_what_was_asked_is_in_unify_requests(self, unify: UnifyCommand, shop: FaultServer) -> None:
+    def test_requests_of_live_tables_are_in_unify_requests(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
         unify("select * from shop.weather where latitude = 1 and longitude = 2")
         found = unify("select address, status, job from unify.requests").rows[1:]
         assert found == [[f"GET {shop.url}/weather?latitude=1&longitude=2".removeprefix("GET "), "200", ""]]
 
 
-def test_rows_in_lists_within_lists_know_what_they_lie_in(unify: UnifyCommand, shop: FaultServer) -> None:
+def test_rows_of_nested_lists_inherit_outer_columns(unify: UnifyCommand, shop: FaultServer) -> None:
     shelves = [
         {"name": "top", "since": "2026-01-01", "books": [{"id": 1}, {"id": 2}]},
         {"name": "low", "since": "2026-02-01", "books": [{"id": 1}]},
@@ -444,7 +455,7 @@ def test_rows_in_lists_within_lists_know_what_they_lie_in(unify: UnifyCommand, s
         ["top", "2026-01-01", "town", "2"],
     ], answer
     assert unify("refresh table shop.shelves").exit_status == 0
-    assert [asked.get("since") for asked in asked_of(shop, "/shelves")] == [None, "2026-02-01"]
+    assert [request.get("since") for request in queries_of(shop, "/shelves")] == [None, "2026-02-01"]
 
 
 HOSTILE = """\
@@ -467,7 +478,7 @@ views:
 """
 
 
-def test_a_hostile_spec_does_nothing_and_its_neighbour_works(unify: UnifyCommand, shop: FaultServer) -> None:
+def test_a_malicious_spec_has_no_effect_and_other_specs_work(unify: UnifyCommand, shop: FaultServer) -> None:
     mark = unify.home / "touched"
     (unify.home / "specs" / "evil.yaml").write_text(HOSTILE.replace("MARK", str(mark)), encoding="utf-8")
     unify.write_connections(
@@ -476,7 +487,7 @@ def test_a_hostile_spec_does_nothing_and_its_neighbour_works(unify: UnifyCommand
     )
     checked = unify.run("spec", "check", "specs/evil.yaml")
     assert checked.exit_status == 1
-    for line, told in (
+    for line, message in (
         (8, "{token.__class__} is not a variable"),
         (9, "is not a path"),
         (10, "must not contain . or .. segments"),
@@ -486,11 +497,11 @@ def test_a_hostile_spec_does_nothing_and_its_neighbour_works(unify: UnifyCommand
         (15, "only a SELECT is allowed here"),
         (16, "unknown table"),
     ):
-        found = [one for one in checked.stdout.splitlines() if f"evil.yaml:{line}:" in one and told in one]
-        assert found, (line, told, checked)
+        found = [one for one in checked.stdout.splitlines() if f"evil.yaml:{line}:" in one and message in one]
+        assert found, (line, message, checked)
     answer = unify.run("--keep-going", "-c", "select * from evil.orders", "-c", "count shop.orders")
     assert "specs/evil.yaml:8:" in answer.stderr
     assert answer.stdout.split()[-1] == "3", answer
     assert "Traceback" not in answer.stderr + checked.stderr
-    assert {asked.headers.get("authorization") for asked in shop.requests} == {"Bearer x"}
+    assert {request.headers.get("authorization") for request in shop.requests} == {"Bearer x"}
     assert not mark.exists()

@@ -31,7 +31,7 @@ PARENTS: list[ParentRow] = [
 
 
 @pytest.mark.parametrize(
-    ("where", "asked"),
+    ("where", "parents"),
     [
         ("order_id = 2", [2]),
         ("order_id in (1, 3)", [1, 3]),
@@ -47,14 +47,14 @@ PARENTS: list[ParentRow] = [
         ("code = '1-open'", [1, 2, 3]),
     ],
 )
-def test_parents_are_left_out_only_where_that_is_certain(where: str, asked: list[int]) -> None:
+def test_parents_are_skipped_only_if_no_row_can_match(where: str, parents: list[int]) -> None:
     statement = rewrite.find_mentions(f"select * from shop.parcels where {where}", lambda _ref: ())
     assert statement is not None
     found = filter_parents(PARENTS, CHILD, statement.mentions[0].conditions)
-    assert [parent["order"] for parent in found] == asked
+    assert [parent["order"] for parent in found] == parents
 
 
-def test_parents_asked_in_batches_are_all_asked() -> None:
+def test_parents_requested_in_batches_are_complete() -> None:
     child = replace(CHILD, for_each=ForEach(query="", columns=("order",), batch=50))
     statement = rewrite.find_mentions("select * from shop.parcels where order_id = 2", lambda _ref: ())
     assert statement is not None

@@ -31,11 +31,11 @@ options:
 tables:
   - {name: rows, request: GET /rows}
 """
-REFUSED = TableName("vault", "refused")  # its error says which values came with the task
+REFUSED = TableName("vault", "refused")  # its error contains the values of the task
 
 
-class Silent:
-    """Nobody in front."""
+class SilentWatcher:
+    """A watcher without a user."""
 
     def notice(self, text: str) -> None:
         del text
@@ -48,7 +48,7 @@ class Silent:
         del statuses
 
     def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
-        """Nothing was shown."""
+        del reported_jobs
 
     def ask_user(self, question: str, *, secret: bool = False) -> str | None:
         del question, secret
@@ -59,7 +59,7 @@ class Silent:
 
 
 class Observed(Queue):
-    """A queue in which something happens in the very moment after a job is in it."""
+    """A queue that calls a function right after a job is stored."""
 
     def __init__(self, path: Path, then: Callable[[LoaderJob], None]) -> None:
         super().__init__(path)
@@ -83,10 +83,12 @@ def asker(place: DaemonHome, queue: Queue) -> LoadClient:
     known = place.settings
     settings = Settings(known.home, known.connections, (known.home / "specs",), workers=known.workers)
     environment = {"TEST_TOKEN": "t0ken-of-the-shell"}
-    return LoadClient(settings, queue, ConnectionCatalog(settings, environment, lambda _text: None), Silent())
+    return LoadClient(
+        settings, queue, ConnectionCatalog(settings, environment, lambda _text: None), SilentWatcher()
+    )
 
 
-def test_a_daemon_that_looks_at_once_knows_the_variables_already(daemon_home: DaemonHome) -> None:
+def test_a_daemon_that_claims_at_once_has_the_variables(daemon_home: DaemonHome) -> None:
     daemon_home.start_daemon()
 
     def look(job: LoaderJob) -> None:
@@ -99,13 +101,13 @@ def test_a_daemon_that_looks_at_once_knows_the_variables_already(daemon_home: Da
     assert daemon_home.queue.get(job.id).error == "api: 401 for ***"
 
 
-def test_a_daemon_killed_just_after_a_job_is_queued_costs_nothing(daemon_home: DaemonHome) -> None:
+def test_a_daemon_killed_after_a_job_is_queued_is_replaced(daemon_home: DaemonHome) -> None:
     pid = daemon_home.start_daemon()
 
     def kill(_job: LoaderJob) -> None:
         os.kill(pid, signal.SIGKILL)
         while is_daemon_running(daemon_home.settings):
-            time.sleep(0.01)  # the kernel frees the lock; nobody tells us
+            time.sleep(0.01)  # the kernel releases the lock without an event
 
     with Observed(daemon_home.settings.queue, kill) as queue, closing(asker(daemon_home, queue)) as loads:
         job = loads.enqueue(LoadRequest(TableName("test", "rows"), Action.LOAD))
@@ -113,7 +115,7 @@ def test_a_daemon_killed_just_after_a_job_is_queued_costs_nothing(daemon_home: D
     assert daemon_home.count_rows("rows") == 100
 
 
-def test_its_successor_knows_the_variables_too(daemon_home: DaemonHome) -> None:
+def test_the_replacing_daemon_has_the_variables(daemon_home: DaemonHome) -> None:
     pid = daemon_home.start_daemon()
 
     def kill(_job: LoaderJob) -> None:
@@ -127,7 +129,7 @@ def test_its_successor_knows_the_variables_too(daemon_home: DaemonHome) -> None:
             loads.wait([job])
 
 
-def test_where_no_daemon_starts_the_job_waits_for_one(
+def test_a_job_stays_queued_if_no_daemon_can_start(
     daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.no_such_module")

@@ -32,12 +32,12 @@ views:
 
 
 class _Needed(Exception):
-    """The tables that a statement needs, raised in place of loading them."""
+    """Raised with the tables that a statement needs, instead of loading them."""
 
 
 @pytest.fixture
 def session(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PythonSession]:
-    """A session in which a load raises what it would load."""
+    """A session in which a load raises the tables that it would load."""
     (home / "specs").mkdir()
     (home / "specs/shop.yaml").write_text(SPEC, encoding="utf-8")
     path = home / "connections.yaml"
@@ -49,7 +49,7 @@ def session(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PythonSessi
 
 
 def needed(session: PythonSession, monkeypatch: pytest.MonkeyPatch, sql: str) -> set[str]:
-    """The tables that ``sql`` would load or refresh."""
+    """Return the tables that ``sql`` would load or refresh."""
     runner = session._interpreter.session.query
     found: set[str] = set()
 
@@ -65,7 +65,7 @@ def needed(session: PythonSession, monkeypatch: pytest.MonkeyPatch, sql: str) ->
 
 
 def store(session: PythonSession, table: str) -> None:
-    """A load of two rows, as the daemon publishes it."""
+    """Store a load of two rows, as the daemon publishes it."""
     lake = session._interpreter.session.lake
     now = datetime.now(UTC)
     name = TableName("c", table)
@@ -116,7 +116,7 @@ def test_a_stored_table_is_found(session: PythonSession, monkeypatch: pytest.Mon
     assert needed(session, monkeypatch, last) == {"c.rows"}
 
 
-def test_a_name_of_one_part_means_the_nearest_table(
+def test_an_unqualified_name_resolves_to_the_nearest_table(
     session: PythonSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(session, "rows")
@@ -129,7 +129,7 @@ def test_a_name_of_one_part_means_the_nearest_table(
 
 
 @pytest.mark.parametrize("sql", ["describe v", "describe main.v2", "show columns from v"])
-def test_a_view_without_its_table_says_which(session: PythonSession, sql: str) -> None:
+def test_a_view_without_its_table_names_it(session: PythonSession, sql: str) -> None:
     store(session, "rows")
     session.execute(DEFINITIONS)
     catalog.clear_table(session._interpreter.session.lake, TableName("c", "rows"))
@@ -140,7 +140,7 @@ def test_a_view_without_its_table_says_which(session: PythonSession, sql: str) -
         session.execute("describe w2")
 
 
-def test_a_name_made_by_an_expression_is_explained(session: PythonSession) -> None:
+def test_a_table_name_from_an_expression_is_an_error(session: PythonSession) -> None:
     with pytest.raises(UnifyError, match=r"c\.rows is not loaded.*: load table c\.rows"):
         session.execute("from query_table('c.' || 'rows')")
 
@@ -157,7 +157,7 @@ def test_a_transaction_does_not_wait_for_its_own_lock(session: PythonSession, sq
     assert session.execute("select count(*) from c.rows").fetchall() == [(2,)]
 
 
-def test_a_transaction_sees_what_it_made(session: PythonSession, tmp_path: Path) -> None:
+def test_a_transaction_sees_its_own_tables(session: PythonSession, tmp_path: Path) -> None:
     session.execute("begin; create schema s; create table s.t as select 7 as i; create table x as from s.t")
     assert session.execute("select i from s.t").fetchall() == [(7,)]
     assert session.execute("describe s.t").fetchall() == [("i", "INTEGER", None)]
@@ -186,7 +186,7 @@ def test_a_version_between_two_loads_can_be_read(session: PythonSession) -> None
     assert len(session.execute(f"changes c.more since '{between}'").fetchall()) == 2
 
 
-def test_a_renamed_column_is_the_same_column(session: PythonSession) -> None:
+def test_a_renamed_column_is_not_a_change(session: PythonSession) -> None:
     session.execute("create table o as select 1 as a, 2 as b")
     between = datetime.now(UTC).isoformat()
     session.execute("alter table o rename column a to z")

@@ -21,8 +21,8 @@ def own(ref: TableRef) -> Collection[str]:
     return {"q", "state"} if ref.table == "search" else ()
 
 
-def asked(sql: str, number: int = 0) -> list[str]:
-    """The conditions on one table, as ``q = lark``."""
+def conditions_of(sql: str, number: int = 0) -> list[str]:
+    """Return the conditions on one table, such as ``q = lark``."""
     return [
         f"{one.column} {one.operator} {' '.join(value.text for value in one.values)}"
         for one in read(sql).mentions[number].conditions
@@ -59,8 +59,8 @@ def asked(sql: str, number: int = 0) -> list[str]:
         ("case when q = 'a' then true end", []),
     ],
 )
-def test_conditions_with_constants_are_found(where: str, conditions: list[str]) -> None:
-    assert asked(f"select * from shop.search s where {where}") == conditions
+def test_conditions_with_constants_are_pushed_down(where: str, conditions: list[str]) -> None:
+    assert conditions_of(f"select * from shop.search s where {where}") == conditions
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_conditions_with_constants_are_found(where: str, conditions: list[str]) 
         ("with x as (from shop.search where q = 'x') select * from a.b, x where x.q = 'y'", ["q = x"]),
     ],
 )
-def test_conditions_count_where_a_join_allows_it(sql: str, conditions: list[str]) -> None:
+def test_conditions_are_pushed_down_if_a_join_allows_it(sql: str, conditions: list[str]) -> None:
     place = next(n for n, one in enumerate(read(sql).mentions) if one.ref.table == "search")
-    assert asked(sql, place) == conditions
+    assert conditions_of(sql, place) == conditions
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,11 @@ def test_columns_of_a_join_are_found(sql: str, joined: list[str]) -> None:
         ("explain analyze select * from shop.search limit 5", None),
     ],
 )
-def test_a_limit_bounds_what_is_fetched_only_where_it_is_the_tables_alone(
-    sql: str, limit: int | None
-) -> None:
+def test_a_limit_is_pushed_down_only_if_it_applies_to_the_table(sql: str, limit: int | None) -> None:
     assert read(sql).mentions[0].limit == limit
 
 
-def test_names_are_put_in_place_of_mentions() -> None:
+def test_mentions_are_replaced_by_names() -> None:
     sql = 'explain select shop.search.q, "a b" from shop.search, lake.shop."search" x where shop.search.q = 1'
     assert read(sql).replace_mentions({0: "t1", 1: "t2"}) == (
         'explain select search.q, "a b" from t1 AS "search", t2 x where search.q = 1'

@@ -1,4 +1,4 @@
-"""Which tables a statement uses, also where sqlglot cannot parse it."""
+"""The tables of a statement, also of one that sqlglot cannot parse."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ FORMS: list[tuple[str, str]] = [
     ("", ""),
 ]
 
-# What sqlglot 30 does not read: the finder answers.
+# Statements that sqlglot 30 cannot parse: the scanner finds the tables.
 UNREAD: list[tuple[str, str]] = [
     ("select if(a) from a.b, c.d e join lake.f.g using (x)", "a.b c.d lake.f.g"),
     ("select x!, y! from a.b where z in (select 1 from c.d)", "a.b c.d"),
@@ -193,12 +193,12 @@ def written_out(refs: tuple[TableRef, ...] | list[TableRef]) -> str:
 
 
 @pytest.mark.parametrize(("sql", "used"), FORMS, ids=[sql for sql, _ in FORMS])
-def test_the_tables_of_a_statement(sql: str, used: str) -> None:
+def test_the_tables_of_a_statement_are_found(sql: str, used: str) -> None:
     assert written_out(referenced_tables(sql)) == used
 
 
 @pytest.mark.parametrize(("sql", "used"), UNREAD, ids=[sql for sql, _ in UNREAD])
-def test_the_tables_of_a_statement_sqlglot_cannot_read(sql: str, used: str) -> None:
+def test_the_tables_of_a_statement_that_sqlglot_cannot_parse_are_found(sql: str, used: str) -> None:
     from unify.language.sql import parse as sql_parse
 
     assert sql_parse.statement_tables(sql) is None or "pivot" in sql
@@ -208,23 +208,25 @@ def test_the_tables_of_a_statement_sqlglot_cannot_read(sql: str, used: str) -> N
 @pytest.mark.parametrize(
     "sql", [sql for sql, _ in FORMS if sql.startswith(("select", "from", "with", "values", "(", "table"))]
 )
-def test_duckdb_names_the_same_tables_where_it_tells(sql: str) -> None:
-    told = tables_duckdb_tells(sql)
-    if told is not None:
-        assert {ref.key for ref in referenced_tables(sql) if ref.schema} == {key for key in told if key[1]}
+def test_duckdb_reports_the_same_tables(sql: str) -> None:
+    reported = tables_reported_by_duckdb(sql)
+    if reported is not None:
+        assert {ref.key for ref in referenced_tables(sql) if ref.schema} == {
+            key for key in reported if key[1]
+        }
 
 
 @pytest.mark.parametrize(
     "sql",
     [sql for sql, _ in FORMS if "a.b" in sql and not sql.startswith(("show", "create index", "comment"))],
 )
-def test_the_finder_alone_misses_no_table(sql: str) -> None:
-    """Less precise by design, so it may find more; a table missed would not be loaded."""
-    asked = sql.replace("explain ", "").replace("references", "")
-    assert {ref for ref in referenced_tables(sql) if ref.schema} <= set(sql_tables.scan_for_tables(asked))
+def test_the_token_scanner_misses_no_table(sql: str) -> None:
+    """The scanner is less precise and may find more tables; a missed table would not be loaded."""
+    statement = sql.replace("explain ", "").replace("references", "")
+    assert {ref for ref in referenced_tables(sql) if ref.schema} <= set(sql_tables.scan_for_tables(statement))
 
 
-def tables_duckdb_tells(sql: str) -> set[tuple[str, str, str]] | None:
+def tables_reported_by_duckdb(sql: str) -> set[tuple[str, str, str]] | None:
     with duckdb.connect() as connection:
         answer = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
     assert answer is not None
@@ -245,7 +247,7 @@ def tables_duckdb_tells(sql: str) -> set[tuple[str, str, str]] | None:
     return found
 
 
-def test_the_spelling_is_kept_and_the_case_does_not_count() -> None:
+def test_names_keep_their_case_and_are_compared_without_it() -> None:
     (ref,) = referenced_tables("from GitHub.Pulls")
     assert (ref.schema, ref.table, ref.catalog) == ("GitHub", "Pulls", "")
     assert ref == TableRef("github", "PULLS")
@@ -256,7 +258,7 @@ def test_the_spelling_is_kept_and_the_case_does_not_count() -> None:
 @pytest.mark.parametrize(
     "sql", ["call f('a.b')", "create type m as enum (from a.b)", "select x! from a.b", "vacuum a.b"]
 )
-def test_what_sqlglot_thinks_of_a_statement_stays_off_the_terminal(
+def test_sqlglot_prints_nothing(
     sql: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     referenced_tables(sql)
@@ -264,7 +266,7 @@ def test_what_sqlglot_thinks_of_a_statement_stays_off_the_terminal(
     assert len(recwarn) == 0
 
 
-def test_a_bulk_insert_is_looked_into_without_being_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bulk_insert_is_scanned_without_being_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     parse = sqlglot.parse
     monkeypatch.setattr(sqlglot, "parse", lambda sql, **how: parsed.append(sql) or parse(sql, **how))  # type: ignore[func-returns-value]
@@ -273,7 +275,7 @@ def test_a_bulk_insert_is_looked_into_without_being_parsed(monkeypatch: pytest.M
     assert sum(map(len, parsed)) < len(sql) / 100
 
 
-def test_no_depth_of_brackets_is_too_deep() -> None:
+def test_any_depth_of_brackets_is_handled() -> None:
     assert (
         written_out(referenced_tables("select " + "(" * 20_000 + "1" + ")" * 20_000 + " from a.b")) == "a.b"
     )
@@ -293,7 +295,7 @@ PIECES = sorted(
         max_size=15,
     ).map(" ".join)
 )
-def test_any_text_at_all_has_an_answer(text: str) -> None:
+def test_any_text_is_handled_without_an_internal_error(text: str) -> None:
     assert isinstance(referenced_tables(text), tuple)
 
 
@@ -315,12 +317,12 @@ def test_any_text_at_all_has_an_answer(text: str) -> None:
         ("values (1), (2)", ""),
     ],
 )
-def test_the_tables_of_a_select_in_a_spec(sql: str, used: str) -> None:
+def test_the_tables_of_a_select_in_a_spec_are_found(sql: str, used: str) -> None:
     assert written_out(select_tables(sql)) == used
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("", "holds 0 statements"),
         ("-- nothing", "holds 0 statements"),
@@ -369,8 +371,8 @@ def test_the_tables_of_a_select_in_a_spec(sql: str, used: str) -> None:
         ("select " + "(" * 20_000 + "1" + ")" * 20_000, ""),
     ],
 )
-def test_a_spec_with_more_than_a_select_is_refused(sql: str, said: str) -> None:
+def test_a_spec_with_more_than_a_select_is_refused(sql: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"^(is|holds|cannot|calls|reads|can|uses) ") as caught:
         select_tables(sql)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\x1b" not in str(caught.value)

@@ -32,7 +32,7 @@ from unify.render.formats.layout import (
 from unify.render.formats.options import FORMATS, Format, FormatOptions
 from unify.text import unique_names
 
-# One row an odd value, one column a kind of type.
+# Each row has an unusual value, each column another kind of type.
 ODD = r"""
 select * from (values
   (1, 'plain', 1.50::decimal(5,2), 0.1::double, date '2020-02-29', [1, null, 3]),
@@ -80,20 +80,20 @@ def shown(source: Rows, look: FormatOptions, elapsed_s: float = 0.012) -> str:
 
 
 def plain(names_and_types: str, *values: tuple[object, ...]) -> Rows:
-    """Rows of one batch; columns as ``a BIGINT, b VARCHAR``."""
+    """Return a result of one batch; columns such as ``a BIGINT, b VARCHAR``."""
     columns = tuple(ResultColumn(*column.split(" ", 1)) for column in names_and_types.split(", "))
     return Rows(columns, iter([values] if values else []))
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_is_as_it_was_agreed(
+def test_every_format_equals_its_golden_file(
     connection: duckdb.DuckDBPyConnection, case: str, format: Format
 ) -> None:
     text = shown(query_rows(connection, CASES[case]), FormatOptions(format))
 
     golden = GOLDEN / f"{case}.{format}"
-    if os.environ.get("UNIFY_WRITE_GOLDEN"):  # then look at what changed, as at any other code
+    if os.environ.get("UNIFY_WRITE_GOLDEN"):  # review the changed files like any other code
         golden.write_text(text, encoding="utf-8", newline="")
     assert text == golden.read_bytes().decode()
 
@@ -106,7 +106,7 @@ EXACT = [
 
 
 @pytest.mark.parametrize("expression", EXACT)
-def test_a_value_reads_as_duckdb_writes_it(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
+def test_a_value_is_formatted_as_by_duckdb(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
     wanted = connection.execute(f"select cast({expression} as varchar)").fetchall()[0][0]
 
     text = shown(
@@ -128,8 +128,10 @@ def test_a_value_reads_as_duckdb_writes_it(connection: duckdb.DuckDBPyConnection
         "[date '2020-01-01', null]", "{'t': time '01:02:03', 'x': 'a, b'}", "map {'a': interval 2 days}",
     ],
 )  # fmt: skip
-def test_plain_python_values_read_so_too(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
-    """Rows made by Unify itself do not come through ``exact_cast_sql``."""
+def test_plain_python_values_are_formatted_as_by_duckdb(
+    connection: duckdb.DuckDBPyConnection, expression: str
+) -> None:
+    """Rows made by Unify are not read with ``exact_cast_sql``."""
     wanted = connection.execute(f"select cast({expression} as varchar)").fetchall()[0][0]
 
     text = shown(
@@ -139,7 +141,7 @@ def test_plain_python_values_read_so_too(connection: duckdb.DuckDBPyConnection, 
     assert next(csv.reader(io.StringIO(text))) == [wanted]
 
 
-def test_random_numbers_read_as_duckdb_writes_them(connection: duckdb.DuckDBPyConnection) -> None:
+def test_random_numbers_are_formatted_as_by_duckdb(connection: duckdb.DuckDBPyConnection) -> None:
     seed = random.randrange(2**32)
     generator = random.Random(seed)
     numbers = [generator.uniform(-1, 1) * 10 ** generator.randint(-40, 36) for _ in range(500)]
@@ -152,7 +154,7 @@ def test_random_numbers_read_as_duckdb_writes_them(connection: duckdb.DuckDBPyCo
     assert [tuple(row) for row in csv.reader(io.StringIO(text))] == wanted, f"seed {seed}"
 
 
-def test_random_nested_texts_read_as_duckdb_writes_them(connection: duckdb.DuckDBPyConnection) -> None:
+def test_random_nested_texts_are_formatted_as_by_duckdb(connection: duckdb.DuckDBPyConnection) -> None:
     seed = random.randrange(2**32)
     generator = random.Random(seed)
     alphabet = "ab'\"\\,:=()[]{} \t\nN\u00a0é"
@@ -183,7 +185,7 @@ def test_json_is_exact_and_valid(connection: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_json_columns_are_put_in_as_they_are(connection: duckdb.DuckDBPyConnection) -> None:
+def test_json_columns_are_inserted_unchanged(connection: duckdb.DuckDBPyConnection) -> None:
     query = """select '{"n": 12345678901234567890.12345678901234567890,\n "a":\r\n[1]}'::json as j"""
 
     text = shown(query_rows(connection, query), FormatOptions("jsonl"))
@@ -193,7 +195,7 @@ def test_json_columns_are_put_in_as_they_are(connection: duckdb.DuckDBPyConnecti
     assert json.loads(text) == {"j": {"n": 12345678901234567890.12345678901234567890, "a": [1]}}
 
 
-def test_a_json_column_that_is_no_json_becomes_a_string() -> None:
+def test_a_json_column_with_invalid_json_becomes_a_string() -> None:
     assert (
         shown(plain("j JSON", ("{oops",), ("NaN",)), FormatOptions("jsonl"))
         == '{"j": "{oops"}\n{"j": "NaN"}\n'
@@ -211,7 +213,7 @@ def test_json_nests_structs_maps_and_lists(connection: duckdb.DuckDBPyConnection
     )
 
 
-def test_names_that_come_twice_are_told_apart_in_json() -> None:
+def test_duplicate_names_are_numbered_in_json() -> None:
     assert (
         shown(plain("a INTEGER, a INTEGER, a_2 INTEGER", (1, 2, 3)), FormatOptions("jsonl"))
         == '{"a": 1, "a_3": 2, "a_2": 3}\n'
@@ -219,9 +221,7 @@ def test_names_that_come_twice_are_told_apart_in_json() -> None:
     assert unique_names(["x", "x", "x"]) == ["x", "x_2", "x_3"]
 
 
-def test_csv_reads_back_null_and_empty_text_apart(
-    connection: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
+def test_csv_distinguishes_null_and_empty_text(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     file = tmp_path / "odd.csv"
     file.write_text(shown(query_rows(connection, ODD), FormatOptions("csv")), encoding="utf-8", newline="")
 
@@ -232,14 +232,14 @@ def test_csv_reads_back_null_and_empty_text_apart(
     assert back == connection.execute(f"select text from ({ODD})").fetchall()
 
 
-def test_csv_quotes_a_text_that_reads_like_null() -> None:
+def test_csv_quotes_text_equal_to_the_null_text() -> None:
     assert (
         shown(plain("a VARCHAR", ("NULL",), (None,), ("",)), FormatOptions("csv", null="NULL"))
         == 'a\n"NULL"\nNULL\n\n'
     )
 
 
-def test_markdown_keeps_a_row_on_a_line(connection: duckdb.DuckDBPyConnection) -> None:
+def test_markdown_writes_each_row_on_one_line(connection: duckdb.DuckDBPyConnection) -> None:
     lines = shown(query_rows(connection, ODD), FormatOptions("markdown")).splitlines()
 
     assert len(lines) == 2 + 9
@@ -247,7 +247,7 @@ def test_markdown_keeps_a_row_on_a_line(connection: duckdb.DuckDBPyConnection) -
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_nothing_steers_a_terminal(format: Format) -> None:
+def test_control_characters_never_reach_a_terminal(format: Format) -> None:
     unsafe = "".join(
         map(chr, [*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x200F, 0x202E, 0x2066, 0xFEFF, 0xE0041])
     )
@@ -259,7 +259,7 @@ def test_nothing_steers_a_terminal(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "jsonl"])
-def test_a_file_gets_the_data_as_it_is(format: Format) -> None:
+def test_a_file_contains_the_data_unchanged(format: Format) -> None:
     text = shown(plain("x VARCHAR", ("\x1b[31m\u202e",)), FormatOptions(format))
 
     assert "\u202e" in text
@@ -289,7 +289,7 @@ def test_no_line_is_wider_than_the_terminal(connection: duckdb.DuckDBPyConnectio
     assert max(map(text_width, lines[:-1])) <= max(width, 9), "a frame needs nine columns"
 
 
-def test_a_box_elsewhere_shows_everything(connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_box_in_a_file_shows_everything(connection: duckdb.DuckDBPyConnection) -> None:
     text = shown(
         query_rows(connection, "select range as n, repeat('x', 300) as long from range(5000)"),
         FormatOptions("box", width=20, height=5),
@@ -299,7 +299,7 @@ def test_a_box_elsewhere_shows_everything(connection: duckdb.DuckDBPyConnection)
     assert text.endswith("5,000 rows\n")
 
 
-def test_a_listing_is_shown_to_its_end_and_so_are_all_rows_if_asked_for() -> None:
+def test_listings_and_unlimited_rows_are_shown_completely() -> None:
     values = [(number,) for number in range(100)]
 
     listing = shown(
@@ -311,14 +311,14 @@ def test_a_listing_is_shown_to_its_end_and_so_are_all_rows_if_asked_for() -> Non
     assert all(f"│     {number} │" in listing and f"│     {number} │" in every for number in range(10, 100))
 
 
-def test_rows_below_each_other_have_a_footer_for_people() -> None:
+def test_vertical_rows_have_a_footer_on_a_terminal() -> None:
     source = "n BIGINT", (1,), (2,)
 
     assert shown(plain(*source), FormatOptions("vertical", terminal=True)).endswith("n │ 2\n2 rows · 12 ms\n")
     assert shown(plain(*source), FormatOptions("vertical")).endswith("n │ 2\n")
 
 
-def test_a_plan_is_drawn_and_what_comes_with_it_named() -> None:
+def test_a_plan_is_drawn_after_its_loads() -> None:
     plan = plain(
         "explain_key VARCHAR, explain_value VARCHAR",
         ("loads", "load a.b: GET /b\x1b"),
@@ -330,13 +330,13 @@ def test_a_plan_is_drawn_and_what_comes_with_it_named() -> None:
     )
 
 
-def test_a_box_counts_only_so_far(connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_box_counts_rows_up_to_a_limit(connection: duckdb.DuckDBPyConnection) -> None:
     text = shown(query_rows(connection, "from range(10000000)"), FormatOptions("box", terminal=True))
 
     assert f"more than {MAX_COUNTED_ROWS:,} rows (15 shown)" in text
 
 
-def test_max_rows_shows_both_ends_in_a_box_and_the_first_elsewhere(
+def test_max_rows_shows_both_ends_in_a_box_and_the_first_rows_in_other_formats(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     box = shown(
@@ -353,7 +353,7 @@ def test_max_rows_shows_both_ends_in_a_box_and_the_first_elsewhere(
     assert (csv_shown.row_count, csv_shown.is_truncated) == (3, True)
 
 
-def test_max_rows_that_are_enough_leave_nothing_out(connection: duckdb.DuckDBPyConnection) -> None:
+def test_sufficient_max_rows_omit_nothing(connection: duckdb.DuckDBPyConnection) -> None:
     found = write_rows(
         query_rows(connection, "from range(3)"), io.StringIO(), FormatOptions("csv", max_rows=3)
     )
@@ -361,7 +361,7 @@ def test_max_rows_that_are_enough_leave_nothing_out(connection: duckdb.DuckDBPyC
     assert (found.row_count, found.is_truncated) == (3, False)
 
 
-def test_null_is_dim_where_there_are_colours() -> None:
+def test_null_is_dim_if_colours_are_used() -> None:
     text = shown(plain("a VARCHAR", (None,), ("NULL",)), FormatOptions("box", terminal=True, colour=True))
 
     assert "\x1b[2mNULL" in text
@@ -377,7 +377,7 @@ def test_a_terminal_without_line_drawing_gets_ascii() -> None:
     assert text.isascii()
 
 
-def test_rows_are_read_only_as_far_as_they_are_shown() -> None:
+def test_only_shown_rows_are_read() -> None:
     read = []
 
     def batches() -> Iterator[list[tuple[object, ...]]]:
@@ -395,7 +395,7 @@ def test_rows_are_read_only_as_far_as_they_are_shown() -> None:
     assert read == [0, 1, 2, 3, 4, 5, -1]
 
 
-def test_columns_narrow_before_they_are_left_out() -> None:
+def test_columns_are_narrowed_before_they_are_left_out() -> None:
     assert fit_columns([5, 5], 80).widths == (5, 5)
     assert fit_columns([5, 100, 5], 80).widths == (5, 60, 5)
     assert fit_columns([30] * 10, 80).columns == (0, 1, 9)
@@ -403,7 +403,7 @@ def test_columns_narrow_before_they_are_left_out() -> None:
     assert fit_columns([200], 20).widths == (16,)
 
 
-def test_a_text_is_broken_between_words_and_goes_on_below_its_beginning() -> None:
+def test_text_is_wrapped_between_words_with_its_indentation() -> None:
     text = "  refresh table T every DURATION\nFetches what changed\nLINE 1: select a long statement\n     ^"
 
     assert wrap_text(text, 20).split("\n") == [
@@ -429,7 +429,7 @@ def test_a_text_is_broken_between_words_and_goes_on_below_its_beginning() -> Non
         ("select nope", "select nope"),
     ],
 )
-def test_a_line_that_is_pointed_at_is_cut_around_the_place(statement: str, shown: str) -> None:
+def test_a_line_with_a_pointer_is_shortened_around_it(statement: str, shown: str) -> None:
     at = max(statement.find("nope"), statement.find("stat "))
 
     lines = wrap_text(f"wrong\nLINE 1: {statement}\n{' ' * (8 + at)}^", 40).split("\n")
@@ -439,7 +439,7 @@ def test_a_line_that_is_pointed_at_is_cut_around_the_place(statement: str, shown
     assert statement[at:].startswith(lines[1][lines[2].index("^") :].rstrip("…"))
 
 
-def test_what_stands_below_rows_is_broken_between_words() -> None:
+def test_notes_below_rows_are_wrapped_between_words() -> None:
     assert (
         footer_text(["3 rows", "3 columns (1 shown)"], FormatOptions(terminal=True, width=20))
         == "3 rows · 3 columns\n(1 shown)"
@@ -447,7 +447,7 @@ def test_what_stands_below_rows_is_broken_between_words() -> None:
     assert footer_text(["3 rows", "2 ms"], FormatOptions(terminal=False, width=4)) == "3 rows · 2 ms"
 
 
-def test_texts_are_measured_as_terminals_show_them() -> None:
+def test_text_width_is_measured_in_terminal_cells() -> None:
     assert [text_width(text) for text in ("abc", "表", "e\u0301", "😀")] == [3, 2, 1, 2]
     assert truncate_text("表表表", 4) == "表…"
     assert truncate_text("abcdef", 4) == "abc…"
@@ -455,7 +455,7 @@ def test_texts_are_measured_as_terminals_show_them() -> None:
     assert pad_text("7", 3, right=True) == "  7"
 
 
-def test_types_are_named_as_people_write_them() -> None:
+def test_type_names_are_shortened() -> None:
     assert parse_type("TIMESTAMP WITH TIME ZONE").label == "timestamptz"
     assert (
         parse_type('STRUCT(a DECIMAL(5,2), "b c" VARCHAR[])[3]').label
@@ -469,7 +469,7 @@ def test_types_are_named_as_people_write_them() -> None:
     assert parse_type("SOMETHING ODD(").name == "SOMETHING ODD("
 
 
-def test_times_are_as_exact_as_anybody_needs() -> None:
+def test_elapsed_times_have_a_suitable_precision() -> None:
     assert [format_elapsed(seconds) for seconds in (0.0004, 0.012, 0.35, 9.994, 12.08, 125)] == [
         "1 ms", "12 ms", "0.35 s", "9.99 s", "12.1 s", "2 min 5 s",
     ]  # fmt: skip
