@@ -122,7 +122,7 @@ class TestDisconnect:
 
         answer = unify("disconnect SHOP; select count(*) from shop.orders")
         assert answer.single_value == "1", answer
-        assert "the rows of shop.orders stay, until clear table shop.orders" in answer.stderr
+        assert "the rows of shop.orders are kept (clear table shop.orders" in answer.stderr
         assert file(unify).read_text() == "# mine\n\n# the end\n"
         assert unify("clear table shop.orders").exit_status == 0
         assert unify("select count(*) from shop.orders").exit_status == 1
