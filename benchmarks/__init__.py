@@ -1,1 +1,1 @@
-"""How fast Unify is, as ratios measured in one run on one machine: ``make bench``."""
+"""Benchmarks: the speed of Unify as ratios measured in one run on one machine (``make bench``)."""

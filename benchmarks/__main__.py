@@ -1,6 +1,6 @@
 """``make bench``: every measurement, one line each.
 
-``python -m benchmarks [TARGET …] [--rows SHARE]`` measures some of them; SHARE, from 0 to 1, takes less rows.
+``python -m benchmarks [TARGET …] [--rows SHARE]`` runs some of them; SHARE, from 0 to 1, reduces the rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Measurement = Callable[[Path], Iterable[object]]
 
 
 def targets(share: float) -> Mapping[str, Measurement]:
-    """What can be measured, in the order of ``make bench``."""
+    """Return the measurements in the order of ``make bench``."""
     return {
         "starting": startup.measure,
         "convert": convert.measure,
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", choices=[[], *targets(1.0)], metavar="TARGET")
     parser.add_argument("--rows", type=float, default=1.0, metavar="SHARE", help="of the rows, from 0 to 1")
     words = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemons and servers are ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that daemons and servers are ended
     chosen = targets(words.rows)
     with tempfile.TemporaryDirectory(prefix="unify-bench-") as name:
         for target in words.targets or chosen:

@@ -20,7 +20,7 @@ from unify.redaction import Redactor
 from unify.shell.script_runner import ShellSession
 from unify.status.launch import ensure_daemon, stop_daemon
 
-CONCURRENCY = 4  # pages fetched side by side, as a spec has it that says nothing
+CONCURRENCY = 4  # parallel page requests: the default of a spec
 
 _SPEC = """\
 name: bench
@@ -39,7 +39,7 @@ _TABLE = """\
 
 
 class SilentWatcher:
-    """Nobody sits in front."""
+    """A watcher without a user."""
 
     def notice(self, text: str) -> None:
         print(f"  ({text})", file=sys.stderr)
@@ -59,7 +59,7 @@ class SilentWatcher:
 
 
 class BenchmarkHome:
-    """What a measurement works with. ``address`` is the API's; tables are ``bench.PARENT_PIPE_VARIABLE``."""
+    """The home of a measurement; ``address`` is that of the API."""
 
     def __init__(self, settings: Settings, address: str, session: ShellSession) -> None:
         self.settings = settings
@@ -67,42 +67,42 @@ class BenchmarkHome:
         self._session = session
 
     def run_statement(self, statement: str) -> list[tuple[object, ...]]:
-        """Run one statement to its end and give its rows."""
+        """Run one statement and return its rows."""
         result = self._session.run(statement)
         return [row for batch in result.batches for row in batch] if isinstance(result, Rows) else []
 
     def time_statement(self, statement: str) -> float:
-        """Seconds until the last row of its result is there."""
+        """Return the seconds until the last row of the result."""
         began = time.perf_counter()
         self.run_statement(statement)
         return time.perf_counter() - began
 
     def measure_statement(self, statement: str) -> Measured:
-        """The same, with the processors' time of shell, daemon and workers together."""
+        """Return elapsed time and processor time of shell, daemon and workers together."""
         cpu_began = self._cpu_s()
         seconds = self.time_statement(statement)
         cpu_s = None if cpu_began is None else (self._cpu_s() or 0.0) - cpu_began
         return Measured(seconds, cpu_s)
 
     def data_files(self, table: str) -> list[Path]:
-        """The Parquet files of a table as it is now."""
+        """Return the current Parquet files of a table."""
         found = self.run_statement(
             f"select data_file from ducklake_list_files('lake', '{table}', schema => 'bench')"
         )
         return [Path(str(name)) for (name,) in found]
 
     def reset_peak_memory(self) -> None:
-        """Let the peak memory of every worker begin anew."""
+        """Reset the peak memory of every worker."""
         for process in self._worker_processes():
             (process / "clear_refs").write_text("5")
 
     def worker_peak_mb(self) -> float | None:
-        """The most memory any worker had; None where the system does not tell."""
+        """Return the highest peak memory of a worker; None if the system does not report it."""
         peaks = [_process_peak_kb(process) for process in self._worker_processes()]
         return max(peaks) / 1024 if peaks else None
 
     def _cpu_s(self) -> float | None:
-        """Of every process so far; None where the system does not tell."""
+        """Return the processor time of every process; None if the system does not report it."""
         workers = self._worker_processes()
         daemon = Path("/proc") / str(ensure_daemon(self.settings).pid)
         return sum(map(_process_cpu_s, [*workers, daemon])) + time.process_time() if workers else None
@@ -120,9 +120,9 @@ def benchmark_home(
     extra_tables: Mapping[str, tuple[str, str]] | None = None,
     concurrency: int = CONCURRENCY,
 ) -> Iterator[BenchmarkHome]:
-    """A house whose daemon has loaded something already.
+    """Yield a home whose daemon has run a load.
 
-    ``more``  further tables: name → the table of the API they read, and lines of their spec.
+    ``extra_tables``  further tables: name → the table of the API they read, and lines of their spec.
     """
     settings = Settings(folder / "home", folder / "connections.yaml", specs=(folder / "specs",))
     settings.create_folders()
@@ -163,7 +163,7 @@ def _write_spec(
 def _parent_pid(process: Path) -> int:
     try:
         stat = (process / "stat").read_text()
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return 0
     return int(stat.rpartition(")")[2].split()[1])
 

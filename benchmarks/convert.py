@@ -1,7 +1,7 @@
-"""How long rows take from undecoded JSON to sealed Parquet, against Python's ``json.loads`` of the same.
+"""The time from JSON text to staged Parquet, against ``json.loads`` of the same rows.
 
-``python -m benchmarks.convert`` adds rows a second, seconds of CPU, and the memory of a process that
-does nothing else. Pages of 100 rows; the time includes splitting their bodies into rows.
+``python -m benchmarks.convert`` adds rows per second, processor time and the memory of a separate process.
+Pages have 100 rows; the time includes splitting their bodies into rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StageRun:
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    """Stage 100,000 small and 10,000 large objects, whole and trimmed."""
+    """Stage 100,000 small and 10,000 large objects, with all and with three columns."""
     files = {
         "small": _write_pages(folder / "small", 100_000),
         "large": _write_pages(folder / "large", 10_000),
@@ -59,7 +59,7 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 def stage_file(file: Path, folder: Path, shape: ColumnRules) -> StageRun:
-    """Stage the rows of a file, in a folder that is then removed."""
+    """Stage the rows of a file in a temporary folder."""
     folder.mkdir()
     began, cpu_began = time.perf_counter(), time.process_time()
     with RowStage(folder, shape) as rowstage:
@@ -117,7 +117,7 @@ def large_row(number: int) -> dict[str, object]:
 
 
 def _write_pages(path: Path, rows: int) -> Path:
-    """A file of pages, one a line."""
+    """Write a file with one page on each line."""
     make = small_row if path.name == "small" else large_row
     with path.open("wb") as file:
         for start in range(0, rows, PAGE_ROWS):
@@ -137,13 +137,13 @@ def _parse_json(file: Path) -> None:
 
 
 def _run_in_process(file: Path, name: str) -> None:
-    """Stage once in a process of its own and print what it took."""
+    """Stage once in a separate process and print time and memory."""
     words = [sys.executable, "-m", "benchmarks.convert", str(file), name]
     print(subprocess.run(words, check=True, capture_output=True, text=True).stdout, end="")
 
 
 def _peak_mb() -> float:
-    """The most memory this process had; on Linux getrusage would count its parent's too."""
+    """Return the peak memory of this process; on Linux, getrusage includes that of the parent."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024

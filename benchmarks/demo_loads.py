@@ -1,6 +1,6 @@
-"""How long a load takes, against plain requests for the same pages one after the other.
+"""The time of a load, against sequential plain requests for the same pages.
 
-Home folder, daemon and sample API are new; the bundled spec is used without its limit of requests a second.
+Home folder, daemon and sample API are new; the bundled spec is used without its request rate limit.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ TABLES = ("pulls", "issues", "commits")
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    """Load the larger tables of the sample API into a new home, without the limit GitHub asks for."""
+    """Load the larger tables of the sample API into a new home, without the rate limit of GitHub."""
     with run_demo_server(folder) as api:
-        fetch_table(api, TABLES[0])  # the server makes its rows when first asked
+        fetch_table(api, TABLES[0])  # the server generates its rows at the first request
         home = folder / "home"
         home.mkdir(mode=0o700)
         unify = UnifyCommand(home)
@@ -45,7 +45,7 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 def fetch_table(api: DemoAPI, table: str) -> float:
-    """Seconds to read every page of ``table``, rows decoded and thrown away."""
+    """Return the seconds to read and decode every page of ``table``."""
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = f"Bearer {api.token}"
@@ -61,7 +61,7 @@ def fetch_table(api: DemoAPI, table: str) -> float:
 
 
 def write_spec_without_rate_limit(folder: Path) -> Path:
-    """A folder with the bundled spec, but for its limit of requests a second."""
+    """Return a folder with the bundled spec without its request rate limit."""
     specs = folder / "specs"
     shutil.rmtree(specs, ignore_errors=True)
     specs.mkdir()

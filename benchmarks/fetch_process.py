@@ -1,6 +1,6 @@
-"""Fetch one table with Unify's own client and throw its pages away: ``HOME TABLE`` on the command line.
+"""Fetch tables with Unify's HTTP client and discard the pages: ``python -m benchmarks.fetch_process HOME``.
 
-A process of its own, as the worker is; prints its seconds for each line it reads, and ends with its input.
+A separate process, like a worker; it prints the seconds for each table name that it reads from its input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unify.config.connections import load_connections
 
 
 def fetch_table(home: Path, table: str) -> float:
-    """Seconds until the last page of ``bench.table`` is there."""
+    """Return the seconds until the last page of ``table`` is fetched."""
     connection = load_connections(home.parent / "connections.yaml").by_name["bench"]
     began = time.perf_counter()
     with closing(
@@ -32,16 +32,16 @@ def fetch_table(home: Path, table: str) -> float:
 
 @contextmanager
 def run_fetch_process(home: Path) -> Iterator[Callable[[str], float]]:
-    """A process that fetches a table whenever asked, and tells its seconds."""
+    """Yield a function that fetches a table in the process and returns the seconds."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.fetch", str(home)],
+        [sys.executable, "-m", "benchmarks.fetch_process", str(home)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=CHECKOUT,
     )
 
-    def ask(table: str) -> float:
+    def fetch(table: str) -> float:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(f"{table}\n")
@@ -49,7 +49,7 @@ def run_fetch_process(home: Path) -> Iterator[Callable[[str], float]]:
         return float(process.stdout.readline())
 
     with process:
-        yield ask
+        yield fetch
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a load costs beyond fetching: against the same client that throws the pages away.
+"""The cost of a load beyond fetching: against the same client that discards the pages.
 
-With 50 ms before each answer the yardstick is arithmetic: pages ÷ pages side by side × 50 ms.
+With a latency of 50 ms the reference is computed: pages ÷ parallel requests × 50 ms.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONCURRENCY = 8
 
 
 def measure(folder: Path, share: float = 1.0) -> Iterator[Figure]:
-    """Small objects in pages of 100 and of 1,000, large ones in pages of 100."""
+    """Load small objects in pages of 100 and of 1,000, and large ones in pages of 100."""
     tables = [
         BenchmarkTable("small", "small", int(100_000 * share), 100),
         BenchmarkTable("small_1000", "small", int(100_000 * share), 1000),
@@ -37,7 +37,7 @@ def measure(folder: Path, share: float = 1.0) -> Iterator[Figure]:
 
 
 def measure_latency(folder: Path, share: float = 1.0) -> Iterator[Figure]:
-    """1,000 pages, each after 50 ms, 8 side by side."""
+    """Load 1,000 pages with a latency of 50 ms and 8 parallel requests."""
     table = BenchmarkTable("slow", "small", int(100_000 * share), 100, DELAY_MS)
     with benchmark_home(folder, [table], concurrency=CONCURRENCY) as unify:
         seconds = min(unify.time_statement("reload table bench.slow") for _ in range(2))

@@ -1,7 +1,7 @@
-"""Rows a second into the warehouse, against others that read the same API: the ratios of docs/performance.md.
+"""Rows per second into the warehouse, against peers on the same API: the ratios of docs/performance.md.
 
-One page after the other where the peer knows no better; Unify asks for four side by side, as it does by
-default. What is timed is the load: not the start of an interpreter, not the installation of a daemon.
+Peers without parallel requests read sequentially; Unify sends four requests in parallel, its default. Only
+the load is timed, not the start of an interpreter or a daemon.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from benchmarks.peer_loads import LOAD_PEERS, Peer, PeerUnavailable
 from benchmarks.tables import BenchmarkTable
 
 ROUNDS = 3
-SLOW_S = 20.0  # a peer that takes longer runs once: what disturbs it for a moment is little of that
+SLOW_S = 20.0  # seconds; a slower peer runs once, since short disturbances matter less
 
 
 def measure(folder: Path, share: float = 1.0) -> Iterator[Speed]:
-    """100,000 small and 10,000 large objects, or a ``share`` of them, in pages of 100."""
+    """Load 100,000 small and 10,000 large objects, or a ``share`` of them, in pages of 100."""
     tables = [
         BenchmarkTable("small", "small", int(100_000 * share), 100),
         BenchmarkTable("large", "large", int(10_000 * share), 100),

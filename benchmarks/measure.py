@@ -1,4 +1,4 @@
-"""Time commands and steps, and show them side by side."""
+"""Time commands and steps, and print the results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the report: how long something took, and how often that is its yardstick."""
+    """One line of the report: a time and its ratio to a reference time."""
 
     label: str
     seconds: float
     baseline_s: float
-    promised: float | None = None  # at most this many times the yardstick (docs: "Speed")
+    promised: float | None = None  # the promised maximum ratio (docs/performance.md)
 
     def __str__(self) -> str:
         ratio = self.seconds / self.baseline_s
@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How long something took, and how much of the processors' time; None where the system does not tell."""
+    """Elapsed time and processor time; None if the system does not report it."""
 
     seconds: float
     cpu_s: float | None = None
@@ -34,9 +34,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """One line of a comparison: rows a second, and how many times as many Unify has in the same run.
+    """One line of a comparison: rows per second, and the ratio of Unify's rows per second in the same run.
 
-    ``promised``  at least so many times.
+    ``promised``  the minimum ratio.
     """
 
     label: str
@@ -56,7 +56,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The most memory a process had."""
+    """The peak memory of a process."""
 
     label: str
     megabytes: float
@@ -67,7 +67,7 @@ class Memory:
 
 
 def best_s(run: Callable[[], object], rounds: int = 5) -> float:
-    """The shortest of some rounds: what the machine can do when nothing else disturbs."""
+    """Return the shortest time of several rounds, the one with the least disturbance."""
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -77,7 +77,7 @@ def best_s(run: Callable[[], object], rounds: int = 5) -> float:
 
 
 def command_runner(arguments: Sequence[str], home: Path) -> Callable[[], object]:
-    """Something to time: run ``words`` to their end in ``place``; an error status is an error."""
+    """Return a function that runs a command in ``home`` and raises on an error status."""
     from tests.support.command import clean_environment
 
     environment = clean_environment(home)

@@ -1,4 +1,4 @@
-"""The most memory a worker takes, whatever the size of the table: as the system counts it (VmHWM)."""
+"""The peak memory of a worker (VmHWM), for tables of different sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.tables import BenchmarkTable
 
 
 def measure(folder: Path, share: float = 1.0) -> Iterator[Memory]:
-    """Load tables of two sizes each."""
+    """Load tables of each kind in two sizes."""
     tables = [
         BenchmarkTable("small", "small", int(100_000 * share), 100),
         BenchmarkTable("small_more", "small", int(500_000 * share), 1000),

@@ -1,4 +1,4 @@
-"""The peers, each in an environment of its own in the user's cache folder, installed when first asked for."""
+"""The peers, each in its own environment in the user's cache folder, installed at first use."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ RUN_S = 900
 
 
 class PeerUnavailable(Exception):
-    """A peer cannot be had here; the message says why."""
+    """A peer is not available; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Something to be faster than.
+    """A program that Unify is compared with.
 
     ``script``   in benchmarks/peers; ``mode`` is its last argument, if it takes one.
-    ``promised`` how many times as many rows a second Unify promises to load, by kind of row.
+    ``promised`` the promised ratio of rows per second, by kind of row.
     """
 
     name: str
@@ -39,11 +39,11 @@ class Peer:
     promised: tuple[tuple[str, float], ...] = ()
 
     def promised_ratio(self, kind: str) -> float | None:
-        """What is promised for rows of this kind; None where it is not compared."""
+        """Return the promised ratio for rows of this kind; None if they are not compared."""
         return dict(self.promised).get(kind)
 
     def measure_load(self, address: str, table: str, rows: int, page_rows: int) -> Measured:
-        """What it takes to load ``table``. Raises Unavailable where it cannot be had, or cannot do it."""
+        """Return the time of a load of ``table``. Raises PeerUnavailable if it is not installed or fails."""
         python = _ensure_environment(self.packages)
         with tempfile.TemporaryDirectory(prefix="unify-bench-peer-") as folder:
             words = [python, PEERS_FOLDER / self.script, address, table, str(page_rows), folder]
@@ -59,10 +59,10 @@ class Peer:
             result = Path(folder) / "result.json"
             if done.returncode or not result.exists():
                 raise PeerUnavailable(f"{self.name} failed: {done.stderr.strip().splitlines()[-1:]}")
-            told = json.loads(result.read_text())
-        if told.get("rows", rows) != rows:
-            raise PeerUnavailable(f"{self.name} stored {told['rows']:,} of {rows:,} rows")
-        return Measured(float(told["seconds"]), float(told["cpu_s"]))
+            report = json.loads(result.read_text())
+        if report.get("rows", rows) != rows:
+            raise PeerUnavailable(f"{self.name} stored {report['rows']:,} of {rows:,} rows")
+        return Measured(float(report["seconds"]), float(report["cpu_s"]))
 
 
 LOAD_PEERS = (
@@ -92,7 +92,7 @@ LOAD_PEERS = (
 
 
 def _ensure_environment(packages: tuple[str, ...]) -> Path:
-    """The interpreter of an environment with these packages, kept between runs."""
+    """Return the interpreter of an environment with these packages, which is kept between runs."""
     name = "".join(c if c.isalnum() or c in "-." else "_" for c in packages[0])
     folder = platformdirs.user_cache_path("unify-benchmarks") / name
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""An API in a process of its own that costs next to nothing: every answer is encoded before it is asked for.
+"""A cheap API in a separate process: every response is encoded in advance.
 
 ``python -m benchmarks.server TABLE:KIND:ROWS:PAGE_ROWS:DELAY_MS …`` serves ``/TABLE?page=1`` with
-``{"total": …, "pages": …, "of": […]}``; ``?since=…`` gives the one row of a hundred that has changed.
-It says where it listens in one line, and ends with its standard input.
+``{"total": …, "pages": …, "items": […]}``; ``?since=…`` returns the changed rows, one of a hundred.
+It prints its address in one line and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class TableResponses:
-    """The answers of one table, head and body as they go over the wire."""
+    """The responses of one table, as bytes with head and body."""
 
     def __init__(self, table: BenchmarkTable) -> None:
         self.delay_s = table.delay_ms / 1000
@@ -32,7 +32,7 @@ class TableResponses:
         self._changed = _encode_pages(list(table.encode_changed_rows()), table.page_rows)
 
     def response_for(self, query: bytes) -> bytes:
-        """The page that is asked for; one past the end is empty."""
+        """Return the requested page; a page after the end is empty."""
         pages = self._changed if b"since=" in query else self._all
         found = _PAGE_PARAM.search(query)
         number = int(found[1]) if found else 1
@@ -40,7 +40,7 @@ class TableResponses:
 
 
 class ServerProtocol(asyncio.Protocol):
-    """One connection, kept open."""
+    """One persistent connection."""
 
     def __init__(self, tables: Mapping[bytes, TableResponses]) -> None:
         self._tables = tables
@@ -58,21 +58,21 @@ class ServerProtocol(asyncio.Protocol):
             self._respond(head + b"\r\n")
 
     def _respond(self, head: bytes) -> None:
-        asked = _REQUEST_LINE.match(head)
-        table = self._tables.get(asked[1]) if asked else None
-        if asked is None or table is None:
+        request = _REQUEST_LINE.match(head)
+        table = self._tables.get(request[1]) if request else None
+        if request is None or table is None:
             self._transport.write(_NOT_FOUND)
             return
-        answer = table.response_for(asked[2] or b"")
+        response = table.response_for(request[2] or b"")
         if table.delay_s:
-            asyncio.get_running_loop().call_later(table.delay_s, self._transport.write, answer)
+            asyncio.get_running_loop().call_later(table.delay_s, self._transport.write, response)
         else:
-            self._transport.write(answer)
+            self._transport.write(response)
 
 
 @contextmanager
 def run_server(tables: Iterable[BenchmarkTable]) -> Iterator[str]:
-    """The API as a process; gives its address."""
+    """Run the API as a process; yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server", *map(str, tables)],
         stdin=subprocess.PIPE,
@@ -87,7 +87,7 @@ def run_server(tables: Iterable[BenchmarkTable]) -> Iterator[str]:
 
 
 def _encode_pages(rows: Sequence[bytes], page_rows: int) -> list[bytes]:
-    """Every page, and an empty one at the end."""
+    """Return every page, and an empty one at the end."""
     pages = [rows[start : start + page_rows] for start in range(0, len(rows), page_rows)]
     return [_encode_response(page, len(rows), len(pages)) for page in [*pages, []]]
 

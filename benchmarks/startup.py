@@ -1,4 +1,4 @@
-"""How long it takes to start, against an interpreter that does nothing."""
+"""The start-up time, against an interpreter that does nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def measure(home: Path) -> Iterator[Figure]:
     yield Figure("python -c pass", python, python)
     ways: list[tuple[tuple[str, ...], float | None]] = [
         (("--version",), 5),
-        (("-c", "select 1"), 25),  # constants need no lake; shell/opening.py
-        (("-c", "select 1 + 1"), None),  # the lake, too
+        (("-c", "select 1"), 25),  # constants need no lake; see unify.shell.startup
+        (("-c", "select 1 + 1"), None),  # needs the lake
     ]
     for what, promised in ways:
         seconds = best_s(command_runner([*_UNIFY, *what], home))
@@ -30,7 +30,7 @@ def measure(home: Path) -> Iterator[Figure]:
 
 
 def _measure_many_connections(home: Path) -> Iterator[Figure]:
-    """Fifty connections of a hundred tables against one: the whole command, five thousand rows included."""
+    """Compare a listing of fifty connections of a hundred tables with one of a single connection."""
     from tests.support.many_connections import create_home_with_connections
 
     homes = [
@@ -47,7 +47,7 @@ def _measure_many_connections(home: Path) -> Iterator[Figure]:
 
 
 def _start_until_prompt(home: Path) -> None:
-    """Start the shell on a terminal; done when its prompt can be seen."""
+    """Start the shell on a terminal and wait for its prompt."""
     from tests.support.command import clean_environment
     from tests.support.terminal import run_on_terminal
 

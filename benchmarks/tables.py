@@ -1,4 +1,4 @@
-"""The tables every contender loads: what their rows look like, and how they are served."""
+"""The tables of the comparison: their rows and how they are served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks.convert import large_row, small_row
 
-CHANGED_ONE_IN = 100  # one row of so many is changed for a refresh
+CHANGED_ONE_IN = 100  # one row of this many is changed for a refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class BenchmarkTable:
         return -(-self.rows // self.page_rows)
 
     def encode_rows(self) -> Iterator[bytes]:
-        """Every row as JSON."""
+        """Return every row as JSON."""
         for number in range(self.rows):
             yield msgspec.json.encode(self._row(number))
 
     def encode_changed_rows(self) -> Iterator[bytes]:
-        """The rows changed since the table was first read, scattered over all of it."""
+        """Return the rows changed since the first read, scattered over the table."""
         for number in range(0, self.rows, CHANGED_ONE_IN):
             yield msgspec.json.encode(
                 {**self._row(number), "state": "reopened", "updated_at": "2024-06-01T00:00:00Z"}

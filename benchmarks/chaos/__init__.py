@@ -1,1 +1,1 @@
-"""The fault campaign: a real daemon under loads, kills, cancels and stops, while a reader looks on."""
+"""The fault campaign: a daemon under loads, kills, cancellations and stops, and a concurrent reader."""

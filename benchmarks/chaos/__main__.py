@@ -1,6 +1,6 @@
-"""``python -m benchmarks.chaos --minutes 10 [--seed 7]``: faults to watch, and a table of what was lost.
+"""``python -m benchmarks.chaos --minutes 10 [--seed 7]``: inject faults and print a table of losses.
 
-Exit status 0: nothing was lost. Where mounting is allowed, the home is on a small disk, which is filled.
+Exit status 0: nothing was lost. If mounting is allowed, the home is on a small disk, which is filled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.command import UnifyCommand
 from tests.support.demo_api import run_demo_server
 from unify.queue.queue import Queue
 
-# What the sample API has of each table.
+# Rows of each table of the sample API.
 EXPECTED_ROWS = {"orgs": 5, "repos": 15, "pulls": 1200}
 
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(folder: Path, seconds: float, rng: random.Random, disk: Path | None = None) -> list[ReportLine]:
-    """The whole campaign in ``folder``; gives the lines of the final table. ``small`` is a disk to fill."""
+    """Run the campaign in ``folder``; return the lines of the final table. ``disk`` is filled if given."""
     home = (disk or folder) / "home"
     home.mkdir(mode=0o700)
     unify = UnifyCommand(home)
@@ -65,7 +65,7 @@ def _inject_faults(campaign: Campaign, seconds: float) -> None:
 
 
 def _check_results(campaign: Campaign, reader: Reader) -> list[ReportLine]:
-    """Everything that can be counted, now that nobody works any more."""
+    """Return the lines of the final table, after all work has ended."""
     settings = campaign.settings
     left = processes.surviving_workers(campaign.seen_workers)
     with Queue(settings.queue) as queue:
@@ -99,7 +99,7 @@ def _check_results(campaign: Campaign, reader: Reader) -> list[ReportLine]:
 
 
 def print_report(lines: Sequence[ReportLine]) -> int:
-    """Print the table; the exit status."""
+    """Print the table; return the exit status."""
     width = max(len(line.label) for line in lines)
     print(f"\n{'':{width}}  {'tried':>8}  {'lost':>6}")
     for line in lines:

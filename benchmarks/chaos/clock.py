@@ -1,4 +1,4 @@
-"""The scheduler under a clock that jumps: nothing is refreshed or run twice, nothing forgotten.
+"""The scheduler under a jumping clock: no refresh or script run is doubled or skipped.
 
 The clock is an argument of the queue, so no clock of this machine is touched.
 """
@@ -17,7 +17,7 @@ from unify.queue.timing import daily_timing, is_due
 
 TABLE_COUNT = 10
 INTERVAL = timedelta(hours=1)
-ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC")  # a script on each one's clock
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC")  # one script for each
 JUMPS = (
     timedelta(days=1),
     timedelta(days=-1),
@@ -29,7 +29,7 @@ JUMPS = (
 
 
 class JumpingClock:
-    """A queue of its own with ten hourly tables and four scripts, and a clock that jumps."""
+    """A queue with ten hourly tables and four scripts, and a jumping clock."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self._queue = Queue(folder / "clock.db")
@@ -50,7 +50,7 @@ class JumpingClock:
             self._queue.scripts.set_script("default", path, path.parent, ConfigPaths("/nowhere"), timing)
 
     def jump(self) -> str:
-        """Move the clock; every table that is due then is queued once, and due again within the hour."""
+        """Move the clock; each due table is queued once and due again within the hour."""
         by = self._rng.choice(JUMPS)
         self._now += by
         due = {one.table for one in self._queue.schedules() if one.next_at and one.next_at <= self._now}
@@ -63,7 +63,7 @@ class JumpingClock:
         self.lost += TABLE_COUNT - len(within)
         self._past_runs = {
             (name, due_at) for name, due_at in self._past_runs if due_at <= self._now
-        }  # else: to come again
+        }  # else: due again
         self._finish_jobs()
         ran = self._run_scripts()
         hours = by.total_seconds() / 3600
@@ -73,7 +73,7 @@ class JumpingClock:
         self._queue.close()
 
     def _run_scripts(self) -> int:
-        """Each that is due begins once, for a time it never ran for, and waits for another within a day."""
+        """Check that each due script starts once for its time and is due again within a day."""
         scripts = self._queue.scripts
         due = {one.name for one in scripts.list_scripts() if is_due(one.timing, self._now)}
         begun = [run for _, run in scripts.start_due_runs(1, self._now, len(ZONES))]

@@ -1,4 +1,4 @@
-"""A small disk of the campaign's own, and what fills it."""
+"""A small disk for the campaign."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK = bytes(1024 * 1024)
 
 
 def unsupported_reason() -> str:
-    """Why there can be no disk of our own here; "" where there can."""
+    """Return why a disk cannot be mounted; "" if it can."""
     if os.getuid() != 0 or shutil.which("unshare") is None:
         return "takes root and unshare"
     tried = subprocess.run(
@@ -28,7 +28,7 @@ def unsupported_reason() -> str:
 
 
 def run_on_small_disk(arguments: Sequence[str]) -> int:
-    """The campaign in a process of its own, which alone sees the disk; gives its exit status."""
+    """Run the campaign in a process with the disk mounted for it alone; return its exit status."""
     with tempfile.TemporaryDirectory(prefix="unify-disk-") as folder:
         mount = f'mount -t tmpfs -o size={SIZE},mode=0700 tmpfs "$0" && exec "$@"'
         campaign = [sys.executable, "-m", "benchmarks.chaos", *arguments, "--disk", folder]
@@ -36,7 +36,7 @@ def run_on_small_disk(arguments: Sequence[str]) -> int:
 
 
 def fill_disk(disk: Path) -> int:
-    """Leave no byte free; gives how many were."""
+    """Fill the disk; return the number of bytes that were free."""
     filled = 0
     with (disk / BALLAST).open("wb", buffering=0) as ballast:
         for chunk in (CHUNK, CHUNK[:4096], b"x"):

@@ -1,4 +1,4 @@
-"""The faults, one after the other, drawn from a seed; each says in a line what it did."""
+"""The faults, drawn from a seed; each returns a line that describes it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from unify.status.launch import ensure_daemon, is_daemon_running, stop_daemon
 CONNECTIONS = ("alpha", "beta", "gamma")
 TABLES = ("orgs", "repos", "pulls")
 DISKS_FILLED = "disks filled"
-SCRIPT_S = 5.0  # how often a script runs beside it all
-MAX_SHELLS = 2  # at a time; each is a Python of its own
+SCRIPT_S = 5.0  # interval of the script that runs during the campaign
+MAX_SHELLS = 2  # at a time; each is a Python process
 MAX_PAUSE_S = 0.5
-QUIET_S = 180.0  # within which everything has to have ended when the faults are over
+QUIET_S = 180.0  # limit for the end of all work after the faults
 
 _JOB_PATTERN = re.compile(r" as job (\d+) ")
 
 
 class Campaign:
-    """One home under fire. ``accepted_jobs`` are the jobs we were told are in the queue."""
+    """A home in which faults are injected. ``accepted_jobs`` are the jobs that the queue has accepted."""
 
     def __init__(
         self, unify: UnifyCommand, specs: Path, rng: random.Random, small: Path | None = None
@@ -57,7 +57,7 @@ class Campaign:
         self._rng = rng
         self._shells: dict[subprocess.Popen[bytes], float] = {}
         self._faults: tuple[tuple[str, int, Callable[[], str]], ...] = (
-            ("loads asked for", 10, self._enqueue_load),
+            ("loads requested", 10, self._enqueue_load),
             ("shells started", 3, self._start_shell),
             ("shells killed", 2, self._kill_shell),
             ("daemons killed", 3, self._kill_daemon),
@@ -71,32 +71,32 @@ class Campaign:
         self._disk = small
 
     def first_load(self) -> str:
-        """One load without faults, so that there is a lake to read from."""
+        """Run one load without faults, which creates the lake."""
         self._start_daemon()
-        said = self._enqueue_load()
+        description = self._enqueue_load()
         self.wait_until_quiet()
         self._schedule_script()
-        return said
+        return description
 
     def inject_fault(self) -> str:
-        """Do one thing, chosen by the seed; gives what it was. "": there was nothing to do it to."""
+        """Inject one random fault; return its description, or "" if it was not applicable."""
         weights = [weight for _, weight, _ in self._faults]
         [(name, _, act)] = self._rng.choices(self._faults, weights)
         self._collect_shells()
         try:
-            said = act()
+            description = act()
         except UnifyError as error:
             self.refused_faults.append(f"{name}: {error.message}")
             return f"{name}: REFUSED: {error.message}"
-        self.fault_counts[name] += bool(said)
+        self.fault_counts[name] += bool(description)
         self._observe_processes()
-        return said
+        return description
 
     def pause_s(self) -> float:
         return self._rng.uniform(0, MAX_PAUSE_S)
 
     def wait_until_quiet(self) -> float:
-        """End the faults: let everything that was asked for come to its end. Gives the seconds it took."""
+        """Wait until all work has ended; return the seconds."""
         began = time.monotonic()
         for shell in list(self._shells):
             with suppress(subprocess.TimeoutExpired):
@@ -107,7 +107,7 @@ class Campaign:
         while self._is_busy() and time.monotonic() - began < QUIET_S:
             self._start_daemon()
             self._observe_processes()
-            time.sleep(0.2)  # a row in the queue: nobody tells us
+            time.sleep(0.2)  # the queue sends no event
         return time.monotonic() - began
 
     def _is_busy(self) -> bool:
@@ -161,11 +161,11 @@ class Campaign:
         return f"kill -9 of a shell after {lived_s:.2f} s"
 
     def _collect_shells(self) -> None:
-        """Of shells that ended well, remember the job they told of."""
+        """Remember the jobs that ended shells reported."""
         for shell in [shell for shell in self._shells if shell.poll() is not None]:
-            _, told = shell.communicate()
+            _, stderr = shell.communicate()
             del self._shells[shell]
-            if found := _JOB_PATTERN.search(told.decode("utf-8", errors="replace")):
+            if found := _JOB_PATTERN.search(stderr.decode("utf-8", errors="replace")):
                 self.accepted_jobs.add(int(found[1]))
 
     def _kill_daemon(self) -> str:
@@ -209,29 +209,29 @@ class Campaign:
         return self.clock.jump()
 
     def _fill_disk(self) -> str:
-        """No byte is free for a moment, while work goes on. What is not accepted then is not lost.
+        """Fill the disk for a moment while work continues; a job that is not accepted then is not lost.
 
-        A daemon that was there before lives through it.
+        A running daemon survives.
         """
         assert self._disk is not None
         before = {
             one.pid for one in processes.find_daemons(self.settings.home) if processes.find_workers(one.pid)
         }
         bytes = disk.fill_disk(self._disk)
-        said = ""
+        description = ""
         try:
             for _ in range(3):
                 time.sleep(self._rng.uniform(0, 0.7))
                 with suppress(StoreError):
-                    said = self._enqueue_load()
+                    description = self._enqueue_load()
         finally:
             disk.free_disk(self._disk)
         if before and not before & {one.pid for one in processes.find_daemons(self.settings.home)}:
             self.refused_faults.append(f"{DISKS_FILLED}: the daemon ended on the full disk")
-        return f"the disk was full for a moment ({bytes:,} bytes); {said or 'nothing was accepted'}"
+        return f"the disk was full for a moment ({bytes:,} bytes); {description or 'nothing was accepted'}"
 
     def _schedule_script(self) -> None:
-        """A script beside the loads: what runs by itself runs once for each due time, whatever happens."""
+        """Schedule a script, which has to run once for each due time."""
         path = self.settings.home / "script.sql"
         path.write_text("select count(*) as jobs from unify.jobs;")
         timing = Timing(SCRIPT_S, datetime.now(UTC) + timedelta(seconds=SCRIPT_S))

@@ -1,4 +1,4 @@
-"""Who is running: the daemon of a home, and its workers, found as anybody would find them."""
+"""The daemon of a home and its workers, found with ``ps``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Process:
 
 
 def find_daemons(home: Path) -> list[Process]:
-    """Every living daemon of ``place``: one, or none."""
+    """Return the running daemons of ``home``: one or none."""
     return [
         one
         for one in _list_processes()
@@ -32,17 +32,17 @@ def find_daemons(home: Path) -> list[Process]:
 
 
 def find_workers(daemon: int) -> list[Process]:
-    """The worker processes of a daemon."""
+    """Return the worker processes of a daemon."""
     return [one for one in _list_processes() if one.parent == daemon and _is_worker(one)]
 
 
 def surviving_workers(pids: set[int]) -> set[int]:
-    """Which of these, once workers, are workers still."""
+    """Return those of these processes that are still workers."""
     return {one.pid for one in _list_processes() if one.pid in pids and _is_worker(one)}
 
 
 def kill_process(pid: int) -> None:
-    """``kill -9``; somebody may have been faster."""
+    """Kill a process with SIGKILL; it may have ended before."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
@@ -52,8 +52,8 @@ def _is_worker(one: Process) -> bool:
 
 
 def _list_processes() -> list[Process]:
-    told = subprocess.run(
+    output = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
-    rows = [line.split(None, 2) for line in told.splitlines()]
+    rows = [line.split(None, 2) for line in output.splitlines()]
     return [Process(int(row[0]), int(row[1]), row[2]) for row in rows if len(row) == 3]

@@ -1,4 +1,4 @@
-"""Somebody who reads all the time: every answer is a whole table or none."""
+"""A concurrent reader, which checks that each result is a complete table or none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PAUSE_S = 0.05
 
 
 class Reader:
-    """Counts every table again and again, on a thread and a lake of its own.
+    """Counts every table repeatedly, on a thread with its own lake connection.
 
-    ``whole``  the rows each table has at its source, by table name.
+    ``whole``  the number of rows of each table at its source, by table name.
     """
 
     def __init__(self, settings: Settings, whole: Mapping[str, int]) -> None:
@@ -55,7 +55,7 @@ class Reader:
 
 
 def row_problem(lake: Lake, name: TableName, expected_rows: int) -> str:
-    """What is wrong with the rows of a table; "" where every row is there once."""
+    """Return what is wrong with the rows of a table; "" if each row is stored once."""
     [(rows, keys)] = lake.read(
         f'SELECT count(*), count(DISTINCT id) FROM lake."{name.schema}"."{name.table}"'
     )

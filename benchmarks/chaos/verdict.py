@@ -1,4 +1,4 @@
-"""What was tried, what was lost: decided when everything is quiet again, from queue, ledger and lake."""
+"""The checks after the campaign, from queue, ledger and lake: what was lost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from unify.model import JobState, LoaderJob
 from unify.queue.queue import Queue
 from unify.queue.scripts import RunStatus, ScriptRun
 
-# Ends that somebody brought about: a person cancelled the load, or one it waits for; or its worker was
-# killed three times, which is what a poisonous load looks like; or there was no room on the disk.
+# Ends caused by the campaign: the load or its parent was cancelled; its worker was killed three times, as by
+# a load that crashes workers; or the disk was full.
 _EXPECTED_ERRORS = ("was cancelled", "was given up", "3 times", "the disk is full", "No space left")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """One row of the table at the end."""
+    """One row of the final table."""
 
     label: str
     checked: int
@@ -30,7 +30,7 @@ class ReportLine:
 
 
 def check_jobs(queue: Queue, accepted: Iterable[int]) -> Sequence[ReportLine]:
-    """Every job that was accepted has ended, and as it should."""
+    """Check that every accepted job has ended as expected."""
     found = {id: queue.find(id) for id in accepted}
     gone = [f"job {id} is gone" for id, job in found.items() if job is None]
     jobs = [job for job in found.values() if job is not None]
@@ -43,7 +43,7 @@ def check_jobs(queue: Queue, accepted: Iterable[int]) -> Sequence[ReportLine]:
 
 
 def check_ledger(settings: Settings, jobs: Iterable[LoaderJob]) -> ReportLine:
-    """A job is done if and only if the ledger has its load, once."""
+    """Check that a job is done if and only if the ledger has its load, once."""
     with Lake(settings, read_only=True) as lake:
         rows = lake.read(
             "SELECT uid, count(*) FROM lake._unify.loads WHERE status IN ('success', 'partial') GROUP BY uid"
@@ -56,7 +56,7 @@ def check_ledger(settings: Settings, jobs: Iterable[LoaderJob]) -> ReportLine:
 
 
 def check_tables(settings: Settings, expected_rows: Mapping[str, int]) -> ReportLine:
-    """Every stored table has each of its source's rows once."""
+    """Check that every stored table has each row of its source once."""
     with Lake(settings, read_only=True) as lake:
         stored = list(catalog.stored_tables(lake))
         wrong = [row_problem(lake, name, expected_rows[name.table]) for name in stored]
@@ -64,7 +64,7 @@ def check_tables(settings: Settings, expected_rows: Mapping[str, int]) -> Report
 
 
 def check_script_runs(queue: Queue) -> ReportLine:
-    """No script ran twice for one due time, none failed, and none is under way any more."""
+    """Check that no script ran twice for one due time, failed or is still running."""
     runs = queue.scripts.list_runs()
     times = Counter((run.name, run.due_at) for run in runs)
     wrong = [f"{name} ran {count} times for {due_at}" for (name, due_at), count in times.items() if count > 1]
@@ -79,7 +79,7 @@ def _run_failed_unexpectedly(run: ScriptRun) -> bool:
 
 
 def check_folders(settings: Settings) -> ReportLine:
-    """Nothing staged is left over, and no queue was damaged."""
+    """Check that no staged load is left and no queue was damaged."""
     left = [str(folder) for folder in settings.staging.glob("*/*")]
     damaged = [str(path) for path in settings.home.glob("queue.db.damaged*")]
     return _report_line("staging and queue at the end", 2, left + damaged)

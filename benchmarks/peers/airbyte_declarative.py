@@ -1,4 +1,4 @@
-"""Print one table's records with Airbyte's declarative CDK. Run by its own interpreter, not by ours.
+"""Print one table's records with Airbyte's declarative CDK. Run by the interpreter of its environment.
 
 ``ADDRESS TABLE PAGE_ROWS FOLDER``: the records go to standard output and nowhere else. Imports are not timed.
 """

@@ -1,4 +1,4 @@
-"""Load one table with dlt's ``rest_api`` source into DuckDB. Run by dlt's own interpreter, not by ours.
+"""Load one table with dlt's ``rest_api`` source into DuckDB. Run by the interpreter of its environment.
 
 ``ADDRESS TABLE PAGE_ROWS FOLDER MODE``: ``documented`` is as its documentation sets it up; ``fastest`` stages
 Parquet and makes no child tables. Imports are not timed.

@@ -1,7 +1,7 @@
-"""Load one table with unifydb 0.2.3 into DuckDB. Run by its own interpreter, not by ours.
+"""Load one table with unifydb 0.2.3 into DuckDB. Run by the interpreter of its environment.
 
 ``ADDRESS TABLE PAGE_ROWS FOLDER``: its table scan, without its queue and its daemon. Imports are not timed.
-It cannot store lists of objects: those columns it leaves out.
+It cannot store lists of objects and leaves out those columns.
 """
 
 # mypy: ignore-errors
@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ["UNIFY_HOME"] = sys.argv[4]
 os.environ["DATABASE_BACKEND"] = "duckdb"
 
-if not hasattr(inspect, "getargspec"):  # a library of its asks for what Python 3.11 has no more
+if not hasattr(inspect, "getargspec"):  # one of its libraries uses a function that Python 3.11 has removed
     ArgSpec = namedtuple("ArgSpec", "args varargs keywords defaults")
     inspect.getargspec = lambda function: ArgSpec(*inspect.getfullargspec(function)[:4])
 

@@ -104,7 +104,8 @@ def test_check_prints_the_reason_of_each_failure(
         "gone": "the address does not exist, or these credentials cannot access it",
         "page": "'<html>Log in</html>'; is this the API's address, or its web page?",
         "away": "points to https://login.example, outside this connection's host",
-        "nobody": f"cannot connect to {unused_url} (connection refused); check base_url, and that the server is running",
+        "nobody": f"cannot connect to {unused_url} (connection refused); "
+        "check base_url, and that the server is running",
         "stranger": "certificate is not trusted",
         "unset": "the environment variable NOT_SET is not set; export NOT_SET=… and try again",
         "odd": "unknown option — did you mean base_url?",
