@@ -190,7 +190,8 @@ def test_spec_try_names_column_and_value_of_discarded_rows(
         api.serve("/orders", MockResponse.json([{"id": 1, "n": "5"}, {"id": 2, "n": "about five"}]))
         path.write_text(
             f"name: shop\nbase_url: {api.url}\ntables:\n"
-            "  - {name: orders, request: GET /orders, columns: {n: bigint}, paging: {type: none}}\n",
+            "  - {name: orders, request: GET /orders, columns: {n: bigint, z: {from: a.zone}}, "
+            "paging: {type: none}}\n",
             encoding="utf-8",
         )
         done = run_unify("spec", "try", str(path), "orders")
@@ -198,4 +199,5 @@ def test_spec_try_names_column_and_value_of_discarded_rows(
     assert done.exit_status == 0, done.stderr
     assert (
         "1 row discarded: a value does not match its declared type\n  n: 'about five': does not fit BIGINT\n"
+        "in no row: columns.z.from a.zone\n"
     ) in done.stdout

@@ -257,3 +257,12 @@ tables:
         "paging found out: nothing in the response indicates more pages"
     )
     assert (found.status, found.rows_total) == ("success", 1)
+
+
+def test_a_from_path_that_is_in_no_row_is_named_in_the_reason(shop: LoaderHome) -> None:
+    columns = "columns: {id: bigint, zone: {from: user.zone}, kind: {from: a.kind}, body: {from: $.x}}"
+    spec = SPEC.replace("columns: {id: {type: bigint, description: Number of the order}}", columns)
+    (shop.specs / "shop.yaml").write_text(spec)
+    shop.api.serve("/orders", pages=[[{"id": 1, "a": {"kind": None}}]])
+    assert "in no row: columns.zone.from user.zone" in shop.publish("orders").reason
+    assert "a.kind" not in shop.publish("orders", Action.REFRESH).reason

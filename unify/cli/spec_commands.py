@@ -209,6 +209,8 @@ def _print_columns(sample: Sample, table: TableSpec, invocation: Invocation) -> 
         _print_text(f"{rows} discarded: a value does not match its declared type")
         for name, value, reason in preview.discards:
             _print_text(sample.redactor.redact(f"  {name}: {excerpt(str(value), 60)!r}: {reason}"))
+    for note in preview.notes:
+        _print_text(note)
     for scope, cursor in preview.cursors.items():
         _print_text(f"cursor: {cursor}{f' for {scope}' if scope else ''}")
     _print_text("")

@@ -31,6 +31,7 @@ class Preview:
 
     ``rows``     values in the order of ``columns``; see ``preview_pages``.
     ``discards`` column, value and reason of the first discarded rows.
+    ``notes``    what does not suit the rows in the spec.
     ``cursors``  the greatest cursor of each scope.
     """
 
@@ -39,6 +40,7 @@ class Preview:
     cursors: Mapping[str, str]
     discarded: int
     discards: Sequence[tuple[str, str, str]] = ()
+    notes: Sequence[str] = ()
 
 
 def preview_pages(
@@ -57,7 +59,7 @@ def preview_pages(
             return Preview((), (), {}, 0)
         rows = _read_rows(sealed, max_rows, as_text)
         discards = _read_discards(sealed)
-    return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded, discards)
+    return Preview(sealed.columns, rows, sealed.cursors, sealed.discarded, discards, sealed.notes)
 
 
 def _read_discards(staged: StageResult) -> Sequence[tuple[str, str, str]]:

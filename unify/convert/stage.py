@@ -34,7 +34,7 @@ from unify.adapters.base import Scalar
 from unify.convert import sql
 from unify.convert.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, ChunkWriter, MarkerKeys
 from unify.convert.converter import ConvertedChunk, Converter, CursorCounts
-from unify.convert.infer import InferredSchema
+from unify.convert.infer import InferredSchema, SchemaNode
 from unify.convert.layout import ColumnLayout, ColumnOrigin
 from unify.convert.selection import (
     NOTHING_STORED,
@@ -43,6 +43,7 @@ from unify.convert.selection import (
     FieldPath,
     StoredSchema,
     is_page_value,
+    source_path,
 )
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier
@@ -291,7 +292,9 @@ class RowStage:
         }
 
     def _shape_notes(self, layout: ColumnLayout) -> Iterator[str]:
-        """Yield notes about rows that suit other settings of the spec better."""
+        """Yield notes about settings of the spec that do not suit the rows."""
+        if missing := list(self._find_missing_sources(layout)):
+            yield f"in no row: {', '.join(missing)}"
         if len(layout.columns) > MANY_COLUMNS:
             roots = Counter(column.path[0] for column in layout.columns if len(column.path) > 1)
             widest, number = max(roots.items(), key=lambda item: (item[1], item[0]), default=("", 0))
@@ -305,6 +308,20 @@ class RowStage:
                 f"the only row has {count} objects of the same members{' at ' + dotted if path else ''}; "
                 f"if they are the rows, give rows: {dotted + '.' if path else ''}*"
             )
+
+    def _find_missing_sources(self, layout: ColumnLayout) -> Iterator[str]:
+        """Yield the ``from`` paths that no row has, now or in earlier loads."""
+        stored = {column.name.lower() for column in self._stored.columns}
+        planned = {column.name.lower() for column in layout.columns} - stored
+        for column in self._rules.columns if self._writer.rows else ():
+            path = source_path(column)
+            if path is None or column.name.lower() not in planned:
+                continue
+            node: SchemaNode | None = self._converter.schema.row
+            for step in path:
+                node = node.members.get(step) if node is not None else None
+            if node is None:
+                yield f"columns.{column.name}.from {column.source}"
 
     def _find_untyped_columns(self, layout: ColumnLayout) -> tuple[str, ...]:
         typed = {column.name.lower() for column in self._rules.columns if column.type or column.format}
