@@ -6,7 +6,7 @@ Missing options are prompted for at a terminal; elsewhere they are an error that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from unify.adapters.options import check_options, known_options
@@ -173,7 +173,7 @@ class ConnectionCommands:
         return " without working credentials"
 
     def _check_credentials(self, connection: Connection) -> Check:
-        with closing(adapter_access.open_for_sign_in(self.connections, connection)) as adapter:
+        with adapter_access.open_adapter(self.connections, connection) as adapter:
             return adapter_access.check_credentials(adapter, self.watcher, connection.name)
 
     def _requires_sign_in(self, name: str) -> bool:
@@ -187,7 +187,7 @@ class ConnectionCommands:
         prompt = self.watcher.user_prompt()
         if prompt is None:
             raise SignInNeeded(f"{connection.name}: sign-in requires a terminal")
-        with closing(adapter_access.open_for_sign_in(self.connections, connection)) as adapter:
+        with adapter_access.open_adapter(self.connections, connection) as adapter:
             adapter_access.sign_in(adapter, prompt, connection.name)
             check = adapter_access.check_credentials(adapter, self.watcher, connection.name)
         if not check.accepted:
@@ -200,7 +200,7 @@ class ConnectionCommands:
         with suppress(UnifyError):
             connection = self.connections.connection(name)
             if adapter_access.requires_sign_in(self.connections, connection):
-                with closing(adapter_access.open_for_sign_in(self.connections, connection)) as adapter:
+                with adapter_access.open_adapter(self.connections, connection) as adapter:
                     adapter.sign_out()
 
     def _choose_stored_value(

@@ -99,7 +99,7 @@ class PeekCommand:
         read = Read(parents=self._fetch_parents(name, config.for_each), limit=limit)
         adapter_access.ensure_signed_in(self.connections, self.watcher, name.schema)
         pages: list[Page] = []
-        with adapter_access.open_recorded_adapter(self.connections, name.schema) as adapter:
+        with adapter_access.open_adapter(self.connections, connection) as adapter:
             for page in adapter.pages(name.table, read):
                 pages.append(page)
                 if sum(len(one.rows) for one in pages) >= limit:

@@ -142,7 +142,8 @@ class LiveTables:
         if live_read.parents is not None and not live_read.parents:
             return
         left = live_read.limit
-        with adapter_access.open_recorded_adapter(self.connections, name.schema) as adapter:
+        connection = self.connections.connection(name.schema)
+        with adapter_access.open_adapter(self.connections, connection) as adapter:
             for number, request in enumerate(live_read.requests):
                 read = Read(parents=live_read.parents or (), limit=left, filters=request.filters)
                 for page in adapter.pages(name.table, read):

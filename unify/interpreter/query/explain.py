@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -109,7 +108,9 @@ class Explainer:
     def _first_request(self, name: TableName, stored: StoredTable | None) -> str:
         from unify.adapters.rest.adapter import RESTAdapter
 
-        with closing(adapter_access.open_adapter(self.connections, name.schema)) as adapter:
+        with adapter_access.open_adapter(
+            self.connections, self.connections.connection(name.schema)
+        ) as adapter:
             if not isinstance(adapter, RESTAdapter):
                 return "by an adapter in Python, which knows its requests"
             table = adapter.spec.table(name.table)
@@ -189,7 +190,9 @@ class _DryRunResolver(RelationResolver):
             for ask in live_read.requests
             for parent in parents
         ]
-        with closing(adapter_access.open_adapter(self.connections, name.schema)) as adapter:
+        with adapter_access.open_adapter(
+            self.connections, self.connections.connection(name.schema)
+        ) as adapter:
             assert isinstance(adapter, RESTAdapter)  # only specs have live tables
             shown = reads[:MAX_LISTED_REQUESTS]
             lines = [f"{name}: {adapter.first_request(name.table, read)}{enough}" for read in shown]
