@@ -87,7 +87,7 @@ class Read:
     ``since``    the stored cursor of each scope, as text in the cursor column's own format; empty: all.
     ``limit``    stop after about this many rows (a peek); None: all.
     ``filters``  the values a query asks for, by the filter's name, as the API writes them.
-    ``rows_location``  where earlier loads found the rows, as ``Listeners.rows_located`` was told; "" for unknown.
+    ``rows_location``  where earlier loads found the rows (``Listeners.rows_located``); "" if unknown.
     """
 
     parents: Sequence[ParentRow] = ()

@@ -131,7 +131,8 @@ def _validate_row(row: bytes) -> bytes:
     """One JSON object on one line: rows are joined by line ends later."""
     if not isinstance(row, bytes) or first_char(row) != OPEN_OBJECT:
         raise BadResponse(
-            f"a row has to be a JSON object as bytes, not {excerpt(str(row), MAX_QUOTED_CHARS)!r}; see Page.of"
+            f"a row has to be a JSON object as bytes, not {excerpt(str(row), MAX_QUOTED_CHARS)!r}; see "
+            "Page.of"
         )
     try:
         _raw_decoder.decode(row)

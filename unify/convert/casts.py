@@ -63,20 +63,30 @@ CREATE MACRO unify_double(x) AS CASE
   WHEN TRY_CAST(TRY_CAST(x AS DOUBLE) AS HUGEINT) = TRY_CAST(x AS HUGEINT) THEN TRY_CAST(x AS DOUBLE)
 END"""
 # A number since 1970 of the unit that makes it a time between 1990 and 2200; NULL for others.
+_EPOCH_CASES = "\n".join(
+    f"  WHEN n >= {631_152_000 * unit} AND n < {MAX_EPOCH_S * unit} "
+    f"THEN make_timestamptz(CAST(n * 1000000 / {unit} AS BIGINT))"
+    for unit in (1, 10**3, 10**6, 10**9)
+)
 _EPOCH_MACRO = f"""
 CREATE MACRO unify_epoch(n) AS CASE
-{chr(10).join(f"  WHEN n >= {631_152_000 * unit} AND n < {MAX_EPOCH_S * unit} THEN make_timestamptz(CAST(n * 1000000 / {unit} AS BIGINT))" for unit in (1, 10**3, 10**6, 10**9))}
+{_EPOCH_CASES}
 END"""
 # Dates as mail, C and JavaScript write them; see TEXT_DATE_FORMATS.
+_TEXT_DATE_CASTS = ", ".join(
+    f"CAST(TRY_STRPTIME(unify_utc(x), '{pattern}') AS TIMESTAMPTZ)" for pattern in TEXT_DATE_FORMATS
+)
 _TEXT_DATE_MACRO = rf"""
 CREATE MACRO unify_text_date(x) AS CASE
   WHEN regexp_matches(x, '^/Date\(-?[0-9]+') THEN
     make_timestamptz(1000 * CAST(regexp_extract(x, '(-?[0-9]+)', 1) AS BIGINT))
-  ELSE coalesce({", ".join(f"CAST(TRY_STRPTIME(unify_utc(x), '{pattern}') AS TIMESTAMPTZ)" for pattern in TEXT_DATE_FORMATS)})
+  ELSE coalesce({_TEXT_DATE_CASTS})
 END"""
 _UTC_MACRO = r"""
 CREATE MACRO unify_utc(x) AS
-  regexp_replace(regexp_replace(trim(x), ' \([^)]*\)$', ''), ' ?(GMT|UTC|UT|Z)([+-][0-9]{4})?$', ' \2+0000')"""
+  regexp_replace(
+    regexp_replace(trim(x), ' \([^)]*\)$', ''), ' ?(GMT|UTC|UT|Z)([+-][0-9]{4})?$', ' \2+0000'
+  )"""
 MACROS = (
     *(_DECIMALS_MACRO, _TIMESTAMP_MACRO, _SUB_MICROSECOND_MACRO, _DOUBLE_MACRO),
     *(_EPOCH_MACRO, _UTC_MACRO, _TEXT_DATE_MACRO),
@@ -138,7 +148,8 @@ def _formatted_number_sql(text: str, form: NumberFormat) -> str:
     bare = f"trim({text})"
     if form.group_marks:
         bare = f"regexp_replace({bare}, {quote_literal(marks)}, '', 'g')"
-    return f"CASE WHEN regexp_full_match({text}, {pattern}) THEN replace({bare}, '{form.decimal_point}', '.') END"
+    number = f"replace({bare}, '{form.decimal_point}', '.')"
+    return f"CASE WHEN regexp_full_match({text}, {pattern}) THEN {number} END"
 
 
 def _json_or_formatted_number_sql(text: str, formatted: str) -> str:
@@ -163,7 +174,8 @@ def _cast_by_type_sql(text: str, type_: DuckDBType) -> str:
             day = f"unify_moment({text}) IS NOT NULL AND date_trunc('day', {wall}) = {wall}"
             return f"CASE WHEN {day} THEN CAST({wall} AS DATE) END"
         case "TIME":
-            return f"CASE WHEN regexp_full_match({text}, '{_TIME_PATTERN}') THEN {_try_cast_sql(text, type_)} END"
+            value = _try_cast_sql(text, type_)
+            return f"CASE WHEN regexp_full_match({text}, '{_TIME_PATTERN}') THEN {value} END"
         case "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE":
             return _cast_timestamp_sql(f"unify_moment({text})", type_.text)
         case "DOUBLE":
@@ -278,7 +290,8 @@ def _lake_type(type_: DuckDBType) -> str:
             return f"{_lake_type(type_.children[0])}[]"
         case "STRUCT" if type_.field_names:
             fields = zip(type_.field_names, type_.children, strict=True)
-            return f"STRUCT({', '.join(f'{quote_identifier(name)} {_lake_type(part)}' for name, part in fields)})"
+            members = (f"{quote_identifier(name)} {_lake_type(part)}" for name, part in fields)
+            return f"STRUCT({', '.join(members)})"
         case "MAP":
             return f"MAP({_lake_type(type_.children[0])}, {_lake_type(type_.children[1])})"
         case name:

@@ -69,7 +69,8 @@ def _read_discards(staged: StageResult) -> Sequence[tuple[str, str, str]]:
         return ()
     path = quote_literal(os.fspath(staged.discarded_file))
     with duckdb.connect() as connection:
-        sql = f'SELECT DISTINCT "column", value, reason FROM read_parquet({path}) ORDER BY ALL LIMIT {MAX_DISCARDS}'
+        discards = f'SELECT DISTINCT "column", value, reason FROM read_parquet({path})'
+        sql = f"{discards} ORDER BY ALL LIMIT {MAX_DISCARDS}"
         return connection.execute(sql).fetchall()
 
 

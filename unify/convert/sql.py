@@ -83,9 +83,9 @@ def rewritten_source(
 
 
 def copy_rows_sql(source: ChunkSource, target: Path, *, exact_timestamps: bool) -> str:
-    """Return the statement that writes the rows whose values all fit to a Parquet file; its result is their number.
+    """Return the statement that writes the rows whose values fit to a Parquet file and returns their number.
 
-    ``exact_timestamps``  the statement fails if a timestamp is finer than a microsecond; otherwise it fails with
+    ``exact_timestamps``  fail if a timestamp is finer than a microsecond; otherwise fail with
                           LONG_TIMESTAMP_ERROR if one is long enough for that.
     """
     names = [quote_identifier(column.name) for column, _ in source.columns]
@@ -150,8 +150,10 @@ def cursors_sql(source: ChunkSource, column: ColumnPlan, rules: ColumnRules) -> 
         f"SELECT coalesce(segment, 0), {greatest_cursor_sql('text', column, f'NOT {future}')}, "
         f"count(*) FILTER (WHERE text IS NULL), count(*) FILTER (WHERE {valid}), "
         f"count(*) FILTER (WHERE text IS NOT NULL AND NOT {valid}), count(*) FILTER (WHERE {reported}), "
-        f"coalesce(max(text) FILTER (WHERE {reported}), ''), coalesce(max(text) FILTER (WHERE {unreadable}), '') "
-        f"FROM (SELECT {source.scope_sql} AS segment, CAST({value} AS VARCHAR) AS text FROM {source.from_sql}) "
+        f"coalesce(max(text) FILTER (WHERE {reported}), ''), coalesce(max(text) FILTER (WHERE "
+        f"{unreadable}), '') "
+        f"FROM (SELECT {source.scope_sql} AS segment, CAST({value} AS VARCHAR) AS text FROM "
+        f"{source.from_sql}) "
         "GROUP BY 1"
     )
 
@@ -238,7 +240,8 @@ def _no_long_timestamp_sql(source: ChunkSource) -> str:
     if not moments:
         return ""
     longest = f"greatest({', '.join(moments)})"
-    return f" WHERE CASE WHEN {longest} > {_MICROSECOND_TIMESTAMP_BYTES} THEN error({quote_literal(LONG_TIMESTAMP_ERROR)}) ELSE true END"
+    error = f"error({quote_literal(LONG_TIMESTAMP_ERROR)})"
+    return f" WHERE CASE WHEN {longest} > {_MICROSECOND_TIMESTAMP_BYTES} THEN {error} ELSE true END"
 
 
 def _may_be_sub_microsecond(column: ColumnPlan) -> bool:

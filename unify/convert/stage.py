@@ -298,7 +298,10 @@ class RowStage:
         if len(layout.columns) > MANY_COLUMNS:
             roots = Counter(column.path[0] for column in layout.columns if len(column.path) > 1)
             widest, number = max(roots.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-            advice = f"; {number} are members of {widest}: columns: {{{widest}: json}}, or flatten: 0, keeps them in one"
+            advice = (
+                f"; {number} are members of {widest}: "
+                f"columns: {{{widest}: json}}, or flatten: 0, keeps them in one"
+            )
             yield f"{len(layout.columns)} columns{advice if number > MANY_COLUMNS // 2 else ''}"
         if self._writer.rows != 1:
             return

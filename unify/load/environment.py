@@ -50,6 +50,7 @@ def find_connection(origin: ConfigPaths, table: TableName) -> Connection:
     connection = configured.by_name.get(table.schema)
     if connection is None:
         raise UnknownName(
-            f"{origin.connections}: no connection {table.schema}{did_you_mean(table.schema, configured.by_name)}"
+            f"{origin.connections}: no connection "
+            f"{table.schema}{did_you_mean(table.schema, configured.by_name)}"
         )
     return connection

@@ -1,6 +1,6 @@
 """The protocol of daemon and workers: JSON messages over a pipe.
 
-A worker receives one ``LoadTask`` and replies with any number of ``LoadProgress`` and ``RequestBatch``, then one
+A worker receives one ``LoadTask``, replies with any number of ``LoadProgress`` and ``RequestBatch``, then one
 ``TaskResult``. The messages name no process of this machine, so a worker may run on another one.
 """
 
@@ -49,7 +49,7 @@ class LoadTask:
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """The progress of a load. ``bytes`` counts response bodies; ``waiting_until`` is the end of a rate limit."""
+    """Progress of a load. ``bytes`` counts response bodies; ``waiting_until`` ends a rate limit."""
 
     job: int
     attempt: int

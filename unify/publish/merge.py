@@ -138,7 +138,8 @@ def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) ->
     if source.tombstones:
         is_tombstone = _is_tombstone_sql(source)
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {TOMBSTONES_TABLE} AS SELECT * FROM ({select}) WHERE {is_tombstone}"
+            f"CREATE OR REPLACE TEMP TABLE {TOMBSTONES_TABLE} AS SELECT * FROM ({select}) WHERE "
+            f"{is_tombstone}"
         )
         select = f"SELECT * FROM ({select}) WHERE NOT {is_tombstone}"
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED_VIEW} AS {select}")
@@ -196,7 +197,8 @@ def _find_superseded_rows(connection: DuckDBPyConnection, source: StagedSource) 
     cursor = names.get(source.cursor_column.lower())
     younger = f"{quoted(cursor)} DESC NULLS LAST, " if cursor else ""
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {SUPERSEDED_TABLE} AS SELECT file_index AS file, file_row_number AS row "
+        f"CREATE OR REPLACE TEMP TABLE {SUPERSEDED_TABLE} AS SELECT file_index AS file, file_row_number "
+        "AS row "
         f"FROM {source.files_sql} WHERE {known} QUALIFY row_number() OVER "
         f"(PARTITION BY {keys} ORDER BY {younger}file_index DESC, file_row_number DESC) > 1"
     )
@@ -233,7 +235,8 @@ def _evolve_table(
             f"{_stored_value_sql(column)} AS {quoted(column.name)}" for column in target_columns
         )
         connection.execute(
-            f"CREATE OR REPLACE TABLE {_qualified_name(table)} AS SELECT {columns} FROM {_qualified_name(table)}"
+            f"CREATE OR REPLACE TABLE {_qualified_name(table)} AS SELECT {columns} FROM "
+            f"{_qualified_name(table)}"
         )
     else:
         for column in target_columns:
@@ -281,7 +284,8 @@ def _merge(
     )
     if updated:
         connection.execute(
-            f"MERGE INTO {name} AS old USING (SELECT * FROM {CHANGES_TABLE} WHERE {IS_STORED_COLUMN}) AS new ON {_same_key_sql(key)} "
+            f"MERGE INTO {name} AS old USING (SELECT * FROM {CHANGES_TABLE} WHERE {IS_STORED_COLUMN}) "
+            f"AS new ON {_same_key_sql(key)} "
             f"WHEN MATCHED THEN UPDATE SET {sets}"
         )
     if inserted:
@@ -297,19 +301,22 @@ def _merge(
 
 
 def _find_changes(connection: DuckDBPyConnection, name: str, source: StagedSource) -> tuple[int, int]:
-    """Find the staged rows that are new or differ from the stored ones; return the numbers of differing and new.
+    """Find the staged rows that are new or differ from stored ones; return the numbers of changed and new.
 
     Only this step reads all columns of the stored rows; later ones read keys.
     """
     key = source.stored_key
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {CHANGES_TABLE} AS "
-        f"SELECT new.*, old.{IS_MATCHED_COLUMN} IS NOT NULL AS {IS_STORED_COLUMN} FROM (SELECT * FROM {STAGED_VIEW} AS new "
-        f"WHERE NOT ({_key_is_null_sql(key)})) AS new LEFT JOIN (SELECT *, true AS {IS_MATCHED_COLUMN} FROM {name}) AS old "
+        f"SELECT new.*, old.{IS_MATCHED_COLUMN} IS NOT NULL AS {IS_STORED_COLUMN} FROM (SELECT * FROM "
+        f"{STAGED_VIEW} AS new "
+        f"WHERE NOT ({_key_is_null_sql(key)})) AS new LEFT JOIN (SELECT *, true AS {IS_MATCHED_COLUMN} "
+        f"FROM {name}) AS old "
         f"ON {_same_key_sql(key)} WHERE old.{IS_MATCHED_COLUMN} IS NULL OR {_row_differs_sql(source)}"
     )
     row = connection.execute(
-        f"SELECT count(*) FILTER ({IS_STORED_COLUMN}), count(*) FILTER (NOT {IS_STORED_COLUMN}) FROM {CHANGES_TABLE}"
+        f"SELECT count(*) FILTER ({IS_STORED_COLUMN}), count(*) FILTER (NOT {IS_STORED_COLUMN}) FROM "
+        f"{CHANGES_TABLE}"
     ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
@@ -377,7 +384,8 @@ def register_staged_files(
     failpoint("publish.linked")
     for path in linked:
         connection.execute(
-            f"CALL ducklake_add_data_files('lake', {quote_literal(table.table)}, {quote_literal(os.fspath(path))}, "
+            f"CALL ducklake_add_data_files('lake', {quote_literal(table.table)}, "
+            f"{quote_literal(os.fspath(path))}, "
             f"schema => {quote_literal(table.schema)})"
         )
     return True

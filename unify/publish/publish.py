@@ -81,11 +81,10 @@ def publish(
 ) -> LoadRecord | None:
     """Publish a staged load and return its ledger row; the existing row if it is already published.
 
-    ``is_current_attempt``  whether ``job.attempt`` is current; called under the lock. If it is not, nothing is
-                            written and the result is None.
+    ``is_current_attempt``  called under the lock; if False, nothing is written and the result is None.
 
-    Memory: DuckDB's limit, whatever the size of the table. Raises StoreError or LoadFailed; the table then stays
-    as it was.
+    Memory: DuckDB's limit, whatever the size of the table. Raises StoreError or LoadFailed; the table is
+    then unchanged.
     """
     with lake.lock():
         failpoint("publish.locked")

@@ -131,7 +131,7 @@ class OAuthClient:
 
 
 def _parse_form(body: bytes) -> Mapping[str, str]:
-    """Return the fields of ``access_token=…&expires_in=…``, as some servers send them; none for other texts."""
+    """Return the fields of a token response in form encoding; none for other texts."""
     fields = dict(parse_qsl(body.decode("utf-8", "replace").strip()))
     return fields if {"access_token", "error"} & fields.keys() else {}
 

@@ -70,7 +70,8 @@ class BrowserFlow:
             "code_challenge": code_challenge(verifier),
             "code_challenge_method": "S256",
         }
-        return f"{self._authorize_url}{'&' if '?' in self._authorize_url else '?'}{urlencode(fields, quote_via=quote)}"
+        separator = "&" if "?" in self._authorize_url else "?"
+        return f"{self._authorize_url}{separator}{urlencode(fields, quote_via=quote)}"
 
     def _authorization_code(self, callback_params: Mapping[str, str] | None) -> str:
         if callback_params is None:

@@ -100,7 +100,7 @@ class SessionTokenAuth(TokenAuth):
         return CachedToken(str(token), now + SESSION_LIFETIME_S)
 
     def _header_token(self, response: Response) -> str:
-        """Return the token at ``headers.NAME`` or ``cookies.NAME``; of ``headers.Set-Cookie`` that of ``name``."""
+        """Return the token at ``headers.NAME`` or ``cookies.NAME``; from ``headers.Set-Cookie``, ``name``."""
         part, _, name = self._token_path.partition(".")
         if part == "headers" and name.lower() != "set-cookie":
             return response.headers.get(name.lower(), "")

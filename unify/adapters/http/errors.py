@@ -180,7 +180,10 @@ class TransportErrorMapper:
         if has(socket.gaierror):
             return f"the host name of {server} cannot be resolved; {network}"
         if has(ConnectionRefusedError):
-            return f"cannot connect to {server} (connection refused); check base_url, and that the server is running"
+            return (
+                f"cannot connect to {server} (connection refused); "
+                "check base_url, and that the server is running"
+            )
         if has(urllib3.exceptions.ConnectTimeoutError):
             return f"no connection to {server} within {self._timeouts.connect_s:g} s; {network}"
         if has(TimeoutError, urllib3.exceptions.ReadTimeoutError):

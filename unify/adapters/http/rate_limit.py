@@ -22,7 +22,8 @@ from unify.adapters.http.retry import MAX_WAIT_S
 from unify.errors import Interrupted, RateLimited, StoreError
 
 # Slots are 10 % further apart than the rate: requests reach the server with different delays, and still no
-# second in its log has too many. A slot may be used up to MAX_SLOT_LATENESS_S late, half of that at 1 request per second.
+# second in its log has too many. A slot may be used up to MAX_SLOT_LATENESS_S late, half of
+# that at 1 request per second.
 SPACING_FACTOR = 1.1
 MAX_SLOT_LATENESS_S = 0.05
 MAX_PAUSE_S = 86400.0  # of longer pauses that an API demands, each day is checked again

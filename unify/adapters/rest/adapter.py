@@ -114,7 +114,7 @@ class RESTAdapter(Adapter):
         return ReadPlan(self._table_source(table, read.filters), read, self._client.now())
 
     def describe_read(self, table: str, read: Read) -> list[str]:
-        """The plan of a read in lines without secrets: the first request, paging, rows, incremental window."""
+        """Return the read plan as redacted lines: first request, paging, rows, incremental window."""
         with self._redactor.redact_errors():
             return [self._redactor.redact(line) for line in self.plan(table, read).describe()]
 

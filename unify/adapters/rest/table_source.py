@@ -68,7 +68,7 @@ class TableSource:
                     raise ConfigError(f"{self.name}: column {column.name} would store the secret {{{name}}}")
 
     def switch_to_fallback(self, request_builder: RequestBuilder) -> bool:
-        """Whether there is another request where ``request_builder`` found nothing; it is used from then on."""
+        """Return whether there is another request to try; it is used from then on."""
         if request_builder is self.request_builder and request_builder is not self._request_builders[-1]:
             self.request_builder = self._request_builders[self._request_builders.index(request_builder) + 1]
         return request_builder is not self.request_builder
