@@ -108,5 +108,5 @@ async def _serve(tables: Mapping[bytes, TableResponses]) -> None:
 
 
 if __name__ == "__main__":
-    told = [BenchmarkTable.parse(word) for word in sys.argv[1:]]
-    asyncio.run(_serve({table.name.encode(): TableResponses(table) for table in told}))
+    tables = [BenchmarkTable.parse(word) for word in sys.argv[1:]]
+    asyncio.run(_serve({table.name.encode(): TableResponses(table) for table in tables}))

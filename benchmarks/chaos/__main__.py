@@ -59,8 +59,8 @@ def run(folder: Path, seconds: float, rng: random.Random, disk: Path | None = No
 def _inject_faults(campaign: Campaign, seconds: float) -> None:
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
-        if said := campaign.inject_fault():
-            print(f"{passed:6.1f}  {said}", flush=True)
+        if description := campaign.inject_fault():
+            print(f"{passed:6.1f}  {description}", flush=True)
         time.sleep(campaign.pause_s())
 
 

@@ -452,7 +452,7 @@ class App:
 
     def __init__(self, unify: UnifyCommand, oauth_server: OAuthServer) -> None:
         self.unify = unify
-        self.bank = oauth_server
+        self.oauth_server = oauth_server
         specs = unify.home / "specs"
         specs.mkdir()
         unify.environment["UNIFY_SPECS"] = str(specs)
@@ -462,13 +462,13 @@ class App:
         page = {"authorization_code": "authorize", "device_code": "device"}[grant]
         spec = {
             "name": "shop",
-            "base_url": self.bank.server.url,
+            "base_url": self.oauth_server.server.url,
             "options": {"secret": {"secret": True}},
             "auth": {
                 "type": "oauth2",
                 "grant": grant,
-                "token_url": f"{self.bank.server.url}/token",
-                "authorize_url": f"{self.bank.server.url}/{page}",
+                "token_url": f"{self.oauth_server.server.url}/token",
+                "authorize_url": f"{self.oauth_server.server.url}/{page}",
                 "client_id": CLIENT_ID,
                 "client_secret": "{secret}",
             },
@@ -509,16 +509,16 @@ class TestCommandLine:
             terminal.wait_for_text("authenticated as ada: 1 table")
             assert terminal.wait_for_end() == 0
             assert "sign in at http" in terminal.screen
-        app.bank.lifetime_s = None
+        app.oauth_server.lifetime_s = None
         assert app.unify("select count(*) from eu.things").single_value == "2"
-        assert app.bank.grant_types == ["authorization_code"]
+        assert app.oauth_server.grant_types == ["authorization_code"]
 
-        app.bank.issued_count += 1  # the token is no longer valid: the daemon renews it
+        app.oauth_server.issued_count += 1  # the token is no longer valid: the daemon renews it
         assert app.unify("reload table eu.things").exit_status == 0
-        assert app.bank.grant_types == ["authorization_code", "refresh_token"]
+        assert app.oauth_server.grant_types == ["authorization_code", "refresh_token"]
 
-        app.bank.issued_count += 1
-        app.bank.refresh_token = "revoked"
+        app.oauth_server.issued_count += 1
+        app.oauth_server.refresh_token = "revoked"
         over = app.unify("reload table eu.things")
         assert over.exit_status == 1
         assert "the sign-in is over, its refresh token is refused; at a terminal, connect eu" in over.stderr
@@ -534,7 +534,7 @@ class TestCommandLine:
         with app.terminal(
             "-q", "--format", "csv", "-c", "select max(id) as top from shop.things"
         ) as terminal:
-            terminal.wait_for_text(f"open {app.bank.server.url}/enter and enter the code {USER_CODE}")
+            terminal.wait_for_text(f"open {app.oauth_server.server.url}/enter and enter the code {USER_CODE}")
             assert terminal.wait_for_end() == 0
             assert terminal.screen.splitlines()[-2:] == ["top", "2"]
 
@@ -559,7 +559,7 @@ class TestCommandLine:
         assert answer.exit_status == 1
         assert answer.stderr.count(message) == 2
         assert "sign-in requires a terminal" in answer.stderr
-        assert app.bank.server.requests == []
+        assert app.oauth_server.server.requests == []
 
     def test_check_signs_in_and_prints_the_user(self, app: App) -> None:
         app.use_browser()
@@ -589,4 +589,4 @@ class TestCommandLine:
         (cases / "things.yaml").write_text(yaml.safe_dump(case), encoding="utf-8")
         tested = app.unify.run("spec", "test", str(app.unify.home / "specs" / "shop.yaml"))
         assert tested.exit_status == 0, tested
-        assert app.bank.server.requests == []
+        assert app.oauth_server.server.requests == []
