@@ -55,11 +55,14 @@ class TestAuthMethods:
             (Auth("bearer", {"token": "{unset}"}), r"auth\.token: .*\{unset\} has no value"),
             (
                 Auth("api_key", {"name": "x", "value": "y", "in": "body"}),
-                r"auth\.in is header, query or cookie",
+                r"auth\.in must be header, query or cookie",
             ),
             (Auth("bearer", {"token": "two\nlines"}), "line break"),
             (Auth("jwt", {"key": "x"}), r"auth\.key is not an RSA private key"),
-            (Auth("oauth2", {"grant": "password"}), r"auth\.grant is one of .*, device_code, not 'password'"),
+            (
+                Auth("oauth2", {"grant": "password"}),
+                r"auth\.grant must be one of .*, device_code, not 'password'",
+            ),
             (Auth("oauth2", {"token_url": "https://x", "client_id": "{unset}"}), r"auth\.client_id"),
         ],
     )

@@ -66,7 +66,7 @@ class TestSession:
     ) -> None:
         api.serve("POST /login", MockResponse(200, b"{}", {"Set-Cookie": "xsid=abc-1"}))
         settings = {**self.login, "token": "cookies.sid", "in": "cookie", "name": "sid"}
-        with pytest.raises(Unauthorized, match=r"nothing is at auth\.token, cookies\.sid"):
+        with pytest.raises(Unauthorized, match=r"auth\.token: the response has no value at cookies\.sid"):
             list(make_adapter(Auth("session", settings), Paging("none")).pages("things", Read()))
 
     def test_logs_in_again_when_the_session_has_expired(
@@ -115,10 +115,10 @@ class TestSession:
         [
             (
                 MockResponse.json({"data": {"tok": "sess-0123456789"}}),
-                r"nothing is at auth\.token, data\.token",
+                r"auth\.token: the response has no value at data\.token",
             ),
-            (MockResponse.text("sess-0123456789", "text/plain"), "no JSON object"),
-            (MockResponse.json("sess-0123456789"), "no JSON object"),
+            (MockResponse.text("sess-0123456789", "text/plain"), "not a JSON object"),
+            (MockResponse.json("sess-0123456789"), "not a JSON object"),
         ],
         ids=["elsewhere", "text", "JSON text"],
     )

@@ -171,9 +171,7 @@ class TestBrowserFlow:
         assert oauth_server.grant_types == ["authorization_code", "refresh_token"]
 
     def test_without_a_sign_in_no_request_is_sent(self, oauth_server: OAuthServer, make: Make) -> None:
-        with pytest.raises(
-            SignInNeeded, match=r"^mine\.things: nobody has signed in yet; at a terminal, connect mine"
-        ):
+        with pytest.raises(SignInNeeded, match=r"^mine\.things: not signed in; run connect mine"):
             rows(make())
         assert oauth_server.server.requests == []
 
@@ -183,7 +181,7 @@ class TestBrowserFlow:
         make().sign_in(BrowserUser())
         oauth_server.refresh_token = "revoked"
         with pytest.raises(
-            SignInNeeded, match=r"the sign-in is over, its refresh token is refused; .* signs in"
+            SignInNeeded, match=r"the sign-in has expired \(its refresh token was refused\); run connect"
         ):
             rows(make(clock=AdvancingClock(3600)))
         adapter = make(clock=AdvancingClock(3600))
@@ -195,7 +193,7 @@ class TestBrowserFlow:
     ) -> None:
         oauth_server.server.serve("POST /token", MockResponse.json({"access_token": "forever"}))
         make().sign_in(BrowserUser())
-        with pytest.raises(SignInNeeded, match="the sign-in is over"):
+        with pytest.raises(SignInNeeded, match="the sign-in has expired"):
             rows(make())
 
     def test_a_refused_client_secret_requires_no_sign_in(self, oauth_server: OAuthServer, make: Make) -> None:
@@ -247,7 +245,7 @@ class TestBrowserFlow:
 
     def test_a_refusal_by_the_user_is_quoted(self, oauth_server: OAuthServer, make: Make) -> None:
         oauth_server.deny_reason = "Ada said no"
-        with pytest.raises(Unauthorized, match='the sign-in to mine was refused \\("Ada said no"\\)'):
+        with pytest.raises(Unauthorized, match='mine: the sign-in was refused \\("Ada said no"\\)'):
             make().sign_in(BrowserUser())
         assert oauth_server.grant_types == []
 
@@ -255,7 +253,7 @@ class TestBrowserFlow:
         self, make: Make, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sign_in, "SIGN_IN_TIMEOUT_S", 0.05)
-        with pytest.raises(Unauthorized, match="nobody signed in to mine within"):
+        with pytest.raises(Unauthorized, match="mine: no sign-in within"):
             make().sign_in(IdleUser())
 
     def test_the_callback_port_can_be_configured(self, make: Make) -> None:
@@ -268,7 +266,7 @@ class TestBrowserFlow:
     def test_a_callback_port_in_use_is_named(self, make: Make) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            with pytest.raises(ConfigError, match=f"port {port} of this machine cannot be listened on"):
+            with pytest.raises(ConfigError, match=f"port {port} is not available"):
                 make(redirect_port=str(port)).sign_in(IdleUser())
 
     def test_an_authorize_url_keeps_its_query(self, oauth_server: OAuthServer, make: Make) -> None:
@@ -379,8 +377,8 @@ class TestDeviceFlow:
     @pytest.mark.parametrize(
         ("last", "message"),
         [
-            (pending("expired_token"), "nobody entered the code for mine before it expired"),
-            (pending("access_denied"), r'the sign-in to mine was refused \("access_denied"\)'),
+            (pending("expired_token"), "mine: the code expired before it was entered"),
+            (pending("access_denied"), r'mine: the sign-in was refused \("access_denied"\)'),
             (pending("invalid_grant"), "no token was issued"),
             (MockResponse.text("<p>hello"), "no token was issued"),
         ],
@@ -396,7 +394,7 @@ class TestDeviceFlow:
     def test_polling_ends_when_the_code_expires(self, oauth_server: OAuthServer, make: Make) -> None:
         oauth_server.device_responses = [pending()] * 1000
         clock = AdvancingClock()
-        with pytest.raises(Unauthorized, match="before it expired"):
+        with pytest.raises(Unauthorized, match="the code expired before it was entered"):
             make("device_code", clock).sign_in(IdleUser())
         assert sum(clock.waited) <= 600
 
@@ -521,7 +519,7 @@ class TestCommandLine:
         app.oauth_server.refresh_token = "revoked"
         over = app.unify("reload table eu.things")
         assert over.exit_status == 1
-        assert "the sign-in is over, its refresh token is refused; at a terminal, connect eu" in over.stderr
+        assert "the sign-in has expired (its refresh token was refused); run connect eu" in over.stderr
         with app.terminal("-c", "connect eu") as terminal:
             terminal.wait_for_text("eu: signed in as ada")
             assert terminal.wait_for_end() == 0
@@ -542,7 +540,7 @@ class TestCommandLine:
         app.connect()
         for arguments in (["check", "shop"], ["-c", "peek shop.things"]):
             with app.terminal(*arguments) as terminal:
-                terminal.wait_for_text("Ctrl-C gives up")
+                terminal.wait_for_text("Press Ctrl-C to cancel")
                 terminal.type(CTRL_C)
                 assert terminal.wait_for_end() == 130, terminal.screen
                 assert "Traceback" not in terminal.screen
@@ -552,7 +550,7 @@ class TestCommandLine:
         app.use_browser()
         app.connect()
         checked = app.unify.run("check", "shop")
-        message = "nobody has signed in yet; at a terminal, connect shop (or unify check shop) does that"
+        message = "not signed in; run connect shop (or unify check shop) in a terminal"
         assert (checked.exit_status, checked.stdout) == (1, f"shop: {message}\n")
         statements = ("peek shop.things", "select * from shop.things", "connect shop")
         answer = app.unify(*statements, args=["--keep-going"])

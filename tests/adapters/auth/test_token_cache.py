@@ -322,7 +322,7 @@ class TestPrivateKeys:
             ("ES256", "no-key-canary", "auth.key is not a P-256 private key"),
             ("ES256", pem(ec.generate_private_key(ec.SECP384R1())), "auth.key is not a P-256 private key"),
             ("HS256", pem(RSA_KEY), "auth.key is not a shared secret"),
-            ("PS512", "other-canary", r"auth\.algorithm is HS256, RS256 or ES256"),
+            ("PS512", "other-canary", r"auth\.algorithm must be HS256, RS256 or ES256"),
         ],
     )
     def test_an_unsuitable_key_is_refused_and_not_shown(self, algorithm: str, key: str, message: str) -> None:

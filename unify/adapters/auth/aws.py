@@ -1,4 +1,4 @@
-"""Proof made on the spot from a key: AWS signatures (version 4), and JSON Web Tokens."""
+"""AWS Signature Version 4."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _UNRESERVED_CHARS = "-_.~"
 
 
 class AWSSigV4Auth(Authentication):
-    """Signature Version 4, as AWS documents it: each request is signed with its time."""
+    """Signs each request with its time, as documented by AWS."""
 
     def __init__(self, settings: AuthConfig) -> None:
         self._access_key_id = settings.header("access_key_id")
         self._secret_access_key = settings.text("secret_access_key")
-        temporary = settings.has_value("session_token")
-        self._session_token = settings.header("session_token") if temporary else ""
+        is_temporary = settings.has_value("session_token")
+        self._session_token = settings.header("session_token") if is_temporary else ""
         self._region = settings.header("region")
         self._service = settings.header("service")
 
@@ -36,12 +36,12 @@ class AWSSigV4Auth(Authentication):
         canonical = self._canonical_request(request, signed, body_hash)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         signature = self._signature(scope, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}")
-        proof = (
+        authorization = (
             f"AWS4-HMAC-SHA256 Credential={self._access_key_id}/{scope}, "
             f"SignedHeaders={';'.join(sorted(signed))}, Signature={signature}"
         )
         sent = {name: value for name, value in signed.items() if name != "host"}
-        headers = {**request.headers, **sent, "Authorization": proof}
+        headers = {**request.headers, **sent, "Authorization": authorization}
         return Request(request.method, request.url, request.params, headers, request.body)
 
     def secrets(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class AWSSigV4Auth(Authentication):
     def _canonical_request(self, request: Request, signed_headers: dict[str, str], body_hash: str) -> str:
         parts = urlsplit(request.full_url)
         path = parts.path or "/"
-        if self._service != "s3":  # everybody else wants the encoded path encoded once more
+        if self._service != "s3":  # other services expect the encoded path to be encoded again
             path = quote(path, safe="/" + _UNRESERVED_CHARS)
         pairs = sorted(
             (quote(name, safe=_UNRESERVED_CHARS), quote(value, safe=_UNRESERVED_CHARS))
@@ -68,8 +68,8 @@ class AWSSigV4Auth(Authentication):
 
 
 def _host_header(url: str) -> str:
-    """The Host header as it is sent: without a port where it is the usual one."""
+    """The Host header as it is sent, without the default port."""
     parts = urlsplit(url)
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
     host = parts.hostname or ""
-    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
+    return host if parts.port in (None, default) else f"{host}:{parts.port}"

@@ -1,4 +1,4 @@
-"""What proves who asks: strategies that decide and never send; they yield the requests they need."""
+"""The ``auth`` section of a spec with its variables filled in; static headers and parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unify.errors import ConfigError, SpecError
 
 
 class HeaderAuth(Authentication):
-    """The same header on every request: bearer, basic, and API keys in a header or cookie."""
+    """The same header in every request: bearer token, Basic, API key in a header or cookie."""
 
     def __init__(self, name: str, value: str, *secrets: str) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class HeaderAuth(Authentication):
 
 
 class QueryAuth(Authentication):
-    """The same query parameter on every request, in place of one a next link may carry."""
+    """The same query parameter in every request; it replaces one of a next link."""
 
     def __init__(self, name: str, value: str) -> None:
         self.secret_params = (name,)
@@ -49,7 +49,7 @@ class QueryAuth(Authentication):
 
 
 def build_static_auth(location: str, name: str, value: str, *secrets: str) -> Authentication:
-    """``value`` under ``name`` in a header, the query or a cookie."""
+    """Send ``value`` as ``name`` in the ``header``, ``query`` or ``cookie``."""
     match location:
         case "query":
             return QueryAuth(name, value)
@@ -59,14 +59,18 @@ def build_static_auth(location: str, name: str, value: str, *secrets: str) -> Au
             return HeaderAuth(name, value, value, *secrets)
 
 
+def build_bearer_auth(token: str) -> Authentication:
+    return build_static_auth("header", "Authorization", f"Bearer {token}", token)
+
+
 class AuthConfig:
-    """The keys of a spec's ``auth``, their variables replaced.
+    """The keys of ``auth`` with their variables filled in.
 
-    ``where``       starts messages: connection and spec.
-    ``render_base_url``    of the connection, for requests that log in there.
-    ``connection``  its name.
+    ``where``       connection and spec, for messages.
+    ``base_url``    of the connection, for log-in requests.
+    ``connection``  name of the connection.
 
-    Raises  ConfigError naming the adapter and the key that is missing or has no value.
+    Methods raise ConfigError for a key that is missing or has no value.
     """
 
     def __init__(
@@ -88,48 +92,49 @@ class AuthConfig:
         return self._settings.get(key) is not None
 
     def has_value(self, key: str) -> bool:
-        """Is it given, and has every option it names a value? For what may be left out."""
+        """Whether the key is set and each of its variables has a value."""
         return key in self and template.has_values(self._settings[key], self._variables)
 
     def raw(self, key: str) -> Json:
-        """A setting as the spec has it, its variables not replaced."""
+        """The setting without filling in variables."""
         return self._settings.get(key)
 
     def render_value(self, key: str) -> Json:
-        """A JSON value with its variables replaced."""
         return self._render(key, lambda: template.render_value(self._settings.get(key), self._variables))
 
     def render_fields(self, key: str) -> Mapping[str, str | list[str]]:
-        """Form fields or claims with their variables replaced."""
-        given: Mapping[str, Json] = self._settings.get(key) or {}
-        return self._render(key, lambda: template.render_fields(given, self._variables, "body"))
+        """Form fields or claims."""
+        fields: Mapping[str, Json] = self._settings.get(key) or {}
+        return self._render(key, lambda: template.render_fields(fields, self._variables, "body"))
 
     def text(self, key: str, default: str | None = None) -> str:
-        written = self._settings.get(key)
-        if written is None:
-            if default is None:
-                raise ConfigError(f"{self.where}: auth.{key} is missing, and auth.type {self.type} needs it")
-            return default
-        return self._render(key, lambda: template.render_text(str(written), self._variables, "plain").strip())
+        value = self._settings.get(key)
+        if value is None and default is None:
+            raise ConfigError(f"{self.where}: auth.{key} is missing; auth.type {self.type} requires it")
+        if value is None:
+            return default or ""
+        return self._render(key, lambda: template.render_text(str(value), self._variables, "plain").strip())
 
     def path(self, key: str) -> str:
-        """A path with its variables percent-encoded."""
-        return self._render(
-            key, lambda: template.render_text(str(self._settings[key]), self._variables, "path")
-        )
+        """A URL path; variables are percent-encoded."""
+        value = str(self._settings[key])
+        return self._render(key, lambda: template.render_text(value, self._variables, "path"))
 
     def header(self, key: str, default: str | None = None) -> str:
-        """A value fit for a header: no line break, nothing but what HTTP can carry."""
+        """A text that is allowed in a header."""
         value = self.text(key, default)
         if any(ord(char) < 32 or not (ord(char) < 127 or 160 <= ord(char) < 256) for char in value):
             raise ConfigError(
-                f"{self.where}: auth.{key}: the value holds a line break or a character "
-                "that HTTP cannot carry"
+                f"{self.where}: auth.{key}: the value contains a line break or another character "
+                "that HTTP does not allow"
             )
         return value
+
+    def error(self, key: str, text: str) -> ConfigError:
+        return ConfigError(f"{self.where}: auth.{key}: {text}")
 
     def _render(self, key: str, render: Callable[[], T]) -> T:
         try:
             return render()
         except SpecError as error:
-            raise ConfigError(f"{self.where}: auth.{key}: {error.message}") from error
+            raise self.error(key, error.message) from error

@@ -1,6 +1,6 @@
-"""Where a browser comes back to after somebody has consented: a port of this machine (RFC 8252, section 7.3).
+"""The local HTTP server that receives the redirect after a sign-in in a browser (RFC 8252, section 7.3).
 
-It listens on 127.0.0.1 for one sign-in alone, and tells a page nothing of what it was sent.
+It listens on 127.0.0.1 during one sign-in. Its pages repeat nothing of a request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unify.errors import ConfigError
 
 HOST = "127.0.0.1"
 CALLBACK_PATH = "/callback"
-READ_TIMEOUT_S = 10.0  # a browser that opens a connection and says nothing is not waited for longer
+READ_TIMEOUT_S = 10.0  # for a connection without a request
 _PAGE_HTML = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Unify</title>
 <body style="font: 16px sans-serif; margin: 4em"><p>{text}</p></body></html>
@@ -34,10 +34,12 @@ _HEADERS = {
 
 
 class CallbackServer:
-    """Listens until the ``with`` block ends. ``port`` 0 is any that is free.
+    """Listens until the ``with`` block ends. ``port`` 0 selects a free one.
 
-    ``state``  what the browser has to bring back: anything else was not begun here.
-    Raises     ConfigError where the port is taken.
+    ``state``  the ``state`` parameter of a valid redirect.
+
+    Raises:
+        ConfigError: the port is in use.
     """
 
     def __init__(self, port: int, state: str) -> None:
@@ -47,8 +49,8 @@ class CallbackServer:
             self._server = _CallbackTCPServer((HOST, port), _CallbackHandler)
         except OSError as error:
             raise ConfigError(
-                f"port {port} of this machine cannot be listened on ({error.strerror}); "
-                "end what uses it, or change redirect_port"
+                f"port {port} is not available ({error.strerror}); stop the program that uses it, "
+                "or change redirect_port"
             ) from error
         self._server.callback_server = self
         self.port: int = self._server.server_address[1]
@@ -69,22 +71,22 @@ class CallbackServer:
         self._server.server_close()
 
     def wait_for_result(self, timeout_s: float) -> Mapping[str, str] | None:
-        """What the browser brought back; None if it did not come in time."""
+        """The parameters of the redirect; None after ``timeout_s``."""
         try:
             return self._results.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
     def check_callback(self, target: str, host: str) -> Mapping[str, str] | str:
-        """What a request brings back, or the sentence that refuses it."""
+        """Return the parameters of a request, or the text that refuses it."""
         parts = urlsplit(target)
         if parts.path != CALLBACK_PATH:
-            return "There is nothing here."
+            return "Not found."
         fields = dict(parse_qsl(parts.query))
         if host != f"{HOST}:{self.port}" or not hmac.compare_digest(
             fields.get("state", "").encode(), self._state.encode()
         ):
-            return "This is not the sign-in that Unify waits for. Begin it again from there."
+            return "This is not the sign-in that Unify expects. Start again in Unify."
         return fields
 
     def set_result(self, fields: Mapping[str, str]) -> None:
@@ -92,7 +94,7 @@ class CallbackServer:
 
 
 class _CallbackTCPServer(ThreadingTCPServer):
-    """Not HTTPServer, which asks the network for this machine's name."""
+    """Unlike HTTPServer, without a DNS lookup of this machine's name."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -100,7 +102,7 @@ class _CallbackTCPServer(ThreadingTCPServer):
     callback_server: CallbackServer
 
     def handle_error(self, _request: object, _address: object) -> None:
-        """A browser may go away; stderr is not for that."""
+        """Write nothing to stderr if a browser disconnects."""
 
 
 class _CallbackHandler(BaseHTTPRequestHandler):
@@ -108,15 +110,15 @@ class _CallbackHandler(BaseHTTPRequestHandler):
     server: _CallbackTCPServer
 
     def do_GET(self) -> None:
-        found = self.server.callback_server.check_callback(self.path, self.headers.get("Host", ""))
-        if isinstance(found, str):
-            self._send_page(404 if urlsplit(self.path).path != CALLBACK_PATH else 400, found)
+        result = self.server.callback_server.check_callback(self.path, self.headers.get("Host", ""))
+        if isinstance(result, str):
+            self._send_page(404 if urlsplit(self.path).path != CALLBACK_PATH else 400, result)
             return
-        self._send_page(200, "Unify has what it needs. You can close this page.")
-        self.server.callback_server.set_result(found)  # only now: what waits for it closes the server
+        self._send_page(200, "Unify has received the sign-in. You can close this page.")
+        self.server.callback_server.set_result(result)  # last, because the receiver closes the server
 
     def log_message(self, *_words: object) -> None:
-        """Its address holds a code that nobody should see."""
+        """Do not log: the URL contains a code."""
 
     def _send_page(self, status: int, text: str) -> None:
         page = _PAGE_HTML.replace("{text}", text).encode()

@@ -1,11 +1,11 @@
-"""From a spec's ``auth`` to the strategy that carries it out."""
+"""Builds the authentication that the ``auth`` section of a spec describes."""
 
 from __future__ import annotations
 
 import base64
 
 from unify.adapters.auth.aws import AWSSigV4Auth
-from unify.adapters.auth.base import AuthConfig, HeaderAuth, build_static_auth
+from unify.adapters.auth.base import AuthConfig, HeaderAuth, build_bearer_auth, build_static_auth
 from unify.adapters.auth.grants import ClientGrantAuth, UserGrantAuth
 from unify.adapters.auth.jwt import JWTAuth
 from unify.adapters.auth.token import SessionTokenAuth
@@ -25,12 +25,12 @@ def build_authentication(
     token_cache: TokenCacheFolder | None = None,
     connection: str = "",
 ) -> Authentication:
-    """The strategy for ``auth``. ``where`` starts messages: connection and spec.
+    """Build the authentication; ``where`` names connection and spec in messages.
 
-    ``tokens``      keeps what is fetched for other processes, and for the next one; None: this one alone.
-    ``connection``  its name, for what is said to a person.
+    ``token_cache``  shares tokens with other processes; None: this process keeps its own.
 
-    Raises  ConfigError for a missing value: nothing is ever sent without the proof the spec asks for.
+    Raises:
+        ConfigError: a value is missing. No request is sent without the credentials that the spec requires.
     """
     settings = AuthConfig(auth, variables, where, base_url, connection)
     match auth.type:
@@ -38,11 +38,7 @@ def build_authentication(
             return Authentication()
         case "bearer":
             token = settings.header("token")
-            return (
-                build_static_auth("header", "Authorization", f"Bearer {token}", token)
-                if token
-                else Authentication()
-            )
+            return build_bearer_auth(token) if token else Authentication()
         case "basic":
             return _basic_auth(settings)
         case "api_key":
@@ -59,22 +55,24 @@ def build_authentication(
 
 def _basic_auth(settings: AuthConfig) -> Authentication:
     user, password = settings.text("username", ""), settings.text("password", "")
-    proof = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return HeaderAuth("Authorization", f"Basic {proof}", password, proof)
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return HeaderAuth("Authorization", f"Basic {credentials}", password, credentials)
 
 
 def _api_key_auth(settings: AuthConfig) -> Authentication:
-    place = settings.text("in", "header")
-    if place not in ("header", "query", "cookie"):
-        raise ConfigError(f"{settings.where}: auth.in is header, query or cookie, not {place!r}")
+    location = settings.text("in", "header")
+    if location not in ("header", "query", "cookie"):
+        raise ConfigError(f"{settings.where}: auth.in must be header, query or cookie, not {location!r}")
     name = settings.header("name")
-    value = settings.text("value") if place == "query" else settings.header("value")
-    return build_static_auth(place, name, value) if value else Authentication()
+    value = settings.text("value") if location == "query" else settings.header("value")
+    return build_static_auth(location, name, value) if value else Authentication()
 
 
 def _oauth2_auth(settings: AuthConfig, token_cache: TokenCacheFolder | None) -> Authentication:
     grant = settings.text("grant", "client_credentials")
     if grant not in OAUTH_GRANTS:
-        raise ConfigError(f"{settings.where}: auth.grant is one of {', '.join(OAUTH_GRANTS)}, not {grant!r}")
-    kind = UserGrantAuth if grant in INTERACTIVE_GRANTS else ClientGrantAuth
-    return kind(settings, grant, token_cache)
+        raise ConfigError(
+            f"{settings.where}: auth.grant must be one of {', '.join(OAUTH_GRANTS)}, not {grant!r}"
+        )
+    auth_class = UserGrantAuth if grant in INTERACTIVE_GRANTS else ClientGrantAuth
+    return auth_class(settings, grant, token_cache)

@@ -63,13 +63,13 @@ def _lifetime_s(settings: AuthConfig) -> float:
     try:
         return parse_duration(settings.text("lifetime"))
     except ValueError as error:
-        raise ConfigError(f"{settings.where}: auth.lifetime: {error}") from error
+        raise settings.error("lifetime", str(error)) from error
 
 
 def _load_key(algorithm: str, key: str, where: str) -> Any:
     """The key in the form that ``algorithm`` signs with. Raises ConfigError, which never quotes the key."""
     if algorithm not in _KEY_KINDS:
-        raise ConfigError(f"{where}: auth.algorithm is HS256, RS256 or ES256, not {algorithm!r}")
+        raise ConfigError(f"{where}: auth.algorithm must be HS256, RS256 or ES256, not {algorithm!r}")
     pem = key.replace("\\n", "\n")  # environment variables and JSON files hold a key on one line
     try:
         import jwt

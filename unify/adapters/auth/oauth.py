@@ -1,4 +1,4 @@
-"""What is said to an OAuth 2 authorization server, and what its answers mean (RFC 6749)."""
+"""Token requests and responses of OAuth 2 (RFC 6749)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from unify.adapters.auth.base import AuthConfig
 from unify.adapters.auth.token_cache import CachedToken
 from unify.adapters.http.messages import AuthFlow, DelayedRequest, Request, Response, TokenRefused
 
-EXPIRY_MARGIN_S = 60.0  # a token is renewed this long before it expires, so that none expires on its way
+EXPIRY_MARGIN_S = 60.0  # a token is renewed this long before it expires
 FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-# Answers that are not about how the client proved itself: to ask again in another way would be to ask twice.
+# Errors that are not about client authentication: sending it in another way does not help.
 _GRANT_ERRORS = frozenset(
     [
         "access_denied",
@@ -30,11 +30,12 @@ _GRANT_ERRORS = frozenset(
         "unsupported_grant_type",
     ]
 )
+_SECRET_FIELDS = ("access_token", "refresh_token", "id_token", "device_code")
 
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """An answer of the server; ``fields`` are its members, none where it is no JSON object."""
+    """A response of the server; ``fields`` are its members, none if it is not a JSON object."""
 
     response: Response
     fields: Mapping[str, Any] = field(repr=False)
@@ -49,19 +50,23 @@ class TokenResponse:
 
     @property
     def error(self) -> str:
-        """The code of the error, "" where there is none: some servers send it with status 200."""
+        """The error code, "" without one. Some servers send it with status 200."""
         return self.text("error")
+
+    @property
+    def is_refused(self) -> bool:
+        return self.response.status >= 400 or bool(self.error)
 
     @property
     def is_client_auth_error(self) -> bool:
         return self.response.status in (400, 401) and self.error not in _GRANT_ERRORS
 
     def text(self, name: str) -> str:
-        found = self.fields.get(name)
-        return found if isinstance(found, str) else ""
+        value = self.fields.get(name)
+        return value if isinstance(value, str) else ""
 
     def seconds(self, name: str) -> float | None:
-        """A time, which some servers send as text; nonsense counts as not said."""
+        """A duration, which some servers send as text; None if it is missing or invalid."""
         try:
             seconds = float(self.fields.get(name, ""))
         except (TypeError, ValueError):
@@ -69,9 +74,10 @@ class TokenResponse:
         return seconds if 0 < seconds < inf else None
 
     def to_cached_token(self, now: float, refresh_token: str = "") -> CachedToken:
-        """The token given, with the refresh token that came along, else ``refresh_token``.
+        """The access token, with the refresh token of the response, else ``refresh_token``.
 
-        Raises  TokenRefused where there is none.
+        Raises:
+            TokenRefused: the response has no access token.
         """
         token = self.text("access_token")
         if self.response.status >= 400 or not token:
@@ -81,10 +87,10 @@ class TokenResponse:
 
 
 class OAuthClient:
-    """Asks as one application.
+    """Requests tokens for one application.
 
-    It proves itself by Basic, as the RFC wants it; in the body where the server will not have that, and where
-    there is no secret to prove itself with.
+    The client secret is sent with Basic authentication, as the RFC requires; in the body if the server
+    refuses that, or if there is no secret.
     """
 
     def __init__(self, settings: AuthConfig) -> None:
@@ -98,33 +104,39 @@ class OAuthClient:
         pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
         self._basic_credentials = base64.b64encode(pair.encode()).decode()
         self._credentials_in_body = not self.client_secret
+        self._issued: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
-        return (self.client_secret, self._basic_credentials) if self.client_secret else ()
+        own = (self.client_secret, self._basic_credentials) if self.client_secret else ()
+        return (*own, *self._issued)
 
     @property
     def scope_field(self) -> Mapping[str, str]:
         return {"scope": self.scope} if self.scope else {}
 
     def request_token(self, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
-        """Ask for a token, ``delay_s`` from now."""
+        """Request a token after ``delay_s``."""
         return (yield from self.post_form(self.token_url, {**fields, **self.extra_fields}, delay_s))
 
     def post_form(self, url: str, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
         request = self._build_request(url, fields)
-        answer = yield DelayedRequest(request, delay_s) if delay_s else request
-        said = TokenResponse.parse(answer)
-        if said.is_client_auth_error and not self._credentials_in_body:
+        response = self._parse((yield DelayedRequest(request, delay_s) if delay_s else request))
+        if response.is_client_auth_error and not self._credentials_in_body:
             self._credentials_in_body = True
-            said = TokenResponse.parse((yield self._build_request(url, fields)))
-            self._credentials_in_body = not said.is_client_auth_error
-        return said
+            response = self._parse((yield self._build_request(url, fields)))
+            self._credentials_in_body = not response.is_client_auth_error
+        return response
+
+    def _parse(self, response: Response) -> TokenResponse:
+        """Parse a response, and keep its tokens secret even if they are never used."""
+        parsed = TokenResponse.parse(response)
+        self._issued = tuple(filter(None, map(parsed.text, _SECRET_FIELDS)))
+        return parsed
 
     def _build_request(self, url: str, fields: Mapping[str, str]) -> Request:
         if self._credentials_in_body:
-            own = {"client_id": self.client_id}
-            if self.client_secret:
-                own["client_secret"] = self.client_secret
+            secret = {"client_secret": self.client_secret} if self.client_secret else {}
+            own = {"client_id": self.client_id, **secret}
             return Request("POST", url, (), FORM_HEADERS, urlencode({**fields, **own}).encode())
         headers = {**FORM_HEADERS, "Authorization": f"Basic {self._basic_credentials}"}
         return Request("POST", url, (), headers, urlencode(fields).encode())
@@ -137,11 +149,11 @@ def _parse_form(body: bytes) -> Mapping[str, str]:
 
 
 def _client_secret(settings: AuthConfig) -> str:
-    """That of the application: one that people sign in with need not have any (RFC 8252, section 8.5)."""
-    may_lack = settings.text("grant", "client_credentials") != "client_credentials"
-    if may_lack and not settings.has_value("client_secret"):
-        return ""
-    return settings.text("client_secret", "")
+    """The secret of the application; public clients have none (RFC 8252, section 8.5)."""
+    required = settings.text("grant", "client_credentials") == "client_credentials"
+    if required or settings.has_value("client_secret"):
+        return settings.text("client_secret", "")
+    return ""
 
 
 def _expires_at(now: float, lifetime_s: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Tokens that are fetched, whatever gives them; and sessions that log in."""
+"""Tokens that are requested when first needed, and those of a log-in request."""
 
 from __future__ import annotations
 
@@ -16,17 +16,12 @@ from unify.adapters.formats.records import RecordSelector, parse_body
 from unify.adapters.http.messages import Authentication, AuthFlow, Request, Response, TokenRefused
 from unify.errors import BadResponse
 
-SESSION_LIFETIME_S = (
-    900.0  # for which a session is trusted: some APIs answer a dead one with something else than 401
-)
+SESSION_LIFETIME_S = 900.0  # some APIs answer requests of an expired session with a status other than 401
 _JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
 class TokenAuth(Authentication):
-    """A token fetched when it is first needed, shared by all threads, and fetched anew once refused.
-
-    ``keep`` shares it with other processes, and remembers it for the next one.
-    """
+    """A token shared by all threads, and through ``cache`` by all processes. A refused one is replaced."""
 
     def __init__(self, make_auth: Callable[[str], Authentication], cache: TokenCache) -> None:
         self._make_auth = make_auth
@@ -42,29 +37,33 @@ class TokenAuth(Authentication):
         return self._cached is not None and self._is_usable(self._cached, now)
 
     def ensure_token(self, now: float) -> AuthFlow[None]:
-        """Take the token that another process has fetched meanwhile, else fetch one."""
+        """Use the token that another process has requested meanwhile, else request one."""
         with self._cache.lock():
-            kept = self._cache.read() or self._cached
-            if kept is not None and self._is_usable(kept, now):
-                self._set_token(kept)
+            cached = self._cache.read() or self._cached
+            if cached is not None and self._is_usable(cached, now):
+                self._set_token(cached)
                 return
-            fetched = yield from self.request_token(now, kept)
-            self._set_token(fetched)
-            self._cache.write(fetched)
+            token = yield from self.request_token(now, cached)
+            self._set_token(token)
+            self._cache.write(token)
 
     def request_token(self, now: float, cached: CachedToken | None) -> AuthFlow[CachedToken]:
-        """The requests that lead to a new token. ``kept`` is the one before it. Raises TokenRefused."""
+        """Request a token. ``cached`` is the previous one.
+
+        Raises:
+            TokenRefused: the server issued none.
+        """
         raise NotImplementedError
 
     def handle_unauthorized(self, rejected: Request) -> bool:
-        """Another thread may have fetched a new one since ``refused`` was sent; then that one is tried."""
+        """Reject the current token, unless another thread has replaced it since ``rejected`` was sent."""
         if self._cached is not None and self._auth is not None and self._auth.is_applied_to(rejected):
             self._rejected_token = self._cached.token
         return True
 
     def secrets(self) -> tuple[str, ...]:
-        kept = (self._cached.refresh_token,) if self._cached is not None else ()
-        return (*kept, *self._auth.secrets()) if self._auth is not None else kept
+        refresh_token = (self._cached.refresh_token,) if self._cached is not None else ()
+        return (*refresh_token, *self._auth.secrets()) if self._auth is not None else refresh_token
 
     def _is_usable(self, cached: CachedToken, now: float) -> bool:
         return cached.is_valid(now) and cached.token != self._rejected_token
@@ -74,29 +73,28 @@ class TokenAuth(Authentication):
 
 
 class SessionTokenAuth(TokenAuth):
-    """A token that a log-in request of the API gives, sent along as the spec says."""
+    """A token from a log-in request of the API, sent as the spec says."""
 
     def __init__(self, settings: AuthConfig, folder: TokenCacheFolder | None) -> None:
-        place, name = settings.text("in", "header"), settings.header("name", "Authorization")
-        form = str(settings.raw("value") or "Bearer {session}")
-        self.secret_params = (name,) if place == "query" else ()
+        location, name = settings.text("in", "header"), settings.header("name", "Authorization")
+        value = str(settings.raw("value") or "Bearer {session}")
+        self.secret_params = (name,) if location == "query" else ()
         self._cookie_name = name
         self._token_path = str(settings.raw("token") or "")
         self._login_request = login = _build_login_request(settings)
+        identity = (login.method, login.url, (login.body or b"").decode())
         super().__init__(
-            lambda token: build_static_auth(place, name, form.replace("{session}", token), token),
-            folder.open_cache(login.method, login.url, (login.body or b"").decode())
-            if folder
-            else TokenCache(),
+            lambda token: build_static_auth(location, name, value.replace("{session}", token), token),
+            folder.open_cache(*identity) if folder else TokenCache(),
         )
 
     def request_token(self, now: float, _cached: CachedToken | None) -> AuthFlow[CachedToken]:
-        answer = yield self._login_request
-        if answer.status >= 400:
-            raise TokenRefused(answer)
-        token = self._header_token(answer) or self._body_token(answer)
+        response = yield self._login_request
+        if response.status >= 400:
+            raise TokenRefused(response)
+        token = self._header_token(response) or self._body_token(response)
         if token in (None, "", False):
-            raise TokenRefused(answer, f" (nothing is at auth.token, {self._token_path})")
+            raise TokenRefused(response, f" (auth.token: the response has no value at {self._token_path})")
         return CachedToken(str(token), now + SESSION_LIFETIME_S)
 
     def _header_token(self, response: Response) -> str:
@@ -115,20 +113,18 @@ class SessionTokenAuth(TokenAuth):
         if not response.body.strip():
             return None
         try:
-            return parse_body(response.body, "", RecordSelector(""), response.request_line).scalar(
-                self._token_path
-            )
-        except BadResponse:  # its message quotes the response, which may be the token
-            raise TokenRefused(response, " (the answer is no JSON object)") from None
+            body = parse_body(response.body, "", RecordSelector(""), response.request_line)
+            return body.scalar(self._token_path)
+        except BadResponse:  # its message quotes the response, perhaps the token
+            raise TokenRefused(response, " (the response is not a JSON object)") from None
 
 
 def _build_login_request(settings: AuthConfig) -> Request:
     method, _, path = settings.path("request").partition(" ")
     url = path if "://" in path else f"{settings.base_url}/{path.lstrip('/')}"
     if "form" in settings:
-        return Request(
-            method, url, (), FORM_HEADERS, urlencode(settings.render_fields("form"), doseq=True).encode()
-        )
+        body = urlencode(settings.render_fields("form"), doseq=True).encode()
+        return Request(method, url, (), FORM_HEADERS, body)
     if "body" in settings:
         return Request(method, url, (), _JSON_HEADERS, msgspec.json.encode(settings.render_value("body")))
     return Request(method, url, (), {"Accept": "application/json"}, None if method == "GET" else b"")
