@@ -230,7 +230,7 @@ def test_the_older_form_of_the_token_header_is_accepted(demo_api: DemoAPI) -> No
 @pytest.mark.parametrize(
     "path", ["/nope", "/repos/demo/nope", "/orgs/demo", f"{COMPASS}/pulls/999999", "//x"]
 )
-def test_what_does_not_exist_is_404_in_json(github: Client, path: str) -> None:
+def test_an_unknown_path_is_404_in_json(github: Client, path: str) -> None:
     answer = github.get(path)
     assert (answer.status_code, answer.json()["message"]) == (404, "Not Found")
 

@@ -204,7 +204,7 @@ def test_unterminated_text_is_one_statement_that_duckdb_refuses(text: str) -> No
         duckdb.extract_statements(text)
 
 
-def test_a_missing_bracket_runs_nothing_of_what_follows() -> None:
+def test_after_a_missing_bracket_no_statement_runs() -> None:
     assert split_statements("select (1; drop table t; select 2") == [
         Statement("select (1; drop table t; select 2")
     ]

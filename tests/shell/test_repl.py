@@ -224,7 +224,7 @@ def test_unreadable_preferences_are_ignored(empty_home: Path, text: str) -> None
     assert read_keys(empty_home) == "emacs"
 
 
-def test_ctrl_r_finds_what_was_run_before(key_input: PipeInput, editor: Editor) -> None:
+def test_ctrl_r_finds_earlier_statements(key_input: PipeInput, editor: Editor) -> None:
     for statement in ("select 'first';", "select 'second';"):
         key_input.send_text(statement + ENTER)
         assert editor.read() == statement

@@ -130,7 +130,7 @@ def test_a_value_is_quoted_for_a_query_language(encoder: str, value: Any, encode
     assert template.variable_names(text) == ("name",)
 
 
-def test_a_quoted_value_is_also_encoded_for_its_place() -> None:
+def test_a_quoted_value_is_also_encoded_for_its_position() -> None:
     assert template.render_text("/People('{id:odata}')", {"id": "a'/b"}, "path") == "/People('a%27%27%2Fb')"
     with pytest.raises(SpecError, match="must not contain one"):
         template.render_text("{id:odata}", {"id": "a\nb"}, "header")
