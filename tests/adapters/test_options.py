@@ -36,7 +36,7 @@ def test_unknown_and_missing_options_are_named() -> None:
     assert str(caught.value).splitlines() == [
         "connections.yaml:3: gh.options.tokn: unknown option — did you mean token?",
         "connections.yaml:2: gh.options: the option token is missing: "
-        "Personal access token, with the scopes repo and read:org",
+        "Personal access token with the scopes repo and read:org",
     ]
 
 

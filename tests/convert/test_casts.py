@@ -173,7 +173,7 @@ def test_pages_of_many_parents_share_files(tmp_path: Path) -> None:
 
 
 def test_an_unknown_declared_type_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="column a: nonsense is no type"):
+    with pytest.raises(ConfigError, match="column a: nonsense is not a DuckDB type"):
         stage(tmp_path, {"a": 1}, shape=declared(ColumnDef("a", "nonsense")))
 
 
