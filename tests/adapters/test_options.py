@@ -43,5 +43,5 @@ def test_unknown_and_missing_options_are_named() -> None:
 def test_a_refresh_of_an_unknown_table_is_named() -> None:
     wrong = Connection("gh", "github", {"token": "x"}, {"puls": 60.0})
 
-    with pytest.raises(ConfigError, match=r"gh\.refresh\.puls: no table puls — did you mean pulls\?"):
+    with pytest.raises(ConfigError, match=r"gh\.refresh\.puls: unknown table puls — did you mean pulls\?"):
         check_options(wrong, load_spec(GITHUB_SPEC))

@@ -166,8 +166,8 @@ class TestFaultyPackages:
                 r"\*\*\*, at faulty\.py:\d+$",
             ),
             ("unauthorized", r"^\*\*\* was refused"),
-            ("list", r"pages\(\) gave list, not unify\.Page"),
-            ("text", r"a row has to be a JSON object as bytes"),
+            ("list", r"pages\(\) returned list, not unify\.Page"),
+            ("text", r"a row must be a JSON object as bytes"),
             ("broken", r"a row is not JSON"),
         ],
     )
@@ -182,7 +182,7 @@ class TestFaultyPackages:
         assert read(faulty(mode="lines")) == [b'{"id":1}', b'{"id": 2}']
 
     def test_an_invalid_check_result_is_an_error(self, faulty: Callable[..., Connection]) -> None:
-        with pytest.raises(SourceError, match=r"check\(\) gave bool, not unify\.Check"):
+        with pytest.raises(SourceError, match=r"check\(\) returned bool, not unify\.Check"):
             registry.open_adapter(faulty(), [], {}).check()
 
     def test_tables_are_listed_without_resolving_secrets(self, faulty: Callable[..., Connection]) -> None:
@@ -197,9 +197,9 @@ class TestFaultyPackages:
         install("second", "", {"twice": "second:X"})
         for adapter, message in {
             "broken": "package broken 1.0, broken:Any: OSError: no such library",
-            "plain": "an adapter is a class made from unify.Adapter",
-            "twice": "offered by package plain 1.0, plain:Plain and package second 1.0, second:X",
-            "nothing": "unknown adapter nothing.*installed packages offer broken, plain, twice",
+            "plain": "an adapter must be a subclass of unify.Adapter",
+            "twice": "provided by package plain 1.0, plain:Plain and package second 1.0, second:X",
+            "nothing": "unknown adapter nothing.*installed packages provide broken, plain, twice",
         }.items():
             with pytest.raises(ConfigError, match=message):
                 registry.describe_adapter(Connection("mine", adapter), [])

@@ -1,13 +1,4 @@
-"""The contract between a source of rows and the loader.
-
-A loader asks an adapter for its tables, then for one table's pages; it knows nothing of HTTP.
-
-What becomes of a table's rows, whoever describes the table: a spec in YAML, or an adapter in Python.
-
-The person in front, as far as signing in somewhere takes one.
-
-Signing in, for whoever has an adapter in hand and perhaps a person in front.
-"""
+"""The contract of a source of rows: Adapter and what its methods take and return; the sign-in prompt."""
 
 from __future__ import annotations
 
@@ -27,18 +18,18 @@ from unify.model import RequestRecord, TableDef
 Scalar = str | int | float | bool | None
 ParentRow = Mapping[str, Scalar]
 
-MAX_RECORDED_CHARS = 1000  # characters of an address, or of an error, worth keeping
+MAX_RECORDED_CHARS = 1000  # of a URL or an error
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some rows, exactly as the source wrote them.
 
-    ``rows``       one JSON value each, undecoded UTF-8, in the order of the source.
-    ``variables``  columns every row of this page gets beside its own: parents, options, envelope values.
-    ``scope``      which ``for_each`` row these belong to (its JSON text, keys sorted); "" without parents.
-    ``number``     counts from 0 within the scope; pages fetched side by side may arrive out of order.
-    ``pages_total`` of the whole table, where the source tells.
+    ``rows``         each one JSON value in undecoded UTF-8, in the order of the source.
+    ``variables``    further columns of every row: values of parents, options and the response.
+    ``scope``        the row of ``for_each``: its JSON text with sorted keys; "" without parents.
+    ``number``       counts from 0 within the scope; with parallel requests, pages may be out of order.
+    ``pages_total``  of the whole table, if the source says.
     """
 
     rows: Sequence[bytes]
@@ -49,24 +40,24 @@ class Page:
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Page:
-        """A page of rows that Python has decoded; dates, UUIDs and decimals become texts, exactly."""
+        """Make a page of Python values; dates, UUIDs and decimals become exact texts."""
         return cls([msgspec.json.encode(row) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """One request, as ``unify.requests`` shows it: ``address`` has no secret in it."""
+    """One request, for ``unify.requests``. ``address`` is the URL without secrets."""
 
     method: str
     address: str
-    status: int | None  # None: no answer came
+    status: int | None  # None: no response
     milliseconds: float
     bytes: int
     at: datetime
     error: str = ""
 
     def to_record(self, job: int | None = None) -> RequestRecord:
-        """The row of ``unify.requests``; ``job`` is the load that asked, None for a person."""
+        """The row of ``unify.requests``; ``job`` is the load, None for a statement."""
         return RequestRecord(
             method=self.method,
             address=self.address[:MAX_RECORDED_CHARS],
@@ -81,12 +72,12 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What to fetch of a table.
+    """What to read of a table.
 
-    ``parents``  rows of its ``for_each``; empty where it has none.
-    ``since``    the stored cursor of each scope, as text in the cursor column's own format; empty: all.
-    ``limit``    stop after about this many rows (a peek); None: all.
-    ``filters``  the values a query asks for, by the filter's name, as the API writes them.
+    ``parents``        rows of ``for_each``.
+    ``since``          the stored cursor by scope, as text; empty: read all rows.
+    ``limit``          stop after about this many rows; None: read all.
+    ``filters``        values by name of the filter, in the API's format.
     ``rows_location``  where earlier loads found the rows (``Listeners.rows_located``); "" if unknown.
     """
 
@@ -99,7 +90,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What ``unify check`` found: ``identity`` is as whom the API knows us, where it says."""
+    """The result of ``unify check``; ``identity`` is the user name, if the API returns it."""
 
     accepted: bool
     identity: str = ""
@@ -109,16 +100,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Whom an adapter tells what it does while it reads. All are called from any of its threads.
-
-    ``skipped``  a request had no rows because a rule of ``broken`` says so: the status.
-    ``found``    what ``paging: auto`` has found out, in words.
-    """
+    """Callbacks of an adapter that reads; it calls them from any of its threads."""
 
     traffic: Callable[[Traffic], None] = lambda _traffic: None
-    waiting: Callable[[datetime | None], None] = lambda _until: None  # a rate limit holds us; None: over
-    skipped: Callable[[int], None] = lambda _status: None
-    paging_detected: Callable[[str], None] = lambda _text: None
+    waiting: Callable[[datetime | None], None] = lambda _until: None  # None: the wait is over
+    skipped: Callable[[int], None] = lambda _status: None  # the status, by a rule of ``errors``
+    paging_detected: Callable[[str], None] = lambda _text: None  # the result of ``paging: auto``
     note: Callable[[str], None] = lambda _text: None  # for the reason of the load
     rows_located: Callable[[str], None] = lambda _location: None  # where the rows are in the body
 
@@ -126,10 +113,10 @@ class Listeners:
 class Adapter(ABC):
     """One cloud system, configured for one connection.
 
-    A class of an installed package names it in the entry point group ``unify.adapters``, says in ``takes``
-    which options a connection may give, and is built as ``kind(connection, options, listeners)``.
-    ``options`` holds a value for each, None where there is none, secrets as ``Secret``.
-    ``list_tables`` is asked of an instance whose secrets, and options kept elsewhere, are None.
+    An installed package provides a subclass in the entry point group ``unify.adapters``. ``takes`` declares
+    its options; it is called with ``(connection, options, listeners)``. ``options`` has a value for each of
+    them: None if it is not set, a ``Secret`` if it is secret. For ``list_tables``, options that are secret or
+    references are None.
     """
 
     takes: ClassVar[tuple[Option, ...]] = ()
@@ -143,38 +130,40 @@ class Adapter(ABC):
 
     @abstractmethod
     def list_tables(self) -> Sequence[TableDef]:
-        """Every table this connection can load, in the order of its documentation. No request is sent."""
+        """Return every table of this connection, in the order of its documentation. Sends no request."""
 
     @abstractmethod
     def pages(self, table: str, read: Read) -> Iterator[Page]:
-        """Fetch ``table`` page by page.
+        """Fetch ``table`` page by page. Memory: the pages of a few parallel requests.
 
-        Memory  a few pages: those being fetched side by side.
-        Raises  SourceError; then no further page comes, and those that came are not the whole table.
+        Raises:
+            SourceError: the pages so far are not the whole table.
         """
 
     @abstractmethod
     def check(self) -> Check:
-        """Ask the API for as little as shows whether the credentials work.
+        """Test the credentials with a cheap request.
 
-        Raises  SourceError; of it SignInNeeded where a person has to sign in first.
+        Raises:
+            SignInNeeded: a user has to sign in first.
+            SourceError: the request failed for another reason than the credentials.
         """
 
     def is_signed_in(self) -> bool:
-        """False where a person has to sign in first, and nobody has. No request is sent."""
+        """Whether no sign-in by a user is required. Sends no request."""
         return True
 
-    def sign_in(self, prompt: UserPrompt) -> None:  # noqa: B027 - most APIs want nobody to
-        """Have a person sign in, again if they have before. Raises SourceError where they do not."""
+    def sign_in(self, prompt: UserPrompt) -> None:  # noqa: B027 - optional
+        """Let a user sign in, also again. Raises SourceError if the user does not."""
 
-    def sign_out(self) -> None:  # noqa: B027 - as above
-        """Forget what a person has signed in for."""
+    def sign_out(self) -> None:  # noqa: B027 - optional
+        """Delete the stored sign-in."""
 
-    def close(self) -> None:  # noqa: B027 - many have nothing to give back
-        """Give back connections and threads."""
+    def close(self) -> None:  # noqa: B027 - optional
+        """Close connections and end threads."""
 
     def secrets(self) -> Sequence[str]:
-        """What nobody may see in a message."""
+        """Values that must not be shown."""
         return [value.reveal() for value in self.options.values() if isinstance(value, Secret)]
 
 
@@ -182,7 +171,7 @@ _DEFAULT_REFRESH = RefreshSpec()
 
 
 class TableConfig(Protocol):
-    """All that a loader wants to know of a table beside its rows; a ``TableSpec`` is one."""
+    """What a load needs to know of a table besides its rows. ``TableSpec`` implements it."""
 
     @property
     def key(self) -> tuple[str, ...]: ...
@@ -206,7 +195,7 @@ class TableConfig(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PluginTableConfig:
-    """The handling of a table that an adapter in Python gives: its rows are as they are to be stored."""
+    """The configuration of a table of a Python adapter, whose rows are stored as they are."""
 
     key: tuple[str, ...] = ()
     columns: tuple[ColumnDef, ...] = ()
@@ -220,7 +209,7 @@ class PluginTableConfig:
 
 
 def plugin_table_config(table: TableDef) -> TableConfig:
-    """What ``table`` says of itself; with a ``cursor``, later loads ask for what changed only."""
+    """The configuration from ``table``; with a ``cursor``, later loads read only changed rows."""
     return PluginTableConfig(
         key=table.key,
         columns=tuple(
@@ -232,19 +221,19 @@ def plugin_table_config(table: TableDef) -> TableConfig:
 
 
 class UserPrompt(Protocol):
-    """Somebody who reads what is said, and has a browser, here or elsewhere."""
+    """A user who reads messages and has a browser, perhaps on another machine."""
 
     def show_message(self, text: str) -> None:
-        """Say one line, whatever else is kept quiet."""
+        """Show one line, also with --quiet."""
 
     def open_browser(self, url: str) -> None:
-        """Open the address in a browser, if there is one here; returns at once."""
+        """Open ``url`` in a browser if this machine has one; return at once."""
 
 
 def check_with_sign_in(adapter: Adapter, prompt: UserPrompt | None) -> Check:
-    """What the API says of the credentials, once somebody has signed in where that is needed.
+    """Test the credentials, after a sign-in if that is required. Raises SourceError.
 
-    Without a person it is a refusal that says what to do. Raises SourceError.
+    Without ``prompt``, a required sign-in is a refusal that says what to do.
     """
     try:
         return adapter.check()

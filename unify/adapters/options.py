@@ -1,4 +1,4 @@
-"""What a connection supplies against what its adapter asks for."""
+"""Checks the options of a connection against those of its adapter, and resolves their values."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from unify.config.secrets import Secret
 from unify.errors import ConfigError
 from unify.text import did_you_mean
 
-# What every connection may say of the way to its API, whatever its adapter.
+# Options of every connection whose adapter is a spec.
 COMMON_OPTIONS = (
-    Option("proxy", "Address of an HTTP proxy; the environment's is never used", secret=True),
-    Option("ca_file", "File or folder of the certificate authorities to trust instead of the usual ones"),
+    Option("proxy", "URL of an HTTP proxy; that of the environment is never used", secret=True),
+    Option("ca_file", "File or folder of CA certificates to trust instead of the default ones"),
     Option("connect_timeout", "How long to wait for a connection, such as 10s"),
-    Option("page_timeout", "How long one answer may take in all, such as 2 minutes"),
+    Option("page_timeout", "How long one response may take in all, such as 2 minutes"),
 )
 
 
 class NamedTable(Protocol):
-    """A table, as far as a schedule needs it."""
+    """A table of an adapter."""
 
     @property
     def name(self) -> str: ...
 
 
 class AdapterDescription(Protocol):
-    """What a connection is checked against: a spec, or the outline of one."""
+    """A spec, or the summary of one."""
 
     @property
     def options(self) -> tuple[Option, ...]: ...
@@ -37,33 +37,34 @@ class AdapterDescription(Protocol):
 
 
 def known_options(spec: AdapterDescription) -> dict[str, Option]:
-    """The options a connection may give, by name: the spec's own before the common ones."""
+    """The options that a connection may set, by name; those of the spec override common ones."""
     return {option.name: option for option in (*COMMON_OPTIONS, *spec.options)}
 
 
 def check_options(connection: Connection, spec: AdapterDescription) -> None:
-    """Raises ConfigError, a line for each mistake: unknown options and tables, required ones missing."""
-    mistakes = _find_option_errors(connection, spec.options, known_options(spec))
-    mistakes += _find_refresh_errors(connection, [table.name for table in spec.tables])
-    _raise_errors(mistakes)
+    """Raise ConfigError with a line for each unknown option or table and each missing option."""
+    errors = _find_option_errors(connection, spec.options, known_options(spec))
+    _raise_errors([*errors, *_find_refresh_errors(connection, [table.name for table in spec.tables])])
 
 
 def check_plugin_options(connection: Connection, options: Sequence[Option]) -> None:
-    """The same for the options of an adapter in Python, which takes no others."""
+    """Check the options of a Python adapter, which has no common options."""
     _raise_errors(_find_option_errors(connection, options, {option.name: option for option in options}))
 
 
 def check_refresh_tables(connection: Connection, tables: Sequence[str]) -> None:
-    """Raises ConfigError, a line for each table that the connection schedules and that does not exist."""
+    """Raise ConfigError with a line for each unknown table in ``refresh``."""
     _raise_errors(_find_refresh_errors(connection, tables))
 
 
 def resolve_spec_options(
     connection: Connection, spec: AdapterSpec, environment: Mapping[str, str]
 ) -> dict[str, str | Secret | None]:
-    """Every option of ``spec`` with its value: the connection's, else the default, else None.
+    """Return every option of ``spec``: the value of the connection, else the default, else None.
 
-    Raises  ConfigError for options that do not fit; UnresolvedSecret for a reference that leads nowhere.
+    Raises:
+        ConfigError: an option is unknown or missing.
+        UnresolvedSecret: a reference cannot be resolved.
     """
     check_options(connection, spec)
     return resolve_options(connection, tuple(known_options(spec).values()), environment)
@@ -72,43 +73,39 @@ def resolve_spec_options(
 def resolve_options(
     connection: Connection, options: Sequence[Option], environment: Mapping[str, str]
 ) -> dict[str, str | Secret | None]:
-    """Every one of ``options`` with its value. Raises UnresolvedSecret for a reference that leads nowhere."""
-    given = resolve_option_values(
-        connection, [(option.name, option.secret) for option in options], environment
-    )
-    values: dict[str, str | Secret | None] = {}
-    for option in options:
-        default = option.default
-        values[option.name] = given.get(
-            option.name, Secret(default) if option.secret and default else default
-        )
-    return values
+    """Return every option with its value. Raises UnresolvedSecret."""
+    kinds = [(option.name, option.secret) for option in options]
+    given = resolve_option_values(connection, kinds, environment)
+    return {option.name: given.get(option.name, _default_value(option)) for option in options}
+
+
+def _default_value(option: Option) -> str | Secret | None:
+    return Secret(option.default) if option.secret and option.default else option.default
 
 
 def _find_option_errors(
     connection: Connection, adapter_options: Sequence[Option], known_options_by_name: Mapping[str, Option]
 ) -> list[str]:
-    """A line for each option that is unknown, or required and missing. ``own`` are the adapter's."""
+    """A line for each option that is unknown, or required and missing."""
+    free = known_options_by_name.keys() - connection.options.keys()
+    own = _format_names("options", [option.name for option in adapter_options])
     unknown = [
-        f"{connection.location(f'options.{name}')}: unknown option"
-        + (
-            did_you_mean(name, known_options_by_name.keys() - connection.options.keys())
-            or _format_names("options", [option.name for option in adapter_options])
-        )
+        f"{connection.location(f'options.{name}')}: unknown option{did_you_mean(name, free) or own}"
         for name in connection.options
         if name not in known_options_by_name
     ]
-    return unknown + [
+    missing = [
         f"{connection.location('options')}: the option {option.name} is missing"
         + (f": {option.description}" if option.description else "")
         for option in adapter_options
         if option.needs_value and option.name not in connection.options
     ]
+    return unknown + missing
 
 
 def _find_refresh_errors(connection: Connection, tables: Sequence[str]) -> list[str]:
     return [
-        f"{connection.location(f'refresh.{name}')}: no table {name}"
+        f"{connection.location(f'refresh.{name}')}: unknown table {name}"
         + (did_you_mean(name, tables) or _format_names("tables", tables))
         for name in connection.refresh
         if name not in tables

@@ -1,8 +1,6 @@
-"""An adapter that somebody else wrote in Python: its answers checked, its exceptions told as errors of ours.
+"""Adapter classes of installed packages: the entry point group ``unify.adapters``.
 
-A load that fails in a package's code names the package, without secrets, and the worker lives on.
-
-Adapters in Python: classes that installed packages offer in the entry point group ``unify.adapters``.
+Their results are checked, and their exceptions become errors that name the package, without secrets.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
 class PluginAdapter(Adapter):
-    """``inner``, which package ``place`` offers, for one connection whose options are ``values``."""
+    """Wraps the adapter of a package for one connection. ``label`` names package and class in messages."""
 
     def __init__(
         self, inner: Adapter, connection: str, label: str, secrets: Sequence[str], redactor: Redactor
@@ -81,20 +79,20 @@ class PluginAdapter(Adapter):
 def translate_errors(
     where: str, redactor: Redactor, error_class: type[UnifyError] = SourceError
 ) -> Iterator[None]:
-    """What a package's code raises in the block becomes a ``kind``; errors of ours stay what they are."""
+    """Turn exceptions of a package into ``error_class``; UnifyErrors only lose their secrets."""
     try:
         with redactor.redact_errors():
             yield
     except UnifyError:
         raise
-    except Exception as error:  # noqa: BLE001 - anything may come out of code that is not ours
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        # without its cause, which may quote secrets
-        raise error_class(redactor.redact(f"{where}: {said}{_error_location(error)}")) from None
+    except Exception as error:  # noqa: BLE001 - code of a package may raise anything
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        # without the cause, which may quote secrets
+        raise error_class(redactor.redact(f"{where}: {text}{_error_location(error)}")) from None
 
 
 def _error_location(error: Exception) -> str:
-    """``, at adapter.py:31``: the innermost place it passed."""
+    """``, at adapter.py:31``: the innermost line."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -105,20 +103,20 @@ def _error_location(error: Exception) -> str:
 
 def _expect_type(expected: type[T], value: object, what: str) -> T:
     if not isinstance(value, expected):
-        raise BadResponse(f"{what} gave {type(value).__name__}, not unify.{expected.__name__}")
+        raise BadResponse(f"{what} returned {type(value).__name__}, not unify.{expected.__name__}")
     return value
 
 
 def _validate_tables(given: Sequence[TableDef]) -> tuple[TableDef, ...]:
     tables = tuple(_expect_type(TableDef, table, "list_tables()") for table in given)
     names = [table.name.lower() for table in tables]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"list_tables() gives two tables {twice}; SQL cannot tell them apart")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise ConfigError(f"list_tables() returned two tables {duplicate}; names are case-insensitive")
     for table in tables:
         missing = next((parent for parent in table.parents if parent.lower() not in names), None)
         if missing is not None:
-            raise ConfigError(f"list_tables(): {table.name} is made from {missing}, which is no table of it")
+            raise ConfigError(f"list_tables(): {table.name} has the parent {missing}, which is not a table")
     return tables
 
 
@@ -128,11 +126,10 @@ def _validate_page(given: Page) -> Page:
 
 
 def _validate_row(row: bytes) -> bytes:
-    """One JSON object on one line: rows are joined by line ends later."""
+    """Return the row on one line, because rows are joined by line ends later."""
     if not isinstance(row, bytes) or first_char(row) != OPEN_OBJECT:
         raise BadResponse(
-            f"a row has to be a JSON object as bytes, not {excerpt(str(row), MAX_QUOTED_CHARS)!r}; see "
-            "Page.of"
+            f"a row must be a JSON object as bytes, not {excerpt(str(row), MAX_QUOTED_CHARS)!r}; see Page.of"
         )
     try:
         _raw_decoder.decode(row)
@@ -147,32 +144,33 @@ ENTRY_POINT_GROUP = "unify.adapters"
 
 
 def plugin_names() -> tuple[str, ...]:
-    """The names under which installed packages offer adapters."""
+    """The adapter names of installed packages."""
     return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
 
 
 def find_plugin(adapter: str) -> AdapterPlugin | None:
-    """The class that a package offers as ``adapter``; None where none does.
+    """Return the class that a package provides as ``adapter``; None if there is none.
 
-    Raises  ConfigError where two packages do, or where what is offered is no adapter.
+    Raises:
+        ConfigError: two packages provide it, or it is not an adapter class.
     """
     points = {_plugin_label(point): point for point in entry_points(group=ENTRY_POINT_GROUP, name=adapter)}
     if len(points) > 1:
         listed = " and ".join(sorted(points))
-        raise ConfigError(f"adapter {adapter} is offered by {listed}; uninstall all but one")
-    return next((AdapterPlugin(adapter, place, _load_class(point)) for place, point in points.items()), None)
+        raise ConfigError(f"adapter {adapter} is provided by {listed}; uninstall all but one")
+    return next((AdapterPlugin(adapter, label, _load_class(point)) for label, point in points.items()), None)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterPlugin:
-    """One adapter class. ``place`` names package and class, for messages."""
+    """An adapter class. ``label`` names package and class in messages."""
 
     name: str
     label: str
     adapter_class: type[Adapter]
 
     def list_tables(self, connection: Connection) -> Sequence[TableDef]:
-        """Its tables, told by an instance that is given no secret. Raises ConfigError."""
+        """The tables of the connection, from an instance without secrets. Raises ConfigError."""
         adapter = self._build_adapter(connection, self._public_values(connection), Listeners(), Redactor())
         try:
             tables = adapter.list_tables()
@@ -191,18 +189,18 @@ class AdapterPlugin:
         listeners: Listeners,
         redactor: Redactor,
     ) -> PluginAdapter:
-        """Raises ConfigError or UnresolvedSecret, naming file, connection and key."""
+        """Raises ConfigError or UnresolvedSecret with file, connection and key."""
         values = self.resolve_options(connection, environment)
         return self._build_adapter(connection, values, listeners, redactor)
 
     def resolve_options(self, connection: Connection, environment: Mapping[str, str]) -> OptionValues:
-        """Every option with its value: the connection's, else the default, else None."""
+        """Every option: the value of the connection, else the default, else None."""
         options = self._declared_options()
         check_plugin_options(connection, options)
         return resolve_options(connection, options, environment)
 
     def _public_values(self, connection: Connection) -> OptionValues:
-        """The values that are neither secret nor kept elsewhere; the other options have none."""
+        """The options that are neither secret nor references; None for the others."""
         options = self._declared_options()
         check_plugin_options(connection, options)
         written = {name: text for name, text in connection.options.items() if not text.startswith("${")}
@@ -215,7 +213,7 @@ class AdapterPlugin:
 
     def _declared_options(self) -> Sequence[Option]:
         if not all(isinstance(option, Option) for option in self.adapter_class.takes):
-            raise ConfigError(f"{self.label}: takes has to be a tuple of unify.Option")
+            raise ConfigError(f"{self.label}: takes must be a tuple of unify.Option")
         return self.adapter_class.takes
 
     def _build_adapter(
@@ -246,7 +244,7 @@ def _plugin_label(entry_point: EntryPoint) -> str:
 
 def _load_class(entry_point: EntryPoint) -> type[Adapter]:
     with translate_errors(_plugin_label(entry_point), Redactor(), ConfigError):
-        kind = entry_point.load()
-    if not isinstance(kind, type) or not issubclass(kind, Adapter):
-        raise ConfigError(f"{_plugin_label(entry_point)}: an adapter is a class made from unify.Adapter")
-    return kind
+        adapter_class = entry_point.load()
+    if not isinstance(adapter_class, type) or not issubclass(adapter_class, Adapter):
+        raise ConfigError(f"{_plugin_label(entry_point)}: an adapter must be a subclass of unify.Adapter")
+    return adapter_class

@@ -1,4 +1,4 @@
-"""From a connection to its adapter: a spec or an installed class, options resolved, the transport set up."""
+"""Opens and describes the adapter of a connection: a spec, or a class of an installed package."""
 
 from __future__ import annotations
 
@@ -32,21 +32,20 @@ def open_adapter(
     tokens_folder: Path | None = None,
     redactor: Redactor | None = None,
 ) -> Adapter:
-    """The adapter of ``connection``, ready to be read. No request is sent.
+    """Open the adapter of ``connection``. Sends no request.
 
-    ``folders``        are looked through for the spec before the bundled ones.
-    ``limits_folder``  where processes share their budget; None: this process alone.
-    ``tokens_folder``  where they share tokens that were fetched, and replaced refresh tokens are kept; None:
-                       this process alone, and what a server replaces is lost with it.
-    ``redactor``       that of the messages of this process: it learns the secrets, fetched tokens included.
-    Raises  ConfigError or UnresolvedSecret, naming file, connection and key.
+    ``folders``        with specs, searched before the bundled ones.
+    ``limits_folder``  shares rate limits with other processes; None: limits of this process.
+    ``tokens_folder``  shares issued tokens with other processes; None: they end with this process.
+    ``redactor``       of the messages of this process: the adapter adds its secrets, with issued tokens.
+
+    Raises:
+        ConfigError, UnresolvedSecret: with file, connection and key.
     """
     found = _find_definition(connection, folders)
     if isinstance(found, AdapterPlugin):
         return found.open_adapter(connection, environment, listeners or Listeners(), redactor or Redactor())
-    from unify.adapters.rest.adapter import (
-        RESTAdapter,  # and with it HTTP and TLS, which describing needs not
-    )
+    from unify.adapters.rest.adapter import RESTAdapter  # imports requests
 
     spec = load_cached_spec(found)
     values = resolve_spec_options(connection, spec, environment)
@@ -68,18 +67,18 @@ def describe_adapter(
 ) -> Sequence[TableDef]:
     """The tables of ``connection``, without its secrets. Raises ConfigError.
 
-    ``outlines``  the folder where what is needed of specs is kept; None: the spec itself is read.
+    ``summaries_folder``  caches summaries of specs; None: the spec itself is read.
     """
     found = _find_definition(connection, folders)
     if isinstance(found, AdapterPlugin):
         return found.list_tables(connection)
-    outline = load_summary(found, summaries_folder)
-    check_options(connection, outline)
-    return apply_schedules(outline.tables, connection.refresh)
+    summary = load_summary(found, summaries_folder)
+    check_options(connection, summary)
+    return apply_schedules(summary.tables, connection.refresh)
 
 
 def describe_table_config(connection: Connection, folders: Sequence[Path], table: str) -> TableConfig | None:
-    """What becomes of the rows of ``table``; None where there is no such table. Raises ConfigError."""
+    """The configuration of ``table``; None if there is no such table. Raises ConfigError."""
     found = _find_definition(connection, folders)
     if not isinstance(found, AdapterPlugin):
         return load_cached_spec(found).table(table)
@@ -88,7 +87,7 @@ def describe_table_config(connection: Connection, folders: Sequence[Path], table
 
 
 def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:
-    """Raises what ``open_adapter`` would, for options and secrets."""
+    """Raise the errors of ``open_adapter`` for options and secrets."""
     found = _find_definition(connection, folders)
     if isinstance(found, AdapterPlugin):
         found.resolve_options(connection, environment)
@@ -97,7 +96,7 @@ def check_secrets(connection: Connection, folders: Sequence[Path], environment: 
 
 
 def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | None:
-    """The spec of the connection's adapter, read again only when its file has changed; None: it is Python."""
+    """The spec of the connection, cached until its file changes; None for a Python adapter."""
     found = _find_definition(connection, folders)
     return None if isinstance(found, AdapterPlugin) else load_cached_spec(found)
 
@@ -105,21 +104,21 @@ def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | No
 def spec_summary_of(
     connection: Connection, folders: Sequence[Path], summaries_folder: Path
 ) -> SpecSummary | None:
-    """The same in outline, from the folder ``outlines`` where it is known."""
+    """The summary of the spec; None for a Python adapter."""
     found = _find_definition(connection, folders)
     return None if isinstance(found, AdapterPlugin) else load_summary(found, summaries_folder)
 
 
 def _find_definition(connection: Connection, folders: Sequence[Path]) -> Path | AdapterPlugin:
-    """What describes the connection's system: the spec of that name before a package's class."""
+    """The spec of the adapter, else the class of a package. Raises ConfigError."""
     try:
         return find_spec(connection.adapter, folders)
     except UnknownName as error:
         found = find_plugin(connection.adapter)
         if found is not None:
             return found
-        offered = ", ".join(plugin_names())
-        more = f"; installed packages offer {offered}" if offered else ""
+        names = ", ".join(plugin_names())
+        more = f"; installed packages provide {names}" if names else ""
         raise ConfigError(f"{connection.location('adapter')}: {error.message}{more}") from error
 
 
@@ -141,7 +140,7 @@ def _build_rate_limiter(
 def _build_client_options(
     connection: Connection, spec: AdapterSpec, values: Mapping[str, str | Secret | None]
 ) -> ClientOptions:
-    """What the connection says of the way to its API; the spec says the rest."""
+    """The options of the connection itself; RESTAdapter adds those of the spec."""
     return ClientOptions(
         "",
         proxy=_reveal_text(values.get("proxy")),
@@ -151,42 +150,42 @@ def _build_client_options(
 
 
 def _build_credentials_hint(connection: Connection, spec: AdapterSpec) -> str:
-    """``option token of github (${GITHUB_TOKEN}, connections.yaml:4)``: where to look when we are refused."""
-    names = [
-        name for name in template.variable_names_in(dict(spec.auth.settings)) if name in connection.options
-    ]
-    told = [f"option {name} of {connection.name}{_option_location(connection, name)}" for name in names]
-    return ", ".join(told)
+    """``option token of github (${GITHUB_TOKEN}, connections.yaml:4)``."""
+    return ", ".join(
+        f"option {name} of {connection.name}{_option_location(connection, name)}"
+        for name in template.variable_names_in(dict(spec.auth.settings))
+        if name in connection.options
+    )
 
 
 def _option_location(connection: Connection, name: str) -> str:
-    written = connection.options[name]
+    value = connection.options[name]
     line = connection.lines.get(f"options.{name}", connection.line)
-    reference = f"{written}, " if written.startswith("${") and written.endswith("}") else ""
+    reference = f"{value}, " if value.startswith("${") and value.endswith("}") else ""
     return f" ({reference}{connection.path}:{line})"
 
 
 def _build_timeouts(connection: Connection, values: Mapping[str, str | Secret | None]) -> Timeouts:
-    usual = Timeouts()
+    default = Timeouts()
     return Timeouts(
-        connect_s=_timeout_s(connection, values, "connect_timeout", usual.connect_s),
-        read_s=usual.read_s,
-        total_s=_timeout_s(connection, values, "page_timeout", usual.total_s),
+        connect_s=_timeout_s(connection, values, "connect_timeout", default.connect_s),
+        total_s=_timeout_s(connection, values, "page_timeout", default.total_s),
     )
 
 
 def _timeout_s(
     connection: Connection, values: Mapping[str, str | Secret | None], name: str, default_s: float
 ) -> float:
-    written = _reveal_text(values.get(name))
-    if written is None:
+    text = _reveal_text(values.get(name))
+    if text is None:
         return default_s
+    location = connection.location(f"options.{name}")
     try:
-        seconds = parse_duration(written)
+        seconds = parse_duration(text)
     except ValueError as error:
-        raise ConfigError(f"{connection.location(f'options.{name}')}: {error}") from error
+        raise ConfigError(f"{location}: {error}") from error
     if seconds <= 0:
-        raise ConfigError(f"{connection.location(f'options.{name}')}: expected a time above 0, such as 30s")
+        raise ConfigError(f"{location}: expected a duration above 0, such as 30s")
     return seconds
 
 
