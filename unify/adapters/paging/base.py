@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from unify.adapters.spec.paging import Paging
 
+ALL_MEMBERS = "*"  # as cursor_param: each member of the object at cursor_path is a parameter
 MAX_BATCH_PAGES = 1000  # requested in parallel before the end is determined again: a total may be far off
 MAX_EMPTY_PAGES = 40  # in a row; filters that run after paging leave a few empty pages, never this many
 

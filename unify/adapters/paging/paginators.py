@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from unify.adapters.paging.base import (
+    ALL_MEMBERS,
     PageInfo,
     PageRequest,
     Paginator,
@@ -28,8 +29,6 @@ from unify.adapters.paging.links import RepeatCheck, follow_links, paginate_by_l
 from unify.adapters.paging.numbered import OffsetPaginator, PageNumberPaginator, paginate_numbered
 from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
-
-ALL_MEMBERS = "*"  # as cursor_param: each member of the object at cursor_path is a parameter
 
 
 def make_paginator(

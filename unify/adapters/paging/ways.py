@@ -13,9 +13,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from unify.adapters.paging.base import PageInfo, RequestTraits
+from unify.adapters.paging.base import ALL_MEMBERS, PageInfo, RequestTraits
 from unify.adapters.paging.hints import Hint, HintKind, Hints, has_value, is_set
-from unify.adapters.paging.paginators import ALL_MEMBERS
 from unify.adapters.spec.paging import Paging
 
 _ANY = object()  # whatever value the member has
