@@ -199,6 +199,7 @@ def use_connections(checked_home: CheckedHome, rounds: int) -> None:
     spec = str(checked_home.unify.home / "specs" / "key_query.yaml")
     checked_home.run("--debug", "spec", "try", spec, "things", "--option", "key=${QUERY_KEY}")
     checked_home.run("--debug", "-c", "explain select * from key_query.things where 1 = 0")
+    checked_home.respond_with(dict.fromkeys(names, "401 message"))
     for table in ("connections", "jobs", "loads", "requests", "settings", "tables"):
         checked_home.run("--debug", "--format", "json", "-c", f"select * from unify.{table}")
     checked_home.run(

@@ -1,4 +1,4 @@
-"""``RESTAdapter``: an API described by a spec, read as pages of undecoded rows."""
+"""RESTAdapter: reads the tables of a spec as pages of undecoded rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from unify.adapters.auth.factory import build_authentication
 from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.base import Adapter, Check, Listeners, Page, Read, UserPrompt
-from unify.adapters.formats.records import RecordSelector, is_markup, parse_body
+from unify.adapters.formats.records import RecordSelector, ResponseBody, is_markup, parse_body
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import ClientOptions, Request, Response, Timeouts
 from unify.adapters.http.rate_limit import Clock, RateLimiter
@@ -23,7 +23,7 @@ from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
 from unify.adapters.rest.table_source import TableSource
 from unify.adapters.spec import template
-from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec, table_defs
+from unify.adapters.spec.model import AdapterSpec, TableSpec, table_defs
 from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, Forbidden, SignInNeeded, SpecError, Unauthorized, UnknownName
@@ -33,13 +33,15 @@ from unify.text import did_you_mean
 
 
 class RESTAdapter(Adapter):
-    """One API as one connection sees it.
+    """The API of a spec, for one connection.
 
-    ``options``     values of the spec's options, secrets as ``Secret``; defaults are the spec's.
-    ``connection``  its name, for messages.
-    ``tokens``      keeps fetched tokens for other processes; None: this one alone knows them.
-    ``options``       proxy, CA file and the like; base address, origins and concurrency come from the spec.
-    Raises  ConfigError for an option without a value, and for what the spec asks and is not built in.
+    ``options``         values of the spec's options, secrets as ``Secret``; missing ones have their defaults.
+    ``connection``      its name, for messages.
+    ``client_options``  proxy, CA file and credentials hint; the rest comes from the spec.
+    ``token_cache``     shares issued tokens with other processes.
+
+    Raises:
+        ConfigError: an option has no value.
     """
 
     def __init__(
@@ -56,8 +58,8 @@ class RESTAdapter(Adapter):
         token_cache: TokenCacheFolder | None = None,
         redactor: Redactor | None = None,
     ) -> None:
-        given = {**{option.name: option.default for option in spec.options}, **options}
-        super().__init__(connection or spec.name, given, listeners or Listeners())
+        values = {**{option.name: option.default for option in spec.options}, **options}
+        super().__init__(connection or spec.name, values, listeners or Listeners())
         self.spec = spec
         self._redactor = redactor or Redactor()
         self._redactor.add(*self.secrets())
@@ -65,18 +67,18 @@ class RESTAdapter(Adapter):
         self._active_reads: set[threading.Event] = set()
         self._table_sources: dict[str, TableSource] = {}
         where = f"{self.connection} ({spec.path})"
-        full = self._build_client_options(client_options or ClientOptions(""), where)
-        self._auth = auth = build_authentication(
+        client_options = self._build_client_options(client_options or ClientOptions(""), where)
+        self._auth = build_authentication(
             spec.auth,
             self.options,
             where,
-            base_url=full.base_url,
+            base_url=client_options.base_url,
             token_cache=token_cache,
             connection=self.connection,
         )
         self._client = HttpClient(
-            full,
-            auth=auth,
+            client_options,
+            auth=self._auth,
             rate_limiter=rate_limiter or RateLimiter(spec.limits.requests_per_second),
             redactor=self._redactor,
             listeners=listeners,
@@ -88,9 +90,9 @@ class RESTAdapter(Adapter):
         return table_defs(self.spec)
 
     def pages(self, table: str, read: Read) -> Generator[Page, None, None]:
-        """See ``Adapter.pages``. Pages of one scope come in the order of their ``number``.
+        """See ``Adapter.pages``. The pages of a scope are in the order of their ``number``.
 
-        Closing the generator, or ``close()`` from another thread, ends every request at once.
+        Closing the generator, or ``close()`` in another thread, ends all requests at once.
         """
         plan = self.plan(table, read)
         source = plan.source
@@ -110,7 +112,7 @@ class RESTAdapter(Adapter):
             self.listeners.rows_located(source.rows_location)
 
     def plan(self, table: str, read: Read) -> ReadPlan:
-        """What ``pages`` would request. Nothing is sent. Raises UnknownName."""
+        """The plan of ``pages``. Sends no request. Raises UnknownName."""
         return ReadPlan(self._table_source(table, read.filters), read, self._client.now())
 
     def describe_read(self, table: str, read: Read) -> list[str]:
@@ -119,7 +121,7 @@ class RESTAdapter(Adapter):
             return [self._redactor.redact(line) for line in self.plan(table, read).describe()]
 
     def first_request(self, table: str, read: Read) -> str | None:
-        """Method and URL of the first request of ``pages``, without secrets; None if it would send none."""
+        """Method and URL of the first request of ``pages``, without secrets; None if it sends none."""
         plan = self.plan(table, read)
         scope = next(plan.scopes(), None)
         if scope is None:
@@ -129,16 +131,19 @@ class RESTAdapter(Adapter):
             return f"{request.method} {self._redactor.redact(request.full_url)}"
 
     def check(self) -> Check:
-        """Send the request the spec names for it, else that of the first table that needs no other."""
+        """Send the ``check`` request of the spec, else that of the first table without parents."""
+        table = self._check_table()
+        rules = tuple(rule for rule in self.spec.errors if rule.action != "skip")
         with self._track_read() as stop:
             try:
-                answer = self._client.fetch(self._check_request(), self._check_error_rules(), stop)
-                self._reject_web_page(answer)
+                response = self._client.fetch(self._check_request(table), rules, stop)
             except SignInNeeded:
                 raise
             except (Unauthorized, Forbidden) as error:
                 return Check(accepted=False, reason=self._redactor.redact(error.message))
-            return Check(True, self._read_identity(answer), quota_left(answer.headers))
+            if table.format in ("json", "jsonl") and is_markup(response.body):
+                _parse_response(response)  # raises: it is the web page of a wrong URL, or a log-in page
+            return Check(True, self._read_identity(response), quota_left(response.headers))
 
     def is_signed_in(self) -> bool:
         return self._auth.is_signed_in()
@@ -165,7 +170,7 @@ class RESTAdapter(Adapter):
             raise ConfigError(f"{location}: base_url: {error.message}") from error
         if urlsplit(base).username is not None:
             raise ConfigError(
-                f"{location}: base_url holds a user name or password; the spec's auth takes those"
+                f"{location}: base_url contains a user name or password; use the spec's auth for them"
             )
         return replace(
             client_options,
@@ -176,7 +181,7 @@ class RESTAdapter(Adapter):
         )
 
     def _credentials_hint(self) -> str:
-        """``option token of github``: what to look at when the API refuses us."""
+        """``option token of github``."""
         names = template.variable_names_in(dict(self.spec.auth.settings))
         if not names:
             return f"the options of {self.connection}"
@@ -184,35 +189,21 @@ class RESTAdapter(Adapter):
 
     def _table_source(self, table: str, filters: Mapping[str, str] | None = None) -> TableSource:
         with self._lock:
-            found = self.spec.table(table)
-            if found is None:
+            table_spec = self.spec.table(table)
+            if table_spec is None:
                 hint = did_you_mean(table, [known.name for known in self.spec.tables])
                 raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
-            if found.filters:
-                spec = apply_filters(self.spec, found, filters or {})
-                return TableSource(self.connection, spec, spec.table(table) or found, self.options)
+            if table_spec.filters:
+                spec = apply_filters(self.spec, table_spec, filters or {})
+                return TableSource(self.connection, spec, spec.table(table) or table_spec, self.options)
             if table not in self._table_sources:
-                self._table_sources[table] = TableSource(self.connection, self.spec, found, self.options)
+                self._table_sources[table] = TableSource(self.connection, self.spec, table_spec, self.options)
             return self._table_sources[table]
 
-    def _check_request(self) -> Request:
-        source = TableSource(self.connection, self.spec, self._check_table(), self.options)
+    def _check_request(self, table: TableSpec) -> Request:
+        source = TableSource(self.connection, self.spec, table, self.options)
         plan = ReadPlan(source, Read(), self._client.now())
         return plan.first_request(next(plan.scopes()))
-
-    def _check_error_rules(self) -> tuple[ErrorRule, ...]:
-        """The spec's own, for an API that refuses with status 200; nothing is skipped in a check."""
-        return tuple(rule for rule in self.spec.errors if rule.action != "skip")
-
-    def _reject_web_page(self, response: Response) -> None:
-        """A web page with status 200 is how a wrong address, or a log-in page, looks. Raises BadResponse."""
-        if self._check_table().format in ("json", "jsonl") and is_markup(response.body):
-            parse_body(
-                response.body,
-                response.headers.get("content-type", ""),
-                RecordSelector(""),
-                response.request_line,
-            )
 
     def _check_table(self) -> TableSpec:
         if self.spec.check is not None:
@@ -221,21 +212,19 @@ class RESTAdapter(Adapter):
             if table.for_each is None and table.live is None:
                 return table
         raise ConfigError(
-            f"{self.connection}: no table of {self.spec.path} can be asked for alone; "
-            "name a request there under check:"
+            f"{self.connection}: every table of {self.spec.path} has parents; add a request under check:"
         )
 
     def _read_identity(self, response: Response) -> str:
         path = self.spec.check.identity if self.spec.check is not None else None
         if path is None or not response.body.strip():
             return ""
-        kind = response.headers.get("content-type", "")
-        found = parse_body(response.body, kind, RecordSelector(""), response.request_line).scalar(path)
-        return "" if found is None else str(found)
+        identity = _parse_response(response).scalar(path)
+        return "" if identity is None else str(identity)
 
     @contextmanager
     def _track_read(self) -> Iterator[threading.Event]:
-        """The event that cancels the requests of the block; errors leave it without secrets."""
+        """Yield the event that cancels the requests of the block. Errors leave it without secrets."""
         stop = threading.Event()
         with self._lock:
             self._active_reads.add(stop)
@@ -245,3 +234,9 @@ class RESTAdapter(Adapter):
         finally:
             with self._lock:
                 self._active_reads.discard(stop)
+
+
+def _parse_response(response: Response) -> ResponseBody:
+    """Parse the response of a check. Raises BadResponse."""
+    content_type = response.headers.get("content-type", "")
+    return parse_body(response.body, content_type, RecordSelector(""), response.request_line)

@@ -1,8 +1,8 @@
-"""Pages of several scopes fetched side by side, and handed over in the order of each scope.
+"""Fetches pages of several scopes in parallel, and returns them in the order of each scope.
 
-A few threads take turns from a bounded number of open scopes: first pages before later ones, so that it is
-soon known how many pages there are. The pages under way and those not yet taken are bounded too: a slow
-reader holds the threads back, and memory stays what a few pages need.
+A few threads fetch pages of a bounded number of open scopes: first pages before later ones, so that the
+number of pages is known soon. Pages in flight and pages not yet taken are bounded as well: a slow reader
+holds the threads back, and memory does not grow.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from unify.adapters.paging.base import PageInfo, PageRequest, Paginator, known_p
 P_co = TypeVar("P_co", covariant=True)
 T = TypeVar("T")
 
-MAX_PAGES_AHEAD = 4  # finished pages that may wait for the reader, beside one for each thread
-MAX_BYTES_AHEAD = 48_000_000  # of pages held at once, each taken for as large as the largest so far
-MAX_OPEN_SCOPES = 200  # scopes whose later pages may wait while first pages are fetched
-JOIN_TIMEOUT_S = 5.0  # a thread that looks a name up cannot be woken; it is a daemon and ends by itself
+MAX_PAGES_AHEAD = 4  # finished pages not yet taken, besides one per thread
+MAX_BYTES_AHEAD = 48_000_000  # of all pages held, each counted as large as the largest one so far
+MAX_OPEN_SCOPES = 200  # with later pages waiting while first pages are fetched
+JOIN_TIMEOUT_S = 5.0  # a DNS lookup cannot be cancelled; its daemon thread ends later
 
 
 class PagedScope(Protocol[P_co]):
-    """The pages of one scope."""
+    """A source of the pages of one scope."""
 
     def paginate(self) -> Paginator: ...
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[P_co, PageInfo]: ...
 
 
 class _ScopeTask(Generic[T]):
-    """One open scope: its turns to take, its pages waiting for an earlier one."""
+    """An open scope: its pending requests, and pages that wait for an earlier one."""
 
     def __init__(self, scope: PagedScope[T]) -> None:
         self.scope = scope
         self.paginator = scope.paginate()
         self.pending: deque[tuple[int, PageRequest]] = deque()
         self.finished_pages: dict[int, T] = {}
-        self.requests_made = 0  # turns so far
-        self.next_number = 0  # the page the reader gets next
+        self.requests_made = 0
+        self.next_number = 0  # of the page that the reader gets next
         self.in_flight = 0
-        self.page_count = 0  # pages there will be, as far as anybody knows
-        self.page_count_known = False  # does somebody know?
+        self.page_count = 0  # known so far
+        self.page_count_known = False
 
     def add_requests(self, page_requests: Sequence[PageRequest]) -> None:
-        """Add turns. One at a time they say nothing of how many follow; none, or many, are the rest."""
+        """Add requests. After a single one, the number of further pages is unknown."""
         self.page_count_known = len(page_requests) != 1
         self.page_count = self.requests_made + known_page_count(page_requests)
         self.pending.extend(enumerate(page_requests, self.requests_made))
@@ -57,7 +57,7 @@ class _ScopeTask(Generic[T]):
 
 
 class PageFetcher(Generic[T]):
-    """Fetches every page of every series. ``halt`` is called to wake threads that wait on the network."""
+    """Fetches every page of every scope. ``cancel_requests`` ends requests in flight."""
 
     def __init__(
         self, scopes: Iterator[PagedScope[T]], max_workers: int, cancel_requests: Callable[[], None]
@@ -67,21 +67,19 @@ class PageFetcher(Generic[T]):
         self._cancel_requests = cancel_requests
         self._lock = threading.Lock()
         self._page_ready = threading.Condition(self._lock)  # for the reader
-        self._work_available = threading.Condition(
-            self._lock
-        )  # for the hands: a turn to take, room for a page
+        self._work_available = threading.Condition(self._lock)  # for the threads
         self._scope_tasks: list[_ScopeTask[T]] = []
-        self._pages_done = 0  # of scopes that are over
+        self._pages_done = 0  # of finished scopes
         self._ready: deque[T] = deque()
-        self._buffered_pages = 0  # pages under way or not yet taken
-        self._largest_page_bytes = 0  # bytes
+        self._buffered_pages = 0  # in flight or not yet taken
+        self._largest_page_bytes = 0
         self._idle_threads = 0
         self._threads: list[threading.Thread] = []
         self._error: BaseException | None = None
         self._stopped = False
 
     def pages(self) -> Generator[T, None, None]:
-        """Every page; the first error ends it, with no page after. Leaving early stops all threads."""
+        """Yield every page. The first error is raised, and no page follows. Closing stops all threads."""
         try:
             with self._lock:
                 self._start_thread()
@@ -92,11 +90,11 @@ class PageFetcher(Generic[T]):
 
     @property
     def pages_total(self) -> int | None:
-        """How many pages there are in all scopes, as soon as every one has told."""
+        """The number of pages of all scopes; None while it is unknown for one of them."""
         with self._lock:
-            if self._scopes is not None or not all(strand.page_count_known for strand in self._scope_tasks):
+            if self._scopes is not None or not all(task.page_count_known for task in self._scope_tasks):
                 return None
-            return self._pages_done + sum(strand.page_count for strand in self._scope_tasks)
+            return self._pages_done + sum(task.page_count for task in self._scope_tasks)
 
     def _next_page(self) -> tuple[T] | None:
         with self._lock:
@@ -120,11 +118,11 @@ class PageFetcher(Generic[T]):
             self._cancel_requests()
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT_S)
-        for strand in self._scope_tasks:
-            strand.paginator.close()
+        for task in self._scope_tasks:
+            task.paginator.close()
 
     def _start_thread(self) -> None:
-        """One more thread, if all are busy and there may be work for it; each calls the next."""
+        """Start a thread if all are busy. Each thread starts the next one."""
         if self._idle_threads == 0 and len(self._threads) < self._max_workers and not self._stopped:
             thread = threading.Thread(target=self._run_worker, name="unify-fetch", daemon=True)
             self._threads.append(thread)
@@ -132,13 +130,13 @@ class PageFetcher(Generic[T]):
 
     def _run_worker(self) -> None:
         try:
-            while (task := self._claim_request()) is not None:
-                strand, number, turn = task
-                page, facts = strand.scope.fetch_page(turn, number)
-                more = self._following_requests(strand, number, facts)
-                self._finish_page(strand, number, page, more, facts.body_bytes)
-                del page, facts
-        except BaseException as error:  # noqa: BLE001  # raised again where the pages are taken
+            while (claimed := self._claim_request()) is not None:
+                task, number, page_request = claimed
+                page, page_info = task.scope.fetch_page(page_request, number)
+                following = self._following_requests(task, number, page_info)
+                self._finish_page(task, number, page, following, page_info.body_bytes)
+                del page, page_info
+        except BaseException as error:  # noqa: BLE001 - the reader raises it
             with self._lock:
                 self._error = self._error or error
                 self._stopped = True
@@ -148,11 +146,11 @@ class PageFetcher(Generic[T]):
     def _claim_request(self) -> tuple[_ScopeTask[T], int, PageRequest] | None:
         with self._lock:
             while not self._stopped:
-                if self._has_capacity() and (task := self._pick_request()) is not None:
+                if self._has_capacity() and (picked := self._pick_request()) is not None:
                     self._buffered_pages += 1
-                    if self._scopes is not None or any(strand.pending for strand in self._scope_tasks):
+                    if self._scopes is not None or any(task.pending for task in self._scope_tasks):
                         self._start_thread()
-                    return task
+                    return picked
                 if self._scopes is None and not self._scope_tasks:
                     return None
                 self._idle_threads += 1
@@ -161,43 +159,43 @@ class PageFetcher(Generic[T]):
             return None
 
     def _has_capacity(self) -> bool:
-        """May one more page be fetched before the reader takes another?"""
+        """Whether one more page may be fetched before the reader takes one."""
         if self._buffered_pages and (self._buffered_pages + 1) * self._largest_page_bytes > MAX_BYTES_AHEAD:
             return False
         return self._buffered_pages < self._max_workers + MAX_PAGES_AHEAD
 
     def _pick_request(self) -> tuple[_ScopeTask[T], int, PageRequest] | None:
-        """The first turn of the next scope, as long as not too many are open; else one of those.
+        """Pick the first request of the next scope, or one of the open scopes if there are many.
 
-        A single thread stays with its scope to the end: nobody gains by its going to and fro.
+        A single thread reads its scope to the end; switching has no benefit.
         """
-        waiting = next((strand for strand in self._scope_tasks if strand.pending), None)
-        first = self._max_workers > 1 and len(self._scope_tasks) < MAX_OPEN_SCOPES
-        strand = (self._open_scope() or waiting) if first or waiting is None else waiting
-        if strand is None:
+        pending = next((task for task in self._scope_tasks if task.pending), None)
+        open_next = self._max_workers > 1 and len(self._scope_tasks) < MAX_OPEN_SCOPES
+        task = (self._open_scope() or pending) if open_next or pending is None else pending
+        if task is None:
             return None
-        number, turn = strand.pending.popleft()
-        strand.in_flight += 1
-        return strand, number, turn
+        number, page_request = task.pending.popleft()
+        task.in_flight += 1
+        return task, number, page_request
 
     def _open_scope(self) -> _ScopeTask[T] | None:
         while self._scopes is not None:
-            series = next(self._scopes, None)
-            if series is None:
+            scope = next(self._scopes, None)
+            if scope is None:
                 self._scopes = None
                 self._notify_all()
                 return None
-            strand = _ScopeTask(series)
-            strand.add_requests(next(strand.paginator, ()))
-            if strand.pending:
-                self._scope_tasks.append(strand)
-                return strand
+            task = _ScopeTask(scope)
+            task.add_requests(next(task.paginator, ()))
+            if task.pending:
+                self._scope_tasks.append(task)
+                return task
         return None
 
     def _following_requests(
         self, scope_task: _ScopeTask[T], number: int, page_info: PageInfo
     ) -> Sequence[PageRequest]:
-        """The pager is asked by whoever had the last of its turns, so by one thread at a time."""
+        """The next requests. Only the last page of a batch continues the paginator: one thread at a time."""
         if number != scope_task.requests_made - 1:
             return ()
         try:
@@ -232,6 +230,6 @@ class PageFetcher(Generic[T]):
                 self._page_ready.notify()
 
     def _notify_all(self) -> None:
-        """Something has come to an end: everybody looks again."""
+        """Wake the reader and all threads."""
         self._page_ready.notify()
         self._work_available.notify_all()

@@ -1,4 +1,4 @@
-"""The requests of one table: what its spec says, with options, parent, paging and cursor filled in."""
+"""Builds the requests of a table from its spec, options, parent row, page and cursor."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.paging import Paging
 from unify.errors import SourceError, SpecError
 
-CURSOR_VARIABLE = "cursor"  # the variable that holds the incremental cursor
-UNTIL_VARIABLE = "until"  # and the one that holds where a window ends
+CURSOR_VARIABLE = "cursor"  # the incremental cursor
+UNTIL_VARIABLE = "until"  # the end of a time window
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _LEADING_VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+Params = Mapping[str, str | int | float]
 
 
 class RequestBuilder:
     """Builds the requests of one table.
 
-    ``names`` are the variables its texts mention. Where pages go into body or path, a paging value that one
-    of them takes is not put anywhere else; the others go where ``paging.in`` says. In the query none is
-    taken: a ``cursor_param`` called cursor is no ``{cursor}``.
+    With ``paging.in: body``, ``path`` or ``header``, a paging value that a ``{name}`` of the spec uses is
+    sent only there; the others are sent where ``paging.in`` says. With ``query``, no ``{name}`` is a paging
+    value: a ``cursor_param`` named cursor is not ``{cursor}``.
+
+    ``variable_names``  of all texts of the request.
     """
 
     def __init__(
         self, spec: AdapterSpec, table: TableSpec, options: Mapping[str, Any], paging: Paging
     ) -> None:
         self._table = table
-        self._paging = paging
         self._base = render_base_url(spec, options)
         self._headers = {**_accept_header(table), **spec.headers, **table.headers}
         texts = [table.path, dict(table.params), dict(self._headers), table.body, dict(table.form or {})]
@@ -44,30 +47,27 @@ class RequestBuilder:
         self._template_params = dict.fromkeys(taken)
         self._pages_in_header = paging.location == "header"
         self._pages_in_body = paging.location == "body" and table.method != "GET"
-        incremental = table.incremental
-        self._since_param = incremental.param if incremental is not None else None
+        self._since_param = table.incremental.param if table.incremental is not None else None
 
     def build_request(self, variables: Mapping[str, Any], page_request: PageRequest) -> Request:
-        """The request for ``turn``. ``variables`` are options, parent row and cursor; None is not set.
+        """Build the request of a page. ``variables`` are options, parent row and cursor; None means not set.
 
-        Raises  SourceError naming the variable that has no value where one is needed.
+        Raises:
+            SourceError: a required variable has no value.
         """
-        taken = {name: value for name, value in page_request.params.items() if name in self._template_params}
-        filled = {**self._template_params, **variables, **taken}
+        paging = dict(page_request.params)
+        taken = {name: paging.pop(name) for name in self._template_params if name in paging}
+        values = {**self._template_params, **variables, **taken}
+        cursor = variables.get(CURSOR_VARIABLE)
+        since = {self._since_param: cursor} if self._since_param is not None and cursor is not None else {}
+        in_query = {} if self._pages_in_body else since if self._pages_in_header else {**since, **paging}
         try:
-            headers = self._build_headers(filled)
-            if self._pages_in_header:
-                headers |= {name: str(value) for name, value in self._paging_params(page_request).items()}
-            body = self._build_body(filled, page_request, headers)
+            headers = self._build_headers(values) | (_texts(paging) if self._pages_in_header else {})
+            body = self._build_body(values, {**paging, **since} if self._pages_in_body else {}, headers)
             if page_request.url is not None:
                 return Request(self._table.method, page_request.url, (), headers, body)
-            return Request(
-                self._table.method,
-                self._build_url(filled),
-                self._build_params(filled, page_request),
-                headers,
-                body,
-            )
+            params = self._build_params(values, in_query)
+            return Request(self._table.method, self._build_url(values), params, headers, body)
         except SpecError as error:
             raise SourceError(error.message) from error
 
@@ -77,70 +77,56 @@ class RequestBuilder:
         if leading and _ABSOLUTE.match(str(variables.get(leading[1], ""))):
             start = template.render_text(leading[0], variables, "plain").rstrip("/")
             return start + template.render_text(path[leading.end() :], variables, "path")
-        filled = template.render_text(path, variables, "path")
-        if _ABSOLUTE.match(filled):
-            return filled
-        return f"{self._base}/{filled.lstrip('/')}" if filled.strip("/") else self._base
+        rendered = template.render_text(path, variables, "path")
+        if _ABSOLUTE.match(rendered):
+            return rendered
+        return f"{self._base}/{rendered.lstrip('/')}" if rendered.strip("/") else self._base
 
     def _build_headers(self, variables: Mapping[str, Any]) -> dict[str, str]:
-        filled = template.render_fields(self._headers, variables, "header")
-        return {name: value if isinstance(value, str) else ", ".join(value) for name, value in filled.items()}
+        fields = template.render_fields(self._headers, variables, "header")
+        return {name: value if isinstance(value, str) else ", ".join(value) for name, value in fields.items()}
 
-    def _build_params(self, variables: Mapping[str, Any], page_request: PageRequest) -> QueryParams:
-        fields = template.render_fields(self._table.params, variables, "query")
-        since = variables.get(CURSOR_VARIABLE)
-        if self._since_param is not None and since is not None and not self._pages_in_body:
-            fields[self._since_param] = str(since)
-        if not self._pages_in_body and not self._pages_in_header:
-            fields |= {name: str(value) for name, value in self._paging_params(page_request).items()}
+    def _build_params(self, variables: Mapping[str, Any], more: Params) -> QueryParams:
+        fields = template.render_fields(self._table.params, variables, "query") | _texts(more)
         return tuple(
             (name, value)
             for name, values in fields.items()
             for value in ([values] if isinstance(values, str) else values)
         )
 
-    def _paging_params(self, page_request: PageRequest) -> dict[str, str | int | float]:
-        """Paging values that no ``{name}`` of the spec takes."""
-        return {
-            name: value for name, value in page_request.params.items() if name not in self._template_params
-        }
-
     def _build_body(
-        self, variables: Mapping[str, Any], page_request: PageRequest, headers: dict[str, str]
+        self, variables: Mapping[str, Any], more: Params, headers: dict[str, str]
     ) -> bytes | None:
         table = self._table
         if table.form is not None:
-            fields = template.render_fields(table.form, variables, "body")
-            if self._pages_in_body:
-                fields |= {name: str(value) for name, value in self._paging_params(page_request).items()}
-                if self._since_param is not None and variables.get(CURSOR_VARIABLE) is not None:
-                    fields[self._since_param] = str(variables[CURSOR_VARIABLE])
+            fields = template.render_fields(table.form, variables, "body") | _texts(more)
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
             return urlencode(fields, doseq=True).encode()
         if table.body is None and not self._pages_in_body:
             return None
         body = {} if table.body is None else template.render_value(table.body, variables)
-        if self._pages_in_body:
-            for path, value in self._paging_params(page_request).items():
-                body = _set_member(body, path, value)
-            if self._since_param is not None and variables.get(CURSOR_VARIABLE) is not None:
-                body = _set_member(body, self._since_param, variables[CURSOR_VARIABLE])
+        for path, value in more.items():
+            body = _set_member(body, path, value)
         headers.setdefault("Content-Type", "application/json")
         return msgspec.json.encode(body)
 
 
+def _texts(params: Params) -> dict[str, str]:
+    return {name: str(value) for name, value in params.items()}
+
+
 def _accept_header(table: TableSpec) -> Mapping[str, str]:
-    """What an API that can answer in several ways is told, unless the spec tells it."""
+    """The default for APIs that support several formats."""
     return {"Accept": "application/xml, text/xml;q=0.9, */*;q=0.1"} if table.format == "xml" else {}
 
 
 def render_base_url(spec: AdapterSpec, options: Mapping[str, Any]) -> str:
-    """The address all paths of the spec start from, without a slash at its end."""
+    """The URL before the paths of the spec, without a slash at the end."""
     return template.render_text(spec.base_url, options, "plain").strip().rstrip("/")
 
 
 def _set_member(body: Any, path: str, value: Any) -> Any:
-    """``body`` with ``value`` at a dotted path, the objects on the way made if need be."""
+    """Return ``body`` with ``value`` at a dotted path; missing objects are created."""
     name, _, rest = path.partition(".")
     members = dict(body) if isinstance(body, dict) else {}
     members[name] = _set_member(members.get(name), rest, value) if rest else value
