@@ -1,4 +1,4 @@
-"""The incremental cursor on its way into a request: put back by the lookback, written as the API wants it."""
+"""The value of the incremental cursor in a request: lookback, time windows, formats of timestamps."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _EPOCH_NAME = re.compile(
 )
 
 _EPOCH_MICROS = {"unix_ms": 1000, "unix_us": 1}  # microseconds in one unit
-_MAX_UNIX_S = 4_102_444_800  # the year 2100 in seconds: a larger number counts something smaller
+_MAX_UNIX_S = 4_102_444_800  # the year 2100; a larger number has a smaller unit
 
 
 def request_cursor(incremental: Incremental, stored: str | None) -> str | int | None:
-    """The value of ``{cursor}``: the stored one less the lookback, else ``start``, else nothing.
+    """The value of ``{cursor}``: the stored cursor less the lookback, else ``start``, else None.
 
-    A cursor that is no moment, such as a growing id, is handed on as it is; so are numbers and days where the
-    spec does not say how the API wants moments.
+    A cursor that is not a time, such as a growing id, is used unchanged; so are numbers if the spec has no
+    ``format``.
     """
     text = stored if stored is not None else incremental.start
     if text is None:
@@ -73,7 +73,7 @@ def typed_cursor(cursor: str | int | None, table: TableSpec) -> str | int | floa
 
 
 def _infer_format(text: str) -> str | None:
-    """How a moment is written that came as ``text``: days stay days, and numbers numbers of the same unit."""
+    """The format of ``text``: a date stays a date, and a number a number of the same unit."""
     number = _parse_number(text)
     if number is not None:
         units = ("unix", "unix_ms", "unix_us", "unix_ns")
@@ -86,19 +86,18 @@ def _infer_format(text: str) -> str | None:
 
 
 def _subtract_lookback(number: str, lookback_s: float) -> str:
-    """A number as the API wrote it, less the lookback where it counts seconds or milliseconds since 1970."""
+    """The number less the lookback if it is a time since 1970; its text is otherwise unchanged."""
     value = float(number)
     if not lookback_s or _timestamp_from_number(value) is None:
         return number
-    a_second = next((1000**power for power in range(3) if value < _MAX_UNIX_S * 1000**power), 10**9)
-    whole = number.strip().lstrip("+-").isdigit()
-    earlier = Decimal(number) - Decimal(str(lookback_s * a_second))
-    return str(int(earlier)) if whole else str(earlier)
+    per_second = next((1000**power for power in range(3) if value < _MAX_UNIX_S * 1000**power), 10**9)
+    earlier = Decimal(number) - Decimal(str(lookback_s * per_second))
+    return str(int(earlier)) if number.strip().lstrip("+-").isdigit() else str(earlier)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """A stretch of time that is asked for at once; ``until`` None: up to now, without saying so."""
+    """The rows of one request by time; ``until`` None: without an end."""
 
     cursor: str | int | None = None
     until: str | int | None = None
@@ -106,7 +105,7 @@ class TimeWindow:
 
 
 def time_windows(incremental: Incremental | None, stored: str | None, now: datetime) -> Iterator[TimeWindow]:
-    """The stretches to ask for: one, or those of ``window``, each beginning where the one before ended."""
+    """The time windows of a read: one, or those of ``window``, each starting at the end of the one before."""
     if incremental is None or incremental.window_s is None:
         yield TimeWindow(request_cursor(incremental, stored) if incremental is not None else None)
         return
@@ -133,16 +132,16 @@ def _window_start(incremental: Incremental, stored: str | None) -> datetime | No
 
 
 def _window_end(time_format: str | None, now: datetime) -> datetime:
-    """Now; where the API counts in days, the end of today, which is a day's first moment outside."""
+    """Now; for an API with dates, the end of today."""
     if time_format != "date":
         return now
     return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def is_older(text: str, since: str) -> bool:
-    """Is a row's cursor before the stored one? Numbers, moments, else the order of the characters.
+    """Whether a cursor is before another one: as numbers, else as times, else as texts.
 
-    A text that is neither number nor moment is not older than one that is: it says nothing.
+    A text that is neither a number nor a time is not older than one that is.
     """
     numbers = _parse_number(text), _parse_number(since)
     if numbers[0] is not None and numbers[1] is not None:
@@ -156,7 +155,7 @@ def is_older(text: str, since: str) -> bool:
 
 
 def may_replace_cursor(text: str, stored: str) -> bool:
-    """May a cursor take the place of the stored one? Never one that says nothing, as in ``is_older``."""
+    """Whether a cursor may replace the stored one. A text never replaces a number or a time."""
     if _is_comparable(stored) and not _is_comparable(text):
         return False
     return not is_older(text, stored)
@@ -167,7 +166,7 @@ def _is_comparable(text: str) -> bool:
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """The moment a text of an API or of the lake means; without a zone it keeps none."""
+    """The time that a text of an API or of the lake means; without a zone if the text has none."""
     number = _parse_number(text)
     if number is not None:
         return _timestamp_from_number(number)
@@ -217,12 +216,12 @@ def _timestamp_from_number(number: float) -> datetime | None:
 
 
 def format_timestamp(moment: datetime, time_format: str | None) -> str | int:
-    """A moment as an API wants it: ``iso8601``, ``date``, ``unix``, ``unix_ms`` or a strftime text."""
+    """Format a time: ``iso8601``, ``date``, ``unix`` and ``unix_ms`` to ``unix_ns``, or with strftime."""
     match time_format:
         case "iso8601" | None:
             text = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")
             return text.replace("+00:00", "Z")
-        case "date":  # where it is another day in UTC, the earlier one: whichever is meant, none is left out
+        case "date":  # the earlier one of the local date and that in UTC, so that no row is missed
             return min(moment.date(), _as_aware(moment).astimezone(UTC).date()).isoformat()
         case "unix":
             return int(_as_aware(moment).timestamp())
@@ -240,7 +239,7 @@ def _as_aware(moment: datetime) -> datetime:
 
 
 def _parse_number(text: str) -> float | None:
-    """A finite one: infinity would hold back all that follow, and NaN is neither before nor after."""
+    """A finite number: infinity would be later than all others, and NaN has no order."""
     try:
         number = float(text)
     except ValueError:

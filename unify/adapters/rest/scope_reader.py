@@ -1,7 +1,4 @@
-"""One table being read: its scopes as series of pages, each request built, sent and split into rows.
-
-Scopes: the rows of a table's ``for_each``, each asked for once and each with a state of its own.
-"""
+"""Reads the pages of one scope: builds, sends and splits each request."""
 
 from __future__ import annotations
 
@@ -16,8 +13,9 @@ from unify.adapters.base import Listeners, Page, Scalar
 from unify.adapters.formats.locate import last_value, row_value
 from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.client import HttpClient
-from unify.adapters.http.messages import Response
+from unify.adapters.http.messages import Request, Response
 from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, parse_integer
+from unify.adapters.paging.detect import describe_paging
 from unify.adapters.paging.links import parse_link_header, resolve_link, resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
@@ -28,13 +26,11 @@ from unify.adapters.spec import template
 from unify.adapters.spec.model import ErrorRule
 from unify.errors import BadResponse, NotFound, SourceError
 
-PAGE_NUMBERS_PER_WINDOW = (
-    1_000_000  # numbers of pages left free for each slice of time, so that all have their order
-)
+PAGE_NUMBERS_PER_WINDOW = 1_000_000  # reserved per time window, so that page numbers of a scope are in order
 
 
 class RowLimit:
-    """How many rows a limited read has so far, over all scopes."""
+    """Counts the rows of a limited read, over all scopes."""
 
     def __init__(self, limit: int | None) -> None:
         self._rows_left = limit
@@ -50,7 +46,7 @@ class RowLimit:
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """A plan being carried out. ``cancel_event`` ends its requests."""
+    """What the scopes of a running read share. ``cancel_event`` ends its requests."""
 
     plan: ReadPlan
     client: HttpClient
@@ -79,36 +75,35 @@ class ScopeReader:
         self._last_number = 0  # of the last page with rows
 
     def paginate(self) -> Paginator:
-        """The table's paging, ended early by a limit, or by the first page that reaches the cursor."""
-        if self._context.row_limit.is_reached:
+        """Paginate until the last page, the row limit, or the first page that reaches the cursor."""
+        limit = self._context.row_limit
+        if limit.is_reached:
             return
-        alone = self._stops_at_cursor or self._plan.read.limit is not None
-        inner = self._plan.paginator(sequential=alone)
-        turns = next(inner, ())
-        while turns:
-            facts = yield turns
-            if facts.is_end:
+        sequential = self._stops_at_cursor or self._plan.read.limit is not None
+        paginator = self._plan.paginator(sequential=sequential)
+        page_requests = next(paginator, ())
+        while page_requests:
+            page_info = yield page_requests
+            if page_info.is_end:
                 return
             if self._plan.stops_at_cursor:
-                self._check_order(facts)
-            if self._context.row_limit.is_reached or (self._stops_at_cursor and self._reached_cursor(facts)):
+                self._check_order(page_info)
+            if limit.is_reached or (self._stops_at_cursor and self._reached_cursor(page_info)):
                 return
             try:
                 with error_context(self._error_location()):
-                    turns = inner.send(facts)
+                    page_requests = paginator.send(page_info)
             except StopIteration:
                 return
             finally:
                 self._report_paging()
 
     def _report_paging(self) -> None:
-        found = self._source.paging_state.detected
-        if found is not None and found != self._source.reported_paging:
-            from unify.adapters.paging import detect
-
-            self._source.reported_paging = found
-            self._source.use_paging(found)
-            self._context.listeners.paging_detected(detect.describe_paging(found))
+        detected = self._source.paging_state.detected
+        if detected is not None and detected != self._source.reported_paging:
+            self._source.reported_paging = detected
+            self._source.use_paging(detected)
+            self._context.listeners.paging_detected(describe_paging(detected))
 
     def _check_order(self, page_info: PageInfo) -> None:
         """Read to the end if the cursor rises along the pages although the spec says ``order: desc``."""
@@ -133,71 +128,69 @@ class ScopeReader:
         return oldest is not None and since is not None and is_older(oldest, since)
 
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[Page, PageInfo]:
-        reading = self._context
         with error_context(self._error_location()):
             self._require_parent_values()
-            answer = self._fetch_response(page_request, number)
-            if answer.skipped and number > 0:
-                self._check_missing_page(answer, page_request, number)
-            elif answer.skipped:
-                reading.listeners.skipped(answer.status)
-            nothing = answer.skipped or answer.status == 204
-            envelope = (
-                ResponseBody(b"{}", answer.request_line)
-                if nothing
-                else self._source.parse_response(answer, is_first=number == 0)
-            )
-            facts = ResponsePageInfo(
-                answer, envelope, self._resolve_link, is_end=answer.skipped and number > 0
-            )
-            self._check_end(answer, number, is_end=facts.is_end, has_rows=bool(facts.rows))
-            self._loop_guard.check_page(number, page_request, facts, self._plan.paging, self._probe_page)
-            rows = self._record_filter.filter_rows(envelope.rows) if not page_request.is_probe else ()
-            reading.row_limit.count_rows(len(rows))
-            page = Page(rows, self._computed_values(envelope), self._scope.key, self._first_number + number)
-            return page, facts
+            response = self._fetch_response(page_request, number)
+            if response.skipped and number > 0:
+                self._check_missing_page(response, page_request, number)
+            elif response.skipped:
+                self._context.listeners.skipped(response.status)
+            if response.skipped or response.status == 204:
+                body = ResponseBody(b"{}", response.request_line)
+            else:
+                body = self._source.parse_response(response, is_first=number == 0)
+            is_end = response.skipped and number > 0
+            page_info = ResponsePageInfo(response, body, self._resolve_link, is_end=is_end)
+            self._check_end(response, number, is_end=is_end, has_rows=bool(page_info.rows))
+            self._loop_guard.check_page(number, page_request, page_info, self._plan.paging, self._probe_page)
+            rows = self._record_filter.filter_rows(body.rows) if not page_request.is_probe else ()
+            self._context.row_limit.count_rows(len(rows))
+            page = Page(rows, self._computed_values(body), self._scope.key, self._first_number + number)
+            return page, page_info
 
     def _probe_page(self, page_request: PageRequest) -> ResponsePageInfo | None:
-        """A page that is looked at and not read; None where the API says that there is no such page."""
-        reading = self._context
+        """Fetch a page without keeping its rows; None if the API has no such page."""
         request = self._source.request_builder.build_request(self._variables, page_request)
         try:
-            answer = reading.client.fetch(request, self._source.later_page_error_rules, reading.cancel_event)
+            response = self._fetch(request, self._source.later_page_error_rules)
         except SourceError as error:
             if type(error) not in (SourceError, NotFound):
-                raise  # no answer to what was asked, but some other trouble
+                raise  # the request failed for another reason
             return None
-        if answer.skipped or answer.status == 204:
+        if response.skipped or response.status == 204:
             return None
         try:
-            return ResponsePageInfo(answer, self._source.parse_response(answer), self._resolve_link)
+            return ResponsePageInfo(response, self._source.parse_response(response), self._resolve_link)
         except BadResponse:
-            return None  # a sentence instead of rows
+            return None  # a message instead of rows
 
     def _fetch_response(self, page_request: PageRequest, number: int) -> Response:
         rules = self._source.later_page_error_rules if number else self._source.error_rules
         rules = (*(ErrorRule(status, "end") for status in page_request.end_statuses), *rules)
         while True:
-            asking = self._source.request_builder
-            request = asking.build_request(self._variables, page_request)
+            builder = self._source.request_builder
+            request = builder.build_request(self._variables, page_request)
             try:
-                return self._context.client.fetch(request, rules, self._context.cancel_event)
+                return self._fetch(request, rules)
             except NotFound as error:
                 if page_request.url is not None:
                     error.message += (
                         "; the address is a link of the page before; if the API is behind a gateway or "
                         "proxy, set paging.keep: address"
                     )
-                if number or not self._source.switch_to_fallback(asking):
+                if number or not self._source.switch_to_fallback(builder):
                     error.message += self._missing_parent_advice(error)
                     raise
+
+    def _fetch(self, request: Request, rules: Sequence[ErrorRule]) -> Response:
+        return self._context.client.fetch(request, rules, self._context.cancel_event)
 
     def _missing_parent_advice(self, error: NotFound) -> str:
         """Return the rules of the spec for a row of ``for_each`` that is deleted in the API."""
         each = self._source.table.for_each
         if each is None or not each.tables:
             return ""
-        status = 410 if " answered 410" in error.message else 404
+        status = 410 if " returned 410" in error.message else 404
         return (
             f"; if the row of {' or '.join(each.tables)} is deleted there, add errors: [{{status: {status}, "
             "action: skip}] to the table, or for_each.refresh: before"
@@ -301,8 +294,8 @@ class ResponsePageInfo:
 
     def links(self) -> Mapping[str, str]:
         if self._links is None:
-            written = self._response.headers.get("link", "")
-            self._links = {rel: self.absolute_url(url) for rel, url in parse_link_header(written).items()}
+            links = parse_link_header(self._response.headers.get("link", ""))
+            self._links = {rel: self.absolute_url(url) for rel, url in links.items()}
         return self._links
 
     def last_value(self, column: str) -> str | None:
@@ -314,7 +307,7 @@ class ResponsePageInfo:
 
 @contextmanager
 def error_context(location: str) -> Iterator[None]:
-    """What the source does wrong in the block is told with its place in front."""
+    """Prefix the message of a SourceError with ``location``."""
     try:
         yield
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""The ``where`` of a table: which of the rows that came are wanted."""
+"""A table of a spec prepared for a connection; the filter of its ``where``."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from unify.errors import ConfigError
 
 
 class TableSource:
-    """One table of a spec, made ready for a connection: what all its scopes share.
+    """A table of a spec prepared for a connection, with what its responses have shown. All scopes share it.
 
-    Raises  ConfigError for a column that would store a secret.
+    Raises:
+        ConfigError: a column would store a secret.
     """
 
     def __init__(
         self, connection: str, spec: AdapterSpec, table: TableSpec, options: Mapping[str, Any]
     ) -> None:
         self.name = f"{connection}.{table.name}"
-        asked = _request_variants(table, options)
-        table = asked[0]
+        self._variants = _request_variants(table, options)
+        table = self._variants[0]
         self.table = _resolve_start(table, options)
         self.options = options
         self.paging = table.paging or spec.paging
@@ -47,8 +48,7 @@ class TableSource:
             else rule
             for rule in self.error_rules
         )
-        self._variants = asked
-        self._request_builders = [RequestBuilder(spec, each, options, self.paging) for each in asked]
+        self._request_builders = [RequestBuilder(spec, each, options, self.paging) for each in self._variants]
         self.request_builder = self._request_builders[0]
         self.paging_state = PagingState(has_key=bool(table.key), request=_request_traits(table))
         self.reported_paging: Paging | None = None
@@ -68,14 +68,14 @@ class TableSource:
                     raise ConfigError(f"{self.name}: column {column.name} would store the secret {{{name}}}")
 
     def switch_to_fallback(self, request_builder: RequestBuilder) -> bool:
-        """Return whether there is another request to try; it is used from then on."""
+        """Use the request after ``request_builder`` from now on; False if it was the last one."""
         if request_builder is self.request_builder and request_builder is not self._request_builders[-1]:
             self.request_builder = self._request_builders[self._request_builders.index(request_builder) + 1]
         return request_builder is not self.request_builder
 
     @cached_property
     def cursor_column(self) -> str | None:
-        """Where the incremental cursor is in a row: a dotted path if the spec renames the column."""
+        """The path of the incremental cursor in a row."""
         incremental = self.table.incremental
         if incremental is None:
             return None
@@ -114,7 +114,7 @@ class TableSource:
         if not kind or self._located or self.table.format != "json":
             return
         if self.table.rows is not None and self._selector.dotted_path != path.removeprefix("$"):
-            return  # the spec says something else by now
+            return  # the spec has changed
         self._located, self.rows_location = True, location
         if self.table.rows is None:
             self._selector = dataclasses.replace(
@@ -129,11 +129,11 @@ class TableSource:
         ``is_first``  of its scope: then a body without a value means that the parent has no rows. Without
                       parents it is an error, because it would leave the table empty.
         """
-        kind = response.headers.get("content-type", "")
+        content_type = response.headers.get("content-type", "")
         selector = self._selector
         if is_first and self.table.for_each is not None:
             selector = dataclasses.replace(selector, may_be_empty=True)
-        body = parse_body(response.body, kind, selector, response.request_line)
+        body = parse_body(response.body, content_type, selector, response.request_line)
         self.repairs.update(body.repairs)
         self.side_lists.update(dict.fromkeys(body.side_lists))
         if not self._located and self.table.format == "json" and body.is_certain and body.rows_kind:
@@ -171,11 +171,11 @@ class TableSource:
         return [*notes, *self.paging_state.notes]
 
 
-_NO_PAGE = (404, 410, 416)  # statuses of a page behind the last one
+_NO_PAGE = (404, 410, 416)  # statuses of a page after the last one
 
 
 def _expectation(kind: str, path: str) -> dict[str, Any]:
-    """What later bodies have to look like, by what one had."""
+    """The fields of RecordSelector for later bodies."""
     at_top = path in ("", "$")
     return {
         "seen_as": kind,
@@ -201,7 +201,7 @@ def _request_traits(table: TableSpec) -> RequestTraits:
 
 
 def _request_variants(table: TableSpec, options: Mapping[str, Any]) -> Sequence[TableSpec]:
-    """``table`` with each of its requests whose options all have a value, in order; else with the last."""
+    """``table`` with each of its requests whose options have values, in order; else with the last one."""
     complete = [
         request
         for request in table.requests
@@ -216,22 +216,21 @@ def _is_unset_option(name: str, options: Mapping[str, Any]) -> bool:
 
 
 def _resolve_start(table: TableSpec, options: Mapping[str, Any]) -> TableSpec:
-    """``table`` with the options in ``incremental.start`` filled in; without a value there is no start."""
+    """``table`` with the options in ``incremental.start`` filled in; without values there is no start."""
     incremental = table.incremental
     if incremental is None or not template.variable_names(incremental.start or ""):
         return table
     start = incremental.start if template.has_values(incremental.start, options) else None
-    filled = None if start is None else template.render_text(start, options, "plain")
-    return replace(table, incremental=replace(incremental, start=filled))
+    rendered = None if start is None else template.render_text(start, options, "plain")
+    return replace(table, incremental=replace(incremental, start=rendered))
 
 
 def _record_selector(table: TableSpec) -> RecordSelector:
-    """A body that is the row itself, asked for by its parent's id, may be null: then there is none."""
     return RecordSelector(
         table.rows,
         table.format,
         table.name,
-        nullable=table.rows == "$" and table.for_each is not None,
+        nullable=table.rows == "$" and table.for_each is not None,  # the row of a parent may be missing
         more_paths=table.more_rows,
         rows_name=table.rows_name,
         names_path=table.names,
@@ -246,14 +245,14 @@ def _is_computed(column: ColumnDef) -> bool:
 
 
 class RecordFilter:
-    """Keeps the rows that ``where`` asks for; with no condition in force every row, undecoded."""
+    """Keeps the rows that match ``where``. Conditions without a value do not apply."""
 
     def __init__(self, where: Mapping[str, Sequence[str]], variables: template.Variables) -> None:
         self._conditions = [
-            (path.split("."), wanted)
+            (path.split("."), values)
             for path, texts in where.items()
             if (
-                wanted := {
+                values := {
                     _fold_case(template.render_text(text, variables, "plain"))
                     for text in _active_texts(texts, variables)
                 }
@@ -261,17 +260,17 @@ class RecordFilter:
         ]
 
     def filter_rows(self, rows: Sequence[bytes]) -> Sequence[bytes]:
-        """The wanted ones of ``rows``, each one JSON value, in their order."""
+        """The matching rows, each one JSON value, in their order."""
         if not self._conditions:
             return rows
         return [row for row in rows if self._matches(msgspec.json.decode(row))]
 
     def _matches(self, row: object) -> bool:
-        return all(_fold_case(_member_value(row, steps)) in wanted for steps, wanted in self._conditions)
+        return all(_fold_case(_member_value(row, steps)) in values for steps, values in self._conditions)
 
 
 def _active_texts(texts: Sequence[str], variables: template.Variables) -> list[str]:
-    """The texts all of whose variables have a value; an option given as nothing has none."""
+    """The texts whose variables all have a value; an empty option has none."""
     return [
         text
         for text in texts
@@ -286,7 +285,7 @@ def _member_value(row: object, steps: Sequence[str]) -> object:
 
 
 def _fold_case(value: object) -> str | None:
-    """``value`` as it is compared: text without regard to case, numbers and booleans as JSON writes them."""
+    """``value`` for a case-insensitive comparison; numbers and booleans as in JSON."""
     if value is None or isinstance(value, str):
         return value.casefold() if value is not None else None
     return msgspec.json.encode(value).decode().casefold()
