@@ -228,7 +228,7 @@ def _jwt_case(algorithm: str, key: str, verify: Callable[[bytes, bytes], bool]) 
             and verify(text.encode(), decode_base64url(proof))
         )
 
-    auth = {"type": "jwt", "algorithm": algorithm, "key": "{key}", "key_id": "k1", "lifetime": "2 minutes"}
+    auth = {"type": "jwt", "algorithm": algorithm, "key": "{key}", "key_id": "k1", "lifetime": 120}
     return AuthCase(
         f"jwt_{algorithm.lower()}", {**auth, "claims": {"iss": "app"}}, is_authenticated, {"key": key}
     )

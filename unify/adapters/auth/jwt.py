@@ -7,7 +7,6 @@ from typing import Any
 
 from unify.adapters.auth.base import AuthConfig
 from unify.adapters.http.messages import Authentication, AuthFlow, Request
-from unify.durations import parse_duration
 from unify.errors import ConfigError
 
 DEFAULT_LIFETIME_S = 300.0  # APIs allow ten minutes at most; the rest is for clocks that differ
@@ -26,7 +25,7 @@ class JWTAuth(Authentication):
         self._key = settings.text("key")
         self._signing_key = _load_key(self._algorithm, self._key, settings.where)
         self._claims = dict(settings.render_fields("claims"))
-        self._lifetime_s = int(_lifetime_s(settings))
+        self._lifetime_s = int(settings.raw("lifetime") or DEFAULT_LIFETIME_S)
         self._header = {"kid": settings.text("key_id")} if "key_id" in settings else {}
         self._token = ""
         self._issued_at = 0
@@ -52,18 +51,6 @@ class JWTAuth(Authentication):
         self._issued_at = int(now)
         claims = {**self._claims, "iat": self._issued_at, "exp": self._issued_at + self._lifetime_s}
         self._token = jwt.encode(claims, self._signing_key, self._algorithm, self._header)
-
-
-def _lifetime_s(settings: AuthConfig) -> float:
-    written = settings.raw("lifetime")
-    if written is None:
-        return DEFAULT_LIFETIME_S
-    if isinstance(written, int | float):
-        return float(written)
-    try:
-        return parse_duration(settings.text("lifetime"))
-    except ValueError as error:
-        raise settings.error("lifetime", str(error)) from error
 
 
 def _load_key(algorithm: str, key: str, where: str) -> Any:
