@@ -87,6 +87,13 @@ class TestRegistry:
         with pytest.raises(ConfigError, match="NOT_SET"):
             registry.open_adapter(connection, [folder], {})
 
+    def test_an_invalid_address_with_a_secret_in_it_is_not_shown(self, folder: Path) -> None:
+        options = {"token": "t0ken-t0ken", "base_url": "htp://t0ken-t0ken"}
+        connection = Connection("mine", "sample", options)
+        with pytest.raises(ConfigError, match=r"htp://\*\*\*") as caught:
+            registry.open_adapter(connection, [folder], {})
+        assert "t0ken" not in caught.value.message
+
     def test_a_spec_that_changed_is_read_again(self, folder: Path) -> None:
         connection = Connection("mine", "sample", {"token": "x"})
         assert registry.spec_of(connection, [folder]) is registry.spec_of(connection, [folder])

@@ -42,24 +42,27 @@ def open_adapter(
     Raises:
         ConfigError, UnresolvedSecret: with file, connection and key.
     """
+    redactor = redactor or Redactor()
     found = _find_definition(connection, folders)
     if isinstance(found, AdapterPlugin):
-        return found.open_adapter(connection, environment, listeners or Listeners(), redactor or Redactor())
+        return found.open_adapter(connection, environment, listeners or Listeners(), redactor)
     from unify.adapters.rest.adapter import RESTAdapter  # imports requests
 
     spec = load_cached_spec(found)
     values = resolve_spec_options(connection, spec, environment)
-    return RESTAdapter(
-        spec,
-        values,
-        listeners=listeners,
-        rate_limiter=_build_rate_limiter(connection, spec, values, limits_folder),
-        connection=connection.name,
-        client_options=_build_client_options(connection, spec, values),
-        timeouts=_build_timeouts(connection, values),
-        token_cache=TokenCacheFolder(tokens_folder, connection.name) if tokens_folder is not None else None,
-        redactor=redactor,
-    )
+    redactor.add(*(value.reveal() for value in values.values() if isinstance(value, Secret)))
+    with redactor.redact_errors():
+        return RESTAdapter(
+            spec,
+            values,
+            listeners=listeners,
+            rate_limiter=_build_rate_limiter(connection, spec, values, limits_folder),
+            connection=connection.name,
+            client_options=_build_client_options(connection, spec, values),
+            timeouts=_build_timeouts(connection, values),
+            token_cache=TokenCacheFolder(tokens_folder, connection.name) if tokens_folder else None,
+            redactor=redactor,
+        )
 
 
 def describe_adapter(
