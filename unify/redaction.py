@@ -25,7 +25,7 @@ MIN_SECRET_CHARS = 4  # shorter values occur within ordinary words
 MIN_LOWERED_BYTES = 8  # a shorter secret in lower case is often an ordinary word
 MIN_LINE_CHARS = 16  # each longer line of a private key is a secret of its own
 MIN_CUT_BYTES = 4  # of a secret beside an ellipsis
-MAX_ELLIPSES = 20  # of a text; our own messages have one or two
+MAX_ELLIPSES = 20  # per text; messages have one or two
 MAX_ESCAPE_LEVELS = 4  # a URL in JSON in JSON in a Python literal
 
 Span = tuple[int, int]  # byte offsets, the end excluded

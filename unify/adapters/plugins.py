@@ -50,22 +50,23 @@ class PluginAdapter(Adapter):
     def pages(self, table: str, read: Read) -> Generator[Page, None, None]:
         where = f"{table} of {self._where}"
         with translate_errors(where, self._redactor):
-            given = iter(self.inner.pages(table, read))
+            pages = iter(self.inner.pages(table, read))
         try:
             while True:
                 with translate_errors(where, self._redactor):
-                    page = next(given, None)
+                    page = next(pages, None)
                     if page is None:
                         return
                     page = _validate_page(page)
                 yield page
         finally:
-            if isinstance(given, Generator):
-                given.close()
+            if isinstance(pages, Generator):
+                pages.close()
 
     def check(self) -> Check:
         with translate_errors(self._where, self._redactor):
-            return _expect_type(Check, self.inner.check(), "check()")
+            check = _expect_type(Check, self.inner.check(), "check()")
+        return replace(check, reason=self._redactor.redact(check.reason))
 
     def close(self) -> None:
         with translate_errors(self._where, self._redactor):
@@ -107,8 +108,8 @@ def _expect_type(expected: type[T], value: object, what: str) -> T:
     return value
 
 
-def _validate_tables(given: Sequence[TableDef]) -> tuple[TableDef, ...]:
-    tables = tuple(_expect_type(TableDef, table, "list_tables()") for table in given)
+def _validate_tables(listed: Sequence[TableDef]) -> tuple[TableDef, ...]:
+    tables = tuple(_expect_type(TableDef, table, "list_tables()") for table in listed)
     names = [table.name.lower() for table in tables]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate is not None:
@@ -120,8 +121,8 @@ def _validate_tables(given: Sequence[TableDef]) -> tuple[TableDef, ...]:
     return tables
 
 
-def _validate_page(given: Page) -> Page:
-    page = _expect_type(Page, given, "pages()")
+def _validate_page(page: Page) -> Page:
+    _expect_type(Page, page, "pages()")
     return replace(page, rows=[_validate_row(row) for row in page.rows])
 
 

@@ -16,7 +16,7 @@ from unify.adapters.formats.records import RecordSelector, parse_body
 from unify.adapters.http.messages import Authentication, AuthFlow, Request, Response, TokenRefused
 from unify.errors import BadResponse
 
-SESSION_LIFETIME_S = 900.0  # some APIs answer requests of an expired session with a status other than 401
+SESSION_LIFETIME_S = 900.0  # some APIs do not return 401 for an expired session
 _JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 

@@ -135,7 +135,7 @@ def rate_limit_wait_s(response: Response, attempt: int, now: float, rng: random.
 
 
 def backoff_s(attempt: int, rng: random.Random) -> float:
-    """Exponential backoff with up to 50 % jitter, so that many clients do not retry at the same moment."""
+    """Exponential backoff with up to 50 % jitter, so that clients do not retry at the same time."""
     return min(INITIAL_BACKOFF_S * 2.0 ** (attempt - 1), MAX_BACKOFF_S) * (0.5 + rng.random() / 2)
 
 
