@@ -73,6 +73,6 @@ class TestAuthMethods:
 
 
 def test_a_base_url_with_a_password_is_refused() -> None:
-    with pytest.raises(ConfigError, match="auth takes those") as caught:
+    with pytest.raises(ConfigError, match="use the spec's auth for them") as caught:
         RESTAdapter(AdapterSpec("a", "a.yaml", "https://ann:s3cret@example.org", ()), {})
     assert "s3cret" not in caught.value.message
