@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unify.redaction import Redactor
 
 _LINE_LABEL = re.compile(r"^LINE (\d+): ", re.MULTILINE)
+_CREDENTIAL_MARKS = ("://", "=", "eyJ")  # other notices need no redactor, which is slow to import
 _RED, _DIM, _RESET = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
@@ -73,7 +74,9 @@ class Messages:
     def notice(self, text: str) -> None:
         """Write a notice, unless quiet."""
         if not self.quiet:
-            line = self._wrap_text(escape_text(self.redactor.redact(text), allow="\n"))
+            if "redactor" in vars(self) or any(mark in text for mark in _CREDENTIAL_MARKS):
+                text = self.redactor.redact(text)
+            line = self._wrap_text(escape_text(text, allow="\n"))
             self.write(f"{_DIM}{line}{_RESET}" if self.colour else line)
 
     def _wrap_text(self, text: str) -> str:
