@@ -261,21 +261,19 @@ def _source_spans(spans: Iterable[Span], source: bytes) -> Iterator[Span]:
 
     ``spans``  in order, without overlaps.
     """
-    escapes = _ESCAPE.finditer(source)
+    # The bytes of each escape, and of what it stands for. A run of escapes may be long: decode it once.
+    escapes = ((*found.span(), len(_decode_escape(found))) for found in _ESCAPE.finditer(source))
     escape = next(escapes, None)
     shift = 0  # position in source, less that in the decoded text
 
     def locate(position: int) -> Span:
         """The bytes of ``source`` that the byte at ``position`` comes from. Positions must not decrease."""
         nonlocal escape, shift
-        while escape is not None:
-            length = len(_decode_escape(escape))
-            start = escape.start() - shift
-            if position < start:
-                break
-            if position < start + length:
-                return escape.span()
-            shift += escape.end() - escape.start() - length
+        while escape is not None and position >= escape[0] - shift:
+            start, end, length = escape
+            if position < start - shift + length:
+                return start, end
+            shift += end - start - length
             escape = next(escapes, None)
         return position + shift, position + shift + 1
 
