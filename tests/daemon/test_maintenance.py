@@ -11,6 +11,7 @@ from tests.support.waiting import wait_until
 from unify.daemon.maintenance import (
     IDLE_BEFORE_S,
     INTERVAL_S,
+    LAST_RUN_FILE,
     MAX_DEFERRAL_S,
     RETRY_DELAY_S,
     SLICE_INTERVAL_S,
@@ -107,7 +108,7 @@ class TestMaintenanceSchedule:
         monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_early_maintenance")
         daemon_home.start_daemon()
         assert daemon_home.wait_for_end(daemon_home.enqueue_load("rows")).state is JobState.DONE
-        wait_until((daemon_home.settings.lake / "tended").exists)
+        wait_until((daemon_home.settings.lake / LAST_RUN_FILE).exists)
         wait_until(lambda: "lake.maintenance_completed" in daemon_home.log_text())
         assert daemon_home.count_rows("rows") == 100
         assert (

@@ -43,9 +43,9 @@ def test_many_small_files_are_merged_without_loss(lake: Lake) -> None:
     scattered(lake)
     assert live_files(lake) == 12
 
-    tended = run_maintenance(lake, datetime.now(UTC))
+    report = run_maintenance(lake, datetime.now(UTC))
 
-    assert tended.compacted_tables == (TableName("main", "words"),)
+    assert report.compacted_tables == (TableName("main", "words"),)
     assert live_files(lake) == 1
     assert fetch_rows(lake, "select count(*), sum(i)::bigint from words") == [(1200, 719400)]
     assert run_maintenance(lake, datetime.now(UTC)).compacted_tables == ()

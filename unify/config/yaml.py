@@ -78,8 +78,8 @@ def parse_yaml(raw: bytes, path: str) -> YamlDocument:
         return YamlDocument(path, None, (Flaw((), line, column, "this byte is not UTF-8 text"),))
     if (hidden := _UNICODE_LINE_BREAK.search(text)) is not None:
         line, column = _line_and_column(text, hidden.start())
-        told = f"U+{ord(hidden.group()):04X} is a line break in YAML that editors do not show; remove it"
-        return YamlDocument(path, None, (Flaw((), line, column, told),))
+        message = f"U+{ord(hidden.group()):04X} is a line break in YAML that editors do not show; remove it"
+        return YamlDocument(path, None, (Flaw((), line, column, message),))
     builder = _YamlNodeBuilder()
     try:
         builder.build(text)

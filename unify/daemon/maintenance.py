@@ -18,7 +18,7 @@ SLICE_S = 2.0  # how long one slice keeps loads from being published; at least o
 SLICE_INTERVAL_S = 20.0
 RETRY_DELAY_S = 300.0  # after a run that a load interrupted, or that failed
 
-LAST_RUN_FILE = "tended"
+LAST_RUN_FILE = "last-maintenance"
 
 
 class MaintenanceSchedule:

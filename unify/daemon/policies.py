@@ -20,7 +20,7 @@ MAX_ATTEMPTS_RATE_LIMITED = 20  # a source that says when to retry is not failin
 FIRST_BACKOFF_S = 2.0
 MAX_BACKOFF_S = 15 * 60.0
 MIN_RETRY_AFTER_S = 0.2
-MAX_RETRY_AFTER_S = 24 * 3600.0  # a source that asks for more is asked once a day
+MAX_RETRY_AFTER_S = 24 * 3600.0  # a longer Retry-After is tried again after a day
 CRASH_BACKOFF_S = 0.2  # crashed work restarts within 2 s
 
 

@@ -21,8 +21,8 @@ _NO_TABLE_YET = re.compile(
 # Messages of SQLite and the operating system inside DuckDB's, and what to do about them.
 _DISK_FULL = re.compile("no space left|disk is full|disk quota|file too large|disk I/O error", re.IGNORECASE)
 _STORAGE_FAULTS = tuple(
-    (re.compile(pattern, re.IGNORECASE), said)
-    for pattern, said in (
+    (re.compile(pattern, re.IGNORECASE), advice)
+    for pattern, advice in (
         (_DISK_FULL.pattern, "the disk is full or failing; free space and try again"),
         (
             "readonly database|read-only mode|read-only file system|permission denied",

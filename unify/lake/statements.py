@@ -118,7 +118,7 @@ class StatementRunner:
 
         ``definitions``  the SQL of the views and macros that the statement uses.
         Locks   a statement that writes holds the writers' lock while it runs; BEGIN takes it until
-                COMMIT or ROLLBACK, because a transaction that starts reading cannot turn to writing
+                COMMIT or ROLLBACK, because a transaction that starts with a read cannot write
                 after another commit.
         Raises  QueryError with DuckDB's explanation; StoreError when the lake itself is in trouble.
         """

@@ -372,14 +372,14 @@ def _parse_clock(text: Token) -> time:
 
 
 def _parse_start_at(text: Token) -> datetime | time:
-    said = " ".join(unquote(text).split())
-    if text.type == "CLOCK" or _CLOCK_PATTERN.fullmatch(said):
+    moment = " ".join(unquote(text).split())
+    if text.type == "CLOCK" or _CLOCK_PATTERN.fullmatch(moment):
         return _parse_clock(text)
     try:
-        return datetime.fromisoformat(said)
+        return datetime.fromisoformat(moment)
     except ValueError:
-        wanted = "write it like '2026-03-01 08:00'"
-        raise BadValue(f"{text} is not a date and time; {wanted}", _start_position(text)) from None
+        example = "write it like '2026-03-01 08:00'"
+        raise BadValue(f"{text} is not a date and time; {example}", _start_position(text)) from None
 
 
 def _parse_job(number: Token) -> int:

@@ -236,7 +236,7 @@ def build_manifest(
         declared=tuple(column.name for column in source.config.columns if column.type),
         cursor_column=plan.cursor_column,
         based_on=plan.based_on,
-        remarks=tuple(map(reporter.redactor.redact, notes.texts())),
+        notes=tuple(map(reporter.redactor.redact, notes.texts())),
         layout=TableLayout(staged.paths, notes.rows_location),
         full=plan.is_full_reload,
         tombstones=_tombstone_conditions(source.config, staged),

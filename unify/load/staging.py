@@ -48,7 +48,7 @@ class Manifest:
     ``cursors``   the new incremental state, by scope; ``cursor_column`` decides which of two rows
                   with one key is the younger.
     ``discarded_file`` Parquet with the rows that could not be stored: scope, column, value, reason, row.
-    ``remarks``   what else is worth knowing of how the source was read, for ``unify.loads``.
+    ``notes``     how the source was read, for ``unify.loads.reason``.
     ``full``      a refresh that read everything because of ``refresh.reload``.
     ``tombstones`` rows with these values, by column, delete the stored rows of their key.
     ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
@@ -70,7 +70,7 @@ class Manifest:
     cursor_column: str = ""
     based_on: str = ""
     discarded_file: str = ""
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     full: bool = False
     tombstones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     layout: TableLayout = field(default_factory=TableLayout)

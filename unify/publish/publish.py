@@ -307,4 +307,4 @@ def _reason_text(publication: _Publication, counts: RowCounts) -> str:
             f"{format_count(manifest.discarded, 'row')} discarded, with values that do not fit the spec "
             "(select * from unify.discarded)"
         )
-    return "; ".join([*notes, *manifest.remarks])
+    return "; ".join([*notes, *manifest.notes])

@@ -204,9 +204,9 @@ class LoadClient:
         while True:
             followed = self._read_jobs(followed)
             self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
-            asked = [followed[job.id] for job in jobs]
-            if not any(job.state.active for job in asked):
-                return asked
+            requested = [followed[job.id] for job in jobs]
+            if not any(job.state.active for job in requested):
+                return requested
             self._restart_daemon_if_dead()
             self._process_events(client, followed, latest)
 

@@ -194,10 +194,10 @@ def _agreed_tables(sql: str, duckdb_names: set[tuple[str, ...]]) -> tuple[TableR
 
     tree = parse_sql(sql)
     if tree is None:
-        raise ValueError("uses syntax whose tables cannot be told for certain; write it more plainly")
+        raise ValueError("uses syntax whose tables cannot be determined; rewrite it in simpler SQL")
     nodes = [node for node in tree.find_all(exp.Table) if is_table_node(node)]
     if {(node.catalog.lower(), node.db.lower(), node.name.lower()) for node in nodes} != duckdb_names:
-        raise ValueError("can be read in two ways; write it more plainly, without odd comments and quotes")
+        raise ValueError("is ambiguous; rewrite it in simpler SQL, without unusual comments and quotes")
     return merge_refs(list(tree_table_refs(tree)))
 
 
