@@ -19,8 +19,8 @@ from tests.support.command import UnifyCommand
         ),
         (
             "from unify.cli.main import main; main(['-c', 'select 1'])",
-            "zmq lark sqlglot prompt_toolkit yaml unify.interpreter.interpreter unify.language.commands "
-            "unify.model hashlib",
+            "duckdb importlib.metadata zmq lark sqlglot prompt_toolkit yaml unify.interpreter.interpreter "
+            "unify.language.commands unify.model hashlib",
         ),
         (
             "import unify.shell.repl, unify.shell.activity",

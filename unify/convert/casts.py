@@ -97,7 +97,7 @@ def declared_type(column: ColumnDef) -> str:
     """Return the type of a declared column as DuckDB writes it. Raises ConfigError for an unknown type."""
     if column.type is None:
         return _format_type(column.format)
-    import duckdb
+    from unify.engine import duckdb
 
     try:
         text = str(duckdb.sqltype(column.type))
@@ -111,7 +111,7 @@ def canonical_type(type_: str) -> str:
     """Return a type's text as DuckDB writes it, for comparison."""
     if "(" not in type_:
         return type_
-    import duckdb
+    from unify.engine import duckdb
 
     return str(duckdb.sqltype(type_))
 

@@ -138,7 +138,7 @@ class Converter:
 
         If DuckDB rejects the current layout, the chunk is written in another one.
         """
-        import duckdb
+        from unify.engine import duckdb
 
         layout = self.current_layout()
         while True:

@@ -63,7 +63,7 @@ def preview_pages(
 
 
 def _read_discards(staged: StageResult) -> Sequence[tuple[str, str, str]]:
-    import duckdb
+    from unify.engine import duckdb
 
     if staged.discarded_file is None:
         return ()
@@ -89,7 +89,7 @@ def column_rules(table: TableConfig, cursor_limit: datetime | None = None) -> Co
 
 
 def _read_rows(staged: StageResult, max_rows: int | None, as_text: bool) -> list[tuple[Any, ...]]:
-    import duckdb
+    from unify.engine import duckdb
 
     names = ", ".join(quote_literal(os.fspath(path)) for path in staged.files)
     chosen = ", ".join(_text_sql(column) if as_text else quoted(column.name) for column in staged.columns)

@@ -1,10 +1,10 @@
 """DuckDB: what concerns the DuckDB library itself, without the warehouse.
 
+    duckdb      the part of DuckDB's Python API that Unify uses, without what it need not import
     connection  opens and configures DuckDB, loads its extensions, quotes text as SQL literals
     types       DuckDB type names as a tree; casts that fetch values without loss; quoted identifiers
     widening    the narrowest type that holds the values of two types; SQL that converts to it
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
-    sources     finds sources of a statement that can be read only once, such as pipes
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
     sources     detects statements whose source, such as a pipe, can be read only once
     errors      translates DuckDB's exceptions to the errors of unify.errors

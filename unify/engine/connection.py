@@ -37,7 +37,7 @@ def open_database(config: Mapping[str, str | int | bool] = DUCKDB_CONFIG) -> Duc
 
     DuckDB takes a process started with ``python -c``, such as a worker, for an interactive session.
     """
-    import duckdb  # 50 ms: imported by the first statement
+    from unify.engine import duckdb  # 50 ms: imported by the first statement
 
     connection = duckdb.connect(config={**config})
     connection.execute("SET enable_progress_bar = false")  # a session option that cursors inherit
@@ -45,24 +45,30 @@ def open_database(config: Mapping[str, str | int | bool] = DUCKDB_CONFIG) -> Duc
 
 
 def connect(
-    *, temp_folder: Path | None = None, notice: Callable[[str], None] | None = None
+    *,
+    temp_folder: Path | None = None,
+    threads: int | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> DuckDBPyConnection:
     """Open an in-memory DuckDB with the extensions of the lake; unsigned ones are refused afterwards.
 
     ``temp_folder``  where DuckDB spills; its default is the working folder.
+    ``threads``      how many DuckDB uses until ``RESET threads``; its default is one for each core.
     ``notice``       called if an extension has to be downloaded because no wheel has it.
 
     Extension files of the wheels are loaded without checking their signature, which would cost each process
     0.14 s of CPU per file (0.6 ms without). They are installed beside DuckDB's own library, which is not
     checked either. Downloaded extensions and those of a user's LOAD are checked.
     """
-    import duckdb
+    from unify.engine import duckdb
 
     wheels = {name: extension_path(name, duckdb.__version__) for name in EXTENSIONS}
     trusted = all(wheels.values())
     config: dict[str, str | int | bool] = {**DUCKDB_CONFIG, "allow_unsigned_extensions": trusted}
     if temp_folder is not None:
         config["temp_directory"] = str(temp_folder)
+    if threads is not None:
+        config["threads"] = threads
     connection = open_database(config)
     try:
         for name, path in wheels.items():
@@ -82,7 +88,7 @@ def load_extension(
     notice: Callable[[str], None] | None = None,
 ) -> None:
     """Load an extension from its wheel, or with DuckDB's INSTALL if there is none."""
-    import duckdb
+    from unify.engine import duckdb
 
     try:
         if path is not None:

@@ -46,7 +46,7 @@ _STORAGE_FAULTS = tuple(
 
 def is_internal_error(error: BaseException) -> bool:
     """Return whether DuckDB is unusable after an internal error."""
-    import duckdb
+    from unify.engine import duckdb
 
     return isinstance(error, duckdb.FatalException | duckdb.InternalException)
 
@@ -72,7 +72,7 @@ def clean_message(error: BaseException) -> str:
 
 def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
     """Translate the error of a user's statement; StoreError if the lake at ``path`` is at fault."""
-    import duckdb
+    from unify.engine import duckdb
 
     if isinstance(error, duckdb.InterruptException):
         return Interrupted("the statement was interrupted")

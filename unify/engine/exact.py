@@ -45,7 +45,7 @@ def exact_lake_statement(connection: DuckDBPyConnection, sql: str, parameters: o
     Raises:
         QueryError: the query has a type the lake cannot hold.
     """
-    import duckdb
+    from unify.engine import duckdb
 
     statement = parse_table_statement(sql)
     if statement is None or statement.query is None or not _lake_table_name(connection, statement):
@@ -63,7 +63,7 @@ def exact_lake_statement(connection: DuckDBPyConnection, sql: str, parameters: o
 
 def check_table_exact(connection: DuckDBPyConnection, sql: str) -> None:
     """Check a table before the commit of CREATE or ALTER TABLE. Raises QueryError if it is not exact."""
-    import duckdb
+    from unify.engine import duckdb
 
     statement = parse_table_statement(sql)
     name = _lake_table_name(connection, statement) if statement is not None else ""

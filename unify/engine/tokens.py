@@ -35,7 +35,7 @@ class TableStatement:
 @lru_cache(maxsize=2)  # a statement is tokenized several times
 def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
     """Return the tokens of ``sql`` without comments."""
-    import duckdb
+    from unify.engine import duckdb
 
     data = sql.encode()  # positions are byte offsets
     starts = [position for position, _ in duckdb.tokenize(sql)]

@@ -231,11 +231,13 @@ def parameter_constants(parameters: Mapping[str, object] | None) -> Mapping[str,
 
 
 def _constant(value: object) -> Constant | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else Constant(value)
     import duckdb
 
     if isinstance(value, duckdb.Value):
         return Constant(str(value.object), str(value.type))
-    return None if value is None else Constant(str(value))
+    return Constant(str(value))
 
 
 def _table_name(name: str) -> str:
@@ -250,8 +252,8 @@ def _bindable_type(type: str) -> str:
 
 
 def _parameter(value: ScalarVariable) -> object:
-    import duckdb
-
     if value.text is None or value.type == "VARCHAR":
         return value.text
+    import duckdb
+
     return duckdb.Value(value.text, duckdb.sqltype(value.type))

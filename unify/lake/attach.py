@@ -17,7 +17,7 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import discards, ledger, table_layouts, type_changes
-from unify.lake.names import CATALOG
+from unify.lake.names import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,12 +29,14 @@ CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits while a commit is wr
 # Row groups of this many rows make `limit 100` and point queries 3-6 times faster than the default
 # of 122,880 at the same size (design.md). Small inserts must not be kept in the catalog instead of
 # Parquet: DuckLake 1.0 keeps them as text there and loses quotes inside a STRUCT ('x''y' came back
-# as xy; tests/test_lake.py). The ledger's plain columns are safe and would be a file a load.
+# as xy; tests/test_lake.py). The plain columns of INLINED_TABLES are safe and would be a file a load.
 DUCKLAKE_OPTIONS = {
     "parquet_row_group_size": 20_000,
     "target_file_size": "128MB",
     "data_inlining_row_limit": 0,
 }
+INLINED_TABLES = ("loads", "table_layouts")  # of the schema _unify
+INLINED_ROWS = 1000
 
 
 class LakeAttachment:
@@ -87,7 +89,7 @@ class LakeAttachment:
 
     def _attach_writable_or_read_only(self, connection: DuckDBPyConnection) -> None:
         """Attach for writing, or for reading if the disk is too full for SQLite's index."""
-        import duckdb
+        from unify.engine import duckdb
 
         try:
             self._attach_writable(connection)
@@ -120,12 +122,8 @@ class LakeAttachment:
             if self.catalog_file is not None:
                 durable.create_private_file(self.catalog_file)
             self._attach_writable(connection)
-            for name, value in DUCKLAKE_OPTIONS.items():
-                connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
-            ledger.create_table(connection)
-            discards.create_table(connection)
-            type_changes.create_table(connection)
-            table_layouts.create_table(connection)
+            _create_tables(connection)
+            _set_options(connection)
             durable.atomic_write(self._ready_marker, f"{LAKE_SCHEMA_VERSION}\n".encode())
         if self.read_only_reason:
             connection.execute(f"DETACH {CATALOG}")
@@ -166,3 +164,32 @@ class LakeAttachment:
                     shutil.copyfile(source, target)
                     target.chmod(0o600)
         return f"ducklake:sqlite:{Path(self._catalog_copy.name) / catalog.name}"
+
+
+def _create_tables(connection: DuckDBPyConnection) -> None:
+    """Create Unify's own tables in one commit, while DuckLake also creates their tables of inlined rows.
+
+    DuckLake 1.5.5 would otherwise create those with the first row, in that commit. In the commit of a load
+    this would hide the load's own table from AT: readers cache the older catalog for its version.
+    """
+    connection.execute("BEGIN")
+    connection.execute(f"CALL {CATALOG}.set_option('data_inlining_row_limit', {INLINED_ROWS})")
+    ledger.create_table(connection)
+    discards.create_table(connection)
+    type_changes.create_table(connection)
+    table_layouts.create_table(connection)
+    connection.execute("COMMIT")
+
+
+def _set_options(connection: DuckDBPyConnection) -> None:
+    """Set the lake's options, in one commit; those of a table only once it is committed."""
+    connection.execute("BEGIN")
+    for table in INLINED_TABLES:
+        connection.execute(
+            f"CALL {CATALOG}.set_option('data_inlining_row_limit', {INLINED_ROWS}, "
+            "schema => ?, table_name => ?)",
+            [SCHEMA, table],
+        )
+    for name, value in DUCKLAKE_OPTIONS.items():
+        connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
+    connection.execute("COMMIT")

@@ -132,7 +132,7 @@ def columns_in_transaction(connection: DuckDBPyConnection, table: TableName) -> 
 
 def column_types_in_transaction(connection: DuckDBPyConnection, table: TableName) -> Mapping[str, str]:
     """Return names and types only; empty if there is no such table or view."""
-    import duckdb
+    from unify.engine import duckdb
 
     if table.table.rpartition(".")[2].lower() in _FILE_SUFFIXES:
         found = connection.execute(_COLUMNS_SQL, [table.schema, table.table]).fetchall()

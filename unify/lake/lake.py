@@ -65,8 +65,21 @@ class Lake:
         self._internal_lock = threading.RLock()
         self._cache: dict[str, tuple[CatalogVersion, Any]] = {}
         self._notice = notice
-        self.connection = self._open_connection()
+        self._has_all_threads = False
+        self._connection = self._open_connection()
         self._statements = StatementRunner(self)
+
+    @property
+    def connection(self) -> DuckDBPyConnection:
+        """The connection of the user's statements, with all of DuckDB's threads from its first use on.
+
+        Until then DuckDB has one. DuckLake reads the catalog in a dozen small queries, for which several
+        threads take two to three times the CPU, because they wait for each other by polling.
+        """
+        if not self._has_all_threads:
+            self._has_all_threads = True
+            self._connection.execute("RESET threads")
+        return self._connection
 
     @property
     def read_only(self) -> bool:
@@ -90,7 +103,7 @@ class Lake:
         Temporary tables, settings and an open transaction are lost. The failed connections are never closed:
         closing one inside a transaction aborts the process (seen with DuckDB 1.5.5, also at exit).
         """
-        for connection in (self.connection, self._internal_connection, *failed):
+        for connection in (self._connection, self._internal_connection, *failed):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._reset_connection()
 
@@ -102,7 +115,7 @@ class Lake:
         """
         if self.read_only or self.in_transaction or not errors.is_disk_full(error):
             return False
-        self.connection.close()
+        self._connection.close()
         self._reset_connection()
         return self.read_only
 
@@ -111,19 +124,20 @@ class Lake:
         self._internal_connection = None
         self._cache.clear()
         self._attachment.close()
-        self.connection = self._open_connection()
+        self._has_all_threads = False
+        self._connection = self._open_connection()
 
     def close(self) -> None:
         """Close the lake. An open transaction is rolled back and its lock released."""
         self._internal_connection = None
-        self.connection.close()
+        self._connection.close()
         while self._lock.is_held:
             self._lock.release()
         self._attachment.close()
 
     def cursor(self) -> DuckDBPyConnection:
         """Return a second connection to the lake, for another thread or beside a running result."""
-        cursor = self.connection.cursor()
+        cursor = self._connection.cursor()
         cursor.execute(f"USE {CATALOG}")
         return cursor
 
@@ -277,7 +291,7 @@ class Lake:
     ) -> None:
         """Replace ``unify.NAME`` with ``rows``; ``columns`` as (name, DuckDB type)."""
         with self._translate_errors():
-            system_schema.replace_table(self.connection, name, columns, rows)
+            system_schema.replace_table(self._connection, name, columns, rows)
 
     def _notify_lock_holder(self, notice: Callable[[str], None]) -> None:
         if holder := self._lock.holder():
@@ -285,14 +299,14 @@ class Lake:
 
     def _require_writable(self) -> None:
         if self._attachment.is_disk_full:
-            self.connection.close()
+            self._connection.close()
             self._reset_connection()  # the disk may have space now
         if self.read_only:
             raise StoreError(f"{self.path}: cannot be written: {self.read_only_reason}")
 
     def _open_connection(self) -> DuckDBPyConnection:
         connection = engine_connection.connect(
-            temp_folder=self.settings.cache / "duckdb", notice=self._notice
+            temp_folder=self.settings.cache / "duckdb", threads=1, notice=self._notice
         )
         try:
             with self._translate_errors():
@@ -318,7 +332,7 @@ class Lake:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        import duckdb
+        from unify.engine import duckdb
 
         try:
             yield
@@ -330,7 +344,7 @@ class Lake:
 
 def _roll_back(connection: DuckDBPyConnection) -> None:
     """Roll back. A failed COMMIT has done so already and DuckDB reports that as an error."""
-    import duckdb
+    from unify.engine import duckdb
 
     with suppress(duckdb.Error):
         connection.execute("ROLLBACK")
@@ -352,7 +366,7 @@ def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[
         QueryError: DuckDB refused the statement.
         StoreError: the lake cannot be used.
     """
-    import duckdb
+    from unify.engine import duckdb
 
     try:
         return lake.connection.execute(sql, parameters).fetchall()

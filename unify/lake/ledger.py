@@ -60,13 +60,6 @@ def create_table(connection: DuckDBPyConnection) -> None:
     fields = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{SCHEMA}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} (position BIGINT, {fields})")
-    connection.execute(
-        "CALL lake.set_option('data_inlining_row_limit', 1000, schema => ?, table_name => 'loads')", [SCHEMA]
-    )
-    # DuckLake 1.5.5 makes the table of inlined rows with the first row, in that commit. In the commit of a
-    # load it would hide the load's own table from AT: readers cache the older catalog for its version.
-    connection.execute(f"INSERT INTO {TABLE} (position) VALUES (0)")
-    connection.execute(f"DELETE FROM {TABLE} WHERE position = 0 AND uid IS NULL")
 
 
 def insert_load(connection: DuckDBPyConnection, load: LoadRecord) -> None:

@@ -36,7 +36,9 @@ class Writer(Protocol):
     """The user's connection, and the writers' lock that its writing statements hold."""
 
     path: Path
-    connection: DuckDBPyConnection
+
+    @property
+    def connection(self) -> DuckDBPyConnection: ...
 
     @property
     def read_only(self) -> bool: ...

@@ -113,7 +113,7 @@ def _copy_sql(query: str, target: Path) -> str:
 
 @contextmanager
 def _translate_errors(path: Path) -> Iterator[None]:
-    import duckdb
+    from unify.engine import duckdb
 
     try:
         yield

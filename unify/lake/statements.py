@@ -306,7 +306,7 @@ class StatementRunner:
 
     def _roll_back(self) -> None:
         """Roll back. After a COMMIT that failed there is nothing to roll back, which DuckDB reports."""
-        import duckdb
+        from unify.engine import duckdb
 
         with suppress(duckdb.Error):
             self.lake.connection.execute("ROLLBACK")
@@ -405,7 +405,7 @@ class _StatementErrorTranslator:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        import duckdb
+        from unify.engine import duckdb
 
         if isinstance(error, KeyboardInterrupt) or (error and isinstance(error.__cause__, KeyboardInterrupt)):
             # The client stops listening without stopping the query: whatever comes next on this

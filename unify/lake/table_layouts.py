@@ -37,14 +37,6 @@ def create_table(connection: DuckDBPyConnection) -> None:
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {TABLE} (connection VARCHAR, table_name VARCHAR, layout VARCHAR)"
     )
-    connection.execute(
-        "CALL lake.set_option('data_inlining_row_limit', 1000, schema => '_unify', "
-        "table_name => 'table_layouts')"
-    )
-    # As in ledger.create_table: the first row creates the table of inlined rows, which must not be part of
-    # the commit of a load.
-    connection.execute(f"INSERT INTO {TABLE} VALUES ('', '', '{{}}')")
-    connection.execute(f"DELETE FROM {TABLE} WHERE connection = ''")
 
 
 def read_layout(lake: Reader, table: TableName) -> TableLayout:

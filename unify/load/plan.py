@@ -123,7 +123,7 @@ def read_parent_rows(lake: Lake, table: TableName, query: str) -> Sequence[Paren
 
     Values are numbers, booleans and texts; others are DuckDB's text. Raises LoadFailed if the query fails.
     """
-    import duckdb
+    from unify.engine import duckdb
 
     cursor = lake.cursor()
     try:

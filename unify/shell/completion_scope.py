@@ -156,8 +156,7 @@ MAX_FILES = 200
 @cache
 def list_functions() -> Sequence[str]:
     """Return DuckDB's functions with plain names; the first call takes 30 ms."""
-    import duckdb
-
+    from unify.engine import duckdb
     from unify.engine.connection import DUCKDB_CONFIG
 
     with duckdb.connect(config=dict(DUCKDB_CONFIG)) as connection:

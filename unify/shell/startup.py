@@ -91,8 +91,7 @@ def _is_constant_value(token: SqlToken) -> bool:
 
 def _run_constant_select(statement: str) -> Rows | None:
     """Run a SELECT of constants; None if DuckDB rejects it, so that the session reports the error."""
-    import duckdb
-
+    from unify.engine import duckdb
     from unify.engine.connection import open_database
 
     with open_database() as connection:

@@ -113,7 +113,7 @@ class PeekCommand:
         """
         if for_each is None or for_each.query is None:
             return ()
-        import duckdb
+        from unify.engine import duckdb
 
         with duckdb.connect() as scratch:
             for parent in for_each.tables:

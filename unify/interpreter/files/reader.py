@@ -58,7 +58,7 @@ def build_file_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> F
 @contextmanager
 def translate_file_errors(lake: Lake, file_name: str) -> Iterator[None]:
     """Translate DuckDB's errors to FileError, with the file's name and without the generated SQL."""
-    import duckdb
+    from unify.engine import duckdb
 
     try:
         yield

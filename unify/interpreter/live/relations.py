@@ -172,7 +172,7 @@ class RelationResolver:
         return filter_parents(rows, table_ref.table, mention.conditions)
 
     def _select_parents(self, table_ref: LiveTableRef, query: str) -> Sequence[ParentRow]:
-        import duckdb
+        from unify.engine import duckdb
 
         sql = self._resolve_spec_select(query, table_ref.name.schema, f"the for_each of {table_ref.name}")
         try:

@@ -132,7 +132,7 @@ class TableResolver:
         )
 
     def _exists(self, schema: str, table: str) -> bool:
-        import duckdb
+        from unify.engine import duckdb
 
         try:
             self.lake.connection.execute(f"DESCRIBE {schema}.{quoted(table)}")

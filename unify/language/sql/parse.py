@@ -183,7 +183,7 @@ def _serialize_sql(sql: str) -> Any:
 @cache
 def _parser_connection() -> duckdb.DuckDBPyConnection:
     """Return an empty in-memory database without external access, used only for parsing."""
-    import duckdb
+    from unify.engine import duckdb
 
     return duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
 
