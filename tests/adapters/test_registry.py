@@ -69,7 +69,9 @@ class TestRegistry:
         options = {"token": "${TOKEN}", "base_url": api.url}
         connection = Connection("mine", "sample", options, path="c.yaml", lines={"options.token": 4})
         adapter = registry.open_adapter(connection, [folder], {"TOKEN": "t0ken-t0ken"})
-        with pytest.raises(Unauthorized, match=r"option token of mine \(\$\{TOKEN\}, c\.yaml:4\)"):
+        with pytest.raises(
+            Unauthorized, match=r"option token of mine \(\$\{TOKEN\}, c\.yaml:4; header Authorization\)"
+        ):
             list(adapter.pages("things", Read()))
         adapter.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from unify.adapters.auth.token_cache import TokenCacheFolder
@@ -11,7 +12,6 @@ from unify.adapters.http.messages import ClientOptions, Timeouts, origin_of
 from unify.adapters.http.rate_limit import RateLimiter, SharedRateLimiter
 from unify.adapters.options import check_options, resolve_spec_options
 from unify.adapters.plugins import AdapterPlugin, find_plugin, plugin_names
-from unify.adapters.spec import template
 from unify.adapters.spec.loader import SpecSummary, find_spec, load_cached_spec, load_summary
 from unify.adapters.spec.model import AdapterSpec, apply_schedules
 from unify.config.connections import Connection
@@ -144,28 +144,26 @@ def _build_client_options(
     connection: Connection, spec: AdapterSpec, values: Mapping[str, str | Secret | None]
 ) -> ClientOptions:
     """The options of the connection itself; RESTAdapter adds those of the spec."""
+    from unify.adapters.auth.hints import request_hint, token_hints
+
+    describe_option = partial(_describe_option, connection)
     return ClientOptions(
         "",
         proxy=_reveal_text(values.get("proxy")),
         ca_file=_reveal_text(values.get("ca_file")),
-        credentials_hint=_build_credentials_hint(connection, spec),
+        credentials_hint=request_hint(spec, describe_option),
+        token_hints=token_hints(spec, describe_option),
     )
 
 
-def _build_credentials_hint(connection: Connection, spec: AdapterSpec) -> str:
-    """``option token of github (${GITHUB_TOKEN}, connections.yaml:4)``."""
-    return ", ".join(
-        f"option {name} of {connection.name}{_option_location(connection, name)}"
-        for name in template.variable_names_in(dict(spec.auth.settings))
-        if name in connection.options
-    )
-
-
-def _option_location(connection: Connection, name: str) -> str:
-    value = connection.options[name]
+def _describe_option(connection: Connection, name: str, place: str) -> str:
+    """``option token of github (${GITHUB_TOKEN}, connections.yaml:4; header Authorization)``."""
+    value = connection.options.get(name)
+    if value is None:
+        return f"option {name} of {connection.name} (not set in {connection.path}:{connection.line}; {place})"
     line = connection.lines.get(f"options.{name}", connection.line)
     reference = f"{value}, " if value.startswith("${") and value.endswith("}") else ""
-    return f" ({reference}{connection.path}:{line})"
+    return f"option {name} of {connection.name} ({reference}{connection.path}:{line}; {place})"
 
 
 def _build_timeouts(connection: Connection, values: Mapping[str, str | Secret | None]) -> Timeouts:

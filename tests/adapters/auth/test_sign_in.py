@@ -199,7 +199,9 @@ class TestBrowserFlow:
     def test_a_refused_client_secret_requires_no_sign_in(self, oauth_server: OAuthServer, make: Make) -> None:
         make().sign_in(BrowserUser())
         oauth_server.server.serve("POST /token", MockResponse.json({"error": "invalid_client"}, status=401))
-        with pytest.raises(Unauthorized, match="no token was issued; check option") as caught:
+        with pytest.raises(
+            Unauthorized, match=r"no token was issued; check auth\.client_id in the spec"
+        ) as caught:
             rows(make(clock=AdvancingClock(3600)))
         assert not isinstance(caught.value, SignInNeeded)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
-from unify.adapters.spec.model import CSVFormat
+from unify.adapters.spec.model import CSVFormat, InheritedColumn
 from unify.errors import BadResponse
 
 TEXT = '[{"s":"Zürich – 東京"}]'
@@ -205,7 +205,27 @@ class TestObjectsAndLists:
         assert decoded(found) == [{"day": "a", "n": 1}, {"day": "b", "n": 2}]
 
     def test_values_of_list_rows_without_names_are_numbered(self) -> None:
-        assert decoded(opened('[[1,"x"]]', as_columns=True)) == [{"0": 1, "1": "x"}]
+        assert decoded(opened('[[1,"x"]]', positions=frozenset({0}))) == [{"0": 1, "1": "x"}]
+
+    def test_a_position_has_precedence_over_the_name_of_its_item(self) -> None:
+        body = json.dumps({"columns": ["t", "0", "v", "v", "v_2"], "rows": [[1, 2, 3, 4, 5, 6]]})
+        found = opened(body, "rows", names_path="$.columns", positions=frozenset({0}))
+        assert decoded(found) == [{"0": 1, "0_2": 2, "v": 3, "v_2": 4, "v_2_2": 5, "5": 6}]
+
+    def test_names_around_the_rows_are_those_of_their_object(self) -> None:
+        series = [
+            {"columns": ["t", "a"], "values": [[1, 2]]},
+            {"columns": ["t", "b"], "values": [[3, 4]]},
+        ]
+        found = opened(json.dumps({"series": series}), "series.values", names_path="$.series.columns")
+        assert decoded(found) == [{"t": 1, "a": 2}, {"t": 3, "b": 4}]
+        ranges = [{"values": [["n"], [1]]}, {"values": [["m"], [2]]}, {"values": []}]
+        found = opened(json.dumps({"r": ranges}), "r.values", names_path="$.r.values.0")
+        assert decoded(found) == [{"n": 1}, {"m": 2}]
+
+    def test_names_in_the_first_row_are_not_counted_as_a_row(self) -> None:
+        found = opened('{"values":[["n"],[1],[2]]}', "values", names_path="$.values.0")
+        assert found.outer_count == 2
 
     def test_paging_counts_the_outermost_list(self) -> None:
         body = '{"orders":[{"lines":[{"n":1},{"n":2}]},{"lines":[]},{"lines":[{"n":3}]}]}'
@@ -282,3 +302,19 @@ class TestCSV:
             assert decoded(opened(body, format="csv", kind=kind, csv=settings)) == [
                 {"name": "Müller", "city": "Köln"}
             ]
+
+
+class TestInheritedColumns:
+    column = (InheritedColumn("zone", 1, ("name",)),)
+
+    def test_rows_of_maps_have_the_values_of_their_own_object(self) -> None:
+        zones = [{"name": "a", "rec": {"x": {"n": 1}, "y": {"n": 2}}}, {"name": "b", "rec": {"z": {"n": 3}}}]
+        found = opened(json.dumps({"zones": zones}), "zones.rec.*")
+        found.add_inherited_columns(self.column)
+        assert [(row["key"], row["zone"]) for row in decoded(found)] == [("x", "a"), ("y", "a"), ("z", "b")]
+
+    def test_rows_below_a_header_have_the_values_of_their_own_object(self) -> None:
+        zones = [{"name": "a", "v": [["n"], [1], [2]]}, {"name": "b", "v": [["n"], [3]]}]
+        found = opened(json.dumps({"zones": zones}), "zones.v", names_path="$.zones.v.0")
+        found.add_inherited_columns(self.column)
+        assert decoded(found) == [{"n": 1, "zone": "a"}, {"n": 2, "zone": "a"}, {"n": 3, "zone": "b"}]

@@ -15,6 +15,7 @@ from unify.adapters.spec.model import ErrorRule
 from unify.errors import (
     BadResponse,
     ConfigError,
+    RateLimited,
     SourceError,
 )
 from unify.redaction import Redactor
@@ -87,6 +88,21 @@ class TestReports:
             f'GET {client.api.url}/x returned 401 Unauthorized ("Bad token ***"): '
             "the credentials were refused; check option token"
         )
+
+    @pytest.mark.parametrize(
+        "message",
+        ["TotalRequests Limit exceeded.", "You have exceeded your daily quota", "Request was throttled"],
+    )
+    def test_status_403_about_a_limit_is_no_missing_permission(
+        self, message: str, client: ClientHarness
+    ) -> None:
+        client.api.serve("/x", MockResponse.error(403, message))
+        client.api.serve("/y", MockResponse.error(403, "Your role is limited to reading"))
+
+        error = client.fetch_error("/x")
+        assert isinstance(error, RateLimited)
+        assert "a limit or quota is reached" in error.message
+        assert "lack the permission" in client.fetch_error("/y").message
 
     def test_an_api_message_is_shortened(self, client: ClientHarness) -> None:
         client.api.serve("/page", MockResponse.text("<html><style>x{}</style><h1>Not  here</h1>", status=404))

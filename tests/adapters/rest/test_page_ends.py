@@ -232,6 +232,32 @@ class TestLinks:
         for paging in (Paging("next_url", path="next"), Paging()):
             assert read(make_adapter, paging, path="/v1/api/things", rows="data") == ROWS
 
+    @pytest.mark.parametrize(
+        ("paging", "last"),
+        [
+            (Paging("next_url", path="next", last_path="flag"), True),
+            (Paging("next_url", path="next", more_path="flag"), False),
+        ],
+    )
+    def test_a_flag_ends_links_that_never_end(
+        self, paging: Paging, last: bool, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
+            n = int(query.get("page", 1))
+            return {"data": page(query), "next": f"/things?page={n + 1}", "flag": last == (n == 3)}
+
+        serve(api, respond_to)
+        assert read(make_adapter, paging, rows="data") == ROWS
+
+    def test_a_flag_for_more_pages_without_a_link_is_an_error(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        serve(api, lambda _query: {"data": ROWS[:3], "last": False})
+        with pytest.raises(
+            BadResponse, match="last indicates more pages, and the response has no link at next"
+        ):
+            read(make_adapter, Paging("next_url", path="next", last_path="last"), rows="data")
+
     def test_keep_address_uses_only_the_query_of_a_link(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:

@@ -11,6 +11,7 @@
     callback_server  the local HTTP server that receives the redirect after a sign-in in a browser
     jwt              signed JSON Web Tokens as bearer tokens
     aws              AWS Signature Version 4
+    hints            which options feed the credentials that were refused
 
 Start with factory.build_authentication; the base class is adapters.http.messages.Authentication.
 HttpClient.run_auth_flow sends the yielded requests.

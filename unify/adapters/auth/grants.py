@@ -87,7 +87,7 @@ class UserGrantAuth(TokenAuth):
         """Let a user sign in, without holding the lock of the token meanwhile."""
         response = yield from self._flow.authorize(prompt, now)
         if response.error:
-            raise TokenRefused(response.response)
+            raise TokenRefused(response.response, error=response.error)
         token = response.to_cached_token(now())
         with self._cache.lock():
             self._cache.write(token)

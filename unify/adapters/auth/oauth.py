@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
@@ -81,7 +81,7 @@ class TokenResponse:
         """
         token = self.text("access_token")
         if self.response.status >= 400 or not token:
-            raise TokenRefused(self.response)
+            raise TokenRefused(self.response, error=self.error)
         good_until = _expires_at(now, self.seconds("expires_in"))
         return CachedToken(token, good_until, self.text("refresh_token") or refresh_token)
 
@@ -90,7 +90,8 @@ class OAuthClient:
     """Requests tokens for one application.
 
     The client secret is sent with Basic authentication, as the RFC requires; in the body if the server
-    refuses that, or if there is no secret.
+    refuses that, or if there is no secret. Parameters in the query of ``token_url`` are sent there, and also
+    in the body if the server refuses that.
     """
 
     def __init__(self, settings: AuthConfig) -> None:
@@ -104,6 +105,8 @@ class OAuthClient:
         pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
         self._basic_credentials = base64.b64encode(pair.encode()).decode()
         self._credentials_in_body = not self.client_secret
+        self._query_fields = dict(parse_qsl(urlsplit(self.token_url).query))
+        self._sends_query_in_body = False
         self._issued: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
@@ -116,7 +119,15 @@ class OAuthClient:
 
     def request_token(self, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
         """Request a token after ``delay_s``."""
-        return (yield from self.post_form(self.token_url, {**fields, **self.extra_fields}, delay_s))
+        own = {**fields, **self.extra_fields}
+        both = {**own, **self._query_fields}
+        if self._sends_query_in_body:
+            return (yield from self.post_form(self.token_url, both, delay_s))
+        response = yield from self.post_form(self.token_url, own, delay_s)
+        if response.is_refused and both != own and not delay_s:
+            response = yield from self.post_form(self.token_url, both)
+            self._sends_query_in_body = not response.is_refused
+        return response
 
     def post_form(self, url: str, fields: Mapping[str, str], delay_s: float = 0.0) -> AuthFlow[TokenResponse]:
         request = self._build_request(url, fields)

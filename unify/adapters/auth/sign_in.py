@@ -94,7 +94,7 @@ class DeviceFlow:
         code, user_code = response.text("device_code"), response.text("user_code")
         url = _web_url(response, "verification_uri", "verification_url")
         if not code or not url or not user_code:
-            raise TokenRefused(response.response)
+            raise TokenRefused(response.response, error=response.error)
         self.transient_secrets = (code,)
         expires_at = now() + min(response.seconds("expires_in") or MAX_CODE_LIFETIME_S, MAX_CODE_LIFETIME_S)
         prompt.show_message(f"{self._connection}: open {url} and enter the code {user_code}")

@@ -5,6 +5,7 @@
     text     gzip, charsets, guards before JSON; repairs of NaN and half surrogate pairs
     outside  the scalar members of a body outside its rows
     locate   resolves paths; finds the rows where the spec gives no path; reads one column of the last row
+    array_rows  rows that are lists, with names elsewhere
     nesting  columns with `$.path`: adds values of the enclosing objects to each row
     csv      lines of CSV as JSON objects of texts
     jsonl    JSON lines: one value per line

@@ -21,17 +21,34 @@ _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def with_inherited_columns(
-    rows: Sequence[bytes], body: bytes, rows_path: str, inherited: Sequence[InheritedColumn]
+    rows: Sequence[bytes],
+    body: bytes,
+    rows_path: str,
+    inherited: Sequence[InheritedColumn],
+    *,
+    is_map: bool = False,
+    has_header: bool = False,
 ) -> list[bytes]:
-    """``rows``, as they lie at ``path`` of ``body``, each with what is lifted into it."""
-    found = list(_iter_enclosing(msgspec.Raw(body), rows_path.split("."), ()))
+    """``rows``, as they lie at ``path`` of ``body``, each with what is lifted into it.
+
+    ``is_map``      the rows are the members of the objects at the path.
+    ``has_header``  the first item of each list has the names of the columns, and is no row.
+    """
+    levels = _iter_enclosing(msgspec.Raw(body), rows_path.split("."), ())
+    found = [each for each, raw in levels for _ in range(_row_count(raw, is_map) - has_header)]
     return [_add_members(row, levels, inherited) for row, levels in zip(rows, found, strict=True)]
+
+
+def _row_count(raw: msgspec.Raw, is_map: bool) -> int:
+    if first_char(raw) == OPEN_LIST:
+        return len(_list_decoder.decode(raw))
+    return len(_object_decoder.decode(raw)) if is_map else 1
 
 
 def _iter_enclosing(
     raw: msgspec.Raw, steps: Sequence[str], levels: tuple[RawMembers, ...]
-) -> Iterator[tuple[RawMembers, ...]]:
-    """For each row, in order, the objects on the way to it, the body first."""
+) -> Iterator[tuple[EnclosingObjects, msgspec.Raw]]:
+    """For each list or object at the path, in order, the objects on the way to it, the body first; and it."""
     start = first_char(raw)
     if steps and start == OPEN_LIST:
         for item in _list_decoder.decode(raw):
@@ -40,10 +57,8 @@ def _iter_enclosing(
         members = _object_decoder.decode(raw)
         if steps[0] in members:
             yield from _iter_enclosing(members[steps[0]], steps[1:], (*levels, members))
-    elif start == OPEN_LIST:
-        yield from [levels] * len(_list_decoder.decode(raw))
-    elif start == OPEN_OBJECT:
-        yield levels
+    elif not steps and start in (OPEN_LIST, OPEN_OBJECT):
+        yield levels, raw
 
 
 def _add_members(row: bytes, levels: EnclosingObjects, inherited: Sequence[InheritedColumn]) -> bytes:

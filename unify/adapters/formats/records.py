@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from unify.adapters.base import Scalar
+from unify.adapters.formats.array_rows import read_array_rows
 from unify.adapters.formats.csv import parse_csv_rows
 from unify.adapters.formats.error_envelope import is_error_envelope
 from unify.adapters.formats.jsonl import parse_json_lines
@@ -80,7 +81,7 @@ class RecordSelector:
     ``rows_name``   column that holds the name of the member or list a row comes from.
     ``names_path``  where the column names of rows that are lists are: ``$.columns``; the first of the rows
                     (``$.values.0``) is no row then.
-    ``as_columns``  rows that are lists become objects whose members are numbered from 0.
+    ``positions``   items of rows that are lists whose member is their number, counted from 0.
     """
 
     path: str | None = None
@@ -94,7 +95,7 @@ class RecordSelector:
     more_paths: tuple[str, ...] = ()
     rows_name: str | None = None
     names_path: str | None = None
-    as_columns: bool = False
+    positions: frozenset[int] = frozenset()
     csv: CSVFormat = DETECTED_CSV
 
     @property
@@ -121,6 +122,7 @@ class ResponseBody:
     ``is_list``      the body itself is the list.
     ``is_certain``   where the rows are was not guessed from empty lists.
     ``rows_kind``    list, object or map: what is at the path; "" for nothing.
+    ``has_header``   the first item of each list of rows had the names of the columns.
     ``outer_count``  items of the outermost list on the way to the rows: pages are counted in these.
     ``repairs``      what was repaired to read the body, and how often.
     ``side_lists``   other lists of objects that might be rows too, if the path was found.
@@ -128,7 +130,7 @@ class ResponseBody:
 
     __slots__ = (
         *("address", "text", "_members", "_outer_count", "_outside", "is_certain", "is_list", "repairs"),
-        *("rows", "rows_kind", "rows_path", "side_lists"),
+        *("has_header", "rows", "rows_kind", "rows_path", "side_lists"),
     )
 
     def __init__(self, body: bytes, address: str) -> None:
@@ -140,6 +142,7 @@ class ResponseBody:
         self.rows: Sequence[bytes] = ()
         self.rows_path = ""
         self.rows_kind = ""
+        self.has_header = False
         self.is_list = False
         self.is_certain = True
         self.repairs: Counter[str] = Counter()
@@ -177,7 +180,14 @@ class ResponseBody:
 
     def add_inherited_columns(self, inherited: Sequence[InheritedColumn]) -> None:
         """Add to every row the values of these columns from the objects around it."""
-        self.rows = with_inherited_columns(self.rows, self.text, self.rows_path, inherited)
+        self.rows = with_inherited_columns(
+            self.rows,
+            self.text,
+            self.rows_path,
+            inherited,
+            is_map=self.rows_kind == "map",
+            has_header=self.has_header,
+        )
 
     def raw_value(self, path: str) -> msgspec.Raw | bytes | None:
         """The undecoded JSON at a path; see ``locate.resolve_path``."""
@@ -277,8 +287,8 @@ def _select_json_rows(
             )
         response_body.is_list, response_body.rows_kind = True, "list"
         items = _list_decoder.decode(body)
-        response_body.outer_count = len(items)
         response_body.rows = _rows_of(items, response_body, selector)
+        response_body.outer_count = len(response_body.rows)
         return
     if selector.expect_list or first_char(body) not in (OPEN_OBJECT, OPEN_LIST):
         _raw_decoder.decode(body)  # if it is not JSON, that is the message
@@ -338,7 +348,9 @@ def _rows_at_paths(response_body: ResponseBody, selector: RecordSelector, addres
             lines = _map_rows(found, selector)
             outer_count = len(lines)
         else:
-            lines = _rows_of(found, response_body, selector)
+            lines = _rows_of(found, response_body, selector, path)
+            if count == len(found):
+                outer_count -= len(found) - len(lines)  # names in the first row are no row
             if selector.more_paths and selector.rows_name:
                 lines = [_with_member(line, selector.rows_name, path) for line in lines]
         rows += lines
@@ -472,54 +484,18 @@ def _with_member(row: bytes, name: str, value: str, *, keep: bool = False) -> by
 
 
 def _rows_of(
-    items: Sequence[msgspec.Raw], response_body: ResponseBody, selector: RecordSelector
+    items: Sequence[msgspec.Raw], response_body: ResponseBody, selector: RecordSelector, path: str = ""
 ) -> list[bytes]:
-    if selector.names_path is None and not selector.as_columns:
-        return _row_lines(items, response_body.text)
-    names, header = _column_names(response_body, selector)
-    lists = [_list_decoder.decode(item) for item in items if first_char(item) == OPEN_LIST]
-    if len(lists) != len(items):
-        return _row_lines(items, response_body.text)
-    objects = [
-        msgspec.Raw(
-            msgspec.json.encode(
-                {
-                    names[index] if index < len(names) else str(index): value
-                    for index, value in enumerate(values)
-                }
-            )
+    if selector.names_path is not None or selector.positions:
+        steps = (path,) if path in response_body.members_or_none() else split_path(path)
+        objects = read_array_rows(
+            response_body.text, steps, selector.names_path, selector.positions, response_body.address
         )
-        for values in lists[1 if header else 0 :]
-    ]
-    return _row_lines(objects, b"\n")
-
-
-def _column_names(response_body: ResponseBody, selector: RecordSelector) -> tuple[list[str], bool]:
-    """The names of columns for rows that are lists, and whether they are the first of the rows."""
-    if selector.names_path is None:
-        return [], False
-    path = selector.names_path.removeprefix("$").removeprefix(".")
-    found = response_body.value(path)
-    if not isinstance(found, list):
-        message = f"expected a list of column names at {selector.names_path}, got {str(found)[:80]!r}"
-        raise BadResponse(f"{response_body.address}: {message}")
-    names = [_column_name(each, index) for index, each in enumerate(found)]
-    first_row = f"{response_body.rows_path}.0".removeprefix(".")
-    return list(_deduplicated(names)), path == first_row
-
-
-def _column_name(value: Any, index: int) -> str:
-    if isinstance(value, dict):
-        keys = ("name", "title", "displayName", "key", "field", "id", "label")
-        value = next((value[key] for key in keys if isinstance(value.get(key), str)), None)
-    return value if isinstance(value, str) and value else str(index)
-
-
-def _deduplicated(names: Sequence[str]) -> Iterator[str]:
-    counts: Counter[str] = Counter()
-    for name in names:
-        counts[name] += 1
-        yield name if counts[name] == 1 else f"{name}_{counts[name]}"
+        if objects is not None:
+            names = (selector.names_path or "").removeprefix("$").removeprefix(".")
+            response_body.has_header = names == f"{path}.0".removeprefix(".")
+            return _row_lines(objects, b"\n")
+    return _row_lines(items, response_body.text)
 
 
 def _row_lines(raws: Sequence[msgspec.Raw], body: bytes) -> list[bytes]:

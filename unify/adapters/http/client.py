@@ -72,6 +72,7 @@ class HttpClient:
         self.redactor.add_param_names(*self._auth.secret_params)
         self._add_secrets()
         self._allowed_origins = frozenset([self.origin, *map(origin_of, options.allowed_origins)])
+        self._token_hints = options.token_hints
         self._credentials_hint = options.credentials_hint or "the connection's options"
         self._listeners = listeners or Listeners()
         self._throttle = Throttle(
@@ -118,11 +119,11 @@ class HttpClient:
             return result
         except TokenRefused as refusal:
             self._add_secrets()
-            response = refusal.response
+            response, hints = refusal.response, {"": self._credentials_hint, **self._token_hints}
             quoted = quote_body(response, self.redactor, allow_raw_text=response.status >= 400)
             raise Unauthorized(
                 f"{response.request_line} returned {response.status}{quoted}: "
-                f"no token was issued{refusal.detail}; check {self._credentials_hint}"
+                f"no token was issued{refusal.detail}; check {hints.get(refusal.error) or hints['']}"
             ) from refusal
         finally:
             self._add_secrets()

@@ -31,6 +31,13 @@ from unify.text import excerpt
 MAX_QUOTED_CHARS = 200  # of a response, in an error message
 _MAX_SEARCHED_BYTES = 65_536  # of a body, for the message in it
 _MESSAGE_KEYS = ("message", "error_description", "detail", "error", "title", "errors", "error_message", "msg")
+# Of a response with status 403: Salesforce's REQUEST_LIMIT_EXCEEDED, Google's dailyLimitExceeded …
+_LIMIT = re.compile(
+    r"(limit|quota|usage)s?[ _.-]*(is|was|has been|have been)?[ _-]*(exceed|reach|exhaust|used|hit)|"
+    r"(exceed|reach|exhaust|over|hit)(s|ed|ing)?[ _-]+([\w'-]+[ _-]+){0,4}(limit|quota|rate)|"
+    r"throttl|rate[ _-]?limit|too[ _-]?many[ _-]?(requests|calls)",
+    re.IGNORECASE,
+)
 _MARKUP_PATTERN = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
 
 
@@ -57,6 +64,8 @@ def response_error(
         return RateLimited(f"{start}: {advice}", retry_after_s=retry_after_s)
     if status == 401:
         return Unauthorized(f"{start}: the credentials were refused; check {credentials_hint}")
+    if status == 403 and _LIMIT.search(response.body[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace")):
+        return RateLimited(f"{start}: the API reports that a limit or quota is reached; try again later")
     if status == 403:
         return Forbidden(
             f"{start}: the credentials lack the permission; grant it, or check {credentials_hint}"

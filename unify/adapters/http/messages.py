@@ -110,6 +110,7 @@ class ClientOptions:
 
     ``base_url``          credentials are sent to its origin only.
     ``credentials_hint``  names the options to check if the credentials are refused.
+    ``token_hints``       the same if a token request is refused, by OAuth 2 error; "" for any other error.
     """
 
     base_url: str
@@ -118,6 +119,7 @@ class ClientOptions:
     ca_file: str | None = None
     concurrency: int = 4
     credentials_hint: str = ""
+    token_hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +179,10 @@ class Authentication:
 
 
 class TokenRefused(Exception):
-    """The server issued no token; the client raises Unauthorized instead."""
+    """The server issued no token; the client raises Unauthorized instead. ``error`` is of RFC 6749, 5.2."""
 
-    def __init__(self, response: Response, detail: str = "") -> None:
+    def __init__(self, response: Response, detail: str = "", error: str = "") -> None:
         super().__init__(response.request_line)
         self.response = response
         self.detail = detail
+        self.error = error

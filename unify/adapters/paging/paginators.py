@@ -157,9 +157,27 @@ def _paginate_by_next_url(paging: Paging, paging_state: PagingState) -> Paginato
         page_info,
         "next_url",
         paging_state,
-        lambda page: None if says_more(paging, page) is False else _next_url(paging, page),
+        lambda page: _link_after(paging, page),
         until_empty=paging.until_empty,
     )
+
+
+def _link_after(paging: Paging, page_info: PageInfo) -> str | None:
+    """The link to the next page unless a flag says that this is the last one.
+
+    Raises:
+        BadResponse: the flag indicates more pages, and there is no link.
+    """
+    more = says_more(paging, page_info)
+    if more is False:
+        return None
+    link = _next_url(paging, page_info)
+    if more and link is None:
+        raise BadResponse(
+            f"paging.type next_url: {paging.more_path or paging.last_path} indicates more pages, and the "
+            f"response has no link at {paging.header or paging.path}"
+        )
+    return link
 
 
 def _next_url(paging: Paging, page_info: PageInfo) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from unify.adapters.auth.factory import build_authentication
+from unify.adapters.auth.hints import request_hint, token_hints
 from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.base import Adapter, Check, Listeners, Page, Read, UserPrompt
 from unify.adapters.formats.records import RecordSelector, ResponseBody, is_markup, parse_body
@@ -22,7 +23,6 @@ from unify.adapters.rest.read_plan import ReadPlan
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
 from unify.adapters.rest.table_source import TableSource
-from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec, table_defs
 from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
@@ -177,15 +177,14 @@ class RESTAdapter(Adapter):
             base_url=base,
             allowed_origins=spec.allowed_origins,
             concurrency=spec.limits.concurrency,
-            credentials_hint=client_options.credentials_hint or self._credentials_hint(),
+            credentials_hint=client_options.credentials_hint
+            or request_hint(spec, self._describe_option)
+            or f"the options of {self.connection}",
+            token_hints=client_options.token_hints or token_hints(spec, self._describe_option),
         )
 
-    def _credentials_hint(self) -> str:
-        """``option token of github``."""
-        names = template.variable_names_in(dict(self.spec.auth.settings))
-        if not names:
-            return f"the options of {self.connection}"
-        return f"option{'s' if len(names) > 1 else ''} {', '.join(names)} of {self.connection}"
+    def _describe_option(self, name: str, place: str) -> str:
+        return f"option {name} of {self.connection} ({place})"
 
     def _table_source(self, table: str, filters: Mapping[str, str] | None = None) -> TableSource:
         with self._lock:

@@ -234,7 +234,9 @@ def _record_selector(table: TableSpec) -> RecordSelector:
         more_paths=table.more_rows,
         rows_name=table.rows_name,
         names_path=table.names,
-        as_columns=any((column.source or "").isdigit() for column in table.columns),
+        positions=frozenset(
+            int(each.source) for each in table.columns if each.source and each.source.isdigit()
+        ),
         csv=table.csv,
     )
 

@@ -13,7 +13,7 @@ Million = Annotated[int, Meta(ge=1, le=1_000_000)]
 PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_url", "auto"]
 _PAGE, _OFFSET, _CURSOR, _URL = ("page",), ("offset",), ("cursor",), ("next_url",)
 _NUMBERED = ("page", "offset")
-_FLAGGED = ("page", "offset", "cursor")
+_FLAGGED = ("page", "offset", "cursor", "next_url")
 _COUNTED = ("page", "offset", "link_header")
 _SIZED = ("page", "offset", "cursor", "link_header", "next_url", "auto")
 
