@@ -447,3 +447,56 @@ def test_the_home_folder_contains_no_secret(unify: UnifyCommand, shop: FaultServ
         path for path in home.rglob("*") if path.is_file() and b"s3cret-canary" in path.read_bytes()
     ]
     assert with_canary == []
+
+
+class TestRetryAll:
+    def test_loads_every_table_whose_last_load_failed(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert "no load to retry" in unify("system retry all").stderr
+        for path, rows in {"/orders": ORDERS[0], "/customers": [{"id": 7}]}.items():
+            shop.serve(path, MockResponse.error(422), MockResponse.json(rows), MockResponse.json([]))
+            assert unify(f"load table shop.{path.strip('/')}").exit_status == 1
+        retried = unify("system retry all")
+        assert "2 loads queued again: shop.orders (job 1), shop.customers (job 2)" in retried.stderr
+        assert unify("count shop.orders").single_value == "2"
+        assert unify("count shop.customers").single_value == "1"
+
+
+class TestAPausedConnection:
+    def test_is_not_loaded_until_it_is_resumed(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert "shop is paused" in unify("pause SHOP").stderr
+        refused = unify("select * from shop.orders")
+        assert refused.exit_status == 1
+        assert "shop.orders: the loads of shop are paused since" in refused.stderr
+        assert "resume shop" in refused.stderr
+        assert count_order_requests(shop) == 0
+        assert "shop is resumed" in unify("resume shop").stderr
+        assert unify("count shop.orders").single_value == "3"
+
+    def test_still_answers_from_its_stored_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        unify("load table shop.orders")
+        unify("pause shop.orders")
+        requests = count_order_requests(shop)
+        assert unify("count shop.orders").single_value == "3"
+        refused = unify.run("--max-age", "0", "-c", "count shop.orders")
+        assert refused.exit_status == 1
+        assert "resume shop.orders" in refused.stderr
+        assert count_order_requests(shop) == requests
+
+    def test_is_listed(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        unify("load table shop.orders")
+        unify("pause shop")
+        assert "Paused: shop (resume NAME)" in unify("system status").stdout
+        connections = unify("select state, problem from unify.connections where name = 'shop'").rows[1]
+        assert connections[0] == "paused"
+        assert connections[1].endswith("(resume shop)")
+        tables = unify("select distinct state from unify.tables where schema = 'shop'").rows[1:]
+        assert tables == [["paused"]]
+
+    def test_is_found_by_either_name(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        unify("pause shop")
+        unknown = unify("resume shop.orders")
+        assert unknown.exit_status == 1
+        assert "shop.orders is not paused; its connection is: resume shop" in unknown.stderr
+        assert "shop is paused already" in unify("pause shop").stderr
+        assert "did you mean shop?" in unify("pause shp").stderr
+        assert unify("pause shop.nope").exit_status == 1

@@ -279,7 +279,9 @@ def test_a_load_that_waits_for_a_transaction_names_its_process(shared_home: Daem
         assert progress_text(blocked[0], datetime.now(UTC)).endswith(reason)
         system = SystemCommands(shared_home.settings, shared_home.queue, load_client=None)  # type: ignore[arg-type]
         assert reason in system.status().text
-        show_jobs = state.wait_reasons(shared_home.settings, [shared_home.queue.get(job.id)])
+        show_jobs = state.wait_reasons(
+            shared_home.settings, shared_home.queue, [shared_home.queue.get(job.id)]
+        )
         assert show_jobs == {job.id: reason}
         lake.execute("rollback")
     assert shared_home.wait_for_end(job).state is JobState.DONE

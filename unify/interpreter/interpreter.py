@@ -226,6 +226,12 @@ def _run_system_command(session: Session, command: commands.SystemCommand) -> Re
             return session.system_commands.cancel(job)
         case commands.RetryJob(job):
             return session.system_commands.retry(job)
+        case commands.RetryAllJobs():
+            return session.system_commands.retry_all()
+        case commands.PauseLoads(target):
+            return session.system_commands.pause(target)
+        case commands.ResumeLoads(target):
+            return session.system_commands.resume(target)
         case unknown:
             assert_never(unknown)
 

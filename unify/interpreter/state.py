@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
 
 from unify.config.settings import Settings
 from unify.errors import ConfigError, DaemonUnreachable
@@ -22,6 +24,7 @@ from unify.lake import catalog
 from unify.lake.catalog import StoredTable
 from unify.lake.lake import Lake
 from unify.model import Column, JobState, LoaderJob, LoaderStatus, TableDef, TableName
+from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
 from unify.text import closest_match, did_you_mean
 
@@ -38,7 +41,7 @@ class TableState:
 
     name: TableName
     kind: str  # connection, live, view (of a spec), system; of the user's own: table, view
-    state: str  # stored, partial, not loaded, queued, loading, failed; live, view: rows are not stored
+    state: str  # stored, partial, not loaded, queued, loading, failed, paused; live, view: no stored rows
     rows: int | None = None
     loaded_at: datetime | None = None
     description: str = ""
@@ -47,7 +50,7 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """A connection. ``state`` is "ok" or "broken"; ``problem`` is the reason."""
+    """A connection. ``state`` is "ok", "paused" or "broken"; ``problem`` is the reason."""
 
     name: str
     adapter: str
@@ -69,9 +72,11 @@ class State:
         """Yield the tables of the connections, then those of the user; only those of ``schema`` if given."""
         stored = catalog.stored_tables(self.lake)
         jobs = self._latest_jobs()
+        pauses = self.queue.pauses.list(self.connections.settings.tenant)
         for connection in self.connections.names:
             if schema is None or connection.lower() == schema.lower():
-                yield from self._connection_tables(connection, stored, jobs)
+                for one in self._connection_tables(connection, stored, jobs):
+                    yield _show_pause(one, pauses)
         if schema is not None and schema.lower() == SCHEMA:
             for name, shape in SYSTEM_TABLES.items():
                 yield TableState(TableName(SCHEMA, name), "system", "live", description=shape.description)
@@ -82,7 +87,12 @@ class State:
     def connection_states(self) -> Iterator[ConnectionState]:
         """Yield every connection of connections.yaml."""
         stored = catalog.stored_tables(self.lake)
-        problems = self.connections.problems()
+        problems = {name: error.message for name, error in self.connections.problems().items()}
+        paused = {
+            pause.connection: f"paused since {pause.paused_at:%Y-%m-%d %H:%M} UTC (resume {pause})"
+            for pause in self.queue.pauses.list(self.connections.settings.tenant)
+            if not pause.table
+        }
         for name in self.connections.names:
             known = self.connections.config.by_name.get(name)
             offered = len(self.connections.tables(name)) if name not in problems else 0
@@ -91,8 +101,8 @@ class State:
                 adapter=known.adapter if known else "",
                 tables=offered,
                 stored=sum(1 for table in stored if table.schema == name),
-                state="broken" if name in problems else "ok",
-                problem=problems[name].message if name in problems else "",
+                state="broken" if name in problems else "paused" if name in paused else "ok",
+                problem=problems.get(name) or paused.get(name, ""),
             )
 
     def names(self) -> CompletionNames:
@@ -186,6 +196,12 @@ def _table_state(
     )
 
 
+def _show_pause(table: TableState, pauses: Sequence[Pause]) -> TableState:
+    """Return the state "paused" of a table whose loads are paused, unless it is being loaded."""
+    is_paused = table.kind == "connection" and any(pause.covers(table.name) for pause in pauses)
+    return replace(table, state="paused") if is_paused and table.state != "loading" else table
+
+
 def _is_newer_than_stored(job: LoaderJob, stored_table: StoredTable | None) -> bool:
     """Whether a job ended after the stored rows were loaded; a later load supersedes an earlier failure."""
     return stored_table is None or (job.finished_at is not None and job.finished_at > stored_table.loaded_at)
@@ -272,17 +288,31 @@ def wait_reason(task: LoaderStatus) -> str:
     return f"waiting{cause}: {task.blocked_by}"
 
 
-def wait_reasons(settings: Settings, jobs: Sequence[LoaderJob]) -> Mapping[int, str]:
+def mark_paused(task: LoaderStatus, pauses: Iterable[Pause]) -> LoaderStatus:
+    """Return a queued task with the pause that it waits for as the reason."""
+    pause = next((one for one in pauses if one.covers(task.table)), None)
+    if pause is None or task.state is not JobState.QUEUED:
+        return task
+    return msgspec.structs.replace(task, blocked_by=f"{pause} is paused (resume {pause})")
+
+
+def wait_reasons(settings: Settings, queue: Queue, jobs: Sequence[LoaderJob]) -> Mapping[int, str]:
     """Return the reasons why jobs wait, by job number. Imports ZeroMQ only if a job may be waiting."""
+    pauses = queue.pauses.list(settings.tenant)
+    paused = {
+        job.id: wait_reason(task)
+        for job in jobs
+        if (task := mark_paused(LoaderStatus(job.id, job.table, job.action, job.state), pauses)).blocked_by
+    }
     if not any(job.state in (JobState.QUEUED, JobState.PUBLISHING) for job in jobs):
-        return {}
+        return paused
     from unify.status.client import StatusClient
     from unify.status.launch import is_daemon_running
 
     if not is_daemon_running(settings):
-        return {}
+        return paused
     with suppress(DaemonUnreachable), StatusClient(settings.socket_folder, _STATUS_TIMEOUT_S) as client:
         return {
             task.job: wait_reason(task) for task in client.snapshot() if task.blocked_by and task.state.active
-        }
-    return {}
+        } | paused
+    return paused

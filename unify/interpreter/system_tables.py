@@ -68,7 +68,7 @@ def _column_rows(state: State) -> Iterable[Row]:
 
 def _job_rows(state: State) -> Iterable[Row]:
     jobs = state.queue.recent_jobs(10_000)
-    reasons = interpreter_state.wait_reasons(state.connections.settings, jobs)
+    reasons = interpreter_state.wait_reasons(state.connections.settings, state.queue, jobs)
     for job in jobs:
         yield (
             job.id,

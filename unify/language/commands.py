@@ -165,6 +165,22 @@ class RetryJob(Struct, frozen=True):
     job: int
 
 
+class RetryAllJobs(Struct, frozen=True):
+    """``system retry all``"""
+
+
+class PauseLoads(Struct, frozen=True):
+    """``pause github`` or ``pause github.pulls``: a table name of "" is the whole connection."""
+
+    target: TableName
+
+
+class ResumeLoads(Struct, frozen=True):
+    """``resume github`` or ``resume github.pulls``"""
+
+    target: TableName
+
+
 class Assign(Struct, frozen=True):
     """``$name = EXPRESSION-OR-SELECT``. ``sql`` is the text after ``=``, comments replaced by blanks."""
 
@@ -310,7 +326,17 @@ ListingCommand = (
     | ShowSchedules
 )
 LoadCommand = LoadTable | RefreshTable | ReloadTable | ClearTable | RefreshEvery | RefreshNever
-SystemCommand = SystemStatus | StartDaemon | StopDaemon | RestartDaemon | CancelJob | RetryJob
+SystemCommand = (
+    SystemStatus
+    | StartDaemon
+    | StopDaemon
+    | RestartDaemon
+    | CancelJob
+    | RetryJob
+    | RetryAllJobs
+    | PauseLoads
+    | ResumeLoads
+)
 FileCommand = Import | Export | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
 ConnectionCommand = Connect | Disconnect

@@ -177,6 +177,15 @@ class CommandBuilder(Transformer[Token, Command]):
     def retry_job(self, job: Token) -> Command:
         return commands.RetryJob(_parse_job(job))
 
+    def retry_all_jobs(self) -> Command:
+        return commands.RetryAllJobs()
+
+    def pause(self, target: TableName) -> Command:
+        return commands.PauseLoads(target)
+
+    def resume(self, target: TableName) -> Command:
+        return commands.ResumeLoads(target)
+
     # --- Connections
 
     def connect(self, adapter: Token | None, name: str | None, *options: tuple[str, str] | None) -> Command:
@@ -317,6 +326,9 @@ class CommandBuilder(Transformer[Token, Command]):
 
     def scheduled(self, first: Token, second: Token | None) -> TableName:
         return self.any_table(first, second)
+
+    def target(self, connection: Token, table: Token | None) -> TableName:
+        return TableName(unquote(connection), unquote(table) if table is not None else "")
 
     def value(self, *words: Token) -> str:
         return " ".join(unquote(word) for word in words)

@@ -155,6 +155,8 @@ _COMMAND_KEYWORDS = frozenset(
         "reload",
         "clear",
         "system",
+        "pause",
+        "resume",
         "unset",
         "run",
         "unschedule",

@@ -32,6 +32,7 @@ _TERMINAL_TEXTS = {
     "CLOCK": "a time of day such as 08:00",
     "STAMP": "a moment such as '2026-03-01 08:00'",
     "SCHEDULED": "a schedule's name",
+    "TARGET": "a connection, or a table written connection.table",
     "ACCOUNT": "a connection's name",
     "ADAPTER": "an adapter's name",
     "OPTION": "an option's name",

@@ -2,6 +2,7 @@
 
     queue    Queue: enqueue, claim, finish, requeue and cancel jobs; refresh schedules of tables
     scripts  ScriptSchedules: scripts on a schedule, and the history of their runs
+    pauses   Pauses: connections and tables whose loads wait
     rows     jobs and schedules as dataclasses, converted to and from rows of the database
     timing   when a schedule is due: intervals, times of day, single runs, time zones
     backup   a second copy of schedules and scripts, restored when the file is lost

@@ -1,6 +1,6 @@
-"""A second copy of schedules and scheduled scripts, restored when the queue's file is lost.
+"""A second copy of schedules, scheduled scripts and pauses, restored when the queue's file is lost.
 
-``schedules.json`` is written beside the queue when a schedule is set, changed or deleted. Loads can be
+``schedules.json`` is written beside the queue when one of them is set, changed or deleted. Loads can be
 requested again; a schedule that is lost is noticed when its table is already out of date.
 """
 
@@ -19,6 +19,7 @@ from msgspec import Struct
 from unify.fs import durable
 from unify.queue.rows import from_micros_or_none, to_micros_or_none
 from unify.queue.timing import Timing, advance_timing
+from unify.text import format_count
 
 BACKUP_FILE = "schedules.json"
 
@@ -67,24 +68,38 @@ class ScriptRow(_Row, kw_only=True):
         return self.path
 
 
+class PauseRow(Struct, kw_only=True):
+    tenant: str
+    connection: str
+    table_name: str
+    paused_at: int
+
+    def parameters(self) -> dict[str, object]:
+        return {**msgspec.structs.asdict(self), "now": self.paused_at}
+
+
 Row = ScheduleRow | ScriptRow
-RowT = TypeVar("RowT", ScheduleRow, ScriptRow)
+RowT = TypeVar("RowT", ScheduleRow, ScriptRow, PauseRow)
 
 
 class _Content(Struct):
     schedules: list[ScheduleRow] = []
     scripts: list[ScriptRow] = []
+    pauses: list[PauseRow] = []
 
     @property
     def rows(self) -> list[Row]:
         return [*self.schedules, *self.scripts]
 
     @property
-    def definitions(self) -> list[Row]:
+    def definitions(self) -> list[Row | PauseRow]:
         """The rows as they were set: without the due times that each run of a repeating one moves."""
         return [
-            msgspec.structs.replace(row, next_at=None) if row.every_s is not None else row
-            for row in self.rows
+            *(
+                msgspec.structs.replace(row, next_at=None) if row.every_s is not None else row
+                for row in self.rows
+            ),
+            *self.pauses,
         ]
 
 
@@ -94,10 +109,12 @@ class RestoreResult:
 
     schedules: int
     scripts: int
+    pauses: int = 0
     skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"restored {self.schedules} schedules of tables and {self.scripts} of scripts"
+        text += f", and {format_count(self.pauses, 'pause')}" if self.pauses else ""
         return text + (
             f"; not restored, because due once and past: {', '.join(self.skipped)}" if self.skipped else ""
         )
@@ -109,13 +126,14 @@ class ScheduleBackup:
     def __init__(self, path: Path, statements: Mapping[str, str]) -> None:
         self.path = path
         self._statements = statements
-        self._saved: list[Row] | None = None
+        self._saved: list[Row | PauseRow] | None = None
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write the current schedules, unless only their due times have moved. Raises OSError."""
         content = _Content(
             [_parse(ScheduleRow, row) for row in connection.execute(self._statements["schedules"])],
             [_parse(ScriptRow, row) for row in connection.execute(self._statements["scripts"])],
+            [_parse(PauseRow, row) for row in connection.execute(self._statements["all_pauses"])],
         )
         if content.definitions != self._saved:
             durable.atomic_write(self.path, msgspec.json.format(msgspec.json.encode(content), indent=1))
@@ -132,7 +150,9 @@ class ScheduleBackup:
             connection.execute(self._statements["put_schedule"], schedule.parameters(now)).fetchall()
         for script in (scripts := [row for row in content.scripts if not row.is_over(now)]):
             connection.execute(self._statements["put_script"], script.parameters(now)).fetchall()
-        return RestoreResult(len(schedules), len(scripts), tuple(skipped))
+        for pause in content.pauses:
+            connection.execute(self._statements["put_pause"], pause.parameters()).fetchall()
+        return RestoreResult(len(schedules), len(scripts), len(content.pauses), tuple(skipped))
 
 
 def _parse(kind: type[RowT], row: sqlite3.Row) -> RowT:

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from unify.errors import StoreError
 from unify.model import JobState, LoaderJob, Priority, TableName
+from unify.queue.pauses import Pauses
 from unify.queue.rows import (
     NewJob,
     Schedule,
@@ -51,6 +52,7 @@ class Queue:
     def __init__(self, path: Path, notice: Callable[[str], None] | None = None) -> None:
         self._database = QueueDatabase(path, notice)
         self.scripts = ScriptSchedules(self._database)
+        self.pauses = Pauses(self._database)
 
     def __enter__(self) -> Queue:
         return self
@@ -140,6 +142,13 @@ class Queue:
                 "priority": Priority.INTERACTIVE,
             }
             return job_from_row_or_none(self._database.fetch_one("retry", values))
+
+    def retry_all(self, tenant: str, now: datetime | None = None) -> Sequence[LoaderJob]:
+        """Queue again, with ``retry``, the failed and dead jobs whose tables have no later job."""
+        with self._database.transaction():
+            ended = self._database.fetch_all("ended_unsuccessfully", {"tenant": tenant})
+            jobs = [self.retry(row["id"], now) for row in ended]
+        return [job for job in jobs if job is not None]
 
     # Reading
 

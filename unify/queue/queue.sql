@@ -51,6 +51,11 @@ WHERE id = (
           WHERE other.tenant = ready.tenant AND other.connection = ready.connection
             AND other.table_name = ready.table_name AND other.state IN ('running', 'publishing')
       )
+      AND NOT EXISTS (
+          SELECT 1 FROM pause
+          WHERE pause.tenant = ready.tenant AND pause.connection = ready.connection
+            AND pause.table_name IN ('', ready.table_name)
+      )
     ORDER BY ready.priority, coalesce(busy.running, 0), ready.created_at, ready.id
     LIMIT 1
 )
@@ -155,8 +160,14 @@ SELECT * FROM schedule ORDER BY tenant, connection, table_name;
 -- name: due_schedules
 -- Due, or set by a clock ahead of this one: its last run is in the future, or it is due later than its
 -- interval from now. The first time of one that starts at a time of day may be further ahead.
+-- A paused schedule is due once it is resumed.
 SELECT * FROM schedule
 WHERE every_s IS NOT NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM pause
+      WHERE pause.tenant = schedule.tenant AND pause.connection = schedule.connection
+        AND pause.table_name IN ('', schedule.table_name)
+  )
   AND (next_at <= :now OR last_at > :now
        OR (next_at > :now + every_s * 1000000 AND starting IN ('', 'as configured')))
 ORDER BY next_at, tenant, connection, table_name;
@@ -166,7 +177,41 @@ UPDATE schedule SET next_at = :next_at, last_at = :last_at
 WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name;
 
 -- name: next_due
-SELECT min(next_at) FROM schedule WHERE every_s IS NOT NULL;
+SELECT min(next_at) FROM schedule
+WHERE every_s IS NOT NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM pause
+      WHERE pause.tenant = schedule.tenant AND pause.connection = schedule.connection
+        AND pause.table_name IN ('', schedule.table_name)
+  );
+
+-- name: put_pause
+-- No row is returned if the pause exists.
+INSERT INTO pause (tenant, connection, table_name, paused_at)
+VALUES (:tenant, :connection, :table_name, :now)
+ON CONFLICT DO NOTHING
+RETURNING *;
+
+-- name: drop_pause
+DELETE FROM pause WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+RETURNING *;
+
+-- name: pauses
+SELECT * FROM pause WHERE tenant = :tenant ORDER BY connection, table_name;
+
+-- name: all_pauses
+SELECT * FROM pause ORDER BY tenant, connection, table_name;
+
+-- name: ended_unsuccessfully
+-- Jobs that failed or were given up, of tables that have no later job, oldest first.
+SELECT * FROM job
+WHERE tenant = :tenant AND state IN ('failed', 'dead')
+  AND NOT EXISTS (
+      SELECT 1 FROM job AS later
+      WHERE later.tenant = job.tenant AND later.connection = job.connection
+        AND later.table_name = job.table_name AND later.id > job.id
+  )
+ORDER BY id;
 
 -- name: put_script
 -- One schedule a file: setting it again replaces it.

@@ -86,3 +86,13 @@ CREATE TABLE script_run (
 );
 CREATE UNIQUE INDEX script_run_going ON script_run (tenant, name) WHERE status = 'running';
 CREATE INDEX script_run_name ON script_run (tenant, name, id);
+
+-- name: 4
+-- table_name '': the whole connection.
+CREATE TABLE pause (
+    tenant     TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    paused_at  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, connection, table_name)
+) WITHOUT ROWID;

@@ -31,7 +31,9 @@ from unify.queue.backup import BACKUP_FILE, ScheduleBackup
 SCHEMA_FILE = "queue_schema.sql"
 BUSY_TIMEOUT_MS = 10_000  # a reader during a checkpoint; writers wait for the flock instead
 WRITE_LOCK_TIMEOUT_S = 30.0  # a write takes milliseconds; only a suspended process holds the lock longer
-_SCHEDULE_STATEMENTS = {"put_schedule", "drop_schedule", "put_script", "drop_script", "drop_done_script"}
+_BACKED_UP_STATEMENTS = frozenset(
+    f"{verb}_{kind}" for kind in ("schedule", "script", "done_script", "pause") for verb in ("put", "drop")
+)
 
 SqlParameters = Mapping[str, object]
 
@@ -89,7 +91,7 @@ class QueueDatabase:
         """Return all rows of a named statement of queue.sql."""
         with self._thread_lock, self._translate_errors():
             connection = self._current_connection()
-            self._is_backup_due |= statement in _SCHEDULE_STATEMENTS
+            self._is_backup_due |= statement in _BACKED_UP_STATEMENTS
             return connection.execute(self._statements[statement], parameters or {}).fetchall()
 
     def fetch_one(self, statement: str, parameters: SqlParameters | None = None) -> sqlite3.Row | None:

@@ -246,6 +246,9 @@ def _command_candidates(
         match expected.partition(",")[0]:
             case "a table" | "a table's name":
                 yield from _table_candidates(names)
+            case "a connection":
+                yield from _table_candidates(names)
+                yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
             case "a schema's name" | "a connection's name":
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
             case "an adapter's name":

@@ -97,8 +97,22 @@ TOPICS = (
             "system restart daemon",
             "system cancel JOB",
             "system retry JOB",
+            "system retry all",
         ),
-        "Shows and controls background work. JOB is a number listed by show jobs.",
+        "Shows and controls background work. JOB is a number listed by show jobs; all are the tables whose "
+        "last load failed.",
+    ),
+    HelpTopic(
+        "pause",
+        ("pause SCHEMA", "pause SCHEMA.TABLE"),
+        "Pauses the loads of a connection or of one table: queued loads, refreshes and schedules wait until "
+        "resume. Stored rows are still read. A load that is running goes on; system cancel ends it. system "
+        "status and show connections list what is paused.",
+    ),
+    HelpTopic(
+        "resume",
+        ("resume SCHEMA", "resume SCHEMA.TABLE"),
+        "Ends a pause. Queued loads start, and a schedule that became due during the pause runs once.",
     ),
     HelpTopic(
         "set",

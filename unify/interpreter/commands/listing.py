@@ -93,7 +93,7 @@ class ListingCommands:
 
     def jobs(self) -> Rows:
         jobs = self._recent_jobs()
-        reasons = interpreter_state.wait_reasons(self.state.connections.settings, jobs)
+        reasons = interpreter_state.wait_reasons(self.state.connections.settings, self.state.queue, jobs)
         rows = [
             (
                 job.id,

@@ -11,12 +11,13 @@ from unify.errors import DaemonUnreachable, UnknownName
 from unify.interpreter import state
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.results import Message, TextOutput
-from unify.model import Action, JobState, LoaderJob, LoaderStatus
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
 from unify.queue.scripts import RunStatus
 from unify.text import format_count
 
 MAX_STATUS_LINES = 50  # about one screen; keeps the status fast with 10,000 queued jobs
+MAX_NAMED_JOBS = 10
 STATUS_TIMEOUT_S = 3.0  # afterwards the status comes from the queue alone
 ACTION_VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
 
@@ -41,13 +42,19 @@ class SystemCommands:
         lines = [f"Data loading daemon is {'running' if running else 'not running'}"]
         lines += [note] if note else []
         now = datetime.now(UTC)
-        tasks = task_lines([live.get(job.id) or _status_from_queue(job) for job in jobs], now)
+        pauses = self.queue.pauses.list(self.settings.tenant)
+        tasks = task_lines(
+            [state.mark_paused(live.get(job.id) or _status_from_queue(job), pauses) for job in jobs],
+            now,
+        )
         if count > len(jobs):
             tasks.append(
                 f"   and {format_count(count - len(jobs), 'load')} more, queued (show jobs lists them)"
             )
         tasks += self._script_lines(now) if running else []
         lines += ["Tasks:", *tasks] if tasks else ["No tasks"]
+        if pauses:
+            lines.append(f"Paused: {', '.join(map(str, pauses))} (resume NAME)")
         return TextOutput("\n".join(lines))
 
     def start(self) -> Message:
@@ -91,6 +98,56 @@ class SystemCommands:
             )
         return Message(f"job {again.id} ({again.table}) is {again.state.value}")
 
+    def retry_all(self) -> Message:
+        """Queue every table again whose last load failed."""
+        jobs = self.load_client.retry_all()
+        if not jobs:
+            return Message("no load to retry: no table's last load failed")
+        names = ", ".join(f"{job.table} (job {job.id})" for job in jobs[:MAX_NAMED_JOBS])
+        more = f" and {len(jobs) - MAX_NAMED_JOBS:,} more" if len(jobs) > MAX_NAMED_JOBS else ""
+        return Message(f"{format_count(len(jobs), 'load')} queued again: {names}{more}")
+
+    def pause(self, target: TableName) -> Message:
+        """Pause the loads of a connection or table; a load in progress goes on."""
+        name = self._canonical_target(target)
+        new = self.queue.pauses.pause(self.settings.tenant, name.schema, name.table, datetime.now(UTC))
+        shown = _target_text(name)
+        if not new:
+            return Message(f"{shown} is paused already; resume {shown} ends the pause")
+        running = [
+            job
+            for job in self.queue.active_jobs()
+            if job.state is not JobState.QUEUED and name.table in ("", job.table.table)
+            if job.table.schema == name.schema and job.tenant == self.settings.tenant
+        ]
+        still = "".join(f"; job {job.id} ({job.table}) is running and goes on" for job in running)
+        return Message(f"{shown} is paused: no load of it starts until resume {shown}{still}")
+
+    def resume(self, target: TableName) -> Message:
+        """End a pause. Raises UnknownName if neither the connection nor the table is paused."""
+        name = self._canonical_target(target)
+        if not self.load_client.resume(name):
+            pauses = self.queue.pauses
+            covering = pauses.find(self.settings.tenant, name) if name.table else None
+            hint = f"; its connection is: resume {covering}" if covering else ""
+            raise UnknownName(f"{_target_text(name)} is not paused{hint}")
+        return Message(f"{_target_text(name)} is resumed")
+
+    def _canonical_target(self, target: TableName) -> TableName:
+        """Return the names as connections.yaml and the adapter spell them; table "": the connection.
+
+        A name that is paused needs no connection: it may have been removed from connections.yaml.
+        """
+        paused = [
+            TableName(one.connection, one.table) for one in self.queue.pauses.list(self.settings.tenant)
+        ]
+        if target in paused:
+            return target
+        connections = self.load_client.connections
+        if target.table:
+            return connections.require_stored(target)
+        return TableName(connections.connection(target.schema).name, "")
+
     def _script_lines(self, now: datetime) -> list[str]:
         """One line per running script, with its error if there is one."""
         running = [run for run in self.queue.scripts.latest_runs() if run.status is RunStatus.RUNNING]
@@ -119,6 +176,10 @@ class SystemCommands:
         except DaemonUnreachable:
             return unresponsive_message(self.settings), {}
         return f"waiting: {reason}; work resumes automatically" if reason else "", progress
+
+
+def _target_text(target: TableName) -> str:
+    return str(target) if target.table else target.schema
 
 
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:

@@ -19,6 +19,7 @@ from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.results import Watcher
 from unify.lake.lake import Lake
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, Priority, TableName
+from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob, Schedule
 from unify.queue.scripts import ScheduledScript
@@ -107,6 +108,11 @@ class LoadClient:
 
     def enqueue(self, request: LoadRequest, priority: int = Priority.INTERACTIVE) -> LoaderJob:
         """Enqueue a load, or join the one that is queued, and ensure that a daemon runs."""
+        if (pause := self.find_pause(request.table)) is not None:
+            raise LoadFailed(
+                f"{request.table}: the loads of {pause} are paused since "
+                f"{pause.paused_at:%Y-%m-%d %H:%M} UTC: resume {pause}"
+            )
         self.connections.require_secrets(request.table.schema)
         adapter_access.ensure_signed_in(self.connections, self.watcher, request.table.schema)
         new = NewJob(
@@ -118,6 +124,10 @@ class LoadClient:
             seen_at=request.seen_at,
         )
         return self._write_and_wake_daemon(lambda: self.queue.enqueue(new, datetime.now(UTC)))
+
+    def find_pause(self, table: TableName) -> Pause | None:
+        """Return the pause that keeps the loads of a table from starting."""
+        return self.queue.pauses.find(self.settings.tenant, table)
 
     def wait(self, jobs: Sequence[LoaderJob], *, caller_reports: bool = False) -> Sequence[LoaderJob]:
         """Wait until every job has ended, showing progress. Gives the jobs as they ended.
@@ -178,6 +188,17 @@ class LoadClient:
     def retry(self, id: int) -> LoaderJob | None:
         """Queue an ended job again and reset its failures. None: no such job, or it succeeded."""
         return self._write_and_wake_daemon(lambda: self.queue.retry(id, datetime.now(UTC)))
+
+    def retry_all(self) -> Sequence[LoaderJob]:
+        """Queue again every table whose last load failed; return the jobs."""
+        return self._write_and_wake_daemon(lambda: self.queue.retry_all(self.settings.tenant))
+
+    def resume(self, target: TableName) -> bool:
+        """End the pause of a connection (table "") or a table. False: there was none."""
+        tenant = self.settings.tenant
+        return self._write_and_wake_daemon(
+            lambda: self.queue.pauses.resume(tenant, target.schema, target.table)
+        )
 
     def cancel_awaited_loads(self) -> str | None:
         """Cancel what the last Ctrl-C stopped waiting for; gives the sentence that says so."""

@@ -207,6 +207,9 @@ class QueryRunner:
         """Queue a refresh. If it cannot be queued, say so; the stored rows are the answer."""
         assert table.stored is not None
         age = format_age((datetime.now(UTC) - table.stored.loaded_at).total_seconds())
+        if (pause := self.load_client.find_pause(table.name)) is not None:
+            self.watcher.notice(f"{table.name} was stored {age}; its refreshes are paused (resume {pause})")
+            return
         try:
             self.load_client.enqueue(table.load_request(), Priority.SCHEDULED)
         except (StoreError, DaemonUnreachable) as error:
