@@ -14,6 +14,7 @@
     ├── Interrupted            Ctrl-C; work in the daemon goes on
     │   └── StoppedWaiting     stopped waiting for a load; a second Ctrl-C cancels it
     ├── StoreError             the home folder, the lake or the queue cannot be used
+    │   ├── DamagedFile        a data file of the lake cannot be read
     │   ├── LockTimeout        another process holds a lock of the home folder
     │   └── NewerVersion       a newer version of Unify wrote the files
     ├── DaemonUnreachable      the daemon does not answer
@@ -144,6 +145,10 @@ class StoppedWaiting(Interrupted):
 
 class StoreError(UnifyError):
     """The home folder, the lake or the queue cannot be used; the message names the path."""
+
+
+class DamagedFile(StoreError):
+    """A data file of the lake cannot be read; the message names table, file and remedy."""
 
 
 class LockTimeout(StoreError):

@@ -86,7 +86,7 @@ def test_files_in_use_by_readers_are_not_removed(lake: Lake) -> None:
     assert fetch_rows(lake, "select word from words") == [("new",)]
 
 
-def test_files_left_by_a_crash_are_removed_after_a_day(lake: Lake) -> None:
+def test_files_left_by_a_crash_are_set_aside_after_a_day_and_deleted_after_thirty(lake: Lake) -> None:
     lake.execute("create table words as select 'new' as word")
     orphan = lake.settings.data_path / "main" / "words" / "unify-left-behind.parquet"
     orphan.write_bytes(b"rows")
@@ -95,8 +95,14 @@ def test_files_left_by_a_crash_are_removed_after_a_day(lake: Lake) -> None:
     assert orphan.exists()
     yesterday = (now - 2 * DAY).timestamp()
     os.utime(orphan, (yesterday, yesterday))
-    run_maintenance(lake, now)
+    assert run_maintenance(lake, now).set_aside == 1
     assert not orphan.exists()
+    kept = lake.path / "orphaned" / now.date().isoformat() / "main" / "words" / orphan.name
+    assert kept.read_bytes() == b"rows"
+    run_maintenance(lake, now + 30 * DAY)
+    assert kept.exists()
+    run_maintenance(lake, now + 31 * DAY)
+    assert not kept.exists()
 
 
 def test_maintenance_does_not_change_the_ledger(lake: Lake) -> None:

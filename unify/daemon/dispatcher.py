@@ -401,6 +401,8 @@ class Dispatcher:
             snapshots=result.expired_snapshots,
             files=result.removed_files,
             compacted=",".join(map(str, result.compacted_tables)),
+            set_aside=result.set_aside or None,
+            kept="the catalog was replaced by an older copy" if result.keeps_files else None,
         )
         if result.complete:
             self._maintenance.mark_completed()

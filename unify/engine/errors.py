@@ -20,6 +20,11 @@ _NO_TABLE_YET = re.compile(
 
 # Messages of SQLite and the operating system inside DuckDB's, and what to do about them.
 _DISK_FULL = re.compile("no space left|disk is full|disk quota|file too large|disk I/O error", re.IGNORECASE)
+_DAMAGED_CATALOG = re.compile(
+    "not a database|malformed|disk image|creating a new DuckLake|"
+    r"Table with name \S*ducklake_\w+ does not exist",
+    re.IGNORECASE,
+)
 _STORAGE_FAULTS = tuple(
     (re.compile(pattern, re.IGNORECASE), advice)
     for pattern, advice in (
@@ -49,6 +54,17 @@ def is_internal_error(error: BaseException) -> bool:
     from unify.engine import duckdb
 
     return isinstance(error, duckdb.FatalException | duckdb.InternalException)
+
+
+def catalog_damage(error: BaseException) -> str:
+    """Return what is wrong with the catalog of a lake that cannot be attached; "" for other errors."""
+    if not _DAMAGED_CATALOG.search(str(error)):
+        return ""
+    return (
+        "has no tables of a lake"
+        if "creating a new" in str(error)
+        else f"is damaged ({clean_message(error)})"
+    )
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -37,6 +37,11 @@ class FileLock:
         """Whether this object holds the lock."""
         return self._depth > 0
 
+    @property
+    def depth(self) -> int:
+        """How often the thread that holds the lock has acquired it."""
+        return self._depth
+
     @contextmanager
     def hold(self, timeout_s: float | None = None) -> Iterator[None]:
         """Hold the lock for the block. Raises an error naming the holder after ``timeout_s``."""

@@ -2,6 +2,7 @@
 
     lake             Lake: one process's connections to the warehouse, its transactions and its writer lock
     attach           attaches the lake to DuckDB, read-write or read-only; creates it if it is missing
+    integrity        lost catalogs and damaged data files (a package)
     names            names of catalogs and schemas
     protocols        Reader and Writer: the methods of Lake that the modules below it need
     statements       runs the user's SQL; detects statements that write and holds the writer lock for them

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import discards, ledger, table_layouts, type_changes
+from unify.lake.integrity import identity
 from unify.lake.names import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 LAKE_SCHEMA_VERSION = 4  # of Unify's own tables in the lake
 DISK_FULL_REASON = "the disk is full"
 CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits while a commit is written
+CATALOG_PAGE_BYTES = (
+    4096  # SQLite reads a file that ends within a page, without the rows of the missing bytes
+)
 
 # Row groups of this many rows make `limit 100` and point queries 3-6 times faster than the default
 # of 122,880 at the same size (design.md). Small inserts must not be kept in the catalog instead of
@@ -43,12 +49,17 @@ class LakeAttachment:
     """The lake of one home as DuckDB catalog ``lake``.
 
     ``read_only_reason``: why it cannot be written to, or "".
+    ``notice``: told if the catalog is an older copy.
     """
 
-    def __init__(self, settings: Settings, lock: FileLock, *, read_only: bool) -> None:
+    def __init__(
+        self, settings: Settings, lock: FileLock, *, read_only: bool, notice: Callable[[str], None] | None
+    ) -> None:
         self.settings = settings
         self.read_only_reason = "it is open read-only" if read_only else ""
         self._lock = lock
+        self._notice = notice
+        self._attached_file: tuple[int, int] | None = None  # device and inode of the attached catalog
         self._catalog_copy: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -67,8 +78,32 @@ class LakeAttachment:
         """Whether it is read-only only because the disk is full."""
         return self.read_only_reason == DISK_FULL_REASON
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the attached catalog is no longer the file at its path."""
+        return not self.is_copy and _file_id(self.catalog_file) != self._attached_file
+
     def attach(self, connection: DuckDBPyConnection) -> None:
-        """Attach the lake; create it if it does not exist. DuckDB's errors pass."""
+        """Attach the lake; create it if it does not exist. DuckDB's errors pass.
+
+        Raises:
+            StoreError: the catalog is missing, damaged or that of another lake.
+        """
+        import duckdb
+
+        recorded = identity.read_identity(self.settings.lake)
+        try:
+            self._attach_or_create(connection)
+            self._check_identity(connection, recorded)
+        except duckdb.Error as error:
+            damage = errors.catalog_damage(error)
+            if not damage:
+                raise
+            raise self._catalog_error(damage) from error
+        self._attached_file = _file_id(self.catalog_file)
+        connection.execute(f"USE {CATALOG}")
+
+    def _attach_or_create(self, connection: DuckDBPyConnection) -> None:
         if self.is_disk_full:
             self.read_only_reason = ""
         if not self._is_ready():
@@ -80,7 +115,6 @@ class LakeAttachment:
         else:
             self.read_only_reason = "this user has no permission to write to the folder"
             self._attach_read_only(connection, copy=True)
-        connection.execute(f"USE {CATALOG}")
 
     def close(self) -> None:
         if self._catalog_copy is not None:
@@ -99,9 +133,10 @@ class LakeAttachment:
             self.read_only_reason = DISK_FULL_REASON
             self._attach_read_only(connection, copy=True)
 
-    def _attach_writable(self, connection: DuckDBPyConnection) -> None:
+    def _attach_writable(self, connection: DuckDBPyConnection, *, create: bool = False) -> None:
         connection.execute(
-            f"ATTACH {quote_literal(self.settings.catalog_url)} AS {CATALOG} ({self._attach_options()})"
+            f"ATTACH {quote_literal(self.settings.catalog_url)} AS {CATALOG} "
+            f"(CREATE_IF_NOT_EXISTS {create}, {self._attach_options()})"
         )
 
     def _attach_read_only(self, connection: DuckDBPyConnection, *, copy: bool) -> None:
@@ -120,8 +155,9 @@ class LakeAttachment:
         self.settings.create_folders()
         with self._lock.hold(), private_umask():
             if self.catalog_file is not None:
+                self._require_catalog(self.catalog_file)
                 durable.create_private_file(self.catalog_file)
-            self._attach_writable(connection)
+            self._attach_writable(connection, create=True)
             _create_tables(connection)
             _set_options(connection)
             durable.atomic_write(self._ready_marker, f"{LAKE_SCHEMA_VERSION}\n".encode())
@@ -135,7 +171,7 @@ class LakeAttachment:
         return self.settings.lake / "ready"
 
     def _is_ready(self) -> bool:
-        if self.catalog_file is not None and not self.catalog_file.exists():
+        if self.catalog_file is not None and not self._has_catalog(self.catalog_file):
             return False
         try:
             found = int(self._ready_marker.read_text("utf-8"))
@@ -144,6 +180,50 @@ class LakeAttachment:
         if found > LAKE_SCHEMA_VERSION:
             raise StoreError(f"{self.settings.lake}: made by a newer version of Unify; update this one")
         return found == LAKE_SCHEMA_VERSION
+
+    def _has_catalog(self, catalog: Path) -> bool:
+        """Whether the catalog file exists and is not empty. Raises StoreError if it is cut."""
+        try:
+            size = catalog.stat().st_size
+        except FileNotFoundError:
+            return False
+        if size % CATALOG_PAGE_BYTES and catalog.is_file():
+            raise self._catalog_error(f"is truncated ({size:,} bytes)")
+        return size > 0
+
+    def _require_catalog(self, catalog: Path) -> None:
+        """Raise StoreError if the catalog of an existing lake is missing: a new one would hide its data."""
+        if self._has_catalog(catalog):
+            return
+        if self._ready_marker.exists() or next(self.settings.data_path.rglob("*.parquet"), None) is not None:
+            raise self._catalog_error("is empty" if catalog.exists() else "is missing")
+
+    def _catalog_error(self, fault: str) -> StoreError:
+        return StoreError(
+            f"{self.catalog_file}: the catalog of the lake {fault}; without it the data files in "
+            f"{self.settings.data_path} cannot be read. Restore the catalog from a backup; or move "
+            f"{self.settings.lake} away, to start with an empty lake"
+        )
+
+    def _check_identity(self, connection: DuckDBPyConnection, recorded: identity.LakeIdentity | None) -> None:
+        """Compare the attached catalog with the one that was last written to.
+
+        ``recorded``  as read before the catalog, which others write to.
+        """
+        found = identity.read_catalog_identity(connection)
+        now = datetime.now(UTC)
+        current = identity.compare_identities(recorded, found, now)
+        if current is None:
+            raise self._catalog_error("is that of another lake")
+        is_older = recorded is not None and current.replaced_at != recorded.replaced_at
+        if self.read_only_reason or (recorded is not None and not is_older):
+            return
+        identity.write_identity(self.settings.lake, current)
+        if is_older and self._notice is not None:
+            self._notice(
+                f"{self.catalog_file}: the catalog was replaced by an older copy, which has nothing that was "
+                f"stored later. Data files are kept for {identity.RETENTION.days} days"
+            )
 
     def _is_writable(self) -> bool:
         places = [self.settings.lake, self.settings.data_path, self.catalog_file]
@@ -193,3 +273,12 @@ def _set_options(connection: DuckDBPyConnection) -> None:
     for name, value in DUCKLAKE_OPTIONS.items():
         connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
     connection.execute("COMMIT")
+
+
+def _file_id(path: Path | None) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if there is none."""
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)

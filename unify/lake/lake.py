@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -25,6 +26,7 @@ from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import system_schema
 from unify.lake.attach import LakeAttachment
+from unify.lake.integrity import damage, identity
 from unify.lake.names import CATALOG
 from unify.lake.statements import LakeStatementResult, StatementRunner
 
@@ -58,7 +60,7 @@ class Lake:
         self.settings = settings
         self.path = settings.lake
         self._lock = FileLock(settings.lake_lock, purpose)
-        self._attachment = LakeAttachment(settings, self._lock, read_only=read_only)
+        self._attachment = LakeAttachment(settings, self._lock, read_only=read_only, notice=notice)
         self._internal_connection: DuckDBPyConnection | None = (
             None  # for Unify's own questions, beside the user's statements
         )
@@ -66,6 +68,7 @@ class Lake:
         self._cache: dict[str, tuple[CatalogVersion, Any]] = {}
         self._notice = notice
         self._has_all_threads = False
+        self._is_usable = True
         self._connection = self._open_connection()
         self._statements = StatementRunner(self)
 
@@ -120,12 +123,15 @@ class Lake:
         return self.read_only
 
     def _reset_connection(self) -> None:
+        """Open the lake again; the old connection cannot be used any more."""
+        self._is_usable = False
         self._statements.end_transaction()
         self._internal_connection = None
         self._cache.clear()
         self._attachment.close()
         self._has_all_threads = False
         self._connection = self._open_connection()
+        self._is_usable = True
 
     def close(self) -> None:
         """Close the lake. An open transaction is rolled back and its lock released."""
@@ -156,6 +162,18 @@ class Lake:
         After LOCK_NOTICE_AFTER_S a notice names the holder.
         """
         self._require_writable()
+        self._wait_for_lock(timeout_s)
+        try:
+            self._require_same_catalog()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def release_lock(self) -> None:
+        self._record_commit()
+        self._lock.release()
+
+    def _wait_for_lock(self, timeout_s: float | None) -> None:
         if self._notice is not None and (timeout_s is None or timeout_s > LOCK_NOTICE_AFTER_S):
             try:
                 self._lock.acquire(LOCK_NOTICE_AFTER_S)
@@ -165,8 +183,21 @@ class Lake:
                 return
         self._lock.acquire(timeout_s)
 
-    def release_lock(self) -> None:
-        self._lock.release()
+    def _require_same_catalog(self) -> None:
+        """Raise StoreError if the catalog was replaced: commits to the old file would be lost."""
+        if self._lock.depth == 1 and self._attachment.is_replaced:
+            self.connection.close()
+            self._reset_connection()
+            raise StoreError(
+                f"{self._attachment.catalog_file}: it was replaced while it was open; the lake was reopened, "
+                "temporary tables and settings are lost. Try again"
+            )
+
+    def _record_commit(self) -> None:
+        """Record the snapshot that the process has committed, before others can commit."""
+        if self._lock.depth == 1 and self._is_usable:
+            with self._translate_errors():
+                identity.record_commit(self.path, self._connection.cursor())
 
     @contextmanager
     def write_transaction(self, timeout_s: float | None = None) -> Iterator[DuckDBPyConnection]:
@@ -185,7 +216,7 @@ class Lake:
                     raise
                 _roll_back(cursor)
                 cursor.close()
-                self.remove_orphaned_files(error)
+                self.remove_orphaned_files(error, began_ns)
                 raise
             cursor.close()
 
@@ -236,16 +267,31 @@ class Lake:
         with self._translate_errors():
             durable.fsync_new_files(self.settings.data_path, since_ns)
 
-    def remove_orphaned_files(self, error: BaseException) -> None:
+    def explain_damaged_file(self, error: BaseException) -> StoreError | None:
+        """Return what to do about a data file that cannot be read; None for other errors of DuckDB."""
+        if errors.is_internal_error(error) or not self._is_usable:
+            return None
+        return damage.explain_damaged_file(self._connection.cursor(), error, self.settings.data_path)
+
+    def remove_orphaned_files(self, error: BaseException, since_ns: int) -> None:
         """After a write that failed on a full disk, under the lock: delete the files it left.
 
-        No other process writes, so files that the catalog does not know are unused.
+        No other process writes, so files written since then that the catalog does not know are unused.
         """
         if errors.is_disk_full(error) and self._lock.is_held:
-            with suppress(StoreError):  # the caller reports the first error
-                self.read(
-                    "CALL ducklake_delete_orphaned_files('lake', older_than => TIMESTAMPTZ '9999-12-31')"
-                )
+            with suppress(StoreError, OSError):  # the caller reports the first error
+                for path in self.orphaned_files(datetime.max.replace(tzinfo=UTC)):
+                    if path.stat().st_mtime_ns >= since_ns:
+                        path.unlink()
+
+    def orphaned_files(self, before: datetime) -> Sequence[Path]:
+        """Return the data files written before ``before`` that the catalog does not know."""
+        rows = self.read(
+            "CALL ducklake_delete_orphaned_files('lake', dry_run => true, "
+            "older_than => CAST(? AS TIMESTAMPTZ))",
+            [before],
+        )
+        return [Path(path) for (path,) in rows]
 
     def execute(
         self, sql: str, parameters: object = None, definitions: Sequence[str] = ()
@@ -337,7 +383,8 @@ class Lake:
         try:
             yield
         except duckdb.Error as error:
-            raise errors.translate_lake_error(error, self.path) from error
+            damaged = self.explain_damaged_file(error)
+            raise damaged or errors.translate_lake_error(error, self.path) from error
         except OSError as error:
             raise StoreError(f"{error.filename or self.path}: {error.strerror}") from error
 
@@ -371,4 +418,5 @@ def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[
     try:
         return lake.connection.execute(sql, parameters).fetchall()
     except duckdb.Error as error:
-        raise errors.translate_statement_error(error, lake.path) from error
+        damaged = lake.explain_damaged_file(error)
+        raise damaged or errors.translate_statement_error(error, lake.path) from error

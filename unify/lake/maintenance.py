@@ -1,17 +1,24 @@
 """Maintenance of the lake: expire snapshots, merge small files, delete unused files.
 
+A file is deleted if the catalog names it as unused. A file that the catalog does not name is set aside for
+RETENTION first; after the catalog was replaced by an older copy, every file is kept as long.
+
 The daemon runs it when no load runs. Each step is short and takes the writers' lock itself, so that a
 load waits for one table at most.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from unify.config.settings import DEFAULT_HISTORY_RETENTION_S
+from unify.errors import StoreError
+from unify.lake.integrity.identity import RETENTION, read_identity
 from unify.lake.names import METADATA, SCHEMA
 from unify.model import TableName
 
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 FILE_RETENTION = timedelta(hours=24)
 MIN_SMALL_FILES = 8
 SMALL_FILE_BYTES = 8_000_000
+SET_ASIDE_FOLDER = "orphaned"  # in the lake's folder; a folder for each day, which is deleted after RETENTION
 DELETE_THRESHOLD = 0.3  # of the stored rows: above it, rewriting costs less than skipping deleted rows
 
 _FILES_SQL = f"""
@@ -38,12 +46,18 @@ GROUP BY ALL
 
 @dataclass(frozen=True, slots=True)
 class LakeMaintenanceResult:
-    """What was done. ``complete`` is False if it was interrupted."""
+    """What was done. ``complete`` is False if it was interrupted.
+
+    ``set_aside``    files that the catalog does not name.
+    ``keeps_files``  whether no file was deleted, because the catalog was replaced by an older copy.
+    """
 
     expired_snapshots: int
     compacted_tables: tuple[TableName, ...]
     removed_files: int
     complete: bool = True
+    set_aside: int = 0
+    keeps_files: bool = False
 
 
 def run_maintenance(
@@ -66,7 +80,12 @@ def run_maintenance(
     if not should_continue():
         return LakeMaintenanceResult(0, compacted, 0, complete=False)
     expired = _expire_snapshots(lake, now - retention)
-    return LakeMaintenanceResult(expired, compacted, _remove_unused_files(lake, now - FILE_RETENTION))
+    recorded = read_identity(lake.path)
+    if recorded is None or recorded.keeps_files(now):
+        return LakeMaintenanceResult(expired, compacted, 0, keeps_files=True)
+    removed = _remove_unused_files(lake, now - FILE_RETENTION)
+    set_aside = _set_orphaned_files_aside(lake, now)
+    return LakeMaintenanceResult(expired, compacted, removed, set_aside=set_aside)
 
 
 def _flush_ledger(lake: Lake) -> None:
@@ -108,9 +127,29 @@ def _expire_snapshots(lake: Lake, before: datetime) -> int:
 
 
 def _remove_unused_files(lake: Lake, before: datetime) -> int:
-    """Delete old files that no snapshot uses, and old files left by a crash."""
-    removed = 0
-    for call in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
+    """Delete old files that no snapshot uses."""
+    with lake.lock():
+        return len(
+            lake.read(
+                "CALL ducklake_cleanup_old_files('lake', older_than => CAST(? AS TIMESTAMPTZ))", [before]
+            )
+        )
+
+
+def _set_orphaned_files_aside(lake: Lake, now: datetime) -> int:
+    """Move old files left by a crash to a folder of this day; delete what was moved before RETENTION."""
+    data_path, set_aside = lake.settings.data_path, lake.path / SET_ASIDE_FOLDER
+    try:
         with lake.lock():
-            removed += len(lake.read(f"CALL {call}('lake', older_than => CAST(? AS TIMESTAMPTZ))", [before]))
-    return removed
+            orphaned = lake.orphaned_files(now - FILE_RETENTION)
+            for path in orphaned:
+                target = set_aside / now.date().isoformat() / path.relative_to(data_path)
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.rename(target)
+        for folder in set_aside.iterdir() if set_aside.is_dir() else ():
+            with suppress(ValueError):  # not a folder of ours
+                if date.fromisoformat(folder.name) < (now - RETENTION).date():
+                    shutil.rmtree(folder)
+    except OSError as error:
+        raise StoreError(f"{error.filename}: cannot be moved or deleted ({error.strerror})") from error
+    return len(orphaned)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from unify.errors import StoreError
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -55,4 +57,6 @@ class Writer(Protocol):
 
     def sync_files(self, since_ns: int) -> None: ...
 
-    def remove_orphaned_files(self, error: BaseException) -> None: ...
+    def explain_damaged_file(self, error: BaseException) -> StoreError | None: ...
+
+    def remove_orphaned_files(self, error: BaseException, since_ns: int) -> None: ...

@@ -281,7 +281,7 @@ class StatementRunner:
             self._execute("COMMIT")
         except BaseException as error:
             self._roll_back()
-            self.lake.remove_orphaned_files(error)
+            self.lake.remove_orphaned_files(error, began_ns)
             raise
         return outcome
 
@@ -419,7 +419,8 @@ class _StatementErrorTranslator:
                 "tables and settings are lost"
             ) from error
         if isinstance(error, duckdb.Error):
-            translated: UnifyError = errors.translate_statement_error(error, self.lake.path)
+            damaged = self.lake.explain_damaged_file(error)
+            translated: UnifyError = damaged or errors.translate_statement_error(error, self.lake.path)
             raise translated from error
 
 

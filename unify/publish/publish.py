@@ -16,7 +16,7 @@ from unify.engine.connection import quote_literal
 from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import Place
-from unify.errors import ConfigError, LoadFailed, StoreError
+from unify.errors import ConfigError, DamagedFile, LoadFailed, StoreError
 from unify.fs.failpoints import failpoint
 from unify.lake import discards, ledger, table_layouts, type_changes
 from unify.lake.catalog import columns_in_transaction, comment_in_transaction, value_types
@@ -93,12 +93,25 @@ def publish(
         if not is_current_attempt():
             return None
         failpoint("publish.fenced")
-        with lake.write_transaction() as connection:
-            connection.execute("SET TimeZone = 'UTC'")  # texts made of moments are the same everywhere
-            record = _publish_in_transaction(lake, connection, job, staged, now or datetime.now(UTC))
-            if not is_current_attempt():
-                raise StoreError(f"{job.table}: job {job.id} was taken over while it was being published")
-            failpoint("publish.before_commit")
+
+        def commit(*, replace_stored: bool) -> LoadRecord:
+            with lake.write_transaction() as connection:
+                connection.execute("SET TimeZone = 'UTC'")  # texts made of moments are the same everywhere
+                publication = _plan_publication(connection, job, staged, replace_stored=replace_stored)
+                record = _publish_in_transaction(
+                    lake, connection, publication, staged, now or datetime.now(UTC)
+                )
+                if not is_current_attempt():
+                    raise StoreError(f"{job.table}: job {job.id} was taken over while it was being published")
+                failpoint("publish.before_commit")
+            return record
+
+        try:
+            record = commit(replace_stored=False)
+        except DamagedFile:
+            if job.action is Action.REFRESH:
+                raise
+            record = commit(replace_stored=True)
         failpoint("publish.committed")
     return record
 
@@ -110,9 +123,9 @@ def record_failure(lake: Lake, record: LoadRecord) -> None:
 
 
 def _publish_in_transaction(
-    lake: Lake, connection: DuckDBPyConnection, job: LoaderJob, staged: StagedLoad, now: datetime
+    lake: Lake, connection: DuckDBPyConnection, load: _Publication, staged: StagedLoad, now: datetime
 ) -> LoadRecord:
-    load = _plan_publication(connection, job, staged)
+    job = load.job
     source = StagedSource(
         paths=staged.file_paths,
         target_columns=load.target_columns,
@@ -143,10 +156,19 @@ def _publish_in_transaction(
     return record
 
 
-def _plan_publication(connection: DuckDBPyConnection, job: LoaderJob, staged: StagedLoad) -> _Publication:
-    """Decide strategy and columns before a row is written."""
+def _plan_publication(
+    connection: DuckDBPyConnection, job: LoaderJob, staged: StagedLoad, *, replace_stored: bool
+) -> _Publication:
+    """Decide strategy and columns before a row is written.
+
+    ``replace_stored``  create the table again without reading its rows: a file of them is damaged.
+    """
     manifest = staged.manifest
     before = _read_stored_table(connection, job.table, manifest)
+    if replace_stored:
+        connection.execute(f"DROP TABLE {qualified_name(job.table.schema, job.table.table)}")
+        discards.delete_discards(connection, job.table)
+        before = _StoredTable(None, (), before.comment)
     strategy = _choose_strategy(job, manifest, before)
     _check_key(job.table, manifest, strategy)
     plan = _evolve_columns(connection, job.table, staged, before, strategy)
