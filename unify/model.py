@@ -73,6 +73,14 @@ class JobState(StrEnum):
         return self in (JobState.QUEUED, JobState.RUNNING, JobState.PUBLISHING)
 
 
+class Hold(StrEnum):
+    """Whether the rows that a job staged wait for ``accept table``."""
+
+    NONE = ""
+    HELD = "held"  # the job failed; its staged rows are kept
+    ACCEPTED = "accepted"  # its rows are published whatever they replace
+
+
 DETECTED_PAGING_PREFIX = "paging found out"  # starts the reason of a load with ``paging: auto``
 CONFIGURED_START = "as configured"  # ``starting`` of a schedule from the configuration
 
@@ -119,6 +127,7 @@ class LoaderJob(Struct, frozen=True):
     error: str = ""
     failures: int = 0
     crashes: int = 0
+    held: Hold = Hold.NONE
 
 
 class LoaderStatus(Struct, frozen=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import InProcessCommand, UnifyCommand, is_daemon_running
+from tests.support.command import CommandResult, InProcessCommand, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.paths import CHECKOUT
@@ -500,3 +500,42 @@ class TestAPausedConnection:
         assert "shop is paused already" in unify("pause shop").stderr
         assert "did you mean shop?" in unify("pause shp").stderr
         assert unify("pause shop.nope").exit_status == 1
+
+
+class TestAVersionThatLosesMostRows:
+    @pytest.fixture
+    def held(self, unify: UnifyCommand, shop: FaultServer) -> CommandResult:
+        """The result of a reload that brings no rows to a table of 30."""
+        rows = [{"id": number} for number in range(30)]
+        shop.serve("/customers", MockResponse.json(rows), MockResponse.json([]), MockResponse.json([]))
+        assert unify("count shop.customers").single_value == "30"
+        return unify("reload table shop.customers")
+
+    def test_is_held_back(self, unify: UnifyCommand, held: CommandResult) -> None:
+        assert held.exit_status == 1
+        assert "the new version is held back: it has no rows, the stored version 30" in held.stderr
+        assert unify("count shop.customers").single_value == "30"
+        states = "select state from unify.tables where schema = 'shop' and \"table\" = 'customers'"
+        assert unify(states).single_value == "held back"
+
+    def test_is_published_when_it_is_accepted(
+        self, unify: UnifyCommand, shop: FaultServer, held: CommandResult
+    ) -> None:
+        assert held.exit_status == 1
+        unify.stop_daemon()  # the staged rows survive the daemon
+        requests = len(shop.requests)
+        accepted = unify("accept table shop.customers")
+        assert accepted.exit_status == 0, accepted
+        assert unify("count shop.customers").single_value == "0"
+        assert len(shop.requests) == requests
+        again = unify("accept table shop.customers")
+        assert "no version is held back" in again.stderr
+
+    def test_is_replaced_by_a_later_complete_load(
+        self, unify: UnifyCommand, shop: FaultServer, held: CommandResult
+    ) -> None:
+        assert held.exit_status == 1
+        shop.serve("/customers", pages=[[{"id": number} for number in range(28)]])
+        assert unify("reload table shop.customers").exit_status == 0
+        assert unify("count shop.customers").single_value == "28"
+        assert unify("accept table shop.customers").exit_status == 1

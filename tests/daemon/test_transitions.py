@@ -32,6 +32,7 @@ QUEUE_EVENTS = {
     JobEvent.PARENT_FAILED,
     JobEvent.CANCEL_REQUESTED,
     JobEvent.RETRIED,
+    JobEvent.ACCEPTED,
 }
 PAIRS = [(state, event) for state in JobState for event in JobEvent]
 
@@ -65,7 +66,9 @@ class Bench:
             assert self.queue.mark_publishing(job)
         elif state is JobState.CANCELLED:
             self.queue.cancel(job.id, NOON)
-        if not state.active:
+        if state is JobState.FAILED:
+            self.queue.hold(job, "over", NOON)
+        elif not state.active:
             self.queue.finish(job, state, "over", NOON)
         return self.queue.get(job.id)
 
@@ -78,6 +81,8 @@ class Bench:
                 self.queue.cancel(job.id, NOON)
             case JobEvent.RETRIED:
                 self.queue.retry(job.id, NOON)
+            case JobEvent.ACCEPTED:
+                self.queue.accept(job.tenant, job.table)
             case _:
                 raise AssertionError(event)
 
@@ -120,8 +125,8 @@ def test_each_event_in_each_state_follows_the_table(bench: Bench, state: JobStat
         assert (job.id in bench.jobs.by_id) is (transition.state in (JobState.RUNNING, JobState.PUBLISHING))
         assert [type(command) for command in bench.publisher.commands] == [
             *([PublishStaged] if transition.action is JobAction.PUBLISH else []),
-            *([] if transition.state.active else [DiscardStaged]),
-            *([RecordFailure] if transition.action is JobAction.RECORD_FAILURE else []),
+            *([] if transition.state.active or transition.action is JobAction.HOLD else [DiscardStaged]),
+            *([RecordFailure] if transition.action in (JobAction.RECORD_FAILURE, JobAction.HOLD) else []),
         ]
 
 
@@ -184,7 +189,8 @@ def test_an_event_of_an_ended_attempt_changes_nothing(bench: Bench, event: JobEv
     current = claim_job(bench.queue)
     if event is JobEvent.CLAIMED:
         return
-    bench.jobs.apply(bench.jobs.add(old, JobState.RUNNING), event, missing=[TableName("github", "repos")])
+    state = JobState.PUBLISHING if event is JobEvent.HELD_BACK else JobState.RUNNING
+    bench.jobs.apply(bench.jobs.add(old, state), event, missing=[TableName("github", "repos")])
     assert bench.queue.get(old.id) == current
     assert bench.jobs.by_id == {}
 

@@ -85,6 +85,7 @@ COMMANDS: list[tuple[str, Command]] = [
     ("refresh table github.pulls never", commands.RefreshNever(PULLS)),
     ("reload table github.pulls", commands.ReloadTable(PULLS)),
     ("clear table github.pulls", commands.ClearTable(PULLS)),
+    ("accept table github.pulls", commands.AcceptVersion(PULLS)),
     ("system status", commands.SystemStatus()),
     ("system start daemon", commands.StartDaemon()),
     ("system stop daemon", commands.StopDaemon()),

@@ -302,6 +302,8 @@ class Dispatcher:
                 if current is not None:
                     self._stop_cancelled_job(current)
         with self._contain_faults():
+            self.running_jobs.publish_accepted_versions()
+        with self._contain_faults():
             self.script_supervisor.start_due_runs(now)
         with self._contain_faults():
             while self.worker_pool.has_capacity and (job := self.queue.claim(self.epoch, now)) is not None:

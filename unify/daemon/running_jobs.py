@@ -32,6 +32,7 @@ from unify.fs.failpoints import failpoint
 from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
 from unify.load.staging import StagingArea
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
+from unify.publish.plausibility import VersionHeld
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
 
@@ -199,6 +200,9 @@ class RunningJobs:
                 self.handle_crash(run, "the daemon ended during the load")
             else:
                 self.apply(run, JobEvent.INTERRUPTED)
+        elif result.failure is not None and result.failure.kind == VersionHeld.__name__:
+            policies.schedule_next_refresh(self.queue, run.job, run.refresh_every_s, _now())
+            self.apply(run, JobEvent.HELD_BACK, result.failure.message)
         elif result.failure is not None:
             self.handle_failure(run, result.failure)
         else:
@@ -284,6 +288,8 @@ class RunningJobs:
                 crashed = event is JobEvent.CRASHED
                 failed = crashed or event is JobEvent.POSTPONED
                 return self.queue.requeue(run.job, start_at, error, failed=failed, crashed=crashed)
+            case JobAction.HOLD:
+                return self.queue.hold(run.job, error, _now())
             case JobAction.FINISH | JobAction.RECORD_FAILURE:
                 return self.queue.finish(run.job, transition.state, error, _now())
             case JobAction.QUEUE:
@@ -304,10 +310,20 @@ class RunningJobs:
             self.publisher.submit(PublishStaged(run.job))
         elif transition.state is not JobState.RUNNING:
             self.by_id.pop(run.job.id, None)
-        if not transition.state.active:
+        if not transition.state.active and transition.action is not JobAction.HOLD:
             self.publisher.submit(DiscardStaged(run.job))
-        if transition.action is JobAction.RECORD_FAILURE:
+        if transition.state is JobState.DONE or transition.action is JobAction.HOLD:
+            for replaced in self.queue.release_held(run.job):
+                self.publisher.submit(DiscardStaged(replaced))
+        if transition.action in (JobAction.RECORD_FAILURE, JobAction.HOLD):
             self.publisher.submit(RecordFailure(run.job, run.make_failed_record(error, _now())))
+
+    def publish_accepted_versions(self) -> None:
+        """Publish the held versions that were accepted. A load whose staged rows are gone starts again."""
+        for job in self.queue.accepted_jobs():
+            if job.id not in self.by_id:
+                self.add(job, JobState.PUBLISHING)
+                self.publisher.submit(RecoverOrphan(job))
 
     # Status
 
@@ -345,7 +361,8 @@ def recover_jobs(
     in_progress = running_jobs.queue.orphaned_jobs(epoch + 1)
     orphans = [job for job in in_progress if not _has_worker(job, worker_pool)]
     running_jobs.retain({job.id for job in in_progress} - {job.id for job in orphans})
-    for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in in_progress]):
+    kept = [*in_progress, *running_jobs.queue.held_jobs()]
+    for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in kept]):
         running_jobs.log.write_event("staging.removed", folder=folder)
     for job in orphans:
         running_jobs.log.write_event(

@@ -28,6 +28,8 @@ class JobEvent(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     GIVEN_UP = "given up"
+    HELD_BACK = "held back"
+    ACCEPTED = "accepted"
     PARENT_FAILED = "parent failed"
     CANCEL_REQUESTED = "cancel requested"
     CANCEL_WITHDRAWN = "cancel withdrawn"
@@ -46,6 +48,8 @@ EVENT_DESCRIPTIONS: Mapping[JobEvent, str] = {
     JobEvent.INTERRUPTED: "the daemon was stopped, or had no disk space to record the result",
     JobEvent.FAILED: "the attempt failed with an error that does not pass",
     JobEvent.GIVEN_UP: "the job crashed 3 times, or failed as often as is allowed",
+    JobEvent.HELD_BACK: "the new version would lose most of the stored rows or columns",
+    JobEvent.ACCEPTED: "`accept table`: the version that was held back is published",
     JobEvent.PARENT_FAILED: "the load of a parent table did not succeed",
     JobEvent.CANCEL_REQUESTED: "`system cancel`, or Ctrl-C twice",
     JobEvent.CANCEL_WITHDRAWN: "the load was requested again while it was being cancelled",
@@ -63,6 +67,7 @@ class JobAction(StrEnum):
     PUBLISH = "publish the staged rows"
     LOAD_PARENTS = "queue the loads of the parents, and wait for them"
     REQUEUE = "queue again"
+    HOLD = "keep the staged files, record the failure in the ledger"
     FINISH = "remove the staged files"
     RECORD_FAILURE = "remove the staged files, record the failure in the ledger"
 
@@ -111,10 +116,14 @@ TRANSITIONS: Mapping[JobState, Mapping[JobEvent, Transition]] = {
     JobState.PUBLISHING: {
         JobEvent.REQUESTED: Transition(JobState.PUBLISHING, JobAction.QUEUE),
         JobEvent.CANCEL_REQUESTED: Transition(JobState.PUBLISHING, JobAction.QUEUE),
+        JobEvent.HELD_BACK: Transition(JobState.FAILED, JobAction.HOLD, "load.held"),
         **_IN_PROGRESS,
     },
     JobState.DONE: {},
-    JobState.FAILED: _RETRIED,
+    JobState.FAILED: {
+        **_RETRIED,
+        JobEvent.ACCEPTED: Transition(JobState.PUBLISHING, JobAction.QUEUE),
+    },
     JobState.CANCELLED: _RETRIED,
     JobState.DEAD: _RETRIED,
 }

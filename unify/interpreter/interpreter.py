@@ -204,6 +204,8 @@ def _run_load_command(session: Session, command: commands.LoadCommand) -> Result
             return session.load_commands.reload(table)
         case commands.ClearTable():
             return session.load_commands.clear(table)
+        case commands.AcceptVersion():
+            return session.load_commands.accept(table)
         case commands.RefreshEvery(_, every_s, starting):
             return session.load_commands.refresh_every(table, every_s, starting)
         case commands.RefreshNever():

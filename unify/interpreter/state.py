@@ -23,7 +23,7 @@ from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
 from unify.lake import catalog
 from unify.lake.catalog import StoredTable
 from unify.lake.lake import Lake
-from unify.model import Column, JobState, LoaderJob, LoaderStatus, TableDef, TableName
+from unify.model import Column, Hold, JobState, LoaderJob, LoaderStatus, TableDef, TableName
 from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
 from unify.text import closest_match, did_you_mean
@@ -41,7 +41,7 @@ class TableState:
 
     name: TableName
     kind: str  # connection, live, view (of a spec), system; of the user's own: table, view
-    state: str  # stored, partial, not loaded, queued, loading, failed, paused; live, view: no stored rows
+    state: str  # stored, partial, not loaded, queued, loading, failed, held back, paused; live, view
     rows: int | None = None
     loaded_at: datetime | None = None
     description: str = ""
@@ -184,7 +184,7 @@ def _table_state(
         and job.state in (JobState.FAILED, JobState.DEAD)
         and _is_newer_than_stored(job, stored_table)
     ):
-        state = "failed"
+        state = "held back" if job.held is Hold.HELD else "failed"
     return TableState(
         name=name,
         kind="connection",
@@ -192,7 +192,7 @@ def _table_state(
         rows=stored_table.rows_total if stored_table else None,
         loaded_at=stored_table.loaded_at if stored_table else None,
         description=table.description,
-        error=job.error if job and state == "failed" else "",
+        error=job.error if job and state in ("failed", "held back") else "",
     )
 
 

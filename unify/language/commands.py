@@ -120,6 +120,12 @@ class ClearTable(Struct, frozen=True):
     table: TableName
 
 
+class AcceptVersion(Struct, frozen=True):
+    """``accept table github.pulls``: publish the version that was held back."""
+
+    table: TableName
+
+
 class RefreshEvery(Struct, frozen=True):
     """``refresh table github.pulls every 15 minutes [starting 08:00]``
 
@@ -325,7 +331,9 @@ ListingCommand = (
     | ShowSettings
     | ShowSchedules
 )
-LoadCommand = LoadTable | RefreshTable | ReloadTable | ClearTable | RefreshEvery | RefreshNever
+LoadCommand = (
+    LoadTable | RefreshTable | ReloadTable | ClearTable | AcceptVersion | RefreshEvery | RefreshNever
+)
 SystemCommand = (
     SystemStatus
     | StartDaemon

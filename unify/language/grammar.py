@@ -157,6 +157,9 @@ class CommandBuilder(Transformer[Token, Command]):
     def clear(self, table: TableName) -> Command:
         return commands.ClearTable(table)
 
+    def accept(self, table: TableName) -> Command:
+        return commands.AcceptVersion(table)
+
     # --- Daemon and jobs
 
     def system_status(self) -> Command:

@@ -155,6 +155,7 @@ _COMMAND_KEYWORDS = frozenset(
         "reload",
         "clear",
         "system",
+        "accept",
         "pause",
         "resume",
         "unset",

@@ -2,6 +2,7 @@
 
     publish           publish(): rows, schema changes, cursor and ledger row in one transaction, at most once
     schema_evolution  how the columns of a table change when a load has other columns or types
+    plausibility      holds a new version back that has lost most rows or columns
     merge             writes staged files into the table: replace, append or merge by key
 
 Start with publish.publish; daemon.publisher calls it.

@@ -23,9 +23,10 @@ from unify.lake.catalog import columns_in_transaction, comment_in_transaction, v
 from unify.lake.lake import Lake
 from unify.lake.type_changes import ColumnTypeChange
 from unify.load.staging import Manifest, StagedLoad
-from unify.model import Action, Column, LoaderJob, LoadRecord, TableName
+from unify.model import Action, Column, Hold, LoaderJob, LoadRecord, TableName
 from unify.publish import merge
 from unify.publish.merge import RowCounts, StagedSource
+from unify.publish.plausibility import check_new_version
 from unify.publish.schema_evolution import TargetColumn, evolve_columns
 from unify.text import format_count
 
@@ -171,6 +172,14 @@ def _plan_publication(
         before = _StoredTable(None, (), before.comment)
     strategy = _choose_strategy(job, manifest, before)
     _check_key(job.table, manifest, strategy)
+    if before.last_load is not None and job.held is not Hold.ACCEPTED:
+        check_new_version(
+            job.table,
+            manifest,
+            strategy,
+            stored_rows=before.last_load.rows_total,
+            stored_columns=before.columns,
+        )
     plan = _evolve_columns(connection, job.table, staged, before, strategy)
     return _Publication(job, manifest, before, strategy, plan)
 

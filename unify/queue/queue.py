@@ -150,6 +150,14 @@ class Queue:
             jobs = [self.retry(row["id"], now) for row in ended]
         return [job for job in jobs if job is not None]
 
+    def accept(self, tenant: str, table: TableName) -> LoaderJob | None:
+        """Let the held version of a table be published. None: there is none, or a load of it is active."""
+        with self._database.transaction():
+            held = self._database.fetch_one("held_of", table_key(tenant, table))
+            if held is None or any(job.table == table for job in self.active_jobs()):
+                return None
+            return job_from_row_or_none(self._database.fetch_one("accept", {"id": held["id"]}))
+
     # Reading
 
     def get(self, id: int) -> LoaderJob:
@@ -242,6 +250,27 @@ class Queue:
             if ended is not None and state is not JobState.DONE:
                 self._fail_dependents(at)
             return ended
+
+    def hold(self, job: LoaderJob, error: str, now: datetime) -> LoaderJob | None:
+        """End a job as failed and keep its staged rows for ``accept``. None: another attempt has it."""
+        with self._database.transaction():
+            if self.finish(job, JobState.FAILED, error, now) is None:
+                return None
+            return job_from_row(self._fetch_one("hold", {"id": job.id}))
+
+    def release_held(self, job: LoaderJob) -> Sequence[LoaderJob]:
+        """Release the held versions of the job's table, except its own; return their jobs."""
+        values = table_key(job.tenant, job.table) | {"id": job.id}
+        with self._database.transaction():
+            return [job_from_row(row) for row in self._database.fetch_all("release_held", values)]
+
+    def held_jobs(self) -> Sequence[LoaderJob]:
+        """Return the failed jobs whose staged rows are kept."""
+        return [job_from_row(row) for row in self._database.fetch_all("held")]
+
+    def accepted_jobs(self) -> Sequence[LoaderJob]:
+        """Return the jobs whose held version is to be published."""
+        return [job_from_row(row) for row in self._database.fetch_all("accepted")]
 
     def requeue(
         self,

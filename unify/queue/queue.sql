@@ -95,6 +95,33 @@ SET state = :state, error = :error, finished_at = :now, cancel_asked = 0, waits_
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
 RETURNING *;
 
+-- name: hold
+UPDATE job SET held = 'held' WHERE id = :id AND state = 'failed' AND held = '' RETURNING *;
+
+-- name: held
+SELECT * FROM job WHERE held = 'held' AND state = 'failed' ORDER BY id;
+
+-- name: held_of
+SELECT * FROM job
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+  AND held = 'held' AND state = 'failed'
+ORDER BY id DESC LIMIT 1;
+
+-- name: accept
+UPDATE job SET state = 'publishing', held = 'accepted', error = '', finished_at = NULL
+WHERE id = :id AND held = 'held' AND state = 'failed'
+RETURNING *;
+
+-- name: accepted
+SELECT * FROM job WHERE held = 'accepted' AND state = 'publishing' ORDER BY id;
+
+-- name: release_held
+-- Older versions that a newer one replaces.
+UPDATE job SET held = ''
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+  AND held = 'held' AND state = 'failed' AND id <> :id
+RETURNING *;
+
 -- name: requeue
 UPDATE job
 SET state = 'queued', start_at = :start_at, error = :error, failures = failures + :failed,
@@ -125,7 +152,8 @@ UPDATE job SET cancel_asked = 1 WHERE id = :id AND state IN ('running', 'publish
 
 -- name: retry
 UPDATE job
-SET state = 'queued', uid = :uid, failures = 0, crashes = 0, error = '', start_at = :now, finished_at = NULL,
+SET state = 'queued', uid = :uid, failures = 0, crashes = 0, error = '', held = '', start_at = :now,
+    finished_at = NULL,
     cancel_asked = 0, priority = min(priority, :priority)
 WHERE id = :id AND state IN ('failed', 'dead', 'cancelled')
 RETURNING *;

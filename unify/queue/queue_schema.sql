@@ -96,3 +96,7 @@ CREATE TABLE pause (
     paused_at  INTEGER NOT NULL,
     PRIMARY KEY (tenant, connection, table_name)
 ) WITHOUT ROWID;
+
+-- name: 5
+-- '', 'held' (failed, but its staged rows are kept) or 'accepted'.
+ALTER TABLE job ADD COLUMN held TEXT NOT NULL DEFAULT '';

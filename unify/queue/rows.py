@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from unify.model import Action, ConfigPaths, JobState, LoaderJob, Priority, TableName
+from unify.model import Action, ConfigPaths, Hold, JobState, LoaderJob, Priority, TableName
 from unify.queue.timing import Timing
 
 
@@ -81,6 +81,7 @@ def job_from_row(row: sqlite3.Row) -> LoaderJob:
         error=row["error"],
         failures=row["failures"],
         crashes=row["crashes"],
+        held=Hold(row["held"]),
     )
 
 

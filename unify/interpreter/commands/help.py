@@ -89,6 +89,13 @@ TOPICS = (
         "Deletes the stored rows of a table and cancels its loads. The next query loads the table again.",
     ),
     HelpTopic(
+        "accept",
+        ("accept table SCHEMA.TABLE",),
+        "Publishes a version that was held back. A load that would replace a table is held back if it has no "
+        "rows, less than a tenth of the stored rows, or less than half of the stored columns. The stored "
+        "version stays until then; a later complete load replaces both.",
+    ),
+    HelpTopic(
         "system",
         (
             "system status",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 
 from unify.durations import format_duration
+from unify.errors import UnknownName
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.query.load_client import (
     LoadClient,
@@ -15,7 +16,7 @@ from unify.interpreter.query.load_client import (
 from unify.interpreter.results import Message
 from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
-from unify.model import Action, TableName
+from unify.model import Action, LoaderJob, TableName
 from unify.queue.rows import Schedule
 from unify.queue.timing import Timing, format_moment, repeating_timing
 from unify.text import format_age, format_count
@@ -65,6 +66,21 @@ class LoadCommands:
                 self.load_client.wait_until_ended(job)
         had_rows = catalog.clear_table(self.lake, name)
         return Message(f"{name} is cleared" if had_rows else f"{name} had no stored rows")
+
+    def accept(self, table: TableName) -> Message:
+        """Publish the version of a table that was held back. Raises UnknownName if there is none."""
+        if self.wait:
+            refuse_in_transaction(self.lake, f"accept {table}")
+        name = self.connections.require_stored(table)
+        job = self.load_client.accept(name)
+        if job is None:
+            active = [one for one in self.load_client.queue.active_jobs() if one.table == name]
+            raise UnknownName(
+                f"{name}: job {active[0].id} is loading it; wait, or system cancel {active[0].id}"
+                if active
+                else f"{name}: no version is held back (show tables lists them)"
+            )
+        return self._report_load(job)
 
     def end_schedules(self, connection: str) -> Message:
         """Delete the schedules of a removed connection; the message names its stored tables."""
@@ -121,7 +137,11 @@ class LoadCommands:
     def _run_load(self, name: TableName, action: Action) -> Message:
         if self.wait:
             refuse_in_transaction(self.lake, f"{action.value} {name}")
-        job = self.load_client.enqueue(LoadRequest(name, action))
+        return self._report_load(self.load_client.enqueue(LoadRequest(name, action)))
+
+    def _report_load(self, job: LoaderJob) -> Message:
+        """Wait for a load if the session waits, and return what it brought."""
+        name = job.table
         if not self.wait:
             return Message(f"{name}: {job.state.value} as job {job.id} (system status shows it)")
         [ended] = self.load_client.wait([job], caller_reports=True)

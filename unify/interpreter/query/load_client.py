@@ -189,6 +189,10 @@ class LoadClient:
         """Queue an ended job again and reset its failures. None: no such job, or it succeeded."""
         return self._write_and_wake_daemon(lambda: self.queue.retry(id, datetime.now(UTC)))
 
+    def accept(self, table: TableName) -> LoaderJob | None:
+        """Have the held version of a table published. None: there is none, or a load of it is active."""
+        return self._write_and_wake_daemon(lambda: self.queue.accept(self.settings.tenant, table))
+
     def retry_all(self) -> Sequence[LoaderJob]:
         """Queue again every table whose last load failed; return the jobs."""
         return self._write_and_wake_daemon(lambda: self.queue.retry_all(self.settings.tenant))

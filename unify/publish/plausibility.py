@@ -1,0 +1,61 @@
+"""Plausibility of a new version: whether a replacement loses so much that a person has to accept it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from unify.errors import LoadFailed
+from unify.load.staging import Manifest
+from unify.model import Column, TableName
+from unify.text import format_count
+
+MIN_STORED_ROWS = 20  # small tables change by most of their rows every day
+MIN_SHARE = 0.1  # of the stored rows
+MIN_STORED_COLUMNS = 4
+MIN_COLUMN_SHARE = 0.5  # of the stored columns
+_MAX_NAMED_COLUMNS = 5
+
+
+class VersionHeld(LoadFailed):
+    """The new version of a table is held back until ``accept table``; the stored one stays."""
+
+
+def check_new_version(
+    table: TableName,
+    manifest: Manifest,
+    strategy: str,
+    *,
+    stored_rows: int,
+    stored_columns: Sequence[Column],
+) -> None:
+    """Raise VersionHeld if the version that would replace the stored rows has lost most of them.
+
+    That is: no rows, less than a tenth of the stored rows, or less than half of the stored columns. Loads
+    that only add or merge rows replace nothing.
+    """
+    replaces = strategy == "reload" or (strategy == "merge_delete" and manifest.complete)
+    if not replaces or not stored_rows:
+        return
+    loss = _lost_rows(manifest.rows, stored_rows) or _lost_columns(
+        {column.name.lower() for column in manifest.columns}, stored_columns
+    )
+    if loss:
+        raise VersionHeld(
+            f"{table}: the new version is held back: {loss}. The stored version stays; "
+            f"accept table {table} replaces it"
+        )
+
+
+def _lost_rows(rows: int, stored: int) -> str:
+    if stored < MIN_STORED_ROWS or rows >= stored * MIN_SHARE:
+        return ""
+    return f"it has {format_count(rows, 'row') if rows else 'no rows'}, the stored version {stored:,}"
+
+
+def _lost_columns(columns: Collection[str], stored: Sequence[Column]) -> str:
+    missing = [column.name for column in stored if column.name.lower() not in columns]
+    if len(stored) < MIN_STORED_COLUMNS or len(missing) <= len(stored) * (1 - MIN_COLUMN_SHARE):
+        return ""
+    more = " …" if len(missing) > _MAX_NAMED_COLUMNS else ""
+    names = ", ".join(missing[:_MAX_NAMED_COLUMNS])
+    return f"{len(missing)} of {len(stored)} columns are missing: {names}{more}"
