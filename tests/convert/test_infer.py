@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.staging import TIMESTAMPTZ, stage
+from unify.convert.infer import MAX_FIELDS, MAX_NAME_CHARS, MAX_STRUCT_FIELDS
 from unify.convert.selection import ColumnRules
+from unify.errors import BadResponse
 
 
 def test_members_of_objects_become_columns(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_an_object_with_many_keys_never_becomes_a_map(tmp_path: Path) -> None:
     assert staged.values("list")[3][0]["k599"] == 599
 
 
-@pytest.mark.parametrize("columns", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("columns", [2_000, pytest.param(MAX_FIELDS - 2, marks=pytest.mark.slow)])
 def test_thousands_of_columns_are_columns(tmp_path: Path, columns: int) -> None:
     row = {"flat": 1, "deep": {f"key_{number}": number for number in range(columns)}}
 
@@ -176,6 +178,45 @@ def test_thousands_of_columns_are_columns(tmp_path: Path, columns: int) -> None:
     assert staged.sealed.rows == 1
     assert [column.name for column in staged.sealed.columns[:3]] == ["flat", "deep_key_0", "deep_key_1"]
     assert len(staged.sealed.columns) == columns + 1
+
+
+def test_more_fields_than_a_table_may_have_are_refused_with_the_keys_that_help(tmp_path: Path) -> None:
+    row = {"id": 1, "deep": {f"k{number}": number for number in range(MAX_FIELDS + 10)}}
+
+    with pytest.raises(BadResponse, match=r"more than 5,000 different fields, such as deep\.k\d+; .*exclude"):
+        stage(tmp_path, row)
+
+    staged = stage(tmp_path, row, shape=ColumnRules(exclude=("deep",)))
+    assert staged.rows == [(1,)]
+
+
+def test_fields_that_arrive_in_many_rows_are_counted_together(tmp_path: Path) -> None:
+    rows = ({f"k{number}": 1 for number in range(start, start + 600)} for start in range(0, 6000, 600))
+
+    with pytest.raises(BadResponse, match="more than 5,000 different fields"):
+        stage(tmp_path, *rows)
+
+
+def test_a_very_long_name_is_refused_and_quoted_in_part(tmp_path: Path) -> None:
+    with pytest.raises(BadResponse, match="name has 5,000,000 characters") as failed:
+        stage(tmp_path, {"id": 1, "x" * 5_000_000: 2})
+
+    assert len(failed.value.message) < 400
+    staged = stage(tmp_path, {"id": 1, "x" * MAX_NAME_CHARS: 2})
+    assert staged.rows == [(1, 2)]
+
+
+def test_an_object_of_a_list_with_very_many_members_is_json(tmp_path: Path) -> None:
+    members = {f"k{number}": number for number in range(MAX_STRUCT_FIELDS + 1)}
+
+    staged = stage(tmp_path, {"list": [{"k0": 0}]}, {"list": [members]}, {"list": [{"y" * 2000: 1}]})
+
+    assert staged.types == {"list": "JSON[]"}
+    assert [json.loads(values[0]) for values in staged.values("list")] == [
+        {"k0": 0},
+        members,
+        {"y" * 2000: 1},
+    ]
 
 
 def test_deep_nesting_becomes_json(tmp_path: Path) -> None:

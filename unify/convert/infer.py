@@ -15,8 +15,13 @@ from unify.convert.exact_json import ExactJson, FloatText, IntegerText
 from unify.convert.selection import ROOT_SELECTION, ColumnSelector, FieldSelection
 from unify.engine.types import BIG_INTEGER_TYPE, TIMESTAMPTZ_TYPE, quote_identifier
 from unify.engine.widening import EMPTY_STRUCT, UNTYPED, Place, final_type
+from unify.errors import BadResponse
+from unify.text import excerpt
 
 MAX_DEPTH = 100  # levels of nesting; deeper values are JSON
+MAX_FIELDS = 5_000  # of all rows; publishing takes 1.5 s of CPU for as many columns, 4 s for twice as many
+MAX_STRUCT_FIELDS = 1_000  # of an object within a list or a struct; one with more is JSON
+MAX_NAME_CHARS = 1_000  # of a column: the names of a field and of the objects around it
 MAX_LIST_DEPTH = 8  # lists within lists; DuckDB's time to read them back from Parquet doubles with each
 
 
@@ -137,9 +142,14 @@ class InferredSchema:
         self.non_object_row = SchemaNode(is_nested=False)
         self.variables = SchemaNode(is_nested=False, may_flatten=True)
         self.version = 0
+        self._field_count = 0
 
     def add_value(self, node: SchemaNode, value: ExactJson) -> None:
-        """Add a value to the kinds of ``node``. Null adds no kind."""
+        """Add a value to the kinds of ``node``. Null adds no kind.
+
+        Raises:
+            BadResponse: the rows have more than MAX_FIELDS fields, or a field has too long a name.
+        """
         if value is None or node.field_selection.skip:
             return
         if isinstance(value, dict):
@@ -172,12 +182,33 @@ class InferredSchema:
         if node.depth >= MAX_DEPTH:
             self._add_type_flags(node, TOO_DEEP)
             return
+        if not node.may_flatten and _is_too_wide(node, value):
+            self._add_type_flags(node, TOO_DEEP)
+            return
         for key, member in value.items():
             child = node.members.get(key)
             if child is None:
                 child = node.members[key] = self._new_member(node, key)
                 self.version += 1
+                self._count_field(child)
             self.add_value(child, member)
+
+    def _count_field(self, node: SchemaNode) -> None:
+        if node.field_selection.skip:
+            return
+        self._field_count += 1
+        if self._field_count > MAX_FIELDS:
+            raise BadResponse(
+                f"the rows have more than {MAX_FIELDS:,} different fields, such as "
+                f"{excerpt('.'.join(node.path), 80)}; leave some out with exclude, or name the needed ones "
+                "in only; if the fields are rows of their own, write rows: PATH.*"
+            )
+        length = sum(map(len, node.path)) + len(node.path) - 1
+        if length > MAX_NAME_CHARS and not node.is_nested:
+            raise BadResponse(
+                f"the rows have a field whose name has {length:,} characters, of {MAX_NAME_CHARS:,} at most: "
+                f"{excerpt('.'.join(node.path), 80)}; leave it out with exclude"
+            )
 
     def _add_list(self, node: SchemaNode, value: list[ExactJson]) -> None:
         self._add_type_flags(node, LIST)
@@ -205,9 +236,18 @@ class InferredSchema:
         return SchemaNode(path, choice, depth=node.depth + 1, may_flatten=flat, is_nested=False)
 
 
+def _is_too_wide(node: SchemaNode, value: dict[str, ExactJson]) -> bool:
+    """Return whether ``value`` gives a STRUCT more fields than MAX_STRUCT_FIELDS, or a very long name."""
+    if any(len(key) > MAX_NAME_CHARS for key in value):
+        return True
+    if len(node.members) + len(value) <= MAX_STRUCT_FIELDS:
+        return False
+    return len(node.members.keys() | value.keys()) > MAX_STRUCT_FIELDS
+
+
 OBJECT = 1
 LIST = 2
-TOO_DEEP = 4  # nested deeper than columns allow
+TOO_DEEP = 4  # nested deeper, or with more members, than columns allow
 BOOL = 8
 INT = 16
 INEXACT_INT = 32  # an integer that no double equals
