@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks import column_selection, convert, demo_loads, load_overhead, loads, memory, million, startup
+from benchmarks import (
+    column_selection,
+    convert,
+    demo_loads,
+    first,
+    load_overhead,
+    loads,
+    memory,
+    million,
+    startup,
+)
 
 Measurement = Callable[[Path], Iterable[object]]
 
@@ -22,6 +32,7 @@ def targets(share: float) -> Mapping[str, Measurement]:
     """Return the measurements in the order of ``make bench``."""
     return {
         "starting": startup.measure,
+        "first": first.measure,
         "convert": convert.measure,
         "demo": demo_loads.measure,
         "loads": partial(loads.measure, share=share),

@@ -128,11 +128,7 @@ def benchmark_home(
     settings.create_folders()
     warm = BenchmarkTable("warm", "small", 1, 1)
     with run_server([*tables, warm]) as address:
-        _write_spec(folder / "specs", [*tables, warm], extra_tables or {}, concurrency)
-        settings.connections.write_text(
-            f"bench:\n  adapter: bench\n  options: {{base_url: '{address}'}}\n", encoding="utf-8"
-        )
-        settings.connections.chmod(0o600)
+        write_bench_spec(settings, [*tables, warm], address, extra_tables or {}, concurrency)
         try:
             with closing(
                 bootstrap.open_interpreter(settings, SilentWatcher(), args.parse_arguments([]), {})
@@ -144,20 +140,27 @@ def benchmark_home(
             stop_daemon(settings)
 
 
-def _write_spec(
-    folder: Path,
+def write_bench_spec(
+    settings: Settings,
     tables: Sequence[BenchmarkTable],
-    extra_tables: Mapping[str, tuple[str, str]],
-    concurrency: int,
+    address: str,
+    extra_tables: Mapping[str, tuple[str, str]] | None = None,
+    concurrency: int = CONCURRENCY,
 ) -> None:
+    """Write the spec of the benchmark's API at ``address``, and the connection ``bench``."""
+    [folder] = settings.specs
     folder.mkdir(exist_ok=True)
     size = max(table.page_rows for table in tables)
     text = _SPEC.format(size=size, hands=concurrency)
     for table in tables:
         text += _TABLE.format(name=table.name, served=table.name, more="")
-    for name, (served, lines) in extra_tables.items():
+    for name, (served, lines) in (extra_tables or {}).items():
         text += _TABLE.format(name=name, served=served, more=lines)
     (folder / "bench.yaml").write_text(text, encoding="utf-8")
+    settings.connections.write_text(
+        f"bench:\n  adapter: bench\n  options: {{base_url: '{address}'}}\n", encoding="utf-8"
+    )
+    settings.connections.chmod(0o600)
 
 
 def _parent_pid(process: Path) -> int:

@@ -95,7 +95,8 @@ class Loop:
 
     def __init__(self, home: DaemonHome, stack: ExitStack) -> None:
         self.home = home
-        self.daemon = Daemon(home.settings, TableNameRunner(), stack)
+        pool = WorkerPool(home.settings.workers, TableNameRunner())
+        self.daemon = Daemon(home.settings, pool, stack)
         self.dispatcher = self.daemon._dispatcher
         stack.callback(self.dispatcher.stop, 5.0)
 

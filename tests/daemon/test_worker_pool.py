@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_runners import TableNameRunner
-from unify.daemon.worker_pool import LEASE_S, LostWorker, WorkerPool, exit_reason
+from unify.daemon.worker_pool import LEASE_S, LostWorker, WorkerPool, exit_reason, fork_worker
 from unify.load.protocol import (
     LoadProgress,
     LoadTask,
@@ -207,15 +208,16 @@ def test_closing_ends_every_worker() -> None:
 
 
 @pytest.mark.process
-def test_workers_end_when_their_daemon_is_killed() -> None:
+@pytest.mark.parametrize("first", ["None", "fork_worker(TableNameRunner())"], ids=["spawned", "forked"])
+def test_workers_end_when_their_daemon_is_killed(first: str) -> None:
     code = (
         "import sys, time\n"
         "from tests.daemon.test_worker_pool import read_until, task\n"
         "from tests.support.fake_runners import TableNameRunner\n"
-        "from unify.daemon.worker_pool import WorkerPool\n"
+        "from unify.daemon.worker_pool import WorkerPool, fork_worker\n"
         "from unify.load.protocol import LoadProgress\n"
         "if __name__ == '__main__':\n"
-        "    pool = WorkerPool(1, TableNameRunner())\n"
+        f"    pool = WorkerPool(1, TableNameRunner(), first={first})\n"
         "    pool.assign(task('hang'))\n"
         "    print(read_until(pool, LoadProgress)[-1].rows, flush=True)\n"
         "    sys.stdin.read()"
@@ -228,6 +230,47 @@ def test_workers_end_when_their_daemon_is_killed() -> None:
         daemon.kill()
         daemon.wait()
         _wait_for_end(worker)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_a_forked_worker_runs_tasks_and_has_no_descriptor_of_the_daemon(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from tests.daemon.test_worker_pool import read_until, task\n"
+        "from tests.support.fake_runners import TableNameRunner\n"
+        "from unify.daemon.worker_pool import WorkerPool, fork_worker\n"
+        "from unify.load.protocol import TaskResult\n"
+        "opened = os.open(sys.argv[1], os.O_CREAT | os.O_RDONLY)\n"
+        "worker = fork_worker(TableNameRunner(), without=[opened])\n"
+        "pool = WorkerPool(1, TableNameRunner(), first=worker)\n"
+        "pool.assign(task('count'))\n"
+        "result = read_until(pool, TaskResult)[-1]\n"
+        "folder = f'/proc/{worker.process.pid}/fd'\n"
+        "print(result.ending.value)\n"
+        "print(*[os.readlink(f'{folder}/{name}') for name in os.listdir(folder)], sep='\\n')\n"
+        "pool.close()"
+    )
+    opened = tmp_path / "of the daemon"
+
+    printed = subprocess.run(
+        [sys.executable, "-c", code, opened], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+    assert printed.startswith("sealed\n")
+    assert str(opened) not in printed
+    assert printed.count("socket:") == 1  # the pipe to the daemon
+
+
+def test_a_process_with_another_thread_is_not_forked() -> None:
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        assert fork_worker(TableNameRunner()) is None
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_tasks_and_messages_are_decoded_as_encoded() -> None:

@@ -65,6 +65,11 @@ def open_adapter(
         )
 
 
+def import_rest_adapter() -> None:
+    """Import what the first load would import, 120 ms: the REST adapter and its HTTP client."""
+    from unify.adapters.rest import adapter  # noqa: F401
+
+
 def describe_adapter(
     connection: Connection, folders: Sequence[Path], summaries_folder: Path | None = None
 ) -> Sequence[TableDef]:

@@ -25,7 +25,7 @@ from unify.daemon.log import DaemonLog
 from unify.daemon.publisher import Publisher, PublishHandler
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
-from unify.daemon.worker_pool import WorkerPool
+from unify.daemon.worker_pool import Worker, WorkerPool, fork_worker
 from unify.errors import UnifyError
 from unify.load.environment import Environment
 from unify.load.loader import LoadRunner
@@ -44,12 +44,16 @@ MIN_FAULT_PAUSE_S = 1.0  # after an unexpected error of the loop
 
 
 def main(
-    settings: Settings, runner: TaskRunner | None = None, announce: Callable[[], None] = lambda: None
+    settings: Settings,
+    runner: TaskRunner | None = None,
+    announce: Callable[[], None] = lambda: None,
+    first_worker: Worker | None = None,
 ) -> int:
     """Run the daemon until it is stopped; return the exit status.
 
-    ``runner``    what workers do with a task; None: load tables.
-    ``announce``  is called when the sockets are bound.
+    ``runner``        what workers do with a task; None: load tables.
+    ``announce``      is called when the sockets are bound.
+    ``first_worker``  a worker that runs already, with the same runner.
     """
     os.umask(0o077)
     settings.create_folders()
@@ -57,8 +61,12 @@ def main(
         if not ours:
             sys.stderr.write(f"unify: another daemon is running in {settings.home}\n")
             return EXIT_ALREADY_RUNNING
+        runner = runner or LoadRunner(settings.home, settings.tenant)
+        pool = WorkerPool(
+            settings.workers, runner, memory_bytes=settings.worker_memory_bytes, first=first_worker
+        )
         with ExitStack() as opened:
-            daemon = Daemon(settings, runner or LoadRunner(settings.home, settings.tenant), opened)
+            daemon = Daemon(settings, pool, opened)
             announce()
             daemon.run()
         if not daemon.is_finished:
@@ -69,7 +77,7 @@ def main(
 class Daemon:
     """The main loop: sleeps until a socket, a worker, the publisher, a signal or a due time needs work."""
 
-    def __init__(self, settings: Settings, runner: TaskRunner, exit_stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, worker_pool: WorkerPool, exit_stack: ExitStack) -> None:
         self.is_finished = False  # every thread has ended
         self._is_stopping = False
         self._started_at = datetime.now(UTC)
@@ -81,7 +89,7 @@ class Daemon:
         self.epoch = self.log.epoch = queue.start_epoch()
         queue.set_lock_timeout(QUEUE_LOCK_TIMEOUT_S)
         self._server = exit_stack.enter_context(StatusServer(settings.socket_folder, self.epoch))
-        self._worker_pool = WorkerPool(settings.workers, runner, memory_bytes=settings.worker_memory_bytes)
+        self._worker_pool = worker_pool
         self._environment = Environment(os.environ)
         publisher = Publisher(PublishHandler(settings, queue.is_current_attempt), self._wakeup_pipe.wake_up)
         self._dispatcher = Dispatcher(
@@ -260,7 +268,11 @@ def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> 
         **{name: value for name, value in options.items() if value is not None},
     )
     try:
-        return main(settings, runner, announce=lambda: _write_ready_byte(given.announce))
+        os.umask(0o077)
+        settings.create_folders()
+        runner = runner or LoadRunner(settings.home, settings.tenant)
+        first_worker = fork_worker(runner, without=[] if given.announce is None else [given.announce])
+        return main(settings, runner, lambda: _write_ready_byte(given.announce), first_worker)
     except UnifyError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_status

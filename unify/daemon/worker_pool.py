@@ -1,21 +1,26 @@
 """The daemon's worker processes: started, given one task at a time, watched, replaced.
 
-Processes are supervised by sentinel: ``multiprocessing.Pool`` hangs when a worker is killed,
-``ProcessPoolExecutor`` fails the tasks of the other workers, and a forked worker would inherit the instance
-lock. Memory is limited by reading the resident size: DuckDB reserves many times the address space it uses,
-so RLIMIT_AS cannot be used.
+Processes are supervised by sentinel: ``multiprocessing.Pool`` hangs when a worker is killed, and
+``ProcessPoolExecutor`` fails the tasks of the other workers. The first worker is forked before the daemon has
+locks, sockets and threads, which a later fork would inherit; the others are spawned. Memory is limited by
+reading the resident size: DuckDB reserves many times the address space it uses, so RLIMIT_AS cannot be used.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from unify.load.protocol import MAX_MESSAGE_BYTES, LoadTask, WorkerMessage, decode_message, encode_task
@@ -76,17 +81,35 @@ class LostWorker:
 
 
 class Worker:
-    """One worker process and its task."""
+    """One worker process and its task.
 
-    def __init__(self, runner: TaskRunner, clock: Callable[[], float]) -> None:
+    ``forked_without``  fork this process, and close these descriptors in the child; None: spawn a process.
+    """
+
+    def __init__(
+        self,
+        runner: TaskRunner,
+        clock: Callable[[], float],
+        *,
+        forked_without: Collection[int] | None = None,
+    ) -> None:
         self._clock = clock
         self.task: LoadTask | None = None
         self.last_message_at = clock()
         self.kill_at: float | None = None
         self.end_reason = ""
         self.pipe, theirs = _spawn_context.Pipe()
-        self.process = _spawn_context.Process(
-            target=worker_main, args=(theirs, runner), name="unify worker", daemon=True
+        self.process: BaseProcess = (
+            _spawn_context.Process(
+                target=worker_main, args=(theirs, runner), name="unify worker", daemon=True
+            )
+            if forked_without is None
+            else multiprocessing.get_context("fork").Process(
+                target=_forked_worker_main,
+                args=(theirs, runner, self.pipe, forked_without),
+                name="unify worker",
+                daemon=True,
+            )
         )
         self.process.start()
         theirs.close()
@@ -129,10 +152,36 @@ class Worker:
         return LostWorker(self.task, self.end_reason or exit_reason(code), pid, killed)
 
 
+def fork_worker(
+    runner: TaskRunner, without: Collection[int] = (), clock: Callable[[], float] = time.monotonic
+) -> Worker | None:
+    """Fork a worker, which has every module that this process has imported; None if forking is not safe.
+
+    Call it before this process has threads, locks and sockets. The worker gets what a spawned one gets:
+    the environment, and no descriptor but its pipe; ``without`` names those that are open already.
+    The system libraries of macOS do not allow a fork without exec.
+    """
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return None
+    gc.freeze()  # a collection in one process would copy the pages that both share
+    return Worker(runner, clock, forked_without=without)
+
+
+def _forked_worker_main(
+    pipe: Connection, runner: TaskRunner, daemon_pipe: Connection, without: Collection[int]
+) -> None:
+    daemon_pipe.close()
+    for descriptor in without:
+        os.close(descriptor)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as a spawned worker inherits it
+    worker_main(pipe, runner)
+
+
 class WorkerPool:
     """At most ``max_workers`` processes, started when needed and reused.
 
     ``memory_bytes``  limit for each; None: no limit.
+    ``first``         a worker that runs already.
     """
 
     def __init__(
@@ -143,6 +192,7 @@ class WorkerPool:
         *,
         memory_bytes: int | None = None,
         read_memory: Callable[[Sequence[int]], Mapping[int, int]] = resident_bytes,
+        first: Worker | None = None,
     ) -> None:
         self._max_workers = max_workers
         self._runner = runner
@@ -150,7 +200,7 @@ class WorkerPool:
         self._memory_bytes = memory_bytes
         self._read_memory = read_memory
         self._memory_check_at = 0.0
-        self.workers: list[Worker] = []
+        self.workers: list[Worker] = [] if first is None else [first]
 
     @property
     def has_capacity(self) -> bool:

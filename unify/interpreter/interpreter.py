@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -32,6 +32,7 @@ from unify.lake.definitions import find_view
 from unify.language import commands, error_position
 from unify.language.commands import Command
 from unify.language.parser import parse
+from unify.language.sql.analysis import analyse
 from unify.language.statements import Statement
 from unify.model import TableName
 from unify.status import instance
@@ -101,6 +102,7 @@ class Interpreter:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
         if not isinstance(command, commands.SystemCommand):  # those find the daemon as it is
             self._replace_killed_daemon()
+        self.session.early_start.begin(_loaded_tables(command))
         if isinstance(command, commands.ListingCommand):
             return _run_listing(self.session, command)
         if isinstance(command, commands.LoadCommand):
@@ -150,6 +152,14 @@ class Interpreter:
         settings = self.session.settings
         if instance.was_killed(settings.daemon_lock, settings.socket_folder / instance.COMMANDS_SOCKET):
             self.session.load_client.restart_killed_daemon()
+
+
+def _loaded_tables(command: Command) -> Iterator[TableName]:
+    """Yield the tables that a command loads if they are not stored, as far as its text shows them."""
+    if isinstance(command, commands.RunSql):
+        yield from (TableName(ref.schema, ref.table) for ref in analyse(command.sql).tables)
+    elif isinstance(command, commands.LoadTable | commands.CountRows):
+        yield command.table
 
 
 def _run_listing(session: Session, command: commands.ListingCommand) -> Result:

@@ -13,6 +13,7 @@ from unify.interpreter.commands.system import SystemCommands
 from unify.interpreter.commands.tables import LoadCommands
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
+from unify.interpreter.query.early_start import EarlyStart
 from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.results import Stager, Watcher
@@ -62,6 +63,8 @@ class Session:
         opened = vars(self)  # cached properties, once used
         if "lake" in opened and self.lake.in_transaction:
             self.watcher.notice("the open transaction was rolled back; commit keeps its changes")
+        if "early_start" in opened:
+            self.early_start.wait()
         for name in ("load_client", "queue", "lake"):
             if name in opened:
                 opened.pop(name).close()
@@ -79,12 +82,17 @@ class Session:
         return Queue(self.settings.queue, notice=self.watcher.notice)
 
     @cached_property
+    def early_start(self) -> EarlyStart:
+        return EarlyStart(self.settings, self.connections)
+
+    @cached_property
     def load_client(self) -> LoadClient:
         return LoadClient(
             self.settings,
             self.queue,
             self.connections,
             self.watcher,
+            early_start=self.early_start,
             find_record=(lambda uid: ledger.find_load(self.lake, uid)) if self.strict else None,
         )
 

@@ -45,6 +45,11 @@ INLINED_TABLES = ("loads", "table_layouts")  # of the schema _unify
 INLINED_ROWS = 1000
 
 
+def ready_marker(settings: Settings) -> Path:
+    """The file that marks a complete lake: a process that finds it attaches without the lock."""
+    return settings.lake / "ready"
+
+
 class LakeAttachment:
     """The lake of one home as DuckDB catalog ``lake``.
 
@@ -160,21 +165,16 @@ class LakeAttachment:
             self._attach_writable(connection, create=True)
             _create_tables(connection)
             _set_options(connection)
-            durable.atomic_write(self._ready_marker, f"{LAKE_SCHEMA_VERSION}\n".encode())
+            durable.atomic_write(ready_marker(self.settings), f"{LAKE_SCHEMA_VERSION}\n".encode())
         if self.read_only_reason:
             connection.execute(f"DETACH {CATALOG}")
             self._attach_read_only(connection, copy=False)
-
-    @property
-    def _ready_marker(self) -> Path:
-        """Marks a complete lake: a process that finds it attaches without the lock."""
-        return self.settings.lake / "ready"
 
     def _is_ready(self) -> bool:
         if self.catalog_file is not None and not self._has_catalog(self.catalog_file):
             return False
         try:
-            found = int(self._ready_marker.read_text("utf-8"))
+            found = int(ready_marker(self.settings).read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             return False
         if found > LAKE_SCHEMA_VERSION:

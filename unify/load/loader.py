@@ -54,6 +54,7 @@ class LoadRunner:
         self._lake: Lake | None = None
 
     def prepare(self) -> None:
+        registry.import_rest_adapter()
         self._open_lake()
 
     def __call__(self, task: LoadTask, reporter: Reporter) -> TaskResult:

@@ -16,6 +16,7 @@ from tests.support.daemon_home import DaemonHome
 from unify.config.settings import Settings
 from unify.errors import DaemonUnreachable, LoadFailed
 from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.query.early_start import EarlyStart
 from unify.interpreter.query.load_client import LoadClient, LoadRequest
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
@@ -83,8 +84,9 @@ def asker(place: DaemonHome, queue: Queue) -> LoadClient:
     known = place.settings
     settings = Settings(known.home, known.connections, (known.home / "specs",), workers=known.workers)
     environment = {"TEST_TOKEN": "t0ken-of-the-shell"}
+    connections = ConnectionCatalog(settings, environment, lambda _text: None)
     return LoadClient(
-        settings, queue, ConnectionCatalog(settings, environment, lambda _text: None), SilentWatcher()
+        settings, queue, connections, SilentWatcher(), early_start=EarlyStart(settings, connections)
     )
 
 

@@ -3,6 +3,7 @@
     query        QueryRunner: finds the tables of a statement, makes them available, runs it
     table_resolver  TableResolver: the tables of connections that a statement uses, through views and macros
     load_client  LoadClient: enqueues load jobs and waits for them; starts the daemon if necessary
+    early_start  EarlyStart: starts the daemon while a new lake is opened
     explain      `explain`: the loads and API requests that a statement needs, then DuckDB's plan
 
 Start with query.QueryRunner.run.

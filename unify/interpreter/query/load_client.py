@@ -16,6 +16,7 @@ from unify.config.settings import Settings
 from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoppedWaiting, UnifyError
 from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.query.early_start import EarlyStart
 from unify.interpreter.results import Watcher
 from unify.lake.lake import Lake
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, Priority, TableName
@@ -85,12 +86,14 @@ class LoadClient:
         connections: ConnectionCatalog,
         watcher: Watcher,
         *,
+        early_start: EarlyStart,
         find_record: Callable[[str], LoadRecord | None] | None = None,
     ) -> None:
         self.settings = settings
         self.queue = queue
         self.connections = connections
         self.watcher = watcher
+        self._early_start = early_start
         self._find_record = find_record
         self._client: StatusClient | None = None
         self._abandoned_jobs: list[int] = []  # jobs that Ctrl-C stopped waiting for
@@ -275,6 +278,7 @@ class LoadClient:
         """See that a daemon runs and knows the variables our connections name."""
         from unify.status.launch import ensure_daemon
 
+        self._early_start.wait()
         variables = self.connections.environment_variables()
         ensure_daemon(self.settings, variables=variables)
         try:
