@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import duckdb as package
 import pytest
 
+from tests.support.paths import CHECKOUT
 from unify.engine import duckdb
 
 
@@ -28,3 +31,27 @@ def test_values_are_bound_and_fetched_without_importing_the_package() -> None:
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert printed.split() == ["True", "False"]
+
+
+def test_only_values_of_variables_import_the_package() -> None:
+    found = {
+        path.relative_to(CHECKOUT).as_posix()
+        for path in (CHECKOUT / "unify").rglob("*.py")
+        if any(_imports_package(node) for node in _run_time_nodes(ast.parse(path.read_text("utf-8"))))
+    }
+
+    assert found == {"unify/interpreter/variables.py"}
+
+
+def _run_time_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes except those that only a type checker sees."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _run_time_nodes(child)
+
+
+def _imports_package(node: ast.AST) -> bool:
+    if isinstance(node, ast.Import):
+        return any(alias.name.partition(".")[0] == "duckdb" for alias in node.names)
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "duckdb"

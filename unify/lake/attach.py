@@ -94,7 +94,7 @@ class LakeAttachment:
         Raises:
             StoreError: the catalog is missing, damaged or that of another lake.
         """
-        import duckdb
+        from unify.engine import duckdb
 
         recorded = identity.read_identity(self.settings.lake)
         try:
@@ -111,9 +111,9 @@ class LakeAttachment:
     def _attach_or_create(self, connection: DuckDBPyConnection) -> None:
         if self.is_disk_full:
             self.read_only_reason = ""
-        if not self._is_ready():
-            self._create_lake(connection)
-        elif self.read_only_reason:
+        if not self._is_ready() and self._create_lake(connection):
+            return
+        if self.read_only_reason:
             self._attach_read_only(connection, copy=not self._is_writable())
         elif self._is_writable():
             self._attach_writable_or_read_only(connection)
@@ -155,10 +155,12 @@ class LakeAttachment:
             f"META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {CATALOG_BUSY_TIMEOUT_MS}"
         )
 
-    def _create_lake(self, connection: DuckDBPyConnection) -> None:
-        """Create what is missing under the lock: many shells may start at once."""
+    def _create_lake(self, connection: DuckDBPyConnection) -> bool:
+        """Create what is missing, and attach; False if another process has created it meanwhile."""
         self.settings.create_folders()
         with self._lock.hold(), private_umask():
+            if self._is_ready():
+                return False
             if self.catalog_file is not None:
                 self._require_catalog(self.catalog_file)
                 durable.create_private_file(self.catalog_file)
@@ -169,6 +171,7 @@ class LakeAttachment:
         if self.read_only_reason:
             connection.execute(f"DETACH {CATALOG}")
             self._attach_read_only(connection, copy=False)
+        return True
 
     def _is_ready(self) -> bool:
         if self.catalog_file is not None and not self._has_catalog(self.catalog_file):
@@ -195,7 +198,10 @@ class LakeAttachment:
         """Raise StoreError if the catalog of an existing lake is missing: a new one would hide its data."""
         if self._has_catalog(catalog):
             return
-        if self._ready_marker.exists() or next(self.settings.data_path.rglob("*.parquet"), None) is not None:
+        if (
+            ready_marker(self.settings).exists()
+            or next(self.settings.data_path.rglob("*.parquet"), None) is not None
+        ):
             raise self._catalog_error("is empty" if catalog.exists() else "is missing")
 
     def _catalog_error(self, fault: str) -> StoreError:

@@ -48,7 +48,7 @@ def explain_damaged_file(
 
     ``connection``  a connection to the lake without an open transaction.
     """
-    import duckdb
+    from unify.engine import duckdb
 
     text = str(error)
     named = [Path(path) for path in _FILE.findall(text) if Path(path).is_relative_to(data_path)]
@@ -76,7 +76,7 @@ def _find_damaged_file(connection: DuckDBPyConnection, data_path: Path) -> Path 
 
 
 def _can_be_read(connection: DuckDBPyConnection, path: Path) -> bool:
-    import duckdb
+    from unify.engine import duckdb
 
     try:
         with path.open("rb") as file:
