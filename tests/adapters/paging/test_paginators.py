@@ -36,6 +36,7 @@ class FakePageInfo:
         return ResponseBody(msgspec.json.encode(self.body), "GET /").value(path)
 
     is_end = False
+    is_partial = False
 
     @property
     def row_count(self) -> int:

@@ -21,6 +21,7 @@ class UnusedPageInfo:
     rows: Sequence[bytes] = ()
     row_count = 0
     is_end = False
+    is_partial = False
     headers: Mapping[str, str] = {}
 
     def __init__(self, size: int = 0) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -46,6 +46,15 @@ _SIDE_LISTS = re.compile(
     r"buckets|suggestions?|deprecat\w*|permissions|scopes|tags|locales|languages|extensions|entry_points)",
     re.IGNORECASE,
 )
+# Members beside a list in an envelope.
+_ENVELOPE_MEMBER = re.compile(
+    r"_?(kind|etag|self(link)?|(next|prev).*|total\w*|count|time.*|took|\w*count|\w*estimate|links?|meta\w*|paging|"
+    r"pagination|page\w*|href|url|context|has_?more|limit|offset|size|first|last|per_?page|success|ok|status|jsonapi|"
+    r"range|version|api_?version|object|shards|timed_?out|response_?header|facet\w*|aggregations|max_?score|"
+    r"num_?found\w*|start|errors?|warnings?|messages?|code|highlighting|debug)",
+    re.IGNORECASE,
+)
+MIN_MAP_ROWS = 20  # alike objects in one object: below that it is more likely one row with nested objects
 _SELECTOR = re.compile(r"([^\[\]]+)\[([^=\]]+)=([^\]]*)\]")
 
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -105,38 +114,69 @@ def _member_equals(item: msgspec.Raw, name: str, wanted: str) -> bool:
 def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool]:
     """Where the rows are; "" for the object itself.
 
-    Of several lists of objects the one called like the table, then by the usual names, then the longest that
-    is no side list. The second is False if lists are empty and another page may show more.
+    Of several lists the one called like the table, also if it is empty; then one of objects by the usual
+    names, then the longest that is no side list; then a map of rows. The second is False if lists are empty
+    and another page may show more.
     """
     prefix = ""
     while len(members) == 1 and first_char(next(iter(members.values()))) == OPEN_OBJECT:
         name, inner = next(iter(members.items()))
+        if is_map_of_rows(inner):
+            return prefix + name, True
         prefix += f"{name}."
         members = _object_decoder.decode(inner)
     lists = {name: _list_decoder.decode(raw) for name, raw in members.items() if first_char(raw) == OPEN_LIST}
     full = {name: rows for name, rows in lists.items() if rows and first_char(rows[0]) == OPEN_OBJECT}
-    usual = next((name for name in (table, *COMMON_ROW_MEMBERS) if name in lists), None)
+    if (named := _find_named(lists, table)) is not None and (named in full or not lists[named]):
+        return prefix + named, bool(lists[named])
+    usual = next((name for name in COMMON_ROW_MEMBERS if name in lists), None)
     if usual is not None and (usual in full or not full or not _has_own_rows(full)):
         return prefix + usual, bool(lists[usual])
     nested = _find_nested_rows(members, table) if not _has_own_rows(full) else None
     if nested is not None:
-        return prefix + nested, True
+        return prefix + nested[0], nested[1]
     if full:
         main = {name: rows for name, rows in full.items() if not _SIDE_LISTS.fullmatch(name)}
         longest = max(main or full, key=lambda name: len(full[name]))
         return prefix + longest, bool(main)
+    maps = [name for name, raw in members.items() if is_map_of_rows(raw)]
+    if len(maps) == 1 and "id" not in members:
+        return prefix + maps[0], True
     empty = [name for name, rows in lists.items() if not rows]
     if len(empty) == 1 and len(lists) == 1 and "id" not in members:
         return prefix + empty[0], False
     return prefix.rstrip("."), not empty
 
 
+def _find_named(names: Iterable[str], table: str) -> str | None:
+    """The name that is the table's, else the only one that differs in spelling or number."""
+    if table in names:
+        return table
+    alike = [name for name in names if _stem(name) == _stem(table)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _stem(name: str) -> str:
+    """A name in lower case and in the singular: ``ticketList`` and ``Tickets`` are ``ticket``."""
+    bare = re.sub(r"[^a-z0-9]", "", name.lower())
+    bare = re.sub(r"(?<=..)(list|array|data|items|collection|set)$", "", bare)
+    if bare.endswith("ies") and len(bare) > 4:
+        return bare[:-3] + "y"
+    if bare.endswith(("ses", "xes", "zes", "ches", "shes")):
+        return bare[:-2].removesuffix("e")
+    return bare if bare.endswith(("ss", "us", "is")) else bare.removesuffix("s").removesuffix("e")
+
+
 def _has_own_rows(full: Mapping[str, Sequence[msgspec.Raw]]) -> bool:
     return any(not _SIDE_LISTS.fullmatch(name) for name in full)
 
 
-def _find_nested_rows(members: Mapping[str, msgspec.Raw], table: str) -> str | None:
-    """A list of objects in an object that has the table's name or a usual one (``hits.hits``)."""
+def _find_nested_rows(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool] | None:
+    """A list of objects in an object that has the table's name or a usual one (``hits.hits``).
+
+    An empty one only where the other members are those of an envelope; the second is False then.
+    """
+    found: str | None = None
     for name in (table, *COMMON_ROW_MEMBERS, "response", "payload", "d", "_embedded"):
         raw = members.get(name)
         if raw is None or first_char(raw) != OPEN_OBJECT:
@@ -144,12 +184,31 @@ def _find_nested_rows(members: Mapping[str, msgspec.Raw], table: str) -> str | N
         inner = _object_decoder.decode(raw)
         if not any(first_char(each) == OPEN_LIST for each in inner.values()):
             continue
-        path, _ = find_rows_path(inner, table)
-        if path and path in inner and first_char(inner[path]) == OPEN_LIST:
-            rows = _list_decoder.decode(inner[path])
-            if not _SIDE_LISTS.fullmatch(path) and rows and first_char(rows[0]) == OPEN_OBJECT:
-                return f"{name}.{path}"
-    return None
+        path, is_certain = find_rows_path(inner, table)
+        if (
+            not path
+            or path not in inner
+            or _SIDE_LISTS.fullmatch(path)
+            or first_char(inner[path]) != OPEN_LIST
+        ):
+            continue
+        if is_certain and first_char(_list_decoder.decode(inner[path])[0]) == OPEN_OBJECT:
+            return f"{name}.{path}", True
+        around = [*(each for each in members if each != name), *(each for each in inner if each != path)]
+        if not is_certain and found is None and all(map(_ENVELOPE_MEMBER.fullmatch, around)):
+            found = f"{name}.{path}"
+    return None if found is None else (found, False)
+
+
+def is_map_of_rows(raw: msgspec.Raw) -> bool:
+    """Whether an object's members are rows: many objects with the same members."""
+    if first_char(raw) != OPEN_OBJECT:
+        return False
+    members = _object_decoder.decode(raw)
+    if len(members) < MIN_MAP_ROWS or any(first_char(each) != OPEN_OBJECT for each in members.values()):
+        return False
+    names = [frozenset(_object_decoder.decode(each)) for each in members.values()]
+    return all(len(each & names[0]) * 2 >= len(each | names[0]) > 0 for each in names)
 
 
 def side_lists(members: Mapping[str, msgspec.Raw], rows_name: str) -> list[str]:

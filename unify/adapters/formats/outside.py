@@ -6,7 +6,7 @@ The walk descends into every object, also those on the way to the rows, and into
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from unify.adapters.paging.base import Member
 MAX_DEPTH = 6  # levels of objects; known envelopes have up to four
 MAX_OBJECT_MEMBERS = 200  # of one object; more members are data and no envelope
 MAX_LINKS = 50  # items of a list of links
+MAX_SCALARS = 5  # items of a list of scalars, such as search_after or warnings
 MAX_VALUE_BYTES = 20_000  # of one scalar; longer texts are data; cursors of several kB exist
 _REL_NAMES = ("rel", "relation", "@rel", "_rel", "name", "type")
 _URL_NAMES = ("href", "url", "uri", "link", "@href", "_href", "text")
@@ -39,6 +40,7 @@ def _walk_object(
     if len(names) >= MAX_DEPTH or (len(members) > MAX_OBJECT_MEMBERS and not on_way):
         return
     detour = names[way_depth:]
+    yield from _link_of(members, names, detour)
     for name, value in members.items():
         leads = on_way and (rows_path == name or rows_path.startswith(f"{name}."))
         rest = rows_path[len(name) + 1 :] if leads else ""
@@ -55,10 +57,35 @@ def _walk_object(
                 yield Member(".".join(path), path, msgspec.json.decode(value), detour)
 
 
+def _link_of(
+    members: Mapping[str, msgspec.Raw], names: tuple[str, ...], detour: tuple[str, ...]
+) -> Iterator[Member]:
+    """The address of an object that is a link: ``links: {rel: next, href: …}``."""
+    url_name = next((name for name in _URL_NAMES if name in members), None)
+    if not detour or url_name is None or not {"rel", "relation", "@rel"} & members.keys():
+        return
+    link = {name: msgspec.json.decode(raw) for name, raw in members.items()}
+    rel_name = next(name for name in _REL_NAMES if name in link)
+    if isinstance(link[url_name], str):
+        for rel in _rels(link[rel_name]):
+            path = ".".join((*names, url_name))
+            yield Member(path, (*names, rel, url_name), link[url_name], (*detour, rel))
+
+
 def _walk_list(raw: msgspec.Raw, names: tuple[str, ...], detour: tuple[str, ...]) -> Iterator[Member]:
     """``link[relation=next].url`` of a list of links; the members of the one object of a list named next."""
     items = _list_decoder.decode(raw)
-    if not items or len(items) > MAX_LINKS or any(first_char(item) != OPEN_OBJECT for item in items):
+    if not items or len(items) > MAX_LINKS:
+        return
+    if all(first_char(item) not in (OPEN_OBJECT, OPEN_LIST) for item in items):
+        for index, item in enumerate(items[:MAX_SCALARS]):
+            if len(bytes(item)) <= MAX_VALUE_BYTES:
+                item_names = (*names, str(index))
+                yield Member(
+                    ".".join(item_names), item_names, msgspec.json.decode(item), (*detour, names[-1])
+                )
+        return
+    if any(first_char(item) != OPEN_OBJECT for item in items):
         return
     inner = (*detour, names[-1])
     for item in items:

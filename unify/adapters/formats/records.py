@@ -25,6 +25,7 @@ from unify.adapters.formats.locate import (
     WHITESPACE,
     find_rows_path,
     first_char,
+    is_map_of_rows,
     resolve_path,
     side_lists,
     split_path,
@@ -45,7 +46,6 @@ from unify.errors import BadResponse
 from unify.text import did_you_mean, excerpt
 
 _EXCERPT_CHARS = 80  # characters of a body in a message
-MIN_MAP_ROWS = 20  # alike objects in one object: below that it is more likely one row with nested objects
 KEY_MEMBER = "key"  # holds the member's name of a row that is a member of an object
 _FAULT_BYTE = re.compile(r"\(byte (\d+)\)")
 # What a body has left where an API leaves empty lists out; with anything else it is not such a page.
@@ -327,10 +327,16 @@ def _raise_error_envelope(response_body: ResponseBody, address: str) -> None:
     has_row = bool(response_body.rows)
     if has_row and response_body.rows_kind != "object":
         return
-    if is_error_envelope(response_body.members(), has_row=has_row):
-        raise BadResponse(
-            f"{address}: the response is an error: {_excerpt(bytes(response_body.text))}; "
+    steps = split_path(response_body.rows_path)
+    if is_error_envelope(response_body.members(), has_row=has_row, rows_steps=steps):
+        advice = (
             "if it is a row, set rows: $ in the spec"
+            if has_row
+            else "if it means that there are no rows, add errors: [{where: {MEMBER: VALUE}, action: skip}]"
+        )
+        raise BadResponse(
+            f"{address}: the response is an error or not ready: {_excerpt(bytes(response_body.text))}; "
+            f"{advice}"
         )
 
 
@@ -341,7 +347,7 @@ def _rows_at_paths(response_body: ResponseBody, selector: RecordSelector, addres
         found, count = _raws_at_path(response_body, path, selector, address)
         outer_count += count
         is_map = selector.is_map or (
-            len(found) == 1 and response_body.rows_kind == "object" and _is_map_of_rows(found[0])
+            len(found) == 1 and response_body.rows_kind == "object" and is_map_of_rows(found[0])
         )
         if is_map:
             response_body.rows_kind = "map"
@@ -447,15 +453,6 @@ def _counts_zero(members: Mapping[str, msgspec.Raw]) -> bool:
         for member in around
         if not isinstance(member.value, bool)
     )
-
-
-def _is_map_of_rows(raw: msgspec.Raw) -> bool:
-    """Whether an object's members are rows: many objects with the same members."""
-    members = _object_decoder.decode(raw)
-    if len(members) < MIN_MAP_ROWS or any(first_char(each) != OPEN_OBJECT for each in members.values()):
-        return False
-    names = [frozenset(_object_decoder.decode(each)) for each in members.values()]
-    return all(len(each & names[0]) * 2 >= len(each | names[0]) > 0 for each in names)
 
 
 def _map_rows(raws: Sequence[msgspec.Raw], selector: RecordSelector) -> list[bytes]:

@@ -4,7 +4,8 @@
     paginators  make_paginator(): the paginator of a `paging` section; cursors and next links
     numbered    page numbers and offsets, which can be fetched in parallel
     links       the Link header (RFC 8288) and URLs of the next page in a body
-    hints       what the first response says of more pages: names of members and headers
+    hints       what the first response says of more pages
+    hint_names  which members and headers are hints
     ways        known envelopes and rules: how hints become a `paging` section
     detect      `paging: auto`: follows the hints of the first response, or fails and names them
     loop_guard  stops at a server that returns the first page again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -57,6 +58,8 @@ class PageInfo(Protocol):
     def row_count(self) -> int: ...  # items of the outermost list on the way to the rows
     @property
     def is_end(self) -> bool: ...  # the API has no such page, so the pages end before it
+    @property
+    def is_partial(self) -> bool: ...  # status 206: the response is a part of what was requested
     @property
     def body_bytes(self) -> int: ...
     @property
@@ -168,13 +171,23 @@ def parse_integer(value: Any) -> int | None:
         return None
 
 
+_GROUPED_DIGITS = re.compile(r"\s*\d{1,3}(?:[,. '\u00a0\u202f]\d{3})+\s*")
+
+
+def parse_count(value: Any) -> int | None:
+    """A number of rows or pages; also a text with separators between thousands (``"1,045"``)."""
+    if isinstance(value, str) and _GROUPED_DIGITS.fullmatch(value):
+        return int(re.sub(r"\D", "", value))
+    return parse_integer(value)
+
+
 def total_rows(paging: Paging, page_info: PageInfo) -> int | None:
     """The total number of rows the API reports, in the body or a header (``Content-Range: 0-24/319``)."""
     if paging.total_path is not None:
-        return parse_integer(page_info.value(paging.total_path))
+        return parse_count(page_info.value(paging.total_path))
     if paging.total_header is not None:
         text = page_info.headers.get(paging.total_header) or ""
-        return parse_integer(text.rpartition("/")[2].strip())
+        return parse_count(text.rpartition("/")[2].strip())
     return None
 
 

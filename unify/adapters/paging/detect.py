@@ -16,7 +16,8 @@ from unify.adapters.paging.base import (
     PagingState,
     page_size_params,
 )
-from unify.adapters.paging.hints import HintKind, Hints, collect_hints
+from unify.adapters.paging.hint_names import collect_hints
+from unify.adapters.paging.hints import HintKind, Hints
 from unify.adapters.paging.links import has_page_links
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.ways import find_way
@@ -133,6 +134,9 @@ def detect_paging(
     if hint is None:
         if hints.rows >= _LEAST_ROUND and any(hints.rows % each == 0 for each in (10, 25)):
             state.notes[f"the only page has exactly {hints.rows} rows, which may be a page size"] = None
+        for possible in hints.of(HintKind.POSSIBLE):
+            if possible.number is None or possible.number > hints.rows > 0 or "id" in possible.key:
+                state.notes[f"the response has {possible}, which may indicate more pages"] = None
         return None
     reason = (
         f"and {hints.rows} rows came"

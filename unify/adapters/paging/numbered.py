@@ -14,6 +14,7 @@ from unify.adapters.paging.base import (
     Paginator,
     PagingState,
     page_size_params,
+    parse_count,
     parse_integer,
     says_more,
     total_rows,
@@ -53,7 +54,7 @@ class PageNumberPaginator:
         """The number of the last page, if the API reports it; ``step`` is the row count of the first page."""
         paging = self.paging
         if paging.pages_path is not None:
-            pages = parse_integer(page_info.value(paging.pages_path))
+            pages = parse_count(page_info.value(paging.pages_path))
             return None if pages is None else pages + self.start - 1
         if paging.total_path is not None or paging.total_header is not None:
             total = total_rows(paging, page_info)

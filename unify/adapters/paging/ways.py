@@ -291,7 +291,11 @@ def _graphql_cursor(hint: Hint, paging: Paging, hints: Hints, request: RequestTr
 
 
 def _cursor(hint: Hint, paging: Paging, hints: Hints, request: RequestTraits) -> Paging | None:
-    if is_url(hint.value) or hint.key in _NEXT_PAGE_KEYS or request.graphql_variables:
+    if is_url(hint.value) or request.graphql_variables:
+        return None
+    if hint.key == "next" and hint.parent.lower() in ("cursor", "cursors", "token", "tokens"):
+        return _cursor_paging(hint, paging, hint.parent.lower().rstrip("s"), hints)
+    if hint.key in _NEXT_PAGE_KEYS:
         return None
     if hint.number is not None and not re.search(
         r"offset|start|skip|index|from|token|cursor|after|id|key|mark|page|value|scroll|position|max|min|since|until|batch",
@@ -313,6 +317,8 @@ def _cursor_param(hint: Hint, paging: Paging) -> str | None:
     if paging.cursor_param != Paging().cursor_param:
         return paging.cursor_param
     name = re.sub(r"^[Xx]-", "", hint.name) if hint.in_header else hint.name
+    if name in ("text", "value") and _SAME_NAME.fullmatch(hint.parent):
+        return hint.parent  # of an XML element with attributes
     if hint.in_header and hint.name.lower() in (
         known := {key.lower(): value for key, value in _CURSOR_PARAMS.items()}
     ):

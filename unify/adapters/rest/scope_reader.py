@@ -283,6 +283,8 @@ class ResponsePageInfo:
         self.headers = response.headers
         self.rows = response_body.rows
         self.row_count = response_body.outer_count
+        total = response.headers.get("content-range", "").rpartition("/")[2]
+        self.is_partial = response.status == 206 and not total.strip().isdigit()
         self.body_bytes = len(response.body)
         self._links: Mapping[str, str] | None = None
 
