@@ -3,6 +3,7 @@
     analysis    analyse: what the text of a statement shows, found once and handed on
     refs        TableRef and Constant: a table and a constant value as a statement names them
     tables      the tables that a statement reads or writes; by sqlglot, else by its keywords
+    simple_select  the table of a SELECT with one table, from its tokens, without importing sqlglot
     parse       table names in sqlglot's syntax tree; checks that a text is one SELECT and no more
     predicates  the conditions and joins of a SELECT that limit the rows of each table
     rewrite     every mention of a table with its conditions; replaces the names

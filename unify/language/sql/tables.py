@@ -1,7 +1,8 @@
 """Find the tables of a statement without running or binding it.
 
-sqlglot parses the statement. If it cannot, a scan looks for two- and three-part names after the keywords
-that introduce a table, so that unknown syntax costs precision but never fails the query.
+sqlglot parses the statement, unless its tokens show that it has one table. If it cannot, a scan looks for
+two- and three-part names after the keywords that introduce a table, so that unknown syntax costs precision
+but never fails the query.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from unify.language.sql.refs import TableRef, merge_refs
+from unify.language.sql.simple_select import simple_select_table
 from unify.language.statements import split_statements
 from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, unquote
 
@@ -54,6 +56,8 @@ def _statement_tables(sql: str) -> Sequence[TableRef]:
     tokens = list(significant_tokens(inner))
     if not any(token.keyword in _TABLE_KEYWORDS for token in tokens):
         return ()
+    if (only := simple_select_table(tokens)) is not None:
+        return [only]
     from unify.language.sql import parse
 
     found = parse.statement_tables(inner)
