@@ -6,6 +6,7 @@
     bootstrap         runs the task of an Invocation: creates session, output and prompt
     environment       Settings from arguments, environment variables and defaults
     check             `unify check` and `unify spec check`
+    check_loads       `unify check --loads`
     spec_commands     `unify spec try` and `unify spec test`
     daemon_commands   `unify daemon run|start|stop|status`
     demo              `unify demo`: the shell on the sample API, in a temporary home folder

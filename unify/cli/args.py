@@ -188,6 +188,7 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     )
     add("--keep-going", action="store_true", help="continue after a failed statement")
     add("--strict", action="store_true", help="treat a load that discards rows as an error")
+    add("--loads", action="store_true", help="for check: report the last load of each table")
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     add_repeatable(

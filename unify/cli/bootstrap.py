@@ -130,6 +130,10 @@ def _dispatch_task(
             from unify.cli.check import check_connections
 
             settings = build_settings(invocation, environment)
+            if invocation.loads:
+                from unify.cli.check_loads import check_loads
+
+                return check_loads(settings, invocation.words, environment, messages.notice)
             prompt = terminal.terminal_prompt(messages)
             return check_connections(settings, invocation.words, environment, prompt, messages.redactor)
         case "spec check":

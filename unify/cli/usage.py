@@ -10,6 +10,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify -f FILE                     run a script; - is stdin; repeatable
        unify demo [OPTIONS]              the shell on a bundled sample API, in a temporary home folder
        unify check [CONNECTION ...]      validate connections and credentials
+       unify check --loads [CONNECTION ...]   report failed and overdue loads
        unify spec check FILE ...         validate adapter specs
        unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch one page and show its columns and rows
        unify spec test FILE ...          run the recorded cases of adapter specs
@@ -55,9 +56,11 @@ COMMAND_HELP = {
     ),
     "check": CommandHelp(
         "validate connections and credentials",
-        "unify check [CONNECTION ...] [OPTIONS]",
+        "unify check [--loads] [CONNECTION ...] [OPTIONS]",
         "Tests the credentials of each connection in connections.yaml, or of those named, and prints a\n"
-        "line for each. Exit status 1 if any fails.",
+        "line for each. Exit status 1 if any fails.\n"
+        "With --loads, sends no request and prints a line for each table that was loaded. Exit status 1 if\n"
+        "the last load of a table failed or was held back, or if a scheduled refresh is overdue.",
         ("*", "CONNECTION"),
     ),
     "spec": CommandHelp(

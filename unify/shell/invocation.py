@@ -54,6 +54,7 @@ class Invocation:
     variables: tuple[tuple[str, str], ...] = ()
     keep_going: bool = False
     strict: bool = False
+    loads: bool = False
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()

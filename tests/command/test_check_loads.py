@@ -1,0 +1,89 @@
+"""``unify check --loads``: the last load of each table, and an exit status for monitoring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.command import InProcessCommand
+from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.stores import settings_for_home
+from unify.cli.check_loads import check_loads
+
+SPEC = """\
+name: shop
+base_url: "{base_url}"
+options: {base_url: {required: true}}
+paging: {type: none}
+tables:
+  - {name: orders, request: GET /orders, key: id}
+  - {name: customers, request: GET /customers, key: id}
+"""
+
+
+@pytest.fixture
+def shop(unify: InProcessCommand, api: FaultServer) -> FaultServer:
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    unify.write_connections(f"shop: {{adapter: shop, options: {{base_url: '{api.url}'}}}}\n")
+    api.serve("/orders", MockResponse.json([{"id": 1}, {"id": 2}]))
+    return api
+
+
+def test_a_home_without_loads_passes(unify: InProcessCommand, shop: FaultServer) -> None:
+    outcome = unify.run("check", "--loads")
+    assert (outcome.exit_status, outcome.stdout) == (0, "no table was loaded\n")
+    assert shop.requests == []
+
+
+def test_each_loaded_table_has_a_line(unify: InProcessCommand, shop: FaultServer) -> None:
+    unify("load table shop.orders")
+    requests = len(shop.requests)
+    outcome = unify.run("check", "--loads", "shop")
+    assert outcome.exit_status == 0
+    assert outcome.stdout.startswith("shop.orders: ok, 2 rows, stored ")
+    assert len(shop.requests) == requests
+
+
+def test_a_failed_load_fails_the_check(unify: InProcessCommand, shop: FaultServer) -> None:
+    shop.serve("/customers", MockResponse.error(422))
+    unify("load table shop.orders")
+    assert unify("load table shop.customers").exit_status == 1
+    outcome = unify.run("check", "--loads")
+    assert outcome.exit_status == 1
+    lines = dict(line.split(": ", 1) for line in outcome.stdout.splitlines())
+    assert lines["shop.orders"].startswith("ok")
+    assert lines["shop.customers"].startswith("failed: GET ")
+    assert "422" in lines["shop.customers"]
+
+
+def test_an_unknown_connection_is_named(unify: InProcessCommand, shop: FaultServer) -> None:
+    outcome = unify.run("check", "--loads", "shpo")
+    assert (outcome.exit_status, outcome.stdout) == (1, "")
+    assert "did you mean shop?" in outcome.stderr
+
+
+def test_a_refresh_that_did_not_run_for_two_intervals_is_overdue(
+    unify: InProcessCommand, shop: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unify("load table shop.orders")
+    unify("refresh table shop.orders every 15 minutes starting 00:00")
+    unify.stop_daemon()
+    settings = replace(settings_for_home(unify.home), specs=(unify.home / "specs",))
+    environment = dict(unify.environment)
+
+    def check(later: timedelta) -> int:
+        return check_loads(settings, [], environment, notice=print, now=datetime.now(UTC) + later)
+
+    capsys.readouterr()
+    assert check(timedelta(minutes=20)) == 0
+    assert capsys.readouterr().out.startswith("shop.orders: ok, 2 rows, stored 20 min ago")
+    assert check(timedelta(hours=2)) == 1
+    assert capsys.readouterr().out == "shop.orders: overdue, stored 2 h ago, refreshed every 15 minutes\n"
+    unify("pause shop")
+    assert check(timedelta(hours=2)) == 0
+    assert capsys.readouterr().out.startswith("shop.orders: paused, 2 rows")
