@@ -50,7 +50,7 @@ class TableDef(Struct, frozen=True):
 
 
 class Action(StrEnum):
-    """What a job does with its table."""
+    """The action of a job."""
 
     LOAD = "load"  # first load, all rows
     REFRESH = "refresh"  # changed rows

@@ -112,7 +112,7 @@ class Redactor:
             raise
 
     def _find_spans(self, text: bytes, levels: int) -> list[Span]:
-        """Where secrets are in ``text``, and in what its escapes stand for, level by level."""
+        """Return the positions of secrets in ``text`` and in its decoded escapes, level by level."""
         spans = [*self._secret_spans(text), *self._credential_spans(text)]
         decoded = _ESCAPE.sub(_decode_escape, text) if levels else text
         if decoded != text:
@@ -182,7 +182,7 @@ def _literal_forms(secret: bytes) -> tuple[bytes, ...]:
 
 
 def _base64_cores(secret: bytes) -> Iterator[bytes]:
-    """Those characters of Base64 that depend on nothing but the secret, wherever it begins in the text."""
+    """Return the characters of Base64 that depend only on the secret, whatever its position in the text."""
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + secret)
         core = encoded[(8 * offset + 5) // 6 : 8 * (offset + len(secret)) // 6]
@@ -257,7 +257,7 @@ def _find_all(text: bytes, part: bytes) -> Iterator[Span]:
 
 
 def _source_spans(spans: Iterable[Span], source: bytes) -> Iterator[Span]:
-    """Where ``spans`` of the decoded text are in ``source``; an escape counts as a whole.
+    """Return the positions in ``source`` of ``spans`` of the decoded text; an escape counts as a whole.
 
     ``spans``  in order, without overlaps.
     """

@@ -72,7 +72,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What to read of a table.
+    """The part of a table to read.
 
     ``parents``        rows of ``for_each``.
     ``since``          the stored cursor by scope, as text; empty: read all rows.
@@ -154,7 +154,7 @@ class Adapter(ABC):
         return True
 
     def sign_in(self, prompt: UserPrompt) -> None:  # noqa: B027 - optional
-        """Let a user sign in, also again. Raises SourceError if the user does not."""
+        """Sign a user in, also again. Raises SourceError if the user does not."""
 
     def sign_out(self) -> None:  # noqa: B027 - optional
         """Delete the stored sign-in."""
@@ -171,7 +171,7 @@ _DEFAULT_REFRESH = RefreshSpec()
 
 
 class TableConfig(Protocol):
-    """What a load needs to know of a table besides its rows. ``TableSpec`` implements it."""
+    """The properties of a table that a load needs besides its rows. ``TableSpec`` implements it."""
 
     @property
     def key(self) -> tuple[str, ...]: ...

@@ -49,7 +49,7 @@ class ColumnPlan:
 
 @dataclass(frozen=True, slots=True)
 class ReadMethod:
-    """How DuckDB reads the rows: as they came, by default.
+    """The form in which DuckDB reads the rows: unchanged by default.
 
     ``quoted_keys``    keys whose numbers are put in quotes, to keep their digits.
     ``rewrites_rows``  Python rewrites the rows as flat objects.

@@ -63,7 +63,7 @@ NOTHING_STORED = StoredSchema()
 
 @dataclass(frozen=True, slots=True)
 class FieldSelection:
-    """What the conversion needs of one field of the rows.
+    """The result of the selection for one field of the rows.
 
     ``skip``              the field and everything below it is never read.
     ``excluded``          ``exclude`` names it or an object above it, in this spelling or by a glob.

@@ -1,4 +1,4 @@
-"""Gives queued jobs to workers, and handles what workers, publisher and scripts report.
+"""Assigns queued jobs to workers, and handles the reports of workers, publisher and scripts.
 
 It knows no sockets and never blocks for long. The daemon calls ``run_once`` when something may have
 happened, and sleeps for at most ``wait_s`` in between.
@@ -202,7 +202,7 @@ class Dispatcher:
 
     @contextmanager
     def _contain_faults(self, job: int | None = None) -> Iterator[None]:
-        """Let an error in the block end ``job``, not the daemon.
+        """Fail ``job`` for an error in the block, so that the daemon continues.
 
         Errors that stop all work pass: a full disk, a lock that another process holds.
         """

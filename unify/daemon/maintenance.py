@@ -1,4 +1,4 @@
-"""When the daemon runs ``lake.maintenance``: at most once an hour, in a quiet minute or in short slices.
+"""The schedule of ``lake.maintenance``: at most once an hour, in a quiet minute or in short slices.
 
 The time of the last complete run is the modification time of a file in the lake's folder, so that a daemon
 that is started often does not run it each time.

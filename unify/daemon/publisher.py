@@ -47,7 +47,7 @@ class PublishStaged:
 
 @dataclass(frozen=True, slots=True)
 class RecoverOrphan:
-    """Find out what became of a job in progress: published, staged, or neither."""
+    """Determine whether a job in progress is published, staged, or neither."""
 
     job: LoaderJob
 
@@ -158,7 +158,7 @@ class PublishHandler:
 
 
 class Publisher:
-    """Takes commands from the daemon's loop, and wakes it when one is done."""
+    """Runs the commands of the daemon's loop, and wakes it when one is done."""
 
     def __init__(self, handler: PublishHandler, wake: Callable[[], None]) -> None:
         self._handler = handler

@@ -352,7 +352,7 @@ class RunningJobs:
 def recover_jobs(
     epoch: int, running_jobs: RunningJobs, worker_pool: WorkerPool, staging: StagingArea
 ) -> None:
-    """Take over every job in progress that no worker has, of an older daemon or of this one.
+    """Recover every job in progress that no worker has, of an older daemon or of this one.
 
     The publisher looks for each in the ledger, then in the staging folder; a job in neither starts again.
     Repeating this is safe: one publisher handles all commands of a job, and the first result counts.

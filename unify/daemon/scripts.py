@@ -88,7 +88,7 @@ class ScriptSupervisor:
         return min(waits) if waits else None
 
     def terminate_all(self) -> None:
-        """Ask every script to end; ``close`` waits for them."""
+        """Send every script SIGTERM; ``close`` waits for them."""
         for _, process in self._running.values():
             process.terminate(RunStatus.INTERRUPTED, "the daemon was stopped during the run")
 

@@ -16,7 +16,7 @@ from unify.model import JobState
 
 
 class JobEvent(StrEnum):
-    """What happens to a job."""
+    """An event in the life of a job."""
 
     REQUESTED = "requested"
     CLAIMED = "claimed"
@@ -59,7 +59,7 @@ EVENT_DESCRIPTIONS: Mapping[JobEvent, str] = {
 
 
 class JobAction(StrEnum):
-    """What the daemon does in a transition."""
+    """The daemon's action in a transition."""
 
     QUEUE = "none: the queue changes the state"
     START = "assign to a worker"
@@ -74,7 +74,7 @@ class JobAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What follows an event: the next state, the daemon's action, and the event of its log ("": none)."""
+    """The result of an event: the next state, the daemon's action, and the event of its log ("": none)."""
 
     state: JobState
     action: JobAction

@@ -225,7 +225,7 @@ class WorkerPool:
             self.workers.append(Worker(self._runner, self._clock))
 
     def assign(self, task: LoadTask) -> None:
-        """Give ``task`` to an idle worker, or to a new one. Call only if ``has_capacity``."""
+        """Assign ``task`` to an idle worker, or to a new one. Call only if ``has_capacity``."""
         worker = next((worker for worker in self._available_workers() if worker.task is None), None)
         if worker is None:
             worker = Worker(self._runner, self._clock)

@@ -39,7 +39,7 @@ class FileLock:
 
     @property
     def depth(self) -> int:
-        """How often the thread that holds the lock has acquired it."""
+        """The number of times that the holding thread has acquired it."""
         return self._depth
 
     @contextmanager
@@ -86,7 +86,7 @@ class FileLock:
         self._thread_lock.release()
 
     def holder(self) -> str:
-        """Who holds the lock, as they signed it: ``process 4711 (daemon)``; "" when nobody does."""
+        """Return the holder's signature, such as ``process 4711 (daemon)``; "" if the lock is free."""
         if self.is_held:
             return _signature_text(self.purpose)
         if is_unlocked(self.path):

@@ -54,7 +54,7 @@ def requires_sign_in(connections: ConnectionCatalog, connection: Connection) -> 
 
 
 def ensure_signed_in(connections: ConnectionCatalog, watcher: Watcher, name: str) -> None:
-    """Let the user sign in to connection ``name`` if required.
+    """Sign the user in to connection ``name`` if required.
 
     Does nothing without a terminal; then the first request raises SignInNeeded.
     """
@@ -69,7 +69,7 @@ def ensure_signed_in(connections: ConnectionCatalog, watcher: Watcher, name: str
 
 
 def sign_in(adapter: Adapter, prompt: UserPrompt, name: str) -> None:
-    """Let the user sign in. Raises Interrupted on Ctrl-C."""
+    """Sign the user in. Raises Interrupted on Ctrl-C."""
     try:
         adapter.sign_in(prompt)
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from unify.errors import UsageError
 
 
 class FreshnessDecision(Enum):
-    """What happens to a table before a query reads it."""
+    """The action for a table before a query reads it."""
 
     USE_STORED = "answer from what is stored"
     LOAD_AND_WAIT = "load, and wait for it"

@@ -132,7 +132,7 @@ class Interpreter:
         return self.session.cancel_awaited_loads()
 
     def names(self) -> CompletionNames:
-        """What can be completed. Reads configuration and lake; sends no request."""
+        """Return the names for completion. Reads configuration and lake; sends no request."""
         self._replace_killed_daemon()
         schedules = [one.name for one in self.session.queue.scripts.list_scripts()]
         schedules += [str(one.table) for one in self.session.queue.schedules() if one.every_s is not None]
@@ -347,7 +347,7 @@ class TableCommands:
         return self.session.listing_commands.columns(name, like)
 
     def peek(self, table: TableName, rows: int | None) -> Result:
-        """A few rows. Those of a view are computed, from tables that are loaded for it."""
+        """Return a few rows. A view is computed, and its tables are loaded first."""
         query = self.session.query
         name = query.resolver.qualify(table)
         if self._is_spec_view(name) or find_system_table(name) is not None:

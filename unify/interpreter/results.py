@@ -256,7 +256,7 @@ class Watcher(Protocol):
         """
 
     def user_prompt(self) -> UserPrompt | None:
-        """Lets the user sign in; None without a user."""
+        """Prompts the user to sign in; None without a terminal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the statements of one session share: its settings, and the parts that carry them out."""
+"""The state that the statements of one session share: its settings, and the parts that run them."""
 
 from __future__ import annotations
 

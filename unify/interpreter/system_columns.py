@@ -1,4 +1,4 @@
-"""What the tables of the schema ``unify`` are called, and which columns they have."""
+"""The tables of the schema ``unify`` and their columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
 
 @dataclass(frozen=True, slots=True)
 class SystemTableDef:
-    """What a table of the system tells, and its columns as (name, type)."""
+    """A system table: its description, and its columns as (name, type)."""
 
     description: str
     columns: Sequence[tuple[str, str]]

@@ -66,7 +66,7 @@ class Variables:
         }
 
     def bind(self, sql: str) -> BoundQuery:
-        """Put variables where ``sql`` uses them. Raises UnknownName for one that is not set."""
+        """Bind the variables that ``sql`` uses. Raises UnknownName for one that is not set."""
         statement = analyse(sql)
         found = statement.variables
         if not found:

@@ -243,7 +243,7 @@ class Lake:
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:
-        """Give all internal queries of the block one snapshot; its catalog is read once."""
+        """Run all internal queries of the block on one snapshot, whose catalog is read once."""
         with self.read_connection() as connection:
             connection.execute("BEGIN")
             try:

@@ -46,7 +46,7 @@ GROUP BY ALL
 
 @dataclass(frozen=True, slots=True)
 class LakeMaintenanceResult:
-    """What was done. ``complete`` is False if it was interrupted.
+    """The result of a run. ``complete`` is False if it was interrupted.
 
     ``set_aside``    files that the catalog does not name.
     ``keeps_files``  whether no file was deleted, because the catalog was replaced by an older copy.

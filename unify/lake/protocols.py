@@ -1,4 +1,4 @@
-"""What the modules of this package need of the lake, so that they need not import ``lake.lake``."""
+"""The interface of the lake for the modules of this package, which must not import ``lake.lake``."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ _DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTA
 
 @dataclass(frozen=True, slots=True)
 class LakeStatementResult:
-    """What a statement gave.
+    """The result of a statement.
 
     ``columns``  (name, DuckDB type) of its rows; None where it has no rows, and ``summary`` says what it did.
     ``batches``  the rows, read once; the statement runs while they are read. Values Python cannot hold

@@ -1,4 +1,4 @@
-"""Where the rows and columns of each stored table came from, so that a later load finds the same ones.
+"""The source of each stored table's rows and columns, so that a later load finds the same ones.
 
 Names alone do not identify a field: ``id`` and ``Id`` are two fields, ``a.b`` and ``a_b`` are two more.
 """

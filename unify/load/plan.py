@@ -30,7 +30,7 @@ _INCREMENTAL_STRATEGIES: tuple[RefreshStrategy, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """How one load reads a table.
+    """The plan of one load: what it reads of a table, and from where on.
 
     ``based_on``       uid of the published load whose cursor this one starts from; "" if it reads everything.
     ``cursor_column``  "" if loads are not incremental.

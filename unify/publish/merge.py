@@ -374,7 +374,7 @@ def register_staged_files(
     paths: Sequence[Path],
     data_path: Path,
 ) -> bool:
-    """Give an empty ``table`` the staged files as they are; False, with nothing done, if they do not fit."""
+    """Add the staged files unchanged to an empty ``table``; False, with nothing done, if they do not fit."""
     if not _can_register(connection, table, target_columns, paths):
         return False
     folder = data_path / table.schema / table.table

@@ -105,7 +105,7 @@ class _Content(Struct):
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was restored, and what was not because its only due time has passed."""
+    """The result of a restore; ``skipped`` were due once, at a time that has passed."""
 
     schedules: int
     scripts: int

@@ -151,7 +151,7 @@ class Queue:
         return [job for job in jobs if job is not None]
 
     def accept(self, tenant: str, table: TableName) -> LoaderJob | None:
-        """Let the held version of a table be published. None: there is none, or a load of it is active."""
+        """Mark the held version of a table as accepted. None: there is none, or a load of it is active."""
         with self._database.transaction():
             held = self._database.fetch_one("held_of", table_key(tenant, table))
             if held is None or any(job.table == table for job in self.active_jobs()):

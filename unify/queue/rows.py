@@ -31,7 +31,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a table is refreshed. ``every_s`` None: never, whatever its spec says."""
+    """The schedule of a table. ``every_s`` None: it is never refreshed, whatever its spec says."""
 
     tenant: str
     table: TableName

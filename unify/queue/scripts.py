@@ -70,7 +70,7 @@ class ScriptRun:
 
 @dataclass(frozen=True, slots=True)
 class ScriptRunResult:
-    """How a run ended. ``exit_status`` is None where the process did not exit by itself."""
+    """The result of a run. ``exit_status`` is None if the process did not exit by itself."""
 
     status: RunStatus
     exit_status: int | None = None

@@ -47,7 +47,7 @@ LAST_MOMENT = datetime(9000, 1, 1, tzinfo=UTC)  # later moments overflow when a 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """When something is due.
+    """The due times of a schedule.
 
     ``every_s``   None: once at ``next_at``, or never.
     ``next_at``   None: not due again.
@@ -65,7 +65,7 @@ class Timing:
 
     @property
     def interval(self) -> timedelta | None:
-        """``every_s`` within the bounds that the arithmetic of ``datetime`` can take."""
+        """Return ``every_s`` within the bounds of ``datetime``."""
         if self.every_s is None:
             return None
         return timedelta(seconds=min(max(self.every_s, MIN_INTERVAL_S), MAX_INTERVAL_S))

@@ -60,7 +60,7 @@ class ProgressDisplay:
         self._latest_statuses.clear()
 
     def ask_user(self, question: str, *, secret: bool = False) -> str | None:
-        """Ask a question on the terminal and return the answer; None if stdin or stderr is no terminal."""
+        """Prompt on the terminal and return the answer; None if stdin or stderr is no terminal."""
         if not terminal.is_interactive():
             return None
         self._erase_progress()

@@ -89,7 +89,7 @@ def is_daemon_suspended(settings: Settings) -> bool:
 
 
 def unresponsive_message(settings: Settings) -> str:
-    """Say why a running daemon does not respond, as far as that can be seen, and what to do."""
+    """Return why a running daemon does not respond, as far as known, and what to do."""
     pid = instance.holder_pid(settings.daemon_lock)
     if pid is None:
         return f"the daemon does not respond on {settings.socket_folder}"

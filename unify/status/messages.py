@@ -28,7 +28,7 @@ class BadMessage(ValueError):
 
 
 class DaemonRequestType(StrEnum):
-    """What a client can request."""
+    """The requests of a client."""
 
     PING = "ping"
     SNAPSHOT = "snapshot"

@@ -56,7 +56,7 @@ class DaemonRequestHandler(Protocol):
     def stop(self) -> None: ...
 
     def offer_environment(self, values: dict[str, str]) -> None:
-        """Take values of environment variables, kept in memory only, for the connections that name them."""
+        """Receive environment variables that connections refer to; they are kept in memory only."""
 
     def report_fault(self, error: Exception) -> None:
         """Log an unexpected exception of a request."""

@@ -84,7 +84,7 @@ class UserGrantAuth(TokenAuth):
         return (self._cache.read() or self._cached) is not None
 
     def sign_in(self, prompt: UserPrompt, now: TimeFunction) -> AuthFlow[None]:
-        """Let a user sign in, without holding the lock of the token meanwhile."""
+        """Run the sign-in of a user; the lock of the token is released meanwhile."""
         response = yield from self._flow.authorize(prompt, now)
         if response.error:
             raise TokenRefused(response.response, error=response.error)

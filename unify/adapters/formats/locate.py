@@ -112,7 +112,7 @@ def _member_equals(item: msgspec.Raw, name: str, wanted: str) -> bool:
 
 
 def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool]:
-    """Where the rows are; "" for the object itself.
+    """The path of the rows; "" for the object itself.
 
     Of several lists the one called like the table, also if it is empty; then one of objects by the usual
     names, then the longest that is no side list; then a map of rows. The second is False if lists are empty

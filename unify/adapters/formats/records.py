@@ -68,7 +68,7 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class RecordSelector:
-    """Where the rows are.
+    """The path of the rows in a body.
 
     ``path``        a dotted path; "" or ``$`` for the body itself; ``a.*`` for the members of an object; with
                     ``?`` at its end it need not exist; None to be found.
@@ -100,7 +100,7 @@ class RecordSelector:
 
     @property
     def dotted_path(self) -> str | None:
-        """``path`` without ``$``, ``?`` and ``.*``."""
+        """Return ``path`` without ``$``, ``?`` and ``.*``."""
         if self.path is None:
             return None
         path = self.path.removesuffix("?").removesuffix(".*")
@@ -472,7 +472,7 @@ def _map_rows(raws: Sequence[msgspec.Raw], selector: RecordSelector) -> list[byt
 
 
 def _with_member(row: bytes, name: str, value: str, *, keep: bool = False) -> bytes:
-    """``row`` with one more member; ``keep``: a member of that name stays."""
+    """Return ``row`` with one more member; ``keep``: a member of that name stays."""
     if keep and name in _object_decoder.decode(row):
         return row
     inside = row.rstrip(WHITESPACE)[:-1]

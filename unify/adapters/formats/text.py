@@ -58,7 +58,7 @@ def unpack_gzip(body: bytes, address: str) -> bytes:
 
 
 def to_utf8(body: bytes, charset: str | None, address: str, fallback: str | None = None) -> bytes:
-    """``body`` as UTF-8 without a byte order mark.
+    """Return ``body`` as UTF-8 without a byte order mark.
 
     A byte order mark decides, then the zero bytes of UTF-16 and UTF-32, then valid UTF-8, whatever
     ``charset`` says: headers are often a default of the server. Else ``charset`` counts, then ``fallback``.

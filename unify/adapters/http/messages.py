@@ -106,7 +106,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """Where the requests of a connection may go, and how.
+    """The origins, timeouts and limits of the requests of a connection.
 
     ``base_url``          credentials are sent to its origin only.
     ``credentials_hint``  names the options to check if the credentials are refused.
@@ -159,7 +159,7 @@ class Authentication:
         return True
 
     def sign_in(self, _prompt: UserPrompt, _now: Callable[[], float]) -> AuthFlow[None]:
-        """Let a user sign in. Raises Unauthorized if the user does not."""
+        """Sign a user in. Raises Unauthorized if the user does not."""
         yield from ()
 
     def sign_out(self) -> None:

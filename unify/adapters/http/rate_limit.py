@@ -33,7 +33,7 @@ MIN_REPORTED_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RateLimiterState:
-    """When the next request may be sent. All times are in seconds since 1970, as they outlive a process.
+    """The time of the next request. All times are in seconds since 1970, as they outlive a process.
 
     ``next_slot_at``  the first free slot.
     ``resume_at``     the end of a rate limit.

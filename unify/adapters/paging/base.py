@@ -50,7 +50,7 @@ class Member:
 
 
 class PageInfo(Protocol):
-    """What a paginator can read of a page."""
+    """The parts of a page that a paginator can read."""
 
     @property
     def rows(self) -> Sequence[bytes]: ...
@@ -101,7 +101,7 @@ class PaginatorFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestTraits:
-    """What detection has to know of a table's requests: constant parameters, GraphQL variables.
+    """The parts of a table's requests that detection needs: constant parameters, GraphQL variables.
 
     ``sends_body``  the request has a JSON body or a form, which takes paging values too.
     ``rows_name``   the name of the table.
@@ -114,7 +114,7 @@ class RequestTraits:
 
 
 class PagingState:
-    """What the pages of one table have shown of their server; shared by all scopes of the table.
+    """Properties of the server that the pages of one table have shown; shared by all scopes of the table.
 
     ``honours_size``  a page had exactly the size requested: from then on a short page is the last.
     ``knows_param``   the server reads the paging parameter although its pages look alike.

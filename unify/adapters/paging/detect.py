@@ -107,7 +107,7 @@ def describe_paging(paging: Paging) -> str:
 def detect_paging(
     paging: Paging, page_info: PageInfo, paging_state: PagingState | None = None
 ) -> Paging | None:
-    """How to go on from the first page; None if nothing indicates more pages.
+    """Return the pagination that the first page shows; None if nothing indicates more pages.
 
     Raises:
         BadResponse: a hint indicates more pages, and no way on is known.

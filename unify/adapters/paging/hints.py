@@ -12,7 +12,7 @@ from unify.adapters.paging.base import parse_count
 
 
 class HintKind(Enum):
-    """What a hint says of further pages."""
+    """The meaning of a hint for further pages."""
 
     NEXT = "next"  # a way on: an address, a cursor, a number
     MORE = "more"  # a flag that is true if there are more
@@ -64,7 +64,7 @@ class Hints:
 
     @property
     def more(self) -> bool | None:
-        """What flags say; None without a flag. Flags that contradict each other announce more."""
+        """Return the meaning of the flags; None without a flag. Contradicting flags announce more."""
         flags = [
             is_set(hint.value) == (hint.kind is HintKind.MORE)
             for hint in self.of(HintKind.MORE, HintKind.LAST)

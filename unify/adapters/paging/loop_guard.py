@@ -97,7 +97,7 @@ def _server_knows_param(
 
 
 def _refetch_next_token(paging: Paging, first: _FirstPage, probe: PageProbe) -> object:
-    """How the first page refers to the next when requested again; None if its rows differ now."""
+    """Return the first page's reference to the next when requested again; None if its rows differ now."""
     again = probe(first.page_request)
     return (
         next_page_token(paging, again)

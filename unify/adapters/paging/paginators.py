@@ -1,4 +1,4 @@
-"""How the pages of a table follow each other: decisions only, no network.
+"""Paginators: the request of the next page from the page before; decisions only, no network.
 
 A paginator is a generator. It yields the requests of the next pages, which may run in parallel, and is sent
 the page information of the last of them. It stops where the data ends:
@@ -139,7 +139,7 @@ _EMPTY_VALUES: tuple[object, ...] = (None, "", [], {})  # ways to write that the
 
 
 def next_page_token(paging: Paging, page_info: PageInfo) -> object:
-    """How a page refers to the next one; None if it does not, and for numbered pages."""
+    """Return a page's reference to the next one; None if it has none, and for numbered pages."""
     match paging.type:
         case "cursor":
             return next_cursor(paging, page_info)

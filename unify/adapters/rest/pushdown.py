@@ -98,7 +98,7 @@ def _search_text(pattern: str) -> str | None:
 
 
 def _escape_variables(value: object) -> str:
-    """``value`` as a text without template variables."""
+    """Return ``value`` as text without template variables."""
     return _VARIABLE.sub(r"{{\1}}", _value_text(value))
 
 

@@ -46,7 +46,7 @@ class RowLimit:
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """What the scopes of a running read share. ``cancel_event`` ends its requests."""
+    """The state that the scopes of a running read share. ``cancel_event`` ends its requests."""
 
     plan: ReadPlan
     client: HttpClient

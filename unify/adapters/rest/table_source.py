@@ -104,12 +104,12 @@ class TableSource:
         self.request_builder = self._request_builders[index]
 
     def rows_text(self) -> str:
-        """Where the rows are in a response, for a user."""
+        """Return the place of the rows in a response, for a user."""
         found = self.rows_location.partition(" ")[2]
         return self.table.rows or (f"{found}, detected" if found else "detected in the first response")
 
     def expect_rows(self, location: str) -> None:
-        """Look for the rows where earlier loads found them: ``list items``."""
+        """Search the rows where earlier loads found them: ``list items``."""
         kind, _, path = location.partition(" ")
         if not kind or self._located or self.table.format != "json":
             return
@@ -159,7 +159,7 @@ class TableSource:
         return status in _NO_PAGE and not any(ends)
 
     def load_notes(self) -> list[str]:
-        """What a user should know of how the responses were read."""
+        """Return notes for the user about how the responses were read."""
         notes = [f"{text}: {count}" for text, count in sorted(self.repairs.items())]
         if self.side_lists and self.table.rows is None:
             rows = self.rows_location.partition(" ")[2]

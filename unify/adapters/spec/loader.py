@@ -82,7 +82,7 @@ _CACHE_SIZE = 256  # specs and summaries in one process
 
 @dataclass(frozen=True, slots=True)
 class SpecSummary:
-    """What listings need. An option has no default: it is required if it needs a value."""
+    """The part of a spec that listings need. An option without a default is required."""
 
     options: tuple[Option, ...]
     tables: tuple[TableDef, ...]

@@ -168,7 +168,7 @@ class ForEach(Struct, frozen=True):
 
 
 class Incremental(Struct, frozen=True):
-    """How later loads request only changed rows.
+    """``incremental``: later loads request only changed rows.
 
     ``{cursor}`` in a text is the start of a load, ``{until}`` the end of its ``window``.
     """
@@ -199,7 +199,7 @@ RefreshStrategy = Literal["reload", "append", "merge", "merge_delete"]
 
 
 class RefreshSpec(Struct, frozen=True):
-    """When and how a table is refreshed."""
+    """``refresh``: the interval and strategy of a table's refreshes."""
 
     every_s: Annotated[Duration | None, doc("Refresh interval.", "15 minutes")] = field(
         name="every", default=None

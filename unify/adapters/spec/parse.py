@@ -325,7 +325,7 @@ def _placeholder(schema: Schema) -> Any:
 
 
 def describe_schema(schema: Schema) -> str:
-    """What a schema expects, for a message."""
+    """Return the values that a schema expects, for a message."""
     match schema:
         case TextSchema(choices=choices) if choices:
             return "one of " + ", ".join(choices)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Container(Enum):
-    """How the YAML of a tuple differs from a list."""
+    """The forms of a tuple in YAML other than a list."""
 
     ONE_OR_MORE = "one item may stand without a list"
     NAMED = "a mapping; its keys are the first field of the items"

@@ -30,7 +30,7 @@ _EXTERNAL_FUNCTIONS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SelectInfo:
-    """What a SELECT reads and returns. ``columns`` is None if only running it shows them (``select *``)."""
+    """The tables and columns of a SELECT. ``columns`` is None if only running it shows them (``*``)."""
 
     tables: tuple[str, ...]
     columns: tuple[str, ...] | None

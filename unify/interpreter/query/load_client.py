@@ -164,18 +164,18 @@ class LoadClient:
             raise LoadFailed(f"{job.table}: the load is partial: {discarded_text(record)}")
 
     def schedule_refresh(self, schedule: Schedule) -> None:
-        """Set when a table is refreshed by itself, and see that a daemon does it."""
+        """Schedule the refreshes of a table, and start a daemon that runs them."""
         self._write_and_wake_daemon(lambda: self.queue.set_schedule(schedule))
 
     def schedule_script(self, path: Path, folder: Path, timing: Timing) -> ScheduledScript:
-        """Put a script on a schedule, and see that a daemon runs it."""
+        """Schedule a script, and start a daemon that runs it."""
         tenant, origin = self.settings.tenant, self.connections.origin
         return self._write_and_wake_daemon(
             lambda: self.queue.scripts.set_script(tenant, path, folder, origin, timing)
         )
 
     def unschedule_script(self, tenant: str, name: str) -> None:
-        """Take a script off its schedule; a daemon that runs it ends the run."""
+        """Remove a script's schedule; a daemon that runs it ends the run."""
         self.queue.scripts.delete_script(tenant, name)
         if instance.is_locked(self.settings.daemon_lock):
             with suppress(DaemonUnreachable):  # it looks by itself every few seconds
@@ -247,7 +247,7 @@ class LoadClient:
     def _process_events(
         self, client: StatusClient, followed: Mapping[int, LoaderJob], latest: dict[int, LoaderStatus]
     ) -> None:
-        """Take in events for a while, showing them; back at once when one says that a job has ended."""
+        """Receive and show events for a while; return at once when a job has ended."""
         until = time.monotonic() + POLL_INTERVAL_S
         while (left_s := until - time.monotonic()) > 0:
             heard = client.events(min(left_s, PROGRESS_INTERVAL_S))
@@ -275,7 +275,7 @@ class LoadClient:
         return written
 
     def _ensure_daemon(self) -> None:
-        """See that a daemon runs and knows the variables our connections name."""
+        """Ensure that a daemon runs and has the variables that the connections refer to."""
         from unify.status.launch import ensure_daemon
 
         self._early_start.wait()

@@ -1,4 +1,4 @@
-"""What the text of one statement shows, found once and handed to every stage that needs it."""
+"""The analysis of a statement's text, made once and passed to every stage that needs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATH_SETTINGS = frozenset({"schema", "search_path"})
 
 
 class StatementKind(Enum):
-    """What a statement does, as far as the interpreter treats it differently."""
+    """The kind of a statement, as far as the interpreter distinguishes it."""
 
     SELECT = "rows"
     EXPLAIN = "a plan alone: EXPLAIN, not EXPLAIN ANALYZE, which runs the statement"

@@ -29,7 +29,7 @@ class BoxLayout:
 
 
 def fit_columns(natural: Sequence[int], max_width: int | None) -> BoxLayout:
-    """Give columns their natural widths; to fit, narrow the widest, then omit middle columns."""
+    """Return the column widths: natural ones; to fit, narrow the widest, then omit middle columns."""
     if max_width is None or sum(natural) + _BORDER_WIDTH * len(natural) + 1 <= max_width:
         return BoxLayout(tuple(range(len(natural))), tuple(natural))
     left, right = _fit_ends(natural, max_width)

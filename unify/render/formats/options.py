@@ -19,7 +19,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """How rows are written.
+    """The format of written rows.
 
     ``null``        the text of NULL; None: the default of the format.
     ``max_rows``    maximum number of rows; None: all, or as many as fit for a box on a terminal.

@@ -58,7 +58,7 @@ def text_writer(type: DuckDBType) -> TextWriter:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStyle:
-    """How lists, structs and maps are written.
+    """The style of lists, structs and maps.
 
     ``item``, ``list_item``, ``key``  return the writer of items of structs and maps, of lists, of map keys.
     ``name``      writes the name of a field.
