@@ -10,6 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from unify.convert.exact_json import ExactJson, FloatText, IntegerText
 from unify.convert.selection import ROOT_SELECTION, ColumnSelector, FieldSelection
@@ -332,3 +335,32 @@ def scalar_type(type_flags: int) -> str:
     return {BOOL: "BOOLEAN", DATE: "DATE", TIMESTAMP: "TIMESTAMP", TIMESTAMP_WITH_ZONE: TIMESTAMPTZ_TYPE}.get(
         type_flags, "VARCHAR"
     )
+
+
+_MAX_LISTED = 4  # names in a note
+
+
+def single_row_notes(row: bytes) -> Iterator[str]:
+    """Yield the notes about the only row of a load."""
+    pending: list[tuple[str, Any]] = [("", msgspec.json.decode(row))] if row else []
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, dict):
+            members = [(f"{path}.{name}" if path else name, item) for name, item in value.items()]
+            yield from _column_lists(members)
+            for name, item in members:
+                if isinstance(item, str) and item.lstrip()[:2] in ("[{", '{"'):
+                    yield f"the only row has JSON in a text at {name}, which may be the rows"
+            pending += members
+
+
+def _column_lists(members: list[tuple[str, Any]]) -> Iterator[str]:
+    lengths: dict[int, list[str]] = {}
+    for name, item in members:
+        if isinstance(item, list) and len(item) > 1 and not isinstance(item[0], dict | list):
+            lengths.setdefault(len(item), []).append(name)
+    for length, names in lengths.items():
+        if len(names) > 1:
+            more = " …" if len(names) > _MAX_LISTED else ""
+            listed = ", ".join(names[:_MAX_LISTED]) + more
+            yield f"the only row has {len(names)} lists of {length} values, which may be columns: {listed}"

@@ -34,7 +34,7 @@ from unify.adapters.base import Scalar
 from unify.convert import sql
 from unify.convert.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, ChunkWriter, MarkerKeys
 from unify.convert.converter import ConvertedChunk, Converter, CursorCounts
-from unify.convert.infer import InferredSchema, SchemaNode
+from unify.convert.infer import InferredSchema, SchemaNode, single_row_notes
 from unify.convert.layout import ColumnLayout, ColumnOrigin
 from unify.convert.selection import (
     NOTHING_STORED,
@@ -53,7 +53,7 @@ from unify.model import Column
 
 MEMORY_MB = 256  # limit of DuckDB; narrow rows need half of it, thousands of columns more
 MANY_COLUMNS = 1000
-MANY_ALIKE_OBJECTS = 20
+MANY_ALIKE_OBJECTS = 3  # in the only row: they may be the rows
 THREADS = 1  # chunks converted in parallel: one thread keeps up with fetching and inference
 
 _NO_VARIABLES: Mapping[str, Scalar] = {}
@@ -311,6 +311,7 @@ class RowStage:
                 f"the only row has {count} objects of the same members{' at ' + dotted if path else ''}; "
                 f"if they are the rows, give rows: {dotted + '.' if path else ''}*"
             )
+        yield from single_row_notes(self._writer.longest_row)
 
     def _find_missing_sources(self, layout: ColumnLayout) -> Iterator[str]:
         """Yield the ``from`` paths that no row has, now or in earlier loads."""

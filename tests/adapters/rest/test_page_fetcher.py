@@ -73,6 +73,9 @@ class FakeScope:
         for size in self.batches:
             yield tuple(PageRequest() for _ in range(size))
 
+    def finish(self) -> None:
+        pass
+
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[tuple[int, int], PageInfo]:
         self.counter.add(1)
         time.sleep(random.Random(self.seed * 1000 + number).random() * self.slow_s)

@@ -4,6 +4,7 @@
     error_envelope  errors with status 200
     text     gzip, charsets, guards before JSON; repairs of NaN and half surrogate pairs
     outside  the scalar members of a body outside its rows
+    cut_lists  lists that an object around the rows says are not complete
     locate   resolves paths; finds the rows where the spec gives no path; reads one column of the last row
     array_rows  rows that are lists, with names elsewhere
     nesting  columns with `$.path`: adds values of the enclosing objects to each row

@@ -13,7 +13,11 @@ import msgspec
 from unify.adapters.spec.model import DETECTED_CSV, CSVFormat
 from unify.errors import BadResponse
 
-_NOT_CSV = re.compile(rb"\s*[<{\[]")  # how markup and JSON begin, and no known header line
+_NOT_CSV = re.compile(rb"\s*[<{\[]|%PDF-")  # how markup, JSON and PDF begin, and no known header line
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_SENTENCE = re.compile(r"[^\n\r,;\t|]*\S[ :][^\n\r]*\s*")  # one line of words: a message and no header
+_SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # for Excel
+_COMMENT_LINES = re.compile(r"(?:#[ \t#!][^\n]*\n|#\r?\n)+")
 _DELIMITERS = ",;\t|"
 _SAMPLE_LINES = 60  # lines to detect the delimiter and the header from
 _TOTALS = re.compile(r"(grand |report |sub)?(grand)?totals?\b:?.*", re.IGNORECASE)
@@ -21,19 +25,27 @@ _TOTALS = re.compile(r"(grand |report |sub)?(grand)?totals?\b:?.*", re.IGNORECAS
 csv.field_size_limit(2**31 - 1)  # a body is bounded already; the default limit is 131,072 characters
 
 
-def parse_csv_rows(body: bytes, address: str, settings: CSVFormat = DETECTED_CSV) -> list[bytes]:
-    """Lines of a CSV as objects of texts; an empty field is null. The header line names the columns.
+def parse_csv_rows(
+    body: bytes, address: str, settings: CSVFormat = DETECTED_CSV
+) -> tuple[list[bytes], list[str]]:
+    """Lines of a CSV as objects of texts, and the names of the columns; an empty field is null.
 
-    The delimiter is detected. Lines of a report before the header, which have fewer fields than it, and a
-    line of totals at the end are left out.
+    The delimiter is detected. Lines of a report before the header, which have fewer fields than it, comments
+    (``# …``) before it, and a line of totals at the end are left out.
 
     Raises:
         BadResponse: lines that do not fit the header; nothing, markup or JSON instead of CSV.
     """
-    if _NOT_CSV.match(body) or not body.strip():
+    if _NOT_CSV.match(body) or not body.strip() or _BINARY.search(body[:4096]):
         raise BadResponse(f"{address}: expected CSV, got {_excerpt(body)}")
     text = body.decode()
-    delimiter = settings.delimiter or _detect_delimiter(text)
+    separator = _SEPARATOR_LINE.match(text)
+    text = text[separator.end() :] if separator is not None else text
+    if settings.skip is None and (comments := _COMMENT_LINES.match(text)) is not None:
+        text = text[comments.end() :]
+    if settings.header and _SENTENCE.fullmatch(text):
+        raise BadResponse(f"{address}: expected CSV, got the text {_excerpt(body)}")
+    delimiter = settings.delimiter or (separator[1] if separator is not None else _detect_delimiter(text))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[list[str]] = []
     try:
@@ -47,7 +59,9 @@ def parse_csv_rows(body: bytes, address: str, settings: CSVFormat = DETECTED_CSV
         filled, header = filled[1:], filled[0][1] if filled else []
     else:
         header = [f"column_{number}" for number in range(1, len(filled[0][1]) + 1)] if filled else []
-    names = _deduplicate_names(header)
+    names = _deduplicate_names([name.strip() for name in header])
+    if filled and all(len(line) == len(names) + 1 and not line[-1] for _, line in filled):
+        filled = [(number, line[:-1]) for number, line in filled]  # a delimiter at the end of each row
     if start and filled and _is_totals_line(filled[-1][1], names):
         filled.pop()
     for position, (number, line) in enumerate(filled, start=1):
@@ -56,10 +70,11 @@ def parse_csv_rows(body: bytes, address: str, settings: CSVFormat = DETECTED_CSV
                 f"{address}: row {position} of the CSV (line {number}) has {len(line)} fields, its header "
                 f"{len(names)}: {_excerpt(delimiter.join(line).encode())}"
             )
-    return [
+    rows = [
         msgspec.json.encode({name: value or None for name, value in zip(names, line, strict=True)})
         for _, line in filled
     ]
+    return rows, names
 
 
 def _detect_delimiter(text: str) -> str:

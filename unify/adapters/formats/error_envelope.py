@@ -136,6 +136,13 @@ def is_error_envelope(
     return False
 
 
+def is_error_line(raw_members: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a line of a CSV or of JSON lines has nothing but an error."""
+    members = _simplified(raw_members)
+    only_error = all(name in _MESSAGE_ONLY or _ANY_ERROR_MEMBER.fullmatch(name) for name in members)
+    return only_error and (_is_message(members) or _reports_error(members, may_be_row=False))
+
+
 def _envelopes(
     raw_members: Mapping[str, msgspec.Raw], rows_steps: Sequence[str], *, has_row: bool
 ) -> Iterator[Members]:

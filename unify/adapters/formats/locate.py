@@ -148,6 +148,16 @@ def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str,
     return prefix.rstrip("."), not empty
 
 
+def rows_index(items: Sequence[msgspec.Raw]) -> int | None:
+    """The index of the rows in a list of an object about them and the rows, as the World Bank sends."""
+    starts = [first_char(item) for item in items[:4]]
+    if len(starts) not in (2, 3) or starts.count(OPEN_LIST) != 1 or starts[0] != OPEN_OBJECT:
+        return None
+    index = starts.index(OPEN_LIST)
+    rows = _list_decoder.decode(items[index])
+    return index if all(first_char(row) == OPEN_OBJECT for row in rows) else None
+
+
 def _find_named(names: Iterable[str], table: str) -> str | None:
     """The name that is the table's, else the only one that differs in spelling or number."""
     if table in names:

@@ -7,6 +7,7 @@ The walk descends into every object, also those on the way to the rows, and into
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -28,6 +29,13 @@ _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def outside_members(body: msgspec.Raw | bytes, rows_path: str) -> tuple[Member, ...]:
     """Every scalar outside the rows at ``rows_path``, in the order of the body."""
+    if first_char(body) == OPEN_LIST and rows_path.isdigit():
+        objects = [item for item in _list_decoder.decode(body) if first_char(item) == OPEN_OBJECT]
+        return tuple(
+            replace(member, path=f"{index}.{member.path}")
+            for index, item in enumerate(objects)
+            for member in outside_members(item, "")
+        )
     if first_char(body) != OPEN_OBJECT:
         return ()
     return tuple(_walk_object(body, (), rows_path, on_way=True, way_depth=0))

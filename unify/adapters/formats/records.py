@@ -17,7 +17,8 @@ import msgspec
 from unify.adapters.base import Scalar
 from unify.adapters.formats.array_rows import read_array_rows
 from unify.adapters.formats.csv import parse_csv_rows
-from unify.adapters.formats.error_envelope import is_error_envelope
+from unify.adapters.formats.cut_lists import find_cut_list
+from unify.adapters.formats.error_envelope import is_error_envelope, is_error_line
 from unify.adapters.formats.jsonl import parse_json_lines
 from unify.adapters.formats.locate import (
     OPEN_LIST,
@@ -27,6 +28,7 @@ from unify.adapters.formats.locate import (
     first_char,
     is_map_of_rows,
     resolve_path,
+    rows_index,
     side_lists,
     split_path,
 )
@@ -123,6 +125,7 @@ class ResponseBody:
     ``is_certain``   where the rows are was not guessed from empty lists.
     ``rows_kind``    list, object or map: what is at the path; "" for nothing.
     ``has_header``   the first item of each list of rows had the names of the columns.
+    ``csv_names``    the names in the header line of a CSV.
     ``outer_count``  items of the outermost list on the way to the rows: pages are counted in these.
     ``repairs``      what was repaired to read the body, and how often.
     ``side_lists``   other lists of objects that might be rows too, if the path was found.
@@ -130,7 +133,7 @@ class ResponseBody:
 
     __slots__ = (
         *("address", "text", "_members", "_outer_count", "_outside", "is_certain", "is_list", "repairs"),
-        *("has_header", "rows", "rows_kind", "rows_path", "side_lists"),
+        *("csv_names", "has_header", "rows", "rows_kind", "rows_path", "side_lists"),
     )
 
     def __init__(self, body: bytes, address: str) -> None:
@@ -143,6 +146,7 @@ class ResponseBody:
         self.rows_path = ""
         self.rows_kind = ""
         self.has_header = False
+        self.csv_names: Sequence[str] = ()
         self.is_list = False
         self.is_certain = True
         self.repairs: Counter[str] = Counter()
@@ -189,6 +193,11 @@ class ResponseBody:
             has_header=self.has_header,
         )
 
+    def find_cut_list(self) -> str:
+        """What says that a list around the rows is not complete; "" if nothing does."""
+        steps = split_path(self.rows_path)
+        return find_cut_list(self.text, steps) if len(steps) > 1 and self.rows_kind == "list" else ""
+
     def raw_value(self, path: str) -> msgspec.Raw | bytes | None:
         """The undecoded JSON at a path; see ``locate.resolve_path``."""
         steps = split_path(path)
@@ -233,9 +242,12 @@ def parse_body(body: bytes, content_type: str, selector: RecordSelector, address
             case "jsonl":
                 response_body = ResponseBody(b"null", address)  # lines have nothing around them
                 response_body.rows = _row_lines(parse_json_lines(body, address), body)
+                _raise_error_line(response_body.rows, address)
             case "csv":
                 response_body = ResponseBody(b"null", address)
-                response_body.rows = parse_csv_rows(body, address, selector.csv)
+                response_body.rows, response_body.csv_names = parse_csv_rows(body, address, selector.csv)
+                if len(response_body.rows) == 1:
+                    _raise_error_line(response_body.rows, address)
             case unknown:
                 raise BadResponse(f"{address}: responses of format {unknown} cannot be read")
     except RecursionError as error:
@@ -267,6 +279,8 @@ def _parse_xml_body(body: bytes, content_type: str, selector: RecordSelector, ad
     response_body = ResponseBody(msgspec.json.encode(document.root), address)
     response_body.rows_path = selector.dotted_path or ""
     response_body.rows = select_xml_rows(document, response_body.rows_path, address)
+    if not response_body.rows:
+        _raise_error_envelope(response_body, address)
     return response_body
 
 
@@ -280,13 +294,16 @@ def _select_json_rows(
             return
         if not body.strip(WHITESPACE):
             raise BadResponse(f"{address}: the response is empty; expected JSON")
-    if first_char(body) == OPEN_LIST and not path:
+    items = _list_decoder.decode(body) if first_char(body) == OPEN_LIST and not path else None
+    if items is not None and path is None and not selector.expect_list:
+        index = rows_index(items)
+        path, items = (path, items) if index is None else (str(index), None)
+    if items is not None:
         if selector.expect_object:
             raise BadResponse(
                 f"{address}: expected one object, as before, got {_excerpt(body)}; set rows in the spec"
             )
         response_body.is_list, response_body.rows_kind = True, "list"
-        items = _list_decoder.decode(body)
         response_body.rows = _rows_of(items, response_body, selector)
         response_body.outer_count = len(response_body.rows)
         return
@@ -340,6 +357,16 @@ def _raise_error_envelope(response_body: ResponseBody, address: str) -> None:
         )
 
 
+def _raise_error_line(rows: Sequence[bytes], address: str) -> None:
+    """An error as the only line, or as the last line of a stream that was broken off."""
+    if not rows or first_char(rows[-1]) != OPEN_OBJECT:
+        return
+    last = _object_decoder.decode(rows[-1])
+    is_unlike = len(rows) == 1 or last.keys().isdisjoint(_object_decoder.decode(rows[0]))
+    if is_unlike and is_error_line(last):
+        raise BadResponse(f"{address}: a line is an error and no row: {_excerpt(rows[-1])}")
+
+
 def _rows_at_paths(response_body: ResponseBody, selector: RecordSelector, address: str) -> Sequence[bytes]:
     rows: list[bytes] = []
     outer_count = 0
@@ -373,6 +400,7 @@ def _raws_at_path(
     steps: Sequence[str] = split_path(path)
     if path in response_body.members_or_none():
         steps = (path,)
+    current, steps = _enter_list(current, steps)
     for depth, name in enumerate(steps):
         objects: list[Mapping[str, msgspec.Raw]] = []
         for raw in current:
@@ -402,6 +430,14 @@ def _raws_at_path(
         elif bytes(raw).strip(WHITESPACE) != b"null":
             raise BadResponse(f"{address}: expected rows at {path!r}, got {_excerpt(bytes(raw))}")
     return rows, len(rows) if outer_count is None else outer_count
+
+
+def _enter_list(current: list[msgspec.Raw], steps: Sequence[str]) -> tuple[list[msgspec.Raw], Sequence[str]]:
+    """Take the step ``1`` into a body that is a list."""
+    if not steps or not steps[0].isdigit() or first_char(current[0]) != OPEN_LIST:
+        return current, steps
+    index = int(steps[0])
+    return _list_decoder.decode(current[0])[index : index + 1], steps[1:]
 
 
 def _iter_objects(

@@ -22,8 +22,11 @@ _BOMS = (
 # Written before JSON against its inclusion as a script: )]}' of Google and Gerrit, loops of Facebook.
 _GUARD = re.compile(
     rb"\s*(?:\)\]\}'?,?|while\s*\(\s*(?:1|true)\s*\)\s*;?|for\s*\(;;\)\s*;|throw\s+[^;\n]*;?(?:\s*<[^>]*>)?"
-    rb"|&&&\w+&&&|\{\}\s*&&)\s*(?=[\[{])"
+    rb"|&&&\w+&&&|\{\}\s*&&|\]\)\}while\(1\);</x>|/\*.*?\*/)\s*(?=[\[{])",
+    re.DOTALL,
 )
+_CALLBACK = re.compile(rb"\s*(?:/\*.*?\*/\s*)?[A-Za-z_$][\w$.]*\(\s*(?=[\[{])", re.DOTALL)  # JSONP
+_CALLBACK_END = re.compile(rb"\)\s*;?\s*$")
 _JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
 # Whole pairs and escaped backslashes are consumed, so that ``half`` is a surrogate without its other half.
 _SURROGATES = re.compile(
@@ -102,8 +105,15 @@ def _wide_encoding(body: bytes) -> str | None:
 
 def without_guard(body: bytes) -> bytes:
     """JSON without the text some APIs write before it so that it cannot be included as a script."""
-    found = _GUARD.match(body) if body[:1] not in (b"[", b"{") or body.startswith(b"{}") else None
-    return body[found.end() :] if found else body
+    body = body.rstrip(b"\0\r\n\t ") if body.endswith((b"\0", b"\0\n")) else body
+    if body[:1] in (b"[", b"{") and not body.startswith(b"{}"):
+        return body
+    if (found := _GUARD.match(body)) is not None:
+        return body[found.end() :]
+    callback, end = _CALLBACK.match(body), _CALLBACK_END.search(body[-20:])
+    if callback is not None and end is not None:
+        return body[callback.end() : len(body) - len(body[-20:]) + end.start()]
+    return body
 
 
 def repair_json(body: bytes) -> tuple[bytes, Counter[str]]:

@@ -19,6 +19,7 @@ from unify.text import did_you_mean
 
 MAX_DEPTH = 200  # levels, far more than real documents have
 TEXT_MEMBER = "text"
+_INVALID_TOKEN = 4  # expat's XML_ERROR_INVALID_TOKEN: bytes that the encoding does not have
 _ERROR_ROOT = re.compile(
     r"html|.*(error|(?<!de)fault|exception).*", re.IGNORECASE
 )  # of a page, or of a refusal
@@ -38,12 +39,18 @@ class XMLDocument:
 def parse_xml(body: bytes, address: str, encoding: str | None = None) -> XMLDocument:
     """Parse the document; ``encoding`` of the response header takes precedence over its declaration.
 
+    If the document is not valid in that, its declaration counts: headers are often a default of the server.
+
     Raises:
         BadResponse: not XML, declared entities, or nested too deep.
     """
-    reader = _XMLTreeBuilder(address)
     try:
-        return reader.parse(body, encoding)
+        try:
+            return _XMLTreeBuilder(address).parse(body, encoding)
+        except expat.ExpatError as error:
+            if encoding is None or error.code != _INVALID_TOKEN:
+                raise
+            return _XMLTreeBuilder(address).parse(body, None)
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise BadResponse(f"{address}: the response cannot be read as XML ({error})") from error
 

@@ -8,6 +8,7 @@
     hint_names  which members and headers are hints
     ways        known envelopes and rules: how hints become a `paging` section
     detect      `paging: auto`: follows the hints of the first response, or fails and names them
+    row_tally   compares the rows that came with the total that the API reports
     loop_guard  stops at a server that returns the first page again
 
 Start with base.Paginator and paginators.make_paginator; rest.scope_reader drives them.

@@ -121,6 +121,7 @@ class PagingState:
     ``detected``      the result of ``paging: auto``; type none: nothing indicates more pages.
     ``has_key``       rows that come twice are merged by the table's key.
     ``seen_paths``    keys of ``paging`` whose path or header occurred in a response.
+    ``total_path``    where ``paging: auto`` found the number of all rows; None if it is unknown.
     ``notes``         what a user should know of how the pages ended.
     """
 
@@ -131,6 +132,7 @@ class PagingState:
         self.has_key = has_key
         self.request = request or RequestTraits()
         self.seen_paths: set[str] = set()
+        self.total_path: str | None = None
         self.notes: dict[str, None] = {}
 
 

@@ -6,6 +6,8 @@ way on is known (``ways``); where it is not, the load fails and names the hint: 
 
 from __future__ import annotations
 
+import re
+
 from msgspec.structs import replace
 
 from unify.adapters.paging.base import (
@@ -17,7 +19,7 @@ from unify.adapters.paging.base import (
     page_size_params,
 )
 from unify.adapters.paging.hint_names import collect_hints
-from unify.adapters.paging.hints import HintKind, Hints
+from unify.adapters.paging.hints import COUNTS_OF_PAGE, HintKind, Hints
 from unify.adapters.paging.links import has_page_links
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.ways import find_way
@@ -125,6 +127,7 @@ def detect_paging(
     if hint is not None:
         found = find_way(paging, hints, page_info, state.request)
         if found is not None:
+            state.total_path = _certain_total(hints)
             return found[0]
     size_given = paging.size_param is not None and hints.rows > 0 and hints.rows == paging.size
     if size_given and not _ways_on_are_empty(hints):
@@ -148,6 +151,15 @@ def detect_paging(
         f"paging.type auto: the response has {hint}, {reason}, but how to request them is not known"
         f"{numbering}; set paging.type for this table"
     )
+
+
+def _certain_total(hints: Hints) -> str | None:
+    """Where the number of all rows is, if its name leaves no doubt."""
+    totals = [
+        hint for hint in hints.of(HintKind.TOTAL) if not hint.in_header and hint.key not in COUNTS_OF_PAGE
+    ]
+    certain = (hint for hint in totals if re.search("total|found|hits|matches", hint.key))
+    return next((hint.path for hint in certain if (hint.number or 0) > hints.rows), None)
 
 
 _LEAST_ROUND = 10  # rows; smaller numbers are no page sizes

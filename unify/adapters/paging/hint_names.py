@@ -20,11 +20,15 @@ _PARTIAL_CONTENT = Hint(
 )
 
 
+def member_hints(members: Sequence[Member], rows_name: str) -> list[Hint]:
+    """The hints in members of a body."""
+    return [hint for member in members if (hint := _member_hint(member, rows_name)) is not None]
+
+
 def collect_hints(page_info: PageInfo, request_params: Mapping[str, Any], rows_name: str) -> Hints:
     """The hints of a page; ``request_params`` may hold a page size, ``rows_name`` is the table's name."""
-    members = page_info.outside()
     found = [
-        *(hint for member in members if (hint := _member_hint(member, rows_name)) is not None),
+        *member_hints(page_info.outside(), rows_name),
         *([_PARTIAL_CONTENT] if page_info.is_partial else []),
         *(hint for name, value in page_info.headers.items() for hint in _header_hints(name, value)),
     ]

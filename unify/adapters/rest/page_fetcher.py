@@ -28,6 +28,7 @@ class PagedScope(Protocol[P_co]):
 
     def paginate(self) -> Paginator: ...
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[P_co, PageInfo]: ...
+    def finish(self) -> None: ...  # after the last page; an error ends the read
 
 
 class _ScopeTask(Generic[T]):
@@ -221,6 +222,7 @@ class PageFetcher(Generic[T]):
                 self._ready.append(scope_task.finished_pages.pop(scope_task.next_number))
                 scope_task.next_number += 1
             if scope_task.is_done:
+                scope_task.scope.finish()
                 self._scope_tasks.remove(scope_task)
                 self._pages_done += scope_task.requests_made
                 self._notify_all()

@@ -19,6 +19,7 @@ from unify.adapters.paging.detect import describe_paging
 from unify.adapters.paging.links import parse_link_header, resolve_link, resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
+from unify.adapters.paging.row_tally import RowTally
 from unify.adapters.rest.incremental import is_older
 from unify.adapters.rest.read_plan import ReadPlan, Scope
 from unify.adapters.rest.table_source import RecordFilter
@@ -67,10 +68,13 @@ class ScopeReader:
         self._variables = context.plan.variables(scope)
         self._first_number = scope.window.index * PAGE_NUMBERS_PER_WINDOW
         self._loop_guard = LoopGuard(self._source.paging_state)
+        self._tally = RowTally()
         self._record_filter = RecordFilter(self._source.table.where, self._variables)
         self._stops_at_cursor = self._plan.stops_at_cursor and scope.stop_cursor is not None
+        self._is_cursor_reached = False
         self._previous_cursor: str | None = None  # of the last row of the page before
         self._lock = threading.Lock()
+        self._csv_names: frozenset[str] = frozenset()  # of the first page
         self._end_number: int | None = None  # of the first page that does not exist
         self._last_number = 0  # of the last page with rows
 
@@ -88,7 +92,8 @@ class ScopeReader:
                 return
             if self._plan.stops_at_cursor:
                 self._check_order(page_info)
-            if limit.is_reached or (self._stops_at_cursor and self._reached_cursor(page_info)):
+            self._is_cursor_reached = self._stops_at_cursor and self._reached_cursor(page_info)
+            if limit.is_reached or self._is_cursor_reached:
                 return
             try:
                 with error_context(self._error_location()):
@@ -97,6 +102,14 @@ class ScopeReader:
                 return
             finally:
                 self._report_paging()
+
+    def finish(self) -> None:
+        """Check that the pages are all that the API reports, after the last one has been fetched."""
+        paging = self._plan.paging
+        is_cut = self._plan.read.limit is not None or paging.max_pages is not None or self._is_cursor_reached
+        if not is_cut:
+            with error_context(self._error_location()):
+                self._tally.check(paging, self._source.paging_state)
 
     def _report_paging(self) -> None:
         detected = self._source.paging_state.detected
@@ -139,9 +152,12 @@ class ScopeReader:
                 body = ResponseBody(b"{}", response.request_line)
             else:
                 body = self._source.parse_response(response, is_first=number == 0)
+            self._check_header_line(body, number)
             is_end = response.skipped and number > 0
             page_info = ResponsePageInfo(response, body, self._resolve_link, is_end=is_end)
             self._check_end(response, number, is_end=is_end, has_rows=bool(page_info.rows))
+            if not page_request.is_probe:
+                self._tally.add_page(number, page_info, self._plan.paging, self._source.paging_state)
             self._loop_guard.check_page(number, page_request, page_info, self._plan.paging, self._probe_page)
             rows = self._record_filter.filter_rows(body.rows) if not page_request.is_probe else ()
             self._context.row_limit.count_rows(len(rows))
@@ -213,6 +229,17 @@ class ScopeReader:
             f"{response.request_line}: status {response.status} on page {number + 1}; "
             "errors: skip holds for the first page of a request only"
         )
+
+    def _check_header_line(self, body: ResponseBody, number: int) -> None:
+        """Raises BadResponse for a later page of CSV that begins with a row instead of the header line."""
+        names = frozenset(body.csv_names)
+        with self._lock:
+            first = self._csv_names = names if number == 0 else self._csv_names
+        if number and names and first and self._source.table.csv.header and first.isdisjoint(names):
+            raise BadResponse(
+                f"{body.address}: the header line of page {number + 1} has no column of page 1: "
+                f"{', '.join(sorted(names))[:80]}; do only the first pages have a header line?"
+            )
 
     def _check_end(self, response: Response, number: int, *, is_end: bool, has_rows: bool) -> None:
         """Raises NotFound if a page that does not exist is followed by one with rows (parallel requests)."""

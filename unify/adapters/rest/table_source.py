@@ -21,7 +21,7 @@ from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, ColumnDef, TableSpec
 from unify.adapters.spec.paging import Paging
 from unify.config.secrets import Secret
-from unify.errors import ConfigError
+from unify.errors import BadResponse, ConfigError
 
 
 class TableSource:
@@ -144,6 +144,11 @@ class TableSource:
                 self._selector = dataclasses.replace(self._selector, path=body.rows_path, **expected)
             else:
                 self._selector = dataclasses.replace(self._selector, seen_as=body.rows_kind)
+        if self.paging.type != "none" and (cut := body.find_cut_list()):
+            raise BadResponse(
+                f"{response.request_line}: an object around the rows has {cut}, so that its list is not "
+                "complete; request the rows of each object with for_each, or set paging.type: none"
+            )
         if self.table.inherited_columns and body.rows_path:
             body.add_inherited_columns(self.table.inherited_columns)
         return body

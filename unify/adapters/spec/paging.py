@@ -14,7 +14,8 @@ PagingType = Literal["none", "page", "offset", "cursor", "link_header", "next_ur
 _PAGE, _OFFSET, _CURSOR, _URL = ("page",), ("offset",), ("cursor",), ("next_url",)
 _NUMBERED = ("page", "offset")
 _FLAGGED = ("page", "offset", "cursor", "next_url")
-_COUNTED = ("page", "offset", "link_header")
+_COUNTED = ("page", "offset", "link_header", "cursor", "next_url")
+_PAGED = ("page", "offset", "link_header")
 _SIZED = ("page", "offset", "cursor", "link_header", "next_url", "auto")
 
 
@@ -56,7 +57,7 @@ class Paging(Struct, frozen=True):
     total_header: Annotated[
         HeaderName | None, doc("Response header with the row count.", "X-Total-Count", types=_COUNTED)
     ] = None
-    pages_path: Annotated[DottedPath | None, doc("Path of the page count.", "pages", types=_COUNTED)] = None
+    pages_path: Annotated[DottedPath | None, doc("Path of the page count.", "pages", types=_PAGED)] = None
     until_empty: Annotated[
         bool, doc("Read until a page has no rows; a short page is not the last.", "true", types=_NUMBERED)
     ] = False

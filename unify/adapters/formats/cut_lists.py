@@ -1,0 +1,73 @@
+"""Lists that an API cuts within an object: the ten lines of an invoice that has twelve.
+
+With nested ``rows`` (``invoices.lines``) the pages are those of the outer list; an object around the rows may
+say that its own list has more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, first_char
+from unify.adapters.formats.outside import outside_members
+from unify.adapters.paging.hint_names import member_hints
+from unify.adapters.paging.hints import HintKind, Hints, has_value, is_set
+
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def find_cut_list(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> str:
+    """What says that a list within a list is cut: ``lines.has_more: true``; "" if nothing does."""
+    return _find(raw, steps, in_list=False)
+
+
+def _find(raw: msgspec.Raw | bytes, steps: Sequence[str], *, in_list: bool) -> str:
+    start = first_char(raw)
+    if start == OPEN_LIST and steps:
+        found = (_find(item, steps, in_list=True) for item in _list_decoder.decode(raw))
+        return next((each for each in found if each), "")
+    if start != OPEN_OBJECT or not steps:
+        return ""
+    if in_list and (hint := _cut_hint(raw, steps)):
+        return hint
+    inner = _object_decoder.decode(raw).get(steps[0])
+    return "" if inner is None else _find(inner, steps[1:], in_list=in_list)
+
+
+def _cut_hint(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> str:
+    """Only what is certain: the objects have members of their own, such as ``done`` and ``total``."""
+    list_steps, length = _first_list(raw, steps)
+    if length is None:
+        return ""
+    hints = Hints(member_hints(outside_members(raw, ".".join(list_steps)), ""), length)
+    for hint in hints.items:
+        beside = len(hint.path.split(".")) >= len(
+            list_steps
+        )  # in the object of the list, or in one beside it
+        is_paging = any(word in hint.key for word in ("more", "next", "truncat", "exceed"))
+        match hint.kind:
+            case HintKind.MORE if beside and is_paging and is_set(hint.value):
+                return str(hint)
+            case HintKind.NEXT if beside and is_paging and has_value(hint.value):
+                return str(hint)
+            case HintKind.TOTAL if beside and (hint.number or 0) > length:
+                around = hint.path.rpartition(".")[0]
+                sizes = hints.of(HintKind.SIZE, HintKind.OFFSET)
+                if any(each.path.rpartition(".")[0] == around for each in sizes):
+                    return str(hint)
+    return ""
+
+
+def _first_list(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> tuple[Sequence[str], int | None]:
+    """The way to the first list on the way to the rows, and its length; None if there is none."""
+    current: msgspec.Raw | bytes | None = raw
+    for depth, step in enumerate(steps, start=1):
+        current = _object_decoder.decode(current).get(step) if current is not None else None
+        if current is None or first_char(current) not in (OPEN_LIST, OPEN_OBJECT):
+            return steps, None
+        if first_char(current) == OPEN_LIST:
+            return steps[:depth], len(_list_decoder.decode(current))
+    return steps, None
