@@ -22,6 +22,7 @@ from benchmarks import (
     loads,
     memory,
     million,
+    result_files,
     startup,
 )
 
@@ -39,6 +40,7 @@ def targets(share: float) -> Mapping[str, Measurement]:
         "fetching": partial(load_overhead.measure, share=share),
         "latency": partial(load_overhead.measure_latency, share=share),
         "million": partial(million.measure, share=share),
+        "files": partial(result_files.measure, share=share),
         "trimmed": partial(column_selection.measure, share=share),
         "memory": partial(memory.measure, share=share),
     }

@@ -20,7 +20,7 @@ from unify.engine import connection as engine_connection
 from unify.errors import QueryError, StoreError
 from unify.lake import catalog
 from unify.lake.lake import Lake
-from unify.lake.names import METADATA
+from unify.lake.protocols import METADATA
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,7 @@ from unify.interpreter.results import (
     CompletionNames,
     ExitShell,
     KeysChanged,
+    LineProjection,
     Message,
     Result,
     ResultColumn,
@@ -55,7 +56,8 @@ class FakeSession:
         self.cancel_count = 0
         self.closed = False
 
-    def run(self, statement: str, line: int = 1) -> Result:
+    def run(self, statement: str, line: int = 1, projection: LineProjection | None = None) -> Result:
+        del projection  # the rows of this session are always values
         self.statements.append((statement, line))
         special = {
             "load": self._run_load,

@@ -19,6 +19,7 @@ from unify.interpreter.results import (
     CompletionNames,
     ExitShell,
     KeysChanged,
+    LineProjection,
     Message,
     Result,
     RunScript,
@@ -85,11 +86,14 @@ class Interpreter:
         """Close lake, queue and status channel. Loads go on in the daemon."""
         self.session.close()
 
-    def run(self, statement: str, line: int = 1) -> Result:
-        """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError."""
+    def run(self, statement: str, line: int = 1, projection: LineProjection | None = None) -> Result:
+        """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError.
+
+        ``projection``  the form that the rows of a SELECT may have; see Rows.
+        """
         command = parse(Statement(statement, line), self.session.settings.cache)
         try:
-            return self.execute(command)
+            return self.execute(command, projection)
         except (QueryError, FileError) as error:
             if isinstance(command, commands.RunSql):
                 error.message = error_position.add_end_pointer(error.message, statement)
@@ -98,7 +102,7 @@ class Interpreter:
             error.message = state.explain_missing_table(error.message, self.session.state, statement)
             raise
 
-    def execute(self, command: Command) -> Result:
+    def execute(self, command: Command, projection: LineProjection | None = None) -> Result:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
         if not isinstance(command, commands.SystemCommand):  # those find the daemon as it is
             self._replace_killed_daemon()
@@ -123,7 +127,7 @@ class Interpreter:
             return _run_table_command(self.session, command)
         match command:
             case commands.RunSql(sql):
-                return self.session.query.run(sql, self.session.max_age)
+                return self.session.query.run(sql, self.session.max_age, projection)
             case unknown:
                 assert_never(unknown)
 

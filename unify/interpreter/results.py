@@ -136,19 +136,31 @@ def result_columns(columns: Iterable[tuple[str, str]] | None) -> tuple[ResultCol
     return tuple(ResultColumn(name, type) for name, type in columns or ())
 
 
+class LineProjection(Protocol):
+    """SQL that gives each row as a line of a result format."""
+
+    def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
+        """See ``lake.protocols.RowProjection``."""
+
+    def texts(self, batches: Iterator[Sequence[tuple[object, ...]]], separator: str) -> Iterator[str]:
+        """Yield the lines of each batch, joined by ``separator``."""
+
+
 @dataclass(slots=True)
 class Rows:
     """Rows to display.
 
-    ``batches``   can be read once; the query runs while they are read.
-    ``note``      origin of the data, for the footer: "stored 12 min ago".
-    ``show_all``  a listing, displayed without a row limit.
+    ``batches``     can be read once; the query runs while they are read.
+    ``note``        origin of the data, for the footer: "stored 12 min ago".
+    ``show_all``    a listing, displayed without a row limit.
+    ``projection``  the rows are lines that DuckDB has written, not values.
     """
 
     columns: tuple[ResultColumn, ...]
     batches: Iterator[Sequence[tuple[object, ...]]]
     note: str = ""
     show_all: bool = False
+    projection: LineProjection | None = None
 
 
 def listing_rows(

@@ -20,7 +20,7 @@ from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import discards, ledger, table_layouts, type_changes
 from unify.lake.integrity import identity
-from unify.lake.names import CATALOG, SCHEMA
+from unify.lake.protocols import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -13,7 +13,7 @@ from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import Place, has_value_sql, text_places, with_untyped
 from unify.lake import discards, ledger, table_layouts, type_changes
-from unify.lake.names import METADATA, SCHEMA
+from unify.lake.protocols import METADATA, SCHEMA
 from unify.model import Column, LoadRecord, TableName
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.engine.connection import quote_literal
-from unify.lake.names import METADATA
+from unify.lake.protocols import METADATA
 from unify.model import TableName
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from unify.fs.locks import FileLock
 from unify.lake import system_schema
 from unify.lake.attach import LakeAttachment
 from unify.lake.integrity import damage, identity
-from unify.lake.names import CATALOG
-from unify.lake.statements import LakeStatementResult, StatementRunner
+from unify.lake.protocols import CATALOG, RowProjection
+from unify.lake.selects import LakeStatementResult
+from unify.lake.statements import StatementRunner
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -294,10 +295,14 @@ class Lake:
         return [Path(path) for (path,) in rows]
 
     def execute(
-        self, sql: str, parameters: object = None, definitions: Sequence[str] = ()
+        self,
+        sql: str,
+        parameters: object = None,
+        definitions: Sequence[str] = (),
+        projection: RowProjection | None = None,
     ) -> LakeStatementResult:
         """Run one statement of the user; see ``statements.StatementRunner.run``."""
-        return self._statements.run(sql, parameters, definitions)
+        return self._statements.run(sql, parameters, definitions, projection)
 
     def repeatable(
         self, sql: str, parameters: object = None, definitions: Sequence[str] = (), *, spool: bool = False

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from unify.lake.names import SCHEMA
-from unify.lake.protocols import Reader
+from unify.lake.protocols import SCHEMA, Reader
 from unify.model import LoadRecord, TableName
 
 if TYPE_CHECKING:

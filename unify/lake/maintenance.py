@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from unify.config.settings import DEFAULT_HISTORY_RETENTION_S
 from unify.errors import StoreError
 from unify.lake.integrity.identity import RETENTION, read_identity
-from unify.lake.names import METADATA, SCHEMA
+from unify.lake.protocols import METADATA, SCHEMA
 from unify.model import TableName
 
 if TYPE_CHECKING:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+CATALOG = "lake"  # the name under which DuckDB has the lake attached
+METADATA = f"__ducklake_metadata_{CATALOG}"  # DuckLake's own tables, described in its specification
+SCHEMA = "_unify"  # Unify's own tables in the lake
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -24,6 +28,13 @@ class Definition:
     name: str
     is_view: bool
     sql: str
+
+
+class RowProjection(Protocol):
+    """A form of the rows of a result in which their reader can use them."""
+
+    def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
+        """SQL over ``c0``, ``c1``, … the values of ``columns``, which are (name, DuckDB type)."""
 
 
 class Reader(Protocol):

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from unify.engine import errors, sources
 from unify.engine import exact as engine_exact
+from unify.engine import sources
 from unify.engine.tokens import parse_table_statement, tokenize, top_level_tokens
 from unify.engine.types import exact_cast_sql, parse_type
-from unify.errors import Interrupted, QueryError, StoreError, UnifyError
+from unify.errors import QueryError, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
-from unify.lake.names import SCHEMA
-from unify.lake.protocols import Definition, Writer
+from unify.lake.protocols import SCHEMA, Definition, RowProjection, Writer
+from unify.lake.selects import Batches, LakeStatementResult, SelectRunner, result_columns
 from unify.text import format_count
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyRelation
 
 
-BATCH_ROWS = 2048  # DuckDB's own vector size: a batch is one of its chunks
 LOCK_TIMEOUT_S = 60.0  # a publish takes seconds; a shell's open transaction may take for ever
 
 _READ_ONLY_KINDS = frozenset(
@@ -63,20 +61,6 @@ _DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTA
 
 
 @dataclass(frozen=True, slots=True)
-class LakeStatementResult:
-    """The result of a statement.
-
-    ``columns``  (name, DuckDB type) of its rows; None where it has no rows, and ``summary`` says what it did.
-    ``batches``  the rows, read once; the statement runs while they are read. Values Python cannot hold
-                 exactly (nanoseconds, months, infinite dates) come as DuckDB's own text.
-    """
-
-    columns: tuple[tuple[str, str], ...] | None
-    summary: str
-    batches: Callable[[], Iterator[Sequence[tuple[object, ...]]]]
-
-
-@dataclass(frozen=True, slots=True)
 class ParsedStatement:
     """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
 
@@ -105,18 +89,23 @@ class StatementRunner:
         self.has_own_path = False  # whether this session changed a setting: USE is one
         self.definition_cache: tuple[int, Sequence[Definition]] | None = None
         self._transaction_began_ns = 0
-        self._spool_numbers = count(1)
+        self.selects = SelectRunner(lake)
 
     @property
     def in_transaction(self) -> bool:
         return self.transaction_thread is not None
 
     def run(
-        self, sql: str, parameters: object = None, definitions: Sequence[str] = ()
+        self,
+        sql: str,
+        parameters: object = None,
+        definitions: Sequence[str] = (),
+        projection: RowProjection | None = None,
     ) -> LakeStatementResult:
         """Run one statement.
 
         ``definitions``  the SQL of the views and macros that the statement uses.
+        ``projection``   the form that the rows of a SELECT may have; see LakeStatementResult.
         Locks   a statement that writes holds the writers' lock while it runs; BEGIN takes it until
                 COMMIT or ROLLBACK, because a transaction that starts with a read cannot write
                 after another commit.
@@ -128,24 +117,26 @@ class StatementRunner:
             return self._run_transaction_control(statement)
         self._reject_internal_schema(statement)
         if not statement.is_write:
-            return self._run_read(statement, parameters)
+            return self._run_read(statement, parameters, projection)
         if self.in_transaction:
             with private_umask():
                 return self._run_parsed(statement, parameters)
         with self.lake.lock(LOCK_TIMEOUT_S), private_umask():
             return self._run_parsed(statement, parameters)
 
-    def _run_read(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+    def _run_read(
+        self, statement: ParsedStatement, parameters: object, projection: RowProjection | None
+    ) -> LakeStatementResult:
         try:
-            return self._run_parsed(statement, parameters)
+            return self._run_parsed(statement, parameters, projection)
         except StoreError as error:
             if self.in_transaction or not self.lake.switch_to_catalog_copy(error):
                 raise
-        return self._run_parsed(statement, parameters)
+        return self._run_parsed(statement, parameters, projection)
 
     def parse(self, sql: str, definitions: Sequence[str] = ()) -> ParsedStatement:
         """The kind of the statement ``sql`` and what it needs to run. Raises QueryError."""
-        with self._translate_errors():
+        with self.selects.translate_errors():
             kinds = [one.type.name for one in self.lake.connection.extract_statements(sql)]
         if not kinds:
             raise QueryError("there is no statement here")
@@ -176,11 +167,11 @@ class StatementRunner:
         if not spool and not sources.reads_once(sql, definitions):
             yield sql, parameters
             return
-        table = self._spool(sql, parameters)
+        table = self.selects.spool(sql, parameters)
         try:
             yield f"SELECT * FROM {table}", None
         finally:
-            self._drop(table)
+            self.selects.drop(table)
 
     def _track_session_changes(self, statement: ParsedStatement) -> None:
         """Note what may change the views, macros and search path that this session sees."""
@@ -199,7 +190,7 @@ class StatementRunner:
         try:
             if self.in_transaction and statement.words[0] in _COMMIT_WORDS:
                 self.lake.sync_files(self._transaction_began_ns)
-            self._execute(statement.sql)
+            self.selects.execute(statement.sql)
         except BaseException:
             if taken:
                 self.lake.release_lock()
@@ -221,16 +212,24 @@ class StatementRunner:
             if not self.lake.read_only:
                 self.lake.release_lock()
 
-    def _run_parsed(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
+    def _run_parsed(
+        self, statement: ParsedStatement, parameters: object, projection: RowProjection | None = None
+    ) -> LakeStatementResult:
         if statement.kind == "SELECT":
-            return self._run_select(statement, parameters)
+            return self.selects.run(
+                statement.sql,
+                parameters,
+                projection,
+                reads_once=statement.reads_once,
+                is_blocking=statement.is_blocking,
+            )
         if statement.kind in ("CREATE", "ALTER"):
             run = self._run_create_as if statement.reads_once else self._run_ddl
             return run(statement, parameters)
         if statement.kind == "EXECUTE" and self._is_exact_execute(statement):
-            return self._stream(statement.sql, parameters)
+            return self.selects.stream(statement.sql, parameters)
         if statement.kind in ("EXPLAIN", "RELATION", "LOGICAL_PLAN"):
-            return self._stream(statement.sql, parameters)
+            return self.selects.stream(statement.sql, parameters)
         return self._run_to_end(statement, parameters)
 
     def _run_create_as(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
@@ -239,21 +238,21 @@ class StatementRunner:
         if table is None or table.query is None:
             return self._run_ddl(statement, parameters)
         begin, end = table.query
-        spool = self._spool(statement.sql[begin:end], parameters)
+        spool = self.selects.spool(statement.sql[begin:end], parameters)
         try:
             sql = f"{statement.sql[:begin]} SELECT * FROM {spool} {statement.sql[end:]}"
             return self._run_ddl(replace(statement, sql=sql), None)
         finally:
-            self._drop(spool)
+            self.selects.drop(spool)
 
     def _run_ddl(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         """Run CREATE or ALTER. The types of a table are checked before they are committed."""
-        with self._translate_errors():
+        with self.selects.translate_errors():
             sql = engine_exact.exact_lake_statement(self.lake.connection, statement.sql, parameters)
         outcome = self._run_to_end(replace(statement, sql=sql), parameters)
         if self.in_transaction:
             try:
-                with self._translate_errors():
+                with self.selects.translate_errors():
                     engine_exact.check_table_exact(self.lake.connection, sql)
             except QueryError as error:
                 self._roll_back()
@@ -272,13 +271,13 @@ class StatementRunner:
         ):
             return run(statement, parameters)
         began_ns = durable.new_files_since_ns()
-        self._execute("BEGIN")
+        self.selects.execute("BEGIN")
         try:
             outcome = run(statement, parameters)
-            with self._translate_errors():
+            with self.selects.translate_errors():
                 engine_exact.check_table_exact(self.lake.connection, statement.sql)
             self.lake.sync_files(began_ns)
-            self._execute("COMMIT")
+            self.selects.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
             self.lake.remove_orphaned_files(error, began_ns)
@@ -286,14 +285,14 @@ class StatementRunner:
         return outcome
 
     def _fetch_summary(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
-        connection = self._execute(statement.sql, parameters)
-        with self._translate_errors():
-            summary = _summary_text(statement.kind, _result_columns(connection), connection.fetchall())
+        connection = self.selects.execute(statement.sql, parameters)
+        with self.selects.translate_errors():
+            summary = _summary_text(statement.kind, result_columns(connection), connection.fetchall())
         return LakeStatementResult(None, summary, _no_batches)
 
     def _fetch_returned_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         """Run a statement that cannot be part of a SELECT; its rows are kept in memory."""
-        with self._translate_errors():
+        with self.selects.translate_errors():
             found = self.lake.connection.sql(statement.sql, params=parameters)
             relation = cast("DuckDBPyRelation | None", found)  # None, which its stub leaves out: no rows
             if relation is None:
@@ -302,7 +301,7 @@ class StatementRunner:
             casts = [exact_cast_sql(f"#{number}", parse_type(type)) for number, type in enumerate(types, 1)]
             exact = relation.project(", ".join(casts))
         columns = tuple(zip(relation.columns, types, strict=True))
-        return LakeStatementResult(columns, "", lambda: self._fetch_batches(exact))
+        return LakeStatementResult(columns, "", lambda: self.selects.fetch_batches(exact))
 
     def _roll_back(self) -> None:
         """Roll back. After a COMMIT that failed there is nothing to roll back, which DuckDB reports."""
@@ -316,126 +315,14 @@ class StatementRunner:
         if statement.is_write and SCHEMA in (word.strip('"') for word in statement.words):
             raise QueryError(f"{SCHEMA} is Unify's own; read it as unify.loads")
 
-    def _run_select(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
-        """Run a SELECT in a form whose values Python can hold, which depends on the types of its columns.
-
-        The types are known when it runs; if they need casts, it starts again in another form. A SELECT that
-        gathers its rows first is described before, which takes 4 ms on a table of the lake. One whose
-        source can be read once only goes to a temporary table.
-        """
-        if statement.reads_once:
-            return self._run_spooled_select(statement.sql, parameters)
-        sql = statement.sql
-        columns = self._describe_columns(sql, parameters) if statement.is_blocking else ()
-        if not columns:
-            result = self._stream(sql, parameters)
-            columns = result.columns or ()
-            if _exact_select(sql, columns) == sql:
-                return result
-        return replace(self._stream(_exact_select(sql, columns), parameters), columns=columns)
-
-    def _run_spooled_select(self, sql: str, parameters: object) -> LakeStatementResult:
-        table = self._spool(sql, parameters)
-        query = f"SELECT * FROM {table}"
-        columns = self._describe_columns(query, None)
-        result = self._stream(_exact_select(query, columns), None)
-
-        def batches() -> Iterator[Sequence[tuple[object, ...]]]:
-            yield from result.batches()
-            self._drop(table)
-
-        return LakeStatementResult(columns, "", batches)
-
-    def _stream(self, sql: str, parameters: object) -> LakeStatementResult:
-        connection = self._execute(sql, parameters)
-        return LakeStatementResult(_result_columns(connection), "", lambda: self._fetch_batches(connection))
-
     def _is_exact_execute(self, statement: ParsedStatement) -> bool:
         """Whether Python can hold every value of EXECUTE's rows, so that they can be streamed."""
         name = tokenize(statement.sql)[1].word
-        rows = self._execute(
+        rows = self.selects.execute(
             "SELECT result_types FROM duckdb_prepared_statements() WHERE lower(name) = lower(?)",
             [name[1:-1].replace('""', '"') if name.startswith('"') else name],
         ).fetchall()
         return all(exact_cast_sql("c", parse_type(type)) == "c" for (types,) in rows for type in types or ())
-
-    def _spool(self, sql: str, parameters: object) -> str:
-        """Read the rows of ``sql`` into a temporary table; gives its name."""
-        table = f'temp.main."unify spool {next(self._spool_numbers)}"'
-        inner = sql.strip().rstrip(";")
-        self._execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM (\n{inner}\n)", parameters)
-        return table
-
-    def _drop(self, table: str) -> None:
-        self._execute(f"DROP TABLE IF EXISTS {table}")
-
-    def _describe_columns(self, sql: str, parameters: object) -> tuple[tuple[str, str], ...]:
-        """Names and types of a SELECT's columns; none where it cannot be bound: running it reports why."""
-        try:
-            rows = self._execute(f"DESCRIBE {sql}", parameters).fetchall()
-        except QueryError:
-            return ()
-        return tuple((str(row[0]), str(row[1])) for row in rows)
-
-    def _fetch_batches(
-        self, result: DuckDBPyConnection | DuckDBPyRelation
-    ) -> Iterator[Sequence[tuple[object, ...]]]:
-        while True:
-            with self._translate_errors():
-                rows = result.fetchmany(BATCH_ROWS)
-            if not rows:
-                return
-            yield rows
-
-    def _execute(self, sql: str, parameters: object = None) -> DuckDBPyConnection:
-        with self._translate_errors():
-            return self.lake.connection.execute(sql, parameters)
-
-    def _translate_errors(self) -> _StatementErrorTranslator:
-        return _StatementErrorTranslator(self.lake)
-
-
-class _StatementErrorTranslator:
-    """Translates what DuckDB raises over a user's statement."""
-
-    def __init__(self, lake: Writer) -> None:
-        self.lake = lake
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        from unify.engine import duckdb
-
-        if isinstance(error, KeyboardInterrupt) or (error and isinstance(error.__cause__, KeyboardInterrupt)):
-            # The client stops listening without stopping the query: whatever comes next on this
-            # connection would wait for its end.
-            self.lake.connection.interrupt()
-            raise Interrupted("the statement was interrupted") from error
-        if error is not None and errors.is_internal_error(error):
-            self.lake.reopen()
-            raise StoreError(
-                f"internal error of DuckDB ({errors.clean_message(error)}); the lake was reopened, temporary "
-                "tables and settings are lost"
-            ) from error
-        if isinstance(error, duckdb.Error):
-            damaged = self.lake.explain_damaged_file(error)
-            translated: UnifyError = damaged or errors.translate_statement_error(error, self.lake.path)
-            raise translated from error
-
-
-def _exact_select(sql: str, columns: Sequence[tuple[str, str]]) -> str:
-    """``sql`` itself, or a select of what it gives with the casts that Python needs."""
-    exact = [exact_cast_sql(f"c{i}", parse_type(kind)) for i, (_, kind) in enumerate(columns)]
-    if all(cast == f"c{i}" for i, cast in enumerate(exact)):
-        return sql
-    names = ", ".join(f"c{i}" for i in range(len(columns)))
-    inner = sql.rstrip().rstrip(";")
-    return f"SELECT {', '.join(exact)} FROM (\n{inner}\n) AS rows({names})"
-
-
-def _result_columns(connection: DuckDBPyConnection) -> tuple[tuple[str, str], ...]:
-    return tuple((str(column[0]), str(column[1])) for column in connection.description or ())
 
 
 def _summary_text(kind: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]) -> str:
@@ -451,7 +338,7 @@ def _returns_rows(kind: str, words: Sequence[str], all_words: Sequence[str]) -> 
     return kind in _KINDS_RETURNING_ROWS or (kind in _COUNT_VERBS and "returning" in words)
 
 
-def _no_batches() -> Iterator[Sequence[tuple[object, ...]]]:
+def _no_batches() -> Batches:
     return iter(())
 
 

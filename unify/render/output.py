@@ -21,7 +21,7 @@ from unify.render.formats.options import ElapsedSeconds, Format, FormatOptions, 
 from unify.text import escape_text
 
 if TYPE_CHECKING:
-    from unify.interpreter.results import Chart, Rows
+    from unify.interpreter.results import Chart, LineProjection, Rows
 
 _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".csv": "csv",
@@ -76,6 +76,14 @@ class Output:
     def rewrite_statement(self, text: str) -> str:
         """Return the statement to run in place of ``text``, so that its rows reach this output."""
         return text
+
+    def line_projection(self) -> LineProjection | None:
+        """Return the form in which the rows of a large result are written fastest, if they have one."""
+        if self.terminal or self.format in ("box", "table", "vertical"):
+            return None
+        from unify.render.formats.projection import FormatProjection
+
+        return FormatProjection(self.format_options())
 
     def write_text(self, text: str, *, prose: bool = False) -> None:
         """Write the text of a command, with control characters escaped on a terminal.

@@ -19,6 +19,7 @@ from unify.interpreter.results import (
     CompletionNames,
     ExitShell,
     KeysChanged,
+    LineProjection,
     Message,
     Result,
     Rows,
@@ -41,7 +42,7 @@ MAX_SCRIPT_DEPTH = 20  # nested `run` statements; more indicates a script that r
 class ShellSession(Protocol):
     """The part of the interpreter that the shell uses."""
 
-    def run(self, statement: str, line: int = 1) -> Result: ...
+    def run(self, statement: str, line: int = 1, projection: LineProjection | None = None) -> Result: ...
 
     def names(self) -> CompletionNames: ...
 
@@ -166,7 +167,8 @@ class ScriptRunner:
     def run_statement(self, statement: Statement) -> None:
         """Run one statement and write its result. Raises UnifyError, OutputClosed."""
         started_at = time.monotonic()
-        result = self.session.run(self.output.rewrite_statement(statement.text), statement.line)
+        text = self.output.rewrite_statement(statement.text)
+        result = self.session.run(text, statement.line, self.output.line_projection())
         match result:
             case Rows():
                 written = self.output.write_rows(result, lambda: time.monotonic() - started_at)

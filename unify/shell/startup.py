@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unify.errors import UnifyError
-from unify.interpreter.results import CompletionNames, Result, ResultColumn, Rows
+from unify.interpreter.results import CompletionNames, LineProjection, Result, ResultColumn, Rows
 from unify.language.tokenizer import SqlToken, TokenKind, significant_tokens
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class LazySession:
         self._open_session = open_session
         self._session: ShellSession | None = None
 
-    def run(self, statement: str, line: int = 1) -> Result:
+    def run(self, statement: str, line: int = 1, projection: LineProjection | None = None) -> Result:
         if self._session is None and is_constant_select(statement):
             rows = _run_constant_select(statement)
             if rows is not None:
                 return rows
         try:
-            return self._ensure_open().run(statement, line)
+            return self._ensure_open().run(statement, line, projection)
         except RuntimeError as error:  # DuckDB wraps a Ctrl-C that arrives while the lake opens
             if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from error

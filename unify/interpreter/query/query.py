@@ -19,7 +19,7 @@ from unify.interpreter.query.load_client import (
     refuse_in_transaction,
 )
 from unify.interpreter.query.table_resolver import TableResolver, UsedTables
-from unify.interpreter.results import Message, Result, Rows, Stager, Watcher, result_columns
+from unify.interpreter.results import LineProjection, Message, Result, Rows, Stager, Watcher, result_columns
 from unify.interpreter.system_tables import SystemTables
 from unify.interpreter.variables import BoundQuery, Variables
 from unify.lake import catalog, ledger
@@ -73,17 +73,27 @@ class QueryRunner:
         self.resolver = TableResolver(lake, connections)
         self.last_table: TableName | None = None
 
-    def run(self, sql: str, max_age: MaxAge) -> Result:
-        """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted."""
+    def run(self, sql: str, max_age: MaxAge, projection: LineProjection | None = None) -> Result:
+        """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted.
+
+        ``projection``  the form that the rows of a SELECT may have; see Rows.
+        """
         kind = analyse(sql).kind
         if kind is StatementKind.EXPLAIN and (plan := self._explain(sql, max_age)) is not None:
             return plan
         bound, note = self.prepare(sql, max_age)
-        result = self.lake.execute(bound.sql, bound.parameters, bound.definitions)
+        if kind is not StatementKind.SELECT:
+            projection = None
+        result = self.lake.execute(bound.sql, bound.parameters, bound.definitions, projection)
         if result.columns is None:
             return Message(result.summary)
-        is_listing = kind is StatementKind.LISTING
-        return Rows(result_columns(result.columns), result.batches(), note, is_listing)
+        return Rows(
+            result_columns(result.columns),
+            result.batches(),
+            note,
+            show_all=kind is StatementKind.LISTING,
+            projection=projection if result.is_projected else None,
+        )
 
     def prepare(self, sql: str, max_age: MaxAge) -> tuple[BoundQuery, str]:
         """Bind the variables of a statement, provide the tables it uses; the note states their age."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unify.engine import errors
 from unify.errors import DamagedFile
 from unify.lake import ledger
-from unify.lake.names import METADATA, SCHEMA
+from unify.lake.protocols import METADATA, SCHEMA
 from unify.model import TableName
 
 if TYPE_CHECKING:

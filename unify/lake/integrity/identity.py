@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from unify.lake.names import CATALOG, METADATA
+from unify.lake.protocols import CATALOG, METADATA
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

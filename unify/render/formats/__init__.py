@@ -1,6 +1,7 @@
 """Result formats: rows as text. write_rows() selects the module of a format and imports it.
 
     options    FormatOptions: format, width, limits; ResultLimiter and RowSpool
+    projection FormatProjection: SQL with which DuckDB writes the lines of a large result
     values     the text of a value, as DuckDB's cast to VARCHAR writes it
     layout     which columns and rows fit the terminal; width of text, truncation, wrapping
     box        `box` and `table`: a frame with column names and types, and a footer

@@ -18,7 +18,7 @@ from typing import TextIO
 from unify.engine.types import DuckDBType, parse_type
 from unify.interpreter.results import Rows
 from unify.render.formats import values
-from unify.render.formats.options import FormatOptions
+from unify.render.formats.options import FormatOptions, projected_texts
 from unify.text import unique_names
 
 JSONWriter = Callable[[object], str]
@@ -51,7 +51,7 @@ def _value_writer(type: DuckDBType) -> JSONWriter:
         case "BOOLEAN" | "DOUBLE":
             return _untyped_json
         case "JSON":
-            return _embedded_json
+            return embedded_json
         case "LIST" | "ARRAY" | "STRUCT" | "MAP":
             return values.container_writer(type, _JSON_STYLE)
         case "FLOAT" | "BIGNUM":
@@ -112,7 +112,7 @@ def _non_finite_json(value: object) -> str:
             return json_string(values.value_text(other))
 
 
-def _embedded_json(value: object) -> str:
+def embedded_json(value: object) -> str:
     """Write a value of a JSON column on one line; line breaks in valid JSON are white space."""
     text = str(value)
     return text.translate(_LINE_BREAKS) if _is_valid_json(text) else json_string(text)
@@ -146,16 +146,16 @@ _JSON_STYLE = values.ContainerStyle(
 def write_json_array(rows: Rows, out: TextIO, options: FormatOptions) -> None:
     """Write one array, one row per line; ``[]`` if there are no rows."""
     opening = "["
-    for line in _object_lines(rows, options):
-        out.write(opening + line)
+    for text in projected_texts(rows, ",\n") or _object_lines(rows, options):
+        out.write(opening + text)
         opening = ",\n"
     out.write("[]\n" if opening == "[" else "]\n")
 
 
 def write_json_lines(rows: Rows, out: TextIO, options: FormatOptions) -> None:
     """Write newline-delimited JSON; nothing if there are no rows."""
-    for line in _object_lines(rows, options):
-        out.write(line + "\n")
+    for text in projected_texts(rows, "\n") or _object_lines(rows, options):
+        out.write(text + "\n")
 
 
 def _object_lines(rows: Rows, options: FormatOptions) -> Iterator[str]:

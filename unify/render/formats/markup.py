@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from typing import TextIO
 
 from unify.engine.types import parse_type
 from unify.interpreter.results import Rows
-from unify.render.formats.options import FormatOptions
+from unify.render.formats.options import FormatOptions, projected_texts
 from unify.render.formats.values import TextRow, text_rows
 from unify.text import escape_text
 
@@ -20,11 +21,12 @@ _MARKDOWN_SYNTAX = re.compile(r"[\\|`*~\[\]]|(?<!\w)_|_(?!\w)")
 def write_markdown(rows: Rows, out: TextIO, options: FormatOptions) -> None:
     """Write a table of GitHub Flavored Markdown, with numbers aligned to the right."""
     if options.header:
-        out.write(_markdown_line([column.name for column in rows.columns], options))
+        out.write(_markdown_line([column.name for column in rows.columns], options) + "\n")
         rules = ["--:" if right else ":--" for right in _numeric_columns(rows)]
         out.write(f"| {' | '.join(rules)} |\n")
-    for row in text_rows(rows):
-        out.write(_markdown_line(row, options))
+    lines = projected_texts(rows, "\n") or (_markdown_line(row, options) for row in text_rows(rows))
+    for line in lines:
+        out.write(line + "\n")
 
 
 def write_html(rows: Rows, out: TextIO, options: FormatOptions) -> None:
@@ -35,9 +37,9 @@ def write_html(rows: Rows, out: TextIO, options: FormatOptions) -> None:
         heads = "".join(f"<th>{_html_text(column.name, options)}</th>" for column in rows.columns)
         out.write(f"<thead>\n<tr>{heads}</tr>\n</thead>\n")
     out.write("<tbody>\n")
-    for row in text_rows(rows):
-        data = [_html_cell(cell, right, options) for cell, right in zip(row, numeric, strict=True)]
-        out.write(f"<tr>{''.join(data)}</tr>\n")
+    lines = projected_texts(rows, "\n") or (_html_line(row, numeric, options) for row in text_rows(rows))
+    for line in lines:
+        out.write(line + "\n")
     out.write("</tbody>\n</table>\n")
 
 
@@ -47,21 +49,36 @@ def _numeric_columns(rows: Rows) -> list[bool]:
 
 def _markdown_line(row: TextRow, options: FormatOptions) -> str:
     null = "NULL" if options.null is None else options.null
-    return f"| {' | '.join(_markdown_cell(null if cell is None else cell, options) for cell in row)} |\n"
+    return f"| {' | '.join(markdown_text(null if cell is None else cell, options) for cell in row)} |"
 
 
-def _markdown_cell(cell: str, options: FormatOptions) -> str:
+def markdown_text(cell: str, options: FormatOptions) -> str:
+    """Return the text of a cell with Markdown's characters escaped."""
     escaped = _MARKDOWN_SYNTAX.sub(lambda match: "\\" + match.group(), cell)
     escaped = escaped.replace("&", "&amp;").replace("<", "&lt;")
     return _break_lines(escaped, options)
 
 
+def _html_line(row: TextRow, numeric: Sequence[bool], options: FormatOptions) -> str:
+    data = [_html_cell(cell, right, options) for cell, right in zip(row, numeric, strict=True)]
+    return f"<tr>{''.join(data)}</tr>"
+
+
 def _html_cell(cell: str | None, right: bool, options: FormatOptions) -> str:
     if cell is None:
-        null = "NULL" if options.null is None else options.null
-        return f'<td class="null">{_html_text(null, options)}</td>'
-    style = ' style="text-align: right"' if right else ""
-    return f"<td{style}>{_html_text(cell, options)}</td>"
+        return html_null_cell(options)
+    return f"{html_cell_start(right)}{_html_text(cell, options)}</td>"
+
+
+def html_null_cell(options: FormatOptions) -> str:
+    """Return the cell of NULL."""
+    null = "NULL" if options.null is None else options.null
+    return f'<td class="null">{_html_text(null, options)}</td>'
+
+
+def html_cell_start(right: bool) -> str:
+    """Return the start tag of a cell; ``right`` aligns it to the right."""
+    return '<td style="text-align: right">' if right else "<td>"
 
 
 def _html_text(text: str, options: FormatOptions) -> str:

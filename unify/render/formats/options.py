@@ -64,6 +64,11 @@ class WriteResult:
     is_truncated: bool = False
 
 
+def projected_texts(rows: Rows, separator: str) -> Iterator[str] | None:
+    """Yield the lines of each batch, joined by ``separator``; None if the rows are values, not lines."""
+    return rows.projection.texts(rows.batches, separator) if rows.projection is not None else None
+
+
 ElapsedSeconds = Callable[[], float]  # seconds since the statement started
 
 

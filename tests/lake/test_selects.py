@@ -1,0 +1,72 @@
+"""SELECT statements whose reader needs another form than values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from unify.lake.lake import Lake
+from unify.lake.selects import BATCH_ROWS, LakeStatementResult
+
+LARGE = 3 * BATCH_ROWS
+
+
+class Doubled:
+    """A projection that records for which columns it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[tuple[str, str]]] = []
+
+    def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
+        self.asked.append(columns)
+        return ["c0 * 2"]
+
+
+def all_rows(result: LakeStatementResult) -> list[tuple[object, ...]]:
+    return [row for batch in result.batches() for row in batch]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"select i from range({LARGE}) t(i)",
+        f"select i from range({LARGE}) t(i) where i >= 0",  # may see all rows before it gives the first
+        "select i from numbers order by i;",
+    ],
+)
+def test_a_large_result_has_the_form_that_its_reader_needs(lake: Lake, sql: str) -> None:
+    lake.execute(f"create table numbers as select i from range({LARGE}) t(i)")
+    projection = Doubled()
+
+    result = lake.execute(sql, projection=projection)
+
+    assert result.is_projected
+    assert result.columns == (("i", "BIGINT"),)
+    assert all_rows(result) == [(2 * i,) for i in range(LARGE)]
+    assert projection.asked == [(("i", "BIGINT"),)]
+
+
+@pytest.mark.parametrize("rows", [0, 1, BATCH_ROWS, BATCH_ROWS + 1, 2 * BATCH_ROWS - 1])
+def test_a_small_result_is_not_run_again(lake: Lake, rows: int) -> None:
+    projection = Doubled()
+
+    result = lake.execute(f"select i from range({rows}) t(i)", projection=projection)
+
+    assert not result.is_projected
+    assert all_rows(result) == [(i,) for i in range(rows)]
+    assert projection.asked == []
+
+
+def test_values_that_python_cannot_hold_are_exact_in_a_small_result(lake: Lake) -> None:
+    result = lake.execute("select interval 14 month as m", projection=Doubled())
+
+    assert all_rows(result) == [("1 year 2 months",)]
+
+
+def test_parameters_are_bound_in_either_form(lake: Lake) -> None:
+    sql = f"select i + $n as i from range({LARGE}) t(i)"
+
+    result = lake.execute(sql, {"n": 1}, projection=Doubled())
+
+    assert all_rows(result)[0] == (2,)
