@@ -3,7 +3,7 @@
     lake             Lake: one process's connections to the warehouse, its transactions and its writer lock
     attach           attaches the lake to DuckDB, read-write or read-only; creates it if it is missing
     integrity        lost catalogs and damaged data files (a package)
-    protocols        names of catalogs and schemas; Reader and Writer: the methods of Lake that other modules need
+    protocols        names of catalogs and schemas; Reader and Writer: the methods of Lake used here
     statements       runs the user's SQL; detects statements that write and holds the writer lock for them
     selects          runs SELECT statements; fetches rows without loss, or in the form that their reader needs
     catalog          lists stored tables, user tables, views, columns and schemas; clears a table
