@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 
@@ -45,6 +44,8 @@ def excerpt(text: str, max_chars: int) -> str:
 
 def closest_match(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate most similar to ``name``, or None."""
+    import difflib
+
     by_folded = {candidate.lower(): candidate for candidate in candidates if candidate != name}
     matches = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import os
 import re
 import stat
@@ -41,6 +40,8 @@ class Secret:
         return bool(self._text)
 
     def __eq__(self, other: object) -> bool:
+        import hmac
+
         if not isinstance(other, Secret):
             return NotImplemented
         return hmac.compare_digest(_encode(self._text), _encode(other._text))

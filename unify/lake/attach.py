@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -23,6 +21,8 @@ from unify.lake.integrity import identity
 from unify.lake.protocols import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
+    import tempfile
+
     from duckdb import DuckDBPyConnection
 
 LAKE_SCHEMA_VERSION = 4  # of Unify's own tables in the lake
@@ -237,6 +237,9 @@ class LakeAttachment:
 
     def _copy_catalog(self) -> str:
         """Copy the current catalog to a folder where SQLite may write."""
+        import shutil
+        import tempfile
+
         catalog = self.catalog_file
         if catalog is None:
             return self.settings.catalog_url

@@ -7,7 +7,6 @@ file must not be opened with Python's sqlite3: closing it drops DuckDB's locks.
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +106,8 @@ class Lake:
         Temporary tables, settings and an open transaction are lost. The failed connections are never closed:
         closing one inside a transaction aborts the process (seen with DuckDB 1.5.5, also at exit).
         """
+        import ctypes
+
         for connection in (self._connection, self._internal_connection, *failed):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._reset_connection()

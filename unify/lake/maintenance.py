@@ -9,7 +9,6 @@ load waits for one table at most.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -138,6 +137,8 @@ def _remove_unused_files(lake: Lake, before: datetime) -> int:
 
 def _set_orphaned_files_aside(lake: Lake, now: datetime) -> int:
     """Move old files left by a crash to a folder of this day; delete what was moved before RETENTION."""
+    import shutil
+
     data_path, set_aside = lake.settings.data_path, lake.path / SET_ASIDE_FOLDER
     try:
         with lake.lock():

@@ -6,7 +6,6 @@ Files are replaced atomically. A scalar is stored as DuckDB's text of it with it
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,6 +92,8 @@ class SavedVariables:
     @contextmanager
     def _replace_file(self, name: str) -> Iterator[Path]:
         """Yield a new file that replaces the variable if the block succeeds."""
+        import tempfile
+
         create_private_folder(self.folder)
         path = self._path(name)
         with _translate_errors(path), tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as folder:

@@ -5,7 +5,6 @@ Where DuckDB reports a syntax error, a similar keyword is suggested: ``from`` fo
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from unify.language.tokenizer import TokenKind, keyword_set, significant_tokens
@@ -78,6 +77,8 @@ def suggest_keyword(message: str) -> str:
 
     The word before the reported one is checked too: DuckDB may have parsed a misspelling as an alias.
     """
+    import difflib
+
     syntax, place = _SYNTAX_ERROR.search(message), _LINE_AND_CARET.search(message)
     if syntax is None:
         return ""

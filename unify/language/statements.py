@@ -7,7 +7,6 @@ the grammar then explains the mistake.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -262,6 +261,8 @@ def _is_variable(tokens: Sequence[SqlToken]) -> bool:
 
 def _is_misspelling(word: str, commands: Iterable[str], sql: Iterable[str]) -> bool:
     """Return whether ``word`` is a misspelling of one of ``ours`` rather than a word of SQL."""
+    import difflib
+
     if not word or word in sql:
         return False
     close = difflib.get_close_matches(word, [*commands, *sql], n=1, cutoff=_MIN_SIMILARITY)

@@ -12,21 +12,22 @@ SQL is kept in files of sections that begin with ``-- name: NAME``.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unify.errors import NewerVersion, StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
 from unify.queue.backup import BACKUP_FILE, ScheduleBackup
+
+if TYPE_CHECKING:
+    import tempfile
 
 SCHEMA_FILE = "queue_schema.sql"
 BUSY_TIMEOUT_MS = 10_000  # a reader during a checkpoint; writers wait for the flock instead
@@ -173,6 +174,9 @@ class QueueDatabase:
 
     def _copy_files(self) -> Path:
         """Copy the file and its WAL to where SQLite may write: it reads a WAL only there."""
+        import shutil
+        import tempfile
+
         self._copy_folder = tempfile.TemporaryDirectory(prefix="unify-queue-")
         copy = Path(self._copy_folder.name) / self.path.name
         for suffix in ("", "-wal"):
@@ -305,7 +309,7 @@ _SECTION_PREFIX = "-- name: "
 @cache
 def read_sql_sections(filename: str) -> Mapping[str, str]:
     """Return the sections of a file of this package, in order. Text before the first one is a comment."""
-    text = resources.files("unify.queue").joinpath(filename).read_text("utf-8")
+    text = Path(__file__).with_name(filename).read_text("utf-8")
     found: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():

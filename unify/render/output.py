@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -224,6 +223,8 @@ class FileOutput(Output):
             self.stream = self._create_temporary()
 
     def _append_to_file(self) -> None:
+        import shutil
+
         with self._temporary.open("rb") as source, self.path.open("ab") as target:
             size = target.tell()
             try:

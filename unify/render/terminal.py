@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from threading import Thread
@@ -62,6 +61,8 @@ def terminal_prompt(messages: Messages) -> TerminalPrompt | None:
 
 def _open_browser(address: str) -> None:
     """Open the browser from its own process, so that its output and Ctrl-C stay apart from ours."""
+    import subprocess
+
     null = subprocess.DEVNULL
     command = [sys.executable, "-I", "-m", "webbrowser", address]  # -I: ignore modules in the current folder
     try:

@@ -7,7 +7,6 @@ not inherit it. The pid in the file serves messages only.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +67,8 @@ def holder_pid(path: Path) -> int | None:
 
 def is_suspended(pid: int) -> bool:
     """Whether the process was stopped by a signal (SIGSTOP, Ctrl-Z) or a debugger."""
+    import subprocess
+
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
         return stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()[0] in ("T", "t")

@@ -1,5 +1,6 @@
 """REST adapter: reads the tables of a spec as pages of undecoded rows.
 
+    opening          opens the RESTAdapter of a connection: options, limits, timeouts, hints
     adapter          RESTAdapter: lists tables, reads pages, checks credentials, signs in
     table_source     TableSource: a table of a spec prepared for a connection; RecordFilter: its `where`
     request_builder  builds a request from the spec, options, parent row, page and cursor

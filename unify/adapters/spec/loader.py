@@ -9,7 +9,6 @@ leaves empty counts as damaged. They contain no values of connections and nothin
 from __future__ import annotations
 
 import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from unify.errors import StoreError, UnknownName
 from unify.fs import durable
 from unify.model import TableDef
 from unify.text import did_you_mean, format_count
-from unify.version import PACKAGE, VERSION
+from unify.version import VERSION
 
 
 def load_spec(path: Path) -> AdapterSpec:
@@ -48,8 +47,9 @@ def load_spec(path: Path) -> AdapterSpec:
 @cache
 def bundled_specs_folder() -> Path:
     """The folder of the bundled specs: in the wheel, or beside the package in a checkout."""
-    inside = PACKAGE / "rest_specs"
-    return inside if inside.is_dir() else PACKAGE.parent / "rest_specs"
+    package = Path(__file__).resolve().parents[2]
+    inside = package / "rest_specs"
+    return inside if inside.is_dir() else package.parent / "rest_specs"
 
 
 def find_spec(adapter: str, folders: Sequence[Path]) -> Path:
@@ -168,6 +168,8 @@ def _read_summary(path: Path, version: SpecFileVersion) -> SpecSummary | None:
 
 
 def _write_summary(path: Path, cached: CachedSummary) -> None:
+    import tempfile
+
     create_private_folder(path.parent)
     with tempfile.TemporaryDirectory(prefix="new-", dir=path.parent) as folder:
         new = Path(folder) / path.name

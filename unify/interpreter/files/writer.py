@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -83,6 +82,8 @@ def join_json_arrays(old: Path, new: Path) -> None:
 
 
 def _append_lines(source: Path, target: BinaryIO) -> None:
+    import shutil
+
     with source.open("rb") as file:
         shutil.copyfileobj(file, target, 1 << 20)
         if file.tell():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -103,16 +101,22 @@ class RowSpool:
     """Keeps rows in order, on disk beyond MAX_MEMORY_BYTES; can be read several times."""
 
     def __init__(self) -> None:
+        import tempfile
+
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 — closed by __exit__
             max_size=MAX_MEMORY_BYTES, mode="w+", encoding="utf-8", newline="\n"
         )
         self.count = 0
 
     def add(self, row: TextRow) -> None:
+        import json
+
         self._file.write(json.dumps(row) + "\n")
         self.count += 1
 
     def __iter__(self) -> Iterator[TextRow]:
+        import json
+
         self._file.seek(0)
         for line in self._file:
             yield json.loads(line)
