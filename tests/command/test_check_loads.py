@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from tests.support.command import InProcessCommand
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.stores import settings_for_home
+from tests.support.waiting import wait_until
 from unify.cli.check_loads import check_loads
 
 SPEC = """\
@@ -87,3 +89,15 @@ def test_a_refresh_that_did_not_run_for_two_intervals_is_overdue(
     unify("pause shop")
     assert check(timedelta(hours=2)) == 0
     assert capsys.readouterr().out.startswith("shop.orders: paused, 2 rows")
+
+
+def test_a_failed_load_is_reported_to_the_webhook(unify: InProcessCommand, shop: FaultServer) -> None:
+    shop.serve("/hook", MockResponse.json({}))
+    unify.environment["HOOK"] = f"{shop.url}/hook"
+    (unify.home / "notify.yaml").write_text("webhook: {url: '${HOOK}'}\n", encoding="utf-8")
+    shop.serve("/customers", MockResponse.error(422))
+    assert unify("load table shop.customers").exit_status == 1
+    wait_until(lambda: "/hook" in [request.path for request in shop.requests])
+    [hook] = [request for request in shop.requests if request.path == "/hook"]
+    assert json.loads(hook.body)["text"].startswith("Unify: shop.customers failed: GET ")
+    assert "notify.yaml: ok, webhook" in unify.run("check").stdout

@@ -12,6 +12,7 @@ from unify.adapters.base import Check, UserPrompt
 from unify.adapters.registry import open_adapter
 from unify.adapters.spec.loader import load_spec
 from unify.config.connections import Connection, Connections, load_connections
+from unify.config.notifications import load_notifications
 from unify.config.settings import Settings
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName
 from unify.redaction import Redactor
@@ -47,6 +48,8 @@ def check_connections(
             return base.check_with_sign_in(adapter, user_prompt)
 
     passed = [_report_connection(name, connections, check) for name in names or known]
+    if not names and settings.notifications.exists():
+        passed.append(_report_notifications(settings.notifications, environment))
     return 0 if all(passed) else 1
 
 
@@ -66,6 +69,17 @@ def _report_connection(name: str, connections: Connections, check: Callable[[Con
         return False
     _print_line(f"{name}: {_join_lines(_check_result_text(result))}")
     return result.accepted
+
+
+def _report_notifications(path: Path, environment: Mapping[str, str]) -> bool:
+    try:
+        targets = load_notifications(path, environment)
+    except UnifyError as error:
+        _print_line(_join_lines(error.message))
+        return False
+    names = [name for name, target in (("webhook", targets.webhook), ("mail", targets.mail)) if target]
+    _print_line(f"{path.name}: ok, {' and '.join(names)}")
+    return True
 
 
 def _join_lines(message: str) -> str:

@@ -65,6 +65,10 @@ class Settings:
         return self.home / "requests.jsonl"
 
     @property
+    def notifications(self) -> Path:
+        return self.home / "notify.yaml"
+
+    @property
     def staging(self) -> Path:
         return self.home / "staging"
 

@@ -11,6 +11,7 @@
     script_process  one script as a process: started, limited in time, output captured
     maintenance     decides when lake.maintenance runs
     disk_space      pauses work while the disk is full or a lock is held
+    notifier        reports failures by webhook and mail, in a thread
     log             the log file of the daemon: rotated, with secrets redacted
 
 Start with main.Daemon.run, then dispatcher.Dispatcher.run_once.

@@ -8,6 +8,7 @@ After the time comes the epoch, the number of the daemon's start; then the event
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ class DaemonLog:
         self._now = now
         self._redactor = Redactor()
         self._descriptor = _open_file(self.path)
+        self._lock = threading.Lock()  # the notifier's thread writes, too
 
     def add_secrets(self, values: Iterable[str]) -> None:
         """Redact these values from now on."""
@@ -49,9 +51,10 @@ class DaemonLog:
         moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = escape_text(self.redact(f"{moment} {self.epoch} {event} {text}".rstrip()))
         try:
-            os.write(self._descriptor, f"{line}\n".encode())
-            if os.fstat(self._descriptor).st_size > MAX_FILE_BYTES:
-                self._rotate()
+            with self._lock:
+                os.write(self._descriptor, f"{line}\n".encode())
+                if os.fstat(self._descriptor).st_size > MAX_FILE_BYTES:
+                    self._rotate()
         except OSError as error:
             self.last_write_error = error
 

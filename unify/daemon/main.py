@@ -22,6 +22,7 @@ import zmq
 from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.daemon.dispatcher import Dispatcher
 from unify.daemon.log import DaemonLog
+from unify.daemon.notifier import Notifier
 from unify.daemon.publisher import Publisher, PublishHandler
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
@@ -40,6 +41,7 @@ from unify.version import VERSION
 STOP_TIMEOUT_S = 5.0  # for workers and publisher; `system stop daemon` promises 10 s in all
 EXIT_ALREADY_RUNNING = 3  # exit status
 QUEUE_LOCK_TIMEOUT_S = 1.0  # per write; while another process holds the lock, the daemon still answers
+NOTIFIER_TIMEOUT_S = 2.0  # for notifications that are pending when the daemon stops
 MIN_FAULT_PAUSE_S = 1.0  # after an unexpected error of the loop
 
 
@@ -91,12 +93,14 @@ class Daemon:
         self._server = exit_stack.enter_context(StatusServer(settings.socket_folder, self.epoch))
         self._worker_pool = worker_pool
         self._environment = Environment(os.environ)
+        notifier = Notifier(settings.notifications, self._environment, self.log)
+        exit_stack.callback(notifier.close, NOTIFIER_TIMEOUT_S)
         publisher = Publisher(PublishHandler(settings, queue.is_current_attempt), self._wakeup_pipe.wake_up)
         self._dispatcher = Dispatcher(
             settings,
             self.epoch,
             worker_pool=self._worker_pool,
-            running_jobs=RunningJobs(queue, publisher, self.log, self._server.publish),
+            running_jobs=RunningJobs(queue, publisher, self.log, self._server.publish, notifier),
             environment=self._environment,
             script_supervisor=ScriptSupervisor(
                 settings,
@@ -104,6 +108,7 @@ class Daemon:
                 queue.scripts,
                 self.log,
                 environment=self._environment,
+                notifier=notifier,
                 wake=self._wakeup_pipe.wake_up,
             ),
         )

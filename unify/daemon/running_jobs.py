@@ -17,6 +17,7 @@ import msgspec
 
 from unify.daemon import policies
 from unify.daemon.log import DaemonLog
+from unify.daemon.notifier import Notifier
 from unify.daemon.publisher import (
     DiscardStaged,
     Publisher,
@@ -107,11 +108,13 @@ class RunningJobs:
         publisher: Publisher,
         log: DaemonLog,
         publish_status: Callable[[LoaderStatus], None],
+        notifier: Notifier | None = None,
     ) -> None:
         self.queue = queue
         self.publisher = publisher
         self.log = log
         self._publish_status = publish_status
+        self._notifier = notifier
         self.by_id: dict[int, RunningJob] = {}
         self._rng = random.Random()
 
@@ -259,6 +262,16 @@ class RunningJobs:
             error=error or job.error if not transition.state.active or until else "",
         )
         self.publish_status(run, job.state, job.error, until)
+        self._notify(run.job.table, transition, error or job.error)
+
+    def _notify(self, table: TableName, transition: Transition, error: str) -> None:
+        if self._notifier is None:
+            return
+        if transition.state is JobState.DONE:
+            self._notifier.report_success(str(table), _now())
+        elif transition.state in (JobState.FAILED, JobState.DEAD):
+            error = error.removeprefix(f"{table}: ")
+            self._notifier.report_failure(transition.log_event, str(table), error, _now())
 
     def _change_queue(
         self,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from unify.config.settings import Settings
 from unify.daemon.log import DaemonLog
+from unify.daemon.notifier import Notifier
 from unify.daemon.script_process import KILL_AFTER_S, ScriptProcess, missing_reason
 from unify.durations import format_duration
 from unify.errors import UnifyError
@@ -35,6 +36,7 @@ class ScriptSupervisor:
         log: DaemonLog,
         *,
         environment: Environment,
+        notifier: Notifier | None = None,
         wake: Callable[[], None],
         make_process: ScriptProcessFactory = ScriptProcess,
     ) -> None:
@@ -43,6 +45,7 @@ class ScriptSupervisor:
         self._scripts = scripts
         self._log = log
         self._environment = environment
+        self._notifier = notifier
         self._wake = wake
         self._make_process = make_process
         self._running: dict[int, tuple[ScriptRun, ScriptProcess]] = {}
@@ -135,6 +138,10 @@ class ScriptSupervisor:
         self._log.write_event(
             f"script.{result.status}", **_run_log_fields(run), status=result.exit_status, error=error
         )
+        if self._notifier is not None and result.status is RunStatus.SUCCESS:
+            self._notifier.report_success(run.name, now)
+        elif self._notifier is not None and result.status is RunStatus.FAILED:
+            self._notifier.report_failure("script.failed", run.name, error, now)
 
     def _terminate_unscheduled(self) -> None:
         scheduled = {(script.tenant, script.name) for script in self._scripts.list_scripts()}

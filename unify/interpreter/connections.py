@@ -184,10 +184,12 @@ class ConnectionCatalog:
         registry.check_secrets(self.connection(connection), self.settings.specs, self.environment)
 
     def environment_variables(self) -> Mapping[str, str]:
-        """Return the environment variables that the connections reference and that are set."""
+        """Return the environment variables that connections and notify.yaml reference and that are set."""
         from unify.config.connections import environment_names
+        from unify.config.notifications import notification_variables
 
         named = {name for known in self.config.by_name.values() for name in environment_names(known)}
+        named.update(notification_variables(self.settings.notifications))
         return {name: self.environment[name] for name in sorted(named) if name in self.environment}
 
     def invalidate(self) -> None:

@@ -29,6 +29,10 @@ class Environment:
         """Use these values for jobs and scripts that start later."""
         self._values.update(values)
 
+    def all_values(self) -> Mapping[str, str]:
+        """Return the known values of all variables."""
+        return dict(self._values)
+
     def values_for_connection(self, connection: Connection) -> Mapping[str, str]:
         """Return the known values of the variables in ``connection``."""
         return {name: self._values[name] for name in environment_names(connection) if name in self._values}
