@@ -11,6 +11,7 @@
     │   └── NoSuchVersion      no version of a table for the given time
     ├── FileError              a file that a statement names cannot be read or written
     ├── LoadFailed             a load that a statement waited for failed
+    ├── OutOfMemory            reading from a source took too much memory
     ├── Interrupted            Ctrl-C; work in the daemon goes on
     │   └── StoppedWaiting     stopped waiting for a load; a second Ctrl-C cancels it
     ├── StoreError             the home folder, the lake or the queue cannot be used
@@ -38,6 +39,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+def escape_surrogates(text: str) -> str:
+    """Replace lone surrogates, which no encoding of Unicode has, by their escapes: ``\\ud800``.
+
+    Python's json reads them from responses, and file names that are not UTF-8 have them.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class UnifyError(Exception):
     """An error with a message for users: what failed, where, and what to do."""
 
@@ -45,6 +54,7 @@ class UnifyError(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str) -> None:
+        message = escape_surrogates(message)
         super().__init__(message)
         self.message = message
 
@@ -131,6 +141,10 @@ class FileError(UnifyError):
 
 class LoadFailed(UnifyError):
     """A load that a statement waited for failed; the message names table and reason."""
+
+
+class OutOfMemory(UnifyError):
+    """Reading from a source took more memory than allowed; the message names the limit."""
 
 
 class Interrupted(UnifyError):

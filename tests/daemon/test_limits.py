@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.daemon_home import DaemonHome
 from tests.support.waiting import wait_until
-from unify.daemon import worker_pool
-from unify.daemon.worker_pool import resident_bytes
+from unify.fs import memory
+from unify.fs.memory import resident_bytes
 from unify.model import Action, ConfigPaths, JobState, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
@@ -59,7 +59,7 @@ class TestMemory:
     def test_without_proc_ps_measures_the_same_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         here = os.getpid()
         by_proc = resident_bytes([here])[here]
-        monkeypatch.setattr(worker_pool, "_PROC", Path("/no/proc"))
+        monkeypatch.setattr(memory, "_PROC", Path("/no/proc"))
         assert resident_bytes([here, 2**22 + 1]) == {here: pytest.approx(by_proc, rel=0.2)}
         assert resident_bytes([]) == {}
 

@@ -12,7 +12,7 @@ import msgspec
 
 from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
 from unify.config.secrets import Secret
-from unify.errors import SignInNeeded
+from unify.errors import SignInNeeded, escape_surrogates
 from unify.model import RequestRecord, TableDef
 
 Scalar = str | int | float | bool | None
@@ -60,13 +60,13 @@ class Traffic:
         """The row of ``unify.requests``; ``job`` is the load, None for a statement."""
         return RequestRecord(
             method=self.method,
-            address=self.address[:MAX_RECORDED_CHARS],
+            address=escape_surrogates(self.address[:MAX_RECORDED_CHARS]),
             status=self.status,
             milliseconds=round(self.milliseconds, 3),
             bytes=self.bytes,
             job=job,
             at=self.at,
-            error=self.error[:MAX_RECORDED_CHARS],
+            error=escape_surrogates(self.error[:MAX_RECORDED_CHARS]),
         )
 
 

@@ -22,7 +22,9 @@ from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.rest.scope_reader import ResponsePageInfo
 from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
 from unify.config.secrets import Secret
+from unify.config.settings import DEFAULT_WORKER_MEMORY_BYTES
 from unify.errors import UnifyError
+from unify.fs.memory import limit_memory
 from unify.redaction import Redactor
 
 
@@ -66,7 +68,10 @@ def fetch_sample(
     sample = Sample(redactor or Redactor())
     sample.redactor.add(*(value.reveal() for value in options.values() if isinstance(value, Secret)))
     try:
-        with closing(_RecordingAdapter(spec, options, sample)) as adapter:
+        with (
+            limit_memory(DEFAULT_WORKER_MEMORY_BYTES, spec.name),
+            closing(_RecordingAdapter(spec, options, sample)) as adapter,
+        ):
             read = Read([parent] if parent else [], limit=1)
             sample.plan = adapter.describe_read(table.name, read)
             if prompt is not None and not adapter.is_signed_in():

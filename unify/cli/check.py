@@ -15,6 +15,7 @@ from unify.config.connections import Connection, Connections, load_connections
 from unify.config.notifications import load_notifications
 from unify.config.settings import Settings
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName
+from unify.fs.memory import limit_memory
 from unify.redaction import Redactor
 from unify.text import did_you_mean, escape_text, format_count
 
@@ -44,7 +45,7 @@ def check_connections(
         adapter = open_adapter(
             connection, settings.specs, environment, tokens_folder=tokens_folder, redactor=redactor
         )
-        with closing(adapter):
+        with closing(adapter), limit_memory(settings.worker_memory_bytes, connection.name):
             return base.check_with_sign_in(adapter, user_prompt)
 
     passed = [_report_connection(name, connections, check) for name in names or known]

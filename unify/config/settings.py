@@ -10,6 +10,7 @@ from unify.errors import StoreError
 
 MAX_SOCKET_PATH_BYTES = 100  # sockaddr_un allows 107 bytes, socket names included
 DEFAULT_TENANT = "default"
+DEFAULT_WORKER_MEMORY_BYTES = 2 * 1024**3
 DEFAULT_HISTORY_RETENTION_S = 7 * 86_400.0
 
 
@@ -27,7 +28,9 @@ class Settings:
     specs: tuple[Path, ...] = ()
     tenant: str = DEFAULT_TENANT
     workers: int = 4  # concurrent loads; they mostly wait for the network
-    worker_memory_bytes: int = 2 * 1024**3  # limit of one load; loads of any size need about 300 MB
+    worker_memory_bytes: int = (
+        DEFAULT_WORKER_MEMORY_BYTES  # limit of one load; loads of any size need about 300 MB
+    )
     idle_timeout_s: float | None = None  # after which an idle daemon stops; None: never
     history_retention_s: float = (
         DEFAULT_HISTORY_RETENTION_S  # reach of ``at (timestamp => …)`` and ``changes``

@@ -3,7 +3,7 @@
 Processes are supervised by sentinel: ``multiprocessing.Pool`` hangs when a worker is killed, and
 ``ProcessPoolExecutor`` fails the tasks of the other workers. The first worker is forked before the daemon has
 locks, sockets and threads, which a later fork would inherit; the others are spawned. Memory is limited by
-reading the resident size: DuckDB reserves many times the address space it uses, so RLIMIT_AS cannot be used.
+reading the resident size (``fs.memory``).
 """
 
 from __future__ import annotations
@@ -12,50 +12,17 @@ import gc
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
+from unify.fs.memory import resident_bytes
 from unify.load.protocol import MAX_MESSAGE_BYTES, LoadTask, WorkerMessage, decode_message, encode_task
 from unify.load.worker import TaskRunner, worker_main
-
-_PROC = Path("/proc")
-_KIB = 1024
-
-
-def resident_bytes(pids: Sequence[int]) -> Mapping[int, int]:
-    """Return the resident memory of these processes; one that has ended is left out."""
-    if (_PROC / "self" / "statm").exists():
-        return _read_proc(pids)
-    return _run_ps(pids)
-
-
-def _read_proc(pids: Sequence[int]) -> Mapping[int, int]:
-    """Linux: the second number of ``/proc/PID/statm`` counts pages."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    sizes = {}
-    for pid in pids:
-        with suppress(OSError):  # it has just ended
-            sizes[pid] = int((_PROC / str(pid) / "statm").read_bytes().split()[1]) * page
-    return sizes
-
-
-def _run_ps(pids: Sequence[int]) -> Mapping[int, int]:
-    """Elsewhere: ``ps`` counts KiB."""
-    if not pids:
-        return {}
-    command = ["ps", "-o", "pid=,rss=", "-p", ",".join(map(str, pids))]
-    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    rows = [line.split() for line in output.splitlines()]
-    return {int(pid): int(kib) * _KIB for pid, kib in rows}
-
 
 LEASE_S = 60.0  # twelve heartbeats; a worker silent for longer is suspended, swapped out or stuck
 MEMORY_CHECK_INTERVAL_S = 0.5  # a reading costs 0.02 ms

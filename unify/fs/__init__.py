@@ -2,6 +2,7 @@
 
     durable     fsync, atomic writes, files and folders that only their owner can read
     locks       FileLock: a lock between processes by flock(2), released when its process ends
+    memory      resident memory of processes, and a limit for a block of this process
     paths       paths as users write them: `~` and relative paths resolved
     failpoints  named points in the code where a test can kill the process or raise an error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from unify.adapters.http.request_log import RequestLog
 from unify.errors import Interrupted, StoreError
+from unify.fs.memory import limit_memory
 from unify.interpreter.connections import ConnectionCatalog
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_adapter(connections: ConnectionCatalog, connection: Connection) -> Iter
         redactor=connections.redactor,
     )
     try:
-        with closing(adapter):
+        with closing(adapter), limit_memory(settings.worker_memory_bytes, connection.name):
             yield adapter
     finally:
         with suppress(StoreError):

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from unify.engine import errors
-from unify.errors import UnifyError
+from unify.errors import UnifyError, escape_surrogates
 from unify.model import Action, ConfigPaths, LoaderJob, RequestRecord, TableName
 from unify.redaction import Redactor
 
@@ -178,7 +178,9 @@ def make_bug_failure(error: Exception, redactor: Redactor = _NO_SECRETS) -> Fail
     """A fault in Unify: the error for the message, the traceback for the log."""
     return Failure(
         kind=type(error).__name__,
-        message=redactor.redact(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARS],
+        message=escape_surrogates(redactor.redact(f"{type(error).__name__}: {error}"))[:MAX_ERROR_CHARS],
         bug=True,
-        trace=redactor.redact("".join(traceback.format_exception(error)))[-4 * MAX_ERROR_CHARS :],
+        trace=escape_surrogates(redactor.redact("".join(traceback.format_exception(error))))[
+            -4 * MAX_ERROR_CHARS :
+        ],
     )

@@ -27,6 +27,7 @@ from unify.load.protocol import (
     WorkerMessage,
     decode_task,
     encode_message,
+    make_bug_failure,
     make_failure,
     make_unexpected_failure,
 )
@@ -65,7 +66,7 @@ def worker_main(pipe: Connection, runner: TaskRunner) -> None:
         finally:
             line.set_reporter(None)
         reporter.send_requests()
-        line.send(outcome)
+        line.send_result(outcome)
 
 
 class Reporter:
@@ -130,6 +131,15 @@ class _DaemonPipe:
             return self._pipe.recv_bytes(MAX_MESSAGE_BYTES)
         except (EOFError, ConnectionResetError):
             return None
+
+    def send_result(self, result: TaskResult) -> None:
+        """Send the result of a task; one that cannot be sent becomes a failed result that says why."""
+        try:
+            self.send(result)
+        except Exception as error:  # noqa: BLE001 - without a result the job would count as crashed
+            progress = LoadProgress(result.job, result.attempt)
+            failure = make_bug_failure(error)
+            self.send(TaskResult(result.job, result.attempt, TaskStatus.FAILED, progress, failure))
 
     def send(self, message: WorkerMessage) -> None:
         """Send a message. Exits the process if the daemon has exited."""

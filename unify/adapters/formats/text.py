@@ -27,7 +27,8 @@ _GUARD = re.compile(
 )
 _CALLBACK = re.compile(rb"\s*(?:/\*.*?\*/\s*)?[A-Za-z_$][\w$.]*\(\s*(?=[\[{])", re.DOTALL)  # JSONP
 _CALLBACK_END = re.compile(rb"\)\s*;?\s*$")
-_JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
+_MAX_GUARD_BYTES = 1024  # which keeps the search short: the patterns go back over spaces
+_JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|-?\bInfinity\b|\bNaN\b', re.DOTALL)
 # Whole pairs and escaped backslashes are consumed, so that ``half`` is a surrogate without its other half.
 _SURROGATES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
@@ -108,9 +109,10 @@ def without_guard(body: bytes) -> bytes:
     body = body.rstrip(b"\0\r\n\t ") if body.endswith((b"\0", b"\0\n")) else body
     if body[:1] in (b"[", b"{") and not body.startswith(b"{}"):
         return body
-    if (found := _GUARD.match(body)) is not None:
+    start = body[:_MAX_GUARD_BYTES]
+    if (found := _GUARD.match(start)) is not None:
         return body[found.end() :]
-    callback, end = _CALLBACK.match(body), _CALLBACK_END.search(body[-20:])
+    callback, end = _CALLBACK.match(start), _CALLBACK_END.search(body[-20:])
     if callback is not None and end is not None:
         return body[callback.end() : len(body) - len(body[-20:]) + end.start()]
     return body

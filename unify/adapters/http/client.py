@@ -37,8 +37,11 @@ from unify.adapters.paging.links import resolve_link
 from unify.adapters.spec.model import ErrorRule
 from unify.errors import BadResponse, ConfigError, SourceError, Unauthorized, UnifyError, Unreachable
 from unify.redaction import Redactor
+from unify.text import excerpt
 
 MAX_REDIRECTS = 5
+MAX_URL_CHARS = 32_768  # four times what most servers accept
+MAX_SHOWN_URL_CHARS = 1_000  # in messages and in unify.requests
 REDIRECT_STATUSES = frozenset([301, 302, 303, 307, 308])
 
 # The authentication itself reads these responses; 428 is Google's "authorization pending".
@@ -234,7 +237,7 @@ class HttpClient:
     ) -> Response:
         """Send, follow redirects, and request a new token once after status 401."""
         home = self.origin if authenticated else origin_of(request.url)
-        self._check_origin(request.url, home, f"{request.method} {self.redactor.redact(request.full_url)}")
+        self._check_origin(request.url, home, self._request_line(request))
         renewed, redirects = False, 0
         while True:
             at_home = origin_of(request.url) == home
@@ -303,9 +306,13 @@ class HttpClient:
 
     def _exchange(self, request: Request, stop: threading.Event) -> Response:
         """Send one request and report it. Raises Unreachable if there is no response."""
-        url = request.full_url
-        shown = self.redactor.redact(url)
-        request_line = f"{request.method} {shown}"
+        url, request_line = request.full_url, self._request_line(request)
+        shown = request_line.removeprefix(f"{request.method} ")
+        if len(url) > MAX_URL_CHARS:
+            raise SourceError(
+                f"{request_line}: the URL has {len(url):,} characters, of {MAX_URL_CHARS:,} at most; "
+                "send fewer or shorter params, or send them in the body"
+            )
         started_at, started = datetime.now(UTC), perf_counter()
         raw = self._session.send(request, url, stop)
         failure = self._exchange_error(raw, request_line, url)
@@ -318,6 +325,11 @@ class HttpClient:
             raise failure from None  # errors of the libraries quote URLs with their secrets
         self._pause_if_quota_exhausted(raw.headers)
         return Response(raw.status or 0, raw.headers, raw.body, url, request_line)
+
+    def _request_line(self, request: Request) -> str:
+        """Method and URL for messages: without secrets, and cut to a length that can be read."""
+        shown = self.redactor.redact(excerpt(request.full_url, MAX_URL_CHARS))
+        return f"{request.method} {excerpt(shown, MAX_SHOWN_URL_CHARS)}"
 
     def _exchange_error(self, raw: RawResponse, request_line: str, url: str) -> UnifyError | None:
         if raw.end_reason == "stopped":

@@ -33,12 +33,12 @@ _MAX_SEARCHED_BYTES = 65_536  # of a body, for the message in it
 _MESSAGE_KEYS = ("message", "error_description", "detail", "error", "title", "errors", "error_message", "msg")
 # Of a response with status 403: Salesforce's REQUEST_LIMIT_EXCEEDED, Google's dailyLimitExceeded …
 _LIMIT = re.compile(
-    r"(limit|quota|usage)s?[ _.-]*(is|was|has been|have been)?[ _-]*(exceed|reach|exhaust|used|hit)|"
-    r"(exceed|reach|exhaust|over|hit)(s|ed|ing)?[ _-]+([\w'-]+[ _-]+){0,4}(limit|quota|rate)|"
+    r"(limit|quota|usage)s?[ _.-]*+(is|was|has been|have been)?[ _-]*+(exceed|reach|exhaust|used|hit)|"
+    r"(exceed|reach|exhaust|over|hit)(s|ed|ing)?[ _-]++([^\W_]['\w]*+[ _-]++){0,4}?(limit|quota|rate)|"
     r"throttl|rate[ _-]?limit|too[ _-]?many[ _-]?(requests|calls)",
     re.IGNORECASE,
 )
-_MARKUP_PATTERN = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
+_TAG = re.compile(r"<(?:(script|style)\b)?", re.IGNORECASE)
 
 
 def response_error(
@@ -113,9 +113,23 @@ def quote_body(response: Response, redactor: Redactor, *, allow_raw_text: bool =
     text = _extract_message(response.body) if allow_raw_text or is_object else ""
     if not text and allow_raw_text:
         body = response.body[: _MAX_SEARCHED_BYTES + 1].decode("utf-8", "replace")
-        text = _MARKUP_PATTERN.sub(" ", excerpt(body, _MAX_SEARCHED_BYTES))
+        text = _without_markup(excerpt(body, _MAX_SEARCHED_BYTES))
     text = " ".join(redactor.redact(text).split())
     return f' ("{excerpt(text, MAX_QUOTED_CHARS)}")' if text else ""
+
+
+def _without_markup(text: str) -> str:
+    """Return ``text`` with a space for each tag, script and style sheet, in linear time."""
+    pieces = []
+    position = 0
+    while tag := _TAG.search(text, position):
+        pieces.append(text[position : tag.start()])
+        closing = f"</{tag[1].lower()}>" if tag[1] else ">"
+        end = text.find(closing, tag.end())
+        if end < 0:
+            return " ".join(pieces)
+        position = end + len(closing)
+    return " ".join([*pieces, text[position:]])
 
 
 def _extract_message(body: bytes) -> str:

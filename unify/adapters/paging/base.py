@@ -179,7 +179,7 @@ _GROUPED_DIGITS = re.compile(r"\s*\d{1,3}(?:[,. '\u00a0\u202f]\d{3})+\s*")
 def parse_count(value: Any) -> int | None:
     """A number of rows or pages; also a text with separators between thousands (``"1,045"``)."""
     if isinstance(value, str) and _GROUPED_DIGITS.fullmatch(value):
-        return int(re.sub(r"\D", "", value))
+        return parse_integer(re.sub(r"\D", "", value))
     return parse_integer(value)
 
 

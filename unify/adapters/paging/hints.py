@@ -124,9 +124,12 @@ COUNTS_OF_PAGE = frozenset(
 )  # of this page, if the rows are as many
 
 
+_MAX_NAME_CHARS = 200  # a longer name says nothing about pages
+
+
 def simplify(name: str) -> str:
     """A name in lower case without separators and namespace: ``@odata.nextLink`` is ``nextlink``."""
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[.:]", name)[-1].lower())
+    return re.sub(r"[^a-z0-9]", "", re.split(r"[.:]", name[-_MAX_NAME_CHARS:])[-1].lower())
 
 
 def is_set(flag: Any) -> bool:

@@ -25,7 +25,8 @@ _MAX_PAGE_DIGITS = 12
 _PAGE_RELS = frozenset(["first", "prev", "previous", "next", "last"])  # other rels say nothing about pages
 _NO_RESULTS = 'results="false"'  # Sentry sends a next link on every page and marks one that leads nowhere
 _INNER_SUFFIXES = (".local", ".internal", ".localdomain", ".lan", ".svc", ".cluster.local", ".test")
-_LINK_TARGET = re.compile(r"[^<]*<([^>]*)>")
+_LINK_TARGET = re.compile(r"[^<]*+<([^>]*+)>")
+_MAX_LINK_HEADER_CHARS = 65_536  # http.client allows as much in one line of the headers
 
 
 def paginate_by_link_header(paging: Paging, paging_state: PagingState, sequential: bool) -> Paginator:
@@ -193,11 +194,19 @@ def parse_link_header(header: str) -> dict[str, str]:
     """Addresses of a ``Link`` header by their ``rel``: RFC 8288, commas and quotes inside included.
 
     A link with an ``anchor`` is about another resource and is left out.
+
+    Raises:
+        BadResponse: the header is too long.
     """
+    if len(header) > _MAX_LINK_HEADER_CHARS:
+        raise BadResponse(
+            f"the Link headers have {len(header):,} characters, of {_MAX_LINK_HEADER_CHARS:,} at most"
+        )
     links: dict[str, str] = {}
-    rest = header
-    while found := _LINK_TARGET.match(rest):
-        params, rest = _split_link_params(rest[found.end() :])
+    position = 0
+    while found := _LINK_TARGET.match(header, position):
+        end = _link_params_end(header, found.end())
+        params, position = header[found.end() : end], end + 1
         if _NO_RESULTS in params.replace(" ", "").lower():
             continue
         named = dict(reversed(list(_iter_params(params))))  # of a parameter written twice the first counts
@@ -207,18 +216,22 @@ def parse_link_header(header: str) -> dict[str, str]:
     return links
 
 
-def _split_link_params(text: str) -> tuple[str, str]:
-    """Parameters up to the comma that ends them, and the rest; commas within quotes do not end them."""
-    quote = ""
-    for index, char in enumerate(text):
+def _link_params_end(header: str, start: int) -> int:
+    """Position of the comma that ends the parameters from ``start`` on; commas within quotes do not."""
+    quote = before = last = ""  # the characters before, without and with spaces
+    for index in range(start, len(header)):
+        char = header[index]
         if quote:
-            if char == quote and text[index - 1] != "\\":
+            if char == quote and last != "\\":
                 quote = ""
-        elif char == '"' or (char == "'" and text[:index].rstrip().endswith("=")):
+        elif char == '"' or (char == "'" and before == "="):
             quote = char
         elif char == ",":
-            return text[:index], text[index + 1 :]
-    return text, ""
+            return index
+        last = char
+        if not char.isspace():
+            before = char
+    return len(header)
 
 
 _LINK_PARAM = re.compile(r""";\s*([\w*!#$%&+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"|'[^']*'|[^;,]*)""")

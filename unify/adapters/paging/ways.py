@@ -263,7 +263,7 @@ def is_url(value: Any) -> bool:
         return False
     text = value.strip()
     return text.lower().startswith(("http://", "https://", "/", "?")) or bool(
-        re.fullmatch(r"[\w./-]+\?[^\s?]*=[^\s?]*", text)
+        re.fullmatch(r"[\w./-]++\?[^\s?=]*+=[^\s?]*+", text)
     )
 
 

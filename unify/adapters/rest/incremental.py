@@ -32,7 +32,8 @@ TEXT_DATE_FORMATS = (
 )
 _TEXT_TYPES = ("varchar", "text", "string")
 _INTEGER = re.compile("0|-?[1-9][0-9]{0,18}")  # as JSON writes it
-_MS_DATE = re.compile(r"/Date\((-?\d+)([+-]\d{4})?\)/")  # ASP.NET: milliseconds since 1970
+_MS_DATE = re.compile(r"/Date\((-?\d{1,18})([+-]\d{4})?\)/")  # ASP.NET: milliseconds since 1970
+_MAX_DATE_CHARS = 100  # of a date in words
 _ZONE_NAME = re.compile(r" ?(?:GMT|UTC|UT|Z)([+-]\d{4})?$")
 _EPOCH_NAME = re.compile(
     r"(?i)(?:^|_|\b)(?:at|on|date|time|timestamp|ts|updated|created|modified|changed)$|[a-z](?:At|On|Date|Time)$|time(?:stamp)?$|_(?:date|time)_"
@@ -179,9 +180,12 @@ def parse_timestamp(text: str) -> datetime | None:
 
 def _parse_text_date(text: str) -> tuple[datetime, str] | None:
     """Return the moment of a date in words, and its strftime format as the text writes it."""
+    if len(text) > _MAX_DATE_CHARS:
+        return None
     if (match := _MS_DATE.fullmatch(text.strip())) is not None:
-        return datetime.fromtimestamp(int(match.group(1)) / 1000, UTC), "ms_date"
-    bare = re.sub(r" \([^)]*\)$", "", text.strip())
+        moment = _timestamp_from_number(int(match.group(1)) / 1000)
+        return None if moment is None else (moment, "ms_date")
+    bare = re.sub(r" \([^()]*\)$", "", text.strip())
     zone = _ZONE_NAME.search(bare)
     plain = bare if zone is None else f"{bare[: zone.start()]} {zone.group(1) or '+0000'}"
     for pattern in TEXT_DATE_FORMATS:
