@@ -24,6 +24,9 @@ demo: .venv/app
 	  exec $(BIN)/unify demo --echo --format box $(DEMO); \
 	fi
 
+# Compiled modules of the tests are kept: without them, each worker compiles all tests again.
+test test-quick: export PYTHONDONTWRITEBYTECODE :=
+
 test: .venv/dev
 	@$(BIN)/pytest -n 3 --dist worksteal -q
 
