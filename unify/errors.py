@@ -35,8 +35,9 @@ pickled. ``retryable``: the queue tries the job again. ``exit_status``: exit sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 
 def escape_surrogates(text: str) -> str:
@@ -74,8 +75,7 @@ class ConfigError(UnifyError):
     exit_status = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One mistake in a file. ``line`` and ``column`` count from 1."""
 
     path: str

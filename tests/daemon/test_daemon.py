@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.daemon_home import TIMEOUT_S, DaemonHome
 from tests.support.waiting import scaled_limit_s, wait_until

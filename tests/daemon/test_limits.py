@@ -6,11 +6,11 @@ import os
 import signal
 import sqlite3
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.daemon_home import DaemonHome
 from tests.support.waiting import wait_until

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from tests.support.jobs import MINUTE, NOON, ORIGIN, claim_job
 from unify.model import Action, JobState, Priority, TableName

@@ -95,13 +95,13 @@ def test_a_queue_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         connection.execute("pragma user_version = 99")
     connection.close()
     with pytest.raises(StoreError, match=r"newer version of Unify \(schema 99"):
-        Queue(path)
+        Queue(path).active_jobs()
     assert path.exists()
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nowhere"):
-        Queue(tmp_path / "nowhere" / "queue.db")
+        Queue(tmp_path / "nowhere" / "queue.db").active_jobs()
 
 
 _ENQUEUER = """

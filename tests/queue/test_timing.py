@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 import tzlocal
+from msgspec.structs import replace
 
 from unify.durations import format_duration, parse_duration
 from unify.queue.timing import (

@@ -9,8 +9,9 @@ import itertools
 import os
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tests.support.stores import create_home
 from tests.support.waiting import scaled_limit_s

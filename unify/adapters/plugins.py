@@ -205,7 +205,7 @@ class AdapterPlugin:
         options = self._declared_options()
         check_plugin_options(connection, options)
         written = {name: text for name, text in connection.options.items() if not text.startswith("${")}
-        values = resolve_options(replace(connection, options=written), options, {})
+        values = resolve_options(structs.replace(connection, options=written), options, {})
         hidden = {name for name in connection.options if name not in written}
         return {
             name: None if name in hidden or isinstance(value, Secret) else value

@@ -9,8 +9,9 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
+
+from msgspec import Struct, field
 
 from unify.cli import usage
 from unify.errors import UsageError
@@ -42,8 +43,7 @@ def parse_arguments(arguments: Sequence[str]) -> Invocation:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _RepeatableOptions:
+class _RepeatableOptions(Struct, frozen=True):
     """Values of options that can be given several times, in order, before and after a command."""
 
     steps: list[Step] = field(default_factory=list)
@@ -135,8 +135,7 @@ def _build_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
     return root
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLineOption:
+class CommandLineOption(Struct, frozen=True):
     """An option for shell completion. ``value_name`` is "" for a switch."""
 
     names: tuple[str, ...]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +109,8 @@ def _clear_noted_interrupt() -> None:
     Python records a KeyboardInterrupt raised in generated code (such as a dataclass definition during an
     import) and exits by the signal even if it was caught; running generated code again clears the record.
     """
+    from dataclasses import make_dataclass
+
     make_dataclass("Nothing", ())
 
 

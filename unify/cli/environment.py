@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.durations import parse_duration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 USAGE = """\
 unify [OPTIONS]                   interactive shell (a script on stdin when stdin is no terminal)
@@ -24,8 +24,7 @@ Environment: UNIFY_HOME, UNIFY_CONNECTIONS, UNIFY_SPECS, UNIFY_TENANT, NO_COLOR,
 SHELLS = ("bash", "zsh", "fish")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandHelp:
+class CommandHelp(Struct, frozen=True):
     """The help of a command.
 
     ``summary``    its line in ``unify --help``.

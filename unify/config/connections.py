@@ -8,8 +8,9 @@ import pwd
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from unify.config import yaml
 from unify.config.secrets import (
@@ -32,8 +33,7 @@ _KEYS = ("adapter", "options", "refresh")
 _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """One account of one system.
 
     ``options``  values as written, references not resolved.
@@ -55,8 +55,7 @@ class Connection:
         return f"{self.path}:{line}: {self.name}" + (f".{key}" if key else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
+class Connections(Struct, frozen=True):
     """The connections by name. A mistake in one connection leaves the others usable."""
 
     path: Path

@@ -11,8 +11,9 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from unify.config import yaml
 from unify.config.connections import Connection, Connections, load_connections

@@ -6,9 +6,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
+
+from msgspec import Struct
 
 from unify.config import keyring
 
@@ -63,23 +64,20 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentVariable:
+class EnvironmentVariable(Struct, frozen=True):
     """``${NAME}``: an environment variable."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeyringEntry:
+class KeyringEntry(Struct, frozen=True):
     """``${keyring:SERVICE/USER}``: an entry of the operating system's keyring."""
 
     service: str
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFile:
+class SecretFile(Struct, frozen=True):
     """``${file:PATH}``: the content of a file, stripped of white space."""
 
     path: str

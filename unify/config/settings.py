@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from unify.errors import StoreError
 
@@ -14,8 +15,7 @@ DEFAULT_WORKER_MEMORY_BYTES = 2 * 1024**3
 DEFAULT_HISTORY_RETENTION_S = 7 * 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The home folder of one tenant, its configuration files and limits.
 
     ``connections`` may be missing: SQL works without connections.

@@ -10,13 +10,12 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from msgspec import Struct
+from msgspec import Struct, field
 
 from unify.errors import ConfigError, Problem
 
@@ -32,8 +31,7 @@ _KEY_IN_LINE = re.compile(r"""[\s-]*["']?([\w.-]+)["']?\s*:""")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True)
-class YamlDocument:
+class YamlDocument(Struct, frozen=True, dict=True):
     """A parsed file. ``root`` is None if the file is empty or cannot be parsed."""
 
     path: str
@@ -106,8 +104,7 @@ class _YamlPosition(NamedTuple):
     column: int
 
 
-@dataclass(slots=True)
-class _OpenCollection:
+class _OpenCollection(Struct):
     """A list or mapping that is not closed yet; ``key`` is the pending key of a mapping."""
 
     is_mapping: bool

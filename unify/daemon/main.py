@@ -12,12 +12,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import zmq
+from msgspec.structs import replace
 
 from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.daemon.dispatcher import Dispatcher

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
 
 
-@dataclass(frozen=True, slots=True)
-class DuckDBToken:
+class DuckDBToken(Struct, frozen=True):
     """A token. ``start`` and ``end`` count characters. ``word`` is in lower case; quoted names as written."""
 
     start: int
@@ -19,8 +19,7 @@ class DuckDBToken:
     word: str
 
 
-@dataclass(frozen=True, slots=True)
-class TableStatement:
+class TableStatement(Struct, frozen=True):
     """A CREATE TABLE or ALTER TABLE statement.
 
     ``name``   the parts of the table's name, unquoted.

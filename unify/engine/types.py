@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
+
+from msgspec import Struct
 
 _Item = TypeVar("_Item")
 
@@ -43,8 +44,7 @@ _TEMPORAL_TYPES = (
 _INEXACT_IN_PYTHON = frozenset([*_TEMPORAL_TYPES, *_SHORT_NAMES, "FLOAT", "GEOMETRY", "UNION", "VARIANT"])
 
 
-@dataclass(frozen=True, slots=True)
-class DuckDBType:
+class DuckDBType(Struct, frozen=True):
     """A type. ``name`` is BIGINT, DECIMAL, LIST, ARRAY, STRUCT, MAP, UNION, ENUM … in upper case.
 
     ``children``     element of a LIST or ARRAY, key and value of a MAP, fields of a STRUCT.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct
 
 from unify.durations import format_duration, parse_duration
 from unify.errors import UsageError
@@ -19,8 +20,7 @@ class FreshnessDecision(Enum):
     REFRESH_IN_BACKGROUND = "answer from what is stored, and queue a refresh"
 
 
-@dataclass(frozen=True, slots=True)
-class MaxAge:
+class MaxAge(Struct, frozen=True):
     """The maximum age of stored rows: ``--max-age`` and ``set max_age``.
 
     ``limit_s``  refresh older rows before the query; 0 refreshes each time.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from unify.config.preferences import parse_keys, save_keys
 from unify.config.settings import Settings

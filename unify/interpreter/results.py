@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct, field
 
 from unify.text import format_count
 
@@ -25,16 +26,14 @@ _EPOCH = datetime(1970, 1, 1)
 _DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class ChartSeries:
+class ChartSeries(Struct, frozen=True):
     """The points of a series, ascending in x; text x keeps the order of the rows."""
 
     name: str
     points: tuple[tuple[XValue, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """A chart to draw. ``title`` is "" if not given.
 
     ``x_values``        all x, in display order.
@@ -71,8 +70,7 @@ class Chart:
         return tuple(notes)
 
 
-@dataclass(frozen=True, slots=True)
-class PieSlice:
+class PieSlice(Struct, frozen=True):
     """A slice of a pie chart; ``fraction`` is between 0 and 1."""
 
     label: str
@@ -123,8 +121,7 @@ def y_by_x(series: Sequence[ChartSeries]) -> list[dict[XValue, float]]:
     return [dict(one.points) for one in series]
 
 
-@dataclass(frozen=True, slots=True)
-class ResultColumn:
+class ResultColumn(Struct, frozen=True):
     """A column of a result; ``type`` is a DuckDB type: BIGINT, DECIMAL(5,2), STRUCT(a INTEGER)."""
 
     name: str
@@ -146,8 +143,7 @@ class LineProjection(Protocol):
         """Yield the lines of each batch, joined by ``separator``."""
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(Struct):
     """Rows to display.
 
     ``batches``     can be read once; the query runs while they are read.
@@ -170,15 +166,13 @@ def listing_rows(
     return Rows(result_columns(columns), iter([rows] if rows else []), note, show_all=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """The outcome of a statement without rows: "3 rows inserted". Shown to the user, never among rows."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class TextOutput:
+class TextOutput(Struct, frozen=True):
     """The text output of a command: ``system status``, ``help``.
 
     ``prose``  the lines are paragraphs, which are wrapped to the terminal.
@@ -188,28 +182,24 @@ class TextOutput:
     prose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunScript:
+class RunScript(Struct, frozen=True):
     """``run 'FILE'``: run the statements of a script; ``path`` is as typed."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleScript:
+class ScheduleScript(Struct, frozen=True):
     """``run 'FILE' every …``: the caller resolves ``path`` and passes it to ``schedule``."""
 
     path: str
     schedule: Callable[[Path], Message]
 
 
-@dataclass(frozen=True, slots=True)
-class ExitShell:
+class ExitShell(Struct, frozen=True):
     """``exit``: read no further statements."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeysChanged:
+class KeysChanged(Struct, frozen=True):
     """``set keys = 'vi'``: saved; an open prompt changes its key bindings."""
 
     keys: Keys
@@ -271,8 +261,7 @@ class Watcher(Protocol):
         """Prompts the user to sign in; None without a terminal."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionNames:
+class CompletionNames(Struct, frozen=True):
     """Names for completion; ``columns`` are by "schema.table", ``topics`` are those of ``help``."""
 
     schemas: tuple[str, ...] = ()

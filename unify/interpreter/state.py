@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.config.settings import Settings
 from unify.errors import ConfigError, DaemonUnreachable
@@ -35,8 +36,7 @@ _ACTIVE_STATE_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TableState:
+class TableState(Struct, frozen=True):
     """A table that a statement can name. ``rows`` and ``loaded_at`` are None if no rows are stored."""
 
     name: TableName
@@ -48,8 +48,7 @@ class TableState:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionState:
+class ConnectionState(Struct, frozen=True):
     """A connection. ``state`` is "ok", "paused" or "broken"; ``problem`` is the reason."""
 
     name: str

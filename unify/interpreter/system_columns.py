@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unify.model import Column, TableName
 
@@ -13,8 +14,7 @@ BIGINT = "BIGINT"
 TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
 
 
-@dataclass(frozen=True, slots=True)
-class SystemTableDef:
+class SystemTableDef(Struct, frozen=True):
     """A system table: its description, and its columns as (name, type)."""
 
     description: str

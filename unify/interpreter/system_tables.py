@@ -6,8 +6,9 @@ Also the rows of ``show schedules`` and ``show settings``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from unify.adapters.http.request_log import RequestLog
 from unify.config.preferences import read_keys
@@ -140,8 +141,7 @@ class SystemTables:
             self.lake.replace_system_table(name, SYSTEM_TABLES[name].columns, rows)
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledItem:
+class ScheduledItem(Struct, frozen=True):
     """A scheduled table or script. ``kind``: table or script; ``origin``: person, connection or spec."""
 
     name: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
@@ -25,16 +26,14 @@ _PERSISTENT_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _MAX_SHOWN_CHARS = 60  # characters of a value in `show variables`
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarVariable:
+class ScalarVariable(Struct, frozen=True):
     """A single value: DuckDB's type, and its text (None: NULL)."""
 
     type: str
     text: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RowsVariable:
+class RowsVariable(Struct, frozen=True):
     """Rows. ``saved`` is the file of a variable that outlives the session."""
 
     saved: SavedVariable | None = None
@@ -43,8 +42,7 @@ class RowsVariable:
 SessionVariable = ScalarVariable | RowsVariable
 
 
-@dataclass(frozen=True, slots=True)
-class BoundQuery:
+class BoundQuery(Struct, frozen=True):
     """A statement ready to run: rows by their table's name in its text, values as DuckDB's parameters."""
 
     sql: str

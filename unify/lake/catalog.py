@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from msgspec.structs import replace as replace_fields
 
 from unify.engine.types import qualified_name
@@ -80,8 +81,7 @@ _COLUMN_STATISTICS_SQL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTable:
+class StoredTable(Struct, frozen=True):
     """A loaded table. ``cursor`` is its incremental state by scope."""
 
     name: TableName
@@ -93,8 +93,7 @@ class StoredTable:
     rows_discarded: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class UserTable:
+class UserTable(Struct, frozen=True):
     """A table or view made by a user. ``rows`` is None for a view."""
 
     name: TableName

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from unify.errors import StoreError
 
@@ -20,8 +21,7 @@ METADATA = f"__ducklake_metadata_{CATALOG}"  # DuckLake's own tables, described 
 SCHEMA = "_unify"  # Unify's own tables in the lake
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """A view or macro. ``sql`` is what can be searched for tables: a SELECT, or CREATE VIEW."""
 
     schema: str

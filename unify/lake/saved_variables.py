@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from unify.config.settings import create_private_folder
 from unify.engine import errors
@@ -25,8 +26,7 @@ _TYPE_COLUMN, _TEXT_COLUMN = (
 )  # columns of a scalar; a SELECT needs quotes to use these names
 
 
-@dataclass(frozen=True, slots=True)
-class SavedVariable:
+class SavedVariable(Struct, frozen=True):
     """A saved variable. ``type`` and ``text`` are set for a scalar only."""
 
     name: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.engine import errors
 from unify.engine.types import exact_cast_sql, parse_type
@@ -21,8 +23,7 @@ _PLAIN_BATCHES = 2  # a result of at most these is not run again for a projectio
 Batches = Iterator[Sequence[tuple[object, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
-class LakeStatementResult:
+class LakeStatementResult(Struct, frozen=True):
     """The result of a statement.
 
     ``columns``       (name, DuckDB type) of its rows; None where it has no rows, and ``summary`` says what

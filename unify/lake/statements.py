@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.engine import exact as engine_exact
 from unify.engine import sources
@@ -60,8 +62,7 @@ _COUNT_VERBS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", 
 _DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTACH": "attached", "SET": "set"}
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedStatement:
+class ParsedStatement(Struct, frozen=True):
     """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
 
     ``is_blocking``  a SELECT that may take its whole time before its first row.

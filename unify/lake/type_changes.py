@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from unify.lake.protocols import Reader
 from unify.model import TableName
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 TABLE = "lake._unify.widened"
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnTypeChange:
+class ColumnTypeChange(Struct, frozen=True):
     """A change of a column's type; its values were kept."""
 
     column: str

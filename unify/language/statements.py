@@ -8,9 +8,10 @@ the grammar then explains the mistake.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
+
+from msgspec import Struct
 
 from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, tokenize
 
@@ -25,8 +26,7 @@ _TOKEN_REASONS: Mapping[TokenKind, IncompleteReason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One statement of a script, without its ``;`` and the comments around it. ``line`` counts from 1."""
 
     text: str

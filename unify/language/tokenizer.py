@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class TokenKind(StrEnum):
@@ -150,8 +151,7 @@ _SELECT_KEYWORDS = keyword_set("select from with values table pivot unpivot pivo
 _DEFINITION_KEYWORDS = keyword_set("view macro function")
 
 
-@dataclass(frozen=True, slots=True)
-class VariableUse:
+class VariableUse(Struct, frozen=True):
     """A variable reference. ``start`` and ``end`` count characters from 0 and include the ``$``."""
 
     name: str

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from unify.model import TableName
 from unify.queue.rows import from_micros, to_micros
 from unify.queue.sqlite import QueueDatabase
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """A paused connection, or table if ``table`` is not empty."""
 
     tenant: str

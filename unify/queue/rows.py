@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from msgspec import Struct
 
 from unify.model import Action, ConfigPaths, Hold, JobState, LoaderJob, Priority, TableName
 from unify.queue.timing import Timing
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(Struct, frozen=True):
     """A load to enqueue.
 
     ``start_at``  None: as soon as a worker is free.
@@ -29,8 +28,7 @@ class NewJob:
     seen_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """The schedule of a table. ``every_s`` None: it is never refreshed, whatever its spec says."""
 
     tenant: str

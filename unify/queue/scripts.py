@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain, count
 from pathlib import Path
+
+from msgspec import Struct
 
 from unify.model import ConfigPaths
 from unify.queue.rows import (
@@ -39,8 +40,7 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"  # the daemon ended, or the script was unscheduled
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledScript:
+class ScheduledScript(Struct, frozen=True):
     """A script the daemon runs: ``path`` and ``folder``, its working directory, are absolute."""
 
     tenant: str
@@ -51,8 +51,7 @@ class ScheduledScript:
     timing: Timing
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptRun:
+class ScriptRun(Struct, frozen=True):
     """One run. ``output`` is its stdout; ``error`` its stderr, and why it failed."""
 
     id: int
@@ -68,8 +67,7 @@ class ScriptRun:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptRunResult:
+class ScriptRunResult(Struct, frozen=True):
     """The result of a run. ``exit_status`` is None if the process did not exit by itself."""
 
     status: RunStatus

@@ -40,7 +40,7 @@ SqlParameters = Mapping[str, object]
 
 
 class QueueDatabase:
-    """A connection to the queue that one thread of this process uses at a time.
+    """A connection to the queue that one thread of this process uses at a time; opened by the first use.
 
     ``notice``  is called with a sentence when a damaged or lost file was replaced.
     ``lock_timeout_s``  how long a write waits for other processes before it raises LockTimeout.
@@ -58,8 +58,6 @@ class QueueDatabase:
         self._statements = read_sql_sections("queue.sql")
         self._backup = ScheduleBackup(path.with_name(BACKUP_FILE), self._statements)
         self._is_backup_due = False
-        with self._thread_lock, self._translate_errors():
-            self._open_or_replace()
 
     def close(self) -> None:
         with self._thread_lock:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.errors import UsageError
 
@@ -45,8 +47,7 @@ MAX_INTERVAL_S = 100 * 366 * 86400.0  # a century, the longest duration that can
 LAST_MOMENT = datetime(9000, 1, 1, tzinfo=UTC)  # later moments overflow when a zone or an interval is added
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """The due times of a schedule.
 
     ``every_s``   None: once at ``next_at``, or never.

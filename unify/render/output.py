@@ -8,15 +8,23 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
+
+from msgspec.structs import replace
 
 from unify.errors import UnifyError, UsageError
 from unify.render import terminal
 from unify.render.formats import write_rows
 from unify.render.formats.layout import wrap_text
-from unify.render.formats.options import ElapsedSeconds, Format, FormatOptions, OutputOptions, WriteResult
+from unify.render.formats.options import (
+    DeferredProjection,
+    ElapsedSeconds,
+    Format,
+    FormatOptions,
+    OutputOptions,
+    WriteResult,
+)
 from unify.text import escape_text
 
 if TYPE_CHECKING:
@@ -80,9 +88,7 @@ class Output:
         """Return the form in which the rows of a large result are written fastest, if they have one."""
         if self.terminal or self.format in ("box", "table", "vertical"):
             return None
-        from unify.render.formats.projection import FormatProjection
-
-        return FormatProjection(self.format_options())
+        return DeferredProjection(self.format_options())
 
     def write_text(self, text: str, *, prose: bool = False) -> None:
         """Write the text of a command, with control characters escaped on a terminal.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from unify.render.formats.options import Format, OutputOptions
 
@@ -25,16 +26,14 @@ Task = Literal[
 CANCEL_WITHIN_S = 2.0  # between the Ctrl-C that stops waiting and the Ctrl-C that cancels the load
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One ``-c`` or ``-f``: the statements themselves, or the path of a file ("-" is stdin)."""
 
     kind: Literal["statements", "file"]
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True):
     """The parsed command line. None: not given; the environment or a default applies.
 
     ``words``    the arguments of a command: connections to check, spec files.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import assert_never
 
+from msgspec.structs import replace
 from prompt_toolkit.history import History, InMemoryHistory
 
 from unify.config.preferences import read_keys

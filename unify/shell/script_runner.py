@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
+
+from msgspec import Struct
 
 from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
 from unify.fs.paths import absolute_path, expand_home
@@ -51,8 +52,7 @@ class ShellSession(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptText:
+class ScriptText(Struct, frozen=True):
     """Statements to run. ``name`` starts the position of an error; "" for statements typed or given by -c."""
 
     text: str

@@ -12,11 +12,11 @@ import os
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from unify.adapters.spec.model import AdapterSpec, Option, View, table_defs
 from unify.config.settings import create_private_folder
@@ -80,8 +80,7 @@ def known_specs(folders: Sequence[Path]) -> dict[str, Path]:
 _CACHE_SIZE = 256  # specs and summaries in one process
 
 
-@dataclass(frozen=True, slots=True)
-class SpecSummary:
+class SpecSummary(Struct, frozen=True):
     """The part of a spec that listings need. An option without a default is required."""
 
     options: tuple[Option, ...]
@@ -90,8 +89,7 @@ class SpecSummary:
     views: tuple[View, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SpecFileVersion:
+class SpecFileVersion(Struct, frozen=True):
     """The state of a spec file."""
 
     path: str
@@ -106,8 +104,7 @@ class SpecFileVersion:
         return max(self.modified_ns, self.changed_ns) < durable.new_files_since_ns()
 
 
-@dataclass(frozen=True, slots=True)
-class CachedSummary:
+class CachedSummary(Struct, frozen=True):
     """The content of a cache file."""
 
     version: SpecFileVersion

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unify.errors import UnknownName
 from unify.text import did_you_mean
 
 
-@dataclass(frozen=True, slots=True)
-class HelpTopic:
+class HelpTopic(Struct, frozen=True):
     """The paragraph of ``help NAME``; ``forms`` are the syntax of the command."""
 
     name: str

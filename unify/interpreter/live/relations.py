@@ -8,8 +8,9 @@ a view or macro over it, which would outlive it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from unify.engine.connection import fetch_distinct_rows
 from unify.engine.types import quote_identifier as quoted

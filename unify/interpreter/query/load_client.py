@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.config.settings import Settings
@@ -64,8 +64,7 @@ POLL_INTERVAL_S = 0.25  # how often the queue is asked, whatever events say: the
 PROGRESS_INTERVAL_S = 0.1  # progress is shown at most ten times a second
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRequest:
+class LoadRequest(Struct, frozen=True):
     """A load that a statement needs.
 
     ``seen_at``  when the table was found missing or too old; None: load it in any case.

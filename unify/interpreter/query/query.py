@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import DaemonUnreachable, LoadFailed, StoreError
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
     from unify.interpreter.live.relations import RelationResolver
 
 
-@dataclass(frozen=True, slots=True)
-class TableFreshness:
+class TableFreshness(Struct, frozen=True):
     """A table of a connection that a query uses, and what it needed at ``checked_at``."""
 
     name: TableName

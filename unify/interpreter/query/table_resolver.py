@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError, UnknownName
@@ -26,8 +28,7 @@ _COMMON_FUNCTIONS = keyword_set(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UsedTables:
+class UsedTables(Struct, frozen=True):
     """The tables of connections that a statement uses.
 
     ``stored``         those that are loaded, as their adapters spell them.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
+
+from msgspec import Struct
 
 from unify.language.sql import tables
 from unify.language.sql.refs import TableRef
@@ -36,8 +37,7 @@ class StatementKind(Enum):
     OTHER = "anything else"
 
 
-@dataclass(frozen=True)
-class Analysed:
+class Analysed(Struct, frozen=True, dict=True):
     """One statement. Nothing is run or bound; text that is no SQL has no tables."""
 
     sql: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from unify.model import TableName
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TableRef:
+class TableRef(Struct, frozen=True, eq=False):
     """``[[catalog.]schema.]table`` as spelled in the statement; missing parts are "".
 
     ``written``  the statement changes the table: its rows, its definition or its existence.
@@ -55,8 +54,7 @@ def merge_refs(refs: list[TableRef]) -> tuple[TableRef, ...]:
     return tuple(found.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     """A constant: its text and DuckDB type (VARCHAR, BIGINT, DOUBLE, BOOLEAN, DATE, TIMESTAMP …)."""
 
     text: str

@@ -14,8 +14,9 @@ language, config, engine, fs and the top-level modules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from textwrap import wrap
+
+from msgspec.structs import replace
 
 from unify.interpreter.results import Chart
 from unify.render.charts import bars, columns

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+
+from msgspec import Struct
 
 from unify.interpreter.results import Rows
 
@@ -19,8 +20,7 @@ _BORDER_WIDTH = 3  # per column: a line and two spaces
 GAP_WIDTH = 1  # the column in place of those omitted
 
 
-@dataclass(frozen=True, slots=True)
-class BoxLayout:
+class BoxLayout(Struct, frozen=True):
     """The numbers of the columns to show, and their widths. ``gap``: columns are omitted after this many."""
 
     columns: tuple[int, ...]
@@ -73,8 +73,7 @@ def _shrink_widths(widths: Sequence[int], max_total: int) -> list[int]:
     return list(widths)
 
 
-@dataclass(frozen=True, slots=True)
-class RowExcerpt:
+class RowExcerpt(Struct, frozen=True):
     """The first and last rows, and their total number; ``has_more``: there are more than ``total``."""
 
     head: Sequence[Row]

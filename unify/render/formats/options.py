@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, get_args
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 if TYPE_CHECKING:
     from unify.interpreter.results import Rows
+    from unify.render.formats.projection import FormatProjection
     from unify.render.formats.values import TextRow
 
 Format = Literal["box", "table", "csv", "json", "jsonl", "markdown", "html", "vertical"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-@dataclass(frozen=True, slots=True)
-class FormatOptions:
+class FormatOptions(Struct, frozen=True):
     """The format of written rows.
 
     ``null``        the text of NULL; None: the default of the format.
@@ -40,8 +43,7 @@ class FormatOptions:
     delimiter: str = ","
 
 
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
+class OutputOptions(Struct, frozen=True):
     """The output options of the command line; None: not given.
 
     ``path``  the file of ``-o``; None: standard output.
@@ -54,8 +56,7 @@ class OutputOptions:
     max_rows: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
+class WriteResult(Struct, frozen=True):
     """The number of rows written. ``is_truncated``: there were more than ``max_rows``."""
 
     row_count: int
@@ -65,6 +66,25 @@ class WriteResult:
 def projected_texts(rows: Rows, separator: str) -> Iterator[str] | None:
     """Yield the lines of each batch, joined by ``separator``; None if the rows are values, not lines."""
     return rows.projection.texts(rows.batches, separator) if rows.projection is not None else None
+
+
+class DeferredProjection:
+    """A FormatProjection, imported when a large result uses it."""
+
+    def __init__(self, options: FormatOptions) -> None:
+        self._options = options
+
+    def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
+        return self._projection.expressions(columns)
+
+    def texts(self, batches: Iterator[Sequence[tuple[object, ...]]], separator: str) -> Iterator[str]:
+        return self._projection.texts(batches, separator)
+
+    @cached_property
+    def _projection(self) -> FormatProjection:
+        from unify.render.formats.projection import FormatProjection
+
+        return FormatProjection(self._options)
 
 
 ElapsedSeconds = Callable[[], float]  # seconds since the statement started

@@ -10,12 +10,13 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import chain
 from typing import Any, TypeGuard
+
+from msgspec import Struct
 
 from unify.engine.types import DuckDBType, parse_type
 from unify.interpreter.results import Rows
@@ -56,8 +57,7 @@ def text_writer(type: DuckDBType) -> TextWriter:
             return value_text
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerStyle:
+class ContainerStyle(Struct, frozen=True):
     """The style of lists, structs and maps.
 
     ``item``, ``list_item``, ``key``  return the writer of items of structs and maps, of lists, of map keys.
