@@ -57,6 +57,7 @@ class UnifyCommand:
 
     def __init__(self, home: Path, command: Sequence[str] = UNIFY_COMMAND) -> None:
         self.home = home
+        self.folder = home  # where it runs
         self.command = tuple(command)
         self.environment = clean_environment(home)
 
@@ -73,7 +74,7 @@ class UnifyCommand:
             text=True,
             encoding="utf-8",
             env=self.environment,
-            cwd=self.home,
+            cwd=self.folder,
             timeout=timeout_s,
         )
         return CommandResult(done.stdout, done.stderr, done.returncode)
@@ -89,7 +90,7 @@ class UnifyCommand:
             text=True,
             encoding="utf-8",
             env=self.environment,
-            cwd=self.home,
+            cwd=self.folder,
         )
         with process:
             try:
@@ -140,7 +141,7 @@ class InProcessCommand(UnifyCommand):
                 mock.patch.object(sys, "stdin", _text_stream(stdin)),
                 redirect_stdout(stdout),
                 redirect_stderr(stderr),
-                chdir(self.home),
+                chdir(self.folder),
             ):
                 exit_status = run_command(arguments, self._session_factory)
         finally:

@@ -15,6 +15,7 @@ from unify.text import did_you_mean
 COMMON_OPTIONS = (
     Option("proxy", "URL of an HTTP proxy; that of the environment is never used", secret=True),
     Option("ca_file", "File or folder of CA certificates to trust instead of the default ones"),
+    Option("allow_http", "true: credentials may be sent to another machine over http, without encryption"),
     Option("connect_timeout", "How long to wait for a connection, such as 10s"),
     Option("page_timeout", "How long one response may take in all, such as 2 minutes"),
 )

@@ -2,6 +2,7 @@
 
     main              main(): the entry point; `unify --version` without further imports
     args              parses the arguments to an Invocation
+    trust             unify trust, and the question before a new connections.yaml is used
     usage             the texts of `--help`
     bootstrap         runs the task of an Invocation: creates session, output and prompt
     environment       Settings from arguments, environment variables and defaults

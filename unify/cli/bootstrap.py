@@ -135,6 +135,7 @@ def _dispatch_task(
                 from unify.cli.check_loads import check_loads
 
                 return check_loads(settings, invocation.words, environment, messages.notice)
+            _confirm_connections(settings, messages)
             prompt = terminal.terminal_prompt(messages)
             return check_connections(settings, invocation.words, environment, prompt, messages.redactor)
         case "spec check":
@@ -150,6 +151,10 @@ def _dispatch_task(
             from unify.cli.spec_commands import test_specs
 
             return test_specs(invocation.words)
+        case "trust":
+            from unify.cli.trust import trust_files
+
+            return trust_files(build_settings(invocation, environment), invocation.words)
         case "completion":
             from unify.cli.shell_completion import completion_script
 
@@ -171,6 +176,7 @@ def run_shell(
     from unify.render.output import open_output
     from unify.render.progress import ProgressDisplay
 
+    _confirm_connections(settings, messages)
     interactive = not invocation.steps and sys.stdin is not None and sys.stdin.isatty()
     can_redraw = sys.stderr is not None and sys.stderr.isatty() and terminal.supports_cursor(environment)
     output = open_output(invocation.output_options(), environment, save_each_result=interactive)
@@ -206,6 +212,14 @@ def run_shell(
     else:
         output.close()
     return status
+
+
+def _confirm_connections(settings: Settings, messages: Messages) -> None:
+    """At a terminal, ask before a connections.yaml of this folder is used; a script gets an error later."""
+    if settings.connections_found and terminal.is_interactive():
+        from unify.cli.trust import confirm_connections
+
+        confirm_connections(settings, lambda text: terminal.confirm(messages, text))
 
 
 def _pager_command(environment: Environment) -> Sequence[str]:

@@ -11,6 +11,7 @@ from unify.adapters import base
 from unify.adapters.base import Check, UserPrompt
 from unify.adapters.registry import open_adapter
 from unify.adapters.spec.loader import load_spec
+from unify.config import trust
 from unify.config.connections import Connection, Connections, load_connections
 from unify.config.notifications import load_notifications
 from unify.config.settings import Settings
@@ -32,6 +33,7 @@ def check_connections(
     ``user_prompt``  signs in if an API requires it; None: do not ask.
     Raises ConfigError if there are no connections, UnknownName for an unknown name.
     """
+    trust.require_trusted(settings)
     connections = load_connections(settings.connections)
     known = sorted({*connections.by_name, *connections.errors})
     if not known:

@@ -26,9 +26,11 @@ def build_settings(invocation: Invocation, environment: Environment) -> Settings
     if not _TENANT_PATTERN.fullmatch(tenant):
         raise UsageError(f"--tenant {tenant}: use letters, digits, - and _ only, at most 63")
     root = _home_folder(invocation, environment)
+    connections, found = _connections_path(invocation, environment, root)
     settings = Settings(
         home=root if tenant == DEFAULT_TENANT else root / "tenants" / tenant,
-        connections=_connections_path(invocation, environment, root),
+        connections=connections,
+        connections_found=found,
         specs=_spec_folders(invocation, environment),
         tenant=tenant,
     )
@@ -51,17 +53,22 @@ def _home_folder(invocation: Invocation, environment: Environment) -> Path:
     return folder
 
 
-def _connections_path(invocation: Invocation, environment: Environment, home: Path) -> Path:
-    """Return --connections, UNIFY_CONNECTIONS, ./connections.yaml if it exists, or the file in ``home``."""
+def _connections_path(invocation: Invocation, environment: Environment, home: Path) -> tuple[Path, bool]:
+    """Return --connections, UNIFY_CONNECTIONS, ./connections.yaml if it exists, or the file in ``home``.
+
+    The second value tells whether it was found in the current folder, which is not the home folder.
+    """
     if invocation.connections:
         path = _option_path("--connections", invocation.connections)
         if not path.is_file():
             raise UsageError(f"--connections {invocation.connections}: file not found")
-        return path
+        return path, False
     if named := environment.get("UNIFY_CONNECTIONS"):
-        return _option_path("UNIFY_CONNECTIONS", named)
-    here = Path("connections.yaml")
-    return here.absolute() if here.is_file() else home / here
+        return _option_path("UNIFY_CONNECTIONS", named), False
+    here, own = Path("connections.yaml"), home / "connections.yaml"
+    if not here.is_file():
+        return own, False
+    return here.absolute(), not (own.is_file() and here.samefile(own))
 
 
 def _spec_folders(invocation: Invocation, environment: Environment) -> tuple[Path, ...]:

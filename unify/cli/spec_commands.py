@@ -21,6 +21,7 @@ from unify.authoring.cases import cases_folder, find_cases, load_case
 from unify.authoring.sample import Sample, describe_shape, fetch_sample
 from unify.config.connections import Connection
 from unify.config.secrets import Secret
+from unify.config.trust import require_private_spec
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName, UsageError
 from unify.redaction import MASK, Redactor
 from unify.shell.invocation import Invocation
@@ -47,6 +48,7 @@ def try_table(
     Raises SpecError, UnknownName and UsageError before the first request.
     """
     path, name = Path(invocation.words[0]), invocation.words[1]
+    require_private_spec(path)
     spec = load_spec(path)
     table = spec.table(name)
     if table is None:

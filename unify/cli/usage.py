@@ -15,6 +15,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch one page and show its columns and rows
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status
+       unify trust [FILE ...]            use a connections.yaml that is new in this folder
        unify completion bash|zsh|fish    print a completion script for the shell"""
 EPILOG = """\
 Rows go to stdout; progress, notices and errors go to stderr. Exit status: 0 success; 1 a statement or load
@@ -95,6 +96,14 @@ COMMAND_HELP = {
     "daemon start": CommandHelp("start it in the background", _DAEMON_USAGE, _DAEMON),
     "daemon stop": CommandHelp("stop it", _DAEMON_USAGE, _DAEMON),
     "daemon status": CommandHelp("print its status", _DAEMON_USAGE, _DAEMON),
+    "trust": CommandHelp(
+        "use a connections.yaml that is new in this folder",
+        "unify trust [FILE ...]",
+        "Allows a connections.yaml that is found in a folder to use variables and secrets; by default the\n"
+        "one in this folder. Prints what each of its connections reads. At a terminal, unify asks; a script\n"
+        "needs this command, or --connections FILE. Remove the file's line from HOME/trusted to undo it.",
+        ("*", "FILE"),
+    ),
     "completion": CommandHelp(
         "print a completion script for the shell",
         "unify completion bash|zsh|fish",

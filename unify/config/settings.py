@@ -26,6 +26,7 @@ class Settings(Struct, frozen=True):
     home: Path
     connections: Path
     specs: tuple[Path, ...] = ()
+    connections_found: bool = False  # in the current folder, and not named; see ``config.trust``
     tenant: str = DEFAULT_TENANT
     workers: int = 4  # concurrent loads; they mostly wait for the network
     worker_memory_bytes: int = (

@@ -51,8 +51,10 @@ class ConnectionCatalog:
     @cached_property
     def config(self) -> Connections:
         """The parsed connections.yaml; warnings become notices. Raises ConfigError if it cannot be read."""
+        from unify.config import trust
         from unify.config.connections import load_connections
 
+        trust.require_trusted(self.settings)
         connections = load_connections(self.settings.connections)
         for warning in connections.warnings:
             self.notice(warning)

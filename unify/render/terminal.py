@@ -29,6 +29,14 @@ def is_interactive() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
+def confirm(messages: Messages, question: str) -> bool:
+    """Ask on stderr, with -q too, and return whether the answer is yes."""
+    for line in question.splitlines():
+        messages.write(escape_text(line))
+    messages.write("[y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def terminal_size(stream: TextIO) -> tuple[int, int]:
     """Return the current columns and lines; 80 and 24 if ``stream`` is no terminal."""
     try:

@@ -19,6 +19,7 @@ Task = Literal[
     "daemon start",
     "daemon stop",
     "daemon status",
+    "trust",
     "completion",
 ]
 

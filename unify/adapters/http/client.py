@@ -21,6 +21,7 @@ from unify.adapters.base import Listeners, Traffic
 from unify.adapters.http import retry
 from unify.adapters.http.errors import TransportErrorMapper, quote_body, response_error
 from unify.adapters.http.messages import (
+    UNPROTECTED_MESSAGE,
     Authentication,
     AuthFlow,
     ClientOptions,
@@ -29,6 +30,7 @@ from unify.adapters.http.messages import (
     Response,
     Timeouts,
     TokenRefused,
+    is_unprotected,
     origin_of,
 )
 from unify.adapters.http.rate_limit import Clock, RateLimiter, Throttle, interrupted_error
@@ -76,6 +78,7 @@ class HttpClient:
         self._add_secrets()
         self._allowed_origins = frozenset([self.origin, *map(origin_of, options.allowed_origins)])
         self._token_hints = options.token_hints
+        self._requires_tls = options.requires_tls
         self._credentials_hint = options.credentials_hint or "the connection's options"
         self._listeners = listeners or Listeners()
         self._throttle = Throttle(
@@ -163,6 +166,8 @@ class HttpClient:
         elif self._throttle.clock.wait(stop, auth_request.delay_s):
             raise interrupted_error()
         request, interval_s = auth_request.request, auth_request.delay_s
+        if self._requires_tls and is_unprotected(request.url):
+            raise ConfigError(f"{self._request_line(request)}: {UNPROTECTED_MESSAGE}")
         return self._send_with_retries(
             request, TOKEN_ERROR_RULES, stop, authenticated=False, interval_s=interval_s
         )

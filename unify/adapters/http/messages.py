@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -84,6 +85,24 @@ def _parse_origin(url: str) -> str:
     return f"{scheme}://{name}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{name}:{port}"
 
 
+UNPROTECTED_MESSAGE = (
+    "credentials are not sent to another machine over http; use https, or set the option "
+    "allow_http: true in the connection"
+)
+
+
+def is_unprotected(url: str) -> bool:
+    """Return whether others can read what is sent to ``url``: http to another machine."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".").lower()
+    if parts.scheme.lower() != "http" or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
+
+
 def without_param(url: str, name: str) -> str:
     """Return ``url`` without a query parameter; every other character is unchanged."""
     base, mark, query = url.partition("?")
@@ -110,6 +129,7 @@ class ClientOptions:
 
     ``base_url``          credentials are sent to its origin only.
     ``credentials_hint``  names the options to check if the credentials are refused.
+    ``requires_tls``      requests have credentials, which are not sent to another machine over http.
     ``token_hints``       the same if a token request is refused, by OAuth 2 error; "" for any other error.
     """
 
@@ -120,6 +140,7 @@ class ClientOptions:
     concurrency: int = 4
     credentials_hint: str = ""
     token_hints: Mapping[str, str] = field(default_factory=dict)
+    requires_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,14 @@ from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.base import Adapter, Check, Listeners, Page, Read, UserPrompt
 from unify.adapters.formats.records import RecordSelector, ResponseBody, is_markup, parse_body
 from unify.adapters.http.client import HttpClient
-from unify.adapters.http.messages import ClientOptions, Request, Response, Timeouts
+from unify.adapters.http.messages import (
+    UNPROTECTED_MESSAGE,
+    ClientOptions,
+    Request,
+    Response,
+    Timeouts,
+    is_unprotected,
+)
 from unify.adapters.http.rate_limit import Clock, RateLimiter
 from unify.adapters.http.retry import quota_left
 from unify.adapters.rest.page_fetcher import PageFetcher
@@ -172,9 +179,13 @@ class RESTAdapter(Adapter):
             raise ConfigError(
                 f"{location}: base_url contains a user name or password; use the spec's auth for them"
             )
+        requires_tls = self._has_credentials() and not self._allows_http(location)
+        if requires_tls and is_unprotected(base):
+            raise ConfigError(f"{location}: base_url: {UNPROTECTED_MESSAGE}")
         return replace(
             client_options,
             base_url=base,
+            requires_tls=requires_tls,
             allowed_origins=spec.allowed_origins,
             concurrency=spec.limits.concurrency,
             credentials_hint=client_options.credentials_hint
@@ -182,6 +193,19 @@ class RESTAdapter(Adapter):
             or f"the options of {self.connection}",
             token_hints=client_options.token_hints or token_hints(spec, self._describe_option),
         )
+
+    def _allows_http(self, location: str) -> bool:
+        value = self.options.get("allow_http")
+        text = (value.reveal() if isinstance(value, Secret) else value or "false").strip().lower()
+        if text not in ("true", "false"):
+            raise ConfigError(f"{location}: allow_http: expected true or false")
+        return text == "true"
+
+    def _has_credentials(self) -> bool:
+        secret = any(
+            isinstance(value, Secret) and value for name, value in self.options.items() if name != "proxy"
+        )
+        return secret or self.spec.auth.type != "none"
 
     def _describe_option(self, name: str, place: str) -> str:
         return f"option {name} of {self.connection} ({place})"

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from unify.adapters.spec.model import AdapterSpec, Option, View, table_defs
 from unify.config.settings import create_private_folder
+from unify.config.trust import require_private_spec
 from unify.errors import StoreError, UnknownName
 from unify.fs import durable
 from unify.model import TableDef
@@ -61,6 +62,8 @@ def find_spec(adapter: str, folders: Sequence[Path]) -> Path:
     if adapter == Path(adapter).name:  # not a path
         for folder in searched:
             if (file := folder / f"{adapter}.yaml").is_file():
+                if folder != bundled_specs_folder():
+                    require_private_spec(file)
                 return file
     known = known_specs(folders)
     hint = did_you_mean(adapter, known) or f"; known: {', '.join(sorted(known)) or 'none'}"
