@@ -145,6 +145,17 @@ class TestEnds:
         paging = Paging("offset", offset_param="from", size_param="n", size=10, total_path="hits.total")
         assert read(make_adapter, paging, rows="hits.hits") == rows
 
+    def test_a_total_is_believed_where_the_api_returns_rows_for_any_page(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
+            at = (int(query["page"]) - 1) * 10
+            return {"total": 100, "data": [{"id": n} for n in range(at, at + 10)]}
+
+        serve(api, respond_to)
+        paging = Paging("page", size_param="n", size=10, total_path="total")
+        assert read(make_adapter, paging, rows="data") == [{"id": n} for n in range(100)]
+
     def test_an_exact_total_needs_no_request_after_the_last_page(
         self, api: FaultServer, make_adapter: MakeAdapter
     ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from unify.adapters.paging.base import (
@@ -127,7 +128,7 @@ def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, s
     """Pages one by one, or in parallel once the end is known.
 
     An API may stop counting at a round number (Elasticsearch at 10,000): if the last page by its total is
-    full, one more page is requested, which need not exist.
+    full, one more page is requested, which need not exist; see ``_has_rows_beyond``.
     """
     paging, position = positions.paging, positions.start
     repeats = _RepeatGuard(positions.paging_type, paging_state)
@@ -147,7 +148,9 @@ def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, s
             total = total_rows(paging, page_info) or 0
             if last is None or page_info.row_count < step or not _may_be_capped(paging, page_info, total):
                 return
-            believed, end_statuses = False, _NO_PAGE if total % 1000 == 0 else (*_NO_PAGE, 400, 422)
+            if not (yield from _has_rows_beyond(positions, page_info, position, step, total)):
+                return
+            believed, end_statuses = False, _NO_PAGE
         elif believed and last is not None and last > position and not sequential:
             every = positions.positions_between(position, last, step)
             numbers = every[:MAX_BATCH_PAGES]
@@ -165,6 +168,24 @@ def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, s
 
 
 _NO_PAGE = (404, 410, 416)  # statuses of a page behind the last one
+_BAD_PAGE = (*_NO_PAGE, 400, 422)  # the same of an API that refuses such a number
+
+
+def _has_rows_beyond(
+    positions: NumberedPaginator, page_info: PageInfo, position: int, step: int, total: int
+) -> Generator[Sequence[PageRequest], PageInfo, bool]:
+    """Whether rows follow that the total does not count.
+
+    The page after the last one has rows, and a page far behind it has none: an API that returns rows for any
+    number has no end of its own, and its total is right.
+    """
+    following = positions.next_position(position, page_info.row_count or step, False)
+    statuses = _NO_PAGE if total % 1000 == 0 else _BAD_PAGE
+    after = yield (replace(page_request_at(positions, following, statuses), is_probe=True),)
+    if not after.row_count:
+        return False
+    far = yield (replace(page_request_at(positions, following + FAR_BEYOND_END, _BAD_PAGE), is_probe=True),)
+    return not far.row_count
 
 
 def _may_be_capped(paging: Paging, page_info: PageInfo, total: int) -> bool:

@@ -88,7 +88,7 @@ class ScopeReader:
         page_requests = next(paginator, ())
         while page_requests:
             page_info = yield page_requests
-            if page_info.is_end:
+            if page_info.is_end and not page_requests[-1].is_probe:
                 return
             if self._plan.stops_at_cursor:
                 self._check_order(page_info)
@@ -155,8 +155,8 @@ class ScopeReader:
             self._check_header_line(body, number)
             is_end = response.skipped and number > 0
             page_info = ResponsePageInfo(response, body, self._resolve_link, is_end=is_end)
-            self._check_end(response, number, is_end=is_end, has_rows=bool(page_info.rows))
             if not page_request.is_probe:
+                self._check_end(response, number, is_end=is_end, has_rows=bool(page_info.rows))
                 self._tally.add_page(number, page_info, self._plan.paging, self._source.paging_state)
             self._loop_guard.check_page(number, page_request, page_info, self._plan.paging, self._probe_page)
             rows = self._record_filter.filter_rows(body.rows) if not page_request.is_probe else ()
