@@ -40,7 +40,7 @@ def record_session(folder: Path) -> list[list[Cell]]:
     command = [sys.executable, "-m", "unify", "demo"]
     progress: list[list[Cell]] = []
     with run_on_terminal(command, environment, home, columns=_COLUMNS, lines=100) as terminal:
-        terminal.wait_for_text(PROMPT.strip())
+        terminal.expect_text(PROMPT.strip())
         for statement in STATEMENTS:
             progress += _run_statement(terminal, statement)
         terminal.type("exit" + ENTER)

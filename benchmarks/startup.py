@@ -53,4 +53,4 @@ def _start_until_prompt(home: Path) -> None:
 
     environment = {**clean_environment(home), "TERM": "xterm-256color"}
     with run_on_terminal(_UNIFY, environment, home) as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")

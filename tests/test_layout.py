@@ -130,3 +130,26 @@ def test_every_dotted_name_resolves() -> None:
         if not known[name] and not name.startswith("unify.no_such")
     }
     assert wrong == set()
+
+
+def has_assertion(function: ast.AST) -> bool:
+    """Return whether a function asserts: assert, pytest.raises, pytest.warns, or a helper that does."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name in ("raises", "warns", "fail") or name.startswith(("assert_", "expect")):
+                return True
+    return False
+
+
+def test_every_test_has_an_assertion() -> None:
+    missing = [
+        f"{path.relative_to(CHECKOUT)}:{node.lineno} {node.name}"
+        for path in sorted((CHECKOUT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and not has_assertion(node)
+    ]
+    assert missing == []

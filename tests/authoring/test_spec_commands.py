@@ -163,7 +163,7 @@ def test_describe_shows_the_detected_paging(unify: UnifyCommand, demo_api: DemoA
     unify("load table books.repos")
     command = [*unify.command, "-c", "describe books.repos"]
     with run_on_terminal(command, unify.environment, unify.home, columns=200) as terminal:
-        terminal.wait_for_text("paging found out: {type: link_header, size_param: per_page, size: 5}")
+        terminal.expect_text("paging found out: {type: link_header, size_param: per_page, size: 5}")
 
 
 def test_spec_check_names_every_mistake(unify: UnifyCommand) -> None:

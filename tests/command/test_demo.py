@@ -49,10 +49,10 @@ def test_the_demo_opens_a_prompt_on_a_terminal(tmp_path: Path) -> None:
     with run_on_terminal(
         [*unify.command, "demo"], {**unify.environment, "TERM": "xterm-256color"}, tmp_path
     ) as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         assert "A sample GitHub" in terminal.screen
         terminal.type("select number, title from github.pulls limit 10;" + ENTER)
-        terminal.wait_for_text("10 rows")
+        terminal.expect_text("10 rows")
         terminal.type("exit" + ENTER)
         assert terminal.wait_for_end() == 0
         assert b"Loading table: github.pulls" in terminal.received

@@ -48,17 +48,17 @@ STATUSES = [
 
 @pytest.mark.parametrize(("arguments", "status"), STATUSES)
 def test_the_exit_status_names_the_outcome(shell: UnifyCommand, arguments: list[str], status: int) -> None:
-    _check_exit_status(shell, arguments, status)
+    assert_exit_status(shell, arguments, status)
 
 
 @pytest.mark.parametrize(("arguments", "status"), [STATUSES[0], STATUSES[1], STATUSES[7]])
 def test_a_process_has_the_same_exit_status(
     shell_process: UnifyCommand, arguments: list[str], status: int
 ) -> None:
-    _check_exit_status(shell_process, arguments, status)
+    assert_exit_status(shell_process, arguments, status)
 
 
-def _check_exit_status(shell: UnifyCommand, arguments: list[str], status: int) -> None:
+def assert_exit_status(shell: UnifyCommand, arguments: list[str], status: int) -> None:
     outcome = shell.run(*arguments)
     assert outcome.exit_status == status, outcome
     assert (outcome.stderr == "") == (status == 0), outcome
@@ -114,7 +114,7 @@ def test_ctrl_c_exits_with_130_and_reports_the_continuing_load(shell_process: Un
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell_process.environment, shell_process.home
     ) as terminal:
-        terminal.wait_for_text("waiting now")
+        terminal.expect_text("waiting now")
         terminal.type(CTRL_C)
         assert terminal.wait_for_end() == 130
         assert "goes on in the background" in terminal.screen
@@ -124,9 +124,9 @@ def test_a_second_ctrl_c_within_two_seconds_cancels_the_load(shell_process: Unif
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "-c", "wait", "-c", "select 1"], shell_process.environment, shell_process.home
     ) as terminal:
-        terminal.wait_for_text("waiting now")
+        terminal.expect_text("waiting now")
         terminal.type(CTRL_C)
-        terminal.wait_for_text("Ctrl-C within 2 s cancels it")
+        terminal.expect_text("Ctrl-C within 2 s cancels it")
         terminal.type(CTRL_C)
         assert terminal.wait_for_end() == 130
         assert "the load of github.pulls is being cancelled" in terminal.screen

@@ -15,20 +15,20 @@ def load_on_terminal(unify: UnifyCommand, *arguments: str) -> Iterator[Terminal]
     environment = {**unify.environment, "TERM": "xterm-256color"}
     with run_on_terminal([*unify.command, *arguments], environment, unify.home, columns=150) as terminal:
         if not arguments:
-            terminal.wait_for_text("unify>")
+            terminal.expect_text("unify>")
             terminal.type("load table github.pulls" + ENTER)
-        terminal.wait_for_text("Loading table: github.pulls")
+        terminal.expect_text("Loading table: github.pulls")
         yield terminal
 
 
 def test_a_load_interrupted_by_ctrl_c_continues_and_is_announced_once(demo_unify: UnifyCommand) -> None:
     with load_on_terminal(demo_unify) as terminal:
         terminal.type(CTRL_C)
-        terminal.wait_for_text("goes on in the background")
-        terminal.wait_for_text("Loaded github.pulls: ")
+        terminal.expect_text("goes on in the background")
+        terminal.expect_text("Loaded github.pulls: ")
         terminal.type("select count(*) > 0 as loaded from github.pulls;" + ENTER)
-        terminal.wait_for_text("1 row")
-        terminal.wait_for_text("Tab completes")
+        terminal.expect_text("1 row")
+        terminal.expect_text("Tab completes")
         assert terminal.screen.count("Loaded github.pulls: ") == 1
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
@@ -37,10 +37,10 @@ def test_a_load_interrupted_by_ctrl_c_continues_and_is_announced_once(demo_unify
 def test_a_second_ctrl_c_at_the_prompt_cancels_the_load(demo_unify: UnifyCommand) -> None:
     with load_on_terminal(demo_unify) as terminal:
         terminal.type(CTRL_C)
-        terminal.wait_for_text("goes on in the background")
-        terminal.wait_for_text("Tab completes")
+        terminal.expect_text("goes on in the background")
+        terminal.expect_text("Tab completes")
         terminal.type(CTRL_C)
-        terminal.wait_for_text("cancelled: github.pulls")
+        terminal.expect_text("cancelled: github.pulls")
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
 
@@ -50,7 +50,7 @@ def test_a_second_ctrl_c_at_the_prompt_cancels_the_load(demo_unify: UnifyCommand
 def test_a_second_ctrl_c_in_a_script_cancels_the_load(demo_unify: UnifyCommand) -> None:
     with load_on_terminal(demo_unify, "-c", "load table github.pulls") as terminal:
         terminal.type(CTRL_C)
-        terminal.wait_for_text("Ctrl-C within 2 s cancels it")
+        terminal.expect_text("Ctrl-C within 2 s cancels it")
         terminal.type(CTRL_C)
         assert terminal.wait_for_end() == 130
         assert "cancelled: github.pulls" in terminal.screen

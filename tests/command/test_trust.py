@@ -99,7 +99,7 @@ class TestATerminal:
     def test_is_asked_once(self, folder: Folder, answer: str, status: int) -> None:
         words = [*UNIFY_COMMAND, "-c", "select count(*) as one_row from things.t"]
         with run_on_terminal(words, folder.command.environment, folder.path) as terminal:
-            screen = terminal.wait_for_text("[y/N]")
+            screen = terminal.expect_text("[y/N]")
             assert "reads ${THINGS_TOKEN}" in screen
             terminal.type(answer + ENTER)
             assert terminal.wait_for_end() == status

@@ -138,6 +138,7 @@ def test_a_shell_closed_in_a_transaction_releases_the_lock(settings: Settings) -
 def test_the_lake_can_be_used_after_an_internal_error_of_duckdb(settings: Settings, begin: str) -> None:
     with Lake(settings) as lake:
         _meet_a_fault(lake, begin)
+        assert fetch_rows(lake, "select * from t order by a") == [(1,), (2,)]
 
 
 def _meet_a_fault(lake: Lake, begin: str) -> None:

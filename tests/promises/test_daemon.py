@@ -245,7 +245,7 @@ def test_a_load_outlives_its_shell_and_no_pipe_waits_for_the_daemon(shop: GatedS
     assert shop.request_arrived.wait(60)
     command = [*shop.unify.command, "-c", "select count(*) as n from shop.orders"]
     with run_on_terminal(command, {**environment, "TERM": "xterm"}, home) as terminal:
-        terminal.wait_for_text("Loading table: shop.orders")
+        terminal.expect_text("Loading table: shop.orders")
         os.killpg(terminal.process.pid, signal.SIGHUP)  # as a closed window does
         assert terminal.process.wait(30) != 0
     shop.gate.set()

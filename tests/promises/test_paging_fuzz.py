@@ -319,7 +319,7 @@ def _fetcher(api: FuzzedAPI, source: TableSource) -> Callable[[PageRequest], Res
     return fetch
 
 
-def check_round(seed: int) -> None:
+def assert_rows_or_hint(seed: int) -> None:
     chance = random.Random(seed)
     api = make_api(chance)
     keyed, parallel = chance.random() < 0.5, chance.random() < 0.5
@@ -340,10 +340,10 @@ def check_round(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(0, 400, 20))
 def test_a_read_returns_every_row_or_names_the_paging_hint(seed: int) -> None:
     for each in range(seed, seed + 20):
-        check_round(each)
+        assert_rows_or_hint(each)
 
 
 @pytest.mark.slow
 def test_five_thousand_rounds_lose_no_row_silently() -> None:
     for seed in range(10_000, 15_000):
-        check_round(seed)
+        assert_rows_or_hint(seed)

@@ -173,7 +173,7 @@ def use_connections(checked_home: CheckedHome, rounds: int) -> None:
     """
     checked_home.auth_server.on_request = checked_home.record_processes
     with checked_home.terminal("--debug", "check", *INTERACTIVE_GRANTS) as terminal:
-        terminal.wait_for_text(": ok, as ada", times=2)
+        terminal.expect_text(": ok, as ada", times=2)
         checked_home.outputs.append(terminal.screen)
     checked_home.run("--debug", "check")
     names = [case.name for case in checked_home.rows]
@@ -213,12 +213,12 @@ def use_connections(checked_home: CheckedHome, rounds: int) -> None:
         )
     # the screen is not searched, since it shows the typed secret
     with checked_home.terminal() as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         terminal.type(f"connect bearer as other with token = '{canary_secret('bearer')}'{ENTER}")
-        terminal.wait_for_text("Save it anyway?")
+        terminal.expect_text("Save it anyway?")
         terminal.type(f"n{ENTER}")
-        terminal.wait_for_text("other is not saved")
-        terminal.wait_for_text("unify>", times=2)
+        terminal.expect_text("other is not saved")
+        terminal.expect_text("unify>", times=2)
         terminal.type(f"exit{ENTER}")
 
 

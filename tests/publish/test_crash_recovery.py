@@ -134,7 +134,9 @@ class Reader:
 STRATEGIES = ("reload", "append", "merge")
 
 
-def kill_rounds(settings: Settings, rounds: int, seed: int, failpoints: tuple[str, ...]) -> None:
+def assert_killed_publishers_lose_nothing(
+    settings: Settings, rounds: int, seed: int, failpoints: tuple[str, ...]
+) -> None:
     """Kill a publisher at a failpoint or a random moment, publish again, and check what readers read."""
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -203,19 +205,21 @@ def test_a_publisher_killed_at_any_step_leaves_old_or_new_rows_and_the_next_one_
 
 
 def test_readers_see_old_or_new_rows_while_publishers_are_killed(settings: Settings) -> None:
-    kill_rounds(settings, rounds=3, seed=20260301, failpoints=())
+    assert_killed_publishers_lose_nothing(settings, rounds=3, seed=20260301, failpoints=())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_hundred_publishers_killed_at_random_moments_lose_nothing(settings: Settings) -> None:
-    kill_rounds(settings, rounds=200, seed=random.randrange(2**32), failpoints=())
+    assert_killed_publishers_lose_nothing(settings, rounds=200, seed=random.randrange(2**32), failpoints=())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_publishers_killed_ten_times_at_each_step_lose_nothing(settings: Settings) -> None:
-    kill_rounds(settings, rounds=10 * len(FAILPOINTS), seed=random.randrange(2**32), failpoints=FAILPOINTS)
+    assert_killed_publishers_lose_nothing(
+        settings, rounds=10 * len(FAILPOINTS), seed=random.randrange(2**32), failpoints=FAILPOINTS
+    )
 
 
 _READER = """
@@ -238,7 +242,7 @@ print(reads, torn)
 """
 
 
-def read_while_loads_publish(settings: Settings, shells: int, tables: int, seconds: float) -> None:
+def assert_readers_see_whole_versions(settings: Settings, shells: int, tables: int, seconds: float) -> None:
     """Read in several processes while loads replace every table repeatedly."""
     names = [TableName("test", f"t{number}") for number in range(tables)]
     columns = {"id": "BIGINT", "version": "BIGINT"}
@@ -282,10 +286,10 @@ def read_while_loads_publish(settings: Settings, shells: int, tables: int, secon
 
 
 def test_readers_never_wait_for_loads_and_never_see_part_of_one(settings: Settings) -> None:
-    read_while_loads_publish(settings, shells=3, tables=2, seconds=3)
+    assert_readers_see_whole_versions(settings, shells=3, tables=2, seconds=3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_twenty_shells_read_for_ten_minutes_during_loads_of_eight_tables(settings: Settings) -> None:
-    read_while_loads_publish(settings, shells=20, tables=8, seconds=600)
+    assert_readers_see_whole_versions(settings, shells=20, tables=8, seconds=600)

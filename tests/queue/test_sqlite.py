@@ -154,7 +154,7 @@ def test_two_queues_of_one_process_share_the_file(tmp_path: Path) -> None:
         assert path.with_name("queue.db-wal").exists()
 
 
-def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
+def assert_killed_processes_lose_no_job(path: Path, rounds: int, seed: int) -> None:
     """Kill processes while they enqueue; check that the file is intact and every accepted job is in it."""
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -178,13 +178,13 @@ def kill_enqueuers(path: Path, rounds: int, seed: int) -> None:
 
 @pytest.mark.process
 def test_a_killed_process_loses_no_accepted_job(tmp_path: Path) -> None:
-    kill_enqueuers(tmp_path / "queue.db", rounds=8, seed=20260301)
+    assert_killed_processes_lose_no_job(tmp_path / "queue.db", rounds=8, seed=20260301)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_hundred_killed_processes_lose_no_accepted_job(tmp_path: Path) -> None:
-    kill_enqueuers(tmp_path / "queue.db", rounds=200, seed=random.randrange(2**32))
+    assert_killed_processes_lose_no_job(tmp_path / "queue.db", rounds=200, seed=random.randrange(2**32))
 
 
 @pytest.mark.process

@@ -32,12 +32,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def test_a_tall_result_is_paged_and_closing_the_pager_is_not_an_error(environment: dict[str, str]) -> None:
     folder = Path(environment["UNIFY_HOME"])
     with run_on_terminal([*FAKE_SESSION_COMMAND, "--format", "csv"], environment, folder) as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         terminal.type(TALL + ENTER)
-        terminal.wait_for_text("paged: number")
+        terminal.expect_text("paged: number")
         terminal.type("select 7 as short;" + ENTER)
-        terminal.wait_for_text("\n7")
-        terminal.wait_for_text("unify>", times=3)
+        terminal.expect_text("\n7")
+        terminal.expect_text("unify>", times=3)
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
         assert terminal.screen.count("paged") == 1
@@ -46,9 +46,9 @@ def test_a_tall_result_is_paged_and_closing_the_pager_is_not_an_error(environmen
 def test_a_fitting_box_and_a_script_use_no_pager(environment: dict[str, str]) -> None:
     folder = Path(environment["UNIFY_HOME"])
     with run_on_terminal(FAKE_SESSION_COMMAND, environment, folder) as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         terminal.type(TALL + ENTER)
-        terminal.wait_for_text("1,000 rows")
+        terminal.expect_text("1,000 rows")
         assert "paged" not in terminal.screen
     with run_on_terminal(
         [*FAKE_SESSION_COMMAND, "--format", "csv", "-c", TALL], environment, folder

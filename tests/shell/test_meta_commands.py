@@ -202,7 +202,7 @@ def test_a_file_of_o_contains_only_complete_results(empty_home: Path) -> None:
         ask(terminal, r"\o rows.csv", "written to rows.csv")
         ask(terminal, "select 7 as a;", "unify>")
         ask(terminal, broken, "broken")
-        terminal.wait_for_text("unify>", times=5)
+        terminal.expect_text("unify>", times=5)
         assert (empty_home / "rows.csv").read_text() == "a\n7\n"
         terminal.type("select 8 as b;" + ENTER + r"\q" + ENTER)
         assert terminal.wait_for_end() == 0
@@ -220,17 +220,17 @@ def test_the_last_statement_can_be_edited_in_an_editor(empty_home: Path) -> None
     with run_prompt(empty_home, EDITOR=str(editor)) as terminal:
         ask(terminal, "select 1 as first;", "1 row")
         terminal.type(r"\e" + ENTER)
-        terminal.wait_for_text("select 99 as edited;")
+        terminal.expect_text("select 99 as edited;")
         terminal.type(ENTER)
-        terminal.wait_for_text("│      99 │")
+        terminal.expect_text("│      99 │")
         terminal.type("select 1" + "\x18\x05")
-        terminal.wait_for_text("select 99 as edited;", times=2)
+        terminal.expect_text("select 99 as edited;", times=2)
         terminal.type(ENTER)
-        terminal.wait_for_text("│      99 │", times=2)
+        terminal.expect_text("│      99 │", times=2)
         terminal.type(r"\q" + ENTER)
         assert terminal.wait_for_end() == 0
 
 
 def ask(terminal: Terminal, text: str, answer: str) -> None:
     terminal.type(text + ENTER)
-    terminal.wait_for_text(answer)
+    terminal.expect_text(answer)

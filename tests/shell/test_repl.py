@@ -185,7 +185,7 @@ def test_sigint_clears_the_open_prompt(key_input: PipeInput, editor: Editor) -> 
 @pytest.mark.process
 def test_a_user_without_connections_is_shown_how_to_add_one(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
-        terminal.wait_for_text("Type connect to add one")
+        terminal.expect_text("Type connect to add one")
     (empty_home / "connections.yaml").touch(mode=0o600)
     with run_prompt(empty_home) as terminal:
         assert "Type connect to add one" not in terminal.screen
@@ -206,15 +206,15 @@ def test_the_selected_keys_are_kept_for_the_next_session(unify: UnifyCommand) ->
     with run_on_terminal(
         unify.command, {**unify.environment, "TERM": "xterm-256color"}, unify.home
     ) as terminal:
-        terminal.wait_for_text("F4 vi keys")
+        terminal.expect_text("F4 vi keys")
         terminal.type("set keys = 'vim'" + ENTER)
-        terminal.wait_for_text("did you mean vi?")
+        terminal.expect_text("did you mean vi?")
         terminal.type("set keys = 'vi'" + ENTER)
-        terminal.wait_for_text("F4 emacs keys")
+        terminal.expect_text("F4 emacs keys")
 
     assert read_keys(unify.home) == "vi"
     with run_prompt(unify.home) as terminal:
-        terminal.wait_for_text("F4 emacs keys")
+        terminal.expect_text("F4 emacs keys")
 
 
 @pytest.mark.parametrize("text", ["", "keys = vim", "nonsense", "keys", "\xff"])
@@ -237,11 +237,11 @@ def test_ctrl_r_finds_earlier_statements(key_input: PipeInput, editor: Editor) -
 
 def test_the_right_arrow_accepts_a_suggestion_of_the_history(terminal: Terminal) -> None:
     terminal.type("select 41 as before;" + ENTER)
-    terminal.wait_for_text("1 row ·")
+    terminal.expect_text("1 row ·")
     terminal.type("select 4")
-    terminal.wait_for_text("select 41 as before;", times=2)
+    terminal.expect_text("select 41 as before;", times=2)
     terminal.type("\x1b[C" + ENTER)
-    terminal.wait_for_text("1 row ·", times=2)
+    terminal.expect_text("1 row ·", times=2)
 
 
 @pytest.mark.process
@@ -251,7 +251,7 @@ def test_ctrl_c_while_the_session_opens_loses_no_statement(empty_home: Path) -> 
         terminal.wait_until(lambda: "Tab completes" not in terminal.screen, "the statement to be read")
         assert terminal.wait_for_signals(), "Ctrl-C is a signal again, not a key of the prompt"
         terminal.type(CTRL_C)
-        terminal.wait_for_text("unify> select 7 as seven;", times=2)
+        terminal.expect_text("unify> select 7 as seven;", times=2)
 
 
 # --- On a terminal
@@ -261,13 +261,13 @@ def test_ctrl_c_while_the_session_opens_loses_no_statement(empty_home: Path) -> 
 def test_a_typical_session_works(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.type("select 42 as answer" + ENTER)
-        terminal.wait_for_text("->")
+        terminal.expect_text("->")
         terminal.type(", null as nothing;" + ENTER)
-        terminal.wait_for_text("1 row ·")
+        terminal.expect_text("1 row ·")
         terminal.type("load;" + ENTER)
-        terminal.wait_for_text("1300")
+        terminal.expect_text("1300")
         terminal.type("fail;" + ENTER)
-        terminal.wait_for_text("401 Bad credentials")
+        terminal.expect_text("401 Bad credentials")
         terminal.type("exit" + ENTER)
 
         assert terminal.wait_for_end() == 0
@@ -278,56 +278,56 @@ def test_a_typical_session_works(empty_home: Path) -> None:
 
 def test_the_prompt_shows_the_missing_input(terminal: Terminal) -> None:
     terminal.type("select (1" + ENTER)
-    terminal.wait_for_text("(>")
+    terminal.expect_text("(>")
     terminal.type(") || 'a" + ENTER)
-    terminal.wait_for_text("'>")
+    terminal.expect_text("'>")
     terminal.type("b' /* x" + ENTER)
-    terminal.wait_for_text("*>")
+    terminal.expect_text("*>")
     terminal.type("*/" + ENTER)
-    terminal.wait_for_text("->")
+    terminal.expect_text("->")
 
 
 def test_a_paste_on_a_terminal_waits_for_enter(terminal: Terminal) -> None:
     terminal.type(bracketed_paste("select 1 as a;\nselect 2 as b;"))
-    terminal.wait_for_text("select 2 as b;")
+    terminal.expect_text("select 2 as b;")
     assert "1 row" not in terminal.screen
 
     terminal.type(ENTER)
-    terminal.wait_for_text("1 row", times=2)
+    terminal.expect_text("1 row", times=2)
 
 
 def test_ctrl_c_stops_waiting_and_a_second_one_cancels(terminal: Terminal) -> None:
     terminal.type("wait;" + ENTER)
-    terminal.wait_for_text("waiting now")
+    terminal.expect_text("waiting now")
     terminal.type(CTRL_C)
-    terminal.wait_for_text("goes on in the background")
-    terminal.wait_for_text("unify>", times=2)
+    terminal.expect_text("goes on in the background")
+    terminal.expect_text("unify>", times=2)
     terminal.type(CTRL_C)
-    terminal.wait_for_text("is being cancelled")
+    terminal.expect_text("is being cancelled")
     terminal.type("select 1 as still_here;" + ENTER)
-    terminal.wait_for_text("1 row")
+    terminal.expect_text("1 row")
 
 
 def test_ctrl_c_stops_a_query_and_the_next_one_runs(unify: UnifyCommand) -> None:
     environment = {**unify.environment, "TERM": "xterm-256color"}
     with run_on_terminal([*unify.command, "--echo"], environment, unify.home) as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         terminal.type("select 1 as ready;" + ENTER)
-        terminal.wait_for_text("unify>", times=2)
+        terminal.expect_text("unify>", times=2)
         terminal.type("select count(*) from range(100000) a, range(10000000) b;" + ENTER)
-        terminal.wait_for_text("range(10000000)", times=2)  # typed, and echoed as it runs
+        terminal.expect_text("range(10000000)", times=2)  # typed, and echoed as it runs
         terminal.type(CTRL_C)
-        terminal.wait_for_text("interrupted")
-        terminal.wait_for_text("unify>", times=3)
+        terminal.expect_text("interrupted")
+        terminal.expect_text("unify>", times=3)
         terminal.type("select 2 as still_here;" + ENTER)
-        terminal.wait_for_text("1 row", times=2)
+        terminal.expect_text("1 row", times=2)
 
 
 def test_an_internal_error_ends_only_the_statement(terminal: Terminal) -> None:
     terminal.type("bug;" + ENTER)
-    terminal.wait_for_text("unexpected error: RuntimeError")
+    terminal.expect_text("unexpected error: RuntimeError")
     terminal.type("select 1 as still_here;" + ENTER)
-    terminal.wait_for_text("1 row")
+    terminal.expect_text("1 row")
     assert "Traceback" not in terminal.screen
 
 
@@ -336,7 +336,7 @@ def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal)
     terminal.type(
         "select range as number, repeat('x', 200) as text, 1 as a, 2 as b, 3 as c from range(500);" + ENTER
     )
-    terminal.wait_for_text("500 rows (4 shown)")
+    terminal.expect_text("500 rows (4 shown)")
 
     frame = [line for line in terminal.screen.splitlines() if line.startswith(("┌", "│", "├", "└"))]
     assert {len(line) for line in frame} <= set(range(30, 41))
@@ -347,8 +347,8 @@ def test_a_wide_result_fits_a_terminal_that_was_made_smaller(terminal: Terminal)
 def test_any_terminal_type_works(empty_home: Path, columns: int) -> None:
     with run_prompt(empty_home, columns=columns) as terminal:
         terminal.type("select 1 as a;" + ENTER)
-        terminal.wait_for_text("1 row")
-        terminal.wait_for_text("unify>", times=2)
+        terminal.expect_text("1 row")
+        terminal.expect_text("unify>", times=2)
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
 
@@ -357,9 +357,9 @@ def test_any_terminal_type_works(empty_home: Path, columns: int) -> None:
 def test_no_color_disables_colours(empty_home: Path) -> None:
     with run_prompt(empty_home, NO_COLOR="1") as terminal:
         terminal.type("select null as a;" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
         terminal.type("fail;" + ENTER)
-        terminal.wait_for_text("401")
+        terminal.expect_text("401")
 
         assert b"\x1b[3" not in terminal.received.replace(b"\x1b[39", b"")
         assert b"\x1b[2mNULL" not in terminal.received
@@ -369,20 +369,20 @@ def test_no_color_disables_colours(empty_home: Path) -> None:
 def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
     with run_prompt(empty_home, TERM="dumb") as terminal:
         terminal.type("select 1 as a;" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
         terminal.type("load;" + ENTER)
-        terminal.wait_for_text("1300")
-        terminal.wait_for_text("unify>", times=3)
+        terminal.expect_text("1300")
+        terminal.expect_text("unify>", times=3)
         assert "Loaded github.pulls: 1,300 rows" in terminal.screen
         terminal.type("select" + ENTER + "  2 as b;" + ENTER)
-        terminal.wait_for_text("->")
-        terminal.wait_for_text("│       2 │")
+        terminal.expect_text("->")
+        terminal.expect_text("│       2 │")
         terminal.type("nothing of this" + ENTER)
-        terminal.wait_for_text("->", times=2)
+        terminal.expect_text("->", times=2)
         terminal.type(CTRL_C)
-        terminal.wait_for_text("-> ^C\nunify>")
+        terminal.expect_text("-> ^C\nunify>")
         terminal.type(r"\e" + ENTER)
-        terminal.wait_for_text("editing is not available on this terminal (TERM=dumb)\nunify>")
+        terminal.expect_text("editing is not available on this terminal (TERM=dumb)\nunify>")
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
         assert b"\x1b" not in terminal.received
@@ -394,7 +394,7 @@ def test_a_dumb_terminal_gets_plain_text(empty_home: Path) -> None:
 def test_rows_can_go_to_a_file_at_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, "-o", "rows.csv") as terminal:
         terminal.type("select 7 as a;" + ENTER)
-        terminal.wait_for_text("unify>", times=2)
+        terminal.expect_text("unify>", times=2)
         terminal.type(CTRL_D)
         terminal.wait_for_end()
 
@@ -403,37 +403,37 @@ def test_rows_can_go_to_a_file_at_the_prompt(empty_home: Path) -> None:
 
 def test_completion_offers_tables(terminal: Terminal) -> None:
     terminal.type("select 1;" + ENTER)  # the names are known at the next prompt
-    terminal.wait_for_text("1 row")
+    terminal.expect_text("1 row")
     terminal.type("select * from jira.is")
-    terminal.wait_for_text("issues")
+    terminal.expect_text("issues")
     terminal.type("\t")
-    terminal.wait_for_text("jira.issues")
+    terminal.expect_text("jira.issues")
 
 
 @pytest.mark.process
 def test_a_session_that_cannot_open_reports_it_and_can_open_later(empty_home: Path) -> None:
     (empty_home / "home").touch()
     with run_prompt(empty_home, home=empty_home / "home" / "x", columns=200) as terminal:
-        terminal.wait_for_text("history is not saved")
+        terminal.expect_text("history is not saved")
         terminal.type("select 1 as a;" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
 
 
 @pytest.mark.process
 def test_background_messages_are_shown_above_the_prompt(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_NOTICE="a load has ended\x1b[2J") as terminal:
-        terminal.wait_for_text("a load has ended\\e[2J")
+        terminal.expect_text("a load has ended\\e[2J")
         terminal.wait_until(lambda: "\nunify>\n" in terminal.screen, "the prompt below it")
         terminal.type("select 1 as a;" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
 
 
 @pytest.mark.process
 def test_a_background_error_is_shown_without_a_traceback(empty_home: Path) -> None:
     with run_prompt(empty_home, UNIFY_FAKE_BUG="1") as terminal:
-        terminal.wait_for_text("unexpected error: RuntimeError: names cannot be read")
+        terminal.expect_text("unexpected error: RuntimeError: names cannot be read")
         terminal.type("select 1 as a;" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
         assert "Traceback" not in terminal.screen
 
 
@@ -441,7 +441,7 @@ def test_a_background_error_is_shown_without_a_traceback(empty_home: Path) -> No
 def test_rows_can_go_into_a_pipe_at_the_prompt(empty_home: Path) -> None:
     with (empty_home / "rows.csv").open("wb") as rows, run_prompt(empty_home, stdout=rows.fileno()) as t:
         t.type("select 7 as a;" + ENTER)
-        t.wait_for_text("unify>", times=2)
+        t.expect_text("unify>", times=2)
         t.type(CTRL_D)
         assert t.wait_for_end() == 0
 
@@ -453,9 +453,9 @@ def test_rows_can_go_into_a_pipe_at_the_prompt(empty_home: Path) -> None:
 def test_a_byte_that_is_not_utf8_is_an_error(empty_home: Path, term: str) -> None:
     with run_prompt(empty_home, TERM=term) as terminal:
         os.write(terminal.master, b"select 'caf\xe9';" + ENTER.encode())
-        terminal.wait_for_text("not UTF-8 (byte 0xe9)")
+        terminal.expect_text("not UTF-8 (byte 0xe9)")
         terminal.type("select 1 as still_here;" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
         assert "unexpected" not in terminal.screen
 
 
@@ -463,19 +463,19 @@ def test_a_byte_that_is_not_utf8_is_an_error(empty_home: Path, term: str) -> Non
 def test_ctrl_z_suspends_the_prompt_and_keeps_the_text(empty_home: Path) -> None:
     environment = {**clean_environment(empty_home), "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color"}
     with run_on_terminal(["bash", "--norc", "-i"], {**environment, "PS1": "bash> "}, empty_home) as terminal:
-        terminal.wait_for_text("bash>")
+        terminal.expect_text("bash>")
         terminal.type(" ".join(FAKE_SESSION_COMMAND) + ENTER)
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         terminal.type("select 7 as seven")
-        terminal.wait_for_text("select 7 as seven")
+        terminal.expect_text("select 7 as seven")
         terminal.type("\x1a")
-        terminal.wait_for_text("Stopped")
+        terminal.expect_text("Stopped")
         terminal.type("fg" + ENTER)
         terminal.wait_until(
             lambda: "unify> select 7 as seven" in terminal.screen.partition("fg\n")[2], "the text"
         )
         terminal.type(";" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
 
 
 @pytest.mark.process
@@ -528,14 +528,14 @@ def test_resizing_leaves_no_copies_of_the_prompt(empty_home: Path) -> None:
 def test_history_is_private_and_without_secrets(empty_home: Path) -> None:
     with run_prompt(empty_home) as terminal:
         terminal.type("select 'kept';" + ENTER)
-        terminal.wait_for_text("1 row")
+        terminal.expect_text("1 row")
         terminal.type("create secret s (type s3, secret 'hush');" + ENTER)
-        terminal.wait_for_text("unify>", times=3)
+        terminal.expect_text("unify>", times=3)
         terminal.type(CTRL_D)
         terminal.wait_for_end()
     with run_prompt(empty_home) as terminal:
         terminal.type("\x1b[A")
-        terminal.wait_for_text("select 'kept';")
+        terminal.expect_text("select 'kept';")
 
     assert stat.S_IMODE((empty_home / "history").stat().st_mode) == 0o600
     assert "hush" not in (empty_home / "history").read_text()

@@ -31,5 +31,5 @@ def run_prompt(
     }
     command = [*FAKE_SESSION_COMMAND, *arguments]
     with run_on_terminal(command, known, folder, columns=columns, lines=lines, stdout=stdout) as terminal:
-        terminal.wait_for_text("unify>")
+        terminal.expect_text("unify>")
         yield terminal

@@ -64,7 +64,7 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
-    def wait_for_text(self, text: str, times: int = 1) -> str:
+    def expect_text(self, text: str, times: int = 1) -> str:
         """Read until ``text`` is on the screen ``times`` times; return the screen."""
         self.wait_until(lambda: self.screen.count(text) >= times, f"{text!r} {times} times")
         return self.screen

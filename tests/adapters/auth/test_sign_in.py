@@ -242,8 +242,10 @@ class TestBrowserFlow:
             port = query_fields(address)["redirect_uri"].rpartition(":")[2].partition("/")[0]
             silent.append(socket.create_connection(("127.0.0.1", int(port))))
 
-        make().sign_in(BrowserUser(connect))
+        adapter = make()
+        adapter.sign_in(BrowserUser(connect))
         silent[0].close()
+        assert rows(adapter) == 2
 
     def test_a_refusal_by_the_user_is_quoted(self, oauth_server: OAuthServer, make: Make) -> None:
         oauth_server.deny_reason = "Ada said no"
@@ -504,9 +506,9 @@ class TestCommandLine:
     def test_connect_opens_the_browser_and_the_daemon_renews_the_token(self, app: App) -> None:
         app.use_browser()
         with app.terminal("-c", "connect shop as eu") as terminal:
-            terminal.wait_for_text("secret (")
+            terminal.expect_text("secret (")
             terminal.type(ENTER)
-            terminal.wait_for_text("authenticated as ada: 1 table")
+            terminal.expect_text("authenticated as ada: 1 table")
             assert terminal.wait_for_end() == 0
             assert "sign in at http" in terminal.screen
         app.oauth_server.lifetime_s = None
@@ -523,7 +525,7 @@ class TestCommandLine:
         assert over.exit_status == 1
         assert "the sign-in has expired (its refresh token was refused); run connect eu" in over.stderr
         with app.terminal("-c", "connect eu") as terminal:
-            terminal.wait_for_text("eu: signed in as ada")
+            terminal.expect_text("eu: signed in as ada")
             assert terminal.wait_for_end() == 0
         assert app.unify("reload table eu.things", "disconnect eu").exit_status == 0
         assert list((app.unify.home / "tokens").glob("*.json")) == []
@@ -534,7 +536,7 @@ class TestCommandLine:
         with app.terminal(
             "-q", "--format", "csv", "-c", "select max(id) as top from shop.things"
         ) as terminal:
-            terminal.wait_for_text(f"open {app.oauth_server.server.url}/enter and enter the code {USER_CODE}")
+            terminal.expect_text(f"open {app.oauth_server.server.url}/enter and enter the code {USER_CODE}")
             assert terminal.wait_for_end() == 0
             assert terminal.screen.splitlines()[-2:] == ["top", "2"]
 
@@ -542,7 +544,7 @@ class TestCommandLine:
         app.connect()
         for arguments in (["check", "shop"], ["-c", "peek shop.things"]):
             with app.terminal(*arguments) as terminal:
-                terminal.wait_for_text("Press Ctrl-C to cancel")
+                terminal.expect_text("Press Ctrl-C to cancel")
                 terminal.type(CTRL_C)
                 assert terminal.wait_for_end() == 130, terminal.screen
                 assert "Traceback" not in terminal.screen
@@ -565,7 +567,7 @@ class TestCommandLine:
         app.use_browser()
         app.connect()
         with app.terminal("check") as terminal:
-            terminal.wait_for_text("shop: ok, as ada")
+            terminal.expect_text("shop: ok, as ada")
             assert terminal.wait_for_end() == 0
             assert "noise" not in terminal.screen
         assert app.unify.run("check", "shop").stdout == "shop: ok, as ada\n"

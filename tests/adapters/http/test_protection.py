@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from tests.support.fault_server import FaultServer, MockResponse
+from unify.adapters.base import Read
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import ClientOptions, Request, is_unprotected
 from unify.adapters.rest.adapter import RESTAdapter
@@ -65,9 +68,15 @@ def test_credentials_over_http_are_refused_before_the_first_request(auth: Auth) 
     open_adapter(auth, "http://api.example", allow_http="true").close()
 
 
-def test_an_api_without_credentials_is_read_over_http() -> None:
+def test_an_api_without_credentials_is_read_over_http(api: FaultServer) -> None:
+    """The host is not this machine; the proxy is, and serves the request."""
+    api.serve("/t", MockResponse.json([{"id": 1}]))
     spec = AdapterSpec("api", "api.yaml", "http://api.example", tables=(TableSpec("t", ("GET /t",)),))
-    RESTAdapter(spec, {"proxy": Secret("http://user:password@proxy.example")}).close()
+    proxy = api.url.replace("//", "//user:password@")
+    options = ClientOptions("", proxy=proxy)
+    with closing(RESTAdapter(spec, {"proxy": Secret(proxy)}, client_options=options)) as adapter:
+        pages = list(adapter.pages("t", Read()))
+    assert [page.rows for page in pages] == [[b'{"id": 1}'], []]
 
 
 def test_allow_http_is_true_or_false() -> None:

@@ -96,7 +96,7 @@ MUTATIONS = [
 ]
 
 
-def mutate(rounds: int, folder: Path) -> None:
+def assert_mutations_are_explained(rounds: int, folder: Path) -> None:
     """Mutate the bundled specs; each is valid or refused within a second with file, line, column and key."""
     print(f"seed {SEED}, {rounds} rounds")
     chance = random.Random(SEED)
@@ -135,9 +135,9 @@ def find_problems(file: Path) -> tuple[Problem, ...]:
 
 
 def test_sixty_mutations_of_the_bundled_specs_are_each_explained(tmp_path: Path) -> None:
-    mutate(64, tmp_path)
+    assert_mutations_are_explained(64, tmp_path)
 
 
 @pytest.mark.slow
 def test_thousands_of_mutations_of_the_bundled_specs_are_each_explained(tmp_path: Path) -> None:
-    mutate(4000, tmp_path)
+    assert_mutations_are_explained(4000, tmp_path)

@@ -134,17 +134,17 @@ class TestTerminal:
         self, unify: UnifyCommand, shop: FaultServer, term: str
     ) -> None:
         with guided(unify, "connect", term) as terminal:
-            terminal.wait_for_text("Adapter:")
+            terminal.expect_text("Adapter:")
             terminal.type(f"shop{ENTER}")
-            terminal.wait_for_text("its schema in SQL [shop]:")
+            terminal.expect_text("its schema in SQL [shop]:")
             terminal.type(f"eu{ENTER}")
-            terminal.wait_for_text("Where the shop is")
+            terminal.expect_text("Where the shop is")
             terminal.type(f"{shop.url}{ENTER}")
-            terminal.wait_for_text("Key of the API")
+            terminal.expect_text("Key of the API")
             terminal.type(f"{CANARY}{ENTER}")
-            terminal.wait_for_text("Only this region")
+            terminal.expect_text("Only this region")
             terminal.type(ENTER)
-            terminal.wait_for_text("authenticated as ada")
+            terminal.expect_text("authenticated as ada")
             assert terminal.wait_for_end() == 0
             assert CANARY.encode() not in terminal.received
             assert (b"\x1b" in terminal.received) is (term != "dumb")
@@ -154,11 +154,11 @@ class TestTerminal:
     def test_offers_a_variable_that_is_set(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unify.environment["SHOP_TOKEN"] = CANARY
         with guided(unify, "connect shop as eu") as terminal:
-            terminal.wait_for_text("Where the shop is")
+            terminal.expect_text("Where the shop is")
             terminal.type(f"{shop.url}{ENTER}")
-            terminal.wait_for_text("[${SHOP_TOKEN}]:")
+            terminal.expect_text("[${SHOP_TOKEN}]:")
             terminal.type(ENTER)
-            terminal.wait_for_text("Only this region")
+            terminal.expect_text("Only this region")
             terminal.type(f"north{ENTER}")
             assert terminal.wait_for_end() == 0
         saved = load_connections(file(unify)).by_name["eu"]
@@ -169,7 +169,7 @@ class TestTerminal:
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         with guided(unify, f"connect shop as eu with token = '{CANARY}'") as terminal:
-            terminal.wait_for_text("Where the shop is")
+            terminal.expect_text("Where the shop is")
             terminal.type(f"{shop.url}{ENTER}")
             assert terminal.wait_for_end() == 0
         assert "eu" in load_connections(file(unify)).by_name
@@ -178,14 +178,14 @@ class TestTerminal:
         statement = f"connect shop with base_url = '{shop.url}', token = 'wrong'"
         for key, status, saved in (("n", 1, False), ("y", 0, True)):
             with guided(unify, statement) as terminal:
-                terminal.wait_for_text("Save it anyway?")
+                terminal.expect_text("Save it anyway?")
                 terminal.type(f"{key}{ENTER}")
                 assert terminal.wait_for_end() == status
             assert file(unify).exists() is saved
 
     def test_ctrl_c_saves_nothing(self, unify: UnifyCommand, shop: FaultServer) -> None:
         with guided(unify, "connect shop as eu") as terminal:
-            terminal.wait_for_text("Where the shop is")
+            terminal.expect_text("Where the shop is")
             terminal.type(CTRL_C)
             assert terminal.wait_for_end() == 130
         assert not file(unify).exists()
