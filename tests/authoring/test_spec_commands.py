@@ -84,6 +84,46 @@ def test_spec_try_shows_request_response_rows_and_columns(
 
 
 @pytest.mark.socket
+@pytest.mark.parametrize(
+    ("pages", "counts", "end"),
+    [
+        (2, ["rows: 2", "page 2: 2 rows"], "paging: next is limit=2, page=3"),
+        (5, ["rows: 2", "page 2: 2 rows", "page 3: 1 row"], "paging: no more pages"),
+    ],
+)
+def test_spec_try_shows_how_pages_end(
+    pages: int, counts: list[str], end: str, run_unify: Callable[..., CommandResult], tmp_path: Path
+) -> None:
+    path = tmp_path / "tracker.yaml"
+    with FaultServer() as api:
+        api.serve("/boards", pages=[[{"id": 1}, {"id": 2}], [{"id": 3}, {"id": 4}], [{"id": 5}]])
+        path.write_text(SPEC.format(url=api.url), encoding="utf-8")
+        done = run_unify("spec", "try", str(path), "boards", "--option", "token=t", "--pages", str(pages))
+
+    assert done.exit_status == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.partition(" (")[0] for line in lines if line.startswith(("rows: 2", "page "))] == counts
+    assert end in lines
+    assert len(api.requests) == min(pages, 3)
+
+
+@pytest.mark.socket
+def test_spec_try_shows_what_a_load_would_note(
+    run_unify: Callable[..., CommandResult], tmp_path: Path
+) -> None:
+    path = tmp_path / "api.yaml"
+    with FaultServer() as api:
+        api.serve("/things", MockResponse.json([{"id": number} for number in range(50)]))
+        path.write_text(
+            f"name: api\nbase_url: {api.url}\ntables: [{{name: things, request: GET /things}}]\n",
+            encoding="utf-8",
+        )
+        done = run_unify("spec", "try", str(path), "things")
+
+    assert "the only page has exactly 50 rows, which may be a page size\n" in done.stdout
+
+
+@pytest.mark.socket
 def test_spec_try_shows_a_refusal_by_the_api(run_unify: Callable[..., CommandResult], tmp_path: Path) -> None:
     path = tmp_path / "tracker.yaml"
     with FaultServer() as api:

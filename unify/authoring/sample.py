@@ -1,4 +1,4 @@
-"""Fetches one page of a table: the request, the response, its rows and the request of the next page.
+"""Fetches the first pages of a table: the request, the response, the rows and the request that follows.
 
 Also describes the structure of a response, as a tree of lines.
 """
@@ -12,31 +12,29 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from unify.adapters.base import Listeners, Page, ParentRow, Read, Traffic, UserPrompt
-from unify.adapters.formats.records import RecordSelector, parse_body
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import Request, Response
-from unify.adapters.paging.base import PageRequest, PagingState
-from unify.adapters.paging.detect import describe_paging
-from unify.adapters.paging.paginators import make_paginator
+from unify.adapters.paging.base import PageInfo, PageRequest, Paginator
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.rest.scope_reader import ResponsePageInfo
+from unify.adapters.rest.read_plan import Scope
+from unify.adapters.rest.scope_reader import ReadContext, ScopeReader
 from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
 from unify.config.secrets import Secret
-from unify.config.settings import DEFAULT_WORKER_MEMORY_BYTES
 from unify.errors import UnifyError
-from unify.fs.memory import limit_memory
 from unify.redaction import Redactor
 
 
 @dataclass(slots=True)
 class Sample:
-    """The first page of a table, as far as it was read; ``failure`` is the error that ended it.
+    """The first pages of a table, as far as they were read; ``failure`` is the error that ended it.
 
     ``plan``             what a read of the table requests, in lines.
     ``request``          as built from the spec, without credentials; ``redactor`` removes secrets from texts.
-    ``rows``             the number of rows in the response, before ``where``; ``rows_path`` is their path.
+    ``response``         the first one.
+    ``row_counts``       the number of rows in each response, before ``where``; ``rows_path`` is their path.
     ``detected_paging``  the result of ``paging: auto``.
-    ``next_request``     the first request of the next pages; None: this is the last page.
+    ``next_request``     the first request after these pages; None: the last one was the end.
+    ``notes``            what a load would say in its ``reason``.
     """
 
     redactor: Redactor
@@ -44,11 +42,12 @@ class Sample:
     request: Request | None = None
     traffic: list[Traffic] = field(default_factory=list)
     response: Response | None = None
-    page: Page | None = None
-    rows: int = 0
+    pages: list[Page] = field(default_factory=list)
+    row_counts: list[int] = field(default_factory=list)
     rows_path: str = ""
     next_request: PageRequest | None = None
     detected_paging: str = ""
+    notes: list[str] = field(default_factory=list)
     failure: UnifyError | None = None
 
 
@@ -58,63 +57,79 @@ def fetch_sample(
     options: Mapping[str, str | Secret | None],
     parent: ParentRow | None = None,
     *,
+    pages: int = 1,
     prompt: UserPrompt | None = None,
     redactor: Redactor | None = None,
 ) -> Sample:
-    """Fetch the first page of ``table``, for the row ``parent`` if it has a ``for_each``.
+    """Fetch the first ``pages`` of ``table``, for the row ``parent`` if it has a ``for_each``.
 
     ``prompt`` signs in if the API requires it, for this sample only. Errors are in ``Sample.failure``.
     """
     sample = Sample(redactor or Redactor())
     sample.redactor.add(*(value.reveal() for value in options.values() if isinstance(value, Secret)))
     try:
-        with (
-            limit_memory(DEFAULT_WORKER_MEMORY_BYTES, spec.name),
-            closing(_RecordingAdapter(spec, options, sample)) as adapter,
-        ):
-            read = Read([parent] if parent else [], limit=1)
+        with closing(_RecordingAdapter(spec, options, sample, pages)) as adapter:
+            read = Read([parent] if parent else [], limit=_EVERY_ROW)
             sample.plan = adapter.describe_read(table.name, read)
             if prompt is not None and not adapter.is_signed_in():
                 adapter.sign_in(prompt)
-            with closing(adapter.pages(table.name, read)) as pages:
-                sample.page = next(pages, None)
-        if sample.response is not None and not sample.response.skipped:
-            _inspect_response(spec, table, sample, sample.response)
+            with closing(adapter.pages(table.name, read)) as found:
+                sample.pages += found
     except UnifyError as error:
         sample.failure = error
     return sample
 
 
-def _inspect_response(spec: AdapterSpec, table: TableSpec, sample: Sample, response: Response) -> None:
-    selector = RecordSelector(table.rows, table.format, table.name)
-    body = parse_body(
-        response.body, response.headers.get("content-type", ""), selector, response.request_line
-    )
-    sample.rows, sample.rows_path = len(body.rows), body.rows_path
-    state = PagingState()
-    sample.next_request = _next_page_request(spec, table, ResponsePageInfo(response, body), state)
-    sample.detected_paging = describe_paging(state.detected) if state.detected is not None else ""
-
-
-def _next_page_request(
-    spec: AdapterSpec, table: TableSpec, page_info: ResponsePageInfo, state: PagingState
-) -> PageRequest | None:
-    paginator = make_paginator(table.paging or spec.paging, state, sequential=True)
-    next(paginator)
-    try:
-        requests: Sequence[PageRequest] = paginator.send(page_info)
-    except StopIteration:
-        return None
-    return requests[0] if requests else None
+_EVERY_ROW = 2**62  # a limit, so that pages are requested one after the other
 
 
 class _RecordingAdapter(RESTAdapter):
-    """An adapter that records its traffic in a sample."""
+    """An adapter that reads the first pages and records them in a sample."""
 
-    def __init__(self, spec: AdapterSpec, options: Mapping[str, str | Secret | None], sample: Sample) -> None:
-        listeners = Listeners(sample.traffic.append)
+    def __init__(
+        self, spec: AdapterSpec, options: Mapping[str, str | Secret | None], sample: Sample, pages: int
+    ) -> None:
+        listeners = Listeners(
+            sample.traffic.append,
+            paging_detected=lambda text: setattr(sample, "detected_paging", text),
+            note=sample.notes.append,
+        )
         super().__init__(spec, options, listeners=listeners, redactor=sample.redactor)
         self._client = cast("HttpClient", _RecordingClient(self._client, sample))
+        self._sample = sample
+        self._page_count = pages
+
+    def make_reader(self, context: ReadContext, scope: Scope) -> ScopeReader:
+        return _RecordingReader(context, scope, self._sample, self._page_count)
+
+
+class _RecordingReader(ScopeReader):
+    """A reader that stops after some pages, and records what follows them."""
+
+    def __init__(self, context: ReadContext, scope: Scope, sample: Sample, pages: int) -> None:
+        super().__init__(context, scope)
+        self._sample = sample
+        self._page_count = pages
+
+    def paginate(self) -> Paginator:
+        paginator = super().paginate()
+        page_requests = next(paginator, ())
+        while page_requests:
+            page_info = yield page_requests
+            try:
+                page_requests = paginator.send(page_info)
+            except StopIteration:
+                page_requests = ()
+            self._sample.next_request = page_requests[0] if page_requests else None
+            if len(self._sample.row_counts) >= self._page_count:
+                return
+
+    def fetch_page(self, page_request: PageRequest, number: int) -> tuple[Page, PageInfo]:
+        page, page_info = super().fetch_page(page_request, number)
+        if not page_request.is_probe:
+            self._sample.row_counts.append(page_info.row_count)
+            self._sample.rows_path = self._sample.rows_path or page_info.rows_path
+        return page, page_info
 
 
 class _RecordingClient:

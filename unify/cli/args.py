@@ -200,6 +200,12 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         type=_parse_option,
         help="for spec try: an option of the connection",
     )
+    add(
+        "--pages",
+        metavar="N",
+        type=_parse_page_count,
+        help="for spec try: fetch N pages, and show how they end",
+    )
     add("--tenant", metavar="NAME", help="use a separate home folder of this name")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
     add("--no-wait", dest="wait", action="store_false", help="do not wait for loads")
@@ -219,6 +225,12 @@ def _statements_step(text: str) -> Step:
 
 def _file_step(path: str) -> Step:
     return Step("file", path)
+
+
+def _parse_page_count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pages")
+    return int(text)
 
 
 def _parse_row_count(text: str) -> int:

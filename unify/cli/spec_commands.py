@@ -1,4 +1,4 @@
-"""``unify spec try`` fetches one page of a table; ``unify spec test`` runs the recorded cases of specs."""
+"""``unify spec try`` fetches the first pages of a table; ``unify spec test`` runs recorded cases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def try_table(
     user_prompt: UserPrompt | None = None,
     redactor: Redactor | None = None,
 ) -> int:
-    """Fetch one page of a table, print request, columns and rows, and return 1 if the request fails.
+    """Fetch the first pages of a table, print request, columns and rows, and return 1 if the request fails.
 
     Raises SpecError, UnknownName and UsageError before the first request.
     """
@@ -58,10 +58,12 @@ def try_table(
     spec, table = _apply_filter_options(spec, table, option_texts)
     parent = _parent_row(table, spec, option_texts)
     options = _resolve_options(spec, option_texts, environment)
-    sample = fetch_sample(spec, table, options, parent, prompt=user_prompt, redactor=redactor)
+    sample = fetch_sample(
+        spec, table, options, parent, pages=invocation.pages or 1, prompt=user_prompt, redactor=redactor
+    )
     for line in _report_lines(sample, spec, table):
         _print_text(sample.redactor.redact(line))
-    if sample.failure is None and sample.page is not None:
+    if sample.failure is None and sample.pages:
         _print_columns(sample, table, invocation)
     return 1 if sample.failure else 0
 
@@ -172,12 +174,16 @@ def _rows_lines(sample: Sample, spec: AdapterSpec, table: TableSpec) -> Iterator
         return
     path = f"at {sample.rows_path}" if sample.rows_path else "the response itself"
     detected = "" if table.rows is not None else ", detected"
-    yield f"rows: {sample.rows:,} ({path}{detected})"
-    matching = len(sample.page.rows) if sample.page is not None else 0
-    if matching != sample.rows:
+    first, *others = sample.row_counts or [0]
+    yield f"rows: {first:,} ({path}{detected})"
+    for number, count in enumerate(others, start=2):
+        yield f"page {number}: {format_count(count, 'row')}"
+    matching = sum(len(page.rows) for page in sample.pages)
+    if table.where and matching != sum(sample.row_counts):
         yield f"where: {format_count(matching, 'row')} of them"
     detected = f"detected {sample.detected_paging}; " if sample.detected_paging else ""
     yield f"paging: {detected}{_next_page_text(sample.next_request)}"
+    yield from sample.notes
 
 
 def _skip_rules_text(rules: tuple[ErrorRule, ...]) -> str:
@@ -196,8 +202,7 @@ def _next_page_text(page_request: PageRequest | None) -> str:
 def _print_columns(sample: Sample, table: TableSpec, invocation: Invocation) -> None:
     from unify.convert.preview import preview_pages
 
-    pages = [sample.page] if sample.page is not None else []
-    preview = preview_pages(table, pages, max_rows=MAX_SAMPLE_ROWS)
+    preview = preview_pages(table, sample.pages, max_rows=MAX_SAMPLE_ROWS)
     if not preview.columns:
         return
     descriptions = {column.name.lower(): column.description for column in table.columns}

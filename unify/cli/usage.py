@@ -12,7 +12,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify check [CONNECTION ...]      validate connections and credentials
        unify check --loads [CONNECTION ...]   report failed and overdue loads
        unify spec check FILE ...         validate adapter specs
-       unify spec try FILE TABLE [--option NAME=VALUE ...]   fetch one page and show its columns and rows
+       unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N]   fetch pages and show columns and rows
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status
        unify trust [FILE ...]            use a connections.yaml that is new in this folder
@@ -79,8 +79,9 @@ COMMAND_HELP = {
     ),
     "spec try": CommandHelp(
         "fetch one page and show its columns and rows",
-        "unify spec try FILE TABLE [--option NAME=VALUE ...] [OPTIONS]",
-        "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows.\n"
+        "unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N] [OPTIONS]",
+        "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows;\n"
+        "with --pages N so many pages, and how they end.\n"
         "Stores nothing. --option supplies an option of the connection: --option token='${GITHUB_TOKEN}'.",
         (2, "FILE TABLE"),
     ),

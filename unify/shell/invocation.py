@@ -39,6 +39,7 @@ class Invocation(Struct, frozen=True):
 
     ``words``    the arguments of a command: connections to check, spec files.
     ``options``  the options of ``spec try``, in place of those of a connection.
+    ``pages``    the number of pages that ``spec try`` fetches.
     """
 
     task: Task = "shell"
@@ -59,6 +60,7 @@ class Invocation(Struct, frozen=True):
     connections: str | None = None
     specs: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    pages: int | None = None
     tenant: str | None = None
     max_age: str | None = None
     wait: bool = True

@@ -37,6 +37,7 @@ class FakePageInfo:
 
     is_end = False
     is_partial = False
+    rows_path = ""
 
     @property
     def row_count(self) -> int:

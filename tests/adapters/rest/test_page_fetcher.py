@@ -22,6 +22,7 @@ class UnusedPageInfo:
     row_count = 0
     is_end = False
     is_partial = False
+    rows_path = ""
     headers: Mapping[str, str] = {}
 
     def __init__(self, size: int = 0) -> None:

@@ -18,6 +18,22 @@ MISTAKES = [
     ('    columns: {n: {format: "%d.%m.%Q"}}\n', "'%d.%m.%Q': %Q is not a strftime directive"),
     ('    columns: {n: {type: date, format: "%d/%m"}}\n', "'%d/%m' has no year; write it like %d/%m/%Y"),
     ('    incremental: {cursor: at, param: since, format: "%Y-%m-%"}\n', "% is not a strftime directive"),
+    ("    columns: {n: {type: date, format: '%H:%M'}}\n", "'%H:%M' has no day, which a date needs"),
+    (
+        "    params: {to: '{until}'}\n    incremental: {cursor: at, param: since, start: 2026-01-01, "
+        "format: date, window: 1 hour}\n",
+        "incremental.window: a window of less than a day requires a format with a time, not date",
+    ),
+    # filters
+    (
+        "    filters: {at: {ops: ['>=', '<=']}}\n",
+        "filters.at.ops: one parameter cannot express both ends of a range",
+    ),
+    ("    filters: {at: {ops: [like], format: date}}\n", "filters.at.format: like compares texts"),
+    (
+        "    paging: {type: page}\n    filters: {page: {}}\n",
+        "filters.page: page is a parameter of paging",
+    ),
     # deleted rows
     (
         "    for_each: {query: select id as x from orders, refresh: daily}\n",

@@ -57,6 +57,8 @@ class PageInfo(Protocol):
     @property
     def row_count(self) -> int: ...  # items of the outermost list on the way to the rows
     @property
+    def rows_path(self) -> str: ...
+    @property
     def is_end(self) -> bool: ...  # the API has no such page, so the pages end before it
     @property
     def is_partial(self) -> bool: ...  # status 206: the response is a part of what was requested

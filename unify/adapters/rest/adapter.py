@@ -26,7 +26,7 @@ from unify.adapters.http.rate_limit import Clock, RateLimiter
 from unify.adapters.http.retry import quota_left
 from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
-from unify.adapters.rest.read_plan import ReadPlan
+from unify.adapters.rest.read_plan import ReadPlan, Scope
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
 from unify.adapters.rest.table_source import TableSource
@@ -106,7 +106,7 @@ class RESTAdapter(Adapter):
         source.expect_rows(read.rows_location)
         with self._track_read() as stop:
             context = ReadContext(plan, self._client, RowLimit(read.limit), stop, self.listeners)
-            readers = (ScopeReader(context, scope) for scope in plan.scopes())
+            readers = (self.make_reader(context, scope) for scope in plan.scopes())
             workers = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
             fetcher = PageFetcher(readers, workers, lambda: self._client.cancel(stop))
             with closing(fetcher.pages()) as pages:
@@ -117,6 +117,9 @@ class RESTAdapter(Adapter):
             self.listeners.note(self._redactor.redact(note))
         if source.rows_location:
             self.listeners.rows_located(source.rows_location)
+
+    def make_reader(self, context: ReadContext, scope: Scope) -> ScopeReader:
+        return ScopeReader(context, scope)
 
     def plan(self, table: str, read: Read) -> ReadPlan:
         """The plan of ``pages``. Sends no request. Raises UnknownName."""

@@ -309,6 +309,7 @@ class ResponsePageInfo:
         self.is_end = is_end
         self.headers = response.headers
         self.rows = response_body.rows
+        self.rows_path = response_body.rows_path
         self.row_count = response_body.outer_count
         total = response.headers.get("content-range", "").rpartition("/")[2]
         self.is_partial = response.status == 206 and not total.strip().isdigit()

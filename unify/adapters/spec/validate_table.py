@@ -31,6 +31,8 @@ _NUMBER_TYPES = frozenset(
         *("float", "real", "double", "decimal", "numeric"),
     ]
 )
+_DAY_S = 86_400.0
+_DAY_TYPES = frozenset(["date", "timestamp", "timestamptz", "timestamp with time zone"])
 _TIME_TYPES = frozenset(
     ["varchar", "text", "string", "date", "time", "timestamp", "timestamptz", "timestamp with time zone"]
 )
@@ -67,6 +69,7 @@ class TableValidator:
         self._validate_paging()
         self._validate_incremental()
         self._validate_refresh()
+        self._validate_filters()
         validate_error_rules(self._table.errors, self._path, self._report)
         self._validate_origin()
 
@@ -150,6 +153,9 @@ class TableValidator:
             kind = "number" if is_number_format else "timestamp"
             text = f"{column.format!r} is a {kind} format and does not apply to {column.type}"
             self._add(text, "columns", column.name, "format")
+        elif base in _DAY_TYPES and "%" in column.format and not _has_directive(column.format, "dDjUWuxcsG"):
+            text = f"{column.format!r} has no day, which a {base} needs"
+            self._add(text, "columns", column.name, "format")
 
     def _validate_kept_columns(self) -> None:
         """``exclude`` and ``only`` keep the columns that the table requires."""
@@ -194,6 +200,12 @@ class TableValidator:
             self._add("a window requires {until} in params or body", "incremental", "window")
         if incremental.window_s is not None and incremental.start is None:
             self._add("a window requires start", "incremental", "window")
+        is_date = incremental.format == "date" or (
+            "%" in (incremental.format or "") and not _has_directive(incremental.format or "", "HIXTcsk")
+        )
+        if incremental.window_s is not None and incremental.window_s < _DAY_S and is_date:
+            text = f"a window of less than a day requires a format with a time, not {incremental.format}"
+            self._add(text, "incremental", "window")
         self._validate_start(incremental)
 
     def _validate_start(self, incremental: Incremental) -> None:
@@ -231,6 +243,22 @@ class TableValidator:
             if each.required and table.live is None:
                 self._add("only a live table can require a filter", "filters", each.column, "required")
 
+    def _validate_filters(self) -> None:
+        """Each filter can be sent: one parameter has one comparison, and paging has its own parameters."""
+        paging_params = _position_params(self._paging) | {self._paging.size_param}
+        for each in self._table.filters:
+            ops = set(each.ops)
+            if ops & {">", ">="} and ops & {"<", "<="}:
+                text = (
+                    "one parameter cannot express both ends of a range; "
+                    'write param: {">=": since, "<=": until}'
+                )
+                self._add(text, "filters", each.column, "ops")
+            if "like" in ops and each.format is not None:
+                self._add("like compares texts: not allowed with format", "filters", each.column, "format")
+            if each.param in paging_params:
+                self._add(f"{each.param} is a parameter of paging", "filters", each.column, "param")
+
     def _validate_origin(self) -> None:
         """A full URL has the origin of the base URL, or an allowed one."""
         base = urlsplit(self._spec.base_url)
@@ -242,6 +270,11 @@ class TableValidator:
             if target.scheme and not is_same and origin not in self._spec.allowed_origins:
                 home = f"{base.scheme}://{base.netloc}"
                 self._add(f"{origin} is not the origin of base_url ({home}) or allowed", "request")
+
+
+def _has_directive(time_format: str, letters: str) -> bool:
+    """Whether a strftime format has one of the directives."""
+    return any(each in letters for each in re.findall(r"%[-_0^#]?([A-Za-z])", time_format))
 
 
 def _matches_any(name: str, globs: Sequence[str]) -> bool:
