@@ -18,13 +18,6 @@ from tests.support.paths import CHECKOUT
 from tests.support.terminal import ENTER, run_on_terminal
 
 
-def test_the_demo_runs_a_query_and_leaves_nothing(tmp_path: Path) -> None:
-    outcome = _demo(tmp_path).run("demo", "-c", "select count(*) as pulls from github.pulls")
-
-    assert outcome.stdout == "pulls\n1200\n"
-    assert _nothing_left(tmp_path)
-
-
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_ended_by_a_signal_leaves_nothing(tmp_path: Path, ending: signal.Signals) -> None:
     statements = [
@@ -41,7 +34,7 @@ def test_a_demo_ended_by_a_signal_leaves_nothing(tmp_path: Path, ending: signal.
         process.send_signal(ending)
         assert process.wait(timeout=60) == (130 if ending == signal.SIGINT else 128 + ending)
 
-    assert _nothing_left(tmp_path)
+    assert not _is_anything_left(tmp_path / "temporary")
 
 
 def test_the_demo_opens_a_prompt_on_a_terminal(tmp_path: Path) -> None:
@@ -57,7 +50,7 @@ def test_the_demo_opens_a_prompt_on_a_terminal(tmp_path: Path) -> None:
         assert terminal.wait_for_end() == 0
         assert b"Loading table: github.pulls" in terminal.received
 
-    assert _nothing_left(tmp_path)
+    assert not _is_anything_left(tmp_path / "temporary")
 
 
 def _demo(tmp_path: Path) -> UnifyCommand:
@@ -68,10 +61,10 @@ def _demo(tmp_path: Path) -> UnifyCommand:
     return unify
 
 
-def _nothing_left(tmp_path: Path) -> bool:
-    """Return whether no folder and no process of the demo is left; the arguments of each name its folder."""
+def _is_anything_left(folder: Path) -> bool:
+    """Return whether a folder or a process of the demo is left; the arguments of each name its folder."""
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return not list((tmp_path / "temporary").iterdir()) and str(tmp_path / "temporary") not in listed
+    return bool(list(folder.iterdir())) or str(folder) in listed
 
 
 @pytest.fixture
@@ -82,26 +75,23 @@ def demo_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_the_first_query_loads_each_table_of_the_demo(new_home: Path, demo_folder: Path) -> None:
+def test_the_first_queries_load_each_table_of_the_demo_and_leave_nothing(
+    new_home: Path, demo_folder: Path
+) -> None:
     unify = UnifyCommand(new_home)
     unify.environment["TMPDIR"] = str(demo_folder)
     tables = {"repos": "15", "pulls": "1200", "orgs": "5"}
     counts = [word for table in tables for word in ("-c", f"select count(*) as n from github.{table}")]
-
-    counted = unify.run("demo", *counts)
-
-    assert counted.rows == [row for rows in tables.values() for row in (["n"], [rows])], counted
-    assert list(demo_folder.iterdir()) == []
-
-
-def test_the_demo_joins_loaded_tables(new_home: Path) -> None:
-    joined = UnifyCommand(new_home).run(
-        "demo",
-        "-c",
+    join = (
         "select r.language, count(*) as n from github.pulls p join github.repos r"
-        " on p.owner = r.owner_login and p.repo = r.name group by all order by n desc limit 2",
+        " on p.owner = r.owner_login and p.repo = r.name group by all order by n desc limit 2"
     )
-    assert joined.rows == [["language", "n"], ["Rust", "260"], ["Python", "230"]], joined
+
+    queried = unify.run("demo", *counts, "-c", join)
+
+    counted = [row for rows in tables.values() for row in (["n"], [rows])]
+    assert queried.rows == [*counted, ["language", "n"], ["Rust", "260"], ["Python", "230"]], queried
+    assert not _is_anything_left(demo_folder)
 
 
 def test_a_daemon_started_without_the_token_uses_the_token_of_a_later_shell(

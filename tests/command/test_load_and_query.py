@@ -68,13 +68,29 @@ def count_order_requests(api: FaultServer) -> int:
     return sum(request.path == "/orders" for request in api.requests)
 
 
-class TestTheFirstQuery:
-    def test_loads_the_table_and_returns_its_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
-        answer = unify("select id, customer_name from shop.orders order by id")
-        assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
-        assert "shop.orders" in answer.stderr
-        assert {request.headers["authorization"] for request in shop.requests} == {"Bearer s3cret-canary"}
+class SharedDaemon:
+    """Fixtures of tests that share a home and a daemon; each test starts without stored tables."""
 
+    @pytest.fixture
+    def unify(self, module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
+        monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_quick_retries")
+        (module_home / "connections.yaml").unlink(missing_ok=True)
+        drop_loaded_tables(settings_for_home(module_home))
+        unify = InProcessCommand(module_home)
+        unify.environment["PYTHONPATH"] = str(CHECKOUT)
+        return unify
+
+
+def test_the_first_query_in_a_new_home_loads_the_table_and_returns_its_rows(
+    unify: UnifyCommand, shop: FaultServer
+) -> None:
+    answer = unify("select id, customer_name from shop.orders order by id")
+    assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
+    assert "shop.orders" in answer.stderr
+    assert {request.headers["authorization"] for request in shop.requests} == {"Bearer s3cret-canary"}
+
+
+class TestTheFirstQuery(SharedDaemon):
     def test_is_the_only_one_that_sends_requests(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("select count(*) from shop.orders").single_value == "3"
         request_count = len(shop.requests)
@@ -113,7 +129,7 @@ class TestTheFirstQuery:
         assert unify("select * from shop.orders").exit_status == 0
 
 
-class TestOtherShells:
+class TestOtherShells(SharedDaemon):
     def test_wait_for_the_same_load(self, unify: UnifyCommand, shop: FaultServer) -> None:
         gate = threading.Event()
         shop.serve("/orders", respond_after(gate, shop, "/orders", ORDERS))
@@ -234,19 +250,6 @@ class TestWithAnOwnDaemon:
             "where l.connection = 'shop'"
         )
         assert unify(sql).rows[1:] == [["success", "3", "done"]]
-
-
-class SharedDaemon:
-    """Fixtures of tests that share a home and a daemon; each test starts without stored tables."""
-
-    @pytest.fixture
-    def unify(self, module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
-        monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_quick_retries")
-        (module_home / "connections.yaml").unlink(missing_ok=True)
-        drop_loaded_tables(settings_for_home(module_home))
-        unify = InProcessCommand(module_home)
-        unify.environment["PYTHONPATH"] = str(CHECKOUT)
-        return unify
 
 
 class TestErrors(SharedDaemon):
