@@ -104,6 +104,26 @@ def test_the_commit_of_a_load_creates_no_tables_of_inlined_rows(lake: Lake) -> N
     assert {"loads", "table_layouts"} <= {row[0] for row in rows}
 
 
+def test_tables_of_a_new_lake_are_empty_and_have_statistics(lake: Lake) -> None:
+    """Without statistics each query of a table reads them twice for each column."""
+    names = ["discarded", "loads", "table_layouts", "widened"]
+    with_statistics = lake.read(
+        f"select t.table_name from {METADATA}.ducklake_table_stats "
+        f"join {METADATA}.ducklake_table as t using (table_id) order by all"
+    )
+    assert [name for (name,) in with_statistics] == names
+    for name in names:
+        assert lake.read(f"select count(*) from lake._unify.{name}") == [(0,)]
+
+
+def test_a_lake_that_is_completed_again_keeps_its_rows(settings: Settings) -> None:
+    with Lake(settings) as lake, lake.write_transaction() as connection:
+        connection.execute("insert into lake._unify.loads (position, uid, connection) values (1, 'u', 'c')")
+    (settings.lake / "ready").unlink()
+    with Lake(settings) as lake:
+        assert lake.read("select uid from lake._unify.loads") == [("u",)]
+
+
 def test_a_lake_of_a_newer_version_is_refused(settings: Settings) -> None:
     with Lake(settings):
         pass

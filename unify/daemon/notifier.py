@@ -6,13 +6,10 @@ table that is refreshed every minute is reported once; a daemon that starts repo
 
 from __future__ import annotations
 
-import smtplib
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from email.message import EmailMessage
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -117,7 +114,7 @@ class Notifier:
                     post_webhook(targets.webhook, notification)
                 elif targets.mail is not None:
                     send_mail(targets.mail, notification)
-            except (OSError, smtplib.SMTPException, UnifyError) as error:
+            except (OSError, UnifyError) as error:
                 failure = str(error) or type(error).__name__
             else:
                 self._log.write_event("notify.sent", target=target, subject=notification.subject)
@@ -149,6 +146,10 @@ def post_webhook(webhook: Webhook, notification: Notification) -> None:
 
 def send_mail(mail: Mail, notification: Notification) -> None:
     """Send the notification as a mail; TLS is required except on port 25. Raises OSError, SMTPException."""
+    import smtplib  # 14 ms, which would delay each start of the daemon
+    import ssl
+    from email.message import EmailMessage
+
     message = EmailMessage()
     message["From"], message["To"] = mail.sender, mail.to
     message["Subject"] = " ".join(notification.text.split())[:200]

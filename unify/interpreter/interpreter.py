@@ -107,7 +107,7 @@ class Interpreter:
         """Carry out one command. Rows are read, and so the query runs, after this returns."""
         if not isinstance(command, commands.SystemCommand):  # those find the daemon as it is
             self._replace_killed_daemon()
-        self.session.early_start.begin(_loaded_tables(command))
+        self.session.early_start.begin(_loaded_tables(command), lambda: self.session.lake)
         if isinstance(command, commands.ListingCommand):
             return _run_listing(self.session, command)
         if isinstance(command, commands.LoadCommand):

@@ -74,15 +74,19 @@ class Lake:
 
     @property
     def connection(self) -> DuckDBPyConnection:
-        """The connection of the user's statements, with all of DuckDB's threads from its first use on.
+        """The connection of the user's statements, for which DuckDB gets all its threads."""
+        self.use_all_threads()
+        return self._connection
 
-        Until then DuckDB has one. DuckLake reads the catalog in a dozen small queries, for which several
-        threads take two to three times the CPU, because they wait for each other by polling.
+    def use_all_threads(self) -> None:
+        """Give DuckDB a thread for each core, before statements that read or write many rows.
+
+        Until then it has one. DuckLake reads the catalog in a dozen small queries, for which several threads
+        take two to three times the CPU, because they wait for each other by polling.
         """
         if not self._has_all_threads:
             self._has_all_threads = True
             self._connection.execute("RESET threads")
-        return self._connection
 
     @property
     def read_only(self) -> bool:

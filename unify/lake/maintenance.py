@@ -72,6 +72,7 @@ def run_maintenance(
     Raises:
         StoreError: finished steps stay done; visible data never changes.
     """
+    lake.use_all_threads()
     _flush_ledger(lake)
     compacted = tuple(
         name for name in _fragmented_tables(lake) if should_continue() and _compact_table(lake, name)

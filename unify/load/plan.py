@@ -111,8 +111,8 @@ def read_stored_columns(lake: Lake, table: TableName, last: LoadRecord | None) -
 
 def restrict_to_lake_files(lake: Lake) -> None:
     """Restrict this lake's DuckDB to reading the lake's own files, irrevocably."""
-    connection = lake.connection
     own = ", ".join(quote_literal(os.fspath(folder)) for folder in _lake_folders(lake))
+    connection = lake.cursor()  # one thread is enough for the ledger and for parent rows
     connection.execute(f"SET allowed_directories = [{own}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

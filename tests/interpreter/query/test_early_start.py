@@ -43,7 +43,7 @@ def starts_daemon(settings: Settings, table: str, token: str | None = "s3cret-ca
     environment = {} if token is None else {"SHOP_TOKEN": token}
     start = EarlyStart(settings, ConnectionCatalog(settings, environment, lambda _text: None))
     schema, _, name = table.rpartition(".")
-    start.begin([TableName(schema, name)])
+    start.begin([TableName(schema, name)], lambda: None)
     start.wait()
     return settings.home.exists() and is_daemon_running(settings)
 

@@ -1,17 +1,17 @@
 """Starts the daemon while the session opens a new lake, for a statement that will need a load.
 
 Both take as long as the rest of a first query. A home without a lake stores no table, so a statement that
-reads a stored table of a connection needs a load, and the load a daemon.
+reads a stored table of a connection needs a load, and the load a daemon. The thread reads connections.yaml
+and the spec, which the session uses only once it has the lake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 
 from unify.config.settings import Settings
-from unify.errors import UnifyError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.lake.attach import ready_marker
 from unify.model import TableName
@@ -24,16 +24,24 @@ class EarlyStart:
         self._settings = settings
         self._connections = connections
         self._thread: Thread | None = None
+        self._is_checked = Event()
 
-    def begin(self, tables: Iterable[TableName]) -> None:
-        """Start the daemon if there is no lake and one of ``tables`` has to be loaded."""
+    def begin(self, tables: Iterable[TableName], open_lake: Callable[[], object]) -> None:
+        """Start the daemon if there is no lake and one of ``tables`` has to be loaded.
+
+        ``open_lake`` is called meanwhile, in this thread. Returns when the connections are not used any more.
+        """
         if self._thread is not None or ready_marker(self._settings).exists():
             return
-        with suppress(UnifyError, OSError):  # the statement reports it
-            if any(map(self._needs_load, tables)):
-                variables = self._connections.environment_variables()
-                self._thread = Thread(target=self._start, args=(variables,), name="daemon start")
-                self._thread.start()
+        named = [table for table in tables if table.schema]
+        if not named:
+            return
+        self._thread = Thread(target=self._start, args=(named,), name="daemon start")
+        self._thread.start()
+        try:
+            open_lake()
+        finally:
+            self._is_checked.wait()
 
     def wait(self) -> None:
         """Wait until the daemon has started or failed to start."""
@@ -49,8 +57,16 @@ class EarlyStart:
             return bool(stored)
         return name.table.lower() in self._connections.tables(name.schema)
 
-    def _start(self, variables: Mapping[str, str]) -> None:
+    def _start(self, tables: Sequence[TableName]) -> None:
+        is_needed = False
+        variables: Mapping[str, str] = {}
+        with suppress(Exception):  # the statement does the same again, and reports it
+            variables = self._connections.environment_variables()
+            is_needed = any(map(self._needs_load, tables))
+        self._is_checked.set()
+        if not is_needed:
+            return
         from unify.status.launch import ensure_daemon
 
-        with suppress(UnifyError, OSError):
+        with suppress(Exception):  # so does the load
             ensure_daemon(self._settings, variables=variables)
