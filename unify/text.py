@@ -37,6 +37,17 @@ def escape_text(text: str, allow: str = "") -> str:
     return _UNSAFE.sub(escape, text)
 
 
+_STYLE = re.compile("(\x1b\\[[0-9;]*m)")
+
+
+def safe_text(text: str) -> str:
+    """Escape what a terminal could interpret, except line breaks, tabs and the styles of our own texts."""
+    return "".join(
+        piece if number % 2 else escape_text(piece, allow="\n\t")
+        for number, piece in enumerate(_STYLE.split(text))
+    )
+
+
 def excerpt(text: str, max_chars: int) -> str:
     """Return the start of ``text``. An ellipsis marks a cut; redaction looks for incomplete secrets there."""
     return text if len(text) <= max_chars else text[:max_chars] + "…"

@@ -162,6 +162,29 @@ def test_a_transaction_works_after_an_internal_error_during_a_write(settings: Se
         assert fetch_rows(lake, "select * from t") == [(1,)]
 
 
-def test_the_ledger_cannot_be_changed_by_sql(lake: Lake) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from _unify.loads",
+        'DELETE FROM lake."_UNIFY".loads',
+        "use lake._unify",
+        'use "lake"."_unify"',
+        "set schema = 'lake._unify'",
+        "set search_path = 'main,lake._unify'",
+        "prepare p as delete from _unify.loads",
+        "prepare p as insert into lake._unify.loads (position) values (1)",
+        "drop schema lake._unify cascade",
+        "delete from __ducklake_metadata_lake.ducklake_snapshot",
+        "use __ducklake_metadata_lake",
+    ],
+)
+def test_the_ledger_and_the_catalog_cannot_be_changed_by_sql(lake: Lake, statement: str) -> None:
     with pytest.raises(QueryError, match="read it as unify"):
-        lake.execute("delete from _unify.loads")
+        lake.execute(statement)
+
+
+def test_reading_the_ledger_and_naming_it_in_a_text_is_allowed(lake: Lake) -> None:
+    assert fetch_rows(lake, "select count(*) from lake._unify.loads") == [(0,)]
+    lake.execute("prepare p as select count(*) from lake._unify.loads")
+    assert fetch_rows(lake, "execute p") == [(0,)]
+    lake.execute("create table notes as select 'about _unify.loads' as note")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +17,12 @@ from unify.errors import (
     ConfigError,
     Interrupted,
     QueryError,
+    SourceError,
     SpecError,
+    UnifyError,
     UsageError,
 )
-from unify.render.messages import render_error
+from unify.render.messages import Messages, render_error
 
 
 def test_an_error_points_at_its_position() -> None:
@@ -32,6 +37,33 @@ def test_a_misspelled_keyword_has_a_suggestion() -> None:
     line = render_error(QueryError(message)).splitlines()[0]
 
     assert line == 'syntax error at or near "github" (did you mean from instead of form?)'
+
+
+class TestControlCharacters:
+    HOSTILE = "\x1b]0;title\x07\x9b31m\u202eevil\x08"
+
+    def written(self, write: Callable[[Messages], None], *, debug: bool = False) -> str:
+        stream = io.StringIO()
+        write(Messages(stream, debug=debug, colour=True))
+        return stream.getvalue()
+
+    @pytest.mark.parametrize("kind", [QueryError, SourceError, ValueError])
+    def test_of_an_error_are_escaped_in_its_traceback_too(self, kind: type[Exception]) -> None:
+        def write(messages: Messages) -> None:
+            try:
+                raise kind(self.HOSTILE)
+            except UnifyError as error:
+                messages.error(error)
+            except ValueError as error:
+                messages.internal_error(error)
+
+        text = self.written(write, debug=True)
+        assert "Traceback" in text
+        assert not set(re.sub("\x1b\\[[0-9;]*m", "", text)) & set("\x1b\x07\x9b\u202e\x08")
+
+    def test_of_any_text_are_escaped_and_our_styles_kept(self) -> None:
+        text = self.written(lambda messages: messages.write(f"\x1b[31mred\x1b[0m\n\t{self.HOSTILE}"))
+        assert text.startswith("\x1b[31mred\x1b[0m\n\t\\e]0;title\\x07\\x9b31m\\u{202e}evil\\x08")
 
 
 @pytest.mark.parametrize("near", ["gruop", "wehre", "selct"])

@@ -31,8 +31,10 @@ EXIT_INTERNAL_ERROR = 1
 
 def run_command(arguments: Sequence[str], session_factory: SessionFactory) -> int:
     """Run the command line and return the exit status. ``session_factory`` opens the session."""
+    from unify.fs.memory import disable_core_dumps
     from unify.render.messages import Messages
 
+    disable_core_dumps()
     try:
         invocation = args.parse_arguments(arguments)
     except args.HelpRequested as request:
@@ -91,7 +93,7 @@ def _run_invocation(invocation: Invocation, environment: Environment, session_fa
     except UnifyError as error:
         messages.error(error)
         return error.exit_status
-    except OutputClosed:
+    except (OutputClosed, BrokenPipeError):  # the latter: of the commands that print a few lines
         discard_stdout()
         return 0
     except KeyboardInterrupt:

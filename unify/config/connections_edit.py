@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -20,8 +21,10 @@ from unify.config.connections import Connection, Connections, load_connections
 from unify.config.secrets import parse_reference
 from unify.config.yaml import MappingNode
 from unify.errors import ConfigError, UnknownName
+from unify.fs.locks import acquire_flock
 from unify.text import did_you_mean
 
+LOCK_TIMEOUT_S = 10.0  # an edit takes milliseconds
 _NEW_FILE_MODE = 0o600  # of a new file; an existing one keeps its mode
 
 
@@ -31,7 +34,8 @@ def add_connection(path: Path, name: str, adapter: str, options: Mapping[str, st
     Raises:
         ConfigError: the name is taken or not allowed, or the file has an unusual form. It is not changed.
     """
-    return _rewrite(path, _append_entry(_read_text(path), name, adapter, options)).by_name[name]
+    with _exclusive(path):
+        return _rewrite(path, _append_entry(_read_text(path), name, adapter, options)).by_name[name]
 
 
 def preview_connection(path: Path, name: str, adapter: str, options: Mapping[str, str]) -> Connection:
@@ -41,6 +45,31 @@ def preview_connection(path: Path, name: str, adapter: str, options: Mapping[str
 
 def remove_connection(path: Path, name: str) -> str:
     """Remove a connection; return its name as written. Raises UnknownName or ConfigError."""
+    with _exclusive(path):
+        return _remove_entry(path, name)
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Keep other processes from editing the file: each would undo what another one wrote.
+
+    The folder is locked, because the file is replaced, and a lock file would be left in the user's folder.
+    """
+    folder = path.resolve().parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    if not acquire_flock(descriptor, timeout_s=LOCK_TIMEOUT_S):
+        raise ConfigError(f"{path}: another process is changing it; try again")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_entry(path: Path, name: str) -> str:
     text = _read_text(path)
     root = yaml.parse_yaml(text.encode(), str(path)).root
     entries = list(root.entries.values()) if isinstance(root, MappingNode) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from msgspec import Struct
@@ -99,14 +100,19 @@ class Settings(Struct, frozen=True):
 
     @property
     def socket_folder(self) -> Path:
-        """The folder of the daemon's sockets: in home, or in the temp folder if that path is too long."""
-        here = self.home / "run"
-        if len(os.fsencode(here)) <= MAX_SOCKET_PATH_BYTES - len("/commands.sock"):
-            return here
-        import hashlib  # 7 ms, needed for a long path only
+        """The folder of the daemon's sockets: in home, or in the temp folder if that path is too long.
 
-        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
-        return Path("/tmp") / f"unify-{os.getuid()}-{digest}"
+        Then a link in home says where. The name in the temp folder is random: nobody can be there first.
+        """
+        here = self.home / "run"
+        if not self._needs_short_sockets or not here.is_symlink():
+            return here
+        target = here.readlink()
+        return target if _is_own_folder(target) else here
+
+    @property
+    def _needs_short_sockets(self) -> bool:
+        return len(os.fsencode(self.home / "run")) > MAX_SOCKET_PATH_BYTES - len("/commands.sock")
 
     def create_folders(self) -> None:
         """Create the folders with mode 0700, whatever the umask."""
@@ -117,10 +123,41 @@ class Settings(Struct, frozen=True):
             self.staging,
             self.logs,
             self.cache,
-            self.socket_folder,
         )
         for folder in folders:
             create_private_folder(folder)
+        if self._needs_short_sockets:
+            self._create_linked_socket_folder()
+        else:
+            create_private_folder(self.socket_folder)
+
+    def _create_linked_socket_folder(self) -> None:
+        """Create the folder in the temp folder unless it exists. The lock keeps processes from making two."""
+        from tempfile import mkdtemp
+
+        from unify.fs.locks import FileLock
+
+        with FileLock(self.home / "run.lock", "sockets").hold(10.0):
+            link = self.home / "run"
+            if self.socket_folder != link:
+                return
+            try:
+                new = self.home / f"run.{os.getpid()}"
+                new.symlink_to(mkdtemp(prefix="unify-", dir="/tmp"))
+                if link.is_dir() and not link.is_symlink():
+                    link.rmdir()
+                new.replace(link)
+            except OSError as error:
+                raise StoreError(f"{link}: cannot be created ({error.strerror})") from error
+
+
+def _is_own_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder of this user that no other one can enter; links are not followed."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def create_private_folder(folder: Path) -> None:

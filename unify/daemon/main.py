@@ -28,6 +28,7 @@ from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
 from unify.daemon.worker_pool import Worker, WorkerPool, fork_worker
 from unify.errors import UnifyError
+from unify.fs.memory import disable_core_dumps
 from unify.load.environment import Environment
 from unify.load.loader import LoadRunner
 from unify.load.protocol import make_bug_failure
@@ -36,6 +37,7 @@ from unify.queue.queue import Queue
 from unify.status import instance
 from unify.status.messages import DaemonInfo
 from unify.status.server import StatusServer
+from unify.text import escape_text
 from unify.version import VERSION
 
 STOP_TIMEOUT_S = 5.0  # for workers and publisher; `system stop daemon` promises 10 s in all
@@ -58,6 +60,7 @@ def main(
     ``first_worker``  a worker that runs already, with the same runner.
     """
     os.umask(0o077)
+    disable_core_dumps()
     settings.create_folders()
     with instance.hold_lock(settings.daemon_lock) as ours:
         if not ours:
@@ -279,7 +282,7 @@ def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> 
         first_worker = fork_worker(runner, without=[] if given.announce is None else [given.announce])
         return main(settings, runner, lambda: _write_ready_byte(given.announce), first_worker)
     except UnifyError as error:
-        sys.stderr.write(f"{error.message}\n")
+        sys.stderr.write(f"{escape_text(error.message)}\n")
         return error.exit_status
 
 

@@ -7,9 +7,11 @@ strace, DuckDB 1.5.5). After a power failure the catalog could name an empty fil
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from unify.fs.failpoints import failpoint
@@ -57,6 +59,34 @@ def atomic_write(path: Path, data: bytes) -> None:
     failpoint("durable.before_rename")
     temporary.replace(path)
     fsync_path(path.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class FileAttributes:
+    """Mode and owner of a file. ``owner``: uid and gid; None: those of this process."""
+
+    mode: int
+    owner: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> FileAttributes:
+        """Return the attributes of ``path``, or those that a new file would get."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            umask = os.umask(0o077)
+            os.umask(umask)
+            return cls(0o666 & ~umask)
+        return cls(stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
+
+    def apply(self, path: Path) -> None:
+        """Give them to ``path``, as far as this user may: others' files stay one's own."""
+        if self.owner is not None:
+            for uid, gid in (self.owner, (-1, self.owner[1])):
+                with suppress(PermissionError):
+                    os.chown(path, uid, gid)
+                    break
+        path.chmod(self.mode)
 
 
 @contextmanager

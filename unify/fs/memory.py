@@ -1,4 +1,4 @@
-"""Resident memory of processes, and a limit for a block of this process.
+"""Resident memory of processes, a limit for a block of this process, and no core dumps.
 
 RLIMIT_AS cannot be used: DuckDB reserves many times the address space that it uses.
 """
@@ -47,6 +47,13 @@ def _run_ps(pids: Sequence[int]) -> Mapping[int, int]:
     output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     rows = [line.split() for line in output.splitlines()]
     return {int(pid): int(kib) * _KIB for pid, kib in rows}
+
+
+def disable_core_dumps() -> None:
+    """Let no crash write the memory of this process and its children, which has secrets, to a file."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 class _LimitExceeded(BaseException):

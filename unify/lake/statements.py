@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from unify.engine.types import exact_cast_sql, parse_type
 from unify.errors import QueryError, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
-from unify.lake.protocols import SCHEMA, Definition, RowProjection, Writer
+from unify.lake.protocols import METADATA, SCHEMA, Definition, RowProjection, Writer
 from unify.lake.selects import Batches, LakeStatementResult, SelectRunner, result_columns
 from unify.text import format_count
 
@@ -55,6 +56,7 @@ _BLOCKING_WORDS = frozenset(
     }
     | {"sum", "avg", "min", "max", "any_value", "first", "last", "arg_min", "arg_max", "median", "mode"}
 )
+_INTERNAL_NAME = re.compile(rf"(?i)(?<!\w)(?:{SCHEMA}|{METADATA})(?!\w)")  # also within a text
 _DEFINITION_WORDS = frozenset({"view", "macro", "function"})
 _BEGIN_WORDS = frozenset({"begin", "start"})
 _COMMIT_WORDS = frozenset({"commit", "end"})
@@ -312,9 +314,18 @@ class StatementRunner:
             self.lake.connection.execute("ROLLBACK")
 
     def _reject_internal_schema(self, statement: ParsedStatement) -> None:
-        """Refuse to write to the ledger: recovery relies on it."""
-        if statement.is_write and SCHEMA in (word.strip('"') for word in statement.words):
-            raise QueryError(f"{SCHEMA} is Unify's own; read it as unify.loads")
+        """Refuse to write to the ledger or the catalog: recovery relies on them.
+
+        Also refuse to make the ledger's schema the current one, where names need no schema, and to prepare
+        such a statement.
+        """
+        words = {word.strip('"').lower() for word in statement.words}
+        if statement.is_write or (statement.kind == "PREPARE" and any(map(_is_write_word, words))):
+            internal = {SCHEMA, METADATA} & words
+        else:
+            internal = set(_INTERNAL_NAME.findall(statement.sql)) if statement.kind == "SET" else set()
+        if internal:
+            raise QueryError(f"{min(internal)} is Unify's own; read it as unify.loads")
 
     def _is_exact_execute(self, statement: ParsedStatement) -> bool:
         """Whether Python can hold every value of EXECUTE's rows, so that they can be streamed."""

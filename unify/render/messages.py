@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from unify.errors import CommandSyntaxError, Interrupted, QueryError, UnifyError
 from unify.render.formats.layout import wrap_text
-from unify.text import escape_text
+from unify.text import escape_text, safe_text
 
 if TYPE_CHECKING:
     from unify.redaction import Redactor
@@ -90,10 +90,13 @@ class Messages:
     def write_traceback(self, error: BaseException) -> None:
         import traceback
 
-        self.write(self.redactor.redact("".join(traceback.format_exception(error)).rstrip()))
+        self.write(
+            escape_text(self.redactor.redact("".join(traceback.format_exception(error)).rstrip()), "\n\t")
+        )
 
     def write(self, text: str) -> None:
-        """Write a text whose control characters are already escaped."""
+        """Write a text; control characters that were not escaped before are escaped here."""
+        text = safe_text(text)
         if self.write_above is not None:
             self.write_above(text)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from msgspec.structs import replace
 
 from unify.errors import UnifyError, UsageError
+from unify.fs.durable import FileAttributes
 from unify.render import terminal
 from unify.render.formats import write_rows
 from unify.render.formats.layout import wrap_text
@@ -178,6 +178,7 @@ class FileOutput(Output):
         if self.path.exists() and not os.access(self.path, os.W_OK):
             raise PermissionError(0, "Permission denied")
         self.save_each_result = save_each_result
+        self._attributes = FileAttributes.of(self.path)
         self._temporary = self.path.with_name(f".{os.urandom(6).hex()}-{self.path.name}")
         self._is_saved = False
         super().__init__(self._create_temporary(), format, options, colour=False)
@@ -209,7 +210,8 @@ class FileOutput(Output):
             self._save()
 
     def _create_temporary(self) -> TextIO:
-        return self._temporary.open("x", encoding="utf-8", newline="\n")
+        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return open(descriptor, "w", encoding="utf-8", newline="\n")
 
     def _save(self) -> None:
         """Replace FILE with the temporary file, or append the temporary file if FILE is already saved."""
@@ -220,8 +222,7 @@ class FileOutput(Output):
             self.stream.seek(0)
             self.stream.truncate()
             return
-        if self.path.exists():
-            self._temporary.chmod(stat.S_IMODE(self.path.stat().st_mode))
+        self._attributes.apply(self._temporary)
         self._temporary.replace(self.path)
         self._is_saved = True
         if self.save_each_result:

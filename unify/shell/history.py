@@ -13,7 +13,12 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 # create secret (...), token = '...', password: '...', connect ... with ...
 _SECRET_PATTERN = re.compile(
     r"\bcreate\s+(or\s+replace\s+)?((persistent|temporary)\s+)?secret\b"
-    r"|\b\w*(secret|password|passwd|token|api_?key|private_?key)\w*['\"]?\s*(=|:|:=|\s)\s*'[^']"
+    r"|\b\w*(secret|password|passwd|pwd|passphrase|token|api_?key|private_?key|credentials?)\w*['\"]?\s*"
+    r"(=|:|:=|\s)\s*'[^']"
+    r"|\$\w*(pw|pass)\w*\s*=\s*'[^']"
+    # within a text: a connection string, an address with a password or a token
+    r"|'[^']*\b(password|passwd|pwd|secret|\w*token|\w*key|sig|signature)\s*=\s*[^\s'&]"
+    r"|://[^/\s'@]*:[^/\s'@]*@"
     r"|\A\s*connect\b.*\bwith\b",
     re.IGNORECASE | re.DOTALL,
 )

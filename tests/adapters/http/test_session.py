@@ -170,3 +170,24 @@ class TestTLS:
                 transport.fetch(Request("GET", url))
             assert time.monotonic() - started < 3 * 1.3
             transport.close()
+
+
+class TestInformationalResponses:
+    """Responses with status 1xx come before the response (RFC 9110, 15.2)."""
+
+    def test_are_passed_over(self, client: ClientHarness) -> None:
+        client.api.serve(
+            "/x",
+            MockResponse(
+                raw=b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+                b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+                b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Last: 1\r\n\r\n[17]"
+            ),
+        )
+        response = client.get("/x")
+        assert (response.status, response.body, response.headers.get("x-last")) == (200, b"[17]", "1")
+        assert response.headers.get("link") is None
+
+    def test_101_is_no_response_to_a_request_that_asked_for_no_upgrade(self, client: ClientHarness) -> None:
+        client.api.serve("/x", MockResponse(raw=b"HTTP/1.1 101 Switching Protocols\r\n\r\n[17]"))
+        assert "returned 101" in client.fetch_error("/x").message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -259,6 +260,19 @@ class TestTheFile:
         path.chmod(0o400)
         connections_edit.add_connection(path, "d", "github", {})
         assert stat.S_IMODE(path.stat().st_mode) == 0o400
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_is_edited_by_one_process_at_a_time(self, path: Path) -> None:
+        """Ten connects, then ten disconnects, all at once: each one counts."""
+        names = [f"n{number}" for number in range(10)]
+        edits: dict[str, Callable[[str], object]] = {
+            "added": lambda name: connections_edit.add_connection(path, name, "github", {}),
+            "removed": lambda name: connections_edit.remove_connection(path, name),
+        }
+        for edit, expected in zip(edits.values(), ({"a", "b", "c", *names}, {"a", "b", "c"}), strict=True):
+            with ThreadPoolExecutor(10) as pool:
+                list(pool.map(edit, names))
+            assert set(load_connections(path).by_name) == expected
         assert list(path.parent.iterdir()) == [path]
 
     def test_that_is_a_symbolic_link_stays_one(self, path: Path, tmp_path: Path) -> None:

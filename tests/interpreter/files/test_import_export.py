@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,63 @@ def file(unify: UnifyCommand, name: str, text: str) -> Path:
     return path
 
 
+class TestReplacedFiles:
+    """A file that is replaced keeps its mode and owner, and a link stays a link."""
+
+    @pytest.mark.parametrize("mode", ["overwrite", "append"])
+    @pytest.mark.parametrize("name", ["out.csv", "out.json", "out.jsonl", "out.parquet", "out.xlsx"])
+    def test_keep_mode_and_owner(self, unify: UnifyCommand, name: str, mode: str) -> None:
+        if mode == "append" and name.endswith(("parquet", "xlsx")):
+            pytest.skip("these formats cannot be appended to")
+        path = unify.home / name
+        assert unify(f"export (select 1 as i) to '{path}'").exit_status == 0
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(path, 65_534, 65_534)
+        result = unify(f"export (select 2 as i) to '{path}' {mode}")
+        assert result.exit_status == 0, result
+        status = path.stat()
+        assert stat.S_IMODE(status.st_mode) == 0o600
+        if os.geteuid() == 0:
+            assert (status.st_uid, status.st_gid) == (65_534, 65_534)
+
+    def test_that_is_a_link_stays_one(self, unify: UnifyCommand) -> None:
+        target, link = unify.home / "target.csv", unify.home / "link.csv"
+        target.write_text("i\n1\n")
+        target.chmod(0o640)
+        link.symlink_to(target)
+        assert unify(f"export (select 2 as i) to '{link}' overwrite").exit_status == 0
+        assert link.is_symlink()
+        assert target.read_text().split() == ["i", "2"]
+        assert stat.S_IMODE(target.stat().st_mode) == 0o640
+        assert unify("select 3 as i", args=["-o", str(link)]).exit_status == 0
+        assert link.is_symlink()
+        assert target.read_text().split() == ["i", "3"]
+        assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+    def test_of_a_new_name_has_the_mode_of_the_umask(self, unify: UnifyCommand) -> None:
+        before = os.umask(0o027)
+        try:
+            unify(f"export (select 2 as i) to '{unify.home}/new.csv'")
+            unify("select 2 as i", args=["-o", f"{unify.home}/new.json"])
+        finally:
+            os.umask(before)
+        modes = [stat.S_IMODE((unify.home / name).stat().st_mode) for name in ("new.csv", "new.json")]
+        assert modes == [0o640, 0o640]
+
+
 class TestImport:
+    @pytest.mark.parametrize("secret", ["?token=s3cret-canary", "?a=1&sig=s3cret-canary"])
+    def test_stores_no_secret_of_an_address(self, unify: UnifyCommand, web: FaultServer, secret: str) -> None:
+        web.serve("/people.csv", MockResponse(body=b"id\n1\n"))
+        result = unify(f"import '{web.url}/people.csv{secret}' into people", "show files")
+        assert result.exit_status == 0, result
+        assert "/people.csv?" in result.stdout
+        assert "***" in result.stdout
+        assert "s3cret-canary" not in result.stdout + result.stderr
+        comment = unify("select comment from duckdb_tables() where table_name = 'people'")
+        assert "s3cret-canary" not in comment.stdout
+
     def test_creates_a_table_named_like_the_file(self, unify: UnifyCommand, orders: Path) -> None:
         answer = unify(f"import '{orders}'", "from orders_2026 order by id")
         assert answer.stdout == 'id,name,zip\n1,"Ada, Countess",01234\n2,,99999\n', answer

@@ -7,6 +7,7 @@ requests of a client and shuts down their sockets, which ends a read wherever it
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import threading
@@ -128,8 +129,21 @@ class Watchdog:
                 self._changed.wait(None if self._wakes_at is None else self._wakes_at - now)
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """Passes over informational responses such as 103 Early Hints; http.client does so with 100 only."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 100 < line[1] < 200 or line[1] == http.client.SWITCHING_PROTOCOLS:
+                return line
+            http.client.parse_headers(self.fp)
+
+
 class _WatchedConnection(HTTPConnection):
     """Registers its socket with the current request, before the first byte of TLS or of a proxy."""
+
+    response_class = _FinalResponse
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()

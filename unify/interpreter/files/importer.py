@@ -116,7 +116,8 @@ class FileImporter:
                 self.lake.execute(f"CREATE OR REPLACE TABLE {target} AS {source.sql}", source.parameters)
             rows = self._count_rows(target) - before
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            line = f"imported {rows} {'row' if rows == 1 else 'rows'} from {location} at {at}"
+            shown = self.connections.redactor.redact(location)  # an address may have a password or a token
+            line = f"imported {rows} {'row' if rows == 1 else 'rows'} from {shown} at {at}"
             comment = "\n".join(filter(None, [comment, line]))
             self.lake.execute(f"COMMENT ON TABLE {target} IS {quote_literal(comment)}")
         return rows

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from unify.errors import FileError
+from unify.fs.durable import FileAttributes, private_umask
 from unify.text import did_you_mean
 
 WriteMode = str | None  # "overwrite", "append", or None: the file must not be there
@@ -22,14 +23,20 @@ _OVERWRITE_OR_APPEND = "overwrite or append"
 def replace_file(target: Path, mode: WriteMode, allowed_modes: str = _OVERWRITE_OR_APPEND) -> Iterator[Path]:
     """Yield a temporary path beside ``target``, which replaces it unless the block raises.
 
+    The new file has mode and owner of the one that it replaces; of a symbolic link the target is replaced.
+
     ``allowed_modes``  keywords for existing files, for the message.
     Raises FileError if ``target`` exists and ``mode`` is None, checked before and after the block.
     """
     check_target(target, mode, allowed_modes)
+    target = target.resolve()
+    attributes = FileAttributes.of(target)
     # with the suffixes of the target: DuckDB chooses the compression by them
     temporary = target.with_name(f".{secrets.token_hex(6)}-{target.name}")
     try:
-        yield temporary
+        with private_umask():
+            yield temporary
+        attributes.apply(temporary)
         _sync_file(temporary)
         if mode is None:
             _create_target(temporary, target, allowed_modes)
