@@ -5,6 +5,7 @@
     types       DuckDB type names as a tree; casts that fetch values without loss; quoted identifiers
     widening    the narrowest type that holds the values of two types; SQL that converts to it
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
+    constant_runs  long lists of constants, skipped where a statement is searched for tables and words
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
     sources     detects statements whose source, such as a pipe, can be read only once
     errors      translates DuckDB's exceptions to the errors of unify.errors

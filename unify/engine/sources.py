@@ -34,6 +34,8 @@ def reads_once(sql: str, definitions: Iterable[str] = ()) -> bool:
 
 def _has_single_read_source(sql: str) -> bool:
     tokens = tokenize(sql)
+    if any(_FILE_FUNCTION.fullmatch(token.word.strip('"')) for token in tokens):
+        tokens = tokenize(sql, all_constants=True)  # a list of files
     before = ""
     for position, token in enumerate(tokens):
         word = token.word

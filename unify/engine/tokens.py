@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
 
+from unify.engine.constant_runs import CONSTANT_RUN
+
+_RUN_STARTS = (",", "w", "W")
 _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
 
 
@@ -32,20 +36,30 @@ class TableStatement(Struct, frozen=True):
 
 
 @lru_cache(maxsize=2)  # a statement is tokenized several times
-def tokenize(sql: str) -> tuple[DuckDBToken, ...]:
-    """Return the tokens of ``sql`` without comments."""
+def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...]:
+    """Return the tokens of ``sql`` without comments; long runs of constants are left out.
+
+    ``all_constants``  leave out none: for statements in which a constant names a file.
+    """
     from unify.engine import duckdb
 
     data = sql.encode()  # positions are byte offsets
     starts = [position for position, _ in duckdb.tokenize(sql)]
+    ends = [*starts[1:], len(data)]
     found = []
-    at = len(data[: starts[0]].decode(errors="replace")) if starts else 0
-    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
-        text = data[start:end].decode(errors="replace")
+    number, at = 0, len(data[: starts[0]].decode(errors="replace")) if starts else 0
+    while number < len(starts):
+        text = data[starts[number] : ends[number]].decode(errors="replace")
+        run = None if all_constants or text[0] not in _RUN_STARTS else CONSTANT_RUN.match(sql, at)
+        if run is not None:
+            end = starts[number] + len(run.group().encode())
+            number = bisect_left(starts, end, lo=number)
+            at = run.end() + len(data[end : ends[number - 1]].decode(errors="replace"))
+            continue
         match = _IDENTIFIER.match(text)
         word = match.group() if match else text[:1]
         found.append(DuckDBToken(at, at + len(word), word if word.startswith('"') else word.lower()))
-        at += len(text)
+        number, at = number + 1, at + len(text)
     return tuple(found)
 
 

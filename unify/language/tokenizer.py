@@ -13,10 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import Struct
+
+from unify.engine.constant_runs import CONSTANT_RUN
 
 
 class TokenKind(StrEnum):
@@ -29,6 +32,7 @@ class TokenKind(StrEnum):
     WORD = "word"
     NUMBER = "number"
     SYMBOL = "symbol"  # one character
+    CONSTANTS = "constants"  # a long run of constants: `, 1, 2`, `, (1, 'a'), (2, 'b')`
     UNTERMINATED_QUOTE = "quote"
     UNTERMINATED_COMMENT = "open comment"
 
@@ -69,23 +73,38 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_TOKEN_OR_RUN = re.compile(
+    rf"(?P<constants>(?i:{CONSTANT_RUN.pattern})) | {_TOKEN.pattern}", re.VERBOSE | re.DOTALL
+)
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _KINDS = {kind.value: kind for kind in TokenKind} | {"open": TokenKind.UNTERMINATED_QUOTE}
 _INSIGNIFICANT = frozenset({TokenKind.BLANK, TokenKind.COMMENT})
+_SKIPPED = _INSIGNIFICANT | {TokenKind.CONSTANTS}
 
 
 def tokenize(text: str) -> Iterator[SqlToken]:
     """Yield every token of ``text`` in order; joined, their texts are ``text``."""
-    position = 0
-    while position < len(text):
-        token = _match_token(text, position)
-        yield token
-        position = token.end
+    return _scan(_TOKEN, text, frozenset())
 
 
-def significant_tokens(text: str) -> Iterator[SqlToken]:
-    """Yield tokens that are neither blank nor comment. An unterminated comment is included."""
-    return (token for token in tokenize(text) if token.kind not in _INSIGNIFICANT)
+def significant_tokens(text: str, *, constants: bool = False) -> Iterator[SqlToken]:
+    """Yield tokens that are neither blank nor comment. An unterminated comment is included.
+
+    ``constants``  include those in long runs of constants, too.
+    """
+    return _scan(_TOKEN if constants else _TOKEN_OR_RUN, text, _SKIPPED)
+
+
+@lru_cache(maxsize=4)  # a statement passes several stages, some of them with its variables replaced
+def statement_tokens(sql: str) -> Sequence[SqlToken]:
+    """Return ``significant_tokens`` of one statement, scanned once."""
+    return tuple(significant_tokens(sql))
+
+
+def without_constant_runs(sql: str) -> str:
+    """Return a statement without its long runs of constants; it names the same tables."""
+    kept = _scan(_TOKEN_OR_RUN, sql, frozenset({TokenKind.CONSTANTS}))
+    return "".join(token.text for token in kept)
 
 
 def blank_comments(text: str) -> str:
@@ -125,13 +144,24 @@ def unquote(text: str) -> str:
     return str(text)  # Lark tokens are a subclass of str
 
 
-def _match_token(text: str, position: int) -> SqlToken:
-    match = _TOKEN.match(text, position)
-    assert match is not None  # the last alternative matches any character
-    assert match.lastgroup is not None
-    if match.lastgroup == "block":
-        return _match_block_comment(text, position)
-    return SqlToken(_KINDS[match.lastgroup], match.group(), position)
+def _scan(pattern: re.Pattern[str], text: str, skipped: frozenset[TokenKind]) -> Iterator[SqlToken]:
+    """Yield the tokens of ``text`` of all kinds but ``skipped``."""
+    position, end = 0, len(text)
+    match_at = pattern.match
+    while position < end:
+        match = match_at(text, position)
+        assert match is not None  # the last alternative matches any character
+        assert match.lastgroup is not None
+        if match.lastgroup == "block":
+            token = _match_block_comment(text, position)
+            if token.kind not in skipped:
+                yield token
+            position = token.end
+            continue
+        kind = _KINDS[match.lastgroup]
+        if kind not in skipped:
+            yield SqlToken(kind, match.group(), position)
+        position = match.end()
 
 
 def _match_block_comment(text: str, position: int) -> SqlToken:

@@ -18,7 +18,7 @@ from unify.language.tokenizer import (
     is_definition,
     is_select,
     keyword_set,
-    significant_tokens,
+    statement_tokens,
     unquote,
 )
 
@@ -104,4 +104,4 @@ class Analysed(Struct, frozen=True, dict=True):
 @lru_cache(maxsize=4)  # a statement passes several stages, some of them with its variables replaced
 def analyse(sql: str) -> Analysed:
     """Analyse one statement. Never raises."""
-    return Analysed(sql, tuple(significant_tokens(sql)))
+    return Analysed(sql, statement_tokens(sql))

@@ -51,7 +51,7 @@ def _name_parts(tokens: Sequence[SqlToken]) -> Sequence[SqlToken]:
         if tokens[position].kind not in _NAMES:
             return ()
         parts.append(tokens[position])
-        if tokens[position + 1 : position + 2] == [] or tokens[position + 1].text != ".":
+        if position + 1 >= len(tokens) or tokens[position + 1].text != ".":
             break
     return parts if len(parts) <= _MAX_NAME_PARTS else ()
 

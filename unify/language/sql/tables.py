@@ -13,7 +13,15 @@ from itertools import pairwise
 from unify.language.sql.refs import TableRef, merge_refs
 from unify.language.sql.simple_select import simple_select_table
 from unify.language.statements import split_statements
-from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, significant_tokens, unquote
+from unify.language.tokenizer import (
+    SqlToken,
+    TokenKind,
+    keyword_set,
+    significant_tokens,
+    statement_tokens,
+    unquote,
+    without_constant_runs,
+)
 
 # Without any of these words a statement has no table; sqlglot (90 ms) is not imported.
 _TABLE_KEYWORDS = keyword_set(
@@ -24,6 +32,7 @@ _SHOW_LISTINGS = frozenset(
     {"all", "databases", "schemas", "tables", "variables"}
 )  # SHOW listings, not tables
 _LISTING_KEYWORDS = frozenset({"show", "describe", "desc", "summarize"})
+_QUERY_FUNCTIONS = frozenset({"query", "query_table"})
 _MAX_PARSED_CHARS = 200_000  # characters; sqlglot parses 500,000 a second, which is too slow for bulk inserts
 
 
@@ -33,9 +42,9 @@ def referenced_tables(sql: str) -> tuple[TableRef, ...]:
     Excluded are CTE names in scope and table functions. Included are one-part names (schema "") and files
     read by name (`from 'a.csv'`). Never raises.
     """
-    return merge_refs(
-        [ref for statement in split_statements(sql) for ref in _statement_tables(statement.text)]
-    )
+    several = any(token.text == ";" for token in statement_tokens(sql))
+    texts = [statement.text for statement in split_statements(sql)] if several else [sql]
+    return merge_refs([ref for text in texts for ref in _statement_tables(text)])
 
 
 def select_tables(sql: str) -> tuple[TableRef, ...]:
@@ -50,17 +59,20 @@ def select_tables(sql: str) -> tuple[TableRef, ...]:
 
 
 def _statement_tables(sql: str) -> Sequence[TableRef]:
-    if len(sql) > _MAX_PARSED_CHARS:
-        return scan_for_tables(sql)
     inner = unwrap_statement(sql)
-    tokens = list(significant_tokens(inner))
+    tokens = statement_tokens(inner)
     if not any(token.keyword in _TABLE_KEYWORDS for token in tokens):
         return ()
     if (only := simple_select_table(tokens)) is not None:
         return [only]
+    if any(token.keyword in _QUERY_FUNCTIONS for token in tokens):
+        tokens = tuple(significant_tokens(inner, constants=True))  # a constant may name a table
+    shorter = without_constant_runs(inner)
+    if len(shorter) > _MAX_PARSED_CHARS:
+        return [*scan_for_tables(inner), *_embedded_tables(tokens)]
     from unify.language.sql import parse
 
-    found = parse.statement_tables(inner)
+    found = parse.statement_tables(shorter)
     return [*(scan_for_tables(inner) if found is None else found), *_embedded_tables(tokens)]
 
 
@@ -69,7 +81,7 @@ def _embedded_tables(tokens: Sequence[SqlToken]) -> Sequence[TableRef]:
     found: list[TableRef] = []
     for position in range(len(tokens) - 1):
         word, after = tokens[position], tokens[position + 1]
-        if word.keyword in ("query", "query_table") and after.text == "(":
+        if word.keyword in _QUERY_FUNCTIONS and after.text == "(":
             texts = list(_string_arguments(tokens[position + 2 :]))
             if word.keyword == "query":
                 found += [ref for text in texts[:1] for ref in referenced_tables(text)]
@@ -103,7 +115,7 @@ def _table_ref(tokens: Sequence[SqlToken]) -> TableRef | None:
 
 def unwrap_statement(sql: str) -> str:
     """Return the inner statement of EXPLAIN or PREPARE; SHOW becomes DESCRIBE."""
-    tokens = list(significant_tokens(sql))
+    tokens = statement_tokens(sql)
     match [token.keyword for token in tokens[:2]]:
         case ["explain", *_]:
             start = _skip_explain(tokens)
@@ -169,7 +181,7 @@ _FUNCTIONS_WITH_FROM = frozenset({"extract", "substring", "trim", "overlay", "po
 
 def scan_for_tables(sql: str) -> list[TableRef]:
     """Return every two- or three-part name in a position where a table is expected."""
-    tokens = list(significant_tokens(sql))
+    tokens = statement_tokens(sql)
     found: list[TableRef] = []
     lists = [False]  # per open bracket: whether a comma continues a list of tables
     for position, token in enumerate(tokens):
