@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from msgspec import Struct, field
 
 from unify.cli import usage
+from unify.durations import parse_duration
 from unify.errors import UsageError
 from unify.render.formats.options import FORMATS
 from unify.shell.invocation import Invocation, Step
@@ -208,6 +209,13 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     )
     add("--tenant", metavar="NAME", help="use a separate home folder of this name")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
+    add(
+        "--wait",
+        dest="wait_limit_s",
+        metavar="DURATION",
+        type=_parse_wait,
+        help="wait for loads at most this long; they go on",
+    )
     add("--no-wait", dest="wait", action="store_false", help="do not wait for loads")
     add("--debug", action="store_true", help="show tracebacks of errors")
     add("-h", "--help", action=_PrintAction, help="show this help and exit")
@@ -231,6 +239,13 @@ def _parse_page_count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of pages")
     return int(text)
+
+
+def _parse_wait(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parse_row_count(text: str) -> int:

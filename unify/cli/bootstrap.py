@@ -63,6 +63,7 @@ def open_interpreter(
             environment=environment,
             max_age=max_age,
             wait=invocation.wait,
+            wait_limit_s=invocation.wait_limit_s,
             strict=invocation.strict,
             variables=dict(invocation.variables),
             stager=stage_pages,

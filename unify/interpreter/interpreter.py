@@ -45,6 +45,7 @@ class Interpreter:
 
     ``environment``  environment variables, for ``${NAME}`` references.
     ``wait``         False: statements queue loads and do not wait for them (--no-wait).
+    ``wait_limit_s`` how long a statement waits for loads, which then go on (--wait); None: until they end.
     ``strict``       a load that discards rows fails the statement that waits for it (--strict).
     ``variables``    values of ``$name`` in SQL (--var).
     ``stager``       types the rows of live tables.
@@ -59,6 +60,7 @@ class Interpreter:
         environment: Mapping[str, str],
         max_age: MaxAge = DEFAULT_MAX_AGE,
         wait: bool = True,
+        wait_limit_s: float | None = None,
         strict: bool = False,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
@@ -69,6 +71,7 @@ class Interpreter:
             environment=environment,
             max_age=max_age,
             wait=wait,
+            wait_limit_s=wait_limit_s,
             strict=strict,
             variables=variables or {},
             stager=stager,

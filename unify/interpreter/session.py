@@ -45,6 +45,7 @@ class Session:
         environment: Mapping[str, str],
         max_age: MaxAge,
         wait: bool,
+        wait_limit_s: float | None,
         strict: bool,
         variables: Mapping[str, object],
         stager: Stager,
@@ -53,6 +54,7 @@ class Session:
         self.watcher = watcher
         self.max_age = max_age
         self.wait = wait
+        self.wait_limit_s = wait_limit_s
         self.strict = strict
         self.stager = stager
         self.command_line_variables = dict(variables)
@@ -94,6 +96,7 @@ class Session:
             self.watcher,
             early_start=self.early_start,
             find_record=(lambda uid: ledger.find_load(self.lake, uid)) if self.strict else None,
+            wait_limit_s=self.wait_limit_s,
         )
 
     @cached_property

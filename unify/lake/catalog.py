@@ -317,9 +317,12 @@ def _count_rows(lake: Lake, tables: Sequence[TableName]) -> Mapping[TableName, i
     return dict(zip(tables, row, strict=True))
 
 
+CLEAR_TIMEOUT_S = 60.0  # as for statements: a publish takes seconds, another session's transaction any time
+
+
 def clear_table(lake: Lake, table: TableName, now: datetime | None = None) -> bool:
     """Drop the stored rows of ``table``; the next query loads it. Return False if it had none."""
-    with lake.write_transaction() as connection:
+    with lake.write_transaction(CLEAR_TIMEOUT_S) as connection:
         stored = ledger.latest_load_in_transaction(connection, table)
         connection.execute(f"DROP TABLE IF EXISTS {qualified_name(table.schema, table.table)}")
         discards.delete_discards(connection, table)

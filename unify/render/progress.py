@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from unify.model import LoaderStatus
     from unify.redaction import Redactor
 
+EXPLAIN_AFTER_S = 2.0  # most waits are shorter
 MAX_LIVE_LOADS = 8  # loads shown at once; further ones are counted
 
 
@@ -34,6 +37,7 @@ class ProgressDisplay:
         self._line_count = 0  # live lines on the screen, above the cursor
         self._latest_statuses: dict[int, LoaderStatus] = {}
         self.ended_jobs: set[int] = set()
+        self._waits: dict[tuple[int, str], float] = {}  # since when, monotonic; inf: it was written
 
     @property
     def redactor(self) -> Redactor:
@@ -50,6 +54,9 @@ class ProgressDisplay:
         self._latest_statuses.update((status.job, status) for status in statuses)
         if self.live:
             self._draw_progress(statuses)
+        else:
+            for status in statuses:
+                self._explain_wait(status)
 
     def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
         self._erase_progress()
@@ -73,6 +80,18 @@ class ProgressDisplay:
     def user_prompt(self) -> UserPrompt | None:
         self._erase_progress()
         return terminal.terminal_prompt(self.messages)
+
+    def _explain_wait(self, status: LoaderStatus) -> None:
+        """Write once why a load waits, and for whom, when it has waited for a while."""
+        from unify.interpreter.commands.system import waiting_text
+
+        text = waiting_text(status, datetime.now(UTC))
+        if not text:
+            return
+        first = self._waits.setdefault((status.job, text), time.monotonic())
+        if time.monotonic() - first >= EXPLAIN_AFTER_S:
+            self._waits[status.job, text] = math.inf
+            self.messages.notice(f"{status.table}: {text}")
 
     def _draw_progress(self, statuses: Sequence[LoaderStatus]) -> None:
         from unify.interpreter.commands.system import rate_text, task_lines

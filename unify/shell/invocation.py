@@ -64,6 +64,7 @@ class Invocation(Struct, frozen=True):
     tenant: str | None = None
     max_age: str | None = None
     wait: bool = True
+    wait_limit_s: float | None = None
     debug: bool = False
 
     def output_options(self) -> OutputOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -182,6 +182,9 @@ def _target_text(target: TableName) -> str:
     return str(target) if target.table else target.schema
 
 
+MIN_EXPLAINED_WAIT = timedelta(seconds=5)  # of a script; shorter ones are usual
+
+
 def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
     """Return one aligned line per task: table, rows, pages, elapsed time."""
     titles = [f"{ACTION_VERBS[task.action]} table: {task.table}" for task in tasks]
@@ -208,6 +211,20 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
     elif task.state is JobState.PUBLISHING:
         parts.append("publishing")
     return "  ".join(parts)
+
+
+def waiting_text(task: LoaderStatus, now: datetime) -> str:
+    """Return why a load does not go on, in a text that stays the same meanwhile; "" if it does."""
+    if task.blocked_by:
+        return state.wait_reason(task)
+    until = task.waiting_until
+    if until is None or until <= now + MIN_EXPLAINED_WAIT:
+        return ""
+    moment = f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
+    if task.state is JobState.QUEUED:
+        error = task.error.removeprefix(f"{task.table}: ").partition("\n")[0]
+        return f"tried again at {moment}: {error}" if error else ""
+    return f"rate limited, the load continues at {moment}"
 
 
 def _queued_text(task: LoaderStatus, now: datetime) -> str:

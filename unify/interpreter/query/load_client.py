@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.config.settings import Settings
+from unify.durations import format_duration
 from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoppedWaiting, UnifyError
 from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
@@ -87,6 +88,7 @@ class LoadClient:
         *,
         early_start: EarlyStart,
         find_record: Callable[[str], LoadRecord | None] | None = None,
+        wait_limit_s: float | None = None,
     ) -> None:
         self.settings = settings
         self.queue = queue
@@ -94,6 +96,7 @@ class LoadClient:
         self.watcher = watcher
         self._early_start = early_start
         self._find_record = find_record
+        self._wait_limit_s = wait_limit_s
         self._client: StatusClient | None = None
         self._abandoned_jobs: list[int] = []  # jobs that Ctrl-C stopped waiting for
 
@@ -136,8 +139,7 @@ class LoadClient:
 
         ``caller_reports``  the caller reports jobs that succeed.
         Raises LoadFailed naming table and reason if one did not end well, or discarded rows in a strict
-        session; StoppedWaiting on Ctrl-C,
-        and then the loads go on.
+        session, or after ``wait_limit_s``; StoppedWaiting on Ctrl-C. The loads go on in the last two cases.
         """
         self._abandoned_jobs = []
         reported: set[int] = set()
@@ -228,12 +230,18 @@ class LoadClient:
         client = self._status_client()
         latest: dict[int, LoaderStatus] = {status.job: status for status in client.subscribe()}
         followed = {job.id: job for job in jobs}
+        started = time.monotonic()
         while True:
             followed = self._read_jobs(followed)
             self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
             requested = [followed[job.id] for job in jobs]
             if not any(job.state.active for job in requested):
                 return requested
+            if self._wait_limit_s is not None and time.monotonic() - started >= self._wait_limit_s:
+                raise LoadFailed(
+                    f"not loaded within {format_duration(self._wait_limit_s)} (--wait): "
+                    f"{_still_loading_message([job for job in requested if job.state.active])}"
+                )
             self._restart_daemon_if_dead()
             self._process_events(client, followed, latest)
 
@@ -302,6 +310,8 @@ class LoadClient:
 def _merge_status(job: LoaderJob, latest: Mapping[int, LoaderStatus]) -> LoaderStatus:
     """Return the last reported progress of a job; an ended job has the state of the queue."""
     status = latest.get(job.id) or LoaderStatus(job.id, job.table, job.action, job.state)
+    if job.state is JobState.QUEUED and job.error and not status.blocked_by:
+        return replace(status, state=job.state, error=job.error, waiting_until=job.start_at)
     return status if job.state.active else replace(status, state=job.state, error=job.error)
 
 
