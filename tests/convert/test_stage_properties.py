@@ -20,11 +20,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.database import open_cursor
 from unify.adapters.spec.model import ColumnDef
 from unify.convert.selection import ColumnRules
 from unify.convert.stage import RowStage, StageResult
@@ -102,14 +102,13 @@ class Loaded:
 def load(
     texts: Sequence[bytes], shape: ColumnRules = EVERYTHING, page: int = 3, chunk_bytes: int = 100
 ) -> Loaded:
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as folder, open_cursor() as connection:
         with RowStage(Path(folder), shape, chunk_bytes=chunk_bytes, chunk_rows=1) as stage:
             for start in range(0, len(texts), page):
                 stage.write(texts[start : start + page])
             sealed = stage.finish()
         if not sealed.files:
             return Loaded(sealed, [])
-        connection.execute("SET TimeZone = 'UTC'")
         files = [str(path) for path in sealed.files]
         types = dict(
             connection.execute(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import stat
 
-import duckdb
 import pytest
 
 from tests.support.command import UnifyCommand
+from tests.support.database import open_cursor
 from unify.engine.exact import exact_parquet_query
 from unify.errors import QueryError
 from unify.language.tokenizer import (
@@ -248,7 +248,7 @@ def test_views_and_macros_are_stored_as_text() -> None:
 
 
 def test_parquet_gets_no_128_bit_integers() -> None:
-    with duckdb.connect() as connection:
+    with open_cursor() as connection:
         sql = exact_parquet_query(connection, 'select 1::hugeint as a, 2 as "b c"')
         assert connection.execute(f"describe {sql}").fetchall()[0][:2] == ("a", "DECIMAL(38,0)")
         assert connection.execute(sql).fetchall() == [(1, 2)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import duckdb
 import pytest
 
+from tests.support.database import open_cursor
 from tests.support.publishing import KEYED, load, publish_load, refresh, stored_pulls
 from tests.support.stores import NOON, PULLS, fetch_rows, make_job, stage_rows
 from unify.errors import LoadFailed, StoreError
@@ -111,7 +111,7 @@ def test_a_load_with_discarded_rows_is_partial(lake: Lake) -> None:
 def test_discarded_rows_are_recorded_until_the_next_reload(lake: Lake) -> None:
     job = make_job()
     folder = StagingArea(lake.settings.staging).create_attempt_folder(job)
-    with duckdb.connect() as connection:
+    with open_cursor() as connection:
         connection.execute(
             "COPY (SELECT '' AS scope, 'price' AS \"column\", 'dear' AS \"value\", 'no DECIMAL' AS reason, "
             f"'{{}}' AS \"row\") TO '{folder / 'discarded.parquet'}' (FORMAT parquet)"

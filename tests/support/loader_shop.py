@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import duckdb
-
+from tests.support.database import open_cursor
 from tests.support.fault_server import FaultServer
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
@@ -111,9 +110,9 @@ class LoaderHome:
         self, job: LoaderJob, sql: str = "select * from rows order by all"
     ) -> list[tuple[object, ...]]:
         """Return the staged rows of a job."""
-        with duckdb.connect() as connection:
+        with open_cursor() as connection:
             files = [str(path) for path in self.sealed_load(job).file_paths]
-            connection.read_parquet(files, union_by_name=True).create_view("rows")
+            connection.read_parquet(files, union_by_name=True).create_view("rows", replace=True)
             return connection.execute(sql).fetchall()
 
     def publish(self, table: str, action: Action = Action.LOAD) -> LoadRecord:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from tests.support.database import open_cursor
 from unify.adapters.base import Scalar
 from unify.convert.selection import ColumnRules, StoredSchema
 from unify.convert.stage import RowStage, StageResult
@@ -34,8 +33,7 @@ class Staged:
 
 
 def read(*files: Path) -> list[tuple[Any, ...]]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_cursor() as connection:
         return connection.execute("FROM read_parquet(?)", [[str(path) for path in files]]).fetchall()
 
 

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-import duckdb
-
+from tests.support.database import open_cursor
 from unify.config.settings import Settings
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
@@ -81,11 +80,6 @@ def make_job(
     )
 
 
-@cache
-def _scratch_connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
-
-
 def stage_rows(
     settings: Settings,
     job: LoaderJob,
@@ -97,9 +91,9 @@ def stage_rows(
     folder = StagingArea(settings.staging).create_attempt_folder(job)
     fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
     names = []
-    connection = _scratch_connection()
+    connection = open_cursor()
     for number, rows in enumerate(files):
-        connection.execute(f"CREATE OR REPLACE TABLE rows ({fields})")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE rows ({fields})")
         if rows:
             marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(rows))
             connection.execute(f"INSERT INTO rows VALUES {marks}", [cell for row in rows for cell in row])

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-import duckdb
 import openpyxl
 import pytest
 
 from tests.support.command import UnifyCommand
+from tests.support.database import open_cursor
 from tests.support.fault_server import FaultServer, MockResponse
 from unify.errors import FileError
 from unify.interpreter.files import excel
@@ -484,7 +484,7 @@ def test_formats_are_detected_by_suffix() -> None:
 
 def test_written_parquet_can_be_read_by_duckdb(unify: UnifyCommand) -> None:
     assert unify("export (select 1::hugeint as h, 'x' as s) to 'a.parquet'").exit_status == 0
-    with duckdb.connect() as connection:
+    with open_cursor() as connection:
         found = connection.execute("from read_parquet($f)", {"f": str(unify.home / "a.parquet")})
         assert found.fetchall() == [(1, "x")]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import duckdb
 import pytest
 import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.database import open_cursor
 from unify.language.sql import tables as sql_tables
 from unify.language.sql.refs import TableRef
 from unify.language.sql.tables import referenced_tables, select_tables
@@ -227,7 +227,7 @@ def test_the_token_scanner_misses_no_table(sql: str) -> None:
 
 
 def tables_reported_by_duckdb(sql: str) -> set[tuple[str, str, str]] | None:
-    with duckdb.connect() as connection:
+    with open_cursor() as connection:
         answer = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
     assert answer is not None
     parsed: Any = json.loads(answer[0])

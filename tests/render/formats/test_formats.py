@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.support.database import open_cursor
 from tests.support.fake_session import query_rows
 from tests.support.paths import GOLDEN
 from unify.durations import format_elapsed
@@ -68,9 +69,7 @@ CASES = {"odd": ODD, "nested": NESTED, "empty": f"select * from ({ODD}) where fa
 
 @pytest.fixture
 def connection() -> duckdb.DuckDBPyConnection:
-    opened = duckdb.connect()
-    opened.execute("set timezone = 'Europe/Berlin'")
-    return opened
+    return open_cursor("Europe/Berlin")
 
 
 def shown(source: Rows, look: FormatOptions, elapsed_s: float = 0.012) -> str:

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from tests.render.formats.test_formats import EXACT, NESTED, ODD
+from tests.support.database import open_cursor
 from tests.support.fake_session import query_rows
 from unify.interpreter.results import ResultColumn, Rows
 from unify.render.formats import write_rows
@@ -34,9 +35,7 @@ NESTING = (
 
 @pytest.fixture(scope="module")
 def connection() -> duckdb.DuckDBPyConnection:
-    opened = duckdb.connect()
-    opened.execute("set timezone = 'Europe/Berlin'")
-    return opened
+    return open_cursor("Europe/Berlin")
 
 
 def shown(rows: Rows, options: FormatOptions) -> str:
