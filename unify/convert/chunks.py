@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.base import Scalar
 
@@ -30,8 +31,7 @@ BLOCK_BYTES = 1024 * 1024  # of lines processed at once in Python
 _OBJECT_START = b'{"'
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerKeys:
+class MarkerKeys(Struct, frozen=True):
     """Keys added to rows. ``value`` holds a row that is not an object."""
 
     scope: str
@@ -44,16 +44,14 @@ class MarkerKeys:
         return cls(f"{mark}scope", f"{mark}page", f"{mark}value")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """Pages with the same values. ``line_prefix`` replaces the ``{`` at the start of their rows."""
 
     scope: str
     line_prefix: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A complete file of rows, one per line."""
 
     number: int
@@ -78,8 +76,7 @@ class Chunk:
                 yield b"".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedLine:
+class ParsedLine(Struct, frozen=True):
     """The row of a line, as it came, and the number of its segment."""
 
     segment: int

@@ -13,8 +13,10 @@ Types: the type that holds all values of this load and, as far as the stored typ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.spec.model import ColumnDef
 from unify.convert import infer
@@ -37,8 +39,7 @@ from unify.model import Column
 VALUE_COLUMN = "value"  # the column of rows that are not objects
 
 
-@dataclass(slots=True)
-class _ColumnCandidate:
+class _ColumnCandidate(Struct):
     node: SchemaNode
     origin: ColumnOrigin
     path: FieldPath

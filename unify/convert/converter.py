@@ -10,11 +10,12 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.base import Scalar
 from unify.convert import sql
@@ -38,8 +39,7 @@ _FIRST_BATCH_ROWS = 8  # rows inferred in Python after an unknown one; doubled w
 _MAX_BATCH_ROWS = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class CursorCounts:
+class CursorCounts(Struct, frozen=True):
     """Rows counted by their cursor: none, a timestamp or number, another text; those later than the limit.
 
     ``latest_future``    the latest cursor beyond the limit.
@@ -69,8 +69,7 @@ class CursorCounts:
         return self.missing + (self.doubtful_text if self.valid else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertedChunk:
+class ConvertedChunk(Struct, frozen=True):
     """A chunk as a Parquet file in ``layout``; ``path`` is None if the layout has no columns.
 
     ``discarded``       rows with a value that does not fit its declared type.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+
+from msgspec import Struct
 
 from unify.convert.infer import InferredSchema, SchemaNode
 from unify.engine.types import parse_type
@@ -21,8 +22,7 @@ class ColumnOrigin(Enum):
     ABSENT = "nothing"  # these rows do not have it; the spec or an earlier load has
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnPlan:
+class ColumnPlan(Struct, frozen=True):
     """A column of the layout.
 
     ``is_strict``            its type is declared; a row with a value that does not fit is discarded.
@@ -47,8 +47,7 @@ class ColumnPlan:
         return self.name, self.type, self.origin, self.path, self.format
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMethod:
+class ReadMethod(Struct, frozen=True):
     """The form in which DuckDB reads the rows: unchanged by default.
 
     ``quoted_keys``    keys whose numbers are put in quotes, to keep their digits.
@@ -59,16 +58,14 @@ class ReadMethod:
     rewrites_rows: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CursorColumn:
+class CursorColumn(Struct, frozen=True):
     """The cursor column, read as text."""
 
     column: ColumnPlan
     read_method: ReadMethod
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnLayout:
+class ColumnLayout(Struct, frozen=True):
     """The columns of one version of the schema. The cursor may be a column that is not in ``columns``.
 
     ``known_paths``  all fields of the rows; a row that was read before has no others.

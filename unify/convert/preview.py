@@ -6,10 +6,11 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from unify.adapters.base import Page, TableConfig
 from unify.adapters.rest.incremental import is_epoch_cursor
@@ -25,8 +26,7 @@ MAX_DISCARDS = 5  # quoted in a preview
 _JSON_TYPES = ("STRUCT", "MAP", "JSON")
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """The table that a load would make of some pages.
 
     ``rows``     values in the order of ``columns``; see ``preview_pages``.

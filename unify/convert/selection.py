@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import translate
 from itertools import accumulate
+
+from msgspec import Struct, field
 
 from unify.adapters.spec.model import ColumnDef
 from unify.model import Column
@@ -15,8 +16,7 @@ from unify.model import Column
 FieldPath = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnRules:
+class ColumnRules(Struct, frozen=True):
     """The rules of a spec about the columns of one table.
 
     ``exclude``/``only``  names or globs of columns; the name of an object includes everything below it.
@@ -44,8 +44,7 @@ class ColumnRules:
         return (*declared, *self.key, *cursor, *self.only)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSchema:
+class StoredSchema(Struct, frozen=True):
     """The columns that earlier loads stored.
 
     ``columns``        a type of "" means that no row has a value.
@@ -61,8 +60,7 @@ class StoredSchema:
 NOTHING_STORED = StoredSchema()
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSelection:
+class FieldSelection(Struct, frozen=True):
     """The result of the selection for one field of the rows.
 
     ``skip``              the field and everything below it is never read.

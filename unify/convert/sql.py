@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from unify.convert.casts import cast_sql
 from unify.convert.chunks import Chunk, MarkerKeys
@@ -35,8 +36,7 @@ _LINE_MARGIN_BYTES = 1024  # DuckDB requires a buffer beyond the longest line
 _MIN_BUFFER_BYTES = 1024 * 1024  # bytes; smaller buffers only cost time
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkSource:
+class ChunkSource(Struct, frozen=True):
     """Rows DuckDB can read: a FROM item, and for each column the SQL of its undecided value in it."""
 
     from_sql: str

@@ -25,10 +25,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+
+from msgspec import Struct
 
 from unify.adapters.base import Scalar
 from unify.convert import sql
@@ -59,8 +60,7 @@ THREADS = 1  # chunks converted in parallel: one thread keeps up with fetching a
 _NO_VARIABLES: Mapping[str, Scalar] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnWidening:
+class ColumnWidening(Struct, frozen=True):
     """A stored column whose type cannot hold the new values; ``new_type`` holds both."""
 
     name: str
@@ -68,8 +68,7 @@ class ColumnWidening:
     new_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class StageResult:
+class StageResult(Struct, frozen=True):
     """A staged load.
 
     ``files``                Parquet, in the order in which the rows arrived; all have all ``columns``.

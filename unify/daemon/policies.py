@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import zlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from unify.load.protocol import Failure
 from unify.model import CONFIGURED_START, JobState, LoaderJob, Priority
@@ -24,16 +25,14 @@ MAX_RETRY_AFTER_S = 24 * 3600.0  # a longer Retry-After is tried again after a d
 CRASH_BACKOFF_S = 0.2  # crashed work restarts within 2 s
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(Struct, frozen=True):
     """Queue the job again, to start at ``start_at`` at the earliest."""
 
     start_at: datetime
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndJob:
+class EndJob(Struct, frozen=True):
     """End the job in this state."""
 
     state: JobState

@@ -10,11 +10,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import assert_never
+
+from msgspec import Struct
 
 from unify.config.settings import Settings
 from unify.errors import LoadFailed, StoreError, UnifyError
@@ -33,42 +34,36 @@ MAX_RECOVERIES = 10
 COMMANDS_PER_LAKE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Warmup:
+class Warmup(Struct, frozen=True):
     """Open the lake before the first load needs it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishStaged:
+class PublishStaged(Struct, frozen=True):
     """Publish a staged load."""
 
     job: LoaderJob
 
 
-@dataclass(frozen=True, slots=True)
-class RecoverOrphan:
+class RecoverOrphan(Struct, frozen=True):
     """Determine whether a job in progress is published, staged, or neither."""
 
     job: LoaderJob
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFailure:
+class RecordFailure(Struct, frozen=True):
     """Write a failed load to the ledger."""
 
     job: LoaderJob
     record: LoadRecord
 
 
-@dataclass(frozen=True, slots=True)
-class DiscardStaged:
+class DiscardStaged(Struct, frozen=True):
     """Remove what the attempts of an ended job have staged."""
 
     job: LoaderJob
 
 
-@dataclass(frozen=True, slots=True)
-class RunMaintenance:
+class RunMaintenance(Struct, frozen=True):
     """Run maintenance; ``should_continue`` is called between its steps, in the publisher's thread."""
 
     should_continue: Callable[[], bool]
@@ -77,8 +72,7 @@ class RunMaintenance:
 PublisherCommand = Warmup | PublishStaged | RecoverOrphan | RecordFailure | DiscardStaged | RunMaintenance
 
 
-@dataclass(frozen=True, slots=True)
-class PublisherResult:
+class PublisherResult(Struct, frozen=True):
     """The result of a command. At most one field beside ``command`` is set.
 
     ``record``  the ledger's row of a published load; None for an orphan that has to start again, and for an

@@ -10,10 +10,11 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct, field
 
 from unify.daemon import policies
 from unify.daemon.log import DaemonLog
@@ -40,8 +41,7 @@ from unify.queue.rows import NewJob
 MAX_PAUSE_NOTICES = 50  # queued loads whose status says why they wait: as many as `system status` shows
 
 
-@dataclass(slots=True)
-class RunningJob:
+class RunningJob(Struct):
     """One attempt of a job, from its claim to its end.
 
     ``state``            where the attempt is, as this daemon knows it.

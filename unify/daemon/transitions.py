@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from unify.model import JobState
 
@@ -72,8 +73,7 @@ class JobAction(StrEnum):
     RECORD_FAILURE = "remove the staged files, record the failure in the ledger"
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """The result of an event: the next state, the daemon's action, and the event of its log ("": none)."""
 
     state: JobState

@@ -16,9 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+
+from msgspec import Struct
 
 from unify.fs.memory import resident_bytes
 from unify.load.protocol import MAX_MESSAGE_BYTES, LoadTask, WorkerMessage, decode_message, encode_task
@@ -33,8 +34,7 @@ MIB = 1024 * 1024
 _spawn_context = multiprocessing.get_context("spawn")
 
 
-@dataclass(frozen=True, slots=True)
-class LostWorker:
+class LostWorker(Struct, frozen=True):
     """A worker process that ended.
 
     ``task``    the task it had.

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from unify.config.settings import DEFAULT_HISTORY_RETENTION_S
 from unify.errors import StoreError
@@ -43,8 +44,7 @@ GROUP BY ALL
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LakeMaintenanceResult:
+class LakeMaintenanceResult(Struct, frozen=True):
     """The result of a run. ``complete`` is False if it was interrupted.
 
     ``set_aside``    files that the catalog does not name.

@@ -12,10 +12,12 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
+
+from msgspec import Struct
 
 from unify.adapters import registry
 from unify.adapters.base import Adapter, Listeners, Page, TableConfig, Traffic
@@ -77,8 +79,7 @@ class LoadRunner:
         return self._lake
 
 
-@dataclass(frozen=True, slots=True)
-class TableLoader:
+class TableLoader(Struct, frozen=True):
     """One task: one table, one action, one attempt."""
 
     task: LoadTask
@@ -94,8 +95,7 @@ class TableLoader:
         return run_load(self.task, self.reporter, self.lake)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadSource:
+class LoadSource(Struct, frozen=True):
     """The source of the rows: the connection, and the table as its adapter describes it."""
 
     connection: Connection
@@ -103,16 +103,14 @@ class LoadSource:
     config: TableConfig
 
 
-@dataclass(frozen=True, slots=True)
-class ParentLoads:
+class ParentLoads(Struct, frozen=True):
     """The loads of parent tables that come first."""
 
     tables: tuple[TableName, ...]
     action: Action
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedLoad:
+class PlannedLoad(Struct, frozen=True):
     """The result of the first step."""
 
     source: LoadSource

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from unify.adapters.base import ParentRow, Read, TableConfig
 from unify.adapters.rest.incremental import is_later, may_replace_cursor
@@ -28,8 +30,7 @@ _INCREMENTAL_STRATEGIES: tuple[RefreshStrategy, ...] = (
 )  # the others replace, so they need every row
 
 
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
+class LoadPlan(Struct, frozen=True):
     """The plan of one load: what it reads of a table, and from where on.
 
     ``based_on``       uid of the published load whose cursor this one starts from; "" if it reads everything.

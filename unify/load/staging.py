@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct, field
 
 from unify.errors import StoreError
 from unify.fs import durable
@@ -34,8 +34,7 @@ class JobAttempt(Protocol):
     def attempt(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """The contents of a staged load.
 
     ``files``     names of Parquet files in the attempt's folder, in the order of arrival; missing
@@ -76,8 +75,7 @@ class Manifest:
     layout: TableLayout = field(default_factory=TableLayout)
 
 
-@dataclass(frozen=True, slots=True)
-class StagedLoad:
+class StagedLoad(Struct, frozen=True):
     """A committed attempt."""
 
     folder: Path

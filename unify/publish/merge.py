@@ -13,9 +13,11 @@ import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from unify.engine.connection import quote_literal
 from unify.engine.types import qualified_name
@@ -41,8 +43,7 @@ SUPERSEDED_TABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RowCounts:
+class RowCounts(Struct, frozen=True):
     """Counts of rows. ``duplicates`` are staged rows that another one of the same key replaced."""
 
     inserted: int
@@ -52,8 +53,7 @@ class RowCounts:
     duplicates: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StagedSource:
+class StagedSource(Struct, frozen=True):
     """Staged files and their target columns; ``key`` and ``cursor_column`` in the spelling of the load."""
 
     paths: Sequence[Path]

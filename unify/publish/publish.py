@@ -8,9 +8,10 @@ was before or after the transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from unify.engine.connection import quote_literal
 from unify.engine.types import qualified_name
@@ -42,8 +43,7 @@ MAX_ROWS_OF_ONE_THREAD = 20_000  # copied or merged in a few milliseconds
 PLACEHOLDER_COLUMN = Column("no_rows_yet", "BOOLEAN")  # a table needs a column
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredTable:
+class _StoredTable(Struct, frozen=True):
     """The table before the load; ``last_load`` is None if it is not stored."""
 
     last_load: LoadRecord | None
@@ -55,8 +55,7 @@ class _StoredTable:
         return self.last_load is not None and self.last_load.rows_total > 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Publication:
+class _Publication(Struct, frozen=True):
     """One load that is being published."""
 
     job: LoaderJob

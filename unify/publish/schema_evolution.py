@@ -7,15 +7,15 @@ one that holds all values of both, at worst VARCHAR, or JSON if one of them is n
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from unify.engine.widening import UNTYPED, Place, common_type, final_type
 from unify.model import Column
 
 
-@dataclass(frozen=True, slots=True)
-class TargetColumn:
+class TargetColumn(Struct, frozen=True):
     """A column of the table after the load.
 
     ``stored_type`` and ``loaded_type`` are its types before and in the load, "" where it is absent;

@@ -7,10 +7,10 @@ The walk descends into every object, also those on the way to the rows, and into
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, first_char
 from unify.adapters.paging.base import Member

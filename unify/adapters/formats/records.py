@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from unify.adapters.base import Scalar
 from unify.adapters.formats.array_rows import read_array_rows
@@ -68,8 +68,7 @@ _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordSelector:
+class RecordSelector(Struct, frozen=True):
     """The path of the rows in a body.
 
     ``path``        a dotted path; "" or ``$`` for the body itself; ``a.*`` for the members of an object; with

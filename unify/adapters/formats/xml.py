@@ -8,11 +8,11 @@ Documents that declare entities are refused: a few of them expand to gigabytes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NoReturn
 from xml.parsers import expat
 
 import msgspec
+from msgspec import Struct
 
 from unify.errors import BadResponse
 from unify.text import did_you_mean
@@ -28,8 +28,7 @@ XMLElement = dict[str, "XMLElement | str | list[XMLElement | str | None] | None"
 XMLValue = XMLElement | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class XMLDocument:
+class XMLDocument(Struct, frozen=True):
     """The root element: its name and its content."""
 
     name: str

@@ -12,10 +12,11 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.http import retry

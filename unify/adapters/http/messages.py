@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from unify.adapters.base import UserPrompt
 from unify.errors import ConfigError
@@ -18,8 +20,7 @@ T = TypeVar("T")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request, without credentials. ``params`` are appended to the query of ``url``."""
 
     method: str
@@ -44,8 +45,7 @@ class Request:
         return replace(self, url=without_param(self.url, name), params=(*others, (name, value)))
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """One response with its complete, decompressed body.
 
     ``headers``       names are case-insensitive.
@@ -113,8 +113,7 @@ def without_param(url: str, name: str) -> str:
     return f"{base}?{'&'.join(others)}" if others else base
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Limits of one request and its response."""
 
     connect_s: float = 10.0
@@ -123,8 +122,7 @@ class Timeouts:
     max_body_bytes: int = 32_000_000  # decompressed; four at a time stay within a worker's 300 MB
 
 
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
+class ClientOptions(Struct, frozen=True):
     """The origins, timeouts and limits of the requests of a connection.
 
     ``base_url``          credentials are sent to its origin only.
@@ -143,8 +141,7 @@ class ClientOptions:
     requires_tls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DelayedRequest:
+class DelayedRequest(Struct, frozen=True):
     """A request to send after ``delay_s``."""
 
     request: Request

@@ -14,9 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.http.retry import MAX_WAIT_S
 from unify.errors import Interrupted, RateLimited, StoreError
@@ -31,8 +33,7 @@ SLOT_POLL_S = 0.01
 MIN_REPORTED_WAIT_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimiterState:
+class RateLimiterState(Struct, frozen=True):
     """The time of the next request. All times are in seconds since 1970, as they outlive a process.
 
     ``next_slot_at``  the first free slot.

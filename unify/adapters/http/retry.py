@@ -21,9 +21,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 from unify.adapters.http.error_rules import matching_rule
 from unify.adapters.http.messages import Response
@@ -42,15 +43,13 @@ NOT_READY_STATUS = 202  # Accepted: the rows are still being computed
 TRANSIENT_STATUSES = frozenset([408, 425, 500, 502, 503, 504])
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(Struct, frozen=True):
     """Return the response; ``skipped``: as one without rows."""
 
     skipped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Send again after ``delay_s``; ``all_workers`` wait that long."""
 
     delay_s: float
@@ -58,8 +57,7 @@ class Retry:
     all_workers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Raise the error of the status; ``permanent``: a rule of the spec forbids further attempts."""
 
     permanent: bool = False

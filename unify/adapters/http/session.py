@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import requests
 import urllib3
+from msgspec import Struct
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout
@@ -32,8 +32,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, BadResponse)
 
 
-@dataclass(frozen=True, slots=True)
-class RawResponse:
+class RawResponse(Struct, frozen=True):
     """A response; incomplete if ``end_reason`` (of the watchdog) or ``error`` is set."""
 
     status: int | None

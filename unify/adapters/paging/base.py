@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from unify.adapters.spec.paging import Paging
 
@@ -14,8 +15,7 @@ MAX_BATCH_PAGES = 1000  # requested in parallel before the end is determined aga
 MAX_EMPTY_PAGES = 40  # in a row; filters that run after paging leave a few empty pages, never this many
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """Paging values of one request by parameter name, or its whole address.
 
     ``end_statuses``  error statuses that mean that there is no such page.
@@ -28,8 +28,7 @@ class PageRequest:
     is_probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """One scalar: its dotted path and the names on the way to it.
 
     ``detour``  the names after the way to the rows was left; empty for members of an object on that way.
@@ -101,8 +100,7 @@ class PaginatorFactory(Protocol):
     ) -> Paginator: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RequestTraits:
+class RequestTraits(Struct, frozen=True):
     """The parts of a table's requests that detection needs: constant parameters, GraphQL variables.
 
     ``sends_body``  the request has a JSON body or a form, which takes paging values too.

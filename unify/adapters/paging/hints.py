@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from unify.adapters.paging.base import parse_count
 
@@ -27,8 +28,7 @@ class HintKind(Enum):
     POSSIBLE = "possible"  # may be a cursor or a number of rows
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """One hint. ``key`` is the name in lower case without separators."""
 
     kind: HintKind
@@ -49,8 +49,7 @@ class Hint:
         return f"the header {text}" if self.in_header else text
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """The hints of one response with the number of its rows."""
 
     items: Sequence[Hint]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from unify.adapters.paging.base import PageInfo, PageRequest, PagingState
 from unify.adapters.paging.numbered import numbered_paginator, request_beyond_end
@@ -15,8 +16,7 @@ from unify.errors import BadResponse
 PageProbe = Callable[[PageRequest], PageInfo | None]  # requests one more page; None: there is no such page
 
 
-@dataclass(frozen=True, slots=True)
-class _FirstPage:
+class _FirstPage(Struct, frozen=True):
     """The first page: its request, its fingerprint, and how it refers to the next.
 
     ``token_was_read``  False with ``paging: auto``, when it was not known yet where that is.

@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from unify.adapters.auth.factory import build_authentication
 from unify.adapters.auth.hints import request_hint, token_hints
 from unify.adapters.auth.token_cache import TokenCacheFolder
@@ -185,7 +187,7 @@ class RESTAdapter(Adapter):
         requires_tls = self._has_credentials() and not self._allows_http(location)
         if requires_tls and is_unprotected(base):
             raise ConfigError(f"{location}: base_url: {UNPROTECTED_MESSAGE}")
-        return replace(
+        return structs.replace(
             client_options,
             base_url=base,
             requires_tls=requires_tls,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from math import isfinite
+
+from msgspec import Struct
 
 from unify.adapters.spec.model import Incremental, TableSpec
 
@@ -96,8 +97,7 @@ def _subtract_lookback(number: str, lookback_s: float) -> str:
     return str(int(earlier)) if number.strip().lstrip("+-").isdigit() else str(earlier)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeWindow:
+class TimeWindow(Struct, frozen=True):
     """The rows of one request by time; ``until`` None: without an end."""
 
     cursor: str | int | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from unify.adapters.base import ParentRow, Read
@@ -26,8 +26,7 @@ from unify.durations import format_duration
 _MAX_COUNTED_SCOPES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The part of a table that is read page by page: a row of ``for_each``, and of that a time window.
 
     ``key``          identifies the row in the stored state: its JSON text with sorted keys; "" without one.
@@ -40,8 +39,7 @@ class Scope:
     stop_cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPlan:
+class ReadPlan(Struct, frozen=True):
     """One read of one table: its scopes, requests, pages and rows."""
 
     source: TableSource

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct, field
 
 from unify.adapters.base import Listeners, Page, Scalar
 from unify.adapters.formats.locate import last_value, row_value
@@ -45,8 +46,7 @@ class RowLimit:
         return self._rows_left is not None and self._rows_left <= 0
 
 
-@dataclass(frozen=True, slots=True)
-class ReadContext:
+class ReadContext(Struct, frozen=True):
     """The state that the scopes of a running read share. ``cancel_event`` ends its requests."""
 
     plan: ReadPlan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -117,11 +116,9 @@ class TableSource:
             return  # the spec has changed
         self._located, self.rows_location = True, location
         if self.table.rows is None:
-            self._selector = dataclasses.replace(
-                self._selector, path=path.removesuffix("$"), **_expectation(kind, path)
-            )
+            self._selector = replace(self._selector, path=path.removesuffix("$"), **_expectation(kind, path))
         else:
-            self._selector = dataclasses.replace(self._selector, seen_as=kind)
+            self._selector = replace(self._selector, seen_as=kind)
 
     def parse_response(self, response: Response, *, is_first: bool = False) -> ResponseBody:
         """Split a response; all further pages have their rows where this one has them.
@@ -132,7 +129,7 @@ class TableSource:
         content_type = response.headers.get("content-type", "")
         selector = self._selector
         if is_first and self.table.for_each is not None:
-            selector = dataclasses.replace(selector, may_be_empty=True)
+            selector = replace(selector, may_be_empty=True)
         body = parse_body(response.body, content_type, selector, response.request_line)
         self.repairs.update(body.repairs)
         self.side_lists.update(dict.fromkeys(body.side_lists))
@@ -141,9 +138,9 @@ class TableSource:
             self.rows_location = f"{body.rows_kind} {body.rows_path or '$'}"
             if self.table.rows is None:
                 expected = _expectation(body.rows_kind, body.rows_path or "$")
-                self._selector = dataclasses.replace(self._selector, path=body.rows_path, **expected)
+                self._selector = replace(self._selector, path=body.rows_path, **expected)
             else:
-                self._selector = dataclasses.replace(self._selector, seen_as=body.rows_kind)
+                self._selector = replace(self._selector, seen_as=body.rows_kind)
         if self.paging.type != "none" and (cut := body.find_cut_list()):
             raise BadResponse(
                 f"{response.request_line}: an object around the rows has {cut}, so that its list is not "

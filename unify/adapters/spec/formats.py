@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from unify.adapters.spec import template
 from unify.adapters.spec.schema import TextFormat
@@ -40,8 +41,7 @@ COLUMN_TYPES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NumberFormat:
+class NumberFormat(Struct, frozen=True):
     """``group_marks`` are the characters allowed between thousands."""
 
     group_marks: str
