@@ -81,7 +81,7 @@ class Hold(StrEnum):
     ACCEPTED = "accepted"  # its rows are published whatever they replace
 
 
-DETECTED_PAGING_PREFIX = "paging found out"  # starts the reason of a load with ``paging: auto``
+DETECTED_PAGING_PREFIX = "detected paging"  # starts the reason of a load with ``paging: auto``
 CONFIGURED_START = "as configured"  # ``starting`` of a schedule from the configuration
 
 

@@ -63,9 +63,9 @@ def closest_match(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Return `` — did you mean X?`` for the most similar candidate, or "". Never suggests ``name`` itself."""
+    """Return ``; did you mean X?`` for the most similar candidate, or "". Never suggests ``name`` itself."""
     found = closest_match(name, candidates)
-    return f" — did you mean {found}?" if found and found != name else ""
+    return f"; did you mean {found}?" if found and found != name else ""
 
 
 def format_count(count: int, noun: str) -> str:

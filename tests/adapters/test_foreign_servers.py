@@ -113,7 +113,7 @@ class TestJSONServer:
             for way in sorted(ways)
             for post in self.posts
         ]
-        assert reason(unify, "found") == "paging found out: {type: link_header}"
+        assert reason(unify, "found") == "detected paging: {type: link_header}"
 
         session.post(f"{url}/posts", json={"id": 900, "title": "Late", "day": "2026-02-01"}, timeout=30)
         counted = unify("refresh table there.found", "select count(*) as posts from there.found")
@@ -180,7 +180,7 @@ class TestDatasette:
             )
         )
         assert counted.rows[1:] == [["350", "15356.25", "0"]] * 3, counted
-        assert reason(unify, "found") == "paging found out: {type: link_header}"
+        assert reason(unify, "found") == "detected paging: {type: link_header}"
 
 
 class TestOAuth2MockServer:

@@ -34,7 +34,7 @@ def test_unknown_and_missing_options_are_named() -> None:
         check_options(connection(tokn="x"), load_spec(GITHUB_SPEC))
 
     assert str(caught.value).splitlines() == [
-        "connections.yaml:3: gh.options.tokn: unknown option — did you mean token?",
+        "connections.yaml:3: gh.options.tokn: unknown option; did you mean token?",
         "connections.yaml:2: gh.options: the option token is missing: "
         "Personal access token with the scopes repo and read:org",
     ]
@@ -43,5 +43,5 @@ def test_unknown_and_missing_options_are_named() -> None:
 def test_a_refresh_of_an_unknown_table_is_named() -> None:
     wrong = Connection("gh", "github", {"token": "x"}, {"puls": 60.0})
 
-    with pytest.raises(ConfigError, match=r"gh\.refresh\.puls: unknown table puls — did you mean pulls\?"):
+    with pytest.raises(ConfigError, match=r"gh\.refresh\.puls: unknown table puls; did you mean pulls\?"):
         check_options(wrong, load_spec(GITHUB_SPEC))

@@ -84,9 +84,9 @@ def test_a_load_that_succeeds_instead_of_failing_is_reported(tracker: AdapterSpe
     [
         ("table: bords\nexchanges: [{request: GET /x, answer: {}}]\n", "1:8: table: "),
         ("table: boards\n", "1:1: spec: exchanges is missing"),
-        ("table: boards\nexchange: []\n", "2:1: exchange: unknown key — did you mean exchanges?"),
+        ("table: boards\nexchange: []\n", "2:1: exchange: unknown key; did you mean exchanges?"),
         (PASSING + "options: {token: ghp_secret}\n", "options.token: a case must not contain secrets"),
-        (PASSING + "options: {tokn: dummy}\n", "options.tokn: unknown option — did you mean token?"),
+        (PASSING + "options: {tokn: dummy}\n", "options.tokn: unknown option; did you mean token?"),
         (PASSING + "filters: {q: a}\n", "filters.q: boards has no such filter"),
         (PASSING + "now: yesterday\n", "now: 'yesterday' is not a timestamp with time zone"),
         (PASSING.replace("rows: [", "rows: [1, "), "rows: expected a list of rows"),

@@ -144,8 +144,8 @@ def test_spec_try_shows_a_refusal_by_the_api(run_unify: Callable[..., CommandRes
     ("arguments", "message"),
     [
         (["boards"], "--option: the option token is missing"),
-        (["boards", "--option", "tokn=a"], "--option tokn: unknown option — did you mean token?"),
-        (["bords", "--option", "token=a"], "unknown table bords — did you mean boards?"),
+        (["boards", "--option", "tokn=a"], "--option tokn: unknown option; did you mean token?"),
+        (["bords", "--option", "token=a"], "unknown table bords; did you mean boards?"),
         (["cards", "--option", "token=a"], "add --option board=VALUE"),
         (["cards", "--option", "token=a", "--option", "bord=1"], "add --option board=VALUE"),
         (
@@ -203,7 +203,7 @@ def test_describe_shows_the_detected_paging(unify: UnifyCommand, demo_api: DemoA
     unify("load table books.repos")
     command = [*unify.command, "-c", "describe books.repos"]
     with run_on_terminal(command, unify.environment, unify.home, columns=200) as terminal:
-        terminal.expect_text("paging found out: {type: link_header, size_param: per_page, size: 5}")
+        terminal.expect_text("detected paging: {type: link_header, size_param: per_page, size: 5}")
 
 
 def test_spec_check_names_every_mistake(unify: UnifyCommand) -> None:
@@ -216,8 +216,8 @@ def test_spec_check_names_every_mistake(unify: UnifyCommand) -> None:
     assert outcome.exit_status == 1
     lines = outcome.stdout.splitlines()
     assert lines[0] == "good.yaml: ok, 1 table"
-    assert "bad.yaml:2:1: base_urll: unknown key — did you mean base_url?" in lines
-    assert "bad.yaml:4:15: tables.a.reqest: unknown key — did you mean request?" in lines
+    assert "bad.yaml:2:1: base_urll: unknown key; did you mean base_url?" in lines
+    assert "bad.yaml:4:15: tables.a.reqest: unknown key; did you mean request?" in lines
     assert outcome.stderr == ""
 
 

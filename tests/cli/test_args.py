@@ -22,12 +22,12 @@ def test_options_are_accepted_before_and_after_a_command() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--formt", "x"], "unknown option --formt — did you mean --format?"),
+        (["--formt", "x"], "unknown option --formt; did you mean --format?"),
         (["--format", "cvs"], "--format: unknown value 'cvs'; use one of box, table, csv"),
-        (["chek"], "unknown command 'chek' — did you mean check?"),
+        (["chek"], "unknown command 'chek'; did you mean check?"),
         (["report.sql"], "use unify -f report.sql"),
         (["select 1"], "use unify -c 'select 1'"),
-        (["spec", "chek", "x"], "unknown command 'chek' — did you mean check?"),
+        (["spec", "chek", "x"], "unknown command 'chek'; did you mean check?"),
         (["--max-rows", "-1"], "'-1' is not a number of rows"),
         (["check", "--var", "=x"], "'=x' is not NAME=VALUE"),
     ],

@@ -27,7 +27,7 @@ def test_check_prints_one_line_for_each_connection(demo_unify: UnifyCommand, dem
     assert "401" in lines["wrong"]
     assert "nosuch" in lines["odd"]
     assert demo_unify.run("check", "github").exit_status == 0
-    assert demo_unify.run("check", "gihub").stderr == "unknown connection gihub — did you mean github?\n"
+    assert demo_unify.run("check", "gihub").stderr == "unknown connection gihub; did you mean github?\n"
 
 
 def test_check_without_connections_names_the_expected_file(unify: UnifyCommand) -> None:
@@ -108,7 +108,7 @@ def test_check_prints_the_reason_of_each_failure(
         "check base_url, and that the server is running",
         "stranger": "certificate is not trusted",
         "unset": "the environment variable NOT_SET is not set; export NOT_SET=… and try again",
-        "odd": "unknown option — did you mean base_url?",
+        "odd": "unknown option; did you mean base_url?",
         "wrong": "did you mean shop?",
     }.items():
         assert message in lines[name], lines[name]

@@ -321,7 +321,7 @@ class TestErrors(SharedDaemon):
         assert answer.exit_status == 2
         mistakes = answer.stderr.splitlines()
         assert len(mistakes) == len(set(mistakes)) > 1, "each mistake is reported once"
-        assert "bad.yaml:10:5: tables.orders.requst: unknown key — did you mean request?" in answer.stderr
+        assert "bad.yaml:10:5: tables.orders.requst: unknown key; did you mean request?" in answer.stderr
         assert "requst" in unify("show connections").stdout
 
     def test_a_failed_reload_keeps_the_stored_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:

@@ -77,7 +77,7 @@ def test_invalid_yaml_is_an_error_with_its_position(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "explained"),
     [
-        ("b:\n  adapter: x\n  optons: {}\n", ":3:3: b.optons: unknown key — did you mean options?"),
+        ("b:\n  adapter: x\n  optons: {}\n", ":3:3: b.optons: unknown key; did you mean options?"),
         ("b: {adapter: x, token: y}\n", "b.token: unknown key; does it belong under options:?"),
         ("b: {options: {}}\n", ":1:1: b: adapter is missing: which spec describes this system?"),
         ("b: {adapter: ../x}\n", "b.adapter: expected the name of an adapter, such as github"),

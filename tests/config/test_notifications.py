@@ -54,8 +54,8 @@ def test_an_unset_variable_is_named(tmp_path: Path) -> None:
     [
         ("", "notify.yaml:1:1: webhook: expected webhook: or mail:"),
         ("[1]", "expected lines of NAME: VALUE"),
-        ("webhok: {url: https://x}", ":1:1: webhok: unknown key — did you mean webhook?"),
-        ("webhook: {uri: https://x}", ":1:11: webhook.uri: unknown key — did you mean url?"),
+        ("webhok: {url: https://x}", ":1:1: webhok: unknown key; did you mean webhook?"),
+        ("webhook: {uri: https://x}", ":1:11: webhook.uri: unknown key; did you mean url?"),
         ("webhook: {url: hooks.example.org}", "webhook.url: expected a URL that starts with https://"),
         ("webhook: {url: [a]}", "webhook.url: expected one value"),
         ("webhook: {headers: {A: b}}", "webhook.url: is missing"),

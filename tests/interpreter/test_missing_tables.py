@@ -27,7 +27,7 @@ KNOWN = [
     TableName("main", "people"),
 ]
 SCHEMAS = ("github", "jira", "main", "unify")
-PULLS = "table pulls does not exist — did you mean github.pulls? (show tables)"
+PULLS = "table pulls does not exist; did you mean github.pulls? (show tables)"
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def error_message(shell: Interpreter, statement: str) -> str:
     [
         ("pulls", PULLS),
         ("Pulls", PULLS.replace("table p", "table P")),
-        ("pull", "table pull does not exist — did you mean github.pulls? (show tables)"),
-        ("peple", "table peple does not exist — did you mean people? (show tables)"),
+        ("pull", "table pull does not exist; did you mean github.pulls? (show tables)"),
+        ("peple", "table peple does not exist; did you mean people? (show tables)"),
         ("qqq", "table qqq does not exist (show tables)"),
         (
             "jira",
@@ -96,7 +96,7 @@ def test_every_statement_suggests_the_table(shell: Interpreter, tmp_path: Path) 
     assert error_message(shell, "create chart from pulls as bar_chart where x = a and y = b") == PULLS
     assert error_message(shell, f"export pulls to '{tmp_path}/pulls.csv'").endswith(PULLS)
     assert error_message(shell, "drop table peple").startswith(
-        "table peple does not exist — did you mean people?"
+        "table peple does not exist; did you mean people?"
     )
     assert error_message(shell, "insert into github values (1)").startswith(
         "github is a schema, not a table; name one of its tables, such as "

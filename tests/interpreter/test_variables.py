@@ -169,7 +169,7 @@ class TestNames:
     def test_that_are_not_set_have_a_suggestion(self, unify: UnifyCommand) -> None:
         answer = unify("$state = 'open'", "select $sate")
         assert answer.exit_status == 1
-        assert "$sate is not set — did you mean $state?" in answer.stderr
+        assert "$sate is not set; did you mean $state?" in answer.stderr
         assert "unset $nothing" not in unify("unset $nothing").stderr
         assert unify("unset $nothing").exit_status == 1
 

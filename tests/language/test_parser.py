@@ -417,7 +417,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
     assert render_error(caught.value) == (
         'unexpected "tabels", expected columns, connections, files, jobs, schedules, schemas, '
         "settings, tables or variables"
-        " — did you mean tables?\n"
+        "; did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
     )

@@ -163,7 +163,7 @@ def test_an_error_on_any_page_leaves_no_staged_load(
 
 
 def test_an_unknown_table_or_connection_is_named(shop: LoaderHome) -> None:
-    with pytest.raises(UnknownName, match="connection shop has no table ordrs — did you mean orders"):
+    with pytest.raises(UnknownName, match="connection shop has no table ordrs; did you mean orders"):
         shop.run_load(shop.make_job("ordrs"))
     with pytest.raises(UnknownName, match="no connection shp"):
         shop.run_load(shop.make_job("orders", schema="shp"))
@@ -249,12 +249,12 @@ tables:
         api.serve(f"/pages/{page}", MockResponse.error(status))
 
     assert shop.publish("notes").reason == (
-        "paging found out: {type: cursor, cursor_param: cursor, cursor_path: meta.next_cursor}"
+        "detected paging: {type: cursor, cursor_param: cursor, cursor_path: meta.next_cursor}"
     )
     found = shop.publish("pages")
     assert found.reason == (
         "2 requests skipped (status 404); 1 request skipped (status 410); "
-        "paging found out: nothing in the response indicates more pages"
+        "detected paging: nothing in the response indicates more pages"
     )
     assert (found.status, found.rows_total) == ("success", 1)
 

@@ -69,7 +69,7 @@ def test_every_meta_command_has_an_effect_and_help(meta_command: object) -> None
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (r"\dtt", "unknown command \\dtt — did you mean \\dt"),
+        (r"\dtt", "unknown command \\dtt; did you mean \\dt"),
         (".tabels", "did you mean .tables"),
         (r"\i", r"\i FILE"),
         (r"\q now", "takes no argument"),

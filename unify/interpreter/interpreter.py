@@ -91,7 +91,7 @@ class Interpreter:
         self.session.close()
 
     def run(self, statement: str, line: int = 1, projection: LineProjection | None = None) -> Result:
-        """Carry out one statement, which starts at ``line`` of its script. Raises UnifyError.
+        """Run one statement, which starts at ``line`` of its script. Raises UnifyError.
 
         ``projection``  the form that the rows of a SELECT may have; see Rows.
         """
@@ -107,7 +107,7 @@ class Interpreter:
             raise
 
     def execute(self, command: Command, projection: LineProjection | None = None) -> Result:
-        """Carry out one command. Rows are read, and so the query runs, after this returns."""
+        """Run one command. A query runs while its rows are read, after this returns."""
         if not isinstance(command, commands.SystemCommand):  # those find the daemon as it is
             self._replace_killed_daemon()
         self.session.early_start.begin(_loaded_tables(command), lambda: self.session.lake)
@@ -136,7 +136,7 @@ class Interpreter:
                 assert_never(unknown)
 
     def cancel_awaited_loads(self) -> str | None:
-        """Cancel the loads that the last statement stopped waiting for; gives the message, or None."""
+        """Cancel the loads that the last statement stopped waiting for; return a message, or None."""
         return self.session.cancel_awaited_loads()
 
     def names(self) -> CompletionNames:
@@ -318,7 +318,7 @@ def _run_variable_command(session: Session, command: commands.VariableCommand) -
 
 
 def _run_session_command(session: Session, command: commands.SessionCommand) -> Result:
-    """Raises UsageError for a setting's value that means nothing."""
+    """Run a command of the session. Raises UsageError for an invalid value of a setting."""
     match command:
         case commands.ChangeSetting("keys", value):
             keys = parse_keys(value)
@@ -342,13 +342,13 @@ class TableCommands:
         self.session = session
 
     def describe(self, table: TableName | None) -> Result:
-        """The columns of ``table``, or of the one used last."""
+        """Return the columns of ``table``, or of the table used last."""
         result = self.columns(table or self._last_table())
         self.session.query.last_table = table or self.session.query.last_table
         return result
 
     def columns(self, table: TableName, like: str | None = None) -> Result:
-        """The columns whose name is LIKE the pattern."""
+        """Return the columns whose name matches a LIKE pattern."""
         name = self.session.query.resolver.qualify(table)
         if self._is_spec_view(name):
             return self.session.query.view_columns(name, like)
@@ -365,7 +365,7 @@ class TableCommands:
         return self.session.peek_command.run(self._resolve_name(name), rows)
 
     def changes(self, table: TableName, ago_s: float | None, at: str | None) -> Result:
-        """The rows that differ from ``ago_s`` seconds ago, or from the moment ``at``."""
+        """Return the rows that changed since ``ago_s`` seconds ago, or since the time ``at``."""
         from unify.interpreter.commands.changes import ChangesQuery
 
         name = self._resolve_name(table)
@@ -376,7 +376,7 @@ class TableCommands:
         return changes.rows_since(name, moment)
 
     def chart(self, command: commands.CreateChart) -> Result:
-        """A chart, shown or saved. Whether it can be saved is checked before anything is loaded for it."""
+        """Show or save a chart. The file is checked before its tables are loaded."""
         from unify.interpreter.charts import vega
         from unify.interpreter.charts.query import ChartBuilder
 
@@ -392,7 +392,7 @@ class TableCommands:
         return connections.has(table.schema) and connections.view(table) is not None
 
     def _resolve_name(self, table: TableName) -> TableName:
-        """The table as it is spelled where it is, recorded as the one used last. Raises UnknownName."""
+        """Return the canonical name of a table, recorded as the table used last. Raises UnknownName."""
         name = self.session.peek_command.resolve_name(self.session.query.resolver.qualify(table))
         self.session.query.last_table = name
         return name

@@ -134,7 +134,7 @@ def result_columns(columns: Iterable[tuple[str, str]] | None) -> tuple[ResultCol
 
 
 class LineProjection(Protocol):
-    """SQL that gives each row as a line of a result format."""
+    """SQL that returns each row as a line of a result format."""
 
     def expressions(self, columns: Sequence[tuple[str, str]]) -> Sequence[str]:
         """See ``lake.protocols.RowProjection``."""
@@ -227,13 +227,13 @@ class StagedRows(Protocol):
 
 
 class Stager(Protocol):
-    """Writes the pages of a table to files in ``folder``, with the types that a load gives them."""
+    """Writes the pages of a table to files in ``folder``, with the types that a load detects."""
 
     def __call__(self, folder: Path, table: TableSpec, pages: Iterable[Page]) -> StagedRows: ...
 
 
 class Watcher(Protocol):
-    """The user interface of a session: receives notices and progress, asks the user."""
+    """The user interface of a session: receives notices and progress, prompts the user."""
 
     @property
     def redactor(self) -> Redactor:
@@ -243,16 +243,16 @@ class Watcher(Protocol):
         """Show one line that is not part of a result."""
 
     def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
-        """Show how far the loads are that the statement waits for; at most ten times a second."""
+        """Show the progress of the loads that the statement waits for; at most ten times a second."""
 
     def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
-        """Remove what ``show_progress`` showed.
+        """Clear the progress.
 
         ``reported_jobs``  jobs whose end the statement's own message or error reports.
         """
 
     def ask_user(self, question: str, *, secret: bool = False) -> str | None:
-        """The user's answer; None without a user.
+        """Return the user's answer; None without a terminal.
 
         ``secret``  the input is not shown. Raises Interrupted if the user declines.
         """

@@ -215,7 +215,7 @@ _DUCKDB_MISSING_TABLE = re.compile(
 
 
 def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: Iterable[str]) -> str:
-    """``table pulls does not exist — did you mean github.pulls? (show tables)``
+    """``table pulls does not exist; did you mean github.pulls? (show tables)``
 
     ``known``    all tables, stored or not.
     ``schemas``  all connections and schemas.
@@ -230,10 +230,10 @@ def unknown_table_message(name: TableName, known: Iterable[TableName], schemas: 
     same_name = [display_name(table) for table in known if table.table.lower() == word.lower()]
     if same_name:
         suggestions = " or ".join(same_name[:_MAX_SUGGESTIONS])
-        return f"table {word} does not exist — did you mean {suggestions}? (show tables)"
+        return f"table {word} does not exist; did you mean {suggestions}? (show tables)"
     by_name = {table.table: display_name(table) for table in known}
     match = closest_match(word, by_name)
-    suggestion = f" — did you mean {by_name[match]}?" if match else ""
+    suggestion = f"; did you mean {by_name[match]}?" if match else ""
     return f"table {word} does not exist{suggestion} (show tables)"
 
 

@@ -85,7 +85,7 @@ class Variables:
         return BoundQuery(tokenizer.substitute_variables(sql, found, tables), values or None)
 
     def set_value(self, name: str, bound: BoundQuery) -> ScalarVariable:
-        """Keep what an expression gives. Raises QueryError for several values, or one of an odd type."""
+        """Set a variable to the value of an expression. Raises QueryError for several values."""
         query = f"SELECT typeof(v), CAST(v AS VARCHAR) FROM (SELECT (\n{bound.sql}\n) AS v) AS one"
         rows = lake_lake.fetch_session_rows(self.lake, query, bound.parameters)
         if len(rows) != 1:
@@ -102,7 +102,7 @@ class Variables:
         return value
 
     def set_rows(self, name: str, bound: BoundQuery) -> int:
-        """Keep the rows of a SELECT; how many there are."""
+        """Set a variable to the rows of a SELECT; return their number."""
         if _PERSISTENT_NAME.fullmatch(name):
             count = self.saved_variables.save_rows(
                 self.lake, name, bound.sql, bound.parameters, bound.definitions
@@ -116,7 +116,7 @@ class Variables:
         return int(str(made[0][0])) if made else 0
 
     def unset(self, name: str) -> str:
-        """Forget a variable; its name as it was spelled. Raises UnknownName."""
+        """Delete a variable; return its name as it was defined. Raises UnknownName."""
         known = self._canonical_name(name)
         self._find(known)
         if known in self._session:
@@ -126,7 +126,7 @@ class Variables:
         return known
 
     def query(self, name: str) -> str:
-        """The SQL that shows a variable. Raises UnknownName."""
+        """Return the SQL that shows a variable. Raises UnknownName."""
         known = self._canonical_name(name)
         return f"FROM ${known}" if isinstance(self._find(known), RowsVariable) else f"SELECT ${known}"
 
@@ -140,7 +140,7 @@ class Variables:
         return listing_rows([(column, "VARCHAR") for column in columns], rows)
 
     def names(self) -> tuple[str, ...]:
-        """Every variable there is."""
+        """Return the names of all variables."""
         return tuple(dict.fromkeys([*self._session, *self.saved_variables.names()]))
 
     def _find(self, name: str) -> SessionVariable:
@@ -171,7 +171,7 @@ class Variables:
         return alike[0] if len(alike) == 1 else name
 
     def _add_parameter(self, values: dict[str, object], name: str, known: str, value: ScalarVariable) -> None:
-        """DuckDB tells parameters apart without their case, so one statement cannot use two such."""
+        """Add a parameter. Names that differ only in case are one parameter in DuckDB, and are refused."""
         twin = next((other for other in values if other.lower() == name.lower()), None)
         if twin is not None and self._canonical_name(twin) != known:
             raise QueryError(
@@ -193,7 +193,7 @@ class Variables:
             lake_lake.fetch_session_rows(self.lake, f"DROP TABLE IF EXISTS {_table_name(name)}")
 
     def _check_round_trip(self, name: str, value: ScalarVariable) -> None:
-        """Raises QueryError where the text would not give the value back."""
+        """Raise QueryError if the text does not convert back to the value."""
         if value.text is None:
             return
         text = lake_lake.fetch_session_rows(
@@ -243,7 +243,7 @@ def _table_name(name: str) -> str:
 
 
 def _bindable_type(type: str) -> str:
-    """The type a value is bound as; an ENUM's members are texts."""
+    """Return the type of a value's parameter; members of an ENUM are texts."""
     if type.strip('"') == "NULL":
         return "NULL"
     return "VARCHAR" if type.startswith("ENUM") else type

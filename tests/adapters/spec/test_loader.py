@@ -46,7 +46,7 @@ from unify.errors import ConfigError, SpecError, UnknownName
         (SPEC_HEAD + "auth: {token: x}\n", "9:7: auth: type is missing; one of none, basic, bearer"),
         (
             SPEC_HEAD + "auth: {type: bearer, token: '{tken}'}\n",
-            "unknown variable {tken} — did you mean token?",
+            "unknown variable {tken}; did you mean token?",
         ),
         (SPEC_HEAD + "auth: {type: berer, token: '{token}'}\n", "9:14: auth.type: expected one of"),
         (
@@ -113,7 +113,7 @@ def test_a_folder_of_the_user_precedes_the_bundled_specs(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("adapter", ["githb", "../github", "GITHUB"])
 def test_an_unknown_adapter_name_has_a_suggestion(adapter: str) -> None:
-    with pytest.raises(UnknownName, match=r"unknown adapter .* — did you mean github\?"):
+    with pytest.raises(UnknownName, match=r"unknown adapter .*; did you mean github\?"):
         find_spec(adapter, [])
 
 

@@ -59,13 +59,13 @@ def test_an_added_key_is_parsed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("added", "problem"),
     [
-        ("region: euu\n", "9:9: region: expected one of eu, us, found 'euu' — did you mean eu?"),
-        ("regoin: eu\n", "9:1: regoin: unknown key — did you mean region?"),
+        ("region: euu\n", "9:9: region: expected one of eu, us, found 'euu'; did you mean eu?"),
+        ("regoin: eu\n", "9:1: regoin: unknown key; did you mean region?"),
         ("shards: 17\n", "9:9: shards: expected a whole number from 1 to 16, found '17'"),
         ("tags: {a: b}\n", "9:7: tags: expected a string or a list, each item a string, found a mapping"),
         ("labels: [a]\n", "9:9: labels: expected a mapping (KEY: VALUE), found a list"),
         ("mirrors: {b: {age: soon}}\n", "9:20: mirrors.b.age: 'soon' is not a duration"),
-        ("mirrors: {b: {aeg: 1 hour}}\n", "9:15: mirrors.b.aeg: unknown key — did you mean age?"),
+        ("mirrors: {b: {aeg: 1 hour}}\n", "9:15: mirrors.b.aeg: unknown key; did you mean age?"),
         ("proxy: {user: ada}\n", "9:8: proxy: type is missing; one of http, socks"),
         ("proxy: {type: http, user: ada}\n", "9:21: proxy.user: not allowed with type http"),
         ("age: 1 hour\n", "9:1: age: unknown key; it belongs in mirrors"),

@@ -74,7 +74,7 @@ def test_doubled_braces_are_an_escape() -> None:
 
 
 def test_an_unknown_variable_has_a_suggestion() -> None:
-    with pytest.raises(SpecError, match=r"unknown variable \{ogr\} — did you mean org\?"):
+    with pytest.raises(SpecError, match=r"unknown variable \{ogr\}; did you mean org\?"):
         template.render_text("/{ogr}", {"org": "x", "token": "y"}, "path")
 
 

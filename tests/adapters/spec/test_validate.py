@@ -50,17 +50,17 @@ MISTAKES = [
     # quoting
     (
         "    params: {q: \"name eq '{token:odat}'\"}\n",
-        "9:14: tables.orders.params.q: {token:odat}: unknown encoder 'odat' — did you mean odata?",
+        "9:14: tables.orders.params.q: {token:odat}: unknown encoder 'odat'; did you mean odata?",
     ),
     (
         "    params: {q: '{token:sql}'}\n",
-        "{token:sql}: unknown encoder 'sql' — did you mean soql?",
+        "{token:sql}: unknown encoder 'sql'; did you mean soql?",
     ),
     (
         "    params: {q: '{token:xyz}'}\n",
         "{token:xyz}: unknown encoder 'xyz'; known are odata, soql, jql, influx, json",
     ),
-    ("    params: {q: '{tokn:odata}'}\n", "unknown variable {tokn} — did you mean token?"),
+    ("    params: {q: '{tokn:odata}'}\n", "unknown variable {tokn}; did you mean token?"),
     # keys and values
     ("    requets: x\n", "9:5: tables.orders.requets: unknown key"),
     ("    strategy: merge\n", "9:5: tables.orders.strategy: unknown key; it belongs in refresh"),
@@ -69,7 +69,7 @@ MISTAKES = [
         "    incremental: {cursor: at, param: since, every: 1 hour}\n",
         "every: unknown key; it belongs in refresh",
     ),
-    ("    parms: {}\n", "9:5: tables.orders.parms: unknown key — did you mean params?"),
+    ("    parms: {}\n", "9:5: tables.orders.parms: unknown key; did you mean params?"),
     ("    description:\n", "9:17: tables.orders.description: has no value; expected a string"),
     ("    description: [a]\n", "9:18: tables.orders.description: expected a string, found a list"),
     (
@@ -119,7 +119,7 @@ MISTAKES = [
     ("    params: [a]\n", "9:13: tables.orders.params: expected a mapping (KEY: VALUE), found a list"),
     ("    exclude: {}\n", "9:14: tables.orders.exclude: expected a string or a list"),
     ("    key: []\n", "9:10: tables.orders.key: the list is empty"),
-    ("    refresh: {evry: 1 hour}\n", "9:15: tables.orders.refresh.evry: unknown key — did you mean every?"),
+    ("    refresh: {evry: 1 hour}\n", "9:15: tables.orders.refresh.evry: unknown key; did you mean every?"),
     ("    refresh: {every: often}\n", "9:22: tables.orders.refresh.every: 'often' is not a duration"),
     (
         "    headers: {Host: x}\n",
@@ -128,7 +128,7 @@ MISTAKES = [
     ('    headers: {"a b": x}\n', "9:15: tables.orders.headers.a b: 'a b' is not a header name"),
     (
         "    columns: {id: int7}\n",
-        "9:19: tables.orders.columns.id: 'int7' is not a column type — did you mean int?",
+        "9:19: tables.orders.columns.id: 'int7' is not a column type; did you mean int?",
     ),
     ("    columns: {id: hugeint}\n", "cannot be stored exactly; use decimal(38,0)"),
     ("    columns: {id: {type: 'decimal(40,1)'}}\n", "decimal has at most 38 digits"),
@@ -150,7 +150,7 @@ MISTAKES = [
     # variables
     (
         "    params: {a: '{ogr}'}\n",
-        "9:14: tables.orders.params.a: unknown variable {ogr} — did you mean org?",
+        "9:14: tables.orders.params.a: unknown variable {ogr}; did you mean org?",
     ),
     ("    params: {a: '{cursor}'}\n", "{cursor} requires incremental"),
     (
@@ -197,9 +197,9 @@ MISTAKES = [
     # addresses
     (
         "  - {name: a, request: get /x}\n",
-        "9:24: tables.a.request: method 'get' is not supported — did you mean GET?",
+        "9:24: tables.a.request: method 'get' is not supported; did you mean GET?",
     ),
-    ('  - {name: a, request: ["GET /x/{ogr}", GET /x]}\n', "unknown variable {ogr} — did you mean org?"),
+    ('  - {name: a, request: ["GET /x/{ogr}", GET /x]}\n', "unknown variable {ogr}; did you mean org?"),
     (
         "  - {name: a, request: [GET /x, DELETE /x]}\n",
         "9:33: tables.a.request[1]: method 'DELETE' is not supported",

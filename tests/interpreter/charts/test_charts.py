@@ -304,11 +304,11 @@ class TestPoints:
 
 
 REFUSED = [
-    ("x = stat and y = n", "x = stat: no such column — did you mean state?"),
+    ("x = stat and y = n", "x = stat: no such column; did you mean state?"),
     ("x = state and y = zebra", "y = zebra: no such column; the columns are state, n, nothing"),
     (
         "x = state and y = n and color = stats",
-        "series = stats: no such column — did you mean state?",
+        "series = stats: no such column; did you mean state?",
     ),
     ("x = n and y = state", "y = state: y must be a number, not varchar"),
     ("x = state and y = nothing", "no row has both x and y (state, nothing are NULL or infinite)"),

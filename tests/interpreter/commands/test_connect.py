@@ -92,7 +92,7 @@ class TestOneLine:
         [
             ("connect", "specify one of the adapters"),
             ("connect shopp", "did you mean shop?"),
-            ("connect shop with tokn = 'x'", "has no option tokn — did you mean token?"),
+            ("connect shop with tokn = 'x'", "has no option tokn; did you mean token?"),
             ("connect shop as unify with token = 'x'", "this name is reserved"),
             ("connect shop with base_url = 'http://127.0.0.1:9', token = '${NOT_SET}'", "NOT_SET is not set"),
             ("disconnect nothing", "no connection nothing"),

@@ -56,7 +56,7 @@ def test_synonyms_of_a_command_lead_to_its_help(word: str, topic: str) -> None:
 
 
 def test_an_unknown_topic_has_a_suggestion() -> None:
-    with pytest.raises(UnknownName, match="help has no topic peak — did you mean peek"):
+    with pytest.raises(UnknownName, match="help has no topic peak; did you mean peek"):
         help_text("peak")
 
 

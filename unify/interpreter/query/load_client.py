@@ -61,7 +61,7 @@ def refuse_in_transaction(lake: Lake, action: str) -> None:
 
 Written = TypeVar("Written")
 
-POLL_INTERVAL_S = 0.25  # how often the queue is asked, whatever events say: the bound on a lost event
+POLL_INTERVAL_S = 0.25  # of the queue; a lost event delays the result by at most this
 PROGRESS_INTERVAL_S = 0.1  # progress is shown at most ten times a second
 
 
@@ -77,7 +77,7 @@ class LoadRequest(Struct, frozen=True):
 
 
 class LoadClient:
-    """The interpreter's only way to the daemon: jobs into the queue, hints out of the status channel."""
+    """The interpreter's only access to the daemon: enqueues jobs, and follows status events."""
 
     def __init__(
         self,
@@ -135,10 +135,10 @@ class LoadClient:
         return self.queue.pauses.find(self.settings.tenant, table)
 
     def wait(self, jobs: Sequence[LoaderJob], *, caller_reports: bool = False) -> Sequence[LoaderJob]:
-        """Wait until every job has ended, showing progress. Gives the jobs as they ended.
+        """Wait until every job has ended, showing progress; return the ended jobs.
 
         ``caller_reports``  the caller reports jobs that succeed.
-        Raises LoadFailed naming table and reason if one did not end well, or discarded rows in a strict
+        Raises LoadFailed naming table and reason if a job failed, or discarded rows in a strict
         session, or after ``wait_limit_s``; StoppedWaiting on Ctrl-C. The loads go on in the last two cases.
         """
         self._abandoned_jobs = []
@@ -187,14 +187,14 @@ class LoadClient:
         try:
             self.wait([job])
         except LoadFailed:
-            return  # cancelled, most likely: that is what was asked
+            return  # cancelled, most likely, as requested
 
     def retry(self, id: int) -> LoaderJob | None:
         """Queue an ended job again and reset its failures. None: no such job, or it succeeded."""
         return self._write_and_wake_daemon(lambda: self.queue.retry(id, datetime.now(UTC)))
 
     def accept(self, table: TableName) -> LoaderJob | None:
-        """Have the held version of a table published. None: there is none, or a load of it is active."""
+        """Publish the held version of a table. None: there is none, or a load of it is active."""
         return self._write_and_wake_daemon(lambda: self.queue.accept(self.settings.tenant, table))
 
     def retry_all(self) -> Sequence[LoaderJob]:
@@ -209,13 +209,13 @@ class LoadClient:
         )
 
     def cancel_awaited_loads(self) -> str | None:
-        """Cancel what the last Ctrl-C stopped waiting for; gives the sentence that says so."""
+        """Cancel the loads that the last Ctrl-C stopped waiting for; return a message."""
         cancelled = [job for id in self._abandoned_jobs if (job := self.cancel(id)) is not None]
         self._abandoned_jobs = []
         return f"cancelled: {', '.join(str(job.table) for job in cancelled)}" if cancelled else None
 
     def cancel(self, job: int) -> LoaderJob | None:
-        """Cancel a job wherever it is: in the queue here, at a worker through the daemon."""
+        """Cancel a job: a queued one directly, a running one through the daemon."""
         cancelled = self.queue.cancel(job, datetime.now(UTC))
         if cancelled is not None and cancelled.state.active and instance.is_locked(self.settings.daemon_lock):
             self._status_client().cancel(job)
@@ -246,7 +246,7 @@ class LoadClient:
             self._process_events(client, followed, latest)
 
     def _read_jobs(self, followed: Mapping[int, LoaderJob]) -> dict[int, LoaderJob]:
-        """These jobs as the queue has them now, and before them those they wait for."""
+        """Read these jobs from the queue, after the jobs that they wait for."""
         current = {id: self.queue.get(id) for id in followed}
         parents = {job.waits_for for job in current.values() if job.waits_for is not None} - current.keys()
         return {id: self.queue.get(id) for id in sorted(parents)} | current
@@ -264,7 +264,7 @@ class LoadClient:
             self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
 
     def _write_and_wake_daemon(self, write: Callable[[], Written]) -> Written:
-        """Write to the queue and wake a daemon that knows the environment variables of the connections.
+        """Write to the queue and wake a daemon that has the environment variables of the connections.
 
         The write is kept if no daemon can be started; the error says why.
         """

@@ -1,4 +1,4 @@
-"""SQL: find the tables it uses, see that they are there and fresh enough, run it."""
+"""Runs SQL: finds the tables of a statement, loads missing and outdated ones, executes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class TableFreshness(Struct, frozen=True):
-    """A table of a connection that a query uses, and what it needed at ``checked_at``."""
+    """A table that a query uses, with the decision about its freshness at ``checked_at``."""
 
     name: TableName
     decision: FreshnessDecision
@@ -44,12 +44,12 @@ class TableFreshness(Struct, frozen=True):
     checked_at: datetime
 
     def load_request(self) -> LoadRequest:
-        """The load that brings what it needs."""
+        """Return the load that the decision requires."""
         return LoadRequest(self.name, Action.LOAD if self.stored is None else Action.REFRESH, self.checked_at)
 
 
 class QueryRunner:
-    """Runs any SQL over the lake, loading what it names."""
+    """Runs SQL over the lake and loads the tables it names."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class QueryRunner:
         self.last_table: TableName | None = None
 
     def run(self, sql: str, max_age: MaxAge, projection: LineProjection | None = None) -> Result:
-        """Answer one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted.
+        """Run one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted.
 
         ``projection``  the form that the rows of a SELECT may have; see Rows.
         """
@@ -97,7 +97,7 @@ class QueryRunner:
         )
 
     def prepare(self, sql: str, max_age: MaxAge) -> tuple[BoundQuery, str]:
-        """Bind the variables of a statement, provide the tables it uses; the note states their age."""
+        """Bind the variables of a statement and load its tables; the note states their age."""
         bound = self.variables.bind(sql)
         statement = analyse(bound.sql)
         self.resolver.create_path_schemas(statement)
@@ -108,24 +108,24 @@ class QueryRunner:
         return (self.relations.resolve(bound) if used.relations else bound), note
 
     def provide_tables(self, view: TableName, max_age: MaxAge) -> None:
-        """Load what a view of the user's reads, where it is missing or too old."""
+        """Load the missing and outdated tables of a user's view."""
         self.prepare(f"FROM {quoted(view.schema)}.{quoted(view.table)}", max_age)
 
     def peek_view(self, view: TableName, rows: int | None, max_age: MaxAge) -> Result:
-        """A few rows of a view of a connection, whose tables are loaded for it, or of the system's tables."""
+        """Return a few rows of a spec's view, whose tables are loaded first, or of a system table."""
         return self.run(
             f"SELECT * FROM {quoted(view.schema)}.{quoted(view.table)} LIMIT {rows or 5:d}", max_age
         )
 
     def view_columns(self, view: TableName, like: str | None) -> Result:
-        """The columns of a view of a connection. Raises QueryError where its tables are not there to tell."""
+        """Return the columns of a spec's view. Raises QueryError if its tables have to be loaded first."""
         from unify.interpreter.query.explain import Explainer
 
         self.last_table = view
         return Explainer(self.relations).view_columns(view, like)
 
     def _explain(self, sql: str, max_age: MaxAge) -> Result | None:
-        """The plan of a statement with what would be loaded and asked first; None where nothing would."""
+        """Return the plan with loads and requests; None if the statement needs neither."""
         bound = self.variables.bind(sql)
         used = self._resolve_tables(analyse(bound.sql))
         due = [
@@ -151,7 +151,7 @@ class QueryRunner:
         return RelationResolver(self.lake, self.connections, live, planner, self.resolver.qualify_ref)
 
     def assign(self, name: str, sql: str, max_age: MaxAge) -> str:
-        """Set a variable to the value of an expression or the rows of a SELECT; what it is now."""
+        """Set a variable to the value of an expression or the rows of a SELECT; return a message."""
         bound, _ = self.prepare(sql, max_age)
         if analyse(sql).kind is StatementKind.SELECT:
             return f"${name}: {format_count(self.variables.set_rows(name, bound), 'row')}"
@@ -159,7 +159,7 @@ class QueryRunner:
         return f"${name} = {'NULL' if value.text is None else value.text}"
 
     def count(self, table: TableName, max_age: MaxAge) -> Result:
-        """``select count(*)`` of one table."""
+        """Return ``select count(*)`` of one table."""
         schema = f"{quoted(table.schema)}." if table.schema else ""
         return self.run(f"SELECT count(*) AS count FROM {schema}{quoted(table.table)}", max_age)
 
@@ -189,7 +189,7 @@ class QueryRunner:
         ]
 
     def _load_stale(self, tables: Sequence[TableFreshness]) -> str:
-        """Load what has to be there, queue what is past its time; gives the footer's note."""
+        """Load missing tables, queue refreshes of outdated ones; return the footer's note."""
         needed = [
             table
             for table in tables
@@ -208,14 +208,14 @@ class QueryRunner:
         return "; ".join(map(self._summarize_load, self.load_client.wait(jobs)))
 
     def _summarize_load(self, job: LoaderJob) -> str:
-        """What a load brought; what was remarkable about it is a notice."""
+        """Return a load's summary; its warnings are shown as a notice."""
         record = ledger.find_load(self.lake, job.uid)
         if record is not None and record.reason:
             self.watcher.notice(f"{job.table}: {record.reason}")
         return load_outcome_text(job, record)
 
     def _queue_refresh(self, table: TableFreshness) -> None:
-        """Queue a refresh. If it cannot be queued, say so; the stored rows are the answer."""
+        """Queue a refresh, with a notice if that fails; the query reads the stored rows."""
         assert table.stored is not None
         age = format_age((datetime.now(UTC) - table.stored.loaded_at).total_seconds())
         if (pause := self.load_client.find_pause(table.name)) is not None:

@@ -1,4 +1,4 @@
-"""The tables of connections that a statement uses, directly and through views, macros and the search path."""
+"""Finds the tables of connections that a statement uses, also through views, macros and the search path."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class TableResolver:
         self.connections = connections
 
     def resolve(self, statement: Analysed) -> UsedTables:
-        """The tables that ``statement`` uses.
+        """Return the tables that ``statement`` uses.
 
-        Raises UnknownName, before anything is loaded, for one that neither adapter nor lake has, and
-        QueryError for one that the statement would write to: its rows belong to its connection.
+        Raises UnknownName for a table that neither adapter nor lake has, before anything is loaded;
+        QueryError for a table of a connection that the statement would write to.
         """
         used: dict[TableName, None] = {}
         relations: list[TableName] = []
@@ -79,7 +79,7 @@ class TableResolver:
         return UsedTables(tuple(used), tuple(relations), tuple(system), tuple(expansion.used))
 
     def qualify_ref(self, ref: TableRef) -> TableRef:
-        """``ref`` with its connection, where USE or the search path put it there; else as it is."""
+        """Return ``ref`` with the connection that USE or the search path implies."""
         if ref.schema or ref.is_written:
             return ref
         path = search_path(self.lake)
@@ -93,7 +93,7 @@ class TableResolver:
         return ref
 
     def qualify(self, table: TableName) -> TableName:
-        """``table`` with a schema: that of the search path in which it is, else ``main``."""
+        """Return ``table`` with a schema: the first of the search path that has it, else ``main``."""
         if table.schema:
             return table
         path = search_path(self.lake)
@@ -106,7 +106,7 @@ class TableResolver:
         return next(found, TableName("main", table.table))
 
     def qualify_connection(self, table: TableName) -> TableName:
-        """``table`` of a connection with its schema. Raises UnknownName where the search path has none."""
+        """Return a connection's table with its schema. Raises UnknownName if no schema has it."""
         if table.schema or (found := self.qualify(table)).schema != "main":
             return table if table.schema else found
         known = (
