@@ -23,9 +23,10 @@ from unify.interpreter.variables import BoundQuery, parameter_constants
 from unify.lake import catalog
 from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
-from unify.language.sql import rewrite, tables
+from unify.language.sql import tables
+from unify.language.sql.analysis import analyse
 from unify.language.sql.refs import TableRef
-from unify.language.sql.rewrite import StatementMentions, TableMention
+from unify.language.sql.rewrite import KnownColumns, StatementMentions, TableMention
 from unify.model import TableName
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class RelationResolver:
 
     def _resolve_sql(self, bound: BoundQuery, schema: str = "") -> str:
         """``schema``: the default schema in SQL of a spec; "" for a user's statement."""
-        statement = rewrite.find_mentions(
-            bound.sql, self._filter_columns(schema), parameter_constants(bound.parameters)
+        statement = analyse(bound.sql).mentions(
+            self._filter_columns(schema), parameter_constants(bound.parameters)
         )
         if statement is None:
             raise QueryError(
@@ -99,7 +100,7 @@ class RelationResolver:
         name = TableName(ref.schema or schema, ref.table)
         return name if self.connections.has(name.schema) else None
 
-    def _filter_columns(self, schema: str) -> rewrite.KnownColumns:
+    def _filter_columns(self, schema: str) -> KnownColumns:
         def own(ref: TableRef) -> Collection[str]:
             name = self._connection_table(ref, schema)
             table = self.connections.live_table(name) if name is not None else None

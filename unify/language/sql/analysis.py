@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -21,6 +22,10 @@ from unify.language.tokenizer import (
     statement_tokens,
     unquote,
 )
+
+if TYPE_CHECKING:
+    from unify.language.sql.predicates import Parameters
+    from unify.language.sql.rewrite import KnownColumns, StatementMentions
 
 _LISTING_KEYWORDS = keyword_set("show describe desc summarize pragma")
 _PATH_SETTINGS = frozenset({"schema", "search_path"})
@@ -93,6 +98,14 @@ class Analysed(Struct, frozen=True, dict=True):
             return ()
         texts = [unquote(token.text) for token in named]
         return [part.strip(' "') for text in texts for entry in text.split(",") for part in entry.split(".")]
+
+    def mentions(
+        self, known_columns: KnownColumns, parameters: Parameters | None = None
+    ) -> StatementMentions | None:
+        """Return each mention of a table with its conditions; see ``rewrite.find_mentions``."""
+        from unify.language.sql import rewrite  # sqlglot, for views and live tables only
+
+        return rewrite.find_mentions(self.sql, known_columns, parameters)
 
     def _is_plan_only(self) -> bool:
         before = len(self.sql) - len(tables.unwrap_statement(self.sql))

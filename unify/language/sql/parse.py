@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlglot
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _DIALECT = "duckdb"
+_MAX_CACHED_CHARS = 20_000  # a tree takes about 100 bytes a character
 # Statements that change their target table without reading its rows.
 _WRITE_STATEMENTS = (exp.Insert, exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Comment)
 # Statements that read and change rows of their target.
@@ -38,7 +39,11 @@ _TABLE_KINDS = frozenset({"TABLE", "VIEW"})  # of CREATE and DROP; not SEQUENCE,
 
 
 def parse_sql(sql: str) -> exp.Expr | None:
-    """Return the syntax tree of one statement, or None if sqlglot cannot parse it."""
+    """Return the syntax tree of one statement, which callers must not change; None if it cannot be parsed."""
+    return _parse_cached(sql) if len(sql) <= _MAX_CACHED_CHARS else _parse(sql)
+
+
+def _parse(sql: str) -> exp.Expr | None:
     try:
         trees = sqlglot.parse(blank_comments(sql), read=_DIALECT)  # by DuckDB's rules
     except Exception:  # noqa: BLE001 - sqlglot raises more than its own errors on arbitrary text
@@ -46,6 +51,9 @@ def parse_sql(sql: str) -> exp.Expr | None:
     if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
         return None
     return trees[0]
+
+
+_parse_cached = lru_cache(maxsize=4)(_parse)  # the tables and the conditions of a statement are in one tree
 
 
 def statement_tables(sql: str) -> list[TableRef] | None:
@@ -190,8 +198,6 @@ def _parser_connection() -> duckdb.DuckDBPyConnection:
 
 def _agreed_tables(sql: str, duckdb_names: set[tuple[str, ...]]) -> tuple[TableRef, ...]:
     """Return the tables sqlglot finds, if they are the same names as DuckDB's."""
-    from sqlglot import exp
-
     tree = parse_sql(sql)
     if tree is None:
         raise ValueError("uses syntax whose tables cannot be determined; rewrite it in simpler SQL")
