@@ -8,6 +8,7 @@
     constant_runs  long lists of constants, skipped where a statement is searched for tables and words
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
     sources     detects statements whose source, such as a pipe, can be read only once
+    unsupported  what a lake does not support, with the statement that works instead
     errors      translates DuckDB's exceptions to the errors of unify.errors
 
 Start with connection.connect.

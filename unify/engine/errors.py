@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from unify.engine import unsupported
 from unify.errors import Interrupted, NoSuchVersion, QueryError, StoreError, UnifyError
 
 _PREFIX = re.compile(r"^[A-Z]\w*(?: \w+){0,3} Error: ")  # also: Not implemented, Out of Memory
@@ -102,7 +103,7 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
     fault = _storage_fault_text(error)
     if fault and (str(path) in str(error) or "DuckLake" in str(error)):
         return StoreError(f"{path}: {fault} ({clean_message(error)})")
-    return QueryError(clean_message(error))
+    return QueryError(unsupported.add_advice(clean_message(error)))
 
 
 def translate_lake_error(error: BaseException, path: Path) -> StoreError:

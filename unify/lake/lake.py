@@ -68,8 +68,9 @@ class Lake:
         self._cache: dict[str, tuple[CatalogVersion, Any]] = {}
         self._notice = notice
         self._has_all_threads = False
-        self._is_usable = True
+        self._is_usable = False
         self._connection = self._open_connection()
+        self._is_usable = True
         self._statements = StatementRunner(self)
 
     @property

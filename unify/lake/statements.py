@@ -326,6 +326,10 @@ class StatementRunner:
             internal = set(_INTERNAL_NAME.findall(statement.sql)) if statement.kind == "SET" else set()
         if internal:
             raise QueryError(f"{min(internal)} is Unify's own; read it as unify.loads")
+        if statement.words[:2] == ("drop", "schema") and "main" in words:  # the lake cannot be opened without
+            raise QueryError(
+                "schema main is the default schema and cannot be dropped; drop its tables instead"
+            )
 
     def _is_exact_execute(self, statement: ParsedStatement) -> bool:
         """Whether Python can hold every value of EXECUTE's rows, so that they can be streamed."""

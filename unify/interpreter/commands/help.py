@@ -148,9 +148,9 @@ TOPICS = (
         ("import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",),
         "Creates a table from a file: CSV, TSV, JSON, JSON lines, Parquet or Excel by its suffix; text "
         "formats may be compressed (.gz). A glob reads several files as one; an http or https URL is "
-        "downloaded first. Without into, the table is named after the file: 'Sales 2026.csv' becomes "
-        "sales_2026. If the table exists, overwrite replaces it, append adds the rows by column name; else "
-        "it is an error.",
+        "downloaded first, and a pipe, such as /dev/stdin, is read to its end. Without into, the table is "
+        "named after the file: 'Sales 2026.csv' becomes sales_2026. If the table exists, overwrite replaces "
+        "it, append adds the rows by column name; else it is an error.",
     ),
     HelpTopic(
         "export",

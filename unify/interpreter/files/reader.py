@@ -3,14 +3,17 @@
 DuckDB's own detection reads an integer beyond 64 bits as a double. Such columns are read as
 DECIMAL(38,0), or as text where they do not fit; integers within a JSON object leave it JSON.
 
-Also resolves the location of an import: a file, a glob, or a URL, which is downloaded.
+Also resolves the location of an import: a file, a glob, a pipe (copied), or a URL (downloaded).
 """
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import re
+import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -155,6 +158,9 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _MAX_FILES = 10_000
 _MAX_DOWNLOAD_BYTES = 1_000_000_000  # held in memory
 _DOWNLOAD_TIMEOUT_S = 3600.0  # for the whole file; the read timeout is shorter
+_OPEN_FILES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+_SNIFFED_BYTES = 65_536
+_MAGIC_BYTES = {b"PAR1": FileFormat.PARQUET, b"PK\x03\x04": FileFormat.EXCEL}
 _SUFFIX_BY_CONTENT_TYPE = {
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv",
@@ -181,7 +187,8 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
 
     Raises FileError without a file or for several formats; SourceError from a URL.
     """
-    if not _URL.match(location):
+    is_url = _URL.match(location) is not None
+    if not is_url and not _is_stream(location):
         paths = _find_local_files(location)
         yield SourceFiles(
             paths, _common_format(location, paths), suggest_table_name(_name_for_table(location, paths))
@@ -189,8 +196,50 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
         return
     create_private_folder(cache_folder)
     with TemporaryDirectory(prefix="import-", dir=cache_folder) as folder:
-        path = _download(location, Path(folder))
+        path = (_download if is_url else _copy_stream)(location, Path(folder))
         yield SourceFiles((path,), detect_format(path.name), suggest_table_name(path.name))
+
+
+def _is_stream(location: str) -> bool:
+    """Whether a location is a pipe, or a name of an open file such as /dev/stdin: read once, to its end."""
+    try:
+        mode = expand_home(location).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    is_open_file = location.startswith(_OPEN_FILES) and not stat.S_ISDIR(mode)
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or is_open_file
+
+
+def _copy_stream(location: str, folder: Path) -> Path:
+    """Copy a stream to a file; without a known suffix, add that of the content. Raises FileError."""
+    copied = folder / "stream"
+    try:
+        with expand_home(location).open("rb") as source, copied.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    except OSError as error:
+        raise FileError(f"{location}: cannot be read: {error.strerror}") from error
+    if not copied.stat().st_size:
+        raise FileError(f"{location}: no data")
+    name = Path(location).name
+    try:
+        detect_format(name)
+    except FileError:
+        name = f"{name}.{_detect_content_format(copied)}"
+    return copied.rename(folder / name)
+
+
+def _detect_content_format(path: Path) -> FileFormat:
+    """Return the format of a file without a suffix, by its first bytes; CSV if they show no other."""
+    with path.open("rb") as file:
+        start = file.read(_SNIFFED_BYTES)
+    for magic, format in _MAGIC_BYTES.items():
+        if start.startswith(magic):
+            return format
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if text[:1] in (b"[", b"{"):
+        return FileFormat.JSON if text[:1] == b"[" else FileFormat.JSONL
+    first_line = text.split(b"\n", 1)[0]
+    return FileFormat.TSV if b"\t" in first_line and b"," not in first_line else FileFormat.CSV
 
 
 def _find_local_files(location: str) -> tuple[Path, ...]:
@@ -201,7 +250,8 @@ def _find_local_files(location: str) -> tuple[Path, ...]:
         raise FileError(f"{location} is a folder; {path.name}/*.csv imports the files in it")
     matches = sorted(match for match in glob.iglob(str(path), recursive=True) if Path(match).is_file())
     if not matches:
-        reason = "no file matches" if glob.has_magic(location) else "no such file"
+        missing = "no file matches" if glob.has_magic(location) else "no such file"
+        reason = "is a device, not a file or a pipe" if path.exists() else missing
         raise FileError(f"{location}: {reason}")
     if len(matches) > _MAX_FILES:
         raise FileError(f"{location}: {len(matches):,} files match, more than {_MAX_FILES:,}")
