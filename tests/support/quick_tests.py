@@ -37,6 +37,7 @@ PATHS = {
         "tests/render/test_pager.py",
     ),
     "socket": ("tests/adapters/spec/test_bundled_specs.py", "tests/status/"),
+    "lake": ("tests/lake/test_lost_catalog.py",),
 }
 _AUDIT_EVENTS = {
     "subprocess.Popen": "starts a process",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 import unify
+from tests.support.stores import create_home
 from unify.api import PythonSession
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.freshness import MaxAge
@@ -35,16 +38,46 @@ class _Needed(Exception):
     """Raised with the tables that a statement needs, instead of loading them."""
 
 
-@pytest.fixture
-def session(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PythonSession]:
-    """A session in which a load raises the tables that it would load."""
-    (home / "specs").mkdir()
+@contextmanager
+def open_session(home: Path) -> Iterator[PythonSession]:
+    """Open a session on a home with the connection ``c``, whose API does not respond."""
+    (home / "specs").mkdir(exist_ok=True)
     (home / "specs/shop.yaml").write_text(SPEC, encoding="utf-8")
     path = home / "connections.yaml"
     path.write_text("c: {adapter: shop, options: {base_url: 'http://127.0.0.1:9'}}\n", encoding="utf-8")
     path.chmod(0o600)
-    monkeypatch.chdir(home)
     with unify.open(home, connections=path, specs=[home / "specs"], environment={}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def session(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PythonSession]:
+    """A session on an empty lake."""
+    monkeypatch.chdir(home)
+    with open_session(home) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the stored table c.rows and the views and macros of DEFINITIONS."""
+    home = create_home(tmp_path_factory.mktemp("prepared")).home
+    with open_session(home) as opened:
+        store(opened, "rows")
+        opened.execute(DEFINITIONS)
+    return home
+
+
+@pytest.fixture
+def defined_session(
+    prepared_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PythonSession]:
+    """A session on a copy of ``prepared_home``, with definitions that only it has."""
+    home = tmp_path / "copy"
+    shutil.copytree(prepared_home, home)
+    monkeypatch.chdir(home)
+    with open_session(home) as opened:
+        opened.execute(SESSION_DEFINITIONS)
         yield opened
 
 
@@ -80,9 +113,9 @@ def store(session: PythonSession, table: str) -> None:
 
 DEFINITIONS = (
     "create view v as select * from c.rows; create view v2 as select * from v; "
-    "create macro counted() as (select count(*) from c.rows); create macro listed() as table from v2; "
-    "create temp view tv as from v2; prepare p as select count(*) from tv;"
+    "create macro counted() as (select count(*) from c.rows); create macro listed() as table from v2;"
 )
+SESSION_DEFINITIONS = "create temp view tv as from v2; prepare p as select count(*) from tv;"
 
 
 @pytest.mark.parametrize(
@@ -107,13 +140,13 @@ DEFINITIONS = (
         "$x = select * from v2",
     ],
 )
-def test_a_stored_table_is_found(session: PythonSession, monkeypatch: pytest.MonkeyPatch, sql: str) -> None:
-    store(session, "rows")
-    session.execute(DEFINITIONS)
+def test_a_stored_table_is_found(
+    defined_session: PythonSession, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
     *before, last = sql.split("; ")
     for statement in before:
-        session.execute(statement)
-    assert needed(session, monkeypatch, last) == {"c.rows"}
+        defined_session.execute(statement)
+    assert needed(defined_session, monkeypatch, last) == {"c.rows"}
 
 
 def test_an_unqualified_name_resolves_to_the_nearest_table(
@@ -129,15 +162,13 @@ def test_an_unqualified_name_resolves_to_the_nearest_table(
 
 
 @pytest.mark.parametrize("sql", ["describe v", "describe main.v2", "show columns from v"])
-def test_a_view_without_its_table_names_it(session: PythonSession, sql: str) -> None:
-    store(session, "rows")
-    session.execute(DEFINITIONS)
-    catalog.clear_table(session._interpreter.session.lake, TableName("c", "rows"))
+def test_a_view_without_its_table_names_it(defined_session: PythonSession, sql: str) -> None:
+    catalog.clear_table(defined_session._interpreter.session.lake, TableName("c", "rows"))
     with pytest.raises(UnifyError, match=r"known once its tables are loaded: load table c\.rows"):
-        session.execute(sql)
-    session.execute("create view w1 as select 1 as a; create view w2 as from w1; drop view w1")
+        defined_session.execute(sql)
+    defined_session.execute("create view w1 as select 1 as a; create view w2 as from w1; drop view w1")
     with pytest.raises(UnifyError, match="w2 reads w1, which does not exist"):
-        session.execute("describe w2")
+        defined_session.execute("describe w2")
 
 
 def test_a_table_name_from_an_expression_is_an_error(session: PythonSession) -> None:

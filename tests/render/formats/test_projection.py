@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from functools import cache
 
 import duckdb
 import pytest
@@ -81,11 +82,16 @@ def test_lines_of_exact_values_equal_those_of_python(
         assert_same(connection, f"select {', '.join(values)}", FormatOptions(format))
 
 
+@cache
+def type_of(expression: str) -> str:
+    [(name,)] = open_cursor("Europe/Berlin").execute(f"select typeof({expression})").fetchall()
+    return str(name)
+
+
 def valid(connection: duckdb.DuckDBPyConnection, nesting: str, expression: str) -> list[str]:
     """Return the nested expression if DuckDB accepts it: not every type can be a key, or in an array."""
     try:
-        [(kind,)] = connection.execute(f"select typeof({expression})").fetchall()
-        nested = nesting.format(expression, kind)
+        nested = nesting.format(expression, type_of(expression))
         connection.execute(f"select {nested}").fetchall()
     except duckdb.Error:
         return []
@@ -99,8 +105,7 @@ def test_lines_of_random_texts_equal_those_of_python(
     seed = random.randrange(2**32)
     generator = random.Random(seed)
     texts = ["".join(generator.choices(CHARACTERS, k=generator.randint(0, 6))) for _ in range(400)]
-    connection.execute("create or replace temp table texts (t varchar)")
-    connection.executemany("insert into texts values (?)", [[text] for text in texts])
+    connection.execute("create or replace temp table texts as select unnest(?::varchar[]) as t", [texts])
 
     print(f"seed {seed}")
     for column in ("t", "[t, null]", "{'k': t}", "map {t: t}", "to_json(t)", "encode(t)", "[to_json(t)]"):
