@@ -350,7 +350,13 @@ class TestLiveParents:
     def test_are_shown_by_explain(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unknown = unify("explain select * from shop.parcels")
         assert f"load shop.orders: GET {shop.url}/orders?size=2&page=1" in unknown.stdout
-        assert "shop.parcels: once for each row of: select id as order_id" in unknown.stdout
+        assert (
+            "    paging: {type: page, page_param: page, size_param: size, size: 2}\n    rows: "
+            in unknown.stdout
+        )
+        joined = unify("explain select * from shop.parcels join shop.orders on true").stdout
+        assert joined.count("load shop.orders") == 1
+        assert "shop.parcels: one request for each row of: select id as order_id" in unknown.stdout
         assert shop.request_targets == []
         unify("load table shop.orders")
         shop.clear_requests()
@@ -358,7 +364,7 @@ class TestLiveParents:
         assert [f"/orders/{n}/parcels?weight=2" in known.stdout for n in (1, 2, 3)] == [False, True, True]
         live = unify("explain select * from shop.cards").stdout
         assert f"shop.boards: GET {shop.url}/boards" in live
-        assert "shop.cards: once for each row of: select id as board" in live
+        assert "shop.cards: one request for each row of: select id as board" in live
         assert shop.request_targets == []
 
     def test_are_read_by_peek(self, unify: UnifyCommand, shop: FaultServer) -> None:

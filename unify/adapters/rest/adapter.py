@@ -132,6 +132,11 @@ class RESTAdapter(Adapter):
         with self._redactor.redact_errors():
             return [self._redactor.redact(line) for line in self.plan(table, read).describe()]
 
+    def outline_read(self, table: str, read: Read) -> list[str]:
+        """Return the redacted lines of the read plan after its first request."""
+        with self._redactor.redact_errors():
+            return [self._redactor.redact(line) for line in self.plan(table, read).outline()]
+
     def first_request(self, table: str, read: Read) -> str | None:
         """Method and URL of the first request of ``pages``, without secrets; None if it sends none."""
         plan = self.plan(table, read)

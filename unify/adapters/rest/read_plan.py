@@ -93,10 +93,17 @@ class ReadPlan(Struct, frozen=True):
             yield "no request: for_each has no rows"
             return
         yield from _request_lines(self.first_request(scopes[0]))
+        yield from self._outline(scopes)
+
+    def outline(self) -> Iterator[str]:
+        """The lines of ``describe`` after the request: paging, rows, incremental window, scopes."""
+        return self._outline(list(islice(self.scopes(), _MAX_COUNTED_SCOPES)))
+
+    def _outline(self, scopes: Sequence[Scope]) -> Iterator[str]:
         yield f"paging: {'one request' if self.paging.type == 'none' else describe_paging(self.paging)}"
         yield f"rows: {self.source.rows_text()}"
         incremental = self.source.table.incremental
-        if incremental is not None:
+        if incremental is not None and scopes:
             yield f"incremental: {_incremental_text(incremental, scopes[0])}"
         if len(scopes) > 1:
             count = f"{len(scopes):,}{' or more' if len(scopes) == _MAX_COUNTED_SCOPES else ''}"

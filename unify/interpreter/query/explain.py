@@ -1,4 +1,4 @@
-"""``explain select …`` over tables of connections: what would be loaded and asked, before DuckDB's plan.
+"""``explain select …`` over tables of connections: loads and API requests, then DuckDB's plan.
 
 Nothing is sent, loaded or queued. DuckDB's plan is omitted, with a note, if a table was never loaded or the
 columns of a live table are known only from responses.
@@ -7,7 +7,7 @@ columns of a live table are known only from responses.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,22 +42,22 @@ class Explainer:
         self.connections = relations.connections
 
     def plan(self, bound: BoundQuery, due: Sequence[DueTable]) -> Rows:
-        """Rows of ``explain_key`` and ``explain_value``, as DuckDB's own: loads, requests, then its plan."""
+        """Return ``explain_key`` and ``explain_value``, as DuckDB does: loads, requests, then its plan."""
         rows: list[tuple[object, ...]] = []
         if due:
-            rows.append(
-                ("loads", "\n".join(line for name, stored in due for line in self._load_lines(name, stored)))
-            )
+            planned = dict(self._planned_loads(due))
+            lines = [line for name, stored in planned.items() for line in self._load_lines(name, stored)]
+            rows.append(("loads", "\n".join(lines)))
         dry = _DryRunResolver(self.relations)
         resolved = dry.resolve(bound)
         if dry.requests:
             rows.append(("requests", "\n".join(dry.requests)))
         rows.append(self._query_plan_row(resolved, dry.problem))
         columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
-        return listing_rows(columns, rows, "nothing was loaded or asked")
+        return listing_rows(columns, rows, "nothing was loaded or requested")
 
     def view_columns(self, view: TableName, like: str | None) -> Rows:
-        """The columns of a view as DuckDB finds them, without loading or asking."""
+        """Return the columns of a view as DuckDB finds them, without a load or request."""
         dry = _DryRunResolver(self.relations)
         name = f"{quoted(view.schema)}.{quoted(view.table)}"
         resolved = dry.resolve(BoundQuery(f"DESCRIBE SELECT * FROM {name}", None))
@@ -90,49 +90,54 @@ class Explainer:
             [row] = [row for batch in batches for row in batch]
         except QueryError as error:
             first = error.message.splitlines()[0]
-            return ("plan", f"DuckDB can plan this only when its tables are there ({first})")
+            return ("plan", f"DuckDB can plan this statement once its tables are loaded ({first})")
         return row[0], row[1]
 
-    def _load_lines(self, name: TableName, stored: StoredTable | None) -> list[str]:
-        """A table that would be loaded or refreshed, after the parents it needs first."""
-        table = self.connections.table(name)
-        lines = []
-        if stored is None:
-            there = set(self.relations.stored_tables())
-            for parent in table.parents:
-                behind = TableName(name.schema, parent)
-                lines += [] if behind in there else self._load_lines(behind, None)
-        word = "load" if stored is None else "refresh"
-        return [*lines, f"{word} {name}: {self._first_request(name, stored)}"]
+    def _planned_loads(self, due: Sequence[DueTable]) -> Iterator[DueTable]:
+        """Yield the tables to load or refresh, each after its parents that are not stored."""
+        for name, stored in due:
+            if stored is None:
+                parents = (TableName(name.schema, parent) for parent in self.connections.table(name).parents)
+                missing = [parent for parent in parents if parent not in self.relations.stored_tables()]
+                yield from self._planned_loads([(parent, None) for parent in missing])
+            yield name, stored
 
-    def _first_request(self, name: TableName, stored: StoredTable | None) -> str:
+    def _load_lines(self, name: TableName, stored: StoredTable | None) -> list[str]:
+        """Return the lines of a table to load or refresh."""
+        word = "load" if stored is None else "refresh"
+        request, *outline = self._read_lines(name, stored)
+        return [f"{word} {name}: {request}", *map(_indent, outline)]
+
+    def _read_lines(self, name: TableName, stored: StoredTable | None) -> list[str]:
+        """Return the first request of a load, then its read plan: paging, rows, incremental window."""
         from unify.adapters.rest.adapter import RESTAdapter
 
         with adapter_access.open_adapter(
             self.connections, self.connections.connection(name.schema)
         ) as adapter:
             if not isinstance(adapter, RESTAdapter):
-                return "by an adapter in Python, which knows its requests"
+                return ["by an adapter in Python, which determines its requests"]
             table = adapter.spec.table(name.table)
             each = table.for_each if table is not None else None
-            if table is not None and each is not None and each.query is not None:
-                return f"{table.method} {table.path}, for each row of: {each.query}"
-            parents = each.rows if each is not None else ()
             since = stored.cursor if stored is not None else {}
-            request = adapter.first_request(name.table, Read(parents=parents, since=since))
-            more = f", and for {len(parents) - 1} more rows of for_each" if len(parents) > 1 else ""
-            return f"{request}{more}, and its further pages"
+            read = Read(parents=each.rows if each is not None else (), since=since)
+            outline = adapter.outline_read(name.table, read)
+            if table is not None and each is not None and each.query is not None:
+                return [f"{table.method} {table.path}, for each row of: {each.query}", *outline]
+            return [f"{adapter.first_request(name.table, read)}, and its further pages", *outline]
+
+
+def _indent(line: str) -> str:
+    return f"    {line}"
 
 
 class _DryRunResolver(RelationResolver):
-    """Finds out what would be asked, and puts relations without rows in its place."""
+    """Collects the requests of live tables, and replaces the tables by relations without rows."""
 
     def __init__(self, relations: RelationResolver) -> None:
         self.requests: list[str] = []
         self.problem: QueryError | None = None
-        self._unknown_parents: set[TableName] = (
-            set()
-        )  # live tables whose parents only loading, or asking, tells
+        self._unknown_parents: set[TableName] = set()  # live tables whose parents depend on loads or requests
         super().__init__(
             relations.lake,
             relations.connections,
@@ -148,12 +153,12 @@ class _DryRunResolver(RelationResolver):
         name = table_ref.name
         each = table_ref.table.for_each
         if not live_read.requests:
-            self.requests.append(f"{name}: once for each value of what it is joined with, unknown as yet")
+            self.requests.append(f"{name}: one request for each value of the joined column, not known yet")
         elif (known := self.live.find_cached(name, table_ref.table, live_read)) is not None:
-            self.requests.append(f"{name}: nothing, its rows were fetched not long ago")
+            self.requests.append(f"{name}: none, its rows are cached")
             return replace(known, is_truncated=False)
         elif live_read.parents is not None and each is not None and name in self._unknown_parents:
-            self.requests.append(f"{name}: once for each row of: {each.query}")
+            self.requests.append(f"{name}: one request for each row of: {each.query}")
         else:
             self.requests += self._request_lines(table_ref, live_read)
         return LiveRelation(
@@ -164,7 +169,7 @@ class _DryRunResolver(RelationResolver):
         )
 
     def _select_parents(self, table_ref: LiveTableRef, query: str) -> Sequence[ParentRow]:
-        """No rows as long as a table they come from was not loaded, or is itself asked live."""
+        """Return no rows while a table that they come from is not loaded, or is itself live."""
         there = set(self.stored_tables())
         behind = self.connections.stored_dependencies(table_ref.name) or ()
         asked = len(self.requests)
@@ -196,8 +201,10 @@ class _DryRunResolver(RelationResolver):
             assert isinstance(adapter, RESTAdapter)  # only specs have live tables
             shown = reads[:MAX_LISTED_REQUESTS]
             lines = [f"{name}: {adapter.first_request(name.table, read)}{enough}" for read in shown]
+            outline = adapter.outline_read(name.table, shown[0]) if shown else []
         left = len(reads) - len(lines)
-        return [*lines, f"{name}: {left:,} more of them"] if left else lines
+        more = [f"{name}: {left:,} more requests"] if left else []
+        return [*lines, *more, *map(_indent, outline)]
 
     def _run(
         self, sql: str, parameters: Mapping[str, object] | None, error_prefix: str = ""
@@ -210,7 +217,7 @@ class _DryRunResolver(RelationResolver):
 
 
 class _DryRunPlanner(PushdownPlanner):
-    """Takes a join's values from tables that are there; of others there are none yet."""
+    """Reads a join's values from stored tables; others have none yet."""
 
     def _join_values(
         self, statement: StatementMentions, other: int, columns: Sequence[str], names: Mapping[int, str]
@@ -221,4 +228,4 @@ class _DryRunPlanner(PushdownPlanner):
             return []
 
     def _notify(self, text: str) -> None:
-        del text  # how often a table would be asked is in the plan
+        del text  # the plan has the number of requests
