@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.support.fault_server import FaultServer, MockResponse, RecordedReques
 from tests.support.paths import CHECKOUT
 from tests.support.stores import drop_loaded_tables, settings_for_home
 from tests.support.waiting import wait_until
+from unify.fs import durable
 from unify.model import JobState
 from unify.queue.queue import Queue
 
@@ -88,6 +90,50 @@ def test_the_first_query_in_a_new_home_loads_the_table_and_returns_its_rows(
     assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
     assert "shop.orders" in answer.stderr
     assert {request.headers["authorization"] for request in shop.requests} == {"Bearer s3cret-canary"}
+
+
+def test_shell_daemon_and_worker_of_a_first_query_do_not_sleep(
+    unify: UnifyCommand, shop: FaultServer, tmp_path: Path
+) -> None:
+    """Each waits for an event, not for a fixed time."""
+    module = tmp_path / "sitecustomize.py"
+    module.write_text(
+        "import pathlib, sys, time, traceback\n"
+        "folder = pathlib.Path(__file__).parent\n"
+        "(folder / f'ran-{sys.argv[0]}-{id(time)}'.replace('/', '_')).touch()\n"
+        "def sleep(seconds):\n"
+        "    with (folder / 'slept').open('a') as file:\n"
+        "        traceback.print_stack(file=file)\n"
+        "time.sleep = sleep\n",
+        encoding="utf-8",
+    )
+    process = UnifyCommand(unify.home)
+    process.environment |= {**unify.environment, "PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}
+
+    assert process("select count(*) from shop.orders").single_value == "3"
+
+    slept = tmp_path / "slept"
+    assert not slept.exists(), slept.read_text("utf-8")
+    assert len(list(tmp_path.glob("ran-*"))) >= 2  # shell and daemon, whose worker is a fork
+
+
+def test_a_query_of_a_stored_table_imports_no_client(unify: UnifyCommand, shop: FaultServer) -> None:
+    query = "select count(*) from shop.orders"
+    changed_ns = (unify.home / "specs" / "shop.yaml").stat().st_ctime_ns
+    wait_until(lambda: changed_ns < durable.new_files_since_ns())  # then the summary of the spec is cached
+    assert unify(query).single_value == "3"
+    code = f"import sys; from unify.cli.main import main; main(['-c', {query!r}]); print(sorted(sys.modules))"
+    process = UnifyCommand(unify.home, [sys.executable, "-c", code])
+    process.environment |= {**unify.environment, "PYTHONPATH": str(CHECKOUT)}
+
+    printed = process.run().stdout
+
+    left_out = (
+        "duckdb dataclasses subprocess importlib.metadata lark sqlglot zmq requests urllib3 "
+        "unify.adapters.rest.adapter unify.adapters.http.retry unify.load.loader"
+    )
+    assert printed.startswith("count_star()\n3\n")
+    assert [name for name in left_out.split() if f"'{name}'" in printed] == []
 
 
 class TestTheFirstQuery(SharedDaemon):

@@ -1,4 +1,4 @@
-"""Modules that the start of the command does not import."""
+"""Modules that the start of the command does not import, and what a first load does not wait for."""
 
 from __future__ import annotations
 
@@ -15,20 +15,27 @@ from tests.support.command import UnifyCommand
     [
         (
             "from unify.cli.main import main; main(['--version'])",
-            "duckdb zmq lark sqlglot prompt_toolkit argparse dataclasses",
+            "duckdb zmq lark sqlglot prompt_toolkit argparse dataclasses typing pathlib re",
         ),
         (
             "from unify.cli.main import main; main(['-c', 'select 1'])",
-            "duckdb importlib.metadata zmq lark sqlglot prompt_toolkit yaml unify.interpreter.interpreter "
+            "duckdb importlib.metadata dataclasses subprocess hashlib zmq lark sqlglot prompt_toolkit yaml "
+            "unify.interpreter.interpreter unify.render.formats.projection "
             "unify.language.commands unify.model hashlib",
+        ),
+        (
+            "from unify.cli.main import main; main(['-c', 'select 1 + 1'])",
+            "duckdb importlib.metadata dataclasses subprocess hashlib email.message zmq lark sqlglot "
+            "prompt_toolkit yaml requests urllib3 unify.adapters.registry unify.config.connections "
+            "unify.render.formats.projection unify.status.client",
         ),
         (
             "import unify.shell.repl, unify.shell.activity",
             "duckdb zmq lark sqlglot yaml unify.interpreter.interpreter unify.language.commands unify.model "
-            "unify.language.statements unify.shell.completer decimal",
+            "unify.language.statements unify.shell.completer unify.render.formats.values",
         ),
     ],
-    ids=["version", "constant", "first paint"],
+    ids=["version", "constant", "lake", "first paint"],
 )
 def test_startup_imports_no_unneeded_module(unify_process: UnifyCommand, code: str, left_out: str) -> None:
     command = [sys.executable, "-c", f"import sys; {code}; print(sorted(sys.modules))"]

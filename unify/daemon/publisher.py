@@ -10,6 +10,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -122,6 +123,11 @@ class PublishHandler:
                 assert_never(unknown)
         return None
 
+    def read_ahead(self) -> None:
+        """Read the catalog, which the last command may have changed, before the next load waits for it."""
+        if self._lake is not None:
+            ledger.find_load(self._lake, "")
+
     def close(self) -> None:
         if self._lake is not None:
             self._lake.close()
@@ -179,6 +185,9 @@ class Publisher:
         while (command := self._commands.get()) is not None:
             self._results.append(self._execute(command))
             self._wake()
+            if self._commands.empty():
+                with suppress(StoreError):  # the next command reports it
+                    self._handler.read_ahead()
         self._handler.close()
 
     def _execute(self, command: PublisherCommand) -> PublisherResult:

@@ -11,8 +11,9 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from unify.fs.failpoints import failpoint
 
@@ -61,8 +62,7 @@ def atomic_write(path: Path, data: bytes) -> None:
     fsync_path(path.parent)
 
 
-@dataclass(frozen=True, slots=True)
-class FileAttributes:
+class FileAttributes(Struct, frozen=True):
     """Mode and owner of a file. ``owner``: uid and gid; None: those of this process."""
 
     mode: int

@@ -5,9 +5,7 @@ RLIMIT_AS cannot be used: DuckDB reserves many times the address space that it u
 
 from __future__ import annotations
 
-import ctypes
 import os
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +39,8 @@ def _read_proc(pids: Sequence[int]) -> Mapping[int, int]:
 
 def _run_ps(pids: Sequence[int]) -> Mapping[int, int]:
     """Elsewhere: ``ps`` counts KiB."""
+    import subprocess
+
     if not pids:
         return {}
     command = ["ps", "-o", "pid=,rss=", "-p", ",".join(map(str, pids))]
@@ -105,6 +105,8 @@ class _Watcher(threading.Thread):
         return resident_bytes([self._pid]).get(self._pid, 0)
 
     def _raise_in_threads(self) -> None:
+        import ctypes
+
         with self._lock:
             if self._stopped.is_set():
                 return
