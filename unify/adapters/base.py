@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -22,6 +22,61 @@ MAX_RECORDED_CHARS = 1000  # of a URL or an error
 
 
 @dataclass(frozen=True, slots=True)
+class PagePosition:
+    """Where a page is within a read, so that a later read can go on behind it.
+
+    ``window``     number of the time window within the scope.
+    ``number``     counts from 0 within the window.
+    ``is_last``    with this page, the window of the scope is complete.
+    ``request``    how the page was requested, in the adapter's own terms; "" if no read may go on behind it.
+    ``digest``     of the rows that the source sent.
+    ``repeated``   an earlier read has the page, and its rows: they are the same and are not sent again.
+    ``row_count``  of the list in the response.
+    ``earlier_row_counts``  of the pages before, in a ReadProgress.
+    ``skipped``    status of a request without rows, by a rule of ``errors``; 0: it has its rows.
+    ``repairs``    what had to be repaired in the body, and how often.
+    ``state``      what the pages so far have shown of the source, in the adapter's own terms.
+    """
+
+    window: int = 0
+    number: int = 0
+    is_last: bool = False
+    request: str = ""
+    digest: str = ""
+    repeated: bool = False
+    row_count: int = 0
+    earlier_row_counts: Sequence[int] = ()
+    skipped: int = 0
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    state: str = ""
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a later read need not request this page again."""
+        return self.is_last or bool(self.request)
+
+
+ScopeWindow = tuple[str, int]  # a scope, and the number of a time window
+
+
+@dataclass(frozen=True, slots=True)
+class ReadProgress:
+    """What an earlier read, which did not end, has of a table.
+
+    ``complete``  these are not requested.
+    ``started``   the last page of each that is not complete: the read goes on behind it if the source still
+                  sends the same page, and else from the first one.
+    ``state``     see ``PagePosition``.
+    ``repairs``   of the pages of both.
+    """
+
+    complete: Set[ScopeWindow] = frozenset()
+    started: Mapping[ScopeWindow, PagePosition] = field(default_factory=dict)
+    state: str = ""
+    repairs: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some rows, exactly as the source wrote them.
 
@@ -30,6 +85,7 @@ class Page:
     ``scope``        the row of ``for_each``: its JSON text with sorted keys; "" without parents.
     ``number``       counts from 0 within the scope; with parallel requests, pages may be out of order.
     ``pages_total``  of the whole table, if the source says.
+    ``position``     None: the adapter cannot go on where a read broke off.
     """
 
     rows: Sequence[bytes]
@@ -37,6 +93,7 @@ class Page:
     scope: str = ""
     number: int = 0
     pages_total: int | None = None
+    position: PagePosition | None = None
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Page:
@@ -79,6 +136,8 @@ class Read:
     ``limit``          stop after about this many rows; None: read all.
     ``filters``        values by name of the filter, in the API's format.
     ``rows_location``  where earlier loads found the rows (``Listeners.rows_located``); "" if unknown.
+    ``now``            the end of the last time window; None: the time of the read.
+    ``progress``       of an earlier read with the same values.
     """
 
     parents: Sequence[ParentRow] = ()
@@ -86,6 +145,8 @@ class Read:
     limit: int | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     rows_location: str = ""
+    now: datetime | None = None
+    progress: ReadProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ CHUNK_ROWS = 2_000
 BLOCK_BYTES = 1024 * 1024  # of lines processed at once in Python
 
 _OBJECT_START = b'{"'
+_CHUNK_FILES = "chunk-[0-9]*[0-9].ndjson"
 
 
 class MarkerKeys(Struct, frozen=True):
@@ -45,10 +48,22 @@ class MarkerKeys(Struct, frozen=True):
 
 
 class Segment(Struct, frozen=True):
-    """Pages with the same values. ``line_prefix`` replaces the ``{`` at the start of their rows."""
+    """Pages with the same values.
+
+    ``values``       JSON text; "" without any.
+    ``line_prefix``  replaces the ``{`` at the start of their rows.
+    """
 
     scope: str
+    values: bytes
     line_prefix: bytes
+
+    @classmethod
+    def of(cls, markers: MarkerKeys, number: int, scope: str, values: bytes) -> Segment:
+        if not number:
+            return cls("", b"", b"{")
+        page = msgspec.json.encode(markers.page) + b":" + values + b"," if values else b""
+        return cls(scope, values, b"{%s:%d,%s" % (msgspec.json.encode(markers.scope), number, page))
 
 
 class Chunk(Struct, frozen=True):
@@ -83,8 +98,63 @@ class ParsedLine(Struct, frozen=True):
     row: bytes
 
 
+class LineParser:
+    """Reads the lines of chunks."""
+
+    def __init__(self, markers: MarkerKeys, segments: Sequence[Segment]) -> None:
+        self._segments = segments
+        self._value_key = msgspec.json.encode(markers.value) + b":"
+        self._bare_prefix = b"{%s:0," % msgspec.json.encode(markers.scope)
+        self._pattern = re.compile(rb'\{"' + re.escape(markers.scope.encode()) + rb'":(\d+)')
+
+    def parse_line(self, line: bytes) -> ParsedLine:
+        """Return the row of a line, as the server wrote it."""
+        match = self._pattern.match(line)
+        if match is None:
+            return ParsedLine(0, line)
+        number = int(match.group(1))
+        rest = line[len(self.line_prefix(number)) :]
+        is_value = rest.startswith(self._value_key)
+        return ParsedLine(number, rest[len(self._value_key) : -1] if is_value else b"{" + (rest or b"}"))
+
+    def line_prefix(self, segment: int) -> bytes:
+        """Return the start of a line with marker keys."""
+        return self._segments[segment].line_prefix if segment else self._bare_prefix
+
+
+class ChunkReader:
+    """Reads the rows of a folder's chunks in the order in which they were written. Close it after use.
+
+    ``checksum``  of the lines read so far.
+    """
+
+    def __init__(self, folder: Path, parser: LineParser) -> None:
+        self.checksum = 0
+        self._parser = parser
+        self._lines = _read_lines(folder)
+
+    def close(self) -> None:
+        self._lines.close()
+
+    def read_rows(self, count: int) -> Sequence[bytes]:
+        """Return the next rows; fewer at the end."""
+        lines = list(islice(self._lines, count))
+        for line in lines:
+            self.checksum = zlib.crc32(line, self.checksum)
+        return [self._parser.parse_line(line.rstrip(b"\n")).row for line in lines]
+
+
+def _read_lines(folder: Path) -> Generator[bytes, None, None]:
+    for path in sorted(folder.glob(_CHUNK_FILES), key=lambda path: int(path.stem.partition("-")[2])):
+        with path.open("rb") as file:
+            yield from file
+
+
 class ChunkWriter:
-    """Writes pages into chunk files; calls ``on_chunk`` for each that is full. Not thread-safe."""
+    """Writes pages into chunk files; calls ``on_chunk`` for each that is full. Not thread-safe.
+
+    ``checksum``  of the lines written so far; they are in their files.
+    """
 
     def __init__(
         self,
@@ -99,7 +169,7 @@ class ChunkWriter:
         self.markers = markers
         self.chunk_bytes = chunk_bytes
         self.chunk_rows = chunk_rows
-        self.segments: list[Segment] = [Segment("", b"{")]
+        self.segments: list[Segment] = [Segment.of(markers, 0, "", b"")]
         self.longest_row: bytes = b""
         self.rows = 0
         self._on_chunk = on_chunk
@@ -109,7 +179,8 @@ class ChunkWriter:
         self._file_bytes = 0
         self._file_rows = 0
         self._longest_line_bytes = 0
-        self._marker_pattern = re.compile(rb'\{"' + re.escape(markers.scope.encode()) + rb'":(\d+)')
+        self._parser = LineParser(markers, self.segments)
+        self.checksum = 0
 
     def write(self, rows: Sequence[bytes], segment: int) -> None:
         """Add a page; one that is larger than a chunk is split."""
@@ -140,13 +211,7 @@ class ChunkWriter:
 
     def parse_line(self, line: bytes) -> ParsedLine:
         """Return the row of a line, as the server wrote it."""
-        match = self._marker_pattern.match(line)
-        if match is None:
-            return ParsedLine(0, line)
-        number = int(match.group(1))
-        rest = line[len(self._line_prefix(number)) :]
-        value = msgspec.json.encode(self.markers.value) + b":"
-        return ParsedLine(number, rest[len(value) : -1] if rest.startswith(value) else b"{" + (rest or b"}"))
+        return self._parser.parse_line(line)
 
     def assign_segment(self, variables: Mapping[str, Scalar], scope: str) -> int:
         """Return the number of the segment of a page."""
@@ -154,9 +219,7 @@ class ChunkWriter:
         number = self._segment_numbers.get((scope, text))
         if number is None:
             number = self._segment_numbers[scope, text] = len(self.segments)
-            page = msgspec.json.encode(self.markers.page) + b":" + text + b"," if text else b""
-            mark = msgspec.json.encode(self.markers.scope)
-            self.segments.append(Segment(scope, b"{%s:%d,%s" % (mark, number, page)))
+            self.segments.append(Segment.of(self.markers, number, scope, text))
         return number
 
     def update_longest_row(self, rows: Sequence[bytes]) -> None:
@@ -183,29 +246,29 @@ class ChunkWriter:
         """Return the line of any row. A line break in JSON text is never part of a value."""
         row = row.replace(b"\n", b" ").replace(b"\r", b" ").strip()
         if not row.startswith(b"{"):
-            return self._line_prefix(segment) + msgspec.json.encode(self.markers.value) + b":" + row + b"}\n"
+            return (
+                self._parser.line_prefix(segment)
+                + msgspec.json.encode(self.markers.value)
+                + b":"
+                + row
+                + b"}\n"
+            )
         if not segment:
             return row + b"\n"
         rest = row[1:].lstrip()
         return (line_prefix[:-1] if rest.startswith(b"}") else line_prefix) + rest + b"\n"
 
-    def _line_prefix(self, segment: int) -> bytes:
-        """Return the start of a line with marker keys."""
-        return (
-            self.segments[segment].line_prefix
-            if segment
-            else b"{%s:0," % msgspec.json.encode(self.markers.scope)
-        )
-
     def _line_overhead_bytes(self, segment: int) -> int:
         """Return how much longer than its row a line may be."""
-        return len(self._line_prefix(segment)) + len(self.markers.value) + 8
+        return len(self._parser.line_prefix(segment)) + len(self.markers.value) + 8
 
     def _write_lines(self, text: bytes, rows: int, longest_line_bytes: int) -> None:
         if self._file is None:
             self._chunk_number += 1
-            self._file = (self.folder / f"chunk-{self._chunk_number:06d}.ndjson").open("wb", buffering=0)
+            path = self.folder / f"chunk-{self._chunk_number:06d}.ndjson"
+            self._file = path.open("wb", buffering=0)
         self._file.write(text)
+        self.checksum = zlib.crc32(text, self.checksum)
         self._file_bytes += len(text)
         self._file_rows += rows
         self._longest_line_bytes = max(self._longest_line_bytes, longest_line_bytes)

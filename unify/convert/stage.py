@@ -146,28 +146,44 @@ class RowStage:
         """Rows written so far."""
         return self._writer.rows
 
+    @property
+    def chunks(self) -> ChunkWriter:
+        """The rows written so far, as they came."""
+        return self._writer
+
+    def update_longest_row(self, row: bytes) -> None:
+        """Consider a row that is in a chunk, and that was longer in the response: it orders the columns."""
+        if row:
+            self._writer.update_longest_row([row])
+
     def write(
         self, rows: Sequence[bytes], variables: Mapping[str, Scalar] = _NO_VARIABLES, scope: str = ""
-    ) -> None:
+    ) -> int:
         """Add a page: undecoded JSON values, the values of the page, and its scope.
+
+        Returns the number of its segment in ``chunks``.
 
         Memory: the page, until it is in its file.
         Raises BadResponse for a row of this page, or of one before, that cannot be read.
         """
         if not rows:
-            return
+            return 0
+        known_version = self._converter.schema.version
         self._converter.infer_schema(rows)
         values = self._resolve_page_values(variables)
-        kept = self._converter.trim_rows(rows)
+        is_known = self._converter.schema.version == known_version
+        kept = self._converter.trim_rows(rows) if is_known else rows  # a chunk has every field that was seen
         with self._lock:
             if values:
                 self._converter.infer_page_schema(values)
             self._writer.update_longest_row(rows)
-            self._writer.write(kept, self._writer.assign_segment(values, scope))
+            segment = self._writer.assign_segment(values, scope)
+            self._writer.write(kept, segment)
         if self._failure is not None:
             raise self._failure
+        return segment
 
-    def finish(self) -> StageResult:
+    def finish(self, *, keep_chunks: bool = False) -> StageResult:
         """Write every row in the final schema. Raises BadResponse, ConfigError or StoreError."""
         with self._lock:
             self._writer.flush()
@@ -196,7 +212,7 @@ class RowStage:
             paths=self._find_column_paths(layout),
             notes=tuple(self._shape_notes(layout)),
         )
-        for one in done:
+        for one in done if not keep_chunks else ():
             one.chunk.path.unlink()
         self.close()
         return staged

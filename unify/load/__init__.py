@@ -3,7 +3,11 @@
     protocol     the messages between daemon and worker: LoadTask, LoadProgress, RequestBatch, TaskResult
     worker       the worker process: receives tasks, reports progress, ends with the daemon
     loader       TableLoader: runs one task, from the plan to the staged files
+    attempt      LoadAttempt: reads the rows and stages them
     plan         what to read and by which strategy; the parent rows and the stored columns
+    checkpoint   which pages the chunks of an attempt hold, for the next attempt
+    resumption   takes over what an earlier attempt has read
+    notes        LoadNotes: what the ledger says of a load beside its counts
     staging      the staging folder: the files of an attempt, completed by a manifest
     environment  the connection of a job, and the environment variables that it refers to
 

@@ -10,19 +10,27 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from msgspec import Struct, field
 
+from unify.adapters import registry
 from unify.adapters.base import ParentRow, Read, TableConfig
 from unify.adapters.rest.incremental import is_later, may_replace_cursor
-from unify.adapters.spec.model import RefreshStrategy
+from unify.adapters.spec.model import AdapterSpec, RefreshStrategy
+from unify.config.connections import Connection
+from unify.convert.selection import StoredSchema
 from unify.engine.connection import fetch_distinct_rows, quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import text_places
-from unify.errors import LoadFailed
-from unify.lake import catalog
+from unify.errors import LoadFailed, UnknownName
+from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
-from unify.model import Action, Column, LoadRecord, TableName
+from unify.lake.table_layouts import TableLayout, read_layout
+from unify.load.environment import find_connection
+from unify.load.protocol import LoadTask
+from unify.model import Action, Column, LoadRecord, TableDef, TableName
+from unify.text import did_you_mean
 
 _INCREMENTAL_STRATEGIES: tuple[RefreshStrategy, ...] = (
     "append",
@@ -138,3 +146,94 @@ def read_parent_rows(lake: Lake, table: TableName, query: str) -> Sequence[Paren
 
 def _lake_folders(lake: Lake) -> Sequence[os.PathLike[str]]:
     return (lake.settings.data_path, lake.settings.cache)
+
+
+class LoadSource(Struct, frozen=True):
+    """The source of the rows: the connection, and the table as its adapter describes it.
+
+    ``spec``  None for a Python adapter.
+    """
+
+    connection: Connection
+    table: TableDef
+    config: TableConfig
+    spec: AdapterSpec | None = None
+
+
+class ParentLoads(Struct, frozen=True):
+    """The loads of parent tables that come first."""
+
+    tables: tuple[TableName, ...]
+    action: Action
+
+
+class PlannedLoad(Struct, frozen=True):
+    """The result of the first step.
+
+    ``last_load``  uid of the table's last load; "" for the first one.
+    """
+
+    source: LoadSource
+    plan: LoadPlan
+    stored: StoredSchema
+    planned_at: datetime
+    last_load: str
+
+
+def plan_load(task: LoadTask, lake: Lake, now: datetime) -> PlannedLoad | ParentLoads:
+    """Decide what to read; the loads of parent tables instead if some are not loaded or out of date."""
+    source = find_source(task)
+    with lake.read_transaction():
+        parents = [TableName(task.table.schema, parent) for parent in source.table.parents]
+        loaded = catalog.stored_tables(lake) if parents else {}
+        if missing := tuple(parent for parent in parents if parent not in loaded):
+            return ParentLoads(missing, Action.LOAD)
+        if outdated := _outdated_parents(task, source, lake, parents):
+            return ParentLoads(outdated, Action.REFRESH)
+        last = ledger.latest_load(lake, task.table)
+        columns = tuple(read_stored_columns(lake, task.table, last))
+        layout = read_layout(lake, task.table) if columns else TableLayout()
+        query = source.config.for_each.query if source.config.for_each is not None else None
+        rows = read_parent_rows(lake, task.table, query) if query is not None else ()
+        plan = make_load_plan(
+            task.action,
+            source.config,
+            last,
+            rows,
+            now=now,
+            rows_location=layout.rows_location,
+            reloaded_at=ledger.latest_reload_at(lake, task.table) if source.config.refresh.reload_s else None,
+        )
+    stored = StoredSchema(columns, layout.paths, plan.strategy == "reload")
+    return PlannedLoad(source, plan, stored, now, last.uid if last is not None else "")
+
+
+def _outdated_parents(
+    task: LoadTask, source: LoadSource, lake: Lake, parents: Sequence[TableName]
+) -> tuple[TableName, ...]:
+    """Return the parents whose last load is older than ``for_each.refresh`` allows."""
+    each = source.config.for_each
+    if each is None or each.refresh_s is None or task.start_at is None:
+        return ()
+    oldest = task.start_at - timedelta(seconds=each.refresh_s)
+    loads = ledger.latest_loads(lake)
+    times = {parent: loads[parent].finished_at for parent in parents if parent in loads}
+    return tuple(parent for parent, at in times.items() if at is not None and at < oldest)
+
+
+def find_source(task: LoadTask) -> LoadSource:
+    """Return the table's description. Raises UnknownName if connection or spec do not have it."""
+    name = task.table
+    connection = find_connection(task.origin, name)
+    folders = spec_folders(task)
+    tables = registry.describe_adapter(connection, folders)
+    table = next((known for known in tables if known.name == name.table), None)
+    config = registry.describe_table_config(connection, folders, name.table)
+    if table is None or config is None:
+        hint = did_you_mean(name.table, [known.name for known in tables])
+        raise UnknownName(f"connection {name.schema} has no table {name.table}{hint}")
+    return LoadSource(connection, table, config, registry.spec_of(connection, folders))
+
+
+def spec_folders(task: LoadTask) -> list[Path]:
+    return [Path(folder) for folder in task.origin.specs]

@@ -19,6 +19,7 @@ from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.failpoints import failpoint
 from unify.lake.table_layouts import TableLayout
+from unify.load.checkpoint import PREVIOUS, find_checkpoint
 from unify.model import Column
 
 MANIFEST = "manifest.json"
@@ -103,12 +104,21 @@ class StagingArea:
         return self.folder / job.uid / str(job.attempt)
 
     def create_attempt_folder(self, job: JobAttempt) -> Path:
-        """Create the folder of this attempt; earlier contents are removed."""
+        """Create the folder of this attempt; earlier contents are removed.
+
+        What the attempt before has read is moved into it, to ``checkpoint.PREVIOUS``: an earlier attempt that
+        is still alive has no folder any more.
+        """
         folder = self.attempt_folder(job)
         with _translate_os_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(mode=0o700, parents=True)
+            for attempt in sorted(folder.parent.iterdir(), key=lambda each: -_attempt_number(each.name)):
+                if (before := find_checkpoint(attempt)) is not None:
+                    before.rename(folder / PREVIOUS)
+                    shutil.rmtree(attempt, ignore_errors=before == attempt)
+                    break
         return folder
 
     def find_staged_load(self, job: JobAttempt) -> StagedLoad | None:

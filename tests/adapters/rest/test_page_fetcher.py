@@ -103,9 +103,14 @@ def test_every_page_is_returned_once_in_the_order_of_its_scope(seed: int) -> Non
     max_workers = chance.randint(1, 8)
 
     pages: dict[int, list[int]] = {}
-    for name, number in make_fetcher(scopes, max_workers).pages():
+    ended: list[int] = []
+    for fetched in make_fetcher(scopes, max_workers).pages():
+        name, number = fetched.page
+        assert name not in ended
         pages.setdefault(name, []).append(number)
+        ended += [name] if fetched.is_last else []
         counter.add(-1)
+    assert sorted(ended) == sorted(pages)
     assert pages == {scope.name: list(range(sum(scope.batches))) for scope in scopes if sum(scope.batches)}
     assert counter.most <= max_workers + MAX_PAGES_AHEAD + 1
 
@@ -133,7 +138,9 @@ def test_sequential_pages_have_no_total_before_the_end() -> None:
 
 def test_one_worker_finishes_a_scope_before_the_next() -> None:
     fetcher = make_fetcher([FakeScope(name, [1, 2], PageCounter(), 1) for name in range(3)], 1)
-    assert list(fetcher.pages()) == [(name, number) for name in range(3) for number in range(3)]
+    assert [fetched.page for fetched in fetcher.pages()] == [
+        (name, number) for name in range(3) for number in range(3)
+    ]
 
 
 @pytest.mark.parametrize("max_workers", [1, 4])
@@ -143,7 +150,7 @@ def test_an_error_ends_the_read_without_later_pages(max_workers: int) -> None:
     ]
     pages: list[tuple[int, int]] = []
     with pytest.raises(ValueError, match="page 3 of 2"):
-        pages.extend(make_fetcher(scopes, max_workers).pages())
+        pages.extend(fetched.page for fetched in make_fetcher(scopes, max_workers).pages())
     assert (2, 3) not in pages
     assert not any(thread.name == "unify-fetch" for thread in threading.enumerate())
 

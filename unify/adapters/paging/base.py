@@ -28,6 +28,18 @@ class PageRequest(Struct, frozen=True):
     is_probe: bool = False
 
 
+class PagingStart(Struct, frozen=True):
+    """The page that pagination starts with, if it is not the first.
+
+    ``number``          counts from 0.
+    ``first_row_count`` rows of the first page: numbered pages are counted by it.
+    """
+
+    page_request: PageRequest
+    number: int
+    first_row_count: int
+
+
 class Member(Struct, frozen=True):
     """One scalar: its dotted path and the names on the way to it.
 

@@ -14,6 +14,7 @@ from unify.adapters.paging.base import (
     PageInfo,
     PageRequest,
     Paginator,
+    PagingStart,
     PagingState,
     page_size_params,
     parse_count,
@@ -125,7 +126,12 @@ def request_beyond_end(
     return page_request_at(positions, positions.position_beyond(here, last, page_info.row_count))
 
 
-def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, sequential: bool) -> Paginator:
+def paginate_numbered(
+    positions: NumberedPaginator,
+    paging_state: PagingState,
+    sequential: bool,
+    begin: PagingStart | None = None,
+) -> Paginator:
     """Pages one by one, or in parallel once the end is known.
 
     An API may stop counting at a round number (Elasticsearch at 10,000): if the last page by its total is
@@ -133,8 +139,11 @@ def paginate_numbered(positions: NumberedPaginator, paging_state: PagingState, s
     """
     paging, position = positions.paging, positions.start
     repeats = _RepeatGuard(positions.paging_type, paging_state)
+    step = begin.first_row_count if begin is not None else 0
+    if begin is not None:
+        position = parse_integer(begin.page_request.params.get(positions.param)) or position
     page_info = yield (page_request_at(positions, position),)
-    step = page_info.row_count or (paging.size or 0)
+    step = step or page_info.row_count or (paging.size or 0)
     believed = not paging.until_empty
     if believed and not step and (total_rows(paging, page_info) or 0) > 0:
         raise BadResponse(

@@ -20,6 +20,7 @@ from unify.adapters.paging.base import (
     PageInfo,
     PageRequest,
     Paginator,
+    PagingStart,
     PagingState,
     page_size_params,
     record_seen_paths,
@@ -32,17 +33,27 @@ from unify.errors import BadResponse
 
 
 def make_paginator(
-    paging: Paging, paging_state: PagingState | None = None, *, sequential: bool = False
+    paging: Paging,
+    paging_state: PagingState | None = None,
+    *,
+    sequential: bool = False,
+    begin: PagingStart | None = None,
 ) -> Paginator:
-    """The paginator for ``paging``; ``sequential`` requests one page after the other in every case."""
+    """The paginator for ``paging``; ``sequential`` requests one page after the other in every case.
+
+    ``begin``  the page to start with; not for ``auto``.
+    """
     state = paging_state or PagingState()
+    max_pages = paging.max_pages
+    if begin is not None and max_pages is not None:
+        max_pages -= begin.number
     match paging.type:
         case "none":
             paginator = _paginate_single()
         case "page":
-            paginator = paginate_numbered(PageNumberPaginator(paging), state, sequential)
+            paginator = paginate_numbered(PageNumberPaginator(paging), state, sequential, begin)
         case "offset":
-            paginator = paginate_numbered(OffsetPaginator(paging), state, sequential)
+            paginator = paginate_numbered(OffsetPaginator(paging), state, sequential, begin)
         case "cursor":
             paginator = _paginate_by_cursor(paging, state)
         case "link_header":
@@ -53,7 +64,21 @@ def make_paginator(
             from unify.adapters.paging.detect import paginate_detected
 
             paginator = paginate_detected(paging, state, sequential, make_paginator)
-    return _limit_pages(_watch_pages(paginator, paging, state), paging.max_pages)
+    if begin is not None and paging.type not in ("page", "offset"):
+        paginator = _begin_at(paginator, begin.page_request)
+    return _limit_pages(_watch_pages(paginator, paging, state), max_pages)
+
+
+def _begin_at(paginator: Paginator, page_request: PageRequest) -> Paginator:
+    """``paginator`` with another first request; what follows depends on the page that comes."""
+    next(paginator, ())
+    page_info = yield (page_request,)
+    while True:
+        try:
+            page_requests = paginator.send(page_info)
+        except StopIteration:
+            return
+        page_info = yield page_requests
 
 
 def _paginate_single() -> Paginator:

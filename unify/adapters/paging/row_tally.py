@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from unify.adapters.paging.base import PageInfo, PagingState, parse_count, total_rows
 from unify.adapters.spec.paging import Paging
@@ -28,6 +29,10 @@ class RowTally:
             self._counts[number] = page_info.row_count
             if total is not None and (self._total is None or self._total[0] < number):
                 self._total = (number, total)
+
+    def add_counts(self, counts: Sequence[int]) -> None:
+        """Add the first pages, which an earlier read had, by their row counts."""
+        self._counts.update(enumerate(counts))
 
     def check(self, paging: Paging, state: PagingState) -> None:
         """Raises BadResponse if the pages end too early."""

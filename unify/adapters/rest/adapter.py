@@ -13,7 +13,7 @@ from msgspec import structs
 from unify.adapters.auth.factory import build_authentication
 from unify.adapters.auth.hints import request_hint, token_hints
 from unify.adapters.auth.token_cache import TokenCacheFolder
-from unify.adapters.base import Adapter, Check, Listeners, Page, Read, UserPrompt
+from unify.adapters.base import Adapter, Check, Listeners, Page, Read, ReadProgress, UserPrompt
 from unify.adapters.formats.records import RecordSelector, ResponseBody, is_markup, parse_body
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import (
@@ -105,16 +105,22 @@ class RESTAdapter(Adapter):
         """
         plan = self.plan(table, read)
         source = plan.source
+        if read.progress is not None:
+            self._restore_progress(source, read.progress)
         source.expect_rows(read.rows_location)
         with self._track_read() as stop:
-            context = ReadContext(plan, self._client, RowLimit(read.limit), stop, self.listeners)
+            context = ReadContext(
+                plan, self._client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
+            )
             readers = (self.make_reader(context, scope) for scope in plan.scopes())
             workers = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
             fetcher = PageFetcher(readers, workers, lambda: self._client.cancel(stop))
             with closing(fetcher.pages()) as pages:
-                for page in pages:
-                    total = fetcher.pages_total
-                    yield page if total is None else replace(page, pages_total=total)
+                for fetched in pages:
+                    page = fetched.page
+                    state = source.export_state()
+                    position = page.position and replace(page.position, is_last=fetched.is_last, state=state)
+                    yield replace(page, pages_total=fetcher.pages_total, position=position)
         for note in source.load_notes():
             self.listeners.note(self._redactor.redact(note))
         if source.rows_location:
@@ -123,9 +129,18 @@ class RESTAdapter(Adapter):
     def make_reader(self, context: ReadContext, scope: Scope) -> ScopeReader:
         return ScopeReader(context, scope)
 
+    def _restore_progress(self, source: TableSource, progress: ReadProgress) -> None:
+        source.restore_state(progress.state, progress.repairs)
+        detected = source.paging_state.detected
+        if detected is not None:
+            source.reported_paging = detected
+            source.use_paging(detected)
+        for text in source.detected_pagings:
+            self.listeners.paging_detected(text)
+
     def plan(self, table: str, read: Read) -> ReadPlan:
         """The plan of ``pages``. Sends no request. Raises UnknownName."""
-        return ReadPlan(self._table_source(table, read.filters), read, self._client.now())
+        return ReadPlan(self._table_source(table, read.filters), read, read.now or self._client.now())
 
     def describe_read(self, table: str, read: Read) -> list[str]:
         """Return the read plan as redacted lines: first request, paging, rows, incremental window."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from unify.adapters.paging.base import PageInfo, PageRequest, Paginator, known_page_count
@@ -29,6 +30,14 @@ class PagedScope(Protocol[P_co]):
     def paginate(self) -> Paginator: ...
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[P_co, PageInfo]: ...
     def finish(self) -> None: ...  # after the last page; an error ends the read
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPage(Generic[T]):
+    """A page; ``is_last`` of its scope."""
+
+    page: T
+    is_last: bool
 
 
 class _ScopeTask(Generic[T]):
@@ -71,7 +80,7 @@ class PageFetcher(Generic[T]):
         self._work_available = threading.Condition(self._lock)  # for the threads
         self._scope_tasks: list[_ScopeTask[T]] = []
         self._pages_done = 0  # of finished scopes
-        self._ready: deque[T] = deque()
+        self._ready: deque[FetchedPage[T]] = deque()
         self._buffered_pages = 0  # in flight or not yet taken
         self._largest_page_bytes = 0
         self._idle_threads = 0
@@ -79,13 +88,16 @@ class PageFetcher(Generic[T]):
         self._error: BaseException | None = None
         self._stopped = False
 
-    def pages(self) -> Generator[T, None, None]:
-        """Yield every page. The first error is raised, and no page follows. Closing stops all threads."""
+    def pages(self) -> Generator[FetchedPage[T], None, None]:
+        """Yield every page. The first error is raised after the pages that came before it.
+
+        Closing stops all threads.
+        """
         try:
             with self._lock:
                 self._start_thread()
             while (page := self._next_page()) is not None:
-                yield page[0]
+                yield page
         finally:
             self._stop()
 
@@ -97,15 +109,15 @@ class PageFetcher(Generic[T]):
                 return None
             return self._pages_done + sum(task.page_count for task in self._scope_tasks)
 
-    def _next_page(self) -> tuple[T] | None:
+    def _next_page(self) -> FetchedPage[T] | None:
         with self._lock:
             while True:
-                if self._error is not None:
-                    raise self._error
                 if self._ready:
                     self._buffered_pages -= 1
                     self._work_available.notify()
-                    return (self._ready.popleft(),)
+                    return self._ready.popleft()
+                if self._error is not None:
+                    raise self._error
                 if self._scopes is None and not self._scope_tasks:
                     return None
                 self._page_ready.wait()
@@ -218,11 +230,14 @@ class PageFetcher(Generic[T]):
             if number == scope_task.requests_made - 1:
                 scope_task.add_requests(following)
             scope_task.finished_pages[number] = page
-            while scope_task.next_number in scope_task.finished_pages:
-                self._ready.append(scope_task.finished_pages.pop(scope_task.next_number))
-                scope_task.next_number += 1
             if scope_task.is_done:
                 scope_task.scope.finish()
+            while scope_task.next_number in scope_task.finished_pages:
+                following_page = scope_task.finished_pages.pop(scope_task.next_number)
+                scope_task.next_number += 1
+                is_last = scope_task.is_done and scope_task.next_number == scope_task.requests_made
+                self._ready.append(FetchedPage(following_page, is_last))
+            if scope_task.is_done:
                 self._scope_tasks.remove(scope_task)
                 self._pages_done += scope_task.requests_made
                 self._notify_all()

@@ -11,9 +11,9 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from unify.adapters.base import ParentRow, Read
+from unify.adapters.base import PagePosition, ParentRow, Read, ReadProgress
 from unify.adapters.http.messages import Request
-from unify.adapters.paging.base import Paginator
+from unify.adapters.paging.base import Paginator, PagingStart
 from unify.adapters.paging.detect import describe_paging
 from unify.adapters.paging.paginators import make_paginator
 from unify.adapters.rest.incremental import TimeWindow, request_cursor, time_windows, typed_cursor
@@ -31,12 +31,14 @@ class Scope(Struct, frozen=True):
 
     ``key``          identifies the row in the stored state: its JSON text with sorted keys; "" without one.
     ``stop_cursor``  the stored cursor less the lookback: rows older than it are known.
+    ``resume_at``    the last page that an earlier read has.
     """
 
     key: str = ""
     parent: ParentRow | None = None
     window: TimeWindow = field(default_factory=TimeWindow)
     stop_cursor: str | None = None
+    resume_at: PagePosition | None = None
 
 
 class ReadPlan(Struct, frozen=True):
@@ -58,12 +60,15 @@ class ReadPlan(Struct, frozen=True):
         return incremental is not None and incremental.order == "desc"
 
     def scopes(self) -> Iterator[Scope]:
-        table = self.source.table
+        """Yield the scopes, without those that an earlier read has completed."""
+        table, progress = self.source.table, self.read.progress or ReadProgress()
         for parent in distinct_parents(table.for_each, self.read.parents):
             key = scope_key(parent) if parent is not None else ""
             stored = self.read.since.get(key)
             for window in time_windows(table.incremental, stored, self.now):
-                yield Scope(key, parent, window, _stop_cursor(table.incremental, stored))
+                if (key, window.index) not in progress.complete:
+                    resume_at = progress.started.get((key, window.index))
+                    yield Scope(key, parent, window, _stop_cursor(table.incremental, stored), resume_at)
 
     def variables(self, scope: Scope) -> dict[str, Any]:
         """The values of all ``{name}`` in the requests of ``scope``, except paging values."""
@@ -75,8 +80,9 @@ class ReadPlan(Struct, frozen=True):
             UNTIL_VARIABLE: scope.window.until,
         }
 
-    def paginator(self, *, sequential: bool) -> Paginator:
-        return make_paginator(self.source.paging, self.source.paging_state, sequential=sequential)
+    def paginator(self, *, sequential: bool, begin: PagingStart | None = None) -> Paginator:
+        paging = self.source.paging if begin is None else self.paging
+        return make_paginator(paging, self.source.paging_state, sequential=sequential, begin=begin)
 
     def first_request(self, scope: Scope) -> Request:
         first, *_ = next(make_paginator(self.source.paging, sequential=True))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
-from unify.adapters.base import Listeners, Page, Scalar
+from unify.adapters.base import Listeners, Page, PagePosition, Scalar
 from unify.adapters.formats.locate import last_value, row_value
 from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import Request, Response
-from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, parse_integer
+from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, PagingStart, parse_integer
 from unify.adapters.paging.detect import describe_paging
 from unify.adapters.paging.links import parse_link_header, resolve_link, resolve_page_link
 from unify.adapters.paging.loop_guard import LoopGuard
@@ -54,6 +56,7 @@ class ReadContext(Struct, frozen=True):
     row_limit: RowLimit
     cancel_event: threading.Event
     listeners: Listeners = field(default_factory=Listeners)
+    redact: Callable[[str], str] = str
 
 
 class ScopeReader:
@@ -77,6 +80,16 @@ class ScopeReader:
         self._csv_names: frozenset[str] = frozenset()  # of the first page
         self._end_number: int | None = None  # of the first page that does not exist
         self._last_number = 0  # of the last page with rows
+        self._start = self._find_start()  # None: at the first page
+        self._begins_again = False
+        self._first_row_count = self._start.first_row_count if self._start is not None else 0
+
+    def _find_start(self) -> PagingStart | None:
+        """Where the pages of an earlier read ended; None if reading has to begin with the first page."""
+        last = self._scope.resume_at
+        if last is None or not last.request or self._plan.paging.type == "auto":
+            return None
+        return msgspec.json.decode(last.request, type=PagingStart)
 
     def paginate(self) -> Paginator:
         """Paginate until the last page, the row limit, or the first page that reaches the cursor."""
@@ -84,10 +97,14 @@ class ScopeReader:
         if limit.is_reached:
             return
         sequential = self._stops_at_cursor or self._plan.read.limit is not None
-        paginator = self._plan.paginator(sequential=sequential)
+        paginator = self._plan.paginator(sequential=sequential, begin=self._start)
         page_requests = next(paginator, ())
         while page_requests:
             page_info = yield page_requests
+            if self._begins_again:
+                self._begins_again = False
+                paginator = self._plan.paginator(sequential=sequential)
+                next(paginator, ())
             if page_info.is_end and not page_requests[-1].is_probe:
                 return
             if self._plan.stops_at_cursor:
@@ -116,6 +133,7 @@ class ScopeReader:
         if detected is not None and detected != self._source.reported_paging:
             self._source.reported_paging = detected
             self._source.use_paging(detected)
+            self._source.detected_pagings[describe_paging(detected)] = None
             self._context.listeners.paging_detected(describe_paging(detected))
 
     def _check_order(self, page_info: PageInfo) -> None:
@@ -141,28 +159,80 @@ class ScopeReader:
         return oldest is not None and since is not None and is_older(oldest, since)
 
     def fetch_page(self, page_request: PageRequest, number: int) -> tuple[Page, PageInfo]:
+        """Fetch the ``number``-th page of this read."""
         with error_context(self._error_location()):
             self._require_parent_values()
-            response = self._fetch_response(page_request, number)
-            if response.skipped and number > 0:
-                self._check_missing_page(response, page_request, number)
-            elif response.skipped:
-                self._context.listeners.skipped(response.status)
-            if response.skipped or response.status == 204:
-                body = ResponseBody(b"{}", response.request_line)
-            else:
-                body = self._source.parse_response(response, is_first=number == 0)
-            self._check_header_line(body, number)
-            is_end = response.skipped and number > 0
-            page_info = ResponsePageInfo(response, body, self._resolve_link, is_end=is_end)
-            if not page_request.is_probe:
-                self._check_end(response, number, is_end=is_end, has_rows=bool(page_info.rows))
-                self._tally.add_page(number, page_info, self._plan.paging, self._source.paging_state)
-            self._loop_guard.check_page(number, page_request, page_info, self._plan.paging, self._probe_page)
-            rows = self._record_filter.filter_rows(body.rows) if not page_request.is_probe else ()
-            self._context.row_limit.count_rows(len(rows))
-            page = Page(rows, self._computed_values(body), self._scope.key, self._first_number + number)
-            return page, page_info
+            if self._start is not None and number == 0:
+                page_info = self._repeat_page(self._start)
+                if page_info is not None:
+                    position = PagePosition(self._scope.window.index, self._start.number, repeated=True)
+                    return self._make_page((), {}, position), page_info
+                self._begin_again()
+                page_request, *_ = next(self._plan.paginator(sequential=True))
+            return self._fetch_page(page_request, number + (self._start.number if self._start else 0))
+
+    def _repeat_page(self, start: PagingStart) -> ResponsePageInfo | None:
+        """Request the last page of the earlier read again; None if it is not the same any more."""
+        assert self._scope.resume_at is not None
+        repairs = self._source.repairs.copy()
+        page_info = self._probe_page(start.page_request)
+        self._source.repairs = repairs  # counted by the earlier read
+        if page_info is None or _digest(page_info.rows) != self._scope.resume_at.digest:
+            return None
+        self._tally.add_counts(self._scope.resume_at.earlier_row_counts)
+        self._tally.add_page(start.number, page_info, self._plan.paging, self._source.paging_state)
+        return page_info
+
+    def _begin_again(self) -> None:
+        self._start, self._begins_again, self._first_row_count = None, True, 0
+
+    def _fetch_page(self, page_request: PageRequest, number: int) -> tuple[Page, PageInfo]:
+        response = self._fetch_response(page_request, number)
+        if response.skipped and number > 0:
+            self._check_missing_page(response, page_request, number)
+        elif response.skipped:
+            self._context.listeners.skipped(response.status)
+        if response.skipped or response.status == 204:
+            body = ResponseBody(b"{}", response.request_line)
+        else:
+            body = self._source.parse_response(response, is_first=number == 0)
+        self._check_header_line(body, number)
+        is_end = response.skipped and number > 0
+        page_info = ResponsePageInfo(response, body, self._resolve_link, is_end=is_end)
+        if not page_request.is_probe:
+            self._check_end(response, number, is_end=is_end, has_rows=bool(page_info.rows))
+            self._tally.add_page(number, page_info, self._plan.paging, self._source.paging_state)
+        self._loop_guard.check_page(number, page_request, page_info, self._plan.paging, self._probe_page)
+        rows = self._record_filter.filter_rows(body.rows) if not page_request.is_probe else ()
+        self._context.row_limit.count_rows(len(rows))
+        if number == 0:
+            self._first_row_count = page_info.row_count
+        position = PagePosition(
+            window=self._scope.window.index,
+            number=number,
+            request=self._describe_request(page_request, number),
+            digest=_digest(body.rows),
+            row_count=page_info.row_count,
+            skipped=response.status if response.skipped and number == 0 else 0,
+            repairs=body.repairs,
+        )
+        return self._make_page(rows, self._computed_values(body), position), page_info
+
+    def _make_page(self, rows: Sequence[bytes], values: Mapping[str, Scalar], position: PagePosition) -> Page:
+        return Page(rows, values, self._scope.key, self._first_number + position.number, position=position)
+
+    def _describe_request(self, page_request: PageRequest, number: int) -> str:
+        """How a later read can go on behind this page; "" if it has to begin with the first one.
+
+        A read that stops at a cursor depends on all pages before, and CSV on the first one. To request the
+        first page again would save nothing.
+        """
+        needs_first_page = number == 0 or bool(self._csv_names)
+        if needs_first_page or page_request.is_probe or self._plan.stops_at_cursor:
+            return ""
+        start = PagingStart(page_request, number, self._first_row_count)
+        text = msgspec.json.encode(start).decode()
+        return text if self._context.redact(text) == text else ""
 
     def _probe_page(self, page_request: PageRequest) -> ResponsePageInfo | None:
         """Fetch a page without keeping its rows; None if the API has no such page."""
@@ -333,6 +403,14 @@ class ResponsePageInfo:
 
     def absolute_url(self, link: str) -> str:
         return self._resolve(self._response.url, link)
+
+
+def _digest(rows: Sequence[bytes]) -> str:
+    """Identifies the rows of a page, as the source wrote them."""
+    checksum = 0
+    for row in rows:
+        checksum = zlib.crc32(row, checksum)
+    return f"{len(rows)} {sum(map(len, rows))} {checksum}"
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class TableSource:
         self.request_builder = self._request_builders[0]
         self.paging_state = PagingState(has_key=bool(table.key), request=_request_traits(table))
         self.reported_paging: Paging | None = None
+        self.detected_pagings: dict[str, None] = {}  # as text
         self.computed_columns = tuple(column for column in table.columns if _is_computed(column))
         self._selector = _record_selector(table)
         self._spec = spec
@@ -160,6 +161,38 @@ class TableSource:
         ends = (paging.total_path, paging.pages_path, paging.total_header, paging.more_path, paging.last_path)
         return status in _NO_PAGE and not any(ends)
 
+    def export_state(self) -> str:
+        """Return what the responses have shown so far, for ``restore_state`` of a later read."""
+        paging = self.paging_state
+        state = _SourceState(
+            paging.honours_size,
+            paging.knows_param,
+            paging.detected,
+            sorted(paging.seen_paths),
+            list(paging.notes),
+            self.rows_location,
+            list(self.side_lists),
+            list(self.detected_pagings),
+            paging.total_path,
+        )
+        return msgspec.json.encode(state).decode()
+
+    def restore_state(self, text: str, repairs: Mapping[str, int]) -> None:
+        """Continue with what an earlier read has been shown."""
+        self.repairs.update(repairs)
+        if not text:
+            return
+        state = msgspec.json.decode(text, type=_SourceState)
+        self.paging_state.honours_size |= state.honours_size
+        self.paging_state.knows_param |= state.knows_param
+        self.paging_state.detected = state.detected
+        self.paging_state.total_path = state.total_path
+        self.paging_state.seen_paths.update(state.seen_paths)
+        self.paging_state.notes.update(dict.fromkeys(state.notes))
+        self.side_lists.update(dict.fromkeys(state.side_lists))
+        self.detected_pagings.update(dict.fromkeys(state.detected_pagings))
+        self.expect_rows(state.rows_location)
+
     def load_notes(self) -> list[str]:
         """Return notes for the user about how the responses were read."""
         notes = [f"{text}: {count}" for text, count in sorted(self.repairs.items())]
@@ -174,6 +207,20 @@ class TableSource:
 
 
 _NO_PAGE = (404, 410, 416)  # statuses of a page after the last one
+
+
+class _SourceState(msgspec.Struct, frozen=True, array_like=True):
+    """See ``PagingState`` and ``TableSource``."""
+
+    honours_size: bool
+    knows_param: bool
+    detected: Paging | None
+    seen_paths: list[str]
+    notes: list[str]
+    rows_location: str
+    side_lists: list[str]
+    detected_pagings: list[str]
+    total_path: str | None
 
 
 def _expectation(kind: str, path: str) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""Takes over what an earlier attempt has read: whether it is still valid, and its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+
+import msgspec
+
+from unify import version
+from unify.adapters.base import ReadProgress
+from unify.adapters.rest.read_plan import distinct_parents, scope_key
+from unify.adapters.spec.model import ForEach
+from unify.convert.stage import RowStage
+from unify.load.checkpoint import Checkpoint, CheckpointWriter
+from unify.load.notes import LoadNotes
+from unify.load.plan import LoadPlan, PlannedLoad
+from unify.text import format_count
+
+
+def fingerprint(planned: PlannedLoad) -> str:
+    """Identify everything that decides what a load reads, except the rows of its parents.
+
+    A new value of an environment variable changes nothing: it is how an expired token is replaced.
+    """
+    source, plan, spec = planned.source, planned.plan, planned.source.spec
+    if spec is not None:
+        described = spec.table(source.table.name)
+        tables = () if described is None else (described,)
+        spec = msgspec.structs.replace(spec, tables=tables, views=(), path="", limits=type(spec.limits)())
+    parts = (
+        version.VERSION,
+        source.connection.name,
+        source.table.name,
+        source.connection.adapter,
+        source.connection.options,
+        spec,
+        plan.strategy,
+        plan.read.since,
+        plan.based_on,
+        planned.last_load,
+    )
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What this attempt has of the one before, and the number of its pages."""
+
+    progress: ReadProgress | None = None
+    pages: int = 0
+
+
+def restage(
+    checkpoint: Checkpoint,
+    stage: RowStage,
+    writer: CheckpointWriter,
+    notes: LoadNotes,
+    count_rows: Callable[[int], None],
+) -> Resumption:
+    """Stage the rows of the earlier attempt again, so that this one has them as if it had read them.
+
+    Raises DamagedCheckpoint.
+    """
+    repairs: Counter[str] = Counter()
+    pages = 0
+    for kept in checkpoint.pages():
+        segment = stage.write(kept.rows, kept.values, kept.line.scope)
+        stage.update_longest_row(kept.line.longest)
+        writer.add_line(msgspec.structs.replace(kept.line, segment=segment))
+        repairs.update(kept.line.repairs)
+        if kept.line.skipped:
+            notes.add_skipped_request(kept.line.skipped)
+        count_rows(len(kept.rows))
+        pages += 1
+    writer.set_state(checkpoint.state)
+    started = {key: line.position(checkpoint.row_counts[key]) for key, line in checkpoint.started.items()}
+    return Resumption(ReadProgress(checkpoint.complete, started, checkpoint.state, repairs), pages)
+
+
+def plan_scopes(plan: LoadPlan, for_each: ForEach | None) -> Set[str]:
+    """Return the scopes that ``plan`` reads."""
+    return {
+        scope_key(parent) if parent is not None else ""
+        for parent in distinct_parents(for_each, plan.read.parents)
+    }
+
+
+def describe_progress(checkpoint: Checkpoint, scopes: int, pages: int, *, by_window: bool) -> str:
+    """Describe what is not read again: ``9,999 of 10,000 parents``, ``12 time windows``, ``312 pages``."""
+    complete = len(checkpoint.complete)
+    if by_window and complete:
+        return format_count(complete, "time window")
+    if scopes > 1 and complete:
+        return f"{complete:,} of {scopes:,} parents"
+    return format_count(pages, "page")
