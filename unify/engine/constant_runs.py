@@ -7,6 +7,7 @@ A statement with 80,000 values has 320,000 tokens, nearly all of them in ``, (1,
 from __future__ import annotations
 
 import re
+from functools import cache
 
 MIN_RUN = 16  # constants; shorter lists are split into tokens
 
@@ -23,4 +24,14 @@ _ROW = rf"\({_S}*+{_CONSTANT}(?:{_S}*+,{_S}*+{_CONSTANT})*+{_S}*+\)"
 _BRANCH = rf"{_S}*+when{_S}++{_CONSTANT}{_S}++then{_S}++{_CONSTANT}(?={_S})"
 # Each member is in balanced brackets and ends before a comma, a bracket or another branch of CASE.
 PATTERN = rf"(?:{_S}*+,{_S}*+(?:{_CONSTANT}|{_ROW})(?={_S}*+[,)\]])|{_BRANCH}){{{MIN_RUN},}}+"
-CONSTANT_RUN = re.compile(PATTERN, re.IGNORECASE | re.ASCII)
+
+
+@cache
+def constant_run() -> re.Pattern[str]:
+    """Return the compiled PATTERN, which takes 6 ms."""
+    return re.compile(PATTERN, re.IGNORECASE | re.ASCII)
+
+
+def may_have_run(sql: str) -> bool:
+    """Whether a text has as many members as the shortest run; most statements have fewer."""
+    return sql.count(",") >= MIN_RUN or sql.count(",") + sql.lower().count("when") >= MIN_RUN

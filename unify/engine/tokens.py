@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from unify.engine.constant_runs import CONSTANT_RUN
+from unify.engine.constant_runs import constant_run, may_have_run
 
 _RUN_STARTS = (",", "w", "W")
 _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
@@ -43,6 +43,7 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
     """
     from unify.engine import duckdb
 
+    has_runs = not all_constants and may_have_run(sql)
     data = sql.encode()  # positions are byte offsets
     starts = [position for position, _ in duckdb.tokenize(sql)]
     ends = [*starts[1:], len(data)]
@@ -50,7 +51,7 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
     number, at = 0, len(data[: starts[0]].decode(errors="replace")) if starts else 0
     while number < len(starts):
         text = data[starts[number] : ends[number]].decode(errors="replace")
-        run = None if all_constants or text[0] not in _RUN_STARTS else CONSTANT_RUN.match(sql, at)
+        run = constant_run().match(sql, at) if has_runs and text[0] in _RUN_STARTS else None
         if run is not None:
             end = starts[number] + len(run.group().encode())
             number = bisect_left(starts, end, lo=number)

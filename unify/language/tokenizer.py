@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from unify.engine.constant_runs import CONSTANT_RUN
+from unify.engine.constant_runs import PATTERN, may_have_run
 
 
 class TokenKind(StrEnum):
@@ -73,9 +73,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_TOKEN_OR_RUN = re.compile(
-    rf"(?P<constants>(?i:{CONSTANT_RUN.pattern})) | {_TOKEN.pattern}", re.VERBOSE | re.DOTALL
-)
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _KINDS = {kind.value: kind for kind in TokenKind} | {"open": TokenKind.UNTERMINATED_QUOTE}
 _INSIGNIFICANT = frozenset({TokenKind.BLANK, TokenKind.COMMENT})
@@ -92,7 +89,7 @@ def significant_tokens(text: str, *, constants: bool = False) -> Iterator[SqlTok
 
     ``constants``  include those in long runs of constants, too.
     """
-    return _scan(_TOKEN if constants else _TOKEN_OR_RUN, text, _SKIPPED)
+    return _scan(_TOKEN if constants else _token_or_run(text), text, _SKIPPED)
 
 
 @lru_cache(maxsize=4)  # a statement passes several stages, some of them with its variables replaced
@@ -103,8 +100,19 @@ def statement_tokens(sql: str) -> Sequence[SqlToken]:
 
 def without_constant_runs(sql: str) -> str:
     """Return a statement without its long runs of constants; it names the same tables."""
-    kept = _scan(_TOKEN_OR_RUN, sql, frozenset({TokenKind.CONSTANTS}))
+    kept = _scan(_token_or_run(sql), sql, frozenset({TokenKind.CONSTANTS}))
     return "".join(token.text for token in kept)
+
+
+def _token_or_run(text: str) -> re.Pattern[str]:
+    """Return the pattern for ``text``: that of runs, too, if it may have one."""
+    return _compile_token_or_run() if may_have_run(text) else _TOKEN
+
+
+@cache
+def _compile_token_or_run() -> re.Pattern[str]:
+    """Return the pattern of a token or a run of constants; compiling it takes 10 ms."""
+    return re.compile(rf"(?P<constants>(?i:{PATTERN})) | {_TOKEN.pattern}", re.VERBOSE | re.DOTALL)
 
 
 def blank_comments(text: str) -> str:
