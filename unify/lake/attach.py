@@ -17,7 +17,7 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import discards, ledger, table_layouts, type_changes
-from unify.lake.integrity import identity
+from unify.lake.integrity import history, identity
 from unify.lake.protocols import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-LAKE_SCHEMA_VERSION = 4  # of Unify's own tables in the lake
+LAKE_SCHEMA_VERSION = 5  # of Unify's own tables in the lake
+OLDEST_READABLE_VERSION = 4  # its tables are the same; the first load may be hidden from AT
 DISK_FULL_REASON = "the disk is full"
 CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits while a commit is written
 CATALOG_PAGE_BYTES = (
@@ -161,12 +162,17 @@ class LakeAttachment:
         with self._lock.hold(), private_umask():
             if self._is_ready():
                 return False
+            is_older = ready_marker(self.settings).exists()
             if self.catalog_file is not None:
                 self._require_catalog(self.catalog_file)
                 durable.create_private_file(self.catalog_file)
             self._attach_writable(connection, create=True)
+            repaired = is_older and history.repair_history(connection)
             _create_tables(connection)
             _set_options(connection)
+            if repaired:
+                connection.execute(f"DETACH {CATALOG}")
+                self._attach_writable(connection)
             durable.atomic_write(ready_marker(self.settings), f"{LAKE_SCHEMA_VERSION}\n".encode())
         if self.read_only_reason:
             connection.execute(f"DETACH {CATALOG}")
@@ -182,7 +188,8 @@ class LakeAttachment:
             return False
         if found > LAKE_SCHEMA_VERSION:
             raise StoreError(f"{self.settings.lake}: made by a newer version of Unify; update this one")
-        return found == LAKE_SCHEMA_VERSION
+        is_readable = found >= OLDEST_READABLE_VERSION and not self._is_writable()
+        return found == LAKE_SCHEMA_VERSION or is_readable
 
     def _has_catalog(self, catalog: Path) -> bool:
         """Whether the catalog file exists and is not empty. Raises StoreError if it is cut."""

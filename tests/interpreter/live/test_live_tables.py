@@ -311,7 +311,7 @@ class TestLiveParents:
         answer = unify("select order_id, id from shop.parcels order by id")
         assert answer.rows == [["order_id", "id"], ["1", "10"], ["2", "20"], ["3", "30"]], answer
         assert "shop.orders" in answer.stderr
-        assert "shop.parcels: sending 3 requests, for each row of its for_each" in answer.stderr
+        assert "shop.parcels: sending 3 requests, one for each row of for_each" in answer.stderr
         assert sorted(self.parcel_requests(shop)) == [f"/orders/{n}/parcels" for n in (1, 2, 3)]
         shop.clear_requests()
         assert unify("count shop.parcels").single_value == "3"

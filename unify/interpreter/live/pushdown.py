@@ -93,7 +93,7 @@ class PushdownPlanner:
             if live_read.parents is not None and requests > len(live_read.requests):
                 up_to = "up to " if live_read.limit is not None else ""
                 self._notify(
-                    f"{table_ref.name}: sending {up_to}{requests:,} requests, for each row of its for_each"
+                    f"{table_ref.name}: sending {up_to}{requests:,} requests, one for each row of for_each"
                 )
             return live_read
         if live_read.limit is None:
