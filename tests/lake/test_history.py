@@ -43,6 +43,14 @@ def count_at(lake: Lake, moment: datetime) -> object:
 
 
 @pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The settings of a home without a lake."""
+    home = tmp_path / "older"
+    home.mkdir(mode=0o700)
+    return Settings(home, home / "connections.yaml")
+
+
+@pytest.fixture
 def after_first_load(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> datetime:
     """A lake as earlier versions made it, with two loads; the time between them."""
     with monkeypatch.context() as patched:
