@@ -15,7 +15,7 @@ from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
 from tests.support.fault_server import FaultServer
 from tests.support.leak_canaries import find_leaks
 from tests.support.paths import CHECKOUT
-from tests.support.stores import create_home
+from tests.support.stores import create_home, drop_all_tables, settings_for_home
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
 
@@ -124,6 +124,20 @@ def module_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     UnifyCommand(folder).stop_daemon()
     assert find_leaks(folder) == []
+
+
+@pytest.fixture
+def shared_unify(module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
+    """The command in ``module_home``, whose daemon serves all tests of the module and retries quickly.
+
+    Each test starts without connections and tables. Jobs and requests of earlier tests are listed.
+    """
+    monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_quick_retries")
+    (module_home / "connections.yaml").unlink(missing_ok=True)
+    drop_all_tables(settings_for_home(module_home))
+    unify = InProcessCommand(module_home)
+    unify.environment["PYTHONPATH"] = str(CHECKOUT)
+    return unify
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import CommandResult, InProcessCommand, UnifyCommand, is_daemon_running
+from tests.support.command import CommandResult, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.paths import CHECKOUT
-from tests.support.stores import drop_loaded_tables, settings_for_home
 from tests.support.waiting import wait_until
 from unify.fs import durable
 from unify.model import JobState
@@ -74,13 +73,8 @@ class SharedDaemon:
     """Fixtures of tests that share a home and a daemon; each test starts without stored tables."""
 
     @pytest.fixture
-    def unify(self, module_home: Path, monkeypatch: pytest.MonkeyPatch) -> UnifyCommand:
-        monkeypatch.setattr("unify.status.launch.DAEMON_MODULE", "tests.support.daemon_quick_retries")
-        (module_home / "connections.yaml").unlink(missing_ok=True)
-        drop_loaded_tables(settings_for_home(module_home))
-        unify = InProcessCommand(module_home)
-        unify.environment["PYTHONPATH"] = str(CHECKOUT)
-        return unify
+    def unify(self, shared_unify: UnifyCommand) -> UnifyCommand:
+        return shared_unify
 
 
 def test_the_first_query_in_a_new_home_loads_the_table_and_returns_its_rows(

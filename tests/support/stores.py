@@ -50,12 +50,17 @@ def create_home(folder: Path) -> Settings:
     return settings_for_home(folder / "home")
 
 
-def drop_loaded_tables(settings: Settings) -> None:
-    """Drop the tables of every connection with their ledger, as if nothing had been loaded."""
+def drop_all_tables(settings: Settings) -> None:
+    """Drop all tables and views with the ledger, as if nothing had been loaded or created."""
     with Lake(settings) as lake, lake.write_transaction() as connection:
         for schema in catalog.schemas(lake):
             if schema != "main":
                 connection.execute(f"DROP SCHEMA lake.{quoted(schema)} CASCADE")
+        for name, kind in connection.execute(
+            "SELECT table_name, if(table_type = 'VIEW', 'VIEW', 'TABLE') FROM information_schema.tables "
+            "WHERE table_catalog = 'lake' AND table_schema = 'main'"
+        ).fetchall():
+            connection.execute(f"DROP {kind} lake.main.{quoted(name)}")
         connection.execute(f"DELETE FROM {ledger.TABLE}")
 
 

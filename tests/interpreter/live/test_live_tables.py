@@ -103,9 +103,14 @@ ORDERS = [
 
 
 @pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    return shared_unify
+
+
+@pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     specs = unify.home / "specs"
-    specs.mkdir()
+    specs.mkdir(exist_ok=True)
     (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
     unify.environment |= {"UNIFY_SPECS": str(specs), "SHOP_TOKEN": "s3cret-canary"}
     unify.write_connections(
@@ -444,7 +449,8 @@ class TestLiveListings:
         self, unify: UnifyCommand, shop: FaultServer
     ) -> None:
         unify("select * from shop.weather where latitude = 1 and longitude = 2")
-        found = unify("select address, status, job from unify.requests").rows[1:]
+        sql = f"select address, status, job from unify.requests where address like '{shop.url}%'"
+        found = unify(sql).rows[1:]
         assert found == [[f"GET {shop.url}/weather?latitude=1&longitude=2".removeprefix("GET "), "200", ""]]
 
 
