@@ -135,7 +135,7 @@ class LoaderStatus(Struct, frozen=True):
 
     ``pages_total`` is None if unknown. ``waiting_until`` is the end of a rate limit or, with ``error``, the
     time of the next attempt. ``blocked_by`` names the writer of the lake that the job waits for, or says why
-    a queued load does not start.
+    a queued load does not start. ``resumed`` says what earlier attempts have read.
     """
 
     job: int
@@ -150,6 +150,7 @@ class LoaderStatus(Struct, frozen=True):
     waiting_until: datetime | None = None
     error: str = ""
     blocked_by: str = ""
+    resumed: str = ""
 
 
 class LoadRecord(Struct, frozen=True):

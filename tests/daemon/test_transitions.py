@@ -24,6 +24,7 @@ from unify.daemon.transitions import (
     render_markdown,
 )
 from unify.load.protocol import LoadProgress, TaskResult, TaskStatus
+from unify.load.staging import StagingArea
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
 
@@ -55,7 +56,13 @@ class Bench:
         self.publisher = RecordingPublisher()
         self.log = DaemonLog(folder, 1)
         self.statuses: list[LoaderStatus] = []
-        self.jobs = RunningJobs(self.queue, cast(Publisher, self.publisher), self.log, self.statuses.append)
+        self.jobs = RunningJobs(
+            self.queue,
+            cast(Publisher, self.publisher),
+            self.log,
+            self.statuses.append,
+            staging=StagingArea(folder / "staging"),
+        )
 
     def job_in(self, state: JobState) -> LoaderJob:
         job = self.queue.enqueue(new_job(), NOON)

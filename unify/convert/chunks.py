@@ -31,7 +31,7 @@ CHUNK_ROWS = 2_000
 BLOCK_BYTES = 1024 * 1024  # of lines processed at once in Python
 
 _OBJECT_START = b'{"'
-_CHUNK_FILES = "chunk-[0-9]*[0-9].ndjson"
+CHUNK_FILES = "chunk-[0-9]*[0-9].ndjson"
 
 
 class MarkerKeys(Struct, frozen=True):
@@ -145,7 +145,7 @@ class ChunkReader:
 
 
 def _read_lines(folder: Path) -> Generator[bytes, None, None]:
-    for path in sorted(folder.glob(_CHUNK_FILES), key=lambda path: int(path.stem.partition("-")[2])):
+    for path in sorted(folder.glob(CHUNK_FILES), key=lambda path: int(path.stem.partition("-")[2])):
         with path.open("rb") as file:
             yield from file
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from unify.errors import LockTimeout, NewerVersion, StoreError, UnifyError, Unkn
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import FileLock
 from unify.lake.maintenance import LakeMaintenanceResult
+from unify.load import checkpoint
 from unify.load.environment import Environment, find_connection
 from unify.load.protocol import (
     Failure,
@@ -45,6 +46,7 @@ from unify.model import JobState, LoaderJob
 QUEUE_POLL_INTERVAL_S = 5.0  # finds a job whose shell was killed before it could wake the daemon
 JOB_RETENTION = timedelta(days=30)  # how long `show jobs` lists an ended job
 LOCK_CHECK_INTERVAL_S = 0.5  # who holds the lake's lock while a load waits for it; a check costs 0.05 ms
+KEPT_CHECK_INTERVAL_S = 600.0  # for what failed loads have read, kept for a day
 MIN_QUEUE_WAIT_S = 0.05  # between two polls of the queue
 FAULT_LOG_INTERVAL_S = 60.0  # a fault that repeats is logged once in this time
 
@@ -80,6 +82,7 @@ class Dispatcher:
         self._lake_lock = FileLock(settings.lake_lock)  # read, never taken
         self._lock_check_at = 0.0  # this and the next two: monotonic
         self._poll_at = 0.0
+        self._kept_check_at = 0.0  # monotonic
         self._last_active_at = time.monotonic()
         self._faults: dict[str, float] = {}  # when each was last logged
 
@@ -132,6 +135,9 @@ class Dispatcher:
             self.running_jobs.publish_pause_reason("")
         if self.running_count:
             self._last_active_at = time.monotonic()
+        if self._kept_check_at <= time.monotonic():
+            self._kept_check_at = time.monotonic() + KEPT_CHECK_INTERVAL_S
+            self._staging.remove_kept_checkpoints(_now() - checkpoint.MAX_AGE)
         if self._maintenance.is_due(self._idle_s()):
             should_continue = self._maintenance.start() or (lambda: not self.running_count)
             self.publisher.submit(RunMaintenance(should_continue))
@@ -263,6 +269,9 @@ class Dispatcher:
 
     def _pause(self, error: str, reason: str = "") -> None:
         if self.disk_space.pause(error, reason):
+            if not reason:  # the disk is full
+                with suppress(StoreError):  # the pause says that files cannot be written
+                    self._staging.remove_kept_checkpoints(_now())
             self.running_jobs.publish_pause_reason(reason or self.disk_space.pause_reason)
 
     def _check_for_full_disk(self, failure: Failure | None) -> None:

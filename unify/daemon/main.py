@@ -32,6 +32,7 @@ from unify.fs.memory import disable_core_dumps
 from unify.load.environment import Environment
 from unify.load.loader import LoadRunner
 from unify.load.protocol import make_bug_failure
+from unify.load.staging import StagingArea
 from unify.load.worker import TaskRunner
 from unify.queue.queue import Queue
 from unify.status import instance
@@ -103,7 +104,14 @@ class Daemon:
             settings,
             self.epoch,
             worker_pool=self._worker_pool,
-            running_jobs=RunningJobs(queue, publisher, self.log, self._server.publish, notifier),
+            running_jobs=RunningJobs(
+                queue,
+                publisher,
+                self.log,
+                self._server.publish,
+                notifier,
+                staging=StagingArea(settings.staging),
+            ),
             environment=self._environment,
             script_supervisor=ScriptSupervisor(
                 settings,

@@ -18,6 +18,7 @@ MAX_CRASHES = 3  # a job whose process dies three times is the cause
 MAX_ATTEMPTS_INTERACTIVE = 3  # a person waits; the HTTP client has retried each request already
 MAX_ATTEMPTS_SCHEDULED = 8  # covers an outage of about an hour
 MAX_ATTEMPTS_RATE_LIMITED = 20  # a source that says when to retry is not failing
+MAX_ATTEMPTS_WITH_PROGRESS = 100  # so many may fail after they have read more; later ones count as failures
 FIRST_BACKOFF_S = 2.0
 MAX_BACKOFF_S = 15 * 60.0
 MIN_RETRY_AFTER_S = 0.2

@@ -48,6 +48,7 @@ class RunningJob(Struct):
     ``refresh_every_s``  the refresh interval of the table's configuration; None until the worker reports it.
     ``blocked_by``       which process holds the lake's lock, or why a queued job does not start.
     ``daemon_died``      the attempt belongs to a daemon that ended without recording its result.
+    ``progressed``       the attempt failed after it had read pages that the next one need not read.
     """
 
     job: LoaderJob
@@ -58,6 +59,7 @@ class RunningJob(Struct):
     refresh_every_s: float | None = None
     blocked_by: str = ""
     daemon_died: bool = False
+    progressed: bool = False
 
     @property
     def elapsed_s(self) -> float:
@@ -79,6 +81,7 @@ class RunningJob(Struct):
             waiting_until=until or progress.waiting_until,
             error=error,
             blocked_by=self.blocked_by,
+            resumed=progress.resumed,
         )
 
     def make_failed_record(self, error: str, now: datetime) -> LoadRecord:
@@ -109,12 +112,15 @@ class RunningJobs:
         log: DaemonLog,
         publish_status: Callable[[LoaderStatus], None],
         notifier: Notifier | None = None,
+        *,
+        staging: StagingArea,
     ) -> None:
         self.queue = queue
         self.publisher = publisher
         self.log = log
         self._publish_status = publish_status
         self._notifier = notifier
+        self._staging = staging
         self.by_id: dict[int, RunningJob] = {}
         self._rng = random.Random()
 
@@ -173,7 +179,9 @@ class RunningJobs:
         if run.is_cancelled:
             self.apply(run, JobEvent.CANCELLED, "cancelled")
             return
-        decision = policies.decide_after_crash(run.job.crashes + 1, reason, _now())
+        self._check_progress(run)
+        crashes = 0 if run.progressed else run.job.crashes
+        decision = policies.decide_after_crash(crashes + 1, reason, _now())
         self._apply_decision(run, decision, JobEvent.CRASHED)
 
     def handle_failure(self, run: RunningJob, failure: Failure) -> None:
@@ -186,8 +194,16 @@ class RunningJobs:
             error = f"internal error: {failure.message}; the traceback is in {self.log.path}"
             self.apply(run, JobEvent.FAILED, error)
         else:
-            decision = policies.decide_after_failure(run.job, failure, _now(), self._rng)
+            self._check_progress(run)
+            job = msgspec.structs.replace(run.job, failures=0) if run.progressed else run.job
+            decision = policies.decide_after_failure(job, failure, _now(), self._rng)
             self._apply_decision(run, decision, JobEvent.POSTPONED)
+
+    def _check_progress(self, run: RunningJob) -> None:
+        """Find out whether the failure of this attempt counts: not if it has read more than those before."""
+        run.progressed = run.job.attempt < policies.MAX_ATTEMPTS_WITH_PROGRESS and self._staging.has_progress(
+            run.job
+        )
 
     def handle_published(self, run: RunningJob, result: PublisherResult) -> None:
         """Handle what the publisher reports of a load."""
@@ -300,7 +316,9 @@ class RunningJobs:
             case JobAction.REQUEUE:
                 crashed = event is JobEvent.CRASHED
                 failed = crashed or event is JobEvent.POSTPONED
-                return self.queue.requeue(run.job, start_at, error, failed=failed, crashed=crashed)
+                return self.queue.requeue(
+                    run.job, start_at, error, failed=failed, crashed=crashed, progressed=run.progressed
+                )
             case JobAction.HOLD:
                 return self.queue.hold(run.job, error, _now())
             case JobAction.FINISH | JobAction.RECORD_FAILURE:
@@ -323,6 +341,8 @@ class RunningJobs:
             self.publisher.submit(PublishStaged(run.job))
         elif transition.state is not JobState.RUNNING:
             self.by_id.pop(run.job.id, None)
+        if transition.action is JobAction.RECORD_FAILURE:
+            self._keep_checkpoint(run.job)
         if not transition.state.active and transition.action is not JobAction.HOLD:
             self.publisher.submit(DiscardStaged(run.job))
         if transition.state is JobState.DONE or transition.action is JobAction.HOLD:
@@ -330,6 +350,13 @@ class RunningJobs:
                 self.publisher.submit(DiscardStaged(replaced))
         if transition.action in (JobAction.RECORD_FAILURE, JobAction.HOLD):
             self.publisher.submit(RecordFailure(run.job, run.make_failed_record(error, _now())))
+
+    def _keep_checkpoint(self, job: LoaderJob) -> None:
+        """Keep what the job has read for ``system retry``; without it, the retry reads everything."""
+        try:
+            self._staging.keep_checkpoint(job)
+        except StoreError as error:
+            self.log.write_event("staging.keep_failed", **job_log_fields(job), error=error.message)
 
     def publish_accepted_versions(self) -> None:
         """Publish the held versions that were accepted. A load whose staged rows are gone starts again."""
@@ -374,7 +401,7 @@ def recover_jobs(
     in_progress = running_jobs.queue.orphaned_jobs(epoch + 1)
     orphans = [job for job in in_progress if not _has_worker(job, worker_pool)]
     running_jobs.retain({job.id for job in in_progress} - {job.id for job in orphans})
-    kept = [*in_progress, *running_jobs.queue.held_jobs()]
+    kept = [*in_progress, *running_jobs.queue.active_jobs(), *running_jobs.queue.held_jobs()]
     for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in kept]):
         running_jobs.log.write_event("staging.removed", folder=folder)
     for job in orphans:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from unify.adapters.base import Page, PagePosition, ScopeWindow
-from unify.convert.chunks import ChunkReader, ChunkWriter, LineParser, MarkerKeys, Segment
+from unify.convert.chunks import CHUNK_FILES, ChunkReader, ChunkWriter, LineParser, MarkerKeys, Segment
 
 CHECKPOINT = "checkpoint.jsonl"
 PREVIOUS = "previous"  # the folder of the attempt before, until its rows are taken over
@@ -303,6 +303,15 @@ def remove_attempt_files(folder: Path) -> None:
     """Remove everything but the rows of the attempt before."""
     for path in folder.iterdir():
         if path.is_file():
+            path.unlink()
+
+
+def remove_other_files(folder: Path) -> None:
+    """Remove everything that no later attempt needs."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != CHECKPOINT and not path.match(CHUNK_FILES):
             path.unlink()
 
 

@@ -1,7 +1,8 @@
 """The staging folder: the files of a load, complete on disk before it is published.
 
 ``staging/UID/ATTEMPT/`` belongs to one attempt of one job. Its manifest is written last, by rename: a folder
-with a manifest holds a complete load, a folder without one is ignored.
+with a manifest holds a complete load. One without has at most a checkpoint, see ``checkpoint``;
+``staging/kept/`` has those of jobs that failed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -19,10 +21,11 @@ from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.failpoints import failpoint
 from unify.lake.table_layouts import TableLayout
-from unify.load.checkpoint import PREVIOUS, find_checkpoint
+from unify.load.checkpoint import PREVIOUS, PROGRESS, find_checkpoint, remove_other_files
 from unify.model import Column
 
 MANIFEST = "manifest.json"
+KEPT = "kept"  # the folder of checkpoints of jobs that ended
 STRATEGIES = ("reload", "append", "merge", "merge_delete")
 
 
@@ -33,6 +36,15 @@ class JobAttempt(Protocol):
     def uid(self) -> str: ...
     @property
     def attempt(self) -> int: ...
+
+
+class Job(JobAttempt, Protocol):
+    """A job: a LoaderJob."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def created_at(self) -> datetime: ...
 
 
 class Manifest(Struct, frozen=True):
@@ -103,23 +115,47 @@ class StagingArea:
         """Return the folder of this attempt of ``job``."""
         return self.folder / job.uid / str(job.attempt)
 
-    def create_attempt_folder(self, job: JobAttempt) -> Path:
+    def create_attempt_folder(self, job: Job) -> Path:
         """Create the folder of this attempt; earlier contents are removed.
 
         What the attempt before has read is moved into it, to ``checkpoint.PREVIOUS``: an earlier attempt that
-        is still alive has no folder any more.
+        is still alive has no folder any more. Before the first attempt after ``system retry``, that is what
+        ``keep_checkpoint`` has kept.
         """
         folder = self.attempt_folder(job)
         with _translate_os_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(mode=0o700, parents=True)
-            for attempt in sorted(folder.parent.iterdir(), key=lambda each: -_attempt_number(each.name)):
-                if (before := find_checkpoint(attempt)) is not None:
-                    before.rename(folder / PREVIOUS)
-                    shutil.rmtree(attempt, ignore_errors=before == attempt)
-                    break
+            before = _last_checkpoint(folder.parent) or self._kept_folder(job)
+            if before.exists():
+                _take_checkpoint(before, folder / PREVIOUS)
         return folder
+
+    def has_progress(self, job: JobAttempt) -> bool:
+        """Return whether this attempt has read pages that the next one need not read."""
+        return (self.attempt_folder(job) / PROGRESS).exists()
+
+    def keep_checkpoint(self, job: Job) -> None:
+        """Keep what the attempts of a job that ended have read, for ``system retry``."""
+        attempt = _last_checkpoint(self.folder / job.uid)
+        kept = self._kept_folder(job)
+        with _translate_os_errors(kept):
+            if attempt is not None:
+                kept.parent.mkdir(mode=0o700, exist_ok=True)
+                shutil.rmtree(kept, ignore_errors=True)
+                _take_checkpoint(attempt, kept)
+
+    def remove_kept_checkpoints(self, older_than: datetime) -> None:
+        """Remove what ``keep_checkpoint`` has kept since before ``older_than``."""
+        for kept in (self.folder / KEPT).glob("*"):
+            with _translate_os_errors(kept):
+                if kept.stat().st_mtime < older_than.timestamp():
+                    shutil.rmtree(kept)
+
+    def _kept_folder(self, job: Job) -> Path:
+        """Return the folder for the job, whatever its ``uid``; another queue may have the same ``id``."""
+        return self.folder / KEPT / f"{job.id}-{job.created_at.timestamp():.6f}"
 
     def find_staged_load(self, job: JobAttempt) -> StagedLoad | None:
         """Return the load of this attempt, or None if it is not committed."""
@@ -140,7 +176,10 @@ class StagingArea:
             return removed
         with _translate_os_errors(self.folder):
             for folder in sorted(self.folder.glob("*/*")):
-                if (folder.parent.name, _attempt_number(folder.name)) not in owned:
+                if (
+                    folder.parent.name != KEPT
+                    and (folder.parent.name, _attempt_number(folder.name)) not in owned
+                ):
                     shutil.rmtree(folder)
                     removed.append(folder)
             for parent in self.folder.iterdir():
@@ -187,6 +226,21 @@ def _check_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _file_names(manifest: Manifest) -> tuple[str, ...]:
     return (*manifest.files, manifest.discarded_file) if manifest.discarded_file else manifest.files
+
+
+def _last_checkpoint(job: Path) -> Path | None:
+    """Return the folder of the last attempt that has a checkpoint, or None."""
+    attempts = sorted(job.glob("*"), key=lambda each: _attempt_number(each.name), reverse=True)
+    return next((each for each in attempts if find_checkpoint(each) is not None), None)
+
+
+def _take_checkpoint(attempt: Path, target: Path) -> None:
+    """Move the checkpoint of ``attempt`` to ``target``, and remove the rest."""
+    found = find_checkpoint(attempt)
+    if found is not None:
+        found.rename(target)
+        shutil.rmtree(attempt, ignore_errors=found == attempt)
+        remove_other_files(target)
 
 
 def _attempt_number(name: str) -> int:

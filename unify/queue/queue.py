@@ -280,11 +280,12 @@ class Queue:
         *,
         failed: bool = True,
         crashed: bool = False,
+        progressed: bool = False,
     ) -> LoaderJob | None:
         """Queue a job again, to start at ``start_at``. None: another attempt has it.
 
-        ``failed`` and ``crashed`` increment the job's counts, which survive the daemon. A job whose
-        cancellation was requested is cancelled instead.
+        ``failed`` and ``crashed`` increment the job's counts, which survive the daemon; an attempt that
+        ``progressed`` resets both. A job whose cancellation was requested is cancelled instead.
         """
         with self._database.transaction():
             values = {
@@ -294,6 +295,7 @@ class Queue:
                 "error": error,
                 "failed": int(failed),
                 "crashed": int(crashed),
+                "progressed": int(progressed),
             }
             back = job_from_row_or_none(self._database.fetch_one("requeue", values))
             return self.cancel(job.id) if back is not None and back.cancel_asked else back

@@ -124,8 +124,9 @@ RETURNING *;
 
 -- name: requeue
 UPDATE job
-SET state = 'queued', start_at = :start_at, error = :error, failures = failures + :failed,
-    crashes = crashes + :crashed
+SET state = 'queued', start_at = :start_at, error = :error,
+    failures = CASE WHEN :progressed THEN 0 ELSE failures + :failed END,
+    crashes = CASE WHEN :progressed THEN 0 ELSE crashes + :crashed END
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
 RETURNING *;
 

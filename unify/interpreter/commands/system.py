@@ -203,6 +203,8 @@ def progress_text(task: LoaderStatus, now: datetime) -> str:
     if task.pages_total:
         parts.append(f"{task.pages:,} of {task.pages_total:,} pages")
     parts.append(elapsed_text(task.elapsed_s))
+    if task.resumed:
+        parts.append(f"resumed after {task.resumed}")
     if task.waiting_until is not None and task.waiting_until > now:
         left_s = (task.waiting_until - now).total_seconds()
         parts.append(f"rate limited, resumes in {max(1, round(left_s))} s")
