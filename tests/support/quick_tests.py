@@ -25,7 +25,7 @@ FIXTURES = {
         "wheel",
     ),
     "socket": ("api", "certificates", "foreign", "oauth_server", "token_server", "tracker"),
-    "lake": ("lake", "settings"),  # every commit is an fsync
+    "lake": ("filled", "lake", "settings"),  # every commit is an fsync
 }
 PATHS = {
     "process": (

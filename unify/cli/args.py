@@ -35,6 +35,10 @@ def parse_arguments(arguments: Sequence[str]) -> Invocation:
     _reject_unknown_options(arguments, repeatable)
     values = vars(_build_parser(repeatable).parse_args(arguments))
     values.pop("action", None)  # the second word of a command; ``task`` has both
+    if (group := values.pop("group", "")) and "task" not in values:
+        about = usage.COMMAND_HELP[group]
+        words = "|".join(usage.second_words(group))
+        raise UsageError(f"{group}: {words} is missing\nusage: {about.usage}\n\n{about.description}")
     return Invocation(
         **{**values, "words": tuple(values.get("words", ()))},
         steps=tuple(repeatable.steps),
@@ -121,9 +125,9 @@ def _build_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
         )
         if actions:
             parser.add_argument("-h", "--help", action=_PrintAction, default=argparse.SUPPRESS)
+            parser.set_defaults(group=task)
             groups[task] = parser.add_subparsers(
                 metavar="|".join(actions),
-                required=True,
                 dest="action",
                 prog=f"unify {task}",
                 parser_class=_Parser,
@@ -189,6 +193,8 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--keep-going", action="store_true", help="continue after a failed statement")
     add("--strict", action="store_true", help="treat a load that discards rows as an error")
     add("--loads", action="store_true", help="for check: report the last load of each table")
+    add("--deep", action="store_true", help="for lake check: read every value of the data files")
+    add("--repair", action="store_true", help="for lake check: repair what can be repaired without loss")
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     add_repeatable(

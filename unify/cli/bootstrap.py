@@ -166,6 +166,10 @@ def _dispatch_task(
             from unify.cli.daemon_commands import run_daemon_task
 
             return run_daemon_task(invocation.task, build_settings(invocation, environment))
+        case "lake check":
+            from unify.cli.home_commands import check_lake
+
+            return check_lake(invocation, build_settings(invocation, environment), messages)
 
 
 def run_shell(

@@ -15,6 +15,9 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N]   fetch pages and show columns and rows
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status
+       unify lake check [--deep] [--repair]   verify the home folder: catalog, data files, ledger, queue
+       unify backup FILE                 write a verified backup of the home folder
+       unify restore FILE                restore a backup into a new home folder
        unify trust [FILE ...]            use a connections.yaml that is new in this folder
        unify completion bash|zsh|fish    print a completion script for the shell"""
 EPILOG = """\
@@ -45,6 +48,8 @@ _DAEMON = """\
   start     start it in the background; a shell also does so when a load needs it
   stop      stop it; the next daemon continues its loads
   status    print whether it is running; exit status 1 if not"""
+
+_LAKE_USAGE = "unify lake check [--deep] [--repair] [OPTIONS]"
 
 # By command; one of two words follows the command of its first word.
 COMMAND_HELP = {
@@ -97,6 +102,22 @@ COMMAND_HELP = {
     "daemon start": CommandHelp("start it in the background", _DAEMON_USAGE, _DAEMON),
     "daemon stop": CommandHelp("stop it", _DAEMON_USAGE, _DAEMON),
     "daemon status": CommandHelp("print its status", _DAEMON_USAGE, _DAEMON),
+    "lake": CommandHelp(
+        "verify the home folder",
+        _LAKE_USAGE,
+        "  check     verify catalog, data files, ledger, queue and permissions",
+    ),
+    "lake check": CommandHelp(
+        "verify catalog, data files, ledger, queue and permissions",
+        _LAKE_USAGE,
+        "Verifies the home folder, also while its daemon runs: the catalog, every data file that it names,\n"
+        "the ledger against the tables, the queue, saved variables, staged rows and permissions. Prints a\n"
+        "line for each fault with the command that heals it, and a summary. Sends no requests.\n"
+        "  --deep      read every value of the data files, not only sizes and footers\n"
+        "  --repair    remove staged rows that no load needs, restore permissions, replace a damaged queue,\n"
+        "              and request a reload of each table with a damaged file. Deletes no data file.\n"
+        "Exit status: 0 no fault; 1 faults found; 2 usage error.",
+    ),
     "trust": CommandHelp(
         "use a connections.yaml that is new in this folder",
         "unify trust [FILE ...]",

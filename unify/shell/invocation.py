@@ -19,6 +19,7 @@ Task = Literal[
     "daemon start",
     "daemon stop",
     "daemon status",
+    "lake check",
     "trust",
     "completion",
 ]
@@ -56,6 +57,8 @@ class Invocation(Struct, frozen=True):
     keep_going: bool = False
     strict: bool = False
     loads: bool = False
+    deep: bool = False
+    repair: bool = False
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()

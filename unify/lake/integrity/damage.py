@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MAX_CHECKED_BYTES = 1_000_000_000  # read when an error names no file: a few seconds
 PARQUET_MAGIC = b"PAR1"
 
+_READ_ALL_SQL = "SELECT bit_xor(hash(row)) FROM read_parquet(?) row"  # a count would not decode the values
+
 _FILE = re.compile(r"""["']([^"'\n]+\.parquet)["']""")
 _UNNAMED = re.compile(
     r"don't know what type|thrift|TProtocolException|Invalid Input: .*parquet", re.IGNORECASE
@@ -70,12 +72,13 @@ def _find_damaged_file(connection: DuckDBPyConnection, data_path: Path) -> Path 
     """Return the first data file that cannot be read; DuckDB does not name it."""
     for (relative,) in connection.execute(_FILES_SQL, [MAX_CHECKED_BYTES]).fetchall():
         path = data_path / str(relative)
-        if not _can_be_read(connection, path):
+        if not can_be_read(connection, path):
             return path
     return None
 
 
-def _can_be_read(connection: DuckDBPyConnection, path: Path) -> bool:
+def can_be_read(connection: DuckDBPyConnection, path: Path) -> bool:
+    """Whether all values of a Parquet file can be read."""
     from unify.engine import duckdb
 
     try:
@@ -84,7 +87,7 @@ def _can_be_read(connection: DuckDBPyConnection, path: Path) -> bool:
             file.seek(-len(PARQUET_MAGIC), os.SEEK_END)
             if not head == file.read() == PARQUET_MAGIC:
                 return False
-        connection.execute("SELECT count(COLUMNS(*)) FROM read_parquet(?)", [str(path)]).fetchall()
+        connection.execute(_READ_ALL_SQL, [str(path)]).fetchall()
     except (OSError, duckdb.Error):
         return False
     return True
@@ -104,11 +107,18 @@ def _fault(path: Path, error: BaseException) -> str:
 
 def _remedy(connection: DuckDBPyConnection, table: TableName) -> str:
     if table.schema == SCHEMA:
-        return "restore it from a backup"
+        return remedy(table, is_loaded=False)
     loads = connection.execute(
         f"SELECT 1 FROM {ledger.TABLE} WHERE connection = ? AND table_name = ? LIMIT 1",
         [table.schema, table.table],
     ).fetchall()
-    if loads:
+    return remedy(table, is_loaded=bool(loads))
+
+
+def remedy(table: TableName, *, is_loaded: bool) -> str:
+    """Return how a table gets rows again that a damaged file had."""
+    if table.schema == SCHEMA:
+        return "restore it from a backup"
+    if is_loaded:
         return f"reload table {table} fetches all rows again"
     return f"restore it from a backup, or drop table {table} and create it again"
