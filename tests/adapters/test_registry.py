@@ -62,7 +62,13 @@ class TestRegistry:
         adapter.close()
         assert api.requests[0].headers["authorization"] == "Bearer t0ken-t0ken"
         assert [seen.address for seen in traffic] == [f"{api.url}/things"]
-        assert {file.suffix for file in (folder / "limits").iterdir()} == {".rate", ".queue", ".slot"}
+        assert {file.suffix for file in (folder / "limits").iterdir()} == {
+            ".rate",
+            ".queue",
+            ".slot",
+            ".wake",
+            ".member",
+        }
 
     def test_a_refusal_names_option_variable_and_line(self, api: FaultServer, folder: Path) -> None:
         api.serve("/things", MockResponse.error(401))

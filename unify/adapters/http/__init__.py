@@ -6,7 +6,8 @@
     deadlines    shuts down the socket of a request at its deadline or when it is cancelled
     retry        decides whether to accept a response, retry or give up; reads rate limit headers
     error_rules  matches the `errors` rules of a spec with a response, outside its rows
-    rate_limit   request rate and concurrency limits, shared by all worker processes
+    rate_limit   request rate limits, shared by all worker processes
+    concurrency  the limit of concurrent requests, shared by all worker processes
     errors       errors of failed responses and of the HTTP libraries, with a message that says what to do
     request_log  the latest requests, in files of the home folder: the system table `request_log`
 

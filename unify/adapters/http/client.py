@@ -152,6 +152,7 @@ class HttpClient:
     def cancel(self, stop: threading.Event) -> None:
         """End every request that was started with ``stop``, in any thread."""
         self._session.cancel(stop)
+        self._throttle.cancel(stop)
 
     def close(self) -> None:
         self.cancel(self._stop)

@@ -1,7 +1,7 @@
-"""Limits of request rate and concurrency of a connection, shared by all worker processes.
+"""Limits of request rate of a connection, shared by all worker processes.
 
 Requests get evenly spaced slots, reserved in a small file under ``flock``; without a folder, in memory. A
-rate limit that one worker meets pauses all. ``ConcurrencySlots`` limits the number of concurrent requests.
+rate limit that one worker meets pauses all. ``concurrency`` limits the number of concurrent requests.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from unify.adapters.http.concurrency import ConcurrencySlots
 from unify.adapters.http.retry import MAX_WAIT_S
 from unify.errors import Interrupted, RateLimited, StoreError
 
@@ -29,7 +30,6 @@ from unify.errors import Interrupted, RateLimited, StoreError
 SPACING_FACTOR = 1.1
 MAX_SLOT_LATENESS_S = 0.05
 MAX_PAUSE_S = 86400.0  # of longer pauses that an API demands, each day is checked again
-SLOT_POLL_S = 0.01
 MIN_REPORTED_WAIT_S = 1.0
 
 
@@ -209,18 +209,16 @@ class Throttle:
             return
         now = self.clock.time()
         self._wait_until(self._rate_limiter.resume_at(now), now, stop)
-        waiter = object()
-        try:
-            while (slot := slots.acquire(waiter)) is None:
-                if self.clock.wait(stop, SLOT_POLL_S):
-                    raise interrupted_error()
-        except BaseException:
-            slots.cancel_wait(waiter)
-            raise
+        slot = slots.acquire(stop)
         try:
             yield
         finally:
             slots.release(slot)
+
+    def cancel(self, stop: threading.Event) -> None:
+        """End the waits for a concurrency slot with ``stop``, which is set."""
+        if self._rate_limiter.concurrency_slots is not None:
+            self._rate_limiter.concurrency_slots.cancel(stop)
 
     def pause(self, seconds: float) -> None:
         """Send nothing to this API for ``seconds``, in any process."""
@@ -263,69 +261,3 @@ class Throttle:
 
 def interrupted_error() -> Interrupted:
     return Interrupted("the read was cancelled")
-
-
-class ConcurrencySlots:
-    """Limits concurrent requests per connection across all worker processes.
-
-    Each slot is a file locked with flock(2), so a process that dies releases its slot. The first waiter holds
-    the lock of ``NAME.queue``; the order is first come, first served.
-    """
-
-    def __init__(self, folder: Path, name: str, count: int) -> None:
-        self._queue_path = folder / f"{name}.queue"
-        self._slot_paths = [folder / f"{name}.{number}.slot" for number in range(count)]
-        self._lock = threading.Lock()  # flock excludes other processes, not threads
-        self._open_files: dict[Path, int] = {}
-        self._held_slots: set[int] = set()
-        self._queue_head: object | None = None
-
-    def acquire(self, waiter: object) -> int | None:
-        """Return a slot for ``release``; None if none is free or ``waiter`` is not the first in the queue."""
-        with self._lock:
-            if self._queue_head not in (None, waiter) or (
-                self._queue_head is None and not self._try_lock(self._queue_path)
-            ):
-                return None
-            self._queue_head = waiter
-            for number, path in enumerate(self._slot_paths):
-                if number not in self._held_slots and self._try_lock(path):
-                    self._held_slots.add(number)
-                    self._leave_queue()
-                    return number
-            return None
-
-    def cancel_wait(self, waiter: object) -> None:
-        with self._lock:
-            if self._queue_head is waiter:
-                self._leave_queue()
-
-    def release(self, slot: int) -> None:
-        with self._lock:
-            self._held_slots.discard(slot)
-            self._unlock(self._slot_paths[slot])
-
-    def close(self) -> None:
-        with self._lock:
-            for file in self._open_files.values():
-                os.close(file)
-            self._open_files.clear()
-
-    def _leave_queue(self) -> None:
-        self._queue_head = None
-        self._unlock(self._queue_path)
-
-    def _try_lock(self, path: Path) -> bool:
-        try:
-            if path not in self._open_files:
-                self._open_files[path] = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._open_files[path], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be opened ({error.strerror})") from error
-        return True
-
-    def _unlock(self, path: Path) -> None:
-        if path in self._open_files:
-            fcntl.flock(self._open_files[path], fcntl.LOCK_UN)
