@@ -19,8 +19,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from unify.errors import Interrupted, StoreError
 
@@ -31,8 +32,7 @@ RECHECK_S = 1.0  # in case that a process died without releasing its slot, or a 
 _WAKE = b"\0"
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
+class _Waiter(Struct, eq=False):
     stop: threading.Event
     slot: int | None = None
 
