@@ -103,9 +103,8 @@ class BenchmarkHome:
 
     def _cpu_s(self) -> float | None:
         """Return the processor time of every process; None if the system does not report it."""
-        workers = self._worker_processes()
-        daemon = Path("/proc") / str(ensure_daemon(self.settings).pid)
-        return sum(map(_process_cpu_s, [*workers, daemon])) + time.process_time() if workers else None
+        used = daemon_cpu_s(self.settings)
+        return None if used is None else sum(used) + time.process_time()
 
     def _worker_processes(self) -> list[Path]:
         daemon = ensure_daemon(self.settings).pid
@@ -138,6 +137,16 @@ def benchmark_home(
                 yield made
         finally:
             stop_daemon(settings)
+
+
+def daemon_cpu_s(settings: Settings) -> tuple[float, float] | None:
+    """Return the processor time of the daemon and of its workers; None if the system does not report it."""
+    daemon = ensure_daemon(settings).pid
+    processes = [path for path in Path("/proc").glob("[0-9]*") if path.is_dir()]
+    workers = [process for process in processes if _parent_pid(process) == daemon]
+    if not workers:
+        return None
+    return _process_cpu_s(Path("/proc") / str(daemon)), sum(map(_process_cpu_s, workers))
 
 
 def write_bench_spec(

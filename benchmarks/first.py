@@ -13,14 +13,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.bench_home import write_bench_spec
-from benchmarks.measure import Figure
+from benchmarks.bench_home import daemon_cpu_s, write_bench_spec
+from benchmarks.measure import Figure, best_in_turns
 from benchmarks.server import run_server
 from benchmarks.tables import BenchmarkTable
 from unify.config.settings import Settings
@@ -50,6 +50,7 @@ class ColdRun:
     began: float
     ended: float
     events: Mapping[str, float]
+    cpu_s: Sequence[float] = ()  # of the daemon and of its worker
 
     @property
     def seconds(self) -> float:
@@ -67,34 +68,44 @@ class ColdRun:
             yield Step(label, self.events[event] - at)
             at = self.events[event]
         yield Step("shell: query and answer", self.ended - at)
+        for label, cpu_s in zip(("CPU of the daemon", "CPU of its worker"), self.cpu_s, strict=False):
+            yield Step(label, cpu_s)
 
 
 def measure(folder: Path) -> Iterator[Figure | Step]:
     """Run the ways in turns and yield the fastest of each, then the steps of the cold query."""
-    names = [f"pages{number}" for number in range(ROUNDS + 1)]
-    tables = [BenchmarkTable(name, TABLE.kind, TABLE.rows, TABLE.page_rows) for name in names]
+    tables = [
+        BenchmarkTable(f"pages{number}", TABLE.kind, TABLE.rows, TABLE.page_rows)
+        for number in range(ROUNDS + 1)
+    ]
+    stored, *others = [table.name for table in tables]
+    not_loaded = iter(others)
+    cold: list[ColdRun] = []
     with run_server(tables) as address:
         warm = _create_home(folder / "warm", tables, address)
         try:
-            _query(warm, names[-1])
-            cold: list[ColdRun] = []
-            ways: dict[str, list[float]] = {name: [] for name in ("python", "warm", "stored", "api")}
-            for number in range(ROUNDS):
-                ways["python"].append(_time(lambda: _run([sys.executable, "-c", "pass"], warm)))
-                cold.append(_run_cold(folder / f"cold{number}", tables, address))
-                ways["warm"].append(_time(lambda name=names[number]: _query(warm, name)))  # type: ignore[misc]
-                ways["stored"].append(_time(lambda: _query(warm, names[-1])))
-                ways["api"].append(_time(lambda: _fetch_pages(address, names[0])))
+            _query(warm, stored)
+            found = best_in_turns(
+                {
+                    "python": lambda: _run([sys.executable, "-c", "pass"], warm),
+                    "cold": lambda: cold.append(_run_cold(folder / f"cold{len(cold)}", tables, address)),
+                    "warm": lambda: _query(warm, next(not_loaded)),
+                    "stored": lambda: _query(warm, stored),
+                    "api": lambda: _fetch_pages(address, stored),
+                },
+                ROUNDS,
+            )
         finally:
             stop_daemon(warm)
-    python, api = min(ways["python"]), min(ways["api"])
+    python, api_s = found["python"], found["api"].seconds
     fastest = min(cold, key=lambda run: run.seconds)
-    yield Figure("python -c pass", python, python)
-    yield Figure(f"the API, {TABLE.pages} pages (subtracted below)", api, python)
-    yield Figure("first query: no daemon, no lake", fastest.seconds - api, python, 60)
+    yield Figure("python -c pass", python.seconds, python.seconds)
+    yield Figure(f"the API, {TABLE.pages} pages (subtracted below)", api_s, python.seconds)
+    yield Figure("first query: no daemon, no lake", fastest.seconds - api_s, python.seconds, 60)
     yield from fastest.steps()
-    yield Figure("first query of a table: warm daemon", min(ways["warm"]) - api, python, 35)
-    yield Figure("query of a stored table", min(ways["stored"]), python, 20)
+    yield Figure("first query of a table: warm daemon", found["warm"].seconds - api_s, python.seconds, 35)
+    stored_cpu_ratio = (found["stored"].cpu_s or 0.0) / (python.cpu_s or 1.0)
+    yield Figure("query of a stored table", found["stored"].seconds, python.seconds, 20, stored_cpu_ratio)
 
 
 def _create_home(home: Path, tables: Sequence[BenchmarkTable], address: str) -> Settings:
@@ -110,11 +121,12 @@ def _run_cold(home: Path, tables: Sequence[BenchmarkTable], address: str) -> Col
         began = time.time()
         _query(settings, tables[0].name)
         ended = time.time()
+        cpu_s = daemon_cpu_s(settings) or ()
     finally:
         stop_daemon(settings)
     log = (settings.logs / "daemon.log").read_text("utf-8")
     events = {event: datetime.fromisoformat(at).timestamp() for at, event in _EVENT.findall(log)}
-    return ColdRun(began, ended, events)
+    return ColdRun(began, ended, events, cpu_s)
 
 
 def _query(settings: Settings, table: str) -> None:
@@ -137,12 +149,6 @@ def _run(command: Sequence[str], settings: Settings) -> str:
         env=environment,
     )
     return done.stdout
-
-
-def _time(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
 
 
 def _fetch_pages(address: str, name: str) -> None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the report: a time and its ratio to a reference time."""
+    """One line of the report: a time and its ratio to a reference time.
+
+    ``cpu_ratio``  the ratio of the processor times, which other processes disturb less.
+    """
 
     label: str
     seconds: float
     baseline_s: float
     promised: float | None = None  # the promised maximum ratio (docs/performance.md)
+    cpu_ratio: float | None = None
 
     def __str__(self) -> str:
         ratio = self.seconds / self.baseline_s
+        cpu = f"CPU: {self.cpu_ratio:.1f} times" if self.cpu_ratio is not None else ""
         promise = f"(promised: {self.promised:g})" if self.promised is not None else ""
-        return f"{self.label:<44} {self.seconds * 1000:>9,.0f} ms  {ratio:>6.1f} times  {promise}".rstrip()
+        line = f"{self.label:<44} {self.seconds * 1000:>9,.0f} ms  {ratio:>6.1f} times  {cpu:<16} {promise}"
+        return line.rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,27 @@ def best_s(run: Callable[[], object], rounds: int = 5) -> float:
         run()
         seconds.append(time.perf_counter() - began)
     return min(seconds)
+
+
+def best_in_turns(runs: Mapping[str, Callable[[], object]], rounds: int = 7) -> dict[str, Measured]:
+    """Return the shortest times of each run; all runs take turns, so that a disturbance affects them alike.
+
+    ``cpu_s`` is that of the processes that a run has started and waited for.
+    """
+    found: dict[str, Measured] = {}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            cpu_began, began = _children_cpu_s(), time.perf_counter()
+            run()
+            seconds, cpu_s = time.perf_counter() - began, _children_cpu_s() - cpu_began
+            known = found.get(name, Measured(seconds, cpu_s))
+            found[name] = Measured(min(seconds, known.seconds), min(cpu_s, known.cpu_s or cpu_s))
+    return found
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def command_runner(arguments: Sequence[str], home: Path) -> Callable[[], object]:
