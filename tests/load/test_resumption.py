@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from tests.support.fault_server import FaultServer, MockResponse, RecordedReques
 from tests.support.loader_shop import LoaderHome
 from unify.config.settings import Settings
 from unify.errors import UnifyError
+from unify.fs.failpoints import FailpointHit
 from unify.load.protocol import LoadProgress, TaskStatus
 from unify.model import Action, LoaderJob
 
@@ -372,3 +374,33 @@ def test_no_secret_is_in_the_checkpoint(tmp_path: Path) -> None:
         job, error = run_attempt(home, job, 2)
         assert error is None
         assert home.sealed_load(job).manifest.rows == 20
+
+
+@pytest.mark.parametrize(
+    "failpoints",
+    [
+        "loader.page:raise@7,loader.restaged_page:raise@3,loader.page:raise@2,loader.staged:raise",
+        "loader.staged:raise,staging.before_manifest:raise",
+        "loader.page:raise@1,loader.page:raise@10,loader.restaged_page:raise@8",
+    ],
+)
+def test_an_attempt_may_end_at_any_point(
+    tmp_path: Path, failpoints: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it takes over the rows of the attempt before, and after it has read every page."""
+    with open_shop(tmp_path, 9, 4, "cursor") as (home, shop):
+        whole = home.make_job("lines")
+        run_attempt(home, whole, 1)
+        pages, shop.requested = len(shop.requested), []
+        job = home.make_job("lines")
+        for number, point in enumerate(failpoints.split(","), 1):
+            monkeypatch.setattr("unify.fs.failpoints._hit_counts", Counter())
+            monkeypatch.setenv("UNIFY_FAILPOINT", point)
+            with pytest.raises(FailpointHit):
+                run_attempt(home, job, number)
+        monkeypatch.delenv("UNIFY_FAILPOINT")
+        job, error = run_attempt(home, job, number + 1)
+        assert error is None
+        assert stored_content(home, job) == stored_content(home, whole)
+        assert len(shop.requested) <= pages + 12
+        assert not list((home.settings.staging / job.uid).rglob("chunk-*"))

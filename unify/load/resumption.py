@@ -14,6 +14,7 @@ from unify.adapters.base import ReadProgress
 from unify.adapters.rest.read_plan import distinct_parents, scope_key
 from unify.adapters.spec.model import ForEach
 from unify.convert.stage import RowStage
+from unify.fs.failpoints import failpoint
 from unify.load.checkpoint import Checkpoint, CheckpointWriter
 from unify.load.notes import LoadNotes
 from unify.load.plan import LoadPlan, PlannedLoad
@@ -74,6 +75,7 @@ def restage(
         if kept.line.skipped:
             notes.add_skipped_request(kept.line.skipped)
         count_rows(len(kept.rows))
+        failpoint("loader.restaged_page")
         pages += 1
     writer.set_state(checkpoint.state)
     started = {key: line.position(checkpoint.row_counts[key]) for key, line in checkpoint.started.items()}

@@ -1,0 +1,171 @@
+"""A long load that is killed or fails goes on where it broke, in a real daemon and its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from tests.support.command import UnifyCommand, is_daemon_running
+from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.waiting import wait_until
+from unify.model import JobState, LoaderJob
+from unify.queue.queue import Queue
+
+PARENTS = 40
+SPEC = """\
+name: shop
+base_url: "{base_url}"
+options: {base_url: {}}
+paging: {type: none}
+limits: {concurrency: 1}
+tables:
+  - {name: orders, request: GET /orders, key: id}
+  - name: lines
+    request: GET /orders/{order_id}/lines
+    for_each: select id as order_id from orders
+    columns: {order_id: {from: "{order_id}"}}
+    key: [order_id, sku]
+"""
+
+
+class Shop:
+    """An API with two lines of each order; it counts requests, and can hold or refuse some."""
+
+    def __init__(self, api: FaultServer) -> None:
+        self.requests: Counter[int] = Counter()
+        self.refused: set[int] = set()
+        self.held_from = PARENTS
+        self.gate = threading.Event()
+        api.serve("/orders", MockResponse.json([{"id": order} for order in range(PARENTS)]))
+        for order in range(PARENTS):
+            api.serve(f"/orders/{order}/lines", partial(self._respond, order))
+
+    def _respond(self, order: int, _request: RecordedRequest) -> MockResponse:
+        self.requests[order] += 1
+        if order >= self.held_from:
+            self.gate.wait(60)
+        if order in self.refused:
+            return MockResponse.error(400, "no")
+        return MockResponse.json([{"sku": f"{order}-{n}", "price": n / 4} for n in range(2)])
+
+
+@pytest.fixture
+def unify(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
+    specs = unify.home / "specs"
+    specs.mkdir()
+    (specs / "shop.yaml").write_text(SPEC)
+    unify.environment["UNIFY_SPECS"] = str(specs)
+    unify.write_connections(f"shop:\n  adapter: shop\n  options: {{base_url: '{api.url}'}}\n")
+    return unify
+
+
+@pytest.fixture
+def shop(api: FaultServer) -> Shop:
+    return Shop(api)
+
+
+def lines_job(unify: UnifyCommand) -> LoaderJob:
+    with Queue(unify.home / "queue.db") as queue:
+        return next(job for job in queue.recent_jobs(10) if job.table.table == "lines")
+
+
+def wait_for_end(unify: UnifyCommand) -> LoaderJob:
+    wait_until(lambda: not lines_job(unify).state.active)
+    return lines_job(unify)
+
+
+def assert_complete(unify: UnifyCommand) -> None:
+    counts = "select count(*), count(distinct sku), count(distinct order_id), sum(price) from shop.lines"
+    assert unify(counts).rows[1] == ["80", "80", "40", "10.0"]
+
+
+def load_reason(unify: UnifyCommand) -> str:
+    loads = "select reason from unify.loads where \"table\" = 'lines' order by finished_at desc limit 1"
+    return unify(loads).rows[1][0]
+
+
+def kill_daemon(unify: UnifyCommand) -> None:
+    text = unify.run("daemon", "status").stdout
+    os.kill(int(text.split("pid ")[1].split()[0].strip(",)")), signal.SIGKILL)
+    wait_until(lambda: not is_daemon_running(unify.home))
+
+
+def test_the_next_daemon_reads_only_what_the_killed_one_had_not(unify: UnifyCommand, shop: Shop) -> None:
+    shop.held_from = 33
+    assert unify("load table shop.lines", args=["--no-wait"]).exit_status == 0
+    wait_until(lambda: shop.requests[33] > 0)
+    kill_daemon(unify)
+    shop.gate.set()
+    shop.gate = threading.Event()
+
+    assert unify("system start daemon").exit_status == 0
+    wait_until(lambda: "resumed after 33 of 40 parents" in unify("system status").stdout)
+    shop.gate.set()
+
+    assert wait_for_end(unify).state is JobState.DONE
+    assert {order for order, count in shop.requests.items() if count > 1} == {33}
+    assert_complete(unify)
+    assert "resumed after 33 of 40 parents" in load_reason(unify)
+    assert not list((unify.home / "staging").glob("*/*"))
+
+
+def test_workers_that_are_killed_again_and_again_complete_the_load(unify: UnifyCommand, shop: Shop) -> None:
+    """Each worker dies after six pages: three crashes would end a load that makes no progress."""
+    unify.environment["UNIFY_FAILPOINT"] = "loader.page:kill@7"
+    unify("load table shop.lines", args=["--no-wait"])
+    job = wait_for_end(unify)
+    assert (job.state, job.error) == (JobState.DONE, "")
+    assert job.attempt >= 6
+    assert max(shop.requests.values()) <= 2
+    assert_complete(unify)
+
+
+def test_system_retry_goes_on_and_reload_starts_anew(unify: UnifyCommand, shop: Shop) -> None:
+    shop.refused = {37}
+    failed = unify("load table shop.lines")
+    assert failed.exit_status == 1
+    job = lines_job(unify)
+    assert job.state is JobState.FAILED
+    unify("system restart daemon")
+    shop.refused = set()
+    before = shop.requests.copy()
+
+    assert unify(f"system retry {job.id}").exit_status == 0
+    assert wait_for_end(unify).state is JobState.DONE
+    assert set(shop.requests - before) == {37, 38, 39}
+    assert_complete(unify)
+    assert "resumed after 37 of 40 parents" in load_reason(unify)
+
+    before = shop.requests.copy()
+    assert unify("reload table shop.lines").exit_status == 0
+    assert len(shop.requests - before) == PARENTS
+    assert "resumed" not in load_reason(unify)
+
+
+def test_a_new_load_after_a_failed_one_reads_everything(unify: UnifyCommand, shop: Shop) -> None:
+    shop.refused = {37}
+    assert unify("load table shop.lines").exit_status == 1
+    shop.refused = set()
+    before = shop.requests.copy()
+    assert unify("reload table shop.lines").exit_status == 0
+    assert len(shop.requests - before) == PARENTS
+    assert_complete(unify)
+
+
+def test_a_cancelled_load_starts_anew(unify: UnifyCommand, shop: Shop) -> None:
+    shop.held_from = 20
+    unify("load table shop.lines", args=["--no-wait"])
+    wait_until(lambda: shop.requests[20] > 0)
+    job = lines_job(unify)
+    assert unify(f"system cancel {job.id}").exit_status == 0
+    assert wait_for_end(unify).state is JobState.CANCELLED
+    shop.gate.set()
+    assert unify(f"system retry {job.id}").exit_status == 0
+    assert wait_for_end(unify).state is JobState.DONE
+    assert shop.requests[0] == 2
+    assert_complete(unify)
