@@ -90,7 +90,10 @@ def _run_invocation(invocation: Invocation, environment: Environment, session_fa
         debug=invocation.debug,
     )
     try:
-        return _dispatch_task(invocation, environment, session_factory, messages)
+        status = _dispatch_task(invocation, environment, session_factory, messages)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except UnifyError as error:
         messages.error(error)
         return error.exit_status

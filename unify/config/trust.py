@@ -18,7 +18,7 @@ from unify.config.connections import load_connections
 from unify.config.secrets import parse_reference
 from unify.config.settings import Settings, create_private_folder
 from unify.errors import ConfigError
-from unify.fs.durable import atomic_write
+from unify.fs.durable import atomic_write, read_regular_file
 from unify.fs.locks import FileLock
 
 TRUSTED_FILE = "trusted"  # in the root of the home folder: a line of owner and path for each file
@@ -121,7 +121,7 @@ def _is_reference(value: str) -> bool:
 
 def _read_trusted(settings: Settings) -> list[str]:
     try:
-        return os.fsdecode((settings.root / TRUSTED_FILE).read_bytes()).splitlines()
+        return os.fsdecode(read_regular_file(settings.root / TRUSTED_FILE)).splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -6,6 +6,7 @@ strace, DuckDB 1.5.5). After a power failure the catalog could name an empty fil
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -60,6 +61,15 @@ def atomic_write(path: Path, data: bytes) -> None:
     failpoint("durable.before_rename")
     temporary.replace(path)
     fsync_path(path.parent)
+
+
+def read_regular_file(path: Path) -> bytes:
+    """Return the content of a file. Raises OSError for a pipe or device, which could block for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read()
 
 
 class FileAttributes(Struct, frozen=True):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unify.errors import LockTimeout, StoreError
+from unify.fs.durable import read_regular_file
 
 SIGNATURE_BYTES = 64  # constant: rewriting a truncated file would flush it on close
 
@@ -92,7 +93,7 @@ class FileLock:
         if is_unlocked(self.path):
             return ""
         try:
-            return self.path.read_text("utf-8", errors="replace").strip() or "another process"
+            return read_regular_file(self.path).decode("utf-8", "replace").strip() or "another process"
         except OSError:
             return "another process"
 
@@ -159,7 +160,7 @@ def is_unlocked(path: Path) -> bool:
 
 def _open_descriptor(path: Path, flags: int) -> int:
     try:
-        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be locked ({error.strerror}); choose another folder with --home"

@@ -183,7 +183,7 @@ class LakeAttachment:
         if self.catalog_file is not None and not self._has_catalog(self.catalog_file):
             return False
         try:
-            found = int(ready_marker(self.settings).read_text("utf-8"))
+            found = int(durable.read_regular_file(ready_marker(self.settings)))
         except (FileNotFoundError, ValueError):
             return False
         if found > LAKE_SCHEMA_VERSION:
@@ -197,7 +197,9 @@ class LakeAttachment:
             size = catalog.stat().st_size
         except FileNotFoundError:
             return False
-        if size % CATALOG_PAGE_BYTES and catalog.is_file():
+        if not catalog.is_file():
+            raise self._catalog_error("is not a regular file")
+        if size % CATALOG_PAGE_BYTES:
             raise self._catalog_error(f"is truncated ({size:,} bytes)")
         return size > 0
 

@@ -140,7 +140,7 @@ class ScheduleBackup:
     def restore(self, connection: sqlite3.Connection, now: datetime) -> RestoreResult | None:
         """Insert what the copy holds into an empty queue. None: there is no copy that can be read."""
         try:
-            content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
+            content = msgspec.json.decode(durable.read_regular_file(self.path), type=_Content)
         except (OSError, ValueError):
             return None
         skipped = [row.label for row in content.rows if row.is_over(now)]

@@ -160,6 +160,8 @@ class QueueDatabase:
         self._is_backup_due = not self._backup.path.exists()
 
     def _create_file(self) -> None:
+        if self.path.exists() and not self.path.is_file():
+            raise StoreError(f"{self.path}: it is not a regular file; move it away")
         try:
             durable.create_private_file(self.path)
         except OSError as error:

@@ -63,7 +63,13 @@ class Messages:
             self.write_traceback(error)
 
     def internal_error(self, error: BaseException) -> None:
-        """Write an unexpected error in one line, or with its traceback under --debug."""
+        """Write an unexpected error in one line, or with its traceback under --debug.
+
+        An error of the operating system that names a file is not a bug: the file may be a folder, or gone.
+        """
+        if isinstance(error, OSError) and error.filename is not None and error.strerror and not self.debug:
+            self.write(escape_text(self.redactor.redact(f"{error.filename}: {error.strerror}")))
+            return
         kind = type(error).__name__
         self.write(f"unexpected error: {kind}: {escape_text(self.redactor.redact(str(error)))}")
         if self.debug:

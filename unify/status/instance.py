@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unify.fs import locks
+from unify.fs.durable import read_regular_file
 
 COMMANDS_SOCKET = "commands.sock"  # of the status channel; a daemon that is stopped removes it
 LOCK_TIMEOUT_S = 0.5  # another process may hold the lock while it tests it
@@ -60,7 +61,7 @@ def wait_until_free(path: Path, within_s: float) -> bool:
 def holder_pid(path: Path) -> int | None:
     """Return the pid of the process that holds the lock, as it wrote it. None: unknown, or not held."""
     try:
-        return int(path.read_text("utf-8")) if is_locked(path) else None
+        return int(read_regular_file(path)) if is_locked(path) else None
     except (OSError, ValueError):
         return None
 

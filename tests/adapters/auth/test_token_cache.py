@@ -217,6 +217,21 @@ class TestTokenCache:
             process(after_s=3600)
 
 
+def test_a_damaged_file_is_replaced_if_no_user_is_needed(tmp_path: Path) -> None:
+    folder = TokenCacheFolder(tmp_path, "mine")
+    for damage in (b"{", b"", b"\xff\xfe"):
+        cache = folder.open_cache("https://login.example", replaceable=True)
+        cache.write(CachedToken("first"))
+        (file,) = tmp_path.glob("*.json")
+        file.write_bytes(damage)
+        assert cache.read() is None
+        cache.write(CachedToken("second"))
+        assert cache.read() == CachedToken("second")
+        file.write_bytes(damage)
+        with pytest.raises(StoreError, match="is damaged"):
+            folder.open_cache("https://login.example").read()
+
+
 class TestKeyring:
     @pytest.fixture
     def keyring(self, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:

@@ -191,3 +191,12 @@ class TestInformationalResponses:
     def test_101_is_no_response_to_a_request_that_asked_for_no_upgrade(self, client: ClientHarness) -> None:
         client.api.serve("/x", MockResponse(raw=b"HTTP/1.1 101 Switching Protocols\r\n\r\n[17]"))
         assert "returned 101" in client.fetch_error("/x").message
+
+
+@pytest.mark.parametrize("length", ["-5", "zz", "0x", "-1"])
+def test_chunks_of_invalid_length_are_named(client: ClientHarness, length: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client.api.serve("/x", MockResponse(raw=head + length.encode() + b"\r\n[]\r\n0\r\n\r\n"))
+    error = client.fetch_error("/x")
+    assert isinstance(error, BadResponse)
+    assert "chunks of invalid length" in error.message

@@ -112,4 +112,6 @@ def _open_cache(
     if folder is None:
         return TokenCache()
     pairs = sorted(f"{name}={value}" for name, value in {**fields, **client.extra_fields}.items())
-    return folder.open_cache(client.token_url, client.client_id, client.client_secret, refresh_token, *pairs)
+    identity = (client.token_url, client.client_id, client.client_secret, refresh_token, *pairs)
+    replaceable = ("grant_type", "client_credentials") in fields.items()
+    return folder.open_cache(*identity, replaceable=replaceable)

@@ -18,7 +18,7 @@ import msgspec
 from unify.config import keyring
 from unify.config.settings import create_private_folder
 from unify.errors import StoreError
-from unify.fs.durable import atomic_write
+from unify.fs.durable import atomic_write, read_regular_file
 from unify.fs.locks import FileLock
 
 KEYRING_SERVICE = "unify-tokens"
@@ -75,8 +75,10 @@ class TokenCacheFolder:
     folder: Path
     connection: str
 
-    def open_cache(self, *identity: str) -> TokenCache:
+    def open_cache(self, *identity: str, replaceable: bool = False) -> TokenCache:
         """Return the cache of the token requested with ``identity``: server, client and credentials.
+
+        ``replaceable``  the token can be requested again without a user: a damaged file is no error.
 
         Another refresh token in connections.yaml selects another file. The file name is a hash from which
         ``identity`` cannot be recovered.
@@ -84,14 +86,15 @@ class TokenCacheFolder:
         digest = hashlib.scrypt(
             "\0".join(identity).encode(), salt=self.connection.encode(), n=2**13, r=8, p=1, dklen=12
         )
-        return FileTokenCache(self.folder, f"{self.connection}-{digest.hex()}")
+        return FileTokenCache(self.folder, f"{self.connection}-{digest.hex()}", replaceable=replaceable)
 
 
 class FileTokenCache(TokenCache):
     """Keeps one token in a folder, or in the keyring."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, replaceable: bool = False) -> None:
         self._name = name
+        self._replaceable = replaceable
         self._path = folder / f"{name}.json"
         self._lock = FileLock(folder / f"{name}.lock", "fetch a token")
 
@@ -123,10 +126,12 @@ class FileTokenCache(TokenCache):
 
     def _read_file(self) -> _TokenFile:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_TokenFile)
+            return msgspec.json.decode(read_regular_file(self._path), type=_TokenFile)
         except FileNotFoundError:
             return _TokenFile()
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if self._replaceable:
+                return _TokenFile()
             raise StoreError(f"{self._path}: is damaged ({error}); remove it and sign in again") from error
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be read ({error.strerror})") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from urllib3.response import BaseHTTPResponse
 
 from unify.adapters.http.messages import origin_of
 
+MAX_LINE_BYTES = 65_536  # as in http.client
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _thread_state = threading.local()  # .exchange: the request that the current thread sends
 
 
@@ -129,8 +132,22 @@ class Watchdog:
                 self._changed.wait(None if self._wakes_at is None else self._wakes_at - now)
 
 
+class InvalidChunkSize(http.client.HTTPException):
+    """A chunk whose size is not a hexadecimal number; http.client cannot tell it from a closed connection."""
+
+
 class _FinalResponse(http.client.HTTPResponse):
     """Passes over informational responses such as 103 Early Hints; http.client does so with 100 only."""
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(MAX_LINE_BYTES + 1)
+        if len(line) > MAX_LINE_BYTES:
+            raise http.client.LineTooLong("chunk size")
+        digits = line.partition(b";")[0].strip()
+        if line and not _HEXADECIMAL.fullmatch(digits):
+            self.close()
+            raise InvalidChunkSize
+        return int(digits, 16)  # ValueError: the connection was closed
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 import requests
 import urllib3
 
+from unify.adapters.http.deadlines import InvalidChunkSize
 from unify.adapters.http.messages import Response, Timeouts, origin_of
 from unify.adapters.http.retry import NOT_READY_STATUS, TRANSIENT_STATUSES, quota_left
 from unify.errors import (
@@ -226,6 +227,8 @@ def _invalid_response_message(causes: list[BaseException]) -> str:
             return "the response is not HTTP; check base_url"
         if isinstance(cause, requests.exceptions.InvalidHeader | urllib3.exceptions.InvalidHeader):
             return "the response has contradictory Content-Length headers"
+        if isinstance(cause, InvalidChunkSize):
+            return "the response has chunks of invalid length"
         if isinstance(cause, http.client.LineTooLong) or "got more than" in str(cause):
             return "the headers of the response are too large"
     return ""

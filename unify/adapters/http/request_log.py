@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from unify.errors import StoreError
+from unify.fs.durable import read_regular_file
 from unify.fs.locks import FileLock
 from unify.model import RequestRecord
 
@@ -64,7 +65,7 @@ class RequestLog:
 
 def _read_records(path: Path) -> Iterator[RequestRecord]:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular_file(path).splitlines()
     except FileNotFoundError:
         return
     except OSError as error:

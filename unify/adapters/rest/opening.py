@@ -19,6 +19,7 @@ from unify.config.connections import Connection
 from unify.config.secrets import Secret
 from unify.durations import parse_duration
 from unify.errors import ConfigError, SpecError
+from unify.fs.durable import read_regular_file
 from unify.redaction import Redactor
 
 
@@ -67,6 +68,8 @@ def _build_client_options(
 ) -> ClientOptions:
     """The options of the connection itself; RESTAdapter adds those of the spec."""
     describe_option = partial(_describe_option, connection)
+    _check_proxy(connection, _reveal_text(values.get("proxy")))
+    _check_ca_file(connection, _reveal_text(values.get("ca_file")))
     return ClientOptions(
         "",
         proxy=_reveal_text(values.get("proxy")),
@@ -74,6 +77,29 @@ def _build_client_options(
         credentials_hint=request_hint(spec, describe_option),
         token_hints=token_hints(spec, describe_option),
     )
+
+
+def _check_proxy(connection: Connection, proxy: str | None) -> None:
+    try:
+        origin_of(proxy or "http://localhost")
+    except ConfigError:
+        raise ConfigError(
+            f"{connection.location('options.proxy')}: expected the URL of an HTTP proxy, such as "
+            "http://proxy.example:8080"
+        ) from None
+
+
+def _check_ca_file(connection: Connection, path: str | None) -> None:
+    """Raise ConfigError for a file without a certificate: each request would fail, without this reason."""
+    if path is None or Path(path).is_dir():
+        return
+    location = connection.location("options.ca_file")
+    try:
+        content = read_regular_file(Path(path))
+    except OSError as error:
+        raise ConfigError(f"{location}: {path}: cannot be read: {error.strerror}") from error
+    if b"-----BEGIN " not in content:
+        raise ConfigError(f"{location}: {path}: it has no certificate in PEM format")
 
 
 def _describe_option(connection: Connection, name: str, place: str) -> str:

@@ -161,7 +161,7 @@ def _cached_summary(path: Path, version: SpecFileVersion, folder: Path | None) -
 
 def _read_summary(path: Path, version: SpecFileVersion) -> SpecSummary | None:
     try:
-        cached = _summary_decoder.decode(path.read_bytes())
+        cached = _summary_decoder.decode(durable.read_regular_file(path))
     except (OSError, msgspec.MsgspecError):
         return None
     return cached.summary if cached.version == version else None

@@ -273,6 +273,9 @@ def _name_for_table(location: str, paths: Sequence[Path]) -> str:
     return fixed or paths[0].parent.name
 
 
+_MAX_DOWNLOAD_NAME_CHARS = 60  # 240 bytes at most; a file's name has up to 255
+
+
 def _download(url: str, folder: Path) -> Path:
     """Download a file with the HTTP client of the adapters, without credentials."""
     from unify.adapters.http.client import HttpClient
@@ -289,7 +292,8 @@ def _download(url: str, folder: Path) -> Path:
 
 def _download_name(url: str, content_type: str) -> str:
     """Return the last part of the URL's path; without a known suffix, add that of the content type."""
-    name = PurePosixPath(unquote(urlsplit(url).path)).name or "download"
+    name = PurePosixPath(unquote(urlsplit(url).path)).name.replace("\0", "_") or "download"
+    name = name[-_MAX_DOWNLOAD_NAME_CHARS:]  # its end has the suffix
     try:
         detect_format(name)
     except FileError:

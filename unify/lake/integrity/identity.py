@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from unify.fs.durable import read_regular_file
 from unify.lake.protocols import CATALOG, METADATA
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LakeIdentity(msgspec.Struct, frozen=True):
 def read_identity(lake: Path) -> LakeIdentity | None:
     """Return None for a lake that an earlier version made."""
     try:
-        return msgspec.json.decode((lake / IDENTITY_FILE).read_bytes(), type=LakeIdentity)
+        return msgspec.json.decode(read_regular_file(lake / IDENTITY_FILE), type=LakeIdentity)
     except (OSError, msgspec.DecodeError):
         return None
 
