@@ -10,28 +10,23 @@ from msgspec.structs import replace
 
 from tests.support.command import InProcessCommand
 from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.shop import SPEC_WITHOUT_TOKEN, connect_shop
 from tests.support.stores import settings_for_home
 from tests.support.waiting import wait_until
 from unify.cli.check_loads import check_loads
 
-SPEC = """\
-name: shop
-base_url: "{base_url}"
-options: {base_url: {required: true}}
-paging: {type: none}
-tables:
+SPEC = (
+    SPEC_WITHOUT_TOKEN
+    + """\
   - {name: orders, request: GET /orders, key: id}
   - {name: customers, request: GET /customers, key: id}
 """
+)
 
 
 @pytest.fixture
 def shop(unify: InProcessCommand, api: FaultServer) -> FaultServer:
-    specs = unify.home / "specs"
-    specs.mkdir()
-    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
-    unify.environment["UNIFY_SPECS"] = str(specs)
-    unify.write_connections(f"shop: {{adapter: shop, options: {{base_url: '{api.url}'}}}}\n")
+    connect_shop(unify, api, SPEC)
     api.serve("/orders", MockResponse.json([{"id": 1}, {"id": 2}]))
     return api
 

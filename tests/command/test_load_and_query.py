@@ -16,20 +16,15 @@ from tests.support.command import CommandResult, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.paths import CHECKOUT
+from tests.support.shop import SPEC_WITH_TOKEN, connect_shop
 from tests.support.waiting import wait_until
 from unify.fs import durable
 from unify.model import JobState
 from unify.queue.queue import Queue
 
-SPEC = """\
-name: shop
-base_url: "{base_url}"
-options:
-  base_url: {required: true}
-  token: {secret: true}
-auth: {type: bearer, token: "{token}"}
-paging: {type: page, page_param: page, size_param: size, size: 2}
-tables:
+SPEC = (
+    SPEC_WITH_TOKEN
+    + """\
   - name: orders
     request: GET /orders
     key: id
@@ -41,6 +36,7 @@ tables:
     for_each: select id as order_id from orders
     columns: {order_id: {from: "{order_id}"}}
 """
+)
 ORDERS: list[list[dict[str, object]]] = [
     [{"id": 1, "customer": {"name": "Ada"}}, {"id": 2, "customer": {"name": "Bob"}}],
     [{"id": 3}],
@@ -50,12 +46,7 @@ ORDERS: list[list[dict[str, object]]] = [
 @pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     """A connection ``shop`` to the fault server, with three orders on two pages."""
-    specs = unify.home / "specs"
-    specs.mkdir(exist_ok=True)
-    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
-    unify.environment["UNIFY_SPECS"] = str(specs)
-    unify.environment["SHOP_TOKEN"] = "s3cret-canary"
-    unify.write_connections(connection("shop", api.url))
+    connect_shop(unify, api, SPEC)
     api.serve("/orders", pages=ORDERS)
     api.serve("/customers", pages=[[{"id": 7, "name": "Ada"}]])
     return api

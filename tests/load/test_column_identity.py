@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.fault_server import FaultServer
 from tests.support.loader_shop import LoaderHome
 from tests.support.staging import stage
 from unify.adapters.spec.model import ColumnDef
-from unify.config.settings import Settings
 from unify.convert.selection import ColumnRules
 from unify.lake import table_layouts
 from unify.lake.lake import Lake
@@ -37,11 +35,9 @@ tables:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, api: FaultServer) -> Iterator[LoaderHome]:
-    home = LoaderHome(Settings(tmp_path / "home", tmp_path / "home" / "connections.yaml"), api)
-    (home.specs / "shop.yaml").write_text(SPEC)
-    yield home
-    home.loading.close()
+def shop(loader_home: LoaderHome) -> LoaderHome:
+    (loader_home.specs / "shop.yaml").write_text(SPEC)
+    return loader_home
 
 
 def rows_of(shop: LoaderHome, table: str, *columns: str) -> list[tuple[Any, ...]]:

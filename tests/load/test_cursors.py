@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
-from tests.support.fault_server import FaultServer
 from tests.support.loader_shop import LoaderHome
 from tests.support.staging import stage
 from unify.adapters.rest.incremental import is_older, parse_timestamp, request_cursor
 from unify.adapters.spec.model import ColumnDef, Incremental
-from unify.config.settings import Settings
 from unify.convert.selection import ColumnRules
 from unify.errors import ConfigError
 from unify.model import Action
@@ -35,11 +32,9 @@ PAST = NOW - timedelta(days=30)
 
 
 @pytest.fixture
-def shop(tmp_path: Path, api: FaultServer) -> Iterator[LoaderHome]:
-    home = LoaderHome(Settings(tmp_path / "home", tmp_path / "home" / "connections.yaml"), api)
-    (home.specs / "shop.yaml").write_text(SPEC)
-    yield home
-    home.loading.close()
+def shop(loader_home: LoaderHome) -> LoaderHome:
+    (loader_home.specs / "shop.yaml").write_text(SPEC)
+    return loader_home
 
 
 def serve(shop: LoaderHome, *cursors: object) -> None:

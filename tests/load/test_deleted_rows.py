@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.loader_shop import SPEC, LoaderHome
-from unify.config.settings import Settings
 from unify.errors import NotFound
 from unify.lake.lake import Lake
 from unify.load.protocol import TaskStatus
@@ -17,11 +15,9 @@ from unify.model import Action, TableName
 
 
 @pytest.fixture
-def shop(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
-    shop = LoaderHome(settings, api)
+def shop(loader_home: LoaderHome, api: FaultServer) -> LoaderHome:
     api.serve("/orders", pages=[[{"id": 1}, {"id": 2}], []])
-    yield shop
-    shop.loading.close()
+    return loader_home
 
 
 def change_spec(shop: LoaderHome, old: str, new: str) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-import pytest
-
-from tests.support.stores import PULLS, create_home, make_job, stage_rows
+from tests.support.stores import PULLS, make_job, stage_rows
 from unify.config.settings import Settings
 from unify.engine.widening import UNTYPED
 from unify.lake import catalog, ledger
@@ -22,17 +19,6 @@ COLUMNS = {
     "labels": "VARCHAR[]",
     "teams": "VARCHAR[]",
 }
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return create_home(tmp_path)
-
-
-@pytest.fixture
-def lake(settings: Settings) -> Iterator[Lake]:
-    with Lake(settings) as opened:
-        yield opened
 
 
 def load(settings: Settings, lake: Lake, *rows: Sequence[object]) -> None:

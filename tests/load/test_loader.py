@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.loader_shop import SPEC, LoaderHome
-from unify.config.settings import Settings
 from unify.errors import (
     BadResponse,
     LoadFailed,
@@ -32,11 +30,9 @@ from unify.model import Action, TableName
 
 
 @pytest.fixture
-def shop(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
-    shop = LoaderHome(settings, api)
+def shop(loader_home: LoaderHome, api: FaultServer) -> LoaderHome:
     api.serve("/orders", pages=[[{"id": 1, "a": {"b": "x"}}, {"id": 2}], [{"id": 3}]])
-    yield shop
-    shop.loading.close()
+    return loader_home
 
 
 def since(request: RecordedRequest) -> str:

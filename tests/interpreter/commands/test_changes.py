@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.fault_server import FaultServer
+from tests.support.shop import SPEC_WITHOUT_TOKEN, connect_shop
 
-SPEC = """\
-name: shop
-base_url: "{base_url}"
-options: {base_url: {required: true}}
-paging: {type: none}
-tables:
+SPEC = (
+    SPEC_WITHOUT_TOKEN
+    + """\
   - {name: orders, request: GET /orders, key: id}
 """
+)
 
 
 @pytest.fixture
-def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
-    specs = unify.home / "specs"
-    specs.mkdir()
-    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
-    unify.environment["UNIFY_SPECS"] = str(specs)
-    with FaultServer() as api:
-        unify.write_connections(f"shop: {{adapter: shop, options: {{base_url: '{api.url}'}}}}\n")
-        yield api
+def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
+    connect_shop(unify, api, SPEC)
+    return api
 
 
 def now() -> str:

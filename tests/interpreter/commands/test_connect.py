@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.shop import write_shop_spec
 from tests.support.terminal import CTRL_C, ENTER, Terminal, run_on_terminal
 from unify.config import connections_edit
 from unify.config.connections import load_connections
@@ -34,15 +35,11 @@ CANARY = "s3cret-canary"
 
 
 @pytest.fixture
-def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
-    specs = unify.home / "specs"
-    specs.mkdir()
-    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
-    unify.environment["UNIFY_SPECS"] = str(specs)
-    with FaultServer() as api:
-        api.serve("/me", lambda request: me(request.headers.get("authorization", "")))
-        api.serve("/orders", MockResponse.json([{"id": 1}]))
-        yield api
+def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
+    write_shop_spec(unify, SPEC)
+    api.serve("/me", lambda request: me(request.headers.get("authorization", "")))
+    api.serve("/orders", MockResponse.json([{"id": 1}]))
+    return api
 
 
 def me(authorization: str) -> MockResponse:

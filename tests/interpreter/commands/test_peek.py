@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.command import UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.shop import SPEC_WITH_TOKEN, connect_shop
 from unify.adapters.base import Page
 from unify.adapters.spec.model import ColumnDef, TableSpec
 from unify.interpreter.commands.peek import MAX_COLUMNS, MAX_WIDTH_CHARS, flatten_rows, rank_columns
 from unify.interpreter.results import ResultColumn
 
-SPEC = """\
-name: shop
-base_url: "{base_url}"
-options:
-  base_url: {required: true}
-  token: {secret: true}
-auth: {type: bearer, token: "{token}"}
-paging: {type: page, page_param: page, size_param: size, size: 2}
-tables:
+SPEC = (
+    SPEC_WITH_TOKEN
+    + """\
   - name: orders
     request: GET /orders
     key: id
@@ -32,6 +25,7 @@ tables:
     for_each: select id as order_id from orders where paid
     columns: {order_id: {from: "{order_id}"}}
 """
+)
 ORDERS: list[list[dict[str, object]]] = [
     [{"id": 1, "paid": False, "self_url": "x"}, {"id": 2, "paid": True, "customer": {"name": "Ada"}}],
     [{"id": 3, "paid": True}],
@@ -39,19 +33,13 @@ ORDERS: list[list[dict[str, object]]] = [
 
 
 @pytest.fixture
-def shop(unify: UnifyCommand) -> Iterator[FaultServer]:
+def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
     """A connection ``shop`` to the fault server: three orders on two pages, with lines."""
-    specs = unify.home / "specs"
-    specs.mkdir()
-    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
-    with FaultServer() as api:
-        unify.environment |= {"UNIFY_SPECS": str(specs), "SHOP_TOKEN": "s3cret-canary"}
-        options = f"{{base_url: '{api.url}', token: '${{SHOP_TOKEN}}'}}"
-        unify.write_connections(f"shop:\n  adapter: shop\n  options: {options}\n")
-        api.serve("/orders", pages=ORDERS)
-        for order in (1, 2, 3):
-            api.serve(f"/orders/{order}/lines", pages=[[{"sku": f"s{order}", "amount": order * 1.5}]])
-        yield api
+    connect_shop(unify, api, SPEC)
+    api.serve("/orders", pages=ORDERS)
+    for order in (1, 2, 3):
+        api.serve(f"/orders/{order}/lines", pages=[[{"sku": f"s{order}", "amount": order * 1.5}]])
+    return api
 
 
 class TestPeek:

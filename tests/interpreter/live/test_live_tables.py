@@ -6,16 +6,11 @@ import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.shop import SPEC_WITH_TOKEN, connect_shop
 
-SPEC = """\
-name: shop
-base_url: "{base_url}"
-options:
-  base_url: {required: true}
-  token: {secret: true}
-auth: {type: bearer, token: "{token}"}
-paging: {type: page, page_param: page, size_param: size, size: 2}
-tables:
+SPEC = (
+    SPEC_WITH_TOKEN
+    + """\
   - name: orders
     request: GET /orders
     key: id
@@ -96,6 +91,7 @@ views:
   - name: larks
     query: select title from search where q = 'lark'
 """
+)
 ORDERS = [
     [{"id": 1, "state": "open", "amount": 5, "customer": 7}, {"id": 2, "state": "done", "amount": 50}],
     [{"id": 3, "state": "open", "amount": 20, "customer": 8}],
@@ -109,13 +105,7 @@ def unify(shared_unify: UnifyCommand) -> UnifyCommand:
 
 @pytest.fixture
 def shop(unify: UnifyCommand, api: FaultServer) -> FaultServer:
-    specs = unify.home / "specs"
-    specs.mkdir(exist_ok=True)
-    (specs / "shop.yaml").write_text(SPEC, encoding="utf-8")
-    unify.environment |= {"UNIFY_SPECS": str(specs), "SHOP_TOKEN": "s3cret-canary"}
-    unify.write_connections(
-        f"shop:\n  adapter: shop\n  options: {{base_url: '{api.url}', token: '${{SHOP_TOKEN}}'}}\n"
-    )
+    connect_shop(unify, api, SPEC)
     api.serve("/orders", pages=ORDERS)
     api.serve("/search", found)
     api.serve(

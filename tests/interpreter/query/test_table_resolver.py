@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 import unify
+from tests.support.shop import SPEC_WITHOUT_TOKEN
 from tests.support.stores import create_home
 from unify.api import PythonSession
 from unify.errors import QueryError, UnifyError
@@ -21,17 +22,15 @@ from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
 from unify.model import LoadRecord, TableName
 
-SPEC = """\
-name: shop
-base_url: "{base_url}"
-options: {base_url: {required: true}}
-paging: {type: none}
-tables:
+SPEC = (
+    SPEC_WITHOUT_TOKEN
+    + """\
   - {name: rows, request: GET /rows, key: id}
   - {name: more, request: GET /more, key: id}
 views:
   - {name: both, query: select id from more}
 """
+)
 
 
 class _Needed(Exception):
