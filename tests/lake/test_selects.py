@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from unify.errors import QueryError
 from unify.lake.lake import Lake
 from unify.lake.selects import BATCH_ROWS, LakeStatementResult
 
@@ -70,3 +71,20 @@ def test_parameters_are_bound_in_either_form(lake: Lake) -> None:
     result = lake.execute(sql, {"n": 1}, projection=Doubled())
 
     assert all_rows(result)[0] == (2,)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1 as a,\n  nope",
+        "select 1 as a,\n  nope from range(3) t(i) where i > 0",
+        "select *\n from read_csv('missing.csv')",  # may be read once only
+        "select interval 14 month as m,\n  cast('x' || i as int) from range(9) t(i)",
+        "select interval 14 month as m,\n  cast('x' || i as int) from range(9) t(i) where i > 0",
+    ],
+)
+def test_the_line_of_an_error_counts_the_lines_of_the_statement(lake: Lake, sql: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        all_rows(lake.execute(sql))
+
+    assert "LINE 2:" in refused.value.message

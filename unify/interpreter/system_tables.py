@@ -129,6 +129,12 @@ class SystemTables:
         self.lake = lake
         self.state = state
 
+    def create(self) -> None:
+        """Create the tables without rows, before a transaction begins, which would not see them otherwise."""
+        for name, shape in SYSTEM_TABLES.items():
+            if name == "settings" or name in _ROW_READERS:
+                self.lake.create_system_table(name, shape.columns)
+
     def refresh(self, names: Iterable[str], max_age: MaxAge) -> None:
         """Refill the named tables. Other names are ignored; DuckDB reports them."""
         for name in {name.lower() for name in names}:

@@ -343,12 +343,18 @@ class Lake:
         """Whether the user's transaction is open and holds the writers' lock."""
         return self._statements.in_transaction
 
+    def create_system_table(self, name: str, columns: Sequence[tuple[str, str]]) -> None:
+        """Create ``unify.NAME`` if it does not exist; ``columns`` as (name, DuckDB type)."""
+        with self._translate_errors():
+            system_schema.create_table(self._connection, name, columns)
+
     def replace_system_table(
         self, name: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]
     ) -> None:
-        """Replace ``unify.NAME`` with ``rows``; ``columns`` as (name, DuckDB type)."""
+        """Replace ``unify.NAME`` with ``rows``."""
+        self.create_system_table(name, columns)
         with self._translate_errors():
-            system_schema.replace_table(self._connection, name, columns, rows)
+            system_schema.replace_rows(self._connection, name, rows)
 
     def _notify_lock_holder(self, notice: Callable[[str], None]) -> None:
         if holder := self._lock.holder():

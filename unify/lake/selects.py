@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 BATCH_ROWS = 2048  # DuckDB's own vector size: a batch is one of its chunks
+_POINTER = re.compile(r"^LINE (\d+):", re.MULTILINE)  # DuckDB's position of an error
 _PLAIN_BATCHES = 2  # a result of at most these is not run again for a projection
 
 Batches = Iterator[Sequence[tuple[object, ...]]]
@@ -81,10 +83,15 @@ class SelectRunner:
             return replace(result, batches=lambda: chain(first, batches))
         return self._stream_projected(sql, parameters, columns, projection)
 
-    def stream(self, sql: str, parameters: object) -> LakeStatementResult:
-        """Run ``sql`` as it is; its rows are read while it runs."""
-        connection = self.execute(sql, parameters)
-        return LakeStatementResult(result_columns(connection), "", lambda: self.fetch_batches(connection))
+    def stream(self, sql: str, parameters: object, *, lines_before: int = 0) -> LakeStatementResult:
+        """Run ``sql`` as it is; its rows are read while it runs.
+
+        ``lines_before``  how many lines come before the first of the user's statement.
+        """
+        connection = self.execute(sql, parameters, lines_before=lines_before)
+        return LakeStatementResult(
+            result_columns(connection), "", lambda: self.fetch_batches(connection, lines_before=lines_before)
+        )
 
     def describe_columns(self, sql: str, parameters: object) -> tuple[tuple[str, str], ...]:
         """Names and types of a SELECT's columns; none where it cannot be bound: running it reports why."""
@@ -97,27 +104,31 @@ class SelectRunner:
     def spool(self, sql: str, parameters: object) -> str:
         """Read the rows of ``sql`` into a temporary table; gives its name."""
         table = f'temp.main."unify spool {next(self._spool_numbers)}"'
-        inner = sql.strip().rstrip(";")
-        self.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM (\n{inner}\n)", parameters)
+        inner = sql.rstrip().rstrip(";")
+        sql = f"CREATE TEMP TABLE {table} AS SELECT * FROM (\n{inner}\n)"
+        self.execute(sql, parameters, lines_before=1)
         return table
 
     def drop(self, table: str) -> None:
         self.execute(f"DROP TABLE IF EXISTS {table}")
 
-    def fetch_batches(self, result: DuckDBPyConnection | DuckDBPyRelation) -> Batches:
+    def fetch_batches(
+        self, result: DuckDBPyConnection | DuckDBPyRelation, *, lines_before: int = 0
+    ) -> Batches:
         while True:
-            with self.translate_errors():
+            with self.translate_errors(lines_before):
                 rows = result.fetchmany(BATCH_ROWS)
             if not rows:
                 return
             yield rows
 
-    def execute(self, sql: str, parameters: object = None) -> DuckDBPyConnection:
-        with self.translate_errors():
+    def execute(self, sql: str, parameters: object = None, *, lines_before: int = 0) -> DuckDBPyConnection:
+        with self.translate_errors(lines_before):
             return self.lake.connection.execute(sql, parameters)
 
-    def translate_errors(self) -> _StatementErrorTranslator:
-        return _StatementErrorTranslator(self.lake)
+    def translate_errors(self, lines_before: int = 0) -> _StatementErrorTranslator:
+        """See ``stream`` for ``lines_before``."""
+        return _StatementErrorTranslator(self.lake, lines_before)
 
     def _stream_projected(
         self,
@@ -126,7 +137,8 @@ class SelectRunner:
         columns: tuple[tuple[str, str], ...],
         projection: RowProjection | None,
     ) -> LakeStatementResult:
-        result = self.stream(_project(sql, columns, projection), parameters)
+        projected = _project(sql, columns, projection)
+        result = self.stream(projected, parameters, lines_before=int(projected != sql))
         return replace(result, columns=columns, is_projected=projection is not None)
 
     def _run_spooled(
@@ -146,8 +158,9 @@ class SelectRunner:
 class _StatementErrorTranslator:
     """Translates what DuckDB raises over a user's statement."""
 
-    def __init__(self, lake: Writer) -> None:
+    def __init__(self, lake: Writer, lines_before: int) -> None:
         self.lake = lake
+        self.lines_before = lines_before
 
     def __enter__(self) -> None:
         return None
@@ -169,7 +182,11 @@ class _StatementErrorTranslator:
         if isinstance(error, duckdb.Error):
             damaged = self.lake.explain_damaged_file(error)
             translated: UnifyError = damaged or errors.translate_statement_error(error, self.lake.path)
+            translated.message = _POINTER.sub(self._user_line, translated.message)
             raise translated from error
+
+    def _user_line(self, match: re.Match[str]) -> str:
+        return f"LINE {int(match[1]) - self.lines_before}:"
 
 
 def _project(sql: str, columns: Sequence[tuple[str, str]], projection: RowProjection | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 
 if TYPE_CHECKING:
@@ -38,28 +39,34 @@ def attach_system_schema(connection: DuckDBPyConnection) -> None:
     )
 
 
-def replace_table(
-    connection: DuckDBPyConnection,
-    name: str,
-    columns: Sequence[tuple[str, str]],
-    rows: Sequence[Sequence[object]],
-) -> None:
-    """Replace the table ``unify.NAME``, on a separate connection: the user's may be in a transaction."""
-    table = f"{SYSTEM_CATALOG}.main.{quoted(name)}"
-    fields = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns)
-    casts = ", ".join(f"CAST(row ->> {position} AS {kind})" for position, (_, kind) in enumerate(columns))
-    cursor = connection.cursor()
-    try:
-        cursor.execute("BEGIN")
-        cursor.execute(f"CREATE OR REPLACE TABLE {table} ({fields})")
-        if rows:
-            cursor.execute(
-                f"INSERT INTO {table} SELECT {casts} FROM (SELECT unnest(CAST(? AS JSON[])) AS row)",
-                [_rows_to_json(rows)],
-            )
-        cursor.execute("COMMIT")
-    finally:
-        cursor.close()
+def create_table(connection: DuckDBPyConnection, name: str, columns: Sequence[tuple[str, str]]) -> None:
+    """Create the table ``unify.NAME`` if it does not exist: a view of the rows in a variable of the session.
+
+    A transaction of the user sees it only if it is created before the transaction begins.
+    """
+    casts = ", ".join(
+        f"CAST(row ->> {position} AS {kind}) AS {quoted(column)}"
+        for position, (column, kind) in enumerate(columns)
+    )
+    variable = quote_literal(_variable_name(name))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE VIEW IF NOT EXISTS {SYSTEM_CATALOG}.main.{quoted(name)} AS "
+            f"SELECT {casts} FROM (SELECT unnest(CAST(getvariable({variable}) AS JSON[])) AS row)"
+        )
+
+
+def replace_rows(connection: DuckDBPyConnection, name: str, rows: Sequence[Sequence[object]]) -> None:
+    """Replace the rows of ``unify.NAME`` for the user's session, also within a transaction.
+
+    A transaction sees the tables as they were when it began, and writes to one database only; variables are
+    not part of it.
+    """
+    connection.execute(f"SET VARIABLE {quoted(_variable_name(name))} = ?", [_rows_to_json(rows)])
+
+
+def _variable_name(table: str) -> str:
+    return f"{SYSTEM_CATALOG}.{table}"  # no variable of the user has a dot
 
 
 def _rows_to_json(rows: Sequence[Sequence[object]]) -> str:

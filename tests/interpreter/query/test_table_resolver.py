@@ -18,6 +18,7 @@ from tests.support.stores import create_home
 from unify.api import PythonSession
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.freshness import MaxAge
+from unify.interpreter.system_columns import SYSTEM_TABLES
 from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
 from unify.model import LoadRecord, TableName
@@ -185,6 +186,18 @@ def test_a_transaction_does_not_wait_for_its_own_lock(session: PythonSession, sq
         session.execute(sql)
     session.execute("rollback")
     assert session.execute("select count(*) from c.rows").fetchall() == [(2,)]
+
+
+def test_a_transaction_sees_the_systems_tables_as_they_are_now(session: PythonSession) -> None:
+    session.execute("begin")
+    for name in SYSTEM_TABLES:
+        assert len(session.execute(f"select count(*) from unify.{name}").fetchall()) == 1
+    mine = "select schema, rows from unify.tables where \"table\" = 't'"
+    assert session.execute(mine).fetchall() == []
+    session.execute("create table t as select 1 as a")
+    assert session.execute(mine).fetchall() == [("main", 1)]
+    session.execute("commit")
+    assert session.execute(mine).fetchall() == [("main", 1)]
 
 
 def test_a_transaction_sees_its_own_tables(session: PythonSession, tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ class QueryRunner:
         if kind is StatementKind.EXPLAIN and (plan := self._explain(sql, max_age)) is not None:
             return plan
         bound, note = self.prepare(sql, max_age)
+        if kind is StatementKind.BEGIN:
+            self.system_tables.create()
         if kind is not StatementKind.SELECT:
             projection = None
         result = self.lake.execute(bound.sql, bound.parameters, bound.definitions, projection)

@@ -39,6 +39,7 @@ class StatementKind(Enum):
     LISTING = "rows about tables or about DuckDB"
     DEFINITION = "a view or macro, stored as text"
     EXECUTE = "a prepared statement"
+    BEGIN = "begins a transaction"
     OTHER = "anything else"
 
 
@@ -59,6 +60,8 @@ class Analysed(Struct, frozen=True, dict=True):
             return StatementKind.LISTING
         if first == "execute":
             return StatementKind.EXECUTE
+        if first in ("begin", "start"):
+            return StatementKind.BEGIN
         return StatementKind.DEFINITION if is_definition(self.sql) else StatementKind.OTHER
 
     @cached_property
