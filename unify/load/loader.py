@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 from msgspec import Struct
 
@@ -40,8 +41,12 @@ class LoadRunner:
         self._lake: Lake | None = None
 
     def prepare(self) -> None:
-        registry.import_rest_adapter()
-        self._open_lake()
+        importing = Thread(target=registry.import_rest_adapter)
+        importing.start()
+        try:
+            self._open_lake()
+        finally:
+            importing.join()
 
     def __call__(self, task: LoadTask, reporter: Reporter) -> TaskResult:
         try:

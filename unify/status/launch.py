@@ -10,13 +10,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unify import version
 from unify.config.settings import Settings
 from unify.errors import DaemonUnreachable
 from unify.status import instance
-from unify.status.client import StatusClient
-from unify.status.messages import DaemonInfo
+
+if TYPE_CHECKING:
+    from unify.status.messages import DaemonInfo
 
 START_TIMEOUT_S = 20.0  # a cold start takes well under 2 s, on a machine under load longer
 MAX_STARTS = 2  # if the first daemon dies before it replies
@@ -61,6 +63,8 @@ def ensure_daemon(
 
 def _wait_for_reply(settings: Settings, deadline: float) -> DaemonInfo | None:
     """Return the reply; None: the daemon has died. Raises DaemonUnreachable if it does not respond."""
+    from unify.status.client import StatusClient
+
     with StatusClient(settings.socket_folder, PING_TIMEOUT_S) as client:
         while True:
             try:
@@ -76,6 +80,8 @@ def stop_daemon(settings: Settings, timeout_s: float = STOP_TIMEOUT_S) -> bool:
     """Stop the daemon and wait until it has ended; False if none was running. Its loads are queued again."""
     if not is_daemon_running(settings):
         return False
+    from unify.status.client import StatusClient
+
     with StatusClient(settings.socket_folder, PING_TIMEOUT_S) as client, suppress(DaemonUnreachable):
         client.stop(has_ended=lambda: not is_daemon_running(settings))
     if instance.wait_until_free(settings.daemon_lock, 0 if is_daemon_suspended(settings) else timeout_s):
@@ -126,6 +132,8 @@ def _start_process(settings: Settings, deadline: float, variables: Mapping[str, 
             )
         os.close(announce)
         announce = -1
+        import unify.status.client  # noqa: F401 - 20 ms, in which the daemon starts
+
         _wait_until_ready(ready, process, settings, deadline)
     finally:
         for descriptor in (ready, announce):
