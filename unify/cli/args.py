@@ -195,6 +195,14 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--loads", action="store_true", help="for check: report the last load of each table")
     add("--deep", action="store_true", help="for lake check: read every value of the data files")
     add("--repair", action="store_true", help="for lake check: repair what can be repaired without loss")
+    add("--force", action="store_true", help="for backup and restore: replace the file, move the home aside")
+    add("--with-tokens", action="store_true", help="for backup: include the tokens of sign-ins")
+    add(
+        "--without-connections",
+        dest="with_connections",
+        action="store_false",
+        help="for backup: leave out connections.yaml and notify.yaml",
+    )
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     add_repeatable(

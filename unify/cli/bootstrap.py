@@ -169,10 +169,10 @@ def _dispatch_task(
             from unify.cli.daemon_commands import run_daemon_task
 
             return run_daemon_task(invocation.task, build_settings(invocation, environment))
-        case "lake check":
-            from unify.cli.home_commands import check_lake
+        case "lake check" | "backup" | "restore":
+            from unify.cli.home_commands import run_home_task
 
-            return check_lake(invocation, build_settings(invocation, environment), messages)
+            return run_home_task(invocation, build_settings(invocation, environment), messages)
 
 
 def run_shell(

@@ -9,9 +9,13 @@ from contextlib import contextmanager
 
 from unify.config.settings import Settings
 from unify.errors import ConfigError
+from unify.fs.paths import absolute_path
+from unify.homes.archive import BackupManifest
+from unify.homes.backup import BackupOptions, write_backup
 from unify.homes.check import check_home
 from unify.homes.repair import repair_home
 from unify.homes.report import HomeReport, Progress
+from unify.homes.restore import restore_home
 from unify.render.formats.layout import truncate_text
 from unify.render.messages import Messages
 from unify.render.terminal import terminal_size
@@ -22,23 +26,34 @@ PROGRESS_INTERVAL_S = 0.2
 EXIT_FINDINGS = 1
 
 
-def check_lake(invocation: Invocation, settings: Settings, messages: Messages) -> int:
-    """Print what is wrong with the home, repair it if asked, and return 1 if a fault is left."""
-    if not settings.home.is_dir():
+def run_home_task(invocation: Invocation, settings: Settings, messages: Messages) -> int:
+    """Run one of the three commands and return the exit status. Raises FileError, StoreError."""
+    if invocation.task != "restore" and not settings.home.is_dir():
         raise ConfigError(f"{settings.home}: there is no such home folder; name another with --home")
-    with show_progress(messages) as progress:
+    match invocation.task:
+        case "backup":
+            return _back_up(invocation, settings, messages)
+        case "restore":
+            return _restore(invocation, settings, messages)
+        case _:
+            return _check(invocation, settings, messages)
+
+
+def _check(invocation: Invocation, settings: Settings, messages: Messages) -> int:
+    """Print what is wrong with the home, repair it if asked, and return 1 if a fault is left."""
+    with _show_progress(messages) as progress:
         report = check_home(settings, deep=invocation.deep, progress=progress)
-    print_report(report)
+    _print_report(report)
     if invocation.repair and report.findings:
         for line in repair_home(settings, report):
             _print_line(f"repair: {line}")
-        with show_progress(messages) as progress:
+        with _show_progress(messages) as progress:
             report = check_home(settings, deep=invocation.deep, progress=progress)
         _print_line(f"after the repair: {_count_faults(report)}")
     return EXIT_FINDINGS if report.findings else 0
 
 
-def print_report(report: HomeReport) -> None:
+def _print_report(report: HomeReport) -> None:
     """Print a line for each finding, and a summary."""
     for text in (*report.findings, *report.notices):
         _print_line(str(text))
@@ -52,7 +67,7 @@ def _count_faults(report: HomeReport) -> str:
 
 
 @contextmanager
-def show_progress(messages: Messages) -> Iterator[Progress]:
+def _show_progress(messages: Messages) -> Iterator[Progress]:
     """Show progress in one line of the terminal; nothing elsewhere or with -q."""
     is_shown = messages.stream.isatty() and not messages.quiet
     shown_at = -PROGRESS_INTERVAL_S
@@ -70,6 +85,42 @@ def show_progress(messages: Messages) -> Iterator[Progress]:
     finally:
         if shown_at >= 0:
             messages.write_raw("\r\x1b[K")
+
+
+def _back_up(invocation: Invocation, settings: Settings, messages: Messages) -> int:
+    """Write a backup and print what it holds."""
+    [path] = invocation.words
+    options = BackupOptions(invocation.force, invocation.with_tokens, invocation.with_connections)
+    with _show_progress(messages) as progress:
+        result = write_backup(settings, absolute_path(path), options, progress)
+    for notice in result.notices:
+        messages.notice(notice)
+    _print_line(f"{result.path}: {_contents(result.manifest)}, verified")
+    return 0
+
+
+def _restore(invocation: Invocation, settings: Settings, messages: Messages) -> int:
+    """Restore a backup, check the home, and return 1 if a fault is found."""
+    [path] = invocation.words
+    with _show_progress(messages) as progress:
+        outcome = restore_home(settings, absolute_path(path), force=invocation.force, progress=progress)
+    manifest = outcome.manifest
+    _print_line(
+        f"{settings.home}: restored {_contents(manifest)}, as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if outcome.aside is not None:
+        _print_line(f"the home that was there is now {outcome.aside}")
+    for notice in outcome.notices:
+        _print_line(notice)
+    with _show_progress(messages) as progress:
+        report = check_home(settings, progress=progress)
+    _print_report(report)
+    return EXIT_FINDINGS if report.findings else 0
+
+
+def _contents(manifest: BackupManifest) -> str:
+    files = format_count(len(manifest.members), "file")
+    return f"{format_count(manifest.tables, 'table')} in {files} ({manifest.size / 1e6:,.1f} MB)"
 
 
 def _print_line(line: str) -> None:

@@ -118,6 +118,27 @@ COMMAND_HELP = {
         "              and request a reload of each table with a damaged file. Deletes no data file.\n"
         "Exit status: 0 no fault; 1 faults found; 2 usage error.",
     ),
+    "backup": CommandHelp(
+        "write a verified backup of the home folder",
+        "unify backup FILE [--force] [--with-tokens] [--without-connections] [OPTIONS]",
+        "Writes one archive (ZIP) of the home folder as of one moment, also while loads run: stored tables\n"
+        "with their history, schedules, scripts, pauses, saved variables, preferences, and connections.yaml\n"
+        "and notify.yaml if they are in the home folder. Reads the archive back before it gets its name.\n"
+        "  --force                 replace FILE\n"
+        "  --with-tokens           include the tokens of sign-ins\n"
+        "  --without-connections   leave out connections.yaml and notify.yaml\n"
+        "Exit status: 0 written and verified; 1 nothing written; 2 usage error.",
+        (1, "FILE"),
+    ),
+    "restore": CommandHelp(
+        "restore a backup into a new home folder",
+        "unify restore FILE [--force] [--home DIR] [OPTIONS]",
+        "Restores a backup into a home folder that is empty or missing. Every file is verified before any\n"
+        "is put in place; then the home is checked as by unify lake check.\n"
+        "  --force     move a home folder that is there aside, to DIR.before-restore-TIME\n"
+        "Exit status: 0 restored without a fault; 1 not restored, or a fault found; 2 usage error.",
+        (1, "FILE"),
+    ),
     "trust": CommandHelp(
         "use a connections.yaml that is new in this folder",
         "unify trust [FILE ...]",

@@ -115,6 +115,16 @@ def _resolve(path: Path, key: str, text: str, environment: Mapping[str, str]) ->
         raise UnresolvedSecret(f"{path}: {key}: {error}") from error
 
 
+def literal_keys(path: Path) -> tuple[str, ...]:
+    """Return the keys that hold a secret in plain text; none if the file is missing or invalid."""
+    try:
+        values = _NotificationsReader(path).values() if path.exists() else {}
+    except ConfigError:
+        return ()
+    secret = [key for key in values if key.startswith(("webhook.", "mail.password"))]
+    return tuple(key for key in secret if parse_reference(values[key]) is None)
+
+
 class _NotificationsReader:
     """Validates the file and returns its values by dotted key."""
 

@@ -79,14 +79,15 @@ def find_unknown_files(view: LakeView, known: CatalogCopy) -> Iterator[Finding]:
 
 
 def _damage_finding(file: DataFile, fault: str, loaded: Collection[TableName]) -> Finding:
-    table = file.table
+    repair = Repair.RELOAD if file.is_current and file.table in loaded else Repair.NONE
+    return Finding(str(file.table), file.path, fault, table_remedy(file, loaded), repair, file.table)
+
+
+def table_remedy(file: DataFile, loaded: Collection[TableName]) -> str:
+    """Return how a table gets the rows of a damaged file again."""
     if not file.is_current:
-        remedy = "only older versions of the table need it (at, changes); it expires with them"
-        return Finding(str(table), file.path, fault, remedy)
-    is_loaded = table in loaded
-    remedy = damage.remedy(table, is_loaded=is_loaded)
-    repair = Repair.RELOAD if is_loaded else Repair.NONE
-    return Finding(str(table), file.path, fault, remedy, repair, table)
+        return "only older versions of the table need it (at, changes); it expires with them"
+    return damage.remedy(file.table, is_loaded=file.table in loaded)
 
 
 def _count_rows(files: Sequence[DataFile]) -> Mapping[Path, int | str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from unify.config.settings import Settings
 from unify.engine.types import qualified_name
-from unify.homes.catalog_copy import CatalogCopy, CatalogReader
+from unify.homes.catalog_copy import CatalogCopy, CatalogReader, open_reader
 from unify.homes.report import Finding
-from unify.lake import table_layouts
+from unify.lake import ledger, table_layouts
 from unify.model import LoadRecord, TableName
 
 
@@ -45,3 +46,14 @@ def _catalog_rows(copy: CatalogCopy) -> Mapping[TableName, int]:
 
 def _count(reader: CatalogReader, table: TableName) -> int:
     return int(reader.read(f"SELECT count(*) FROM {qualified_name(table.schema, table.table)}")[0][0])
+
+
+def loaded_tables(settings: Settings, copy: CatalogCopy) -> Collection[TableName]:
+    """Return the tables that a reload fetches again; none if the ledger cannot be read."""
+    from unify.engine import duckdb
+
+    try:
+        with open_reader(settings, copy.path) as reader:
+            return frozenset(ledger.latest_loads(reader))
+    except duckdb.Error:
+        return frozenset()

@@ -128,13 +128,9 @@ class ScheduleBackup:
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write the current schedules, unless only their due times have moved. Raises OSError."""
-        content = _Content(
-            [_parse(ScheduleRow, row) for row in connection.execute(self._statements["schedules"])],
-            [_parse(ScriptRow, row) for row in connection.execute(self._statements["scripts"])],
-            [_parse(PauseRow, row) for row in connection.execute(self._statements["all_pauses"])],
-        )
+        content = _read_content(connection, self._statements)
         if content.definitions != self._saved:
-            durable.atomic_write(self.path, msgspec.json.format(msgspec.json.encode(content), indent=1))
+            durable.atomic_write(self.path, _encode(content))
             self._saved = content.definitions
 
     def restore(self, connection: sqlite3.Connection, now: datetime) -> RestoreResult | None:
@@ -151,6 +147,23 @@ class ScheduleBackup:
         for pause in content.pauses:
             connection.execute(self._statements["put_pause"], pause.parameters()).fetchall()
         return RestoreResult(len(schedules), len(scripts), len(content.pauses), tuple(skipped))
+
+
+def encode_schedules(connection: sqlite3.Connection, statements: Mapping[str, str]) -> bytes:
+    """Return the content of BACKUP_FILE for a queue; its rows have names."""
+    return _encode(_read_content(connection, statements))
+
+
+def _read_content(connection: sqlite3.Connection, statements: Mapping[str, str]) -> _Content:
+    return _Content(
+        [_parse(ScheduleRow, row) for row in connection.execute(statements["schedules"])],
+        [_parse(ScriptRow, row) for row in connection.execute(statements["scripts"])],
+        [_parse(PauseRow, row) for row in connection.execute(statements["all_pauses"])],
+    )
+
+
+def _encode(content: _Content) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(content), indent=1)
 
 
 def _parse(kind: type[RowT], row: sqlite3.Row) -> RowT:

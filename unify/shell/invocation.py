@@ -20,6 +20,8 @@ Task = Literal[
     "daemon stop",
     "daemon status",
     "lake check",
+    "backup",
+    "restore",
     "trust",
     "completion",
 ]
@@ -59,6 +61,9 @@ class Invocation(Struct, frozen=True):
     loads: bool = False
     deep: bool = False
     repair: bool = False
+    force: bool = False
+    with_tokens: bool = False
+    with_connections: bool = True
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()
