@@ -6,6 +6,7 @@ Modules that every package may import:
     model        data that packages exchange: tables, columns, jobs, load status, ledger rows
     text         text for people: escaped for terminals, counts, ages, spelling suggestions
     durations    parses and formats durations such as `15m` and `2 days`
+    sizes        parses and formats sizes such as `20 GB`
     redaction    replaces secrets in messages, logs and addresses with ***
     version      the version of Unify
 

@@ -220,6 +220,9 @@ class Adapter(ABC):
     def sign_out(self) -> None:  # noqa: B027 - optional
         """Delete the stored sign-in."""
 
+    def cancel(self) -> None:  # noqa: B027 - optional
+        """End the requests of every read in progress; called in another thread than the reads."""
+
     def close(self) -> None:  # noqa: B027 - optional
         """Close connections and end threads."""
 

@@ -14,6 +14,7 @@ from unify.durations import parse_duration
 from unify.errors import FileError, UsageError
 from unify.fs.paths import absolute_path
 from unify.shell.invocation import Invocation
+from unify.sizes import parse_size
 
 Environment = Mapping[str, str]
 
@@ -91,9 +92,6 @@ def _option_path(option: str, path: str) -> Path:
 MAX_WORKERS = 64
 MIN_WORKER_MEMORY_BYTES = 256 * 1024**2  # a worker needs about 180 MB for a load; docs/performance.md
 
-_SIZE_PATTERN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([kmgt])i?b?", re.IGNORECASE)
-_BYTES_PER_UNIT = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-
 
 def apply_limits(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """Apply UNIFY_WORKERS and the other limits. Raises UsageError naming the variable."""
@@ -123,8 +121,10 @@ def _parse_workers(text: str) -> int:
 
 
 def _parse_memory(text: str) -> int:
-    found = _SIZE_PATTERN.fullmatch(text.strip())
-    size = int(float(found[1]) * _BYTES_PER_UNIT[found[2].lower()]) if found else 0
+    try:
+        size = parse_size(text)
+    except ValueError:
+        size = 0
     if size < MIN_WORKER_MEMORY_BYTES:
         raise UsageError(f"UNIFY_WORKER_MEMORY={text}: must be a size of at least 256 MB, such as 2 GB")
     return size

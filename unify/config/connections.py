@@ -24,12 +24,15 @@ from unify.config.secrets import (
 from unify.config.yaml import MappingEntry, MappingNode, ScalarNode, SequenceNode, YamlNode
 from unify.durations import parse_duration
 from unify.errors import ConfigError, Problem, UnresolvedSecret
+from unify.sizes import parse_size
 from unify.text import did_you_mean
 
 RESERVED = frozenset(
     ["unify", "_unify", "main", "lake", "memory", "system", "temp", "information_schema", "pg_catalog"]
 )  # schemas and catalogs of DuckDB and Unify
-_KEYS = ("adapter", "options", "refresh")
+_KEYS = ("adapter", "options", "refresh", "limits")
+MAX_ROW_LIMIT = 10**15
+_LIMIT_KEYS = ("load_time", "rows", "bytes")
 _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -38,6 +41,7 @@ class Connection(Struct, frozen=True):
 
     ``options``  values as written, references not resolved.
     ``refresh``  seconds between refreshes by table; overrides the spec.
+    ``limits``   of one load: ``load_time`` in seconds, ``rows``, ``bytes``; they override the spec.
     ``lines``    line of each key by its dotted name (``options.token``).
     """
 
@@ -45,6 +49,7 @@ class Connection(Struct, frozen=True):
     adapter: str
     options: Mapping[str, str] = field(default_factory=dict)
     refresh: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     path: str = "connections.yaml"
     line: int = 1
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -205,6 +210,7 @@ class _ConnectionsReader:
             return None
         options = self._parse_options(name, body.entries.get("options"))
         refresh = self._parse_refresh(name, body.entries.get("refresh"))
+        limits = self._parse_limits(name, body.entries.get("limits"))
         lines = {
             f"{part.key}.{item.key}": item.line
             for part in body.entries.values()
@@ -213,7 +219,8 @@ class _ConnectionsReader:
         }
         lines |= {part.key: part.line for part in body.entries.values()}
         path = self._document.path
-        return Connection(name, self._parse_adapter(name, adapter), options, refresh, path, entry.line, lines)
+        adapter_name = self._parse_adapter(name, adapter)
+        return Connection(name, adapter_name, options, refresh, limits, path, entry.line, lines)
 
     def _report_unknown_key(self, name: str, key: MappingEntry, body: MappingNode) -> None:
         hint = did_you_mean(key.key, (known for known in _KEYS if known not in body.entries))
@@ -270,6 +277,20 @@ class _ConnectionsReader:
                 self._add_problem(value, f"{name}.refresh.{item.key}", str(error))
         return refresh
 
+    def _parse_limits(self, name: str, entry: MappingEntry | None) -> dict[str, float]:
+        limits: dict[str, float] = {}
+        for item in self._child_entries(name, entry):
+            key, value = f"{name}.limits.{item.key}", item.value
+            if item.key not in _LIMIT_KEYS:
+                hint = did_you_mean(item.key, _LIMIT_KEYS) or f"; known are {', '.join(_LIMIT_KEYS)}"
+                self._add_problem(item, key, f"unknown key{hint}")
+                continue
+            try:
+                limits[item.key] = _parse_limit(item.key, value.text if isinstance(value, ScalarNode) else "")
+            except ValueError as error:
+                self._add_problem(value, key, str(error))
+        return limits
+
     def _child_entries(self, name: str, entry: MappingEntry | None) -> Sequence[MappingEntry]:
         if entry is None or (isinstance(entry.value, ScalarNode) and entry.value.value is None):
             return ()
@@ -277,3 +298,18 @@ class _ConnectionsReader:
             return tuple(entry.value.entries.values())
         self._add_problem(entry.value, f"{name}.{entry.key}", "expected lines of NAME: VALUE below it")
         return ()
+
+
+def _parse_limit(key: str, text: str) -> float:
+    """Return the value of a limit of a load. Raises ValueError."""
+    match key:
+        case "load_time":
+            if seconds := parse_duration(text):
+                return seconds
+            raise ValueError(f"{text!r} is no time for a load; write a duration such as 6 hours")
+        case "bytes":
+            return parse_size(text)
+        case _:
+            if text.isascii() and text.isdigit() and 0 < int(text) <= MAX_ROW_LIMIT:
+                return int(text)
+            raise ValueError(f"{text!r} is not a number of rows from 1 to {MAX_ROW_LIMIT:,}")

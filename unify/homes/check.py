@@ -24,6 +24,7 @@ from unify.homes.databases import copy_database, integrity_error
 from unify.homes.report import Finding, HomeReport, Progress, Repair, show_no_progress
 from unify.lake import ledger
 from unify.lake.protocols import SCHEMA
+from unify.load import staging
 from unify.queue.backup import BACKUP_FILE
 from unify.queue.queue import Queue
 from unify.status.launch import is_daemon_running
@@ -110,6 +111,7 @@ def _check_queue(settings: Settings, folder: Path) -> Iterator[Finding]:
     try:
         with Queue(copy) as queue:
             kept = {job.uid for job in (*queue.active_jobs(), *queue.held_jobs(), *queue.accepted_jobs())}
+            kept.add(staging.KEPT)
     except NewerVersion:
         yield Finding("queue", settings.queue, "was made by a newer version of Unify", "update Unify")
     except StoreError as error:

@@ -4,6 +4,7 @@
     worker       the worker process: receives tasks, reports progress, ends with the daemon
     loader       TableLoader: runs one task, from the plan to the staged files
     attempt      LoadAttempt: reads the rows and stages them
+    limits       the limits of a load: time, rows, bytes
     plan         what to read and by which strategy; the parent rows and the stored columns
     checkpoint   which pages the chunks of an attempt hold, for the next attempt
     resumption   takes over what an earlier attempt has read

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from unify.adapters.base import Adapter, Listeners, Page, ScopeWindow, Traffic
 from unify.config.settings import Settings
 from unify.convert.preview import column_rules
 from unify.convert.stage import RowStage, StageResult
+from unify.errors import UnifyError
 from unify.fs.failpoints import failpoint
 from unify.load.checkpoint import (
     FORMAT,
@@ -27,6 +30,7 @@ from unify.load.checkpoint import (
     remove_attempt_files,
     remove_previous,
 )
+from unify.load.limits import load_limits
 from unify.load.notes import LoadNotes
 from unify.load.plan import LoadSource, PlannedLoad, spec_folders
 from unify.load.protocol import LoadTask
@@ -65,6 +69,10 @@ class LoadAttempt:
         self._earlier = checkpoint.spent if checkpoint is not None else Spent()
         self._began_at = checkpoint.first_line.began_at if checkpoint is not None else datetime.now(UTC)
         self._begin_again: set[ScopeWindow] = set()
+        self._limits = load_limits(planned.source)
+        self._counted_from = self._earlier
+        if checkpoint is not None and checkpoint.first_line.uid == task.uid:
+            self._counted_from = checkpoint.first_line.counted_from
 
     @property
     def spent(self) -> Spent:
@@ -102,10 +110,11 @@ class LoadAttempt:
             remove_previous(self._folder)
             read = replace(plan.read, now=self._planned.planned_at, progress=resumption.progress)
             awaited = set(resumption.progress.started) if resumption.progress is not None else set()
-            for page in adapter.pages(source.table.name, read):
-                self._stage_page(page, stage, writer, awaited)
-                self._count_page(len(page.rows), page.pages_total, resumption.pages)
-                failpoint("loader.page")
+            with self._limit_time(adapter):
+                for page in adapter.pages(source.table.name, read):
+                    self._stage_page(page, stage, writer, awaited)
+                    self._count_page(len(page.rows), page.pages_total, resumption.pages)
+                    failpoint("loader.page")
             staged = stage.finish(keep_chunks=True)
         self._reporter.update(lambda progress: replace(progress, rows=staged.rows), urgent=True)
         notes.add_stage_result(staged, plan.cursor_column)
@@ -113,7 +122,13 @@ class LoadAttempt:
 
     def _first_line(self, stage: RowStage) -> LoadLine:
         return LoadLine(
-            FORMAT, fingerprint(self._planned), self._began_at, self._planned.planned_at, stage.chunks.markers
+            FORMAT,
+            fingerprint(self._planned),
+            self._began_at,
+            self._planned.planned_at,
+            stage.chunks.markers,
+            self._task.uid,
+            self._counted_from,
         )
 
     def _restage(self, stage: RowStage, writer: CheckpointWriter, notes: LoadNotes) -> Resumption:
@@ -130,6 +145,35 @@ class LoadAttempt:
         notes.resumed = describe_progress(self._checkpoint, len(scopes), found.pages, by_window=by_window)
         self._reporter.update(lambda progress: replace(progress, resumed=notes.resumed), urgent=True)
         return found
+
+    @contextmanager
+    def _limit_time(self, adapter: Adapter) -> Iterator[None]:
+        """Cancel the requests of ``adapter`` when the load has taken too long. Raises LoadFailed."""
+        limit = self._limits.time
+        timer = threading.Timer(max(0.0, limit.value - self._seconds()), adapter.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (UnifyError, OSError):
+            limit.check(self._seconds(), self._table)
+            raise
+        finally:
+            timer.cancel()
+
+    def _seconds(self) -> float:
+        """How long the load has taken, with its earlier attempts."""
+        return self.spent.seconds - self._counted_from.seconds
+
+    @property
+    def _table(self) -> str:
+        return str(self._task.table)
+
+    def _check_limits(self) -> None:
+        progress = self._reporter.progress
+        self._limits.time.check(self._seconds(), self._table)
+        self._limits.rows.check(progress.rows, self._table)
+        self._limits.bytes.check(progress.bytes, self._table)
 
     def _stage_page(
         self, page: Page, stage: RowStage, writer: CheckpointWriter, awaited: set[ScopeWindow]
@@ -155,6 +199,7 @@ class LoadAttempt:
                 pages_total=pages_total + earlier_pages if pages_total else progress.pages_total,
             )
         )
+        self._check_limits()
 
 
 def _open_adapter(

@@ -29,20 +29,6 @@ MAX_AGE = timedelta(hours=24)  # rows that were read longer ago are read again
 FORMAT = 1
 
 
-class LoadLine(msgspec.Struct, frozen=True, tag="load", tag_field="is"):
-    """The first line.
-
-    ``fingerprint``  of everything that decides what the load reads: see ``resumption.fingerprint``.
-    ``began_at``     when the first attempt began; ``planned_at``: the ``now`` of its plan.
-    """
-
-    format: int
-    fingerprint: str
-    began_at: datetime
-    planned_at: datetime
-    markers: MarkerKeys
-
-
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What a load has cost so far, over all attempts."""
@@ -50,6 +36,24 @@ class Spent:
     requests: int = 0
     bytes: int = 0
     seconds: float = 0.0
+
+
+class LoadLine(msgspec.Struct, frozen=True, tag="load", tag_field="is"):
+    """The first line.
+
+    ``fingerprint``  of everything that decides what the load reads: see ``resumption.fingerprint``.
+    ``began_at``     when the first attempt began; ``planned_at``: the ``now`` of its plan.
+    ``uid``          of the job; ``system retry`` gives it another one.
+    ``counted_from`` what the load had cost before: its time limit begins there.
+    """
+
+    format: int
+    fingerprint: str
+    began_at: datetime
+    planned_at: datetime
+    markers: MarkerKeys
+    uid: str
+    counted_from: Spent
 
 
 class SegmentLine(msgspec.Struct, frozen=True, tag="segment", tag_field="is"):

@@ -187,11 +187,14 @@ class RESTAdapter(Adapter):
     def sign_out(self) -> None:
         self._auth.sign_out()
 
-    def close(self) -> None:
+    def cancel(self) -> None:
         with self._lock:
             reads = list(self._active_reads)
         for stop in reads:
             self._client.cancel(stop)
+
+    def close(self) -> None:
+        self.cancel()
         self._client.close()
 
     def _build_client_options(self, client_options: ClientOptions, location: str) -> ClientOptions:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from unify.adapters.spec import template
 from unify.adapters.spec.schema import TextFormat
 from unify.durations import parse_duration
+from unify.sizes import SIZE_PATTERN, parse_size
 from unify.text import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -96,6 +97,13 @@ def check_request(value: str) -> str:
         raise ValueError(f"{target!r} is not a path; a path starts with a single /, such as GET /items")
     _check_url_characters(target)
     return f"{method} {target}"
+
+
+def check_load_time(value: str) -> float:
+    """Return seconds; a load needs some time."""
+    seconds = parse_duration(value)
+    _require(value, seconds > 0, "is no time for a load; write a duration such as 6 hours")
+    return seconds
 
 
 def check_web_url(value: str) -> str:
@@ -238,6 +246,10 @@ HeaderName = Annotated[str, TextFormat("header", check_header_name, f"^{_HEADER.
 Duration = Annotated[
     float, TextFormat("duration", parse_duration, _DURATION, expected="a duration such as 15 minutes")
 ]
+LoadTime = Annotated[
+    float, TextFormat("duration", check_load_time, _DURATION, expected="a duration such as 6 hours")
+]
+Size = Annotated[int, TextFormat("size", parse_size, rf"^\s*{SIZE_PATTERN}\s*$", "a size such as 20 GB")]
 Interval = Annotated[
     float,
     TextFormat("`every` duration", check_interval, "^(every )?[0-9]", "an interval such as every 1 day"),

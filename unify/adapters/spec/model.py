@@ -23,17 +23,20 @@ from unify.adapters.spec.formats import (
     Duration,
     HeaderName,
     Interval,
+    LoadTime,
     Name,
     OriginURL,
     ParentRefresh,
     RequestLine,
     SelectSQL,
+    Size,
     TimeFormat,
     URLTemplate,
     WebURL,
 )
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.schema import Named, OneOrMore, doc
+from unify.config.connections import MAX_ROW_LIMIT
 from unify.model import Column, TableDef
 
 Headers = Mapping[HeaderName, str]
@@ -41,6 +44,7 @@ Concurrency = Annotated[int, Meta(ge=1, le=64)]
 Hundred = Annotated[int, Meta(ge=0, le=100)]
 StatusCode = Annotated[int, Meta(ge=100, le=599)]
 BatchSize = Annotated[int, Meta(ge=1, le=10_000)]
+RowLimit = Annotated[int, Meta(ge=1, le=MAX_ROW_LIMIT)]
 RequestRate = Annotated[float, Meta(ge=0.001, le=10_000)]
 
 
@@ -62,10 +66,22 @@ class Option(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """The rate limits of a connection, shared by all worker processes."""
+    """The rate limits of a connection, shared by all worker processes, and the limits of one load.
+
+    A connection may set those of a load in connections.yaml.
+    """
 
     requests_per_second: Annotated[RequestRate | None, doc("Maximum request rate.", "10")] = None
     concurrency: Annotated[Concurrency, doc("Maximum number of concurrent requests.", "8")] = 4
+    load_time_s: Annotated[
+        LoadTime | None, doc("Maximum time of one load.", "6 hours", default="24 hours")
+    ] = field(name="load_time", default=None)
+    rows: Annotated[RowLimit | None, doc("Maximum rows of one load.", "50000000", default="1000000000")] = (
+        None
+    )
+    bytes: Annotated[
+        Size | None, doc("Maximum size of all responses of one load.", "20 GB", default="200 GB")
+    ] = None
 
 
 ErrorAction = Literal["skip", "fail", "retry", "wait", "end"]
@@ -410,7 +426,7 @@ class AdapterSpec(Struct, frozen=True):
     auth: Annotated[Auth, doc("Authentication.", '{type: bearer, token: "{token}"}')] = Auth("none")
     headers: Annotated[Headers, doc("Headers of every request.", "{Accept: application/json}")] = {}
     paging: Annotated[Paging, doc("Pagination of tables that declare none.", default="auto")] = Paging()
-    limits: Annotated[Limits, doc("Rate limits.", "{requests_per_second: 10}")] = Limits()
+    limits: Annotated[Limits, doc("Limits of requests and loads.", "{requests_per_second: 10}")] = Limits()
     errors: Annotated[
         tuple[ErrorRule, ...], doc("Handling of error responses.", "[{status: 404, action: skip}]")
     ] = ()
