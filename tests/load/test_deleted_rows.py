@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.loader_shop import SPEC, LoaderHome
-from unify.errors import NotFound
+from unify.errors import BadResponse, NotFound
 from unify.lake.lake import Lake
 from unify.load.protocol import TaskStatus
-from unify.model import Action, TableName
+from unify.model import Action, LoadRecord, TableName
 
 
 @pytest.fixture
@@ -149,3 +149,97 @@ class TestTombstones:
         assert shop.publish("changes", Action.REFRESH).rows_deleted == 1
         shop.api.serve("/changes", pages=[[]])
         assert shop.publish("changes", Action.REFRESH).rows_total == 0
+
+
+class TestDeletedList:
+    @pytest.mark.parametrize(
+        ("keys", "items"),
+        [
+            ("request: GET /gone", [{"id": 2}]),
+            ("request: GET /gone, rows: ids", {"ids": [2], "total": 1}),
+            ("request: GET /gone, key: item.no", [{"item": {"no": 2}}]),
+        ],
+    )
+    def test_rows_in_a_list_of_deleted_rows_are_deleted(
+        self, shop: LoaderHome, keys: str, items: object
+    ) -> None:
+        params = 'params: {since: "{cursor}"}'
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            f"incremental: {{cursor: updated_at, param: since}}\n    deleted: {{{keys}, {params}}}",
+        )
+        at = "2026-01-01T00:00:00Z"
+        shop.api.serve("/changes", pages=[[{"id": 1, "updated_at": at}, {"id": 2, "updated_at": at}], []])
+        shop.publish("changes")
+        assert "/gone" not in {request.path for request in shop.api.requests}
+        shop.api.serve("/changes", pages=[[{"id": 3, "updated_at": at}], []])
+        shop.api.serve("/gone", MockResponse.json(items), MockResponse.json([]))
+        record = shop.publish("changes", Action.REFRESH)
+        assert [row[0] for row in stored(shop, "changes")] == [1, 3]
+        assert (record.rows_deleted, record.rows_inserted) == (1, 1)
+        assert {request.query.get("since") for request in shop.api.requests if request.path == "/gone"} == {
+            at
+        }
+
+    def test_an_item_without_the_key_fails_the_load(self, shop: LoaderHome) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n    deleted: {request: GET /gone}",
+        )
+        at = "2026-01-01T00:00:00Z"
+        shop.api.serve("/changes", pages=[[{"id": 1, "updated_at": at}], []])
+        shop.publish("changes")
+        shop.api.serve("/gone", MockResponse.json([{"no": 1}]))
+        with pytest.raises(BadResponse, match=r"an item of the list has no id: .* set deleted\.key"):
+            shop.run_load(shop.make_job("changes", Action.REFRESH))
+
+
+class TestGoneParents:
+    def publish_lines(self, shop: LoaderHome, second: list[dict[str, str]] | int) -> LoadRecord:
+        at = "2026-01-01T00:00:00Z"
+        shop.api.serve("/orders/1/lines", pages=[[{"sku": "a", "at": at}], []])
+        if isinstance(second, int):
+            shop.api.serve("/orders/2/lines", MockResponse.error(second))
+        else:
+            shop.api.serve("/orders/2/lines", pages=[second, []])
+        return shop.publish("lines", Action.REFRESH)
+
+    def lines(self, shop: LoaderHome) -> list[tuple[object, ...]]:
+        with Lake(shop.settings) as lake:
+            return lake.read("select order_id, sku from shop.lines order by all")
+
+    @pytest.mark.parametrize(("status", "left"), [(410, [(1, "a")]), (404, [(1, "a"), (2, "b"), (2, "c")])])
+    def test_a_skipped_410_deletes_the_rows_of_its_parent(
+        self, shop: LoaderHome, status: int, left: list[tuple[object, ...]]
+    ) -> None:
+        rule = f"errors: [{{status: {status}, action: skip}}]"
+        change_spec(shop, "key: [order_id, sku]", f"key: [order_id, sku]\n    {rule}")
+        shop.publish("orders")
+        at = "2026-01-01T00:00:00Z"
+        rows = [{"sku": "b", "at": at}, {"sku": "c", "at": at}]
+        self.publish_lines(shop, rows)
+        record = self.publish_lines(shop, status)
+        assert self.lines(shop) == left
+        assert record.rows_deleted == 3 - len(left)
+        assert "1 request skipped" in record.reason
+        self.publish_lines(shop, rows)  # it is back: everything of it is read again
+        assert self.lines(shop) == [(1, "a"), (2, "b"), (2, "c")]
+        requests = [request for request in shop.api.requests if "/2/" in request.path]
+        since = [request.query.get("since") for request in requests if request.query["page"] == "1"]
+        assert since == [None, at, None if status == 410 else at]
+
+    def test_rows_without_a_column_of_the_parent_stay_and_are_named(self, shop: LoaderHome) -> None:
+        change_spec(
+            shop,
+            'columns: {order_id: {from: "{order_id}"}}\n    key: [order_id, sku]',
+            "key: sku\n    errors: [{status: 410, action: skip}]",
+        )
+        shop.publish("orders")
+        self.publish_lines(shop, [{"sku": "b", "at": "2026-01-01T00:00:00Z"}])
+        record = self.publish_lines(shop, 410)
+        assert record.rows_total == 2
+        assert 'rows of deleted parents (status 410) stay; columns: {order_id: {from: "{order_id}"}}' in (
+            record.reason
+        )

@@ -86,6 +86,7 @@ class Page:
     ``number``       counts from 0 within the scope; with parallel requests, pages may be out of order.
     ``pages_total``  of the whole table, if the source says.
     ``position``     None: the adapter cannot go on where a read broke off.
+    ``deletions``    keys of deleted rows: texts by column.
     """
 
     rows: Sequence[bytes]
@@ -94,6 +95,7 @@ class Page:
     number: int = 0
     pages_total: int | None = None
     position: PagePosition | None = None
+    deletions: Sequence[Mapping[str, str]] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Page:

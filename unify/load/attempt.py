@@ -31,7 +31,7 @@ from unify.load.checkpoint import (
     remove_previous,
 )
 from unify.load.limits import load_limits
-from unify.load.notes import LoadNotes
+from unify.load.notes import GONE_STATUS, LoadNotes
 from unify.load.plan import LoadSource, PlannedLoad, spec_folders
 from unify.load.protocol import LoadTask
 from unify.load.resumption import Resumption, describe_progress, fingerprint, plan_scopes, restage
@@ -112,7 +112,7 @@ class LoadAttempt:
             awaited = set(resumption.progress.started) if resumption.progress is not None else set()
             with self._limit_time(adapter):
                 for page in adapter.pages(source.table.name, read):
-                    self._stage_page(page, stage, writer, awaited)
+                    self._stage_page(page, stage, writer, awaited, notes)
                     self._count_page(len(page.rows), page.pages_total, resumption.pages)
                     failpoint("loader.page")
             staged = stage.finish(keep_chunks=True)
@@ -176,9 +176,17 @@ class LoadAttempt:
         self._limits.bytes.check(progress.bytes, self._table)
 
     def _stage_page(
-        self, page: Page, stage: RowStage, writer: CheckpointWriter, awaited: set[ScopeWindow]
+        self,
+        page: Page,
+        stage: RowStage,
+        writer: CheckpointWriter,
+        awaited: set[ScopeWindow],
+        notes: LoadNotes,
     ) -> None:
         position = page.position
+        notes.add_deletions(page.deletions)
+        if position is not None and position.skipped == GONE_STATUS:
+            notes.add_gone_scope(page.scope)
         if position is None:
             stage.write(page.rows, page.variables, page.scope)
             return

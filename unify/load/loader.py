@@ -8,6 +8,7 @@ commit  the manifest declares the files to be the whole load
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from unify.lake.table_layouts import TableLayout
 from unify.load.attempt import LoadAttempt
 from unify.load.checkpoint import PREVIOUS, read_checkpoint, remove_checkpoint
 from unify.load.notes import LoadNotes
-from unify.load.plan import PlannedLoad, plan_load, restrict_to_lake_files
+from unify.load.plan import NO_CURSOR, PlannedLoad, plan_load, restrict_to_lake_files
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.resumption import fingerprint
 from unify.load.staging import Manifest, commit_staged_load
@@ -120,6 +121,7 @@ def build_manifest(
     planned: PlannedLoad, staged: StageResult, reporter: Reporter, notes: LoadNotes, *, seconds: float
 ) -> Manifest:
     source, plan = planned.source, planned.plan
+    gone = _rows_of_gone_parents(source.config, notes)
     return Manifest(
         files=tuple(path.name for path in staged.files),
         columns=staged.columns,
@@ -127,7 +129,7 @@ def build_manifest(
         strategy=plan.strategy,
         discarded=staged.discarded,
         discarded_file=staged.discarded_file.name if staged.discarded_file else "",
-        cursors=plan.next_cursors(staged.cursors),
+        cursors={**plan.next_cursors(staged.cursors), **dict.fromkeys(gone, NO_CURSOR)},
         requests=reporter.progress.requests,
         bytes=reporter.progress.bytes,
         seconds=seconds,
@@ -140,7 +142,30 @@ def build_manifest(
         layout=TableLayout(staged.paths, notes.rows_location),
         full=plan.is_full_reload,
         tombstones=_tombstone_conditions(source.config, staged),
+        removed=(*gone.values(), *notes.deletions),
     )
+
+
+def _rows_of_gone_parents(config: TableConfig, notes: LoadNotes) -> Mapping[str, Mapping[str, str]]:
+    """Return the values, by column, of the rows whose parent is deleted, by its scope.
+
+    Nothing for a parent without a column for each of its values: its rows stay, which is noted.
+    """
+    columns = {column.source: column.name for column in config.columns if column.source}
+    gone: dict[str, Mapping[str, str]] = {}
+    for scope in notes.gone_scopes:
+        parent = json.loads(scope) if scope else {}
+        named = {columns.get(f"{{{name}}}"): _text(value) for name, value in parent.items()}
+        if parent and None not in named:
+            gone[scope] = {name: text for name, text in named.items() if name is not None}
+        elif parent:
+            listed = ", ".join(f'{name}: {{from: "{{{name}}}"}}' for name in parent)
+            notes.add_note(f"rows of deleted parents (status 410) stay; columns: {{{listed}}} lets them go")
+    return gone
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _tombstone_conditions(config: TableConfig, staged: StageResult) -> Mapping[str, tuple[str, ...]]:

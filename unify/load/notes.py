@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from unify.convert.stage import StageResult
 from unify.model import DETECTED_PAGING_PREFIX
@@ -12,16 +13,23 @@ from unify.text import format_count
 MAX_PAGING_NOTES = 3  # detected paging styles in the reason; parents may differ
 
 
+GONE_STATUS = 410  # of a row of ``for_each`` that is deleted for good; 404 may be a missing permission
+
+
 class LoadNotes:
     """Collects the notes of a load. Called from any thread of the adapter.
 
     ``rows_location``  where the adapter found the rows in the responses.
+    ``deletions``      keys of rows that the API has deleted: texts by column.
+    ``gone_scopes``    rows of ``for_each`` that the API has deleted.
     ``resumed``        what an earlier attempt has read: ``9,999 of 10,000 parents``.
     """
 
     def __init__(self) -> None:
         self.rows_location = ""
         self.resumed = ""
+        self.deletions: list[Mapping[str, str]] = []
+        self.gone_scopes: dict[str, None] = {}
         self._lock = threading.Lock()
         self._skipped_by_status: Counter[int] = Counter()
         self._detected_paging: dict[str, None] = {}
@@ -31,6 +39,12 @@ class LoadNotes:
     def add_skipped_request(self, status: int) -> None:
         with self._lock:
             self._skipped_by_status[status] += 1
+
+    def add_deletions(self, keys: Sequence[Mapping[str, str]]) -> None:
+        self.deletions += keys
+
+    def add_gone_scope(self, scope: str) -> None:
+        self.gone_scopes[scope] = None
 
     def add_detected_paging(self, paging: str) -> None:
         with self._lock:

@@ -32,6 +32,7 @@ from unify.load.protocol import LoadTask
 from unify.model import Action, Column, LoadRecord, TableDef, TableName
 from unify.text import did_you_mean
 
+NO_CURSOR = ""  # of a scope whose rows are deleted: if its parent is back, all its rows are read
 _INCREMENTAL_STRATEGIES: tuple[RefreshStrategy, ...] = (
     "append",
     "merge",
@@ -93,7 +94,7 @@ def make_load_plan(
     stored = {
         scope: text
         for scope, text in last.cursor.items()
-        if incremental and not (limit and is_later(incremental, text, limit))
+        if incremental and text != NO_CURSOR and not (limit and is_later(incremental, text, limit))
     }
     if not stored or strategy not in _INCREMENTAL_STRATEGIES:
         return LoadPlan(strategy, read, cursor_column=cursor, cursor_limit=limit)

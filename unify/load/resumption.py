@@ -16,7 +16,7 @@ from unify.adapters.spec.model import ForEach
 from unify.convert.stage import RowStage
 from unify.fs.failpoints import failpoint
 from unify.load.checkpoint import Checkpoint, CheckpointWriter
-from unify.load.notes import LoadNotes
+from unify.load.notes import GONE_STATUS, LoadNotes
 from unify.load.plan import LoadPlan, PlannedLoad
 from unify.text import format_count
 
@@ -74,6 +74,8 @@ def restage(
         repairs.update(kept.line.repairs)
         if kept.line.skipped:
             notes.add_skipped_request(kept.line.skipped)
+        if kept.line.skipped == GONE_STATUS:
+            notes.add_gone_scope(kept.line.scope)
         count_rows(len(kept.rows))
         failpoint("loader.restaged_page")
         pages += 1

@@ -62,6 +62,7 @@ class StagedSource(Struct, frozen=True):
     cursor_column: str
     data_path: Path  # of the lake: where its files are
     tombstones: Mapping[str, Sequence[str]] = field(default_factory=dict)  # values by column
+    removed: Sequence[Mapping[str, str]] = ()  # texts by column: stored rows with all of them are deleted
 
     @property
     def files_sql(self) -> str:
@@ -98,6 +99,7 @@ def store_rows(
         return _reload(connection, table, source, twice, recreate=recreate)
     _evolve_table(connection, table, source.target_columns)
     deleted = _delete_tombstoned_rows(connection, table, source)
+    deleted += _delete_removed_rows(connection, table, source)
     if strategy == "append":
         counts = _append(connection, table, source, twice)
     else:
@@ -165,6 +167,29 @@ def _delete_tombstoned_rows(connection: DuckDBPyConnection, table: TableName, so
         f"DELETE FROM {_qualified_name(table)} AS old WHERE EXISTS "
         f"(FROM {TOMBSTONES_TABLE} AS new WHERE {_same_key_sql(key)} AND NOT ({_key_is_null_sql(key)}))",
     )
+
+
+def _delete_removed_rows(connection: DuckDBPyConnection, table: TableName, source: StagedSource) -> int:
+    columns = {column.name.lower(): column for column in source.target_columns}
+    by_names: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for texts in source.removed:
+        by_names.setdefault(tuple(texts), []).append(texts)
+    deleted = 0
+    for names, rows in by_names.items():
+        if any(name.lower() not in columns for name in names):
+            continue
+        lists = ", ".join(f"unnest(${number + 1}::VARCHAR[]) AS v{number}" for number in range(len(names)))
+        equal = " AND ".join(
+            f"old.{quoted(column.name)} = TRY_CAST(new.v{number} AS {column.type})"
+            for number, column in enumerate(columns[name.lower()] for name in names)
+        )
+        found = connection.execute(
+            f"DELETE FROM {_qualified_name(table)} AS old WHERE EXISTS "
+            f"(FROM (SELECT {lists}) AS new WHERE {equal})",
+            [[row[name] for row in rows] for name in names],
+        ).fetchone()
+        deleted += int(found[0]) if found else 0
+    return deleted
 
 
 def _staged_value_sql(column: TargetColumn) -> str:

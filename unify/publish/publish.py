@@ -135,6 +135,7 @@ def _publish_in_transaction(
         cursor_column=load.manifest.cursor_column,
         data_path=lake.settings.data_path,
         tombstones=load.manifest.tombstones,
+        removed=load.manifest.removed,
     )
     complete = load.manifest.complete and not load.manifest.discarded
     counts = merge.store_rows(

@@ -46,7 +46,21 @@ MISTAKES = [
         "    key: id\n    exclude: [a_*]\n    deleted: {where: {a.b: true}}\n",
         "deleted.where.a.b: exclude removes this column; loads need it",
     ),
-    ("    deleted: {}\n", "where is missing"),
+    ("    key: id\n    deleted: {}\n", "deleted: expected where or request"),
+    (
+        "    key: id\n    deleted: {request: GET /gone}\n",
+        "deleted.request: requires incremental: any other load reads every row",
+    ),
+    (
+        "    key: id\n    incremental: {cursor: at, param: s}\n"
+        "    deleted: {request: GET /gone, key: [a, b]}\n",
+        "deleted.key: expected a path for each column of the table's key",
+    ),
+    (
+        "    key: id\n    incremental: {cursor: at, param: s}\n"
+        "    deleted: {request: GET /gone, params: {s: '{cursr}'}}\n",
+        "deleted.params.s: unknown variable {cursr}; did you mean cursor?",
+    ),
     # quoting
     (
         "    params: {q: \"name eq '{token:odat}'\"}\n",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from unify.adapters.paging.base import PageInfo, PageRequest, PagingState
+from unify.adapters.paging.detect import describe_paging
 from unify.adapters.paging.numbered import numbered_paginator, request_beyond_end
 from unify.adapters.paging.paginators import next_page_token
 from unify.adapters.spec.paging import Paging
@@ -78,8 +79,8 @@ class LoopGuard:
                 self._paging_state.knows_param = True
                 return
         raise BadResponse(
-            f"paging.type {paging.type}: pages with the same rows as the first; "
-            "the API does not seem to know the parameter"
+            f"paging.type {paging.type}: pages with the same rows as the first; the API does not seem to "
+            f"know the parameter of {describe_paging(paging)}"
         )
 
 

@@ -26,6 +26,7 @@ from unify.adapters.http.messages import (
 )
 from unify.adapters.http.rate_limit import Clock, RateLimiter
 from unify.adapters.http.retry import quota_left
+from unify.adapters.rest.deleted_rows import deleted_rows_table, deletions_page
 from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
 from unify.adapters.rest.read_plan import ReadPlan, Scope
@@ -121,10 +122,25 @@ class RESTAdapter(Adapter):
                     state = source.export_state()
                     position = page.position and replace(page.position, is_last=fetched.is_last, state=state)
                     yield replace(page, pages_total=fetcher.pages_total, position=position)
+            yield from self._deletions(source.table, read, stop)
         for note in source.load_notes():
             self.listeners.note(self._redactor.redact(note))
         if source.rows_location:
             self.listeners.rows_located(source.rows_location)
+
+    def _deletions(self, table: TableSpec, read: Read, stop: threading.Event) -> Iterator[Page]:
+        """Yield the keys in the list of deleted rows; later loads only, because a first one stores none."""
+        deleted = table.deleted
+        if deleted is None or deleted.request is None or not read.since or read.limit is not None:
+            return
+        source = TableSource(self.connection, self.spec, deleted_rows_table(table, deleted), self.options)
+        plan = ReadPlan(source, Read(read.parents, read.since), read.now or self._client.now())
+        context = ReadContext(plan, self._client, RowLimit(None), stop, self.listeners, self._redactor.redact)
+        readers = (ScopeReader(context, scope) for scope in plan.scopes())
+        fetcher = PageFetcher(readers, self.spec.limits.concurrency, lambda: self._client.cancel(stop))
+        with closing(fetcher.pages()) as pages:
+            for fetched in pages:
+                yield deletions_page(fetched.page, table.key, deleted)
 
     def make_reader(self, context: ReadContext, scope: Scope) -> ScopeReader:
         return ScopeReader(context, scope)

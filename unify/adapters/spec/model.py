@@ -282,12 +282,22 @@ class Filter(Struct, frozen=True):
 
 
 class DeletedRows(Struct, frozen=True):
-    """The rows of a response that stand for deleted ones (tombstones)."""
+    """How the API tells deleted rows: as marked rows (tombstones), or in a list of their own."""
 
     where: Annotated[
         Mapping[DottedPath, OneOrMore[str]],
-        doc("Path and text, or texts, equal in any case.", "{deleted: true}", required=True),
+        doc("Path and text, or texts, equal in any case: rows with them are deleted.", "{deleted: true}"),
     ] = {}
+    request: Annotated[
+        RequestLine | None,
+        doc("Request of a list of deleted rows, for later loads.", "GET /deleted"),
+    ] = None
+    params: Annotated[Mapping[ColumnName, Json], doc("Its query parameters.", '{since: "{cursor}"}')] = {}
+    rows: Annotated[DottedPath | None, doc("Path of the list.", "ids", default="detected")] = None
+    key: Annotated[
+        OneOrMore[DottedPath],
+        doc("Paths of the key in an item of the list.", "item_id", default="the key, or the item itself"),
+    ] = ()
 
 
 class Live(Struct, frozen=True):

@@ -234,6 +234,7 @@ class TableValidator:
             self._add("every refresh of this table reads everything", "refresh", "reload")
         if table.deleted is not None and not table.key:
             self._add("requires a key", "deleted")
+        self._validate_deleted_request()
         for path in table.deleted.where if table.deleted is not None else ():
             if _matches_any(path, table.exclude) or _matches_any(path.replace(".", "_"), table.exclude):
                 self._add("exclude removes this column; loads need it", "deleted", "where", path)
@@ -242,6 +243,21 @@ class TableValidator:
         for each in table.filters:
             if each.required and table.live is None:
                 self._add("only a live table can require a filter", "filters", each.column, "required")
+
+    def _validate_deleted_request(self) -> None:
+        table, deleted = self._table, self._table.deleted
+        if deleted is None:
+            return
+        if not deleted.where and deleted.request is None:
+            self._add("expected where or request", "deleted")
+        if deleted.request is not None and table.incremental is None:
+            self._add("requires incremental: any other load reads every row", "deleted", "request")
+        if deleted.key and len(deleted.key) != len(table.key):
+            self._add("expected a path for each column of the table's key", "deleted", "key")
+        for key in ("request", "params"):
+            value = getattr(deleted, key)
+            if value is not None:
+                self._validate_variables(value, self._known_variables(), "deleted", key)
 
     def _validate_filters(self) -> None:
         """Each filter can be sent: one parameter has one comparison, and paging has its own parameters."""

@@ -119,7 +119,8 @@ class Explainer:
                 return ["by an adapter in Python, which determines its requests"]
             table = adapter.spec.table(name.table)
             each = table.for_each if table is not None else None
-            since = stored.cursor if stored is not None else {}
+            cursors = stored.cursor if stored is not None else {}
+            since = {scope: text for scope, text in cursors.items() if text}
             read = Read(parents=each.rows if each is not None else (), since=since)
             outline = adapter.outline_read(name.table, read)
             if table is not None and each is not None and each.query is not None:
