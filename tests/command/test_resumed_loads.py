@@ -169,3 +169,33 @@ def test_a_cancelled_load_starts_anew(unify: UnifyCommand, shop: Shop) -> None:
     assert wait_for_end(unify).state is JobState.DONE
     assert shop.requests[0] == 2
     assert_complete(unify)
+
+
+def test_pages_without_end_are_ended_and_the_limit_is_named(unify: UnifyCommand, api: FaultServer) -> None:
+    def respond(request: RecordedRequest) -> MockResponse:
+        number = int(request.query.get("after", -1)) + 1
+        rows = [{"id": 10 * number + n} for n in range(10)]
+        return MockResponse.json({"rows": rows, "next": f"{api.url}/orders?after={number}"})
+
+    api.serve("/orders", respond)
+    spec = unify.home / "specs" / "shop.yaml"
+    spec.write_text(spec.read_text().replace("paging: {type: none}", "paging: {type: next_url, path: next}"))
+    connection = f"shop:\n  adapter: shop\n  options: {{base_url: '{api.url}'}}\n  limits: {{rows: 500}}\n"
+    unify.write_connections(connection)
+
+    result = unify("load table shop.orders")
+
+    assert result.exit_status == 1
+    assert "shop.orders: the load has read 510 rows; the limit is 500 rows (" in result.stderr
+    assert "connections.yaml:4: shop.limits.rows)" in result.stderr
+    with Queue(unify.home / "queue.db") as queue:
+        (job,) = queue.recent_jobs(10)
+    assert (job.state, job.attempt) == (JobState.FAILED, 1)
+
+    unify.write_connections(connection.replace("500", "800"))
+    before = len(api.requests)
+    assert unify(f"system retry {job.id}").exit_status == 0
+    with Queue(unify.home / "queue.db") as queue:
+        wait_until(lambda: not queue.get(job.id).state.active)
+        assert "810 rows" in queue.get(job.id).error
+    assert len(api.requests) - before <= 40

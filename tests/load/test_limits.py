@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -41,12 +40,11 @@ tables:
 @pytest.fixture
 def home(settings: Settings, api: FaultServer) -> Iterator[LoaderHome]:
     """A shop whose every page has ten new rows and leads to another page."""
-    numbers = count()
 
-    def respond(_request: RecordedRequest) -> MockResponse:
-        number = next(numbers)
+    def respond(request: RecordedRequest) -> MockResponse:
+        number = int(request.query.get("after", -1)) + 1
         rows = [{"id": 10 * number + n, "text": "x" * 100} for n in range(10)]
-        return MockResponse.json({"rows": rows, "next": f"c{number}"})
+        return MockResponse.json({"rows": rows, "next": f"{number}"})
 
     home = LoaderHome(settings, api)
     api.serve("/orders", respond)
@@ -125,7 +123,7 @@ def test_a_retry_with_a_larger_limit_goes_on_behind_what_was_read(home: LoaderHo
     set_limits(home, "{rows: 400}")
     with pytest.raises(LoadFailed, match="410 rows"):
         home.run_load(msgspec.structs.replace(job, attempt=2))
-    assert len(home.api.requests) < 60
+    assert len(home.api.requests) < 30
 
 
 def test_attempts_share_the_time_and_a_retry_by_a_user_begins_it_again(home: LoaderHome) -> None:

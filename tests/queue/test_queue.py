@@ -129,6 +129,14 @@ def test_an_interruption_is_not_counted_as_a_failure(queue: Queue) -> None:
     assert (back.state, back.failures) == (JobState.QUEUED, 0)
 
 
+def test_progress_resets_the_counts_of_failures_and_crashes(queue: Queue) -> None:
+    queue.enqueue(new_job(), NOON)
+    queue.requeue(claim_job(queue), NOON, crashed=True)
+    back = queue.requeue(claim_job(queue), NOON, crashed=True, progressed=True)
+    assert back is not None
+    assert (back.attempt, back.failures, back.crashes) == (2, 0, 0)
+
+
 # Waiting for parents
 
 
