@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from unify.config.preferences import parse_keys, save_keys
 from unify.config.settings import Settings
-from unify.errors import FileError, QueryError, UnknownName
+from unify.errors import FileError, NoSuchVersion, QueryError, UnknownName
 from unify.fs.paths import absolute_path
 from unify.interpreter import state
 from unify.interpreter.commands.help import TOPICS, help_text
@@ -30,7 +30,8 @@ from unify.interpreter.results import (
 )
 from unify.interpreter.session import Session
 from unify.interpreter.system_columns import find_system_table
-from unify.lake.definitions import find_view
+from unify.lake import catalog
+from unify.lake.definitions import attached_table, find_view, temporary_table
 from unify.language import commands, error_position
 from unify.language.commands import Command
 from unify.language.parser import parse
@@ -103,7 +104,8 @@ class Interpreter:
                 error.message = error_position.add_end_pointer(error.message, statement)
             else:
                 error.message = error_position.remap_pointer(error.message, statement)
-            error.message = state.explain_missing_table(error.message, self.session.state, statement)
+            if not isinstance(error, NoSuchVersion):
+                error.message = state.explain_missing_table(error.message, self.session.state, statement)
             raise
 
     def execute(self, command: Command, projection: LineProjection | None = None) -> Result:
@@ -360,6 +362,8 @@ class TableCommands:
         name = query.resolver.qualify(table)
         if self._is_spec_view(name) or find_system_table(name) is not None:
             return query.peek_view(name, rows, self.session.max_age)
+        if (outside := self._table_outside_lake(name)) is not None:
+            return query.peek_view(outside, rows, self.session.max_age)
         if find_view(self.session.lake, name) is not None:
             query.provide_tables(name, self.session.max_age)
         return self.session.peek_command.run(self._resolve_name(name), rows)
@@ -386,6 +390,14 @@ class TableCommands:
         if target is None or command.path is None:
             return chart
         return vega.save_chart(chart, target, command.path, command.mode)
+
+    def _table_outside_lake(self, name: TableName) -> TableName | None:
+        """A temporary table, or one of an attached database where the lake has none of that name."""
+        lake, connections = self.session.lake, self.session.connections
+        if (temporary := temporary_table(lake, name)) is not None:
+            return temporary
+        in_lake = connections.has(name.schema) or find_view(lake, name) or catalog.table_columns(lake, name)
+        return None if in_lake else attached_table(lake, name)
 
     def _is_spec_view(self, table: TableName) -> bool:
         connections = self.session.connections

@@ -80,8 +80,16 @@ class State:
             for name, shape in SYSTEM_TABLES.items():
                 yield TableState(TableName(SCHEMA, name), "system", "live", description=shape.description)
         for table in catalog.user_tables(self.lake):
-            if not self.connections.has(table.name.schema) and schema in (None, table.name.schema):
+            if not self._is_offered(table.name) and schema in (None, table.name.schema):
                 yield TableState(table.name, table.kind, "stored", rows=table.rows)
+
+    def _is_offered(self, name: TableName) -> bool:
+        """Whether a table is one of its connection. Raises nothing: a broken connection offers none."""
+        with suppress(ConfigError):
+            return self.connections.has(name.schema) and name.table.lower() in self.connections.tables(
+                name.schema
+            )
+        return False
 
     def connection_states(self) -> Iterator[ConnectionState]:
         """Yield every connection of connections.yaml."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from unify.engine.types import quote_identifier as quoted
 from unify.lake.protocols import Definition
 from unify.lake.system_schema import SYSTEM_CATALOG
-from unify.model import TableName
+from unify.model import Column, TableName
 
 if TYPE_CHECKING:
     from unify.lake.lake import Lake
@@ -54,6 +55,41 @@ def prepared_statement(lake: Lake, name: str) -> str:
         "SELECT statement FROM duckdb_prepared_statements() WHERE lower(name) = lower(?)", [name]
     ).fetchall()
     return str(rows[0][0]) if rows else ""
+
+
+def temporary_table(lake: Lake, name: TableName) -> TableName | None:
+    """The temporary table or view called ``name``, which hides one of ``main``; None if there is none."""
+    if name.schema.lower() not in ("main", "temp") or not _is_visible(
+        lake, f"temp.main.{quoted(name.table)}"
+    ):
+        return None
+    return TableName("temp", name.table)
+
+
+def attached_table(lake: Lake, name: TableName) -> TableName | None:
+    """A table of an attached database: ``database.table``, or a name of one part after USE."""
+    if _is_visible(lake, f"{quoted(name.schema)}.{quoted(name.table)}"):
+        return name
+    if name.schema == "main" and lake.statements.has_own_path and _is_visible(lake, quoted(name.table)):
+        row = lake.connection.execute("SELECT current_database()").fetchone()
+        return TableName(str(row[0]), name.table) if row else None
+    return None
+
+
+def visible_columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
+    """The columns of a table that the session sees outside the lake."""
+    rows = lake.connection.execute(f"DESCRIBE {quoted(table.schema)}.{quoted(table.table)}").fetchall()
+    return tuple(Column(str(row[0]), str(row[1])) for row in rows)
+
+
+def _is_visible(lake: Lake, name: str) -> bool:
+    from unify.engine import duckdb
+
+    try:
+        lake.connection.execute(f"DESCRIBE {name}")
+    except duckdb.Error:
+        return False
+    return True
 
 
 def search_path(lake: Lake) -> Sequence[str]:

@@ -17,7 +17,7 @@ from unify.interpreter.state import State
 from unify.interpreter.system_columns import BIGINT, SCHEMA, SYSTEM_TABLES, TIMESTAMPTZ, VARCHAR
 from unify.interpreter.system_tables import scheduled_items, setting_rows
 from unify.lake import catalog, ledger
-from unify.lake.definitions import find_view
+from unify.lake.definitions import attached_table, find_view, temporary_table, visible_columns
 from unify.lake.protocols import Definition
 from unify.language.sql.analysis import analyse
 from unify.model import DETECTED_PAGING_PREFIX, Column, LoaderJob, TableName
@@ -85,7 +85,7 @@ class ListingCommands:
         note = ""
         if stored:
             note = self._detection_note(table)
-        elif not system_columns.find_system_table(table):
+        elif self._is_offered(table):
             note = "types are detected by the first load"
         return listing_rows(
             [("column_name", VARCHAR), ("column_type", VARCHAR), ("description", VARCHAR)], rows, note
@@ -150,6 +150,8 @@ class ListingCommands:
     def _find_columns(self, table: TableName) -> tuple[Column, ...]:
         connections = self.state.connections
         name = connections.canonical_name(table) if self._is_offered(table) else table
+        if (temporary := temporary_table(self.state.lake, name)) is not None:
+            return visible_columns(self.state.lake, temporary)
         if stored := catalog.table_columns(self.state.lake, name):
             return stored
         if connections.has(table.schema):
@@ -158,6 +160,8 @@ class ListingCommands:
             return own
         if (view := find_view(self.state.lake, name)) is not None:
             raise QueryError(self._unreadable_view_message(name, view))
+        if (attached := attached_table(self.state.lake, name)) is not None:
+            return visible_columns(self.state.lake, attached)
         known = (state.name for state in self.state.table_states())
         raise UnknownName(interpreter_state.unknown_table_message(table, known, self.state.schemas()))
 

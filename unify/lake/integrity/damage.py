@@ -21,6 +21,7 @@ PARQUET_MAGIC = b"PAR1"
 
 _READ_ALL_SQL = "SELECT bit_xor(hash(row)) FROM read_parquet(?) row"  # a count would not decode the values
 
+_DISABLED = "disabled by configuration"  # SET enable_external_access = false
 _FILE = re.compile(r"""["']([^"'\n]+\.parquet)["']""")
 _UNNAMED = re.compile(
     r"don't know what type|thrift|TProtocolException|Invalid Input: .*parquet", re.IGNORECASE
@@ -54,7 +55,7 @@ def explain_damaged_file(
 
     text = str(error)
     named = [Path(path) for path in _FILE.findall(text) if Path(path).is_relative_to(data_path)]
-    if errors.is_disk_full(error) or not (named or _UNNAMED.search(text)):
+    if errors.is_disk_full(error) or _DISABLED in text or not (named or _UNNAMED.search(text)):
         return None
     try:
         path = named[0] if named else _find_damaged_file(connection, data_path)

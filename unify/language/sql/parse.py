@@ -69,6 +69,8 @@ def tree_table_refs(tree: exp.Expr) -> Iterator[TableRef]:
         yield TableRef(
             node.db, node.name, node.catalog, written, is_read=not written or _is_row_change_target(node)
         )
+    if isinstance(tree, exp.Comment) and isinstance(column := tree.this, exp.Column):
+        yield TableRef(column.db, column.table, column.catalog, is_written=True, is_read=False)
 
 
 def table_nodes(tree: exp.Expr) -> list[exp.Table]:

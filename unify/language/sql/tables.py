@@ -26,13 +26,16 @@ from unify.language.tokenizer import (
 # Without any of these words a statement has no table; sqlglot (90 ms) is not imported.
 _TABLE_KEYWORDS = keyword_set(
     "from join into update table view desc describe show summarize pivot unpivot pivot_wider pivot_longer "
-    "copy truncate index comment analyze vacuum using"
+    "copy truncate index comment analyze vacuum using pragma call"
 )
 _SHOW_LISTINGS = frozenset(
     {"all", "databases", "schemas", "tables", "variables"}
 )  # SHOW listings, not tables
 _LISTING_KEYWORDS = frozenset({"show", "describe", "desc", "summarize"})
-_QUERY_FUNCTIONS = frozenset({"query", "query_table"})
+# Functions whose constant names a table, and query, whose constant is a SELECT.
+_QUERY_FUNCTIONS = keyword_set(
+    "query query_table pragma_table_info pragma_storage_info table_info storage_info"
+)
 _MAX_PARSED_CHARS = 200_000  # characters; sqlglot parses 500,000 a second, which is too slow for bulk inserts
 
 
