@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.jobs import MINUTE, NOON, claim_job, new_job
 from tests.support.paths import CHECKOUT
+from unify.daemon import policies
 from unify.daemon.log import DaemonLog
 from unify.daemon.publisher import DiscardStaged, Publisher, PublisherCommand, PublishStaged, RecordFailure
 from unify.daemon.running_jobs import RunningJobs
@@ -23,7 +24,8 @@ from unify.daemon.transitions import (
     find_transition,
     render_markdown,
 )
-from unify.load.protocol import LoadProgress, TaskResult, TaskStatus
+from unify.load.checkpoint import CHECKPOINT, PREVIOUS, PROGRESS
+from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
 from unify.load.staging import StagingArea
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
@@ -56,12 +58,13 @@ class Bench:
         self.publisher = RecordingPublisher()
         self.log = DaemonLog(folder, 1)
         self.statuses: list[LoaderStatus] = []
+        self.staging = StagingArea(folder / "staging")
         self.jobs = RunningJobs(
             self.queue,
             cast(Publisher, self.publisher),
             self.log,
             self.statuses.append,
-            staging=StagingArea(folder / "staging"),
+            staging=self.staging,
         )
 
     def job_in(self, state: JobState) -> LoaderJob:
@@ -212,3 +215,70 @@ def test_the_documentation_contains_the_transition_table() -> None:
     page = (CHECKOUT / "docs" / "daemon.md").read_text("utf-8")
     begin, end = "<!-- BEGIN python -m unify.daemon.transitions -->\n", "<!-- END -->"
     assert page.partition(begin)[2].partition(end)[0] == render_markdown()
+
+
+def attempt_with_progress(bench: Bench, job: LoaderJob) -> None:
+    """Leave the files of an attempt that has read pages which the next one need not read."""
+    folder = bench.staging.create_attempt_folder(job)
+    (folder / CHECKPOINT).touch()
+    (folder / PROGRESS).touch()
+
+
+@pytest.mark.parametrize("fail", ["failure", "crash"])
+def test_attempts_that_read_more_do_not_count_up_to_a_bound(bench: Bench, fail: str) -> None:
+    job = bench.job_in(JobState.RUNNING)
+    failed = Failure("ServerFault", "503", retryable=True)
+    attempts = 0
+    while job.state is JobState.RUNNING:
+        attempts += 1
+        attempt_with_progress(bench, job)
+        run = bench.jobs.add(job, JobState.RUNNING)
+        if fail == "crash":
+            bench.jobs.handle_crash(run, "killed")
+        else:
+            bench.jobs.handle_failure(run, failed)
+        job = bench.queue.get(job.id)
+        if job.state is JobState.QUEUED:
+            job = claim_job(bench.queue, NOON + timedelta(days=9999))
+    assert job.state is JobState.DEAD
+    assert attempts == policies.MAX_ATTEMPTS_WITH_PROGRESS - 1 + policies.MAX_CRASHES
+    assert [folder.name for folder in bench.staging.folder.glob("kept/*")] != []
+
+
+def test_without_progress_the_third_failure_after_progress_ends_the_job(bench: Bench) -> None:
+    job = bench.job_in(JobState.RUNNING)
+    failed = Failure("ServerFault", "503", retryable=True)
+    states = []
+    for number in range(5):
+        bench.staging.create_attempt_folder(job)
+        if number == 1:
+            attempt_with_progress(bench, job)
+        bench.jobs.handle_failure(bench.jobs.add(job, JobState.RUNNING), failed)
+        states.append(bench.queue.get(job.id).state)
+        if states[-1] is JobState.QUEUED:
+            job = claim_job(bench.queue, NOON + timedelta(days=9999))
+    assert states == [JobState.QUEUED] * 4 + [JobState.DEAD]
+
+
+@pytest.mark.parametrize("event", [JobEvent.FAILED, JobEvent.GIVEN_UP, JobEvent.CANCELLED])
+def test_a_failed_job_keeps_what_it_has_read_and_its_retry_gets_it(bench: Bench, event: JobEvent) -> None:
+    job = bench.job_in(JobState.RUNNING)
+    attempt_with_progress(bench, job)
+    bench.apply(job, JobState.RUNNING, event)
+    bench.staging.remove_attempts(job)  # as the publisher does
+    bench.queue.retry(job.id, NOON)
+    job = claim_job(bench.queue)
+    folder = bench.staging.create_attempt_folder(job)
+    is_kept = event is not JobEvent.CANCELLED
+    assert (folder / PREVIOUS / CHECKPOINT).exists() is is_kept
+    assert not list(bench.staging.folder.glob("kept/*"))
+
+
+def test_what_is_kept_ends_with_its_time(bench: Bench) -> None:
+    job = bench.job_in(JobState.RUNNING)
+    attempt_with_progress(bench, job)
+    bench.apply(job, JobState.RUNNING, JobEvent.FAILED)
+    bench.staging.remove_kept_checkpoints(datetime.now(UTC) - timedelta(hours=1))
+    (kept,) = bench.staging.folder.glob("kept/*")
+    bench.staging.remove_kept_checkpoints(datetime.now(UTC) + timedelta(seconds=1))
+    assert not kept.exists()

@@ -272,6 +272,12 @@ def test_staged_rows_of_no_job_are_found(filled: Settings) -> None:
     assert finding.repair is Repair.STAGING
 
 
+def test_what_a_failed_load_has_read_is_no_fault(filled: Settings) -> None:
+    with private_umask():
+        (filled.staging / "kept" / "7-1.000000").mkdir(parents=True)
+    assert findings(filled) == []
+
+
 def test_a_damaged_variable_is_found(filled: Settings) -> None:
     (filled.home / "variables" / "LIMIT.parquet").write_bytes(b"x")
     [finding] = findings(filled)
