@@ -43,6 +43,7 @@ KEY_CONSTRAINTS: Mapping[type[Struct], Json] = {
     ErrorRule: {"anyOf": [{"required": ["status"]}, {"required": ["body"]}]},
     ForEach: {"oneOf": [{"required": ["query"]}, {"required": ["rows"]}]},
     TableSpec: {
+        "anyOf": [{"required": ["request"]}, {"required": ["shares"]}],
         "not": {"required": ["body", "form"]},
         "if": _IS_GET,
         "then": {"not": {"anyOf": [{"required": ["body"]}, {"required": ["form"]}]}},

@@ -34,6 +34,12 @@ MISTAKES = [
         "    paging: {type: page}\n    filters: {page: {}}\n",
         "filters.page: page is a parameter of paging",
     ),
+    # shared requests
+    ("    shares: orders\n", "orders is no stored table with a request of its own"),
+    ("  - {name: b, shares: ordres}\n", "of its own; did you mean orders?"),
+    ("  - {name: b, shares: orders, params: {a: 1}}\n", "not allowed with params: the requests are those"),
+    ("  - {name: b, request: GET /b, shares: orders}\n", "not allowed with request: the requests are those"),
+    ("  - {name: b}\n", "tables.b: request is missing"),
     # deleted rows
     (
         "    for_each: {query: select id as x from orders, refresh: daily}\n",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import structs
@@ -32,6 +33,7 @@ from unify.adapters.rest.pushdown import apply_filters
 from unify.adapters.rest.read_plan import ReadPlan, Scope
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
+from unify.adapters.rest.shared_responses import PageClient, SharedResponses
 from unify.adapters.rest.table_source import TableSource
 from unify.adapters.spec.model import AdapterSpec, TableSpec, table_defs
 from unify.adapters.spec.paging import Paging
@@ -49,6 +51,7 @@ class RESTAdapter(Adapter):
     ``connection``      its name, for messages.
     ``client_options``  proxy, CA file and credentials hint; the rest comes from the spec.
     ``token_cache``     shares issued tokens with other processes.
+    ``shared_folder``   of the responses of tables with ``shares``; None: each table sends its requests.
 
     Raises:
         ConfigError: an option has no value.
@@ -67,10 +70,12 @@ class RESTAdapter(Adapter):
         clock: Clock | None = None,
         token_cache: TokenCacheFolder | None = None,
         redactor: Redactor | None = None,
+        shared_folder: Path | None = None,
     ) -> None:
         values = {**{option.name: option.default for option in spec.options}, **options}
         super().__init__(connection or spec.name, values, listeners or Listeners())
         self.spec = spec
+        self._shared_folder = shared_folder
         self._redactor = redactor or Redactor()
         self._redactor.add(*self.secrets())
         self._lock = threading.Lock()
@@ -109,9 +114,9 @@ class RESTAdapter(Adapter):
         if read.progress is not None:
             self._restore_progress(source, read.progress)
         source.expect_rows(read.rows_location)
-        with self._track_read() as stop:
+        with self._track_read() as stop, self._open_client(source.table, read, stop) as client:
             context = ReadContext(
-                plan, self._client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
+                plan, client, RowLimit(read.limit), stop, self.listeners, self._redactor.redact
             )
             readers = (self.make_reader(context, scope) for scope in plan.scopes())
             workers = 1 if read.limit is not None else max(1, self.spec.limits.concurrency)
@@ -127,6 +132,17 @@ class RESTAdapter(Adapter):
             self.listeners.note(self._redactor.redact(note))
         if source.rows_location:
             self.listeners.rows_located(source.rows_location)
+
+    def _open_client(
+        self, table: TableSpec, read: Read, stop: threading.Event
+    ) -> AbstractContextManager[PageClient]:
+        """The client of a load; one that shares responses if several tables have the same requests."""
+        group = table.shares or table.name
+        is_shared = table.shares is not None or any(each.shares == group for each in self.spec.tables)
+        if not is_shared or self._shared_folder is None or read.limit is not None:
+            return nullcontext(self._client)
+        responses = SharedResponses(self._shared_folder, self.connection, self._client.origin, group)
+        return responses.open_client(self._client, table.name, stop)
 
     def _deletions(self, table: TableSpec, read: Read, stop: threading.Event) -> Iterator[Page]:
         """Yield the keys in the list of deleted rows; later loads only, because a first one stores none."""

@@ -47,6 +47,7 @@ def open_rest_adapter(
             timeouts=_build_timeouts(connection, values),
             token_cache=TokenCacheFolder(tokens_folder, connection.name) if tokens_folder else None,
             redactor=redactor,
+            shared_folder=limits_folder.parent / "shared" if limits_folder else None,
         )
 
 

@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from unify.adapters.base import Listeners, Page, PagePosition, Scalar
 from unify.adapters.formats.locate import last_value, row_value
 from unify.adapters.formats.records import ResponseBody
-from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import Request, Response
 from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, PagingStart, parse_integer
 from unify.adapters.paging.detect import describe_paging
@@ -25,6 +24,7 @@ from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.row_tally import RowTally
 from unify.adapters.rest.incremental import is_older
 from unify.adapters.rest.read_plan import ReadPlan, Scope
+from unify.adapters.rest.shared_responses import PageClient
 from unify.adapters.rest.table_source import RecordFilter
 from unify.adapters.spec import template
 from unify.adapters.spec.model import ErrorRule
@@ -52,7 +52,7 @@ class ReadContext(Struct, frozen=True):
     """The state that the scopes of a running read share. ``cancel_event`` ends its requests."""
 
     plan: ReadPlan
-    client: HttpClient
+    client: PageClient
     row_limit: RowLimit
     cancel_event: threading.Event
     listeners: Listeners = field(default_factory=Listeners)

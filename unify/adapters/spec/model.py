@@ -341,8 +341,14 @@ class TableSpec(Struct, frozen=True):
             "Method and path, or a full URL of the same origin. In a list: the first one whose options all "
             "have a value; a response with status 404 moves on to the next.",
             "GET /repos/{owner}/{repo}/pulls",
+            required=True,
+            unless="shares",
         ),
-    ] = field(name="request")
+    ] = field(name="request", default=())
+    shares: Annotated[
+        Name | None,
+        doc("Table whose requests this one reads, too: other rows of the same responses.", "zones"),
+    ] = None
     description: Annotated[str, doc("What a row is.", "Pull requests of every repository")] = ""
     params: Annotated[Mapping[ColumnName, Json], doc("Query parameters.", "{state: all}")] = {}
     headers: Annotated[Headers, doc("Headers besides the adapter's.", "{Accept: text/csv}")] = {}

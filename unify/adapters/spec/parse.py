@@ -248,7 +248,7 @@ class _NodeParser:
             if value is not INVALID:
                 values[known[entry.key].field] = value
         for key in keys:
-            if key.required and key.name not in node.entries:
+            if key.required and key.name not in node.entries and key.unless not in node.entries:
                 self._report.add_problem(path, _missing_key_text(key))
         return INVALID if type_ is None else _build(schema.struct, keys, values, fields)
 

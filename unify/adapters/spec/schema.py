@@ -110,7 +110,10 @@ Schema = (
 
 
 class Key(Struct, frozen=True):
-    """A key of a mapping. ``types`` are the values of the key ``type`` that have it; empty: all of them."""
+    """A key of a mapping. ``types`` are the values of the key ``type`` that have it; empty: all of them.
+
+    ``unless``  another key, with which this one is not required.
+    """
 
     name: str
     field: str
@@ -121,6 +124,7 @@ class Key(Struct, frozen=True):
     required: bool
     types: tuple[str, ...] = ()
     is_shorthand: bool = False
+    unless: str = ""
 
 
 def doc(
@@ -132,12 +136,14 @@ def doc(
     types: tuple[str, ...] = (),
     shorthand: bool = False,
     written_as: Any = None,
+    unless: str = "",
 ) -> Meta:
     """Declare that a field of a Struct is a key of the language.
 
     ``default``     the default in words, where the default of the field does not show it.
     ``required``    required although the field has a default.
     ``types``       the values of the key ``type`` that have this key; empty: all of them.
+    ``unless``      another key, with which this one is not required.
     ``shorthand``   the value may stand for the whole mapping.
     ``written_as``  the type in YAML, where it differs from the type of the field.
     """
@@ -147,6 +153,7 @@ def doc(
         "types": types,
         "shorthand": shorthand,
         "written_as": written_as,
+        "unless": unless,
     }
     return Meta(description=description, examples=[example], extra=extra)
 
@@ -177,6 +184,7 @@ def _key_of(field: FieldInfo, types: tuple[str, ...]) -> Key | None:
         required=field.required or extra["required"],
         types=types or extra["types"],
         is_shorthand=extra["shorthand"],
+        unless=extra["unless"],
     )
 
 

@@ -22,6 +22,7 @@ from unify.adapters.spec.validate_table import (
     validate_variables,
 )
 from unify.config.yaml import NodePath
+from unify.text import did_you_mean
 
 RESERVED_VARIABLES = ("cursor", "until")  # set by loads
 
@@ -29,12 +30,43 @@ RESERVED_VARIABLES = ("cursor", "until")  # set by loads
 def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
     """Check a spec; return it with what its SELECTs read and return."""
     _validate_names(spec, report)
+    spec = replace(spec, tables=_resolve_shares(spec.tables, report))
     spec = replace(spec, tables=tuple(map(_resolve_columns, spec.tables)))
     spec = _resolve_tables(spec, report)
     _validate_connection_keys(spec, report)
     for index, table in enumerate(spec.tables):
         TableValidator(table, spec, ("tables", index), report).validate()
     return replace(spec, views=tuple(_resolve_views(spec, report)))
+
+
+_SAME_NAME_KEYS = ("params", "headers", "body", "form", "for_each", "paging", "format", "csv", "errors")
+_REQUEST_KEYS = {
+    "requests": "request",
+    **dict(zip(_SAME_NAME_KEYS, _SAME_NAME_KEYS, strict=True)),
+}  # by field
+
+
+def _resolve_shares(tables: Sequence[TableSpec], report: ProblemReport) -> tuple[TableSpec, ...]:
+    """Give tables that share the requests of another one its keys about requests."""
+    own = {table.name: table for table in tables}
+    resolved = []
+    for index, table in enumerate(tables):
+        path: NodePath = ("tables", index, "shares")
+        source = own.get(table.shares or "")
+        if table.shares is None:
+            resolved.append(table)
+        elif source is None or source is table or source.shares is not None or source.live or table.live:
+            text = f"{table.shares} is no stored table with a request of its own"
+            report.add_problem(path, text + did_you_mean(table.shares, set(own) - {table.name}))
+            resolved.append(replace(table, requests=table.requests or ("GET /",)))
+        else:
+            default = TableSpec(table.name)
+            for field, key in _REQUEST_KEYS.items():
+                if getattr(table, field) not in ((), getattr(default, field)):
+                    text = f"not allowed with {key}: the requests are those of {table.shares}"
+                    report.add_problem(path, text)
+            resolved.append(replace(table, **{field: getattr(source, field) for field in _REQUEST_KEYS}))
+    return tuple(resolved)
 
 
 def _resolve_columns(table: TableSpec) -> TableSpec:
