@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from unify.engine.tokens import DuckDBToken, tokenize
 
@@ -30,6 +30,38 @@ def reads_once(sql: str, definitions: Iterable[str] = ()) -> bool:
     ``definitions``  the SQL of those views and macros. In doubt the answer is True.
     """
     return any(map(_has_single_read_source, [sql, *definitions]))
+
+
+def stream_names(sql: str, definitions: Iterable[str] = ()) -> Sequence[str]:
+    """The pipes and sockets that ``sql``, or a view or macro that it uses, names by constants."""
+    found = [name for text in (sql, *definitions) for name in _constant_names(text) if _is_stream(name)]
+    return tuple(dict.fromkeys(found))
+
+
+def open_stream_id(name: str) -> tuple[int, int] | None:
+    """What identifies an open stream of this process, such as /dev/stdin; None for a pipe with a name."""
+    if not name.startswith(("/dev/", "/proc/")):
+        return None
+    status = os.stat(name)
+    return status.st_dev, status.st_ino
+
+
+def _constant_names(sql: str) -> Iterator[str]:
+    """Yield the texts of a statement that may name a source: strings, and names after FROM and JOIN."""
+    tokens = tokenize(sql)
+    for position, token in enumerate(tokens):
+        if (value := _string_value(sql, token)) is not None:
+            yield value
+        elif position and tokens[position - 1].word in ("from", "join"):
+            yield _file_name(sql, tokens, position)
+
+
+def _is_stream(name: str) -> bool:
+    try:
+        mode = os.stat(name).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _has_single_read_source(sql: str) -> bool:

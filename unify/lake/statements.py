@@ -58,6 +58,8 @@ _BLOCKING_WORDS = frozenset(
 )
 _INTERNAL_NAME = re.compile(rf"(?i)(?<!\w)(?:{SCHEMA}|{METADATA})(?!\w)")  # also within a text
 _DEFINITION_WORDS = frozenset({"view", "macro", "function"})
+_STREAM_ADVICE = "read it into a table first: create temp table t as from read_csv(…)"
+_TWICE_READING_WORDS = frozenset({"summarize", "pivot", "pivot_wider"})
 _BEGIN_WORDS = frozenset({"begin", "start"})
 _COMMIT_WORDS = frozenset({"commit", "end"})
 _COUNT_VERBS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", "MERGE_INTO": "merged"}
@@ -92,6 +94,7 @@ class StatementRunner:
         self.has_own_path = False  # whether this session changed a setting: USE is one
         self.definition_cache: tuple[int, Sequence[Definition]] | None = None
         self._transaction_began_ns = 0
+        self._read_streams: set[tuple[int, int]] = set()  # open streams of the process that were read
         self.selects = SelectRunner(lake)
 
     @property
@@ -330,6 +333,27 @@ class StatementRunner:
             raise QueryError(
                 "schema main is the default schema and cannot be dropped; drop its tables instead"
             )
+
+    def claim_sources(self, sql: str, definitions: Sequence[str]) -> None:
+        """Refuse a statement that would read a pipe twice, of which DuckDB gives fewer rows, or none."""
+        streams = sources.stream_names(sql, definitions)
+        if not streams:
+            return
+        statement, reader = self.parse(sql, definitions), ""
+        if statement.kind == "PREPARE" or _DEFINITION_WORDS.intersection(statement.words[:5]):
+            reader = "a view, macro or prepared statement reads it when it is created, too"
+        elif statement.has_own_transaction or statement.words[0] in _TWICE_READING_WORDS:
+            reader = f"{statement.words[0]} reads it twice"
+        if reader:
+            raise QueryError(f"{streams[0]} is a pipe, and {reader}; {_STREAM_ADVICE}")
+        self.claim_streams(streams)
+
+    def claim_streams(self, names: Sequence[str]) -> None:
+        """Record that a statement reads open streams. Raises QueryError if an earlier one has read them."""
+        ids = {found for name in names if (found := sources.open_stream_id(name)) is not None}
+        if ids & self._read_streams:
+            raise QueryError(f"an earlier statement has read {names[0]} to its end; {_STREAM_ADVICE}")
+        self._read_streams |= ids
 
     def _is_exact_execute(self, statement: ParsedStatement) -> bool:
         """Whether Python can hold every value of EXECUTE's rows, so that they can be streamed."""

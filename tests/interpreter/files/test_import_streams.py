@@ -107,3 +107,46 @@ def test_nothing_remains_of_the_copy(unify_process: UnifyCommand) -> None:
 
     assert run(unify_process, "import '/dev/stdin' into u", cut.getvalue()).returncode == 1
     assert not list((unify_process.home / "cache").glob("import-*"))
+
+
+READ = "read_csv('/dev/stdin', header = false, columns = {'n': 'bigint'})"
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (f"create view v as from {READ}; select count(*) from v", "when it is created, too"),
+        (f"create macro m() as table from {READ}; select count(*) from m()", "when it is created, too"),
+        (f"prepare p as select count(*) from {READ}; execute p", "when it is created, too"),
+        (f"summarize from {READ}", "summarize reads it twice"),
+        (f"pivot (select n % 3 as k from {READ}) on k using count(*)", "pivot reads it twice"),
+        (f"create table t as from {READ}; select count(*) from {READ}", "an earlier statement has read"),
+        (f"describe from {READ}; create table t as from {READ}", "an earlier statement has read"),
+        (f"import '/dev/stdin' into t; select count(*) from {READ}", "an earlier statement has read"),
+        (f"create table t as from {READ}; import '/dev/stdin' into u", "an earlier statement has read"),
+        (f"$x = select * from {READ}; export (from {READ}) to 'x.csv'", "an earlier statement has read"),
+    ],
+)
+def test_a_second_read_of_a_pipe_is_an_error(
+    unify_process: UnifyCommand, statements: str, message: str
+) -> None:
+    done = run(unify_process, statements, b"".join(b"%d\n" % n for n in range(ROWS)))
+
+    assert done.returncode == 1, done.stdout
+    assert message in done.stderr.decode()
+    assert "create temp table t as" in done.stderr.decode()
+
+
+def test_a_pipe_with_a_name_can_be_read_again(unify: UnifyCommand) -> None:
+    pipe = unify.home / "numbers.csv"
+    os.mkfifo(pipe)
+    write = [threading.Thread(target=pipe.write_bytes, args=[csv_bytes()]) for _ in range(2)]
+    count = f"select count(*), max(n) from read_csv('{pipe}')"
+
+    found = []
+    for writer in write:
+        writer.start()
+        found.append(unify(count).rows[1])
+        writer.join()
+
+    assert found == [[str(ROWS), str(ROWS - 1)]] * 2

@@ -18,6 +18,7 @@ from unify.interpreter.files.reader import (
     FileQuery,
     SourceFiles,
     build_file_query,
+    is_stream,
     open_source_files,
     translate_file_errors,
 )
@@ -49,6 +50,8 @@ class FileImporter:
 
         Raises FileError, QueryError or SourceError, and leaves the table unchanged.
         """
+        if is_stream(location):
+            self.lake.statements.claim_streams([location])
         with (
             open_source_files(location, self.connections.settings.cache) as files,
             self._open_query(files, location) as source,

@@ -188,7 +188,7 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
     Raises FileError without a file or for several formats; SourceError from a URL.
     """
     is_url = _URL.match(location) is not None
-    if not is_url and not _is_stream(location):
+    if not is_url and not is_stream(location):
         paths = _find_local_files(location)
         yield SourceFiles(
             paths, _common_format(location, paths), suggest_table_name(_name_for_table(location, paths))
@@ -200,7 +200,7 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
         yield SourceFiles((path,), detect_format(path.name), suggest_table_name(path.name))
 
 
-def _is_stream(location: str) -> bool:
+def is_stream(location: str) -> bool:
     """Whether a location is a pipe, or a name of an open file such as /dev/stdin: read once, to its end."""
     try:
         mode = expand_home(location).stat().st_mode

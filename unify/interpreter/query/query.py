@@ -107,6 +107,7 @@ class QueryRunner:
         self.system_tables.refresh(used.system, max_age)
         note = self._load_stale(self._check_freshness(used.stored, max_age))
         bound = replace(bound, definitions=used.definitions)
+        self.lake.statements.claim_sources(bound.sql, used.definitions)
         return (self.relations.resolve(bound) if used.relations else bound), note
 
     def provide_tables(self, view: TableName, max_age: MaxAge) -> None:
