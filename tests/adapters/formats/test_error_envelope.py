@@ -81,3 +81,10 @@ def test_an_empty_list_beside_no_error_is_empty(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("body", ROWS, ids=json.dumps)
 def test_an_object_with_a_state_of_its_own_is_a_row(body: dict[str, Any]) -> None:
     assert rows(body) == [body]
+
+
+@pytest.mark.parametrize("state", [{"timed_out": True}, {"_shards": {"total": 5, "failed": 2}}])
+def test_a_search_result_of_some_shards_is_partial(state: dict[str, Any]) -> None:
+    body = {"timed_out": False, "_shards": {"failed": 0}, "hits": {"hits": [{"_id": 1}]}, **state}
+    with pytest.raises(BadResponse, match="the result is partial"):
+        rows(body)

@@ -128,6 +128,42 @@ class TestEnds:
         assert read(make_adapter, Paging("page", last_path="end"), rows="data") == ROWS
         assert len(api.requests) == 3
 
+    @pytest.mark.parametrize("beyond", [[], MockResponse.error(404), MockResponse.error(400)])
+    def test_a_flag_that_no_page_has_says_nothing(
+        self, beyond: Any, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        notes: list[str] = []
+        serve(api, lambda query: page(query) or beyond)
+        for paging in (Paging("page", more_path="more"), Paging("page", last_path="last")):
+            assert read(make_adapter, paging, notes) == ROWS
+        assert notes == ["in no response: paging.more_path more", "in no response: paging.last_path last"]
+
+    def test_a_flag_left_out_on_the_last_page_is_false(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        flags = {"1": {"more": True}, "2": {"more": True}}
+        serve(api, lambda query: {"data": page(query), **flags.get(query["page"], {})})
+        assert read(make_adapter, Paging("page", more_path="more"), rows="data") == ROWS
+        assert len(api.requests) == 3
+
+    def test_a_total_of_the_page_alone_does_not_end_the_pages(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        serve(api, lambda query: {"data": page(query), "total": len(page(query))})
+        paging = Paging("page", size_param="n", size=3, total_path="total")
+        assert read(make_adapter, paging, rows="data") == ROWS
+
+    @pytest.mark.parametrize("end", [-1, "null", "none", False, "-1"])
+    def test_other_texts_for_no_cursor_end_the_pages(
+        self, end: Any, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
+            at = int(query.get("cursor", "0"))
+            return {"data": ROWS[at : at + 3], "next": at + 3 if at + 3 < len(ROWS) else end}
+
+        serve(api, respond_to)
+        assert read(make_adapter, Paging("cursor", cursor_path="next"), rows="data", key=()) == ROWS
+
     def test_a_repeated_last_page_ends_the_read(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         serve(api, lambda query: {"data": page({"page": str(min(int(query["page"]), 3))})})
         assert read(make_adapter, Paging("page"), rows="data") == [*ROWS, ROWS[-1]]

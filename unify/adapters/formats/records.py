@@ -323,6 +323,7 @@ def _select_json_rows(
     response_body.rows = _rows_at_paths(response_body, selector, address)
     if selector.path != "$" and first_char(body) == OPEN_OBJECT:
         _raise_error_envelope(response_body, address)
+        _raise_partial_search(response_body, address)
 
 
 def _has_no_value(body: bytes) -> bool:
@@ -364,6 +365,16 @@ def _raise_error_line(rows: Sequence[bytes], address: str) -> None:
     is_unlike = len(rows) == 1 or last.keys().isdisjoint(_object_decoder.decode(rows[0]))
     if is_unlike and is_error_line(last):
         raise BadResponse(f"{address}: a line is an error and no row: {_excerpt(rows[-1])}")
+
+
+def _raise_partial_search(response_body: ResponseBody, address: str) -> None:
+    """Elasticsearch returns what it has found in time, and of the shards that did not fail."""
+    members = response_body.members()
+    if "_shards" in members and (response_body.value("timed_out") or response_body.value("_shards.failed")):
+        raise BadResponse(
+            f"{address}: the result is partial: timed_out {response_body.value('timed_out')}, "
+            f"{response_body.value('_shards.failed')} shards failed"
+        )
 
 
 def _rows_at_paths(response_body: ResponseBody, selector: RecordSelector, address: str) -> Sequence[bytes]:

@@ -165,11 +165,15 @@ def is_truthy(flag: Any) -> bool:
     return bool(flag)
 
 
-def says_more(paging: Paging, page_info: PageInfo) -> bool | None:
-    """Whether the page's flag announces more pages; None if the spec names no flag."""
-    if paging.more_path is not None:
+def says_more(paging: Paging, page_info: PageInfo, paging_state: PagingState) -> bool | None:
+    """Whether the page's flag announces more pages.
+
+    None if the spec names no flag, or no page has it: its path may be wrong. A flag that other pages have
+    and this one leaves out is false.
+    """
+    if paging.more_path is not None and "more_path" in paging_state.seen_paths:
         return is_truthy(page_info.value(paging.more_path))
-    if paging.last_path is not None:
+    if paging.last_path is not None and "last_path" in paging_state.seen_paths:
         return not is_truthy(page_info.value(paging.last_path))
     return None
 

@@ -156,7 +156,9 @@ def paginate_numbered(
         end_statuses: tuple[int, ...] = ()
         if _is_last_page(paging, page_info, paging_state, last, position):
             total = total_rows(paging, page_info) or 0
-            if last is None or page_info.row_count < step or not _may_be_capped(paging, page_info, total):
+            is_only = position == positions.start and _is_page_size(paging, page_info.row_count)
+            is_capped = last is not None and page_info.row_count >= step
+            if not is_capped or not _may_be_capped(paging, page_info, paging_state, total, is_only=is_only):
                 return
             if not (yield from _has_rows_beyond(positions, page_info, position, step, total)):
                 return
@@ -170,6 +172,10 @@ def paginate_numbered(
             if not page_info.row_count and position < last:
                 return  # empty at the end of a long batch: the reported end is wrong
             continue
+        if not paging_state.seen_paths & {"more_path", "last_path"} and (
+            paging.more_path or paging.last_path
+        ):
+            end_statuses = _BAD_PAGE  # no page has the flag of the spec
         previous_rows, is_second = page_info.rows, position == positions.start
         position = positions.next_position(position, page_info.row_count or step, paging_state.honours_size)
         page_info = yield (page_request_at(positions, position, end_statuses),)
@@ -192,21 +198,31 @@ def _has_rows_beyond(
     following = positions.next_position(position, page_info.row_count or step, False)
     statuses = _NO_PAGE if total % 1000 == 0 else _BAD_PAGE
     after = yield (replace(page_request_at(positions, following, statuses), is_probe=True),)
-    if not after.row_count:
+    if not after.row_count or list(after.rows) == list(page_info.rows):
         return False
     far = yield (replace(page_request_at(positions, following + FAR_BEYOND_END, _BAD_PAGE), is_probe=True),)
     return not far.row_count
 
 
-def _may_be_capped(paging: Paging, page_info: PageInfo, total: int) -> bool:
-    """Whether rows may follow that the total does not count: caps are round numbers."""
+def _may_be_capped(
+    paging: Paging, page_info: PageInfo, paging_state: PagingState, total: int, *, is_only: bool
+) -> bool:
+    """Whether rows may follow that the total does not count.
+
+    Caps are round numbers. If the only page has exactly as many rows (``is_only``), the total may be that of
+    the page.
+    """
     return (
         total > 0
-        and total % 100 == 0
+        and (total % 100 == 0 or is_only)
         and paging.pages_path is None
-        and says_more(paging, page_info) is None
+        and says_more(paging, page_info, paging_state) is None
         and not has_page_links(page_info.links())
     )
+
+
+def _is_page_size(paging: Paging, rows: int) -> bool:
+    return rows == paging.size or (rows >= 10 and rows % 10 == 0)
 
 
 def _exceeds_total(positions: NumberedPaginator, page_info: PageInfo, position: int, step: int) -> bool:
@@ -265,7 +281,7 @@ def _is_last_page(
     links = page_info.links()
     if has_page_links(links):
         return "next" not in links
-    more = says_more(paging, page_info)
+    more = says_more(paging, page_info, paging_state)
     if more is not None:
         return not more
     if last is not None:

@@ -26,6 +26,7 @@ from unify.adapters.paging.base import (
     record_seen_paths,
     says_more,
 )
+from unify.adapters.paging.hints import has_value
 from unify.adapters.paging.links import RepeatCheck, follow_links, paginate_by_link_header
 from unify.adapters.paging.numbered import OffsetPaginator, PageNumberPaginator, paginate_numbered
 from unify.adapters.spec.paging import Paging
@@ -117,7 +118,7 @@ def _paginate_by_cursor(paging: Paging, paging_state: PagingState) -> Paginator:
     repeats = RepeatCheck("cursor", "cursor", paging_state)
     page_info = yield (PageRequest(page_size_params(paging)),)
     while True:
-        more = says_more(paging, page_info)
+        more = says_more(paging, page_info, paging_state)
         if more is False or (paging.until_empty and not page_info.row_count):
             return
         cursor = next_cursor(paging, page_info)
@@ -146,7 +147,7 @@ def next_cursor(
     """
     if paging.cursor_path is not None:
         value = page_info.value(paging.cursor_path)
-        if value is False or value in _EMPTY_VALUES:
+        if value in _EMPTY_VALUES or _is_end_text(value):
             return None
         if paging.cursor_param == ALL_MEMBERS and isinstance(value, dict):
             return {name: item for name, item in value.items() if isinstance(item, str | int | float)}
@@ -158,6 +159,11 @@ def next_cursor(
     if paging.cursor_column is not None:
         return page_info.last_value(paging.cursor_column)
     return None
+
+
+def _is_end_text(value: Any) -> bool:
+    """Other ways to write that there is none: ``false``, -1, ``"null"``. 0 may be a cursor."""
+    return not isinstance(value, dict | list) and str(value) != "0" and not has_value(value)
 
 
 _EMPTY_VALUES: tuple[object, ...] = (None, "", [], {})  # ways to write that there is none
@@ -182,18 +188,18 @@ def _paginate_by_next_url(paging: Paging, paging_state: PagingState) -> Paginato
         page_info,
         "next_url",
         paging_state,
-        lambda page: _link_after(paging, page),
+        lambda page: _link_after(paging, page, paging_state),
         until_empty=paging.until_empty,
     )
 
 
-def _link_after(paging: Paging, page_info: PageInfo) -> str | None:
+def _link_after(paging: Paging, page_info: PageInfo, paging_state: PagingState) -> str | None:
     """The link to the next page unless a flag says that this is the last one.
 
     Raises:
         BadResponse: the flag indicates more pages, and there is no link.
     """
-    more = says_more(paging, page_info)
+    more = says_more(paging, page_info, paging_state)
     if more is False:
         return None
     link = _next_url(paging, page_info)
@@ -210,7 +216,7 @@ def _next_url(paging: Paging, page_info: PageInfo) -> str | None:
         return page_info.headers.get(paging.header)
     path = paging.path or "next"
     value = page_info.value(path)
-    if value is False or value in _EMPTY_VALUES:
+    if value is False or value in _EMPTY_VALUES or _is_end_text(value):
         return None
     if isinstance(value, str):
         return value
