@@ -81,6 +81,14 @@ class TestBackup:
         assert str(path) in refused.value.message
         assert entries(tmp_path) == ["home"]
 
+    def test_of_a_file_that_has_changed_is_refused(self, filled: Settings, tmp_path: Path) -> None:
+        path = data_file(filled, "github", "pulls")
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=r"changed since it was written .* reload table github"):
+            back_up(filled, tmp_path / "home.zip")
+
     def test_leaves_out_a_lost_file_of_an_older_version_and_says_so(
         self, filled: Settings, tmp_path: Path
     ) -> None:

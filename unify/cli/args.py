@@ -193,7 +193,7 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--keep-going", action="store_true", help="continue after a failed statement")
     add("--strict", action="store_true", help="treat a load that discards rows as an error")
     add("--loads", action="store_true", help="for check: report the last load of each table")
-    add("--deep", action="store_true", help="for lake check: read every value of the data files")
+    add("--deep", action="store_true", help="for lake check: read the data files whole")
     add("--repair", action="store_true", help="for lake check: repair what can be repaired without loss")
     add("--force", action="store_true", help="for backup and restore: replace the file, move the home aside")
     add("--with-tokens", action="store_true", help="for backup: include the tokens of sign-ins")

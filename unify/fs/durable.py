@@ -35,13 +35,19 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def fsync_new_files(folder: Path, since_ns: int) -> None:
-    """Flush all files below ``folder`` written since ``since_ns``, and their folders."""
+def fsync_new_files(folder: Path, since_ns: int) -> list[Path]:
+    """Flush the files below ``folder`` written or linked since ``since_ns``, and their folders.
+
+    Return the files.
+    """
+    files = []
     for changed in _changed_folders(folder, since_ns):
         for entry in os.scandir(changed):
-            if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime_ns >= since_ns:
-                fsync_path(Path(entry.path))
+            if entry.is_file(follow_symlinks=False) and entry.stat().st_ctime_ns >= since_ns:
+                files.append(Path(entry.path))
+                fsync_path(files[-1])
         fsync_path(changed)
+    return files
 
 
 def _changed_folders(folder: Path, since_ns: int) -> Iterator[Path]:

@@ -25,6 +25,7 @@ from msgspec import Struct
 from unify.errors import FileError
 from unify.homes.report import Progress
 from unify.lake.attach import LAKE_SCHEMA_VERSION
+from unify.lake.integrity.checksums import Checksum
 from unify.version import VERSION
 
 FORMAT = 1
@@ -38,7 +39,7 @@ CHUNK_BYTES = 1_000_000
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
 _FILES = frozenset(
     (
-        *(CATALOG_MEMBER, "lake/identity.json", "lake/ready", SCHEDULES_MEMBER),
+        *(CATALOG_MEMBER, "lake/checksums", "lake/identity.json", "lake/ready", SCHEDULES_MEMBER),
         *("preferences", "connections.yaml", "notify.yaml"),
     )
 )
@@ -199,8 +200,8 @@ class ArchiveWriter:
         self.members: list[ArchiveMember] = []
         self._archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=True)
 
-    def add(self, name: str, source: IO[bytes], *, compress: bool = True) -> ArchiveMember:
-        """Add a member. Parquet files are compressed already."""
+    def add(self, name: str, source: IO[bytes], *, compress: bool = True) -> Checksum:
+        """Add a member; return what its file had. Parquet files are compressed already."""
         about = zipfile.ZipInfo(name)
         about.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
         about.external_attr = 0o100600 << 16  # a private file, for programs that unpack the archive
@@ -211,7 +212,7 @@ class ArchiveWriter:
                 digest.update(chunk)
                 size += len(chunk)
         self.members.append(ArchiveMember(name, size, digest.hexdigest()))
-        return self.members[-1]
+        return Checksum(about.CRC, size)
 
     def finish(self, about: Mapping[str, object]) -> BackupManifest:
         """Write the manifest and the directory of the archive."""

@@ -35,12 +35,13 @@ from unify.homes.archive import (
 )
 from unify.homes.catalog_check import view_lake
 from unify.homes.catalog_copy import CatalogCopy, DataFile
-from unify.homes.data_files import file_fault, table_remedy
+from unify.homes.data_files import CHANGED, file_fault, table_remedy
 from unify.homes.databases import copy_database, open_copy
 from unify.homes.ledger_check import loaded_tables
 from unify.homes.literal_secrets import find_literal_secrets
 from unify.homes.report import Progress, show_no_progress
 from unify.lake.attach import LAKE_SCHEMA_VERSION, ready_marker
+from unify.lake.integrity.checksums import CHECKSUM_FILE, format_checksum, read_checksums
 from unify.lake.integrity.identity import IDENTITY_FILE
 from unify.lake.protocols import SCHEMA
 from unify.queue.backup import BACKUP_FILE, encode_schedules
@@ -170,28 +171,31 @@ def _add_lake(
     if (marker := ready_marker(settings)).exists():
         with marker.open("rb") as file:
             writer.add("lake/ready", file)
+    recorded = read_checksums(settings.lake, settings.data_path)
     total = sum(file.size for file in copy.files)
-    done = 0
+    done, lines = 0, []
     for data in copy.files:
         progress("backing up", done, total)
-        if fault := _add_data_file(settings, writer, data):
-            if data.is_current:
-                remedy = table_remedy(data, loaded_tables(settings, copy))
-                raise StoreError(f"{data.table}: {data.path}: {fault}; {remedy}. Then back up again")
-            yield f"{data.table}: {data.path}: {fault}; older versions of the table are not in the backup"
+        fault = _file_fault(settings, data)
+        if not fault:
+            name = data.path.relative_to(settings.data_path)
+            with data.path.open("rb") as file:
+                checksum = writer.add(f"lake/files/{name.as_posix()}", file, compress=False)
+            lines.append(format_checksum(name, checksum))
+            fault = CHANGED if recorded.get(data.path, checksum) != checksum else ""
+        if fault and data.is_current:
+            remedy = table_remedy(data, loaded_tables(settings, copy))
+            raise StoreError(f"{data.table}: {data.path}: {fault}; {remedy}. Then back up again")
+        if fault:
+            yield f"{data.table}: {data.path}: {fault}; only older versions of the table need it"
         done += data.size
+    writer.add(f"lake/{CHECKSUM_FILE}", io.BytesIO("".join(lines).encode("utf-8", "surrogateescape")))
 
 
-def _add_data_file(settings: Settings, writer: ArchiveWriter, data: DataFile) -> str:
-    """Add a data file, or return what is wrong with it."""
+def _file_fault(settings: Settings, data: DataFile) -> str:
     if not data.path.is_relative_to(settings.data_path):
         return "it is outside of the home"
-    if fault := file_fault(data):
-        return fault
-    name = data.path.relative_to(settings.data_path).as_posix()
-    with data.path.open("rb") as file:
-        writer.add(f"lake/files/{name}", file, compress=False)
-    return ""
+    return file_fault(data)
 
 
 def _add_schedules(settings: Settings, writer: ArchiveWriter, folder: Path) -> Iterator[str]:

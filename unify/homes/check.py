@@ -23,6 +23,7 @@ from unify.homes.catalog_copy import open_reader
 from unify.homes.databases import copy_database, integrity_error
 from unify.homes.report import Finding, HomeReport, Progress, Repair, show_no_progress
 from unify.lake import ledger
+from unify.lake.integrity.checksums import read_checksums
 from unify.lake.protocols import SCHEMA
 from unify.load import staging
 from unify.queue.backup import BACKUP_FILE
@@ -42,7 +43,7 @@ OWN_FILES = (
 def check_home(
     settings: Settings, *, deep: bool = False, progress: Progress = show_no_progress
 ) -> HomeReport:
-    """Check the home, while other processes may use it. ``deep``: read every value of the data files."""
+    """Check the home, while other processes may use it. ``deep``: read the data files whole."""
     with tempfile.TemporaryDirectory(prefix="unify-check-") as temporary:
         folder = Path(temporary)
         view = view_lake(settings, folder)
@@ -80,7 +81,8 @@ def _check_lake(settings: Settings, view: LakeView, deep: bool, progress: Progre
     except duckdb.Error as error:
         fault = f"the ledger cannot be read ({errors.clean_message(error)})"
         ledger_findings = [Finding("ledger", settings.lake, fault, "restore the home from a backup")]
-    yield from data_files.check_data_files(view.copy, loads, deep=deep, progress=progress)
+    recorded = read_checksums(settings.lake, settings.data_path) if deep else None
+    yield from data_files.check_data_files(view.copy, loads, recorded, progress)
     yield from data_files.find_unknown_files(view, view.copy)
     yield from ledger_findings
 

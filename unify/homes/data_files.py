@@ -13,6 +13,7 @@ from unify.homes.catalog_check import LakeView
 from unify.homes.catalog_copy import CatalogCopy, DataFile
 from unify.homes.report import Finding, Progress, Repair
 from unify.lake.integrity import damage
+from unify.lake.integrity.checksums import Checksum, compute_checksum
 from unify.lake.maintenance import FILE_RETENTION, SET_ASIDE_FOLDER
 from unify.model import TableName
 
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 BATCH_FILES = 200  # footers read by one query: 0.1 ms a file instead of 1 ms
+CHANGED = "its content has changed since it was written (checksum)"
 _COUNTS_SQL = "SELECT file_name, num_rows FROM parquet_file_metadata(?)"
 
 
 def check_data_files(
-    copy: CatalogCopy, loaded: Collection[TableName], *, deep: bool, progress: Progress
+    copy: CatalogCopy,
+    loaded: Collection[TableName],
+    recorded: Mapping[Path, Checksum] | None,
+    progress: Progress,
 ) -> Iterator[Finding]:
     """Check that every file that the catalog names exists, has its size and can be read.
 
-    ``loaded``  tables that a reload fetches again.
-    ``deep``    read every value, not only the footers.
+    ``loaded``    tables that a reload fetches again.
+    ``recorded``  checksums, to read the files whole and compare them; None: read the footers only.
     """
     readable = []
     for file in copy.files:
@@ -44,7 +49,7 @@ def check_data_files(
         counts = _count_rows(batch)
         for file in batch:
             progress("checking data files", done, total)
-            if fault := _content_fault(file, counts[file.path], deep=deep):
+            if fault := _content_fault(file, counts[file.path], recorded):
                 yield _damage_finding(file, fault, loaded)
             done += file.size
 
@@ -112,16 +117,17 @@ def _count_rows_of(path: Path) -> int | str:
         return errors.clean_message(error).replace(f'"{path}"', "it").replace(f"'{path}'", "it")
 
 
-def _content_fault(file: DataFile, count: int | str, *, deep: bool) -> str:
+def _content_fault(file: DataFile, count: int | str, recorded: Mapping[Path, Checksum] | None) -> str:
     if isinstance(count, str):
         return f"cannot be read ({' '.join(count.split())})"
     if file.is_whole and count != file.rows:
         return f"has {count:,} rows, and the catalog names {file.rows:,}"
-    if deep:
-        with _open_engine() as connection:
-            if not damage.can_be_read(connection, file.path):
-                return "cannot be read to its end"
-    return ""
+    if recorded is None:
+        return ""
+    if (checksum := recorded.get(file.path)) is not None:
+        return "" if compute_checksum(file.path) == checksum else CHANGED
+    with _open_engine() as connection:  # written by an earlier version
+        return "" if damage.can_be_read(connection, file.path) else "cannot be read to its end"
 
 
 def _open_engine() -> DuckDBPyConnection:

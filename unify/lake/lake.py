@@ -25,7 +25,7 @@ from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import system_schema
 from unify.lake.attach import LakeAttachment
-from unify.lake.integrity import damage, identity
+from unify.lake.integrity import checksums, damage, identity
 from unify.lake.protocols import CATALOG, RowProjection
 from unify.lake.selects import LakeStatementResult
 from unify.lake.statements import StatementRunner
@@ -70,6 +70,7 @@ class Lake:
         self._has_all_threads = False
         self._is_usable = False
         self._connection = self._open_connection()
+        self._recorded_files: frozenset[Path] = frozenset()  # of the last commit; a next one may see them
         self._is_usable = True
         self._statements = StatementRunner(self)
 
@@ -270,9 +271,15 @@ class Lake:
         return value
 
     def sync_files(self, since_ns: int) -> None:
-        """Fsync files written since ``since_ns``. Call before the COMMIT that references them."""
+        """Fsync files written since ``since_ns``, and record their checksums.
+
+        Call before the COMMIT that references them, under the lock.
+        """
         with self._translate_errors():
-            durable.fsync_new_files(self.settings.data_path, since_ns)
+            files = frozenset(durable.fsync_new_files(self.settings.data_path, since_ns))
+        with suppress(OSError):  # only checks need them, and a full disk must not fail the commit here
+            checksums.record_checksums(self.path, self.settings.data_path, files - self._recorded_files)
+            self._recorded_files = files
 
     def explain_damaged_file(self, error: BaseException) -> StoreError | None:
         """Return what to do about a data file that cannot be read; None for other errors of DuckDB."""

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from unify.config.settings import DEFAULT_HISTORY_RETENTION_S
 from unify.errors import StoreError
+from unify.lake.integrity.checksums import remove_old_checksums
 from unify.lake.integrity.identity import RETENTION, read_identity
 from unify.lake.protocols import METADATA, SCHEMA
 from unify.model import TableName
@@ -129,11 +130,14 @@ def _expire_snapshots(lake: Lake, before: datetime) -> int:
 def _remove_unused_files(lake: Lake, before: datetime) -> int:
     """Delete old files that no snapshot uses."""
     with lake.lock():
-        return len(
-            lake.read(
-                "CALL ducklake_cleanup_old_files('lake', older_than => CAST(? AS TIMESTAMPTZ))", [before]
-            )
+        removed = lake.read(
+            "CALL ducklake_cleanup_old_files('lake', older_than => CAST(? AS TIMESTAMPTZ))", [before]
         )
+        try:
+            remove_old_checksums(lake.path, lake.settings.data_path)
+        except OSError as error:
+            raise StoreError(f"{error.filename}: cannot be written ({error.strerror})") from error
+    return len(removed)
 
 
 def _set_orphaned_files_aside(lake: Lake, now: datetime) -> int:
