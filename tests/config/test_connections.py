@@ -139,6 +139,18 @@ def test_a_file_others_can_read_is_a_warning(file: Path) -> None:
     assert "chmod 600" in found.warnings[0]
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_secret_that_others_can_read_is_a_warning(file: Path, mode: int, warned: bool) -> None:
+    secret = file.with_name("token")
+    secret.write_text("sesame")
+    secret.chmod(mode)
+
+    found = read(file, "a: {adapter: x, options: {token: '${file:token}'}}\n")
+
+    assert [f"run chmod 600 {secret}" in warning for warning in found.warnings] == [True] * warned
+    assert "sesame" not in "".join(found.warnings)
+
+
 def test_a_folder_instead_of_a_file_is_explained(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_connections(tmp_path)

@@ -17,6 +17,7 @@ from unify.config.secrets import (
     REFERENCE_FORMS,
     EnvironmentVariable,
     Secret,
+    SecretFile,
     UnresolvedReference,
     parse_reference,
     resolve_reference,
@@ -154,6 +155,16 @@ def _is_private_group(status: os.stat_result) -> bool:
     return group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
 
 
+def _is_readable_by_others(path: Path) -> bool:
+    """Return whether a file of this user can be read by other users. Mounted secrets of a container can."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False  # resolving the reference says why
+    own = status.st_uid == os.geteuid() and not path.is_relative_to("/run")
+    return own and bool(status.st_mode & (stat.S_IROTH | stat.S_IRGRP))
+
+
 class _ConnectionsReader:
     """Parses the connections of a document independently of each other."""
 
@@ -260,6 +271,10 @@ class _ConnectionsReader:
         except ValueError as error:
             self._add_problem(value, key, str(error))
             return None
+        if isinstance(reference, SecretFile):
+            path = os.path.join(os.path.dirname(self._document.path), os.path.expanduser(reference.path))
+            if _is_readable_by_others(Path(path)):
+                self.warnings.append(f"{path}: other users can read this secret; run chmod 600 {path}")
         if reference is None and "${" in value.text:
             where = f"{self._document.path}:{value.line}: {key}"
             self.warnings.append(
