@@ -6,6 +6,7 @@ say that its own list has more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -15,13 +16,20 @@ from unify.adapters.formats.outside import outside_members
 from unify.adapters.paging.hint_names import member_hints
 from unify.adapters.paging.hints import HintKind, Hints, has_value, is_set
 
+# Names without which no object says that its list is cut: most bodies are not looked at further.
+_MAY_BE_CUT = re.compile(
+    rb'"\w*(?:more|next|truncat|exceed)\w*"\s*:|"(?:max_?results|limit|offset|start_?at|per_?page|page_?size|size|'
+    rb'start|skip|from)"\s*:',
+    re.IGNORECASE,
+)
+
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def find_cut_list(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> str:
     """What says that a list within a list is cut: ``lines.has_more: true``; "" if nothing does."""
-    return _find(raw, steps, in_list=False)
+    return _find(raw, steps, in_list=False) if _MAY_BE_CUT.search(bytes(raw)) else ""
 
 
 def _find(raw: msgspec.Raw | bytes, steps: Sequence[str], *, in_list: bool) -> str:
@@ -31,7 +39,7 @@ def _find(raw: msgspec.Raw | bytes, steps: Sequence[str], *, in_list: bool) -> s
         return next((each for each in found if each), "")
     if start != OPEN_OBJECT or not steps:
         return ""
-    if in_list and (hint := _cut_hint(raw, steps)):
+    if in_list and _MAY_BE_CUT.search(bytes(raw)) and (hint := _cut_hint(raw, steps)):
         return hint
     inner = _object_decoder.decode(raw).get(steps[0])
     return "" if inner is None else _find(inner, steps[1:], in_list=in_list)
