@@ -6,14 +6,17 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from unify.config import trust
 from unify.config.settings import Settings
-from unify.errors import UnifyError
+from unify.errors import DaemonUnreachable, UnifyError
 from unify.homes.report import Finding, HomeReport, Repair
 from unify.model import Action, ConfigPaths, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
+from unify.status.client import StatusClient
+from unify.status.launch import is_daemon_running
 
 
 def repair_home(settings: Settings, report: HomeReport) -> Iterator[str]:
@@ -51,8 +54,12 @@ def _request_reload(settings: Settings, finding: Finding) -> str:
     assert table is not None
     if problem := trust.find_problem(settings):
         return f"{table}: no reload was requested ({settings.connections}: {problem})"
-    job = _enqueue_reload(settings, table)
-    return f"{table}: reload requested as job {job}; the daemon runs it when it is started"
+    text = f"{table}: reload requested as job {_enqueue_reload(settings, table)}"
+    if not is_daemon_running(settings):
+        return f"{text}; the daemon runs it when it is started (unify daemon start)"
+    with StatusClient(settings.socket_folder) as client, suppress(DaemonUnreachable):
+        client.poll_queue()  # it would find the job later
+    return text
 
 
 def _enqueue_reload(settings: Settings, table: TableName) -> int:
