@@ -24,6 +24,7 @@ from unify.adapters.paging.hints import simplify
 from unify.adapters.paging.links import parse_link_header
 from unify.adapters.paging.ways import is_url
 from unify.adapters.rest.incremental import parse_timestamp
+from unify.convert.infer import MAX_FIELDS
 from unify.errors import BadResponse
 from unify.redaction import Redactor
 
@@ -97,7 +98,7 @@ def bad(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
 WIDE = json.dumps([{"id": 1, **{f"k{number}": number for number in range(20_000)}}]).encode()
 LONG_LINK = f'</t?cursor={"x" * 40_000}>; rel="next"'
 RESPONSES = {
-    "20,000 fields": (MockResponse(body=WIDE), "more than 5,000 different fields"),
+    "20,000 fields": (MockResponse(body=WIDE), f"more than {MAX_FIELDS:,} different fields"),
     "a name of 5,000,000 characters": (
         MockResponse.json([{"id": 1, "x" * LARGE: 1}]),
         "name has 5,000,000 characters",
