@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
 from unify.config.secrets import Secret
@@ -21,8 +22,7 @@ ParentRow = Mapping[str, Scalar]
 MAX_RECORDED_CHARS = 1000  # of a URL or an error
 
 
-@dataclass(frozen=True, slots=True)
-class PagePosition:
+class PagePosition(Struct, frozen=True):
     """Where a page is within a read, so that a later read can go on behind it.
 
     ``window``     number of the time window within the scope.
@@ -47,7 +47,7 @@ class PagePosition:
     row_count: int = 0
     earlier_row_counts: Sequence[int] = ()
     skipped: int = 0
-    repairs: Mapping[str, int] = field(default_factory=dict)
+    repairs: Mapping[str, int] = {}
     state: str = ""
 
     @property
@@ -59,8 +59,7 @@ class PagePosition:
 ScopeWindow = tuple[str, int]  # a scope, and the number of a time window
 
 
-@dataclass(frozen=True, slots=True)
-class ReadProgress:
+class ReadProgress(Struct, frozen=True):
     """What an earlier read, which did not end, has of a table.
 
     ``complete``  these are not requested.
@@ -71,13 +70,12 @@ class ReadProgress:
     """
 
     complete: Set[ScopeWindow] = frozenset()
-    started: Mapping[ScopeWindow, PagePosition] = field(default_factory=dict)
+    started: Mapping[ScopeWindow, PagePosition] = {}
     state: str = ""
-    repairs: Mapping[str, int] = field(default_factory=dict)
+    repairs: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Some rows, exactly as the source wrote them.
 
     ``rows``         each one JSON value in undecoded UTF-8, in the order of the source.
@@ -90,7 +88,7 @@ class Page:
     """
 
     rows: Sequence[bytes]
-    variables: ParentRow = field(default_factory=dict)
+    variables: ParentRow = {}
     scope: str = ""
     number: int = 0
     pages_total: int | None = None

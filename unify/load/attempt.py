@@ -70,6 +70,7 @@ class LoadAttempt:
         self._began_at = checkpoint.first_line.began_at if checkpoint is not None else datetime.now(UTC)
         self._begin_again: set[ScopeWindow] = set()
         self._limits = load_limits(planned.source)
+        self._table = str(task.table)
         self._counted_from = self._earlier
         if checkpoint is not None and checkpoint.first_line.uid == task.uid:
             self._counted_from = checkpoint.first_line.counted_from
@@ -163,11 +164,7 @@ class LoadAttempt:
 
     def _seconds(self) -> float:
         """How long the load has taken, with its earlier attempts."""
-        return self.spent.seconds - self._counted_from.seconds
-
-    @property
-    def _table(self) -> str:
-        return str(self._task.table)
+        return self._earlier.seconds + monotonic() - self._began - self._counted_from.seconds
 
     def _check_limits(self) -> None:
         progress = self._reporter.progress

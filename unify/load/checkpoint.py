@@ -29,8 +29,7 @@ MAX_AGE = timedelta(hours=24)  # rows that were read longer ago are read again
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(msgspec.Struct, frozen=True):
     """What a load has cost so far, over all attempts."""
 
     requests: int = 0

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from unify.adapters.auth.factory import build_authentication
 from unify.adapters.auth.hints import request_hint, token_hints
@@ -242,7 +241,7 @@ class RESTAdapter(Adapter):
         requires_tls = self._has_credentials() and not self._allows_http(location)
         if requires_tls and is_unprotected(base):
             raise ConfigError(f"{location}: base_url: {UNPROTECTED_MESSAGE}")
-        return structs.replace(
+        return replace(
             client_options,
             base_url=base,
             requires_tls=requires_tls,

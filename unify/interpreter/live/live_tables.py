@@ -12,7 +12,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,7 +147,7 @@ class LiveTables:
                 read = Read(parents=live_read.parents or (), limit=left, filters=request.filters)
                 for page in adapter.pages(name.table, read):
                     left = None if left is None else left - len(page.rows)
-                    yield replace(page, variables={**page.variables, _REQUEST_COLUMN: number})
+                    yield structs.replace(page, variables={**page.variables, _REQUEST_COLUMN: number})
                 if left is not None and left <= 0:
                     return
 
