@@ -121,7 +121,7 @@ def build_manifest(
     planned: PlannedLoad, staged: StageResult, reporter: Reporter, notes: LoadNotes, *, seconds: float
 ) -> Manifest:
     source, plan = planned.source, planned.plan
-    gone = _rows_of_gone_parents(source.config, notes)
+    gone = {} if plan.strategy == "reload" else _rows_of_gone_parents(source.config, notes)
     return Manifest(
         files=tuple(path.name for path in staged.files),
         columns=staged.columns,
