@@ -46,7 +46,7 @@ tables:
     ERRORS
     incremental: {cursor: at, param: since}
 """
-NO_HINT = "paging found out: nothing"  # depends on which page comes first
+NO_HINT = "detected paging: nothing"  # depends on which page comes first
 PAGINGS = {
     "page": "{type: page, page_param: page, size_param: size, size: 2}",
     "total": "{type: page, page_param: page, size_param: size, size: 2, total_path: total}",
