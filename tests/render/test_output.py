@@ -9,6 +9,7 @@ import signal
 import stat
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import openpyxl
@@ -16,6 +17,7 @@ import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.fake_session import FAKE_SESSION_COMMAND
+from tests.support.memory import run_and_measure
 from tests.support.terminal import run_on_terminal
 
 
@@ -224,14 +226,9 @@ def test_output_is_utf8_in_any_locale(shell_process: UnifyCommand) -> None:
     assert shell_process("select 'é表' as x").stdout == "x\né表\n"
 
 
-def test_a_million_rows_need_little_memory(shell_process: UnifyCommand) -> None:
-    import resource
+def test_a_million_rows_need_little_memory(shell_process: UnifyCommand, tmp_path: Path) -> None:
+    sql = "select range as n, repeat('x', 100) as text from range(1000000)"
+    outcome, peak_mb = run_and_measure(shell_process, tmp_path, "-o", "/dev/null", "-c", sql)
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    outcome = shell_process(
-        "select range as n, repeat('x', 100) as text from range(1000000)", args=["-o", "/dev/null"]
-    )
-
-    after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     assert outcome.exit_status == 0
-    assert after < 300_000 or after == before, f"{after} KiB, and before {before}"
+    assert peak_mb < 300
