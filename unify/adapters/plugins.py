@@ -123,7 +123,7 @@ def _validate_tables(listed: Sequence[TableDef]) -> tuple[TableDef, ...]:
 
 def _validate_page(page: Page) -> Page:
     _expect_type(Page, page, "pages()")
-    return replace(page, rows=[_validate_row(row) for row in page.rows])
+    return structs.replace(page, rows=[_validate_row(row) for row in page.rows])
 
 
 def _validate_row(row: bytes) -> bytes:

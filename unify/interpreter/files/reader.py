@@ -202,6 +202,8 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
 
 def is_stream(location: str) -> bool:
     """Whether a location is a pipe, or a name of an open file such as /dev/stdin: read once, to its end."""
+    if _URL.match(location) is not None:
+        return False
     try:
         mode = expand_home(location).stat().st_mode
     except (OSError, ValueError):
