@@ -516,6 +516,15 @@ class TestAPausedConnection:
         assert "resume shop.orders" in refused.stderr
         assert count_order_requests(shop) == requests
 
+    def test_a_statement_does_not_wait_for_a_paused_parent(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        unify("pause shop.orders")
+        refused = unify("load table shop.lines")
+        assert refused.exit_status == 1
+        assert "waits, because shop.orders is paused: resume shop.orders" in refused.stderr
+        assert count_order_requests(shop) == 0
+
     def test_is_listed(self, unify: UnifyCommand, shop: FaultServer) -> None:
         unify("load table shop.orders")
         unify("pause shop")

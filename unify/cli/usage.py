@@ -112,7 +112,7 @@ COMMAND_HELP = {
         _LAKE_USAGE,
         "Verifies the home folder, also while its daemon runs: the catalog, every data file that it names,\n"
         "the ledger against the tables, the queue, saved variables, staged rows and permissions. Prints a\n"
-        "line for each fault with the command that heals it, and a summary. Sends no requests.\n"
+        "line for each fault with the command that repairs it, and a summary. Sends no requests.\n"
         "  --deep      read the data files whole and compare checksums, not only sizes and footers\n"
         "  --repair    remove staged rows that no load needs, restore permissions, replace a damaged queue,\n"
         "              and request a reload of each table with a damaged file. Deletes no data file.\n"

@@ -21,12 +21,12 @@ from unify.errors import ConfigError
 from unify.fs.durable import atomic_write, read_regular_file
 from unify.fs.locks import FileLock
 
-TRUSTED_FILE = "trusted"  # in the root of the home folder: a line of owner and path for each file
+TRUSTED_FILE = "trusted"  # in the root of the home folder: owner and path of each file, which end with NUL
 _PROGRAM_FOLDER = Path(__file__).resolve().parents[2]  # whoever can write here can change the program
 
 
 def require_trusted(settings: Settings) -> None:
-    """Raise ConfigError if the connections file was found in the current folder and nobody agreed to it."""
+    """Raise ConfigError if the connections file was found in the current folder and it is not trusted."""
     if problem := find_problem(settings):
         path = settings.connections
         raise ConfigError(
@@ -70,7 +70,7 @@ def trust(settings: Settings, path: Path) -> None:
     create_private_folder(settings.root)
     with FileLock(settings.root / f"{TRUSTED_FILE}.lock", "trust").hold(10.0):
         lines = [line for line in _read_trusted(settings) if line.partition(" ")[2] != str(path)]
-        text = "".join(f"{line}\n" for line in [*lines, f"{path.stat().st_uid} {path}"])
+        text = "".join(f"{line}\0" for line in [*lines, f"{path.stat().st_uid} {path}"])
         atomic_write(settings.root / TRUSTED_FILE, os.fsencode(text))
 
 
@@ -121,7 +121,7 @@ def _is_reference(value: str) -> bool:
 
 def _read_trusted(settings: Settings) -> list[str]:
     try:
-        return os.fsdecode(read_regular_file(settings.root / TRUSTED_FILE)).splitlines()
+        return os.fsdecode(read_regular_file(settings.root / TRUSTED_FILE)).split("\0")
     except FileNotFoundError:
         return []
     except OSError as error:

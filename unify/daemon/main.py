@@ -285,6 +285,7 @@ def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> 
     )
     try:
         os.umask(0o077)
+        disable_core_dumps()  # the first worker inherits it
         settings.create_folders()
         runner = runner or LoadRunner(settings.home, settings.tenant)
         first_worker = fork_worker(runner, without=[] if given.announce is None else [given.announce])

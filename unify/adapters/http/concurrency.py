@@ -95,12 +95,13 @@ class ConcurrencySlots:
 
     def close(self) -> None:
         with self._changed:
+            self._wake()
             self._closed = True
             self._changed.notify_all()
-            self._wake()
-            files = [*self._open_files.values(), *([self._wake_file] if self._wake_file is not None else [])]
+            files = list(self._open_files.values())
             self._open_files.clear()
-            self._wake_file = None
+            if self._queue_thread is None:
+                self._close_wake_file()
         for file in files:
             os.close(file)
 
@@ -122,6 +123,9 @@ class ConcurrencySlots:
             with self._changed:
                 self._error, self._queue_thread = error, None
                 self._changed.notify_all()
+        with self._changed:
+            if self._closed:
+                self._close_wake_file()
 
     def _wait_for_share(self) -> bool:
         """Wait until this process may hold another slot; False if nobody waits for one."""
@@ -231,6 +235,11 @@ class ConcurrencySlots:
                 raise StoreError(f"{path}: cannot be created ({error.strerror})") from error
             self._wake_file = _open(path, os.O_RDWR | os.O_NONBLOCK)
         return self._wake_file
+
+    def _close_wake_file(self) -> None:
+        if self._wake_file is not None:
+            os.close(self._wake_file)
+            self._wake_file = None
 
     def _try_lock(self, path: Path) -> bool:
         if path not in self._open_files:

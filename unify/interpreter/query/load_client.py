@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -237,6 +237,7 @@ class LoadClient:
             requested = [followed[job.id] for job in jobs]
             if not any(job.state.active for job in requested):
                 return requested
+            self._reject_paused(followed.values())
             if self._wait_limit_s is not None and time.monotonic() - started >= self._wait_limit_s:
                 raise LoadFailed(
                     f"not loaded within {format_duration(self._wait_limit_s)} (--wait): "
@@ -244,6 +245,14 @@ class LoadClient:
                 )
             self._restart_daemon_if_dead()
             self._process_events(client, followed, latest)
+
+    def _reject_paused(self, jobs: Iterable[LoaderJob]) -> None:
+        """Raise LoadFailed for a queued job, or parent of one, that was paused meanwhile."""
+        for job in jobs:
+            if job.state is JobState.QUEUED and (pause := self.find_pause(job.table)) is not None:
+                raise LoadFailed(
+                    f"{job.table}: job {job.id} waits, because {pause} is paused: resume {pause}"
+                )
 
     def _read_jobs(self, followed: Mapping[int, LoaderJob]) -> dict[int, LoaderJob]:
         """Read these jobs from the queue, after the jobs that they wait for."""
