@@ -23,7 +23,7 @@ class SystemTableDef(Struct, frozen=True):
 
 SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
     "connections": SystemTableDef(
-        "the connections of connections.yaml, with what is wrong with each",
+        "the connections of connections.yaml, with the error of each",
         (
             ("name", VARCHAR),
             ("adapter", VARCHAR),
@@ -34,7 +34,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "tables": SystemTableDef(
-        "what can be selected from, stored or not",
+        "all tables and views, stored or not",
         (
             ("schema", VARCHAR),
             ("table", VARCHAR),
@@ -47,7 +47,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "columns": SystemTableDef(
-        "the columns of stored tables, and what they were before their type gave way",
+        "the columns of stored tables, and the types they had before a load changed them",
         (
             ("schema", VARCHAR),
             ("table", VARCHAR),
@@ -60,7 +60,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "jobs": SystemTableDef(
-        "every load of the last 30 days, waiting, running or ended",
+        "the loads of the last 30 days: queued, running and ended",
         (
             ("job", BIGINT),
             ("uid", VARCHAR),
@@ -79,7 +79,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "loads": SystemTableDef(
-        "how each load ended: rows read, written, discarded, requests, bytes, seconds",
+        "the result of each load: rows read, written, discarded, requests, bytes, seconds",
         (
             ("job", BIGINT),
             ("uid", VARCHAR),
@@ -132,7 +132,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "schedules": SystemTableDef(
-        "what is refreshed and run by itself, with next and last times",
+        "scheduled refreshes and scripts, with their next and last times",
         (
             ("name", VARCHAR),
             ("kind", VARCHAR),
@@ -164,7 +164,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "settings": SystemTableDef(
-        "what show settings lists",
+        "the settings that show settings lists",
         (("name", VARCHAR), ("value", VARCHAR), ("description", VARCHAR)),
     ),
 }

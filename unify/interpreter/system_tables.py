@@ -233,26 +233,26 @@ def _schedule_origin(schedule: Schedule, connections: ConnectionCatalog) -> str:
 def setting_rows(settings: Settings, max_age: MaxAge) -> Sequence[tuple[str, str, str]]:
     """Rows of ``show settings`` and ``unify.settings``; ``max_age`` is that of the session."""
     return [
-        ("max_age", str(max_age), "how old an answer may be before a query waits for a refresh"),
-        ("keys", read_keys(settings.home), "of the prompt: emacs or vi"),
-        ("home", str(settings.home), "where everything is stored (--home, UNIFY_HOME)"),
+        ("max_age", str(max_age), "the maximum age of stored rows before a query waits for a refresh"),
+        ("keys", read_keys(settings.home), "the key bindings of the prompt: emacs or vi"),
+        ("home", str(settings.home), "the folder of all stored data (--home, UNIFY_HOME)"),
         ("connections", str(settings.connections), "the file of connections (--connections)"),
         (
             "specs",
             ":".join(map(str, settings.specs)),
             "folders of specs before the bundled ones (--specs)",
         ),
-        ("tenant", settings.tenant, "whose warehouse this is (--tenant, UNIFY_TENANT)"),
-        ("workers", str(settings.workers), "loads side by side (UNIFY_WORKERS)"),
+        ("tenant", settings.tenant, "the tenant of this home folder (--tenant, UNIFY_TENANT)"),
+        ("workers", str(settings.workers), "loads that run in parallel (UNIFY_WORKERS)"),
         (
             "worker_memory",
             f"{settings.worker_memory_bytes / 1024**2:,.0f} MiB",
-            "what one load may hold (UNIFY_WORKER_MEMORY)",
+            "the memory limit of one load (UNIFY_WORKER_MEMORY)",
         ),
         (
             "history",
             format_duration(settings.history_retention_s),
-            "how far back at (timestamp => …) and changes reach (UNIFY_HISTORY)",
+            "how long old versions are kept for at (timestamp => …) and changes (UNIFY_HISTORY)",
         ),
         (
             "idle_exit",
@@ -262,6 +262,6 @@ def setting_rows(settings: Settings, max_age: MaxAge) -> Sequence[tuple[str, str
         (
             "script_time",
             format_duration(settings.script_timeout_s),
-            "how long a scheduled script may run (UNIFY_SCRIPT_TIME)",
+            "the time limit of a scheduled script (UNIFY_SCRIPT_TIME)",
         ),
     ]

@@ -28,7 +28,7 @@ def check_new_version(
     stored_rows: int,
     stored_columns: Sequence[Column],
 ) -> None:
-    """Raise VersionHeld if the version that would replace the stored rows has lost most of its rows or columns.
+    """Raise VersionHeld if the version that would replace the stored rows lacks most rows or columns.
 
     That is: no rows, less than a tenth of the stored rows, or less than half of the stored columns. Loads
     that only add or merge rows replace nothing.
