@@ -110,7 +110,11 @@ class AdapterUse:
         options = {name: Secret(value) for name, value in self._case.secrets.items()}
         adapter = RESTAdapter(spec, options, listeners=listeners, clock=NoWaitClock(), redactor=redactor)
         if self._case.name in GRANTS:
-            adapter.sign_in(BrowserUser())
+            user = BrowserUser()
+            try:
+                adapter.sign_in(user)
+            finally:
+                user.join()  # its last request may outlive the sign-in
         return adapter
 
 
