@@ -152,7 +152,8 @@ class Dispatcher:
         if self.disk_space.pause_reason:
             waits.append(self.disk_space.wait_s())
         else:
-            waits += [self._poll_at - time.monotonic(), self._idle_left_s()]
+            idle_left_s = self._idle_left_s()  # over: a job still waits for the next poll
+            waits += [self._poll_at - time.monotonic(), idle_left_s if (idle_left_s or 0) > 0 else None]
             waits.append(self._maintenance.wait_s(self._idle_s()))
         return max(0.0, min(wait for wait in waits if wait is not None))
 

@@ -252,6 +252,8 @@ class RunningJobs:
         """Carry out the transition of ``event``. Raises TransitionRefused and StoreError."""
         error = self.log.redact(error)
         transition = find_transition(run.state, event)
+        releases = event in (JobEvent.PUBLISHED, JobEvent.HELD_BACK)
+        released = self.queue.held_versions(run.job) if releases else ()
         job = self._change_queue(
             run,
             event,
@@ -269,6 +271,8 @@ class RunningJobs:
             transition = find_transition(run.state, outcome)
         run.state = transition.state
         self._finish_transition(run, transition, error)
+        for replaced in released:
+            self.publisher.submit(DiscardStaged(replaced))
         until = start_at if transition.state is JobState.QUEUED else None
         self.log.write_event(
             transition.log_event,
@@ -345,9 +349,6 @@ class RunningJobs:
             self._keep_checkpoint(run.job)
         if not transition.state.active and transition.action is not JobAction.HOLD:
             self.publisher.submit(DiscardStaged(run.job))
-        if transition.state is JobState.DONE or transition.action is JobAction.HOLD:
-            for replaced in self.queue.release_held(run.job):
-                self.publisher.submit(DiscardStaged(replaced))
         if transition.action in (JobAction.RECORD_FAILURE, JobAction.HOLD):
             self.publisher.submit(RecordFailure(run.job, run.make_failed_record(error, _now())))
 
@@ -359,7 +360,7 @@ class RunningJobs:
             self.log.write_event("staging.keep_failed", **job_log_fields(job), error=error.message)
 
     def publish_accepted_versions(self) -> None:
-        """Publish the held versions that were accepted. A load whose staged rows are gone starts again."""
+        """Publish the held versions that were accepted. One whose staged rows are gone is read again."""
         for job in self.queue.accepted_jobs():
             if job.id not in self.by_id:
                 self.add(job, JobState.PUBLISHING)

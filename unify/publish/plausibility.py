@@ -33,7 +33,9 @@ def check_new_version(
     That is: no rows, less than a tenth of the stored rows, or less than half of the stored columns. Loads
     that only add or merge rows replace nothing.
     """
-    replaces = strategy == "reload" or (strategy == "merge_delete" and manifest.complete)
+    replaces = strategy == "reload" or (
+        strategy == "merge_delete" and manifest.complete and not manifest.discarded
+    )
     if not replaces or not stored_rows:
         return
     loss = _lost_rows(manifest.rows, stored_rows) or _lost_columns(

@@ -154,7 +154,7 @@ class Queue:
         """Mark the held version of a table as accepted. None: there is none, or a load of it is active."""
         with self._database.transaction():
             held = self._database.fetch_one("held_of", table_key(tenant, table))
-            if held is None or any(job.table == table for job in self.active_jobs()):
+            if held is None or any((job.tenant, job.table) == (tenant, table) for job in self.active_jobs()):
                 return None
             return job_from_row_or_none(self._database.fetch_one("accept", {"id": held["id"]}))
 
@@ -247,7 +247,9 @@ class Queue:
                 "now": to_micros(at),
             }
             ended = job_from_row_or_none(self._database.fetch_one("finish", values))
-            if ended is not None and state is not JobState.DONE:
+            if ended is not None and state is JobState.DONE:
+                self._release_held(ended)
+            elif ended is not None:
                 self._fail_dependents(at)
             return ended
 
@@ -256,13 +258,18 @@ class Queue:
         with self._database.transaction():
             if self.finish(job, JobState.FAILED, error, now) is None:
                 return None
-            return job_from_row(self._fetch_one("hold", {"id": job.id}))
+            held = job_from_row(self._fetch_one("hold", {"id": job.id}))
+            self._release_held(held)
+            return held
 
-    def release_held(self, job: LoaderJob) -> Sequence[LoaderJob]:
-        """Release the held versions of the job's table, except its own; return their jobs."""
+    def _release_held(self, job: LoaderJob) -> None:
+        """Release the held versions of the job's table, which its version replaces."""
+        self._database.fetch_all("release_held", table_key(job.tenant, job.table) | {"id": job.id})
+
+    def held_versions(self, job: LoaderJob) -> Sequence[LoaderJob]:
+        """Return the jobs whose held versions are released when ``job`` succeeds or is held."""
         values = table_key(job.tenant, job.table) | {"id": job.id}
-        with self._database.transaction():
-            return [job_from_row(row) for row in self._database.fetch_all("release_held", values)]
+        return [job_from_row(row) for row in self._database.fetch_all("held_versions", values)]
 
     def held_jobs(self) -> Sequence[LoaderJob]:
         """Return the failed jobs whose staged rows are kept."""

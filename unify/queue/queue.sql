@@ -91,7 +91,7 @@ RETURNING *;
 -- name: finish
 UPDATE job
 SET state = :state, error = :error, finished_at = :now, cancel_asked = 0, waits_for = NULL,
-    failures = failures + (:state IN ('failed', 'dead'))
+    failures = failures + (:state IN ('failed', 'dead')), held = ''
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
 RETURNING *;
 
@@ -105,7 +105,18 @@ SELECT * FROM job WHERE held = 'held' AND state = 'failed' ORDER BY id;
 SELECT * FROM job
 WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
   AND held = 'held' AND state = 'failed'
+  AND NOT EXISTS (
+      SELECT 1 FROM job AS later
+      WHERE later.tenant = job.tenant AND later.connection = job.connection
+        AND later.table_name = job.table_name AND later.id > job.id AND later.state = 'done'
+  )
 ORDER BY id DESC LIMIT 1;
+
+-- name: held_versions
+SELECT * FROM job
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+  AND held = 'held' AND state = 'failed' AND id <> :id
+ORDER BY id;
 
 -- name: accept
 UPDATE job SET state = 'publishing', held = 'accepted', error = '', finished_at = NULL
@@ -119,12 +130,12 @@ SELECT * FROM job WHERE held = 'accepted' AND state = 'publishing' ORDER BY id;
 -- Older versions that a newer one replaces.
 UPDATE job SET held = ''
 WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
-  AND held = 'held' AND state = 'failed' AND id <> :id
-RETURNING *;
+  AND held = 'held' AND state = 'failed' AND id <> :id;
 
 -- name: requeue
+-- What is read again is another version than the accepted one.
 UPDATE job
-SET state = 'queued', start_at = :start_at, error = :error,
+SET state = 'queued', start_at = :start_at, error = :error, held = '',
     failures = CASE WHEN :progressed THEN 0 ELSE failures + :failed END,
     crashes = CASE WHEN :progressed THEN 0 ELSE crashes + :crashed END
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
@@ -232,9 +243,10 @@ SELECT * FROM pause WHERE tenant = :tenant ORDER BY connection, table_name;
 SELECT * FROM pause ORDER BY tenant, connection, table_name;
 
 -- name: ended_unsuccessfully
--- Jobs that failed or were given up, of tables that have no later job, oldest first.
+-- Jobs that failed or were given up, of tables that have no later job, oldest first. Held versions wait for
+-- a decision.
 SELECT * FROM job
-WHERE tenant = :tenant AND state IN ('failed', 'dead')
+WHERE tenant = :tenant AND state IN ('failed', 'dead') AND held = ''
   AND NOT EXISTS (
       SELECT 1 FROM job AS later
       WHERE later.tenant = job.tenant AND later.connection = job.connection
