@@ -2,6 +2,7 @@
 
     records  parse_body() and ResponseBody: the rows of a body, and the values beside them
     error_envelope  errors with status 200
+    error_texts     what a text beside an empty list says
     text     gzip, charsets, guards before JSON; repairs of NaN and half surrogate pairs
     outside  the scalar members of a body outside its rows
     cut_lists  lists that an object around the rows says are not complete

@@ -2,7 +2,8 @@
 
 Looked at: the members of the body, of the objects on the way to the rows, and of objects about the response
 (``meta``, ``header``, ``result`` …) beside them. A single object taken for a row is looked at less strictly,
-because its members may be its own.
+because its members may be its own. Texts say little: those of an empty list may describe its rows
+(:mod:`~unify.adapters.formats.error_texts`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from unify.adapters.formats.error_texts import denies_error, is_clear_error, is_refused_login, names_failure
 from unify.adapters.formats.locate import OPEN_LIST, OPEN_OBJECT, WHITESPACE, first_char
 
 _ERROR_MEMBER = re.compile(
@@ -59,11 +61,6 @@ _REASONS = re.compile(
     r"(response|result|return|error|err|status|resp|res)?(message|msg|detail|details|reason|description|error|errors|"
     r"text|title|warnings?|notice)"
 )
-_FAILURE_WORDS = re.compile(
-    r"\b(invalid|errors?|fail(ed|ure)?|denied|unauthori[sz]ed|forbidden|expired|missing|not allowed|wrong|"
-    r"exceed(ed|s)?|incorrect|illegal|bad|exception|refused|required|unknown (user|key|token|account))\b",
-    re.IGNORECASE,
-)
 _MESSAGE_ONLY = frozenset(
     [
         *(
@@ -91,6 +88,16 @@ _MESSAGE_ONLY = frozenset(
         ),
         *("traceid", "instance", "object", "result", "body", "faultstring", "faultcode"),
     ]
+)
+# Texts that say what happened; a description, title, text, notice or warning may be about the rows.
+_OUTCOMES = re.compile(
+    r"(response|result|return|error|err|status|resp|res)?(message|msg|details?|reason|errors?)|"
+    r"(response|result|return|error|err|status|resp|res)(description|text)"
+)
+_WARNINGS = re.compile(r"warnings?")
+_TOTALS = re.compile(
+    r"(total|num|number)?(of)?(results?|rows?|items?|records?|hits?|elements?|entries|objects?)?(count|total|found)|"
+    r"(total|num|number)(of)?(results?|rows?|items?|records?|hits?|elements?|entries|objects?|size)?|size|length"
 )
 _MESSAGES = frozenset(["message", "msg", "detail", "faultstring", "reason"])
 _SUCCESS_TEXTS = frozenset(["ok", "success", "successful", "succeeded", "200"])
@@ -120,18 +127,31 @@ _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_error_envelope(
-    raw_members: Mapping[str, msgspec.Raw], *, has_row: bool, rows_steps: Sequence[str] = ()
+    raw_members: Mapping[str, msgspec.Raw],
+    *,
+    has_row: bool,
+    rows_steps: Sequence[str] = (),
+    in_xml: bool = False,
 ) -> bool:
     """Whether a body reports an error: ``error``, ``success: false``, ``status: error``, a message alone.
 
     ``has_row``     an object was taken for the row; then ``status: failed`` may be its own.
     ``rows_steps``  the way to the rows.
+    ``in_xml``      null is an empty element, and so a list without rows.
     """
-    for members in _envelopes(raw_members, rows_steps, has_row=has_row):
+    has_list = not has_row and _has_list(raw_members, rows_steps, in_xml=in_xml)
+    envelopes = list(_envelopes(raw_members, rows_steps, has_row=has_row))
+    succeeds = any(_says_success(members) for members in envelopes)
+    counts_none = any(_counts_none(members) for members in envelopes)
+    for members in envelopes:
         may_be_row = has_row and ("id" in members or len(members) > _MAX_ROW_MEMBERS)
-        if _reports_error(members, may_be_row=may_be_row) or _is_message(members):
+        if _reports_error(members, may_be_row=may_be_row) or (not has_list and _is_message(members)):
             return True
-        if not may_be_row and (_has_failure_code(members, has_row=has_row) or _is_pending(members, has_row)):
+        if may_be_row:
+            continue
+        if _has_failure_code(members) or _is_pending(members, has_row=has_row, has_list=has_list):
+            return True
+        if not succeeds and _tells_failure(members, alone=not has_row and not counts_none):
             return True
     return False
 
@@ -141,6 +161,17 @@ def is_error_line(raw_members: Mapping[str, msgspec.Raw]) -> bool:
     members = _simplified(raw_members)
     only_error = all(name in _MESSAGE_ONLY or _ANY_ERROR_MEMBER.fullmatch(name) for name in members)
     return only_error and (_is_message(members) or _reports_error(members, may_be_row=False))
+
+
+def _has_list(raw_members: Mapping[str, msgspec.Raw], rows_steps: Sequence[str], *, in_xml: bool) -> bool:
+    """Whether the list of rows is there, though it may be empty."""
+    current = raw_members
+    for step in rows_steps:
+        inner = current.get(step)
+        if inner is None or first_char(inner) != OPEN_OBJECT:
+            return inner is not None and (in_xml or first_char(inner) == OPEN_LIST)
+        current = _object_decoder.decode(inner)
+    return False
 
 
 def _envelopes(
@@ -165,7 +196,8 @@ def _reports_error(members: Members, *, may_be_row: bool) -> bool:
     error_member = _ERROR_MEMBER if may_be_row else _ANY_ERROR_MEMBER
     has_reason = any(_REASONS.fullmatch(name) for name in members)
     for name, value in members.items():
-        if error_member.fullmatch(name) and value not in _NO_ERROR:
+        is_error = error_member.fullmatch(name) and value not in _NO_ERROR
+        if is_error and not (isinstance(value, str) and denies_error(value)):
             return True
         flags = _SUCCESS_FLAGS if may_be_row else _SUCCESS_FLAGS | _MORE_SUCCESS_FLAGS
         is_flag = isinstance(value, bool) or name != "status"
@@ -183,13 +215,49 @@ def _is_message(members: Members) -> bool:
     return only and status not in _SUCCESS_TEXTS
 
 
-def _has_failure_code(members: Members, *, has_row: bool) -> bool:
-    """``code: 40001``, ``status: 401``, ``ret: -1``; a message of failure beside another code, or alone."""
-    has_code = any(_RESULT_CODES.fullmatch(name) for name in members)
-    reasons = [value for name, value in members.items() if _REASONS.fullmatch(name)]
-    fails = any(isinstance(text, str) and _FAILURE_WORDS.search(text) is not None for text in reasons)
-    if fails and (has_code or not has_row):
-        return True
+def _says_success(members: Members) -> bool:
+    """``success: true``, ``status: ok``, ``code: 200``."""
+    for name, value in members.items():
+        text = str(value).lower()
+        if name in _SUCCESS_FLAGS and (text == "true" or (text == "1" and name != "status")):
+            return True
+        if name in ("status", "stat") and text in _SUCCESS_TEXTS:
+            return True
+        if _STATUS_CODES.fullmatch(name) and text == "200":
+            return True
+    return False
+
+
+def _counts_none(members: Members) -> bool:
+    """``total: 0``"""
+    return any(_TOTALS.fullmatch(name) and str(value) == "0" for name, value in members.items())
+
+
+def _tells_failure(members: Members, *, alone: bool) -> bool:
+    """A message of failure beside a code that is none of success, or one that is clear enough ``alone``."""
+    has_code = any(
+        _RESULT_CODES.fullmatch(name) and _may_be_failure_code(name, value) for name, value in members.items()
+    )
+    for name, value in members.items():
+        if not isinstance(value, str):
+            continue
+        is_outcome = _OUTCOMES.fullmatch(name) is not None
+        if is_outcome and ((has_code and names_failure(value)) or (alone and is_clear_error(value))):
+            return True
+        if alone and _WARNINGS.fullmatch(name) and is_refused_login(value):
+            return True
+    return False
+
+
+def _may_be_failure_code(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d+", str(value)):
+        return False
+    is_success = re.fullmatch(r"0+|2\d\d(\d\d)?", str(value)) is not None
+    return not is_success and (name, str(value)) != ("status", "1")
+
+
+def _has_failure_code(members: Members) -> bool:
+    """``code: 40001``, ``status: 401``, ``ret: -1``."""
     for name, value in members.items():
         if isinstance(value, bool) or not isinstance(value, int | str):
             continue
@@ -203,17 +271,28 @@ def _has_failure_code(members: Members, *, has_row: bool) -> bool:
     return False
 
 
-_PROGRESS = frozenset(["state", "progress", "percent", "retryafter", "eta", "jobid", "jobcomplete", "ready"])
+_PROGRESS = frozenset(
+    [
+        *("progress", "percent", "percentage", "percentcomplete", "percentdone"),
+        *("retryafter", "eta", "jobid", "queueposition"),
+    ]
+)
+_READY_FLAGS = frozenset(["jobcomplete", "ready", "isready"])
 _FAILURE_CODE = re.compile(r"(?i)(invalid|error|fail|denied|unauth|expired|forbidden|exception)")
 
 
-def _is_pending(members: Members, has_row: bool) -> bool:
-    """A result that is not ready: ``status: processing``, ``jobComplete: false``."""
-    if has_row and not members.keys() <= _MESSAGE_ONLY | _PROGRESS:
+def _is_pending(members: Members, *, has_row: bool, has_list: bool) -> bool:
+    """A result that is not ready: ``status: processing``, ``jobComplete: false``.
+
+    With an empty list a state may be that of the rows asked for, unless something tells the progress.
+    """
+    if has_row and not members.keys() <= _MESSAGE_ONLY | _PROGRESS | _READY_FLAGS | {"state"}:
         return False
+    if any(members.get(name) is False for name in _READY_FLAGS):
+        return True
     state = members.get("status", members.get("state"))
     pending = isinstance(state, str) and _PENDING.fullmatch(state.strip()) is not None
-    return pending or any(members.get(name) is False for name in ("jobcomplete", "ready", "isready"))
+    return pending and not (has_list and _PROGRESS.isdisjoint(members))
 
 
 def _simplified(raw_members: Mapping[str, msgspec.Raw]) -> Members:

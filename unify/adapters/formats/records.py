@@ -279,7 +279,7 @@ def _parse_xml_body(body: bytes, content_type: str, selector: RecordSelector, ad
     response_body.rows_path = selector.dotted_path or ""
     response_body.rows = select_xml_rows(document, response_body.rows_path, address)
     if not response_body.rows:
-        _raise_error_envelope(response_body, address)
+        _raise_error_envelope(response_body, address, in_xml=True)
     return response_body
 
 
@@ -339,13 +339,13 @@ def _raise_graphql_errors(members: Mapping[str, msgspec.Raw], address: str) -> N
             raise BadResponse(f"{address}: the response contains errors: {_excerpt(bytes(errors[0]))}")
 
 
-def _raise_error_envelope(response_body: ResponseBody, address: str) -> None:
+def _raise_error_envelope(response_body: ResponseBody, address: str, *, in_xml: bool = False) -> None:
     """An error with status 200 instead of rows, or instead of the one object taken for the row."""
     has_row = bool(response_body.rows)
     if has_row and response_body.rows_kind != "object":
         return
     steps = split_path(response_body.rows_path)
-    if is_error_envelope(response_body.members(), has_row=has_row, rows_steps=steps):
+    if is_error_envelope(response_body.members(), has_row=has_row, rows_steps=steps, in_xml=in_xml):
         advice = (
             "if it is a row, set rows: $ in the spec"
             if has_row
