@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from unify.engine.volatility import VOLATILE_FUNCTIONS
 from unify.errors import QueryError
 from unify.lake.lake import Lake
 from unify.lake.selects import BATCH_ROWS, LakeStatementResult
@@ -88,3 +89,66 @@ def test_the_line_of_an_error_counts_the_lines_of_the_statement(lake: Lake, sql:
         all_rows(lake.execute(sql))
 
     assert "LINE 2:" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("before", "sql"),
+    [
+        ((), "select nextval('s') from range({rows})"),
+        ((), "select \"NEXTVAL\"('s') from range({rows})"),
+        (("create temp macro m() as nextval('s')",), "select m() from range({rows})"),
+        (("create temp view v as select nextval('s') from range({rows})",), "from v"),
+        (("create temp view v as select nextval('s') from range({rows})",), "from query_table('v')"),
+        (
+            ("create temp macro m() as nextval('s')", "create temp view v as select m() from range({rows})"),
+            "from v",
+        ),
+        (
+            (
+                "attach ':memory:' as a",
+                "create sequence a.n",
+                "create view a.v as select nextval('a.n') from range({rows})",
+            ),
+            "from a.v",
+        ),
+    ],
+)
+def test_a_sequence_is_not_read_twice(lake: Lake, before: Sequence[str], sql: str) -> None:
+    lake.execute("create temp sequence s")
+    for one in before:
+        lake.execute(one.format(rows=LARGE))
+
+    result = lake.execute(sql.format(rows=LARGE), projection=Doubled())
+
+    assert all_rows(result) == [(2 * i,) for i in range(1, LARGE + 1)]
+
+
+def test_a_definition_that_calls_nextval_is_not_run_twice(lake: Lake) -> None:
+    lake.connection.execute("create temp sequence s")
+    lake.connection.execute("create temp macro m() as nextval('s')")  # as if another session had made it
+
+    result = lake.execute(
+        f"select m() from range({LARGE})", definitions=["SELECT nextval('s')"], projection=Doubled()
+    )
+
+    assert all_rows(result)[0] == (2,)
+
+
+def test_random_values_follow_their_seed(lake: Lake) -> None:
+    sql = f"select random() from range({LARGE})"
+    all_rows(lake.execute("select setseed(0.5)"))
+    expected = all_rows(lake.execute(sql))
+    all_rows(lake.execute("select setseed(0.5)"))
+
+    result = lake.execute(sql, projection=Doubled())
+
+    assert result.is_projected
+    assert all_rows(result) == [(2 * value,) for (value,) in expected]  # type: ignore[operator]
+
+
+def test_the_volatile_functions_are_those_of_duckdb(lake: Lake) -> None:
+    rows = lake.connection.execute(
+        "select distinct function_name from duckdb_functions() where stability = 'VOLATILE' and internal"
+    ).fetchall()
+
+    assert {name for (name,) in rows} <= VOLATILE_FUNCTIONS

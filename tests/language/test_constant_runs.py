@@ -108,3 +108,20 @@ def test_statements_and_variables_are_found_between_long_lists() -> None:
         ("select 0, ", 1), ("select $x,", 1), ("from t whe", 2),
     ]  # fmt: skip
     assert [use.name for use in find_variables(statements[1].text)] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from a.b, {files}",
+        "from a.b x join c.d using (y), {files} where 1 in (1, 2)",
+        "select 1 in (select 1 from a.b, {files}, (select 1) c)",
+    ],
+)
+def test_files_of_a_long_from_list_are_found(sql: str) -> None:
+    files = [f"'f{i}.csv'" for i in range(40)]
+    sql = sql.format(files=", ".join(files))
+
+    assert set(files) <= {token.text for token in statement_tokens(sql)}
+    assert engine_tokens.tokenize(sql) == engine_tokens.tokenize(sql, all_constants=True)
+    assert sum("csv" in str(ref) for ref in referenced_tables(sql)) == 40

@@ -8,6 +8,7 @@
     constant_runs  long lists of constants, skipped where a statement is searched for tables and words
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
     sources     detects statements whose source, such as a pipe, can be read only once
+    volatility  detects functions, such as nextval, for which a statement is not run twice
     unsupported  what a lake does not support, with the statement that works instead
     errors      translates DuckDB's exceptions to the errors of unify.errors
 

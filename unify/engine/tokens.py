@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from unify.engine.constant_runs import constant_run, may_have_run
+from unify.engine.constant_runs import FromLists, constant_run, may_have_run
 
 _RUN_STARTS = (",", "w", "W")
 _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
@@ -48,10 +48,12 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
     starts = [position for position, _ in duckdb.tokenize(sql)]
     ends = [*starts[1:], len(data)]
     found = []
+    from_lists = FromLists()
     number, at = 0, len(data[: starts[0]].decode(errors="replace")) if starts else 0
     while number < len(starts):
         text = data[starts[number] : ends[number]].decode(errors="replace")
-        run = constant_run().match(sql, at) if has_runs and text[0] in _RUN_STARTS else None
+        can_start = has_runs and text[0] in _RUN_STARTS and not from_lists.is_open
+        run = constant_run().match(sql, at) if can_start else None
         if run is not None:
             end = starts[number] + len(run.group().encode())
             number = bisect_left(starts, end, lo=number)
@@ -60,6 +62,7 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
         match = _IDENTIFIER.match(text)
         word = match.group() if match else text[:1]
         found.append(DuckDBToken(at, at + len(word), word if word.startswith('"') else word.lower()))
+        from_lists.add(found[-1].word)
         number, at = number + 1, at + len(text)
     return tuple(found)
 

@@ -55,20 +55,20 @@ class SelectRunner:
         projection: RowProjection | None,
         *,
         reads_once: bool,
-        is_blocking: bool,
+        runs_once: bool,
     ) -> LakeStatementResult:
         """Run a SELECT in a form whose values Python can hold, which depends on the types of its columns.
 
         The types are known when it runs; if they need casts, or if it has many rows and ``projection`` is
         given, it starts again in another form.
 
-        ``is_blocking``  it collects its rows first, so it is described before, which takes 4 ms on a table
-                         of the lake.
+        ``runs_once``    it collects its rows first, or acts when it runs (nextval): it is described before,
+                         which takes 4 ms on a table of the lake.
         ``reads_once``   its source can be read once only, so its rows go to a temporary table.
         """
         if reads_once:
             return self._run_spooled(sql, parameters, projection)
-        columns = self.describe_columns(sql, parameters) if is_blocking else ()
+        columns = self.describe_columns(sql, parameters) if runs_once else ()
         if columns:
             return self._stream_projected(sql, parameters, columns, projection)
         result = self.stream(sql, parameters)

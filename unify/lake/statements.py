@@ -15,6 +15,7 @@ from unify.engine import exact as engine_exact
 from unify.engine import sources
 from unify.engine.tokens import parse_table_statement, tokenize, top_level_tokens
 from unify.engine.types import exact_cast_sql, parse_type
+from unify.engine.volatility import is_volatile
 from unify.errors import QueryError, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
@@ -52,7 +53,6 @@ _BLOCKING_WORDS = frozenset(
         "intersect",
         "except",
         "pivot",
-        "nextval",
     }
     | {"sum", "avg", "min", "max", "any_value", "first", "last", "arg_min", "arg_max", "median", "mode"}
 )
@@ -69,7 +69,8 @@ _DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTA
 class ParsedStatement(Struct, frozen=True):
     """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
 
-    ``is_blocking``  a SELECT that may take its whole time before its first row.
+    ``runs_once``    a SELECT that may take its whole time before its first row, or act again in a second
+                     run: it is described first.
     ``reads_once``   one of its sources may be a pipe: it is neither described nor run twice.
     """
 
@@ -78,7 +79,7 @@ class ParsedStatement(Struct, frozen=True):
     words: tuple[str, ...]  # its tokens outside brackets, in lower case, without comments
     is_write: bool
     has_own_transaction: bool = False  # DuckDB runs it as several statements in a transaction
-    is_blocking: bool = False
+    runs_once: bool = False
     returns_rows: bool = False  # rows that only the statement itself gives: RETURNING, CALL, EXECUTE …
     reads_once: bool = False
 
@@ -156,7 +157,10 @@ class StatementRunner:
             words,
             _is_write(kind, words),
             has_own_transaction=len(acting) < len(kinds) and bool(acting),
-            is_blocking=any(token.word in _BLOCKING_WORDS for token in tokens),
+            # Not every view and macro of the session is among the definitions: those of attached databases.
+            runs_once=self.has_own_definitions
+            or any(token.word in _BLOCKING_WORDS for token in tokens)
+            or is_volatile(sql, definitions),
             returns_rows=_returns_rows(kind, words, [token.word for token in tokens]),
             reads_once=kind in ("SELECT", "CREATE", "EXECUTE") and sources.reads_once(sql, definitions),
         )
@@ -227,7 +231,7 @@ class StatementRunner:
                 parameters,
                 projection,
                 reads_once=statement.reads_once,
-                is_blocking=statement.is_blocking,
+                runs_once=statement.runs_once,
             )
         if statement.kind in ("CREATE", "ALTER"):
             run = self._run_create_as if statement.reads_once else self._run_ddl

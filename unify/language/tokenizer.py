@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from unify.engine.constant_runs import PATTERN, may_have_run
+from unify.engine.constant_runs import PATTERN, FromLists, may_have_run
 
 
 class TokenKind(StrEnum):
@@ -155,6 +155,7 @@ def unquote(text: str) -> str:
 def _scan(pattern: re.Pattern[str], text: str, skipped: frozenset[TokenKind]) -> Iterator[SqlToken]:
     """Yield the tokens of ``text`` of all kinds but ``skipped``."""
     position, end = 0, len(text)
+    from_lists = None if pattern is _TOKEN else FromLists()
     match_at = pattern.match
     while position < end:
         match = match_at(text, position)
@@ -167,6 +168,9 @@ def _scan(pattern: re.Pattern[str], text: str, skipped: frozenset[TokenKind]) ->
             position = token.end
             continue
         kind = _KINDS[match.lastgroup]
+        if from_lists is not None and kind not in _SKIPPED:
+            from_lists.add(match.group().lower())
+            match_at = _TOKEN.match if from_lists.is_open else pattern.match
         if kind not in skipped:
             yield SqlToken(kind, match.group(), position)
         position = match.end()
