@@ -399,6 +399,22 @@ def test_an_idle_daemon_uses_no_processor_time(daemon_home: DaemonHome) -> None:
     assert _cpu_ticks(daemon) - before <= 2
 
 
+def test_a_daemon_that_a_paused_load_keeps_from_its_idle_exit_uses_no_processor_time(
+    daemon_home: DaemonHome,
+) -> None:
+    daemon_home.settings = replace(daemon_home.settings, idle_timeout_s=0.2)
+    daemon_home.queue.pauses.pause("default", "other", "", datetime.now(UTC))
+    paused = daemon_home.enqueue_load("rows", schema="other")
+    daemon = daemon_home.start_daemon()
+    daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
+    time.sleep(0.5)  # more than the idle timeout
+    before = _cpu_ticks(daemon)
+    time.sleep(1)
+    assert _cpu_ticks(daemon) - before <= 5
+    assert daemon_home.queue.get(paused.id).state is JobState.QUEUED
+    assert is_daemon_running(daemon_home.settings)
+
+
 def _set_failpoint(home: DaemonHome, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
     """Start a daemon that is killed at ``point``, and wait for its end."""
     with monkeypatch.context() as failing:

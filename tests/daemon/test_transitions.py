@@ -282,3 +282,25 @@ def test_what_is_kept_ends_with_its_time(bench: Bench) -> None:
     (kept,) = bench.staging.folder.glob("kept/*")
     bench.staging.remove_kept_checkpoints(datetime.now(UTC) + timedelta(seconds=1))
     assert not kept.exists()
+
+
+def test_a_load_that_succeeds_discards_the_staged_files_of_held_versions(bench: Bench) -> None:
+    held = bench.job_in(JobState.FAILED)
+    loaded = bench.job_in(JobState.PUBLISHING)
+    bench.apply(loaded, JobState.PUBLISHING, JobEvent.PUBLISHED)
+    discarded = [
+        command.job.uid for command in bench.publisher.commands if isinstance(command, DiscardStaged)
+    ]
+    assert discarded == [loaded.uid, held.uid]
+    assert bench.queue.held_jobs() == []
+
+
+def test_a_version_that_is_held_back_discards_the_staged_files_of_older_ones(bench: Bench) -> None:
+    older = bench.job_in(JobState.FAILED)
+    newer = bench.job_in(JobState.PUBLISHING)
+    bench.apply(newer, JobState.PUBLISHING, JobEvent.HELD_BACK)
+    discarded = [
+        command.job.uid for command in bench.publisher.commands if isinstance(command, DiscardStaged)
+    ]
+    assert discarded == [older.uid]
+    assert [job.id for job in bench.queue.held_jobs()] == [newer.id]

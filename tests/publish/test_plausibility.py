@@ -23,8 +23,9 @@ def check(
     *,
     strategy: str = "reload",
     complete: bool = True,
+    discarded: int = 0,
 ) -> None:
-    manifest = Manifest((), columns(new), rows, strategy, complete=complete)
+    manifest = Manifest((), columns(new), rows, strategy, complete=complete, discarded=discarded)
     check_new_version(TABLE, manifest, strategy, stored_rows=stored_rows, stored_columns=columns(stored))
 
 
@@ -78,3 +79,9 @@ def test_an_incomplete_merge_deletes_nothing_and_is_published() -> None:
     check(0, 1000, strategy="merge_delete", complete=False)
     with pytest.raises(VersionHeld):
         check(0, 1000, strategy="merge_delete", complete=True)
+
+
+def test_a_merge_with_discarded_rows_deletes_nothing_and_is_published() -> None:
+    check(0, 1000, strategy="merge_delete", discarded=1)
+    with pytest.raises(VersionHeld):
+        check(0, 1000, strategy="reload", discarded=1)

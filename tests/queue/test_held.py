@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from tests.support.jobs import MINUTE, NOON, claim_job, new_job
 from unify.model import Hold, JobState, LoaderJob, TableName
 from unify.queue.queue import Queue
@@ -9,8 +12,8 @@ from unify.queue.queue import Queue
 PULLS = TableName("github", "pulls")
 
 
-def hold_version(queue: Queue) -> LoaderJob:
-    queue.enqueue(new_job(), NOON)
+def hold_version(queue: Queue, table: str = "github.pulls") -> LoaderJob:
+    queue.enqueue(new_job(table), NOON)
     held = queue.hold(claim_job(queue), "it has no rows", NOON)
     assert held is not None
     return held
@@ -37,11 +40,15 @@ def test_an_accepted_version_that_is_read_again_is_checked_again(queue: Queue) -
     assert claim_job(queue).held is Hold.NONE
 
 
-def test_an_accepted_version_that_fails_is_no_longer_held(queue: Queue) -> None:
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.DEAD, JobState.CANCELLED])
+def test_an_accepted_version_that_is_not_published_is_no_longer_held(queue: Queue, state: JobState) -> None:
     hold_version(queue)
-    failed = queue.finish(accept(queue), JobState.FAILED, "disk full", NOON)
-    assert failed is not None
-    assert failed.held is Hold.NONE
+    accepted = accept(queue)
+    if state is JobState.CANCELLED:
+        queue.cancel(accepted.id, NOON)
+    ended = queue.finish(accepted, state, "disk full", NOON)
+    assert ended is not None
+    assert (ended.state, ended.held) == (state, Hold.NONE)
     assert queue.accept("default", PULLS) is None
 
 
@@ -72,3 +79,37 @@ def test_retry_all_leaves_held_versions(queue: Queue) -> None:
     held = hold_version(queue)
     assert queue.retry_all("default", NOON) == []
     assert queue.held_jobs() == [held]
+
+
+def test_a_load_that_fails_or_loads_another_table_releases_nothing(queue: Queue) -> None:
+    held = hold_version(queue)
+    queue.enqueue(new_job(), NOON)
+    queue.finish(claim_job(queue), JobState.FAILED, "500", NOON)
+    queue.enqueue(new_job("github.issues"), NOON)
+    queue.finish(claim_job(queue), JobState.DONE, now=NOON)
+    assert queue.held_jobs() == [held]
+
+
+def test_a_version_older_than_the_stored_one_cannot_be_accepted(queue: Queue) -> None:
+    held = hold_version(queue)
+    queue.enqueue(new_job(), NOON)
+    queue.finish(claim_job(queue), JobState.DONE, now=NOON)
+    with queue._database.transaction() as database:  # as a daemon that ended before the release left it
+        database.fetch_all("hold", {"id": held.id})
+    assert queue.held_jobs() == [held]
+    assert queue.accept("default", PULLS) is None
+
+
+def test_a_retry_of_a_held_version_gives_it_up(queue: Queue) -> None:
+    held = hold_version(queue)
+    again = queue.retry(held.id, NOON + MINUTE)
+    assert again is not None
+    assert (again.state, again.held) == (JobState.QUEUED, Hold.NONE)
+    assert again.uid != held.uid
+    assert queue.held_jobs() == []
+
+
+def test_a_load_of_another_tenant_does_not_keep_a_version_from_being_accepted(queue: Queue) -> None:
+    hold_version(queue)
+    queue.enqueue(msgspec.structs.replace(new_job(), tenant="other"), NOON)
+    assert accept(queue).held is Hold.ACCEPTED

@@ -360,7 +360,11 @@ class RunningJobs:
             self.log.write_event("staging.keep_failed", **job_log_fields(job), error=error.message)
 
     def publish_accepted_versions(self) -> None:
-        """Publish the held versions that were accepted. One whose staged rows are gone is read again."""
+        """Publish the held versions that were accepted.
+
+        A load whose staged rows are gone, or whose publication fails for a time, reads another version, which
+        is checked again.
+        """
         for job in self.queue.accepted_jobs():
             if job.id not in self.by_id:
                 self.add(job, JobState.PUBLISHING)

@@ -31,7 +31,8 @@ def check_new_version(
     """Raise VersionHeld if the version that would replace the stored rows lacks most rows or columns.
 
     That is: no rows, less than a tenth of the stored rows, or less than half of the stored columns. Loads
-    that only add or merge rows replace nothing.
+    that only add or merge rows replace nothing, as does a merge that deletes nothing because the load was not
+    complete or rows were discarded.
     """
     replaces = strategy == "reload" or (
         strategy == "merge_delete" and manifest.complete and not manifest.discarded

@@ -125,7 +125,8 @@ class Queue:
     def retry(self, id: int, now: datetime | None = None) -> LoaderJob | None:
         """Queue an ended job again with its failure counts reset. None: no such job, or it succeeded.
 
-        If the same load was requested meanwhile, return that job instead.
+        If the same load was requested meanwhile, return that job instead. The staged files of a held version
+        stay until the daemon starts again.
         """
         at = now or datetime.now(UTC)
         with self._database.transaction():
@@ -151,7 +152,10 @@ class Queue:
         return [job for job in jobs if job is not None]
 
     def accept(self, tenant: str, table: TableName) -> LoaderJob | None:
-        """Mark the held version of a table as accepted. None: there is none, or a load of it is active."""
+        """Mark the held version of a table as accepted.
+
+        None: there is none, a later load has succeeded, or a load of the table is active.
+        """
         with self._database.transaction():
             held = self._database.fetch_one("held_of", table_key(tenant, table))
             if held is None or any((job.tenant, job.table) == (tenant, table) for job in self.active_jobs()):
