@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.support.publishing import KEYED, load, publish_load, stored_pulls
@@ -26,7 +28,7 @@ def cut(path: Path) -> None:
 
 
 def overwrite(path: Path) -> None:
-    path.write_bytes(os.urandom(path.stat().st_size))
+    path.write_bytes(random.Random(0).randbytes(path.stat().st_size))
 
 
 def overwrite_footer(path: Path) -> None:
@@ -80,6 +82,19 @@ def test_the_error_of_a_loaded_table_advises_to_reload_it_and_a_reload_heals(
     assert record is not None
     assert (record.rows_total, record.reason) == (600, "")
     assert stored_pulls(lake) == ROWS[:600]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["don't know what type: \x0f", "TProtocolException: Invalid data", "invalid TType", "Out of buffer"],
+)
+def test_an_error_of_duckdb_that_names_no_file_is_that_of_the_damaged_one(lake: Lake, message: str) -> None:
+    load(lake, KEYED, ROWS, key=("id",))
+    path = data_file(lake, "github", "pulls")
+    overwrite(path)
+    explained = lake.explain_damaged_file(duckdb.Error(message))
+    assert explained is not None
+    assert f"github.pulls: its data file {path} cannot be read ({message.strip()})" in explained.message
 
 
 @damages

@@ -23,8 +23,9 @@ _READ_ALL_SQL = "SELECT bit_xor(hash(row)) FROM read_parquet(?) row"  # a count 
 
 _DISABLED = "disabled by configuration"  # SET enable_external_access = false
 _FILE = re.compile(r"""["']([^"'\n]+\.parquet)["']""")
-_UNNAMED = re.compile(
-    r"don't know what type|thrift|TProtocolException|Invalid Input: .*parquet", re.IGNORECASE
+_UNNAMED = re.compile(  # of the reader of Parquet's metadata, in which any bytes can be changed
+    r"don't know what type|thrift|TProtocolException|invalid TType|out of buffer|Invalid Input: .*parquet",
+    re.IGNORECASE,
 )
 _TABLES_SQL = f"""
 SELECT s.schema_name, t.table_name, f.path
