@@ -182,6 +182,29 @@ class TestDeletedList:
             at
         }
 
+    @pytest.mark.parametrize("strategy", ["merge", "append"])
+    def test_a_row_that_is_deleted_after_its_page_was_read_is_not_stored(
+        self, shop: LoaderHome, strategy: str
+    ) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n"
+            f"    refresh: {{strategy: {strategy}}}\n    deleted: {{request: GET /gone}}",
+        )
+        rows = [{"id": number, "updated_at": f"2026-01-0{number}T00:00:00Z"} for number in range(1, 7)]
+        shop.api.serve("/changes", pages=[rows[:2], []])
+        shop.publish("changes")
+        shop.api.serve("/changes", pages=[[rows[1], rows[2]], [rows[3], rows[4]], []])
+        shop.api.serve("/gone", pages=[[{"id": 2}, {"id": 3}], []])
+        record = shop.publish("changes", Action.REFRESH)
+        assert [row[0] for row in stored(shop, "changes")] == [1, 4, 5]
+        assert (record.rows_deleted, record.rows_inserted, record.rows_total) == (1, 2, 3)
+        shop.api.serve("/changes", pages=[[rows[2], rows[5]], []])
+        shop.api.serve("/gone", pages=[[]])
+        shop.publish("changes", Action.REFRESH)
+        assert [row[0] for row in stored(shop, "changes")] == [1, 3, 4, 5, 6]
+
     def test_an_item_without_the_key_fails_the_load(self, shop: LoaderHome) -> None:
         change_spec(
             shop,
@@ -240,6 +263,7 @@ class TestGoneParents:
         self.publish_lines(shop, [{"sku": "b", "at": "2026-01-01T00:00:00Z"}])
         record = self.publish_lines(shop, 410)
         assert record.rows_total == 2
-        assert 'rows of deleted parents (status 410) stay; columns: {order_id: {from: "{order_id}"}}' in (
-            record.reason
-        )
+        assert (
+            "rows of deleted parents (status 410) are kept; to delete them, "
+            'set columns: {order_id: {from: "{order_id}"}}'
+        ) in record.reason

@@ -114,7 +114,7 @@ def test_the_time_also_ends_a_request_that_hangs(home: LoaderHome) -> None:
         released.set()
 
 
-def test_a_retry_with_a_larger_limit_goes_on_behind_what_was_read(home: LoaderHome) -> None:
+def test_a_retry_with_a_larger_limit_continues_after_the_last_page_read(home: LoaderHome) -> None:
     set_limits(home, "{rows: 200}")
     job = home.make_job("orders")
     with pytest.raises(LoadFailed):

@@ -1,4 +1,4 @@
-"""A load that broke off goes on behind what it has read, and stores what an unbroken one stores."""
+"""A load that broke off continues after the last page read, and stores what an unbroken one stores."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_complete_parents_are_not_requested_again(tmp_path: Path) -> None:
         assert progress.rows == home.sealed_load(job).manifest.rows
 
 
-def test_a_long_chain_of_pages_goes_on_behind_the_last_one(tmp_path: Path) -> None:
+def test_a_long_chain_of_pages_continues_after_the_last_one(tmp_path: Path) -> None:
     with open_shop(tmp_path, 1, 1, "cursor") as (home, shop):
         shop.lines[0] = [{"sku": n, "at": "2026-01-01"} for n in range(200)]
         job = home.make_job("lines")
@@ -297,6 +297,25 @@ def test_what_a_change_makes_invalid_is_read_again(
         assert len(shop.requested) == parents - kept
         rows = sum(len(shop.lines[order]) for order in ((0, 1, 18, 19) if kept else shop.lines))
         assert home.sealed_load(job).manifest.rows == rows
+
+
+def test_a_new_value_of_a_public_option_from_the_environment_reads_everything_again(tmp_path: Path) -> None:
+    with open_shop(tmp_path, 20, 1, "cursor") as (home, shop):
+        shop.lines = {order: lines[:2] for order, lines in shop.lines.items()}
+        text = home.settings.connections.read_text()
+        home.settings.connections.write_text(text.replace(f"'{shop.api.url}'", "'${SHOP_URL}'"))
+        home.environment["SHOP_URL"] = shop.api.url
+        job = home.make_job("lines")
+        requests = []
+        for number, url in enumerate((shop.api.url, shop.api.url.replace("127.0.0.1", "localhost")), 1):
+            home.environment["SHOP_URL"] = url
+            for attempt in (2 * number - 1, 2 * number):
+                shop.requests_left, shop.requested = 8 if attempt < 4 else 10**9, []
+                job, error = run_attempt(home, job, attempt)
+                requests.append([order for order, _ in shop.requested])
+        assert error is None
+        assert [found[0] for found in requests] == [0, 8, 0, 8]
+        assert home.sealed_load(job).manifest.rows == sum(map(len, shop.lines.values()))
 
 
 def test_a_new_token_from_the_environment_keeps_what_was_read(tmp_path: Path) -> None:

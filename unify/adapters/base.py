@@ -63,7 +63,7 @@ class ReadProgress(Struct, frozen=True):
     """What an earlier read, which did not end, has of a table.
 
     ``complete``  these are not requested.
-    ``started``   the last page of each that is not complete: the read goes on behind it if the source still
+    ``started``   the last page of each that is not complete: the read continues after it if the source still
                   sends the same page, and else from the first one.
     ``state``     see ``PagePosition``.
     ``repairs``   of the pages of both.

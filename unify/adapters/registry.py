@@ -102,6 +102,19 @@ def check_secrets(connection: Connection, folders: Sequence[Path], environment: 
         found.resolve_options(connection, environment)
 
 
+def public_option_values(
+    connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The resolved values of the options that are not secret. Raises UnresolvedSecret."""
+    found = _find_definition(connection, folders)
+    values = (
+        resolve_spec_options(connection, load_cached_spec(found), environment)
+        if isinstance(found, Path)
+        else found.resolve_options(connection, environment)
+    )
+    return {name: value for name, value in values.items() if isinstance(value, str)}
+
+
 def spec_of(connection: Connection, folders: Sequence[Path]) -> AdapterSpec | None:
     """The spec of the connection, cached until its file changes; None for a Python adapter."""
     found = _find_definition(connection, folders)

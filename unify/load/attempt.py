@@ -124,7 +124,7 @@ class LoadAttempt:
     def _first_line(self, stage: RowStage) -> LoadLine:
         return LoadLine(
             FORMAT,
-            fingerprint(self._planned),
+            fingerprint(self._planned, self._task, self._task.uid),
             self._began_at,
             self._planned.planned_at,
             stage.chunks.markers,

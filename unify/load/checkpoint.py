@@ -1,4 +1,4 @@
-"""The checkpoint of an attempt: which pages its chunks hold, so that the next attempt goes on behind them.
+"""The checkpoint of an attempt: which pages its chunks hold, so that the next attempt continues after them.
 
 ``checkpoint.jsonl`` is beside the chunks, and has a line for each page that is in them. A line is written
 after its rows, and names their checksum: the rows of a page whose line or rows are damaged count as not read,

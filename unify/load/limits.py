@@ -35,7 +35,8 @@ class Limit(Struct, frozen=True):
             raise LoadFailed(
                 f"{table}: the load has {self.verb} {self.format(value)}; the limit is "
                 f"{self.format(self.value)} ({self.origin}). If the table is larger, raise the limit, and "
-                "system retry goes on behind what was read; if the pages never end, correct the spec's paging"
+                "system retry continues after the last page read; if the pages never end, "
+                "correct the spec's paging"
             )
 
 

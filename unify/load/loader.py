@@ -94,7 +94,7 @@ def run_load(task: LoadTask, reporter: Reporter, lake: Lake) -> TaskResult:
     if (
         checkpoint is not None
         and isinstance(planned, PlannedLoad)
-        and fingerprint(planned) != checkpoint.first_line.fingerprint
+        and fingerprint(planned, task, checkpoint.first_line.uid) != checkpoint.first_line.fingerprint
     ):
         checkpoint, planned = None, plan_load(task, lake, now)
     if not isinstance(planned, PlannedLoad):
@@ -160,7 +160,9 @@ def _rows_of_gone_parents(config: TableConfig, notes: LoadNotes) -> Mapping[str,
             gone[scope] = {name: text for name, text in named.items() if name is not None}
         elif parent:
             listed = ", ".join(f'{name}: {{from: "{{{name}}}"}}' for name in parent)
-            notes.add_note(f"rows of deleted parents (status 410) stay; columns: {{{listed}}} lets them go")
+            notes.add_note(
+                f"rows of deleted parents (status 410) are kept; to delete them, set columns: {{{listed}}}"
+            )
     return gone
 
 

@@ -66,8 +66,8 @@ class LoadNotes:
         if staged.rows_in_future:
             self._stage_notes.append(
                 f"{format_count(staged.rows_in_future, 'row')} with {cursor} in the future (up to "
-                f"{staged.latest_future_cursor}), which later loads do not start from; "
-                "incremental.allow_future: true lets them"
+                f"{staged.latest_future_cursor}), which later loads do not use as their start; "
+                "set incremental.allow_future: true to use them"
             )
         self._stage_notes += staged.notes
 

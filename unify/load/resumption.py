@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections import Counter
 from collections.abc import Callable, Set
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unify import version
+from unify.adapters import registry
 from unify.adapters.base import ReadProgress
 from unify.adapters.rest.read_plan import distinct_parents, scope_key
 from unify.adapters.spec.model import ForEach
@@ -17,14 +19,20 @@ from unify.convert.stage import RowStage
 from unify.fs.failpoints import failpoint
 from unify.load.checkpoint import Checkpoint, CheckpointWriter
 from unify.load.notes import GONE_STATUS, LoadNotes
-from unify.load.plan import LoadPlan, PlannedLoad
+from unify.load.plan import LoadPlan, PlannedLoad, spec_folders
+from unify.load.protocol import LoadTask
 from unify.text import format_count
 
 
-def fingerprint(planned: PlannedLoad) -> str:
+def fingerprint(planned: PlannedLoad, task: LoadTask, uid: str) -> str:
     """Identify everything that decides what a load reads, except the rows of its parents.
 
-    A new value of an environment variable changes nothing: it is how an expired token is replaced.
+    Options count as written and, unless they are secret, by their values: a new value of a variable may name
+    another organization or server. Secret values do not count, so an expired token can be replaced.
+
+    ``uid``  of the job that wrote the checkpoint: the key of the hash of the values.
+
+    Raises UnresolvedSecret.
     """
     source, plan, spec = planned.source, planned.plan, planned.source.spec
     if spec is not None:
@@ -37,6 +45,7 @@ def fingerprint(planned: PlannedLoad) -> str:
         source.table.name,
         source.connection.adapter,
         source.connection.options,
+        _values_digest(planned, task, uid),
         spec,
         plan.strategy,
         plan.read.since,
@@ -44,6 +53,12 @@ def fingerprint(planned: PlannedLoad) -> str:
         planned.last_load,
     )
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def _values_digest(planned: PlannedLoad, task: LoadTask, uid: str) -> str:
+    values = registry.public_option_values(planned.source.connection, spec_folders(task), task.environment)
+    encoded = msgspec.json.encode(values, order="deterministic")
+    return hmac.new(uid.encode(), encoded, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Manifest(Struct, frozen=True):
     ``notes``     how the source was read, for ``unify.loads.reason``.
     ``full``      a refresh that read everything because of ``refresh.reload``.
     ``tombstones`` rows with these values, by column, delete the stored rows of their key.
-    ``removed``   stored rows with these texts, by column, are deleted before the staged ones are added.
+    ``removed``   stored rows with these texts, by column, are deleted, and staged ones are not stored.
     ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
     """
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 STAGED_VIEW = "temp.main.staged"  # the staged rows in the columns of the table
 CHANGES_TABLE = "temp.main.staged_changes"  # staged rows that are new or differ
 TOMBSTONES_TABLE = "temp.main.staged_tombstones"  # rows of ``deleted.where``
+REMOVED_TABLE = "temp.main.staged_removed"  # prefix of tables with the values of ``removed``
 IS_STORED_COLUMN = '"a row of this key is stored"'  # a column of CHANGES; no source has one of this name
 IS_MATCHED_COLUMN = '"found in the table"'
 SUPERSEDED_TABLE = (
@@ -62,7 +63,7 @@ class StagedSource(Struct, frozen=True):
     cursor_column: str
     data_path: Path  # of the lake: where its files are
     tombstones: Mapping[str, Sequence[str]] = field(default_factory=dict)  # values by column
-    removed: Sequence[Mapping[str, str]] = ()  # texts by column: stored rows with all of them are deleted
+    removed: Sequence[Mapping[str, str]] = ()  # texts by column: rows with all of them are not kept
 
     @property
     def files_sql(self) -> str:
@@ -89,17 +90,23 @@ def store_rows(
 ) -> RowCounts:
     """Write the staged rows into ``table`` by ``strategy``. Of rows with the same key the newest counts.
 
+    ``source.removed`` deletes stored rows and leaves out staged ones: the list of deletions is read after the
+    rows, so a staged row may have been deleted since. It has no moment to compare, so the deletion also wins
+    over a row that was created again; such a row is stored by a load that reads it and whose list of
+    deletions does not name it, or by a reload, which reads no list.
+
     ``complete``  the staged rows are all rows of the source: others may be deleted.
     ``anew``      a reload makes the table again instead of emptying it.
     """
-    twice = _create_staged_view(connection, source)
+    removed = _create_removed_tables(connection, source)
+    twice = _create_staged_view(connection, source, removed)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")
     failpoint("publish.schema")
     if strategy == "reload":
         return _reload(connection, table, source, twice, recreate=recreate)
     _evolve_table(connection, table, source.target_columns)
     deleted = _delete_tombstoned_rows(connection, table, source)
-    deleted += _delete_removed_rows(connection, table, source)
+    deleted += _delete_removed_rows(connection, table, removed)
     if strategy == "append":
         counts = _append(connection, table, source, twice)
     else:
@@ -119,8 +126,11 @@ def parquet_files_sql(paths: Sequence[Path]) -> str:
     return f"read_parquet([{names}], union_by_name = true)"
 
 
-def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) -> int:
-    """Create the view of the staged rows without duplicates; return the number of duplicates."""
+def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource, removed: Sequence[str]) -> int:
+    """Create the view of the staged rows to store; return the number of duplicates that it leaves out.
+
+    ``removed``  see ``_create_removed_tables``.
+    """
     if not source.paths:
         columns = ", ".join(
             f"CAST(NULL AS {column.type}) AS {quoted(column.name)}" for column in source.target_columns
@@ -144,6 +154,8 @@ def _create_staged_view(connection: DuckDBPyConnection, source: StagedSource) ->
             f"{is_tombstone}"
         )
         select = f"SELECT * FROM ({select}) WHERE NOT {is_tombstone}"
+    for is_removed in removed:
+        select = f"SELECT * FROM ({select}) AS old WHERE NOT {is_removed}"
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED_VIEW} AS {select}")
     return twice
 
@@ -169,27 +181,38 @@ def _delete_tombstoned_rows(connection: DuckDBPyConnection, table: TableName, so
     )
 
 
-def _delete_removed_rows(connection: DuckDBPyConnection, table: TableName, source: StagedSource) -> int:
+def _create_removed_tables(connection: DuckDBPyConnection, source: StagedSource) -> Sequence[str]:
+    """Create a table of ``removed`` for each set of columns; return SQL conditions on a row ``old``."""
     columns = {column.name.lower(): column for column in source.target_columns}
     by_names: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for texts in source.removed:
         by_names.setdefault(tuple(texts), []).append(texts)
-    deleted = 0
+    tests: list[str] = []
     for names, rows in by_names.items():
         if any(name.lower() not in columns for name in names):
             continue
+        found = [columns[name.lower()] for name in names]
+        relation = f"{REMOVED_TABLE}_{len(tests)}"
         lists = ", ".join(f"unnest(${number + 1}::VARCHAR[]) AS v{number}" for number in range(len(names)))
-        equal = " AND ".join(
-            f"old.{quoted(column.name)} = TRY_CAST(new.v{number} AS {column.type})"
-            for number, column in enumerate(columns[name.lower()] for name in names)
+        values = ", ".join(
+            f"TRY_CAST(v{number} AS {column.type}) AS v{number}" for number, column in enumerate(found)
         )
-        found = connection.execute(
-            f"DELETE FROM {_qualified_name(table)} AS old WHERE EXISTS "
-            f"(FROM (SELECT {lists}) AS new WHERE {equal})",
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {values} FROM (SELECT {lists})",
             [[row[name] for row in rows] for name in names],
-        ).fetchone()
-        deleted += int(found[0]) if found else 0
-    return deleted
+        )
+        equal = " AND ".join(
+            f"old.{quoted(column.name)} = removed.v{number}" for number, column in enumerate(found)
+        )
+        tests.append(f"EXISTS (FROM {relation} AS removed WHERE {equal})")
+    return tests
+
+
+def _delete_removed_rows(connection: DuckDBPyConnection, table: TableName, removed: Sequence[str]) -> int:
+    name = _qualified_name(table)
+    return sum(
+        _fetch_count(connection, f"DELETE FROM {name} AS old WHERE {is_removed}") for is_removed in removed
+    )
 
 
 def _staged_value_sql(column: TargetColumn) -> str:
@@ -244,6 +267,7 @@ def _reload(
     if (
         duplicates
         or source.tombstones
+        or source.removed
         or not register_staged_files(connection, table, source.target_columns, source.paths, source.data_path)
     ):
         connection.execute(f"INSERT INTO {_qualified_name(table)} BY NAME SELECT * FROM {STAGED_VIEW}")

@@ -290,7 +290,12 @@ class DeletedRows(Struct, frozen=True):
     ] = {}
     request: Annotated[
         RequestLine | None,
-        doc("Request of a list of deleted rows, for later loads.", "GET /deleted"),
+        doc(
+            "Request of a list of deleted rows, for later loads. A row of the same load whose key is in the "
+            "list is not stored, even if it was created again: a later load that reads it without its key in "
+            "the list stores it, or a reload.",
+            "GET /deleted",
+        ),
     ] = None
     params: Annotated[Mapping[ColumnName, Json], doc("Its query parameters.", '{since: "{cursor}"}')] = {}
     rows: Annotated[DottedPath | None, doc("Path of the list.", "ids", default="detected")] = None
