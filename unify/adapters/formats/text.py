@@ -74,12 +74,8 @@ def to_utf8(body: bytes, charset: str | None, address: str, fallback: str | None
     if encoding is None:
         if body.isascii() and b"\x1b" not in body[:4096]:
             return body
-        try:
-            if not (charset or "").lower().startswith("iso-2022"):
-                body.decode()
-                return body
-        except UnicodeDecodeError:
-            pass
+        if not (charset or "").lower().startswith("iso-2022") and _is_utf8(body):
+            return body
         encoding = charset or fallback or "utf-8"
     try:
         return body.decode(encoding).removeprefix("\ufeff").encode()
@@ -87,6 +83,14 @@ def to_utf8(body: bytes, charset: str | None, address: str, fallback: str | None
         raise BadResponse(
             f"{address}: the response is not valid in the charset it declares ({error})"
         ) from error
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _wide_encoding(body: bytes) -> str | None:

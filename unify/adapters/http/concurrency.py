@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -227,10 +227,8 @@ class ConcurrencySlots:
         if self._wake_file is None:
             path = self._path("wake")
             try:
-                if not path.exists():
+                with suppress(FileExistsError):
                     os.mkfifo(path, 0o600)
-            except FileExistsError:
-                pass  # another process was faster
             except OSError as error:
                 raise StoreError(f"{path}: cannot be created ({error.strerror})") from error
             self._wake_file = _open(path, os.O_RDWR | os.O_NONBLOCK)
