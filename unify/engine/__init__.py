@@ -7,6 +7,7 @@
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
     constant_runs  long lists of constants, skipped where a statement is searched for tables and words
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
+    files       file formats, and the SELECT that reads files with exact types
     sources     detects statements whose source, such as a pipe, can be read only once
     volatility  detects functions, such as nextval, for which a statement is not run twice
     unsupported  what a lake does not support, with the statement that works instead

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import StoreError
+from unify.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -103,6 +103,20 @@ def load_extension(
             f"DuckDB's extension {name} cannot be loaded: {error}; "
             f"install the package duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}"
         ) from error
+
+
+def load_optional_extension(connection: DuckDBPyConnection, name: str, extra: str, purpose: str) -> None:
+    """Load the extension of an optional wheel, whose signature DuckDB checks. It is never downloaded.
+
+    ``purpose``  what needs it, the start of the message: ``Avro files``.
+    Raises ConfigError that names the extra of this package.
+    """
+    from unify.engine import duckdb
+
+    path = extension_path(name, duckdb.__version__)
+    if path is None:
+        raise ConfigError(f"{purpose} need DuckDB's extension {name}; run pip install 'unify-sql[{extra}]'")
+    load_extension(connection, name, path)
 
 
 def extension_path(name: str, version: str) -> Path | None:

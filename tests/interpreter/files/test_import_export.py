@@ -18,16 +18,10 @@ import pytest
 from tests.support.command import UnifyCommand
 from tests.support.database import open_cursor
 from tests.support.fault_server import FaultServer, MockResponse
+from unify.engine.files import excel
+from unify.engine.files.formats import FileFormat, detect_format, suggest_table_name
 from unify.errors import FileError
-from unify.interpreter.files import excel
-from unify.interpreter.files.writer import (
-    FileFormat,
-    detect_format,
-    join_json_arrays,
-    join_text_files,
-    replace_file,
-    suggest_table_name,
-)
+from unify.interpreter.files.writer import join_json_arrays, join_text_files, replace_file
 
 ORDERS = 'id,name,zip\n1,"Ada, Countess",01234\n2,,99999\n'
 

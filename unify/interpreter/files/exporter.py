@@ -7,16 +7,14 @@ from pathlib import Path
 
 from unify.engine.connection import quote_literal
 from unify.engine.exact import describe_query, exact_parquet_query
+from unify.engine.files.formats import FileFormat, detect_format, is_compressed
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError
 from unify.fs.paths import absolute_path
 from unify.interpreter.files.reader import translate_file_errors
 from unify.interpreter.files.writer import (
-    FileFormat,
     WriteMode,
     check_target,
-    detect_format,
-    is_compressed,
     join_json_arrays,
     join_text_files,
     replace_file,
@@ -45,6 +43,8 @@ class FileExporter:
         """Write the rows of a SELECT to a file, which stays unchanged on FileError or QueryError."""
         target = absolute_path(path)
         format = detect_format(target.name)
+        if format not in (*_COPY_OPTIONS, FileFormat.EXCEL):
+            raise FileError(f"{target.name}: Avro files can be read, not written; export Parquet")
         appends = mode == "append" and target.exists()
         if appends and is_compressed(target.name):
             raise FileError(f"{target.name}: cannot append to a compressed file")
@@ -122,7 +122,7 @@ class FileExporter:
     def _write_workbook(
         self, query: str, parameters: object, target: Path, new: Path, *, appends: bool
     ) -> int:
-        from unify.interpreter.files import excel
+        from unify.engine.files import excel
 
         with translate_file_errors(self.lake, target.name):
             columns = describe_query(self.lake.connection, query, parameters)

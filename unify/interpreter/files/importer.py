@@ -7,30 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from unify.config.connections import RESERVED
 from unify.engine.connection import quote_literal
+from unify.engine.files.formats import FileFormat
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError, QueryError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.files.reader import (
-    FileQuery,
     SourceFiles,
-    build_file_query,
+    build_import_query,
     is_stream,
     open_source_files,
     translate_file_errors,
 )
-from unify.interpreter.files.writer import FileFormat, WriteMode
+from unify.interpreter.files.writer import WriteMode
 from unify.interpreter.results import Message, Rows, display_name, listing_rows
 from unify.lake import catalog
 from unify.lake.lake import Lake
 from unify.model import TableName
 from unify.text import format_count
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # The comment of an imported table has one such line per import; `show files` reads them.
 _IMPORT_COMMENT = re.compile(
@@ -82,17 +78,18 @@ class FileImporter:
         return listing_rows([*columns, ("imported_at", "TIMESTAMP WITH TIME ZONE")], rows)
 
     @contextmanager
-    def _open_query(self, files: SourceFiles, location: str) -> Iterator[FileQuery]:
+    def _open_query(self, files: SourceFiles, location: str) -> Iterator[str]:
         """The SELECT that reads the files; workbooks are first converted to JSON lines."""
         if files.format is not FileFormat.EXCEL:
             with translate_file_errors(self.lake, location):
-                source = build_file_query(self.lake, files.paths, files.format)
+                source = build_import_query(self.lake, files.paths, files.format)
             with translate_file_errors(self.lake, location):
                 yield source
             return
         from tempfile import TemporaryDirectory
 
         from unify.config.settings import create_private_folder
+        from unify.engine.files import excel
 
         create_private_folder(self.connections.settings.cache)
         cache = self.connections.settings.cache
@@ -100,9 +97,9 @@ class FileImporter:
             TemporaryDirectory(prefix="excel-", dir=cache) as folder,
             translate_file_errors(self.lake, location),
         ):
-            yield _workbook_query(files.paths, Path(folder))
+            yield excel.workbook_query(files.paths, Path(folder))
 
-    def _store_rows(self, name: TableName, source: FileQuery, mode: WriteMode, location: str) -> int:
+    def _store_rows(self, name: TableName, source: str, mode: WriteMode, location: str) -> int:
         """Create or extend a table and record the origin of the rows in its comment, in one transaction."""
         self._refuse_reserved_target(name)
         exists = bool(catalog.table_columns(self.lake, name))
@@ -113,10 +110,10 @@ class FileImporter:
             self.lake.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(name.schema)}")
             if exists and mode == "append":
                 before, comment = self._count_rows(target), self._read_comment(name)
-                self.lake.execute(f"INSERT INTO {target} BY NAME {source.sql}", source.parameters)
+                self.lake.execute(f"INSERT INTO {target} BY NAME {source}")
             else:
                 before, comment = 0, ""
-                self.lake.execute(f"CREATE OR REPLACE TABLE {target} AS {source.sql}", source.parameters)
+                self.lake.execute(f"CREATE OR REPLACE TABLE {target} AS {source}")
             rows = self._count_rows(target) - before
             at = datetime.now(UTC).isoformat(timespec="seconds")
             shown = self.connections.redactor.redact(location)  # an address may have a password or a token
@@ -156,24 +153,6 @@ class FileImporter:
 
     def _matches_like(self, location: str, like: str) -> bool:
         return bool(self.lake.read("SELECT ? ILIKE ?", [location, like])[0][0])
-
-
-def _workbook_query(paths: Sequence[Path], folder: Path) -> FileQuery:
-    """Return a SELECT over the first sheets of workbooks, matching columns by name."""
-    from unify.interpreter.files import excel
-
-    selects, files = [], {}
-    for number, path in enumerate(paths):
-        lines = folder / f"{number}.jsonl"
-        types = excel.write_json_lines(excel.read_rows(path), lines)
-        if not types:
-            raise QueryError(f"{path.name}: its first sheet is empty")
-        members = ", ".join(f"c{index}: {quote_literal(type)}" for index, type in enumerate(types.values()))
-        columns = ", ".join(f"c{index} AS {quoted(name)}" for index, name in enumerate(types))
-        source = f"read_json($f{number}, format = 'newline_delimited', columns = {{{members}}})"
-        selects.append(f"SELECT {columns} FROM {source}")
-        files[f"f{number}"] = str(lines)
-    return FileQuery(" UNION ALL BY NAME ".join(selects), files)
 
 
 def _describe_files(files: SourceFiles) -> str:

@@ -1,20 +1,13 @@
-"""The SELECT that reads files, with types that keep every value.
-
-DuckDB's own detection reads an integer beyond 64 bits as a double. Such columns are read as
-DECIMAL(38,0), or as text where they do not fit; integers within a JSON object leave it JSON.
-
-Also resolves the location of an import: a file, a glob, a pipe (copied), or a URL (downloaded).
-"""
+"""Resolves the location of an import: a file, a glob, a pipe (copied), or a URL (downloaded)."""
 
 from __future__ import annotations
 
-import codecs
 import glob
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,39 +16,22 @@ from urllib.parse import unquote, urlsplit
 
 from unify.config.settings import create_private_folder
 from unify.engine import errors
-from unify.engine.connection import quote_literal
-from unify.engine.types import quote_identifier as quoted
+from unify.engine.files.formats import (
+    SNIFFED_BYTES,
+    FileFormat,
+    detect_content_format,
+    detect_format,
+    suggest_table_name,
+)
+from unify.engine.files.scan import FileScan, build_file_query
 from unify.errors import FileError, QueryError, UnifyError
 from unify.fs.paths import absolute_path, expand_home
-from unify.interpreter.files.writer import FileFormat, detect_format, suggest_table_name
 from unify.lake.lake import Lake
 
-_EXACT_INTEGER_TYPE = "DECIMAL(38,0)"
-_LONG_INTEGER = r"[+-]?\d{16,}"  # more digits than a double can hold exactly
-_LONG_INTEGER_WITHIN = r"(^|[\[:,\s])-?\d{16,}([\],}\s]|$)"
-_DECIMAL_38_INTEGER = r"[+-]?\d{1,38}"
 
-
-@dataclass(frozen=True, slots=True)
-class FileQuery:
-    """A SELECT over files with its parameters."""
-
-    sql: str
-    parameters: Mapping[str, object]
-
-
-def build_file_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> FileQuery:
+def build_import_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> str:
     """Return the SELECT that reads files of one format. Raises QueryError if it cannot read them."""
-    files = {"files": [_escape_glob(path) for path in paths]}
-    match format:
-        case FileFormat.CSV:
-            return _csv_query(lake, files, "")
-        case FileFormat.TSV:
-            return _csv_query(lake, files, r", delim = '\t'")
-        case FileFormat.JSON | FileFormat.JSONL:
-            return _json_query(lake, files)
-        case _:
-            return FileQuery("SELECT * FROM read_parquet($files, union_by_name = true)", files)
+    return build_file_query(lake.connection, FileScan(tuple(map(_escape_glob, paths)), format))
 
 
 @contextmanager
@@ -77,78 +53,6 @@ def _file_error(error: UnifyError, file_name: str) -> UnifyError:
     return FileError(f"{file_name}: {error.message.splitlines()[0]}")
 
 
-def _csv_query(lake: Lake, files: Mapping[str, object], extra_options: str) -> FileQuery:
-    options = f"union_by_name = true, allow_quoted_nulls = false, sample_size = -1{extra_options}"
-    source = f"read_csv($files, {options})"
-    types = _describe_types(lake, f"SELECT * FROM {source}", files)
-    doubles = [name for name, type in types.items() if type == "DOUBLE"]
-    texts = f"read_csv($files, all_varchar = true, {options})"
-    if not doubles or list(_describe_types(lake, f"SELECT * FROM {texts}", files)) != list(types):
-        return FileQuery(f"SELECT * FROM {source}", files)
-    exact = _exact_types(lake, texts, files, doubles)
-    if not exact:
-        return FileQuery(f"SELECT * FROM {source}", files)
-    return FileQuery(f"SELECT * FROM read_csv($files, types = {_struct_literal(exact)}, {options})", files)
-
-
-def _json_query(lake: Lake, files: Mapping[str, object]) -> FileQuery:
-    options = "union_by_name = true, sample_size = -1, maximum_object_size = 1000000000"
-    source = f"read_json($files, {options})"
-    types = _describe_types(lake, f"SELECT * FROM {source}", files)
-    doubtful = [name for name, type in types.items() if "DOUBLE" in type]
-    if not doubtful:
-        return FileQuery(f"SELECT * FROM {source}", files)
-    texts = f"read_json($files, columns = {_struct_literal(dict.fromkeys(types, 'VARCHAR'))}, {options})"
-    plain = [name for name in doubtful if types[name] == "DOUBLE"]
-    exact = _exact_types(lake, texts, files, plain)
-    exact |= _nested_types(lake, texts, files, [name for name in doubtful if name not in plain])
-    if not exact:
-        return FileQuery(f"SELECT * FROM {source}", files)
-    return FileQuery(
-        f"SELECT * FROM read_json($files, columns = {_struct_literal({**types, **exact})}, {options})", files
-    )
-
-
-def _exact_types(
-    lake: Lake, text_source: str, files: Mapping[str, object], names: Sequence[str]
-) -> dict[str, str]:
-    """Return types for the columns of ``names`` that contain integers too long for a double."""
-    if not names:
-        return {}
-    tests = ", ".join(
-        f"coalesce(bool_or(regexp_full_match({quoted(name)}, '{_LONG_INTEGER}')), false), "
-        f"coalesce(bool_and(regexp_full_match({quoted(name)}, '{_DECIMAL_38_INTEGER}')), true)"
-        for name in names
-    )
-    [row] = lake.connection.execute(f"SELECT {tests} FROM {text_source}", files).fetchall()
-    pairs = zip(names, row[0::2], row[1::2], strict=True)
-    return {name: _EXACT_INTEGER_TYPE if fits else "VARCHAR" for name, is_long, fits in pairs if is_long}
-
-
-def _nested_types(
-    lake: Lake, text_source: str, files: Mapping[str, object], names: Sequence[str]
-) -> dict[str, str]:
-    if not names:
-        return {}
-    tests = ", ".join(
-        f"coalesce(bool_or(regexp_matches({quoted(name)}, '{_LONG_INTEGER_WITHIN}')), false)"
-        for name in names
-    )
-    [row] = lake.connection.execute(f"SELECT {tests} FROM {text_source}", files).fetchall()
-    return {name: "JSON" for name, is_long in zip(names, row, strict=True) if is_long}
-
-
-def _describe_types(lake: Lake, query: str, files: Mapping[str, object]) -> dict[str, str]:
-    rows = lake.connection.execute(f"DESCRIBE {query}", files).fetchall()
-    return {str(row[0]): str(row[1]) for row in rows}
-
-
-def _struct_literal(types: Mapping[str, str]) -> str:
-    return (
-        "{" + ", ".join(f"{quote_literal(name)}: {quote_literal(type)}" for name, type in types.items()) + "}"
-    )
-
-
 def _escape_glob(path: Path) -> str:
     """Escape glob characters, which DuckDB would expand."""
     return glob.escape(os.fspath(path))
@@ -159,8 +63,6 @@ _MAX_FILES = 10_000
 _MAX_DOWNLOAD_BYTES = 1_000_000_000  # held in memory
 _DOWNLOAD_TIMEOUT_S = 3600.0  # for the whole file; the read timeout is shorter
 _OPEN_FILES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
-_SNIFFED_BYTES = 65_536
-_MAGIC_BYTES = {b"PAR1": FileFormat.PARQUET, b"PK\x03\x04": FileFormat.EXCEL}
 _SUFFIX_BY_CONTENT_TYPE = {
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv",
@@ -226,22 +128,9 @@ def _copy_stream(location: str, folder: Path) -> Path:
     try:
         detect_format(name)
     except FileError:
-        name = f"{name}.{_detect_content_format(copied)}"
+        with copied.open("rb") as file:
+            name = f"{name}.{detect_content_format(file.read(SNIFFED_BYTES))}"
     return copied.rename(folder / name)
-
-
-def _detect_content_format(path: Path) -> FileFormat:
-    """Return the format of a file without a suffix, by its first bytes; CSV if they show no other."""
-    with path.open("rb") as file:
-        start = file.read(_SNIFFED_BYTES)
-    for magic, format in _MAGIC_BYTES.items():
-        if start.startswith(magic):
-            return format
-    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
-    if text[:1] in (b"[", b"{"):
-        return FileFormat.JSON if text[:1] == b"[" else FileFormat.JSONL
-    first_line = text.split(b"\n", 1)[0]
-    return FileFormat.TSV if b"\t" in first_line and b"," not in first_line else FileFormat.CSV
 
 
 def _find_local_files(location: str) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Writes files atomically, without overwriting unless requested; detects file formats by suffix."""
+"""Writes files atomically, without overwriting unless requested."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import BinaryIO
 
 from unify.errors import FileError
 from unify.fs.durable import FileAttributes, private_umask
-from unify.text import did_you_mean
 
 WriteMode = str | None  # "overwrite", "append", or None: the file must not be there
 _OVERWRITE_OR_APPEND = "overwrite or append"
@@ -113,50 +111,3 @@ def _create_target(temporary: Path, target: Path, allowed_modes: str) -> None:
 def _sync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-class FileFormat(StrEnum):
-    """Formats of imported and exported files."""
-
-    CSV = "csv"
-    TSV = "tsv"
-    JSON = "json"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-    EXCEL = "xlsx"
-
-
-_SUFFIXES = {f".{format}": format for format in FileFormat} | {
-    ".ndjson": FileFormat.JSONL,
-    ".pq": FileFormat.PARQUET,
-    ".tab": FileFormat.TSV,
-}
-_COMPRESSION_SUFFIXES = (".gz", ".zst")  # of text formats; DuckDB decompresses them
-TEXT_FORMATS = frozenset({FileFormat.CSV, FileFormat.TSV, FileFormat.JSON, FileFormat.JSONL})
-
-
-def detect_format(name: str) -> FileFormat:
-    """Return the format by suffix; ``orders.csv.gz`` is CSV. Raises FileError for an unknown suffix."""
-    suffix = PurePath(strip_compression(name)).suffix.lower()
-    format = _SUFFIXES.get(suffix)
-    if format is not None and (format in TEXT_FORMATS or strip_compression(name) == name):
-        return format
-    known = ", ".join(known for known in _SUFFIXES)
-    hint = did_you_mean(suffix, _SUFFIXES) if suffix else ""
-    raise FileError(f"{name}: unknown suffix; the file format is detected by one of {known}{hint}")
-
-
-def strip_compression(name: str) -> str:
-    """Return the name without ``.gz`` or ``.zst``."""
-    return name[: -len(PurePath(name).suffix)] if name.lower().endswith(_COMPRESSION_SUFFIXES) else name
-
-
-def is_compressed(name: str) -> bool:
-    return strip_compression(name) != name
-
-
-def suggest_table_name(name: str) -> str:
-    """Return the default table name of a file: ``Sales 2026.csv`` becomes ``sales_2026``."""
-    stem = PurePath(strip_compression(name)).stem.lower()
-    plain = "".join(char if char.isalnum() or char == "_" else "_" for char in stem).strip("_")
-    return plain if plain and not plain[0].isdigit() else f"t_{plain}".rstrip("_")

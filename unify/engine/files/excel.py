@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from math import isfinite
@@ -13,7 +14,9 @@ from zipfile import BadZipFile
 
 import msgspec
 
+from unify.engine.connection import quote_literal
 from unify.engine.types import DuckDBType
+from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError, QueryError
 from unify.text import unique_names
 
@@ -97,6 +100,28 @@ def write_json_lines(rows: Iterator[Cells], target: Path) -> dict[str, str]:
             record = {f"c{index}": _cell_text(cell) for index, cell in enumerate(cells)}
             file.write(msgspec.json.encode(record) + b"\n")
     return {name: _column_type(cell_types) for name, cell_types in zip(header, types, strict=True)}
+
+
+def workbook_query(paths: Sequence[Path], folder: Path, labels: Mapping[str, Sequence[str]] = {}) -> str:
+    """Return a SELECT over the first sheets of workbooks, matching columns by name.
+
+    ``folder``  gets the rows as JSON lines, which the SELECT reads.
+    ``labels``  texts by the name of a further column, one for each workbook.
+    Raises QueryError for an empty workbook.
+    """
+    selects = []
+    for number, path in enumerate(paths):
+        lines = folder / f"{number}.jsonl"
+        types = write_json_lines(read_rows(path), lines)
+        if not types:
+            raise QueryError(f"{path.name}: its first sheet is empty")
+        members = ", ".join(f"c{index}: {quote_literal(type)}" for index, type in enumerate(types.values()))
+        columns = [f"c{index} AS {quoted(name)}" for index, name in enumerate(types)]
+        columns += [f"{quote_literal(texts[number])} AS {quoted(name)}" for name, texts in labels.items()]
+        file = quote_literal(glob.escape(str(lines)))
+        source = f"read_json([{file}], format = 'newline_delimited', columns = {{{members}}})"
+        selects.append(f"SELECT {', '.join(columns)} FROM {source}")
+    return " UNION ALL BY NAME ".join(selects)
 
 
 def _append_to_sheet(
