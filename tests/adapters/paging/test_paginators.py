@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from unify.adapters.formats.locate import last_value
 from unify.adapters.formats.outside import outside_members
@@ -107,8 +108,35 @@ class TestPage:
         assert values(batches, "page") == [1, 2, 3, 4]
         assert values(batches, "per_page") == [None] * 4
 
-    def test_a_short_page_is_the_last_if_the_server_honours_the_size(self) -> None:
-        assert values(read_batches(self.paging, pages_of(3, 2)), "page") == [1, 2]
+    def test_the_page_after_a_short_one_is_inspected(self) -> None:
+        batches = read_batches(self.paging, pages_of(3, 2))
+        assert values(batches, "page") == [1, 2, 3]
+        assert [request.is_probe for [request] in batches] == [False, False, True]
+
+    def test_a_short_page_is_the_last_if_the_spec_says_so(self) -> None:
+        paging = replace(self.paging, short_page="ends")
+        assert values(read_batches(paging, pages_of(3, 2)), "page") == [1, 2]
+
+    def test_after_short_pages_within_the_pages_only_empty_ones_are_the_end(self) -> None:
+        counts, state = [3, 2, 3, 1, 0, 2], PagingState()
+        respond = lambda _, request: page(([*counts, 0, 0, 0])[int(request.params["page"]) - 1])  # noqa: E731
+        batches = read_batches(self.paging, respond, state)
+        assert values(batches, "page") == [1, 2, 3, 3, 4, 5, 6, 7, 8, 9]
+        assert sum(request.is_probe for [request] in batches) == 1
+        assert values(read_batches(self.paging, respond, state), "page") == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+        assert list(state.notes) == [
+            "pages before the last one have fewer rows than paging.size; reading ends at empty pages"
+        ]
+
+    @pytest.mark.parametrize("again", [0, 1])
+    def test_a_page_that_repeats_after_a_short_one_is_not_read(self, again: int) -> None:
+        pages = [page(3), page(2)]
+        batches = read_batches(self.paging, lambda n, _: pages[n] if n < 2 else pages[again])
+        assert values(batches, "page") == [1, 2, 3]
+
+    def test_a_page_after_a_short_one_need_not_exist(self) -> None:
+        batches = read_batches(self.paging, pages_of(3, 2))
+        assert {400, 404, 422} <= set(batches[-1][0].end_statuses)
 
     def test_a_short_first_page_may_mean_a_smaller_page_size(self) -> None:
         batches = read_batches(self.paging, pages_of(2, 2, 1))
@@ -117,9 +145,10 @@ class TestPage:
 
     def test_scopes_share_the_known_page_size(self) -> None:
         evidence = PagingState()
-        read_batches(self.paging, pages_of(3, 1), evidence)
+        paging = replace(self.paging, short_page="ends")
+        read_batches(paging, pages_of(3, 1), evidence)
 
-        assert values(read_batches(self.paging, pages_of(2), evidence), "page") == [1]
+        assert values(read_batches(paging, pages_of(2), evidence), "page") == [1]
 
     def test_the_first_page_can_be_number_zero(self) -> None:
         assert values(read_batches(Paging("page", page_param="p", first=0), pages_of(1, 1)), "p") == [0, 1, 2]
@@ -131,7 +160,7 @@ class TestPage:
 
     def test_a_known_number_of_pages_is_fetched_in_parallel(self) -> None:
         paging = Paging("page", pages_path="pages")
-        batches = read_batches(paging, lambda number, _: page(2, {"pages": 5}))
+        batches = read_batches(paging, lambda number, _: page((2, 2, 2, 2, 1)[number], {"pages": 5}))
         assert [len(batch) for batch in batches] == [1, 4]
         assert values(batches, "page") == [1, 2, 3, 4, 5]
 
@@ -172,12 +201,25 @@ class TestPage:
 
     def test_pages_added_during_the_read_are_fetched(self) -> None:
         paging = Paging("page", pages_path="pages")
-        respond = lambda number, _: page(2, {"pages": 3 if number == 0 else 4})  # noqa: E731
+        respond = lambda n, _: page(1 if n == 3 else 2, {"pages": 3 if n == 0 else 4})  # noqa: E731
         assert values(read_batches(paging, respond), "page") == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("reported", [{"pages": 2}, {"total": 6}])
+    def test_rows_after_the_last_full_page_are_read_although_they_are_not_counted(
+        self, reported: Mapping[str, Any]
+    ) -> None:
+        paths = {f"{name}_path": name for name in reported}
+        paging = replace(Paging("page"), **paths)
+        counts = {1: 3, 2: 3, 3: 3, 4: 1}
+        respond = lambda _, request: page(counts.get(int(request.params["page"]), 0), reported)  # noqa: E731
+        batches = read_batches(paging, respond)
+        read = [request.params["page"] for batch in batches for request in batch if not request.is_probe]
+        assert read == [1, 2, 3, 4, 5]
 
     def test_sequential_paging_requests_one_page_at_a_time(self) -> None:
         paging = Paging("page", pages_path="pages")
-        batches = read_batches(paging, lambda number, _: page(2, {"pages": 3}), sequential=True)
+        respond = lambda number, _: page((2, 2, 1)[number], {"pages": 3})  # noqa: E731
+        batches = read_batches(paging, respond, sequential=True)
         assert [len(batch) for batch in batches] == [1, 1, 1]
 
     def test_a_repeated_page_is_an_error(self) -> None:
@@ -204,7 +246,7 @@ class TestOffset:
     paging = Paging("offset", size_param="limit", size=3)
 
     def test_counts_rows(self) -> None:
-        assert values(read_batches(self.paging, pages_of(3, 3, 2)), "offset") == [0, 3, 6]
+        assert values(read_batches(self.paging, pages_of(3, 3, 2)), "offset") == [0, 3, 6, 9]
 
     def test_a_smaller_page_size_of_the_server_loses_no_rows(self) -> None:
         assert values(read_batches(self.paging, pages_of(2, 2, 1)), "offset") == [0, 2, 4, 5]
@@ -274,6 +316,12 @@ class TestCursor:
     def test_each_form_of_an_empty_cursor_ends_the_read(self, value: object) -> None:
         for paging in (Paging("cursor", cursor_path="next"), Paging("next_url", path="next")):
             assert len(read_batches(paging, lambda number, _: page(1, {"next": value}))) == 1
+
+    def test_a_cursor_of_zero_is_inspected_once_for_a_table(self) -> None:
+        paging, state, first = Paging("cursor", cursor_path="next"), PagingState(), page(2, {"next": 0})
+        batches = read_batches(paging, lambda _number, _request: first, state)
+        assert [request.is_probe for [request] in batches] == [False, True]
+        assert len(read_batches(paging, lambda _number, _request: page(2, {"next": 0}), state)) == 1
 
     def test_a_last_row_without_the_cursor_column_is_an_error(self) -> None:
         with pytest.raises(BadResponse, match="the last row of a page has no idd"):
@@ -437,7 +485,7 @@ class TestAuto:
     def test_a_full_page_of_the_requested_size_is_followed_by_page_numbers(self) -> None:
         paging = Paging(size_param="per_page", size=3)
         batches = read_batches(paging, pages_of(3, 3, 1))
-        assert values(batches, "page") == [None, 2, 3]
+        assert values(batches, "page") == [None, 2, 3, 4]
         assert values(read_batches(paging, pages_of(2)), "page") == [None]
 
     @pytest.mark.parametrize(

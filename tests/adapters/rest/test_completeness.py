@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.rest_tables import MakeAdapter, decode_rows, table
-from unify.adapters.base import Read
+from unify.adapters.base import Listeners, Read
 from unify.adapters.spec.paging import Paging
-from unify.errors import BadResponse
+from unify.errors import BadResponse, SourceError
 
 ROWS = [{"id": number} for number in range(250)]
 SIZED: dict[str, Any] = {"size_param": "limit", "size": 10}
@@ -59,6 +59,41 @@ def test_a_total_that_counts_rows_left_out_of_the_pages_is_no_error(
     api.serve("/things", respond)
     adapter = make_adapter(table(paging=Paging("page", total_path="total", **SIZED), rows="items"))
     assert len(decode_rows(adapter.pages("things", Read()))) == 171
+
+
+@pytest.mark.parametrize("beyond", [[], MockResponse.error(404), MockResponse.error(400)])
+@pytest.mark.parametrize("paging", [Paging("page", **SIZED), Paging("offset", **SIZED), Paging(**SIZED)])
+def test_short_pages_before_the_last_one_do_not_end_the_pages(
+    paging: Paging, beyond: Any, api: FaultServer, make_adapter: MakeAdapter
+) -> None:
+    notes: list[str] = []
+
+    def respond(request: RecordedRequest) -> MockResponse:
+        query = request.query
+        at = int(query.get("offset", (int(query.get("page", 1)) - 1) * 10))
+        seen = [row for row in ROWS[at : at + 10] if at < 30 or row["id"] % 7]
+        missing: MockResponse = beyond if isinstance(beyond, MockResponse) else MockResponse.json(beyond)
+        return MockResponse.json(seen) if at < len(ROWS) else missing
+
+    api.serve("/things", respond)
+    adapter = make_adapter(table(paging=paging), listeners=Listeners(note=notes.append))
+    expected = [row for row in ROWS if row["id"] < 30 or row["id"] % 7]
+    assert decode_rows(adapter.pages("things", Read())) == expected
+    assert notes == [
+        "pages before the last one have fewer rows than paging.size; reading ends at empty pages"
+    ]
+
+
+def test_an_error_after_a_short_page_names_the_setting(api: FaultServer, make_adapter: MakeAdapter) -> None:
+    def respond(request: RecordedRequest) -> MockResponse:
+        at = (int(request.query["page"]) - 1) * 10
+        return MockResponse.json(ROWS[at:25][:10]) if at < 30 else MockResponse.error(403)
+
+    api.serve("/things", respond)
+    with pytest.raises(SourceError, match=r"the page after a short one; .* set paging\.short_page: ends"):
+        decode_rows(make_adapter(table(paging=Paging("page", **SIZED))).pages("things", Read()))
+    adapter = make_adapter(table(paging=Paging("page", short_page="ends", **SIZED)))
+    assert decode_rows(adapter.pages("things", Read())) == ROWS[:25]
 
 
 LINES = [{"n": 1}, {"n": 2}]
@@ -114,9 +149,9 @@ def test_rows_beside_an_object_in_a_list_are_read(
 ) -> None:
     def respond(request: RecordedRequest) -> MockResponse:
         number = int(request.query.get("page", "1"))
-        return MockResponse.json([{"page": number, "pages": 3}, ROWS[number * 2 - 2 : number * 2]])
+        return MockResponse.json([{"page": number, "pages": 3}, ROWS[:5][number * 2 - 2 : number * 2]])
 
     api.serve("/things", respond)
     for paging in (Paging(), Paging("page", pages_path="0.pages")):
         adapter = make_adapter(table(paging=paging, rows=rows))
-        assert decode_rows(adapter.pages("things", Read())) == ROWS[:6]
+        assert decode_rows(adapter.pages("things", Read())) == ROWS[:5]

@@ -164,6 +164,56 @@ class TestEnds:
         serve(api, respond_to)
         assert read(make_adapter, Paging("cursor", cursor_path="next"), rows="data", key=()) == ROWS
 
+    @pytest.mark.parametrize("end", [0, "0"])
+    @pytest.mark.parametrize("beyond", ["first page", [], MockResponse.error(400)], ids=str)
+    def test_a_cursor_of_zero_that_leads_to_no_other_page_is_the_end(
+        self, end: Any, beyond: Any, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        def respond_to(query: Query) -> Any:
+            if query.get("cursor") == "0" and beyond != "first page":
+                return beyond if isinstance(beyond, MockResponse) else {"data": beyond, "next_cursor": end}
+            at = int(query.get("cursor", "0"))
+            return {"data": ROWS[at : at + 3], "next_cursor": at + 3 if at + 3 < len(ROWS) else end}
+
+        serve(api, respond_to)
+        paging = Paging("cursor", cursor_path="next_cursor")
+        assert read(make_adapter, paging, rows="data", key=()) == ROWS
+        assert len(api.requests) == 4
+        assert read(make_adapter, Paging(), rows="data", key=()) == ROWS
+
+    def test_a_cursor_of_zero_that_leads_to_new_rows_is_followed(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        pages = {None: (ROWS[:3], 1), "1": (ROWS[3:6], 0), "0": (ROWS[6:], None)}
+
+        def respond_to(query: Query) -> Any:
+            rows, following = pages[query.get("cursor")]
+            return {"data": rows, "next": following}
+
+        serve(api, respond_to)
+        assert read(make_adapter, Paging("cursor", cursor_path="next"), rows="data", key=()) == ROWS
+
+    @pytest.mark.parametrize("end", [0, "0", False, -1, "null"])
+    def test_other_texts_for_no_link_end_the_pages(
+        self, end: Any, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        serve(api, lambda query: {"data": page(query), "next": "?page=3" if "page" not in query else end})
+        expected = [*ROWS[:3], *ROWS[6:]]
+        assert read(make_adapter, Paging("next_url", path="next"), rows="data") == expected
+
+    def test_cursors_that_begin_again_are_an_error_that_names_the_flag(
+        self, api: FaultServer, make_adapter: MakeAdapter
+    ) -> None:
+        pages = {None: (ROWS[:3], "b"), "a": (ROWS[:3], "b"), "b": (ROWS[3:6], "a")}
+
+        def respond_to(query: Query) -> Any:
+            rows, following = pages[query.get("cursor")]
+            return {"data": rows, "next": following}
+
+        serve(api, respond_to)
+        with pytest.raises(BadResponse, match=r"set paging\.more_path or paging\.last_path"):
+            read(make_adapter, Paging("cursor", cursor_path="next"), rows="data")
+
     def test_a_repeated_last_page_ends_the_read(self, api: FaultServer, make_adapter: MakeAdapter) -> None:
         serve(api, lambda query: {"data": page({"page": str(min(int(query["page"]), 3))})})
         assert read(make_adapter, Paging("page"), rows="data") == [*ROWS, ROWS[-1]]

@@ -19,7 +19,7 @@ SPEC = """\
 name: dns
 base_url: {url}
 auth: {{type: api_key, in: query, name: key, value: s3cret-canary}}
-paging: {{type: page, pages_path: pages}}
+paging: {{type: page, more_path: more}}
 tables:
   - {{name: zones, request: GET /zones, rows: zones, key: id}}
   - {{name: records, shares: zones, rows: records, key: id}}
@@ -37,7 +37,8 @@ def adapter(api: FaultServer, tmp_path: Path, folder: Path) -> Iterator[RESTAdap
         page = int(request.query["page"])
         version = sum(each.query["page"] == str(page) for each in api.requests)
         zones = [{"id": page, "version": version}]
-        return MockResponse.json({"pages": 2, "zones": zones, "records": [{"id": page * 10, "v": version}]})
+        records = [{"id": page * 10, "v": version}]
+        return MockResponse.json({"more": page < 2, "zones": zones, "records": records})
 
     api.serve("/zones", respond)
     path = tmp_path / "dns.yaml"

@@ -20,12 +20,14 @@ class PageRequest(Struct, frozen=True):
 
     ``end_statuses``  error statuses that mean that there is no such page.
     ``is_probe``      the page is inspected and its rows are not delivered.
+    ``error_advice``  follows the message of an error of this request.
     """
 
     params: Mapping[str, str | int | float] = field(default_factory=dict)
     url: str | None = None
     end_statuses: tuple[int, ...] = ()
     is_probe: bool = False
+    error_advice: str = ""
 
 
 class PagingStart(Struct, frozen=True):
@@ -128,7 +130,9 @@ class RequestTraits(Struct, frozen=True):
 class PagingState:
     """Properties of the server that the pages of one table have shown; shared by all scopes of the table.
 
-    ``honours_size``  a page had exactly the size requested: from then on a short page is the last.
+    ``honours_size``  a page had exactly the size requested, so that a page with fewer rows is a short one.
+    ``has_short_pages``  a short page was followed by rows: only empty pages are the end.
+    ``zero_is_end``   a next cursor of 0 means that there is none.
     ``knows_param``   the server reads the paging parameter although its pages look alike.
     ``detected``      the result of ``paging: auto``; type none: nothing indicates more pages.
     ``has_key``       rows that come twice are merged by the table's key.
@@ -139,6 +143,8 @@ class PagingState:
 
     def __init__(self, *, has_key: bool = False, request: RequestTraits | None = None) -> None:
         self.honours_size = False
+        self.has_short_pages = False
+        self.zero_is_end = False
         self.knows_param = False
         self.detected: Paging | None = None
         self.has_key = has_key
@@ -146,6 +152,12 @@ class PagingState:
         self.seen_paths: set[str] = set()
         self.total_path: str | None = None
         self.notes: dict[str, None] = {}
+
+    def note_short_pages(self) -> None:
+        self.has_short_pages = True
+        self.notes[
+            "pages before the last one have fewer rows than paging.size; reading ends at empty pages"
+        ] = None
 
 
 def page_size_params(paging: Paging) -> dict[str, str | int | float]:

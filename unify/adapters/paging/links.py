@@ -130,7 +130,7 @@ class RepeatCheck:
                 return True
             raise BadResponse(
                 f"paging.type {self._paging_type}: the {self._noun} {_excerpt(token)} came a second time, "
-                "with rows that were already read"
+                f"with rows that were already read{self._advice()}"
             )
         if self._empty_pages > MAX_EMPTY_PAGES:
             raise BadResponse(
@@ -138,6 +138,11 @@ class RepeatCheck:
                 f"has another {self._noun}"
             )
         return False
+
+    def _advice(self) -> str:
+        if self._page_count == 2 or self._noun != "cursor":
+            return ""
+        return "; if another member says where the end is, set paging.more_path or paging.last_path"
 
     def _is_guess(self) -> bool:
         """A second page equal to the first: the API may not know the parameter that carries the cursor."""

@@ -26,6 +26,7 @@ from unify.adapters.paging.links import has_page_links
 from unify.adapters.spec.paging import Paging
 from unify.errors import BadResponse
 
+EMPTY_PAGES_AT_END = 3  # if short pages came before other pages, an empty one may do so, too
 FAR_BEYOND_END = 1_000_000  # pages or rows beyond any real end, for APIs that do not report a total
 
 
@@ -134,8 +135,9 @@ def paginate_numbered(
 ) -> Paginator:
     """Pages one by one, or in parallel once the end is known.
 
-    An API may stop counting at a round number (Elasticsearch at 10,000): if the last page by its total is
-    full, one more page is requested, which need not exist; see ``_has_rows_beyond``.
+    An API may count too few rows or pages (Elasticsearch stops at 10,000): if the last page by its total is
+    full, one more page is requested, which need not exist; see ``_has_rows_beyond``. So is the page after a
+    short one if nothing else says where the end is: filters that run after paging leave short pages.
     """
     paging, position = positions.paging, positions.start
     repeats = _RepeatGuard(positions.paging_type, paging_state)
@@ -143,8 +145,9 @@ def paginate_numbered(
     if begin is not None:
         position = parse_integer(begin.page_request.params.get(positions.param)) or position
     page_info = yield (page_request_at(positions, position),)
+    first_page = frozenset(page_info.rows) if begin is None else frozenset()
     step = step or page_info.row_count or (paging.size or 0)
-    believed = not paging.until_empty
+    believed, empty_pages = not paging.until_empty, 0
     if believed and not step and (total_rows(paging, page_info) or 0) > 0:
         raise BadResponse(
             f"paging.type {positions.paging_type}: the first page has no rows, and the API reports a total "
@@ -153,29 +156,28 @@ def paginate_numbered(
     while True:
         believed = believed and not _exceeds_total(positions, page_info, position, step)
         last = positions.last_position(page_info, step) if believed else None
-        end_statuses: tuple[int, ...] = ()
+        end_statuses: tuple[int, ...] = _BAD_PAGE if _lacks_flag(paging, paging_state) else ()
+        empty_pages = 0 if page_info.row_count else empty_pages + 1
         if _is_last_page(paging, page_info, paging_state, last, position):
-            total = total_rows(paging, page_info) or 0
-            is_only = position == positions.start and _is_page_size(paging, page_info.row_count)
-            is_capped = last is not None and page_info.row_count >= step
-            if not is_capped or not _may_be_capped(paging, page_info, paging_state, total, is_only=is_only):
+            if last is not None:
+                if not (yield from _has_uncounted_rows(positions, page_info, paging_state, position, step)):
+                    return
+                believed = False
+            elif not paging_state.has_short_pages or empty_pages in (0, EMPTY_PAGES_AT_END):
                 return
-            if not (yield from _has_rows_beyond(positions, page_info, position, step, total)):
-                return
-            believed, end_statuses = False, _NO_PAGE
+            end_statuses = _BAD_PAGE if last is None else _NO_PAGE
         elif believed and last is not None and last > position and not sequential:
-            every = positions.positions_between(position, last, step)
-            numbers = every[:MAX_BATCH_PAGES]
-            rest = (last - position) // every.step
-            position = numbers[-1]
-            page_info = yield PageBatch.of((page_request_at(positions, each) for each in numbers), rest)
+            batch, position = _batch_between(positions, position, last, step)
+            page_info = yield batch
             if not page_info.row_count and position < last:
                 return  # empty at the end of a long batch: the reported end is wrong
             continue
-        if not paging_state.seen_paths & {"more_path", "last_path"} and (
-            paging.more_path or paging.last_path
-        ):
-            end_statuses = _BAD_PAGE  # no page has the flag of the spec
+        elif last is None and _is_short(paging, page_info, paging_state):
+            if not (
+                yield from _has_rows_after_short(positions, page_info, paging_state, position, first_page)
+            ):
+                return
+            end_statuses = _BAD_PAGE
         previous_rows, is_second = page_info.rows, position == positions.start
         position = positions.next_position(position, page_info.row_count or step, paging_state.honours_size)
         page_info = yield (page_request_at(positions, position, end_statuses),)
@@ -183,19 +185,70 @@ def paginate_numbered(
             return
 
 
+def _batch_between(
+    positions: NumberedPaginator, position: int, last: int, step: int
+) -> tuple[PageBatch, int]:
+    """Requests of the pages after ``position``, not all if there are many, and the position of the last."""
+    every = positions.positions_between(position, last, step)
+    numbers = every[:MAX_BATCH_PAGES]
+    requests = (page_request_at(positions, each) for each in numbers)
+    return PageBatch.of(requests, (last - position) // every.step), numbers[-1]
+
+
+def _lacks_flag(paging: Paging, paging_state: PagingState) -> bool:
+    """Whether no page has the flag of the spec."""
+    has_flag = paging.more_path is not None or paging.last_path is not None
+    return has_flag and not paging_state.seen_paths & {"more_path", "last_path"}
+
+
 _NO_PAGE = (404, 410, 416)  # statuses of a page behind the last one
 _BAD_PAGE = (*_NO_PAGE, 400, 422)  # the same of an API that refuses such a number
 
 
-def _has_rows_beyond(
-    positions: NumberedPaginator, page_info: PageInfo, position: int, step: int, total: int
+def _has_rows_after_short(
+    positions: NumberedPaginator,
+    page_info: PageInfo,
+    paging_state: PagingState,
+    position: int,
+    first_page: frozenset[bytes],
 ) -> Generator[Sequence[PageRequest], PageInfo, bool]:
-    """Whether rows follow that the total does not count.
+    """Whether the page after a short one has rows that neither this page nor the first one has.
 
-    The page after the last one has rows, and a page far behind it has none: an API that returns rows for any
-    number has no end of its own, and its total is right.
+    Pages after further short ones need no such request: reading has to go on to the empty pages.
     """
-    following = positions.next_position(position, page_info.row_count or step, False)
+    if paging_state.has_short_pages:
+        return True
+    following = positions.next_position(position, page_info.row_count, True)
+    request = page_request_at(positions, following, _BAD_PAGE)
+    after = yield (replace(request, is_probe=True, error_advice=_SHORT_PAGE_ADVICE),)
+    if after.is_end or first_page.union(page_info.rows).issuperset(after.rows):
+        return False
+    paging_state.note_short_pages()
+    return True
+
+
+_SHORT_PAGE_ADVICE = (
+    "; this is the page after a short one; if a page with fewer rows than paging.size is always the last, "
+    "set paging.short_page: ends"
+)
+
+
+def _has_uncounted_rows(
+    positions: NumberedPaginator,
+    page_info: PageInfo,
+    paging_state: PagingState,
+    position: int,
+    step: int,
+) -> Generator[Sequence[PageRequest], PageInfo, bool]:
+    """Whether rows follow the last page by the total or by the number of pages.
+
+    That page is full, the page after it has rows, and a page far behind it has none: an API that returns rows
+    for any number has no end of its own, and its total is right.
+    """
+    if not _may_be_capped(positions, page_info, paging_state, position, step):
+        return False
+    following = positions.next_position(position, page_info.row_count, False)
+    total = positions.rows_before(position, step) + page_info.row_count
     statuses = _NO_PAGE if total % 1000 == 0 else _BAD_PAGE
     after = yield (replace(page_request_at(positions, following, statuses), is_probe=True),)
     if not after.row_count or list(after.rows) == list(page_info.rows):
@@ -205,24 +258,21 @@ def _has_rows_beyond(
 
 
 def _may_be_capped(
-    paging: Paging, page_info: PageInfo, paging_state: PagingState, total: int, *, is_only: bool
+    positions: NumberedPaginator, page_info: PageInfo, paging_state: PagingState, position: int, step: int
 ) -> bool:
-    """Whether rows may follow that the total does not count.
+    """Whether rows may follow the last page by the total: it is full, and no flag or link decides.
 
-    Caps are round numbers. If the only page has exactly as many rows (``is_only``), the total may be that of
-    the page.
+    If it is the only page, the total may be that of the page.
     """
+    paging, rows = positions.paging, page_info.row_count
+    is_round = rows == paging.size or (rows >= 10 and rows % 10 == 0)
+    is_only = position == positions.start
+    is_full = is_round if is_only or paging.size is not None else rows >= step > 0
     return (
-        total > 0
-        and (total % 100 == 0 or is_only)
-        and paging.pages_path is None
+        is_full
         and says_more(paging, page_info, paging_state) is None
         and not has_page_links(page_info.links())
     )
-
-
-def _is_page_size(paging: Paging, rows: int) -> bool:
-    return rows == paging.size or (rows >= 10 and rows % 10 == 0)
 
 
 def _exceeds_total(positions: NumberedPaginator, page_info: PageInfo, position: int, step: int) -> bool:
@@ -288,4 +338,12 @@ def _is_last_page(
         return position >= last
     if rows == 0:
         return True
-    return paging_state.honours_size and paging.size is not None and rows < paging.size
+    return paging.short_page == "ends" and _is_short(paging, page_info, paging_state)
+
+
+def _is_short(paging: Paging, page_info: PageInfo, paging_state: PagingState) -> bool:
+    """Whether the page has fewer rows than requested, of a server that honours the size."""
+    if paging.size is None or not paging_state.honours_size or paging.until_empty:
+        return False
+    decided = says_more(paging, page_info, paging_state) is not None or has_page_links(page_info.links())
+    return not decided and 0 < page_info.row_count < paging.size

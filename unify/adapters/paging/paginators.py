@@ -3,9 +3,10 @@
 A paginator is a generator. It yields the requests of the next pages, which may run in parallel, and is sent
 the page information of the last of them. It stops where the data ends:
 
-    page, offset   an empty page; a short one if the server is known to honour the requested size;
-                   a flag, totals or links that say where the end is
-    cursor         no cursor, a flag that says so, or a repeated cursor without new rows
+    page, offset   a flag, totals or links that say where the end is; without them an empty page, or a short
+                   one that is followed by no rows, if the server is known to honour the requested size
+    cursor         no cursor, a flag that says so, a repeated cursor without new rows, or 0 if the API begins
+                   again with it
     link_header, next_url   no link, or a repeated link without new rows
 
 Anything else that repeats is an error naming the paging type: it would never end.
@@ -13,6 +14,7 @@ Anything else that repeats is an error naming the paging type: it would never en
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from unify.adapters.paging.base import (
@@ -56,7 +58,7 @@ def make_paginator(
         case "offset":
             paginator = paginate_numbered(OffsetPaginator(paging), state, sequential, begin)
         case "cursor":
-            paginator = _paginate_by_cursor(paging, state)
+            paginator = _paginate_by_cursor(paging, state, begin)
         case "link_header":
             paginator = paginate_by_link_header(paging, state, sequential)
         case "next_url":
@@ -114,9 +116,12 @@ def _limit_pages(paginator: Paginator, max_pages: int | None) -> Paginator:
             return
 
 
-def _paginate_by_cursor(paging: Paging, paging_state: PagingState) -> Paginator:
+def _paginate_by_cursor(
+    paging: Paging, paging_state: PagingState, begin: PagingStart | None = None
+) -> Paginator:
     repeats = RepeatCheck("cursor", "cursor", paging_state)
     page_info = yield (PageRequest(page_size_params(paging)),)
+    first_page = page_info if begin is None else None
     while True:
         more = says_more(paging, page_info, paging_state)
         if more is False or (paging.until_empty and not page_info.row_count):
@@ -131,10 +136,40 @@ def _paginate_by_cursor(paging: Paging, paging_state: PagingState) -> Paginator:
             if paging.cursor_column is not None and page_info.rows:
                 raise BadResponse(f"paging.type cursor: the last row of a page has no {paging.cursor_column}")
             return
+        is_zero = str(cursor) == "0" and paging.cursor_path is not None and not more
+        if is_zero and (yield from _zero_is_end(paging, paging_state, page_info, first_page)):
+            return
         if repeats.is_end(str(cursor), page_info):
             return
         params = cursor if isinstance(cursor, dict) else {paging.cursor_param: cursor}
         page_info = yield (PageRequest({**page_size_params(paging), **params}),)
+
+
+def _zero_is_end(
+    paging: Paging, paging_state: PagingState, page_info: PageInfo, first_page: PageInfo | None
+) -> Generator[Sequence[PageRequest], PageInfo, bool]:
+    """Whether a next cursor of 0 means that there is none: requested with it, the API begins again.
+
+    ``first_page``  None if reading did not begin with it.
+    """
+    if not page_info.row_count or paging_state.zero_is_end:
+        return True
+    size = page_size_params(paging)
+    after = yield (PageRequest({**size, paging.cursor_param: 0}, end_statuses=_BAD_CURSOR, is_probe=True),)
+    if after.is_end or not after.rows:
+        return True
+    if first_page is None:
+        first_page = yield (PageRequest(size, is_probe=True),)
+    known = frozenset(first_page.rows)
+    same_rows = sum(row in known for row in after.rows)
+    leads_on_alike = next_cursor(paging, after) == next_cursor(paging, first_page)
+    if page_info is first_page and not leads_on_alike:
+        return False  # the API may not know the parameter
+    paging_state.zero_is_end = same_rows > 0 and (leads_on_alike or 2 * same_rows >= len(after.rows))
+    return paging_state.zero_is_end
+
+
+_BAD_CURSOR = (400, 404, 410, 416, 422)  # statuses of a cursor that does not exist
 
 
 def next_cursor(
@@ -162,7 +197,7 @@ def next_cursor(
 
 
 def _is_end_text(value: Any) -> bool:
-    """Other ways to write that there is none: ``false``, -1, ``"null"``. 0 may be a cursor."""
+    """Other ways to write that there is none: ``false``, -1, ``"null"``. For 0 see ``_zero_is_end``."""
     return not isinstance(value, dict | list) and str(value) != "0" and not has_value(value)
 
 
@@ -216,7 +251,7 @@ def _next_url(paging: Paging, page_info: PageInfo) -> str | None:
         return page_info.headers.get(paging.header)
     path = paging.path or "next"
     value = page_info.value(path)
-    if value is False or value in _EMPTY_VALUES or _is_end_text(value):
+    if value in _EMPTY_VALUES or (not isinstance(value, dict | list) and not has_value(value)):
         return None
     if isinstance(value, str):
         return value

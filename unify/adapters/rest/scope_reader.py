@@ -265,8 +265,11 @@ class ScopeReader:
                         "proxy, set paging.keep: address"
                     )
                 if number or not self._source.switch_to_fallback(builder):
-                    error.message += self._missing_parent_advice(error)
+                    error.message += self._missing_parent_advice(error) + page_request.error_advice
                     raise
+            except SourceError as error:
+                error.message += page_request.error_advice
+                raise
 
     def _fetch(self, request: Request, rules: Sequence[ErrorRule]) -> Response:
         return self._context.client.fetch(request, rules, self._context.cancel_event)

@@ -174,6 +174,7 @@ class TableSource:
             list(self.side_lists),
             list(self.detected_pagings),
             paging.total_path,
+            paging.has_short_pages,
         )
         return msgspec.json.encode(state).decode()
 
@@ -185,6 +186,7 @@ class TableSource:
         state = msgspec.json.decode(text, type=_SourceState)
         self.paging_state.honours_size |= state.honours_size
         self.paging_state.knows_param |= state.knows_param
+        self.paging_state.has_short_pages |= state.has_short_pages
         self.paging_state.detected = state.detected
         self.paging_state.total_path = state.total_path
         self.paging_state.seen_paths.update(state.seen_paths)
@@ -221,6 +223,7 @@ class _SourceState(msgspec.Struct, frozen=True, array_like=True):
     side_lists: list[str]
     detected_pagings: list[str]
     total_path: str | None
+    has_short_pages: bool = False
 
 
 def _expectation(kind: str, path: str) -> dict[str, Any]:

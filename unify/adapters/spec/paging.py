@@ -59,8 +59,16 @@ class Paging(Struct, frozen=True):
     ] = None
     pages_path: Annotated[DottedPath | None, doc("Path of the page count.", "pages", types=_PAGED)] = None
     until_empty: Annotated[
-        bool, doc("Read until a page has no rows; a short page is not the last.", "true", types=_NUMBERED)
+        bool, doc("Read until a page has no rows, whatever a total says.", "true", types=_NUMBERED)
     ] = False
+    short_page: Annotated[
+        Literal["ends"] | None,
+        doc(
+            "`ends`: a page with fewer rows than `size` is the last, and no further page is requested.",
+            "ends",
+            types=_NUMBERED,
+        ),
+    ] = None
     first_bare: Annotated[
         bool, doc("Send the first request without page number or offset.", "true", types=_NUMBERED)
     ] = False

@@ -307,6 +307,8 @@ def _paging_problems(paging: Paging) -> list[str]:
     problems = []
     if paging.size_param and paging.size is None:
         problems.append("size_param requires size")
+    if paging.short_page is not None and (paging.size_param is None or paging.until_empty):
+        problems.append("short_page requires size_param and size, and not until_empty")
     if paging.type == "cursor" and not _is_one_given(
         paging.cursor_path, paging.cursor_column, paging.cursor_header
     ):
