@@ -87,7 +87,9 @@ def test_invalid_yaml_is_an_error_with_its_position(file: Path) -> None:
         ("b-c: {adapter: x}\n", "b-c: a connection's name has letters, digits and _"),
         ("GOOD: {adapter: x}\n", "differs from good only in case"),
         ("b: {adapter: x, adapter: y}\n", "b.adapter: duplicate key; it is first in line 1"),
-        ("b: {adapter: x, options: {a: [1]}}\n", "b.options.a: expected one value, not a list"),
+        ("b: {adapter: x, options: {a: [[1]]}}\n", "b.options.a: expected a list of values"),
+        ("b: {adapter: x, options: {a: {c: 1}}}\n", "b.options.a: expected one value, not a mapping"),
+        ("b: {adapter: x, writable: maybe}\n", "b.writable: expected true or false"),
         ("b: {adapter: x, options: {a: }}\n", "b.options.a: has no value"),
         ("b: {adapter: x, options: [a]}\n", "b.options: expected lines of NAME: VALUE"),
         (

@@ -2,9 +2,12 @@
 
     base      the contract: Adapter, Page, Read, TableConfig (load settings), UserPrompt (sign-in)
     options   checks the options of a connection against its adapter, and resolves their values
-    registry  opens the adapter of a connection, from a spec or from an installed package
+    registry  opens the adapter of a connection: a spec, a built-in class or that of an installed package
     plugins   adapter classes of installed packages (entry point group `unify.adapters`)
     spec      the YAML language that describes a REST API
+    built_in  the adapters of databases and stores by name
+    relation  the contract of databases and stores: RelationalAdapter, whose tables DuckDB reads
+    database  databases: the built-in relational adapters
     rest      RESTAdapter: reads the tables of a spec
     paging    pagination: which request comes next
     formats   records of a response body: JSON, JSON lines, CSV, XML
@@ -12,7 +15,7 @@
     auth      authentication: static credentials, OAuth 2, JWT, AWS signatures
 
 Start with base.Adapter, then registry.open_adapter.
-Layers within the package, top first: registry; rest; auth and plugins; http; formats; paging, base and
-options; spec.
+Layers within the package, top first: registry; built_in; database, files and rest; relation, auth and
+plugins; http; formats; paging, base and options; spec.
 May import: language, config, engine, fs and the top-level modules.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from unify.adapters.spec.model import AdapterSpec, Option
@@ -10,6 +11,15 @@ from unify.config.connections import Connection, resolve_option_values
 from unify.config.secrets import Secret
 from unify.errors import ConfigError
 from unify.text import did_you_mean
+
+
+class ListOption(Option, frozen=True):
+    """An option that a connection may write as a list; its value is a text with ", " between the items."""
+
+
+class PathOption(Option, frozen=True):
+    """A path on this machine; a relative one starts at the folder of connections.yaml."""
+
 
 # Options of every connection whose adapter is a spec.
 COMMON_OPTIONS = (
@@ -77,7 +87,12 @@ def resolve_options(
     """Return every option with its value. Raises UnresolvedSecret."""
     kinds = [(option.name, option.secret) for option in options]
     given = resolve_option_values(connection, kinds, environment)
-    return {option.name: given.get(option.name, _default_value(option)) for option in options}
+    values = {option.name: given.get(option.name, _default_value(option)) for option in options}
+    for option in options:
+        path = values[option.name]
+        if isinstance(option, PathOption) and isinstance(path, str):
+            values[option.name] = str(Path(connection.path).absolute().parent / Path(path).expanduser())
+    return values
 
 
 def _default_value(option: Option) -> str | Secret | None:
@@ -101,7 +116,17 @@ def _find_option_errors(
         for option in adapter_options
         if option.needs_value and option.name not in connection.options
     ]
-    return unknown + missing
+    lists = [
+        f"{connection.location(f'options.{name}')}: expected one value, not a list"
+        for name in sorted(connection.lists)
+        if not isinstance(known_options_by_name.get(name), ListOption | None)
+    ]
+    return unknown + lists + missing
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """Return the items of the value of a ListOption."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
 def _find_refresh_errors(connection: Connection, tables: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Opens and describes the adapter of a connection: a spec, or a class of an installed package.
+"""Opens and describes the adapter of a connection: a spec, a built-in class, or one of an installed package.
 
 What describes a spec is imported at once, what opens an adapter or finds a package when it is used.
 """
@@ -9,8 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unify.adapters.built_in import RelationalDefinition, built_in_names, find_built_in
 from unify.adapters.options import check_options, resolve_spec_options
-from unify.adapters.spec.loader import SpecSummary, find_spec, load_cached_spec, load_summary
+from unify.adapters.spec.loader import (
+    SpecSummary,
+    bundled_specs_folder,
+    find_spec,
+    load_cached_spec,
+    load_summary,
+)
 from unify.adapters.spec.model import AdapterSpec, apply_schedules
 from unify.config.connections import Connection
 from unify.errors import ConfigError, UnknownName
@@ -19,6 +26,7 @@ from unify.model import TableDef
 if TYPE_CHECKING:
     from unify.adapters.base import Adapter, Listeners, TableConfig
     from unify.adapters.plugins import AdapterPlugin
+    from unify.adapters.relation import RelationalAdapter
     from unify.redaction import Redactor
 
 
@@ -47,6 +55,8 @@ def open_adapter(
 
     listeners, redactor = listeners or Listeners(), redactor or Redactor()
     found = _find_definition(connection, folders)
+    if isinstance(found, RelationalDefinition):
+        raise ConfigError(f"{connection.location('adapter')}: {connection.adapter} has no pages of rows")
     if not isinstance(found, Path):
         return found.open_adapter(connection, environment, listeners, redactor)
     from unify.adapters.rest.opening import open_rest_adapter
@@ -60,6 +70,30 @@ def open_adapter(
         tokens_folder=tokens_folder,
         redactor=redactor,
     )
+
+
+def is_relational(connection: Connection, folders: Sequence[Path]) -> bool:
+    """Whether DuckDB reads the tables of ``connection``: a database or store. Reads no spec."""
+    found = find_built_in(connection.adapter)
+    return found is not None and _find_spec(connection.adapter, folders) is None
+
+
+def open_relational(
+    connection: Connection, environment: Mapping[str, str], redactor: Redactor | None = None
+) -> RelationalAdapter:
+    """Open the adapter of a database or store, see ``is_relational``. Connects to nothing.
+
+    Raises:
+        ConfigError, UnresolvedSecret: with file, connection and key; an extra that is not installed.
+    """
+    from unify.redaction import Redactor
+
+    found = find_built_in(connection.adapter)
+    if found is None:
+        raise ConfigError(
+            f"{connection.location('adapter')}: {connection.adapter} is not a database or store"
+        )
+    return found.open_adapter(connection, environment, redactor or Redactor())
 
 
 def import_rest_adapter() -> None:
@@ -87,6 +121,8 @@ def describe_table_config(connection: Connection, folders: Sequence[Path], table
     found = _find_definition(connection, folders)
     if isinstance(found, Path):
         return load_cached_spec(found).table(table)
+    if isinstance(found, RelationalDefinition):
+        return found.table_config(connection, table)
     from unify.adapters.base import plugin_table_config
 
     defined = next((known for known in found.list_tables(connection) if known.name == table), None)
@@ -129,8 +165,19 @@ def spec_summary_of(
     return load_summary(found, summaries_folder) if isinstance(found, Path) else None
 
 
-def _find_definition(connection: Connection, folders: Sequence[Path]) -> Path | AdapterPlugin:
-    """The spec of the adapter, else the class of a package. Raises ConfigError."""
+def _find_spec(adapter: str, folders: Sequence[Path]) -> Path | None:
+    """The spec of an adapter that has the name of a built-in one, which it replaces."""
+    if not any((folder / f"{adapter}.yaml").is_file() for folder in (*folders, bundled_specs_folder())):
+        return None
+    return find_spec(adapter, folders)
+
+
+def _find_definition(
+    connection: Connection, folders: Sequence[Path]
+) -> Path | RelationalDefinition | AdapterPlugin:
+    """The spec of the adapter, else the built-in class, else that of a package. Raises ConfigError."""
+    if (built_in := find_built_in(connection.adapter)) is not None:
+        return _find_spec(connection.adapter, folders) or built_in
     try:
         return find_spec(connection.adapter, folders)
     except UnknownName as error:
@@ -140,5 +187,6 @@ def _find_definition(connection: Connection, folders: Sequence[Path]) -> Path | 
         if found is not None:
             return found
         names = ", ".join(plugin_names())
-        more = f"; installed packages provide {names}" if names else ""
+        more = f"; built in are {', '.join(built_in_names())}"
+        more += f"; installed packages provide {names}" if names else ""
         raise ConfigError(f"{connection.location('adapter')}: {error.message}{more}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from unify.config import yaml
+from unify.config.connection_tables import TableSettings, parse_tables
 from unify.config.secrets import (
     REFERENCE_FORMS,
     EnvironmentVariable,
@@ -31,7 +32,7 @@ from unify.text import did_you_mean
 RESERVED = frozenset(
     ["unify", "_unify", "main", "lake", "memory", "system", "temp", "information_schema", "pg_catalog"]
 )  # schemas and catalogs of DuckDB and Unify
-_KEYS = ("adapter", "options", "refresh", "limits")
+_KEYS = ("adapter", "options", "refresh", "limits", "tables", "writable")
 MAX_ROW_LIMIT = 10**15
 _LIMIT_KEYS = ("load_time", "rows", "bytes")
 _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -40,10 +41,13 @@ _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 class Connection(Struct, frozen=True):
     """One account of one system.
 
-    ``options``  values as written, references not resolved.
-    ``refresh``  seconds between refreshes by table; overrides the spec.
-    ``limits``   of one load: ``load_time`` in seconds, ``rows``, ``bytes``; they override the spec.
-    ``lines``    line of each key by its dotted name (``options.token``).
+    ``options``   values as written, references not resolved; a list as its values joined by ", ".
+    ``refresh``   seconds between refreshes by table; overrides the spec.
+    ``limits``    of one load: ``load_time`` in seconds, ``rows``, ``bytes``; they override the spec.
+    ``lines``     line of each key by its dotted name (``options.token``).
+    ``tables``    of a database or store: settings by table, as written.
+    ``writable``  statements may change the database or store.
+    ``lists``     the options that are written as lists.
     """
 
     name: str
@@ -54,6 +58,9 @@ class Connection(Struct, frozen=True):
     path: str = "connections.yaml"
     line: int = 1
     lines: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, TableSettings] = field(default_factory=dict)
+    writable: bool = False
+    lists: frozenset[str] = frozenset()
 
     def location(self, key: str = "") -> str:
         """Return ``connections.yaml:4: github.options.token``, the start of a message."""
@@ -222,6 +229,8 @@ class _ConnectionsReader:
         options = self._parse_options(name, body.entries.get("options"))
         refresh = self._parse_refresh(name, body.entries.get("refresh"))
         limits = self._parse_limits(name, body.entries.get("limits"))
+        tables = parse_tables(body.entries.get("tables"), name, self._add_problem)
+        writable = self._parse_truth(name, body.entries.get("writable"))
         lines = {
             f"{part.key}.{item.key}": item.line
             for part in body.entries.values()
@@ -231,7 +240,19 @@ class _ConnectionsReader:
         lines |= {part.key: part.line for part in body.entries.values()}
         path = self._document.path
         adapter_name = self._parse_adapter(name, adapter)
-        return Connection(name, adapter_name, options, refresh, limits, path, entry.line, lines)
+        return Connection(
+            name,
+            adapter_name,
+            options,
+            refresh,
+            limits,
+            path,
+            entry.line,
+            lines,
+            tables,
+            writable,
+            _list_options(body.entries.get("options")),
+        )
 
     def _report_unknown_key(self, name: str, key: MappingEntry, body: MappingNode) -> None:
         hint = did_you_mean(key.key, (known for known in _KEYS if known not in body.entries))
@@ -256,14 +277,30 @@ class _ConnectionsReader:
 
     def _parse_option(self, key: str, item: MappingEntry) -> str | None:
         value = item.value
+        if isinstance(value, SequenceNode):
+            return self._parse_list_option(key, value)
         if not isinstance(value, ScalarNode):
-            kind = "a list" if isinstance(value, SequenceNode) else "a mapping"
-            self._add_problem(value, key, f"expected one value, not {kind}")
+            self._add_problem(value, key, "expected one value, not a mapping")
             return None
         if value.value is None:
             self._add_problem(item, key, "has no value; give one, or leave the line out")
             return None
         return self._check_reference(key, value)
+
+    def _parse_list_option(self, key: str, node: SequenceNode) -> str | None:
+        texts = [item.text for item in node.items if isinstance(item, ScalarNode) and item.value is not None]
+        if len(texts) < len(node.items) or any("," in text or "${" in text for text in texts):
+            self._add_problem(node, key, "expected a list of values without commas and references")
+            return None
+        return ", ".join(texts)
+
+    def _parse_truth(self, name: str, entry: MappingEntry | None) -> bool:
+        if entry is None:
+            return False
+        value = entry.value.value if isinstance(entry.value, ScalarNode) else None
+        if not isinstance(value, bool):
+            self._add_problem(entry.value, f"{name}.{entry.key}", "expected true or false")
+        return value is True
 
     def _check_reference(self, key: str, value: ScalarNode) -> str | None:
         try:
@@ -313,6 +350,14 @@ class _ConnectionsReader:
             return tuple(entry.value.entries.values())
         self._add_problem(entry.value, f"{name}.{entry.key}", "expected lines of NAME: VALUE below it")
         return ()
+
+
+def _list_options(entry: MappingEntry | None) -> frozenset[str]:
+    """Return the names of the options that are lists."""
+    if entry is None or not isinstance(entry.value, MappingNode):
+        return frozenset()
+    items = entry.value.entries.values()
+    return frozenset(item.key for item in items if isinstance(item.value, SequenceNode))
 
 
 def _parse_limit(key: str, text: str) -> float:

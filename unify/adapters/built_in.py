@@ -1,0 +1,96 @@
+"""The built-in adapters of databases and stores, by name. Their modules are imported when one is used."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from unify.adapters.options import check_plugin_options, resolve_options
+from unify.config.connections import Connection
+from unify.config.secrets import Secret
+from unify.errors import ConfigError
+from unify.model import TableDef
+
+if TYPE_CHECKING:
+    from unify.adapters.base import TableConfig
+    from unify.adapters.relation import RelationalAdapter
+    from unify.redaction import Redactor
+
+# Adapter name -> module and class.
+_CLASSES: Mapping[str, tuple[str, str]] = {
+    "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
+}
+
+
+def built_in_names() -> tuple[str, ...]:
+    """Return the names of all built-in adapters, sorted."""
+    return tuple(sorted(_CLASSES))
+
+
+def find_built_in(adapter: str) -> RelationalDefinition | None:
+    """Return a built-in adapter; None if there is none of that name."""
+    return RelationalDefinition(adapter, *_CLASSES[adapter]) if adapter in _CLASSES else None
+
+
+class RelationalDefinition(Struct, frozen=True):
+    """A built-in adapter."""
+
+    name: str
+    module: str
+    class_name: str
+
+    def adapter_class(self) -> type[RelationalAdapter]:
+        """Import the class."""
+        found: type[RelationalAdapter] = getattr(importlib.import_module(self.module), self.class_name)
+        return found
+
+    def list_tables(self, connection: Connection) -> Sequence[TableDef]:
+        """Return the tables that connections.yaml has settings for; the others are known from the source.
+
+        Raises ConfigError for unknown and missing options.
+        """
+        check_plugin_options(connection, self.adapter_class().takes)
+        return [
+            TableDef(
+                name,
+                key=settings.key,
+                refresh_every_s=connection.refresh.get(name, settings.every_s),
+                cursor=settings.cursor,
+            )
+            for name, settings in connection.tables.items()
+        ]
+
+    def resolve_options(
+        self, connection: Connection, environment: Mapping[str, str]
+    ) -> Mapping[str, str | Secret | None]:
+        """Return every option: the value of the connection, else the default, else None."""
+        options = self.adapter_class().takes
+        check_plugin_options(connection, options)
+        return resolve_options(connection, options, environment)
+
+    def table_config(self, connection: Connection, table: str) -> TableConfig | None:
+        """Return the configuration of a table that connections.yaml has settings for."""
+        from unify.adapters.base import plugin_table_config
+
+        found = (one for one in self.list_tables(connection) if one.name.lower() == table.lower())
+        return next((plugin_table_config(one) for one in found), None)
+
+    def open_adapter(
+        self, connection: Connection, environment: Mapping[str, str], redactor: Redactor
+    ) -> RelationalAdapter:
+        """Raises ConfigError, also for an extra that is not installed, or UnresolvedSecret."""
+        adapter_class = self.adapter_class()
+        values = self.resolve_options(connection, environment)
+        missing = [name for name in adapter_class.requires if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ConfigError(
+                f"{connection.location('adapter')}: {adapter_class.label} needs an extra; "
+                f"run pip install 'unify-sql[{adapter_class.extra}]'"
+            )
+        redactor.add(*(value.reveal() for value in values.values() if isinstance(value, Secret)))
+        with redactor.redact_errors():
+            return adapter_class(connection.name, values, connection.tables)

@@ -1,0 +1,261 @@
+"""The contract of a source whose tables DuckDB reads: databases, DuckDB and SQLite files, object stores.
+
+A RelationalAdapter turns a table, with columns, conditions, an order and a limit, into one SELECT in DuckDB's
+SQL. A statement reads the SELECT in place of the table; a load copies the rows of the same SELECT to Parquet.
+So live and stored rows are the same.
+
+Names: a table of the first schema is called by its name alone (``orders``), one of another schema with the
+schema before it (``sales.orders``). A part that contains a dot or a double quote is in double quotes.
+``duck`` is a DuckDBPyConnection: a cursor of the session's DuckDB, or a worker's own database in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import Struct
+
+from unify.adapters.base import Check
+from unify.adapters.spec.model import Option, RefreshStrategy
+from unify.config.connection_tables import DEFAULT_TABLE_SETTINGS, TableSettings
+from unify.config.secrets import Secret
+from unify.model import Action, Column, TableDef
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from unify.language.sql.predicates import Condition
+
+_PART = re.compile(r'"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^".]+)')
+HIDDEN_PREFIX = "__unify_"  # of the aliases of attached databases; they are not shown to users
+
+
+class SourceColumn(Struct, frozen=True):
+    """A column of a table, as the catalog of the source has it now.
+
+    ``name``         as the source spells it.
+    ``type``         the DuckDB type that the relation returns, which the lake stores exactly.
+    ``source_type``  the source's own text, such as numeric(10,2).
+    """
+
+    name: str
+    type: str
+    source_type: str = ""
+    description: str = ""
+
+
+class SourceTable(Struct, frozen=True):
+    """A table of a source. ``name`` is canonical; ``key`` is its primary key, if it has one."""
+
+    name: str
+    columns: tuple[SourceColumn, ...]
+    key: tuple[str, ...] = ()
+    description: str = ""
+    approximate_rows: int | None = None
+
+
+class SortOrder(Struct, frozen=True):
+    """One column of ORDER BY."""
+
+    column: str
+    descending: bool = False
+    nulls_first: bool = False
+
+
+class RelationRead(Struct, frozen=True):
+    """What a statement reads of a table.
+
+    ``columns``     None: all. The relation may return more.
+    ``conditions``  the source may apply them; DuckDB applies them again. ``column`` is in lower case.
+    ``order_by``    applied before ``limit``, never without it.
+    ``limit``       given only if ``conditions`` are the whole WHERE: the source may apply it if it applies
+                    every condition, and the order, exactly as DuckDB does.
+    ``count_only``  the statement needs no column: the relation has as many rows as the table, whose values
+                    are not used.
+    """
+
+    columns: tuple[str, ...] | None = None
+    conditions: tuple[Condition, ...] = ()
+    order_by: tuple[SortOrder, ...] = ()
+    limit: int | None = None
+    count_only: bool = False
+
+
+class Relation(Struct, frozen=True):
+    """One SELECT in DuckDB's SQL over the attached source.
+
+    ``sent``  what the source receives (SQL, requests), for explain; no secrets.
+    """
+
+    sql: str
+    columns: tuple[Column, ...]
+    sent: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class SourceLoadRequest(Struct, frozen=True):
+    """A load of a table.
+
+    ``cursors``         the state of earlier loads; empty: none.
+    ``stored_columns``  of the stored table; empty: it is not stored.
+    ``parallel_parts``  how many parts are read side by side at most.
+    """
+
+    action: Action
+    settings: TableSettings
+    now: datetime
+    cursors: Mapping[str, str] = {}
+    stored_columns: tuple[Column, ...] = ()
+    parallel_parts: int = 1
+
+
+class LoadPart(Struct, frozen=True):
+    """One SELECT whose rows are staged; the parts of a load run side by side."""
+
+    sql: str
+    scope: str = ""
+
+
+class SourceLoad(Struct, frozen=True):
+    """How to load a table.
+
+    ``cursor_column``  the next cursor is its greatest staged value, but never beyond ``cursor_limit``.
+    ``cursors``        state known before reading (of files: path -> version).
+    ``removed``        stored rows with these texts are deleted first (of files: {"_file": path}).
+    """
+
+    table: SourceTable
+    parts: tuple[LoadPart, ...]
+    strategy: RefreshStrategy
+    key: tuple[str, ...] = ()
+    cursor_column: str = ""
+    cursor_limit: str = ""
+    cursors: Mapping[str, str] = {}
+    removed: tuple[Mapping[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class RelationalAdapter(ABC):
+    """One database, folder or object store, configured for one connection.
+
+    ``label``     the name of the system in messages.
+    ``takes``     its options; each has a value in ``options``: None if not set, a Secret if it is secret.
+                  See also ListOption and PathOption in ``options``.
+    ``extra``     of the package: pip install 'unify-sql[EXTRA]'; "" needs none.
+    ``requires``  modules that the extra installs, such as duckdb_extension_postgres_scanner.
+    Errors of DuckDB and of the source become SourceErrors with the message of the source, without secrets.
+    """
+
+    label: ClassVar[str] = ""
+    takes: ClassVar[tuple[Option, ...]] = ()
+    extra: ClassVar[str] = ""
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        connection: str,
+        options: Mapping[str, str | Secret | None],
+        tables: Mapping[str, TableSettings],
+    ) -> None:
+        self.connection = connection
+        self.options = options
+        self.tables = tables
+
+    @abstractmethod
+    def attach(self, duck: DuckDBPyConnection) -> None:
+        """Make the source readable in a DuckDB: extension, secret, ATTACH under a hidden alias, read-only.
+
+        Does nothing if ``duck`` has it already; all cursors of one DuckDB share it. The other methods that
+        take ``duck`` require it.
+        """
+
+    @abstractmethod
+    def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
+        """Return the schemas, the first one first; nothing if the source has none."""
+
+    @abstractmethod
+    def list_tables(self, duck: DuckDBPyConnection, schema: str = "") -> Sequence[TableDef]:
+        """Return the tables of one schema, or of all configured ones, with canonical names."""
+
+    @abstractmethod
+    def find_table(self, duck: DuckDBPyConnection, table: str) -> SourceTable | None:
+        """Return a table as it is now, by its name in any case; None if there is none.
+
+        Raises QueryError naming both if two tables differ from ``table`` only in case.
+        """
+
+    @abstractmethod
+    def relation(self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead) -> Relation:
+        """Return the SELECT of ``read``. Sends nothing that reads rows."""
+
+    @abstractmethod
+    def plan_load(
+        self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
+    ) -> AbstractContextManager[SourceLoad]:
+        """Return the parts of a load. Within the block they read one consistent snapshot."""
+
+    @abstractmethod
+    def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:
+        """Return a SELECT over the rows of ``sql``, which the source runs in its own language, read-only.
+
+        Raises QueryError if the source refuses it or has no language of its own.
+        """
+
+    @abstractmethod
+    def check(self, duck: DuckDBPyConnection) -> Check:
+        """Test the credentials; ``identity`` is version, user, read-only or not, and TLS."""
+
+    def cancel(self, duck: DuckDBPyConnection) -> None:  # noqa: B027 - optional
+        """End the statements of this process that run at the source, on a connection of its own."""
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Close connections."""
+
+    def secrets(self) -> Sequence[str]:
+        """Values that must not be shown."""
+        return [value.reveal() for value in self.options.values() if isinstance(value, Secret)]
+
+    def settings_of(self, table: str) -> TableSettings:
+        """Return the settings of a table, by its canonical name in any case."""
+        folded = table.lower()
+        found = (settings for name, settings in self.tables.items() if name.lower() == folded)
+        return next(found, DEFAULT_TABLE_SETTINGS)
+
+
+def join_table_name(schema: str, table: str) -> str:
+    """Return the canonical name of a table; ``schema`` is "" for the first one."""
+    return ".".join(_quote_part(part) for part in (schema, table) if part)
+
+
+def split_table_name(name: str) -> tuple[str, str]:
+    """Return schema ("" for the first one) and table of a canonical name. Raises ValueError for others."""
+    match _split_parts(name):
+        case [table]:
+            return "", table
+        case [schema, table]:
+            return schema, table
+        case _:
+            raise ValueError(f"{name} is not TABLE or SCHEMA.TABLE")
+
+
+def _quote_part(part: str) -> str:
+    return '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
+
+
+def _split_parts(name: str) -> Sequence[str]:
+    """Return the parts between dots, without quotes; nothing if ``name`` is not well formed."""
+    parts: list[str] = []
+    position = 0
+    while (found := _PART.match(name, position)) is not None:
+        parts.append(found["quoted"].replace('""', '"') if found["plain"] is None else found["plain"])
+        if found.end() == len(name):
+            return parts
+        if name[found.end()] != ".":
+            break
+        position = found.end() + 1
+    return ()
