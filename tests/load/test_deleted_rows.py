@@ -182,6 +182,44 @@ class TestDeletedList:
             at
         }
 
+    @pytest.mark.parametrize("updated_at", [None, "2999-01-01T00:00:00Z"])
+    def test_a_refresh_that_has_no_cursor_to_start_from_keeps_no_deleted_row(
+        self, shop: LoaderHome, updated_at: str | None
+    ) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n    columns: {updated_at: timestamptz}\n"
+            '    deleted: {request: GET /gone, params: {since: "{cursor}"}}',
+        )
+        rows = [{"id": number, "updated_at": updated_at} for number in (1, 2, 3)]
+        shop.api.serve("/changes", pages=[rows[:2], rows[2:], []])
+        shop.publish("changes")
+        shop.api.serve("/changes", pages=[rows[:1], rows[2:], []])
+        record = shop.publish("changes", Action.REFRESH)
+        assert [row[0] for row in stored(shop, "changes")] == [1, 3]
+        assert record.action == "reload"
+        assert "/gone" not in {request.path for request in shop.api.requests}
+
+    def test_a_row_that_is_deleted_during_the_first_load_goes_with_the_next(self, shop: LoaderHome) -> None:
+        change_spec(
+            shop,
+            "incremental: {cursor: updated_at, param: since}",
+            "incremental: {cursor: updated_at, param: since}\n"
+            '    deleted: {request: GET /gone, params: {since: "{cursor}"}}',
+        )
+        began = datetime.now(UTC)
+        later = (began + timedelta(hours=1)).isoformat()  # a row that changes while the load runs
+        rows = [{"id": 1, "updated_at": "2026-01-01T00:00:00Z"}, {"id": 2, "updated_at": later}]
+        shop.api.serve("/changes", pages=[rows, []])
+        shop.publish("changes")
+        shop.api.serve("/changes", pages=[[]])
+        shop.api.serve("/gone", pages=[[{"id": 1}], []])
+        shop.publish("changes", Action.REFRESH)
+        assert [row[0] for row in stored(shop, "changes")] == [2]
+        [since] = {request.query["since"] for request in shop.api.requests if request.path == "/gone"}
+        assert datetime.fromisoformat(since) <= began
+
     @pytest.mark.parametrize("strategy", ["merge", "append"])
     def test_a_row_that_is_deleted_after_its_page_was_read_is_not_stored(
         self, shop: LoaderHome, strategy: str

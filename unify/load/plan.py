@@ -96,6 +96,10 @@ def make_load_plan(
         for scope, text in last.cursor.items()
         if incremental and text != NO_CURSOR and not (limit and is_later(incremental, text, limit))
     }
+    if not stored and table.deleted is not None and table.deleted.request is not None:
+        # Everything is read, but not the list of deleted rows, which starts from a cursor: a merge would
+        # keep rows that are not in the source any more.
+        return LoadPlan("reload", read, cursor_column=cursor, cursor_limit=limit, is_full_reload=True)
     if not stored or strategy not in _INCREMENTAL_STRATEGIES:
         return LoadPlan(strategy, read, cursor_column=cursor, cursor_limit=limit)
     return LoadPlan(strategy, replace(read, since=stored), last.uid, cursor, limit, stored)
