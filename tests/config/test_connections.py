@@ -99,6 +99,12 @@ def test_invalid_yaml_is_an_error_with_its_position(file: Path) -> None:
         ("b: {adapter: x, options: {a: '${vault:x}'}}\n", "is not a valid reference; write ${NAME}"),
         ("b: {adapter: x, options: {a: !!python/name:os.system x}}\n", "a tag (!…) is not allowed"),
         ("b: {adapter: x, refresh: {t: sometimes}}\n", "b.refresh.t: 'sometimes' is not a duration"),
+        ("b: {adapter: x, refresh: {t: {every: x}}}\n", "b.refresh.t.every: 'x' is not a duration"),
+        (
+            "b: {adapter: x, refresh: {t: {shrink: no}}}\n",
+            "b.refresh.t.shrink: 'no' is neither hold nor allow",
+        ),
+        ("b: {adapter: x, refresh: {t: {evry: 1h}}}\n", "b.refresh.t.evry: unknown key; did you mean every?"),
     ],
 )
 def test_an_invalid_connection_does_not_invalidate_the_others(file: Path, text: str, explained: str) -> None:

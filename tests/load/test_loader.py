@@ -27,6 +27,7 @@ from unify.load.protocol import (
 )
 from unify.load.staging import StagingArea
 from unify.model import Action, TableName
+from unify.publish.plausibility import VersionHeld
 
 
 @pytest.fixture
@@ -262,3 +263,21 @@ def test_a_from_path_that_is_in_no_row_is_named_in_the_reason(shop: LoaderHome) 
     shop.api.serve("/orders", pages=[[{"id": 1, "a": {"kind": None}}]])
     assert "in no row: columns.zone.from user.zone" in shop.publish("orders").reason
     assert "a.kind" not in shop.publish("orders", Action.REFRESH).reason
+
+
+@pytest.mark.parametrize("place", ["connection", "spec"])
+def test_a_table_that_may_shrink_is_published_whatever_it_loses(shop: LoaderHome, place: str) -> None:
+    shop.api.serve("/orders", pages=[[{"id": number} for number in range(120)], []])
+    shop.publish("orders")
+    shop.api.serve("/orders", pages=[[{"id": 1}], []])
+    with pytest.raises(VersionHeld):
+        shop.publish("orders", Action.REFRESH)
+    if place == "spec":
+        spec = SPEC.replace("refresh: {every: 15 minutes}", "refresh: {every: 15 minutes, shrink: allow}")
+        (shop.specs / "shop.yaml").write_text(spec)
+    else:
+        written = shop.settings.connections.read_text().rstrip("}\n")
+        shop.settings.connections.write_text(
+            f"{written}}}, refresh: {{orders: {{every: 5 minutes, shrink: allow}}}}}}\n"
+        )
+    assert shop.publish("orders", Action.REFRESH).rows_total == 1

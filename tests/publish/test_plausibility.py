@@ -24,8 +24,11 @@ def check(
     strategy: str = "reload",
     complete: bool = True,
     discarded: int = 0,
+    may_shrink: bool = False,
 ) -> None:
-    manifest = Manifest((), columns(new), rows, strategy, complete=complete, discarded=discarded)
+    manifest = Manifest(
+        (), columns(new), rows, strategy, complete=complete, discarded=discarded, may_shrink=may_shrink
+    )
     check_new_version(TABLE, manifest, strategy, stored_rows=stored_rows, stored_columns=columns(stored))
 
 
@@ -33,6 +36,7 @@ def check(
     ("rows", "stored_rows", "new", "stored", "reason"),
     [
         (0, 20, 0, 4, "it has no rows, the stored version 20"),
+        (9, 100, 4, 4, "it has 9 rows, the stored version 100"),
         (99, 1000, 4, 4, "it has 99 rows, the stored version 1,000"),
         (1, 1_000_000, 4, 4, "it has 1 row, the stored version 1,000,000"),
         (1000, 1000, 1, 4, "3 of 4 columns are missing: c1, c2, c3"),
@@ -47,7 +51,7 @@ def test_a_version_that_loses_most_is_held_back(
         check(rows, stored_rows, new, stored)
     assert held.value.message == (
         f"shop.orders: the new version is held back: {reason}. The stored version stays; "
-        "accept table shop.orders replaces it"
+        "accept table shop.orders replaces it. If the table often shrinks so, set refresh: {shrink: allow}"
     )
 
 
@@ -56,6 +60,9 @@ def test_a_version_that_loses_most_is_held_back(
     [
         (0, 0, 0, 4),
         (0, 19, 0, 3),
+        (1, 25, 4, 4),
+        (1, 99, 4, 4),
+        (10, 100, 4, 4),
         (100, 1000, 4, 4),
         (1000, 20, 4, 4),
         (1000, 1000, 2, 4),
@@ -85,3 +92,10 @@ def test_a_merge_with_discarded_rows_deletes_nothing_and_is_published() -> None:
     check(0, 1000, strategy="merge_delete", discarded=1)
     with pytest.raises(VersionHeld):
         check(0, 1000, strategy="reload", discarded=1)
+
+
+@pytest.mark.parametrize(("rows", "new"), [(0, 4), (1, 4), (1000, 1)])
+def test_a_table_that_may_shrink_is_published(rows: int, new: int) -> None:
+    check(rows, 1000, new, may_shrink=True)
+    with pytest.raises(VersionHeld):
+        check(rows, 1000, new)

@@ -133,7 +133,7 @@ def _find_refresh_errors(connection: Connection, tables: Sequence[str]) -> list[
     return [
         f"{connection.location(f'refresh.{name}')}: unknown table {name}"
         + (did_you_mean(name, tables) or _format_names("tables", tables))
-        for name in connection.refresh
+        for name in dict.fromkeys((*connection.refresh, *connection.shrink))
         if name not in tables
     ]
 

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -33,6 +34,8 @@ RESERVED = frozenset(
     ["unify", "_unify", "main", "lake", "memory", "system", "temp", "information_schema", "pg_catalog"]
 )  # schemas and catalogs of DuckDB and Unify
 _KEYS = ("adapter", "options", "refresh", "limits", "tables", "writable")
+ShrinkPolicy = Literal["hold", "allow"]  # a new version of a table that has lost most rows or columns
+_REFRESH_KEYS = ("every", "shrink")
 MAX_ROW_LIMIT = 10**15
 _LIMIT_KEYS = ("load_time", "rows", "bytes")
 _NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -48,6 +51,7 @@ class Connection(Struct, frozen=True):
     ``tables``    of a database or store: settings by table, as written.
     ``writable``  statements may change the database or store.
     ``lists``     the options that are written as lists.
+    ``shrink``    what becomes of a version that has lost most rows, by table; overrides the spec.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Connection(Struct, frozen=True):
     tables: Mapping[str, TableSettings] = field(default_factory=dict)
     writable: bool = False
     lists: frozenset[str] = frozenset()
+    shrink: Mapping[str, ShrinkPolicy] = field(default_factory=dict)
 
     def location(self, key: str = "") -> str:
         """Return ``connections.yaml:4: github.options.token``, the start of a message."""
@@ -227,7 +232,7 @@ class _ConnectionsReader:
             self._add_problem(entry, name, "adapter is missing: which spec describes this system?")
             return None
         options = self._parse_options(name, body.entries.get("options"))
-        refresh = self._parse_refresh(name, body.entries.get("refresh"))
+        refresh, shrink = self._parse_refresh(name, body.entries.get("refresh"))
         limits = self._parse_limits(name, body.entries.get("limits"))
         tables = parse_tables(body.entries.get("tables"), name, self._add_problem)
         writable = self._parse_truth(name, body.entries.get("writable"))
@@ -252,6 +257,7 @@ class _ConnectionsReader:
             tables,
             writable,
             _list_options(body.entries.get("options")),
+            shrink,
         )
 
     def _report_unknown_key(self, name: str, key: MappingEntry, body: MappingNode) -> None:
@@ -319,15 +325,39 @@ class _ConnectionsReader:
             )
         return value.text
 
-    def _parse_refresh(self, name: str, entry: MappingEntry | None) -> dict[str, float]:
+    def _parse_refresh(
+        self, name: str, entry: MappingEntry | None
+    ) -> tuple[dict[str, float], dict[str, ShrinkPolicy]]:
+        """Parse ``TABLE: DURATION`` or ``TABLE: {every: DURATION, shrink: hold|allow}``."""
         refresh: dict[str, float] = {}
+        shrink: dict[str, ShrinkPolicy] = {}
         for item in self._child_entries(name, entry):
-            value = item.value
-            try:
-                refresh[item.key] = parse_duration(value.text if isinstance(value, ScalarNode) else "")
-            except ValueError as error:
-                self._add_problem(value, f"{name}.refresh.{item.key}", str(error))
-        return refresh
+            key = f"{name}.refresh.{item.key}"
+            if not isinstance(item.value, MappingNode):
+                self._parse_every(key, item.value, item.key, refresh)
+                continue
+            for part in item.value.entries.values():
+                if part.key == "every":
+                    self._parse_every(f"{key}.every", part.value, item.key, refresh)
+                elif part.key == "shrink":
+                    self._parse_shrink(f"{key}.shrink", part.value, item.key, shrink)
+                else:
+                    hint = did_you_mean(part.key, _REFRESH_KEYS) or f"; known are {', '.join(_REFRESH_KEYS)}"
+                    self._add_problem(part, f"{key}.{part.key}", f"unknown key{hint}")
+        return refresh, shrink
+
+    def _parse_every(self, key: str, value: YamlNode, table: str, refresh: dict[str, float]) -> None:
+        try:
+            refresh[table] = parse_duration(value.text if isinstance(value, ScalarNode) else "")
+        except ValueError as error:
+            self._add_problem(value, key, str(error))
+
+    def _parse_shrink(self, key: str, value: YamlNode, table: str, shrink: dict[str, ShrinkPolicy]) -> None:
+        match value.text if isinstance(value, ScalarNode) else "":
+            case "hold" | "allow" as policy:
+                shrink[table] = policy
+            case text:
+                self._add_problem(value, key, f"{text!r} is neither hold nor allow")
 
     def _parse_limits(self, name: str, entry: MappingEntry | None) -> dict[str, float]:
         limits: dict[str, float] = {}

@@ -163,7 +163,8 @@ def _validate(path: Path, text: str, removed: str | None = None) -> Connections:
 
 
 def _comparable(connection: Connection) -> tuple[object, ...]:
-    return connection.adapter, dict(connection.options), dict(connection.refresh)
+    refresh = dict(connection.refresh), dict(connection.shrink)
+    return connection.adapter, dict(connection.options), refresh, dict(connection.limits)
 
 
 def _with_original_path(message: str, temporary: Path, path: Path) -> str:

@@ -27,7 +27,7 @@ from unify.lake.table_layouts import TableLayout
 from unify.load.attempt import LoadAttempt
 from unify.load.checkpoint import PREVIOUS, read_checkpoint, remove_checkpoint
 from unify.load.notes import LoadNotes
-from unify.load.plan import NO_CURSOR, PlannedLoad, plan_load, restrict_to_lake_files
+from unify.load.plan import NO_CURSOR, LoadSource, PlannedLoad, plan_load, restrict_to_lake_files
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.resumption import fingerprint
 from unify.load.staging import Manifest, commit_staged_load
@@ -141,9 +141,16 @@ def build_manifest(
         notes=tuple(map(reporter.redactor.redact, notes.texts())),
         layout=TableLayout(staged.paths, notes.rows_location),
         full=plan.is_full_reload,
+        may_shrink=_may_shrink(source),
         tombstones=_tombstone_conditions(source.config, staged),
         removed=(*gone.values(), *notes.deletions),
     )
+
+
+def _may_shrink(source: LoadSource) -> bool:
+    """Whether a version that has lost most rows is published, by the connection, else by the spec."""
+    policy = source.connection.shrink.get(source.table.name, source.config.refresh.shrink)
+    return policy == "allow"
 
 
 def _rows_of_gone_parents(config: TableConfig, notes: LoadNotes) -> Mapping[str, Mapping[str, str]]:

@@ -61,6 +61,7 @@ class Manifest(Struct, frozen=True):
                   with one key is the younger.
     ``discarded_file`` Parquet with the rows that could not be stored: scope, column, value, reason, row.
     ``notes``     how the source was read, for ``unify.loads.reason``.
+    ``may_shrink`` it is published even if it has lost most rows or columns.
     ``full``      a refresh that read everything because of ``refresh.reload``.
     ``tombstones`` rows with these values, by column, delete the stored rows of their key.
     ``removed``   stored rows with these texts, by column, are deleted, and staged ones are not stored.
@@ -85,6 +86,7 @@ class Manifest(Struct, frozen=True):
     discarded_file: str = ""
     notes: tuple[str, ...] = ()
     full: bool = False
+    may_shrink: bool = False
     tombstones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     removed: tuple[Mapping[str, str], ...] = ()
     layout: TableLayout = field(default_factory=TableLayout)

@@ -9,7 +9,8 @@ from unify.load.staging import Manifest
 from unify.model import Column, TableName
 from unify.text import format_count
 
-MIN_STORED_ROWS = 20  # small tables change by most of their rows every day
+MIN_EMPTIED_ROWS = 20  # a table of fewer rows may become empty
+MIN_STORED_ROWS = 100  # a table of fewer rows may lose most of them: small tables do so every day
 MIN_SHARE = 0.1  # of the stored rows
 MIN_STORED_COLUMNS = 4
 MIN_COLUMN_SHARE = 0.5  # of the stored columns
@@ -32,12 +33,12 @@ def check_new_version(
 
     That is: no rows, less than a tenth of the stored rows, or less than half of the stored columns. Loads
     that only add or merge rows replace nothing, as does a merge that deletes nothing because the load was not
-    complete or rows were discarded.
+    complete or rows were discarded. ``refresh: {shrink: allow}`` turns the check off.
     """
     replaces = strategy == "reload" or (
         strategy == "merge_delete" and manifest.complete and not manifest.discarded
     )
-    if not replaces or not stored_rows:
+    if manifest.may_shrink or not replaces or not stored_rows:
         return
     loss = _lost_rows(manifest.rows, stored_rows) or _lost_columns(
         {column.name.lower() for column in manifest.columns}, stored_columns
@@ -45,12 +46,13 @@ def check_new_version(
     if loss:
         raise VersionHeld(
             f"{table}: the new version is held back: {loss}. The stored version stays; "
-            f"accept table {table} replaces it"
+            f"accept table {table} replaces it. If the table often shrinks so, set refresh: {{shrink: allow}}"
         )
 
 
 def _lost_rows(rows: int, stored: int) -> str:
-    if stored < MIN_STORED_ROWS or rows >= stored * MIN_SHARE:
+    minimum = MIN_STORED_ROWS if rows else MIN_EMPTIED_ROWS
+    if stored < minimum or rows >= stored * MIN_SHARE:
         return ""
     return f"it has {format_count(rows, 'row') if rows else 'no rows'}, the stored version {stored:,}"
 

@@ -140,6 +140,7 @@ MISTAKES = [
     ("    exclude: {}\n", "9:14: tables.orders.exclude: expected a string or a list"),
     ("    key: []\n", "9:10: tables.orders.key: the list is empty"),
     ("    refresh: {evry: 1 hour}\n", "9:15: tables.orders.refresh.evry: unknown key; did you mean every?"),
+    ("    refresh: {shrink: yes}\n", "9:23: tables.orders.refresh.shrink: expected one of hold, allow"),
     ("    refresh: {every: often}\n", "9:22: tables.orders.refresh.every: 'often' is not a duration"),
     (
         "    headers: {Host: x}\n",

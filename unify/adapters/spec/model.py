@@ -36,7 +36,7 @@ from unify.adapters.spec.formats import (
 )
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.schema import Named, OneOrMore, doc
-from unify.config.connections import MAX_ROW_LIMIT
+from unify.config.connections import MAX_ROW_LIMIT, ShrinkPolicy
 from unify.model import Column, TableDef
 
 Headers = Mapping[HeaderName, str]
@@ -215,7 +215,7 @@ RefreshStrategy = Literal["reload", "append", "merge", "merge_delete"]
 
 
 class RefreshSpec(Struct, frozen=True):
-    """``refresh``: the interval and strategy of a table's refreshes."""
+    """``refresh``: the interval and strategy of a table's refreshes, and whether it may lose most rows."""
 
     every_s: Annotated[Duration | None, doc("Refresh interval.", "15 minutes")] = field(
         name="every", default=None
@@ -233,6 +233,14 @@ class RefreshSpec(Struct, frozen=True):
         Interval | None,
         doc("Interval at which a refresh reads everything, so that deleted rows go.", "every 1 day"),
     ] = field(name="reload", default=None)
+    shrink: Annotated[
+        ShrinkPolicy,
+        doc(
+            "hold: a new version that has lost most rows or columns is held back until `accept table`; "
+            "allow: it is published, for tables that empty themselves, such as queues.",
+            "allow",
+        ),
+    ] = "hold"
 
 
 Comparison = Literal["=", "in", ">", ">=", "<", "<=", "like"]

@@ -238,7 +238,8 @@ class TableValidator:
         for path in table.deleted.where if table.deleted is not None else ():
             if _matches_any(path, table.exclude) or _matches_any(path.replace(".", "_"), table.exclude):
                 self._add("exclude removes this column; loads need it", "deleted", "where", path)
-        if table.live is not None and (strategy or table.refresh.every_s or table.incremental):
+        is_refreshed = strategy or table.refresh.every_s or table.refresh.shrink != "hold"
+        if table.live is not None and (is_refreshed or table.incremental):
             self._add("a live table is not stored: not allowed with refresh or incremental", "live")
         for each in table.filters:
             if each.required and table.live is None:
