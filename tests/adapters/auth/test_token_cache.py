@@ -94,13 +94,13 @@ def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
 def process(token_server: TokenServer, folder: Path) -> Process:
     """Read the table with an adapter that shares only the folder, as in another process."""
 
-    def read(refresh_token: str = FIRST, after_s: float = 0.0, **settings: Any) -> int:
+    def read(refresh_token: str = FIRST, after_s: float = 0.0, base_url: str = "", **settings: Any) -> int:
         given = {"grant": "refresh_token", "client_id": "unify", "refresh_token": "{refresh_token}"}
         auth = Auth("oauth2", {"token_url": f"{token_server.server.url}/token", **given, **settings})
         spec = AdapterSpec(
             "a",
             "a.yaml",
-            token_server.server.url,
+            base_url or token_server.server.url,
             auth=auth,
             paging=Paging("none"),
             tables=(TableSpec("things", ("GET /things",)),),
@@ -155,6 +155,17 @@ class TestTokenCache:
         process()
         token_server.good = FIRST
         assert process(after_s=3600) == 1
+
+    def test_a_token_is_not_sent_to_an_origin_for_which_it_was_not_issued(
+        self, token_server: TokenServer, process: Process
+    ) -> None:
+        assert process() == 1
+        with FaultServer() as other:
+            other.serve("/things", MockResponse.json([{"id": 1}]))
+            with pytest.raises(UnifyError):  # the configured refresh token is replaced: it is refused
+                process(base_url=other.url)
+            assert other.requests == []
+        assert process() == 1
 
     def test_a_token_of_client_credentials_is_shared(
         self, token_server: TokenServer, process: Process
@@ -220,7 +231,7 @@ class TestTokenCache:
 def test_a_damaged_file_is_replaced_if_no_user_is_needed(tmp_path: Path) -> None:
     folder = TokenCacheFolder(tmp_path, "mine")
     for damage in (b"{", b"", b"\xff\xfe"):
-        cache = folder.open_cache("https://login.example", replaceable=True)
+        cache = folder.open_cache("https://api.example", "https://login.example", replaceable=True)
         cache.write(CachedToken("first"))
         (file,) = tmp_path.glob("*.json")
         file.write_bytes(damage)
@@ -229,7 +240,18 @@ def test_a_damaged_file_is_replaced_if_no_user_is_needed(tmp_path: Path) -> None
         assert cache.read() == CachedToken("second")
         file.write_bytes(damage)
         with pytest.raises(StoreError, match="is damaged"):
-            folder.open_cache("https://login.example").read()
+            folder.open_cache("https://api.example", "https://login.example").read()
+
+
+def test_every_token_of_a_connection_is_deleted_and_none_of_another(tmp_path: Path) -> None:
+    folder = TokenCacheFolder(tmp_path, "mine")
+    other = TokenCacheFolder(tmp_path, "mine-2").open_cache("https://a.example", "x")
+    caches = [folder.open_cache(url, "x") for url in ("https://a.example", "https://b.example")]
+    for cache in (*caches, other):
+        cache.write(CachedToken("t"))
+    folder.delete_all()
+    assert [cache.read() for cache in caches] == [None, None]
+    assert other.read() == CachedToken("t")
 
 
 class TestKeyring:
@@ -257,7 +279,7 @@ class TestKeyring:
             del keyring[service, user]
 
         monkeypatch.setattr(sys.modules["keyring"], "delete_password", delete, raising=False)
-        cache = TokenCacheFolder(folder, "mine").open_cache("who")
+        cache = TokenCacheFolder(folder, "mine").open_cache("https://api.example", "who")
         with cache.lock():
             cache.write(CachedToken("token-canary"))
             assert len(keyring) == 1

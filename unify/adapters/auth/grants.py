@@ -114,4 +114,4 @@ def _open_cache(
     pairs = sorted(f"{name}={value}" for name, value in {**fields, **client.extra_fields}.items())
     identity = (client.token_url, client.client_id, client.client_secret, refresh_token, *pairs)
     replaceable = ("grant_type", "client_credentials") in fields.items()
-    return folder.open_cache(*identity, replaceable=replaceable)
+    return folder.open_cache(client.base_url, *identity, replaceable=replaceable)

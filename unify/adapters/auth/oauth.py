@@ -95,6 +95,7 @@ class OAuthClient:
     """
 
     def __init__(self, settings: AuthConfig) -> None:
+        self.base_url = settings.base_url
         self.token_url = settings.text("token_url")
         self.client_id = settings.text("client_id")
         self.client_secret = _client_secret(settings)

@@ -85,7 +85,7 @@ class SessionTokenAuth(TokenAuth):
         identity = (login.method, login.url, (login.body or b"").decode())
         super().__init__(
             lambda token: build_static_auth(location, name, value.replace("{session}", token), token),
-            folder.open_cache(*identity, replaceable=True) if folder else TokenCache(),
+            folder.open_cache(settings.base_url, *identity, replaceable=True) if folder else TokenCache(),
         )
 
     def request_token(self, now: float, _cached: CachedToken | None) -> AuthFlow[CachedToken]:

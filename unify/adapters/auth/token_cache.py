@@ -8,6 +8,7 @@ one process at a time request a token.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ from pathlib import Path
 
 import msgspec
 
+from unify.adapters.http.messages import origin_of
 from unify.config import keyring
 from unify.config.settings import create_private_folder
 from unify.errors import StoreError
 from unify.fs.durable import atomic_write, read_regular_file
 from unify.fs.locks import FileLock
 
+_DIGEST_BYTES = 12
 KEYRING_SERVICE = "unify-tokens"
 LOCK_TIMEOUT_S = 150.0  # longer than a token request may take; see http.messages.Timeouts
 
@@ -75,18 +78,34 @@ class TokenCacheFolder:
     folder: Path
     connection: str
 
-    def open_cache(self, *identity: str, replaceable: bool = False) -> TokenCache:
+    def open_cache(self, base_url: str, *identity: str, replaceable: bool = False) -> TokenCache:
         """Return the cache of the token requested with ``identity``: server, client and credentials.
 
+        ``base_url``     of the API to which the token is sent. Another origin selects another file: a token
+                         is never sent to an origin for which it was not issued.
         ``replaceable``  the token can be requested again without a user: a damaged file is no error.
 
         Another refresh token in connections.yaml selects another file. The file name is a hash from which
         ``identity`` cannot be recovered.
         """
         digest = hashlib.scrypt(
-            "\0".join(identity).encode(), salt=self.connection.encode(), n=2**13, r=8, p=1, dklen=12
+            "\0".join((origin_of(base_url), *identity)).encode(),
+            salt=self.connection.encode(),
+            n=2**13,
+            r=8,
+            p=1,
+            dklen=_DIGEST_BYTES,
         )
         return FileTokenCache(self.folder, f"{self.connection}-{digest.hex()}", replaceable=replaceable)
+
+    def delete_all(self) -> None:
+        """Delete every token of the connection, also those of earlier servers and options."""
+        name = re.compile(rf"{re.escape(self.connection)}-[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
+        for path in self.folder.glob("*.json"):
+            if name.fullmatch(path.stem):
+                cache = FileTokenCache(self.folder, path.stem, replaceable=True)
+                with cache.lock():
+                    cache.delete()
 
 
 class FileTokenCache(TokenCache):

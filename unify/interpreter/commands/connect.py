@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.options import check_options, known_options
 from unify.adapters.spec import loader
 from unify.config import connections_edit, keyring
@@ -66,6 +67,7 @@ class ConnectionCommands:
         """Remove a connection and its tokens; return its name as written. Raises UnknownName."""
         self._sign_out(name)
         known = connections_edit.remove_connection(self.path, name)
+        TokenCacheFolder(self.connections.settings.token_folder, known).delete_all()
         self.connections.invalidate()
         return known
 
