@@ -8,16 +8,19 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.command import CommandResult, UnifyCommand, is_daemon_running
 from tests.support.demo_api import DemoAPI
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.paths import CHECKOUT
-from tests.support.shop import SPEC_WITH_TOKEN, connect_shop
+from tests.support.shop import SPEC_WITH_TOKEN, SPEC_WITHOUT_TOKEN, connect_shop
 from tests.support.waiting import wait_until
+from unify.config.settings import Settings
 from unify.fs import durable
 from unify.model import JobState
 from unify.queue.queue import Queue
@@ -582,3 +585,55 @@ class TestAVersionThatLosesMostRows:
         assert unify("reload table shop.customers").exit_status == 0
         assert unify("count shop.customers").single_value == "28"
         assert unify("accept table shop.customers").exit_status == 1
+
+
+SHARED = """\
+  - name: zones
+    request: GET /zones
+    rows: zones
+    key: id
+  - name: records
+    shares: zones
+    rows: records
+    key: id
+"""
+
+
+@pytest.fixture
+def zones(unify: UnifyCommand, api: FaultServer) -> FaultServer:
+    """A connection with two tables of one request, whose responses have a version."""
+    connect_shop(unify, api, SPEC_WITHOUT_TOKEN + SHARED)
+
+    def respond(_request: RecordedRequest) -> MockResponse:
+        version = len(api.requests)
+        return MockResponse.json({"zones": [{"id": 1, "v": version}], "records": [{"id": 2, "v": version}]})
+
+    api.serve("/zones", respond)
+    return api
+
+
+def test_one_statement_on_two_tables_of_one_request_asks_the_api_once(
+    unify: UnifyCommand, zones: FaultServer
+) -> None:
+    assert unify("select zones.v, records.v from shop.zones, shop.records").rows[1:] == [["1", "1"]]
+    assert len(zones.requests) == 1
+
+
+def test_two_shells_and_a_schedule_ask_for_two_tables_of_one_request_once(
+    unify: UnifyCommand, zones: FaultServer
+) -> None:
+    unify("system start daemon")
+    with (
+        unify.start("-q", "-c", "select v from shop.zones") as one,
+        unify.start("-q", "-c", "select v from shop.records") as other,
+    ):
+        assert [process.communicate(timeout=60)[0].split()[-1] for process in (one, other)] == ["1", "1"]
+    assert len(zones.requests) == 1
+    for table in ("zones", "records"):
+        assert unify(f"refresh table shop.{table} every 1 hour").exit_status == 0
+    with Queue(Settings(unify.home, unify.home / "connections.yaml").queue) as queue:
+        for schedule in queue.schedules():
+            queue.set_schedule(replace(schedule, next_at=datetime.now(UTC)))
+    versions = "select zones.v || ' ' || records.v as v from shop.zones, shop.records"
+    wait_until(lambda: unify(versions).single_value == "2 2")
+    assert len(zones.requests) == 2

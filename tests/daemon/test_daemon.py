@@ -113,6 +113,24 @@ def test_a_killed_worker_is_replaced_and_its_job_finishes(shared_home: DaemonHom
     assert shared_home.count_rows(job.table.table) == 100
 
 
+def test_tables_that_share_requests_do_not_occupy_two_workers(daemon_home: DaemonHome) -> None:
+    specs = daemon_home.settings.home / "specs"
+    specs.mkdir()
+    (specs / "test.yaml").write_text(
+        "name: test\nbase_url: http://127.0.0.1:1\ntables:\n"
+        "  - {name: gated1, request: GET /gated, rows: a}\n"
+        "  - {name: rows1, shares: gated1, rows: b}\n  - {name: rows2, shares: gated1, rows: c}\n"
+    )
+    daemon_home.start_daemon()
+    gated = daemon_home.enqueue_load("gated1", specs=specs)
+    daemon_home.wait_for_progress(gated)
+    sharing = [daemon_home.enqueue_load(name, specs=specs) for name in ("rows1", "rows2")]
+    daemon_home.wait_for_end(daemon_home.enqueue_load("rows3", specs=specs))
+    assert [daemon_home.queue.get(job.id).state for job in sharing] == [JobState.QUEUED] * 2
+    daemon_home.open_gate()
+    assert {daemon_home.wait_for_end(job).state for job in (gated, *sharing)} == {JobState.DONE}
+
+
 def test_a_parent_is_loaded_before_its_child(shared_home: DaemonHome) -> None:
     child = shared_home.wait_for_end(shared_home.enqueue_load("child", schema="other"))
     assert child.state is JobState.DONE

@@ -57,6 +57,15 @@ def test_a_load_requested_after_the_end_of_its_job_is_a_new_job(queue: Queue) ->
 # Claiming
 
 
+def test_jobs_of_tables_to_claim_later_are_skipped(queue: Queue) -> None:
+    for table in ("dns.records", "dns.zone", "dns.zones"):
+        queue.enqueue(new_job(table), NOON)
+    later = [("default", TableName("dns", "records")), ("other", TableName("dns", "zones"))]
+    claimed = [queue.claim(1, NOON, [*later, ("default", TableName("dns", "zon"))]) for _ in range(3)]
+    assert [job and job.table.table for job in claimed] == ["zone", "zones", None]
+    assert claim_job(queue).table == TableName("dns", "records")
+
+
 def test_claiming_counts_the_attempt_and_records_the_epoch(queue: Queue) -> None:
     queue.enqueue(new_job(), NOON)
     job = claim_job(queue, NOON + MINUTE, epoch=7)

@@ -56,9 +56,10 @@ class DaemonHome:
         action: Action = Action.LOAD,
         schema: str = "test",
         priority: int = Priority.INTERACTIVE,
+        specs: Path | None = None,
     ) -> LoaderJob:
         """Put a load into the queue and notify the daemon if it runs."""
-        origin = ConfigPaths(str(self.settings.connections))
+        origin = ConfigPaths(str(self.settings.connections), (str(specs),) if specs else ())
         job = self.queue.enqueue(NewJob("default", action, TableName(schema, table), origin, priority))
         if is_daemon_running(self.settings):
             client = StatusClient(self.settings.socket_folder, timeout_s=1.0)

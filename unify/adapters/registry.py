@@ -165,6 +165,18 @@ def spec_summary_of(
     return load_summary(found, summaries_folder) if isinstance(found, Path) else None
 
 
+def tables_of_same_requests(
+    connection: Connection, folders: Sequence[Path], summaries_folder: Path, table: str
+) -> Sequence[str]:
+    """The other tables that read the responses of ``table`` (``shares``). Raises ConfigError."""
+    summary = spec_summary_of(connection, folders, summaries_folder)
+    if summary is None or not summary.shared_tables:
+        return ()
+    source = summary.shared_tables.get(table, table)
+    group = [source, *(name for name, shared in summary.shared_tables.items() if shared == source)]
+    return [name for name in group if name != table]
+
+
 def _find_spec(adapter: str, folders: Sequence[Path]) -> Path | None:
     """The spec of an adapter that has the name of a built-in one, which it replaces."""
     if not any((folder / f"{adapter}.yaml").is_file() for folder in (*folders, bundled_specs_folder())):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from msgspec.structs import replace
 
+from unify.adapters import registry
 from unify.adapters.http.request_log import RequestLog
+from unify.config.connections import Connection
 from unify.config.settings import Settings
 from unify.daemon.disk_space import DiskSpaceMonitor
 from unify.daemon.maintenance import MaintenanceSchedule
@@ -41,7 +44,7 @@ from unify.load.protocol import (
     make_task,
 )
 from unify.load.staging import StagingArea
-from unify.model import JobState, LoaderJob
+from unify.model import JobState, LoaderJob, TableName
 
 QUEUE_POLL_INTERVAL_S = 5.0  # finds a job whose shell was killed before it could wake the daemon
 JOB_RETENTION = timedelta(days=30)  # how long `show jobs` lists an ended job
@@ -316,7 +319,10 @@ class Dispatcher:
         with self._contain_faults():
             self.script_supervisor.start_due_runs(now)
         with self._contain_faults():
-            while self.worker_pool.has_capacity and (job := self.queue.claim(self.epoch, now)) is not None:
+            while self.worker_pool.has_capacity:
+                job = self.queue.claim(self.epoch, now, self.running_jobs.tables_to_claim_later())
+                if job is None:
+                    break
                 with self._contain_faults(job.id):
                     self._start_job(job)
             self._poll_at = time.monotonic() + self._queue_wait_s(now)
@@ -340,7 +346,9 @@ class Dispatcher:
         failpoint("daemon.claimed")
         self.running_jobs.apply(run, JobEvent.CLAIMED, attempt=job.attempt)
         try:
-            environment = self._job_environment(job)
+            connection = find_connection(job.origin, job.table)
+            run.shared_tables = self._find_shared_tables(job, connection)
+            environment = self._connection_environment(connection)
             folder = self._staging.create_attempt_folder(job)
             self.worker_pool.assign(make_task(job, self.settings.home, folder, environment))
         except OSError as error:
@@ -349,8 +357,18 @@ class Dispatcher:
             reason = f"{job.table}: no worker can be started: {error}"
             self.running_jobs.handle_failure(run, Failure(type(error).__name__, reason, retryable=True))
 
-    def _job_environment(self, job: LoaderJob) -> Mapping[str, str]:
-        values = self.environment.values_for_connection(find_connection(job.origin, job.table))
+    def _find_shared_tables(self, job: LoaderJob, connection: Connection) -> Sequence[TableName]:
+        """The tables that read the responses of this load; none for a faulty spec, which the load reports."""
+        folders = [Path(folder) for folder in job.origin.specs]
+        outlines = self.settings.cache / "outlines"
+        try:
+            names = registry.tables_of_same_requests(connection, folders, outlines, job.table.table)
+        except UnifyError:
+            return ()
+        return [TableName(job.table.schema, name) for name in names]
+
+    def _connection_environment(self, connection: Connection) -> Mapping[str, str]:
+        values = self.environment.values_for_connection(connection)
         self.log.add_secrets(values.values())
         return values
 

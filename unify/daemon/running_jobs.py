@@ -48,6 +48,7 @@ class RunningJob(Struct):
     ``refresh_every_s``  the refresh interval of the table's configuration; None until the worker reports it.
     ``blocked_by``       which process holds the lake's lock, or why a queued job does not start.
     ``daemon_died``      the attempt belongs to a daemon that ended without recording its result.
+    ``shared_tables``    tables that read the responses of this load.
     ``progressed``       the attempt failed after it had read pages that the next one need not read.
     """
 
@@ -60,6 +61,7 @@ class RunningJob(Struct):
     blocked_by: str = ""
     daemon_died: bool = False
     progressed: bool = False
+    shared_tables: Sequence[TableName] = ()
 
     @property
     def elapsed_s(self) -> float:
@@ -130,6 +132,11 @@ class RunningJobs:
     @property
     def is_publishing(self) -> bool:
         return any(run.state is JobState.PUBLISHING for run in self.by_id.values())
+
+    def tables_to_claim_later(self) -> list[tuple[str, TableName]]:
+        """The tables, each with its tenant, whose loads will read the responses of a running load."""
+        reading = (run for run in self.by_id.values() if run.state is not JobState.PUBLISHING)
+        return [(run.job.tenant, table) for run in reading for table in run.shared_tables]
 
     def add(self, job: LoaderJob, state: JobState) -> RunningJob:
         run = self.by_id[job.id] = RunningJob(job, LoadProgress(job.id, job.attempt), state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -204,15 +204,20 @@ class Queue:
         """Return the jobs that a daemon of an older epoch left running or publishing."""
         return [job_from_row(row) for row in self._database.fetch_all("orphans", {"epoch": epoch})]
 
-    def claim(self, epoch: int, now: datetime) -> LoaderJob | None:
+    def claim(
+        self, epoch: int, now: datetime, later: Collection[tuple[str, TableName]] = ()
+    ) -> LoaderJob | None:
         """Claim the next job, by priority, then fewest running loads of its connection, then age.
 
         Skips jobs whose table is being loaded, whose start is in the future, or that wait for another job.
         A row that cannot be read ends as dead, so that it does not block the jobs behind it.
+
+        ``later``  tables, each with its tenant, whose jobs are skipped, too.
         """
         with self._database.transaction():
             self._fail_dependents(now)
-            values = {"epoch": epoch, "now": to_micros(now)}
+            names = ("\n".join(("\n", tenant, table.schema, table.table, "\n")) for tenant, table in later)
+            values = {"epoch": epoch, "now": to_micros(now), "later": "".join(names)}
             while (row := self._database.fetch_one("claim", values)) is not None:
                 try:
                     return job_from_row(row)

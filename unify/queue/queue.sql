@@ -51,6 +51,8 @@ WHERE id = (
           WHERE other.tenant = ready.tenant AND other.connection = ready.connection
             AND other.table_name = ready.table_name AND other.state IN ('running', 'publishing')
       )
+      AND instr(:later, char(10, 10) || ready.tenant || char(10) || ready.connection || char(10)
+                        || ready.table_name || char(10, 10)) = 0
       AND NOT EXISTS (
           SELECT 1 FROM pause
           WHERE pause.tenant = ready.tenant AND pause.connection = ready.connection

@@ -2,7 +2,8 @@
 
 A load keeps the responses in a folder of the home; a load of another table of the group that follows within
 some minutes reads them there. A response serves each table once: a second load of the same table sends its
-requests. Loads of one group run one after the other.
+requests. Loads of one group run one after the other: the daemon starts none while another reads, and a lock
+keeps other processes out.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
@@ -84,12 +84,17 @@ _CACHE_SIZE = 256  # specs and summaries in one process
 
 
 class SpecSummary(Struct, frozen=True):
-    """The part of a spec that listings need. An option without a default is required."""
+    """The part of a spec that listings and the daemon need. An option without a default is required.
+
+    ``live``          names of live tables.
+    ``shared_tables`` for each table with ``shares``, the table whose requests it reads.
+    """
 
     options: tuple[Option, ...]
     tables: tuple[TableDef, ...]
-    live: frozenset[str]  # names of live tables
+    live: frozenset[str]
     views: tuple[View, ...]
+    shared_tables: Mapping[str, str]
 
 
 class SpecFileVersion(Struct, frozen=True):
@@ -132,7 +137,8 @@ def summarize_spec(spec: AdapterSpec) -> SpecSummary:
         Option(option.name, option.description, required=option.needs_value) for option in spec.options
     )
     live = frozenset(table.name for table in spec.tables if table.live)
-    return SpecSummary(options, table_defs(spec), live, spec.views)
+    shared = {table.name: table.shares for table in spec.tables if table.shares is not None}
+    return SpecSummary(options, table_defs(spec), live, spec.views, shared)
 
 
 def _file_version(path: Path) -> SpecFileVersion:
