@@ -93,10 +93,14 @@ class Priority:
 
 
 class ConfigPaths(Struct, frozen=True):
-    """Configuration files of a job, as absolute paths. Holds no secrets."""
+    """Configuration files of a job, as absolute paths. Holds no secrets.
+
+    ``found``  the connections file was found in the current folder, not named: see ``config.trust``.
+    """
 
     connections: str
     specs: tuple[str, ...] = ()
+    found: bool = False
 
 
 class LoaderJob(Struct, frozen=True):

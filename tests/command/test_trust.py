@@ -10,6 +10,7 @@ import pytest
 from tests.support.command import UNIFY_COMMAND, InProcessCommand, UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.terminal import ENTER, run_on_terminal
+from tests.support.waiting import wait_until
 from unify.cli.environment import build_settings
 from unify.config import trust
 from unify.shell.invocation import Invocation
@@ -81,6 +82,23 @@ class TestAScript:
         command.environment["UNIFY_CONNECTIONS"] = "connections.yaml"
         assert command("select id from things.t").single_value == "1"
 
+    def test_does_not_use_a_trusted_file_that_has_changed(self, folder: Folder, api: FaultServer) -> None:
+        assert folder.command.run("trust").exit_status == 0
+        folder.write("${THINGS_TOKEN}", "https://elsewhere.example")
+        result = folder.command("select * from things.t")
+        assert result.exit_status == 2
+        assert f"{folder.file}: this file has changed since it was trusted" in result.stderr
+        folder.write("${THINGS_TOKEN}", api.url)
+        assert folder.command("select id from things.t").single_value == "1"
+
+    def test_keeps_the_trust_when_it_connects_and_disconnects(self, folder: Folder, api: FaultServer) -> None:
+        assert folder.command.run("trust").exit_status == 0
+        options = f"base_url = '{api.url}', token = '${{THINGS_TOKEN}}'"
+        assert folder.command(f"connect things as other with {options}").exit_status == 0
+        assert folder.command("select id from other.t").single_value == "1"
+        assert folder.command("disconnect other").exit_status == 0
+        assert folder.command("select id from things.t").single_value == "1"
+
     def test_runs_statements_without_connections(self, folder: Folder) -> None:
         assert folder.command("select 1 as i").single_value == "1"
 
@@ -145,6 +163,25 @@ class TestAnotherUser:
         assert api.requests == []
 
 
+class TestTheDaemon:
+    def test_does_not_load_from_a_trusted_file_that_has_changed(
+        self, folder: Folder, api: FaultServer
+    ) -> None:
+        command = folder.command
+        assert command.run("trust").exit_status == 0
+        assert command("refresh table things.t every 2 seconds; select id from things.t").single_value == "1"
+        folder.write("${THINGS_TOKEN}", "https://elsewhere.example")
+        named = ["--connections", str(folder.file)]
+        failed = "select count(*) from unify.loads where error like '%has changed since it was trusted%'"
+
+        def has_failed() -> bool:
+            return command(failed, args=named).single_value != "0"
+
+        wait_until(has_failed)
+        folder.write("${THINGS_TOKEN}", api.url)
+        assert command("reload table things.t; select id from things.t").single_value == "1"
+
+
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_a_spec_that_everybody_can_change_is_refused(folder: Folder, api: FaultServer, place: str) -> None:
     folder.command.run("trust")
@@ -152,7 +189,8 @@ def test_a_spec_that_everybody_can_change_is_refused(folder: Folder, api: FaultS
     path.chmod(0o777)
     result = folder.command("select * from things.t")
     assert result.exit_status != 0
-    assert "who could redirect your secrets; run chmod o-w" in result.stderr
+    assert "every user" in result.stderr
+    assert f"who could redirect your secrets; run chmod go-w {path}" in result.stderr
     assert api.requests == []
 
 
@@ -166,13 +204,3 @@ def test_the_sample_of_a_checkout_needs_no_question() -> None:
         os.chdir(before)
     assert settings.connections_found
     assert trust.find_problem(settings) == ""
-
-
-def test_files_of_root_and_of_the_user_who_ran_sudo_are_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setenv("SUDO_UID", "1234")
-    assert trust._is_own(1234)
-    assert not trust._is_own(1235)
-    monkeypatch.setattr(os, "geteuid", lambda: 1235)
-    assert trust._is_own(0)
-    assert not trust._is_own(1234)

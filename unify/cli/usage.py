@@ -18,7 +18,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify lake check [--deep] [--repair]   verify the home folder: catalog, data files, ledger, queue
        unify backup FILE                 write a verified backup of the home folder
        unify restore FILE                restore a backup into a new home folder
-       unify trust [FILE ...]            use a connections.yaml that is new in this folder
+       unify trust [FILE ...]            use a connections.yaml that is new or changed in this folder
        unify completion bash|zsh|fish    print a completion script for the shell"""
 EPILOG = """\
 Rows go to stdout; progress, notices and errors go to stderr. Exit status: 0 success; 1 a statement or load
@@ -140,11 +140,13 @@ COMMAND_HELP = {
         (1, "FILE"),
     ),
     "trust": CommandHelp(
-        "use a connections.yaml that is new in this folder",
+        "use a connections.yaml that is new or changed in this folder",
         "unify trust [FILE ...]",
         "Allows a connections.yaml that is found in a folder to use variables and secrets; by default the\n"
         "one in this folder. Prints what each of its connections reads. At a terminal, unify asks; a script\n"
-        "needs this command, or --connections FILE. Remove the file's line from HOME/trusted to undo it.",
+        "needs this command, or --connections FILE. A file that changes has to be trusted again, because\n"
+        "the change may have come with a repository; until then, the daemon loads nothing from it. connect\n"
+        "and disconnect keep the trust. Remove the file's line from HOME/trusted to undo it.",
         ("*", "FILE"),
     ),
     "completion": CommandHelp(

@@ -1,7 +1,8 @@
 """Configuration: what a user configures. It is read once and passed down as frozen objects.
 
     settings          Settings: the home folder, the paths in it, the limits of the daemon
-    trust             asks before a connections.yaml of the current folder is used; owners of specs
+    trust             asks before a connections.yaml of the current folder is used; owners and modes of specs
+    permissions       who else can read or change a configuration file
     secrets           Secret; references such as ${NAME}, ${keyring:SERVICE/USER} and ${file:PATH}
     keyring           the system keyring, if the package is installed and works
     yaml              YAML as nodes with line and column; reports tags, duplicate keys and excessive size

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -15,6 +13,7 @@ from msgspec import Struct, field
 
 from unify.config import yaml
 from unify.config.connection_tables import TableSettings, parse_tables
+from unify.config.permissions import is_readable_by_others, writers
 from unify.config.secrets import (
     REFERENCE_FORMS,
     EnvironmentVariable,
@@ -148,33 +147,13 @@ def _resolve_option_value(
 def _permission_warnings(path: Path) -> tuple[str, ...]:
     """Raise ConfigError if other users can write to the file: it decides where secrets are sent."""
     status = path.stat()
-    mode = status.st_mode
-    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(status)):
+    if writers(status):
         raise ConfigError(
             f"{path}: other users can write to this file and redirect your secrets; run chmod go-w {path}"
         )
-    if mode & (stat.S_IROTH | stat.S_IRGRP):
+    if status.st_mode & (stat.S_IROTH | stat.S_IRGRP):
         return (f"{path}: other users can read this file; run chmod 600 {path}",)
     return ()
-
-
-def _is_private_group(status: os.stat_result) -> bool:
-    """Return whether the file's group is the private group of its owner."""
-    try:
-        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
-    except KeyError:
-        return False
-    return group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
-
-
-def _is_readable_by_others(path: Path) -> bool:
-    """Return whether a file of this user can be read by other users. Mounted secrets of a container can."""
-    try:
-        status = path.stat()
-    except OSError:
-        return False  # resolving the reference says why
-    own = status.st_uid == os.geteuid() and not path.is_relative_to("/run")
-    return own and bool(status.st_mode & (stat.S_IROTH | stat.S_IRGRP))
 
 
 class _ConnectionsReader:
@@ -316,7 +295,7 @@ class _ConnectionsReader:
             return None
         if isinstance(reference, SecretFile):
             path = os.path.join(os.path.dirname(self._document.path), os.path.expanduser(reference.path))
-            if _is_readable_by_others(Path(path)):
+            if is_readable_by_others(Path(path)):
                 self.warnings.append(f"{path}: other users can read this secret; run chmod 600 {path}")
         if reference is None and "${" in value.text:
             where = f"{self._document.path}:{value.line}: {key}"

@@ -19,6 +19,7 @@ from unify.adapters import registry
 from unify.adapters.http.request_log import RequestLog
 from unify.config.connections import Connection
 from unify.config.settings import Settings
+from unify.config.trust import require_trusted_origin
 from unify.daemon.disk_space import DiskSpaceMonitor
 from unify.daemon.maintenance import MaintenanceSchedule
 from unify.daemon.publisher import PublisherResult, PublishStaged, RecoverOrphan, RunMaintenance, Warmup
@@ -346,6 +347,7 @@ class Dispatcher:
         failpoint("daemon.claimed")
         self.running_jobs.apply(run, JobEvent.CLAIMED, attempt=job.attempt)
         try:
+            require_trusted_origin(self.settings, job.origin)
             connection = find_connection(job.origin, job.table)
             run.shared_tables = self._find_shared_tables(job, connection)
             environment = self._connection_environment(connection)

@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from unify.config.settings import Settings
+from unify.config.trust import require_trusted_origin
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
 from unify.daemon.script_process import KILL_AFTER_S, ScriptProcess, missing_reason
@@ -120,6 +121,7 @@ class ScriptSupervisor:
     def _start_process(self, script: ScheduledScript) -> ScriptProcess:
         if reason := missing_reason(script):
             raise UnifyError(reason)
+        require_trusted_origin(self._settings, script.origin)
         variables = self._environment.values_for_origin(script.origin)
         self._log.add_secrets(variables.values())
         environment = {**self._environment.process_values, **variables}

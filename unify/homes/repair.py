@@ -64,7 +64,9 @@ def _request_reload(settings: Settings, finding: Finding) -> str:
 
 def _enqueue_reload(settings: Settings, table: TableName) -> int:
     origin = ConfigPaths(
-        os.path.abspath(settings.connections), tuple(os.path.abspath(folder) for folder in settings.specs)
+        os.path.abspath(settings.connections),
+        tuple(os.path.abspath(folder) for folder in settings.specs),
+        settings.connections_found,
     )
     with Queue(settings.queue) as queue:
         return queue.enqueue(NewJob(settings.tenant, Action.RELOAD, table, origin)).id

@@ -78,6 +78,7 @@ class ConnectionCatalog:
         return ConfigPaths(
             connections=os.path.abspath(self.settings.connections),
             specs=tuple(os.path.abspath(folder) for folder in self.settings.specs),
+            found=self.settings.connections_found,
         )
 
     def connection(self, name: str) -> Connection:

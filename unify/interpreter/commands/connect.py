@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.options import check_options, known_options
 from unify.adapters.spec import loader
-from unify.config import connections_edit, keyring
+from unify.config import connections_edit, keyring, trust
 from unify.config.connections import Connection
 from unify.config.secrets import parse_reference
 from unify.errors import ConfigError, SignInNeeded, SourceError, UnifyError
@@ -58,7 +58,8 @@ class ConnectionCommands:
             option: self._choose_stored_value(spec, name, option, options[option], given_options)
             for option in options
         }
-        connections_edit.add_connection(self.path, name, spec.name, stored)
+        with trust.keep_trust(self.connections.settings):
+            connections_edit.add_connection(self.path, name, spec.name, stored)
         self.connections.invalidate()
         tables = format_count(len(spec.tables), "table")
         return Message(f"{name} is saved in {self.path}{identity}: {tables} (show tables from {name})")
@@ -66,7 +67,8 @@ class ConnectionCommands:
     def disconnect(self, name: str) -> str:
         """Remove a connection and its tokens; return its name as written. Raises UnknownName."""
         self._sign_out(name)
-        known = connections_edit.remove_connection(self.path, name)
+        with trust.keep_trust(self.connections.settings):
+            known = connections_edit.remove_connection(self.path, name)
         TokenCacheFolder(self.connections.settings.token_folder, known).delete_all()
         self.connections.invalidate()
         return known
