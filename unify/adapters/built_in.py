@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 # Adapter name -> module and class.
 _CLASSES: Mapping[str, tuple[str, str]] = {
+    "azure": ("unify.adapters.files.adapters", "AzureAdapter"),
+    "files": ("unify.adapters.files.adapters", "LocalFilesAdapter"),
+    "gcs": ("unify.adapters.files.adapters", "GCSAdapter"),
+    "s3": ("unify.adapters.files.adapters", "S3Adapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
 }
 

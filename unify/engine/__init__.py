@@ -7,6 +7,7 @@
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
     constant_runs  long lists of constants, skipped where a statement is searched for tables and words
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
+    stored_types  the type in which the lake stores the values of a DuckDB type exactly
     files       file formats, and the SELECT that reads files with exact types
     sources     detects statements whose source, such as a pipe, can be read only once
     volatility  detects functions, such as nextval, for which a statement is not run twice

@@ -1,8 +1,7 @@
 """Databases as sources: each adapter implements adapters.relation.RelationalAdapter.
 
-    attachment    hidden aliases of attached databases; translation of their errors
-    duckdb_types  the type in which the lake stores a value of a DuckDB type exactly
-    duckdb_file   adapter `duckdb`: a DuckDB database file
+    attachment   hidden aliases of attached databases; translation of their errors
+    duckdb_file  adapter `duckdb`: a DuckDB database file
 
 May import: adapters.relation, base, options and spec; language, config, engine, fs and the top-level modules.
 """

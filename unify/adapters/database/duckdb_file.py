@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from unify.adapters.base import Check
 from unify.adapters.database.attachment import hidden_alias, is_attached, translate_source_errors
-from unify.adapters.database.duckdb_types import stored_type
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.relation import (
     LoadPart,
@@ -30,6 +29,7 @@ from unify.adapters.spec.model import Option, RefreshStrategy
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.engine.connection import quote_literal
+from unify.engine.stored_types import stored_type
 from unify.engine.types import parse_type
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError

@@ -71,7 +71,7 @@ def detect_content_format(start: bytes) -> FileFormat:
 
 
 def detect_compression(name: str, start: bytes) -> str:
-    """Return the compression of a text file by its first bytes: gzip, zstd or none.
+    """Return the compression of a text file by its first bytes: gzip, zstd or uncompressed.
 
     Raises FileError for a compression that cannot be read, and for a binary format under the suffix of text.
     """
@@ -84,7 +84,7 @@ def detect_compression(name: str, start: bytes) -> str:
     for magic, format in _FORMAT_MAGIC.items():
         if start.startswith(magic):
             raise FileError(f"{name} has another format than its suffix says: {format}")
-    return "none"
+    return "uncompressed"
 
 
 def strip_compression(name: str) -> str:

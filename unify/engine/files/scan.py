@@ -32,6 +32,7 @@ class FileScan(Struct, frozen=True):
     ``compression``  of text files, if their suffixes do not say it; "" : by suffix.
     ``csv``          further options of DuckDB's CSV reader, as SQL.
     ``file_column``  name of a column with the path of the row's file; "": none.
+    ``types``        of columns of text files, instead of the types found.
     ``partitions``   types of the columns that folders ``NAME=VALUE`` give; None: as DuckDB detects them.
     """
 
@@ -40,6 +41,7 @@ class FileScan(Struct, frozen=True):
     compression: str = ""
     csv: Mapping[str, str] = {}
     file_column: str = ""
+    types: Mapping[str, str] = {}
     partitions: Mapping[str, str] | None = None
 
     @property
@@ -65,10 +67,8 @@ def build_file_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
     Raises ConfigError if Avro files need an optional package.
     """
     match scan.format:
-        case FileFormat.CSV:
-            return _csv_query(connection, scan, {})
-        case FileFormat.TSV:
-            return _csv_query(connection, scan, {"delim": r"'\t'"})
+        case FileFormat.CSV | FileFormat.TSV:
+            return _csv_query(connection, scan)
         case FileFormat.JSON | FileFormat.JSONL:
             return _json_query(connection, scan)
         case FileFormat.AVRO:
@@ -78,44 +78,64 @@ def build_file_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
             return _select("read_parquet", scan, [])
 
 
+def list_file_columns(connection: DuckDBPyConnection, scan: FileScan) -> Sequence[str]:
+    """Return the names of the columns that the files themselves have, without finding their types."""
+    match scan.format:
+        case FileFormat.CSV | FileFormat.TSV:
+            sql = _select("read_csv", scan, ["all_varchar = true", "sample_size = 100", *_csv_options(scan)])
+        case FileFormat.AVRO:
+            sql = _select("read_avro", scan, [])
+        case _:
+            sql = _select("read_parquet", scan, [])
+    return list(_own_types(connection, sql, scan))
+
+
 def _select(function: str, scan: FileScan, options: Sequence[str]) -> str:
     return f"SELECT * FROM {function}({', '.join([scan.files_sql, *options, *scan.options])})"
 
 
-def _text_options(scan: FileScan) -> list[str]:
-    compression = [f"compression = {quote_literal(scan.compression)}"] if scan.compression else []
-    return ["sample_size = -1", *compression]
+def _compression_option(scan: FileScan) -> Sequence[str]:
+    return [f"compression = {quote_literal(scan.compression)}"] if scan.compression else []
 
 
-def _csv_query(connection: DuckDBPyConnection, scan: FileScan, dialect: Mapping[str, str]) -> str:
-    given = [f"{name} = {value}" for name, value in {**dialect, **scan.csv}.items()]
-    options = ["allow_quoted_nulls = false", *_text_options(scan), *given]
-    query = _select("read_csv", scan, options)
-    types = _own_types(connection, query, scan)
-    doubles = [name for name, type in types.items() if type == "DOUBLE"]
+def _csv_options(scan: FileScan) -> Sequence[str]:
+    dialect = {"delim": r"'\t'"} if scan.format is FileFormat.TSV else {}
+    given = (f"{name} = {value}" for name, value in {**dialect, **scan.csv}.items())
+    return ["allow_quoted_nulls = false", *_compression_option(scan), *given]
+
+
+def _csv_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
+    options = ["sample_size = -1", *_csv_options(scan)]
+
+    def read(types: Mapping[str, str]) -> str:
+        given = [f"types = {_struct_literal(types)}"] if types else []
+        return _select("read_csv", scan, [*given, *options])
+
+    types = _own_types(connection, read(scan.types), scan)
+    declared = {name.lower() for name in scan.types}
+    doubles = [name for name, type in types.items() if type == "DOUBLE" and name.lower() not in declared]
     texts = _select("read_csv", scan, ["all_varchar = true", *options])
     if not doubles or list(_own_types(connection, texts, scan)) != list(types):
-        return query
-    exact = _exact_types(connection, texts, doubles)
-    return _select("read_csv", scan, [f"types = {_struct_literal(exact)}", *options]) if exact else query
+        return read(scan.types)
+    return read({**scan.types, **_exact_types(connection, texts, doubles)})
 
 
 def _json_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
-    options = ["maximum_object_size = 1000000000", *_text_options(scan)]
+    options = ["sample_size = -1", "maximum_object_size = 1000000000", *_compression_option(scan)]
+
+    def read(types: Mapping[str, str]) -> str:
+        return _select("read_json", scan, [f"columns = {_struct_literal(types)}", *options])
+
     query = _select("read_json", scan, options)
     types = _own_types(connection, query, scan)
-    doubtful = [name for name, type in types.items() if "DOUBLE" in type]
-    if not doubtful:
-        return query
-    texts = _select(
-        "read_json", scan, [f"columns = {_struct_literal(dict.fromkeys(types, 'VARCHAR'))}", *options]
-    )
+    declared = {name.lower(): type for name, type in scan.types.items()}
+    given = {name: declared[name.lower()] for name in types if name.lower() in declared}
+    doubtful = [name for name, type in types.items() if "DOUBLE" in type and name not in given]
+    texts = read(dict.fromkeys(types, "VARCHAR"))
     plain = [name for name in doubtful if types[name] == "DOUBLE"]
     exact = _exact_types(connection, texts, plain)
     exact |= _nested_types(connection, texts, [name for name in doubtful if name not in plain])
-    if not exact:
-        return query
-    return _select("read_json", scan, [f"columns = {_struct_literal({**types, **exact})}", *options])
+    return read({**types, **exact, **given}) if exact or given else query
 
 
 def _own_types(connection: DuckDBPyConnection, query: str, scan: FileScan) -> dict[str, str]:

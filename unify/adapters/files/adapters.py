@@ -1,0 +1,273 @@
+"""The adapters of folders and object stores, with their options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from unify.adapters.files.adapter import FileAdapter
+from unify.adapters.files.folder import FolderStore
+from unify.adapters.files.object_store import ObjectStore, ScanAccess
+from unify.adapters.files.store import FileStore
+from unify.adapters.options import PathOption
+from unify.adapters.spec.model import Option
+from unify.config.secrets import Secret
+from unify.engine.connection import load_optional_extension
+from unify.errors import ConfigError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_PREFIX = Option("prefix", "Start of the paths, such as daily/; nothing outside of it is read", default="")
+_ENDPOINT = Option("endpoint", "Address of another server of this kind, such as https://minio.example.org")
+_ANONYMOUS = Option("anonymous", "true: no credentials, for public buckets")
+_NO_PROXY = "http://127.0.0.1:9"  # never used: an explicit proxy keeps obstore from that of the environment
+_TIMEOUTS = {"connect_timeout": "10s", "timeout": "10 minutes"}
+
+
+class LocalFilesAdapter(FileAdapter):
+    """Adapter ``files``: a folder of this machine."""
+
+    label: ClassVar[str] = "a folder"
+    takes: ClassVar[tuple[Option, ...]] = (
+        PathOption("folder", "The folder; nothing outside of it is read", required=True),
+    )
+
+    def open_store(self) -> FileStore:
+        return FolderStore(Path(os.path.expanduser(_text(self.options, "folder"))))
+
+
+class BucketAdapter(FileAdapter):
+    """What the adapters of object stores share."""
+
+    def _prefix(self) -> str:
+        prefix = _text(self.options, "prefix")
+        if prefix.startswith("/") or ".." in prefix.split("/"):
+            raise ConfigError(f"{self.connection}.options.prefix: {prefix!r} is not the start of a path")
+        return f"{prefix.rstrip('/')}/" if prefix else ""
+
+    def _is_anonymous(self, *credentials: str) -> bool:
+        """Raises ConfigError without credentials: obstore would look for some of its own."""
+        if _text(self.options, "anonymous").lower() == "true":
+            return True
+        if not all(self.options.get(name) is not None for name in credentials):
+            wanted = " and ".join(credentials)
+            raise ConfigError(
+                f"{self.connection}.options: {wanted} are missing; for a public bucket write anonymous: true"
+            )
+        return False
+
+    def _client(self, host: str, **more: object) -> dict[str, Any]:
+        """Options of obstore's HTTP client."""
+        endpoint = _text(self.options, "endpoint")
+        own = urlsplit(endpoint).hostname or host
+        return {
+            **_TIMEOUTS,
+            "allow_http": endpoint.startswith("http://"),
+            "proxy_url": _NO_PROXY,
+            "proxy_excludes": own,
+            **more,
+        }
+
+    def _endpoint(self) -> str | None:
+        endpoint = _text(self.options, "endpoint").rstrip("/")
+        if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
+            raise ConfigError(f"{self.connection}.options.endpoint: write an address: https://HOST[:PORT]")
+        return endpoint or None
+
+
+class S3Adapter(BucketAdapter):
+    """Adapter ``s3``: Amazon S3, and servers that speak its protocol."""
+
+    label: ClassVar[str] = "S3"
+    extra: ClassVar[str] = "s3"
+    requires: ClassVar[tuple[str, ...]] = ("obstore", "duckdb_extension_httpfs")
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("bucket", "Name of the bucket", required=True),
+        _PREFIX,
+        Option("region", "Region of the bucket", default="us-east-1"),
+        _ENDPOINT,
+        Option("access_key_id", "Access key"),
+        Option("secret_access_key", "Secret of the access key", secret=True),
+        Option("session_token", "Token of temporary credentials", secret=True),
+        _ANONYMOUS,
+        Option("url_style", "path: the bucket in the path; vhost: in the host name (Amazon's default)"),
+    )
+
+    def open_store(self) -> FileStore:
+        bucket, prefix, endpoint = _text(self.options, "bucket"), self._prefix(), self._endpoint()
+        anonymous = self._is_anonymous("access_key_id", "secret_access_key")
+        style = _text(self.options, "url_style") or ("path" if endpoint else "vhost")
+        if style not in ("path", "vhost"):
+            raise ConfigError(f"{self.connection}.options.url_style: {style!r} is neither path nor vhost")
+        config: dict[str, Any] = {
+            "region": _text(self.options, "region"),
+            "skip_signature": anonymous,
+            "virtual_hosted_style_request": style == "vhost",
+        }
+        if endpoint:
+            config["endpoint"] = endpoint
+        keys = {name: _text(self.options, name) for name in _S3_KEYS}
+        return ObjectStore(
+            self.connection,
+            f"s3://{bucket}/{prefix}",
+            prefix,
+            open=partial(
+                _open_s3, bucket, config, None if anonymous else keys, self._client(".amazonaws.com")
+            ),
+            secrets=self.secrets(),
+            scan=self._scan_access(endpoint, style, anonymous),
+            identity="" if anonymous else f"access key {keys['access_key_id']}",
+        )
+
+    def _scan_access(self, endpoint: str | None, style: str, anonymous: bool) -> ScanAccess:
+        address = urlsplit(endpoint or "")
+        secret = {
+            "TYPE": "s3",
+            "REGION": _text(self.options, "region"),
+            "ENDPOINT": address.netloc or None,
+            "USE_SSL": address.scheme != "http",
+            "URL_STYLE": style,
+        }
+        if not anonymous:
+            secret |= {
+                "KEY_ID": _text(self.options, "access_key_id"),
+                "SECRET": _text(self.options, "secret_access_key"),
+                "SESSION_TOKEN": _text(self.options, "session_token") or None,
+            }
+        return ScanAccess("s3://", secret, partial(_load, name="httpfs", extra="s3", purpose="Files on S3"))
+
+
+class GCSAdapter(BucketAdapter):
+    """Adapter ``gcs``: Google Cloud Storage. DuckDB reads copies: its reader takes other credentials."""
+
+    label: ClassVar[str] = "Google Cloud Storage"
+    extra: ClassVar[str] = "gcs"
+    requires: ClassVar[tuple[str, ...]] = ("obstore",)
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("bucket", "Name of the bucket", required=True),
+        _PREFIX,
+        Option("service_account_key", "Key of a service account: the JSON text of its file", secret=True),
+        _ENDPOINT,
+        _ANONYMOUS,
+    )
+
+    def open_store(self) -> FileStore:
+        bucket, prefix, endpoint = _text(self.options, "bucket"), self._prefix(), self._endpoint()
+        anonymous = self._is_anonymous("service_account_key")
+        config: dict[str, Any] = {"skip_signature": anonymous}
+        if endpoint:
+            config["base_url"] = endpoint
+        if not anonymous:
+            config["service_account_key"] = _text(self.options, "service_account_key")
+        return ObjectStore(
+            self.connection,
+            f"gs://{bucket}/{prefix}",
+            prefix,
+            open=partial(_open_gcs, bucket, config, self._client(".googleapis.com")),
+            secrets=self.secrets(),
+            identity="" if anonymous else "a service account",
+        )
+
+
+class AzureAdapter(BucketAdapter):
+    """Adapter ``azure``: a container of Azure Blob Storage."""
+
+    label: ClassVar[str] = "Azure Blob Storage"
+    extra: ClassVar[str] = "azure"
+    requires: ClassVar[tuple[str, ...]] = ("obstore", "duckdb_extension_azure")
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("account", "Name of the storage account", required=True),
+        Option("container", "Name of the container", required=True),
+        _PREFIX,
+        Option("account_key", "Key of the storage account", secret=True),
+        _ENDPOINT,
+        _ANONYMOUS,
+    )
+
+    def open_store(self) -> FileStore:
+        account, container = _text(self.options, "account"), _text(self.options, "container")
+        prefix, anonymous = self._prefix(), self._is_anonymous("account_key")
+        endpoint = self._endpoint() or f"https://{account}.blob.core.windows.net"
+        config: dict[str, Any] = {
+            "account_name": account,
+            "endpoint": endpoint,
+            "skip_signature": anonymous,
+        }
+        key = _text(self.options, "account_key")
+        if not anonymous:
+            config["account_key"] = key
+        scan = ScanAccess(
+            "azure://",
+            {"TYPE": "azure", "CONNECTION_STRING": _azure_connection_string(account, key, endpoint)},
+            partial(_load, name="azure", extra="azure", purpose="Files on Azure"),
+        )
+        return ObjectStore(
+            self.connection,
+            f"azure://{container}/{prefix}",
+            prefix,
+            open=partial(_open_azure, container, config, self._client(".windows.net")),
+            secrets=self.secrets(),
+            scan=None if anonymous else scan,
+            identity="" if anonymous else f"account {account}",
+        )
+
+
+_S3_KEYS = ("access_key_id", "secret_access_key", "session_token")
+
+
+def _open_s3(
+    bucket: str, config: dict[str, Any], keys: Mapping[str, str] | None, client: dict[str, Any]
+) -> Any:
+    from obstore.store import S3Store
+
+    if keys is None:
+        return S3Store(bucket, config=_typed(config), client_options=_typed(client))
+    credentials = {
+        "access_key_id": keys["access_key_id"],
+        "secret_access_key": keys["secret_access_key"],
+        "token": keys["session_token"] or None,
+        "expires_at": None,
+    }
+    # a provider, because a session token of the environment would be sent beside keys
+    return S3Store(
+        bucket,
+        config=_typed(config),
+        client_options=_typed(client),
+        credential_provider=_typed(lambda: credentials),
+    )
+
+
+def _open_gcs(bucket: str, config: dict[str, Any], client: dict[str, Any]) -> Any:
+    from obstore.store import GCSStore
+
+    return GCSStore(bucket, config=_typed(config), client_options=_typed(client))
+
+
+def _open_azure(container: str, config: dict[str, Any], client: dict[str, Any]) -> Any:
+    from obstore.store import AzureStore
+
+    return AzureStore(container, config=_typed(config), client_options=_typed(client))
+
+
+def _typed(value: Any) -> Any:
+    """obstore's own types exist for type checkers only."""
+    return value
+
+
+def _azure_connection_string(account: str, key: str, endpoint: str) -> str:
+    scheme = urlsplit(endpoint).scheme
+    return f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={key};BlobEndpoint={endpoint}"
+
+
+def _load(duck: DuckDBPyConnection, *, name: str, extra: str, purpose: str) -> None:
+    load_optional_extension(duck, name, extra, purpose)
+
+
+def _text(options: Mapping[str, str | Secret | None], name: str) -> str:
+    value = options.get(name)
+    return value.reveal() if isinstance(value, Secret) else value or ""

@@ -1,0 +1,244 @@
+"""The SELECT over the files of a table: formats and compressions, typed columns, partitions, ``_file``."""
+
+from __future__ import annotations
+
+import glob
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from unify.adapters.files.paths import partition_types
+from unify.adapters.files.spool import FileSpool
+from unify.adapters.files.store import FileStore, StoredFile
+from unify.adapters.files.tables import FileTable
+from unify.adapters.relation import SourceColumn
+from unify.config.connection_tables import TableSettings
+from unify.engine.connection import quote_literal
+from unify.engine.errors import clean_message
+from unify.engine.files.formats import (
+    SNIFFED_BYTES,
+    TEXT_FORMATS,
+    FileFormat,
+    detect_compression,
+    detect_content_format,
+    find_format,
+)
+from unify.engine.files.scan import FileScan, build_file_query, list_file_columns
+from unify.engine.stored_types import stored_type
+from unify.engine.types import parse_type
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import ConfigError, Interrupted, SourceError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+FILE_COLUMN = "_file"
+_PATH_COLUMN = "__unify_path"  # the path as DuckDB has it
+_MAX_COMPARED_FILES = 100  # whose columns are compared, for a notice
+_MAGIC_BYTES = 8  # enough for every compression
+_FORMAT_NAMES = {str(format): format for format in FileFormat} | {
+    "ndjson": FileFormat.JSONL,
+    "excel": FileFormat.EXCEL,
+}
+_CSV_OPTIONS = {"delimiter": "delim", "null": "nullstr"}  # others have DuckDB's name
+_DELIMITER_NAMES = {"tab": "\t", r"\t": "\t"}
+
+
+class TableScan(Struct, frozen=True):
+    """The SELECT of a table and its columns, for one version of each file."""
+
+    sql: str
+    columns: tuple[SourceColumn, ...]
+    notices: tuple[str, ...] = ()
+
+
+class _FileGroup(Struct, frozen=True):
+    """Files that one reader reads, and how many characters of their paths precede the path of the table."""
+
+    paths: tuple[str, ...]
+    path_start: int
+    compression: str = ""
+
+
+class TableReader:
+    """Builds the SELECTs of one store. Attach the store first: it decides what is read in place."""
+
+    def __init__(self, connection: str, store: FileStore, spool: FileSpool) -> None:
+        self._connection = connection
+        self._store = store
+        self._spool = spool
+
+    def scan(self, duck: DuckDBPyConnection, table: FileTable) -> TableScan:
+        """Find the columns over all rows of all files.
+
+        Raises SourceError for what cannot be read, FileChanged, FileError for an unknown format.
+        """
+        format = self._format(table)
+        files = [file for file in table.files if file.size or format not in TEXT_FORMATS]
+        if not files:
+            raise SourceError(f"{self._connection}.{table.name}: its files are empty: {table.files[0].path}")
+        with self._translate_errors(table.name):
+            if format is FileFormat.EXCEL:
+                return _typed_scan(duck, self._workbooks_sql(files), table.settings, ())
+            return self._scan(duck, table.settings, files, format)
+
+    def _scan(
+        self,
+        duck: DuckDBPyConnection,
+        settings: TableSettings,
+        files: Sequence[StoredFile],
+        format: FileFormat,
+    ) -> TableScan:
+        partitions = partition_types([file.path for file in files])
+        groups = self._groups(files, format)
+        selects = [
+            _with_file_column(
+                duck,
+                build_file_query(duck, _file_scan(group, format, settings, partitions or {})),
+                group.path_start,
+            )
+            for group in groups
+        ]
+        notices = [] if partitions is not None else ["folders NAME=VALUE differ and are no columns"]
+        if _columns_differ(duck, groups, format, settings):
+            notices.append("its files have different columns; those that a file lacks are NULL")
+        return _typed_scan(duck, " UNION ALL BY NAME ".join(selects), settings, tuple(notices))
+
+    def _format(self, table: FileTable) -> FileFormat:
+        if name := table.settings.format:
+            if (given := _FORMAT_NAMES.get(name)) is None:
+                known = ", ".join(_FORMAT_NAMES)
+                raise ConfigError(f"{self._connection}.tables.{table.name}.format: {name} is none of {known}")
+            return given
+        examples: dict[FileFormat, str] = {}
+        for file in table.files:
+            format = find_format(file.path) or self._detect_format(file)
+            examples.setdefault(FileFormat.JSON if format is FileFormat.JSONL else format, file.path)
+        if len(examples) > 1:
+            found = " and ".join(f"{format} ({path})" for format, path in list(examples.items())[:2])
+            raise SourceError(
+                f"{self._connection}.{table.name}: its files have several formats: {found}; "
+                "write a pattern for the files of one format in tables:"
+            )
+        return next(iter(examples))
+
+    def _detect_format(self, file: StoredFile) -> FileFormat:
+        """Return the format of a file whose suffix says nothing."""
+        return detect_content_format(self._store.read_start(file.path, SNIFFED_BYTES))
+
+    def _groups(self, files: Sequence[StoredFile], format: FileFormat) -> Sequence[_FileGroup]:
+        """Return what is read in place and what is copied; text files by compression."""
+        groups: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for file, path, start in self._locate(files, format):
+            compression = self._compression(file, path) if format in TEXT_FORMATS else ""
+            groups[start, compression].append(path)
+        return [_FileGroup(tuple(paths), *key) for key, paths in groups.items()]
+
+    def _locate(
+        self, files: Sequence[StoredFile], format: FileFormat
+    ) -> Iterator[tuple[StoredFile, str, int]]:
+        """Yield each file with what DuckDB reads, and how many characters precede its path in it."""
+        copied = []
+        for file in files:
+            is_copied = format in TEXT_FORMATS and not self._store.is_local
+            address = None if is_copied else self._store.scan_address(file)
+            if address is None:
+                copied.append(file)
+            else:
+                yield file, address, len(self._store.address_start)
+        if copied:
+            for file, copy in zip(copied, self._spool.fetch(copied), strict=True):
+                yield file, glob.escape(str(copy)), self._spool.path_start
+
+    def _compression(self, file: StoredFile, path: str) -> str:
+        """Return the compression of a local text file by its first bytes, whatever its suffix says."""
+        with open(_unescape(path), "rb") as opened:
+            return detect_compression(f"{self._store.root}/{file.path}", opened.read(_MAGIC_BYTES))
+
+    def _workbooks_sql(self, files: Sequence[StoredFile]) -> str:
+        from unify.engine.files import excel
+
+        copies = self._spool.fetch(files)
+        labels = {FILE_COLUMN: [file.path for file in files]}
+        lines = self._spool.folder / f"rows-{copies[0].parents[len(files[0].path.split('/')) - 1].name}"
+        lines.mkdir(exist_ok=True)
+        return excel.workbook_query(copies, lines, labels)
+
+    @contextmanager
+    def _translate_errors(self, table: str) -> Iterator[None]:
+        from unify.engine import duckdb
+
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise Interrupted("the statement was interrupted") from error
+        except duckdb.Error as error:
+            message = clean_message(error).splitlines()[0].rstrip(":")
+            shown = message.replace(f"{self._store.address_start}", "")
+            raise SourceError(f"{self._connection}.{table}: {self._spool.hide_paths(shown)}") from error
+
+
+def _file_scan(
+    group: _FileGroup, format: FileFormat, settings: TableSettings, partitions: Mapping[str, str]
+) -> FileScan:
+    csv = {
+        _CSV_OPTIONS.get(name, name): _DELIMITER_NAMES.get(value, value)
+        for name, value in settings.csv.items()
+    }
+    return FileScan(
+        group.paths,
+        format,
+        compression=group.compression,
+        csv={name: quote_literal(value) for name, value in csv.items()},
+        file_column=_PATH_COLUMN,
+        partitions=partitions,
+        types=settings.columns,
+    )
+
+
+def _with_file_column(duck: DuckDBPyConnection, sql: str, path_start: int) -> str:
+    """Return ``sql`` with the path of the row's file in the last column, ``_file``."""
+    names = [str(row[0]) for row in duck.execute(f"DESCRIBE {sql}").fetchall()]
+    kept = [quoted(name) for name in names if name.lower() not in (_PATH_COLUMN, FILE_COLUMN)]
+    path = f"substr({quoted(_PATH_COLUMN)}, {path_start + 1}) AS {FILE_COLUMN}"
+    return f"SELECT {', '.join([*kept, path])} FROM ({sql})"
+
+
+def _typed_scan(
+    duck: DuckDBPyConnection, sql: str, settings: TableSettings, notices: tuple[str, ...]
+) -> TableScan:
+    """Return the SELECT with the types that the lake stores, and those of the configuration."""
+    declared = {name.lower(): type for name, type in settings.columns.items()}
+    columns = []
+    for row in duck.execute(f"DESCRIBE {sql}").fetchall():
+        name, type = str(row[0]), str(row[1])
+        columns.append(SourceColumn(name, declared.get(name.lower(), stored_type(parse_type(type))), type))
+    items = (
+        quoted(column.name)
+        if column.type == column.source_type
+        else f"CAST({quoted(column.name)} AS {column.type}) AS {quoted(column.name)}"
+        for column in columns
+    )
+    return TableScan(f"SELECT {', '.join(items)} FROM ({sql})", tuple(columns), notices)
+
+
+def _columns_differ(
+    duck: DuckDBPyConnection, groups: Sequence[_FileGroup], format: FileFormat, settings: TableSettings
+) -> bool:
+    """Whether two of the first files have different columns. Objects of JSON files may lack members."""
+    if format in (FileFormat.JSON, FileFormat.JSONL):
+        return False
+    found: set[frozenset[str]] = set()
+    for group in groups:
+        for path in group.paths[:_MAX_COMPARED_FILES]:
+            one = _file_scan(_FileGroup((path,), 0, group.compression), format, settings, {})
+            found.add(frozenset(list_file_columns(duck, one)))
+    return len(found) > 1
+
+
+def _unescape(path: str) -> str:
+    """Return what ``glob.escape`` escaped."""
+    return path.replace("[*]", "*").replace("[?]", "?").replace("[[]", "[")
