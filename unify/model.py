@@ -139,7 +139,8 @@ class LoaderStatus(Struct, frozen=True):
 
     ``pages_total`` is None if unknown. ``waiting_until`` is the end of a rate limit or, with ``error``, the
     time of the next attempt. ``blocked_by`` names the writer of the lake that the job waits for, or says why
-    a queued load does not start. ``resumed`` says what earlier attempts have read.
+    a queued load does not start. ``resumed`` says what earlier attempts have read, ``rows_total`` about how
+    many rows there are, if the source says.
     """
 
     job: int
@@ -155,6 +156,7 @@ class LoaderStatus(Struct, frozen=True):
     error: str = ""
     blocked_by: str = ""
     resumed: str = ""
+    rows_total: int | None = None
 
 
 class LoadRecord(Struct, frozen=True):

@@ -145,7 +145,8 @@ def test_attempts_share_the_time_and_a_retry_by_a_user_begins_it_again(home: Loa
 
 def test_the_defaults_are_generous(home: LoaderHome) -> None:
     job = home.make_job("orders", Action.LOAD)
-    limits = load_limits(find_source(make_task(job, home.settings.home, Path(), {})))
+    source = find_source(make_task(job, home.settings.home, Path(), {}))
+    limits = load_limits(source.connection, source.spec)
     assert (limits.time.value, limits.rows.value, limits.bytes.value) == (
         DEFAULT_LOAD_TIME_S,
         DEFAULT_ROWS,

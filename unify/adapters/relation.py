@@ -125,8 +125,15 @@ class SourceLoad(Struct, frozen=True):
     """How to load a table.
 
     ``cursor_column``  the next cursor is its greatest staged value, but never beyond ``cursor_limit``.
-    ``cursors``        state known before reading (of files: path -> version).
+    ``cursors``        state known before reading; it replaces the state of earlier loads. Of files: path ->
+                       version. Of databases: column -> cursor, which a greater staged value replaces.
     ``removed``        stored rows with these texts are deleted first (of files: {"_file": path}).
+    ``readers``        how many parts are read side by side, each in a transaction on a cursor of its own; 1:
+                       on the cursor that ``plan_load`` got, in its transaction.
+    ``setup``          statements of each further reader, first in its transaction: they take its snapshot.
+    ``rejected``       SELECTs of scope, column, value, reason and row, all VARCHAR: values that the relation
+                       returns as NULL because their type does not have them.
+    ``key_parts``      of merge_delete: SELECTs of the keys of all rows, if the parts do not read them all.
     """
 
     table: SourceTable
@@ -138,6 +145,10 @@ class SourceLoad(Struct, frozen=True):
     cursors: Mapping[str, str] = {}
     removed: tuple[Mapping[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    readers: int = 1
+    setup: tuple[str, ...] = ()
+    rejected: tuple[LoadPart, ...] = ()
+    key_parts: tuple[LoadPart, ...] = ()
 
 
 class RelationalAdapter(ABC):
@@ -197,7 +208,10 @@ class RelationalAdapter(ABC):
     def plan_load(
         self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
     ) -> AbstractContextManager[SourceLoad]:
-        """Return the parts of a load. Within the block they read one consistent snapshot."""
+        """Return the parts of a load. Within the block they read one consistent snapshot.
+
+        Errors of DuckDB that are raised in the block, while parts are read, become SourceErrors.
+        """
 
     @abstractmethod
     def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:

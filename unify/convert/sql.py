@@ -104,11 +104,11 @@ def copy_rows_sql(source: ChunkSource, target: Path, *, exact_timestamps: bool) 
     )
 
 
-def copy_to_parquet_sql(select: str, target: Path) -> str:
-    """Statement that writes what ``select`` gives into a Parquet file."""
+def copy_to_parquet_sql(select: str, target: Path, group_rows: int = ROW_GROUP_ROWS) -> str:
+    """Statement that writes what ``select`` gives into a Parquet file; its result is the number of rows."""
     return (
         f"COPY ({select}) TO {quote_literal(os.fspath(target))} "
-        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false)"
+        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {group_rows}, WRITE_BLOOM_FILTER false)"
     )
 
 

@@ -84,6 +84,7 @@ class RunningJob(Struct):
             error=error,
             blocked_by=self.blocked_by,
             resumed=progress.resumed,
+            rows_total=progress.rows_total,
         )
 
     def make_failed_record(self, error: str, now: datetime) -> LoadRecord:

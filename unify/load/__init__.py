@@ -10,6 +10,9 @@
     resumption   takes over what an earlier attempt has read
     notes        LoadNotes: what the ledger says of a load beside its counts
     staging      the staging folder: the files of an attempt, completed by a manifest
+    relational_loader  one load of a table of a database or store
+    relational_plan    its plan: the stored state, and whether everything has to be read again
+    relational_stage   copies the parts of a table to Parquet, side by side
     environment  the connection of a job, and the environment variables that it refers to
 
 Start with loader.TableLoader.load.

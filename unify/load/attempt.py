@@ -69,7 +69,7 @@ class LoadAttempt:
         self._earlier = checkpoint.spent if checkpoint is not None else Spent()
         self._began_at = checkpoint.first_line.began_at if checkpoint is not None else datetime.now(UTC)
         self._begin_again: set[ScopeWindow] = set()
-        self._limits = load_limits(planned.source)
+        self._limits = load_limits(planned.source.connection, planned.source.spec)
         self._table = str(task.table)
         self._counted_from = self._earlier
         if checkpoint is not None and checkpoint.first_line.uid == task.uid:

@@ -6,15 +6,20 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from unify.adapters.spec.model import Limits
+from unify.adapters.spec.model import AdapterSpec, Limits
+from unify.config.connections import Connection
 from unify.durations import format_duration
 from unify.errors import LoadFailed
-from unify.load.plan import LoadSource
 from unify.sizes import format_size
 
 DEFAULT_LOAD_TIME_S = 24 * 3600.0
 DEFAULT_ROWS = 1_000_000_000
 DEFAULT_BYTES = 200 * 1024**3  # of response bodies; rows are on the disk as they came until the load ends
+PAGES_ADVICE = (
+    "If the table is larger, raise the limit, and system retry continues after the last page read; "
+    "if the pages never end, correct the spec's paging"
+)
+TABLE_ADVICE = "If the table is larger, raise the limit; an incremental refresh reads what has changed only"
 
 
 class Limit(Struct, frozen=True):
@@ -22,21 +27,21 @@ class Limit(Struct, frozen=True):
 
     ``origin``  where it is set: ``connections.yaml:4: github.limits.rows``.
     ``format``  formats a value for messages.
+    ``advice``  what to do if it is exceeded.
     """
 
     value: float
     origin: str
     verb: str
     format: Callable[[float], str]
+    advice: str
 
     def check(self, value: float, table: str) -> None:
         """Raise LoadFailed if ``value`` is greater."""
         if value > self.value:
             raise LoadFailed(
                 f"{table}: the load has {self.verb} {self.format(value)}; the limit is "
-                f"{self.format(self.value)} ({self.origin}). If the table is larger, raise the limit, and "
-                "system retry continues after the last page read; if the pages never end, "
-                "correct the spec's paging"
+                f"{self.format(self.value)} ({self.origin}). {self.advice}"
             )
 
 
@@ -48,27 +53,34 @@ class LoadLimits(Struct, frozen=True):
     bytes: Limit
 
 
-def load_limits(source: LoadSource) -> LoadLimits:
-    """Return the limits of a load from ``source``."""
-    spec = source.spec.limits if source.spec is not None else Limits()
-    time_s, time_at = _find_value(source, "load_time", spec.load_time_s, DEFAULT_LOAD_TIME_S)
-    rows, rows_at = _find_value(source, "rows", spec.rows, DEFAULT_ROWS)
-    size, size_at = _find_value(source, "bytes", spec.bytes, DEFAULT_BYTES)
+def load_limits(connection: Connection, spec: AdapterSpec | None, advice: str = PAGES_ADVICE) -> LoadLimits:
+    """Return the limits of a load from ``connection``; ``spec`` is None if its adapter has none."""
+    own = spec.limits if spec is not None else Limits()
+    source = _LimitSource(connection, spec)
+    time_s, time_at = source.find_value("load_time", own.load_time_s, DEFAULT_LOAD_TIME_S)
+    rows, rows_at = source.find_value("rows", own.rows, DEFAULT_ROWS)
+    size, size_at = source.find_value("bytes", own.bytes, DEFAULT_BYTES)
     return LoadLimits(
-        Limit(time_s, time_at, "taken", _format_seconds),
-        Limit(rows, rows_at, "read", _format_rows),
-        Limit(size, size_at, "received", _format_bytes),
+        Limit(time_s, time_at, "taken", _format_seconds, advice),
+        Limit(rows, rows_at, "read", _format_rows, advice),
+        Limit(size, size_at, "received", _format_bytes, advice),
     )
 
 
-def _find_value(source: LoadSource, key: str, of_spec: float | None, default: float) -> tuple[float, str]:
-    """Return the value of a limit, and where it is set."""
-    connection, spec = source.connection, source.spec
-    if key in connection.limits:
-        return connection.limits[key], connection.location(f"limits.{key}")
-    if of_spec is not None and spec is not None:
-        return of_spec, f"limits.{key} of {spec.path}"
-    return default, f"the default; set limits.{key} of connection {connection.name}"
+class _LimitSource(Struct, frozen=True):
+    """Where limits are set."""
+
+    connection: Connection
+    spec: AdapterSpec | None
+
+    def find_value(self, key: str, of_spec: float | None, default: float) -> tuple[float, str]:
+        """Return the value of a limit, and where it is set."""
+        connection = self.connection
+        if key in connection.limits:
+            return connection.limits[key], connection.location(f"limits.{key}")
+        if of_spec is not None and self.spec is not None:
+            return of_spec, f"limits.{key} of {self.spec.path}"
+        return default, f"the default; set limits.{key} of connection {connection.name}"
 
 
 def _format_seconds(seconds: float) -> str:

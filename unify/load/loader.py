@@ -26,8 +26,16 @@ from unify.lake.lake import Lake
 from unify.lake.table_layouts import TableLayout
 from unify.load.attempt import LoadAttempt
 from unify.load.checkpoint import PREVIOUS, read_checkpoint, remove_checkpoint
+from unify.load.environment import find_connection
 from unify.load.notes import LoadNotes
-from unify.load.plan import NO_CURSOR, LoadSource, PlannedLoad, plan_load, restrict_to_lake_files
+from unify.load.plan import (
+    NO_CURSOR,
+    LoadSource,
+    PlannedLoad,
+    plan_load,
+    restrict_to_lake_files,
+    spec_folders,
+)
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.resumption import fingerprint
 from unify.load.staging import Manifest, commit_staged_load
@@ -82,6 +90,11 @@ class TableLoader(Struct, frozen=True):
         Memory: some pages and the converter's chunks, whatever the size of the table.
         Raises UnifyError; the attempt is then not committed, and the stored table does not change.
         """
+        connection = find_connection(self.task.origin, self.task.table)
+        if registry.is_relational(connection, spec_folders(self.task)):
+            from unify.load.relational_loader import RelationalLoad
+
+            return RelationalLoad(self.task, connection, self.reporter, self.lake).run()
         return run_load(self.task, self.reporter, self.lake)
 
 

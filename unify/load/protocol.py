@@ -51,7 +51,8 @@ class LoadTask:
 class LoadProgress:
     """Progress of a load. ``bytes`` counts response bodies; ``waiting_until`` ends a rate limit.
 
-    ``resumed``  what earlier attempts have read: ``9,999 of 10,000 parents``.
+    ``resumed``     what earlier attempts have read: ``9,999 of 10,000 parents``.
+    ``rows_total``  about how many rows the table has, if the source says.
     """
 
     job: int
@@ -63,6 +64,7 @@ class LoadProgress:
     requests: int = 0
     waiting_until: datetime | None = None
     resumed: str = ""
+    rows_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

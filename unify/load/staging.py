@@ -65,6 +65,12 @@ class Manifest(Struct, frozen=True):
     ``full``      a refresh that read everything because of ``refresh.reload``.
     ``tombstones`` rows with these values, by column, delete the stored rows of their key.
     ``removed``   stored rows with these texts, by column, are deleted, and staged ones are not stored.
+    ``replaced``  stored rows with these texts, by column, are deleted before the staged ones are stored.
+    ``nulled``    values in ``discarded_file`` whose rows are stored, with NULL instead.
+    ``key_file``  Parquet with the keys of all rows of the source, for merge_delete; "": ``files`` have them.
+    ``key_rows``  the number of its rows.
+    ``is_whole_schema`` the source has these columns only: a reload drops other ones.
+    ``is_whole_state``  ``cursors`` replaces the state of earlier loads.
     ``based_on``  uid of the published load whose cursor this one started from; "": read from the beginning.
     """
 
@@ -90,6 +96,12 @@ class Manifest(Struct, frozen=True):
     tombstones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     removed: tuple[Mapping[str, str], ...] = ()
     layout: TableLayout = field(default_factory=TableLayout)
+    replaced: tuple[Mapping[str, str], ...] = ()
+    nulled: int = 0
+    key_file: str = ""
+    key_rows: int = 0
+    is_whole_schema: bool = False
+    is_whole_state: bool = False
 
 
 class StagedLoad(Struct, frozen=True):
@@ -102,6 +114,12 @@ class StagedLoad(Struct, frozen=True):
     def discarded_path(self) -> Path | None:
         """The file of discarded rows."""
         name = self.manifest.discarded_file
+        return self.folder / name if name else None
+
+    @property
+    def key_path(self) -> Path | None:
+        """The file of the keys of all rows."""
+        name = self.manifest.key_file
         return self.folder / name if name else None
 
     @property
@@ -229,7 +247,7 @@ def _check_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def _file_names(manifest: Manifest) -> tuple[str, ...]:
-    return (*manifest.files, manifest.discarded_file) if manifest.discarded_file else manifest.files
+    return (*manifest.files, *filter(None, (manifest.discarded_file, manifest.key_file)))
 
 
 def _last_checkpoint(job: Path) -> Path | None:

@@ -37,6 +37,7 @@ STAGED_VIEW = "temp.main.staged"  # the staged rows in the columns of the table
 CHANGES_TABLE = "temp.main.staged_changes"  # staged rows that are new or differ
 TOMBSTONES_TABLE = "temp.main.staged_tombstones"  # rows of ``deleted.where``
 REMOVED_TABLE = "temp.main.staged_removed"  # prefix of tables with the values of ``removed``
+REPLACED_TABLE = "temp.main.staged_replaced"  # the same for ``replaced``
 IS_STORED_COLUMN = '"a row of this key is stored"'  # a column of CHANGES; no source has one of this name
 IS_MATCHED_COLUMN = '"found in the table"'
 SUPERSEDED_TABLE = (
@@ -64,6 +65,8 @@ class StagedSource(Struct, frozen=True):
     data_path: Path  # of the lake: where its files are
     tombstones: Mapping[str, Sequence[str]] = field(default_factory=dict)  # values by column
     removed: Sequence[Mapping[str, str]] = ()  # texts by column: rows with all of them are not kept
+    replaced: Sequence[Mapping[str, str]] = ()  # the same for stored rows only
+    key_path: Path | None = None  # Parquet with the keys of all rows of the source
 
     @property
     def files_sql(self) -> str:
@@ -98,7 +101,7 @@ def store_rows(
     ``complete``  the staged rows are all rows of the source: others may be deleted.
     ``anew``      a reload makes the table again instead of emptying it.
     """
-    removed = _create_removed_tables(connection, source)
+    removed = _create_removed_tables(connection, source.target_columns, source.removed, REMOVED_TABLE)
     twice = _create_staged_view(connection, source, removed)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")
     failpoint("publish.schema")
@@ -106,7 +109,8 @@ def store_rows(
         return _reload(connection, table, source, twice, recreate=recreate)
     _evolve_table(connection, table, source.target_columns)
     deleted = _delete_tombstoned_rows(connection, table, source)
-    deleted += _delete_removed_rows(connection, table, removed)
+    replaced = _create_removed_tables(connection, source.target_columns, source.replaced, REPLACED_TABLE)
+    deleted += _delete_removed_rows(connection, table, [*removed, *replaced])
     if strategy == "append":
         counts = _append(connection, table, source, twice)
     else:
@@ -181,18 +185,23 @@ def _delete_tombstoned_rows(connection: DuckDBPyConnection, table: TableName, so
     )
 
 
-def _create_removed_tables(connection: DuckDBPyConnection, source: StagedSource) -> Sequence[str]:
+def _create_removed_tables(
+    connection: DuckDBPyConnection,
+    target_columns: Sequence[TargetColumn],
+    removed: Sequence[Mapping[str, str]],
+    prefix: str,
+) -> Sequence[str]:
     """Create a table of ``removed`` for each set of columns; return SQL conditions on a row ``old``."""
-    columns = {column.name.lower(): column for column in source.target_columns}
+    columns = {column.name.lower(): column for column in target_columns}
     by_names: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
-    for texts in source.removed:
+    for texts in removed:
         by_names.setdefault(tuple(texts), []).append(texts)
     tests: list[str] = []
     for names, rows in by_names.items():
         if any(name.lower() not in columns for name in names):
             continue
         found = [columns[name.lower()] for name in names]
-        relation = f"{REMOVED_TABLE}_{len(tests)}"
+        relation = f"{prefix}_{len(tests)}"
         lists = ", ".join(f"unnest(${number + 1}::VARCHAR[]) AS v{number}" for number in range(len(names)))
         values = ", ".join(
             f"TRY_CAST(v{number} AS {column.type}) AS v{number}" for number, column in enumerate(found)
@@ -344,7 +353,7 @@ def _merge(
         )
     failpoint("publish.merged")
     inserted += _insert_keyless_rows(connection, name, key)
-    deleted = _delete_unseen_rows(connection, name, key) if delete_unseen else 0
+    deleted = _delete_unseen_rows(connection, name, source) if delete_unseen else 0
     total = _fetch_count(connection, f"SELECT count(*) FROM {name}")
     return RowCounts(inserted, updated, deleted, total, duplicates)
 
@@ -380,11 +389,14 @@ def _insert_keyless_rows(connection: DuckDBPyConnection, name: str, key: Sequenc
     )
 
 
-def _delete_unseen_rows(connection: DuckDBPyConnection, name: str, key: Sequence[str]) -> int:
-    return _fetch_count(
-        connection,
-        f"DELETE FROM {name} AS old WHERE NOT EXISTS (FROM {STAGED_VIEW} AS new WHERE {_same_key_sql(key)})",
-    )
+def _delete_unseen_rows(connection: DuckDBPyConnection, name: str, source: StagedSource) -> int:
+    """Delete the stored rows whose key is neither staged nor among the keys of all rows."""
+    same = _same_key_sql(source.stored_key)
+    unseen = f"NOT EXISTS (FROM {STAGED_VIEW} AS new WHERE {same})"
+    if source.key_path is not None:
+        keys = f"read_parquet({quote_literal(os.fspath(source.key_path))})"
+        unseen += f" AND NOT EXISTS (FROM {keys} AS new WHERE {same})"
+    return _fetch_count(connection, f"DELETE FROM {name} AS old WHERE {unseen}")
 
 
 def _same_key_sql(key: Sequence[str]) -> str:

@@ -40,7 +40,8 @@ def check_new_version(
     )
     if manifest.may_shrink or not replaces or not stored_rows:
         return
-    loss = _lost_rows(manifest.rows, stored_rows) or _lost_columns(
+    rows = manifest.key_rows if manifest.key_file else manifest.rows
+    loss = _lost_rows(rows, stored_rows) or _lost_columns(
         {column.name.lower() for column in manifest.columns}, stored_columns
     )
     if loss:

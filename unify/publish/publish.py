@@ -28,7 +28,7 @@ from unify.model import Action, Column, Hold, LoaderJob, LoadRecord, TableName
 from unify.publish import merge
 from unify.publish.merge import RowCounts, StagedSource
 from unify.publish.plausibility import check_new_version
-from unify.publish.schema_evolution import TargetColumn, evolve_columns
+from unify.publish.schema_evolution import TargetColumn, evolve_columns, replace_columns
 from unify.text import format_count
 
 if TYPE_CHECKING:
@@ -70,7 +70,21 @@ class _Publication(Struct, frozen=True):
         if self.strategy != "reload":
             return any(column.is_type_changed for column in self.target_columns)
         many = self.stored.last_load is None or self.stored.last_load.rows_total > MAX_DELETED_ROWS
-        return many or any(column.is_type_changed or column.is_added for column in self.target_columns)
+        changed = any(column.is_type_changed or column.is_added for column in self.target_columns)
+        return many or changed or self.reorders_columns
+
+    @property
+    def reorders_columns(self) -> bool:
+        """Whether stored columns are dropped or have another place."""
+        names = [column.name for column in self.target_columns]
+        return [column.name for column in self.stored.columns] != names[: len(self.stored.columns)]
+
+    @property
+    def new_columns(self) -> Sequence[str]:
+        """The names of columns that the stored rows do not have."""
+        if not self.stored.has_rows:
+            return ()
+        return [column.name for column in self.target_columns if column.is_added]
 
 
 def publish(
@@ -136,6 +150,8 @@ def _publish_in_transaction(
         data_path=lake.settings.data_path,
         tombstones=load.manifest.tombstones,
         removed=load.manifest.removed,
+        replaced=load.manifest.replaced,
+        key_path=staged.key_path,
     )
     complete = load.manifest.complete and not load.manifest.discarded
     counts = merge.store_rows(
@@ -228,6 +244,8 @@ def _evolve_columns(
 ) -> tuple[TargetColumn, ...]:
     """Return the target columns. The columns of a table without rows need not stay."""
     manifest = staged.manifest
+    if manifest.is_whole_schema and strategy == "reload":
+        return replace_columns(stored.columns, manifest.columns)
     kept = stored.columns if stored.has_rows else ()
     found = _loaded_columns(manifest, kept)
     by_name = {column.name.lower(): column for column in found}
@@ -297,7 +315,7 @@ def _make_record(publication: _Publication, counts: RowCounts, now: datetime) ->
         uid=job.uid,
         action=(Action.RELOAD if manifest.full else job.action).value,
         table=job.table,
-        status="partial" if manifest.discarded else "success",
+        status="partial" if manifest.discarded or manifest.nulled else "success",
         reason=_reason_text(publication, counts),
         rows_read=manifest.rows + manifest.discarded,
         rows_written=counts.inserted + counts.updated,
@@ -317,7 +335,8 @@ def _make_record(publication: _Publication, counts: RowCounts, now: datetime) ->
 
 def _next_cursors(publication: _Publication) -> Mapping[str, str]:
     """Return the state by scope; scopes that this load did not read keep theirs, except in a reload."""
-    if publication.strategy == "reload" or publication.stored.last_load is None:
+    replaces = publication.strategy == "reload" or publication.manifest.is_whole_state
+    if replaces or publication.stored.last_load is None:
         return dict(publication.manifest.cursors)
     return {**publication.stored.last_load.cursor, **publication.manifest.cursors}
 
@@ -330,10 +349,8 @@ def _reason_text(publication: _Publication, counts: RowCounts) -> str:
         for column in publication.target_columns
         if column.is_type_changed
     ]
-    if publication.stored.has_rows and (
-        added := [column.name for column in publication.target_columns if column.is_added]
-    ):
-        notes.append(f"new: {', '.join(added)}")
+    if publication.new_columns:
+        notes.append(f"new: {', '.join(publication.new_columns)}")
     if counts.duplicates:
         notes.append(
             f"{format_count(counts.duplicates, 'row')} came twice (same {', '.join(manifest.key)}), kept once"
@@ -342,5 +359,10 @@ def _reason_text(publication: _Publication, counts: RowCounts) -> str:
         notes.append(
             f"{format_count(manifest.discarded, 'row')} discarded, with values that do not fit the spec "
             "(select * from unify.discarded)"
+        )
+    if manifest.nulled:
+        notes.append(
+            f"{format_count(manifest.nulled, 'value')} stored as NULL, because the type of the column does "
+            "not have them (select * from unify.discarded)"
         )
     return "; ".join([*notes, *manifest.notes])

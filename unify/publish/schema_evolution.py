@@ -72,3 +72,22 @@ def evolve_columns(
         for column in loaded_by_name.values()
     ]
     return tuple(result)
+
+
+def replace_columns(stored: Sequence[Column], loaded: Sequence[Column]) -> tuple[TargetColumn, ...]:
+    """Return the columns of the table after a reload from a source that has no other columns than ``loaded``.
+
+    Names are compared exactly: a table has no two columns that differ only in case.
+    """
+    before = {column.name: column.type for column in stored}
+    return tuple(
+        TargetColumn(
+            column.name,
+            column.type,
+            before.get(column.name, ""),
+            column.type,
+            column.name,
+            column.description,
+        )
+        for column in loaded
+    )

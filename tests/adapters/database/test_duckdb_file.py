@@ -14,7 +14,7 @@ from unify.adapters.relation import RelationalAdapter, RelationRead, SourceLoadR
 from unify.config.connection_tables import TableSettings
 from unify.config.connections import Connection
 from unify.errors import SourceError
-from unify.model import Action
+from unify.model import Action, Column
 
 
 @pytest.fixture
@@ -85,8 +85,9 @@ def test_a_load_reads_what_the_cursor_leaves(path: Path, duck: duckdb.DuckDBPyCo
     adapter = opened(path, duck)
     table = adapter.find_table(duck, "orders")
     assert table is not None
+    stored = tuple(Column(column.name, column.type) for column in table.columns)
     request = SourceLoadRequest(
-        Action.REFRESH, TableSettings(cursor="id"), datetime.now(UTC), cursors={"": "2"}
+        Action.REFRESH, TableSettings(cursor="id"), datetime.now(UTC), {"id": "2"}, stored
     )
     with adapter.plan_load(duck, table, request) as load:
         assert (load.strategy, load.key) == ("merge", ("id",))

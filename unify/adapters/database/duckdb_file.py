@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from unify.adapters.base import Check
 from unify.adapters.database.attachment import hidden_alias, is_attached, translate_source_errors
+from unify.adapters.database.bulk import cursor_condition, database_load
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.relation import (
-    LoadPart,
     Relation,
     RelationalAdapter,
     RelationRead,
@@ -25,7 +25,8 @@ from unify.adapters.relation import (
     join_table_name,
     split_table_name,
 )
-from unify.adapters.spec.model import Option, RefreshStrategy
+from unify.adapters.spec.model import Option
+from unify.adapters.table_settings import plan_refresh
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.engine.connection import quote_literal
@@ -33,7 +34,7 @@ from unify.engine.stored_types import stored_type
 from unify.engine.types import parse_type
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
-from unify.model import Action, Column, TableDef
+from unify.model import Column, TableDef
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -123,17 +124,10 @@ class DuckDBFileAdapter(RelationalAdapter):
     def plan_load(
         self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
     ) -> Iterator[SourceLoad]:
-        settings = request.settings
-        key = settings.key or table.key
-        sql = f"SELECT {self._select_list(table)} FROM {self._sql_name(table.name)}"
-        last = request.cursors.get("", "")
-        is_incremental = bool(settings.cursor and last and key and request.action is not Action.RELOAD)
-        if is_incremental:
-            sql += f" WHERE {self._cursor_condition(table, settings, last)}"
-        default: RefreshStrategy = "merge" if settings.cursor and key else "reload"
-        yield SourceLoad(
-            table, (LoadPart(sql),), settings.strategy or default, key, cursor_column=settings.cursor
-        )
+        with translate_source_errors(self.connection):
+            plan = plan_refresh(table, request)
+            rows = f"SELECT {self._select_list(table)} FROM {self._sql_name(table.name)}"
+            yield database_load(plan, table, rows, cursor_condition(plan))
 
     def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:
         raise QueryError(
@@ -161,15 +155,6 @@ class DuckDBFileAdapter(RelationalAdapter):
             comment,
             rows,
         )
-
-    def _cursor_condition(self, table: SourceTable, settings: TableSettings, last: str) -> str:
-        type = next(
-            (one.type for one in table.columns if one.name.lower() == settings.cursor.lower()), "VARCHAR"
-        )
-        since = f"CAST({quote_literal(last)} AS {type})"
-        if settings.lookback_s and type.startswith(("DATE", "TIMESTAMP")):
-            since += f" - to_seconds({settings.lookback_s})"
-        return f"{quoted(settings.cursor)} >= {since} OR {quoted(settings.cursor)} IS NULL"
 
     def _select_list(self, table: SourceTable) -> str:
         return ", ".join(

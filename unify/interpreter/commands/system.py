@@ -196,12 +196,15 @@ def task_lines(tasks: list[LoaderStatus], now: datetime) -> list[str]:
 
 
 def progress_text(task: LoaderStatus, now: datetime) -> str:
-    """``1,300 rows  13 of 40 pages  0:00:09``, without unknown parts."""
+    """``1,300 rows  13 of 40 pages  0:00:09``, ``1,300 rows of about 5,200 (25%)``; no unknown parts."""
     if task.state is JobState.QUEUED:
         return f"queued  {state.wait_reason(task)}" if task.blocked_by else _queued_text(task, now)
     parts = [f"{format_count(task.rows, 'row'):>12}"]
     if task.pages_total:
         parts.append(f"{task.pages:,} of {task.pages_total:,} pages")
+    if task.rows_total:
+        share = min(99, 100 * task.rows // task.rows_total)
+        parts[0] += f" of about {task.rows_total:,} ({share}%)"
     parts.append(elapsed_text(task.elapsed_s))
     if task.resumed:
         parts.append(f"resumed after {task.resumed}")
@@ -239,7 +242,7 @@ def _queued_text(task: LoaderStatus, now: datetime) -> str:
 
 
 def rate_text(task: LoaderStatus, now: datetime) -> str:
-    """``144 rows/s  0:00:18 left``; the time left only if the number of pages is known.
+    """``144 rows/s  0:00:18 left``; the time left only if the number of pages or rows is known.
 
     Empty in the first second and while the load is rate limited.
     """
@@ -249,6 +252,9 @@ def rate_text(task: LoaderStatus, now: datetime) -> str:
     parts = [f"{task.rows / task.elapsed_s:,.0f} rows/s"]
     if task.pages_total and 0 < task.pages < task.pages_total:
         left_s = task.elapsed_s * (task.pages_total - task.pages) / task.pages
+        parts.append(f"{elapsed_text(left_s + 0.5)} left")
+    elif task.rows_total and task.rows < task.rows_total:
+        left_s = task.elapsed_s * (task.rows_total - task.rows) / task.rows
         parts.append(f"{elapsed_text(left_s + 0.5)} left")
     return "  ".join(parts)
 
