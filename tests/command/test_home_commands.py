@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import CommandResult, InProcessCommand, UnifyCommand
+from tests.support.command import UNIFY_COMMAND, CommandResult, InProcessCommand, UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.shop import SPEC_WITHOUT_TOKEN, connect_shop
+from tests.support.terminal import ENTER, run_on_terminal
 from tests.support.waiting import wait_until
 
 SPEC = (
@@ -99,7 +100,7 @@ def test_backups_made_during_loads_are_whole(
     running_loads.set()
     counts = []
     for archive in archives:
-        result = restored.run("restore", str(archive), "--force")
+        result = restored.run("restore", str(archive), "--force", "--with-connections")
         assert (result.exit_status, result.stderr) == (0, ""), result
         assert result.stdout.endswith(": no faults\n")
         is_whole, count = query(restored, COUNTS)
@@ -142,8 +143,24 @@ def test_a_killed_restore_leaves_no_home(
     target.environment["UNIFY_FAILPOINT"] = "restore.before_rename:kill"
     assert target.run("restore", str(archive)).exit_status == -9
     assert not restored.home.exists()
-    assert restored.run("restore", str(archive)).exit_status == 0
+    result = restored.run("restore", str(archive))
+    assert result.exit_status == 0
+    assert f"{restored.home}/connections.yaml.restored: restored, but not used" in result.stdout
     assert not restored.home.with_name("restored.restoring").exists()
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_terminal_is_asked_whether_the_restored_connections_are_used(
+    unify: UnifyCommand, restored: InProcessCommand, tmp_path: Path, answer: str
+) -> None:
+    archive = tmp_path / "home.zip"
+    unify.run("backup", str(archive))
+    words = [*UNIFY_COMMAND, "restore", str(archive)]
+    with run_on_terminal(words, restored.environment, tmp_path) as terminal:
+        terminal.expect_text("[y/N]")
+        terminal.type(answer + ENTER)
+        assert terminal.wait_for_end() == 0
+    assert (restored.home / "connections.yaml").exists() is (answer == "y")
 
 
 def test_a_damaged_table_is_found_requested_again_and_healed_by_the_daemon(unify: UnifyCommand) -> None:

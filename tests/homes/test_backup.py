@@ -7,7 +7,7 @@ import random
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -162,9 +162,35 @@ class TestConfiguration:
         self.write(filled, "${GITHUB_TOKEN}")
         result = back_up(filled, tmp_path / "home.zip")
         assert result.notices == ()
-        restore_home(target, result.path)
+        restore_home(target, result.path, use_configuration=lambda _files: True)
         assert "${GITHUB_TOKEN}" in target.connections.read_text("utf-8")
         assert stat.S_IMODE(target.connections.stat().st_mode) == 0o600
+
+    def test_is_not_used_without_consent(self, filled: Settings, tmp_path: Path, target: Settings) -> None:
+        self.write(filled, "${GITHUB_TOKEN}")
+        filled.notifications.write_text("webhook: {url: 'https://hooks.example.org/'}\n", encoding="utf-8")
+        archive = back_up(filled, tmp_path / "home.zip").path
+        shown: list[str] = []
+
+        def refuse(files: Sequence[Path]) -> bool:
+            shown.extend(file.read_text("utf-8") for file in files)
+            return False
+
+        outcome = restore_home(target, archive, use_configuration=refuse)
+        assert ["${GITHUB_TOKEN}" in shown[0], "hooks.example.org" in shown[1]] == [True, True]
+        assert not target.connections.exists()
+        assert not target.notifications.exists()
+        names = [target.home / "connections.yaml.restored", target.home / "notify.yaml.restored"]
+        assert (outcome.used, outcome.unused) == ((), tuple(names))
+        assert "${GITHUB_TOKEN}" in names[0].read_text("utf-8")
+        assert check_home(target).findings == ()
+
+    def test_that_is_the_same_is_used_without_a_question(self, filled: Settings, tmp_path: Path) -> None:
+        self.write(filled, "${GITHUB_TOKEN}")
+        archive = back_up(filled, tmp_path / "home.zip").path
+        outcome = restore_home(filled, archive, force=True)
+        assert (outcome.used, outcome.unused) == ((filled.connections,), ())
+        assert "${GITHUB_TOKEN}" in filled.connections.read_text("utf-8")
 
     def test_secrets_in_plain_text_are_named_but_not_shown(self, filled: Settings, tmp_path: Path) -> None:
         self.write(filled, "ghp_verysecret")

@@ -201,7 +201,13 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         "--without-connections",
         dest="with_connections",
         action="store_false",
-        help="for backup: leave out connections.yaml and notify.yaml",
+        help="for backup and restore: leave out connections.yaml and notify.yaml",
+    )
+    add(
+        "--with-connections",
+        dest="with_connections",
+        action="store_true",
+        help="for restore: use connections.yaml and notify.yaml of the archive",
     )
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from unify.config.settings import Settings
+from unify.config.trust import describe_use
 from unify.errors import ConfigError
 from unify.fs.paths import absolute_path
 from unify.homes.archive import BackupManifest
@@ -18,7 +20,7 @@ from unify.homes.report import HomeReport, Progress
 from unify.homes.restore import restore_home
 from unify.render.formats.layout import truncate_text
 from unify.render.messages import Messages
-from unify.render.terminal import terminal_size
+from unify.render.terminal import confirm, is_interactive, terminal_size
 from unify.shell.invocation import Invocation
 from unify.text import escape_text, format_count
 
@@ -90,7 +92,8 @@ def _show_progress(messages: Messages) -> Iterator[Progress]:
 def _back_up(invocation: Invocation, settings: Settings, messages: Messages) -> int:
     """Write a backup and print what it holds."""
     [path] = invocation.words
-    options = BackupOptions(invocation.force, invocation.with_tokens, invocation.with_connections)
+    with_connections = invocation.with_connections is not False
+    options = BackupOptions(invocation.force, invocation.with_tokens, with_connections)
     with _show_progress(messages) as progress:
         result = write_backup(settings, absolute_path(path), options, progress)
     for notice in result.notices:
@@ -102,20 +105,56 @@ def _back_up(invocation: Invocation, settings: Settings, messages: Messages) -> 
 def _restore(invocation: Invocation, settings: Settings, messages: Messages) -> int:
     """Restore a backup, check the home, and return 1 if a fault is found."""
     [path] = invocation.words
+
+    def use_configuration(files: Sequence[Path]) -> bool:
+        if invocation.with_connections is not None:
+            return invocation.with_connections
+        return is_interactive() and confirm(messages, _configuration_question(files))
+
     with _show_progress(messages) as progress:
-        outcome = restore_home(settings, absolute_path(path), force=invocation.force, progress=progress)
+        outcome = restore_home(
+            settings,
+            absolute_path(path),
+            force=invocation.force,
+            use_configuration=use_configuration,
+            progress=progress,
+        )
     manifest = outcome.manifest
     _print_line(
         f"{settings.home}: restored {_contents(manifest)}, as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     if outcome.aside is not None:
         _print_line(f"the home that was there is now {outcome.aside}")
+    for file in outcome.used:
+        _print_line(f"{file}: restored from the archive; it decides where secrets are sent")
+    for file in outcome.unused:
+        _print_line(
+            f"{file}: restored, but not used: {file.stem} decides where secrets are sent. Read it and rename "
+            "it, or restore with --with-connections"
+        )
     for notice in outcome.notices:
         _print_line(notice)
     with _show_progress(messages) as progress:
         report = check_home(settings, progress=progress)
     _print_report(report)
     return EXIT_FINDINGS if report.findings else 0
+
+
+def _configuration_question(files: Sequence[Path]) -> str:
+    """Say what the connections of an archive read and where they send it, and ask whether to use them."""
+    lines = ["The archive has configuration files, which decide where secrets are sent:"]
+    for file in files:
+        lines.append(f"  {file.stem}")
+        if file.stem == "connections.yaml":
+            lines += [f"    {line}" for line in _connections_lines(file)]
+    return "\n".join([*lines, "Use them? Otherwise they are restored under other names."])
+
+
+def _connections_lines(file: Path) -> Sequence[str]:
+    try:
+        return describe_use(file)
+    except ConfigError as error:
+        return error.message.splitlines()
 
 
 def _contents(manifest: BackupManifest) -> str:

@@ -132,10 +132,14 @@ COMMAND_HELP = {
     ),
     "restore": CommandHelp(
         "restore a backup into a new home folder",
-        "unify restore FILE [--force] [--home DIR] [OPTIONS]",
+        "unify restore FILE [--force] [--with-connections | --without-connections] [--home DIR] [OPTIONS]",
         "Restores a backup into a home folder that is empty or missing. Every file is verified before any\n"
-        "is put in place; then the home is checked as by unify lake check.\n"
-        "  --force     move a home folder that is there aside, to DIR.before-restore-TIME\n"
+        "is put in place; then the home is checked as by unify lake check. connections.yaml and notify.yaml\n"
+        "decide where secrets are sent: at a terminal, unify asks whether to use them. If not, and in a\n"
+        "script, they are restored as connections.yaml.restored and notify.yaml.restored.\n"
+        "  --force                 move a home folder that is there aside, to DIR.before-restore-TIME\n"
+        "  --with-connections      use connections.yaml and notify.yaml of the archive, without a question\n"
+        "  --without-connections   do not use them, without a question\n"
         "Exit status: 0 restored without a fault; 1 not restored, or a fault found; 2 usage error.",
         (1, "FILE"),
     ),

@@ -27,6 +27,7 @@ from unify.fs.failpoints import failpoint
 from unify.fs.locks import acquire_flock
 from unify.homes.archive import (
     CATALOG_MEMBER,
+    CONFIGURATION_MEMBERS,
     FORMAT,
     SCHEDULES_MEMBER,
     ArchiveWriter,
@@ -49,7 +50,6 @@ from unify.queue.sqlite import read_sql_sections
 from unify.version import VERSION
 
 PARTIAL_SUFFIX = ".partial"
-CONFIGURATION_FILES = ("connections.yaml", "notify.yaml")
 
 
 class BackupOptions(Struct, frozen=True):
@@ -219,7 +219,7 @@ def _add_schedules(settings: Settings, writer: ArchiveWriter, folder: Path) -> I
 
 def _add_configuration(settings: Settings, writer: ArchiveWriter, options: BackupOptions) -> None:
     names = ["preferences"]
-    names += CONFIGURATION_FILES if options.connections else []
+    names += CONFIGURATION_MEMBERS if options.connections else []
     paths = [settings.home / name for name in names]
     paths += sorted((settings.home / "variables").glob("*.parquet"))
     if options.tokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,29 +18,49 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import acquire_flock
-from unify.homes.archive import SCHEDULES_MEMBER, BackupManifest, open_archive, read_member
+from unify.homes.archive import (
+    CONFIGURATION_MEMBERS,
+    SCHEDULES_MEMBER,
+    BackupManifest,
+    open_archive,
+    read_member,
+)
 from unify.homes.report import Progress, show_no_progress
 from unify.queue.queue import Queue
 from unify.status.launch import is_daemon_running
 
 RESTORING_SUFFIX = ".restoring"
+UNUSED_SUFFIX = ".restored"  # of connections.yaml and notify.yaml that nobody has agreed to
 TENANTS_FOLDER = "tenants"  # homes of their own
 
 
 class RestoreOutcome(Struct, frozen=True):
-    """``aside``: where the home that was there before is now. ``notices``: of the queue."""
+    """``aside``: where the home that was there before is now. ``notices``: of the queue.
+
+    ``used``, ``unused``  configuration files of the archive: in place, or beside their name.
+    """
 
     manifest: BackupManifest
+    used: tuple[Path, ...] = ()
+    unused: tuple[Path, ...] = ()
     aside: Path | None = None
     notices: tuple[str, ...] = ()
 
 
 def restore_home(
-    settings: Settings, path: Path, *, force: bool = False, progress: Progress = show_no_progress
+    settings: Settings,
+    path: Path,
+    *,
+    force: bool = False,
+    use_configuration: Callable[[Sequence[Path]], bool] = lambda _files: False,
+    progress: Progress = show_no_progress,
 ) -> RestoreOutcome:
     """Unpack the archive beside the home, verify it, and rename it to the home.
 
-    ``force``  move a home that is there aside; nothing of it is deleted.
+    ``force``              move a home that is there aside; nothing of it is deleted.
+    ``use_configuration``  whether connections.yaml and notify.yaml of the archive are used: they decide where
+                           secrets are sent. Those that are not used get the suffix ``.restored``. Files that
+                           equal those of the home that is there are used without a question.
     Raises:
         FileError: the archive is damaged, of a newer version, or no archive of a home.
         StoreError: the home is in use, or not empty.
@@ -52,7 +72,8 @@ def restore_home(
         done = 0
         for member in manifest.members:
             progress("restoring", done, manifest.size)
-            target = folder / member.name
+            suffix = UNUSED_SUFFIX if member.name in CONFIGURATION_MEMBERS else ""
+            target = folder / f"{member.name}{suffix}"
             target.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
             with open(os.open(target, flags, 0o600), "wb") as file:
@@ -60,12 +81,19 @@ def restore_home(
                 file.flush()
                 os.fsync(file.fileno())
             done += member.size
+        used, unused = _choose_configuration(folder, home, use_configuration)
         notices = _create_queue(folder)
         _sync_folders(folder)
         _require_free(settings, home, force=force)
         failpoint("restore.before_rename")
         aside = _put_in_place(folder, home)
-    return RestoreOutcome(manifest, aside, tuple(notices))
+    return RestoreOutcome(
+        manifest,
+        tuple(home / name for name in used),
+        tuple(home / f"{name}{UNUSED_SUFFIX}" for name in unused),
+        aside,
+        tuple(notices),
+    )
 
 
 def _require_free(settings: Settings, home: Path, *, force: bool) -> None:
@@ -135,6 +163,27 @@ def _remove(entry: Path) -> None:
         shutil.rmtree(entry)
     else:
         entry.unlink()
+
+
+def _choose_configuration(
+    folder: Path, home: Path, use_configuration: Callable[[Sequence[Path]], bool]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Give the configuration files that are used their names; return these, and those not used."""
+    restored = {name: folder / f"{name}{UNUSED_SUFFIX}" for name in CONFIGURATION_MEMBERS}
+    restored = {name: file for name, file in restored.items() if file.exists()}
+    new = [name for name, file in restored.items() if not _has_same_content(file, home / name)]
+    unused = new if new and not use_configuration([restored[name] for name in new]) else []
+    used = [name for name in restored if name not in unused]
+    for name in used:
+        restored[name].rename(folder / name)
+    return used, unused
+
+
+def _has_same_content(file: Path, other: Path) -> bool:
+    try:
+        return durable.read_regular_file(other) == file.read_bytes()
+    except OSError:
+        return False
 
 
 def _create_queue(folder: Path) -> list[str]:
