@@ -15,6 +15,7 @@ from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
 from tests.support.fault_server import FaultServer
 from tests.support.leak_canaries import find_leaks
 from tests.support.paths import CHECKOUT
+from tests.support.postgres_server import PostgresServer, run_postgres
 from tests.support.stores import create_home, drop_all_tables, settings_for_home
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
@@ -49,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with quick_tests.check_unmarked(item):
         return (yield)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this process."""
+    with run_postgres() as server:
+        yield server
 
 
 @pytest.fixture

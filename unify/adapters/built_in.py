@@ -27,6 +27,7 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "gcs": ("unify.adapters.files.adapters", "GCSAdapter"),
     "s3": ("unify.adapters.files.adapters", "S3Adapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
+    "postgres": ("unify.adapters.database.postgres", "PostgresAdapter"),
 }
 
 

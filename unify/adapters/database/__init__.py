@@ -1,8 +1,17 @@
 """Databases as sources: each adapter implements adapters.relation.RelationalAdapter.
 
-    attachment   hidden aliases of attached databases; translation of their errors
-    bulk         loads: which rows a refresh reads, and how their state goes on
-    duckdb_file  adapter `duckdb`: a DuckDB database file
+    attachment    extensions, secrets and hidden aliases of attached databases; translation of their errors
+    error_messages  messages of servers within errors of DuckDB
+    columns       a column with the SQL that reads it exactly, and what it is compared as
+    conditions    conditions and orders that a server may apply without changing the result
+    statement     one SELECT for the server within one SELECT for DuckDB
+    sql_sections  named statements in .sql files
+    server        what the adapters of servers have in common
+    bulk          loads: which rows a refresh reads, and how their state goes on
+    postgres      adapter `postgres`
+    postgres_catalog  schemas, tables and columns of PostgreSQL
+    postgres_types    how each type of PostgreSQL is read exactly
+    duckdb_file   adapter `duckdb`: a DuckDB database file
 
 May import: adapters.relation, base, options and spec; language, config, engine, fs and the top-level modules.
 """

@@ -1,15 +1,23 @@
-"""Attached databases: their hidden aliases, and the translation of errors of DuckDB about them."""
+"""Attached databases: extension, secret, hidden alias; the translation of errors of DuckDB about them.
+
+Passwords reach DuckDB as parameters of CREATE SECRET: they are in no SQL text, listing, log or error.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from unify.adapters.database.error_messages import server_error
 from unify.adapters.relation import HIDDEN_PREFIX
+from unify.engine.connection import extension_path, load_extension, quote_literal
 from unify.engine.errors import clean_message
-from unify.errors import Interrupted, SourceError
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,6 +36,51 @@ def is_attached(duck: DuckDBPyConnection, alias: str) -> bool:
     return found is not None
 
 
+class ServerAttachment(Struct, frozen=True):
+    """How DuckDB reaches a server.
+
+    ``parameters``  of the secret, by their names in DuckDB, such as HOST and PASSWORD.
+    ``settings``    of the connection, in the form that the extension takes; no secrets: listings show it.
+    ``choices``     further options of ATTACH, in SQL.
+    """
+
+    connection: str
+    extension: str
+    type: str
+    extra: str
+    parameters: Mapping[str, str]
+    settings: str
+    choices: tuple[str, ...] = ("READ_ONLY",)
+
+    def attach(self, duck: DuckDBPyConnection) -> None:
+        """Attach the server unless this DuckDB has it. Raises ConfigError if the extension is missing."""
+        alias = hidden_alias(self.connection)
+        if is_attached(duck, alias):
+            return
+        self._load_extension(duck)
+        with translate_source_errors(self.connection):
+            names = ", ".join(f"{name} ?" for name in self.parameters)
+            duck.execute(
+                f"CREATE OR REPLACE TEMPORARY SECRET {quoted(alias)} (TYPE {self.type}, {names})",
+                list(self.parameters.values()),
+            )
+            choices = ", ".join((f"TYPE {self.type}", f"SECRET {quoted(alias)}", *self.choices))
+            duck.execute(
+                f"ATTACH IF NOT EXISTS {quote_literal(self.settings)} AS {quoted(alias)} ({choices})"
+            )
+
+    def _load_extension(self, duck: DuckDBPyConnection) -> None:
+        from unify.engine import duckdb
+
+        path = extension_path(self.extension, duckdb.__version__)
+        if path is None:
+            raise ConfigError(
+                f"{self.connection}: the extension {self.extension} for DuckDB {duckdb.__version__} is not "
+                f"installed; run pip install 'unify-sql[{self.extra}]'"
+            )
+        load_extension(duck, self.extension, path)
+
+
 @contextmanager
 def translate_source_errors(connection: str) -> Iterator[None]:
     """Turn errors of DuckDB into SourceErrors that name ``connection``, without hidden aliases."""
@@ -38,7 +91,7 @@ def translate_source_errors(connection: str) -> Iterator[None]:
     except duckdb.InterruptException as error:
         raise Interrupted("the statement was interrupted") from error
     except duckdb.Error as error:
-        raise SourceError(f"{connection}: {show_connection_names(clean_message(error))}") from error
+        raise server_error(connection, show_connection_names(clean_message(error))) from error
 
 
 def show_connection_names(text: str) -> str:

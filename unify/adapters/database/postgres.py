@@ -1,0 +1,176 @@
+"""Adapter ``postgres``: the tables and views of a PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from unify.adapters.database.attachment import ServerAttachment
+from unify.adapters.database.columns import DatabaseColumn, ValueKind
+from unify.adapters.database.conditions import ConditionDialect
+from unify.adapters.database.postgres_catalog import PostgresCatalog
+from unify.adapters.database.server import ServerAdapter, process_name
+from unify.adapters.options import ListOption, PathOption, split_list
+from unify.adapters.relation import SortOrder
+from unify.adapters.spec.model import Option
+from unify.config.connection_tables import TableSettings
+from unify.config.secrets import Secret
+from unify.durations import parse_duration
+from unify.engine.connection import quote_literal
+from unify.errors import ConfigError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_MAX_APPLICATION_CHARS = 63
+_NO_SCHEMA = "__unify_none"  # DuckDB lists the tables of this schema only: none, so it reads no catalog
+# Of each session: texts of values have one form, whatever the server, database or user has as default.
+_SESSION_SETTINGS: Mapping[str, str] = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "3",
+    "standard_conforming_strings": "on",
+    "default_transaction_read_only": "on",
+}
+_TYPED_LITERALS: Mapping[ValueKind, str] = {
+    ValueKind.DATE: "date",
+    ValueKind.TIMESTAMP: "timestamp",
+    ValueKind.UUID: "uuid",
+    ValueKind.DOUBLE: "float8",
+}
+
+
+class PostgresDialect(ConditionDialect):
+    """PostgreSQL's constants; texts are compared as bytes by the collation C."""
+
+    def literal(self, kind: ValueKind, text: str) -> str:
+        match kind:
+            case ValueKind.INTEGER | ValueKind.DECIMAL | ValueKind.BOOLEAN:
+                return text
+            case ValueKind.TIMESTAMPTZ:
+                return f"timestamptz {quote_literal(f'{text}+00')}"
+            case _ if kind in _TYPED_LITERALS:
+                return f"{_TYPED_LITERALS[kind]} {quote_literal(text)}"
+            case _:
+                return quote_literal(text)
+
+    def compare_text(self, column: DatabaseColumn, operator: str, text: str) -> str | None:
+        return f"{column.sort} {operator} {quote_literal(text)}" if column.sort else None
+
+    def starts_with(self, column: DatabaseColumn, prefix: str) -> str | None:
+        if not column.same_text:  # PostgreSQL has no LIKE for such a collation
+            return None
+        pattern = prefix.replace("\\", "\\\\") + "%"
+        return f"{column.compare} LIKE {quote_literal(pattern)}"
+
+    def order(self, column: DatabaseColumn, order: SortOrder) -> str:
+        direction = "DESC" if order.descending else "ASC"
+        return f"{column.sort} {direction} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
+
+
+class PostgresAdapter(ServerAdapter):
+    """The tables of one database of a PostgreSQL server."""
+
+    label = "PostgreSQL"
+    extra = "postgres"
+    requires = ("duckdb_extension_postgres_scanner",)
+    function = "postgres_query"
+    dialect = PostgresDialect()
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("host", "Name or address of the server, or the folder of its socket", default="localhost"),
+        Option("port", "Port of the server", default="5432"),
+        Option("database", "Name of the database", required=True),
+        Option("user", "User name; without it, the name of the operating system's user"),
+        Option("password", "Password", secret=True),
+        ListOption(
+            "schemas", "Schemas whose tables are listed; the first one needs no name", default="public"
+        ),
+        Option("sslmode", "disable, prefer, require, verify-ca or verify-full", default="prefer"),
+        PathOption(
+            "sslrootcert", "File of the certificates that the server's certificate is checked against"
+        ),
+        PathOption("sslcert", "File of the client certificate"),
+        PathOption("sslkey", "File of the key of the client certificate"),
+        Option("connect_timeout", "How long to wait for a connection", default="10s"),
+        Option(
+            "statement_timeout", "How long one statement may take, such as 5 minutes; without it, no limit"
+        ),
+        Option("application_name", "Start of the name in pg_stat_activity", default="unify"),
+    )
+
+    def __init__(
+        self,
+        connection: str,
+        options: Mapping[str, str | Secret | None],
+        tables: Mapping[str, TableSettings],
+    ) -> None:
+        super().__init__(connection, options, tables)
+        schemas = split_list(self.option("schemas")) or ("public",)
+        self._catalog = PostgresCatalog(connection, self.alias, schemas, self.settings_of)
+
+    @property
+    def catalog(self) -> PostgresCatalog:
+        return self._catalog
+
+    @property
+    def application(self) -> str:
+        """The name of the sessions of this process in pg_stat_activity."""
+        name = f"{self.option('application_name')} {self.connection}"
+        own = f" {process_name()}"
+        return name[: _MAX_APPLICATION_CHARS - len(own)] + own
+
+    def attachment(self) -> ServerAttachment:
+        names = ("host", "port", "database", "user")
+        parameters = {name.upper(): value for name in names if (value := self.option(name))}
+        if password := self.secret("password"):
+            parameters["PASSWORD"] = password
+        return ServerAttachment(
+            self.connection,
+            "postgres_scanner",
+            "postgres",
+            self.extra,
+            parameters,
+            self._settings_text(),
+            ("READ_ONLY", f"SCHEMA {quote_literal(_NO_SCHEMA)}"),
+        )
+
+    def identify(self, duck: DuckDBPyConnection) -> str:
+        session = self._catalog.session(duck)
+        rights = "may write" if session.may_write and not session.is_replica else "read-only"
+        encryption = session.tls or "no TLS"
+        return f"{session.role} at {session.database}, PostgreSQL {session.version}, {rights}, {encryption}"
+
+    def cancel_statements(self, duck: DuckDBPyConnection) -> None:
+        self._catalog.cancel(duck, self.application)
+
+    def _settings_text(self) -> str:
+        """The settings of the connection in libpq's form."""
+        values = {
+            "options": " ".join(f"-c{name}={value}" for name, value in self._session_settings().items()),
+            "application_name": self.application,
+            "connect_timeout": f"{max(1, round(self._seconds('connect_timeout')))}",
+            "client_encoding": "UTF8",
+            "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
+            **{name: self.option(name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")},
+        }
+        return " ".join(f"{name}={_quote_setting(value)}" for name, value in values.items() if value)
+
+    def _session_settings(self) -> Mapping[str, str]:
+        if not self.option("statement_timeout"):
+            return _SESSION_SETTINGS
+        timeout_ms = max(1, round(self._seconds("statement_timeout") * 1000))
+        return {**_SESSION_SETTINGS, "statement_timeout": str(timeout_ms)}
+
+    def _seconds(self, name: str) -> float:
+        try:
+            return parse_duration(self.option(name))
+        except ValueError as error:
+            raise ConfigError(f"{self.connection}.options.{name}: {error}") from error
+
+
+def _quote_setting(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,188 @@
+"""ServerAdapter: what the adapters of database servers have in common.
+
+A use of a table is one statement of ours, composed from the server's catalog as it is then. DuckDB's
+extension is attached only as the way to the server: its own view of tables is out of date after a change of
+their columns, and would read wrong values.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from unify.adapters.base import Check
+from unify.adapters.database.attachment import ServerAttachment, hidden_alias, translate_source_errors
+from unify.adapters.database.bulk import cursor_condition, database_load
+from unify.adapters.database.columns import DatabaseTable
+from unify.adapters.database.conditions import ConditionBuilder, ConditionDialect
+from unify.adapters.database.statement import SourceSelect, count_rows_sql, read_sql
+from unify.adapters.relation import (
+    Relation,
+    RelationalAdapter,
+    RelationRead,
+    SourceLoad,
+    SourceLoadRequest,
+    SourceTable,
+)
+from unify.adapters.table_settings import plan_refresh
+from unify.config.connection_tables import TableSettings
+from unify.config.secrets import Secret
+from unify.errors import NotFound, QueryError, SourceError, Unauthorized
+from unify.model import TableDef
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class DatabaseCatalog(Protocol):
+    """The catalog of one attached server. Errors are those of DuckDB."""
+
+    def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
+        """Return the schemas, the configured ones first."""
+
+    def list_tables(self, duck: DuckDBPyConnection, schema: str) -> Sequence[TableDef]:
+        """Return the tables of one schema or of all configured ones."""
+
+    def find_table(self, duck: DuckDBPyConnection, table: str) -> DatabaseTable | None:
+        """Return a table as it is now, by its name in any case."""
+
+    def describe_query(self, duck: DuckDBPyConnection, sql: str) -> DatabaseTable:
+        """Return the columns of a query in the language of the server, as a table."""
+
+
+class ServerAdapter(RelationalAdapter):
+    """The tables of one database server.
+
+    ``function``  DuckDB's table function that sends SQL to the server.
+    ``dialect``   the server's constants and comparisons.
+    """
+
+    function: ClassVar[str]
+    dialect: ClassVar[ConditionDialect]
+
+    def __init__(
+        self,
+        connection: str,
+        options: Mapping[str, str | Secret | None],
+        tables: Mapping[str, TableSettings],
+    ) -> None:
+        super().__init__(connection, options, tables)
+        self.alias = hidden_alias(connection)
+
+    @property
+    @abstractmethod
+    def catalog(self) -> DatabaseCatalog:
+        """The catalog of the server."""
+
+    @abstractmethod
+    def attachment(self) -> ServerAttachment:
+        """Return how DuckDB reaches the server. Raises ConfigError for an option with a wrong value."""
+
+    @abstractmethod
+    def identify(self, duck: DuckDBPyConnection) -> str:
+        """Return version, user, read-only or not, and TLS. Errors are those of DuckDB."""
+
+    @abstractmethod
+    def cancel_statements(self, duck: DuckDBPyConnection) -> None:
+        """End the running statements of this process. Errors are those of DuckDB."""
+
+    def attach(self, duck: DuckDBPyConnection) -> None:
+        self.attachment().attach(duck)
+
+    def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
+        with translate_source_errors(self.connection):
+            return self.catalog.list_schemas(duck)
+
+    def list_tables(self, duck: DuckDBPyConnection, schema: str = "") -> Sequence[TableDef]:
+        with translate_source_errors(self.connection):
+            return self.catalog.list_tables(duck, schema)
+
+    def find_table(self, duck: DuckDBPyConnection, table: str) -> DatabaseTable | None:
+        with translate_source_errors(self.connection):
+            return self.catalog.find_table(duck, table)
+
+    def relation(self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead) -> Relation:
+        known = self.database_table(duck, table)
+        columns = tuple(column.to_column() for column in known.fields)
+        if read.count_only and not read.conditions and read.limit is None:
+            select = SourceSelect(known, known.fields)
+            return Relation(count_rows_sql(self.function, self.alias, select), columns, (select.count_sql,))
+        select = self._select(duck, known, read)
+        shown = tuple(column.to_column() for column in select.columns)
+        return Relation(read_sql(self.function, self.alias, select), shown, (select.sql,))
+
+    @contextmanager
+    def plan_load(
+        self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
+    ) -> Iterator[SourceLoad]:
+        known = self.database_table(duck, table)
+        rows = read_sql(self.function, self.alias, SourceSelect(known, known.fields))
+        with translate_source_errors(self.connection):
+            plan = plan_refresh(known, request)
+            yield database_load(plan, known, f"SELECT * FROM ({rows})", cursor_condition(plan))
+
+    def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:
+        sql = sql.strip().rstrip(";").rstrip()
+        try:
+            with translate_source_errors(self.connection):
+                described = self.catalog.describe_query(duck, sql)
+        except SourceError as error:
+            if type(error) in (SourceError, NotFound):
+                raise QueryError(error.message) from error
+            raise
+        select = SourceSelect(described, described.fields)
+        columns = tuple(column.to_column() for column in described.fields)
+        return Relation(read_sql(self.function, self.alias, select), columns, (sql,))
+
+    def check(self, duck: DuckDBPyConnection) -> Check:
+        try:
+            with translate_source_errors(self.connection):
+                return Check(accepted=True, identity=self.identify(duck))
+        except Unauthorized as error:
+            return Check(accepted=False, reason=error.message)
+
+    def cancel(self, duck: DuckDBPyConnection) -> None:
+        with translate_source_errors(self.connection), duck.cursor() as cursor:
+            self.cancel_statements(cursor)
+
+    def database_table(self, duck: DuckDBPyConnection, table: SourceTable) -> DatabaseTable:
+        """Return what ``find_table`` returned for ``table``, with at least one column."""
+        known = table if isinstance(table, DatabaseTable) else self.find_table(duck, table.name)
+        if known is None:
+            raise NotFound(f"{self.connection}.{table.name} does not exist any more")
+        if not known.fields:
+            raise SourceError(f"{self.connection}.{table.name} has no column that this user may read")
+        return known
+
+    def option(self, name: str) -> str:
+        """Return the value of an option that is not secret; "" if it is not set."""
+        value = self.options.get(name)
+        return "" if value is None or isinstance(value, Secret) else value
+
+    def secret(self, name: str) -> str:
+        """Return the value of a secret option; "" if it is not set."""
+        value = self.options.get(name)
+        return value.reveal() if isinstance(value, Secret) else value or ""
+
+    def _select(self, duck: DuckDBPyConnection, table: DatabaseTable, read: RelationRead) -> SourceSelect:
+        builder = ConditionBuilder(duck, table.fields_by_name(), self.dialect)
+        sent = builder.build(read.conditions)
+        order = builder.build_order(read.order_by) if read.limit is not None and sent.is_exact else None
+        return SourceSelect(
+            table,
+            tuple(table.select_fields(read.columns)),
+            sent.sql,
+            order or (),
+            read.limit if order is not None else None,
+        )
+
+
+@cache
+def process_name() -> str:
+    """Return a name that no other process has, for the sessions of this process at a server."""
+    return f"{os.getpid()}-{secrets.token_hex(3)}"
