@@ -22,7 +22,7 @@ _ERROR_MEMBER = re.compile(
 )
 # Beside an empty list, or in an object that has little else.
 _ANY_ERROR_MEMBER = re.compile(
-    r"(has|is|request|response|api|server|client|service)?(error|errors|err|errno|fault|exception|failure)"
+    r"(has|is|request|response|api|server|client|service|odata)?(error|errors|err|errno|fault|exception|failure)"
     r"(s|no|num|code|codes|message|messages|msg|text|string|description|details?|info|type|reason|status|title|name|"
     r"response)?"
 )
@@ -55,10 +55,10 @@ _PENDING = re.compile(
     r"submitted|not[_ -]?ready",
     re.IGNORECASE,
 )
-_STATUS_CODES = re.compile(r"(http)?(status|response|error)?code|(http)?status|errno")
-_RESULT_CODES = re.compile(r"(response|result|return|resp|res|error)?code|ret|rc|errno|retcode|status")
+_STATUS_CODES = re.compile(r"(http)?(status|response|error)?code|(http)?status|errno|cod")
+_RESULT_CODES = re.compile(r"(response|result|return|resp|res|ret|error|err)?code|ret|rc|errno|status|info")
 _REASONS = re.compile(
-    r"(response|result|return|error|err|status|resp|res)?(message|msg|detail|details|reason|description|error|errors|"
+    r"(response|result|return|error|err|status|resp|res|ret)?(message|msg|detail|details|reason|description|error|errors|"
     r"text|title|warnings?|notice)"
 )
 _MESSAGE_ONLY = frozenset(
@@ -87,19 +87,21 @@ _MESSAGE_ONLY = frozenset(
             "moreinfo",
         ),
         *("traceid", "instance", "object", "result", "body", "faultstring", "faultcode"),
+        *("note", "information", "info", "infocode"),
     ]
 )
 # Texts that say what happened; a description, title, text, notice or warning may be about the rows.
 _OUTCOMES = re.compile(
-    r"(response|result|return|error|err|status|resp|res)?(message|msg|details?|reason|errors?)|"
-    r"(response|result|return|error|err|status|resp|res)(description|text)"
+    r"(response|result|return|error|err|status|resp|res|ret)?(message|msg|details?|reason|errors?)|"
+    r"(response|result|return|error|err|status|resp|res|ret)(description|text)"
 )
 _WARNINGS = re.compile(r"warnings?")
 _TOTALS = re.compile(
     r"(total|num|number)?(of)?(results?|rows?|items?|records?|hits?|elements?|entries|objects?)?(count|total|found)|"
     r"(total|num|number)(of)?(results?|rows?|items?|records?|hits?|elements?|entries|objects?|size)?|size|length"
 )
-_MESSAGES = frozenset(["message", "msg", "detail", "faultstring", "reason"])
+_MESSAGES = frozenset(["message", "msg", "detail", "faultstring", "reason", "note", "information"])
+_NOTES = frozenset(["note", "information", "info", "infocode"])  # in a line they are columns
 _SUCCESS_TEXTS = frozenset(["ok", "success", "successful", "succeeded", "200"])
 _ABOUT_RESPONSE = re.compile(
     r"_?(meta(data)?|head(er)?|response(header|status|info)?|result(info|status)?|status(info)?)"
@@ -143,6 +145,8 @@ def is_error_envelope(
     envelopes = list(_envelopes(raw_members, rows_steps, has_row=has_row))
     succeeds = any(_says_success(members) for members in envelopes)
     counts_none = any(_counts_none(members) for members in envelopes)
+    if not has_row and _has_error_message(raw_members):
+        return True
     for members in envelopes:
         may_be_row = has_row and ("id" in members or len(members) > _MAX_ROW_MEMBERS)
         if _reports_error(members, may_be_row=may_be_row) or (not has_list and _is_message(members)):
@@ -156,10 +160,23 @@ def is_error_envelope(
     return False
 
 
+def _has_error_message(raw_members: Mapping[str, msgspec.Raw]) -> bool:
+    """``messages: [{type: FATAL, text: …}]``"""
+    for name, raw in raw_members.items():
+        if _simplify(name) != "messages" or first_char(raw) != OPEN_LIST:
+            continue
+        for item in msgspec.json.decode(raw):
+            kinds = [item.get(key) for key in ("type", "level", "severity")] if isinstance(item, dict) else []
+            if any(isinstance(kind, str) and kind.lower() in ("error", "fatal") for kind in kinds):
+                return True
+    return False
+
+
 def is_error_line(raw_members: Mapping[str, msgspec.Raw]) -> bool:
     """Whether a line of a CSV or of JSON lines has nothing but an error."""
     members = _simplified(raw_members)
-    only_error = all(name in _MESSAGE_ONLY or _ANY_ERROR_MEMBER.fullmatch(name) for name in members)
+    names = _MESSAGE_ONLY - _NOTES
+    only_error = all(name in names or _ANY_ERROR_MEMBER.fullmatch(name) for name in members)
     return only_error and (_is_message(members) or _reports_error(members, may_be_row=False))
 
 
@@ -200,7 +217,7 @@ def _reports_error(members: Members, *, may_be_row: bool) -> bool:
         if is_error and not (isinstance(value, str) and denies_error(value)):
             return True
         flags = _SUCCESS_FLAGS if may_be_row else _SUCCESS_FLAGS | _MORE_SUCCESS_FLAGS
-        is_flag = isinstance(value, bool) or name != "status"
+        is_flag = isinstance(value, bool) or name not in ("status", "succeeded", "successful")
         if name in flags and is_flag and (value is False or value in ("false", "False") or value == 0):
             return True
         fails = name in _STATES and isinstance(value, str) and _FAILURE.fullmatch(value.strip()) is not None
@@ -286,6 +303,8 @@ def _is_pending(members: Members, *, has_row: bool, has_list: bool) -> bool:
 
     With an empty list a state may be that of the rows asked for, unless something tells the progress.
     """
+    if members.get("jobcomplete") is False:
+        return True
     if has_row and not members.keys() <= _MESSAGE_ONLY | _PROGRESS | _READY_FLAGS | {"state"}:
         return False
     if any(members.get(name) is False for name in _READY_FLAGS):
@@ -296,7 +315,29 @@ def _is_pending(members: Members, *, has_row: bool, has_list: bool) -> bool:
 
 
 def _simplified(raw_members: Mapping[str, msgspec.Raw]) -> Members:
-    return {_simplify(name): _short_value(raw) for name, raw in raw_members.items()}
+    return {
+        (simple := _simplify(name)): "{}" if _is_no_error(simple, raw) else _short_value(raw)
+        for name, raw in raw_members.items()
+    }
+
+
+def _is_no_error(name: str, raw: msgspec.Raw) -> bool:
+    """``error: {code: 0, message: ""}``: an object whose codes and messages say that there is no error."""
+    if first_char(raw) != OPEN_OBJECT or not _ANY_ERROR_MEMBER.fullmatch(name):
+        return False
+    members = _simplified(_object_decoder.decode(raw))
+    said = [
+        value
+        for name, value in members.items()
+        if _RESULT_CODES.fullmatch(name) or _REASONS.fullmatch(name) or name in ("type", "number")
+    ]
+    return bool(said) and all(
+        value in _NO_ERROR or (isinstance(value, int | str) and _denies(str(value))) for value in said
+    )
+
+
+def _denies(text: str) -> bool:
+    return text.lower() in _SUCCESS_TEXTS or denies_error(text)
 
 
 def _simplify(name: str) -> str:

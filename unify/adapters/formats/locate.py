@@ -41,17 +41,26 @@ COMMON_ROW_MEMBERS = (
 )
 # Lists that accompany rows: side loads, messages, links.
 _SIDE_LISTS = re.compile(
-    r"_?(included|includes|errors?|warnings?|messages?|links?|meta(data)?|notices?|facets?|aggregations?|"
+    r"_?(included|includes|errors?|warnings?|(error|warning|info)?messages?|links?|meta(data)?|notices?|facets?|aggregations?|"
     r"filters?|columns?|fields?|headers?|schema|parameters?|sorts?|breadcrumbs?|expand|actions|operations|"
     r"buckets|suggestions?|deprecat\w*|permissions|scopes|tags|locales|languages|extensions|entry_points)",
     re.IGNORECASE,
 )
+_ERROR_LISTS = re.compile(r"_?(errors?|(error|warning)messages?|warnings?)", re.IGNORECASE)
 # Members beside a list in an envelope.
 _ENVELOPE_MEMBER = re.compile(
     r"_?(kind|etag|self(link)?|(next|prev).*|total\w*|count|time.*|took|\w*count|\w*estimate|links?|meta\w*|paging|"
     r"pagination|page\w*|href|url|context|has_?more|limit|offset|size|first|last|per_?page|success|ok|status|jsonapi|"
     r"range|version|api_?version|object|shards|timed_?out|response_?header|facet\w*|aggregations|max_?score|"
-    r"num_?found\w*|start|errors?|warnings?|messages?|code|highlighting|debug)",
+    r"num_?found\w*|start|errors?|warnings?|messages?|code|highlighting|debug|"
+    r"(ret|err|error|result|response|status)_?(code|no|msg|message|info|text)?|msg|message[-_]?(type|version)|"
+    r"ret_?ext_?info|(request|trace|log|session)_?id|after|before|\w*cursor|\w*token|dist|modhash|geo_filter|head|help|"
+    r"sort|quer(y|ies)|search\w*|batchcomplete|copyright|current_?\w*|result_?type|stats|statistics|additional_data|"
+    r"type|items_per_page|start\w*|max\w*|is_?last\w*|exceeded\w*|server\w*|quota\w*|rate\w*|warning|error)",
+    re.IGNORECASE,
+)
+_PAGING_MEMBER = re.compile(
+    r"has_?more|more|next\w*|total\w*|count|\w*cursor|page\w*|paging|pagination|limit|offset|page_?info",
     re.IGNORECASE,
 )
 MIN_MAP_ROWS = 20  # alike objects in one object: below that it is more likely one row with nested objects
@@ -119,6 +128,7 @@ def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str,
     and another page may show more.
     """
     prefix = ""
+    members = {name: raw for name, raw in members.items() if not _is_no_error_list(name, raw)}
     while len(members) == 1 and first_char(next(iter(members.values()))) == OPEN_OBJECT:
         name, inner = next(iter(members.items()))
         if is_map_of_rows(inner):
@@ -127,6 +137,7 @@ def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str,
         members = _object_decoder.decode(inner)
     lists = {name: _list_decoder.decode(raw) for name, raw in members.items() if first_char(raw) == OPEN_LIST}
     full = {name: rows for name, rows in lists.items() if rows and first_char(rows[0]) == OPEN_OBJECT}
+    full = {name: rows for name, rows in full.items() if name == table or not _ERROR_LISTS.fullmatch(name)}
     if (named := _find_named(lists, table)) is not None and (named in full or not lists[named]):
         return prefix + named, bool(lists[named])
     usual = next((name for name in COMMON_ROW_MEMBERS if name in lists), None)
@@ -142,10 +153,41 @@ def find_rows_path(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str,
     maps = [name for name, raw in members.items() if is_map_of_rows(raw)]
     if len(maps) == 1 and "id" not in members:
         return prefix + maps[0], True
-    empty = [name for name, rows in lists.items() if not rows]
-    if len(empty) == 1 and len(lists) == 1 and "id" not in members:
-        return prefix + empty[0], False
-    return prefix.rstrip("."), not empty
+    main_lists = [name for name in lists if not _SIDE_LISTS.fullmatch(name)] or list(lists)
+    if len(main_lists) == 1 and not lists[main_lists[0]] and "id" not in members:
+        return prefix + main_lists[0], False
+    if (absent := _find_null_list(members)) is not None:
+        return prefix + absent, False
+    return prefix.rstrip("."), not _has_empty_list(members)
+
+
+def _is_no_error_list(name: str, raw: msgspec.Raw) -> bool:
+    """``errors: []``, ``warnings: null``"""
+    text = b"".join(bytes(raw)[:16].split())
+    return text in (b"[]", b"null", b"{}") and _ERROR_LISTS.fullmatch(name) is not None
+
+
+def _is_envelope(names: Iterable[str]) -> bool:
+    return all(_ENVELOPE_MEMBER.fullmatch(re.sub(r"[-:.]", "_", name)) for name in names)
+
+
+def _find_null_list(members: Mapping[str, msgspec.Raw]) -> str | None:
+    """A member with a usual name that is null, in an envelope (``data: null``)."""
+    name = next((name for name in COMMON_ROW_MEMBERS if name in members), None)
+    if name is None or len(members) == 1 or bytes(members[name]).strip(WHITESPACE) != b"null":
+        return None
+    return name if _is_envelope(each for each in members if each != name) else None
+
+
+def _has_empty_list(members: Mapping[str, msgspec.Raw], levels: int = 3) -> bool:
+    """Whether a list that may hold the rows of another response is empty; also within objects."""
+    for raw in members.values():
+        if first_char(raw) == OPEN_LIST and not _list_decoder.decode(raw):
+            return True
+        is_object = first_char(raw) == OPEN_OBJECT and levels > 1
+        if is_object and _has_empty_list(_object_decoder.decode(raw), levels - 1):
+            return True
+    return False
 
 
 def rows_index(items: Sequence[msgspec.Raw]) -> int | None:
@@ -184,30 +226,49 @@ def _has_own_rows(full: Mapping[str, Sequence[msgspec.Raw]]) -> bool:
 def _find_nested_rows(members: Mapping[str, msgspec.Raw], table: str) -> tuple[str, bool] | None:
     """A list of objects in an object that has the table's name or a usual one (``hits.hits``).
 
-    An empty one only where the other members are those of an envelope; the second is False then.
+    In an object of another name, and if the list is empty, only where the other members are those of an
+    envelope. An empty list with a usual name needs one beside it that is about pages. The second is False for
+    an empty list.
     """
     found: str | None = None
-    for name in (table, *COMMON_ROW_MEMBERS, "response", "payload", "d", "_embedded"):
-        raw = members.get(name)
-        if raw is None or first_char(raw) != OPEN_OBJECT:
+    containers = (table.lower(), *COMMON_ROW_MEMBERS, *_CONTAINERS)
+    for name in sorted(members, key=lambda each: _rank(each.lower(), containers)):
+        inner_path = _find_inner_list(members[name], table)
+        if inner_path is None:
             continue
-        inner = _object_decoder.decode(raw)
-        if not any(first_char(each) == OPEN_LIST for each in inner.values()):
-            continue
-        path, is_certain = find_rows_path(inner, table)
-        if (
-            not path
-            or path not in inner
-            or _SIDE_LISTS.fullmatch(path)
-            or first_char(inner[path]) != OPEN_LIST
-        ):
-            continue
-        if is_certain and first_char(_list_decoder.decode(inner[path])[0]) == OPEN_OBJECT:
-            return f"{name}.{path}", True
+        path, is_certain = inner_path
+        inner = _object_decoder.decode(members[name])
         around = [*(each for each in members if each != name), *(each for each in inner if each != path)]
-        if not is_certain and found is None and all(map(_ENVELOPE_MEMBER.fullmatch, around)):
-            found = f"{name}.{path}"
+        is_envelope = _is_envelope(around)
+        if is_certain and (name.lower() in containers or (is_envelope and "id" not in members)):
+            return f"{name}.{path}", True
+        if not is_certain and found is None and name.lower() in containers:
+            has_pages = any(map(_PAGING_MEMBER.fullmatch, around)) and path in COMMON_ROW_MEMBERS
+            found = f"{name}.{path}" if is_envelope or (has_pages and "id" not in inner) else None
     return None if found is None else (found, False)
+
+
+def _find_inner_list(raw: msgspec.Raw, table: str) -> tuple[str, bool] | None:
+    """The name of the list in an object, and whether it has objects; None if there is none."""
+    if first_char(raw) != OPEN_OBJECT:
+        return None
+    inner = _object_decoder.decode(raw)
+    if not any(first_char(each) == OPEN_LIST for each in inner.values()):
+        return None
+    path, is_certain = find_rows_path(inner, table)
+    if not path or path not in inner or _SIDE_LISTS.fullmatch(path) or first_char(inner[path]) != OPEN_LIST:
+        return None
+    rows = _list_decoder.decode(inner[path])
+    if is_certain and first_char(rows[0]) != OPEN_OBJECT:
+        return None
+    return path, is_certain
+
+
+_CONTAINERS = ("response", "payload", "d", "_embedded", "query", "message")
+
+
+def _rank(name: str, names: Sequence[str]) -> int:
+    return names.index(name) if name in names else len(names)
 
 
 def is_map_of_rows(raw: msgspec.Raw) -> bool:

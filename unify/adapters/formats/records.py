@@ -76,6 +76,7 @@ class RecordSelector(Struct, frozen=True):
     ``more_paths``  further lists whose rows follow.
     ``table``       its name, a hint for finding the rows.
     ``expect_list``, ``expect_object``  the body itself was a list, or the row, on earlier pages or loads.
+    ``is_detected`` ``path`` is where earlier pages or loads had the rows; it is not declared.
     ``seen_as``     list, object or map: what was at ``path`` on earlier pages or loads; "" for nothing.
                     A list that was seen may be left out.
     ``may_be_empty``  a body without a byte, or ``null``, has no rows.
@@ -91,6 +92,7 @@ class RecordSelector(Struct, frozen=True):
     expect_list: bool = False
     nullable: bool = False
     expect_object: bool = False
+    is_detected: bool = False
     seen_as: str = ""
     may_be_empty: bool = False
     more_paths: tuple[str, ...] = ()
@@ -321,9 +323,28 @@ def _select_json_rows(
     else:
         response_body.rows_path = path
     response_body.rows = _rows_at_paths(response_body, selector, address)
+    _check_no_list_within(response_body, selector, address)
     if selector.path != "$" and first_char(body) == OPEN_OBJECT:
         _raise_error_envelope(response_body, address)
         _raise_partial_search(response_body, address)
+
+
+def _check_no_list_within(response_body: ResponseBody, selector: RecordSelector, address: str) -> None:
+    """Raises BadResponse if the object that was the row has the rows in a list now.
+
+    Earlier responses may have been without rows, and have left the list out.
+    """
+    if not selector.is_detected or (selector.seen_as, response_body.rows_kind) != ("object", "object"):
+        return
+    for row in response_body.rows[:1]:
+        path, is_certain = find_rows_path(_object_decoder.decode(row), selector.table)
+        if path and is_certain:
+            place = response_body.rows_path or "$"
+            inner = ".".join(filter(None, (response_body.rows_path, path)))
+            raise BadResponse(
+                f"{address}: expected one object at {place}, as in earlier loads, and now there are rows at "
+                f"{inner}; set rows: {inner} for all of them, or rows: {place} for one row"
+            )
 
 
 def _has_no_value(body: bytes) -> bool:

@@ -231,6 +231,7 @@ def _expectation(kind: str, path: str) -> dict[str, Any]:
     at_top = path in ("", "$")
     return {
         "seen_as": kind,
+        "is_detected": True,
         "expect_list": at_top and kind == "list",
         "expect_object": at_top and kind == "object",
     }
