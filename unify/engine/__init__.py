@@ -5,6 +5,7 @@
     types       DuckDB type names as a tree; casts that fetch values without loss; quoted identifiers
     widening    the narrowest type that holds the values of two types; SQL that converts to it
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
+    statements  what a statement is: its kind, whether it writes, gives rows, reads a pipe
     constant_runs  long lists of constants, skipped where a statement is searched for tables and words
     exact       types that Parquet cannot store exactly, such as HUGEINT: converted or rejected
     stored_types  the type in which the lake stores the values of a DuckDB type exactly

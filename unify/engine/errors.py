@@ -14,6 +14,7 @@ _STACK = re.compile(r"\n+(?:This error signals an assertion failure|Stack Trace:
 
 _NO_SNAPSHOT = re.compile(r"No snapshot found at timestamp (\S+ [\d:]+)")
 # A table or schema that did not exist at that time.
+_SUGGESTION = re.compile(r"\nDid you mean .*")  # of DuckDB, for a table of today
 _NO_TABLE_YET = re.compile(
     r'does not exist at (?:timestamp|version)|schema "[^"]+" does not exist.*^LINE \d+: .*\bat\s*\(',
     re.IGNORECASE | re.DOTALL | re.MULTILINE,
@@ -99,7 +100,7 @@ def translate_statement_error(error: BaseException, path: Path) -> UnifyError:
             "the kept history (setting history)"
         )
     if _NO_TABLE_YET.search(str(error)):
-        return NoSuchVersion(f"the table did not exist then: {clean_message(error)}")
+        return NoSuchVersion(f"the table did not exist then: {_SUGGESTION.sub('', clean_message(error))}")
     fault = _storage_fault_text(error)
     if fault and (str(path) in str(error) or "DuckLake" in str(error)):
         return StoreError(f"{path}: {fault} ({clean_message(error)})")

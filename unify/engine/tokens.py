@@ -94,12 +94,28 @@ def parse_table_statement(sql: str) -> TableStatement | None:
     return TableStatement(name, temporary, query)
 
 
+def versioned_tables(sql: str) -> Iterator[str]:
+    """Yield the name of each table that ``sql`` reads AT a time or version: its last part, in lower case."""
+    tokens = tokenize(sql)
+    for name, word, bracket in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if word.word == "at" and bracket.word == "(":
+            yield _unquoted(name.word).lower()
+
+
+def identifiers(sql: str) -> set[str]:
+    """Return the words and quoted names of a statement in lower case, unquoted."""
+    return {_unquoted(token.word).lower() for token in tokenize(sql)}
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1].replace('""', '"') if word.startswith('"') else word
+
+
 def _parse_name(words: Sequence[str], position: int) -> tuple[tuple[str, ...], int]:
     """Return the dotted name at ``position`` and the index after it."""
     parts: list[str] = []
     while position < len(words):
-        word = words[position]
-        parts.append(word[1:-1].replace('""', '"') if word.startswith('"') else word)
+        parts.append(_unquoted(words[position]))
         if position + 1 >= len(words) or words[position + 1] != ".":
             return tuple(parts), position + 1
         position += 2

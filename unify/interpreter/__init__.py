@@ -10,6 +10,7 @@
     charts          the data of a chart, and chart files
     connections     ConnectionCatalog: the configured connections and the tables they offer
     variables       `$name` variables: values bound as parameters, or rows used as a table
+    transactions    what an open transaction may not contain
     freshness       decides whether stored rows are recent enough for a query
     state           State: every table and connection with its load state; hints for unknown tables
     adapter_access  opens the adapter of a connection, signs in, logs its requests
@@ -18,7 +19,8 @@
 
 Start with interpreter.Interpreter.run.
 Layers within the package, top first: interpreter; session; commands; query; charts, live and system_tables;
-files, adapter_access and state; connections and variables; results, freshness and system_columns.
+files, adapter_access and state; connections and variables; results,
+freshness, transactions and system_columns.
 May import: adapters, lake, queue, status, language, config, engine, fs and the top-level modules; not convert
 or load.
 """

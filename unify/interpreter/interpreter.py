@@ -13,7 +13,7 @@ from unify.config.preferences import parse_keys, save_keys
 from unify.config.settings import Settings
 from unify.errors import FileError, NoSuchVersion, QueryError, UnknownName
 from unify.fs.paths import absolute_path
-from unify.interpreter import state
+from unify.interpreter import state, transactions
 from unify.interpreter.commands.help import TOPICS, help_text
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, MaxAge
 from unify.interpreter.results import (
@@ -112,6 +112,7 @@ class Interpreter:
         """Run one command. A query runs while its rows are read, after this returns."""
         if not isinstance(command, commands.SystemCommand):  # those find the daemon as it is
             self._replace_killed_daemon()
+        transactions.refuse_irreversible(command, in_transaction=self.session.in_transaction)
         self.session.early_start.begin(_loaded_tables(command), lambda: self.session.lake)
         if isinstance(command, commands.ListingCommand):
             return _run_listing(self.session, command)

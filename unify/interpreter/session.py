@@ -63,13 +63,18 @@ class Session:
     def close(self) -> None:
         """Close lake, queue and status channel. An open transaction is rolled back; loads go on."""
         opened = vars(self)  # cached properties, once used
-        if "lake" in opened and self.lake.in_transaction:
+        if self.in_transaction:
             self.watcher.notice("the open transaction was rolled back; commit keeps its changes")
         if "early_start" in opened:
             self.early_start.wait()
         for name in ("load_client", "queue", "lake"):
             if name in opened:
                 opened.pop(name).close()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the user's transaction is open. Does not open the lake."""
+        return "lake" in vars(self) and self.lake.in_transaction
 
     def cancel_awaited_loads(self) -> str | None:
         """See ``LoadClient.cancel_awaited_loads``; None where no statement needed a load."""

@@ -1,7 +1,8 @@
 """``$name``: a value, bound as a parameter, or rows, used as a table.
 
 Names are case-sensitive: a variable in capitals is kept after the session. A name without an exact match
-matches a single variable that differs only in case.
+matches a single variable that differs only in case. ROLLBACK restores the variables that its transaction
+changed.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Variables:
         self._session: dict[str, SessionVariable] = {
             name: ScalarVariable("VARCHAR", str(value)) for name, value in initial.items()
         }
+        self._before_transaction: dict[str, SessionVariable] | None = None  # None: nothing was changed in it
 
     def bind(self, sql: str) -> BoundQuery:
         """Bind the variables that ``sql`` uses. Raises UnknownName for one that is not set."""
@@ -94,6 +96,7 @@ class Variables:
             _bindable_type(str(rows[0][0])), None if rows[0][1] is None else str(rows[0][1])
         )
         self._check_round_trip(name, value)
+        self._remember_for_rollback()
         self._drop(name)
         if _PERSISTENT_NAME.fullmatch(name):
             self.saved_variables.save_value(self.lake, name, value.type, value.text)
@@ -107,11 +110,13 @@ class Variables:
             count = self.saved_variables.save_rows(
                 self.lake, name, bound.sql, bound.parameters, bound.definitions
             )
+            self._remember_for_rollback()
             self._drop(name)
             return count
         made = lake_lake.fetch_session_rows(
             self.lake, f"CREATE OR REPLACE TEMP TABLE {_table_name(name)} AS\n{bound.sql}", bound.parameters
         )
+        self._remember_for_rollback()
         self._session[name] = RowsVariable()
         return int(str(made[0][0])) if made else 0
 
@@ -120,9 +125,10 @@ class Variables:
         known = self._canonical_name(name)
         self._find(known)
         if known in self._session:
+            self._remember_for_rollback()
             self._drop(known)
         else:
-            self.saved_variables.delete(known)
+            self.saved_variables.delete(self.lake, known)
         return known
 
     def query(self, name: str) -> str:
@@ -153,7 +159,7 @@ class Variables:
         return RowsVariable(kept) if kept.type is None else ScalarVariable(kept.type, kept.text)
 
     def _is_there(self, name: str) -> bool:
-        """Whether a variable of the session still exists: a rollback removes rows set in its transaction."""
+        """Whether a variable of the session still exists: its rows are lost if the lake is opened again."""
         if self._session[name] != RowsVariable() or self.lake.in_transaction:
             return True
         try:
@@ -162,6 +168,17 @@ class Variables:
             del self._session[name]
             return False
         return True
+
+    def _remember_for_rollback(self) -> None:
+        """Before a change: keep what ROLLBACK of the open transaction restores. DuckDB restores the rows."""
+        if self.lake.in_transaction and self._before_transaction is None:
+            self._before_transaction = dict(self._session)
+            self.lake.statements.at_transaction_end(self._end_transaction)
+
+    def _end_transaction(self, committed: bool) -> None:
+        before, self._before_transaction = self._before_transaction, None
+        if before is not None and not committed:
+            self._session = before
 
     def _canonical_name(self, name: str) -> str:
         known = self.names()

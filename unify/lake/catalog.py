@@ -66,6 +66,10 @@ _COLUMNS_AT_SQL = (
     f"JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.parent_column IS NULL "
     "AND c.begin_snapshot <= p.id AND coalesce(c.end_snapshot > p.id, true)"
 )
+_VISIBLE_COMMENTS_SQL = (
+    "SELECT column_name, comment FROM duckdb_columns() WHERE database_name = 'lake' AND comment IS NOT NULL "
+    "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)"
+)
 # DuckLake has a minimum for a column or nested field only if it has a value.
 _COLUMN_STATISTICS_SQL = (
     "SELECT c.column_id, c.parent_column, c.column_name, parent.column_type = 'list', "
@@ -116,7 +120,8 @@ def table_columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
 
 
 def _column_comments(lake: Lake, table: TableName) -> Mapping[str, str]:
-    return dict(lake.read(_COMMENTS_SQL, [table.schema, table.table]))
+    sql = _VISIBLE_COMMENTS_SQL if lake.in_transaction else _COMMENTS_SQL
+    return dict(_visible_rows(lake, sql, [table.schema, table.table]))
 
 
 def columns_in_transaction(connection: DuckDBPyConnection, table: TableName) -> tuple[Column, ...]:
@@ -216,13 +221,30 @@ def column_names_at(lake: Lake, table: TableName, moment: datetime) -> Mapping[s
     rows = lake.read(_COLUMNS_AT_SQL, [table.schema, table.table, moment_us])
     current = {(table_id, column): name for version, table_id, column, name in rows if version == "now"}
     previous = {(table_id, column): name for version, table_id, column, name in rows if version == "then"}
-    if not current:  # a view, or a table of an open transaction: no history
+    if not current and not _is_created_in_transaction(lake, table):  # a view: no history
         return {column.name.lower(): column.name for column in table_columns(lake, table)}
     if not previous:
         return None
     renamed = {current[key].lower(): name for key, name in previous.items() if key in current}
     by_name = {name.lower(): name for key, name in previous.items() if key not in current}
     return {**by_name, **renamed}
+
+
+def table_comment(lake: Lake, table: TableName) -> str:
+    """Return the comment of a table, as the user's statements see it."""
+    rows = _visible_rows(
+        lake,
+        "SELECT comment FROM duckdb_tables() WHERE database_name = 'lake' AND lower(schema_name) = lower(?) "
+        "AND lower(table_name) = lower(?)",
+        [table.schema, table.table],
+    )
+    return str(rows[0][0] or "") if rows else ""
+
+
+def _is_created_in_transaction(lake: Lake, table: TableName) -> bool:
+    return lake.in_transaction and any(
+        one.kind == "table" and str(one.name).lower() == str(table).lower() for one in user_tables(lake)
+    )
 
 
 def comment_in_transaction(connection: DuckDBPyConnection, table: TableName) -> str:

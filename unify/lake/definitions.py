@@ -51,7 +51,7 @@ def find_view(lake: Lake, name: TableName) -> Definition | None:
 
 def prepared_statement(lake: Lake, name: str) -> str:
     """The SQL of a prepared statement of the session; "" where there is none of that name."""
-    rows = lake.connection.execute(
+    rows = lake.statements.selects.execute(
         "SELECT statement FROM duckdb_prepared_statements() WHERE lower(name) = lower(?)", [name]
     ).fetchall()
     return str(rows[0][0]) if rows else ""
@@ -71,14 +71,16 @@ def attached_table(lake: Lake, name: TableName) -> TableName | None:
     if _is_visible(lake, f"{quoted(name.schema)}.{quoted(name.table)}"):
         return name
     if name.schema == "main" and lake.statements.has_own_path and _is_visible(lake, quoted(name.table)):
-        row = lake.connection.execute("SELECT current_database()").fetchone()
+        row = lake.statements.selects.execute("SELECT current_database()").fetchone()
         return TableName(str(row[0]), name.table) if row else None
     return None
 
 
 def visible_columns(lake: Lake, table: TableName) -> tuple[Column, ...]:
     """The columns of a table that the session sees outside the lake."""
-    rows = lake.connection.execute(f"DESCRIBE {quoted(table.schema)}.{quoted(table.table)}").fetchall()
+    rows = lake.statements.selects.execute(
+        f"DESCRIBE {quoted(table.schema)}.{quoted(table.table)}"
+    ).fetchall()
     return tuple(Column(str(row[0]), str(row[1])) for row in rows)
 
 
@@ -96,7 +98,7 @@ def search_path(lake: Lake) -> Sequence[str]:
     """The schemas of the lake in which the session looks for a name of one part, in order."""
     if not lake.statements.has_own_path:
         return ("main",)
-    row = lake.connection.execute("SELECT current_setting('search_path')").fetchone()
+    row = lake.statements.selects.execute("SELECT current_setting('search_path')").fetchone()
     return [schema for catalog, schema in _parse_path(str(row[0] if row else "")) if catalog in ("lake", "")]
 
 
@@ -119,7 +121,7 @@ def _session_definitions(lake: Lake) -> Sequence[Definition]:
     if not state.has_own_definitions:
         return ()
     if state.definition_cache is None or state.definition_cache[0] != state.definition_version:
-        rows = lake.connection.execute(_VISIBLE_SQL).fetchall()
+        rows = lake.statements.selects.execute(_VISIBLE_SQL).fetchall()
         state.definition_cache = state.definition_version, _to_definitions(rows)
     return state.definition_cache[1]
 

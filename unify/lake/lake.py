@@ -143,8 +143,10 @@ class Lake:
 
     def close(self) -> None:
         """Close the lake. An open transaction is rolled back and its lock released."""
+        self._is_usable = False
         self._internal_connection = None
         self._connection.close()
+        self._statements.end_transaction()
         while self._lock.is_held:
             self._lock.release()
         self._attachment.close()

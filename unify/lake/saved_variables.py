@@ -1,6 +1,7 @@
 """Variables that outlive a session: one private Parquet file each, in the home folder.
 
-Files are replaced atomically. A scalar is stored as DuckDB's text of it with its type.
+Files are replaced atomically, and in a transaction of the user when it is committed. A scalar is stored as
+DuckDB's text of it with its type.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,6 +20,9 @@ from unify.engine.connection import quote_literal
 from unify.engine.exact import exact_parquet_query
 from unify.errors import StoreError
 from unify.lake.lake import Lake
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 SUFFIX = ".parquet"
 _TYPE_COLUMN, _TEXT_COLUMN = (
@@ -40,14 +45,18 @@ class SavedVariables:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._uncommitted: _UncommittedFiles | None = None
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(path.stem for path in self.folder.glob(f"*{SUFFIX}")))
+        names = {path.stem for path in self.folder.glob(f"*{SUFFIX}")}
+        if self._uncommitted is not None:
+            names = (names | self._uncommitted.written) - self._uncommitted.deleted
+        return tuple(sorted(names))
 
     def find(self, lake: Lake, name: str) -> SavedVariable | None:
         """Read the variable; another shell may have changed it. Raises StoreError if the file is damaged."""
-        path = self._path(name)
-        if not path.is_file():
+        path = self._path(name) if self._uncommitted is None else self._uncommitted.current_path(name)
+        if path is None or not path.is_file():
             return None
         with _translate_errors(path), lake.read_connection() as connection:
             rows = connection.execute("SELECT * FROM read_parquet(?) LIMIT 1", [str(path)])
@@ -57,7 +66,7 @@ class SavedVariables:
         return SavedVariable(name, path, str(row[0]), row[1])
 
     def save_value(self, lake: Lake, name: str, type: str, text: str | None) -> None:
-        with self._replace_file(name) as target, lake.read_connection() as connection:
+        with self._replace_file(lake, name) as target, lake.read_connection() as connection:
             columns = (
                 f'CAST($type AS VARCHAR) AS "{_TYPE_COLUMN}", CAST($text AS VARCHAR) AS "{_TEXT_COLUMN}"'
             )
@@ -72,35 +81,97 @@ class SavedVariables:
         Raises:
             QueryError: Parquet would change a value.
         """
-        with self._replace_file(name) as target, lake.repeatable(query, parameters, definitions) as rows:
+        with (
+            self._replace_file(lake, name) as target,
+            lake.repeatable(query, parameters, definitions) as rows,
+        ):
             exact = exact_parquet_query(lake.connection, *rows)
             done = lake.connection.execute(_copy_sql(exact, target), rows[1]).fetchone()
         return int(done[0]) if done else 0
 
-    def delete(self, name: str) -> bool:
+    def delete(self, lake: Lake, name: str) -> None:
+        if lake.in_transaction:
+            self._open_uncommitted(lake).delete(name)
+        else:
+            self._remove_file(name)
+
+    def _remove_file(self, name: str) -> None:
         try:
-            self._path(name).unlink()
-        except FileNotFoundError:
-            return False
+            self._path(name).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self._path(name)}: cannot be removed: {error.strerror}") from error
-        return True
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"
 
     @contextmanager
-    def _replace_file(self, name: str) -> Iterator[Path]:
-        """Yield a new file that replaces the variable if the block succeeds."""
-        import tempfile
-
+    def _replace_file(self, lake: Lake, name: str) -> Iterator[Path]:
+        """Yield a new file that replaces the variable if the block succeeds and the transaction commits."""
         create_private_folder(self.folder)
         path = self._path(name)
-        with _translate_errors(path), tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as folder:
+        with _translate_errors(path), _new_folder(self.folder) as folder:
             target = Path(folder) / path.name
             yield target
             target.chmod(0o600)
-            target.replace(path)
+            if lake.in_transaction:
+                self._open_uncommitted(lake).add(name, target)
+            else:
+                target.replace(path)
+
+    def _open_uncommitted(self, lake: Lake) -> _UncommittedFiles:
+        """The changes of the user's open transaction, which its end keeps or drops."""
+        if self._uncommitted is None:
+            create_private_folder(self.folder)
+            self._uncommitted = _UncommittedFiles(self.folder)
+            lake.statements.at_transaction_end(self._end_transaction)
+        return self._uncommitted
+
+    def _end_transaction(self, committed: bool) -> None:
+        changes, self._uncommitted = self._uncommitted, None
+        assert changes is not None
+        with changes.folder:
+            if not committed:
+                return
+            for name in changes.written:
+                with _translate_errors(self._path(name)):
+                    changes.path(name).replace(self._path(name))
+            for name in changes.deleted:
+                self._remove_file(name)
+
+
+class _UncommittedFiles:
+    """Variables that an open transaction has written, in a folder of their own, or deleted."""
+
+    def __init__(self, saved: Path) -> None:
+        self._saved = saved
+        self.folder = _new_folder(saved)
+        self.written: set[str] = set()
+        self.deleted: set[str] = set()
+
+    def path(self, name: str) -> Path:
+        return Path(self.folder.name) / f"{name}{SUFFIX}"
+
+    def current_path(self, name: str) -> Path | None:
+        """The file of a variable as the transaction sees it; None if the transaction has deleted it."""
+        if name in self.deleted:
+            return None
+        return self.path(name) if name in self.written else self._saved / f"{name}{SUFFIX}"
+
+    def add(self, name: str, file: Path) -> None:
+        file.replace(self.path(name))
+        self.written.add(name)
+        self.deleted.discard(name)
+
+    def delete(self, name: str) -> None:
+        self.written.discard(name)
+        self.deleted.add(name)
+
+
+def _new_folder(parent: Path) -> TemporaryDirectory[str]:
+    """Return a folder on the same file system, which is removed when it is closed."""
+    from tempfile import TemporaryDirectory
+
+    return TemporaryDirectory(prefix=".new-", dir=parent)
 
 
 def read_parquet_sql(path: Path) -> str:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.engine import exact as engine_exact
 from unify.engine import sources
-from unify.engine.tokens import parse_table_statement, tokenize, top_level_tokens
+from unify.engine.statements import (
+    DEFINITION_WORDS,
+    DONE_TEXTS,
+    ParsedStatement,
+    is_write_word,
+    parse_statement,
+    summary_text,
+)
+from unify.engine.tokens import (
+    identifiers,
+    parse_table_statement,
+    tokenize,
+    versioned_tables,
+)
 from unify.engine.types import exact_cast_sql, parse_type
-from unify.engine.volatility import is_volatile
 from unify.errors import QueryError, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.lake.protocols import METADATA, SCHEMA, Definition, RowProjection, Writer
 from unify.lake.selects import Batches, LakeStatementResult, SelectRunner, result_columns
-from unify.text import format_count
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -29,59 +39,15 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_S = 60.0  # a publish takes seconds; a shell's open transaction may take for ever
 
-_READ_ONLY_KINDS = frozenset(
-    {"SELECT", "EXPLAIN", "SET", "VARIABLE_SET", "PRAGMA", "LOAD", "ATTACH", "DETACH"}
-)
-_INTERNAL_READ_ONLY_KINDS = frozenset(
-    {"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTENSION", "TRANSACTION"}
-)
-_KINDS_RETURNING_ROWS = frozenset({"CALL", "EXECUTE", "PRAGMA"})
 # What is run in a transaction of ours, so that its files are on the disk before it commits.
 _TRANSACTIONAL_KINDS = frozenset(
     {"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "COPY", "CREATE", "ALTER", "DROP"}
 )
-# Words of a select that may see every row before it gives its first; of others, the start costs nothing.
-_BLOCKING_WORDS = frozenset(
-    {
-        "where",
-        "group",
-        "order",
-        "distinct",
-        "over",
-        "join",
-        "union",
-        "intersect",
-        "except",
-        "pivot",
-    }
-    | {"sum", "avg", "min", "max", "any_value", "first", "last", "arg_min", "arg_max", "median", "mode"}
-)
 _INTERNAL_NAME = re.compile(rf"(?i)(?<!\w)(?:{SCHEMA}|{METADATA})(?!\w)")  # also within a text
-_DEFINITION_WORDS = frozenset({"view", "macro", "function"})
 _STREAM_ADVICE = "read it into a table first: create temp table t as from read_csv(…)"
 _TWICE_READING_WORDS = frozenset({"summarize", "pivot", "pivot_wider"})
 _BEGIN_WORDS = frozenset({"begin", "start"})
 _COMMIT_WORDS = frozenset({"commit", "end"})
-_COUNT_VERBS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted", "MERGE_INTO": "merged"}
-_DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTACH": "attached", "SET": "set"}
-
-
-class ParsedStatement(Struct, frozen=True):
-    """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
-
-    ``runs_once``    a SELECT that may take its whole time before its first row, or act again in a second
-                     run: it is described first.
-    ``reads_once``   one of its sources may be a pipe: it is neither described nor run twice.
-    """
-
-    sql: str
-    kind: str
-    words: tuple[str, ...]  # its tokens outside brackets, in lower case, without comments
-    is_write: bool
-    has_own_transaction: bool = False  # DuckDB runs it as several statements in a transaction
-    runs_once: bool = False
-    returns_rows: bool = False  # rows that only the statement itself gives: RETURNING, CALL, EXECUTE …
-    reads_once: bool = False
 
 
 class StatementRunner:
@@ -95,12 +61,18 @@ class StatementRunner:
         self.has_own_path = False  # whether this session changed a setting: USE is one
         self.definition_cache: tuple[int, Sequence[Definition]] | None = None
         self._transaction_began_ns = 0
+        self._changed_names: set[str] = set()  # identifiers in what the transaction wrote, in lower case
+        self._transaction_hooks: list[Callable[[bool], None]] = []
         self._read_streams: set[tuple[int, int]] = set()  # open streams of the process that were read
         self.selects = SelectRunner(lake)
 
     @property
     def in_transaction(self) -> bool:
         return self.transaction_thread is not None
+
+    def at_transaction_end(self, hook: Callable[[bool], None]) -> None:
+        """Call ``hook`` once, with whether it was committed, when the open transaction ends."""
+        self._transaction_hooks.append(hook)
 
     def run(
         self,
@@ -123,6 +95,8 @@ class StatementRunner:
         if statement.kind == "TRANSACTION":
             return self._run_transaction_control(statement)
         self._reject_internal_schema(statement)
+        if self.in_transaction:
+            self._refuse_earlier_version(statement, definitions)
         if not statement.is_write:
             return self._run_read(statement, parameters, projection)
         if self.in_transaction:
@@ -145,25 +119,7 @@ class StatementRunner:
         """The kind of the statement ``sql`` and what it needs to run. Raises QueryError."""
         with self.selects.translate_errors():
             kinds = [one.type.name for one in self.lake.connection.extract_statements(sql)]
-        if not kinds:
-            raise QueryError("there is no statement here")
-        acting = [kind for kind in kinds if kind != "TRANSACTION"]  # PIVOT is several, in a transaction
-        kind = acting[-1] if acting else "TRANSACTION"
-        tokens = tokenize(sql)
-        words = tuple(token.word for _, token in top_level_tokens(tokens))
-        return ParsedStatement(
-            sql,
-            kind,
-            words,
-            _is_write(kind, words),
-            has_own_transaction=len(acting) < len(kinds) and bool(acting),
-            # Not every view and macro of the session is among the definitions: those of attached databases.
-            runs_once=self.has_own_definitions
-            or any(token.word in _BLOCKING_WORDS for token in tokens)
-            or is_volatile(sql, definitions),
-            returns_rows=_returns_rows(kind, words, [token.word for token in tokens]),
-            reads_once=kind in ("SELECT", "CREATE", "EXECUTE") and sources.reads_once(sql, definitions),
-        )
+        return parse_statement(sql, kinds, definitions, has_own_definitions=self.has_own_definitions)
 
     @contextmanager
     def repeatable(
@@ -188,7 +144,7 @@ class StatementRunner:
         if statement.kind in ("CREATE", "DROP", "ALTER", "ATTACH", "DETACH", "TRANSACTION"):
             self.definition_version += 1
             self.has_own_definitions |= statement.kind == "ATTACH" or bool(
-                _DEFINITION_WORDS.intersection(statement.words[:5])
+                DEFINITION_WORDS.intersection(statement.words[:5])
             )
         self.has_own_path |= statement.kind == "SET"
 
@@ -199,6 +155,7 @@ class StatementRunner:
             self.lake.acquire_lock(LOCK_TIMEOUT_S)
         try:
             if self.in_transaction and statement.words[0] in _COMMIT_WORDS:
+                self._refuse_commit_after_failure()
                 self.lake.sync_files(self._transaction_began_ns)
             self.selects.execute(statement.sql)
         except BaseException:
@@ -210,17 +167,30 @@ class StatementRunner:
             raise
         if begins:
             self.transaction_thread = threading.get_ident()
+            self._changed_names.clear()
             self._transaction_began_ns = durable.new_files_since_ns()
         else:
-            self.end_transaction()
+            self.end_transaction(committed=statement.words[0] in _COMMIT_WORDS)
         return LakeStatementResult(None, statement.words[0], _no_batches)
 
-    def end_transaction(self) -> None:
+    def _refuse_commit_after_failure(self) -> None:
+        """Raise QueryError in an aborted transaction, which COMMIT would roll back and report success."""
+        from unify.engine import duckdb
+
+        try:
+            self.lake.connection.execute("SELECT 1")
+        except duckdb.Error as error:
+            raise QueryError("a statement of the transaction failed, so it was rolled back") from error
+
+    def end_transaction(self, *, committed: bool = False) -> None:
         """Record the end of the user's transaction and release its lock."""
         if self.in_transaction:
             self.transaction_thread = None
             if not self.lake.read_only:
                 self.lake.release_lock()
+            hooks, self._transaction_hooks = self._transaction_hooks, []
+            for hook in hooks:
+                hook(committed)
 
     def _run_parsed(
         self, statement: ParsedStatement, parameters: object, projection: RowProjection | None = None
@@ -297,7 +267,7 @@ class StatementRunner:
     def _fetch_summary(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         connection = self.selects.execute(statement.sql, parameters)
         with self.selects.translate_errors():
-            summary = _summary_text(statement.kind, result_columns(connection), connection.fetchall())
+            summary = summary_text(statement.kind, result_columns(connection), connection.fetchall())
         return LakeStatementResult(None, summary, _no_batches)
 
     def _fetch_returned_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
@@ -306,7 +276,7 @@ class StatementRunner:
             found = self.lake.connection.sql(statement.sql, params=parameters)
             relation = cast("DuckDBPyRelation | None", found)  # None, which its stub leaves out: no rows
             if relation is None:
-                return LakeStatementResult(None, _DONE_TEXTS.get(statement.kind, "done"), _no_batches)
+                return LakeStatementResult(None, DONE_TEXTS.get(statement.kind, "done"), _no_batches)
             types = [str(type) for type in relation.types]
             casts = [exact_cast_sql(f"#{number}", parse_type(type)) for number, type in enumerate(types, 1)]
             exact = relation.project(", ".join(casts))
@@ -327,7 +297,7 @@ class StatementRunner:
         such a statement.
         """
         words = {word.strip('"').lower() for word in statement.words}
-        if statement.is_write or (statement.kind == "PREPARE" and any(map(_is_write_word, words))):
+        if statement.is_write or (statement.kind == "PREPARE" and any(map(is_write_word, words))):
             internal = {SCHEMA, METADATA} & words
         else:
             internal = set(_INTERNAL_NAME.findall(statement.sql)) if statement.kind == "SET" else set()
@@ -338,13 +308,25 @@ class StatementRunner:
                 "schema main is the default schema and cannot be dropped; drop its tables instead"
             )
 
+    def _refuse_earlier_version(self, statement: ParsedStatement, definitions: Sequence[str]) -> None:
+        """Refuse AT for a table that the transaction has changed: DuckLake applies the changes to it, too."""
+        for sql in (statement.sql, *definitions):
+            for table in versioned_tables(sql):
+                if table in self._changed_names:
+                    raise QueryError(
+                        f"this transaction has changed {table}; its earlier versions can be read after "
+                        "commit or rollback"
+                    )
+        if statement.is_write:
+            self._changed_names |= identifiers(statement.sql)
+
     def claim_sources(self, sql: str, definitions: Sequence[str]) -> None:
         """Refuse a statement that would read a pipe twice, of which DuckDB gives fewer rows, or none."""
         streams = sources.stream_names(sql, definitions)
         if not streams:
             return
         statement, reader = self.parse(sql, definitions), ""
-        if statement.kind == "PREPARE" or _DEFINITION_WORDS.intersection(statement.words[:5]):
+        if statement.kind == "PREPARE" or DEFINITION_WORDS.intersection(statement.words[:5]):
             reader = "a view, macro or prepared statement reads it when it is created, too"
         elif statement.has_own_transaction or statement.words[0] in _TWICE_READING_WORDS:
             reader = f"{statement.words[0]} reads it twice"
@@ -369,37 +351,5 @@ class StatementRunner:
         return all(exact_cast_sql("c", parse_type(type)) == "c" for (types,) in rows for type in types or ())
 
 
-def _summary_text(kind: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]) -> str:
-    verb = _COUNT_VERBS.get(kind, "written" if kind in ("CREATE", "COPY") else "")
-    if verb and rows and columns and columns[0][0] == "Count":
-        return f"{format_count(int(str(rows[0][0])), 'row')} {verb}"
-    return _DONE_TEXTS.get(kind, "done")
-
-
-def _returns_rows(kind: str, words: Sequence[str], all_words: Sequence[str]) -> bool:
-    if kind == "COPY":
-        return "return_files" in all_words or "return_stats" in all_words
-    return kind in _KINDS_RETURNING_ROWS or (kind in _COUNT_VERBS and "returning" in words)
-
-
 def _no_batches() -> Batches:
     return iter(())
-
-
-def _is_write(kind: str, words: Sequence[str]) -> bool:
-    match kind:
-        case "EXPLAIN":  # EXPLAIN ANALYZE runs what it explains
-            return "analyze" in words[1:4] and any(_is_write_word(word) for word in words[2:])
-        case "COPY":
-            return _is_copy_from(words)
-        case _:
-            return kind not in _READ_ONLY_KINDS and kind not in _INTERNAL_READ_ONLY_KINDS
-
-
-def _is_write_word(word: str) -> bool:
-    return word in ("insert", "update", "delete", "merge", "create", "truncate", "alter", "drop", "copy")
-
-
-def _is_copy_from(words: Sequence[str]) -> bool:
-    """COPY t FROM writes, COPY t TO and COPY (select) TO do not: the first of the two words tells."""
-    return next((word for word in words if word in ("from", "to")), "from") == "from"

@@ -195,7 +195,8 @@ TOPICS = (
         ("$NAME = EXPRESSION", "$NAME = SELECT …", "$NAME", "unset $NAME", "show variables"),
         "In SQL, $NAME is a constant; its value is bound as a parameter, not inserted into the text. The "
         "rows of a SELECT are stored and used as a table: select * from $NAME. (A SELECT in parentheses is "
-        "one value.) A variable in CAPITALS is kept after the session. --var NAME=VALUE sets a text.",
+        "one value.) A variable in CAPITALS is kept after the session. --var NAME=VALUE sets a text. In a "
+        "transaction, rollback restores the variables.",
     ),
     HelpTopic("help", ("help [TOPIC]",), "This list, or the description of one command."),
     HelpTopic("exit", ("exit", "quit"), "Leaves the shell. Loads go on in the background."),

@@ -11,9 +11,9 @@ from unify.interpreter.query.load_client import (
     LoadClient,
     LoadRequest,
     load_outcome_text,
-    refuse_in_transaction,
 )
 from unify.interpreter.results import Message
+from unify.interpreter.transactions import refuse_load
 from unify.lake import catalog, ledger
 from unify.lake.lake import Lake
 from unify.model import Action, LoaderJob, TableName
@@ -58,7 +58,7 @@ class LoadCommands:
 
     def clear(self, table: TableName) -> Message:
         """Delete the stored rows of a table, after cancelling its loads."""
-        refuse_in_transaction(self.lake, f"clear {table}")
+        refuse_load(self.lake, f"clear {table}")
         name = self._resolve_name(table)
         for job in self.load_client.queue.active_jobs():
             if job.table == name:
@@ -69,8 +69,6 @@ class LoadCommands:
 
     def accept(self, table: TableName) -> Message:
         """Publish the version of a table that was held back. Raises UnknownName if there is none."""
-        if self.wait:
-            refuse_in_transaction(self.lake, f"accept {table}")
         name = self.connections.require_stored(table)
         job = self.load_client.accept(name)
         if job is None:
@@ -136,7 +134,7 @@ class LoadCommands:
 
     def _run_load(self, name: TableName, action: Action) -> Message:
         if self.wait:
-            refuse_in_transaction(self.lake, f"{action.value} {name}")
+            refuse_load(self.lake, f"{action.value} {name}")
         return self._report_load(self.load_client.enqueue(LoadRequest(name, action)))
 
     def _report_load(self, job: LoaderJob) -> Message:

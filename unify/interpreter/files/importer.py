@@ -109,7 +109,7 @@ class FileImporter:
         with self._transaction():
             self.lake.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(name.schema)}")
             if exists and mode == "append":
-                before, comment = self._count_rows(target), self._read_comment(name)
+                before, comment = self._count_rows(target), catalog.table_comment(self.lake, name)
                 self.lake.execute(f"INSERT INTO {target} BY NAME {source}")
             else:
                 before, comment = 0, ""
@@ -142,10 +142,6 @@ class FileImporter:
             raise FileError(f"schema {name.schema} is reserved; choose another")
         if self.connections.has(name.schema) and name.table.lower() in self.connections.tables(name.schema):
             raise QueryError(f"{name} is a table of its connection; import into another table")
-
-    def _read_comment(self, name: TableName) -> str:
-        with self.lake.read_connection() as connection:
-            return catalog.comment_in_transaction(connection, name)
 
     def _count_rows(self, target: str) -> int:
         [batch] = self.lake.execute(f"SELECT count(*) FROM {target}").batches()

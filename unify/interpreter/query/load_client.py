@@ -14,12 +14,11 @@ from msgspec.structs import replace
 
 from unify.config.settings import Settings
 from unify.durations import format_duration
-from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoppedWaiting, UnifyError
+from unify.errors import DaemonUnreachable, LoadFailed, StoppedWaiting, UnifyError
 from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.query.early_start import EarlyStart
 from unify.interpreter.results import Watcher
-from unify.lake.lake import Lake
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, Priority, TableName
 from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
@@ -48,15 +47,6 @@ def load_outcome_text(job: LoaderJob, record: LoadRecord | None) -> str:
 def discarded_text(record: LoadRecord) -> str:
     """``20 rows discarded (select * from unify.discarded)``."""
     return f"{format_count(record.rows_discarded, 'row')} discarded (select * from unify.discarded)"
-
-
-def refuse_in_transaction(lake: Lake, action: str) -> None:
-    """Raise QueryError in an open transaction: it holds the lock that publishing a load waits for."""
-    if lake.in_transaction and not lake.read_only:
-        raise QueryError(
-            f"cannot {action} inside a transaction, which holds the write lock of the lake; "
-            "commit or roll back first"
-        )
 
 
 Written = TypeVar("Written")

@@ -18,11 +18,11 @@ from unify.interpreter.query.load_client import (
     LoadClient,
     LoadRequest,
     load_outcome_text,
-    refuse_in_transaction,
 )
 from unify.interpreter.query.table_resolver import TableResolver, UsedTables
 from unify.interpreter.results import LineProjection, Message, Result, Rows, Stager, Watcher, result_columns
 from unify.interpreter.system_tables import SystemTables
+from unify.interpreter.transactions import refuse_load
 from unify.interpreter.variables import BoundQuery, Variables
 from unify.lake import catalog, ledger
 from unify.lake.catalog import StoredTable
@@ -199,7 +199,7 @@ class QueryRunner:
             if table.decision in (FreshnessDecision.LOAD_AND_WAIT, FreshnessDecision.REFRESH_AND_WAIT)
         ]
         if needed and self.wait:
-            refuse_in_transaction(self.lake, f"load {needed[0].name}")
+            refuse_load(self.lake, f"load {needed[0].name}")
         jobs = [self.load_client.enqueue(table.load_request()) for table in needed]
         for table in tables:
             if table.decision is FreshnessDecision.REFRESH_IN_BACKGROUND:
