@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,39 @@ def test_an_unset_variable_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "webhook: {url: '${HOOK}'}\n")
     with pytest.raises(UnresolvedSecret, match=r"notify.yaml: webhook.url: .* HOOK is not set"):
         load_notifications(path, {})
+
+
+def test_a_port_may_be_a_reference(tmp_path: Path) -> None:
+    path = write(tmp_path, "mail: {host: h, port: '${PORT}', from: a, to: b}\n")
+    mail = load_notifications(path, {"PORT": "2525"}).mail
+    assert mail is not None
+    assert mail.port == 2525
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("mail.port", "s3cret", "expected a port number"),
+        ("mail.port", "65536", "expected a port number"),
+        ("mail.port", "9" * 5000, "expected a port number"),
+        ("mail.port", "\u0662\u0665", "expected a port number"),
+        ("mail.to", "b\nBcc: s3cret", "expected one line"),
+        ("webhook.url", "s3cret", "expected a URL"),
+    ],
+)
+def test_a_wrong_value_of_a_reference_is_named_and_not_shown(
+    tmp_path: Path, key: str, value: str, message: str
+) -> None:
+    values = {"mail.host": "h", "mail.port": "25", "mail.from": "a", "mail.to": "b", key: "${VALUE}"}
+    sections: dict[str, dict[str, str]] = {}
+    for name, text in values.items():
+        section, _, rest = name.partition(".")
+        sections.setdefault(section, {})[rest] = text
+    path = write(tmp_path, json.dumps(sections))
+    with pytest.raises(ConfigError) as error:
+        load_notifications(path, {"VALUE": value})
+    assert f"notify.yaml: {key}: the value of ${{VALUE}} is wrong: {message}" in error.value.message
+    assert "s3cret" not in error.value.message
 
 
 @pytest.mark.parametrize(

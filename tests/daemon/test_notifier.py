@@ -109,6 +109,25 @@ def test_a_redirect_is_not_followed(bench: Bench, api: FaultServer) -> None:
     assert {request.path for request in api.requests} == {"/hook"}
 
 
+def test_a_failure_that_reached_nobody_is_reported_with_the_next_one(bench: Bench, api: FaultServer) -> None:
+    settings = bench.path.read_text("utf-8")
+    bench.path.unlink()
+    bench.fail("before the file")
+    bench.path.write_text("webhok: {}\n", "utf-8")
+    bench.fail("with a mistake in the file")
+    bench.wait_for("notify.invalid")
+    bench.path.write_text(settings, "utf-8")
+    api.serve("/hook", *[MockResponse.error(503)] * 4, MockResponse.json({}))
+    bench.fail("while the webhook is down")
+    bench.wait_for("notify.failed")
+    bench.fail("at last")
+    bench.wait_for("notify.sent")
+    bench.fail("known")
+    bench.notifier.close(5)
+    errors = [json.loads(request.body)["error"] for request in api.requests]
+    assert errors == [*["while the webhook is down"] * 4, "at last"]
+
+
 def test_a_mistake_in_the_file_is_logged(bench: Bench) -> None:
     bench.path.write_text("webhok: {}\n", "utf-8")
     bench.fail()

@@ -13,8 +13,15 @@ from tests.support.fault_server import FaultServer, MockResponse, RecordedReques
 from tests.support.loader_shop import LoaderHome
 from unify.config.connections import load_connections
 from unify.config.settings import Settings
-from unify.errors import LoadFailed
-from unify.load.limits import DEFAULT_BYTES, DEFAULT_LOAD_TIME_S, DEFAULT_ROWS, load_limits
+from unify.errors import LoadFailed, SourceError
+from unify.load.limits import (
+    DEFAULT_BYTES,
+    DEFAULT_LOAD_TIME_S,
+    DEFAULT_ROWS,
+    Limit,
+    limit_time,
+    load_limits,
+)
 from unify.load.plan import find_source
 from unify.load.protocol import make_task
 from unify.model import Action
@@ -112,6 +119,28 @@ def test_the_time_also_ends_a_request_that_hangs(home: LoaderHome) -> None:
         assert not released.is_set()
     finally:
         released.set()
+
+
+@pytest.mark.parametrize("ending", ["no error", "cancelled"])
+def test_what_is_cancelled_at_the_limit_fails_with_the_time_however_it_ends(ending: str) -> None:
+    limit = Limit(0.01, "here", "taken", lambda seconds: f"{seconds:g} s", "Raise it.")
+    cancelled = threading.Event()
+
+    # The clock of the load is behind that of the timer.
+    def load() -> None:
+        with limit_time(limit, lambda: 0.0, "a.b", cancelled.set):
+            assert cancelled.wait(30)
+            if ending == "cancelled":
+                raise SourceError("the request was stopped")
+
+    with pytest.raises(LoadFailed, match=r"a.b: the load has taken 0 s; the limit is 0.01 s \(here\)"):
+        load()
+
+
+def test_an_error_before_the_limit_and_a_limit_of_a_million_years_are_left_alone() -> None:
+    limit = Limit(1e13, "here", "taken", str, "")
+    with pytest.raises(SourceError, match="refused"), limit_time(limit, lambda: 0.0, "a.b", lambda: None):
+        raise SourceError("refused")
 
 
 def test_a_retry_with_a_larger_limit_continues_after_the_last_page_read(home: LoaderHome) -> None:

@@ -25,6 +25,7 @@ from unify.config.yaml import MappingEntry, MappingNode, ScalarNode, YamlNode
 from unify.errors import ConfigError, Problem, UnresolvedSecret
 from unify.text import did_you_mean
 
+MAX_PORT_DIGITS = 5
 SMTP_PORT, SMTPS_PORT, SUBMISSION_PORT = 25, 465, 587
 _REQUIRED = {"webhook": ("url",), "mail": ("host", "from", "to")}
 _KNOWN = {
@@ -72,6 +73,9 @@ def load_notifications(path: Path, environment: Mapping[str, str]) -> Notificati
         return Notifications()
     values = _NotificationsReader(path).values()
     secrets = {key: _resolve(path, key, text, environment) for key, text in values.items()}
+    for key, value in secrets.items():
+        if problem := _find_mistake(key, value):
+            raise ConfigError(f"{path}: {key}: the value of {values[key]} is wrong: {problem}")
     referenced = tuple(secrets[key] for key, text in values.items() if parse_reference(text) is not None)
     headers = {
         key.removeprefix("webhook.headers."): value
@@ -113,6 +117,18 @@ def _resolve(path: Path, key: str, text: str, environment: Mapping[str, str]) ->
         return resolve_reference(reference, environment, path.parent)
     except UnresolvedReference as error:
         raise UnresolvedSecret(f"{path}: {key}: {error}") from error
+
+
+def _find_mistake(key: str, value: str) -> str:
+    """Return what is wrong with a resolved value, without quoting it; "" if nothing is."""
+    if "\n" in value or "\r" in value:
+        return "expected one line"
+    if key == "webhook.url" and not value.startswith(("https://", "http://")):
+        return "expected a URL that starts with https://"
+    is_port = value.isascii() and value.isdigit() and len(value) <= MAX_PORT_DIGITS and 0 < int(value) < 65536
+    if key == "mail.port" and not is_port:
+        return "expected a port number"
+    return ""
 
 
 def literal_keys(path: Path) -> tuple[str, ...]:
@@ -176,12 +192,8 @@ class _NotificationsReader:
         except ValueError as error:
             self._add_problem(node, key, str(error))
             return node.text
-        if key == "webhook.url" and reference is None and not node.text.startswith(("https://", "http://")):
-            self._add_problem(node, key, "expected a URL that starts with https://")
-        if key == "mail.port" and not (node.text.isdigit() and 0 < int(node.text) < 65536):
-            self._add_problem(node, key, "expected a port number")
-        if "\n" in node.text or "\r" in node.text:
-            self._add_problem(node, key, "expected one line")
+        if reference is None and (problem := _find_mistake(key, node.text)):
+            self._add_problem(node, key, problem)
         return node.text
 
     def _add_problem(self, node: MappingEntry | YamlNode | None, key: str, text: str) -> None:

@@ -2,6 +2,7 @@
 
 A table or script is reported when it fails after a success, and when it succeeds after a failure, so that a
 table that is refreshed every minute is reported once; a daemon that starts reports a lasting failure again.
+A failure that reached no target, because there was none or none answered, is reported with the next one.
 """
 
 from __future__ import annotations
@@ -62,30 +63,33 @@ class Notifier:
         self._wait = wait or self._closed.wait
         self._pending: SimpleQueue[Notification | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._failing: set[str] = set()
+        self._reported: set[str] = set()  # failing subjects; both threads change it
 
     def report_failure(self, event: str, subject: str, error: str, at: datetime) -> None:
-        """Report that a table or script failed, unless it is known to fail."""
-        if subject not in self._failing:
-            self._failing.add(subject)
-            self._submit(Notification(event, subject, error, at.isoformat(timespec="seconds")))
+        """Report that a table or script failed, unless that is reported already."""
+        if subject not in self._reported and self._submit(
+            Notification(event, subject, error, at.isoformat(timespec="seconds"))
+        ):
+            self._reported.add(subject)
 
     def report_success(self, subject: str, at: datetime) -> None:
-        """Report that a failing table or script has succeeded."""
-        if subject in self._failing:
-            self._failing.remove(subject)
+        """Report that a table or script has succeeded whose failure was reported."""
+        if subject in self._reported:
+            self._reported.discard(subject)
             self._submit(Notification(RECOVERED, subject, "", at.isoformat(timespec="seconds")))
 
-    def _submit(self, notification: Notification) -> None:
+    def _submit(self, notification: Notification) -> bool:
+        """Whether the notification will be delivered if a target answers."""
         if not self._path.exists():
-            return
+            return False
         if self._pending.qsize() >= MAX_PENDING:
             self._log.write_event("notify.dropped", subject=notification.subject)
-            return
+            return False
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
             self._thread.start()
         self._pending.put(notification)
+        return True
 
     def close(self, within_s: float) -> None:
         """Deliver what is pending, without retries, for at most ``within_s``."""
@@ -96,32 +100,37 @@ class Notifier:
 
     def _run(self) -> None:
         while (notification := self._pending.get()) is not None:
-            try:
-                targets = load_notifications(self._path, self._environment.all_values())
-            except UnifyError as error:
-                self._log.write_event("notify.invalid", error=error.message)
-                continue
-            self._log.add_secrets(targets.secrets)
-            if targets.webhook is not None:
-                self._deliver("webhook", notification, targets)
-            if targets.mail is not None:
-                self._deliver("mail", notification, targets)
+            if not self._deliver_to_all(notification) and notification.event != RECOVERED:
+                self._reported.discard(notification.subject)
 
-    def _deliver(self, target: str, notification: Notification, targets: Notifications) -> None:
+    def _deliver_to_all(self, notification: Notification) -> bool:
+        """Deliver to each target; return whether one has accepted it."""
+        try:
+            targets = load_notifications(self._path, self._environment.all_values())
+        except UnifyError as error:
+            self._log.write_event("notify.invalid", error=error.message)
+            return False
+        self._log.add_secrets(targets.secrets)
+        by_webhook = targets.webhook is not None and self._deliver("webhook", notification, targets)
+        by_mail = targets.mail is not None and self._deliver("mail", notification, targets)
+        return by_webhook or by_mail
+
+    def _deliver(self, target: str, notification: Notification, targets: Notifications) -> bool:
         for wait_s in (*RETRY_WAITS_S, None):
             try:
                 if target == "webhook" and targets.webhook is not None:
                     post_webhook(targets.webhook, notification)
                 elif targets.mail is not None:
                     send_mail(targets.mail, notification)
-            except (OSError, UnifyError) as error:
+            except (OSError, ValueError, UnifyError) as error:
                 failure = str(error) or type(error).__name__
             else:
                 self._log.write_event("notify.sent", target=target, subject=notification.subject)
-                return
+                return True
             if wait_s is None or self._wait(wait_s):
                 break
         self._log.write_event("notify.failed", target=target, subject=notification.subject, error=failure)
+        return False
 
 
 def post_webhook(webhook: Webhook, notification: Notification) -> None:

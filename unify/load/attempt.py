@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +13,6 @@ from unify.adapters.base import Adapter, Listeners, Page, ScopeWindow, Traffic
 from unify.config.settings import Settings
 from unify.convert.preview import column_rules
 from unify.convert.stage import RowStage, StageResult
-from unify.errors import UnifyError
 from unify.fs.failpoints import failpoint
 from unify.load.checkpoint import (
     FORMAT,
@@ -30,7 +27,7 @@ from unify.load.checkpoint import (
     remove_attempt_files,
     remove_previous,
 )
-from unify.load.limits import load_limits
+from unify.load.limits import limit_time, load_limits
 from unify.load.notes import GONE_STATUS, LoadNotes
 from unify.load.plan import LoadSource, PlannedLoad, spec_folders
 from unify.load.protocol import LoadTask
@@ -111,7 +108,7 @@ class LoadAttempt:
             remove_previous(self._folder)
             read = replace(plan.read, now=self._planned.planned_at, progress=resumption.progress)
             awaited = set(resumption.progress.started) if resumption.progress is not None else set()
-            with self._limit_time(adapter):
+            with limit_time(self._limits.time, self._seconds, self._table, adapter.cancel):
                 for page in adapter.pages(source.table.name, read):
                     self._stage_page(page, stage, writer, awaited, notes)
                     self._count_page(len(page.rows), page.pages_total, resumption.pages)
@@ -146,21 +143,6 @@ class LoadAttempt:
         notes.resumed = describe_progress(self._checkpoint, len(scopes), found.pages, by_window=by_window)
         self._reporter.update(lambda progress: replace(progress, resumed=notes.resumed), urgent=True)
         return found
-
-    @contextmanager
-    def _limit_time(self, adapter: Adapter) -> Iterator[None]:
-        """Cancel the requests of ``adapter`` when the load has taken too long. Raises LoadFailed."""
-        limit = self._limits.time
-        timer = threading.Timer(max(0.0, limit.value - self._seconds()), adapter.cancel)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except (UnifyError, OSError):
-            limit.check(self._seconds(), self._table)
-            raise
-        finally:
-            timer.cancel()
 
     def _seconds(self) -> float:
         """How long the load has taken, with its earlier attempts."""

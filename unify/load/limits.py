@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
 from unify.adapters.spec.model import AdapterSpec, Limits
 from unify.config.connections import Connection
 from unify.durations import format_duration
-from unify.errors import LoadFailed
+from unify.errors import LoadFailed, UnifyError
 from unify.sizes import format_size
 
 DEFAULT_LOAD_TIME_S = 24 * 3600.0
@@ -39,10 +41,45 @@ class Limit(Struct, frozen=True):
     def check(self, value: float, table: str) -> None:
         """Raise LoadFailed if ``value`` is greater."""
         if value > self.value:
-            raise LoadFailed(
-                f"{table}: the load has {self.verb} {self.format(value)}; the limit is "
-                f"{self.format(self.value)} ({self.origin}). {self.advice}"
-            )
+            raise self.make_error(value, table)
+
+    def make_error(self, value: float, table: str) -> LoadFailed:
+        return LoadFailed(
+            f"{table}: the load has {self.verb} {self.format(value)}; the limit is "
+            f"{self.format(self.value)} ({self.origin}). {self.advice}"
+        )
+
+
+@contextmanager
+def limit_time(
+    limit: Limit, seconds: Callable[[], float], table: str, cancel: Callable[[], None]
+) -> Iterator[None]:
+    """Call ``cancel`` in a thread when the load has taken too long. Raises LoadFailed.
+
+    ``seconds``  how long the load has taken.
+
+    What is cancelled may end with any error or with none: the time is the reason.
+    """
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        cancel()
+
+    wait_s = min(max(0.0, limit.value - seconds()), threading.TIMEOUT_MAX)
+    timer = threading.Timer(wait_s, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (UnifyError, OSError) as error:
+        if expired.is_set():
+            raise limit.make_error(seconds(), table) from error
+        raise
+    finally:
+        timer.cancel()
+    if expired.is_set():
+        raise limit.make_error(seconds(), table)
 
 
 class LoadLimits(Struct, frozen=True):

@@ -22,10 +22,10 @@ from unify.adapters.relation import RelationalAdapter, SourceLoad, SourceTable
 from unify.adapters.table_settings import check_settings
 from unify.config.connection_tables import TableSettings
 from unify.config.connections import Connection
-from unify.errors import UnifyError, UnknownName
+from unify.errors import UnknownName
 from unify.fs.failpoints import failpoint
 from unify.lake.lake import Lake
-from unify.load.limits import TABLE_ADVICE, load_limits
+from unify.load.limits import TABLE_ADVICE, limit_time, load_limits
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.relational_plan import (
     StoredState,
@@ -63,7 +63,8 @@ class RelationalLoad:
                 with closing(stage.duck.cursor()) as cursor:
                     adapter.cancel(cursor)
 
-            with self._limit_time(cancel), _cancel_on_termination(cancel):
+            limited = limit_time(self._limits.time, self._seconds, str(task.table), cancel)
+            with limited, _cancel_on_termination(cancel):
                 manifest, settings = self._stage(adapter, stage, stored, cancel)
         failpoint("loader.staged")
         commit_staged_load(folder, manifest)
@@ -135,27 +136,15 @@ class RelationalLoad:
         expected = load.table.approximate_rows if load.strategy == "reload" else None
         self._reporter.update(lambda progress: replace(progress, rows_total=expected), urgent=True)
 
+    def _seconds(self) -> float:
+        return monotonic() - self._began
+
     def _report(self, copied: CopiedParts) -> None:
         self._reporter.update(lambda progress: replace(progress, rows=copied.rows, bytes=copied.bytes))
         table = str(self._task.table)
-        self._limits.time.check(monotonic() - self._began, table)
+        self._limits.time.check(self._seconds(), table)
         self._limits.rows.check(copied.rows, table)
         self._limits.bytes.check(copied.bytes, table)
-
-    @contextmanager
-    def _limit_time(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """End the statements at the source when the load has taken too long. Raises LoadFailed."""
-        limit = self._limits.time
-        timer = threading.Timer(limit.value, cancel)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except UnifyError:
-            limit.check(monotonic() - self._began, str(self._task.table))
-            raise
-        finally:
-            timer.cancel()
 
 
 def _cursor_notes(load: SourceLoad, staged: StagedParts) -> Iterator[str]:
