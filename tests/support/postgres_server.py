@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 SUPERUSER = "postgres"
 PASSWORD = "pg-pass'w \\ord-canary"  # every character that a connection string has to quote
 _DATABASE_NUMBERS = count(1)
@@ -86,6 +88,22 @@ class PostgresServer:
         """Return the lines of the log about a database."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return [line for line in lines if f"|{database}|" in line]
+
+    def enable_tls(self) -> Path:
+        """Accept encrypted connections to 127.0.0.1 also; return the certificate to trust."""
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl is not installed")
+        key, certificate = self.folder / "server.key", self.folder / "server.pem"
+        if not certificate.exists():
+            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"]
+            command += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=127.0.0.1"]
+            _run_as_owner([*command, "-addext", "subjectAltName=IP:127.0.0.1"])
+            self.run(f"alter system set ssl_key_file = '{key}'")
+            self.run(f"alter system set ssl_cert_file = '{certificate}'")
+            self.run("alter system set ssl = on")
+            self.run("select pg_reload_conf()")
+            wait_until(lambda: self.run("show ssl") == "on\n")
+        return certificate
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server. ``immediate`` is like a crash."""

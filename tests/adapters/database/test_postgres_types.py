@@ -10,6 +10,7 @@ import pytest
 from tests.adapters.database.conftest import open_adapter
 from tests.adapters.database.server_text import server_text_sql
 from tests.support.postgres_server import PostgresServer
+from unify.adapters.database.attachment import translate_source_errors
 from unify.adapters.relation import RelationalAdapter, RelationRead
 from unify.config.connection_tables import TableSettings
 from unify.errors import SourceError
@@ -220,8 +221,6 @@ def test_settings_read_a_numeric_as_decimal_and_any_column_as_text(
 def test_an_array_with_more_dimensions_than_declared_is_an_error_with_a_remedy(
     shop: RelationalAdapter, duck: duckdb.DuckDBPyConnection, postgres_server: PostgresServer, database: str
 ) -> None:
-    from unify.adapters.database.attachment import translate_source_errors
-
     postgres_server.run("create table deep(a int[]); insert into deep values ('{{1,2},{3,4}}')", database)
     table = shop.find_table(duck, "deep")
     assert table is not None

@@ -27,6 +27,7 @@ _PREFIX = re.compile(
     r'^(?:Unable to connect to Postgres at|Failed to connect to MySQL database with parameters) "[^"]*": '
 )
 _POSITION = re.compile(r"\s*^LINE \d+:.*", re.DOTALL | re.MULTILINE)
+_SAME_NAMES = re.compile(r'table "\w+_query" has duplicate column name "(.*?)"')
 _HINT = "\n\tIs the server running"
 
 _CLASSES: Sequence[tuple[re.Pattern[str], type[UnifyError], str]] = tuple(
@@ -73,6 +74,10 @@ def server_error(connection: str, message: str) -> UnifyError:
     text = _server_text(message)
     if marked := _MARKED.search(text):
         return SourceError(f"{connection}: {marked['text']}")
+    if repeated := _SAME_NAMES.search(text):
+        return SourceError(
+            f'{connection}: two columns are called "{repeated[1]}"; give each its own name with as'
+        )
     if "Expected an array with" in text:
         return SourceError(f"{connection}: {_MIXED_ARRAY}")
     for pattern, found, advice in _CLASSES:
