@@ -65,6 +65,7 @@ def open_interpreter(
             wait=invocation.wait,
             wait_limit_s=invocation.wait_limit_s,
             strict=invocation.strict,
+            stdin_is_script=invocation.reads_stdin and not _is_interactive(invocation),
             variables=dict(invocation.variables),
             stager=stage_pages,
         )
@@ -187,7 +188,7 @@ def run_shell(
     from unify.render.progress import ProgressDisplay
 
     _confirm_connections(settings, messages)
-    interactive = not invocation.steps and sys.stdin is not None and sys.stdin.isatty()
+    interactive = _is_interactive(invocation)
     can_redraw = sys.stderr is not None and sys.stderr.isatty() and terminal.supports_cursor(environment)
     output = open_output(invocation.output_options(), environment, save_each_result=interactive)
     watcher = ProgressDisplay(messages, live=can_redraw)
@@ -222,6 +223,10 @@ def run_shell(
     else:
         output.close()
     return status
+
+
+def _is_interactive(invocation: Invocation) -> bool:
+    return not invocation.steps and sys.stdin is not None and sys.stdin.isatty()
 
 
 def _confirm_connections(settings: Settings, messages: Messages) -> None:

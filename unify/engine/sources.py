@@ -21,6 +21,7 @@ _FILE_FUNCTION = re.compile(
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _STRING = re.compile(r"[eE]?'(?P<plain>(?:[^']|'')*)'|(?P<tag>\$\w*\$)(?P<dollar>.*?)(?P=tag)", re.DOTALL)
 _NAME = re.compile(r'[\w"]')
+OPEN_FILES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 _QUOTES = ("'", '"', "$", "e")  # the first characters of strings and quoted names
 
 
@@ -32,18 +33,36 @@ def reads_once(sql: str, definitions: Iterable[str] = ()) -> bool:
     return any(map(_has_single_read_source, [sql, *definitions]))
 
 
-def stream_names(sql: str, definitions: Iterable[str] = ()) -> Sequence[str]:
-    """The pipes and sockets that ``sql``, or a view or macro that it uses, names by constants."""
-    found = [name for text in (sql, *definitions) for name in _constant_names(text) if _is_stream(name)]
-    return tuple(dict.fromkeys(found))
+def stream_names(
+    sql: str, definitions: Iterable[str] = (), parameters: Iterable[object] = ()
+) -> Sequence[str]:
+    """The pipes, sockets and open files that ``sql``, or a view or macro that it uses, names.
+
+    ``parameters``  the values of the statement's parameters, which may name them, too.
+    """
+    named = [name for text in (sql, *definitions) for name in _constant_names(text)]
+    named += [value for value in parameters if isinstance(value, str)]
+    return tuple(dict.fromkeys(name for name in named if open_stream_id(name) or is_pipe(name)))
 
 
 def open_stream_id(name: str) -> tuple[int, int] | None:
-    """What identifies an open stream of this process, such as /dev/stdin; None for a pipe with a name."""
-    if not name.startswith(("/dev/", "/proc/")):
+    """What identifies an open file of this process, such as /dev/stdin; None for any other file."""
+    if not name.startswith(OPEN_FILES):
         return None
-    status = os.stat(name)
+    try:
+        status = os.stat(name)
+    except (OSError, ValueError):
+        return None
     return status.st_dev, status.st_ino
+
+
+def is_pipe(name: str) -> bool:
+    """Whether ``name`` is a pipe or a socket."""
+    try:
+        mode = os.stat(name).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _constant_names(sql: str) -> Iterator[str]:
@@ -54,14 +73,6 @@ def _constant_names(sql: str) -> Iterator[str]:
             yield value
         elif position and tokens[position - 1].word in ("from", "join"):
             yield _file_name(sql, tokens, position)
-
-
-def _is_stream(name: str) -> bool:
-    try:
-        mode = os.stat(name).st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _has_single_read_source(sql: str) -> bool:

@@ -48,6 +48,7 @@ class Interpreter:
     ``wait``         False: statements queue loads and do not wait for them (--no-wait).
     ``wait_limit_s`` how long a statement waits for loads, which then go on (--wait); None: until they end.
     ``strict``       a load that discards rows fails the statement that waits for it (--strict).
+    ``stdin_is_script``  standard input has the statements, so that none of them can read it.
     ``variables``    values of ``$name`` in SQL (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
@@ -63,6 +64,7 @@ class Interpreter:
         wait: bool = True,
         wait_limit_s: float | None = None,
         strict: bool = False,
+        stdin_is_script: bool = False,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
     ) -> None:
@@ -74,6 +76,7 @@ class Interpreter:
             wait=wait,
             wait_limit_s=wait_limit_s,
             strict=strict,
+            stdin_is_script=stdin_is_script,
             variables=variables or {},
             stager=stager,
         )

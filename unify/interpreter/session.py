@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from unify.config.settings import Settings
+from unify.engine import sources
 from unify.interpreter.commands.listing import ListingCommands
 from unify.interpreter.commands.system import SystemCommands
 from unify.interpreter.commands.tables import LoadCommands
@@ -47,6 +48,7 @@ class Session:
         wait: bool,
         wait_limit_s: float | None,
         strict: bool,
+        stdin_is_script: bool,
         variables: Mapping[str, object],
         stager: Stager,
     ) -> None:
@@ -56,6 +58,7 @@ class Session:
         self.wait = wait
         self.wait_limit_s = wait_limit_s
         self.strict = strict
+        self.stdin_is_script = stdin_is_script
         self.stager = stager
         self.command_line_variables = dict(variables)
         self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
@@ -82,7 +85,10 @@ class Session:
 
     @cached_property
     def lake(self) -> Lake:
-        return Lake(self.settings, purpose="a shell", notice=self.watcher.notice)
+        lake = Lake(self.settings, purpose="a shell", notice=self.watcher.notice)
+        if self.stdin_is_script:
+            lake.statements.script_stream = sources.open_stream_id("/dev/stdin")
+        return lake
 
     @cached_property
     def queue(self) -> Queue:

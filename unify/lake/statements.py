@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
@@ -63,6 +63,7 @@ class StatementRunner:
         self._transaction_began_ns = 0
         self._changed_names: set[str] = set()  # identifiers in what the transaction wrote, in lower case
         self._transaction_hooks: list[Callable[[bool], None]] = []
+        self.script_stream: tuple[int, int] | None = None  # standard input, if it is the script
         self._read_streams: set[tuple[int, int]] = set()  # open streams of the process that were read
         self.selects = SelectRunner(lake)
 
@@ -320,9 +321,13 @@ class StatementRunner:
         if statement.is_write:
             self._changed_names |= identifiers(statement.sql)
 
-    def claim_sources(self, sql: str, definitions: Sequence[str]) -> None:
+    def claim_sources(
+        self, sql: str, definitions: Sequence[str], parameters: Mapping[str, object] | None = None
+    ) -> None:
         """Refuse a statement that would read a pipe twice, of which DuckDB gives fewer rows, or none."""
-        streams = sources.stream_names(sql, definitions)
+        named = sources.stream_names(sql, definitions, (parameters or {}).values())
+        self._refuse_script_stream(named)
+        streams = [name for name in named if sources.is_pipe(name)]
         if not streams:
             return
         statement, reader = self.parse(sql, definitions), ""
@@ -336,10 +341,19 @@ class StatementRunner:
 
     def claim_streams(self, names: Sequence[str]) -> None:
         """Record that a statement reads open streams. Raises QueryError if an earlier one has read them."""
+        self._refuse_script_stream(names)
         ids = {found for name in names if (found := sources.open_stream_id(name)) is not None}
         if ids & self._read_streams:
             raise QueryError(f"an earlier statement has read {names[0]} to its end; {_STREAM_ADVICE}")
         self._read_streams |= ids
+
+    def _refuse_script_stream(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self.script_stream is not None and sources.open_stream_id(name) == self.script_stream:
+                raise QueryError(
+                    f"{name} is the script itself, which has been read to its end; give the script with "
+                    "-f FILE or -c, and the data on standard input"
+                )
 
     def _is_exact_execute(self, statement: ParsedStatement) -> bool:
         """Whether Python can hold every value of EXECUTE's rows, so that they can be streamed."""

@@ -75,5 +75,12 @@ class Invocation(Struct, frozen=True):
     wait_limit_s: float | None = None
     debug: bool = False
 
+    @property
+    def reads_stdin(self) -> bool:
+        """Whether a script comes from standard input, or the statements of a prompt."""
+        return not self.steps or any(
+            step.kind == "file" and step.text in ("-", "/dev/stdin") for step in self.steps
+        )
+
     def output_options(self) -> OutputOptions:
         return OutputOptions(self.output, self.format, self.header, self.null, self.max_rows)

@@ -24,6 +24,7 @@ from unify.engine.files.formats import (
     suggest_table_name,
 )
 from unify.engine.files.scan import FileScan, build_file_query
+from unify.engine.sources import OPEN_FILES
 from unify.errors import FileError, QueryError, UnifyError
 from unify.fs.paths import absolute_path, expand_home
 from unify.lake.lake import Lake
@@ -62,7 +63,6 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _MAX_FILES = 10_000
 _MAX_DOWNLOAD_BYTES = 1_000_000_000  # held in memory
 _DOWNLOAD_TIMEOUT_S = 3600.0  # for the whole file; the read timeout is shorter
-_OPEN_FILES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 _SUFFIX_BY_CONTENT_TYPE = {
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv",
@@ -110,7 +110,7 @@ def is_stream(location: str) -> bool:
         mode = expand_home(location).stat().st_mode
     except (OSError, ValueError):
         return False
-    is_open_file = location.startswith(_OPEN_FILES) and not stat.S_ISDIR(mode)
+    is_open_file = location.startswith(OPEN_FILES) and not stat.S_ISDIR(mode)
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or is_open_file
 
 

@@ -98,8 +98,8 @@ class QueryRunner:
             projection=projection if result.is_projected else None,
         )
 
-    def prepare(self, sql: str, max_age: MaxAge) -> tuple[BoundQuery, str]:
-        """Bind the variables of a statement and load its tables; the note states their age."""
+    def prepare(self, sql: str, max_age: MaxAge, *, is_expression: bool = False) -> tuple[BoundQuery, str]:
+        """Bind the variables of a statement or expression and load its tables; the note states their age."""
         bound = self.variables.bind(sql)
         statement = analyse(bound.sql)
         self.resolver.create_path_schemas(statement)
@@ -107,7 +107,11 @@ class QueryRunner:
         self.system_tables.refresh(used.system, max_age)
         note = self._load_stale(self._check_freshness(used.stored, max_age))
         bound = replace(bound, definitions=used.definitions)
-        self.lake.statements.claim_sources(bound.sql, used.definitions)
+        if not is_expression:
+            self.lake.statements.claim_sources(bound.sql, used.definitions, bound.parameters)
+        elif "(" in bound.sql:  # else it reads nothing
+            query = f"SELECT (\n{bound.sql}\n)"
+            self.lake.statements.claim_sources(query, used.definitions, bound.parameters)
         return (self.relations.resolve(bound) if used.relations else bound), note
 
     def provide_tables(self, view: TableName, max_age: MaxAge) -> None:
@@ -155,8 +159,9 @@ class QueryRunner:
 
     def assign(self, name: str, sql: str, max_age: MaxAge) -> str:
         """Set a variable to the value of an expression or the rows of a SELECT; return a message."""
-        bound, _ = self.prepare(sql, max_age)
-        if analyse(sql).kind is StatementKind.SELECT:
+        is_select = analyse(sql).kind is StatementKind.SELECT
+        bound, _ = self.prepare(sql, max_age, is_expression=not is_select)
+        if is_select:
             return f"${name}: {format_count(self.variables.set_rows(name, bound), 'row')}"
         value = self.variables.set_value(name, bound)
         return f"${name} = {'NULL' if value.text is None else value.text}"
