@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this process."""
-    with run_postgres() as server:
-        yield server
+    with ExitStack() as stack:
+        yield stack.enter_context(run_postgres())
+        with quick_tests.unchecked():
+            stack.close()
 
 
 @pytest.fixture

@@ -78,6 +78,16 @@ def check_unmarked(item: pytest.Item) -> Iterator[None]:
         _current_test.pop()
 
 
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Do not check the block: the end of a fixture of the session, in whichever test is the last one."""
+    tests, _current_test[:] = list(_current_test), []
+    try:
+        yield
+    finally:
+        _current_test[:] = tests
+
+
 def _audit(event: str, _arguments: object) -> None:
     if _current_test and event in _AUDIT_EVENTS:
         raise RuntimeError(

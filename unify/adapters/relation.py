@@ -132,7 +132,8 @@ class SourceLoad(Struct, frozen=True):
                        on the cursor that ``plan_load`` got, in its transaction.
     ``setup``          statements of each further reader, first in its transaction: they take its snapshot.
     ``rejected``       SELECTs of scope, column, value, reason and row, all VARCHAR: values that the relation
-                       returns as NULL because their type does not have them.
+                       returns as NULL because their type does not have them; ``scope`` is their column, and
+                       they are read if a staged row has no value in it.
     ``key_parts``      of merge_delete: SELECTs of the keys of all rows, if the parts do not read them all.
     """
 

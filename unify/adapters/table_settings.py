@@ -42,7 +42,7 @@ def plan_refresh(table: SourceTable, request: SourceLoadRequest) -> RefreshPlan:
     """
     settings = request.settings
     cursor = _find_column(table, settings.cursor)
-    name = cursor.name if cursor is not None else settings.cursor
+    name = cursor.name if cursor is not None else settings.cursor.lower()
     key = tuple(column.name for name in settings.key if (column := _find_column(table, name))) or table.key
     since = request.cursors.get(name, "") if name and request.action is Action.REFRESH else ""
     strategy: RefreshStrategy = settings.strategy or ("merge" if name else "reload")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from unify.model import Action, Column, TableName
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MAX_READERS = 4  # of one load; each is a connection to the source
+MAX_READERS = min(4, os.cpu_count() or 1)  # of one load; each is a connection to the source
 _MAX_NAMED_COLUMNS = 5
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -17,7 +17,7 @@ from unify.adapters.relation import LoadPart, SourceLoad
 from unify.convert.sql import ROW_GROUP_ROWS, copy_to_parquet_sql
 from unify.engine.connection import DUCKDB_CONFIG, open_database, quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import LoadFailed
+from unify.errors import LoadFailed, UnifyError
 from unify.fs.failpoints import failpoint
 from unify.model import Column
 
@@ -91,7 +91,9 @@ class PartStage:
         counts = self._copy_parts(load, files, group_rows, cancel)
         columns = self._describe(files[0]) if files else _declared_columns(load)
         key_rows, key_file = self._stage_side_file(load.key_parts, "keys.parquet")
-        rejected, rejected_file = self._stage_side_file(load.rejected, "discarded.parquet")
+        without_values = self._columns_with_nulls(files) if load.rejected else ()
+        rejects = [part for part in load.rejected if part.scope in without_values]
+        rejected, rejected_file = self._stage_side_file(rejects, "discarded.parquet")
         kept = tuple(path for path, count in zip(files, counts, strict=True) if count)
         for path in set(files) - set(kept):
             path.unlink()
@@ -160,8 +162,9 @@ class PartStage:
                     report()
             except BaseException:
                 stop.set()
-                if running:
-                    cancel()
+                with suppress(UnifyError):  # the error of the reader says more
+                    if running:
+                        cancel()
                 raise
 
     def _copy_as_reader(self, setup: Sequence[str], copy: Callable[[DuckDBPyConnection], None]) -> None:
@@ -184,6 +187,15 @@ class PartStage:
     def _describe(self, path: Path) -> Sequence[Column]:
         rows = self.duck.execute(f"DESCRIBE FROM read_parquet({quote_literal(os.fspath(path))})").fetchall()
         return [Column(str(row[0]), str(row[1])) for row in rows]
+
+    def _columns_with_nulls(self, files: Sequence[Path]) -> Collection[str]:
+        """Return the columns that have no value in a staged row, from the statistics of the files."""
+        names = ", ".join(quote_literal(os.fspath(path)) for path in files)
+        rows = self.duck.execute(
+            f"SELECT DISTINCT path_in_schema FROM parquet_metadata([{names}]) "
+            "WHERE coalesce(stats_null_count, 1) > 0"
+        ).fetchall()
+        return {str(row[0]) for row in rows}
 
     def _stage_side_file(self, parts: Sequence[LoadPart], name: str) -> tuple[int, Path | None]:
         """Copy the rows of ``parts`` into one file; no file without parts, or rows but of keys."""

@@ -11,6 +11,7 @@
     postgres      adapter `postgres`
     postgres_catalog  schemas, tables and columns of PostgreSQL
     postgres_types    how each type of PostgreSQL is read exactly
+    postgres_bulk     loads from PostgreSQL: one snapshot, ranges of pages side by side, late commits
     duckdb_file   adapter `duckdb`: a DuckDB database file
 
 May import: adapters.relation, base, options and spec; language, config, engine, fs and the top-level modules.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from unify.adapters.base import Check
 from unify.adapters.database.attachment import hidden_alias, is_attached, translate_source_errors
-from unify.adapters.database.bulk import cursor_condition, database_load
+from unify.adapters.database.bulk import cursor_condition, database_load, read_transaction
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.relation import (
     Relation,
@@ -124,7 +124,7 @@ class DuckDBFileAdapter(RelationalAdapter):
     def plan_load(
         self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
     ) -> Iterator[SourceLoad]:
-        with translate_source_errors(self.connection):
+        with translate_source_errors(self.connection), read_transaction(duck):
             plan = plan_refresh(table, request)
             rows = f"SELECT {self._select_list(table)} FROM {self._sql_name(table.name)}"
             yield database_load(plan, table, rows, cursor_condition(plan))

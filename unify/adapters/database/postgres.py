@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from unify.adapters.database.attachment import ServerAttachment
+from unify.adapters.database.attachment import ServerAttachment, translate_source_errors
 from unify.adapters.database.columns import DatabaseColumn, ValueKind
 from unify.adapters.database.conditions import ConditionDialect
+from unify.adapters.database.postgres_bulk import PostgresBulk
 from unify.adapters.database.postgres_catalog import PostgresCatalog
 from unify.adapters.database.server import ServerAdapter, process_name
 from unify.adapters.options import ListOption, PathOption, split_list
-from unify.adapters.relation import SortOrder
+from unify.adapters.relation import SortOrder, SourceLoad, SourceLoadRequest, SourceTable
 from unify.adapters.spec.model import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
@@ -144,6 +146,15 @@ class PostgresAdapter(ServerAdapter):
 
     def cancel_statements(self, duck: DuckDBPyConnection) -> None:
         self._catalog.cancel(duck, self.application)
+
+    @contextmanager
+    def plan_load(
+        self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
+    ) -> Iterator[SourceLoad]:
+        known = self.database_table(duck, table)
+        bulk = PostgresBulk(self.alias, self.option("application_name"))
+        with translate_source_errors(self.connection), bulk.plan(duck, known, request) as load:
+            yield load
 
     def _settings_text(self) -> str:
         """The settings of the connection in libpq's form."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from unify.adapters.base import Check
 from unify.adapters.database.attachment import ServerAttachment, hidden_alias, translate_source_errors
-from unify.adapters.database.bulk import cursor_condition, database_load
+from unify.adapters.database.bulk import cursor_condition, database_load, read_transaction
 from unify.adapters.database.columns import DatabaseTable
 from unify.adapters.database.conditions import ConditionBuilder, ConditionDialect
 from unify.adapters.database.statement import SourceSelect, count_rows_sql, read_sql
@@ -122,7 +122,7 @@ class ServerAdapter(RelationalAdapter):
     ) -> Iterator[SourceLoad]:
         known = self.database_table(duck, table)
         rows = read_sql(self.function, self.alias, SourceSelect(known, known.fields))
-        with translate_source_errors(self.connection):
+        with translate_source_errors(self.connection), read_transaction(duck):
             plan = plan_refresh(known, request)
             yield database_load(plan, known, f"SELECT * FROM ({rows})", cursor_condition(plan))
 
