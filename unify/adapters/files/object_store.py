@@ -158,16 +158,21 @@ class ObjectStore(FileStore):
             obstore.copy(self._store, self.prefix + path, self.prefix + target, overwrite=True)
 
     def remove(self, paths: Iterable[str]) -> None:
-        import obstore
-
         remaining = iter(paths)
         while batch := [self.prefix + path for path in islice(remaining, _DELETED_AT_ONCE)]:
-            try:
-                with self._errors(""):
-                    obstore.delete(self._store, batch)
-            except NotFound:
-                if len(batch) > 1:
-                    raise
+            self._delete(batch)
+
+    def _delete(self, batch: Sequence[str]) -> None:
+        """Delete one batch. Azure ends at a file that is gone: then each is deleted by itself."""
+        import obstore
+
+        try:
+            with self._errors(""):
+                obstore.delete(self._store, batch)
+        except NotFound:
+            if len(batch) > 1:
+                for path in batch:
+                    self._delete([path])
 
     def sign(self, path: str, seconds: int) -> str:
         import obstore
@@ -219,7 +224,10 @@ class ObjectStore(FileStore):
 
     def _stored(self, item: Mapping[str, Any]) -> StoredFile:
         path = str(item["path"]).removeprefix(self.prefix)
-        return StoredFile(path, int(item["size"]), item["last_modified"], str(item["e_tag"] or ""))
+        etag = str(item["e_tag"] or "")
+        if etag and self.root.startswith("azure") and not etag.startswith('"'):
+            etag = f'"{etag}"'  # its listings leave the quotes out
+        return StoredFile(path, int(item["size"]), item["last_modified"], etag)
 
     @contextmanager
     def _errors(self, path: str, *, listed: bool = False) -> Iterator[None]:
