@@ -116,6 +116,18 @@ COMMANDS: list[tuple[str, Command]] = [
     ("import 'https://x/a.csv' overwrite", commands.Import("https://x/a.csv", None, "overwrite")),
     ("export github.pulls to 'a.csv'", commands.Export('SELECT * FROM "github"."pulls"', "a.csv")),
     ("export pulls to 'a.csv' append", commands.Export('SELECT * FROM "pulls"', "a.csv", "append")),
+    ("import s.'o/*.csv' into t", commands.Import(commands.StorePath("s", "o/*.csv"), TableName("", "t"))),
+    ("export t to \"S 1\".'a.csv'", commands.Export('SELECT * FROM "t"', commands.StorePath("S 1", "a.csv"))),
+    (
+        "copy s.'a' to t.'b/' overwrite",
+        commands.CopyFiles(commands.StorePath("s", "a"), commands.StorePath("t", "b/"), True),
+    ),
+    ("copy 'a' to t.'b'", commands.CopyFiles("a", commands.StorePath("t", "b"))),
+    ("copy s.'a' to 'b'", commands.CopyFiles(commands.StorePath("s", "a"), "b")),
+    ("remove s.'a''b'", commands.RemoveFiles(commands.StorePath("s", "a'b"))),
+    ("remove s.'a/' recursive", commands.RemoveFiles(commands.StorePath("s", "a/"), True)),
+    ("url s.'a'", commands.FileUrl(commands.StorePath("s", "a"))),
+    ("url s.'a' for 2 hours", commands.FileUrl(commands.StorePath("s", "a"), 7200.0)),
     ("export $t to 'a.csv'", commands.Export("SELECT * FROM $t", "a.csv")),
     (
         "export ( select ')' || f((1)) as x ) to 'to).csv'",
@@ -316,8 +328,8 @@ MISTAKES = [
     ("$x =", "", "expected an expression or a SELECT", None),
     ("$x 5", "5", "expected = or the end of the command", None),
     ("unset x", "x", "expected $name", None),
-    ("import", "", "expected a text in 'quotes'", None),
-    ("import a.csv", "a", "expected a text in 'quotes'", None),
+    ("import", "", "expected a file written 'PATH' or CONNECTION.'PATH'", None),
+    ("import a.csv", "csv", "expected a text in 'quotes'", None),
     ("import 'a.csv' to t", "to", "expected append, into, overwrite or the end of the command", "into"),
     ("export", "", "expected a table, written connection.table, $name or a SELECT in (brackets)", None),
     ("export (selct 1) to 'x.csv'", "(selct", "expected a SELECT in brackets", None),
@@ -487,9 +499,9 @@ def test_commands_contain_only_serializable_values() -> None:
             values.remove(settings)
             values += astuple(settings)
         for value in values:
-            parts = [value.schema, value.table] if isinstance(value, TableName) else [value]
+            parts = list(astuple(value)) if isinstance(value, TableName | commands.StorePath) else [value]
             parts = [part for pair in value for part in pair] if isinstance(value, tuple) else parts
-            assert {type(part) for part in parts} <= {str, int, float, time, datetime, type(None)}
+            assert {type(part) for part in parts} <= {str, int, bool, float, time, datetime, type(None)}
 
 
 @pytest.mark.parametrize("text", [text for text, _ in COMMANDS])

@@ -36,6 +36,11 @@ def built_in_names() -> tuple[str, ...]:
     return tuple(sorted(_CLASSES))
 
 
+def has_files(adapter: str) -> bool:
+    """Whether the built-in adapter reads a folder or object store."""
+    return adapter in _CLASSES and _CLASSES[adapter][0].startswith("unify.adapters.files.")
+
+
 def find_built_in(adapter: str) -> RelationalDefinition | None:
     """Return a built-in adapter; None if there is none of that name."""
     return RelationalDefinition(adapter, *_CLASSES[adapter]) if adapter in _CLASSES else None

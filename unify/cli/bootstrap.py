@@ -66,6 +66,7 @@ def open_interpreter(
             wait_limit_s=invocation.wait_limit_s,
             strict=invocation.strict,
             stdin_is_script=invocation.reads_stdin and not _is_interactive(invocation),
+            yes=invocation.yes,
             variables=dict(invocation.variables),
             stager=stage_pages,
         )

@@ -39,6 +39,7 @@ from unify.language.sql.analysis import analyse
 from unify.language.statements import Statement
 from unify.model import TableName
 from unify.status import instance
+from unify.text import format_count
 
 
 class Interpreter:
@@ -49,6 +50,7 @@ class Interpreter:
     ``wait_limit_s`` how long a statement waits for loads, which then go on (--wait); None: until they end.
     ``strict``       a load that discards rows fails the statement that waits for it (--strict).
     ``stdin_is_script``  standard input has the statements, so that none of them can read it.
+    ``yes``          do what a command would ask about (--yes).
     ``variables``    values of ``$name`` in SQL (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
@@ -65,6 +67,7 @@ class Interpreter:
         wait_limit_s: float | None = None,
         strict: bool = False,
         stdin_is_script: bool = False,
+        yes: bool = False,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
     ) -> None:
@@ -77,6 +80,7 @@ class Interpreter:
             wait_limit_s=wait_limit_s,
             strict=strict,
             stdin_is_script=stdin_is_script,
+            yes=yes,
             variables=variables or {},
             stager=stager,
         )
@@ -189,7 +193,7 @@ def _run_listing(session: Session, command: commands.ListingCommand) -> Result:
         case commands.ShowJobs():
             return session.listing_commands.jobs()
         case commands.ShowFiles(schema, like):
-            return session.importer.list_files(schema, like)
+            return _run_show_files(session, schema, like)
         case commands.ShowVariables():
             return session.variables.listing()
         case commands.ShowSchedules():
@@ -278,16 +282,41 @@ def _run_connection_command(session: Session, command: commands.ConnectionComman
 def _run_file_command(session: Session, command: commands.FileCommand) -> Result:
     match command:
         case commands.Import(place, into, mode):
-            return session.importer.import_file(place, into, mode)
+            if isinstance(place, str):
+                return session.importer.import_file(place, into, mode)
+            with session.store_files.open_source(place) as files:
+                return session.importer.import_files(files, str(place), into, mode)
         case commands.Export(source, place, mode):
-            from unify.interpreter.files.exporter import FileExporter
-
-            bound, _ = session.query.prepare(source, session.max_age)
-            return FileExporter(session.lake).export(bound, place, mode)
+            return _export(session, source, place, mode)
+        case commands.CopyFiles(source, target, overwrite):
+            return session.store_files.copy(source, target, overwrite=overwrite)
+        case commands.RemoveFiles(place, recursive):
+            return session.store_files.remove(place, recursive=recursive)
+        case commands.FileUrl(place, seconds):
+            return session.store_files.url(place, seconds)
         case commands.RunFile(path):
             return RunScript(path)
         case unknown:
             assert_never(unknown)
+
+
+def _export(session: Session, source: str, place: commands.Place, mode: str | None) -> Result:
+    from unify.interpreter.files.exporter import FileExporter
+
+    exporter = FileExporter(session.lake)
+    if isinstance(place, str):
+        bound, _ = session.query.prepare(source, session.max_age)
+        return exporter.export(bound, place, mode)
+    with session.store_files.open_target(place, mode) as target:
+        bound, _ = session.query.prepare(source, session.max_age)
+        rows = exporter.write(bound, target.path, target.mode)
+    return Message(f"{format_count(rows, 'row')} {'appended' if target.mode else 'written'} to {place}")
+
+
+def _run_show_files(session: Session, schema: str | None, like: str | None) -> Result:
+    if schema is not None and session.store_files.has_store(schema):
+        return session.store_files.list_files(schema, like)
+    return session.importer.list_files(schema, like)
 
 
 def _run_schedule_command(session: Session, command: commands.ScheduleCommand) -> Result:

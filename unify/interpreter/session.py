@@ -30,6 +30,7 @@ from unify.queue.timing import local_zone_name
 if TYPE_CHECKING:
     from unify.interpreter.commands.peek import PeekCommand
     from unify.interpreter.files.importer import FileImporter
+    from unify.interpreter.files.stores import StoreFiles
 
 
 class Session:
@@ -49,6 +50,7 @@ class Session:
         wait_limit_s: float | None,
         strict: bool,
         stdin_is_script: bool,
+        yes: bool,
         variables: Mapping[str, object],
         stager: Stager,
     ) -> None:
@@ -59,6 +61,7 @@ class Session:
         self.wait_limit_s = wait_limit_s
         self.strict = strict
         self.stdin_is_script = stdin_is_script
+        self.yes = yes
         self.stager = stager
         self.command_line_variables = dict(variables)
         self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
@@ -155,6 +158,12 @@ class Session:
         from unify.interpreter.commands.peek import PeekCommand
 
         return PeekCommand(self.state, self.watcher)
+
+    @cached_property
+    def store_files(self) -> StoreFiles:
+        from unify.interpreter.files.stores import StoreFiles
+
+        return StoreFiles(self.connections, self.watcher, yes=self.yes)
 
     @cached_property
     def importer(self) -> FileImporter:

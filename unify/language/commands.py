@@ -51,7 +51,7 @@ class ShowJobs(Struct, frozen=True):
 
 
 class ShowFiles(Struct, frozen=True):
-    """``show files [from S] [like 'p']``: files that tables were imported from."""
+    """``show files [from S] [like 'p']``: files that tables were imported from, or those of a connection."""
 
     schema: str | None = None
     like: str | None = None
@@ -206,24 +206,62 @@ class Unset(Struct, frozen=True):
     name: str
 
 
-class Import(Struct, frozen=True):
-    """``import 'orders.csv' [into shop.orders] [overwrite|append]``
+class StorePath(Struct, frozen=True):
+    """``exports.'orders/a.csv'``: a path or pattern within the folder or store of a connection."""
 
-    ``location``  a file, a glob or a URL.
+    connection: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.connection}.'{self.path}'"
+
+
+Place = str | StorePath
+
+
+class Import(Struct, frozen=True):
+    """``import 'orders.csv'|exports.'orders.csv' [into shop.orders] [overwrite|append]``
+
+    ``location``  a file, a glob or a URL; or files of a connection.
     ``mode``      "overwrite", "append", or None: the table must not exist.
     """
 
-    location: str
+    location: Place
     into: TableName | None = None
     mode: str | None = None
 
 
 class Export(Struct, frozen=True):
-    """``export github.pulls|$name|(SELECT) to 'pulls.csv' [overwrite|append]``. ``source`` is SQL."""
+    """``export github.pulls|$name|(SELECT) to PLACE [overwrite|append]``. ``source`` is SQL.
+
+    A place is ``'pulls.csv'`` or ``exports.'pulls.csv'``.
+    """
 
     source: str
-    path: str
+    path: Place
     mode: str | None = None
+
+
+class CopyFiles(Struct, frozen=True):
+    """``copy exports.'a.csv'|'a.csv' to archive.'a.csv'|'a.csv' [overwrite]``"""
+
+    source: Place
+    target: Place
+    overwrite: bool = False
+
+
+class RemoveFiles(Struct, frozen=True):
+    """``remove exports.'a.csv' [recursive]``"""
+
+    place: StorePath
+    recursive: bool = False
+
+
+class FileUrl(Struct, frozen=True):
+    """``url exports.'a.csv' [for 1 hour]``: ``seconds`` is None for the default."""
+
+    place: StorePath
+    seconds: float | None = None
 
 
 class ChartSettings(Struct, frozen=True):
@@ -345,7 +383,7 @@ SystemCommand = (
     | PauseLoads
     | ResumeLoads
 )
-FileCommand = Import | Export | RunFile
+FileCommand = Import | Export | CopyFiles | RemoveFiles | FileUrl | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
 ConnectionCommand = Connect | Disconnect
 VariableCommand = Assign | ShowVariable | Unset

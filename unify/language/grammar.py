@@ -211,11 +211,26 @@ class CommandBuilder(Transformer[Token, Command]):
 
     # --- Files
 
-    def import_file(self, place: str, into: TableName | None, mode: str | None) -> Command:
+    def import_file(self, place: commands.Place, into: TableName | None, mode: str | None) -> Command:
         return commands.Import(place, into, mode)
 
-    def export(self, source: TableName | str, place: str, mode: str | None) -> Command:
+    def export(self, source: TableName | str, place: commands.Place, mode: str | None) -> Command:
         return commands.Export(_select_sql(source), place, mode)
+
+    def copy_files(self, source: commands.Place, target: commands.Place, mode: str | None) -> Command:
+        return commands.CopyFiles(source, target, mode == "overwrite")
+
+    def remove_files(self, place: commands.StorePath, recursive: bool | None) -> Command:
+        return commands.RemoveFiles(place, recursive is True)
+
+    def file_url(self, place: commands.StorePath, seconds: float | None) -> Command:
+        return commands.FileUrl(place, seconds)
+
+    def recursive(self) -> bool:
+        return True
+
+    def store_path(self, connection: Token, path: Token) -> commands.StorePath:
+        return commands.StorePath(unquote(connection), unquote(path))
 
     def run_file(self, path: str) -> Command:
         return commands.RunFile(path)

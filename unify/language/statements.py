@@ -160,6 +160,8 @@ _COMMAND_KEYWORDS = frozenset(
         "unset",
         "run",
         "unschedule",
+        "remove",
+        "url",
         "connect",
         "disconnect",
         "help",
@@ -168,7 +170,7 @@ _COMMAND_KEYWORDS = frozenset(
     }
 )
 # Words that start commands and SQL statements; the next words decide.
-_SHARED_KEYWORDS = frozenset({"show", "describe", "desc", "load", "set", "import", "export"})
+_SHARED_KEYWORDS = frozenset({"show", "describe", "desc", "load", "set", "import", "export", "copy"})
 # Words that start SQL statements, never treated as misspelled commands.
 _SQL_KEYWORDS = keyword_set(
     "abort alter analyse analyze attach begin call checkpoint comment commit copy create deallocate delete "
@@ -201,6 +203,8 @@ def is_command(text: str) -> bool:
             return _is_describe_command(rest)
         case "import" | "export":
             return not rest or rest[0].keyword != "database"  # SQL: export database 'folder'
+        case "copy":
+            return _is_copy_command(rest)
         case "create":
             return bool(rest) and _is_chart(rest[0].keyword)
         case "load":
@@ -251,6 +255,13 @@ def _is_load_command(rest: Sequence[SqlToken]) -> bool:
     if len(rest) == 1 and rest[0].keyword != "table":
         return False
     return not (rest and rest[0].kind is TokenKind.STRING)
+
+
+def _is_copy_command(rest: Sequence[SqlToken]) -> bool:
+    """`copy 'file' …` and `copy connection.'path' …`. With a table or a SELECT, COPY is SQL."""
+    if not rest or rest[0].kind is TokenKind.STRING:
+        return True
+    return _is_symbol(rest[1:2], ".") and len(rest) > 2 and rest[2].kind is TokenKind.STRING
 
 
 def _is_variable(tokens: Sequence[SqlToken]) -> bool:

@@ -22,6 +22,7 @@ _TERMINAL_TEXTS = {
     "COLUMN": "a column",
     "TABLE": "a table's name",
     "SCHEMA": "a schema's name",
+    "STORE": "a file written 'PATH' or CONNECTION.'PATH'",
     "STRING": "a text in 'quotes'",
     "JOB": "a job's number",
     "ROWS": "a number of rows",

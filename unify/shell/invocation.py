@@ -58,6 +58,7 @@ class Invocation(Struct, frozen=True):
     variables: tuple[tuple[str, str], ...] = ()
     keep_going: bool = False
     strict: bool = False
+    yes: bool = False
     loads: bool = False
     deep: bool = False
     repair: bool = False

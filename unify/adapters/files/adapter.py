@@ -15,7 +15,7 @@ from unify.adapters.files.incremental import plan_changes
 from unify.adapters.files.reading import TableReader, TableScan
 from unify.adapters.files.spool import FileSpool
 from unify.adapters.files.store import FileChanged, FileStore, StoredFile
-from unify.adapters.files.tables import FileTable, TableFinder, total_bytes
+from unify.adapters.files.tables import FileTable, TableFinder, describe_files
 from unify.adapters.relation import (
     LoadPart,
     Relation,
@@ -29,8 +29,6 @@ from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.errors import NotFound, QueryError, Unauthorized
 from unify.model import Column, TableDef
-from unify.sizes import format_size
-from unify.text import format_count
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -86,7 +84,7 @@ class FileAdapter(RelationalAdapter):
                 for name in self._finder.configured
             ]
         return [
-            self._definition(one.name, _describe_files(one.files)) for one in self._finder.list_suggested()
+            self._definition(one.name, describe_files(one.files)) for one in self._finder.list_suggested()
         ]
 
     def find_table(self, duck: DuckDBPyConnection, table: str) -> SourceTable | None:
@@ -103,13 +101,13 @@ class FileAdapter(RelationalAdapter):
             columns = self._reader.scan(duck, last).columns
         else:
             columns = self._scan(duck, found.name)[1].columns
-        return SourceTable(found.name, columns, found.settings.key, _describe_files(found.files))
+        return SourceTable(found.name, columns, found.settings.key, describe_files(found.files))
 
     def relation(self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead) -> Relation:
         found, scan = self._scan(duck, table.name)
         columns = tuple(Column(column.name, column.type) for column in scan.columns)
         read_text = (
-            f"{_describe_files(found.files)} of {self.store.root}/{found.pattern or found.files[0].path}"
+            f"{describe_files(found.files)} of {self.store.root}/{found.pattern or found.files[0].path}"
         )
         return Relation(scan.sql, columns, (read_text,), scan.notices)
 
@@ -198,7 +196,3 @@ def _retry_changed(read: Callable[[], _Result]) -> _Result:
         except FileChanged:
             continue
     return read()
-
-
-def _describe_files(files: Sequence[StoredFile]) -> str:
-    return f"{format_count(len(files), 'file')}, {format_size(total_bytes(files))}"

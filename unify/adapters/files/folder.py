@@ -73,6 +73,9 @@ class FolderStore(FileStore):
             with self._errors(path):
                 self._inside(path).unlink(missing_ok=True)
 
+    def local_path(self, file: StoredFile) -> Path | None:
+        return self._inside(file.path)
+
     def scan_address(self, file: StoredFile) -> str | None:
         return glob.escape(str(self._inside(file.path)))
 

@@ -98,6 +98,10 @@ class FileStore(ABC):
         """Return what DuckDB reads in place, glob characters escaped; None: it reads a copy."""
         return None
 
+    def local_path(self, file: StoredFile) -> Path | None:
+        """Return the path of a file that is on this machine."""
+        return None
+
     @abstractmethod
     def describe(self) -> str:
         """Return who reads it and how, for ``unify check``. Sends a request that needs the credentials."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from unify.adapters.relation import join_table_name
 from unify.config.connection_tables import DEFAULT_TABLE_SETTINGS, TableSettings
 from unify.engine.files.formats import find_format, suggest_table_name
 from unify.errors import ConfigError, SourceError
+from unify.sizes import format_size
 from unify.text import format_count, unique_names
 
 _NEAREST = 3  # names in the message about a pattern without a match
@@ -88,7 +89,7 @@ class TableFinder:
             return found
         raise SourceError(
             f"{self._connection}.{name}: no file matches {pattern} in {self._store.root}"
-            f"{_nearest_names(self._store, pattern)}"
+            f"{nearest_names(self._store, pattern)}"
         )
 
 
@@ -104,7 +105,7 @@ def match_files(store: FileStore, pattern: str) -> tuple[StoredFile, ...]:
     return tuple(sorted(file for file in listed if matches(file.path) and not file.path.endswith("/")))
 
 
-def _nearest_names(store: FileStore, pattern: str) -> str:
+def nearest_names(store: FileStore, pattern: str) -> str:
     """Return ``; it has …`` with the existing paths that are most like ``pattern``."""
     known = [file.path for file in store.list_files() if not file.path.endswith("/")]
     if not known:
@@ -124,5 +125,8 @@ def _is_hidden(path: str) -> bool:
     return any(name[:1] == "." for name in path.split("/")) or path.rsplit("/", 1)[-1][:1] in ("_", "")
 
 
-def total_bytes(files: Iterable[StoredFile]) -> int:
-    return sum(file.size for file in files)
+def describe_files(files: Sequence[StoredFile]) -> str:
+    """Return how many there are and how large: ``2 files (24 bytes)``."""
+    size = sum(file.size for file in files)
+    shown = format_size(size) if size >= 10_000 else format_count(size, "byte")
+    return f"{format_count(len(files), 'file')} ({shown})"

@@ -42,6 +42,11 @@ class FileExporter:
     def export(self, bound: BoundQuery, path: str, mode: WriteMode) -> Message:
         """Write the rows of a SELECT to a file, which stays unchanged on FileError or QueryError."""
         target = absolute_path(path)
+        verb = "appended" if mode == "append" and target.exists() else "written"
+        return Message(f"{format_count(self.write(bound, target, mode), 'row')} {verb} to {path}")
+
+    def write(self, bound: BoundQuery, target: Path, mode: WriteMode) -> int:
+        """``export`` to an absolute path; return the number of rows."""
         format = detect_format(target.name)
         if format not in (*_COPY_OPTIONS, FileFormat.EXCEL):
             raise FileError(f"{target.name}: Avro files can be read, not written; export Parquet")
@@ -61,7 +66,7 @@ class FileExporter:
                 rows = self._copy_rows(query, parameters, format, target, new, appends=appends)
                 if appends:
                     self._join_existing(query, parameters, format, target, new)
-        return Message(f"{format_count(rows, 'row')} {'appended' if appends else 'written'} to {path}")
+        return rows
 
     def _copy_rows(
         self, query: str, parameters: object, format: FileFormat, target: Path, new: Path, *, appends: bool

@@ -48,15 +48,18 @@ class FileImporter:
         """
         if is_stream(location):
             self.lake.statements.claim_streams([location])
-        with (
-            open_source_files(location, self.connections.settings.cache) as files,
-            self._open_query(files, location) as source,
-        ):
+        with open_source_files(location, self.connections.settings.cache) as files:
+            origin = location if "://" in location else _describe_files(files)
+            return self.import_files(files, origin, into, mode)
+
+    def import_files(
+        self, files: SourceFiles, origin: str, into: TableName | None, mode: WriteMode
+    ) -> Message:
+        """Create or extend a table from files; ``origin`` is recorded as their source."""
+        with self._open_query(files, origin) as source:
             name = into or TableName("main", files.table)
             name = name if name.schema else TableName("main", name.table)
-            rows = self._store_rows(
-                name, source, mode, location if "://" in location else _describe_files(files)
-            )
+            rows = self._store_rows(name, source, mode, origin)
         return Message(f"{format_count(rows, 'row')} imported into {display_name(name)}")
 
     def list_files(self, schema: str | None, like: str | None) -> Rows:

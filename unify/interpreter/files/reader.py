@@ -91,9 +91,9 @@ def open_source_files(location: str, cache_folder: Path) -> Iterator[SourceFiles
     """
     is_url = _URL.match(location) is not None
     if not is_url and not is_stream(location):
-        paths = _find_local_files(location)
+        paths = find_local_files(location)
         yield SourceFiles(
-            paths, _common_format(location, paths), suggest_table_name(_name_for_table(location, paths))
+            paths, common_format(location, paths), suggest_table_name(_name_for_table(location, paths))
         )
         return
     create_private_folder(cache_folder)
@@ -133,7 +133,7 @@ def _copy_stream(location: str, folder: Path) -> Path:
     return copied.rename(folder / name)
 
 
-def _find_local_files(location: str) -> tuple[Path, ...]:
+def find_local_files(location: str) -> tuple[Path, ...]:
     path = expand_home(location)
     if path.is_file():
         return (absolute_path(path),)
@@ -149,7 +149,7 @@ def _find_local_files(location: str) -> tuple[Path, ...]:
     return tuple(absolute_path(match) for match in matches)
 
 
-def _common_format(location: str, paths: Sequence[Path]) -> FileFormat:
+def common_format(location: str, paths: Sequence[Path]) -> FileFormat:
     formats = {detect_format(path.name) for path in paths}
     if len(formats) > 1:
         raise FileError(f"{location}: matches files of several formats ({', '.join(sorted(formats))})")
