@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import (
     column_selection,
     convert,
+    database_copies,
     demo_loads,
     first,
     load_overhead,
@@ -40,6 +41,7 @@ def targets(share: float) -> Mapping[str, Measurement]:
         "fetching": partial(load_overhead.measure, share=share),
         "latency": partial(load_overhead.measure_latency, share=share),
         "million": partial(million.measure, share=share),
+        "databases": partial(database_copies.measure, share=share),
         "files": partial(result_files.measure, share=share),
         "trimmed": partial(column_selection.measure, share=share),
         "memory": partial(memory.measure, share=share),
