@@ -18,7 +18,7 @@ from unify.adapters.paging.hints import HintKind, Hints, has_value, is_set
 
 # Names without which no object says that its list is cut: most bodies are not looked at further.
 _MAY_BE_CUT = re.compile(
-    rb'"\w*(?:more|next|truncat|exceed)\w*"\s*:|"(?:max_?results|limit|offset|start_?at|per_?page|page_?size|size|'
+    rb'"\w*(?:more|next|truncat|exceed|cursor)\w*"\s*:|"(?:max_?results|limit|offset|start_?at|per_?page|page_?size|size|'
     rb'start|skip|from)"\s*:',
     re.IGNORECASE,
 )
@@ -30,6 +30,19 @@ _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def find_cut_list(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> str:
     """What says that a list within a list is cut: ``lines.has_more: true``; "" if nothing does."""
     return _find(raw, steps, in_list=False) if _MAY_BE_CUT.search(bytes(raw)) else ""
+
+
+def find_cut_member(row: bytes) -> str:
+    """What says that a list in an object of a row is cut: ``comments.next: …``; "" if nothing does."""
+    if first_char(row) != OPEN_OBJECT or not _MAY_BE_CUT.search(row):
+        return ""
+    for name, raw in _object_decoder.decode(row).items():
+        if first_char(raw) != OPEN_OBJECT:
+            continue
+        for inner, value in _object_decoder.decode(raw).items():
+            if first_char(value) == OPEN_LIST and (hint := _cut_hint(raw, [inner])):
+                return f"{name}.{hint}"
+    return ""
 
 
 def _find(raw: msgspec.Raw | bytes, steps: Sequence[str], *, in_list: bool) -> str:
@@ -55,7 +68,7 @@ def _cut_hint(raw: msgspec.Raw | bytes, steps: Sequence[str]) -> str:
         beside = len(hint.path.split(".")) >= len(
             list_steps
         )  # in the object of the list, or in one beside it
-        is_paging = any(word in hint.key for word in ("more", "next", "truncat", "exceed"))
+        is_paging = any(word in hint.key for word in ("more", "next", "truncat", "exceed", "cursor"))
         match hint.kind:
             case HintKind.MORE if beside and is_paging and is_set(hint.value):
                 return str(hint)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from unify.adapters.base import Scalar
 from unify.adapters.formats.array_rows import read_array_rows
 from unify.adapters.formats.csv import parse_csv_rows
-from unify.adapters.formats.cut_lists import find_cut_list
+from unify.adapters.formats.cut_lists import find_cut_list, find_cut_member
 from unify.adapters.formats.error_envelope import is_error_envelope, is_error_line
 from unify.adapters.formats.jsonl import parse_json_lines
 from unify.adapters.formats.locate import (
@@ -198,6 +198,10 @@ class ResponseBody:
         """What says that a list around the rows is not complete; "" if nothing does."""
         steps = split_path(self.rows_path)
         return find_cut_list(self.text, steps) if len(steps) > 1 and self.rows_kind == "list" else ""
+
+    def find_cut_member(self) -> str:
+        """What says that a list within one of the first rows is not complete; "" if nothing does."""
+        return next(filter(None, map(find_cut_member, self.rows[:3])), "")
 
     def raw_value(self, path: str) -> msgspec.Raw | bytes | None:
         """The undecoded JSON at a path; see ``locate.resolve_path``."""

@@ -70,6 +70,12 @@ def paginate_detected(
             page_requests = paginator.send(page_info)
         except StopIteration:
             break
+        except BadResponse as error:
+            error.message += (
+                f"; paging was detected as {describe_paging(found)}; if the API expects something else, set "
+                "paging for this table"
+            )
+            raise
         page_info = yield page_requests
         page_number += len(page_requests)
         if page_number == 1 and not page_info.row_count and first.row_count:
@@ -120,9 +126,13 @@ def detect_paging(
         return replace(paging, type="link_header") if "next" in links else None
     params = {} if paging.size_param is not None else state.request.params
     hints = collect_hints(page_info, params, state.request.rows_name)
-    if hints.more is False:
-        return None
     strong = hints.strong()
+    if hints.more is False and not hints.has_weak_end():
+        if strong is not None and strong.kind is HintKind.TOTAL:
+            state.notes[
+                f"the response has {strong}, {hints.rows} rows, and a flag that says that no more follow"
+            ] = None
+        return None
     hint = strong or hints.full_page()
     if hint is not None:
         found = find_way(paging, hints, page_info, state.request)

@@ -27,8 +27,9 @@ def member_hints(members: Sequence[Member], rows_name: str) -> list[Hint]:
 
 def collect_hints(page_info: PageInfo, request_params: Mapping[str, Any], rows_name: str) -> Hints:
     """The hints of a page; ``request_params`` may hold a page size, ``rows_name`` is the table's name."""
+    list_name = page_info.rows_path.rpartition(".")[2]
     found = [
-        *member_hints(page_info.outside(), rows_name),
+        *(_member_hint(member, rows_name, list_name) for member in page_info.outside()),
         *([_PARTIAL_CONTENT] if page_info.is_partial else []),
         *(hint for name, value in page_info.headers.items() for hint in _header_hints(name, value)),
     ]
@@ -37,13 +38,13 @@ def collect_hints(page_info: PageInfo, request_params: Mapping[str, Any], rows_n
         for name, value in request_params.items()
         if simplify(name.rpartition("[")[2]) in _REQUEST_SIZES and parse_integer(value) is not None
     ]
-    return Hints([*found, *sizes], page_info.row_count)
+    return Hints([hint for hint in (*found, *sizes) if hint is not None], page_info.row_count)
 
 
 _CONTAINER = re.compile(
     r"(pag(e|ing|er|ination)(info|data|meta|details|ination)?s?|meta(data)?|info|cursors?|links?|summary|"
     r"(next|prev|previous)(page)?|(result|response|list|query|search|record)?(info|meta|metadata|set|sets|summary|"
-    r"header|envelope|status|context|page|range)|additionaldata|result(s)?|response|data|payload|queries|"
+    r"header|envelope|status|context|page|range)|(result)?setmetadata|parameters|additionaldata|result(s)?|response|data|payload|queries|"
     r"continue|view|header|headers|attr|total|counts?|hits|collection|feed|opensearch|nextpage|range|stats|state)"
 )
 _FOREIGN_CONTAINER = re.compile(
@@ -84,7 +85,7 @@ _TOTAL_NOUNS = (
     "numberofresults|numberofitems|numberofrecords|matching|filtered|length|value"
 )
 _TOTAL = re.compile(
-    rf"total({_TOTAL_NOUNS})?|(num|number|count)?(of)?(all|total|full|overall|grand)({_TOTAL_NOUNS})|"
+    rf"total({_TOTAL_NOUNS})?|n(hits|results|records|rows|found)|(num|number|count)?(of)?(all|total|full|overall|grand)({_TOTAL_NOUNS})|"
     rf"({_TOTAL_NOUNS})total|(list|collection|set|query|search|filtered)total|(listings?|list|collection|set|record|item|row|result|"
     r"hit|object|element|entr(y|ies)|match)s?(count|total|found|filtered)|of|all|outof|matched|results|records|items|elements|"
     r"entries|objects|"
@@ -166,7 +167,8 @@ _REQUEST_SIZES = frozenset(
 )
 
 
-def _member_hint(member: Member, rows_name: str) -> Hint | None:
+def _member_hint(member: Member, rows_name: str, list_name: str = "") -> Hint | None:
+    """``rows_name`` and ``list_name`` are the names of the table and of the member with its rows."""
     key = simplify(member.name)
     parent = simplify(member.parent)
     containers = [simplify(name) for name in member.detour]
@@ -179,6 +181,8 @@ def _member_hint(member: Member, rows_name: str) -> Hint | None:
         any(_NEXT_OBJECT.fullmatch(name) for name in containers) and not _TOKEN_ATTRIBUTES.fullmatch(key)
     )
     kind = _kind(key, member.value, rows_name, in_next=in_next, in_container=in_container)
+    if kind is None and (bare := _without_noun(key, simplify(list_name))):
+        kind = _kind(bare, member.value, rows_name, in_next=in_next, in_container=in_container)
     if kind is None or (
         not in_next
         and any(_FOREIGN_CONTAINER.fullmatch(name) for name in containers)
@@ -186,6 +190,14 @@ def _member_hint(member: Member, rows_name: str) -> Hint | None:
     ):
         return None
     return Hint(kind, member.path, key, member.name, member.parent, member.value)
+
+
+def _without_noun(key: str, noun: str) -> str:
+    """``release-count`` beside the list ``releases`` is a count; "" for other names."""
+    singular = noun[:-3] + "y" if noun.endswith("ies") else noun.removesuffix("s")
+    stem = next((each for each in (noun, singular) if len(each) > 2 and key.startswith(each)), "")
+    bare = key.removeprefix(stem) if stem else ""
+    return bare if bare in ("count", "offset", "total", "limit", "start", "page", "pages") else ""
 
 
 def _text_hint(member: Member, key: str, containers: Sequence[str], *, in_container: bool) -> Hint | None:
@@ -304,7 +316,7 @@ def _header_hints(name: str, value: str) -> Iterator[Hint]:
     key = simplify(name.replace(".", "-"))
     if not value or (_FOREIGN_HEADER.fullmatch(key) and not _PAGING_TOKEN_HEADER.fullmatch(key)):
         return
-    bare = re.sub(r"^x(ms|wp|amz|goog)?", "", key)
+    bare = re.sub(r"^(x(ms|wp|pw|amz|goog)?|cb(?=after))", "", key)
     if key == "contentrange":
         total = value.rpartition("/")[2].strip()
         if total.isdigit():
@@ -322,7 +334,7 @@ def _header_hints(name: str, value: str) -> Iterator[Hint]:
             if kind is not None:
                 yield Hint(kind, f"{name}.{inner}", simplify(inner), inner, name, item, in_header=True)
         return
-    bare = re.sub(r"^(pagination|paging)(?=.)", "", bare)
+    bare = re.sub(r"^[a-z]{0,12}?(pagination|paging)(?=.)", "", bare)
     kind = _kind(bare, value, "", in_next=False, in_container=True)
     if kind is not None:
         yield Hint(kind, name, bare, name, "", value, in_header=True)

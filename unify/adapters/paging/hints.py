@@ -70,6 +70,11 @@ class Hints(Struct, frozen=True):
         ]
         return any(flags) if flags else None
 
+    def has_weak_end(self) -> bool:
+        """Whether the flags that say that this is the end may be about a job, and a hint contradicts them."""
+        flags = list(self.of(HintKind.MORE, HintKind.LAST))
+        return all(hint.key in _WEAK_ENDS for hint in flags) and self.strong() is not None
+
     def strong(self) -> Hint | None:
         """The first hint that leaves no doubt that more pages exist."""
         for hint in self.items:
@@ -118,6 +123,20 @@ class Hints(Struct, frozen=True):
         )
 
 
+# Flags that may say that a query is done, and not that its pages are.
+_WEAK_ENDS = frozenset(
+    [
+        "jobcomplete",
+        "done",
+        "isdone",
+        "complete",
+        "completed",
+        "iscomplete",
+        "iscompleted",
+        "finished",
+        "isfinished",
+    ]
+)
 COUNTS_OF_PAGE = frozenset(
     ["count", "resultcount", "resultscount", "itemcount", "recordcount", "rowcount"]
 )  # of this page, if the rows are as many

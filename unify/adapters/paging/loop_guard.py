@@ -78,9 +78,10 @@ class LoopGuard:
             ):
                 self._paging_state.knows_param = True
                 return
+        advice = "; it was detected: set paging for this table" if self._paging_state.detected else ""
         raise BadResponse(
             f"paging.type {paging.type}: pages with the same rows as the first; the API does not seem to "
-            f"know the parameter of {describe_paging(paging)}"
+            f"know the parameter of {describe_paging(paging)}{advice}"
         )
 
 

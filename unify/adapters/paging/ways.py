@@ -224,6 +224,9 @@ def find_way(
 ) -> tuple[Paging, Hint | None] | None:
     """How to go on, with the hint it follows from; None if no way is known. The hints indicate more pages."""
     base = replace(paging, location="body") if request.sends_body and paging.location == "query" else paging
+    for hint in hints.of(HintKind.NEXT):
+        if hint.name in ("next", "next_url") and (found := _next_url(hint, base, hints, request)) is not None:
+            return found, hint  # an address needs no knowledge of the API
     envelope = _match_envelope(page_info, base)
     if envelope is not None:
         return envelope, None

@@ -147,6 +147,8 @@ class TableSource:
                 f"{response.request_line}: an object around the rows has {cut}, so that its list is not "
                 "complete; request the rows of each object with for_each, or set paging.type: none"
             )
+        if is_first and self.table.rows is None and (cut := body.find_cut_member()):
+            self.paging_state.notes[f"a list within the rows is not complete: {cut}"] = None
         if self.table.inherited_columns and body.rows_path:
             body.add_inherited_columns(self.table.inherited_columns)
         return body
