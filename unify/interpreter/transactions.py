@@ -45,6 +45,10 @@ def _irreversible_action(command: Command) -> str:
             return f"resume {target.schema}"
         case commands.AcceptVersion(table):
             return f"accept {table}"
+        case commands.CopyFiles(_, target):
+            return f"copy to {target}"
+        case commands.RemoveFiles(place):
+            return f"remove {place}"
         case commands.Connect():
             return "connect"
         case commands.Disconnect(name):

@@ -145,8 +145,11 @@ TOPICS = (
     ),
     HelpTopic(
         "import",
-        ("import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",),
-        "Creates a table from a file: CSV, TSV, JSON, JSON lines, Parquet or Excel by its suffix; text "
+        (
+            "import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",
+            "import CONNECTION.'FILE-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",
+        ),
+        "Creates a table from a file: CSV, TSV, JSON, JSON lines, Parquet, Excel or Avro by its suffix; text "
         "formats may be compressed (.gz). A glob reads several files as one; an http or https URL is "
         "downloaded first, and a pipe, such as /dev/stdin, is read to its end. Without into, the table is "
         "named after the file: 'Sales 2026.csv' becomes sales_2026. If the table exists, overwrite replaces "
@@ -154,10 +157,31 @@ TOPICS = (
     ),
     HelpTopic(
         "export",
-        ("export SCHEMA.TABLE|$NAME|(SELECT …) to 'FILE' [overwrite|append]",),
+        ("export SCHEMA.TABLE|$NAME|(SELECT …) to 'FILE'|CONNECTION.'FILE' [overwrite|append]",),
         "Writes rows to a file in the format of its suffix; the formats are those of import. The file "
         "appears when it is complete. If it exists, overwrite replaces it, append adds the rows; else it is "
-        "an error. Tables that were never loaded are loaded first.",
+        "an error. Tables that were never loaded are loaded first. A file of a connection is written to "
+        "its folder or object store, which needs writable: true in connections.yaml.",
+    ),
+    HelpTopic(
+        "copy",
+        ("copy 'FILE'|CONNECTION.'FILE' to 'FILE'|CONNECTION.'FILE' [overwrite]",),
+        "Copies files within a folder or object store, between two of them, or from and to this machine. "
+        "A pattern (exports.'2026/*.csv') or a folder (exports.'2026/') is copied into a folder: end the "
+        "target with /. A file that exists is an error unless overwrite is given. What is written needs "
+        "writable: true in connections.yaml.",
+    ),
+    HelpTopic(
+        "remove",
+        ("remove CONNECTION.'FILE-OR-GLOB' [recursive]",),
+        "Removes files of a folder or object store, once you agree to their number; a script needs --yes. A "
+        "folder needs recursive. Needs writable: true in connections.yaml.",
+    ),
+    HelpTopic(
+        "url",
+        ("url CONNECTION.'FILE' [for DURATION]",),
+        "Shows an address that reads one file of an object store without credentials, for an hour or as "
+        "long as you write, such as for 2 days. Whoever has the address can read the file.",
     ),
     HelpTopic(
         "chart",

@@ -50,16 +50,21 @@ class FileImporter:
             self.lake.statements.claim_streams([location])
         with open_source_files(location, self.connections.settings.cache) as files:
             origin = location if "://" in location else _describe_files(files)
-            return self.import_files(files, origin, into, mode)
+            return self.import_files(files, location, into, mode, origin)
 
     def import_files(
-        self, files: SourceFiles, origin: str, into: TableName | None, mode: WriteMode
+        self,
+        files: SourceFiles,
+        location: str,
+        into: TableName | None,
+        mode: WriteMode,
+        origin: str = "",
     ) -> Message:
-        """Create or extend a table from files; ``origin`` is recorded as their source."""
-        with self._open_query(files, origin) as source:
+        """Create or extend a table from files; ``origin``, else ``location``, is recorded as their source."""
+        with self._open_query(files, location) as source:
             name = into or TableName("main", files.table)
             name = name if name.schema else TableName("main", name.table)
-            rows = self._store_rows(name, source, mode, origin)
+            rows = self._store_rows(name, source, mode, origin or location)
         return Message(f"{format_count(rows, 'row')} imported into {display_name(name)}")
 
     def list_files(self, schema: str | None, like: str | None) -> Rows:
