@@ -38,7 +38,8 @@ TOPICS = (
             "show schedules",
         ),
         "Lists objects. show tables includes tables that are not loaded yet, with rows, age and state; show "
-        "files lists the files that tables were imported from, show schedules the scheduled refreshes and "
+        "files lists the files of a folder or object store (from CONNECTION), or those that tables were "
+        "imported from, show schedules the scheduled refreshes and "
         "scripts, with next and last times.",
     ),
     HelpTopic(
