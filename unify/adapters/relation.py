@@ -11,7 +11,6 @@ schema before it (``sales.orders``). A part that contains a dot or a double quot
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +23,8 @@ from unify.adapters.base import Check
 from unify.adapters.spec.model import Option, RefreshStrategy
 from unify.config.connection_tables import DEFAULT_TABLE_SETTINGS, TableSettings
 from unify.config.secrets import Secret
+from unify.language.table_names import join_table_name as join_table_name  # noqa: PLC0414 - for adapters
+from unify.language.table_names import split_table_name as split_table_name  # noqa: PLC0414
 from unify.model import Action, Column, TableDef
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from unify.language.sql.predicates import Condition
 
-_PART = re.compile(r'"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^".]+)')
 HIDDEN_PREFIX = "__unify_"  # of the aliases of attached databases; they are not shown to users
 
 
@@ -240,37 +240,3 @@ class RelationalAdapter(ABC):
         folded = table.lower()
         found = (settings for name, settings in self.tables.items() if name.lower() == folded)
         return next(found, DEFAULT_TABLE_SETTINGS)
-
-
-def join_table_name(schema: str, table: str) -> str:
-    """Return the canonical name of a table; ``schema`` is "" for the first one."""
-    return ".".join(_quote_part(part) for part in (schema, table) if part)
-
-
-def split_table_name(name: str) -> tuple[str, str]:
-    """Return schema ("" for the first one) and table of a canonical name. Raises ValueError for others."""
-    match _split_parts(name):
-        case [table]:
-            return "", table
-        case [schema, table]:
-            return schema, table
-        case _:
-            raise ValueError(f"{name} is not TABLE or SCHEMA.TABLE")
-
-
-def _quote_part(part: str) -> str:
-    return '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
-
-
-def _split_parts(name: str) -> Sequence[str]:
-    """Return the parts between dots, without quotes; nothing if ``name`` is not well formed."""
-    parts: list[str] = []
-    position = 0
-    while (found := _PART.match(name, position)) is not None:
-        parts.append(found["quoted"].replace('""', '"') if found["plain"] is None else found["plain"])
-        if found.end() == len(name):
-            return parts
-        if name[found.end()] != ".":
-            break
-        position = found.end() + 1
-    return ()

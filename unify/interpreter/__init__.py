@@ -4,6 +4,7 @@
     session         Session: the objects that all statements share, created when first needed
     results         the results (Rows, Message, Chart …) and the protocols Watcher and Stager
     query           SQL statements: finds their tables, loads them if necessary, runs or explains
+    sources         databases and stores: their tables, stored or live, in a statement
     live            live tables and views of connections, resolved for each statement
     commands        the commands of Unify: show, peek, load, connect, system, help …
     files           import from files, export to files
@@ -19,8 +20,8 @@
 
 Start with interpreter.Interpreter.run.
 Layers within the package, top first: interpreter; session; commands; query; charts, live and system_tables;
-files, adapter_access and state; connections and variables; results,
-freshness, transactions and system_columns.
+files, adapter_access and state; sources; connections and variables; results, freshness, transactions and
+system_columns.
 May import: adapters, lake, queue, status, language, config, engine, fs and the top-level modules; not convert
 or load.
 """

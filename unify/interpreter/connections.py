@@ -6,9 +6,11 @@ The modules that read YAML and send HTTP requests are imported then: `unify -c "
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from unify.config.settings import Settings
 from unify.errors import ConfigError, QueryError, UnknownName
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from unify.adapters.spec.loader import SpecSummary
     from unify.adapters.spec.model import AdapterSpec, TableSpec, View
+    from unify.config.connection_tables import TableSettings
     from unify.config.connections import Connection, Connections
     from unify.redaction import Redactor
 
@@ -40,6 +43,7 @@ class ConnectionCatalog:
         self.notice = notice
         self._get_redactor = get_redactor
         self._tables: dict[str, Mapping[str, TableDef]] = {}
+        self._source_tables: dict[str, dict[str, TableDef]] = {}  # of databases and stores, as far as known
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -96,14 +100,58 @@ class ConnectionCatalog:
         """Whether ``schema`` is a configured connection, valid or not."""
         return schema.lower() in {name.lower() for name in self.names}
 
+    def is_relational(self, name: str) -> bool:
+        """Whether ``name`` is a connection to a database or store, whose tables DuckDB reads."""
+        from unify.adapters import registry
+
+        folded = name.lower()
+        known = (one for own, one in self.config.by_name.items() if own.lower() == folded)
+        return any(registry.is_relational(one, self.settings.specs) for one in known)
+
+    def relational_names(self) -> Sequence[str]:
+        """Return the connections to databases and stores, in the order of the file."""
+        return [name for name in self.config.by_name if self.is_relational(name)]
+
+    def table_settings(self, name: TableName) -> TableSettings:
+        """Return the settings of a table of a database or store."""
+        from unify.config.connection_tables import DEFAULT_TABLE_SETTINGS
+
+        folded = name.table.lower()
+        written = self.connection(name.schema).tables.items()
+        return next((one for table, one in written if table.lower() == folded), DEFAULT_TABLE_SETTINGS)
+
+    def remember_tables(self, connection: str, tables: Iterable[TableDef]) -> None:
+        """Add tables that a database or store was found to have; ``tables`` returns them from now on."""
+        name = self.connection(connection).name
+        known = self._source_tables.setdefault(name, {})
+        for table in tables:
+            settings = self.table_settings(TableName(name, table.name))
+            earlier = known.get(table.name.lower())
+            known[table.name.lower()] = replace(
+                table,
+                columns=table.columns or (earlier.columns if earlier is not None else ()),
+                key=settings.key or table.key,
+                cursor=settings.cursor,
+                refresh_every_s=settings.every_s,
+            )
+
+    def forget_tables(self, connection: str) -> None:
+        """Forget the tables that a database or store was found to have."""
+        self._source_tables.pop(self.connection(connection).name, None)
+
     def tables(self, connection: str) -> Mapping[str, TableDef]:
-        """Return the tables of a connection by lower-case name, in the adapter's order. Sends no request."""
+        """Return the tables of a connection by lower-case name, in the adapter's order. Sends no request.
+
+        Of a database or store: those with settings, and those that it was found to have.
+        """
         configured = self.connection(connection)
         if configured.name not in self._tables:
             from unify.adapters import registry
 
             found = registry.describe_adapter(configured, self.settings.specs, self._summaries_folder)
             self._tables[configured.name] = {table.name.lower(): table for table in found}
+        if configured.name in self._source_tables:
+            return {**self._tables[configured.name], **self._source_tables[configured.name]}
         return self._tables[configured.name]
 
     def table(self, name: TableName) -> TableDef:
@@ -178,6 +226,8 @@ class ConnectionCatalog:
     def refresh_every_s(self, name: TableName) -> float | None:
         """Return the refresh interval of a table; the connection overrides the spec."""
         override_s = self.connection(name.schema).refresh.get(name.table)
+        if override_s is None and self.is_relational(name.schema):
+            return self.table_settings(name).every_s
         return override_s if override_s is not None else self.table(name).refresh_every_s
 
     def require_secrets(self, connection: str) -> None:
@@ -199,6 +249,7 @@ class ConnectionCatalog:
         """Discard the cached connections.yaml, which has changed."""
         vars(self).pop("config", None)
         self._tables.clear()
+        self._source_tables.clear()
 
     def _spec(self, connection: str) -> AdapterSpec | None:
         """Return the spec of a connection; None if its adapter is a Python class."""

@@ -18,6 +18,7 @@ class FreshnessDecision(Enum):
     LOAD_AND_WAIT = "load, and wait for it"
     REFRESH_AND_WAIT = "refresh, and wait for it"
     REFRESH_IN_BACKGROUND = "answer from what is stored, and queue a refresh"
+    READ_SOURCE = "read the database or store itself"
 
 
 class MaxAge(Struct, frozen=True):
@@ -73,3 +74,20 @@ def decide_freshness(
     if every_s is not None and age_s > every_s:
         return FreshnessDecision.REFRESH_IN_BACKGROUND
     return FreshnessDecision.USE_STORED
+
+
+def decide_source_freshness(
+    loaded_at: datetime | None, every_s: float | None, max_age: MaxAge, now: datetime, *, is_kept: bool
+) -> FreshnessDecision:
+    """Decide for a table of a database or store, which a query can read itself.
+
+    ``is_kept``  its rows are to be stored (``mode: stored``).
+    """
+    if loaded_at is None:
+        return (
+            FreshnessDecision.LOAD_AND_WAIT
+            if is_kept and max_age.limit_s != 0
+            else FreshnessDecision.READ_SOURCE
+        )
+    decision = decide_freshness(loaded_at, every_s, max_age, now)
+    return FreshnessDecision.READ_SOURCE if decision is FreshnessDecision.REFRESH_AND_WAIT else decision

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from unify.config.preferences import parse_keys, save_keys
 from unify.config.settings import Settings
+from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError, NoSuchVersion, QueryError, UnknownName
 from unify.fs.paths import absolute_path
 from unify.interpreter import state, transactions
@@ -23,6 +24,7 @@ from unify.interpreter.results import (
     LineProjection,
     Message,
     Result,
+    Rows,
     RunScript,
     Stager,
     TextOutput,
@@ -37,6 +39,7 @@ from unify.language.commands import Command
 from unify.language.parser import parse
 from unify.language.sql.analysis import analyse
 from unify.language.statements import Statement
+from unify.language.table_names import split_table_name
 from unify.model import TableName
 from unify.status import instance
 from unify.text import format_count
@@ -184,10 +187,10 @@ def _run_listing(session: Session, command: commands.ListingCommand) -> Result:
     match command:
         case commands.ShowConnections():
             return session.listing_commands.connections()
-        case commands.ShowSchemas():
-            return session.listing_commands.schemas()
-        case commands.ShowTables(schema):
-            return session.listing_commands.tables(schema)
+        case commands.ShowSchemas(connection):
+            return session.listing_commands.schemas(connection)
+        case commands.ShowTables(schema, inner):
+            return session.listing_commands.tables(schema, inner)
         case commands.ShowColumns(table, like):
             return TableCommands(session).columns(table, like)
         case commands.ShowJobs():
@@ -267,6 +270,8 @@ def _run_system_command(session: Session, command: commands.SystemCommand) -> Re
 
 
 def _run_connection_command(session: Session, command: commands.ConnectionCommand) -> Result:
+    if isinstance(command, commands.QuerySource):
+        return session.query.query_source(command.connection, command.sql, session.max_age)
     from unify.interpreter.commands.connect import ConnectionCommands
 
     connecting = ConnectionCommands(session.connections, session.watcher)
@@ -378,6 +383,8 @@ class TableCommands:
 
     def describe(self, table: TableName | None) -> Result:
         """Return the columns of ``table``, or of the table used last."""
+        if table is not None and (outside := self._outside_name(table)) is not None:
+            return self.session.query.run(f"DESCRIBE {outside}", self.session.max_age)
         result = self.columns(table or self._last_table())
         self.session.query.last_table = table or self.session.query.last_table
         return result
@@ -387,12 +394,18 @@ class TableCommands:
         name = self.session.query.resolver.qualify(table)
         if self._is_spec_view(name):
             return self.session.query.view_columns(name, like)
+        if self._is_source(name):
+            return self.session.listing_commands.columns(name, like)
+        if find_view(self.session.lake, name) is not None:
+            self.session.query.provide_sources(name)
         return self.session.listing_commands.columns(name, like)
 
     def peek(self, table: TableName, rows: int | None) -> Result:
         """Return a few rows. A view is computed, and its tables are loaded first."""
         query = self.session.query
         name = query.resolver.qualify(table)
+        if self._is_source(name):
+            return self._peek_source(name, rows)
         if self._is_spec_view(name) or find_system_table(name) is not None:
             return query.peek_view(name, rows, self.session.max_age)
         if (outside := self._table_outside_lake(name)) is not None:
@@ -431,6 +444,26 @@ class TableCommands:
             return temporary
         in_lake = connections.has(name.schema) or find_view(lake, name) or catalog.table_columns(lake, name)
         return None if in_lake else attached_table(lake, name)
+
+    def _outside_name(self, table: TableName) -> str | None:
+        """``database.schema.table`` in SQL, of a database that the user has attached."""
+        if not table.schema or table.schema.lower() == "lake" or self._is_source(table):
+            return None
+        try:
+            schema, name = split_table_name(table.table)
+        except ValueError:
+            return None
+        return ".".join(map(quoted, (table.schema, schema, name))) if schema else None
+
+    def _peek_source(self, name: TableName, rows: int | None) -> Result:
+        """Return a few rows of a table of a database or store: stored ones if there are any."""
+        stored = self.session.source_tables.stored_name(name)
+        max_age = self.session.max_age if stored is not None else MaxAge(limit_s=0)
+        result = self.session.query.peek_view(stored or name, rows, max_age)
+        return self.session.peek_command.choose_columns(result) if isinstance(result, Rows) else result
+
+    def _is_source(self, name: TableName) -> bool:
+        return self.session.connections.is_relational(name.schema)
 
     def _is_spec_view(self, table: TableName) -> bool:
         connections = self.session.connections

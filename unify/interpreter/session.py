@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unify.interpreter.commands.peek import PeekCommand
     from unify.interpreter.files.importer import FileImporter
     from unify.interpreter.files.stores import StoreFiles
+    from unify.interpreter.sources.source_tables import SourceTables
 
 
 class Session:
@@ -73,6 +74,8 @@ class Session:
             self.watcher.notice("the open transaction was rolled back; commit keeps its changes")
         if "early_start" in opened:
             self.early_start.wait()
+        if "source_tables" in opened:
+            self.source_tables.sources.close()
         for name in ("load_client", "queue", "lake"):
             if name in opened:
                 opened.pop(name).close()
@@ -114,8 +117,24 @@ class Session:
         )
 
     @cached_property
+    def source_tables(self) -> SourceTables:
+        """The tables of databases and stores; made when a statement names one."""
+        from unify.interpreter.sources.open_sources import OpenSources
+        from unify.interpreter.sources.source_catalog import SourceCatalog
+        from unify.interpreter.sources.source_tables import SourceTables
+
+        sources = OpenSources(self.lake, self.connections)
+        return SourceTables(sources, SourceCatalog(sources))
+
+    @cached_property
     def state(self) -> State:
-        return State(self.lake, self.queue, self.connections)
+        return State(
+            self.lake,
+            self.queue,
+            self.connections,
+            get_sources=lambda: self.source_tables,
+            notice=self.watcher.notice,
+        )
 
     @cached_property
     def listing_commands(self) -> ListingCommands:
@@ -123,7 +142,14 @@ class Session:
 
     @cached_property
     def load_commands(self) -> LoadCommands:
-        return LoadCommands(self.lake, self.connections, self.load_client, wait=self.wait, zone=self.zone)
+        return LoadCommands(
+            self.lake,
+            self.connections,
+            self.load_client,
+            wait=self.wait,
+            zone=self.zone,
+            get_sources=lambda: self.source_tables,
+        )
 
     @cached_property
     def zone(self) -> str:
@@ -151,6 +177,7 @@ class Session:
             wait=self.wait,
             variables=self.variables,
             stager=self.stager,
+            get_sources=lambda: self.source_tables,
         )
 
     @cached_property

@@ -7,16 +7,17 @@ unknown tables, with suggestions, and the reasons why jobs wait, which only the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.config.settings import Settings
-from unify.errors import ConfigError, DaemonUnreachable
+from unify.errors import ConfigError, DaemonUnreachable, SourceError
 from unify.interpreter import system_columns
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.results import CompletionNames, display_name
@@ -24,10 +25,14 @@ from unify.interpreter.system_columns import SCHEMA, SYSTEM_TABLES
 from unify.lake import catalog
 from unify.lake.catalog import StoredTable
 from unify.lake.lake import Lake
+from unify.language.table_names import split_table_name
 from unify.model import Column, Hold, JobState, LoaderJob, LoaderStatus, TableDef, TableName
 from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
 from unify.text import closest_match, did_you_mean
+
+if TYPE_CHECKING:
+    from unify.interpreter.sources.source_tables import SourceTables
 
 _ACTIVE_STATE_NAMES = {
     JobState.QUEUED: "queued",
@@ -60,12 +65,61 @@ class ConnectionState(Struct, frozen=True):
 
 
 class State:
-    """Reads lake, queue and configuration; changes nothing."""
+    """Reads lake, queue and configuration; changes nothing.
 
-    def __init__(self, lake: Lake, queue: Queue, connections: ConnectionCatalog) -> None:
+    ``get_sources``  the tables of databases and stores; None: those that are known already.
+    ``notice``       told which source cannot be asked for its tables.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        queue: Queue,
+        connections: ConnectionCatalog,
+        *,
+        get_sources: Callable[[], SourceTables] | None = None,
+        notice: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self.lake = lake
         self.queue = queue
         self.connections = connections
+        self.get_sources = get_sources
+        self.notice = notice
+
+    def list_sources(self, connection: str | None = None, schema: str = "") -> None:
+        """Ask databases and stores for their tables, at most once a minute; a notice names one that fails.
+
+        ``connection``  None: all of them.
+        ``schema``      one of its schemas; "": the configured ones.
+        """
+        names = self.connections.relational_names()
+        for name in names if self.get_sources is not None else ():
+            if connection is None or connection.lower() == name.lower():
+                try:
+                    self._source_tables().catalog.list_tables(name, schema)
+                except (SourceError, ConfigError) as error:
+                    self.notice(error.message)
+
+    def source_columns(self, name: TableName) -> Sequence[Column]:
+        """Return the columns of a table of a database or store. Raises UnknownName, SourceError."""
+        return self._source_tables().columns(name)
+
+    def source_schemas(self, connection: str) -> Sequence[str]:
+        """Return the schemas of a database. Raises SourceError."""
+        return self._source_tables().catalog.schemas(connection)
+
+    def is_in_source_schema(self, name: TableName, schema: str) -> bool:
+        """Whether a table of a database is in one of its schemas, in any case."""
+        own = split_table_name(name.table)[0] or self._source_tables().first_schema(name.schema)
+        return own.lower() == schema.lower()
+
+    def find_stored_source(self, name: TableName) -> TableName | None:
+        """Return the name under which rows of a table of a source are stored."""
+        return self._source_tables().stored_name(name)
+
+    def _source_tables(self) -> SourceTables:
+        assert self.get_sources is not None
+        return self.get_sources()
 
     def table_states(self, schema: str | None = None) -> Iterator[TableState]:
         """Yield the tables of the connections, then those of the user; only those of ``schema`` if given."""
@@ -114,6 +168,8 @@ class State:
 
     def names(self) -> CompletionNames:
         """Return the names for completion: schemas, tables, and stored or declared columns."""
+        if self.get_sources is not None and self.connections.relational_names():
+            self._source_tables().catalog.read_saved()
         tables: dict[str, list[str]] = {name: [] for name in self.connections.names}
         tables[SCHEMA] = list(SYSTEM_TABLES)
         for table in self.table_states():
@@ -150,9 +206,12 @@ class State:
         except ConfigError:
             return  # `show connections` reports it
         live = self.connections.live_names(connection)
+        is_source = self.connections.is_relational(connection)
         for table in offered.values():
             name = TableName(connection, table.name)
-            if table.name in live:
+            if is_source and name not in stored and name not in jobs:
+                yield TableState(name, "connection", "live", description=table.description)
+            elif table.name in live:
                 yield TableState(name, "live", "live", description=table.description)
             else:
                 yield _table_state(name, table, stored, jobs)

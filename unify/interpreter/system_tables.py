@@ -36,6 +36,7 @@ def _connection_rows(state: State) -> Iterable[Row]:
 
 
 def _table_rows(state: State) -> Iterable[Row]:
+    state.list_sources()
     for table in state.table_states():
         yield (
             table.name.schema,

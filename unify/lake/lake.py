@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from unify.config.settings import Settings
 from unify.engine import connection as engine_connection
 from unify.engine import errors
-from unify.errors import StoreError
+from unify.errors import Interrupted, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
@@ -69,6 +69,7 @@ class Lake:
         self._notice = notice
         self._has_all_threads = False
         self._is_usable = False
+        self.interrupt_hooks: list[Callable[[], None]] = []  # end what a statement runs at other systems
         self._connection = self._open_connection()
         self._recorded_files: frozenset[Path] = frozenset()  # of the last commit; a next one may see them
         self._is_usable = True
@@ -140,6 +141,12 @@ class Lake:
         self._has_all_threads = False
         self._connection = self._open_connection()
         self._is_usable = True
+
+    def interrupt(self) -> None:
+        """End the user's statement: DuckDB's part of it, and what it runs at other systems."""
+        self._connection.interrupt()
+        for hook in self.interrupt_hooks:
+            hook()
 
     def close(self) -> None:
         """Close the lake. An open transaction is rolled back and its lock released."""
@@ -437,12 +444,18 @@ def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[
 
     Raises:
         QueryError: DuckDB refused the statement.
+        Interrupted: Ctrl-C.
         StoreError: the lake cannot be used.
     """
     from unify.engine import duckdb
 
     try:
         return lake.connection.execute(sql, parameters).fetchall()
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        lake.interrupt()
+        raise Interrupted("the statement was interrupted") from error
     except duckdb.Error as error:
         damaged = lake.explain_damaged_file(error)
         raise damaged or errors.translate_statement_error(error, lake.path) from error

@@ -171,7 +171,7 @@ class _StatementErrorTranslator:
         if isinstance(error, KeyboardInterrupt) or (error and isinstance(error.__cause__, KeyboardInterrupt)):
             # The client stops listening without stopping the query: whatever comes next on this
             # connection would wait for its end.
-            self.lake.connection.interrupt()
+            self.lake.interrupt()
             raise Interrupted("the statement was interrupted") from error
         if error is not None and errors.is_internal_error(error):
             self.lake.reopen()

@@ -3,6 +3,7 @@
     tokenizer       splits SQL into tokens by DuckDB's lexical rules; finds `$name` variables
     statements      splits a script into statements; distinguishes Unify's commands from SQL
     parser          parse(): a statement to a command; SQL becomes RunSql, unchanged
+    table_names     names of tables of a source that has schemas: orders, sales.orders
     commands        one struct per command of Unify, and RunSql
     grammar         builds the parser from grammar.lark; builds a command from each parse tree
     chart_settings  checks the settings of `create chart` and builds ChartSettings

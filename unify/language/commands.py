@@ -30,13 +30,19 @@ class ShowConnections(Struct, frozen=True):
 
 
 class ShowSchemas(Struct, frozen=True):
-    """``show schemas``"""
+    """``show schemas [from shop]``: those of a database, or of the session (None)."""
+
+    connection: str | None = None
 
 
 class ShowTables(Struct, frozen=True):
-    """``show tables [from github]``: one schema, or all (None)."""
+    """``show tables [from github|shop.sales]``: one schema, or all (None).
+
+    ``inner``  a schema of the database ``schema``; "" for its configured ones.
+    """
 
     schema: str | None = None
+    inner: str = ""
 
 
 class ShowColumns(Struct, frozen=True):
@@ -341,6 +347,13 @@ class Disconnect(Struct, frozen=True):
     name: str
 
 
+class QuerySource(Struct, frozen=True):
+    """``query shop 'select …'``: rows of a statement that the database itself runs."""
+
+    connection: str
+    sql: str
+
+
 class ShowHelp(Struct, frozen=True):
     """``help [topic]``: the words of the topic joined by single spaces, or None."""
 
@@ -385,7 +398,7 @@ SystemCommand = (
 )
 FileCommand = Import | Export | CopyFiles | RemoveFiles | FileUrl | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
-ConnectionCommand = Connect | Disconnect
+ConnectionCommand = Connect | Disconnect | QuerySource
 VariableCommand = Assign | ShowVariable | Unset
 SessionCommand = ChangeSetting | ShowHelp | Exit
 InspectionCommand = DescribeTable | PeekTable | CountRows | ShowChanges | CreateChart

@@ -22,6 +22,7 @@ from unify.engine.types import quote_identifier
 from unify.language import chart_settings, commands
 from unify.language.commands import Command
 from unify.language.statements import UNIFY_SETTINGS
+from unify.language.table_names import join_table_name
 from unify.language.tokenizer import is_select, mask_brackets, unquote
 from unify.model import TableName
 from unify.text import did_you_mean
@@ -98,11 +99,11 @@ class CommandBuilder(Transformer[Token, Command]):
     def show_connections(self) -> Command:
         return commands.ShowConnections()
 
-    def show_schemas(self) -> Command:
-        return commands.ShowSchemas()
+    def show_schemas(self, connection: str | None) -> Command:
+        return commands.ShowSchemas(connection)
 
-    def show_tables(self, schema: str | None) -> Command:
-        return commands.ShowTables(schema)
+    def show_tables(self, scope: tuple[str, str] | None) -> Command:
+        return commands.ShowTables(*(scope or (None, "")))
 
     def show_columns(self, table: TableName, like: str | None) -> Command:
         return commands.ShowColumns(table, like)
@@ -197,6 +198,9 @@ class CommandBuilder(Transformer[Token, Command]):
 
     def disconnect(self, name: str) -> Command:
         return commands.Disconnect(name)
+
+    def query_source(self, connection: str, sql: str) -> Command:
+        return commands.QuerySource(connection, sql)
 
     # --- Variables
 
@@ -304,10 +308,16 @@ class CommandBuilder(Transformer[Token, Command]):
 
     # --- Shared rules
 
-    def table(self, first: Token, second: Token | None) -> TableName:
-        return TableName("", unquote(first)) if second is None else TableName(unquote(first), unquote(second))
+    def table(self, first: Token, second: Token | None, third: Token | None) -> TableName:
+        """Return the name; of three parts, the last two are the table: ``sales.orders``."""
+        if second is None:
+            return TableName("", unquote(first))
+        return TableName(unquote(first), _table_part(second, third))
 
     any_table = table
+
+    def scope(self, connection: Token, schema: Token | None) -> tuple[str, str]:
+        return unquote(connection), "" if schema is None else unquote(schema)
 
     def schema(self, name: Token) -> str:
         return unquote(name)
@@ -342,11 +352,11 @@ class CommandBuilder(Transformer[Token, Command]):
     def at(self, text: Token) -> datetime | time:
         return _parse_start_at(text)
 
-    def scheduled(self, first: Token, second: Token | None) -> TableName:
-        return self.any_table(first, second)
+    def scheduled(self, first: Token, second: Token | None, third: Token | None) -> TableName:
+        return self.any_table(first, second, third)
 
-    def target(self, connection: Token, table: Token | None) -> TableName:
-        return TableName(unquote(connection), unquote(table) if table is not None else "")
+    def target(self, connection: Token, table: Token | None, inner: Token | None) -> TableName:
+        return TableName(unquote(connection), "" if table is None else _table_part(table, inner))
 
     def value(self, *words: Token) -> str:
         return " ".join(unquote(word) for word in words)
@@ -354,6 +364,11 @@ class CommandBuilder(Transformer[Token, Command]):
     def _source_text(self, token: Token) -> str:
         """Return the text of a token, including the content of its brackets."""
         return self.text[_start_position(token) : _start_position(token) + len(token)]
+
+
+def _table_part(table: Token, inner: Token | None) -> str:
+    """Return the name of a table within its connection: ``orders``, or ``sales.orders``."""
+    return unquote(table) if inner is None else join_table_name(unquote(table), unquote(inner))
 
 
 def _variable_name(name: Token) -> str:

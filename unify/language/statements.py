@@ -164,6 +164,7 @@ _COMMAND_KEYWORDS = frozenset(
         "url",
         "connect",
         "disconnect",
+        "query",
         "help",
         "exit",
         "quit",
@@ -187,7 +188,7 @@ _SQL_CREATE_KEYWORDS = keyword_set(
     "unique view"
 )
 _MIN_SIMILARITY = 0.75  # difflib ratio: tabels/tables 0.83, shwo/show 0.75; job_runs/jobs (a table) 0.67
-_LOOK_AHEAD = 6  # tokens of the longest form examined, `describe schema.table;`
+_LOOK_AHEAD = 8  # tokens of the longest form examined, `describe connection.schema.table;`
 
 
 def is_command(text: str) -> bool:
@@ -241,9 +242,9 @@ def _is_setting(word: str) -> bool:
 
 
 def _is_describe_command(rest: Sequence[SqlToken]) -> bool:
-    """`describe`, `describe t`, `describe s.t` and an incomplete `describe s.`. Anything else is SQL."""
+    """`describe`, `describe t`, `describe s.t`, `describe c.s.t` and an incomplete `describe s.`."""
     names, dots = rest[0::2], rest[1::2]
-    if len(rest) > 3 or not all(_is_symbol([dot], ".") for dot in dots):
+    if len(rest) > 5 or not all(_is_symbol([dot], ".") for dot in dots):
         return False
     if not all(name.kind in (TokenKind.WORD, TokenKind.QUOTED) for name in names):
         return False

@@ -105,9 +105,12 @@ def _join_words(words: tuple[str, ...]) -> str:
 
 
 def _describe_terminals(parser: Lark, accepted: set[str]) -> tuple[str, ...]:
-    """Describe terminals in words; a quoted string only if nothing else is accepted."""
+    """Describe terminals in words; a quoted string only if nothing else is accepted.
+
+    Never the dot before the third part of a name: few connections have schemas.
+    """
     if len(accepted) > 1:
-        accepted = accepted - {"STRING"}
+        accepted = accepted - {"STRING", "_INNER_DOT"}
     literals = {
         term.name: term.pattern.value for term in parser.terminals if isinstance(term.pattern, PatternStr)
     }

@@ -145,6 +145,12 @@ TOPICS = (
         "Removes a connection from connections.yaml, with its schedules and tokens. Loaded rows are kept.",
     ),
     HelpTopic(
+        "query",
+        ("query CONNECTION 'SQL'",),
+        "Runs a statement on the original database, in its own SQL and read-only, and shows the rows. In a "
+        "FROM clause: select * from query('CONNECTION', 'SQL'). Variables in the SQL are not replaced.",
+    ),
+    HelpTopic(
         "import",
         (
             "import 'FILE-OR-ADDRESS-OR-GLOB' [into SCHEMA.TABLE] [overwrite|append]",

@@ -40,17 +40,33 @@ class ListingCommands:
         ]
         return listing_rows(SYSTEM_TABLES["connections"].columns, rows, self._no_connections_note())
 
-    def schemas(self) -> Rows:
+    def schemas(self, connection: str | None) -> Rows:
+        """List the schemas of the session, or those of a database."""
         connections = self.state.connections
+        if connection is not None:
+            return self._source_schemas(connection)
         rows: list[tuple[object, ...]] = [(name, "connection") for name in connections.names]
         rows += [(name, "user") for name in catalog.schemas(self.state.lake) if not connections.has(name)]
         rows.append((SCHEMA, "system"))
         return listing_rows([("schema", VARCHAR), ("kind", VARCHAR)], rows)
 
-    def tables(self, schema: str | None) -> Rows:
-        """Raises UnknownName for a schema that is neither a connection nor a schema of the lake."""
+    def _source_schemas(self, connection: str) -> Rows:
+        name = self.state.connections.connection(connection).name
+        if not self.state.connections.is_relational(name):
+            raise QueryError(f"{name} is not a database and has no schemas (show tables from {name})")
+        rows = [(schema, name) for schema in self.state.source_schemas(name)]
+        return listing_rows([("schema", VARCHAR), ("connection", VARCHAR)], rows)
+
+    def tables(self, schema: str | None, inner: str = "") -> Rows:
+        """List tables; ``inner`` is a schema of the database ``schema``.
+
+        Raises UnknownName for a schema that is neither a connection nor a schema of the lake.
+        """
         if schema is not None:
             self._check_schema(schema)
+        if inner:
+            self._check_source_schema(schema or "", inner)
+        self.state.list_sources(schema, inner)
         now = datetime.now(UTC)
         rows = [
             (
@@ -62,6 +78,7 @@ class ListingCommands:
                 table.description or None,
             )
             for table in self.state.table_states(schema)
+            if not inner or self.state.is_in_source_schema(table.name, inner)
         ]
         columns = [("schema", VARCHAR), ("table", VARCHAR), ("rows", BIGINT), ("loaded", VARCHAR)]
         return listing_rows(
@@ -81,9 +98,12 @@ class ListingCommands:
             if fnmatch.fnmatchcase(column.name.lower(), pattern.lower())
         ]
         rows = [(column.name, column.type or None, column.description or None) for column in found]
-        stored = bool(catalog.table_columns(self.state.lake, table))
+        is_source = self.state.connections.is_relational(table.schema)
+        stored = not is_source and bool(catalog.table_columns(self.state.lake, table))
         note = ""
-        if stored:
+        if is_source:
+            note = "" if self.state.find_stored_source(table) else f"live from {table.schema}"
+        elif stored:
             note = self._detection_note(table)
         elif self._is_offered(table):
             note = "types are detected by the first load"
@@ -149,6 +169,11 @@ class ListingCommands:
 
     def _find_columns(self, table: TableName) -> tuple[Column, ...]:
         connections = self.state.connections
+        if connections.is_relational(table.schema):
+            stored_name = self.state.find_stored_source(table)
+            if stored_name is None:
+                return tuple(self.state.source_columns(table))
+            return catalog.table_columns(self.state.lake, stored_name)
         name = connections.canonical_name(table) if self._is_offered(table) else table
         if (temporary := temporary_table(self.state.lake, name)) is not None:
             return visible_columns(self.state.lake, temporary)
@@ -197,6 +222,8 @@ class ListingCommands:
 
     def _is_offered(self, table: TableName) -> bool:
         connections = self.state.connections
+        if connections.is_relational(table.schema):
+            return False
         return connections.has(table.schema) and table.table.lower() in connections.tables(table.schema)
 
     def _detection_note(self, table: TableName) -> str:
@@ -206,6 +233,18 @@ class ListingCommands:
         return "; ".join(
             part for reason in reasons for part in reason.split("; ") if DETECTED_PAGING_PREFIX in part
         )
+
+    def _check_source_schema(self, connection: str, schema: str) -> None:
+        if not self.state.connections.is_relational(connection):
+            raise QueryError(
+                f"{connection} is not a database and has no schemas (show tables from {connection})"
+            )
+        known = self.state.source_schemas(connection)
+        if schema.lower() not in {name.lower() for name in known}:
+            raise UnknownName(
+                f"{connection} has no schema {schema}{did_you_mean(schema, known)} "
+                f"(show schemas from {connection} lists them)"
+            )
 
     def _check_schema(self, schema: str) -> None:
         known = self.state.schemas()

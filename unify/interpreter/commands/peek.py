@@ -64,6 +64,16 @@ class PeekCommand:
             _peek_note(len(indexes), len(sample.columns), stored=stored),
         )
 
+    def choose_columns(self, result: Rows) -> Rows:
+        """Return the most informative columns of rows that are few."""
+        rows = tuple(row for batch in result.batches for row in batch)
+        indexes = rank_columns(result.columns, rows)
+        chosen = [tuple(row[index] for index in indexes) for row in rows]
+        total = len(result.columns)
+        omitted = f"{len(indexes)} of {format_count(total, 'column')}" if len(indexes) < total else ""
+        note = ", ".join(filter(None, [omitted, result.note]))
+        return Rows(tuple(result.columns[index] for index in indexes), iter([chosen] if chosen else []), note)
+
     def resolve_name(self, table: TableName) -> TableName:
         """Return the canonical name of a table; without a schema it is in ``main``. Raises UnknownName."""
         name = table if table.schema else TableName("main", table.table)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
 
 from unify.durations import format_duration
 from unify.errors import UnknownName
@@ -21,22 +23,33 @@ from unify.queue.rows import Schedule
 from unify.queue.timing import Timing, format_moment, repeating_timing
 from unify.text import format_age, format_count
 
+if TYPE_CHECKING:
+    from unify.interpreter.sources.source_tables import SourceTables
+
 
 class LoadCommands:
     """Loads, refreshes and clears tables of connections; ``zone`` is the time zone of times of day."""
 
     def __init__(
-        self, lake: Lake, connections: ConnectionCatalog, load_client: LoadClient, *, wait: bool, zone: str
+        self,
+        lake: Lake,
+        connections: ConnectionCatalog,
+        load_client: LoadClient,
+        *,
+        wait: bool,
+        zone: str,
+        get_sources: Callable[[], SourceTables],
     ) -> None:
         self.lake = lake
         self.connections = connections
         self.load_client = load_client
         self.wait = wait
         self.zone = zone
+        self._get_sources = get_sources
 
     def load(self, table: TableName) -> Message:
         """Load a table; if it is stored already, return a message that names refresh and reload."""
-        name = self.connections.require_stored(table)
+        name = self._require_stored(table)
         stored = catalog.stored_tables(self.lake).get(name)
         if stored is not None:
             age = format_age((datetime.now(UTC) - stored.loaded_at).total_seconds())
@@ -48,13 +61,13 @@ class LoadCommands:
 
     def refresh(self, table: TableName) -> Message:
         """Fetch the changes, or load a table that was never loaded."""
-        name = self.connections.require_stored(table)
+        name = self._require_stored(table)
         stored = name in catalog.stored_tables(self.lake)
         return self._run_load(name, Action.REFRESH if stored else Action.LOAD)
 
     def reload(self, table: TableName) -> Message:
         """Fetch everything again; the old rows are replaced when the new ones are complete."""
-        return self._run_load(self.connections.require_stored(table), Action.RELOAD)
+        return self._run_load(self._require_stored(table), Action.RELOAD)
 
     def clear(self, table: TableName) -> Message:
         """Delete the stored rows of a table, after cancelling its loads."""
@@ -69,7 +82,7 @@ class LoadCommands:
 
     def accept(self, table: TableName) -> Message:
         """Publish the version of a table that was held back. Raises UnknownName if there is none."""
-        name = self.connections.require_stored(table)
+        name = self._require_stored(table)
         job = self.load_client.accept(name)
         if job is None:
             active = [one for one in self.load_client.queue.active_jobs() if one.table == name]
@@ -96,7 +109,7 @@ class LoadCommands:
 
     def refresh_every(self, table: TableName, every_s: float, starting: time | None) -> Message:
         """Schedule the refreshes of a table; ``starting`` is a local time of day."""
-        name = self.connections.require_stored(table)
+        name = self._require_stored(table)
         timing = repeating_timing(every_s, starting, self.zone, datetime.now(UTC))
         self._set_schedule(name, timing)
         assert timing.next_at is not None
@@ -105,9 +118,15 @@ class LoadCommands:
 
     def refresh_never(self, table: TableName) -> Message:
         """End the schedule of a table, including that of its spec."""
-        name = self.connections.require_stored(table)
+        name = self._require_stored(table)
         self._set_schedule(name, Timing(None, None))
         return Message(f"{name} is no longer refreshed on a schedule")
+
+    def _require_stored(self, table: TableName) -> TableName:
+        """Return the canonical name of a table whose rows can be stored. Raises UnknownName, QueryError."""
+        if self.connections.is_relational(table.schema):
+            return self._get_sources().canonical_name(table)
+        return self.connections.require_stored(table)
 
     def _resolve_name(self, table: TableName) -> TableName:
         """Return the canonical name, or the stored one if the connection was removed."""
@@ -115,7 +134,7 @@ class LoadCommands:
             for name in catalog.stored_tables(self.lake):
                 if str(name).lower() == str(table).lower():
                     return name
-        return self.connections.require_stored(table)
+        return self._require_stored(table)
 
     def _set_schedule(self, name: TableName, timing: Timing) -> None:
         tenant, origin = self.connections.settings.tenant, self.connections.origin

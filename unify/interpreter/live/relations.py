@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from unify.engine.connection import fetch_distinct_rows
+from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import ConfigError, QueryError, UnifyError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.live.live_tables import LiveTables
 from unify.interpreter.live.pushdown import LiveTableRef, PushdownPlanner, too_many_requests_message
 from unify.interpreter.live.requests import LiveRead, LiveRelation, filter_parents
+from unify.interpreter.sources.named_databases import NamedDatabases
+from unify.interpreter.sources.source_tables import SourceUse, source_key
 from unify.interpreter.variables import BoundQuery, parameter_constants
 from unify.lake import catalog
 from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
-from unify.language.sql import tables
-from unify.language.sql.analysis import analyse
+from unify.language.sql import rewrite, tables
+from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.refs import TableRef
 from unify.language.sql.rewrite import KnownColumns, StatementMentions, TableMention
 from unify.model import TableName
@@ -43,22 +46,44 @@ class RelationResolver:
         connections: ConnectionCatalog,
         live: LiveTables,
         planner: PushdownPlanner,
+        *,
         qualify: Callable[[TableRef], TableRef],
+        named_databases: NamedDatabases,
     ) -> None:
         self.lake = lake
         self.connections = connections
         self.live = live
         self.planner = planner
         self.qualify = qualify
+        self.named_databases = named_databases
+        self.source_views = named_databases.views
+        self._uses: Mapping[str, SourceUse] = {}
 
-    def resolve(self, bound: BoundQuery) -> BoundQuery:
+    def resolve(self, bound: BoundQuery, uses: Mapping[str, SourceUse]) -> BoundQuery:
         """Return ``bound`` with its views and live tables replaced by temporary relations.
 
+        ``uses``  the tables of databases and stores that it uses, see ``SourceTables.choose``.
         Raises  QueryError if a filter is missing or the statement cannot be analysed;
                 SourceError if a live table cannot be fetched.
         """
         self.live.drop_uncached()
+        self._uses = uses
+        statement = analyse(bound.sql)
+        if uses and (bound.definitions or statement.is_lasting):
+            self.named_databases.provide(uses.values())
+        if statement.kind is StatementKind.EXECUTE:
+            return bound  # what it runs names its tables with all parts
         return replace(bound, sql=self._resolve_sql(bound))
+
+    def end_statement(self) -> None:
+        """Remove what the previous statement needed of databases and stores."""
+        self.source_views.drop()
+        self.named_databases.detach()
+
+    def provide(self, uses: Mapping[str, SourceUse]) -> None:
+        """Make tables of databases and stores available to definitions."""
+        self.end_statement()
+        self.named_databases.provide(uses.values())
 
     def stored_tables(self) -> Collection[TableName]:
         """Return the tables whose rows are in the lake."""
@@ -69,6 +94,8 @@ class RelationResolver:
         statement = analyse(bound.sql).mentions(
             self._filter_columns(schema), parameter_constants(bound.parameters)
         )
+        if statement is None and self._uses and not schema:
+            return self._rename_sources(bound.sql)
         if statement is None:
             raise QueryError(
                 "this statement cannot use views and live tables of connections; use them in a SELECT, "
@@ -76,7 +103,11 @@ class RelationResolver:
             )
         names: dict[int, str] = {}
         live: list[LiveTableRef] = []
+        is_lasting = analyse(bound.sql).is_lasting
         for number, mention in enumerate(statement.mentions):
+            if not schema and (use := self._source_use(mention.ref)) is not None:
+                names[number] = self._source_relation(use, mention, is_lasting=is_lasting)
+                continue
             name = self._connection_table(mention.ref, schema)
             if name is None:
                 continue
@@ -93,6 +124,35 @@ class RelationResolver:
         self._fetch_live_tables(statement, bound, live, names)
         return statement.replace_mentions(names)
 
+    def _source_use(self, ref: TableRef) -> SourceUse | None:
+        """Return how the statement reads a table of a database or store; None for other tables."""
+        if not self._uses:
+            return None
+        name = self.source_views.tables.name_of(ref if ref.schema else self.qualify(ref))
+        return None if name is None else self._uses.get(source_key(name))
+
+    def _source_relation(self, use: SourceUse, mention: TableMention, *, is_lasting: bool) -> str:
+        """Return what the statement reads in place of a table of a source.
+
+        ``is_lasting``  the text outlives the statement.
+        """
+        if is_lasting:
+            return self.named_databases.full_name(use)
+        if use.is_live:
+            return self.create_source_view(use, mention)
+        return qualified_name(use.name.schema, use.name.table)
+
+    def _rename_sources(self, sql: str) -> str:
+        """Return a statement that cannot be parsed, with the full names of the tables of sources."""
+        self.named_databases.provide(self._uses.values())
+        uses = {ref: self._source_use(ref) for ref in analyse(sql).tables}
+        names = {ref: self.named_databases.full_name(use) for ref, use in uses.items() if use is not None}
+        return rewrite.replace_table_names(sql, names)
+
+    def create_source_view(self, use: SourceUse, mention: TableMention) -> str:
+        """Create the view of a live table of a source; ``explain`` overrides it."""
+        return self.source_views.create(use, mention)[0]
+
     def _connection_table(self, ref: TableRef, schema: str) -> TableName | None:
         ref = ref if ref.schema or schema else self.qualify(ref)
         if ref.catalog not in ("", "lake") or not (ref.schema or schema):
@@ -102,6 +162,8 @@ class RelationResolver:
 
     def _filter_columns(self, schema: str) -> KnownColumns:
         def own(ref: TableRef) -> Collection[str]:
+            if not schema and (use := self._source_use(ref)) is not None and use.table is not None:
+                return {column.name.lower() for column in use.table.columns}
             name = self._connection_table(ref, schema)
             table = self.connections.live_table(name) if name is not None else None
             return {each.column.lower() for each in table.filters} if table is not None else ()

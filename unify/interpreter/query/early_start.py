@@ -51,6 +51,8 @@ class EarlyStart:
     def _needs_load(self, name: TableName) -> bool:
         if not self._connections.has(name.schema):
             return False
+        if self._connections.is_relational(name.schema):
+            return self._connections.table_settings(name).mode == "stored"
         self._connections.require_secrets(name.schema)
         stored = self._connections.stored_dependencies(name)
         if stored is not None:  # a view or a live table

@@ -7,11 +7,13 @@ columns of a live table are known only from responses.
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unify.adapters.base import Read
+from unify.adapters.relation import HIDDEN_PREFIX
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter import adapter_access
@@ -19,16 +21,18 @@ from unify.interpreter.live.pushdown import LiveTableRef, PushdownPlanner
 from unify.interpreter.live.relations import RelationResolver
 from unify.interpreter.live.requests import LiveRead, LiveRelation
 from unify.interpreter.results import Rows, listing_rows
+from unify.interpreter.sources.source_tables import SourceUse
 from unify.interpreter.variables import BoundQuery
 from unify.lake.catalog import StoredTable
 from unify.language.sql.refs import Constant
-from unify.language.sql.rewrite import StatementMentions
+from unify.language.sql.rewrite import StatementMentions, TableMention
 from unify.model import TableName
-from unify.text import glob_from_like
+from unify.text import format_age, glob_from_like
 
 if TYPE_CHECKING:
     from unify.adapters.base import ParentRow
 
+_HIDDEN_NAME = re.compile(rf"{HIDDEN_PREFIX}source_(\w+)")
 MAX_LISTED_REQUESTS = 20  # requests of one table that are listed one by one
 
 DueTable = tuple[TableName, StoredTable | None]
@@ -41,15 +45,21 @@ class Explainer:
         self.relations = relations
         self.connections = relations.connections
 
-    def plan(self, bound: BoundQuery, due: Sequence[DueTable]) -> Rows:
-        """Return ``explain_key`` and ``explain_value``, as DuckDB does: loads, requests, then its plan."""
+    def plan(self, bound: BoundQuery, due: Sequence[DueTable], uses: Mapping[str, SourceUse]) -> Rows:
+        """Return ``explain_key`` and ``explain_value``, as DuckDB does: loads, requests, then its plan.
+
+        ``uses``  the tables of databases and stores, read live or stored.
+        """
         rows: list[tuple[object, ...]] = []
         if due:
             planned = dict(self._planned_loads(due))
             lines = [line for name, stored in planned.items() for line in self._load_lines(name, stored)]
             rows.append(("loads", "\n".join(lines)))
         dry = _DryRunResolver(self.relations)
-        resolved = dry.resolve(bound)
+        resolved = dry.resolve(bound, uses)
+        if uses:
+            stored = [_stored_line(use) for use in uses.values() if not use.is_live and use.stored]
+            rows.append(("sources", "\n".join([*stored, *dry.sent])))
         if dry.requests:
             rows.append(("requests", "\n".join(dry.requests)))
         rows.append(self._query_plan_row(resolved, dry.problem))
@@ -60,7 +70,7 @@ class Explainer:
         """Return the columns of a view as DuckDB finds them, without a load or request."""
         dry = _DryRunResolver(self.relations)
         name = f"{quoted(view.schema)}.{quoted(view.table)}"
-        resolved = dry.resolve(BoundQuery(f"DESCRIBE SELECT * FROM {name}", None))
+        resolved = dry.resolve(BoundQuery(f"DESCRIBE SELECT * FROM {name}", None), {})
         if dry.problem is not None:
             unread = ", ".join(
                 map(
@@ -91,7 +101,7 @@ class Explainer:
         except QueryError as error:
             first = error.message.splitlines()[0]
             return ("plan", f"DuckDB can plan this statement once its tables are loaded ({first})")
-        return row[0], row[1]
+        return row[0], _show_connection_names(str(row[1]))
 
     def _planned_loads(self, due: Sequence[DueTable]) -> Iterator[DueTable]:
         """Yield the tables to load or refresh, each after its parents that are not stored."""
@@ -112,6 +122,8 @@ class Explainer:
         """Return the first request of a load, then its read plan: paging, rows, incremental window."""
         from unify.adapters.rest.adapter import RESTAdapter
 
+        if self.connections.is_relational(name.schema):
+            return [f"rows of {self.connections.connection(name.schema).adapter}, copied by the daemon"]
         with adapter_access.open_adapter(
             self.connections, self.connections.connection(name.schema)
         ) as adapter:
@@ -128,6 +140,17 @@ class Explainer:
             return [f"{adapter.first_request(name.table, read)}, and its further pages", *outline]
 
 
+def _show_connection_names(plan: str) -> str:
+    """Replace the hidden names of attached databases by those of their connections, of the same width."""
+    return _HIDDEN_NAME.sub(lambda match: match[1].ljust(len(match[0])), plan)
+
+
+def _stored_line(use: SourceUse) -> str:
+    assert use.stored is not None
+    age = format_age((use.checked_at - use.stored.loaded_at).total_seconds())
+    return f"{use.name}: stored {age}"
+
+
 def _indent(line: str) -> str:
     return f"    {line}"
 
@@ -137,6 +160,7 @@ class _DryRunResolver(RelationResolver):
 
     def __init__(self, relations: RelationResolver) -> None:
         self.requests: list[str] = []
+        self.sent: list[str] = []
         self.problem: QueryError | None = None
         self._unknown_parents: set[TableName] = set()  # live tables whose parents depend on loads or requests
         super().__init__(
@@ -144,8 +168,14 @@ class _DryRunResolver(RelationResolver):
             relations.connections,
             relations.live,
             _DryRunPlanner(relations.lake, relations.planner.watcher),
-            relations.qualify,
+            qualify=relations.qualify,
+            named_databases=relations.named_databases,
         )
+
+    def create_source_view(self, use: SourceUse, mention: TableMention) -> str:
+        view, relation = self.source_views.create(use, mention)
+        self.sent += [f"{use.name}: live", *map(_indent, relation.sent)]
+        return view
 
     def _fetch_bounded(self, table_ref: LiveTableRef, live_read: LiveRead) -> LiveRelation:
         return self.fetch_relation(table_ref, self.planner.limit_parents(table_ref, live_read))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import DaemonUnreachable, LoadFailed, StoreError
 from unify.interpreter.connections import ConnectionCatalog
-from unify.interpreter.freshness import FreshnessDecision, MaxAge, decide_freshness
+from unify.interpreter.freshness import DEFAULT_MAX_AGE, FreshnessDecision, MaxAge, decide_freshness
 from unify.interpreter.query.load_client import (
     LoadClient,
     LoadRequest,
@@ -33,6 +34,7 @@ from unify.text import format_age, format_count
 
 if TYPE_CHECKING:
     from unify.interpreter.live.relations import RelationResolver
+    from unify.interpreter.sources.source_tables import SourceTables, SourceUse
 
 
 class TableFreshness(Struct, frozen=True):
@@ -42,6 +44,10 @@ class TableFreshness(Struct, frozen=True):
     decision: FreshnessDecision
     stored: StoredTable | None
     checked_at: datetime
+
+    @property
+    def is_live(self) -> bool:
+        return self.decision is FreshnessDecision.READ_SOURCE
 
     def load_request(self) -> LoadRequest:
         """Return the load that the decision requires."""
@@ -62,6 +68,7 @@ class QueryRunner:
         wait: bool,
         variables: Variables,
         stager: Stager,
+        get_sources: Callable[[], SourceTables],
     ) -> None:
         self.lake = lake
         self.connections = connections
@@ -71,7 +78,8 @@ class QueryRunner:
         self.wait = wait
         self.variables = variables
         self.stager = stager
-        self.resolver = TableResolver(lake, connections)
+        self.get_sources = get_sources
+        self.resolver = TableResolver(lake, connections, get_sources)
         self.last_table: TableName | None = None
 
     def run(self, sql: str, max_age: MaxAge, projection: LineProjection | None = None) -> Result:
@@ -100,19 +108,54 @@ class QueryRunner:
 
     def prepare(self, sql: str, max_age: MaxAge, *, is_expression: bool = False) -> tuple[BoundQuery, str]:
         """Bind the variables of a statement or expression and load its tables; the note states their age."""
-        bound = self.variables.bind(sql)
+        if "relations" in vars(self):
+            self.relations.end_statement()
+        bound = self._replace_direct_queries(self.variables.bind(sql))
         statement = analyse(bound.sql)
         self.resolver.create_path_schemas(statement)
         used = self._resolve_tables(statement)
         self.system_tables.refresh(used.system, max_age)
-        note = self._load_stale(self._check_freshness(used.stored, max_age))
+        uses = self._choose_sources(used, max_age)
+        note = self._load_stale([*self._check_freshness(used.stored, max_age), *_source_freshness(uses)])
         bound = replace(bound, definitions=used.definitions)
         if not is_expression:
             self.lake.statements.claim_sources(bound.sql, used.definitions, bound.parameters)
         elif "(" in bound.sql:  # else it reads nothing
             query = f"SELECT (\n{bound.sql}\n)"
             self.lake.statements.claim_sources(query, used.definitions, bound.parameters)
-        return (self.relations.resolve(bound) if used.relations else bound), note
+        if used.relations or self._needs_views(uses, used):
+            bound = self.relations.resolve(bound, uses)
+        return bound, note
+
+    def provide_sources(self, view: TableName) -> None:
+        """Have the tables of databases and stores that a user's view reads, so that it can be described."""
+        used = self._resolve_tables(analyse(f"FROM {quoted(view.schema)}.{quoted(view.table)}"))
+        if used.sources:
+            stored_or_live = {
+                key: use if use.stored is not None else replace(use, decision=FreshnessDecision.READ_SOURCE)
+                for key, use in self._choose_sources(used, DEFAULT_MAX_AGE).items()
+            }
+            self.relations.provide(stored_or_live)
+
+    def _replace_direct_queries(self, bound: BoundQuery) -> BoundQuery:
+        """Replace each query('CONNECTION', 'SQL') by the rows that the source gives."""
+        if "query" not in analyse(bound.sql).functions:
+            return bound
+        from unify.interpreter.sources.direct_queries import replace_direct_queries
+
+        return replace(bound, sql=replace_direct_queries(bound.sql, self.relations.source_views))
+
+    def _choose_sources(self, used: UsedTables, max_age: MaxAge) -> Mapping[str, SourceUse]:
+        return self.get_sources().choose(used.sources, max_age) if used.sources else {}
+
+    def _needs_views(self, uses: Mapping[str, SourceUse], used: UsedTables) -> bool:
+        """Whether DuckDB does not find every table of a source by its name in the statement."""
+        is_definition = any(use.is_live for use in uses.values()) or (bool(uses) and bool(used.definitions))
+        return (
+            is_definition
+            or any(str(use.name).lower() != key for key, use in uses.items())
+            or any("." in use.name.table for use in uses.values())
+        )
 
     def provide_tables(self, view: TableName, max_age: MaxAge) -> None:
         """Load the missing and outdated tables of a user's view."""
@@ -124,6 +167,10 @@ class QueryRunner:
             f"SELECT * FROM {quoted(view.schema)}.{quoted(view.table)} LIMIT {rows or 5:d}", max_age
         )
 
+    def query_source(self, connection: str, sql: str, max_age: MaxAge) -> Result:
+        """Return the rows of a statement that the database itself runs, read-only."""
+        return self.run(f"FROM query({quote_literal(connection)}, {quote_literal(sql)})", max_age)
+
     def view_columns(self, view: TableName, like: str | None) -> Result:
         """Return the columns of a spec's view. Raises QueryError if its tables have to be loaded first."""
         from unify.interpreter.query.explain import Explainer
@@ -133,29 +180,42 @@ class QueryRunner:
 
     def _explain(self, sql: str, max_age: MaxAge) -> Result | None:
         """Return the plan with loads and requests; None if the statement needs neither."""
-        bound = self.variables.bind(sql)
+        if "relations" in vars(self):
+            self.relations.end_statement()
+        bound = self._replace_direct_queries(self.variables.bind(sql))
         used = self._resolve_tables(analyse(bound.sql))
+        uses = self._choose_sources(used, max_age)
         due = [
             table
-            for table in self._check_freshness(used.stored, max_age)
-            if table.decision is not FreshnessDecision.USE_STORED
+            for table in (*self._check_freshness(used.stored, max_age), *_source_freshness(uses))
+            if table.decision is not FreshnessDecision.USE_STORED and not table.is_live
         ]
-        if not due and not used.relations:
+        if not due and not used.relations and not uses:
             return None
         from unify.interpreter.query.explain import Explainer
 
         explaining = Explainer(self.relations)
-        return explaining.plan(bound, [(table.name, table.stored) for table in due])
+        return explaining.plan(bound, [(table.name, table.stored) for table in due], uses)
 
     @cached_property
     def relations(self) -> RelationResolver:
         from unify.interpreter.live.live_tables import LiveTables
         from unify.interpreter.live.pushdown import PushdownPlanner
         from unify.interpreter.live.relations import RelationResolver
+        from unify.interpreter.sources.named_databases import NamedDatabases
+        from unify.interpreter.sources.source_views import SourceViews
 
         live = LiveTables(self.lake, self.connections, self.watcher, self.stager)
         planner = PushdownPlanner(self.lake, self.watcher)
-        return RelationResolver(self.lake, self.connections, live, planner, self.resolver.qualify_ref)
+        named = NamedDatabases(SourceViews(self.get_sources(), self.watcher))
+        return RelationResolver(
+            self.lake,
+            self.connections,
+            live,
+            planner,
+            qualify=self.resolver.qualify_ref,
+            named_databases=named,
+        )
 
     def assign(self, name: str, sql: str, max_age: MaxAge) -> str:
         """Set a variable to the value of an expression or the rows of a SELECT; return a message."""
@@ -173,7 +233,7 @@ class QueryRunner:
 
     def _resolve_tables(self, statement: Analysed) -> UsedTables:
         used = self.resolver.resolve(statement)
-        self.last_table = next(iter([*used.relations, *used.stored]), self.last_table)
+        self.last_table = next(iter([*used.relations, *used.stored, *used.sources]), self.last_table)
         return used
 
     def _check_freshness(self, names: Sequence[TableName], max_age: MaxAge) -> list[TableFreshness]:
@@ -237,12 +297,16 @@ class QueryRunner:
             self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
 
 
+def _source_freshness(uses: Mapping[str, SourceUse]) -> list[TableFreshness]:
+    return [TableFreshness(use.name, use.decision, use.stored, use.checked_at) for use in uses.values()]
+
+
 def _age_note(tables: Sequence[TableFreshness]) -> str:
-    """``stored 12 min ago``: the oldest of the tables used."""
-    loaded = [table.stored.loaded_at for table in tables if table.stored]
-    if not loaded:
-        return ""
-    return f"stored {format_age((datetime.now(UTC) - min(loaded)).total_seconds())}"
+    """``stored 12 min ago, live from shop``: the oldest of the stored tables, and the sources read."""
+    loaded = [table.stored.loaded_at for table in tables if table.stored and not table.is_live]
+    notes = [f"stored {format_age((datetime.now(UTC) - min(loaded)).total_seconds())}"] if loaded else []
+    live = dict.fromkeys(table.name.schema for table in tables if table.is_live)
+    return ", ".join([*notes, *([f"live from {' and '.join(live)}"] if live else [])])
 
 
 def _not_waiting_message(jobs: Sequence[LoaderJob]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,8 +18,12 @@ from unify.lake.lake import Lake
 from unify.lake.protocols import Definition
 from unify.language.sql.analysis import Analysed, analyse
 from unify.language.sql.refs import TableRef
+from unify.language.table_names import split_table_name
 from unify.language.tokenizer import keyword_set
 from unify.model import TableName
+
+if TYPE_CHECKING:
+    from unify.interpreter.sources.source_tables import SourceTables
 
 # Functions of DuckDB that most statements call: no reason to look for a macro of that name.
 _COMMON_FUNCTIONS = keyword_set(
@@ -33,12 +38,14 @@ class UsedTables(Struct, frozen=True):
 
     ``stored``         those that are loaded, as their adapters spell them.
     ``relations``      views and live tables of specs.
+    ``sources``        tables of databases and stores, as the statement spells them.
     ``system``         tables of the schema ``unify``.
     ``definitions``    the SQL of the user's views and macros that the statement goes through.
     """
 
     stored: Sequence[TableName] = ()
     relations: Sequence[TableName] = ()
+    sources: Sequence[TableName] = ()
     system: Sequence[str] = ()
     definitions: Sequence[str] = ()
 
@@ -46,9 +53,12 @@ class UsedTables(Struct, frozen=True):
 class TableResolver:
     """Finds tables by the names that a statement uses."""
 
-    def __init__(self, lake: Lake, connections: ConnectionCatalog) -> None:
+    def __init__(
+        self, lake: Lake, connections: ConnectionCatalog, get_sources: Callable[[], SourceTables]
+    ) -> None:
         self.lake = lake
         self.connections = connections
+        self._get_sources = get_sources
 
     def resolve(self, statement: Analysed) -> UsedTables:
         """Return the tables that ``statement`` uses.
@@ -58,11 +68,17 @@ class TableResolver:
         """
         used: dict[TableName, None] = {}
         relations: list[TableName] = []
+        sources: dict[TableName, None] = {}
         system: list[str] = []
         expansion = _Expansion(self.lake, statement, self._may_be_view)
         for ref in map(self.qualify_ref, expansion.tables()):
             if ref.schema.lower() == "unify":
                 system.append(ref.table)
+            if (source := self._source_name(ref)) is not None:
+                if ref.is_written:
+                    raise QueryError(_source_write_message(source, is_new=statement.creates_table))
+                sources[source] = None
+                continue
             if ref.catalog not in ("", "lake") or not self._is_connection(ref):
                 continue
             name = TableName(ref.schema, ref.table)
@@ -76,7 +92,14 @@ class TableResolver:
                 used[name] = None
             elif not (ref.is_written or ref in expansion.views or catalog.table_columns(self.lake, name)):
                 self.connections.table(name)
-        return UsedTables(tuple(used), tuple(relations), tuple(system), tuple(expansion.used))
+        return UsedTables(tuple(used), tuple(relations), tuple(sources), tuple(system), tuple(expansion.used))
+
+    def _source_name(self, ref: TableRef) -> TableName | None:
+        """Return the name of a table of a database or store, as written; None for other tables."""
+        named = ref.catalog or ref.schema
+        if not named or not self.connections.is_relational(named):
+            return None
+        return self._get_sources().name_of(ref)
 
     def qualify_ref(self, ref: TableRef) -> TableRef:
         """Return ``ref`` with the connection that USE or the search path implies."""
@@ -95,7 +118,7 @@ class TableResolver:
     def qualify(self, table: TableName) -> TableName:
         """Return ``table`` with a schema: the first of the search path that has it, else ``main``."""
         if table.schema:
-            return table
+            return _without_lake(table)
         path = search_path(self.lake)
         found = (
             TableName(schema, table.table)
@@ -108,7 +131,7 @@ class TableResolver:
     def qualify_connection(self, table: TableName) -> TableName:
         """Return a connection's table with its schema. Raises UnknownName if no schema has it."""
         if table.schema or (found := self.qualify(table)).schema != "main":
-            return table if table.schema else found
+            return _without_lake(table) if table.schema else found
         known = (
             TableName(name, offered.name)
             for name in self.connections.config.by_name
@@ -124,9 +147,14 @@ class TableResolver:
                 self.lake.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{schema}")
 
     def _may_be_view(self, ref: TableRef) -> bool:
+        if ref.schema and self.connections.is_relational(ref.catalog or ref.schema):
+            return False
         return ref.is_read and not self._is_offered(ref.name)
 
     def _is_offered(self, name: TableName) -> bool:
+        if self.connections.is_relational(name.schema):
+            sources = self._get_sources()
+            return sources.stored_name(name) is not None or sources.find_optional(name) is not None
         return self.connections.has(name.schema) and (
             name.table.lower() in self.connections.tables(name.schema)
             or self.connections.view(name) is not None
@@ -197,6 +225,33 @@ def _names_view(ref: TableRef, view: Definition) -> bool:
     """Whether ``ref`` may mean the view: ``temp.v`` and ``lake.v`` are a catalog and a name."""
     schemas = ("", "temp", "lake", view.schema.lower())
     return ref.table.lower() == view.name.lower() and ref.schema.lower() in schemas
+
+
+def _without_lake(table: TableName) -> TableName:
+    """Return ``github.pulls`` for ``lake.github.pulls``."""
+    if table.schema.lower() != "lake":
+        return table
+    try:
+        schema, name = split_table_name(table.table)
+    except ValueError:
+        return table
+    return TableName(schema, name) if schema else table
+
+
+def _source_write_message(name: TableName, *, is_new: bool) -> str:
+    try:
+        copy = split_table_name(name.table)[1]
+    except ValueError:
+        copy = name.table
+    if is_new:
+        return (
+            f"{name} would be a table of the source {name.schema}, which is opened read-only. "
+            f"Create it in the lake: create table {copy} …"
+        )
+    return (
+        f"{name} is a table of the source {name.schema}, which is opened read-only. "
+        f"Work on a copy: create table {copy} as select * from {name}"
+    )
 
 
 def _write_refused_message(name: TableName) -> str:

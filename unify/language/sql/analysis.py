@@ -83,6 +83,17 @@ class Analysed(Struct, frozen=True, dict=True):
         )
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether its text, or a part of it, is kept: a view, a macro, a prepared statement."""
+        is_prepared = bool(self.tokens) and self.tokens[0].keyword == "prepare"
+        return is_prepared or self.kind is StatementKind.DEFINITION
+
+    @property
+    def creates_table(self) -> bool:
+        """Whether it is CREATE TABLE, or another CREATE."""
+        return bool(self.tokens) and self.tokens[0].keyword == "create"
+
+    @property
     def prepared_name(self) -> str:
         """The name after EXECUTE; "" in other statements."""
         if self.kind is not StatementKind.EXECUTE or len(self.tokens) < 2:

@@ -54,10 +54,14 @@ class EquiJoin:
 
 @dataclass(slots=True)
 class TablePredicates:
-    """The conditions and joins of one table."""
+    """The conditions and joins of one table.
+
+    ``is_complete``  it is the only table, and the conditions are the whole WHERE.
+    """
 
     conditions: list[Condition] = field(default_factory=list)
     joins: list[EquiJoin] = field(default_factory=list)
+    is_complete: bool = False
 
 
 @dataclass(slots=True)
@@ -121,7 +125,18 @@ class PredicateCollector:
         where = select.args.get("where")
         if isinstance(where, exp.Where):
             self._collect_condition(where.this, from_clause, frozenset(names), found)
+        if len(names) == 1 and not joins:
+            for one in found.values():
+                one.is_complete = not where or self._is_represented(where.this, from_clause)
         return found
+
+    def _is_represented(self, condition: exp.Expr, from_clause: _FromClause) -> bool:
+        """Whether the conditions that are collected say all that ``condition`` says."""
+        return all(
+            len(list(self._parse_conditions(conjunct, from_clause)))
+            == (2 if isinstance(conjunct, exp.Between) else 1)
+            for conjunct in _split_conjuncts(condition)
+        )
 
     def _collect_condition(
         self,

@@ -1,0 +1,95 @@
+"""The open databases and stores of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import Interrupted, UnifyError
+from unify.interpreter.connections import ConnectionCatalog
+from unify.lake.lake import Lake
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from unify.adapters.relation import RelationalAdapter
+    from unify.config.connections import Connection
+
+
+class OpenSources:
+    """Opens the adapter of a connection when a statement first needs it, attached to the lake's DuckDB.
+
+    A connection that has changed in connections.yaml is opened again.
+    """
+
+    def __init__(self, lake: Lake, connections: ConnectionCatalog) -> None:
+        self.lake = lake
+        self.connections = connections
+        self._adapters: dict[str, tuple[Connection, RelationalAdapter]] = {}
+        lake.interrupt_hooks.append(self.cancel)
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[tuple[RelationalAdapter, DuckDBPyConnection]]:
+        """Yield the attached adapter of a connection, and a DuckDB connection to use it with.
+
+        That is the user's own while a transaction is open, so that both see one version of the source.
+        Raises ConfigError, UnresolvedSecret or SourceError; Interrupted on Ctrl-C.
+        """
+        adapter = self._open(self.connections.connection(name))
+        duck = self.lake.connection if self.lake.in_transaction else self.lake.cursor()
+        try:
+            with self.connections.redactor.redact_errors():
+                adapter.attach(duck)
+                yield adapter, duck
+        except KeyboardInterrupt:
+            self.cancel()
+            raise Interrupted("the statement was interrupted") from None
+        finally:
+            if duck is not self.lake.connection:
+                duck.close()
+
+    def cancel(self) -> None:
+        """End what this session's statements run at their sources, which DuckDB's interrupt does not."""
+        for _, adapter in self._adapters.values():
+            with suppress(UnifyError), self.lake.cursor() as duck:  # the user's Ctrl-C is what counts
+                adapter.cancel(duck)
+
+    def close(self) -> None:
+        for name in list(self._adapters):
+            self._close(name)
+        if self.cancel in self.lake.interrupt_hooks:
+            self.lake.interrupt_hooks.remove(self.cancel)
+
+    def _open(self, connection: Connection) -> RelationalAdapter:
+        from unify.adapters import registry
+
+        known = self._adapters.get(connection.name)
+        if known is not None and known[0] == connection:
+            return known[1]
+        if known is not None:
+            self._close(connection.name)
+        adapter = registry.open_relational(
+            connection, self.connections.environment, self.connections.redactor
+        )
+        self._adapters[connection.name] = connection, adapter
+        return adapter
+
+    def _close(self, name: str) -> None:
+        _, adapter = self._adapters.pop(name)
+        adapter.close()
+        self._detach(name)
+
+    def _detach(self, name: str) -> None:
+        """Detach what the adapter attached: the name may get other options."""
+        from unify.adapters.relation import HIDDEN_PREFIX
+        from unify.engine import duckdb
+
+        with self.lake.cursor() as duck:
+            rows = duck.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+            own = [alias for (alias,) in rows if alias.startswith(HIDDEN_PREFIX)]
+            for alias in own:
+                if alias.endswith(f"_{name.lower()}"):
+                    with suppress(duckdb.Error):  # a result of it is still open: it ends with the session
+                        duck.execute(f"DETACH {quoted(alias)}")

@@ -1,0 +1,92 @@
+"""The temporary view that stands for a table of a database or store while a statement runs.
+
+The view is the SELECT of the adapter, made for one mention of the table: with the conditions that the source
+may apply, and the order and limit of the statement where they give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+from unify.engine.types import quote_identifier as quoted
+from unify.errors import UnifyError
+from unify.interpreter.results import Watcher
+from unify.interpreter.sources.source_tables import SourceTables, SourceUse
+from unify.lake import lake as lake_lake
+
+if TYPE_CHECKING:
+    from unify.adapters.relation import Relation, RelationRead, SourceTable
+    from unify.language.sql.rewrite import TableMention
+
+_DUCKDB_ORDER = ("NULLS_LAST", "ASCENDING")  # the defaults of default_null_order and default_order
+
+
+class SourceViews:
+    """Makes the views of one session."""
+
+    def __init__(self, tables: SourceTables, watcher: Watcher) -> None:
+        self.tables = tables
+        self.lake = tables.lake
+        self.watcher = watcher
+        self._numbers = count(1)
+        self._views: list[str] = []  # of the last statement
+
+    def drop(self) -> None:
+        """Drop the views of the previous statement."""
+        for view in self._views:
+            lake_lake.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
+        self._views.clear()
+
+    def create(self, use: SourceUse, mention: TableMention | None) -> tuple[str, Relation]:
+        """Create the view of a table; return its name, and what it reads."""
+        relation = self.relation(use, mention)
+        for notice in relation.notices:
+            self.watcher.notice(f"{use.name}: {notice}")
+        return self.create_view(relation.sql, str(use.name)), relation
+
+    def create_view(self, sql: str, description: str) -> str:
+        """Create a view of the statement; ``description`` is part of the name that DuckDB's errors show."""
+        view = f"temp.main.{quoted(f'{description} {next(self._numbers)}')}"
+        try:
+            lake_lake.fetch_session_rows(self.lake, f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
+        except UnifyError as error:
+            raise type(error)(f"{description}: {error.message}") from error
+        self._views.append(view)
+        return view
+
+    def relation(self, use: SourceUse, mention: TableMention | None) -> Relation:
+        """Return the SELECT of the adapter for one mention of a table."""
+        assert use.table is not None
+        read = self._read(use.table, mention)
+        with self.tables.sources.use(use.name.schema) as (adapter, duck):
+            return adapter.relation(duck, use.table, read)
+
+    def _read(self, table: SourceTable, mention: TableMention | None) -> RelationRead:
+        from unify.adapters.relation import RelationRead, SortOrder
+
+        if mention is None:
+            return RelationRead()
+        known = {column.name.lower() for column in table.columns}
+        conditions = tuple(one for one in mention.conditions if one.column in known)
+        is_complete = mention.is_complete and len(conditions) == len(mention.conditions)
+        order_by = tuple(
+            SortOrder(term.column, term.descending, term.nulls_first) for term in mention.order_by
+        )
+        is_ordered = all(term.column in known for term in order_by) and self._has_usual_order(order_by)
+        return RelationRead(
+            conditions=conditions,
+            order_by=order_by if is_complete and is_ordered else (),
+            limit=mention.first_rows if is_complete and is_ordered else None,
+            count_only=is_complete and mention.is_counted,
+        )
+
+    def _has_usual_order(self, order_by: Sequence[object]) -> bool:
+        """Whether the session has not changed what ORDER BY means."""
+        if not order_by:
+            return True
+        [row] = lake_lake.fetch_session_rows(
+            self.lake, "SELECT current_setting('default_null_order'), current_setting('default_order')"
+        )
+        return tuple(map(str, row)) == _DUCKDB_ORDER
