@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.rest_tables import table
-from unify.adapters.formats.records import ResponseBody
+from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
 from unify.adapters.http.messages import Response
-from unify.adapters.paging.base import PageRequest
+from unify.adapters.paging.base import PageRequest, PagingState
 from unify.adapters.paging.loop_guard import LoopGuard
 from unify.adapters.paging.paginators import make_paginator
 from unify.adapters.rest.scope_reader import ResponsePageInfo
@@ -347,3 +348,116 @@ def test_a_read_returns_every_row_or_names_the_paging_hint(seed: int) -> None:
 def test_five_thousand_rounds_lose_no_row_silently() -> None:
     for seed in range(10_000, 15_000):
         assert_rows_or_hint(seed)
+
+
+@dataclass
+class CappingAPI:
+    """Numbered pages of a server that removes rows after it has cut the pages, or counts too few.
+
+    ``beyond``  what it sends behind the last page: nothing, an error, the last page or the first one.
+    """
+
+    rows: list[dict[str, Json]]
+    size: int
+    largest: int  # rows of a page, whatever is requested
+    hidden: frozenset[int]
+    beyond: str
+    count: str  # the member with a count: total, pages, or none
+    counted: int
+    by_offset: bool
+
+    def respond(self, request: PageRequest) -> tuple[int, bytes]:
+        size = min(self.size, self.largest)
+        number = int(request.params["number"])
+        at = number if self.by_offset else (number - 1) * size
+        if at >= len(self.rows) and self.beyond == "error":
+            return 404, b"{}"
+        if at >= len(self.rows) and self.beyond in ("first", "last"):
+            at = 0 if self.beyond == "first" else (len(self.rows) - 1) // size * size
+        page = [row for row in self.rows[at : at + size] if row["id"] not in self.hidden]
+        counts = {"total": self.counted, "pages": -(-self.counted // size)}
+        return 200, json.dumps(
+            {"items": page, **({self.count: counts[self.count]} if self.count else {})}
+        ).encode()
+
+    @property
+    def visible(self) -> list[dict[str, Json]]:
+        return [row for row in self.rows if row["id"] not in self.hidden]
+
+    def paging(self) -> Paging:
+        made = Paging("offset" if self.by_offset else "page", size_param="limit", size=self.size)
+        found = replace(made, offset_param="number", page_param="number")
+        return replace(found, **{f"{self.count}_path": self.count}) if self.count else found
+
+
+def make_capping_api(chance: random.Random) -> CappingAPI:
+    """No page is without a row: an empty page ends the pages if no short one came before."""
+    size, pages = chance.choice([2, 3, 5, 10]), chance.randint(1, 6)
+    count = chance.randint(size * (pages - 1) + 1, size * pages)
+    by_offset = chance.random() < 0.5
+    rate = chance.choice([0.0, 0.0, 0.2, 0.5])
+    first_page = range(size)  # of hidden rows on it, an offset cannot be told from a smaller page size
+    hidden = {
+        n for n in range(count) if n % size and chance.random() < rate and not (by_offset and n in first_page)
+    }
+    counts = chance.choice(["", "", "total", "pages" if not by_offset else "total"])
+    low = size * chance.randint(1, pages)
+    return CappingAPI(
+        rows=[{"id": n} for n in range(count)],
+        size=size,
+        largest=chance.choice([size, size, 2]) if not hidden else size,
+        hidden=frozenset(hidden),
+        beyond=chance.choice(["nothing", "error", "first", "last"]) if not counts else "nothing",
+        count=counts,
+        counted=count if hidden else chance.choice([count, min(low, count)]),
+        by_offset=by_offset,
+    )
+
+
+def read_numbered(api: CappingAPI, *, keyed: bool, parallel: bool) -> list[Json]:
+    state = PagingState(has_key=keyed)
+    paginator = make_paginator(api.paging(), state, sequential=not parallel)
+    read: list[Json] = []
+    requests, made = next(paginator), 0
+    while True:
+        for request in requests:
+            made += 1
+            assert made < MAX_REQUESTS, "it does not end"
+            status, body = api.respond(request)
+            if status != 200 and status not in request.end_statuses:
+                raise BadResponse(f"paging: status {status}")
+            response = Response(status, {}, body, "http://api/things", "GET http://api/things")
+            parsed = parse_body(
+                body if status == 200 else b'{"items":[]}', "", RecordSelector("items"), "GET x"
+            )
+            info = ResponsePageInfo(response, parsed, is_end=status != 200)
+            if not request.is_probe:
+                read += [json.loads(row) for row in info.rows]
+        try:
+            requests = paginator.send(info)
+        except StopIteration:
+            break
+    return list({row["id"]: row for row in read}.values()) if keyed else read
+
+
+def assert_numbered_pages_are_whole(seed: int) -> None:
+    chance = random.Random(seed)
+    api = make_capping_api(chance)
+    keyed, parallel = chance.random() < 0.5, chance.random() < 0.5
+    try:
+        outcome: object = read_numbered(api, keyed=keyed, parallel=parallel)
+    except BadResponse as error:
+        outcome = error.message if api.beyond == "nothing" else "told"
+    assert outcome in ("told", api.visible), (seed, api)
+
+
+@pytest.mark.parametrize("seed", range(0, 2000, 200))
+def test_short_pages_and_low_counts_lose_no_row(seed: int) -> None:
+    for each in range(seed, seed + 200):
+        assert_numbered_pages_are_whole(each)
+
+
+@pytest.mark.slow
+def test_twenty_thousand_rounds_of_short_pages_and_low_counts_lose_no_row() -> None:
+    for seed in range(10_000, 30_000):
+        assert_numbered_pages_are_whole(seed)

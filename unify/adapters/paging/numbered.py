@@ -267,7 +267,7 @@ def _may_be_capped(
     paging, rows = positions.paging, page_info.row_count
     is_round = rows == paging.size or (rows >= 10 and rows % 10 == 0)
     is_only = position == positions.start
-    is_full = is_round if is_only or paging.size is not None else rows >= step > 0
+    is_full = is_round or (not is_only and rows >= step > (1 if paging.size is not None else 0))
     return (
         is_full
         and says_more(paging, page_info, paging_state) is None
