@@ -193,6 +193,7 @@ class RequestRecord(Struct, frozen=True):
     """A row of ``unify.requests``: one request. ``address`` and ``error`` are redacted.
 
     ``status`` is None without a response; ``job`` is None for requests of a statement such as ``peek``.
+    ``connection`` is "" in rows that an older version wrote.
     """
 
     method: str
@@ -203,3 +204,4 @@ class RequestRecord(Struct, frozen=True):
     job: int | None
     at: datetime
     error: str = ""
+    connection: str = ""

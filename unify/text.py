@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 
 
 def glob_from_like(like: str) -> str:
@@ -35,6 +36,22 @@ def escape_text(text: str, allow: str = "") -> str:
         return _NAMED_ESCAPES.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
 
     return _UNSAFE.sub(escape, text)
+
+
+def format_log_time(moment: datetime) -> str:
+    """Format the time of an event in a log: ``2026-03-01T12:00:00.123Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def format_event(name: str, fields: Mapping[str, object]) -> str:
+    """Format an event of a log: ``load.started job=12 table=github.pulls``, without empty fields."""
+    values = (f"{key}={_quote_spaces(value)}" for key, value in fields.items() if value not in (None, ""))
+    return " ".join((name, *values))
+
+
+def _quote_spaces(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text or not text else text
 
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")

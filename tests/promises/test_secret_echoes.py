@@ -95,7 +95,7 @@ class AdapterUse:
         return result.failure is not None and result.failure.kind != EndOfPages.__name__
 
     def read_pages(self, table: str, reporter: Reporter) -> None:
-        listeners = Listeners(lambda traffic: reporter.add_request(traffic.to_record()))
+        listeners = Listeners(lambda traffic: reporter.add_request(traffic.to_record("shop")))
         with closing(self._open_adapter(listeners, reporter.redactor)) as adapter:
             for _page in adapter.pages(table, Read()):
                 continue

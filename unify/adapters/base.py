@@ -113,7 +113,7 @@ class Traffic:
     at: datetime
     error: str = ""
 
-    def to_record(self, job: int | None = None) -> RequestRecord:
+    def to_record(self, connection: str, job: int | None = None) -> RequestRecord:
         """The row of ``unify.requests``; ``job`` is the load, None for a statement."""
         return RequestRecord(
             method=self.method,
@@ -124,6 +124,7 @@ class Traffic:
             job=job,
             at=self.at,
             error=escape_surrogates(self.error[:MAX_RECORDED_CHARS]),
+            connection=connection,
         )
 
 

@@ -10,14 +10,13 @@ from unify.config.settings import Settings
 from unify.durations import format_duration
 from unify.errors import UnknownName
 from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.freshness import is_overdue
 from unify.interpreter.state import State, TableState
 from unify.lake.lake import Lake
 from unify.queue.queue import Queue
 from unify.text import did_you_mean, escape_text, format_age, format_count
 
 FAILED_STATES = frozenset({"failed", "held back"})
-OVERDUE_INTERVALS = 2.0  # a refresh may wait for a worker, or be retried, for one interval
-OVERDUE_GRACE_S = 60.0
 
 
 def check_loads(
@@ -59,7 +58,7 @@ def _report(table: TableState, every_s: float | None, now: datetime) -> bool:
     rows = [] if table.rows is None else [format_count(table.rows, "row")]
     age_s = 0.0 if table.loaded_at is None else (now - table.loaded_at).total_seconds()
     age = [] if table.loaded_at is None else [f"stored {format_age(age_s)}"]
-    overdue = every_s is not None and age_s > OVERDUE_INTERVALS * every_s + OVERDUE_GRACE_S
+    overdue = every_s is not None and is_overdue(age_s, every_s)
     if table.state in FAILED_STATES:
         error = " ".join(table.error.removeprefix(f"{table.name}: ").split())
         _print_line(f"{table.name}: {', '.join([table.state, *age])}: {error}")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unify.redaction import Redactor
-from unify.text import escape_text
+from unify.text import escape_text, format_event, format_log_time
 
 LOG_FILE = "daemon.log"
 MAX_FILE_BYTES = 5 * 1024 * 1024
@@ -45,11 +45,8 @@ class DaemonLog:
 
     def write_event(self, event: str, /, **fields: object) -> None:
         """Write one line. A full disk loses the line, and sets ``last_write_error``."""
-        text = " ".join(
-            f"{name}={_format_value(value)}" for name, value in fields.items() if value not in (None, "")
-        )
-        moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = escape_text(self.redact(f"{moment} {self.epoch} {event} {text}".rstrip()))
+        moment = format_log_time(self._now())
+        line = escape_text(self.redact(f"{moment} {self.epoch} {format_event(event, fields)}"))
         try:
             with self._lock:
                 os.write(self._descriptor, f"{line}\n".encode())
@@ -73,8 +70,3 @@ class DaemonLog:
 
 def _open_file(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _format_value(value: object) -> str:
-    text = str(value)
-    return f'"{text}"' if " " in text or not text else text

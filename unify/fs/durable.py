@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -71,11 +72,18 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 def read_regular_file(path: Path) -> bytes:
     """Return the content of a file. Raises OSError for a pipe or device, which could block for ever."""
+    with open_regular_file(path) as file:
+        return file.read()
+
+
+@contextmanager
+def open_regular_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading. Raises OSError as ``read_regular_file`` does."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        return file.read()
+        yield file
 
 
 class FileAttributes(Struct, frozen=True):

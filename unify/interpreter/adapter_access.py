@@ -43,7 +43,9 @@ def open_adapter(connections: ConnectionCatalog, connection: Connection) -> Iter
             yield adapter
     finally:
         with suppress(StoreError):
-            RequestLog(settings.request_log).append([request.to_record() for request in requests])
+            RequestLog(settings.request_log).append(
+                [request.to_record(connection.name) for request in requests]
+            )
 
 
 def requires_sign_in(connections: ConnectionCatalog, connection: Connection) -> bool:

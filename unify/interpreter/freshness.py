@@ -10,6 +10,9 @@ from msgspec import Struct
 from unify.durations import format_duration, parse_duration
 from unify.errors import UsageError
 
+OVERDUE_INTERVALS = 2.0  # a refresh may wait for a worker, or be retried, for one interval
+OVERDUE_GRACE_S = 60.0
+
 
 class FreshnessDecision(Enum):
     """The action for a table before a query reads it."""
@@ -91,3 +94,8 @@ def decide_source_freshness(
         )
     decision = decide_freshness(loaded_at, every_s, max_age, now)
     return FreshnessDecision.READ_SOURCE if decision is FreshnessDecision.REFRESH_AND_WAIT else decision
+
+
+def is_overdue(age_s: float, every_s: float) -> bool:
+    """Whether a table that is refreshed every ``every_s`` is so old that its refreshes must have failed."""
+    return age_s > OVERDUE_INTERVALS * every_s + OVERDUE_GRACE_S

@@ -46,6 +46,9 @@ INLINED_TABLES = ("loads", "table_layouts")  # of the schema _unify
 INLINED_ROWS = 1000
 
 
+CatalogVersion = tuple[tuple[int, int], ...]
+
+
 def ready_marker(settings: Settings) -> Path:
     """The file that marks a complete lake: a process that finds it attaches without the lock."""
     return settings.lake / "ready"
@@ -55,18 +58,27 @@ class LakeAttachment:
     """The lake of one home as DuckDB catalog ``lake``.
 
     ``read_only_reason``: why it cannot be written to, or "".
+    ``create``: create the lake if it does not exist, and update one of an older version.
     ``notice``: told if the catalog is an older copy.
     """
 
     def __init__(
-        self, settings: Settings, lock: FileLock, *, read_only: bool, notice: Callable[[str], None] | None
+        self,
+        settings: Settings,
+        lock: FileLock,
+        *,
+        read_only: bool,
+        create: bool,
+        notice: Callable[[str], None] | None,
     ) -> None:
         self.settings = settings
+        self._create = create
         self.read_only_reason = "it is open read-only" if read_only else ""
         self._lock = lock
         self._notice = notice
         self._attached_file: tuple[int, int] | None = None  # device and inode of the attached catalog
         self._catalog_copy: tempfile.TemporaryDirectory[str] | None = None
+        self._copied_version: CatalogVersion = ()
 
     @property
     def catalog_file(self) -> Path | None:
@@ -88,6 +100,18 @@ class LakeAttachment:
     def is_replaced(self) -> bool:
         """Whether the attached catalog is no longer the file at its path."""
         return not self.is_copy and _file_id(self.catalog_file) != self._attached_file
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether commits are not visible any more: the catalog was replaced, or its copy is older."""
+        return self.is_replaced or (self.is_copy and self.catalog_version() != self._copied_version)
+
+    def catalog_version(self) -> CatalogVersion:
+        """Return modification time in nanoseconds and size of the catalog file and its WAL."""
+        catalog = self.catalog_file
+        if catalog is None:
+            return ()
+        return (_file_state(catalog), _file_state(catalog.with_name(catalog.name + "-wal")))
 
     def attach(self, connection: DuckDBPyConnection) -> None:
         """Attach the lake; create it if it does not exist. DuckDB's errors pass.
@@ -112,8 +136,15 @@ class LakeAttachment:
     def _attach_or_create(self, connection: DuckDBPyConnection) -> None:
         if self.is_disk_full:
             self.read_only_reason = ""
-        if not self._is_ready() and self._create_lake(connection):
-            return
+        if not self._is_ready():
+            if not self._create:
+                self._require_catalog_file()
+                raise StoreError(
+                    f"{self.settings.lake}: there is no lake, or one of an older version; any statement in "
+                    "unify creates or updates it"
+                )
+            if self._create_lake(connection):
+                return
         if self.read_only_reason:
             self._attach_read_only(connection, copy=not self._is_writable())
         elif self._is_writable():
@@ -163,8 +194,8 @@ class LakeAttachment:
             if self._is_ready():
                 return False
             is_older = ready_marker(self.settings).exists()
+            self._require_catalog_file()
             if self.catalog_file is not None:
-                self._require_catalog(self.catalog_file)
                 durable.create_private_file(self.catalog_file)
             self._attach_writable(connection, create=True)
             repaired = is_older and history.repair_history(connection)
@@ -203,9 +234,10 @@ class LakeAttachment:
             raise self._catalog_error(f"is truncated ({size:,} bytes)")
         return size > 0
 
-    def _require_catalog(self, catalog: Path) -> None:
+    def _require_catalog_file(self) -> None:
         """Raise StoreError if the catalog of an existing lake is missing: a new one would hide its data."""
-        if self._has_catalog(catalog):
+        catalog = self.catalog_file
+        if catalog is None or self._has_catalog(catalog):
             return
         if (
             ready_marker(self.settings).exists()
@@ -254,6 +286,7 @@ class LakeAttachment:
             return self.settings.catalog_url
         self.close()
         self._catalog_copy = tempfile.TemporaryDirectory(prefix="unify-catalog-")
+        self._copied_version = self.catalog_version()
         with self._lock.hold() if self._is_writable() else nullcontext():
             for suffix in ("", "-wal"):
                 source = catalog.with_name(catalog.name + suffix)
@@ -297,6 +330,15 @@ def _set_options(connection: DuckDBPyConnection) -> None:
     for name, value in DUCKLAKE_OPTIONS.items():
         connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
     connection.execute("COMMIT")
+
+
+def _file_state(path: Path) -> tuple[int, int]:
+    """Return modification time in nanoseconds and size; zeros if the file does not exist."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _file_id(path: Path | None) -> tuple[int, int] | None:

@@ -24,7 +24,7 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import system_schema
-from unify.lake.attach import LakeAttachment
+from unify.lake.attach import CatalogVersion, LakeAttachment
 from unify.lake.integrity import checksums, damage, identity
 from unify.lake.protocols import CATALOG, RowProjection
 from unify.lake.selects import LakeStatementResult
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 
 CachedT = TypeVar("CachedT")
-CatalogVersion = tuple[tuple[int, int], ...]
 
 
 LOCK_NOTICE_AFTER_S = 1.0  # wait before a notice; nearly every publish is shorter
@@ -46,6 +45,7 @@ class Lake:
     """The warehouse, opened by one process.
 
     ``read_only`` is also True if the folder cannot be written; ``read_only_reason`` says why.
+    ``create``: without it, a lake that does not exist is an error.
     Each thread uses its own ``cursor()``; the lock can be used from any thread.
     """
 
@@ -54,13 +54,16 @@ class Lake:
         settings: Settings,
         *,
         read_only: bool = False,
+        create: bool = True,
         purpose: str = "",
         notice: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.path = settings.lake
         self._lock = FileLock(settings.lake_lock, purpose)
-        self._attachment = LakeAttachment(settings, self._lock, read_only=read_only, notice=notice)
+        self._attachment = LakeAttachment(
+            settings, self._lock, read_only=read_only, create=create, notice=notice
+        )
         self._internal_connection: DuckDBPyConnection | None = (
             None  # for Unify's own questions, beside the user's statements
         )
@@ -98,6 +101,11 @@ class Lake:
     @property
     def read_only_reason(self) -> str:
         return self._attachment.read_only_reason
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether later commits are not visible: the catalog was replaced, or a copy of it is read."""
+        return self._attachment.is_outdated
 
     def __enter__(self) -> Lake:
         return self
@@ -402,12 +410,11 @@ class Lake:
         Checking two files takes 0.02 ms, a catalog query 3 ms. A commit within the resolution of file times
         would be missed, so times of the last second are not used.
         """
-        catalog = self._attachment.catalog_file
-        if catalog is None or self._attachment.is_copy:
+        version = () if self._attachment.is_copy else self._attachment.catalog_version()
+        if not version:
             return None
-        times = [_file_state(catalog), _file_state(catalog.with_name(catalog.name + "-wal"))]
-        settled = max(times)[0] < time.time_ns() - FILE_TIME_RESOLUTION_S * 1e9
-        return tuple(times) if settled else None
+        settled = max(version)[0] < time.time_ns() - FILE_TIME_RESOLUTION_S * 1e9
+        return version if settled else None
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -428,15 +435,6 @@ def _roll_back(connection: DuckDBPyConnection) -> None:
 
     with suppress(duckdb.Error):
         connection.execute("ROLLBACK")
-
-
-def _file_state(path: Path) -> tuple[int, int]:
-    """Return modification time in nanoseconds and size; zeros if the file does not exist."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
 
 
 def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[tuple[object, ...]]:

@@ -198,7 +198,7 @@ def _open_adapter(
                 progress, requests=progress.requests + 1, bytes=progress.bytes + traffic.bytes
             )
         )
-        reporter.add_request(traffic.to_record(task.job))
+        reporter.add_request(traffic.to_record(task.table.schema, task.job))
 
     def record_wait(until: datetime | None) -> None:
         reporter.update(lambda progress: replace(progress, waiting_until=until), urgent=True)

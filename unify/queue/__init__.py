@@ -4,6 +4,7 @@
     scripts  ScriptSchedules: scripts on a schedule, and the history of their runs
     pauses   Pauses: connections and tables whose loads wait
     rows     jobs and schedules as dataclasses, converted to and from rows of the database
+    summary  QueueMonitor: counts, last results and intervals, read-only, for monitoring
     timing   when a schedule is due: intervals, times of day, single runs, time zones
     backup   a second copy of schedules and scripts, restored when the file is lost
     sqlite   the database file: opened, migrated, locked for writing, replaced if it is corrupt

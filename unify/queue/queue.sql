@@ -321,3 +321,44 @@ WHERE tenant = :tenant AND name = :name AND status <> 'running'
   AND (ended_at < :before
        OR id NOT IN (SELECT id FROM script_run WHERE tenant = :tenant AND name = :name
                      ORDER BY id DESC LIMIT :keep));
+
+-- name: count_jobs
+-- Of the active states: the partial indexes count them without reading the ended jobs.
+SELECT 'queued' AS state, count(*) AS jobs FROM job WHERE state = 'queued'
+UNION ALL
+SELECT state, count(*) FROM job WHERE state IN ('running', 'publishing') GROUP BY state;
+
+-- name: oldest_ready
+SELECT min(max(created_at, start_at)) FROM job WHERE state = 'queued' AND start_at <= :now;
+
+-- name: last_ended
+-- The last job of each table that ended since :since; the other columns are those of the row with the maximum.
+SELECT id, connection, table_name, state, max(finished_at) AS finished_at
+FROM job WHERE finished_at >= :since AND tenant = :tenant
+GROUP BY connection, table_name;
+
+-- name: held_since
+SELECT id, connection, table_name FROM job
+WHERE finished_at >= :since AND tenant = :tenant AND held = 'held' AND state = 'failed';
+
+-- name: still_held
+SELECT id FROM job
+WHERE id IN (SELECT value FROM json_each(:ids)) AND held = 'held' AND state = 'failed';
+
+-- name: still_failed
+SELECT id FROM job
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('failed', 'dead');
+
+-- name: intervals
+SELECT connection, table_name, every_s FROM schedule WHERE tenant = :tenant AND every_s IS NOT NULL;
+
+-- name: script_results
+-- The scheduled scripts, each with its last ended run, without output.
+SELECT script.name, script.every_s, script.next_at, run.status, run.started_at, run.ended_at,
+       EXISTS (SELECT 1 FROM script_run AS going WHERE going.tenant = script.tenant
+               AND going.name = script.name AND going.status = 'running') AS is_running
+FROM script LEFT JOIN script_run AS run
+  ON run.id = (SELECT max(id) FROM script_run AS ended WHERE ended.tenant = script.tenant
+               AND ended.name = script.name AND ended.status <> 'running')
+WHERE script.tenant = :tenant
+ORDER BY script.name;

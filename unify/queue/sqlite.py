@@ -4,7 +4,8 @@ WAL with synchronous=FULL: an acknowledged commit is on the disk. Writers take a
 always BEGIN IMMEDIATE. With SQLite's own busy handler the slowest of 20 writers waited 3.6 s, with the
 flock 0.26 s; it also avoids the WAL-reset fault of SQLite before 3.51.3 (docs/design.md).
 
-Where this user may not write to the file, a copy of it is read, and writing raises StoreError.
+Where this user may not write to the file, a copy of it is read, and writing raises StoreError. A database
+opened ``read_only`` changes nothing: it neither creates nor replaces the file.
 
 SQL is kept in files of sections that begin with ``-- name: NAME``.
 """
@@ -46,8 +47,11 @@ class QueueDatabase:
     ``lock_timeout_s``  how long a write waits for other processes before it raises LockTimeout.
     """
 
-    def __init__(self, path: Path, notice: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, notice: Callable[[str], None] | None = None, *, read_only: bool = False
+    ) -> None:
         self.path = path
+        self._read_only = read_only
         self.lock_timeout_s = WRITE_LOCK_TIMEOUT_S
         self._notice = notice or (lambda _: None)
         self._thread_lock = threading.RLock()
@@ -68,7 +72,7 @@ class QueueDatabase:
         """Commit durably when the block ends, roll back when it raises. Nested blocks are one transaction."""
         with self._thread_lock, self._translate_errors():
             connection = self._current_connection()
-            if self._copy_folder is not None:
+            if self._read_only or self._copy_folder is not None:
                 raise StoreError(
                     f"{self.path}: read-only for this user; loads and schedules cannot be changed"
                 )
@@ -121,7 +125,7 @@ class QueueDatabase:
         try:
             self._connect()
         except sqlite3.DatabaseError as error:
-            if not is_corruption(error) or not self._is_writable():
+            if self._read_only or not is_corruption(error) or not self._is_writable():
                 raise
             with self._write_lock.hold(self.lock_timeout_s):
                 self._replace_damaged(error)
@@ -142,13 +146,15 @@ class QueueDatabase:
     def _connect(self, replaced: str = "") -> None:
         """Open the file; ``replaced`` says why it is a new one."""
         self._disconnect()
-        if self._is_writable():
-            self._create_file()
-            path = self.path
+        if not self._is_writable():
+            address = self._copy_files().as_uri()
+        elif self._read_only:
+            address = f"{self.path.absolute().as_uri()}?mode=ro"
         else:
-            path = self._copy_files()
+            self._create_file()
+            address = self.path.absolute().as_uri()
         connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+            address, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False, uri=True
         )
         try:
             self._configure(connection, replaced)
@@ -157,7 +163,7 @@ class QueueDatabase:
             raise
         self._file_id = self._read_file_id()
         self._connection = connection
-        self._is_backup_due = not self._backup.path.exists()
+        self._is_backup_due = not self._read_only and not self._backup.path.exists()
 
     def _create_file(self) -> None:
         if self.path.exists() and not self.path.is_file():
@@ -196,6 +202,10 @@ class QueueDatabase:
             )
         if version < newest and self._copy_folder is not None:
             _migrate(connection)
+        elif version < newest and self._read_only:
+            raise StoreError(
+                f"{self.path}: created by an older version of Unify; start the daemon to update it"
+            )
         elif version < newest:
             with self._write_lock.hold(self.lock_timeout_s):
                 if _migrate(connection) == 0:
