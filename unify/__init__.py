@@ -27,6 +27,7 @@ Packages, lowest layer first:
     render       output: result formats, charts, pager, messages, progress
     daemon       the background process: runs jobs, publishes loads, runs scheduled scripts
     homes        a home folder as a whole: checked, repaired, backed up and restored
+    servers      servers: HTTP with metrics and health; users and tokens
     shell        the interactive prompt and the script runner
     authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
     cli          the `unify` command: arguments, subcommands, wiring of the parts

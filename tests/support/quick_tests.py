@@ -25,7 +25,17 @@ FIXTURES = {
         "terminal",
         "wheel",
     ),
-    "socket": ("api", "certificates", "foreign", "oauth_server", "token_server", "tracker"),
+    "socket": (
+        "api",
+        "served",
+        "guarded",
+        "impatient",
+        "certificates",
+        "foreign",
+        "oauth_server",
+        "token_server",
+        "tracker",
+    ),
     "lake": ("filled", "lake", "settings"),  # every commit is an fsync
 }
 PATHS = {

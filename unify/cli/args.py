@@ -20,6 +20,8 @@ from unify.render.formats.options import FORMATS
 from unify.shell.invocation import Invocation, Step
 from unify.text import did_you_mean
 
+ROLES = ("reader", "loader", "writer")  # those of ``servers.users``, which is imported later
+
 
 class HelpRequested(Exception):
     """``--help`` or ``--version`` was given; ``text`` is the text to print."""
@@ -210,6 +212,11 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         action="store_true",
         help="for restore: use connections.yaml and notify.yaml of the archive",
     )
+    add("--http", metavar="[HOST:]PORT", help="for serve: address of the HTTP server")
+    add("--cert", metavar="FILE", help="for serve: certificate chain for TLS, PEM")
+    add("--key", metavar="FILE", help="for serve: private key for TLS, PEM")
+    add("--open-metrics", action="store_true", help="for serve: answer /metrics without a token")
+    add("--role", choices=ROLES, help="for user add: what the user may do; default: reader")
     add("--home", metavar="DIR", help="folder of tables, queue and daemon")
     add("--connections", metavar="FILE", help="default: ./connections.yaml, else the home folder's")
     add_repeatable(

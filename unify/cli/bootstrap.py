@@ -171,6 +171,10 @@ def _dispatch_task(
             from unify.cli.daemon_commands import run_daemon_task
 
             return run_daemon_task(invocation.task, build_settings(invocation, environment))
+        case "serve" | "user add" | "user list" | "user remove":
+            from unify.cli.serve_commands import run_server_task
+
+            return run_server_task(invocation, build_settings(invocation, environment))
         case "lake check" | "backup" | "restore":
             from unify.cli.home_commands import run_home_task
 

@@ -15,6 +15,8 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N]   fetch pages and show columns and rows
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status
+       unify serve --http [HOST:]PORT    Prometheus metrics and health over HTTP
+       unify user add|list|remove        users of the servers, and their tokens
        unify lake check [--deep] [--repair]   verify the home folder: catalog, data files, ledger, queue
        unify backup FILE                 write a verified backup of the home folder
        unify restore FILE                restore a backup into a new home folder
@@ -48,6 +50,12 @@ _DAEMON = """\
   start     start it in the background; a shell also does so when a load needs it
   stop      stop it; the next daemon continues its loads
   status    print whether it is running; exit status 1 if not"""
+
+_USER_USAGE = "unify user add|list|remove [NAME] [--role reader|loader|writer] [OPTIONS]"
+_USER = """\
+  add NAME       add a user and print the token, once
+  list           print names, roles and when they were added
+  remove NAME    remove a user; the token is not valid any more"""
 
 _LAKE_USAGE = "unify lake check [--deep] [--repair] [OPTIONS]"
 
@@ -102,6 +110,37 @@ COMMAND_HELP = {
     "daemon start": CommandHelp("start it in the background", _DAEMON_USAGE, _DAEMON),
     "daemon stop": CommandHelp("stop it", _DAEMON_USAGE, _DAEMON),
     "daemon status": CommandHelp("print its status", _DAEMON_USAGE, _DAEMON),
+    "serve": CommandHelp(
+        "serve metrics and health over HTTP",
+        "unify serve --http [HOST:]PORT [--cert FILE --key FILE] [--open-metrics] [OPTIONS]",
+        "Runs in the foreground until SIGINT or SIGTERM, and writes events to stderr. Loads nothing, and\n"
+        "starts no daemon. Needs pip install 'unify-sql[serve]'.\n"
+        "  GET /metrics    metrics of daemon, queue, loads, tables and lake, for Prometheus\n"
+        "  GET /health     200 if the daemon runs and the lake can be read, else 503 with the reasons\n"
+        "  --http          by default 127.0.0.1, which only this machine can reach; port 0 is a free one.\n"
+        "                  Another host needs --cert, --key and a user (unify user add NAME)\n"
+        "  --cert, --key   PEM files of the certificate chain and the private key, for TLS\n"
+        "  --open-metrics  /metrics needs no token, although there are users; on loopback addresses only\n"
+        "Exit status: 0 stopped by a signal; 2 usage error, such as a port that is in use.",
+    ),
+    "user": CommandHelp("manage the users of the servers", _USER_USAGE, _USER),
+    "user add": CommandHelp(
+        "add a user and print the token",
+        "unify user add NAME [--role reader|loader|writer] [OPTIONS]",
+        "Adds a user of unify serve and prints the token once; only a salted hash of it is stored. Programs\n"
+        "send it as Authorization: Bearer TOKEN. The default role is reader.\n"
+        "  reader    reads stored rows and metrics\n"
+        "  loader    also causes loads\n"
+        "  writer    also writes to systems",
+        (1, "NAME"),
+    ),
+    "user list": CommandHelp("print the users", _USER_USAGE, _USER),
+    "user remove": CommandHelp(
+        "remove a user",
+        "unify user remove NAME [OPTIONS]",
+        "Removes a user. The token is not valid any more, also for servers that run.",
+        (1, "NAME"),
+    ),
     "lake": CommandHelp(
         "verify the home folder",
         _LAKE_USAGE,

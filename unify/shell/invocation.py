@@ -19,6 +19,10 @@ Task = Literal[
     "daemon start",
     "daemon stop",
     "daemon status",
+    "serve",
+    "user add",
+    "user list",
+    "user remove",
     "lake check",
     "backup",
     "restore",
@@ -42,6 +46,7 @@ class Invocation(Struct, frozen=True):
 
     ``words``    the arguments of a command: connections to check, spec files.
     ``options``  the options of ``spec try``, in place of those of a connection.
+    ``http``     the address of ``serve``; ``cert`` and ``key`` are files; ``role`` is that of ``user add``.
     ``pages``    the number of pages that ``spec try`` fetches.
     """
 
@@ -65,6 +70,11 @@ class Invocation(Struct, frozen=True):
     force: bool = False
     with_tokens: bool = False
     with_connections: bool | None = None
+    http: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    open_metrics: bool = False
+    role: str | None = None
     home: str | None = None
     connections: str | None = None
     specs: tuple[str, ...] = ()

@@ -1,0 +1,45 @@
+"""``unify serve``, and ``unify user add|list|remove``."""
+
+from __future__ import annotations
+
+import sys
+
+from unify.config.settings import Settings
+from unify.errors import ConfigError
+from unify.servers.event_log import EventLog
+from unify.servers.main import ServeOptions, run_servers
+from unify.servers.users import Role, UserStore
+from unify.shell.invocation import Invocation
+from unify.text import escape_text
+
+
+def run_server_task(invocation: Invocation, settings: Settings) -> int:
+    """Run one of the four commands and return the exit status.
+
+    Raises UsageError or ConfigError, UnknownName for an unknown user, StoreError.
+    """
+    if not settings.home.is_dir():
+        raise ConfigError(f"{settings.home}: there is no such home folder; name another with --home")
+    store = UserStore(settings)
+    match invocation.task:
+        case "serve":
+            options = ServeOptions(invocation.http, invocation.cert, invocation.key, invocation.open_metrics)
+            return run_servers(settings, options, EventLog(sys.stderr))
+        case "user add":
+            [name] = invocation.words
+            role = Role(invocation.role or Role.READER)
+            token = store.add_user(name, role)
+            sys.stderr.write(f"user {name} added as {role}; the token is shown once:\n")
+            _print_line(token)
+        case "user remove":
+            [name] = invocation.words
+            store.remove_user(name)
+            _print_line(f"user {name} removed; the token is not valid any more")
+        case _:
+            for user in store.list_users():
+                _print_line(f"{user.name}: {user.role}, added {user.created_at:%Y-%m-%d %H:%M} UTC")
+    return 0
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(escape_text(line) + "\n")

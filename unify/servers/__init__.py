@@ -1,0 +1,15 @@
+"""Servers: what programs and people reach over the network, in a process of their own (`unify serve`).
+
+    main        run_servers(): starts the servers that were asked for, and stops them at a signal
+    addresses   host and port of a server: parsed, and bound to a socket
+    tls         the certificate and key of a server
+    users       UserStore: users with roles, and their tokens as salted hashes
+    tokens      tokens: made, hashed, verified in constant time
+    event_log   events on stderr, with the words of the daemon's log
+    http        the HTTP server, its access rules, limits and routes (a package)
+    monitoring  the state of a home for monitoring, and its metrics (a package)
+
+Start with main.run_servers. A server never starts the daemon; it ends alone, and the daemon goes on.
+May import: render, publish, interpreter, load, convert, adapters, lake, queue, status, language, config,
+engine, fs and the top-level modules; not shell, daemon, authoring or homes.
+"""

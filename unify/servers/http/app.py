@@ -1,0 +1,45 @@
+"""The application: the routes, inside access rules and limits. A new route is a line in ``_routes``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from unify.servers.event_log import EventLog
+from unify.servers.http import health, metrics
+from unify.servers.http.access import Access, AccessControl, AccessPolicy
+from unify.servers.http.limits import RequestLimits
+from unify.servers.http.responses import render_http_exception, render_internal_error
+from unify.servers.monitoring.service import MonitoringService
+from unify.servers.users import UserStore
+
+
+class AppServices(Struct, frozen=True):
+    """What the routes of one server share."""
+
+    users: UserStore
+    monitoring: MonitoringService
+    log: EventLog
+
+
+def build_app(services: AppServices, policy: AccessPolicy) -> ASGIApp:
+    """Return the application: limits outside, then access rules, then the routes."""
+    routes = _routes(services)
+    app: ASGIApp = Starlette(
+        routes=[route for route, _ in routes],
+        exception_handlers={HTTPException: render_http_exception, Exception: render_internal_error},
+    )
+    rules = {route.path: access for route, access in routes}
+    return RequestLimits(AccessControl(app, rules, policy, services.users, services.log))
+
+
+def _routes(services: AppServices) -> Sequence[tuple[Route, Access]]:
+    return [
+        (metrics.route(services.monitoring), Access.METRICS),
+        (health.route(services.monitoring), Access.ANYBODY),
+    ]

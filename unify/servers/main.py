@@ -1,0 +1,135 @@
+"""Starts the servers that were asked for and stops them at SIGINT, SIGTERM or SIGHUP: ``unify serve``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+from msgspec import Struct
+
+from unify.config.settings import Settings
+from unify.errors import UsageError
+from unify.servers.addresses import ServerAddress, bind_socket, bound_address, parse_address
+from unify.servers.event_log import EventLog
+from unify.servers.users import UserStore
+from unify.version import VERSION
+
+EXTRA_PACKAGES = frozenset(("anyio", "h11", "prometheus_client", "starlette", "uvicorn"))
+
+
+class ServeOptions(Struct, frozen=True):
+    """What to serve.
+
+    ``http``          ``[HOST:]PORT`` of the HTTP server.
+    ``cert``, ``key`` PEM files for TLS.
+    ``open_metrics``  /metrics needs no token, although there are users.
+    """
+
+    http: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    open_metrics: bool = False
+
+
+def run_servers(
+    settings: Settings, options: ServeOptions, log: EventLog, stop: threading.Event | None = None
+) -> int:
+    """Serve until a signal or ``stop``; return the exit status.
+
+    Raises UsageError: an option, port, host, certificate or package is not usable.
+    """
+    stopped = stop or threading.Event()
+    with ExitStack() as servers, _stop_at_signals(stopped.set):
+        _start_http(settings, options, log, servers, stopped.set)
+        stopped.wait()
+        log.write_event("server.stop_requested")
+    log.write_event("server.stopped")
+    return 0
+
+
+def _start_http(
+    settings: Settings,
+    options: ServeOptions,
+    log: EventLog,
+    servers: ExitStack,
+    ended: Callable[[], None],
+) -> None:
+    if options.http is None:
+        raise UsageError("serve: name what to serve: --http [HOST:]PORT")
+    try:
+        from unify.servers.http.access import AccessPolicy
+        from unify.servers.http.app import AppServices, build_app
+        from unify.servers.http.server import HttpServer
+        from unify.servers.monitoring.service import MonitoringService
+    except ModuleNotFoundError as error:
+        raise _missing_package(error) from error
+    from unify.servers.tls import load_certificate
+
+    address, users = parse_address("--http", options.http), UserStore(settings)
+    _check_exposure(address, options, users)
+    tls = load_certificate(options.cert, options.key) if options.cert and options.key else None
+    listener = servers.enter_context(bind_socket("--http", address))
+    monitoring = MonitoringService(settings)
+    servers.callback(monitoring.close)
+    policy = AccessPolicy(is_local=address.is_loopback, open_metrics=options.open_metrics)
+    server = HttpServer(build_app(AppServices(users, monitoring, log), policy), listener, tls, log, ended)
+    server.start()
+    servers.callback(server.stop)
+    scheme = "http" if tls is None else "https"
+    log.write_event(
+        "server.started",
+        version=VERSION,
+        pid=os.getpid(),
+        address=f"{scheme}://{bound_address(listener, address)}",
+        home=settings.home,
+    )
+
+
+def _check_exposure(address: ServerAddress, options: ServeOptions, users: UserStore) -> None:
+    """Refuse a server that other machines can reach without TLS and users. Raises UsageError."""
+    if (options.cert is None) != (options.key is None):
+        raise UsageError("--cert FILE and --key FILE are given together")
+    if address.is_loopback:
+        users.list_users()  # a file that cannot be read is reported now
+        return
+    missing = [] if options.cert else ["--cert FILE and --key FILE"]
+    missing += [] if users.list_users() else ["a user (unify user add NAME)"]
+    if missing:
+        raise UsageError(
+            f"--http {address}: other machines can connect to this host; this needs {' and '.join(missing)}. "
+            "Without a host, only programs on this machine can connect"
+        )
+    if options.open_metrics:
+        raise UsageError(f"--http {address}: --open-metrics is for loopback addresses only")
+
+
+def _missing_package(error: ModuleNotFoundError) -> Exception:
+    if (error.name or "").partition(".")[0] not in EXTRA_PACKAGES:
+        return error
+    return UsageError(
+        f"serve --http needs the packages starlette, uvicorn and prometheus-client ({error.name} is "
+        "missing): pip install 'unify-sql[serve]'"
+    )
+
+
+@contextmanager
+def _stop_at_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` at SIGINT, SIGTERM and SIGHUP within the block; does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
