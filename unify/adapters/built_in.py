@@ -25,7 +25,10 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "azure": ("unify.adapters.files.adapters", "AzureAdapter"),
     "files": ("unify.adapters.files.adapters", "LocalFilesAdapter"),
     "gcs": ("unify.adapters.files.adapters", "GCSAdapter"),
+    "http": ("unify.adapters.files.adapters", "WebAdapter"),
     "s3": ("unify.adapters.files.adapters", "S3Adapter"),
+    "sftp": ("unify.adapters.files.adapters", "SFTPAdapter"),
+    "webdav": ("unify.adapters.files.adapters", "WebDAVAdapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
     "postgres": ("unify.adapters.database.postgres", "PostgresAdapter"),
 }

@@ -13,7 +13,7 @@ from tests.support.object_servers import ObjectServer
 from unify.adapters.files.store import FileChanged, FileStore
 from unify.errors import FileError, NotFound
 
-SERVERS = ["seaweedfs", "moto", "azurite"]
+SERVERS = ["seaweedfs", "moto", "azurite", "webdav", "sftp"]
 _MARKS = [pytest.mark.process, pytest.mark.socket]
 STORES = ["folder", *(pytest.param(name, marks=_MARKS) for name in SERVERS)]
 
@@ -25,9 +25,18 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileSourc
         opened = open_source("files", {"folder": str(tmp_path)})
     else:
         server: ObjectServer = request.getfixturevalue(request.param)
-        opened = open_source(server.adapter, {**server.options, "prefix": f"p{secrets.token_hex(6)}"})
+        opened = open_source(server.adapter, _options_of_a_part(server, f"p{secrets.token_hex(6)}"))
     yield opened
     opened.close()
+
+
+def _options_of_a_part(server: ObjectServer, name: str) -> dict[str, str]:
+    if server.folder is None:
+        return {**server.options, "prefix": name}
+    (server.folder / name).mkdir()
+    if server.adapter == "sftp":
+        return {**server.options, "folder": name}
+    return {**server.options, "url": f"{server.options['url']}/{name}"}
 
 
 @pytest.fixture
@@ -57,6 +66,13 @@ def test_files_are_listed_with_size_and_version(store: FileStore, scratch: Path)
     assert store.find_file("none.csv") is None
     assert store.find_file("b") is None
     assert list(store.list_files("nothing/")) == []
+    if store.root.startswith("http"):
+        with pytest.raises(FileError, match="cannot be reached over WebDAV"):
+            put(store, scratch, "odd/a#b?c.csv", b"x")
+        return
+    put(store, scratch, "odd/a#b?c.csv", b"x")
+    assert [file.path for file in store.list_files("odd/")] == ["odd/a#b?c.csv"]
+    assert store.read_start("odd/a#b?c.csv", 5) == b"x"
 
 
 def test_a_file_is_written_once_unless_it_may_be_replaced(store: FileStore, scratch: Path) -> None:
@@ -82,7 +98,7 @@ def test_a_download_is_the_version_that_was_listed(store: FileStore, scratch: Pa
     assert listed is not None
     store.download(listed, scratch / "copy")
     assert (scratch / "copy").read_bytes() == b"one"
-    (scratch / "b").write_bytes(b"two")
+    (scratch / "b").write_bytes(b"another")  # SFTP tells the size, and a time in whole seconds
     store.upload(scratch / "b", "a.csv", "any")
     with pytest.raises(FileChanged):
         store.download(listed, scratch / "copy2")

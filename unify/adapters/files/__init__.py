@@ -1,9 +1,12 @@
-"""Folders of files and object stores as sources: adapters `files`, `s3`, `gcs` and `azure`.
+"""Folders of files and object stores as sources: adapters `files`, `s3`, `gcs`, `azure` …
 
     paths         paths and patterns within a connection; nothing outside is reached; partitions
     store         the contract of a place with files: list, read, write, copy, remove, sign
     folder        a local folder
     object_store  S3, Google Cloud Storage and Azure Blob Storage, through obstore
+    webdav        a folder of a WebDAV server
+    sftp          a folder of an SFTP server
+    web           files of a web server, by name
     tables        which files make up a table
     spool         local copies of files that DuckDB does not read in place
     incremental   which files a load reads: all, or those that are new or changed

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from unify.adapters.files.adapter import FileAdapter
 from unify.adapters.files.folder import FolderStore
 from unify.adapters.files.object_store import ObjectStore, ScanAccess
+from unify.adapters.files.paths import check_path, has_magic
 from unify.adapters.files.store import FileStore
-from unify.adapters.options import PathOption
+from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.spec.model import Option
 from unify.config.secrets import Secret
 from unify.engine.connection import load_optional_extension
@@ -215,6 +216,99 @@ class AzureAdapter(BucketAdapter):
             scan=None if anonymous else scan,
             identity="" if anonymous else f"account {account}",
         )
+
+
+class WebDAVAdapter(FileAdapter):
+    """Adapter ``webdav``: a folder of a WebDAV server, such as Nextcloud."""
+
+    label: ClassVar[str] = "WebDAV"
+    extra: ClassVar[str] = "webdav"
+    requires: ClassVar[tuple[str, ...]] = ("webdav4",)
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("url", "Address of the folder", required=True),
+        Option("user", "User name"),
+        Option("password", "Password", secret=True),
+    )
+
+    def open_store(self) -> FileStore:
+        from unify.adapters.files.webdav import WebDAVStore
+
+        user = _text(self.options, "user")
+        credentials = (user, _text(self.options, "password")) if user else None
+        return WebDAVStore(_web_address(self), credentials)
+
+
+class SFTPAdapter(FileAdapter):
+    """Adapter ``sftp``: a folder of an SFTP server."""
+
+    label: ClassVar[str] = "SFTP"
+    extra: ClassVar[str] = "sftp"
+    requires: ClassVar[tuple[str, ...]] = ("paramiko",)
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("host", "Host name", required=True),
+        Option("port", "Port", default="22"),
+        Option("user", "User name", required=True),
+        Option("password", "Password", secret=True),
+        PathOption("key_file", "Private key instead of a password"),
+        Option("passphrase", "Passphrase of the private key", secret=True),
+        Option("folder", "Folder; nothing outside of it is read", default="."),
+        Option("host_key", "Key of the server: TYPE BASE64, as ssh-keyscan prints it"),
+        PathOption("known_hosts", "File with keys of servers, instead of ~/.ssh/known_hosts"),
+    )
+
+    def open_store(self) -> FileStore:
+        from unify.adapters.files.sftp import SFTPAccount, SFTPStore
+
+        port = _text(self.options, "port")
+        if not port.isdecimal():
+            raise ConfigError(f"{self.connection}.options.port: {port!r} is not a port")
+        names = ("host", "user", "password", "key_file", "passphrase", "host_key", "known_hosts")
+        values = {name: _text(self.options, name) for name in names}
+        return SFTPStore(SFTPAccount(port=int(port), **values), _text(self.options, "folder"))
+
+
+class WebAdapter(FileAdapter):
+    """Adapter ``http``: files of a web server, which are named in the connection."""
+
+    label: ClassVar[str] = "HTTP"
+    takes: ClassVar[tuple[Option, ...]] = (
+        Option("url", "Address below which the files are", required=True),
+        ListOption("paths", "Paths of the files, for show files and patterns"),
+        Option("user", "User name"),
+        Option("password", "Password", secret=True),
+        Option("token", "Bearer token, instead of user and password", secret=True),
+    )
+
+    def open_store(self) -> FileStore:
+        from requests.auth import HTTPBasicAuth
+
+        from unify.adapters.files.web import BearerAuth, WebStore
+
+        url = _web_address(self)
+        user, token = _text(self.options, "user"), _text(self.options, "token")
+        auth: BearerAuth | HTTPBasicAuth | None = None
+        if token:
+            auth = BearerAuth(token)
+        elif user:
+            auth = HTTPBasicAuth(user.encode(), _text(self.options, "password").encode())
+        paths = [check_path(path, url) for path in split_list(_text(self.options, "paths"))]
+        named = [one.files for one in self.tables.values() if one.files and not has_magic(one.files)]
+        return WebStore(url, list(dict.fromkeys([*paths, *named])), auth)
+
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _web_address(adapter: FileAdapter) -> str:
+    """Return the option ``url``. Raises ConfigError for another scheme and for secrets without encryption."""
+    url = _text(adapter.options, "url")
+    parts = urlsplit(url)
+    where = f"{adapter.connection}.options.url"
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ConfigError(f"{where}: write an address without user and password: https://HOST/FOLDER")
+    if parts.scheme == "http" and adapter.secrets() and parts.hostname not in _LOOPBACK:
+        raise ConfigError(f"{where}: credentials are not sent over http to another machine; use https")
+    return url
 
 
 _S3_KEYS = ("access_key_id", "secret_access_key", "session_token")
