@@ -108,7 +108,8 @@ class LoaderJob(Struct, frozen=True):
 
     ``uid`` is globally unique; it identifies the load in the ledger of the lake.
     ``attempt`` counts claims from 1; 0: never claimed. ``epoch`` is the daemon start of the claim.
-    ``failures`` counts failed and crashed attempts, ``crashes`` those that ended their worker.
+    ``failures`` counts failed and crashed attempts, ``crashes`` those that ended their worker, ``deaths``
+    those during which the daemon died. ``boot`` identifies the start of the machine before the claim.
     ``waits_for`` is the id of a job that must end first (the load of a parent table).
     """
 
@@ -132,6 +133,8 @@ class LoaderJob(Struct, frozen=True):
     failures: int = 0
     crashes: int = 0
     held: Hold = Hold.NONE
+    deaths: int = 0
+    boot: str = ""
 
 
 class LoaderStatus(Struct, frozen=True):

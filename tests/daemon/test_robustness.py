@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,8 +27,11 @@ from unify.daemon.publisher import PublishHandler, Warmup
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.worker_pool import WorkerPool
 from unify.fs.locks import FileLock
+from unify.fs.machine import boot_id
 from unify.interpreter.commands.system import SystemCommands
+from unify.lake.lake import Lake
 from unify.load.protocol import Failure
+from unify.load.staging import StagingArea
 from unify.model import Action, ConfigPaths, JobState, LoaderJob, TableName
 from unify.queue.queue import Queue
 from unify.status import instance
@@ -62,23 +67,25 @@ class TestADaemon:
         assert " daemon.paused " in daemon_home.log_text()
         assert " daemon.resumed " in daemon_home.log_text()
 
-    def test_a_job_running_when_daemons_are_killed_counts_crashes_and_ends(
+    def test_a_load_survives_daemons_that_are_killed_and_their_number_is_kept(
         self, daemon_home: DaemonHome
     ) -> None:
-        job = daemon_home.enqueue_load("hang")
-        for crashes in range(policies.MAX_CRASHES):
+        job = daemon_home.enqueue_load("gated")
+        for deaths in range(policies.MAX_CRASHES):
             pid = daemon_home.start_daemon()
-            wait_until(partial(self._is_running, daemon_home, job.id, crashes))
+            wait_until(partial(self._is_running, daemon_home, job.id, deaths))
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not is_daemon_running(daemon_home.settings))
         daemon_home.start_daemon()
+        wait_until(partial(self._is_running, daemon_home, job.id, policies.MAX_CRASHES))
+        daemon_home.open_gate()
         ended = daemon_home.wait_for_end(job)
-        assert (ended.state, ended.error) == (JobState.DEAD, "the daemon ended during the load, 3 times")
+        assert (ended.state, ended.crashes, ended.failures) == (JobState.DONE, 0, 0)
 
     @staticmethod
-    def _is_running(home: DaemonHome, id: int, crashes: int) -> bool:
+    def _is_running(home: DaemonHome, id: int, deaths: int) -> bool:
         job = home.queue.get(id)
-        return (job.state, job.crashes) == (JobState.RUNNING, crashes)
+        return (job.state, job.deaths) == (JobState.RUNNING, deaths)
 
     def test_a_killed_worker_is_logged_with_its_pid_and_job(self, daemon_home: DaemonHome) -> None:
         daemon_home.start_daemon()
@@ -170,11 +177,95 @@ class TestAFault:
     def test_that_ends_the_daemon_counts_a_crash_of_each_running_job(self, loop: Loop) -> None:
         job = loop.enqueue("hang")
         loop.run_until(lambda: loop.home.queue.get(job.id).state is JobState.RUNNING)
-        loop.dispatcher.stop(5.0, crashed=True)
-        assert (loop.home.queue.get(job.id).state, loop.home.queue.get(job.id).crashes) == (
-            JobState.QUEUED,
-            1,
-        )
+        loop.dispatcher.stop(5.0, ZeroDivisionError())
+        stopped = loop.home.queue.get(job.id)
+        assert (stopped.state, stopped.crashes, stopped.deaths) == (JobState.QUEUED, 1, 0)
+
+    def test_of_the_system_that_ends_the_daemon_counts_as_its_death(self, loop: Loop) -> None:
+        job = loop.enqueue("hang")
+        loop.run_until(lambda: loop.home.queue.get(job.id).state is JobState.RUNNING)
+        loop.dispatcher.stop(5.0, OSError(errno.EMFILE, "Too many open files"))
+        stopped = loop.home.queue.get(job.id)
+        assert (stopped.state, stopped.crashes, stopped.deaths) == (JobState.QUEUED, 0, 1)
+
+
+class TestAnOrphanedJob:
+    """A job that the daemon before left running."""
+
+    def orphan(self, home: DaemonHome, *, boot: str = "", **counts: int) -> LoaderJob:
+        job = home.enqueue_load("rows")
+        assert home.queue.claim(home.queue.start_epoch(), datetime.now(UTC), boot=boot) is not None
+        with closing(sqlite3.connect(home.settings.queue)) as connection, connection:
+            for column, value in counts.items():
+                connection.execute(f"UPDATE job SET {column} = ? WHERE id = ?", [value, job.id])
+        return job
+
+    def test_runs_again_and_its_death_is_counted(self, daemon_home: DaemonHome) -> None:
+        job = self.orphan(daemon_home, boot=boot_id())
+        with ExitStack() as stack:
+            loop = Loop(daemon_home, stack)
+            loop.run_until(lambda: daemon_home.queue.get(job.id).deaths == 1)
+            assert loop.run_to_the_end(job).state is JobState.DONE
+
+    def test_ends_when_ten_daemons_have_died_during_it(self, daemon_home: DaemonHome) -> None:
+        job = self.orphan(daemon_home, boot=boot_id(), deaths=policies.MAX_DAEMON_DEATHS - 1)
+        with ExitStack() as stack:
+            ended = Loop(daemon_home, stack).run_to_the_end(job)
+        assert (ended.state, ended.error) == (JobState.DEAD, "the daemon ended during the load, 10 times")
+
+    def test_is_not_blamed_for_a_restart_of_the_machine(self, daemon_home: DaemonHome) -> None:
+        job = self.orphan(daemon_home, boot="of-another-start", deaths=policies.MAX_DAEMON_DEATHS - 1)
+        with ExitStack() as stack:
+            ended = Loop(daemon_home, stack).run_to_the_end(job)
+        assert (ended.state, ended.deaths) == (JobState.DONE, policies.MAX_DAEMON_DEATHS - 1)
+
+
+class TestAFailedLoad:
+    def failed(self, home: DaemonHome) -> LoaderJob:
+        """A job whose failure is in the queue when the daemon dies."""
+        job = home.enqueue_load("rows")
+        claimed = home.queue.claim(home.queue.start_epoch(), datetime.now(UTC))
+        assert claimed is not None
+        home.queue.finish(claimed, JobState.FAILED, "the source is gone")
+        return job
+
+    def recorded(self, home: DaemonHome) -> list[tuple[object, ...]]:
+        with Lake(home.settings) as lake:
+            return lake.read("SELECT job, status, error FROM lake._unify.loads ORDER BY position")
+
+    def test_that_the_daemon_did_not_record_is_in_the_ledger_once(self, daemon_home: DaemonHome) -> None:
+        job = self.failed(daemon_home)
+        for _ in range(2):
+            with ExitStack() as stack:
+                loop = Loop(daemon_home, stack)
+                loop.run_until(lambda: not daemon_home.queue.unrecorded_jobs())
+        assert self.recorded(daemon_home) == [(job.id, "failed", "the source is gone")]
+
+    def test_is_recorded_once_though_the_daemon_died_before_it_knew(self, daemon_home: DaemonHome) -> None:
+        job = self.failed(daemon_home)
+        for _ in range(2):
+            with ExitStack() as stack:
+                loop = Loop(daemon_home, stack)
+                loop.run_until(lambda: not daemon_home.queue.unrecorded_jobs())
+            with closing(sqlite3.connect(daemon_home.settings.queue)) as connection, connection:
+                connection.execute("UPDATE job SET unrecorded = 1")
+        assert self.recorded(daemon_home) == [(job.id, "failed", "the source is gone")]
+
+
+def test_a_retry_removes_what_the_job_had_staged(daemon_home: DaemonHome) -> None:
+    job = daemon_home.enqueue_load("rows")
+    claimed = daemon_home.queue.claim(daemon_home.queue.start_epoch(), datetime.now(UTC))
+    assert claimed is not None
+    held = StagingArea(daemon_home.settings.staging).create_attempt_folder(claimed)
+    daemon_home.queue.hold(claimed, "it has no rows", datetime.now(UTC))
+    with ExitStack() as stack:
+        loop = Loop(daemon_home, stack)
+        loop.run_until(lambda: not daemon_home.queue.unrecorded_jobs())
+        assert held.exists()
+        assert daemon_home.queue.retry(job.id) is not None
+        loop.dispatcher.schedule_poll()
+        assert loop.run_to_the_end(job).state is JobState.DONE
+        assert not held.exists()
 
 
 @pytest.mark.parametrize("retry_after_s", [float("inf"), float("nan"), 1e300, 999_999_999_999_999, 1e12])

@@ -22,7 +22,14 @@ from unify.config.settings import Settings
 from unify.config.trust import require_trusted_origin
 from unify.daemon.disk_space import DiskSpaceMonitor
 from unify.daemon.maintenance import MaintenanceSchedule
-from unify.daemon.publisher import PublisherResult, PublishStaged, RecoverOrphan, RunMaintenance, Warmup
+from unify.daemon.publisher import (
+    PublisherResult,
+    PublishStaged,
+    RecordFailure,
+    RecoverOrphan,
+    RunMaintenance,
+    Warmup,
+)
 from unify.daemon.running_jobs import RunningJob, RunningJobs, job_log_fields, recover_jobs
 from unify.daemon.scripts import ScriptSupervisor
 from unify.daemon.transitions import JobEvent
@@ -31,6 +38,7 @@ from unify.engine.errors import is_disk_full_message
 from unify.errors import LockTimeout, NewerVersion, StoreError, UnifyError, UnknownName
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import FileLock
+from unify.fs.machine import boot_id
 from unify.lake.maintenance import LakeMaintenanceResult
 from unify.load import checkpoint
 from unify.load.environment import Environment, find_connection
@@ -179,10 +187,11 @@ class Dispatcher:
             run = RunningJob(job, LoadProgress(job.id, job.attempt), job.state)
             self.running_jobs.publish_status(run, job.state, job.error)
 
-    def stop(self, within_s: float, *, crashed: bool = False) -> bool:
+    def stop(self, within_s: float, fault: Exception | None = None) -> bool:
         """End the workers, let the publisher finish, and queue the other loads again.
 
-        ``crashed`` counts a crash of each job in progress: one of them may be why the daemon ends.
+        ``fault``  why the daemon ends. A bug counts a crash of each job in progress: one of them may be the
+                   cause; an error of the system counts as the death of a daemon.
         False if the publisher has not finished ``within_s``: the load stays ``publishing``, and the next
         daemon finds out whether it was published.
         """
@@ -193,10 +202,10 @@ class Dispatcher:
             self.script_supervisor.close(_now())
         finished = self.publisher.close(deadline - time.monotonic())
         with self._pause_on_store_error():
-            self._requeue_running_jobs(JobEvent.CRASHED if crashed else JobEvent.INTERRUPTED)
+            self._requeue_running_jobs(fault)
         return finished
 
-    def _requeue_running_jobs(self, event: JobEvent) -> None:
+    def _requeue_running_jobs(self, fault: Exception | None) -> None:
         for result in self.publisher.take_results():
             with self._contain_faults(_job_of(result)):
                 self._handle_publish_result(result)
@@ -204,10 +213,12 @@ class Dispatcher:
             current = self.queue.find(run.job.id)
             if current is None or current.state is JobState.PUBLISHING:
                 continue
-            if event is JobEvent.CRASHED:
-                self.running_jobs.handle_crash(run, "the daemon failed during the load")
+            if fault is None:
+                self.running_jobs.apply(run, JobEvent.INTERRUPTED)
+            elif isinstance(fault, UnifyError | OSError):
+                self.running_jobs.handle_daemon_death(run, "the daemon failed during the load")
             else:
-                self.running_jobs.apply(run, event)
+                self.running_jobs.handle_crash(run, "the daemon failed during the load")
 
     # Faults
 
@@ -321,7 +332,9 @@ class Dispatcher:
             self.script_supervisor.start_due_runs(now)
         with self._contain_faults():
             while self.worker_pool.has_capacity:
-                job = self.queue.claim(self.epoch, now, self.running_jobs.tables_to_claim_later())
+                job = self.queue.claim(
+                    self.epoch, now, self.running_jobs.tables_to_claim_later(), boot=boot_id()
+                )
                 if job is None:
                     break
                 with self._contain_faults(job.id):
@@ -347,6 +360,8 @@ class Dispatcher:
         failpoint("daemon.claimed")
         self.running_jobs.apply(run, JobEvent.CLAIMED, attempt=job.attempt)
         try:
+            if job.attempt > 1:
+                self.running_jobs.remove_replaced_staging()
             require_trusted_origin(self.settings, job.origin)
             connection = find_connection(job.origin, job.table)
             run.shared_tables = self._find_shared_tables(job, connection)
@@ -417,6 +432,8 @@ class Dispatcher:
         self._check_for_full_disk(result.failure)
         if result.maintenance is not None:
             self._handle_maintenance_result(result.maintenance)
+        if isinstance(result.command, RecordFailure) and result.record is not None:
+            self.queue.mark_recorded(result.command.job)
         run = self._find_running_job(result)
         if run is not None:
             self.schedule_poll()

@@ -127,16 +127,16 @@ class Daemon:
 
     def run(self) -> None:
         """Work until stopped; then queue the loads in progress again."""
-        failed = False
+        fault: Exception | None = None
         try:
             self._run_loop()
         except Exception as error:
-            failed = True
-            fault = make_bug_failure(error)
-            self.log.write_event("daemon.failed", error=fault.message, trace=fault.trace)
+            fault = error
+            failure = make_bug_failure(error)
+            self.log.write_event("daemon.failed", error=failure.message, trace=failure.trace)
             raise
         finally:
-            self.is_finished = self._dispatcher.stop(STOP_TIMEOUT_S, crashed=failed)
+            self.is_finished = self._dispatcher.stop(STOP_TIMEOUT_S, fault)
             self.log.write_event("daemon.stopped")
 
     def _run_loop(self) -> None:

@@ -14,7 +14,10 @@ from unify.queue.queue import Queue
 from unify.queue.rows import Schedule
 from unify.queue.timing import MAX_INTERVAL_S, MIN_INTERVAL_S
 
-MAX_CRASHES = 3  # a job whose process dies three times is the cause
+MAX_CRASHES = 3  # a job whose worker dies alone three times is the cause
+# A daemon dies of many things: a restart of its service, the OOM killer, a person. A job that is running
+# then is seldom the cause, but one that is has to end.
+MAX_DAEMON_DEATHS = 10
 MAX_ATTEMPTS_INTERACTIVE = 3  # a person waits; the HTTP client has retried each request already
 MAX_ATTEMPTS_SCHEDULED = 8  # covers an outage of about an hour
 MAX_ATTEMPTS_RATE_LIMITED = 20  # a source that says when to retry is not failing
@@ -62,6 +65,13 @@ def decide_after_crash(crashes: int, reason: str, now: datetime) -> RetryLater |
     if crashes >= MAX_CRASHES:
         return EndJob(JobState.DEAD, f"{reason}, {crashes} times")
     return RetryLater(now + timedelta(seconds=CRASH_BACKOFF_S * crashes), reason)
+
+
+def decide_after_daemon_death(deaths: int, reason: str, now: datetime) -> RetryLater | EndJob:
+    """Decide after the ``deaths``-th daemon that died during the job."""
+    if deaths >= MAX_DAEMON_DEATHS:
+        return EndJob(JobState.DEAD, f"{reason}, {deaths} times")
+    return RetryLater(now + timedelta(seconds=CRASH_BACKOFF_S * deaths), reason)
 
 
 def _max_attempts(job: LoaderJob, failure: Failure) -> int:

@@ -114,6 +114,7 @@ class PublishHandler:
                 return ledger.find_load(self._open_lake(), job.uid) or self._recover_orphan(job)
             case RecordFailure(_, record):
                 publish.record_failure(self._open_lake(), record)
+                return record
             case DiscardStaged(job):
                 self._staging.remove_attempts(job)
             case RunMaintenance(go_on):

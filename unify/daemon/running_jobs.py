@@ -31,6 +31,7 @@ from unify.daemon.transitions import JobAction, JobEvent, Transition, find_trans
 from unify.daemon.worker_pool import WorkerPool
 from unify.errors import StoreError, UnknownName
 from unify.fs.failpoints import failpoint
+from unify.fs.machine import boot_id
 from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
 from unify.load.staging import StagingArea
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, TableName
@@ -183,7 +184,7 @@ class RunningJobs:
                 self.handle_failure(run, result.failure)
 
     def handle_crash(self, run: RunningJob, reason: str) -> None:
-        """Handle the death of the attempt's worker, or of the daemon it belonged to."""
+        """Handle the death of the attempt's worker while the daemon lives: the job is the likely cause."""
         if run.is_cancelled:
             self.apply(run, JobEvent.CANCELLED, "cancelled")
             return
@@ -191,6 +192,19 @@ class RunningJobs:
         crashes = 0 if run.progressed else run.job.crashes
         decision = policies.decide_after_crash(crashes + 1, reason, _now())
         self._apply_decision(run, decision, JobEvent.CRASHED)
+
+    def handle_daemon_death(self, run: RunningJob, reason: str = "the daemon ended during the load") -> None:
+        """Handle the death of the daemon of an attempt; a restart of the machine does not count."""
+        run.daemon_died = True
+        if run.is_cancelled:
+            self.apply(run, JobEvent.CANCELLED, "cancelled")
+        elif run.job.boot and run.job.boot != boot_id():
+            self.apply(run, JobEvent.INTERRUPTED, "the machine was restarted during the load")
+        else:
+            self._check_progress(run)
+            deaths = 0 if run.progressed else run.job.deaths
+            decision = policies.decide_after_daemon_death(deaths + 1, reason, _now())
+            self._apply_decision(run, decision, JobEvent.CRASHED)
 
     def handle_failure(self, run: RunningJob, failure: Failure) -> None:
         """Handle an error of the source, of the configuration, or a bug."""
@@ -224,7 +238,7 @@ class RunningJobs:
             self.apply(run, JobEvent.PUBLISHED, rows=rows, seconds=seconds)
         elif isinstance(result.command, RecoverOrphan) and _is_incomplete(result.failure):
             if run.daemon_died:
-                self.handle_crash(run, "the daemon ended during the load")
+                self.handle_daemon_death(run)
             else:
                 self.apply(run, JobEvent.INTERRUPTED)
         elif result.failure is not None and result.failure.kind == VersionHeld.__name__:
@@ -326,10 +340,16 @@ class RunningJobs:
             case JobAction.LOAD_PARENTS:
                 return self._requeue_after_parents(run.job, missing, parents_action)
             case JobAction.REQUEUE:
-                crashed = event is JobEvent.CRASHED
-                failed = crashed or event is JobEvent.POSTPONED
+                died = event is JobEvent.CRASHED and run.daemon_died
+                crashed = event is JobEvent.CRASHED and not died
                 return self.queue.requeue(
-                    run.job, start_at, error, failed=failed, crashed=crashed, progressed=run.progressed
+                    run.job,
+                    start_at,
+                    error,
+                    failed=crashed or event is JobEvent.POSTPONED,
+                    crashed=crashed,
+                    died=died,
+                    progressed=run.progressed,
                 )
             case JobAction.HOLD:
                 return self.queue.hold(run.job, error, _now())
@@ -380,6 +400,19 @@ class RunningJobs:
 
     # Status
 
+    def remove_replaced_staging(self) -> None:
+        """Remove what a job had staged before ``system retry``, which gives it another uid."""
+        kept = {job.uid for job in (*self.queue.active_jobs(), *self.queue.held_jobs())}
+        for folder in self._staging.remove_other_jobs(kept):
+            self.log.write_event("staging.removed", folder=folder)
+
+    def record_failures(self) -> None:
+        """Write failures to the ledger that a daemon died before it could record."""
+        for job in self.queue.unrecorded_jobs():
+            run = RunningJob(job, LoadProgress(job.id, job.attempt), job.state)
+            record = run.make_failed_record(job.error, job.finished_at or _now())
+            self.publisher.submit(RecordFailure(job, record))
+
     def publish_status(
         self, run: RunningJob, state: JobState, error: str = "", until: datetime | None = None
     ) -> None:
@@ -417,6 +450,7 @@ def recover_jobs(
     kept = [*in_progress, *running_jobs.queue.active_jobs(), *running_jobs.queue.held_jobs()]
     for folder in staging.remove_orphaned_attempts([(job.uid, job.attempt) for job in kept]):
         running_jobs.log.write_event("staging.removed", folder=folder)
+    running_jobs.record_failures()
     for job in orphans:
         running_jobs.log.write_event(
             "load.orphaned", **job_log_fields(job), state=job.state.value, attempt=job.attempt

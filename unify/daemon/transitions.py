@@ -46,9 +46,11 @@ EVENT_DESCRIPTIONS: Mapping[JobEvent, str] = {
     JobEvent.PARENTS_MISSING: "the tables of `for_each` have to be loaded first",
     JobEvent.POSTPONED: "the attempt failed with an error that may pass",
     JobEvent.CRASHED: "the worker, or the daemon, died during the attempt",
-    JobEvent.INTERRUPTED: "the daemon was stopped, or had no disk space to record the result",
+    JobEvent.INTERRUPTED: (
+        "the daemon was stopped, or had no disk space to record the result, or the machine was restarted"
+    ),
     JobEvent.FAILED: "the attempt failed with an error that does not pass",
-    JobEvent.GIVEN_UP: "the job crashed 3 times, or failed as often as is allowed",
+    JobEvent.GIVEN_UP: "the worker died 3 times, the daemon 10 times, or the job failed too often",
     JobEvent.HELD_BACK: "the new version would lose most of the stored rows or columns",
     JobEvent.ACCEPTED: "`accept table`: the version that was held back is published",
     JobEvent.PARENT_FAILED: "the load of a parent table did not succeed",

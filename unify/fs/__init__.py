@@ -3,6 +3,7 @@
     durable     fsync, atomic writes, files and folders that only their owner can read
     locks       FileLock: a lock between processes by flock(2), released when its process ends
     memory      resident memory of processes, and a limit for a block of this process
+    machine     the identity of the machine's start
     paths       paths as users write them: `~` and relative paths resolved
     failpoints  named points in the code where a test can kill the process or raise an error
 

@@ -72,6 +72,12 @@ def insert_load(connection: DuckDBPyConnection, load: LoadRecord) -> None:
     )
 
 
+def has_failure(connection: DuckDBPyConnection, load: LoadRecord) -> bool:
+    """Whether the ledger has a row of this failure."""
+    sql = f"SELECT 1 FROM {TABLE} WHERE uid = ? AND status = 'failed' AND error = ? LIMIT 1"
+    return connection.execute(sql, [load.uid, load.error]).fetchone() is not None
+
+
 def find_load(lake: Reader, uid: str) -> LoadRecord | None:
     """Return the published load ``uid``, or None. Failed attempts are not published."""
     return _latest_record(lake.read(f"{_PUBLISHED_LOADS_SQL} AND uid = ?", [uid]))

@@ -191,6 +191,16 @@ class StagingArea:
             if folder.exists():
                 shutil.rmtree(folder)
 
+    def remove_other_jobs(self, uids: Collection[str]) -> list[Path]:
+        """Remove the folders of every job that is not in ``uids``; return them."""
+        if not self.folder.exists():
+            return []
+        with _translate_os_errors(self.folder):
+            removed = [each for each in sorted(self.folder.iterdir()) if each.name not in (KEPT, *uids)]
+            for folder in removed:
+                shutil.rmtree(folder)
+        return removed
+
     def remove_orphaned_attempts(self, owned: Collection[tuple[str, int]]) -> list[Path]:
         """Remove the attempts that are not in ``owned``, by (uid, attempt); return their folders."""
         removed: list[Path] = []

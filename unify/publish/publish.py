@@ -133,9 +133,10 @@ def publish(
 
 
 def record_failure(lake: Lake, record: LoadRecord) -> None:
-    """Record a failed load in the ledger."""
+    """Record a failed load in the ledger, unless it has it."""
     with lake.write_transaction() as connection:
-        ledger.insert_load(connection, record)
+        if not ledger.has_failure(connection, record):
+            ledger.insert_load(connection, record)
 
 
 def _publish_in_transaction(

@@ -125,8 +125,8 @@ class Queue:
     def retry(self, id: int, now: datetime | None = None) -> LoaderJob | None:
         """Queue an ended job again with its failure counts reset. None: no such job, or it succeeded.
 
-        If the same load was requested meanwhile, return that job instead. The staged files of a held version
-        stay until the daemon starts again.
+        If the same load was requested meanwhile, return that job instead. The daemon removes what the job
+        had staged, such as a held version, when it starts the job.
         """
         at = now or datetime.now(UTC)
         with self._database.transaction():
@@ -205,7 +205,7 @@ class Queue:
         return [job_from_row(row) for row in self._database.fetch_all("orphans", {"epoch": epoch})]
 
     def claim(
-        self, epoch: int, now: datetime, later: Collection[tuple[str, TableName]] = ()
+        self, epoch: int, now: datetime, later: Collection[tuple[str, TableName]] = (), *, boot: str = ""
     ) -> LoaderJob | None:
         """Claim the next job, by priority, then fewest running loads of its connection, then age.
 
@@ -213,11 +213,12 @@ class Queue:
         A row that cannot be read ends as dead, so that it does not block the jobs behind it.
 
         ``later``  tables, each with its tenant, whose jobs are skipped, too.
+        ``boot``   identifies the start of the machine.
         """
         with self._database.transaction():
             self._fail_dependents(now)
             names = ("\n".join(("\n", tenant, table.schema, table.table, "\n")) for tenant, table in later)
-            values = {"epoch": epoch, "now": to_micros(now), "later": "".join(names)}
+            values = {"epoch": epoch, "now": to_micros(now), "later": "".join(names), "boot": boot}
             while (row := self._database.fetch_one("claim", values)) is not None:
                 try:
                     return job_from_row(row)
@@ -284,6 +285,15 @@ class Queue:
         """Return the failed jobs whose staged rows are kept."""
         return [job_from_row(row) for row in self._database.fetch_all("held")]
 
+    def unrecorded_jobs(self) -> Sequence[LoaderJob]:
+        """Return the jobs that failed and whose failure is not in the ledger."""
+        return [job_from_row(row) for row in self._database.fetch_all("unrecorded")]
+
+    def mark_recorded(self, job: LoaderJob) -> None:
+        """Record that the failure of ``job`` is in the ledger."""
+        with self._database.transaction():
+            self._database.fetch_one("recorded", {"id": job.id, "uid": job.uid})
+
     def accepted_jobs(self) -> Sequence[LoaderJob]:
         """Return the jobs whose held version is to be published."""
         return [job_from_row(row) for row in self._database.fetch_all("accepted")]
@@ -296,12 +306,14 @@ class Queue:
         *,
         failed: bool = True,
         crashed: bool = False,
+        died: bool = False,
         progressed: bool = False,
     ) -> LoaderJob | None:
         """Queue a job again, to start at ``start_at``. None: another attempt has it.
 
-        ``failed`` and ``crashed`` increment the job's counts, which survive the daemon; an attempt that
-        ``progressed`` resets both. A job whose cancellation was requested is cancelled instead.
+        ``failed``, ``crashed`` and ``died`` (the daemon) increment the job's counts, which survive the
+        daemon; an attempt that ``progressed`` resets them. A job whose cancellation was requested is
+        cancelled instead.
         """
         with self._database.transaction():
             values = {
@@ -311,6 +323,7 @@ class Queue:
                 "error": error,
                 "failed": int(failed),
                 "crashed": int(crashed),
+                "died": int(died),
                 "progressed": int(progressed),
             }
             back = job_from_row_or_none(self._database.fetch_one("requeue", values))

@@ -37,7 +37,8 @@ WITH busy AS (
     GROUP BY tenant, connection
 )
 UPDATE job
-SET state = 'running', attempt = attempt + 1, epoch = :epoch, started_at = :now, waits_for = NULL
+SET state = 'running', attempt = attempt + 1, epoch = :epoch, boot = :boot, started_at = :now,
+    waits_for = NULL
 WHERE id = (
     SELECT ready.id
     FROM job AS ready
@@ -93,7 +94,8 @@ RETURNING *;
 -- name: finish
 UPDATE job
 SET state = :state, error = :error, finished_at = :now, cancel_asked = 0, waits_for = NULL,
-    failures = failures + (:state IN ('failed', 'dead')), held = ''
+    failures = failures + (:state IN ('failed', 'dead')), held = '',
+    unrecorded = :state IN ('failed', 'dead')
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
 RETURNING *;
 
@@ -139,7 +141,8 @@ WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
 UPDATE job
 SET state = 'queued', start_at = :start_at, error = :error, held = '',
     failures = CASE WHEN :progressed THEN 0 ELSE failures + :failed END,
-    crashes = CASE WHEN :progressed THEN 0 ELSE crashes + :crashed END
+    crashes = CASE WHEN :progressed THEN 0 ELSE crashes + :crashed END,
+    deaths = CASE WHEN :progressed THEN 0 ELSE deaths + :died END
 WHERE id = :id AND attempt = :attempt AND state IN ('running', 'publishing')
 RETURNING *;
 
@@ -166,11 +169,17 @@ UPDATE job SET cancel_asked = 1 WHERE id = :id AND state IN ('running', 'publish
 
 -- name: retry
 UPDATE job
-SET state = 'queued', uid = :uid, failures = 0, crashes = 0, error = '', held = '', start_at = :now,
+SET state = 'queued', uid = :uid, failures = 0, crashes = 0, deaths = 0, unrecorded = 0, error = '', held = '', start_at = :now,
     finished_at = NULL,
     cancel_asked = 0, priority = min(priority, :priority)
 WHERE id = :id AND state IN ('failed', 'dead', 'cancelled')
 RETURNING *;
+
+-- name: unrecorded
+SELECT * FROM job WHERE unrecorded AND state IN ('failed', 'dead') ORDER BY id;
+
+-- name: recorded
+UPDATE job SET unrecorded = 0 WHERE id = :id AND uid = :uid AND unrecorded RETURNING *;
 
 -- name: orphans
 SELECT * FROM job WHERE state IN ('running', 'publishing') AND epoch < :epoch ORDER BY id;

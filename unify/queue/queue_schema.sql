@@ -100,3 +100,11 @@ CREATE TABLE pause (
 -- name: 5
 -- '', 'held' (failed, but its staged rows are kept) or 'accepted'.
 ALTER TABLE job ADD COLUMN held TEXT NOT NULL DEFAULT '';
+
+-- name: 6
+-- deaths: daemons that died during the job; boot: of the machine at the claim; unrecorded: the job failed,
+-- and the ledger of the lake does not have it yet.
+ALTER TABLE job ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN unrecorded INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX job_unrecorded ON job (id) WHERE unrecorded;

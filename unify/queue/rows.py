@@ -80,6 +80,8 @@ def job_from_row(row: sqlite3.Row) -> LoaderJob:
         failures=row["failures"],
         crashes=row["crashes"],
         held=Hold(row["held"]),
+        deaths=row["deaths"],
+        boot=row["boot"],
     )
 
 
