@@ -20,9 +20,9 @@ from tests.support.memory import run_and_measure
 from unify.adapters.formats.text import repair_json, without_guard
 from unify.adapters.http.errors import response_error
 from unify.adapters.http.messages import Response
+from unify.adapters.paging.envelopes import is_url
 from unify.adapters.paging.hints import simplify
 from unify.adapters.paging.links import parse_link_header
-from unify.adapters.paging.ways import is_url
 from unify.adapters.rest.incremental import parse_timestamp
 from unify.convert.infer import MAX_FIELDS
 from unify.errors import BadResponse

@@ -415,22 +415,16 @@ def make_capping_api(chance: random.Random) -> CappingAPI:
 
 
 def read_numbered(api: CappingAPI, *, keyed: bool, parallel: bool) -> list[Json]:
-    state = PagingState(has_key=keyed)
-    paginator = make_paginator(api.paging(), state, sequential=not parallel)
+    paging, state = api.paging(), PagingState(has_key=keyed)
+    paginator, guard = make_paginator(paging, state, sequential=not parallel), LoopGuard(state)
     read: list[Json] = []
-    requests, made = next(paginator), 0
+    requests, number = next(paginator), -1
     while True:
         for request in requests:
-            made += 1
-            assert made < MAX_REQUESTS, "it does not end"
-            status, body = api.respond(request)
-            if status != 200 and status not in request.end_statuses:
-                raise BadResponse(f"paging: status {status}")
-            response = Response(status, {}, body, "http://api/things", "GET http://api/things")
-            parsed = parse_body(
-                body if status == 200 else b'{"items":[]}', "", RecordSelector("items"), "GET x"
-            )
-            info = ResponsePageInfo(response, parsed, is_end=status != 200)
+            number += 1
+            assert number < MAX_REQUESTS, "it does not end"
+            info = _fetch_numbered(api, request)
+            guard.check_page(number, request, info, paging, lambda probe: _fetch_numbered(api, probe))
             if not request.is_probe:
                 read += [json.loads(row) for row in info.rows]
         try:
@@ -438,6 +432,15 @@ def read_numbered(api: CappingAPI, *, keyed: bool, parallel: bool) -> list[Json]
         except StopIteration:
             break
     return list({row["id"]: row for row in read}.values()) if keyed else read
+
+
+def _fetch_numbered(api: CappingAPI, request: PageRequest) -> ResponsePageInfo:
+    status, body = api.respond(request)
+    if status != 200 and status not in request.end_statuses:
+        raise BadResponse(f"paging: status {status}")
+    response = Response(status, {}, body, "http://api/things", "GET http://api/things")
+    parsed = parse_body(body if status == 200 else b'{"items":[]}', "", RecordSelector("items"), "GET x")
+    return ResponsePageInfo(response, parsed, is_end=status != 200)
 
 
 def assert_numbered_pages_are_whole(seed: int) -> None:

@@ -6,7 +6,8 @@
     links       the Link header (RFC 8288) and URLs of the next page in a body
     hints       what the first response says of more pages
     hint_names  which members and headers are hints
-    ways        known envelopes and rules: how hints become a `paging` section
+    ways        rules: how hints become a `paging` section
+    envelopes   well-known APIs whose responses do not name their parameters
     detect      `paging: auto`: follows the hints of the first response, or fails and names them
     row_tally   compares the rows that came with the total that the API reports
     loop_guard  stops at a server that returns the first page again

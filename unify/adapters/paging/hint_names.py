@@ -317,6 +317,9 @@ def _header_hints(name: str, value: str) -> Iterator[Hint]:
     if not value or (_FOREIGN_HEADER.fullmatch(key) and not _PAGING_TOKEN_HEADER.fullmatch(key)):
         return
     bare = re.sub(r"^(x(ms|wp|pw|amz|goog)?|cb(?=after))", "", key)
+    if key == "sforcelocator":
+        yield Hint(HintKind.NEXT, name, "locator", name, "", value, in_header=True)
+        return
     if key == "contentrange":
         total = value.rpartition("/")[2].strip()
         if total.isdigit():

@@ -146,8 +146,15 @@ _MAX_NAME_CHARS = 200  # a longer name says nothing about pages
 
 
 def simplify(name: str) -> str:
-    """A name in lower case without separators and namespace: ``@odata.nextLink`` is ``nextlink``."""
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[.:]", name[-_MAX_NAME_CHARS:])[-1].lower())
+    """A name in lower case without separators and namespace: ``@odata.nextLink`` is ``nextlink``.
+
+    In XML the namespace is written ``opensearch_totalResults``.
+    """
+    local = _NAMESPACE.sub("", re.split(r"[.:]", name[-_MAX_NAME_CHARS:])[-1].lower())
+    return re.sub(r"[^a-z0-9]", "", local)
+
+
+_NAMESPACE = re.compile(r"^(opensearch|open_search|os|atom|sru|srw|zs|wfs|oai|ns\d+)_")
 
 
 def is_set(flag: Any) -> bool:

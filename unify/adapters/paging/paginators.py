@@ -136,7 +136,7 @@ def _paginate_by_cursor(
             if paging.cursor_column is not None and page_info.rows:
                 raise BadResponse(f"paging.type cursor: the last row of a page has no {paging.cursor_column}")
             return
-        is_zero = str(cursor) == "0" and paging.cursor_path is not None and not more
+        is_zero = str(cursor) == "0" and paging.cursor_column is None and not more
         if is_zero and (yield from _zero_is_end(paging, paging_state, page_info, first_page)):
             return
         if repeats.is_end(str(cursor), page_info):
@@ -190,7 +190,8 @@ def next_cursor(
             raise _wrong_type_error("cursor", "a cursor", paging.cursor_path, value)
         return value
     if paging.cursor_header is not None:
-        return page_info.headers.get(paging.cursor_header)
+        text = page_info.headers.get(paging.cursor_header)
+        return None if _is_end_text(text) else text
     if paging.cursor_column is not None:
         return page_info.last_value(paging.cursor_column)
     return None
@@ -248,7 +249,8 @@ def _link_after(paging: Paging, page_info: PageInfo, paging_state: PagingState) 
 
 def _next_url(paging: Paging, page_info: PageInfo) -> str | None:
     if paging.header is not None:
-        return page_info.headers.get(paging.header)
+        link = page_info.headers.get(paging.header)
+        return link if has_value(link) else None
     path = paging.path or "next"
     value = page_info.value(path)
     if value in _EMPTY_VALUES or (not isinstance(value, dict | list) and not has_value(value)):

@@ -1,178 +1,21 @@
 """The known ways on: how hints of a response become a ``Paging``.
 
-``ENVELOPES`` are APIs whose parameters their responses do not name; the general rules below them take
-addresses, cursors and numbers whose parameter follows from the member's name. A wrong guess is found out:
+APIs whose parameters their responses do not name are in ``envelopes``; the general rules take addresses,
+cursors and numbers whose parameter follows from the member's name. A wrong guess is found out:
 a server that ignores the parameter sends the first page again, which is an error (``loop_guard``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from unify.adapters.paging.base import ALL_MEMBERS, PageInfo, RequestTraits
+from unify.adapters.paging.base import PageInfo, RequestTraits
+from unify.adapters.paging.envelopes import is_url, match_envelope
 from unify.adapters.paging.hints import Hint, HintKind, Hints, has_value, is_set
 from unify.adapters.spec.paging import Paging
-
-_ANY = object()  # whatever value the member has
-
-# What the body has (path: value), and how such an API pages. A total is used where the body has it.
-ENVELOPES: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
-    (
-        "Notion",
-        {"object": "list", "next_cursor": _ANY, "has_more": True},
-        {
-            "type": "cursor",
-            "cursor_path": "next_cursor",
-            "cursor_param": "start_cursor",
-            "more_path": "has_more",
-        },
-    ),
-    (
-        "Stripe",
-        {"object": "list", "has_more": True},
-        {"type": "cursor", "cursor_column": "id", "cursor_param": "starting_after", "more_path": "has_more"},
-    ),
-    (
-        "Elasticsearch",
-        {"hits.total.value": _ANY, "took": _ANY},
-        {"type": "offset", "offset_param": "from", "total_path": "hits.total.value"},
-    ),
-    (
-        "Elasticsearch 6",
-        {"hits.total": _ANY, "took": _ANY},
-        {"type": "offset", "offset_param": "from", "total_path": "hits.total"},
-    ),
-    (
-        "Solr",
-        {"response.numFound": _ANY},
-        {"type": "offset", "offset_param": "start", "total_path": "response.numFound"},
-    ),
-    (
-        "CKAN",
-        {"success": True, "result.count": _ANY},
-        {"type": "offset", "offset_param": "start", "total_path": "result.count"},
-    ),
-    (
-        "Mailchimp",
-        {"total_items": _ANY, "_links.0.rel": _ANY},
-        {"type": "offset", "offset_param": "offset", "total_path": "total_items"},
-    ),
-    (
-        "ActiveCampaign",
-        {"meta.total": "", "meta.page": None},
-        {"type": "offset", "offset_param": "offset", "total_path": "meta.total"},
-    ),
-    (
-        "ArcGIS",
-        {"exceededTransferLimit": True},
-        {"type": "offset", "offset_param": "resultOffset", "more_path": "exceededTransferLimit"},
-    ),
-    (
-        "MediaWiki",
-        {"continue.continue": _ANY},
-        {"type": "cursor", "cursor_path": "continue", "cursor_param": ALL_MEMBERS},
-    ),
-    (
-        "Crossref",
-        {"message.total-results": _ANY, "message.items-per-page": _ANY},
-        {"type": "offset", "offset_param": "offset", "total_path": "message.total-results"},
-    ),
-    (
-        "Scopus",
-        {"search-results.opensearch:totalResults": _ANY},
-        {"type": "offset", "offset_param": "start", "total_path": "search-results.opensearch:totalResults"},
-    ),
-    (
-        "Google Custom Search",
-        {"queries.nextPage.0.startIndex": _ANY},
-        {"type": "cursor", "cursor_path": "queries.nextPage.0.startIndex", "cursor_param": "start"},
-    ),
-    (
-        "DataTables",
-        {"recordsTotal": _ANY, "draw": _ANY},
-        {"type": "offset", "offset_param": "start", "total_path": "recordsFiltered"},
-    ),
-    (
-        "Twitch",
-        {"pagination.cursor": _ANY},
-        {"type": "cursor", "cursor_path": "pagination.cursor", "cursor_param": "after"},
-    ),
-    (
-        "Cloudflare cursors",
-        {"result_info.cursors.after": _ANY},
-        {"type": "cursor", "cursor_path": "result_info.cursors.after", "cursor_param": "cursor"},
-    ),
-    (
-        "Datadog",
-        {"meta.page.after": _ANY},
-        {"type": "cursor", "cursor_path": "meta.page.after", "cursor_param": "page[cursor]"},
-    ),
-    (
-        "Zoho",
-        {"info.more_records": True, "info.next_page_token": _ANY},
-        {
-            "type": "cursor",
-            "cursor_path": "info.next_page_token",
-            "cursor_param": "page_token",
-            "more_path": "info.more_records",
-        },
-    ),
-    (
-        "Stack Exchange",
-        {"has_more": True, "quota_max": _ANY},
-        {"type": "page", "first": 1, "more_path": "has_more"},
-    ),
-    ("ClickUp", {"last_page": False}, {"type": "page", "first": 0, "last_path": "last_page"}),
-    (
-        "Lever",
-        {"hasNext": True, "next": ""},
-        {"type": "cursor", "cursor_path": "next", "cursor_param": "offset", "more_path": "hasNext"},
-    ),
-    (
-        "Auth0",
-        {"start": 0, "limit": _ANY, "total": _ANY, "length": _ANY},
-        {"type": "page", "first": 0, "total_path": "total"},
-    ),
-    (
-        "Magento",
-        {"search_criteria.current_page": 1, "total_count": _ANY},
-        {
-            "type": "page",
-            "first": 1,
-            "page_param": "searchCriteria[currentPage]",
-            "total_path": "total_count",
-        },
-    ),
-    (
-        "Strapi",
-        {"meta.pagination.page": 1, "meta.pagination.pageCount": _ANY, "meta.pagination.pageSize": _ANY},
-        {
-            "type": "page",
-            "first": 1,
-            "page_param": "pagination[page]",
-            "pages_path": "meta.pagination.pageCount",
-        },
-    ),
-    (
-        "HubSpot contacts",
-        {"has-more": True, "vid-offset": _ANY},
-        {"type": "cursor", "cursor_path": "vid-offset", "cursor_param": "vidOffset", "more_path": "has-more"},
-    ),
-    (
-        "OData 2 count",
-        {"d.__count": _ANY},
-        {"type": "offset", "offset_param": "$skip", "total_path": "d.__count"},
-    ),
-    (
-        "Tableau",
-        {"pagination.pageNumber": "1", "pagination.totalAvailable": _ANY},
-        {"type": "page", "first": 1, "page_param": "pageNumber", "total_path": "pagination.totalAvailable"},
-    ),
-)
 
 # Member that holds a cursor, and the parameter that takes it where that is not the name without "next".
 _CURSOR_PARAMS = {
@@ -190,6 +33,9 @@ _CURSOR_PARAMS = {
     "x-ms-continuation": "continuationToken",
     "x-ms-continuationtoken": "continuationToken",
     "Next-Range": "Range",
+    "nextRecordPosition": "startRecord",
+    "Sforce-Locator": "locator",
+    "CB-AFTER": "after",
     "_scroll_id": "scroll_id",
     "nextPageCursor": "pageCursor",
     "LastEvaluatedKey": "ExclusiveStartKey",
@@ -227,7 +73,7 @@ def find_way(
     for hint in hints.of(HintKind.NEXT):
         if hint.name in ("next", "next_url") and (found := _next_url(hint, base, hints, request)) is not None:
             return found, hint  # an address needs no knowledge of the API
-    envelope = _match_envelope(page_info, base)
+    envelope = match_envelope(page_info, base)
     if envelope is not None:
         return envelope, None
     rules: tuple[Callable[[Hint, Paging, Hints, RequestTraits], Paging | None], ...] = (
@@ -241,33 +87,6 @@ def find_way(
             if has_value(hint.value) and (found := rule(hint, base, hints, request)) is not None:
                 return found, hint
     return _page_numbers(base, hints) or _offset(base, hints)
-
-
-def _match_envelope(page_info: PageInfo, base: Paging) -> Paging | None:
-    for name, members, settings in ENVELOPES:
-        if all(_has_member(page_info.value(path), wanted) for path, wanted in members.items()):
-            if name == "Stripe" and page_info.last_value("id") is None:
-                continue
-            return replace(base, **settings)
-    return None
-
-
-def _has_member(value: Any, wanted: object) -> bool:
-    if wanted is None:
-        return value is None
-    if wanted == "":
-        return isinstance(value, str) and value != "" and not is_url(value)
-    return value is not None if wanted is _ANY else value == wanted and type(value) is type(wanted)
-
-
-def is_url(value: Any) -> bool:
-    """An address, absolute or relative; a bare ``page=2`` or a cursor is not."""
-    if not isinstance(value, str):
-        return False
-    text = value.strip()
-    return text.lower().startswith(("http://", "https://", "/", "?")) or bool(
-        re.fullmatch(r"[\w./-]++\?[^\s?=]*+=[^\s?]*+", text)
-    )
 
 
 def _next_url(hint: Hint, paging: Paging, hints: Hints, _request: RequestTraits) -> Paging | None:
