@@ -106,9 +106,7 @@ class FileAdapter(RelationalAdapter):
     def relation(self, duck: DuckDBPyConnection, table: SourceTable, read: RelationRead) -> Relation:
         found, scan = self._scan(duck, table.name)
         columns = tuple(Column(column.name, column.type) for column in scan.columns)
-        read_text = (
-            f"{describe_files(found.files)} of {self.store.root}/{found.pattern or found.files[0].path}"
-        )
+        read_text = f"{describe_files(found.files)}: {self.store.root}/{found.pattern}"
         return Relation(scan.sql, columns, (read_text,), scan.notices)
 
     @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.files.paths import partition_types
 from unify.adapters.files.spool import FileSpool
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 FILE_COLUMN = "_file"
 _PATH_COLUMN = "__unify_path"  # the path as DuckDB has it
 _MAX_COMPARED_FILES = 100  # whose columns are compared, for a notice
+_OBJECT_BYTES, _MAX_OBJECT_BYTES = 16_000_000, 200_000_000  # of one object of a JSON file
 _MAGIC_BYTES = 8  # enough for every compression
 _FORMAT_NAMES = {str(format): format for format in FileFormat} | {
     "ndjson": FileFormat.JSONL,
@@ -83,7 +85,9 @@ class TableReader:
         with self._translate_errors(table.name):
             if format is FileFormat.EXCEL:
                 return _typed_scan(duck, self._workbooks_sql(files), table.settings, ())
-            return self._scan(duck, table.settings, files, format)
+            return _with_enough_memory(
+                lambda max_bytes: self._scan(duck, table.settings, files, format, max_bytes)
+            )
 
     def _scan(
         self,
@@ -91,17 +95,15 @@ class TableReader:
         settings: TableSettings,
         files: Sequence[StoredFile],
         format: FileFormat,
+        max_object_bytes: int,
     ) -> TableScan:
         partitions = partition_types([file.path for file in files])
         groups = self._groups(files, format)
-        selects = [
-            _with_file_column(
-                duck,
-                build_file_query(duck, _file_scan(group, format, settings, partitions or {})),
-                group.path_start,
-            )
-            for group in groups
-        ]
+        selects = []
+        for group in groups:
+            scan = _file_scan(group, format, settings, partitions or {})
+            sql = build_file_query(duck, replace(scan, max_object_bytes=max_object_bytes))
+            selects.append(_with_file_column(duck, sql, group.path_start))
         notices = [] if partitions is not None else ["folders NAME=VALUE differ and are no columns"]
         if _columns_differ(duck, groups, format, settings):
             notices.append("its files have different columns; those that a file lacks are NULL")
@@ -179,6 +181,18 @@ class TableReader:
             message = clean_message(error).splitlines()[0].rstrip(":")
             shown = message.replace(f"{self._store.address_start}", "")
             raise SourceError(f"{self._connection}.{table}: {self._spool.hide_paths(shown)}") from error
+
+
+def _with_enough_memory(scan: Callable[[int], TableScan]) -> TableScan:
+    """Scan with the buffers that nearly all JSON files need; with larger ones where an object is larger."""
+    from unify.engine import duckdb
+
+    try:
+        return scan(_OBJECT_BYTES)
+    except duckdb.Error as error:
+        if "maximum_object_size" not in str(error):
+            raise
+    return scan(_MAX_OBJECT_BYTES)
 
 
 def _file_scan(

@@ -20,12 +20,12 @@ _NEAREST = 3  # names in the message about a pattern without a match
 
 
 class FileTable(Struct, frozen=True):
-    """A table and its files. ``pattern`` is "" for a table that the names of files suggest."""
+    """A table and its files. ``pattern``: what names them, in connections.yaml or by itself."""
 
     name: str
     files: tuple[StoredFile, ...]
     settings: TableSettings
-    pattern: str = ""
+    pattern: str
 
 
 class TableFinder:
@@ -76,7 +76,12 @@ class TableFinder:
             for name, (_, format) in zip(plain, keys, strict=True)
         ]
         return [
-            FileTable(join_table_name("", name), tuple(sorted(groups[key])), self._settings_of(name))
+            FileTable(
+                join_table_name("", name),
+                tuple(sorted(groups[key])),
+                self._settings_of(name),
+                key[0] if key[1] else f"{key[0]}/",
+            )
             for name, key in zip(unique_names(names), keys, strict=True)
         ]
 

@@ -31,6 +31,7 @@ class FileScan(Struct, frozen=True):
     ``paths``        as DuckDB opens them: glob characters in them are expanded.
     ``compression``  of text files, if their suffixes do not say it; "" : by suffix.
     ``csv``          further options of DuckDB's CSV reader, as SQL.
+    ``max_object_bytes``  of one JSON object; DuckDB allocates twice as much for each thread.
     ``file_column``  name of a column with the path of the row's file; "": none.
     ``types``        of columns of text files, instead of the types found.
     ``partitions``   types of the columns that folders ``NAME=VALUE`` give; None: as DuckDB detects them.
@@ -40,6 +41,7 @@ class FileScan(Struct, frozen=True):
     format: FileFormat
     compression: str = ""
     csv: Mapping[str, str] = {}
+    max_object_bytes: int = 1_000_000_000
     file_column: str = ""
     types: Mapping[str, str] = {}
     partitions: Mapping[str, str] | None = None
@@ -121,7 +123,11 @@ def _csv_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
 
 
 def _json_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
-    options = ["sample_size = -1", "maximum_object_size = 1000000000", *_compression_option(scan)]
+    options = [
+        "sample_size = -1",
+        f"maximum_object_size = {scan.max_object_bytes}",
+        *_compression_option(scan),
+    ]
 
     def read(types: Mapping[str, str]) -> str:
         return _select("read_json", scan, [f"columns = {_struct_literal(types)}", *options])
