@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import duckdb
-import msgspec
 import pytest
 
 from tests.support.postgres_server import PostgresServer
-from tests.support.source_home import SourceHome
+from tests.support.postgres_shop import ORDERS, OtherSession, PostgresShop
 from unify.adapters.database import postgres_bulk
 from unify.config.settings import Settings
-from unify.engine.connection import connect, extension_path
 from unify.errors import SourceError, UnifyError, Unreachable
 from unify.load import relational_loader
 from unify.load.protocol import TaskStatus
@@ -21,27 +18,7 @@ from unify.model import Action
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
-ORDERS = (
-    "create table orders (id bigint primary key, status text, updated_at timestamptz default now());"
-    "insert into orders values (1, 'open', '2026-01-01'), (2, 'paid', '2026-01-02')"
-)
 INCREMENTAL = "{orders: {incremental: {cursor: updated_at}}}"
-
-
-class Shop(SourceHome):
-    """A database of a PostgreSQL server as connection ``shop``."""
-
-    server: PostgresServer
-    database: str
-
-    def use(self, tables: str = "{}", more: str = "", **options: str) -> None:
-        values = self.server.options(self.database, **options)
-        self.environment["SHOP_PASSWORD"] = values.pop("password")
-        given = msgspec.json.encode({**values, "password": "${SHOP_PASSWORD}"}).decode()
-        self.configure(f"{{adapter: postgres, options: {given}, tables: {tables}{more}}}")
-
-    def run(self, sql: str) -> str:
-        return self.server.run(sql, self.database)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +27,8 @@ def database(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def shop(postgres_server: PostgresServer, database: str, settings: Settings) -> Iterator[Shop]:
-    home = Shop(settings)
+def shop(postgres_server: PostgresServer, database: str, settings: Settings) -> Iterator[PostgresShop]:
+    home = PostgresShop(settings)
     home.server, home.database = postgres_server, database
     home.use()
     home.run("drop schema public cascade; create schema public")
@@ -60,31 +37,7 @@ def shop(postgres_server: PostgresServer, database: str, settings: Settings) -> 
     home.close()
 
 
-class Session:
-    """A session of another client, with an open transaction."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.duck = connect()
-        path = extension_path("postgres_scanner", duckdb.__version__)
-        self.duck.execute(f"LOAD '{path}'")
-        options = shop.server.options(shop.database)
-        names = ("host", "port", "database", "user", "password")
-        self.duck.execute(
-            f"CREATE SECRET s (TYPE postgres, {', '.join(f'{name} ?' for name in names)})",
-            [options[name] for name in names],
-        )
-        self.duck.execute("ATTACH '' AS other (TYPE postgres, SECRET s)")
-        self.duck.execute("BEGIN")
-
-    def run(self, sql: str) -> None:
-        self.duck.execute(f"CALL postgres_execute('other', $q${sql}$q$)")
-
-    def commit(self) -> None:
-        self.duck.execute("COMMIT")
-        self.duck.close()
-
-
-def test_a_load_stores_what_the_server_has(shop: Shop) -> None:
+def test_a_load_stores_what_the_server_has(shop: PostgresShop) -> None:
     record = shop.publish("orders")
     assert (record.status, record.rows_total, record.reason) == ("success", 2, "")
     assert shop.rows("select id, status, updated_at::varchar from shop.orders order by id") == [
@@ -101,36 +54,22 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_bulk, "MIN_PART_BYTES", 65536)
 
 
-def fill(shop: Shop, rows: int = 20_000) -> None:
-    shop.run(
-        "create table big (id bigint primary key, note text);"
-        f"insert into big select i, md5(i::text) from generate_series(1, {rows}) as i"
-    )
-
-
-def checksum(shop: Shop, table: str = "big") -> tuple[str, str]:
-    """Return count and sum of ids at the server and in the lake."""
-    [(count, total)] = shop.rows(f"select count(*), sum(id) from shop.{table}")
-    return shop.run(f"select count(*), sum(id) from {table}").strip(), f"{count}|{total}"
-
-
 @pytest.mark.usefixtures("small_parts")
-def test_a_large_table_is_read_in_ranges_by_several_readers(shop: Shop) -> None:
-    fill(shop)
+def test_a_large_table_is_read_in_ranges_by_several_readers(shop: PostgresShop) -> None:
+    shop.fill()
     shop.run("delete from big where id % 7 = 0")
     job = shop.make_job("big")
     assert shop.run_load(job).ending is TaskStatus.STAGED
     assert len(shop.staged_load(job).manifest.files) > 10
     shop.publish_staged(job)
-    server, stored = checksum(shop)
-    assert server == stored
+    assert shop.stored_checksum() == shop.server_checksum()
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_all_readers_see_one_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_readers_see_one_snapshot(shop: PostgresShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that are moved between pages while the table is read come once each."""
-    fill(shop)
-    before = shop.run("select count(*), sum(id) from big").strip()
+    shop.fill()
+    before = shop.server_checksum()
     original = relational_loader.RelationalLoad._expect_rows
 
     def change_rows(self: object, load: object) -> None:
@@ -144,7 +83,7 @@ def test_all_readers_see_one_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_partitions_heirs_and_views_are_read_whole(shop: Shop) -> None:
+def test_partitions_heirs_and_views_are_read_whole(shop: PostgresShop) -> None:
     shop.run(
         "create table parted (id bigint, note text) partition by range (id);"
         "create table p1 partition of parted for values from (0) to (5000);"
@@ -158,11 +97,10 @@ def test_partitions_heirs_and_views_are_read_whole(shop: Shop) -> None:
     )
     for table in ("parted", "base", "shown", "kept"):
         shop.publish(table)
-        server, stored = checksum(shop, table)
-        assert server == stored, table
+        assert shop.stored_checksum(table) == shop.server_checksum(table)
 
 
-def test_a_role_that_may_not_read_the_partitions_reads_their_table(shop: Shop) -> None:
+def test_a_role_that_may_not_read_the_partitions_reads_their_table(shop: PostgresShop) -> None:
     shop.run(
         "create table parted (id bigint) partition by range (id);"
         "create table p1 partition of parted default; insert into parted values (1), (2);"
@@ -174,7 +112,7 @@ def test_a_role_that_may_not_read_the_partitions_reads_their_table(shop: Shop) -
     shop.run("drop owned by loads_reader; drop role loads_reader")
 
 
-def test_a_refresh_reads_from_the_cursor_on_and_uses_the_index(shop: Shop) -> None:
+def test_a_refresh_reads_from_the_cursor_on_and_uses_the_index(shop: PostgresShop) -> None:
     shop.use(INCREMENTAL)
     assert shop.publish("orders").cursor == {"updated_at": "2026-01-02 00:00:00+00"}
     shop.run("update orders set status = 'sent', updated_at = '2026-01-03' where id = 1")
@@ -185,9 +123,9 @@ def test_a_refresh_reads_from_the_cursor_on_and_uses_the_index(shop: Shop) -> No
     assert "\"updated_at\" >= '2026-01-02 00:00:00+00'::timestamp with time zone" in read
 
 
-def test_a_transaction_that_commits_late_is_not_missed(shop: Shop) -> None:
+def test_a_transaction_that_commits_late_is_not_missed(shop: PostgresShop) -> None:
     shop.use(INCREMENTAL)
-    late = Session(shop)
+    late = OtherSession(shop)
     late.run("insert into orders (id, status) values (10, 'late')")
     shop.run("insert into orders (id, status) values (11, 'after')")
     record = shop.publish("orders")
@@ -201,14 +139,16 @@ def test_a_transaction_that_commits_late_is_not_missed(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["id", "local"])
-def test_a_late_commit_is_not_missed_with_cursors_that_are_no_moments(shop: Shop, cursor: str) -> None:
+def test_a_late_commit_is_not_missed_with_cursors_that_are_no_moments(
+    shop: PostgresShop, cursor: str
+) -> None:
     shop.run(
         "alter table orders add local timestamp default now()::timestamp;update orders set local = updated_at"
     )
     shop.use(f"{{orders: {{incremental: {{cursor: {cursor}}}}}}}")
     first = shop.publish("orders")
     assert list(first.cursor) == [cursor]
-    late = Session(shop)
+    late = OtherSession(shop)
     late.run("insert into orders (id, status) values (10, 'late')")
     shop.run("insert into orders (id, status) values (11, 'after')")
     waiting = shop.refresh("orders")
@@ -221,9 +161,9 @@ def test_a_late_commit_is_not_missed_with_cursors_that_are_no_moments(shop: Shop
     assert shop.refresh("orders").cursor[cursor] != first.cursor[cursor]
 
 
-def test_a_first_load_beside_an_open_transaction_misses_nothing(shop: Shop) -> None:
+def test_a_first_load_beside_an_open_transaction_misses_nothing(shop: PostgresShop) -> None:
     shop.use("{orders: {incremental: {cursor: id}}}")
-    late = Session(shop)
+    late = OtherSession(shop)
     late.run("insert into orders (id, status) values (0, 'late')")
     assert list(shop.publish("orders").cursor) == ["id pending"]
     late.commit()
@@ -231,14 +171,14 @@ def test_a_first_load_beside_an_open_transaction_misses_nothing(shop: Shop) -> N
     assert (record.rows_total, record.cursor) == (3, {"id": "2"})
 
 
-def test_a_user_who_sees_no_other_transactions_misses_no_late_commit(shop: Shop) -> None:
+def test_a_user_who_sees_no_other_transactions_misses_no_late_commit(shop: PostgresShop) -> None:
     shop.run(
         "drop role if exists blind; create role blind login password 'blind-pass';"
         "grant usage on schema public to blind; grant select on all tables in schema public to blind"
     )
     shop.use(INCREMENTAL, user="blind", password="blind-pass")
     first = shop.publish("orders")
-    late = Session(shop)
+    late = OtherSession(shop)
     late.run("insert into orders (id, status) values (10, 'late')")
     shop.run("insert into orders (id, status) values (11, 'after')")
     assert shop.refresh("orders").cursor["updated_at"] == first.cursor["updated_at"]
@@ -247,11 +187,11 @@ def test_a_user_who_sees_no_other_transactions_misses_no_late_commit(shop: Shop)
     shop.run("drop owned by blind; drop role blind")
 
 
-def test_row_versions_are_a_cursor_of_last_resort(shop: Shop) -> None:
+def test_row_versions_are_a_cursor_of_last_resort(shop: PostgresShop) -> None:
     shop.use("{orders: {incremental: {cursor: xmin}}}")
     shop.publish("orders")
     assert shop.refresh("orders").rows_read == 0
-    late = Session(shop)
+    late = OtherSession(shop)
     late.run("update orders set status = 'late' where id = 1")
     shop.run("insert into orders values (3, 'new', null)")
     assert shop.refresh("orders").rows_inserted == 1
@@ -260,7 +200,7 @@ def test_row_versions_are_a_cursor_of_last_resort(shop: Shop) -> None:
     assert shop.rows("select status from shop.orders order by id") == [("late",), ("paid",), ("new",)]
 
 
-def test_merge_delete_deletes_by_the_list_of_keys(shop: Shop) -> None:
+def test_merge_delete_deletes_by_the_list_of_keys(shop: PostgresShop) -> None:
     shop.use("{orders: {incremental: {cursor: updated_at}, refresh: {strategy: merge_delete}}}")
     shop.publish("orders")
     shop.run("delete from orders where id = 1; insert into orders values (3, 'new', '2026-02-01')")
@@ -268,7 +208,7 @@ def test_merge_delete_deletes_by_the_list_of_keys(shop: Shop) -> None:
     assert (record.rows_read, record.rows_inserted, record.rows_deleted, record.rows_total) == (2, 1, 1, 2)
 
 
-def test_not_a_number_is_null_and_listed_in_discarded(shop: Shop) -> None:
+def test_not_a_number_is_null_and_listed_in_discarded(shop: PostgresShop) -> None:
     shop.run(
         "create table sums (id int primary key, amount numeric(10,2));"
         "insert into sums values (1, 1.5), (2, 'NaN'), (3, null)"
@@ -282,7 +222,7 @@ def test_not_a_number_is_null_and_listed_in_discarded(shop: Shop) -> None:
     ]
 
 
-def test_a_changed_type_is_read_again_and_stored_exactly(shop: Shop) -> None:
+def test_a_changed_type_is_read_again_and_stored_exactly(shop: PostgresShop) -> None:
     shop.run(
         "create table t (a int primary key, b real, c date); insert into t values (1, 1.5, '2026-01-01')"
     )
@@ -298,13 +238,13 @@ def test_a_changed_type_is_read_again_and_stored_exactly(shop: Shop) -> None:
     assert shop.refresh("t").rows_read == 1
 
 
-def test_a_table_without_columns_is_refused(shop: Shop) -> None:
+def test_a_table_without_columns_is_refused(shop: PostgresShop) -> None:
     shop.run("create table bare ()")
     with pytest.raises(UnifyError, match=r"shop.*bare"):
         shop.publish("bare")
 
 
-def test_names_with_every_character_and_a_table_of_another_schema(shop: Shop) -> None:
+def test_names_with_every_character_and_a_table_of_another_schema(shop: PostgresShop) -> None:
     name = '"Odd Schema"."a.b ""c"" \'d\'"'
     shop.run(
         f'create schema "Odd Schema"; create table {name} ("id" int primary key, "Select $q$" text);'
@@ -318,11 +258,11 @@ def test_names_with_every_character_and_a_table_of_another_schema(shop: Shop) ->
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("trouble", ["terminate", "restart"])
 def test_a_lost_connection_is_retryable_and_the_stored_rows_stay(
-    shop: Shop, trouble: str, monkeypatch: pytest.MonkeyPatch
+    shop: PostgresShop, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(shop)
+    shop.fill()
     shop.publish("big")
-    _, stored = checksum(shop)
+    stored = shop.stored_checksum()
     shop.run("insert into big values (-1)")
     original = relational_loader.RelationalLoad._report
     struck = threading.Event()
@@ -345,11 +285,11 @@ def test_a_lost_connection_is_retryable_and_the_stored_rows_stay(
     with pytest.raises(Unreachable) as error:
         shop.run_load(shop.make_job("slow", Action.RELOAD))
     assert error.value.retryable
-    assert checksum(shop)[1] == stored
+    assert shop.stored_checksum() == stored
     assert shop.publish("big", Action.RELOAD).rows_total == 20_001
 
 
-def test_a_time_limit_ends_the_statement_at_the_server(shop: Shop) -> None:
+def test_a_time_limit_ends_the_statement_at_the_server(shop: PostgresShop) -> None:
     shop.run("create view slow as select pg_sleep(60) is null as slept")
     shop.use(more=", limits: {load_time: 1 second}")
     with pytest.raises(UnifyError, match="the load has taken"):
@@ -360,7 +300,7 @@ def test_a_time_limit_ends_the_statement_at_the_server(shop: Shop) -> None:
     assert shop.run(running).strip() == "0"
 
 
-def test_an_error_of_the_server_has_its_message_and_no_secret(shop: Shop) -> None:
+def test_an_error_of_the_server_has_its_message_and_no_secret(shop: PostgresShop) -> None:
     shop.run("create view bad as select 1 / (id - id) as x from orders")
     with pytest.raises(SourceError, match="division by zero") as error:
         shop.run_load(shop.make_job("bad"))

@@ -78,6 +78,7 @@ def limit_time(
         raise
     finally:
         timer.cancel()
+        timer.join()  # what it cancels is closed next
     if expired.is_set():
         raise limit.make_error(seconds(), table)
 

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from unify.adapters.relation import RelationalAdapter, SourceLoad, SourceTable
 from unify.adapters.table_settings import check_settings
 from unify.config.connection_tables import TableSettings
 from unify.config.connections import Connection
-from unify.errors import UnknownName
+from unify.errors import UnifyError, UnknownName
 from unify.fs.failpoints import failpoint
 from unify.lake.lake import Lake
 from unify.load.limits import TABLE_ADVICE, limit_time, load_limits
@@ -60,7 +60,7 @@ class RelationalLoad:
         with closing(adapter), PartStage(folder, self._report) as stage:
 
             def cancel() -> None:
-                with closing(stage.duck.cursor()) as cursor:
+                with suppress(UnifyError), closing(stage.duck.cursor()) as cursor:  # not attached, or lost
                     adapter.cancel(cursor)
 
             limited = limit_time(self._limits.time, self._seconds, str(task.table), cancel)

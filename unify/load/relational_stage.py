@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -17,7 +17,7 @@ from unify.adapters.relation import LoadPart, SourceLoad
 from unify.convert.sql import ROW_GROUP_ROWS, copy_to_parquet_sql
 from unify.engine.connection import DUCKDB_CONFIG, open_database, quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import LoadFailed, UnifyError
+from unify.errors import LoadFailed
 from unify.fs.failpoints import failpoint
 from unify.model import Column
 
@@ -84,7 +84,7 @@ class PartStage:
     def stage(self, load: SourceLoad, cancel: Callable[[], None]) -> StagedParts:
         """Copy every part. ``cancel`` ends the statements that run at the source, in any thread.
 
-        Raises errors of DuckDB, and what ``progress`` raises.
+        Raises errors of DuckDB, and what ``progress`` raises; ``cancel`` raises nothing.
         """
         group_rows = _row_group_rows(len(load.table.columns))
         files = [self._folder / f"rows-{number:06}.parquet" for number in range(len(load.parts))]
@@ -162,9 +162,8 @@ class PartStage:
                     report()
             except BaseException:
                 stop.set()
-                with suppress(UnifyError):  # the error of the reader says more
-                    if running:
-                        cancel()
+                if running:
+                    cancel()
                 raise
 
     def _copy_as_reader(self, setup: Sequence[str], copy: Callable[[DuckDBPyConnection], None]) -> None:
