@@ -318,7 +318,7 @@ def test_a_late_subscriber_receives_running_loads_and_their_end(shared_home: Dae
     assert list(dict.fromkeys(states)) == [JobState.RUNNING, JobState.PUBLISHING, JobState.DONE]
 
 
-def test_an_idle_daemon_of_another_version_is_replaced(
+def test_an_idle_daemon_of_an_older_version_is_replaced(
     daemon_home: DaemonHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = daemon_home.start_daemon()
@@ -329,7 +329,7 @@ def test_an_idle_daemon_of_another_version_is_replaced(
         assert daemon_home.start_daemon() == old
         daemon_home.open_gate()
         daemon_home.wait_for_end(job)
-        with pytest.raises(DaemonUnreachable, match="another version"):
+        with pytest.raises(DaemonUnreachable, match="an older version"):
             daemon_home.start_daemon()
     assert daemon_home.start_daemon() != old
 

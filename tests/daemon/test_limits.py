@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +16,7 @@ from tests.support.waiting import wait_until
 from unify.fs import memory
 from unify.fs.memory import resident_bytes
 from unify.model import Action, ConfigPaths, JobState, TableName
-from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
-from unify.queue.sqlite import read_sql_sections
 from unify.status.launch import is_daemon_running
 
 
@@ -106,18 +103,3 @@ class TestCrashes:
         again = daemon_home.queue.retry(job.id)
         assert again is not None
         assert (again.crashes, again.failures) == (0, 0)
-
-    def test_a_queue_of_an_older_schema_version_is_migrated(self, tmp_path: Path) -> None:
-        with sqlite3.connect(tmp_path / "queue.db") as old:
-            for statement in read_sql_sections("queue_schema.sql")["1"].split(";\n"):
-                old.execute(statement)
-            old.execute(
-                "INSERT INTO job (uid, tenant, action, connection, table_name, origin, priority, state, "
-                "created_at, start_at) VALUES ('u', 't', 'load', 'c', 'n', '{\"connections\":\"/c\"}', 0, "
-                "'queued', 0, 0)"
-            )
-            old.execute("PRAGMA user_version = 1")
-        old.close()
-        with Queue(tmp_path / "queue.db") as queue:
-            [job] = queue.active_jobs()
-        assert (job.uid, job.crashes) == ("u", 0)

@@ -53,12 +53,24 @@ def ensure_daemon(
         about = _wait_for_reply(settings, deadline)
         if about is None:
             reason = f"the daemon ended at once: {_last_output_line(settings)}"
-        elif about.version == version.VERSION or about.busy:
+        elif about.busy or not _is_older(about.version):
             return about
         else:
-            stop_daemon(settings)  # an idle daemon of another version
-            reason = f"the daemon is of another version, {about.version}; this is {version.VERSION}"
+            stop_daemon(settings)  # an idle daemon of an older version; a newer one serves this shell, too
+            reason = f"the daemon is of an older version, {about.version}; this is {version.VERSION}"
     raise DaemonUnreachable(reason)
+
+
+def _is_older(other: str) -> bool:
+    """Whether a version is older than this one; one that cannot be compared is."""
+    try:
+        return _version_parts(other) < _version_parts(version.VERSION)
+    except ValueError:
+        return other != version.VERSION
+
+
+def _version_parts(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
 
 
 def _wait_for_reply(settings: Settings, deadline: float) -> DaemonInfo | None:

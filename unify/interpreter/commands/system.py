@@ -73,6 +73,7 @@ class SystemCommands:
     def restart(self) -> Message:
         from unify.status.launch import ensure_daemon, stop_daemon
 
+        self.queue.recent_jobs(1)  # a home that a newer version has taken over keeps its daemon
         stop_daemon(self.settings)
         ensure_daemon(self.settings)
         return Message("the daemon was restarted")
