@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.adapters.database.server_text import server_text_sql
+from tests.adapters.database.test_postgres_types import CASES, SETUP
 from tests.support.postgres_server import PostgresServer
 from tests.support.postgres_shop import ORDERS, OtherSession, PostgresShop
 from unify.adapters.database import postgres_bulk
@@ -220,6 +222,24 @@ def test_not_a_number_is_null_and_listed_in_discarded(shop: PostgresShop) -> Non
     assert shop.rows('select "column", value, reason, "row" from lake._unify.discarded') == [
         ("amount", "NaN", "NaN is no decimal number", '{"id":2,"amount":"NaN"}')
     ]
+
+
+def test_every_type_is_stored_as_the_server_shows_it_and_stays_the_same(shop: PostgresShop) -> None:
+    columns = ", ".join(f"c{number} {type}" for number, type in enumerate(CASES))
+    shop.run(f"{SETUP} create table every_type (id int primary key, {columns})")
+    for row in range(max(len(values) for _, values in CASES.values()) + 1):
+        cells = [values[row] if row < len(values) else "NULL" for _, values in CASES.values()]
+        shop.run(f"insert into every_type values ({row}, {', '.join(cells)})")
+    shop.use("{every_type: {incremental: {cursor: id}}}")
+    shop.publish("every_type")
+    described = shop.rows("describe shop.every_type")
+    assert [row[1] for row in described[1:]] == [type for type, _ in CASES.values()]
+    texts = ", ".join(server_text_sql(str(row[0]), str(row[1])) for row in described)
+    expected = shop.server.rows("select * from every_type order by id", shop.database)
+    stored = shop.rows(f"select {texts} from shop.every_type order by id")
+    assert [list(row) for row in stored] == [list(row) for row in expected]
+    record = shop.refresh("every_type")
+    assert (record.action, record.rows_read, record.rows_updated, record.reason) == ("refresh", 1, 0, "")
 
 
 def test_a_changed_type_is_read_again_and_stored_exactly(shop: PostgresShop) -> None:

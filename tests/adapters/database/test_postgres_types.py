@@ -99,7 +99,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "jsonb[]": ("JSON[]", ["array['1'::jsonb]"]),
     "integer[][]": ("VARCHAR", ["'{{1,2},{3,4}}'"]),
 }
-_SETUP = """
+SETUP = """
 create type mood as enum ('sad', 'it''s ok');
 create type pair as (a int, b numeric);
 create domain positive as int check (value > 0);
@@ -114,7 +114,7 @@ create domain ints as int[];
 def every_type(postgres_server: PostgresServer, database: str) -> str:
     """A table with one column of each type; its name."""
     columns = ", ".join(f"c{number} {type}" for number, type in enumerate(CASES))
-    postgres_server.run(f"{_SETUP} create table every_type(id int primary key, {columns})", database)
+    postgres_server.run(f"{SETUP} create table every_type(id int primary key, {columns})", database)
     rows = max(len(values) for _, values in CASES.values()) + 1  # the last one is NULL
     inserts = [
         ", ".join([str(row), *(values[row] if row < len(values) else "NULL" for _, values in CASES.values())])
