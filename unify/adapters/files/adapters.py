@@ -27,6 +27,7 @@ _PREFIX = Option("prefix", "Start of the paths, such as daily/; nothing outside 
 _ENDPOINT = Option("endpoint", "Address of another server of this kind, such as https://minio.example.org")
 _ANONYMOUS = Option("anonymous", "true: no credentials, for public buckets")
 _NO_PROXY = "http://127.0.0.1:9"  # never used: an explicit proxy keeps obstore from that of the environment
+_PROXY = Option("proxy", "URL of an HTTP proxy; that of the environment is never used", secret=True)
 _TIMEOUTS = {"connect_timeout": "10s", "timeout": "10 minutes"}
 
 
@@ -62,16 +63,14 @@ class BucketAdapter(FileAdapter):
             )
         return False
 
-    def _client(self, host: str, **more: object) -> dict[str, Any]:
+    def _client(self, host: str) -> dict[str, Any]:
         """Options of obstore's HTTP client."""
         endpoint = _text(self.options, "endpoint")
-        own = urlsplit(endpoint).hostname or host
+        own, proxy = urlsplit(endpoint).hostname or host, _text(self.options, "proxy")
         return {
             **_TIMEOUTS,
             "allow_http": endpoint.startswith("http://"),
-            "proxy_url": _NO_PROXY,
-            "proxy_excludes": own,
-            **more,
+            **({"proxy_url": proxy} if proxy else {"proxy_url": _NO_PROXY, "proxy_excludes": own}),
         }
 
     def _endpoint(self) -> str | None:
@@ -96,6 +95,7 @@ class S3Adapter(BucketAdapter):
         Option("secret_access_key", "Secret of the access key", secret=True),
         Option("session_token", "Token of temporary credentials", secret=True),
         _ANONYMOUS,
+        _PROXY,
         Option("url_style", "path: the bucket in the path; vhost: in the host name (Amazon's default)"),
     )
 
@@ -121,7 +121,7 @@ class S3Adapter(BucketAdapter):
                 _open_s3, bucket, config, None if anonymous else keys, self._client(".amazonaws.com")
             ),
             secrets=self.secrets(),
-            scan=self._scan_access(endpoint, style, anonymous),
+            scan=None if _text(self.options, "proxy") else self._scan_access(endpoint, style, anonymous),
             identity="" if anonymous else f"access key {keys['access_key_id']}",
         )
 
@@ -155,6 +155,7 @@ class GCSAdapter(BucketAdapter):
         Option("service_account_key", "Key of a service account: the JSON text of its file", secret=True),
         _ENDPOINT,
         _ANONYMOUS,
+        _PROXY,
     )
 
     def open_store(self) -> FileStore:
@@ -188,6 +189,7 @@ class AzureAdapter(BucketAdapter):
         Option("account_key", "Key of the storage account", secret=True),
         _ENDPOINT,
         _ANONYMOUS,
+        _PROXY,
     )
 
     def open_store(self) -> FileStore:
@@ -213,7 +215,7 @@ class AzureAdapter(BucketAdapter):
             prefix,
             open=partial(_open_azure, container, config, self._client(".windows.net")),
             secrets=self.secrets(),
-            scan=None if anonymous else scan,
+            scan=None if anonymous or _text(self.options, "proxy") else scan,
             identity="" if anonymous else f"account {account}",
         )
 

@@ -6,6 +6,7 @@ of Parquet files in place, by ranges. obstore and DuckDB's extension are importe
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from unify.adapters.files.store import CHUNK_BYTES, FileChanged, FileStore, StoredFile
+from unify.adapters.relation import HIDDEN_PREFIX
 from unify.errors import FileError, Forbidden, NotFound, SourceError, Unauthorized, Unreachable
 from unify.redaction import Redactor
 from unify.text import excerpt
@@ -24,6 +26,7 @@ from unify.text import excerpt
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_PROXY_VARIABLES = frozenset({"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"})
 _DELETED_AT_ONCE = 1000  # what S3 deletes with one request
 _SINGLE_PUT_BYTES = 64 * 1024 * 1024  # larger files are written in parts, without a condition
 _LIST_CHUNK = 1000
@@ -86,6 +89,7 @@ class ObjectStore(FileStore):
         self._open = open
         self._opened: Any = None
         self._redactor = Redactor(secrets)
+        self._has_secret = False  # this adapter has created it, and not one with other options
         self._readable_in_place = False
 
     @property
@@ -183,20 +187,20 @@ class ObjectStore(FileStore):
             return str(obstore.sign(self._store, "GET", self.prefix + path, timedelta(seconds=seconds)))
 
     def attach(self, duck: DuckDBPyConnection) -> None:
-        if self.scan is None or self._readable_in_place:
-            return
-        scope = self.address_start
-        name = f"__unify_files_{self._connection}"
+        if self.scan is None or _PROXY_VARIABLES & os.environ.keys():
+            return  # DuckDB would use that proxy
+        scope, name = self.address_start, f"{HIDDEN_PREFIX}files_{self._connection.lower()}"
         rows = duck.execute("SELECT name, scope FROM duckdb_secrets()").fetchall()
-        if any(name == known for known, _ in rows):
-            self._readable_in_place = True
-            return
-        scopes = [each for _, each_scopes in rows for each in each_scopes]
-        if any(scope.startswith(other) or other.startswith(scope) for other in scopes):
-            return  # DuckDB would choose one of two credentials: the files are copied instead
-        self.scan.load(duck)
-        create_secret(duck, name, {**self.scan.secret, "SCOPE": scope})
-        self._readable_in_place = True
+        others = [each for known, scopes in rows for each in scopes if known != name]
+        # With a second secret for a path, DuckDB could choose the wrong one: then the files are copied.
+        self._readable_in_place = not any(
+            scope.startswith(other) or other.startswith(scope) for other in others
+        )
+        is_known = any(known == name for known, _ in rows)
+        if self._readable_in_place and not (is_known and self._has_secret):
+            self.scan.load(duck)
+            create_secret(duck, name, {**self.scan.secret, "SCOPE": scope})
+            self._has_secret = True
 
     def scan_address(self, file: StoredFile) -> str | None:
         if self.scan is None or not self._readable_in_place or _UNSAFE_IN_ADDRESS.search(file.path):

@@ -58,6 +58,11 @@ class FileSpool:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was copied."""
+        return self._folder is None
+
     def hide_paths(self, text: str) -> str:
         """Return a message about copies with the paths of their files."""
         if self._folder is None:
