@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from unify.adapters.relation import SourceColumn, SourceLoadRequest, SourceTable
+from unify.adapters.relation import RelationalAdapter, SourceColumn, SourceLoadRequest, SourceTable
 from unify.adapters.spec.model import RefreshStrategy
 from unify.config.connection_tables import TableSettings
 from unify.config.connections import Connection
 from unify.errors import ConfigError
 from unify.model import Action
 from unify.text import did_you_mean
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 ROW_VERSION_CURSOR = "xmin"  # of PostgreSQL: a system column, which find_table does not list
 _NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -53,14 +57,35 @@ def plan_refresh(table: SourceTable, request: SourceLoadRequest) -> RefreshPlan:
     return RefreshPlan(strategy, key, cursor, name, since, settings.lookback_s if since else 0.0)
 
 
-def check_settings(connection: Connection, table: SourceTable, settings: TableSettings) -> None:
-    """Raise ConfigError, with file and line, for settings that do not suit the columns of ``table``."""
-    problems = [
-        f"{connection.location(f'tables.{_written_name(connection, table)}')}.{key}: {text}"
-        for key, text in find_problems(table, settings)
-    ]
+def check_tables(connection: Connection, adapter: RelationalAdapter, duck: DuckDBPyConnection) -> None:
+    """Raise ConfigError for the tables of connections.yaml that the source does not have or that do not suit.
+
+    ``adapter`` is attached to ``duck``.
+    """
+    problems: list[str] = []
+    listed = [found.name for found in adapter.list_tables(duck)] if connection.tables else []
+    known = {name.lower() for name in listed}
+    for name, settings in connection.tables.items():
+        names_columns = bool(settings.key or settings.cursor or settings.strategy)
+        table = adapter.find_table(duck, name) if names_columns or name.lower() not in known else None
+        if table is None and name.lower() not in known:
+            place = connection.location(f"tables.{name}")
+            problems.append(f"{place}: there is no such table{did_you_mean(name, listed)}")
+        if table is not None:
+            problems += _describe_problems(connection, table, settings)
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def check_settings(connection: Connection, table: SourceTable, settings: TableSettings) -> None:
+    """Raise ConfigError, with file and line, for settings that do not suit the columns of ``table``."""
+    if problems := _describe_problems(connection, table, settings):
+        raise ConfigError("\n".join(problems))
+
+
+def _describe_problems(connection: Connection, table: SourceTable, settings: TableSettings) -> Sequence[str]:
+    place = connection.location(f"tables.{_written_name(connection, table)}")
+    return [f"{place}.{key}: {text}" for key, text in find_problems(table, settings)]
 
 
 def find_problems(table: SourceTable, settings: TableSettings) -> Iterator[tuple[str, str]]:

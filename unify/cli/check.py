@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unify.adapters import base
 from unify.adapters.base import Check, UserPrompt
-from unify.adapters.registry import open_adapter
+from unify.adapters.registry import is_relational, open_adapter, open_relational
 from unify.adapters.spec.loader import load_spec
 from unify.config import trust
 from unify.config.connections import Connection, Connections, load_connections
@@ -43,6 +43,8 @@ def check_connections(
             raise UnknownName(f"unknown connection {name}{did_you_mean(name, known)}")
 
     def check(connection: Connection) -> Check:
+        if is_relational(connection, settings.specs):
+            return _check_relational(connection, environment, redactor)
         tokens_folder = settings.token_folder
         adapter = open_adapter(
             connection, settings.specs, environment, tokens_folder=tokens_folder, redactor=redactor
@@ -62,13 +64,31 @@ def check_specs(paths: Sequence[str]) -> int:
     return 0 if all(passed) else 1
 
 
+def _check_relational(
+    connection: Connection, environment: Mapping[str, str], redactor: Redactor | None
+) -> Check:
+    """Test a database or store, and the settings of its tables. Raises ConfigError for these."""
+    from unify.adapters.table_settings import check_tables
+    from unify.engine.connection import open_database
+
+    with (
+        closing(open_relational(connection, environment, redactor)) as adapter,
+        closing(open_database()) as duck,
+    ):
+        adapter.attach(duck)
+        result = adapter.check(duck)
+        if result.accepted:
+            check_tables(connection, adapter, duck)
+    return result
+
+
 def _report_connection(name: str, connections: Connections, check: Callable[[Connection], Check]) -> bool:
     try:
         if name in connections.errors:
             raise connections.errors[name]
         result = check(connections.by_name[name])
     except UnifyError as error:
-        _print_line(f"{name}: {_join_lines(error.message)}")
+        _print_line(f"{name}: {_join_lines(error.message.removeprefix(f'{name}: '))}")
         return False
     _print_line(f"{name}: {_join_lines(_check_result_text(result))}")
     return result.accepted
