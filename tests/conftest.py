@@ -15,6 +15,7 @@ from tests.support.demo_api import DemoAPI, run_demo_server
 from tests.support.fake_session import FAKE_SESSION_COMMAND, open_session
 from tests.support.fault_server import FaultServer
 from tests.support.leak_canaries import find_leaks
+from tests.support.mysql_server import MySQLServer, run_mysql
 from tests.support.paths import CHECKOUT
 from tests.support.postgres_server import PostgresServer, run_postgres
 from tests.support.stores import create_home, drop_all_tables, settings_for_home
@@ -60,6 +61,13 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield stack.enter_context(run_postgres())
         with quick_tests.unchecked():
             stack.close()
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[MySQLServer]:
+    """A MariaDB server of this process."""
+    with run_mysql() as server:
+        yield server
 
 
 @pytest.fixture

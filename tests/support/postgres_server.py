@@ -130,7 +130,7 @@ def run_postgres() -> Iterator[PostgresServer]:
         initdb = [_program("initdb"), "-D", str(folder / "data"), "-U", SUPERUSER, "-E", "UTF8"]
         initdb += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
         _run_as_owner(initdb)
-        server = PostgresServer(_free_port(), folder)
+        server = PostgresServer(free_port(), folder)
         settings = [*_SETTINGS, f"port = {server.port}", f"unix_socket_directories = '{folder}'"]
         with open(folder / "data" / "postgresql.conf", "a", encoding="utf-8") as file:
             file.write("\n".join(settings))
@@ -165,7 +165,8 @@ def _give_to_owner(path: Path) -> None:
         os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that no process uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -18,6 +18,7 @@ FIXTURES = {
         "demo_api",
         "github",
         "module_home",
+        "mysql_server",
         "postgres_server",
         "new_home",  # the command in a home may start a daemon
         "shared_home",

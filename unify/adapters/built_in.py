@@ -30,6 +30,7 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "sftp": ("unify.adapters.files.adapters", "SFTPAdapter"),
     "webdav": ("unify.adapters.files.adapters", "WebDAVAdapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
+    "mysql": ("unify.adapters.database.mysql", "MySQLAdapter"),
     "postgres": ("unify.adapters.database.postgres", "PostgresAdapter"),
 }
 

@@ -33,22 +33,26 @@ class DatabaseColumn(SourceColumn, frozen=True, kw_only=True):
     ``source_name``  the source's name; ``name`` differs if two columns differ only in case.
     ``fetch``        the expression that returns the value, or text that ``cast_to`` makes the value.
     ``cast_to``      the DuckDB type to cast what is fetched to; "" if it has the type already.
+    ``function``     the DuckDB function that makes the value of what is fetched; "" without one.
     ``compare``      the expression in conditions.
     ``sort``         the expression that sorts as DuckDB sorts the values; "" if there is none.
     ``same_text``    the source finds two texts equal only if they are the same.
     ``labels``       of a column whose kind is LABEL.
-    ``not_a_number`` the condition that finds values such as NaN that are read as NULL; "" if none can be.
+    ``read_as_null`` the condition that finds values such as NaN that are read as NULL; "" if none can be.
+    ``has_null``     whether the column may be NULL at the source.
     """
 
     source_name: str
     fetch: str
     cast_to: str = ""
+    function: str = ""
     kind: ValueKind = ValueKind.NONE
     compare: str = ""
     sort: str = ""
     same_text: bool = False
     labels: tuple[str, ...] = ()
-    not_a_number: str = ""
+    read_as_null: str = ""
+    has_null: bool = True
 
     def to_column(self) -> Column:
         """The column of the relation."""

@@ -73,9 +73,17 @@ class ConditionDialect(ABC):
     def compare_text(self, column: DatabaseColumn, operator: str, text: str) -> str | None:
         """Return a comparison with ``text`` in the order of the bytes of UTF-8; None if there is none."""
 
+    def exact_text(self, column: DatabaseColumn, texts: Sequence[str]) -> str:
+        """Return the condition that a text is one of ``texts``, byte by byte; "" if ``=`` says so."""
+        return ""
+
     @abstractmethod
     def starts_with(self, column: DatabaseColumn, prefix: str) -> str | None:
         """Return the condition that a text starts with ``prefix``; None if there is none."""
+
+    def index_bound(self, column: DatabaseColumn, operator: str, text: str) -> str:
+        """Return a wider condition that an index of the server can apply; "" if it needs none."""
+        return ""
 
     @abstractmethod
     def order(self, column: DatabaseColumn, order: SortOrder) -> str:
@@ -132,7 +140,8 @@ class ConditionBuilder:
                 texts = [text for text in texts if text in column.labels]
             literals = [self._dialect.literal(column.kind, text) for text in texts]
             sql = _compare(column.compare, "in", literals) if literals else "1 = 0"
-            return SentCondition(sql, column.same_text)
+            exact = self._dialect.exact_text(column, texts)
+            return SentCondition(f"{sql} AND {exact}" if exact else sql, column.same_text)
         if column.kind is ValueKind.LABEL:
             return None
         [text] = texts
@@ -159,8 +168,8 @@ class ConditionBuilder:
             return None
         literals = [self._dialect.literal(column.kind, value.text) for value in known]
         sql = _compare(column.compare, condition.operator, literals)
-        if column.not_a_number and condition.operator in (">", ">="):  # NaN is greater than any number
-            sql = f"{sql} AND NOT {column.not_a_number}"
+        if column.read_as_null and condition.operator in (">", ">="):  # NaN is greater than any number
+            sql = f"{sql} AND NOT {column.read_as_null}"
         return SentCondition(sql, is_exact)
 
     def _translate_other(self, column: DatabaseColumn, condition: Condition) -> SentCondition | None:
@@ -168,13 +177,15 @@ class ConditionBuilder:
             return None
         if column.kind in (ValueKind.BOOLEAN, ValueKind.UUID) and condition.operator not in ("=", "in"):
             return None
-        literals = []
-        for value in condition.values:
-            text, kind = self._parse_constant(column.kind, value)
-            if not text:
-                return None
-            literals.append(self._dialect.literal(kind, text))
-        return SentCondition(_compare(column.compare, condition.operator, literals))
+        found = [self._parse_constant(column.kind, value) for value in condition.values]
+        if not all(text for text, _ in found):
+            return None
+        literals = [self._dialect.literal(kind, text) for text, kind in found]
+        sql = _compare(column.compare, condition.operator, literals)
+        if column.read_as_null and condition.operator not in ("=", "in"):
+            sql = f"{sql} AND NOT {column.read_as_null}"
+        bounds = [self._dialect.index_bound(column, condition.operator, text) for text, _ in found]
+        return SentCondition(f"{bounds[0]} AND {sql}" if len(bounds) == 1 and bounds[0] else sql)
 
     def _parse_constant(self, kind: ValueKind, value: Constant) -> tuple[str, ValueKind]:
         """Return a constant as the source writes it, "" if it is not one of ``kind``, and its kind."""

@@ -17,9 +17,7 @@ from unify.adapters.relation import SortOrder, SourceLoad, SourceLoadRequest, So
 from unify.adapters.spec.model import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
-from unify.durations import parse_duration
 from unify.engine.connection import quote_literal
-from unify.errors import ConfigError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -161,7 +159,7 @@ class PostgresAdapter(ServerAdapter):
         values = {
             "options": " ".join(f"-c{name}={value}" for name, value in self._session_settings().items()),
             "application_name": self.application,
-            "connect_timeout": f"{max(1, round(self._seconds('connect_timeout')))}",
+            "connect_timeout": f"{max(1, round(self.seconds('connect_timeout')))}",
             "client_encoding": "UTF8",
             "keepalives_idle": "30",
             "keepalives_interval": "10",
@@ -173,14 +171,8 @@ class PostgresAdapter(ServerAdapter):
     def _session_settings(self) -> Mapping[str, str]:
         if not self.option("statement_timeout"):
             return _SESSION_SETTINGS
-        timeout_ms = max(1, round(self._seconds("statement_timeout") * 1000))
+        timeout_ms = max(1, round(self.seconds("statement_timeout") * 1000))
         return {**_SESSION_SETTINGS, "statement_timeout": str(timeout_ms)}
-
-    def _seconds(self, name: str) -> float:
-        try:
-            return parse_duration(self.option(name))
-        except ValueError as error:
-            raise ConfigError(f"{self.connection}.options.{name}: {error}") from error
 
 
 def _quote_setting(value: str) -> str:

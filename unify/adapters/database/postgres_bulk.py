@@ -210,9 +210,9 @@ class PostgresBulk:
         """Yield SELECTs of the values that are read as NULL, by column."""
         names = ", ".join(quoted(field.source_name) for field in select.columns)
         for field in select.columns:
-            if not field.not_a_number:
+            if not field.read_as_null:
                 continue
-            found = replace(select, conditions=(*select.conditions, field.not_a_number))
+            found = replace(select, conditions=(*select.conditions, field.read_as_null))
             row = f"row_to_json((SELECT r FROM (SELECT {names}) AS r))::text"
             sql = (
                 f"SELECT {quote_literal(field.name)}::text AS c0, {quoted(field.source_name)}::text AS c1, "

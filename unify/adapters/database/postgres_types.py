@@ -173,7 +173,7 @@ class _ColumnReader:
             kind=ValueKind.DECIMAL,
             compare=self._base_value(),
             sort=value,
-            not_a_number=f"({self._name} = 'NaN')",
+            read_as_null=f"({self._name} = 'NaN')",
         )
 
     def _read_chosen(self, chosen: DuckDBType) -> DatabaseColumn:
@@ -196,7 +196,7 @@ class _ColumnReader:
             kind=ValueKind.DECIMAL,
             compare=self._base_value(),
             sort=f"nullif({value}, 'NaN')",
-            not_a_number=f"({value} = 'NaN')",
+            read_as_null=f"({value} = 'NaN')",
         )
 
     def _read_money(self) -> DatabaseColumn:
@@ -287,7 +287,7 @@ class _ColumnReader:
         sort: str = "",
         same_text: bool = False,
         labels: tuple[str, ...] = (),
-        not_a_number: str = "",
+        read_as_null: str = "",
     ) -> DatabaseColumn:
         column = self._column
         return DatabaseColumn(
@@ -303,7 +303,7 @@ class _ColumnReader:
             sort=sort,
             same_text=same_text,
             labels=labels,
-            not_a_number=not_a_number,
+            read_as_null=read_as_null,
         )
 
 

@@ -32,7 +32,8 @@ from unify.adapters.relation import (
 from unify.adapters.table_settings import plan_refresh
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
-from unify.errors import NotFound, QueryError, SourceError, Unauthorized
+from unify.durations import parse_duration
+from unify.errors import ConfigError, NotFound, QueryError, SourceError, Unauthorized
 from unify.model import TableDef
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class ServerAdapter(RelationalAdapter):
 
     ``function``  DuckDB's table function that sends SQL to the server.
     ``dialect``   the server's constants and comparisons.
+    ``prefix``    precedes each statement.
     """
 
     function: ClassVar[str]
@@ -73,6 +75,10 @@ class ServerAdapter(RelationalAdapter):
     ) -> None:
         super().__init__(connection, options, tables)
         self.alias = hidden_alias(connection)
+
+    @property
+    def prefix(self) -> str:
+        return ""
 
     @property
     @abstractmethod
@@ -111,17 +117,19 @@ class ServerAdapter(RelationalAdapter):
         columns = tuple(column.to_column() for column in known.fields)
         if read.count_only and not read.conditions and read.limit is None:
             select = SourceSelect(known, known.fields)
-            return Relation(count_rows_sql(self.function, self.alias, select), columns, (select.count_sql,))
+            return Relation(
+                count_rows_sql(self.function, self.alias, select, self.prefix), columns, (select.count_sql,)
+            )
         select = self._select(duck, known, read)
         shown = tuple(column.to_column() for column in select.columns)
-        return Relation(read_sql(self.function, self.alias, select), shown, (select.sql,))
+        return Relation(self.read_sql(select), shown, (select.sql,))
 
     @contextmanager
     def plan_load(
         self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
     ) -> Iterator[SourceLoad]:
         known = self.database_table(duck, table)
-        rows = read_sql(self.function, self.alias, SourceSelect(known, known.fields))
+        rows = self.read_sql(SourceSelect(known, known.fields))
         with translate_source_errors(self.connection), read_transaction(duck):
             plan = plan_refresh(known, request)
             yield database_load(plan, known, f"SELECT * FROM ({rows})", cursor_condition(plan))
@@ -137,7 +145,7 @@ class ServerAdapter(RelationalAdapter):
             raise
         select = SourceSelect(described, described.fields)
         columns = tuple(column.to_column() for column in described.fields)
-        return Relation(read_sql(self.function, self.alias, select), columns, (sql,))
+        return Relation(self.read_sql(select), columns, (sql,))
 
     def check(self, duck: DuckDBPyConnection) -> Check:
         try:
@@ -159,6 +167,10 @@ class ServerAdapter(RelationalAdapter):
             raise SourceError(f"{self.connection}.{table.name} has no column that this user may read")
         return known
 
+    def read_sql(self, select: SourceSelect) -> str:
+        """Return the SELECT in DuckDB's SQL that reads the rows of ``select``."""
+        return read_sql(self.function, self.alias, select, self.prefix)
+
     def option(self, name: str) -> str:
         """Return the value of an option that is not secret; "" if it is not set."""
         value = self.options.get(name)
@@ -168,6 +180,13 @@ class ServerAdapter(RelationalAdapter):
         """Return the value of a secret option; "" if it is not set."""
         value = self.options.get(name)
         return value.reveal() if isinstance(value, Secret) else value or ""
+
+    def seconds(self, name: str) -> float:
+        """Return the value of an option that is a duration. Raises ConfigError."""
+        try:
+            return parse_duration(self.option(name))
+        except ValueError as error:
+            raise ConfigError(f"{self.connection}.options.{name}: {error}") from error
 
     def _select(self, duck: DuckDBPyConnection, table: DatabaseTable, read: RelationRead) -> SourceSelect:
         builder = ConditionBuilder(duck, table.fields_by_name(), self.dialect)

@@ -42,16 +42,20 @@ class SourceSelect(Struct, frozen=True):
         return "".join(parts)
 
 
-def read_sql(function: str, alias: str, select: SourceSelect) -> str:
-    """Return the SELECT in DuckDB's SQL; ``function`` is the table function that sends SQL to the source."""
+def read_sql(function: str, alias: str, select: SourceSelect, prefix: str = "") -> str:
+    """Return the SELECT in DuckDB's SQL.
+
+    ``function``  the table function that sends SQL to the source. ``prefix``: what precedes that SQL.
+    """
     values = ", ".join(_value_sql(column, number) for number, column in enumerate(select.columns))
-    return f"SELECT {values} FROM {call_sql(function, alias, select.sql)}"
+    return f"SELECT {values} FROM {call_sql(function, alias, prefix + select.sql)}"
 
 
-def count_rows_sql(function: str, alias: str, select: SourceSelect) -> str:
+def count_rows_sql(function: str, alias: str, select: SourceSelect, prefix: str = "") -> str:
     """Return a SELECT with as many rows as the source counts; the values are NULL."""
     values = ", ".join(f"CAST(NULL AS {column.type}) AS {quoted(column.name)}" for column in select.columns)
-    return f"SELECT {values} FROM range((SELECT n FROM {call_sql(function, alias, select.count_sql)}))"
+    count = call_sql(function, alias, prefix + select.count_sql)
+    return f"SELECT {values} FROM range((SELECT n FROM {count}))"
 
 
 def call_sql(function: str, alias: str, sql: str) -> str:
@@ -60,5 +64,6 @@ def call_sql(function: str, alias: str, sql: str) -> str:
 
 
 def _value_sql(column: DatabaseColumn, number: int) -> str:
-    value = f"CAST(c{number} AS {column.cast_to})" if column.cast_to else f"c{number}"
+    value = f"{column.function}(c{number})"
+    value = f"CAST({value} AS {column.cast_to})" if column.cast_to else value
     return f"{value} AS {quoted(column.name)}"
