@@ -11,7 +11,7 @@ from tests.adapters.database.server_text import server_text_sql
 from tests.adapters.database.test_postgres_types import CASES, SETUP
 from tests.support.postgres_server import PostgresServer
 from tests.support.postgres_shop import ORDERS, OtherSession, PostgresShop
-from unify.adapters.database import postgres_bulk
+from unify.adapters.database.postgres import bulk as postgres_bulk
 from unify.config.settings import Settings
 from unify.errors import SourceError, UnifyError, Unreachable
 from unify.load import relational_loader

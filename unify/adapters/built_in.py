@@ -30,8 +30,8 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "sftp": ("unify.adapters.files.adapters", "SFTPAdapter"),
     "webdav": ("unify.adapters.files.adapters", "WebDAVAdapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
-    "mysql": ("unify.adapters.database.mysql", "MySQLAdapter"),
-    "postgres": ("unify.adapters.database.postgres", "PostgresAdapter"),
+    "mysql": ("unify.adapters.database.mysql.adapter", "MySQLAdapter"),
+    "postgres": ("unify.adapters.database.postgres.adapter", "PostgresAdapter"),
 }
 
 

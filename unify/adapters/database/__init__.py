@@ -8,13 +8,8 @@
     sql_sections  named statements in .sql files
     server        what the adapters of servers have in common
     bulk          loads: which rows a refresh reads, and how their state goes on
-    mysql         adapter `mysql`, for MariaDB also
-    mysql_catalog  schemas, tables and columns of MySQL
-    mysql_types   how each type of MySQL is read exactly
     postgres      adapter `postgres`
-    postgres_catalog  schemas, tables and columns of PostgreSQL
-    postgres_types    how each type of PostgreSQL is read exactly
-    postgres_bulk     loads from PostgreSQL: one snapshot, ranges of pages side by side, late commits
+    mysql         adapter `mysql`, for MariaDB also
     duckdb_file   adapter `duckdb`: a DuckDB database file
 
 May import: adapters.relation, base, options and spec; language, config, engine, fs and the top-level modules.

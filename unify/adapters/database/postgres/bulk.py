@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PART_BYTES = 64 * MIB  # of the table; DuckDB holds up to 2,048 rows of each part in memory, however long
 MIN_PART_BYTES = 4 * MIB
 MAX_VERSION_AGE = 2_000_000_000  # transactions; their numbers in rows repeat after 2**31
-_STATEMENTS = "postgres_bulk.sql"
+_STATEMENTS = "postgres/bulk.sql"
 _PENDING = "{} pending"  # key of a PendingCursor in the state
 _NOT_A_NUMBER = "NaN is no decimal number"
 

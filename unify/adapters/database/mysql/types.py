@@ -32,7 +32,7 @@ _TIMES = frozenset(["date", "datetime", "timestamp", "year", "time"])
 
 
 class MySQLColumn(Struct, frozen=True):
-    """A column as the statement ``columns`` of mysql_catalog.sql returns it."""
+    """A column as the statement ``columns`` of catalog.sql returns it."""
 
     name: str
     type: str

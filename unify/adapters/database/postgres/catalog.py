@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from unify.adapters.database.columns import DatabaseTable, with_distinct_names
-from unify.adapters.database.postgres_types import CatalogTable, numeric_modifier, read_columns
+from unify.adapters.database.postgres.types import CatalogTable, numeric_modifier, read_columns
 from unify.adapters.database.sql_sections import render_section
 from unify.adapters.database.statement import call_sql
 from unify.adapters.relation import join_table_name, split_table_name
@@ -20,7 +20,7 @@ from unify.model import TableDef
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_STATEMENTS = "postgres_catalog.sql"
+_STATEMENTS = "postgres/catalog.sql"
 
 
 class SessionInfo(msgspec.Struct, frozen=True):

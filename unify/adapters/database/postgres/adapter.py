@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from unify.adapters.database.attachment import ServerAttachment, translate_source_errors
-from unify.adapters.database.columns import DatabaseColumn, ValueKind
-from unify.adapters.database.conditions import ConditionDialect
-from unify.adapters.database.postgres_bulk import PostgresBulk
-from unify.adapters.database.postgres_catalog import PostgresCatalog
+from unify.adapters.database.postgres.bulk import PostgresBulk
+from unify.adapters.database.postgres.catalog import PostgresCatalog
+from unify.adapters.database.postgres.dialect import PostgresDialect
 from unify.adapters.database.server import ServerAdapter, process_name
 from unify.adapters.options import ListOption, PathOption, split_list
-from unify.adapters.relation import SortOrder, SourceLoad, SourceLoadRequest, SourceTable
+from unify.adapters.relation import SourceLoad, SourceLoadRequest, SourceTable
 from unify.adapters.spec.model import Option
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
@@ -34,40 +33,6 @@ _SESSION_SETTINGS: Mapping[str, str] = {
     "standard_conforming_strings": "on",
     "default_transaction_read_only": "on",
 }
-_TYPED_LITERALS: Mapping[ValueKind, str] = {
-    ValueKind.DATE: "date",
-    ValueKind.TIMESTAMP: "timestamp",
-    ValueKind.UUID: "uuid",
-    ValueKind.DOUBLE: "float8",
-}
-
-
-class PostgresDialect(ConditionDialect):
-    """PostgreSQL's constants; texts are compared as bytes by the collation C."""
-
-    def literal(self, kind: ValueKind, text: str) -> str:
-        match kind:
-            case ValueKind.INTEGER | ValueKind.DECIMAL | ValueKind.BOOLEAN:
-                return text
-            case ValueKind.TIMESTAMPTZ:
-                return f"timestamptz {quote_literal(f'{text}+00')}"
-            case _ if kind in _TYPED_LITERALS:
-                return f"{_TYPED_LITERALS[kind]} {quote_literal(text)}"
-            case _:
-                return quote_literal(text)
-
-    def compare_text(self, column: DatabaseColumn, operator: str, text: str) -> str | None:
-        return f"{column.sort} {operator} {quote_literal(text)}" if column.sort else None
-
-    def starts_with(self, column: DatabaseColumn, prefix: str) -> str | None:
-        if not column.same_text:  # PostgreSQL has no LIKE for such a collation
-            return None
-        pattern = prefix.replace("\\", "\\\\") + "%"
-        return f"{column.compare} LIKE {quote_literal(pattern)}"
-
-    def order(self, column: DatabaseColumn, order: SortOrder) -> str:
-        direction = "DESC" if order.descending else "ASC"
-        return f"{column.sort} {direction} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
 
 
 class PostgresAdapter(ServerAdapter):

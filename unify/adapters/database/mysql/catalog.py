@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unify.adapters.database.columns import DatabaseColumn, DatabaseTable, ValueKind, with_distinct_names
-from unify.adapters.database.mysql_types import MySQLColumn, existing_date_sql, quote_mysql, read_column
+from unify.adapters.database.mysql.types import MySQLColumn, existing_date_sql, quote_mysql, read_column
 from unify.adapters.database.sql_sections import render_section
 from unify.adapters.database.statement import call_sql
 from unify.adapters.relation import join_table_name, split_table_name
@@ -18,7 +18,7 @@ from unify.model import TableDef
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_STATEMENTS = "mysql_catalog.sql"
+_STATEMENTS = "mysql/catalog.sql"
 _NOT_A_SUBQUERY = re.compile(r"\s*(?:show|desc|describe|explain)\b", re.IGNORECASE)
 
 

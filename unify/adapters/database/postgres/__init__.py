@@ -1,0 +1,10 @@
+"""PostgreSQL as a source.
+
+    adapter   adapter `postgres`: options, session settings, cancellation
+    catalog   schemas, tables and columns, from PostgreSQL's catalog
+    types     how each type is read exactly
+    dialect   constants, and comparisons of texts
+    bulk      loads: one snapshot for all readers, ranges of pages side by side, late commits
+
+Start with adapter.PostgresAdapter. May import: the modules of adapters.database, and what they may.
+"""

@@ -1,0 +1,45 @@
+"""How PostgreSQL writes constants and compares texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unify.adapters.database.columns import DatabaseColumn, ValueKind
+from unify.adapters.database.conditions import ConditionDialect
+from unify.adapters.relation import SortOrder
+from unify.engine.connection import quote_literal
+
+_TYPED_LITERALS: Mapping[ValueKind, str] = {
+    ValueKind.DATE: "date",
+    ValueKind.TIMESTAMP: "timestamp",
+    ValueKind.UUID: "uuid",
+    ValueKind.DOUBLE: "float8",
+}
+
+
+class PostgresDialect(ConditionDialect):
+    """PostgreSQL's constants; texts are compared as bytes by the collation C."""
+
+    def literal(self, kind: ValueKind, text: str) -> str:
+        match kind:
+            case ValueKind.INTEGER | ValueKind.DECIMAL | ValueKind.BOOLEAN:
+                return text
+            case ValueKind.TIMESTAMPTZ:
+                return f"timestamptz {quote_literal(f'{text}+00')}"
+            case _ if kind in _TYPED_LITERALS:
+                return f"{_TYPED_LITERALS[kind]} {quote_literal(text)}"
+            case _:
+                return quote_literal(text)
+
+    def compare_text(self, column: DatabaseColumn, operator: str, text: str) -> str | None:
+        return f"{column.sort} {operator} {quote_literal(text)}" if column.sort else None
+
+    def starts_with(self, column: DatabaseColumn, prefix: str) -> str | None:
+        if not column.same_text:  # PostgreSQL has no LIKE for such a collation
+            return None
+        pattern = prefix.replace("\\", "\\\\") + "%"
+        return f"{column.compare} LIKE {quote_literal(pattern)}"
+
+    def order(self, column: DatabaseColumn, order: SortOrder) -> str:
+        direction = "DESC" if order.descending else "ASC"
+        return f"{column.sort} {direction} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
