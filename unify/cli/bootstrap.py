@@ -92,6 +92,7 @@ def _run_invocation(invocation: Invocation, environment: Environment, session_fa
         debug=invocation.debug,
     )
     try:
+        _check_open_files(messages)
         status = _dispatch_task(invocation, environment, session_factory, messages)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -109,6 +110,14 @@ def _run_invocation(invocation: Invocation, environment: Environment, session_fa
     except Exception as error:  # noqa: BLE001 — reports an unexpected error without a traceback
         messages.internal_error(error)
         return EXIT_INTERNAL_ERROR
+
+
+def _check_open_files(messages: Messages) -> None:
+    """Raise a low limit of open files, of macOS for example; report one that cannot be raised."""
+    from unify.fs.process_limits import MIN_OPEN_FILES, raise_open_files
+
+    if (limit := raise_open_files()) < MIN_OPEN_FILES:
+        messages.notice(f"only {limit} files may be open (ulimit -n); Unify needs {MIN_OPEN_FILES}")
 
 
 def _clear_noted_interrupt() -> None:

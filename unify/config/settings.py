@@ -148,7 +148,10 @@ class Settings(Struct, frozen=True):
                     link.rmdir()
                 new.replace(link)
             except OSError as error:
-                raise StoreError(f"{link}: cannot be created ({error.strerror})") from error
+                raise StoreError(
+                    f"{self.home}: its path is too long for a socket, and no folder can be created in /tmp "
+                    f"({error.strerror}); choose a shorter path with --home"
+                ) from error
 
 
 def _is_own_folder(path: Path) -> bool:

@@ -44,6 +44,10 @@ _STORAGE_FAULTS = tuple(
             "another program holds it open; only Unify should write to it",
         ),
         (
+            "too many open files",
+            "too many files are open; raise the limit (ulimit -n): 64 are enough",
+        ),
+        (
             "unable to open database",
             "it cannot be opened",
         ),

@@ -4,6 +4,7 @@
     locks       FileLock: a lock between processes by flock(2), released when its process ends
     memory      resident memory of processes, and a limit for a block of this process
     machine     the identity of the machine's start
+    process_limits  open files, processes and memory: what the system refuses, and what to do
     paths       paths as users write them: `~` and relative paths resolved
     failpoints  named points in the code where a test can kill the process or raise an error
 

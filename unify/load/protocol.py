@@ -17,6 +17,7 @@ import msgspec
 
 from unify.engine import errors
 from unify.errors import UnifyError, escape_surrogates
+from unify.fs.process_limits import shortage_advice
 from unify.model import Action, ConfigPaths, LoaderJob, RequestRecord, TableName
 from unify.redaction import Redactor
 
@@ -174,9 +175,11 @@ def make_failure(error: UnifyError, redactor: Redactor = _NO_SECRETS) -> Failure
 
 
 def make_unexpected_failure(error: Exception, folder: Path, redactor: Redactor = _NO_SECRETS) -> Failure:
-    """An error of another class: a full disk around ``folder``, else a fault in Unify."""
+    """An error of another class: a full disk around ``folder``, a limit of the system, or a bug."""
     if errors.is_disk_full(error):
         return make_failure(errors.translate_lake_error(error, folder), redactor)
+    if advice := shortage_advice(error):
+        return Failure(type(error).__name__, advice, retryable=True)
     return make_bug_failure(error, redactor)
 
 

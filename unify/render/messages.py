@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from unify.errors import CommandSyntaxError, Interrupted, QueryError, UnifyError
+from unify.fs.process_limits import shortage_advice
 from unify.render.formats.layout import wrap_text
 from unify.text import escape_text, safe_text
 
@@ -66,9 +67,13 @@ class Messages:
         """Write an unexpected error in one line, or with its traceback under --debug.
 
         An error of the operating system that names a file is not a bug: the file may be a folder, or gone.
+        Nor is a limit of the system on files, threads or memory.
         """
         if isinstance(error, OSError) and error.filename is not None and error.strerror and not self.debug:
             self.write(escape_text(self.redactor.redact(f"{error.filename}: {error.strerror}")))
+            return
+        if (advice := shortage_advice(error)) and not self.debug:
+            self.write(advice)
             return
         kind = type(error).__name__
         self.write(f"unexpected error: {kind}: {escape_text(self.redactor.redact(str(error)))}")
