@@ -103,9 +103,11 @@ def find_problems(table: SourceTable, settings: TableSettings) -> Iterator[tuple
                 f"{table.name} has no primary key; name the columns that identify a row, such as key: "
                 f"{_example_key(table)}",
             )
+    elif settings.by_files:
+        return
     elif settings.strategy in ("merge", "merge_delete") and not key:
         yield "key", f"is missing: strategy {settings.strategy} replaces rows by key"
-    elif settings.strategy == "append" and not settings.by_files and not key:
+    elif settings.strategy == "append" and not key:
         yield (
             "refresh.strategy",
             "append would add every row again; set incremental: {cursor: COLUMN}, or use reload",

@@ -87,7 +87,7 @@ class RelationalLoad:
             self._expect_rows(load)
             staged = stage.stage(load, cancel)
         self._reporter.update(lambda progress: replace(progress, rows=staged.rows), urgent=True)
-        full = self._task.action is Action.REFRESH and load.strategy == "reload" and bool(settings.cursor)
+        full = self._task.action is Action.REFRESH and load.strategy == "reload" and bool(stored.cursors)
         based_on = stored.last_load if request.action is Action.REFRESH and load.strategy != "reload" else ""
         return self._make_manifest(load, staged, note, based_on=based_on, full=full), settings
 
