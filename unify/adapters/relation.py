@@ -225,8 +225,13 @@ class RelationalAdapter(ABC):
     def check(self, duck: DuckDBPyConnection) -> Check:
         """Test the credentials; ``identity`` is version, user, read-only or not, and TLS."""
 
-    def cancel(self, duck: DuckDBPyConnection) -> None:  # noqa: B027 - optional
-        """End the statements of this process that run at the source, on a connection of its own."""
+    def cancel(self, duck: DuckDBPyConnection) -> int | None:
+        """End the statements of this process that run at the source, on a connection of its own.
+
+        Returns how many; None if DuckDB's own interrupt ends what it reads from this source.
+        """
+        del duck
+        return None
 
     def close(self) -> None:  # noqa: B027 - optional
         """Close connections."""

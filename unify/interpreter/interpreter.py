@@ -110,6 +110,8 @@ class Interpreter:
         try:
             return self.execute(command, projection)
         except (QueryError, FileError) as error:
+            if isinstance(command, commands.QuerySource):
+                raise  # a position is one in the SQL of the source
             if isinstance(command, commands.RunSql):
                 error.message = error_position.add_end_pointer(error.message, statement)
             else:

@@ -94,8 +94,8 @@ class ServerAdapter(RelationalAdapter):
         """Return version, user, read-only or not, and TLS. Errors are those of DuckDB."""
 
     @abstractmethod
-    def cancel_statements(self, duck: DuckDBPyConnection) -> None:
-        """End the running statements of this process. Errors are those of DuckDB."""
+    def cancel_statements(self, duck: DuckDBPyConnection) -> int:
+        """End the running statements of this process; return how many. Errors are those of DuckDB."""
 
     def attach(self, duck: DuckDBPyConnection) -> None:
         self.attachment().attach(duck)
@@ -154,9 +154,9 @@ class ServerAdapter(RelationalAdapter):
         except Unauthorized as error:
             return Check(accepted=False, reason=error.message)
 
-    def cancel(self, duck: DuckDBPyConnection) -> None:
+    def cancel(self, duck: DuckDBPyConnection) -> int:
         with translate_source_errors(self.connection), duck.cursor() as cursor:
-            self.cancel_statements(cursor)
+            return self.cancel_statements(cursor)
 
     def database_table(self, duck: DuckDBPyConnection, table: SourceTable) -> DatabaseTable:
         """Return what ``find_table`` returned for ``table``, with at least one column."""

@@ -29,6 +29,7 @@ from unify.lake import catalog, ledger
 from unify.lake.catalog import StoredTable
 from unify.lake.lake import Lake
 from unify.language.sql.analysis import Analysed, StatementKind, analyse
+from unify.language.tokenizer import unquote
 from unify.model import Action, LoaderJob, Priority, TableName
 from unify.text import format_age, format_count
 
@@ -81,6 +82,7 @@ class QueryRunner:
         self.get_sources = get_sources
         self.resolver = TableResolver(lake, connections, get_sources)
         self.last_table: TableName | None = None
+        self._prepared: dict[str, str] = {}  # prepared statements that read databases and stores, by name
 
     def run(self, sql: str, max_age: MaxAge, projection: LineProjection | None = None) -> Result:
         """Run one statement. Raises QueryError, UnknownName, LoadFailed, Interrupted.
@@ -90,12 +92,13 @@ class QueryRunner:
         kind = analyse(sql).kind
         if kind is StatementKind.EXPLAIN and (plan := self._explain(sql, max_age)) is not None:
             return plan
-        bound, note = self.prepare(sql, max_age)
+        bound, note = self._prepare_again(sql, max_age) or self.prepare(sql, max_age)
         if kind is StatementKind.BEGIN:
             self.system_tables.create()
         if kind is not StatementKind.SELECT:
             projection = None
-        result = self.lake.execute(bound.sql, bound.parameters, bound.definitions, projection)
+        sql = hide_internal_databases(bound.sql) if kind is StatementKind.LISTING else bound.sql
+        result = self.lake.execute(sql, bound.parameters, bound.definitions, projection)
         if result.columns is None:
             return Message(result.summary)
         return Rows(
@@ -123,9 +126,37 @@ class QueryRunner:
         elif "(" in bound.sql:  # else it reads nothing
             query = f"SELECT (\n{bound.sql}\n)"
             self.lake.statements.claim_sources(query, used.definitions, bound.parameters)
-        if used.relations or self._needs_views(uses, used):
+        self._remember_prepared(sql, reads_sources=bool(uses))
+        if used.relations or self._needs_views(uses, used, statement):
             bound = self.relations.resolve(bound, uses)
         return bound, note
+
+    def _prepare_again(self, sql: str, max_age: MaxAge) -> tuple[BoundQuery, str] | None:
+        """Prepare the statement that EXECUTE names again, if it reads databases or stores; else None.
+
+        DuckDB would use the columns that their tables had when it was prepared, and read wrong values.
+        """
+        prepared = self._prepared.get(analyse(sql).prepared_name.lower())
+        if prepared is None:
+            return None
+        bound, note = self.prepare(prepared, max_age)
+        self.lake.execute(bound.sql, bound.parameters, bound.definitions)
+        return replace(self.variables.bind(sql), definitions=bound.definitions), note
+
+    def _remember_prepared(self, sql: str, *, reads_sources: bool) -> None:
+        """Record the text of PREPARE, or that DEALLOCATE or another PREPARE ends it."""
+        tokens = analyse(sql).tokens
+        match [token.keyword for token in tokens[:2]]:
+            case ["prepare", _]:
+                name = unquote(tokens[1].text).lower()
+                self._prepared.pop(name, None)
+                if reads_sources:
+                    self._prepared[name] = sql
+            case ["deallocate", *_]:
+                for name in {unquote(token.text).lower() for token in tokens[1:]}:
+                    self._prepared.pop(name, None)
+            case _:
+                return
 
     def provide_sources(self, view: TableName) -> None:
         """Have the tables of databases and stores that a user's view reads, so that it can be described."""
@@ -148,13 +179,12 @@ class QueryRunner:
     def _choose_sources(self, used: UsedTables, max_age: MaxAge) -> Mapping[str, SourceUse]:
         return self.get_sources().choose(used.sources, max_age) if used.sources else {}
 
-    def _needs_views(self, uses: Mapping[str, SourceUse], used: UsedTables) -> bool:
+    def _needs_views(self, uses: Mapping[str, SourceUse], used: UsedTables, statement: Analysed) -> bool:
         """Whether DuckDB does not find every table of a source by its name in the statement."""
-        is_definition = any(use.is_live for use in uses.values()) or (bool(uses) and bool(used.definitions))
-        return (
-            is_definition
-            or any(str(use.name).lower() != key for key, use in uses.items())
-            or any("." in use.name.table for use in uses.values())
+        if uses and (used.definitions or statement.is_lasting or statement.prepared_name):
+            return True
+        return any(
+            use.is_live or "." in use.name.table or str(use.name).lower() != key for key, use in uses.items()
         )
 
     def provide_tables(self, view: TableName, max_age: MaxAge) -> None:
@@ -295,6 +325,20 @@ class QueryRunner:
             self.watcher.notice(f"{table.name} was stored {age} and cannot be refreshed: {error.message}")
         else:
             self.watcher.notice(f"{table.name} was stored {age}; a refresh is queued")
+
+
+_DATABASE_COLUMNS = {"databases": "database_name", "tables": "database"}  # of SHOW DATABASES, SHOW ALL TABLES
+
+
+def hide_internal_databases(sql: str) -> str:
+    """Return SHOW DATABASES and SHOW ALL TABLES without the databases that Unify attaches for itself."""
+    match [token.keyword for token in analyse(sql).tokens if token.text != ";"]:
+        case ["show" | "describe", *words] if words in (["databases"], ["all", "tables"]):
+            listing = " ".join(words)
+            column = _DATABASE_COLUMNS[words[-1]]
+            return f"SELECT * FROM (SHOW {listing}) WHERE {column} NOT LIKE '\\_\\_unify\\_%' ESCAPE '\\'"
+        case _:
+            return sql
 
 
 def _source_freshness(uses: Mapping[str, SourceUse]) -> list[TableFreshness]:

@@ -57,5 +57,6 @@ def _create_view(call: DirectQuery, views: SourceViews) -> str:
             f"{connection.name}.TABLE"
         )
     with views.tables.sources.use(connection.name) as (adapter, duck):
+        views.tables.sources.in_use.add(connection.name)
         relation = adapter.query(duck, call.sql)
     return views.create_view(relation.sql, f"query of {connection.name}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Event
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from unify.config.connections import Connection
 
 
+CANCEL_TIMEOUT_S = 1.0  # after Ctrl-C
+CANCEL_INTERVAL_S = 0.05  # between two requests to end a statement
+
+
 class OpenSources:
     """Opens the adapter of a connection when a statement first needs it, attached to the lake's DuckDB.
 
@@ -27,7 +33,9 @@ class OpenSources:
     def __init__(self, lake: Lake, connections: ConnectionCatalog) -> None:
         self.lake = lake
         self.connections = connections
+        self.in_use: set[str] = set()  # connections that the current statement reads live
         self._adapters: dict[str, tuple[Connection, RelationalAdapter]] = {}
+        self._pause = Event()  # never set
         lake.interrupt_hooks.append(self.cancel)
 
     @contextmanager
@@ -44,6 +52,7 @@ class OpenSources:
                 adapter.attach(duck)
                 yield adapter, duck
         except KeyboardInterrupt:
+            self.in_use.add(adapter.connection)
             self.cancel()
             raise Interrupted("the statement was interrupted") from None
         finally:
@@ -51,10 +60,28 @@ class OpenSources:
                 duck.close()
 
     def cancel(self) -> None:
-        """End what this session's statements run at their sources, which DuckDB's interrupt does not."""
-        for _, adapter in self._adapters.values():
-            with suppress(UnifyError), self.lake.cursor() as duck:  # the user's Ctrl-C is what counts
-                adapter.cancel(duck)
+        """End what the statement runs at its sources, which DuckDB's interrupt does not.
+
+        A thread of DuckDB may be about to send it, so that sources are asked again until they had something
+        to end and have nothing more, at most CANCEL_TIMEOUT_S.
+        """
+        until = time.monotonic() + CANCEL_TIMEOUT_S
+        asked = [self._adapters[name][1] for name in self.in_use if name in self._adapters]
+        ended = 0
+        while asked:
+            counts = [count for adapter in asked if (count := self._cancel(adapter)) is not None]
+            if not counts or (ended and not sum(counts)) or time.monotonic() >= until:
+                return
+            ended += sum(counts)
+            self._pause.wait(CANCEL_INTERVAL_S)
+
+    def _cancel(self, adapter: RelationalAdapter) -> int | None:
+        """Return how many statements were ended; None if the source cannot be asked."""
+        try:
+            with self.lake.cursor() as duck:
+                return adapter.cancel(duck)
+        except UnifyError:  # it does not respond, and the user is leaving
+            return None
 
     def close(self) -> None:
         for name in list(self._adapters):

@@ -35,6 +35,7 @@ class SourceViews:
 
     def drop(self) -> None:
         """Drop the views of the previous statement."""
+        self.tables.sources.in_use.clear()
         for view in self._views:
             lake_lake.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
         self._views.clear()
@@ -61,6 +62,7 @@ class SourceViews:
         assert use.table is not None
         read = self._read(use.table, mention)
         with self.tables.sources.use(use.name.schema) as (adapter, duck):
+            self.tables.sources.in_use.add(adapter.connection)
             return adapter.relation(duck, use.table, read)
 
     def _read(self, table: SourceTable, mention: TableMention | None) -> RelationRead:

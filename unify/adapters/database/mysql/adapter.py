@@ -109,17 +109,19 @@ class MySQLAdapter(ServerAdapter):
         product = "MariaDB" if "mariadb" in version.lower() else "MySQL"
         return f"{role} at {self.option('database')}, {product} {version}, {rights}, {tls or 'no TLS'}"
 
-    def cancel_statements(self, duck: DuckDBPyConnection) -> None:
+    def cancel_statements(self, duck: DuckDBPyConnection) -> int:
         """End them on an attachment of its own: one that is read-only may not send KILL."""
         alias = f"{self.alias}_cancel"
         attachment = self.attachment()
-        for id in self._catalog.running_statements(duck, self._mark):
+        running = list(self._catalog.running_statements(duck, self._mark))
+        for id in running:
             duck.execute(
                 f"ATTACH IF NOT EXISTS {quote_literal(attachment.settings)} AS {quoted(alias)} "
                 f"(TYPE mysql, SECRET {quoted(self.alias)})"
             )
             duck.execute(f"CALL mysql_execute({quote_literal(alias)}, 'KILL QUERY {id}')").fetchall()
         duck.execute(f"DETACH DATABASE IF EXISTS {quoted(alias)}")
+        return len(running)
 
     @property
     def _mark(self) -> str:

@@ -107,8 +107,8 @@ class PostgresAdapter(ServerAdapter):
         encryption = session.tls or "no TLS"
         return f"{session.role} at {session.database}, PostgreSQL {session.version}, {rights}, {encryption}"
 
-    def cancel_statements(self, duck: DuckDBPyConnection) -> None:
-        self._catalog.cancel(duck, self.application)
+    def cancel_statements(self, duck: DuckDBPyConnection) -> int:
+        return self._catalog.cancel(duck, self.application)
 
     @contextmanager
     def plan_load(

@@ -108,9 +108,10 @@ class PostgresCatalog:
         [row] = self._fetch(duck, "session")
         return SessionInfo(*row)
 
-    def cancel(self, duck: DuckDBPyConnection, application: str) -> None:
-        """End the running statements of the connections that have this name."""
-        self._fetch(duck, "cancel", application=application)
+    def cancel(self, duck: DuckDBPyConnection, application: str) -> int:
+        """End the running statements of the connections that have this name; return how many."""
+        [[cancelled]] = self._fetch(duck, "cancel", application=application)
+        return int(cancelled)
 
     def canonical_name(self, schema: str, table: str) -> str:
         """The name of a table within the connection."""
