@@ -7,6 +7,7 @@
     running_jobs    carries out the transitions of the jobs in progress; recovery after a restart
     policies        decisions without I/O: retry or end after a failure; when to refresh a table next
     publisher       the thread that publishes staged loads and runs maintenance, one after the other
+    command_queue   the order of the publisher's commands: short publications first
     scripts         starts scheduled scripts that are due and records how they ended
     script_process  one script as a process: started, limited in time, output captured
     maintenance     decides when lake.maintenance runs

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import SimpleQueue
 from typing import assert_never
 
 from msgspec import Struct
 
 from unify.config.settings import Settings
+from unify.daemon.command_queue import CommandQueue
 from unify.errors import LoadFailed, StoreError, UnifyError
 from unify.lake import ledger, maintenance
 from unify.lake.lake import Lake
@@ -40,9 +40,10 @@ class Warmup(Struct, frozen=True):
 
 
 class PublishStaged(Struct, frozen=True):
-    """Publish a staged load."""
+    """Publish a staged load. ``size`` is that of its responses in bytes: a larger one takes longer."""
 
     job: LoaderJob
+    size: int = 0
 
 
 class RecoverOrphan(Struct, frozen=True):
@@ -108,7 +109,7 @@ class PublishHandler:
         match command:
             case Warmup():
                 self._open_lake()
-            case PublishStaged(job):
+            case PublishStaged(job, _):
                 return self._publish_staged(job)
             case RecoverOrphan(job):
                 return ledger.find_load(self._open_lake(), job.uid) or self._recover_orphan(job)
@@ -164,7 +165,7 @@ class Publisher:
     def __init__(self, handler: PublishHandler, wake: Callable[[], None]) -> None:
         self._handler = handler
         self._wake = wake
-        self._commands: SimpleQueue[PublisherCommand | None] = SimpleQueue()
+        self._commands: CommandQueue[PublisherCommand] = CommandQueue(_size_of)
         self._results: deque[PublisherResult] = deque()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
@@ -178,7 +179,7 @@ class Publisher:
 
     def close(self, within_s: float) -> bool:
         """Carry out the pending commands and end; False if that takes longer than ``within_s``."""
-        self._commands.put(None)
+        self._commands.close()
         self._thread.join(within_s)
         return not self._thread.is_alive()
 
@@ -186,7 +187,7 @@ class Publisher:
         while (command := self._commands.get()) is not None:
             self._results.append(self._execute(command))
             self._wake()
-            if self._commands.empty():
+            if self._commands.is_empty():
                 with suppress(StoreError):  # the next command reports it
                     self._handler.read_ahead()
         self._handler.close()
@@ -204,6 +205,10 @@ class Publisher:
         if isinstance(result, LakeMaintenanceResult):
             return PublisherResult(command, maintenance=result)
         return PublisherResult(command, record=result)
+
+
+def _size_of(command: PublisherCommand) -> int | None:
+    return command.size if isinstance(command, PublishStaged) else None
 
 
 def _count_recovery(path: Path) -> int:

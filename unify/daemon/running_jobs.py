@@ -370,7 +370,7 @@ class RunningJobs:
 
     def _finish_transition(self, run: RunningJob, transition: Transition, error: str) -> None:
         if transition.state is JobState.PUBLISHING:
-            self.publisher.submit(PublishStaged(run.job))
+            self.publisher.submit(PublishStaged(run.job, run.progress.bytes))
         elif transition.state is not JobState.RUNNING:
             self.by_id.pop(run.job.id, None)
         if transition.action is JobAction.RECORD_FAILURE:
