@@ -55,7 +55,7 @@ import sys
 from pathlib import Path
 from tests.support.postgres_shop import PostgresShop
 from tests.support.stores import settings_for_home
-from unify.adapters.database import postgres_bulk
+from unify.adapters.database.postgres import bulk as postgres_bulk
 from unify.model import Action
 postgres_bulk.PART_BYTES = postgres_bulk.MIN_PART_BYTES = 262144
 shop = PostgresShop(settings_for_home(Path(sys.argv[1])))
