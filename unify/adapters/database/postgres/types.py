@@ -20,7 +20,7 @@ from unify.errors import ConfigError
 
 MAX_PRECISION = 38  # digits of a DECIMAL
 _LAST_TIMESTAMP = "294247-01-01 00:00:00"  # DuckDB's ends ten days later
-_BEYOND = " is later than the year 294246, the last one that DuckDB holds; exclude the row with a condition"
+_BEYOND = " is beyond the timestamps of DuckDB"
 _MODIFIER_BASE = 4  # a modifier of numeric is (precision << 16 | scale) + 4
 
 # Types that the server returns as they are.
@@ -158,7 +158,7 @@ class _ColumnReader:
     def _read_timestamp(self, type: str, kind: ValueKind) -> DatabaseColumn:
         value = self._base_value()
         is_beyond = f"{value} >= {quote_literal(_LAST_TIMESTAMP)} AND isfinite({value})"
-        error = self._error(_BEYOND, f"{value}::text", self._column.type)
+        error = self._error(_BEYOND, value, self._column.type)
         fetch = f"CASE WHEN {is_beyond} THEN {error} ELSE {value} END"
         return self._make(type, fetch, kind=kind, compare=value, sort=value)
 
@@ -187,7 +187,7 @@ class _ColumnReader:
         precision, scale = chosen.modifiers
         value = self._name
         is_larger = f"{value} <> round({value}, {scale}) OR abs({value}) >= 1e{precision - scale}"
-        error = self._error(f" does not fit {chosen.text.lower()}", f"{value}::text", "numeric")
+        error = self._error(f" does not fit {chosen.text.lower()}", value, "numeric")
         exact = f"{value}::numeric({precision},{scale})"
         fetch = f"CASE WHEN {value} = 'NaN' THEN NULL WHEN {is_larger} THEN {error} ELSE {exact} END"
         return self._make(
@@ -235,7 +235,7 @@ class _ColumnReader:
     def _read_timestamp_array(self, type: str) -> DatabaseColumn:
         value = self._base_value()
         beyond = f"e >= {quote_literal(_LAST_TIMESTAMP)} AND isfinite(e)"
-        error = self._error(_BEYOND, f"{self._name}::text", f"{self._column.element}[]")
+        error = self._error(_BEYOND, self._name, f"{self._column.element}[]")
         has_beyond = f"EXISTS (SELECT FROM unnest({value}) AS e WHERE {beyond})"
         fetch = f"CASE WHEN {has_beyond} THEN {error} ELSE {value} END"
         return self._make(f"{type}[]", fetch)
@@ -267,7 +267,7 @@ class _ColumnReader:
     def _error(self, reason: str, value: str, type: str) -> str:
         """SQL that fails with a text about the value of a row; ``type`` is one that no such text is of."""
         place = quote_literal(f"{ERROR_MARK}column {self._column.name}, row ")
-        return f"({place} || {self._row_text} || ': ' || {value} || {quote_literal(reason)})::{type}"
+        return f"concat({place}, {self._row_text}, ': ', {value}, {quote_literal(reason)})::{type}"
 
     def _base_value(self) -> str:
         """The column, cast to the base type if its type is a domain: DuckDB knows no domains."""
@@ -318,8 +318,7 @@ def _numeric_size(modifier: int) -> tuple[int, int]:
 
 
 def _row_text(table: CatalogTable) -> str:
-    """SQL for a text that names a row by its key."""
+    """SQL for texts that, joined, name a row by its key; a list of arguments."""
     if not table.key:
         return "'without a key'"
-    parts = [f"{quote_literal(f'{name}=')} || coalesce({quoted(name)}::text, 'NULL')" for name in table.key]
-    return " || ', ' || ".join(parts)
+    return ", ', ', ".join(f"{quote_literal(f'{name}=')}, {quoted(name)}" for name in table.key)
