@@ -46,3 +46,23 @@ def test_each_setting_that_does_not_suit_its_table_is_named(
     assert f"{settings.connections}:1: shop.tables.orders.incremental.cursor: note is VARCHAR" in printed
     assert "shop.tables.orders.key: is missing" in printed
     assert "shop.tables.order: there is no such table; did you mean orders?" in printed
+
+
+def test_a_folder_that_may_be_written_is_written_to(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = settings.home / "box"
+    folder.mkdir()
+    (folder / "a.csv").write_text("i\n1\n")
+    options = "adapter: files, options: {folder: box}"
+    tables = "tables: {a: {files: a.csv, incremental: files, refresh: {strategy: merge_delete}}}"
+    settings.connections.write_text(f"box: {{{options}, {tables}, writable: true}}\nshut: {{{options}}}\n")
+    settings.connections.chmod(0o600)
+    assert check_connections(settings, (), {}) == 0
+    box, shut = capsys.readouterr().out.splitlines()
+    assert box == f"box: ok, as this user in {folder}, writable"
+    assert shut == f"shut: ok, as this user in {folder}"
+    assert [path.name for path in folder.iterdir()] == ["a.csv"]
+    folder.joinpath("a.csv").unlink()
+    assert check_connections(settings, ("box",), {}) == 1
+    assert "no file matches a.csv" in capsys.readouterr().out

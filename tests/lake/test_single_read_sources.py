@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.stores import fetch_rows
 from unify.engine.exact import exact_parquet_query
-from unify.engine.sources import reads_once
+from unify.engine.sources import reads_once, remote_names
 from unify.lake.lake import Lake
 
 DATED_ROWS = "id,day\n" + "".join(f"{number},2024-01-01\n" for number in range(50_000))
@@ -97,3 +97,43 @@ def test_sources_that_can_be_read_only_once_are_detected(tmp_path: Path, sql: st
     text = sql.format(file=tmp_path / "f.csv", pipe=tmp_path / "pipe.csv", folder=tmp_path)
     assert reads_once(text) is once
     assert reads_once("from v", [text]) is once
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from 'https://example.org/a.csv'",
+        'select * from "s3://b/a.parquet" as t',
+        "select * from read_csv('http://example.org/a.csv', header = true)",
+        "select * from a join read_parquet(['/x', 'S3://b/*.parquet']) using (i)",
+        "select * from (select * from 'gs://b/x.parquet')",
+        "select * from glob('s3://b/*')",
+        "copy t to 's3://b/a.csv'",
+        "copy (select 1) to 'azure://c/a.parquet' (format parquet)",
+        "copy t from 'https://example.org/a.csv'",
+        "attach 'https://example.org/x.duckdb' as x",
+        "create table t as from 'hf://datasets/a/b.csv'",
+    ],
+)
+def test_addresses_of_other_machines_are_found(sql: str) -> None:
+    assert len(remote_names(sql)) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 'https://example.org/a.csv'",
+        "select * from t where url = 'https://example.org'",
+        "select * from t where url is distinct from 'https://example.org'",
+        "select trim(leading 'x' from 'https://example.org')",
+        "select substring('https://example.org' from 3)",
+        "select replace(url, 'http://', 'https://') from t",
+        "insert into t values ('https://example.org', 's3://b/a')",
+        "select * from t where url in ('https://a', 'https://b')",
+        "select count(*) from 'data/https.csv' -- 'https://example.org'",
+        "copy (select 'https://x' as u) to 'a.csv'",
+        "call f(lower('https://x'))",
+    ],
+)
+def test_addresses_that_are_values_are_not_taken_for_sources(sql: str) -> None:
+    assert remote_names(sql) == ()

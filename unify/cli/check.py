@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -68,6 +69,7 @@ def _check_relational(
     connection: Connection, environment: Mapping[str, str], redactor: Redactor | None
 ) -> Check:
     """Test a database or store, and the settings of its tables. Raises ConfigError for these."""
+    from unify.adapters.files.adapter import FileAdapter
     from unify.adapters.table_settings import check_tables
     from unify.engine.connection import open_database
 
@@ -79,6 +81,9 @@ def _check_relational(
         result = adapter.check(duck)
         if result.accepted:
             check_tables(connection, adapter, duck)
+            if connection.writable and isinstance(adapter, FileAdapter):
+                adapter.check_writing()
+                result = dataclasses.replace(result, identity=f"{result.identity}, writable")
     return result
 
 

@@ -19,6 +19,8 @@ _FILE_FUNCTION = re.compile(
     r"(?:read|parquet|sniff|st_read|iceberg|delta)_?\w*|\w+_(?:scan|query|execute)|query"
 )
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_REMOTE = re.compile(r"(?:https?|s3[an]?|gc?s|r2|hf|az|azure|abfss?)://", re.IGNORECASE)
+_FUNCTIONS_WITH_FROM = frozenset({"extract", "overlay", "substring", "trim"})
 _STRING = re.compile(r"[eE]?'(?P<plain>(?:[^']|'')*)'|(?P<tag>\$\w*\$)(?P<dollar>.*?)(?P=tag)", re.DOTALL)
 _NAME = re.compile(r'[\w"]')
 OPEN_FILES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
@@ -63,6 +65,44 @@ def is_pipe(name: str) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def remote_names(sql: str, definitions: Iterable[str] = ()) -> Sequence[str]:
+    """The addresses of other machines that ``sql``, or a view or macro that it uses, reads or writes.
+
+    An address that is a value, as in a comparison, is none of them.
+    """
+    texts = [text for text in (sql, *definitions) if "://" in text]
+    return tuple(dict.fromkeys(name for text in texts for name in _remote_names(text)))
+
+
+def _remote_names(sql: str) -> Iterator[str]:
+    tokens = tokenize(sql, all_constants=True)
+    functions: list[str] = []  # the words before the open brackets
+    words = ["", ""]
+    for position, token in enumerate(tokens):
+        word = token.word
+        if word in ("(", "["):
+            functions.append(words[-1] if word == "(" else functions[-1] if functions else "")
+        elif word in (")", "]") and functions:
+            functions.pop()
+        elif (
+            word[:1] in _QUOTES
+            and _REMOTE.match(name := _file_name(sql, tokens, position))
+            and _is_source(words, functions, tokens[0].word)
+        ):
+            yield name
+        words = [words[-1], word]
+
+
+def _is_source(words: Sequence[str], functions: Sequence[str], statement: str) -> bool:
+    """Whether a string is what a statement reads or writes, by the two words before it."""
+    function = functions[-1].strip('"') if functions else ""
+    if words[-1] in ("(", "[", ",") and (_FILE_FUNCTION.fullmatch(function) or function == "glob"):
+        return True
+    if words[-1] in ("from", "join"):
+        return words[-2] != "distinct" and function not in _FUNCTIONS_WITH_FROM
+    return (words[-1] == "to" and statement in ("copy", "export")) or statement == "attach"
 
 
 def _constant_names(sql: str) -> Iterator[str]:

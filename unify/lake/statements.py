@@ -324,7 +324,16 @@ class StatementRunner:
     def claim_sources(
         self, sql: str, definitions: Sequence[str], parameters: Mapping[str, object] | None = None
     ) -> None:
-        """Refuse a statement that would read a pipe twice, of which DuckDB gives fewer rows, or none."""
+        """Refuse a statement that would read a pipe twice, of which DuckDB gives fewer rows, or none.
+
+        Refuses addresses of other machines, too: the connections say which of them are read.
+        """
+        if remote := sources.remote_names(sql, definitions):
+            address = remote[0].partition("?")[0]
+            raise QueryError(
+                f"{address}: SQL reads and writes no addresses; add a connection (connect s3, connect http) "
+                "and select from its tables, or use import and export"
+            )
         named = sources.stream_names(sql, definitions, (parameters or {}).values())
         self._refuse_script_stream(named)
         streams = [name for name in named if sources.is_pipe(name)]

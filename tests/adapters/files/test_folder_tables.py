@@ -188,6 +188,8 @@ def test_settings_of_csv_and_columns_are_used(opener: Opener) -> None:
 def test_settings_that_are_wrong_say_where(opener: Opener) -> None:
     with pytest.raises(ConfigError, match=r"tables\.a\.format: cvs is none of"):
         opener({"a.csv": "a\n1\n"}, a=TableSettings(files="a.csv", format="cvs")).rows("a")
+    with pytest.raises(ConfigError, match=r"tables\.a\.incremental: .*write incremental: files"):
+        opener({}, a=TableSettings(files="a.csv", cursor="id")).tables()
     with pytest.raises(ConfigError, match=r"tables\.b: files is missing"):
         opener({}, a="a.csv", b=TableSettings(mode="stored")).tables()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse
@@ -116,6 +117,19 @@ def test_parquet_is_read_in_place_without_secrets_in_any_text(
     texts += source.duck.execute("select sql from duckdb_views() where view_name = 'source'").fetchall()
     assert "s3://unify-tests/" in str(texts)
     assert SECRET_KEY not in str(texts)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["s3://unify-tests/other/x.parquet", "s3://else/x.parquet", "gs://b/x.csv", "https://example.org/x.csv"],
+)
+def test_duckdb_asks_nobody_for_an_address_that_no_connection_names(
+    opener: Opener, seaweedfs: ObjectServer, address: str
+) -> None:
+    source = opener(seaweedfs)
+    with pytest.raises(duckdb.Error) as raised:
+        source.duck.execute(f"from '{address}'")
+    assert "127.0.0.1:9/" in str(raised.value) or "Could not connect to server" in str(raised.value)
 
 
 def test_two_servers_with_a_bucket_of_one_name_are_told_apart(

@@ -39,7 +39,7 @@ def test_files_of_a_web_server_are_named(web: FaultServer) -> None:
     assert source.rows("a") == [(1, "a b.csv")]
     assert source.rows("o") == [(1, "o/c.csv")]
     assert [file.path for file in source.adapter.store.list_files()] == ["o/c.csv", "a b.csv"]
-    assert "without credentials, read-only" in source.adapter.check(source.duck).identity
+    assert "anybody in" in source.adapter.check(source.duck).identity
     source.close()
 
 

@@ -7,6 +7,7 @@
     webdav        a folder of a WebDAV server
     sftp          a folder of an SFTP server
     web           files of a web server, by name
+    duck_secrets  secrets of DuckDB, and those that keep it from every other address
     tables        which files make up a table
     spool         local copies of files that DuckDB does not read in place
     incremental   which files a load reads: all, or those that are new or changed

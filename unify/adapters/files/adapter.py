@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
@@ -150,6 +151,14 @@ class FileAdapter(RelationalAdapter):
             return Check(accepted=True, identity=self.store.describe())
         except Unauthorized as error:
             return Check(accepted=False, reason=error.message)
+
+    def check_writing(self) -> None:
+        """Write a small hidden file and remove it. Raises what refuses it."""
+        path = f".unify-check-{token_hex(8)}"
+        content = self.spool.folder / path
+        content.write_bytes(b"")
+        self.store.upload(content, path, None)
+        self.store.remove([path])
 
     def close(self) -> None:
         if "spool" in vars(self):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from unify.adapters.files.adapter import FileAdapter
@@ -17,11 +17,7 @@ from unify.adapters.files.store import FileStore
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.spec.model import Option
 from unify.config.secrets import Secret
-from unify.engine.connection import load_optional_extension
 from unify.errors import ConfigError
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 _PREFIX = Option("prefix", "Start of the paths, such as daily/; nothing outside of it is read", default="")
 _ENDPOINT = Option("endpoint", "Address of another server of this kind, such as https://minio.example.org")
@@ -141,7 +137,7 @@ class S3Adapter(BucketAdapter):
                 "SECRET": _text(self.options, "secret_access_key"),
                 "SESSION_TOKEN": _text(self.options, "session_token") or None,
             }
-        return ScanAccess("s3://", secret, partial(_load, name="httpfs", extra="s3", purpose="Files on S3"))
+        return ScanAccess("s3://", secret, "httpfs", "s3")
 
 
 class GCSAdapter(BucketAdapter):
@@ -208,7 +204,8 @@ class AzureAdapter(BucketAdapter):
         scan = ScanAccess(
             "azure://",
             {"TYPE": "azure", "CONNECTION_STRING": _azure_connection_string(account, key, endpoint)},
-            partial(_load, name="azure", extra="azure", purpose="Files on Azure"),
+            "azure",
+            "azure",
         )
         return ObjectStore(
             self.connection,
@@ -359,10 +356,6 @@ def _typed(value: Any) -> Any:
 def _azure_connection_string(account: str, key: str, endpoint: str) -> str:
     scheme = urlsplit(endpoint).scheme
     return f"DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={key};BlobEndpoint={endpoint}"
-
-
-def _load(duck: DuckDBPyConnection, *, name: str, extra: str, purpose: str) -> None:
-    load_optional_extension(duck, name, extra, purpose)
 
 
 def _text(options: Mapping[str, str | Secret | None], name: str) -> str:

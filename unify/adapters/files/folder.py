@@ -82,7 +82,7 @@ class FolderStore(FileStore):
     def describe(self) -> str:
         self._require_folder()
         with self._errors(""), os.scandir(self.folder):
-            return f"{self.root}, {'writable' if os.access(self.folder, os.W_OK) else 'read-only'}"
+            return f"this user in {self.root}"
 
     def _list(self, folder: Path, prefix: str, above: frozenset[str]) -> Iterator[StoredFile]:
         """``above``: the real paths of the folders around, so that a link to one of them ends."""

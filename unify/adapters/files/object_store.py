@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from unify.adapters.files.duck_secrets import CLOSED_PREFIX, close_other_addresses, create_secret
 from unify.adapters.files.store import CHUNK_BYTES, FileChanged, FileStore, StoredFile
 from unify.adapters.relation import HIDDEN_PREFIX
+from unify.engine.connection import load_optional_extension
 from unify.errors import FileError, Forbidden, NotFound, SourceError, Unauthorized, Unreachable
 from unify.redaction import Redactor
 from unify.text import excerpt
@@ -55,12 +57,13 @@ class ScanAccess(Struct, frozen=True):
 
     ``scheme``   before bucket and path: ``s3://``.
     ``secret``   options of CREATE SECRET; their values are parameters.
-    ``load``     loads the extension.
+    ``extension``, ``extra``  what DuckDB needs, and the extra that installs it.
     """
 
     scheme: str
     secret: Mapping[str, object]
-    load: Callable[[DuckDBPyConnection], None]
+    extension: str
+    extra: str
 
 
 class ObjectStore(FileStore):
@@ -191,14 +194,20 @@ class ObjectStore(FileStore):
             return  # DuckDB would use that proxy
         scope, name = self.address_start, f"{HIDDEN_PREFIX}files_{self._connection.lower()}"
         rows = duck.execute("SELECT name, scope FROM duckdb_secrets()").fetchall()
-        others = [each for known, scopes in rows for each in scopes if known != name]
+        others = [
+            each
+            for known, scopes in rows
+            for each in scopes
+            if known != name and not known.startswith(CLOSED_PREFIX)
+        ]
         # With a second secret for a path, DuckDB could choose the wrong one: then the files are copied.
         self._readable_in_place = not any(
             scope.startswith(other) or other.startswith(scope) for other in others
         )
         is_known = any(known == name for known, _ in rows)
         if self._readable_in_place and not (is_known and self._has_secret):
-            self.scan.load(duck)
+            load_optional_extension(duck, self.scan.extension, self.scan.extra, f"Files of {self.root}")
+            close_other_addresses(duck, self.scan.extension)
             create_secret(duck, name, {**self.scan.secret, "SCOPE": scope})
             self._has_secret = True
 
@@ -209,7 +218,7 @@ class ObjectStore(FileStore):
 
     def describe(self) -> str:
         found = list(islice(self.list_files(), 1))
-        return f"{self.root}, {self.identity or 'without credentials'}{'' if found else ', no files'}"
+        return f"{self.identity or 'anybody'} in {self.root}{'' if found else ', which has no files'}"
 
     @property
     def _bucket(self) -> str:
@@ -263,15 +272,6 @@ class ObjectStore(FileStore):
         number = int(status["status"]) if status else 0
         chosen = kind or _error_class(number, code["code"] if code else "", text)
         return chosen(f"{where}: {self._redactor.redact(message)}")
-
-
-def create_secret(duck: DuckDBPyConnection, name: str, options: Mapping[str, object]) -> None:
-    """Create a secret of this process; values are parameters, so that no text or log has them."""
-    given = {key: value for key, value in options.items() if value is not None}
-    kind = given.pop("TYPE")
-    settings = ", ".join(f"{key} ${key.lower()}" for key in given)
-    parameters = {key.lower(): value for key, value in given.items()}
-    duck.execute(f'CREATE OR REPLACE TEMPORARY SECRET "{name}" (TYPE {kind}, {settings})', parameters)
 
 
 def _changed(where: str) -> FileChanged:

@@ -124,7 +124,7 @@ class SFTPStore(FileStore):
     def describe(self) -> str:
         with self._session("") as sftp:
             sftp.listdir(self._full(""))
-        return f"{self.root}, {self._account.user}"
+        return f"{self._account.user} in {self.root}"
 
     def close(self) -> None:
         with self._lock:

@@ -42,6 +42,12 @@ class TableFinder:
         missing = [name for name, one in settings.items() if not one.files]
         if self._patterns and missing:
             raise ConfigError(f"{connection}.tables.{missing[0]}: files is missing: a path or a pattern")
+        by_cursor = [name for name, one in settings.items() if one.cursor]
+        if by_cursor:
+            raise ConfigError(
+                f"{connection}.tables.{by_cursor[0]}.incremental: new rows of files have no order; "
+                "write incremental: files"
+            )
         self._settings = settings
 
     @property

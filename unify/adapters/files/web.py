@@ -88,7 +88,7 @@ class WebStore(FileStore):
         found = [self.find_file(path) for path in self._paths[:1]]
         if None in found:
             raise NotFound(f"{self.root}/{self._paths[0]}: 404 Not Found")
-        return f"{self.root}, {'with credentials' if self._auth else 'without credentials'}, read-only"
+        return f"{'a user' if self._auth else 'anybody'} in {self.root}, read-only"
 
     def close(self) -> None:
         self._session.close()

@@ -98,7 +98,7 @@ class WebDAVStore(FileStore):
     def describe(self) -> str:
         with self._errors(""):
             self._properties("", "0")
-        return f"{self.root}, {self._user or 'without credentials'}"
+        return f"{self._user or 'anybody'} in {self.root}"
 
     def close(self) -> None:
         self._client.http.close()
