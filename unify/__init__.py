@@ -31,7 +31,7 @@ Packages, lowest layer first:
     shell        the interactive prompt and the script runner
     authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
     cli          the `unify` command: arguments, subcommands, wiring of the parts
-    api          unify.open: sessions for Python programs
+    api          Python programs: unify.connect (DB-API 2.0), unify.open, data frames
     demo         a sample API, for trying Unify without an account
 
 Start with interpreter.interpreter to follow a statement, with daemon.dispatcher and load.loader to follow a
@@ -44,6 +44,9 @@ pyproject.toml.
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 from unify.version import VERSION as __version__  # noqa: N811 - the name that programs look for
 
 TYPE_CHECKING = False  # as in typing, which takes 6 ms to import
@@ -53,46 +56,130 @@ if TYPE_CHECKING:
     from unify.adapters.base import Adapter, Check, Listeners, Page, Read, Traffic
     from unify.adapters.rest.adapter import RESTAdapter
     from unify.adapters.spec.model import Option
-    from unify.api import PythonSession, QueryResult, open
+    from unify.api.dbapi import (
+        BINARY,
+        DATETIME,
+        NUMBER,
+        ROWID,
+        STRING,
+        Binary,
+        DatabaseConnection,
+        DatabaseCursor,
+        DatabaseError,
+        DataError,
+        Date,
+        DateFromTicks,
+        Error,
+        IntegrityError,
+        InterfaceError,
+        InternalError,
+        NotSupportedError,
+        OperationalError,
+        ProgrammingError,
+        Time,
+        TimeFromTicks,
+        Timestamp,
+        TimestampFromTicks,
+        Warning,
+        apilevel,
+        connect,
+        paramstyle,
+        threadsafety,
+    )
+    from unify.api.session import PythonSession, QueryResult, open
+    from unify.api.shortcuts import load, tables
     from unify.config.connections import Connection
     from unify.config.secrets import Secret
     from unify.interpreter.interpreter import Interpreter
+    from unify.interpreter.state import TableState
     from unify.load.loader import TableLoader
-    from unify.model import Column, LoaderJob, LoaderStatus, TableDef
+    from unify.model import Column, LoaderJob, LoaderStatus, LoadRecord, TableDef
 
 _LAZY_EXPORTS = {
     "Adapter": "unify.adapters.base",
+    "BINARY": "unify.api.dbapi",
+    "Binary": "unify.api.dbapi",
     "Check": "unify.adapters.base",
     "Column": "unify.model",
     "Connection": "unify.config.connections",
+    "DATETIME": "unify.api.dbapi",
+    "DataError": "unify.api.dbapi",
+    "DatabaseConnection": "unify.api.dbapi",
+    "DatabaseCursor": "unify.api.dbapi",
+    "DatabaseError": "unify.api.dbapi",
+    "Date": "unify.api.dbapi",
+    "DateFromTicks": "unify.api.dbapi",
+    "Error": "unify.api.dbapi",
+    "IntegrityError": "unify.api.dbapi",
+    "InterfaceError": "unify.api.dbapi",
+    "InternalError": "unify.api.dbapi",
     "Interpreter": "unify.interpreter.interpreter",
     "Listeners": "unify.adapters.base",
+    "LoadRecord": "unify.model",
     "LoaderJob": "unify.model",
     "LoaderStatus": "unify.model",
+    "NUMBER": "unify.api.dbapi",
+    "NotSupportedError": "unify.api.dbapi",
+    "OperationalError": "unify.api.dbapi",
     "Option": "unify.adapters.spec.model",
     "Page": "unify.adapters.base",
-    "PythonSession": "unify.api",
-    "QueryResult": "unify.api",
+    "ProgrammingError": "unify.api.dbapi",
+    "PythonSession": "unify.api.session",
+    "QueryResult": "unify.api.session",
     "RESTAdapter": "unify.adapters.rest.adapter",
+    "ROWID": "unify.api.dbapi",
     "Read": "unify.adapters.base",
+    "STRING": "unify.api.dbapi",
     "Secret": "unify.config.secrets",
     "TableDef": "unify.model",
     "TableLoader": "unify.load.loader",
+    "TableState": "unify.interpreter.state",
+    "Time": "unify.api.dbapi",
+    "TimeFromTicks": "unify.api.dbapi",
+    "Timestamp": "unify.api.dbapi",
+    "TimestampFromTicks": "unify.api.dbapi",
     "Traffic": "unify.adapters.base",
-    "open": "unify.api",
+    "Warning": "unify.api.dbapi",
+    "apilevel": "unify.api.dbapi",
+    "connect": "unify.api.dbapi",
+    "load": "unify",
+    "open": "unify.api.session",
+    "paramstyle": "unify.api.dbapi",
+    "tables": "unify.api.shortcuts",
+    "threadsafety": "unify.api.dbapi",
 }
 
 __all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
     "Adapter",
+    "Binary",
     "Check",
     "Column",
     "Connection",
+    "DataError",
+    "DatabaseConnection",
+    "DatabaseCursor",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
     "Interpreter",
     "Listeners",
+    "LoadRecord",
     "LoaderJob",
     "LoaderStatus",
+    "NotSupportedError",
+    "OperationalError",
     "Option",
     "Page",
+    "ProgrammingError",
     "PythonSession",
     "QueryResult",
     "RESTAdapter",
@@ -100,10 +187,40 @@ __all__ = [
     "Secret",
     "TableDef",
     "TableLoader",
+    "TableState",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
     "Traffic",
+    "Warning",
     "__version__",
+    "apilevel",
+    "connect",
+    "load",
     "open",
+    "paramstyle",
+    "tables",
+    "threadsafety",
 ]
+
+
+class _PublicModule(ModuleType):
+    """The module ``unify``, whose package ``load`` is also a function: ``unify.load("github.pulls")``."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "load" and isinstance(value, ModuleType):
+            value.__class__ = _CallablePackage
+        super().__setattr__(name, value)
+
+
+class _CallablePackage(ModuleType):
+    """The package ``unify.load``, which the import of one of its modules makes an attribute of ``unify``."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> LoadRecord:
+        from unify.api.shortcuts import load
+
+        return load(*arguments, **options)
 
 
 def __getattr__(name: str) -> Any:
@@ -112,6 +229,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "load":
+        return import_module("unify.load")
     value = getattr(import_module(_LAZY_EXPORTS[name]), name)
     globals()[name] = value
     return value
@@ -119,3 +238,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+sys.modules[__name__].__class__ = _PublicModule

@@ -101,14 +101,24 @@ class Interpreter:
         """Close lake, queue and status channel. Loads go on in the daemon."""
         self.session.close()
 
-    def run(self, statement: str, line: int = 1, projection: LineProjection | None = None) -> Result:
+    def run(
+        self,
+        statement: str,
+        line: int = 1,
+        projection: LineProjection | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> Result:
         """Run one statement, which starts at ``line`` of its script. Raises UnifyError.
 
         ``projection``  the form that the rows of a SELECT may have; see Rows.
+        ``parameters``  values of ``$name`` for this statement; they hide variables of the session.
         """
         command = parse(Statement(statement, line), self.session.settings.cache)
         try:
-            return self.execute(command, projection)
+            if not parameters:
+                return self.execute(command, projection)
+            with self.session.variables.statement_parameters(parameters):
+                return self.execute(command, projection)
         except (QueryError, FileError) as error:
             if isinstance(command, commands.QuerySource):
                 raise  # a position is one in the SQL of the source

@@ -167,9 +167,13 @@ def listing_rows(
 
 
 class Message(Struct, frozen=True):
-    """The outcome of a statement without rows: "3 rows inserted". Shown to the user, never among rows."""
+    """The outcome of a statement without rows: "3 rows inserted". Shown to the user, never among rows.
+
+    ``rows``  the number of rows that it changed, if that is known.
+    """
 
     text: str
+    rows: int | None = None
 
 
 class TextOutput(Struct, frozen=True):

@@ -8,7 +8,8 @@ changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -40,6 +41,12 @@ class RowsVariable(Struct, frozen=True):
     saved: SavedVariable | None = None
 
 
+class StatementParameter(Struct, frozen=True):
+    """A value of a program for one statement, in the form in which DuckDB takes it."""
+
+    value: object
+
+
 SessionVariable = ScalarVariable | RowsVariable
 
 
@@ -63,7 +70,17 @@ class Variables:
         self._session: dict[str, SessionVariable] = {
             name: ScalarVariable("VARCHAR", str(value)) for name, value in initial.items()
         }
+        self._parameters: Mapping[str, object] = {}
         self._before_transaction: dict[str, SessionVariable] | None = None  # None: nothing was changed in it
+
+    @contextmanager
+    def statement_parameters(self, values: Mapping[str, object]) -> Iterator[None]:
+        """Let the statements of the block have these values, before variables of the same names."""
+        before, self._parameters = self._parameters, values
+        try:
+            yield
+        finally:
+            self._parameters = before
 
     def bind(self, sql: str) -> BoundQuery:
         """Bind the variables that ``sql`` uses. Raises UnknownName for one that is not set."""
@@ -81,7 +98,9 @@ class Variables:
             known = self._canonical_name(name)
             match self._find(known):
                 case ScalarVariable() as value:
-                    self._add_parameter(values, name, known, value)
+                    self._add_parameter(values, name, known, _parameter(value))
+                case StatementParameter(given):
+                    self._add_parameter(values, name, known, given)
                 case RowsVariable(kept):
                     tables[name] = self._table_sql(known, kept)
         return BoundQuery(tokenizer.substitute_variables(sql, found, tables), values or None)
@@ -149,7 +168,9 @@ class Variables:
         """Return the names of all variables."""
         return tuple(dict.fromkeys([*self._session, *self.saved_variables.names()]))
 
-    def _find(self, name: str) -> SessionVariable:
+    def _find(self, name: str) -> SessionVariable | StatementParameter:
+        if name in self._parameters:
+            return StatementParameter(self._parameters[name])
         if name in self._session and self._is_there(name):
             return self._session[name]
         kept = self.saved_variables.find(self.lake, name) if _PERSISTENT_NAME.fullmatch(name) else None
@@ -181,20 +202,20 @@ class Variables:
             self._session = before
 
     def _canonical_name(self, name: str) -> str:
-        known = self.names()
+        known = (*self._parameters, *self.names())
         if name in known:
             return name
         alike = [other for other in known if other.lower() == name.lower()]
         return alike[0] if len(alike) == 1 else name
 
-    def _add_parameter(self, values: dict[str, object], name: str, known: str, value: ScalarVariable) -> None:
+    def _add_parameter(self, values: dict[str, object], name: str, known: str, value: object) -> None:
         """Add a parameter. Names that differ only in case are one parameter in DuckDB, and are refused."""
         twin = next((other for other in values if other.lower() == name.lower()), None)
         if twin is not None and self._canonical_name(twin) != known:
             raise QueryError(
                 f"${twin} and ${name} differ in case only; DuckDB cannot tell them apart in one statement"
             )
-        values[name] = _parameter(value)
+        values[name] = value
 
     def _table_sql(self, name: str, saved: SavedVariable | None) -> str:
         table = _table_name(name)
@@ -230,6 +251,8 @@ class Variables:
                     else text[: _MAX_SHOWN_CHARS - 1] + "…"
                 )
                 return type, shown
+            case StatementParameter(given):
+                return "parameter", str(given)
             case RowsVariable(kept):
                 [(rows,)] = lake_lake.fetch_session_rows(
                     self.lake, f"SELECT count(*) FROM {self._table_sql(name, kept)}"
@@ -252,7 +275,7 @@ def _constant(value: object) -> Constant | None:
 
     if isinstance(value, duckdb.Value):
         return Constant(str(value.object), str(value.type))
-    return Constant(str(value))
+    return None  # a list or mapping of a program
 
 
 def _table_name(name: str) -> str:

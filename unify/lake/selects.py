@@ -32,6 +32,7 @@ class LakeStatementResult(Struct, frozen=True):
                       it did.
     ``batches``       the rows, read once; the statement runs while they are read. Values Python cannot hold
                       exactly (nanoseconds, months, infinite dates) come as DuckDB's own text.
+    ``affected``      the number of rows that a statement without rows changed; None if it changed none.
     ``is_projected``  the rows consist of the expressions of the projection, not of the values of ``columns``.
     """
 
@@ -39,6 +40,7 @@ class LakeStatementResult(Struct, frozen=True):
     summary: str
     batches: Callable[[], Batches]
     is_projected: bool = False
+    affected: int | None = None
 
 
 class SelectRunner:

@@ -268,8 +268,10 @@ class StatementRunner:
     def _fetch_summary(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         connection = self.selects.execute(statement.sql, parameters)
         with self.selects.translate_errors():
-            summary = summary_text(statement.kind, result_columns(connection), connection.fetchall())
-        return LakeStatementResult(None, summary, _no_batches)
+            columns, rows = result_columns(connection), connection.fetchall()
+        affected = int(rows[0][0]) if rows and columns and columns[0][0] == "Count" else None
+        summary = summary_text(statement.kind, columns, rows)
+        return LakeStatementResult(None, summary, _no_batches, affected=affected)
 
     def _fetch_returned_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         """Run a statement that cannot be part of a SELECT; its rows are kept in memory."""

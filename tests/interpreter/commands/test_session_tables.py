@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.shop import SPEC_WITHOUT_TOKEN
-from unify.api import PythonSession
+from unify.api.session import PythonSession
 from unify.errors import NoSuchVersion, QueryError, UnknownName
 
 import unify  # isort: skip

@@ -15,7 +15,7 @@ import pytest
 import unify
 from tests.support.shop import SPEC_WITHOUT_TOKEN
 from tests.support.stores import create_home
-from unify.api import PythonSession
+from unify.api.session import PythonSession
 from unify.errors import QueryError, UnifyError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.system_columns import SYSTEM_TABLES

@@ -17,7 +17,7 @@ import unify
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from tests.support.stores import create_home
 from tests.support.waiting import wait_until
-from unify.api import PythonSession
+from unify.api.session import PythonSession
 from unify.errors import Interrupted, QueryError, UnifyError
 from unify.lake import ledger
 from unify.model import LoadRecord, TableName

@@ -10,7 +10,7 @@ import pytest
 
 import unify
 from tests.support.stores import create_home
-from unify.api import PythonSession
+from unify.api.session import PythonSession
 from unify.errors import QueryError, SourceError, UnknownName
 
 pytestmark = pytest.mark.lake

@@ -100,7 +100,7 @@ class QueryRunner:
         sql = hide_internal_databases(bound.sql) if kind is StatementKind.LISTING else bound.sql
         result = self.lake.execute(sql, bound.parameters, bound.definitions, projection)
         if result.columns is None:
-            return Message(result.summary)
+            return Message(result.summary, result.affected)
         return Rows(
             result_columns(result.columns),
             result.batches(),

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from unify.api import columnar
+from unify.api.parameters import Parameters, bind_parameters
+from unify.api.values import row_converter
 from unify.cli.bootstrap import stage_pages
 from unify.cli.environment import build_settings
-from unify.engine.connection import open_database
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import UsageError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.interpreter import Interpreter
 from unify.interpreter.results import Message, ResultColumn, Rows, RunScript, ScheduleScript, TextOutput
+from unify.interpreter.state import TableState
+from unify.lake import ledger
 from unify.language.statements import split_statements
+from unify.model import LoadRecord, TableName
 from unify.redaction import Redactor
 from unify.shell.invocation import Invocation
-from unify.text import unique_names
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
     from unify.adapters.base import UserPrompt
     from unify.interpreter.results import Result
     from unify.model import LoaderStatus
+
+ProgressCallback = Callable[[Sequence["LoaderStatus"]], None]
 
 
 def open(
@@ -40,6 +47,8 @@ def open(
     wait: bool = True,
     variables: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
+    on_progress: ProgressCallback | None = None,
+    python_values: bool = False,
 ) -> PythonSession:
     """Open a session. The arguments are those of the command line; None means its default.
 
@@ -48,6 +57,9 @@ def open(
     ``wait``         False: a statement that needs a load raises LoadFailed and the load goes on.
     ``variables``    values of ``$name`` in statements.
     ``environment``  in place of ``os.environ``, for ``${NAME}`` in connections.yaml and ``UNIFY_*``.
+    ``on_progress``  called with the status of each load that a statement waits for, at most ten times a
+                     second.
+    ``python_values``  dates and times are objects of Python where it can hold them, not DuckDB's text.
     Raises UsageError for an invalid value. Nothing is opened before the first statement.
     """
     environment = dict(os.environ if environment is None else environment)
@@ -60,37 +72,71 @@ def open(
     notices: list[str] = []
     interpreter = Interpreter(
         build_settings(invocation, environment),
-        _NoticeCollector(notices),
+        _NoticeCollector(notices, on_progress),
         environment=environment,
         max_age=MaxAge.parse("default" if max_age is None else max_age),
         wait=wait,
         variables=variables,
         stager=stage_pages,
     )
-    return PythonSession(interpreter, notices)
+    return PythonSession(interpreter, notices, python_values=python_values)
 
 
 class PythonSession:
     """A session of statements. Use it in a ``with`` block, from one thread at a time.
 
-    ``notices``  what the shell would write to stderr: refreshes in the background, load warnings.
+    ``notices``        what the shell would write to stderr: refreshes in the background, load warnings.
+    ``python_values``  dates and times are objects of Python where it can hold them, not DuckDB's text.
     """
 
-    def __init__(self, interpreter: Interpreter, notices: Sequence[str]) -> None:
+    def __init__(
+        self, interpreter: Interpreter, notices: Sequence[str], *, python_values: bool = False
+    ) -> None:
         self._interpreter = interpreter
+        self._python_values = python_values
         self.notices = notices
 
-    def execute(self, sql: str) -> QueryResult:
+    def execute(self, sql: str, parameters: Parameters | None = None) -> QueryResult:
         """Run one or several statements, tables loaded as needed; gives the result of the last.
 
+        ``parameters``  the values of ``?`` in order, or those of ``:name`` and ``$name``; of one statement.
         Raises UnifyError: QueryError, UnknownName, LoadFailed and the others of ``unify.errors``.
         """
         statements = list(split_statements(sql))
         if not statements:
             raise UsageError("there is no statement here")
+        if parameters and len(statements) > 1:
+            raise UsageError("parameters are for one statement; run the others before it")
         for statement in statements[:-1]:
             QueryResult(self._interpreter.run(statement.text, statement.line)).fetchall()
-        return QueryResult(self._interpreter.run(statements[-1].text, statements[-1].line))
+        text, values = bind_parameters(statements[-1].text, parameters)
+        result = self._interpreter.run(text, statements[-1].line, parameters=values)
+        return QueryResult(result, python_values=self._python_values)
+
+    def load(self, table: str) -> LoadRecord:
+        """Load a table, or refresh one that is stored, wait for it, and return its row of ``unify.loads``.
+
+        Raises LoadFailed, UnknownName.
+        """
+        name = self._qualify(table)
+        self._interpreter.run(f"load table {quoted(name.schema)}.{quoted(name.table)}")
+        record = ledger.latest_load(self._interpreter.session.lake, name)
+        assert record is not None, name
+        return record
+
+    def tables(self, schema: str | None = None) -> list[TableState]:
+        """Return the tables that a statement can name, stored or not; only those of ``schema`` if given."""
+        return list(self._interpreter.session.state.table_states(schema))
+
+    def has_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._interpreter.session.in_transaction
+
+    def _qualify(self, table: str) -> TableName:
+        schema, _, name = table.partition(".")
+        if not schema or not name:
+            raise UsageError(f"{table}: must be CONNECTION.TABLE, such as github.pulls")
+        return self._interpreter.session.query.resolver.qualify_connection(TableName(schema, name))
 
     def close(self) -> None:
         """Close the session. Loads go on in the daemon; an open transaction is rolled back."""
@@ -112,9 +158,10 @@ class QueryResult:
     ``columns``  name and DuckDB type of each column.
     ``message``  what a statement without rows did, or the text of a command: ``3 rows inserted``.
     ``note``     the age of the tables: ``stored 12 min ago``.
+    ``changed``  the number of rows that a statement without rows changed, if that is known.
     """
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Result, *, python_values: bool = False) -> None:
         if isinstance(result, RunScript | ScheduleScript):
             raise UsageError(
                 "scripts are run by the shell: unify -f FILE; use execute with the script's text"
@@ -123,7 +170,10 @@ class QueryResult:
         self.columns: tuple[ResultColumn, ...] = rows.columns if rows else ()
         self.note = rows.note if rows else ""
         self.message = result.text if isinstance(result, Message | TextOutput) else ""
-        self._rows = chain.from_iterable(rows.batches if rows else ())
+        self.changed = result.rows if isinstance(result, Message) else None
+        self._exact_rows = chain.from_iterable(rows.batches if rows else ())
+        convert = row_converter(self.columns) if python_values else None
+        self._rows = self._exact_rows if convert is None else map(convert, self._exact_rows)
 
     def __iter__(self) -> Iterator[tuple[object, ...]]:
         return self._rows
@@ -137,48 +187,45 @@ class QueryResult:
     def fetchall(self) -> list[tuple[object, ...]]:
         return list(self._rows)
 
-    def arrow(self) -> Any:
+    def rows(self) -> list[tuple[object, ...]]:
+        """The remaining rows; the same as ``fetchall``."""
+        return self.fetchall()
+
+    def arrow(self) -> pyarrow.Table:
         """The remaining rows as a ``pyarrow.Table`` with the types of ``columns``. Needs pyarrow."""
-        return self._typed_rows().to_arrow_table()
+        return columnar.to_relation(self.columns, self._batches()).to_arrow_table()
 
-    def df(self) -> Any:
+    def reader(self, batch_rows: int = 10_000) -> pyarrow.RecordBatchReader:
+        """The remaining rows as a ``pyarrow.RecordBatchReader``, read as it is. Needs pyarrow."""
+        return columnar.to_reader(self.columns, self._batches(batch_rows))
+
+    def df(self) -> pandas.DataFrame:
         """The remaining rows as a ``pandas.DataFrame``. Needs pandas."""
-        return self._typed_rows().df()
+        return columnar.to_relation(self.columns, self._batches()).df()
 
-    def _typed_rows(self) -> Any:
-        """The rows in a DuckDB of their own, with their types; values travel as JSON, which is exact."""
-        if not self.columns:
-            raise UsageError("this statement has no rows")
-        connection = open_database()
-        names = unique_names((column.name for column in self.columns), str.lower)
-        fields = ", ".join(
-            f"{quoted(name)} {column.type}" for name, column in zip(names, self.columns, strict=True)
-        )
-        casts = ", ".join(
-            f"CAST({'row ->' if _is_nested(column.type) else 'row ->>'} {number} AS {column.type})"
-            for number, column in enumerate(self.columns)
-        )
-        connection.execute(f"CREATE TABLE rows ({fields})")
-        while batch := self.fetchmany(_BATCH_ROWS):
-            values = msgspec.json.encode([[_to_json(value) for value in row] for row in batch]).decode()
-            connection.execute(
-                f"INSERT INTO rows SELECT {casts} FROM (SELECT unnest(CAST(? AS JSON[])) AS row)", [values]
-            )
-        return connection.table("rows")
+    def pl(self) -> polars.DataFrame:
+        """The remaining rows as a ``polars.DataFrame``. Needs polars and pyarrow."""
+        return columnar.to_relation(self.columns, self._batches()).pl()
+
+    def _batches(self, rows: int = columnar.BATCH_ROWS) -> Iterator[Sequence[tuple[object, ...]]]:
+        while batch := list(islice(self._exact_rows, rows)):
+            yield batch
 
 
 class _NoticeCollector:
     """The watcher of a session without a terminal: keeps notices, asks nothing."""
 
-    def __init__(self, notices: list[str]) -> None:
+    def __init__(self, notices: list[str], on_progress: ProgressCallback | None) -> None:
         self.redactor = Redactor()
         self._notices = notices
+        self._on_progress = on_progress
 
     def notice(self, text: str) -> None:
         self._notices.append(text)
 
     def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
-        del statuses
+        if self._on_progress is not None:
+            self._on_progress(statuses)
 
     def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
         del reported_jobs
@@ -189,25 +236,3 @@ class _NoticeCollector:
 
     def user_prompt(self) -> UserPrompt | None:
         return None
-
-
-_BATCH_ROWS = 10_000
-
-
-def _is_nested(type: str) -> bool:
-    return type.endswith("]") or type.startswith(("STRUCT", "MAP"))
-
-
-def _to_json(value: object) -> object:
-    """A value as JSON that DuckDB casts back to it."""
-    if isinstance(value, bool | str | None):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, bytes):
-        return "".join(f"\\x{byte:02X}" for byte in value)
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(part) for part in value]
-    return str(value)

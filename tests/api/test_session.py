@@ -9,6 +9,7 @@ import pytest
 
 import unify
 from tests.support.paths import CHECKOUT
+from unify.api.columnar import to_relation
 from unify.errors import UsageError
 
 
@@ -30,7 +31,7 @@ def test_a_result_keeps_its_types(home: Path) -> None:
     with unify.open(home) as session:
         session.execute(f"create temp table wanted as {sql}")
         result = session.execute("from wanted")
-        typed = result._typed_rows()
+        typed = to_relation(result.columns, iter([result.fetchall()]))
         assert [str(type) for type in typed.types] == [column.type for column in result.columns]
         texts = ", ".join(f"{name}::varchar" for name in typed.columns)
         assert typed.project(texts).fetchall() == session.execute(f"select {texts} from wanted").fetchall()

@@ -1,0 +1,14 @@
+"""Python programs: sessions, DB-API 2.0, data frames, SQLAlchemy. The public names are those of ``unify``.
+
+    dbapi       connect(): connections and cursors of PEP 249
+    session     open(): sessions that run the statements of the shell, and their results
+    parameters  placeholders in statements, and values as DuckDB takes them
+    values      dates, times and intervals as values of Python
+    types       the type objects and constructors of PEP 249
+    exceptions  the exceptions of PEP 249
+    columnar    rows with their types for pyarrow, pandas and polars
+    shortcuts   load() and tables() without a connection
+
+Start with dbapi.connect. pyarrow, pandas, polars and SQLAlchemy are imported when they are used.
+May import: every other package.
+"""
