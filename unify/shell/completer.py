@@ -180,7 +180,7 @@ def _path_prefix(text: str) -> str | None:
         return None
     start = max((token.end for token in tokens if token.text == ";"), default=0)
     before = list(significant_tokens(text[start : tokens[-1].start]))
-    if not before or not (_expects_file(before) or before[-1].keyword in _FILE_CLAUSES):
+    if not before or before[-1].text == "." or not (_expects_file(before) or before[-1].keyword in _FILE_CLAUSES):
         return None
     return tokens[-1].text[1:]
 
@@ -246,6 +246,8 @@ def _command_candidates(
         match expected.partition(",")[0]:
             case "a table" | "a table's name":
                 yield from _table_candidates(names)
+            case text if text.startswith("a file written"):
+                yield from ((f"{quote_identifier(schema)}.", "connection") for schema in names.schemas)
             case "a connection":
                 yield from _table_candidates(names)
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)
