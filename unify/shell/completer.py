@@ -180,7 +180,11 @@ def _path_prefix(text: str) -> str | None:
         return None
     start = max((token.end for token in tokens if token.text == ";"), default=0)
     before = list(significant_tokens(text[start : tokens[-1].start]))
-    if not before or before[-1].text == "." or not (_expects_file(before) or before[-1].keyword in _FILE_CLAUSES):
+    if (
+        not before
+        or before[-1].text == "."
+        or not (_expects_file(before) or before[-1].keyword in _FILE_CLAUSES)
+    ):
         return None
     return tokens[-1].text[1:]
 
