@@ -18,6 +18,7 @@ from unify.model import TableDef
 if TYPE_CHECKING:
     from unify.adapters.base import TableConfig
     from unify.adapters.relation import RelationalAdapter
+    from unify.adapters.spec.model import Option
     from unify.redaction import Redactor
 
 # Adapter name -> module and class.
@@ -61,6 +62,11 @@ class RelationalDefinition(Struct, frozen=True):
         """Import the class."""
         found: type[RelationalAdapter] = getattr(importlib.import_module(self.module), self.class_name)
         return found
+
+    def asked_options(self) -> Sequence[Option]:
+        """Return the options that ``connect`` asks for."""
+        found = self.adapter_class()
+        return [option for option in found.takes if not found.asks or option.name in found.asks]
 
     def list_tables(self, connection: Connection) -> Sequence[TableDef]:
         """Return the tables that connections.yaml has settings for; the others are known from the source.

@@ -24,7 +24,7 @@ from unify.errors import ConfigError, UnknownName
 from unify.model import TableDef
 
 if TYPE_CHECKING:
-    from unify.adapters.base import Adapter, Listeners, TableConfig
+    from unify.adapters.base import Adapter, Check, Listeners, TableConfig
     from unify.adapters.plugins import AdapterPlugin
     from unify.adapters.relation import RelationalAdapter
     from unify.redaction import Redactor
@@ -94,6 +94,36 @@ def open_relational(
             f"{connection.location('adapter')}: {connection.adapter} is not a database or store"
         )
     return found.open_adapter(connection, environment, redactor or Redactor())
+
+
+def check_relational(
+    connection: Connection, environment: Mapping[str, str], redactor: Redactor | None = None
+) -> Check:
+    """Test a database or store in a DuckDB of its own, and the settings of its tables.
+
+    A store that is to be writable is written to.
+
+    Raises the errors of ``open_relational``, ConfigError for the settings of a table, SourceError.
+    """
+    from contextlib import closing
+    from dataclasses import replace
+
+    from unify.adapters.files.adapter import FileAdapter
+    from unify.adapters.table_settings import check_tables
+    from unify.engine.connection import open_database
+
+    with (
+        closing(open_relational(connection, environment, redactor)) as adapter,
+        closing(open_database()) as duck,
+    ):
+        adapter.attach(duck)
+        result = adapter.check(duck)
+        if result.accepted:
+            check_tables(connection, adapter, duck)
+            if connection.writable and isinstance(adapter, FileAdapter):
+                adapter.check_writing()
+                result = replace(result, identity=f"{result.identity}, writable")
+    return result
 
 
 def import_rest_adapter() -> None:

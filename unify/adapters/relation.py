@@ -158,6 +158,7 @@ class RelationalAdapter(ABC):
     ``label``     the name of the system in messages.
     ``takes``     its options; each has a value in ``options``: None if not set, a Secret if it is secret.
                   See also ListOption and PathOption in ``options``.
+    ``asks``      the options that ``connect`` asks for; empty: all of them.
     ``extra``     of the package: pip install 'unify-sql[EXTRA]'; "" needs none.
     ``requires``  modules that the extra installs, such as duckdb_extension_postgres_scanner.
     Errors of DuckDB and of the source become SourceErrors with the message of the source, without secrets.
@@ -165,6 +166,7 @@ class RelationalAdapter(ABC):
 
     label: ClassVar[str] = ""
     takes: ClassVar[tuple[Option, ...]] = ()
+    asks: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from unify.adapters import base
 from unify.adapters.base import Check, UserPrompt
-from unify.adapters.registry import is_relational, open_adapter, open_relational
+from unify.adapters.registry import check_relational, is_relational, open_adapter
 from unify.adapters.spec.loader import load_spec
 from unify.config import trust
 from unify.config.connections import Connection, Connections, load_connections
@@ -45,7 +44,7 @@ def check_connections(
 
     def check(connection: Connection) -> Check:
         if is_relational(connection, settings.specs):
-            return _check_relational(connection, environment, redactor)
+            return check_relational(connection, environment, redactor)
         tokens_folder = settings.token_folder
         adapter = open_adapter(
             connection, settings.specs, environment, tokens_folder=tokens_folder, redactor=redactor
@@ -63,28 +62,6 @@ def check_specs(paths: Sequence[str]) -> int:
     """Validate each spec, print every error, and return 1 if there are any."""
     passed = [_report_spec(Path(path)) for path in paths]
     return 0 if all(passed) else 1
-
-
-def _check_relational(
-    connection: Connection, environment: Mapping[str, str], redactor: Redactor | None
-) -> Check:
-    """Test a database or store, and the settings of its tables. Raises ConfigError for these."""
-    from unify.adapters.files.adapter import FileAdapter
-    from unify.adapters.table_settings import check_tables
-    from unify.engine.connection import open_database
-
-    with (
-        closing(open_relational(connection, environment, redactor)) as adapter,
-        closing(open_database()) as duck,
-    ):
-        adapter.attach(duck)
-        result = adapter.check(duck)
-        if result.accepted:
-            check_tables(connection, adapter, duck)
-            if connection.writable and isinstance(adapter, FileAdapter):
-                adapter.check_writing()
-                result = dataclasses.replace(result, identity=f"{result.identity}, writable")
-    return result
 
 
 def _report_connection(name: str, connections: Connections, check: Callable[[Connection], Check]) -> bool:

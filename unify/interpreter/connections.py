@@ -71,10 +71,11 @@ class ConnectionCatalog:
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """The names of the adapters with a spec, sorted."""
+        """The names of the adapters with a spec and of those of databases and stores, sorted."""
+        from unify.adapters.built_in import built_in_names
         from unify.adapters.spec.loader import known_specs
 
-        return tuple(sorted(known_specs(self.settings.specs)))
+        return tuple(sorted({*known_specs(self.settings.specs), *built_in_names()}))
 
     @property
     def origin(self) -> ConfigPaths:

@@ -272,3 +272,30 @@ def test_an_unknown_table_is_an_error_that_keeps_the_session(session: PythonSess
     with pytest.raises(QueryError):
         rows(session, "select nothing from shop.orders")
     assert rows(session, "select id from shop.orders where id = 1") == [(1,)]
+
+
+def connect_statement(server: PostgresServer, database: str, password: str) -> str:
+    options = server.options(database) | {"password": password.replace("'", "''")}
+    given = ", ".join(f"{name} = '{value}'" for name, value in options.items())
+    return f"connect postgres as warehouse with {given}"
+
+
+def test_connect_tests_a_database_before_it_is_saved(
+    postgres_server: PostgresServer, database: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "connections.yaml"
+    path.touch(mode=0o600)
+    with unify.open(create_home(tmp_path).home, connections=path, environment={}) as session:
+        with pytest.raises(UnifyError, match="password authentication failed") as error:
+            session.execute(connect_statement(postgres_server, database, "wrong-canary"))
+        assert error.value.message.startswith("warehouse is not saved: ")
+        assert "canary" not in error.value.message
+        assert path.read_text() == ""
+        message = session.execute(connect_statement(postgres_server, database, PASSWORD)).message
+        assert "warehouse is saved in" in message
+        assert "PostgreSQL 15" in message
+        assert rows(session, "select id from warehouse.orders where id = 1") == [(1,)]
+        with pytest.raises(UnifyError, match="has no option hosst; did you mean host"):
+            session.execute("connect postgres as other with hosst = 'x'")
+        with pytest.raises(UnifyError, match="unknown adapter postgrs; did you mean postgres"):
+            session.execute("connect postgrs as other with host = 'x'")

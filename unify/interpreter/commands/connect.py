@@ -5,17 +5,21 @@ Missing options are prompted for at a terminal; elsewhere they are an error that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from unify.adapters import registry
 from unify.adapters.auth.token_cache import TokenCacheFolder
-from unify.adapters.options import check_options, known_options
+from unify.adapters.built_in import built_in_names, find_built_in
+from unify.adapters.options import check_options, check_plugin_options, known_options
 from unify.adapters.spec import loader
 from unify.config import connections_edit, keyring, trust
 from unify.config.connections import Connection
 from unify.config.secrets import parse_reference
-from unify.errors import ConfigError, SignInNeeded, SourceError, UnifyError
+from unify.errors import ConfigError, SignInNeeded, SourceError, UnifyError, UnknownName
 from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.results import Message, Watcher
@@ -23,10 +27,25 @@ from unify.text import did_you_mean, format_count
 
 if TYPE_CHECKING:
     from unify.adapters.base import Check
-    from unify.adapters.spec.model import AdapterSpec, Option
+    from unify.adapters.spec.model import Option
 
 _KEYRING_SERVICE = "unify"
 _YES_ANSWERS = frozenset({"y", "yes"})
+
+
+class ConnectTarget(Struct, frozen=True):
+    """An adapter to connect to: a spec, or a built-in adapter of a database or store.
+
+    ``asked``   the options that a user is prompted for.
+    ``known``   all options that a connection may set, by name.
+    ``tables``  the number of its tables; None for a database or store, which has its own.
+    """
+
+    name: str
+    asked: Sequence[Option]
+    known: Mapping[str, Option]
+    check: Callable[[Connection], None]
+    tables: int | None = None
 
 
 class ConnectionCommands:
@@ -47,22 +66,23 @@ class ConnectionCommands:
         if adapter is not None and name is None and not given_options and self._requires_sign_in(adapter):
             return self._sign_in_again(adapter)
         guided = adapter is None or not given_options
-        spec = self._load_spec(adapter or self._prompt_adapter())
-        name = self._choose_name(spec, name, guided=guided)
-        self._refuse_unknown_options(spec, name, given_options)
-        options = {**given_options, **self._prompt_missing_options(spec, name, given_options, guided=guided)}
-        connection = connections_edit.preview_connection(self.path, name, spec.name, options)
-        check_options(connection, spec)
+        target = self._find_target(adapter or self._prompt_adapter())
+        name = self._choose_name(target, name, guided=guided)
+        self._refuse_unknown_options(target, name, given_options)
+        asked = self._prompt_missing_options(target, name, given_options, guided=guided)
+        options = {**given_options, **asked}
+        connection = connections_edit.preview_connection(self.path, name, target.name, options)
+        target.check(connection)
         identity = self._test_credentials(connection)
         stored = {
-            option: self._choose_stored_value(spec, name, option, options[option], given_options)
+            option: self._choose_stored_value(target, name, option, options[option], given_options)
             for option in options
         }
         with trust.keep_trust(self.connections.settings):
-            connections_edit.add_connection(self.path, name, spec.name, stored)
+            connections_edit.add_connection(self.path, name, target.name, stored)
         self.connections.invalidate()
-        tables = format_count(len(spec.tables), "table")
-        return Message(f"{name} is saved in {self.path}{identity}: {tables} (show tables from {name})")
+        tables = f": {format_count(target.tables, 'table')}" if target.tables is not None else ""
+        return Message(f"{name} is saved in {self.path}{identity}{tables} (show tables from {name})")
 
     def disconnect(self, name: str) -> str:
         """Remove a connection and its tokens; return its name as written. Raises UnknownName."""
@@ -73,11 +93,31 @@ class ConnectionCommands:
         self.connections.invalidate()
         return known
 
-    def _load_spec(self, adapter: str) -> AdapterSpec:
-        return loader.load_spec(loader.find_spec(adapter, self.connections.settings.specs))
+    def _find_target(self, adapter: str) -> ConnectTarget:
+        """Raises UnknownName with the nearest name."""
+        folders = self.connections.settings.specs
+        built_in = find_built_in(adapter)
+        if built_in is not None and adapter not in loader.known_specs(folders):
+            options = built_in.adapter_class().takes
+            known = {option.name: option for option in options}
+            return ConnectTarget(
+                adapter, built_in.asked_options(), known, lambda one: check_plugin_options(one, options)
+            )
+        try:
+            spec = loader.load_spec(loader.find_spec(adapter, folders))
+        except UnknownName as error:
+            hint = did_you_mean(adapter, built_in_names())
+            raise UnknownName(f"unknown adapter {adapter}{hint}" if hint else error.message) from error
+        return ConnectTarget(
+            spec.name,
+            spec.options,
+            known_options(spec),
+            lambda one: check_options(one, spec),
+            len(spec.tables),
+        )
 
     def _prompt_adapter(self) -> str:
-        known = loader.known_specs(self.connections.settings.specs)
+        known = {*loader.known_specs(self.connections.settings.specs), *built_in_names()}
         self.watcher.notice("Available adapters: " + ", ".join(sorted(known)))
         answer = self._prompt("Adapter: ")
         if answer is None:
@@ -87,41 +127,44 @@ class ConnectionCommands:
             )
         return answer.strip()
 
-    def _choose_name(self, spec: AdapterSpec, name: str | None, *, guided: bool) -> str:
+    def _choose_name(self, target: ConnectTarget, name: str | None, *, guided: bool) -> str:
         """Return the name of the new connection. Raises ConfigError if it is in use or invalid."""
-        default = spec.name
+        default = target.name
         taken = {known.lower() for known in self.connections.names}
         if name is None and guided:
             number = 2
             while default.lower() in taken:
-                default, number = f"{spec.name}{number}", number + 1
+                default, number = f"{target.name}{number}", number + 1
             name = (self._prompt(f"Name of the connection, its schema in SQL [{default}]: ") or "").strip()
         name = name or default
         if name.lower() in taken:
             raise ConfigError(
-                f"connection {name} exists already; connect {spec.name} as another name, or disconnect {name}"
+                f"connection {name} exists already; connect {target.name} as another name, "
+                f"or disconnect {name}"
             )
-        connections_edit.preview_connection(self.path, name, spec.name, {})
+        connections_edit.preview_connection(self.path, name, target.name, {})
         return name
 
-    def _refuse_unknown_options(self, spec: AdapterSpec, name: str, given_options: Mapping[str, str]) -> None:
-        known = known_options(spec)
+    def _refuse_unknown_options(
+        self, target: ConnectTarget, name: str, given_options: Mapping[str, str]
+    ) -> None:
+        known = target.known
         for option in given_options:
             if option not in known:
-                own = ", ".join(option.name for option in spec.options) or "none"
+                own = ", ".join(option.name for option in target.asked) or "none"
                 hint = did_you_mean(option, known) or f"; its options are {own}"
-                raise ConfigError(f"{name}: adapter {spec.name} has no option {option}{hint}")
+                raise ConfigError(f"{name}: adapter {target.name} has no option {option}{hint}")
 
     def _prompt_missing_options(
-        self, spec: AdapterSpec, name: str, given_options: Mapping[str, str], *, guided: bool
+        self, target: ConnectTarget, name: str, given_options: Mapping[str, str], *, guided: bool
     ) -> Mapping[str, str]:
         """Prompt for the options that were not given: all if ``guided``, else the required ones."""
         answers: dict[str, str] = {}
         unanswered: list[Option] = []
-        for option in spec.options:
+        for option in target.asked:
             if option.name in given_options or not (guided or option.needs_value):
                 continue
-            answer = self._prompt_option(spec, option)
+            answer = self._prompt_option(target, option)
             if answer:
                 answers[option.name] = answer
             elif option.needs_value:
@@ -132,17 +175,17 @@ class ConnectionCommands:
             raise ConfigError(
                 "\n".join(
                     [
-                        f"{name}: not saved, because options of {spec.name} are missing:",
+                        f"{name}: not saved, because options of {target.name} are missing:",
                         *lines,
-                        f"write: connect {spec.name} as {name} with {example}",
+                        f"write: connect {target.name} as {name} with {example}",
                     ]
                 )
             )
         return answers
 
-    def _prompt_option(self, spec: AdapterSpec, option: Option) -> str:
+    def _prompt_option(self, target: ConnectTarget, option: Option) -> str:
         """Prompt for one option; "" omits it. A secret may be a reference."""
-        variable = f"{spec.name}_{option.name}".upper()
+        variable = f"{target.name}_{option.name}".upper()
         default = option.default or ""
         if option.secret and self.connections.environment.get(variable):
             default = f"${{{variable}}}"
@@ -177,6 +220,10 @@ class ConnectionCommands:
         return " without working credentials"
 
     def _check_credentials(self, connection: Connection) -> Check:
+        if registry.is_relational(connection, self.connections.settings.specs):
+            environment, redactor = self.connections.environment, self.connections.redactor
+            with redactor.redact_errors():
+                return registry.check_relational(connection, environment, redactor)
         with adapter_access.open_adapter(self.connections, connection) as adapter:
             return adapter_access.check_credentials(adapter, self.watcher, connection.name)
 
@@ -208,10 +255,10 @@ class ConnectionCommands:
                     adapter.sign_out()
 
     def _choose_stored_value(
-        self, spec: AdapterSpec, name: str, option: str, value: str, given_options: Mapping[str, str]
+        self, target: ConnectTarget, name: str, option: str, value: str, given_options: Mapping[str, str]
     ) -> str:
         """Return the value to write; a secret typed at a prompt may be stored in the keyring instead."""
-        described = known_options(spec)[option]
+        described = target.known[option]
         if option in given_options or not described.secret or parse_reference(value) is not None:
             return value
         if not keyring.is_installed():

@@ -33,6 +33,7 @@ class MySQLAdapter(ServerAdapter):
     requires = ("duckdb_extension_mysql_scanner",)
     function = "mysql_query"
     dialect = MySQLDialect()
+    asks = ("host", "port", "database", "user", "password")
     takes: ClassVar[tuple[Option, ...]] = (
         Option("host", "Name or address of the server", default="127.0.0.1"),
         Option("port", "Port of the server", default="3306"),

@@ -43,6 +43,7 @@ class PostgresAdapter(ServerAdapter):
     requires = ("duckdb_extension_postgres_scanner",)
     function = "postgres_query"
     dialect = PostgresDialect()
+    asks = ("host", "port", "database", "user", "password", "schemas", "sslmode")
     takes: ClassVar[tuple[Option, ...]] = (
         Option("host", "Name or address of the server, or the folder of its socket", default="localhost"),
         Option("port", "Port of the server", default="5432"),
