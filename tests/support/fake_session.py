@@ -15,7 +15,8 @@ import duckdb
 
 from unify.cli.bootstrap import run_command
 from unify.config.settings import Settings
-from unify.engine.types import exact_cast_sql, parse_type, quote_identifier
+from unify.engine.nested import exact_cast_sql
+from unify.engine.types import parse_type, quote_identifier
 from unify.errors import LoadFailed, QueryError, StoppedWaiting
 from unify.interpreter.results import (
     CompletionNames,

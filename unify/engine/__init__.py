@@ -3,6 +3,7 @@
     duckdb      the part of DuckDB's Python API that Unify uses, without what it need not import
     connection  opens and configures DuckDB, loads its extensions, quotes text as SQL literals
     types       DuckDB type names as a tree; casts that fetch values without loss; quoted identifiers
+    nested      SQL that converts parts of nested values, such as those that Python cannot hold
     widening    the narrowest type that holds the values of two types; SQL that converts to it
     tokens      a statement split by DuckDB's tokenizer; the table of CREATE TABLE and ALTER TABLE
     statements  what a statement is: its kind, whether it writes, gives rows, reads a pipe

@@ -1,4 +1,4 @@
-"""DuckDB types parsed from their text, and casts for types that Python cannot hold exactly.
+"""DuckDB types parsed from their text, and which of them Python cannot hold exactly.
 
 Types are written as in the description of a result, such as ``STRUCT(a INTEGER, "b c" VARCHAR[])[3]``.
 """
@@ -97,27 +97,30 @@ def parse_type(text: str) -> DuckDBType:
     return parsed if parser.position == len(text) else DuckDBType(text.upper(), text)
 
 
-def exact_cast_sql(column: str, type: DuckDBType) -> str:
-    """Return SQL that fetches ``column`` (a quoted name) without loss.
-
-    Types that Python cannot hold, at any depth, are cast to DuckDB's text.
-    """
-    exact = _exact_type_text(type)
-    return column if exact == type.text else f"cast({column} as {exact})"
-
-
 def quote_identifier(name: str) -> str:
     """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _exact_type_text(type: DuckDBType) -> str:
+def exact_type_text(type: DuckDBType) -> str | None:
+    """Return ``type`` with VARCHAR in place of types that Python cannot hold; None if no cast can name it."""
     if type.name in _INEXACT_IN_PYTHON:
         return "VARCHAR"
-    parts = [_exact_type_text(part) for part in type.children]
+    parts = [exact_type_text(part) for part in type.children]
     if parts == [part.text for part in type.children]:
         return type.text
-    return nested_type_text(type, parts) or "VARCHAR"
+    named = [part for part in parts if part is not None]
+    return None if has_row(type) or len(named) < len(parts) else nested_type_text(type, named)
+
+
+def is_row(type: DuckDBType) -> bool:
+    """Whether ``type`` is a struct without names."""
+    return type.name == "STRUCT" and not type.field_names
+
+
+def has_row(type: DuckDBType) -> bool:
+    """Whether ``type`` is or contains a struct without names."""
+    return is_row(type) or any(map(has_row, type.children))
 
 
 def nested_type_text(type: DuckDBType, children: Sequence[str]) -> str | None:

@@ -11,7 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from unify.engine import errors
-from unify.engine.types import exact_cast_sql, parse_type
+from unify.engine.nested import exact_cast_sql
+from unify.engine.types import parse_type
 from unify.errors import Interrupted, QueryError, StoreError, UnifyError
 from unify.lake.protocols import RowProjection, Writer
 

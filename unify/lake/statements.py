@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from unify.engine import exact as engine_exact
 from unify.engine import sources
+from unify.engine.nested import exact_cast_sql
 from unify.engine.statements import (
     DEFINITION_WORDS,
     DONE_TEXTS,
@@ -26,7 +27,7 @@ from unify.engine.tokens import (
     tokenize,
     versioned_tables,
 )
-from unify.engine.types import exact_cast_sql, parse_type
+from unify.engine.types import parse_type
 from unify.errors import QueryError, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from functools import cache
+from functools import cache, partial
 
 import duckdb
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from tests.render.formats.test_formats import EXACT, NESTED, ODD
 from tests.support.database import open_cursor
 from tests.support.fake_session import query_rows
+from tests.support.nested_values import NestedValues
 from unify.interpreter.results import ResultColumn, Rows
 from unify.render.formats import write_rows
 from unify.render.formats.options import Format, FormatOptions
@@ -110,6 +111,27 @@ def test_lines_of_random_texts_equal_those_of_python(
     print(f"seed {seed}")
     for column in ("t", "[t, null]", "{'k': t}", "map {t: t}", "to_json(t)", "encode(t)", "[to_json(t)]"):
         assert_same(connection, f"select {column} as x, t as y from texts", options)
+
+
+def test_lines_of_random_nested_values_equal_those_of_python(connection: duckdb.DuckDBPyConnection) -> None:
+    first = random.randrange(2**32)
+    print(f"seeds from {first}")
+    for seed in range(first, first + 25):
+        sql = NestedValues(seed).query()
+        for format in PROJECTED:
+            assert_same(connection, sql, FormatOptions(format))
+
+
+def test_a_row_is_written_as_its_parts_are(connection: duckdb.DuckDBPyConnection) -> None:
+    sql = "select row(['a,b']::varchar[1], date '2024-01-01') as r, [array_value(row(1, 'x'))] as a"
+    for rows in (query_rows, partial(projected_rows, options=FormatOptions("csv"))):
+        assert shown(rows(connection, sql), FormatOptions("csv")) == (
+            'r,a\n"([\'a,b\'], 2024-01-01)","[[(1, x)]]"\n'
+        )
+    for rows in (query_rows, partial(projected_rows, options=FormatOptions("jsonl"))):
+        assert shown(rows(connection, sql), FormatOptions("jsonl")) == (
+            '{"r": [["a,b"], "2024-01-01"], "a": [[[1, "x"]]]}\n'
+        )
 
 
 @pytest.mark.parametrize(

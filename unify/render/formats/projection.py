@@ -13,7 +13,8 @@ from itertools import chain
 from typing import cast
 
 from unify.engine.connection import quote_literal
-from unify.engine.types import DuckDBType, exact_cast_sql, nested_type_text, parse_type
+from unify.engine.nested import as_list_sql, rebuild_sql
+from unify.engine.types import DuckDBType, has_row, nested_type_text, parse_type
 from unify.render.formats import json, markup
 from unify.render.formats.options import FormatOptions
 from unify.text import unique_names
@@ -40,6 +41,7 @@ _PLAIN_TYPES = frozenset(
         "BIT",
     ]
 )
+_UNNESTED_TEXTS = frozenset({"UNION", "VARIANT"})  # nested types whose text is that of a value of any type
 _PLAIN_DELIMITERS = frozenset(",;|\t")  # those that no plain type's text has
 
 
@@ -88,7 +90,8 @@ def _csv_line(columns: Sequence[TypedColumn], options: FormatOptions) -> str:
         text = _text_sql(column, type)
         if always_plain and _is_plain(type):
             return f"coalesce({text}, '')"
-        special = [] if type.nested and not null else [f"{text} = {quote_literal(null)}"]
+        has_brackets = type.nested and type.name not in _UNNESTED_TEXTS
+        special = [] if has_brackets and not null else [f"{text} = {quote_literal(null)}"]
         special.append(_contains_any_sql(text, f'"{delimiter}\n\r'))
         quoted = f"""'"' || replace({text}, '"', '""') || '"'"""
         return (
@@ -149,8 +152,8 @@ def _json_sql(value: str, type: DuckDBType, depth: int = 0) -> str:
 
 
 def _json_value_sql(value: str, type: DuckDBType, depth: int) -> str:
-    text = _text_sql(value, type)
-    if type.nested and exact_cast_sql(value, type) != f"cast({value} as VARCHAR)":
+    text = _text_sql(value, type, depth)
+    if type.nested and type.name not in _UNNESTED_TEXTS:
         return _container_sql(value, type, depth)
     match type.name:
         case "JSON":
@@ -172,11 +175,11 @@ def _container_sql(value: str, type: DuckDBType, depth: int) -> str:
     x = f"x{depth}"
     match type.name:
         case "LIST" | "ARRAY":
-            listed = value if type.name == "LIST" else f"cast({value} as {type.children[0].text}[])"
-            items = f"list_transform({listed}, lambda {x}: {_json_sql(x, type.children[0], depth + 1)})"
+            item = _json_sql(x, type.children[0], depth + 1)
+            items = f"list_transform({as_list_sql(value, type)}, lambda {x}: {item})"
             return f"concat('[', array_to_string({items}, ', '), ']')"
         case "MAP":
-            key = _json_string_sql(_text_sql(f"{x}.key", type.children[0]), type.children[0])
+            key = _json_string_sql(_text_sql(f"{x}.key", type.children[0], depth + 1), type.children[0])
             item = _json_sql(f"{x}.value", type.children[1], depth + 1)
             items = f"list_transform(map_entries({value}), lambda {x}: concat({key}, ': ', {item}))"
             return f"concat('{{', array_to_string({items}, ', '), '}}')"
@@ -215,18 +218,25 @@ def _is_plain(type: DuckDBType) -> bool:
     return type.numeric or type.name in _PLAIN_TYPES
 
 
-def _text_sql(value: str, type: DuckDBType) -> str:
+def _text_sql(value: str, type: DuckDBType, depth: int = 0) -> str:
     """SQL of the text of a value: DuckDB's, and that of a list for an array, which DuckDB does not quote."""
     if type.name == "VARCHAR":
         return value
-    return f"CAST({f'CAST({value} AS {_with_lists(type)})' if _has_array(type) else value} AS VARCHAR)"
+    return f"CAST({_listed_sql(value, type, depth)} AS VARCHAR)"
+
+
+def _listed_sql(value: str, type: DuckDBType, depth: int) -> str:
+    """SQL of a value with a list in place of every array."""
+    if not _has_array(type):
+        return value
+    if has_row(type):
+        return rebuild_sql(value, type, _listed_sql, depth)
+    return f"CAST({value} AS {_with_lists(type)})"
 
 
 def _has_array(type: DuckDBType) -> bool:
-    """Whether ``type`` has an array that a cast can name; the fields of a row have no names."""
-    if type.name in ("ARRAY", "UNION") or (type.name == "STRUCT" and not type.field_names):
-        return type.name == "ARRAY"
-    return any(map(_has_array, type.children))
+    """Whether ``type`` has an array that is written as a list; a union is DuckDB's text."""
+    return type.name == "ARRAY" or (type.name != "UNION" and any(map(_has_array, type.children)))
 
 
 def _with_lists(type: DuckDBType) -> str:
