@@ -27,6 +27,7 @@
         ├── BadResponse        the response cannot be read as rows
         ├── RateLimited        429 and similar                          retryable
         ├── Unreachable        no connection, or timeout                retryable
+        ├── ResponseLost       a write was sent, its response is not known
         └── ServerFault        5xx                                       retryable
 
 A class exists where code handles it differently. Only ``message`` is positional, so that errors can be
@@ -215,6 +216,10 @@ class Unreachable(SourceError):
     """No connection, or no complete response within the page timeout."""
 
     retryable = True
+
+
+class ResponseLost(SourceError):
+    """A request that writes was sent, and nothing tells whether it was carried out."""
 
 
 class ServerFault(SourceError):

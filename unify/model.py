@@ -85,6 +85,62 @@ DETECTED_PAGING_PREFIX = "detected paging"  # starts the reason of a load with `
 CONFIGURED_START = "as configured"  # ``starting`` of a schedule from the configuration
 
 
+class RowState(StrEnum):
+    """The state of one row of a write."""
+
+    PLANNED = "planned"
+    SENT = "sent"  # the request has left; its response is not known
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    UNCHANGED = "unchanged"  # the system had it already
+    REJECTED = "rejected"  # the system has refused it
+    UNKNOWN = "unknown"  # sent, and nothing tells whether it was carried out
+    NOT_SENT = "not sent"  # the write ended before
+
+    @property
+    def is_settled(self) -> bool:
+        return self not in (RowState.PLANNED, RowState.SENT)
+
+
+class WriteState(StrEnum):
+    """The state of a write."""
+
+    PLANNED = "planned"  # waits for approval; nothing was sent
+    APPROVED = "approved"
+    RUNNING = "running"
+    DONE = "done"  # every row has an outcome, see its counts
+    FAILED = "failed"  # it ended before every row was sent, see ``error``
+    CANCELLED = "cancelled"
+
+
+class PlannedRow(Struct, frozen=True):
+    """A row to be written.
+
+    ``number``    counts from 1 in the order of the source.
+    ``action``    insert, update, delete or upsert.
+    ``values``    JSON values by column; null is NULL, a missing column is not written.
+    ``key``       the values that identify the row, by column.
+    ``before``    the stored row of an update or delete, for undo.
+    """
+
+    number: int
+    action: str
+    values: Mapping[str, object]
+    key: Mapping[str, object] = field(default_factory=dict)
+    before: Mapping[str, object] | None = None
+
+
+class RowOutcome(Struct, frozen=True):
+    """What became of a row. ``created`` are columns of the response, such as the new id."""
+
+    number: int
+    state: RowState
+    status: int | None = None
+    created: Mapping[str, object] = field(default_factory=dict)
+    message: str = ""
+
+
 class Priority:
     """Priority of a job; smaller runs first."""
 

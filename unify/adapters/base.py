@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
+from unify.adapters.spec.write import WriteOperation
 from unify.config.secrets import Secret
 from unify.errors import SignInNeeded, escape_surrogates
-from unify.model import RequestRecord, TableDef
+from unify.model import PlannedRow, RequestRecord, RowOutcome, TableDef
 
 Scalar = str | int | float | bool | None
 ParentRow = Mapping[str, Scalar]
@@ -283,6 +285,41 @@ def plugin_table_config(table: TableDef) -> TableConfig:
         incremental=Incremental(table.cursor) if table.cursor else None,
         refresh=RefreshSpec(table.refresh_every_s),
     )
+
+
+class LostResponse(Enum):
+    """What to do with a row that was sent and whose response is not known."""
+
+    SEND_AGAIN = "the system carries it out once"
+    LOOK = "look for the row"
+    UNKNOWN = "nothing tells"
+
+
+class TableWriter(Protocol):
+    """Writes rows to one table of a connection."""
+
+    def fit(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
+        """Return the first rows that fit into one request, at least one."""
+
+    def check(self, operation: WriteOperation, row: PlannedRow) -> str:
+        """Return why the row cannot be sent; "" if it can. Sends nothing."""
+
+    def describe(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> str:
+        """Return the request for ``rows``, without secrets. Sends nothing."""
+
+    def send(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
+        """Send one request, which ``key`` names, and return the outcome of each row.
+
+        Raises:
+            ResponseLost: the request was sent, and what became of it is not known.
+            SourceError: the request was not carried out.
+        """
+
+    def lost_response(self, operation: WriteOperation, age_s: float) -> LostResponse:
+        """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
+
+    def find(self, operation: WriteOperation, row: PlannedRow) -> RowOutcome | None:
+        """Look for a row whose response was lost. None: it was not written. Raises SourceError."""
 
 
 class UserPrompt(Protocol):

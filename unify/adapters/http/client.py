@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from unify.adapters.base import Listeners, Traffic
 from unify.adapters.http import retry
-from unify.adapters.http.errors import TransportErrorMapper, quote_body, response_error
+from unify.adapters.http.errors import TransportErrorMapper, quote_body, response_error, was_not_sent
 from unify.adapters.http.messages import (
     UNPROTECTED_MESSAGE,
     Authentication,
@@ -38,7 +38,15 @@ from unify.adapters.http.rate_limit import Clock, RateLimiter, Throttle, interru
 from unify.adapters.http.session import HttpSession, RawResponse
 from unify.adapters.paging.links import resolve_link
 from unify.adapters.spec.model import ErrorRule
-from unify.errors import BadResponse, ConfigError, SourceError, Unauthorized, UnifyError, Unreachable
+from unify.errors import (
+    BadResponse,
+    ConfigError,
+    ResponseLost,
+    SourceError,
+    Unauthorized,
+    UnifyError,
+    Unreachable,
+)
 from unify.redaction import Redactor
 from unify.text import excerpt
 
@@ -106,6 +114,33 @@ class HttpClient:
             Interrupted: after ``cancel``.
         """
         return self._send_with_retries(request, rules, stop or self._stop, authenticated=True)
+
+    def send_write(self, request: Request, stop: threading.Event | None = None) -> Response:
+        """Return the response, of any status but those of rate limits, to a request that writes.
+
+        It is sent again only if it was not carried out: no connection, a rate limit, a token that has
+        expired.
+
+        Raises:
+            ResponseLost: it was sent, and its response is not known.
+            SourceError: it was not carried out.
+            Interrupted: after ``cancel``, before it was sent.
+        """
+        stop = stop or self._stop
+        attempt, waited_s = 0, 0.0
+        while True:
+            attempt += 1
+            result = self._send_attempt(request, stop, authenticated=True, writes=True)
+            decision = self._decide_write_retry(result, attempt)
+            if isinstance(result, Response) and not isinstance(decision, retry.Retry):
+                return result
+            assert isinstance(decision, retry.Retry)
+            if decision.all_workers:
+                self._throttle.pause(decision.delay_s)
+            waited_s += decision.delay_s
+            if attempt >= decision.max_attempts or waited_s > retry.MAX_WAIT_S:
+                raise self._final_error(result, decision)
+            self._throttle.wait(decision.delay_s, stop)
 
     def run_auth_flow(self, flow: AuthFlow[T], stop: threading.Event | None = None) -> T:
         """Send the requests that ``flow`` yields, without credentials and rate limits of the API.
@@ -207,12 +242,17 @@ class HttpClient:
             self._throttle.wait(delay_s, stop)
 
     def _send_attempt(
-        self, request: Request, stop: threading.Event, *, authenticated: bool
+        self, request: Request, stop: threading.Event, *, authenticated: bool, writes: bool = False
     ) -> Response | Unreachable:
         try:
-            return self._send_following_redirects(request, stop, authenticated=authenticated)
+            return self._send_following_redirects(request, stop, authenticated=authenticated, writes=writes)
         except Unreachable as error:
             return error
+
+    def _decide_write_retry(self, result: Response | Unreachable, attempt: int) -> retry.RetryDecision:
+        if isinstance(result, Unreachable):
+            return retry.Retry(retry.backoff_s(attempt, self._rng), retry.UNREACHABLE_MAX_ATTEMPTS)
+        return retry.decide_write(result, attempt, self.time(), self._rng)
 
     def _decide_retry(
         self, result: Response | Unreachable, rules: Sequence[ErrorRule], attempt: int
@@ -240,23 +280,26 @@ class HttpClient:
         )
 
     def _send_following_redirects(
-        self, request: Request, stop: threading.Event, *, authenticated: bool
+        self, request: Request, stop: threading.Event, *, authenticated: bool, writes: bool
     ) -> Response:
-        """Send, follow redirects, and request a new token once after status 401."""
+        """Send, follow redirects, and request a new token once after status 401.
+
+        A request that ``writes`` follows only those that repeat it.
+        """
         home = self.origin if authenticated else origin_of(request.url)
         self._check_origin(request.url, home, self._request_line(request))
         renewed, redirects = False, 0
         while True:
             at_home = origin_of(request.url) == home
             sent, response = self._send_request(
-                request, stop, authenticated=authenticated, same_origin=at_home
+                request, stop, authenticated=authenticated, same_origin=at_home, writes=writes
             )
             if response.status == 401 and authenticated and at_home and not renewed:
                 renewed = self._auth.handle_unauthorized(sent)
                 if renewed:
                     continue
             target = response.headers.get("location") if response.status in REDIRECT_STATUSES else None
-            if target is None:
+            if target is None or (writes and response.status not in (307, 308)):
                 return response
             redirects += 1
             if redirects > MAX_REDIRECTS:
@@ -264,16 +307,22 @@ class HttpClient:
             request = self._build_redirect(request, response, target, home)
 
     def _send_request(
-        self, request: Request, stop: threading.Event, *, authenticated: bool, same_origin: bool
+        self,
+        request: Request,
+        stop: threading.Event,
+        *,
+        authenticated: bool,
+        same_origin: bool,
+        writes: bool,
     ) -> tuple[Request, Response]:
         """Send once, within the rate limits if ``authenticated``; also return the request as it was sent."""
         if not authenticated:
             sent = _without_credentials(request, same_origin)
-            return sent, self._exchange(sent, stop)
+            return sent, self._exchange(sent, stop, writes=writes)
         with self._throttle.concurrency_slot(stop):
             self._throttle.wait_for_slot(stop)
             sent = self._apply_auth(request, stop) if same_origin else _without_credentials(request, False)
-            return sent, self._exchange(sent, stop)
+            return sent, self._exchange(sent, stop, writes=writes)
 
     def _check_origin(self, url: str, home_origin: str, source: str) -> None:
         """Raises SourceError for a URL outside the connection's origins."""
@@ -311,8 +360,11 @@ class HttpClient:
             if not self._auth.is_ready(now):
                 self.run_auth_flow(self._auth.ensure_token(now), stop)
 
-    def _exchange(self, request: Request, stop: threading.Event) -> Response:
-        """Send one request and report it. Raises Unreachable if there is no response."""
+    def _exchange(self, request: Request, stop: threading.Event, *, writes: bool) -> Response:
+        """Send one request and report it. Raises Unreachable if there is no response.
+
+        ``writes``  raise ResponseLost instead, unless it is certain that the request was not sent.
+        """
         url, request_line = request.full_url, self._request_line(request)
         shown = request_line.removeprefix(f"{request.method} ")
         if len(url) > MAX_URL_CHARS:
@@ -329,6 +381,8 @@ class HttpClient:
             Traffic(request.method, shown, raw.status, elapsed_ms, len(raw.body), started_at, error)
         )
         if failure is not None:
+            if writes and not was_not_sent(raw.error):
+                raise ResponseLost(failure.message) from None
             raise failure from None  # errors of the libraries quote URLs with their secrets
         self._pause_if_quota_exhausted(raw.headers)
         return Response(raw.status or 0, raw.headers, raw.body, url, request_line)

@@ -219,6 +219,22 @@ class TransportErrorMapper:
         return "the server closed the connection before the response was complete; try again later"
 
 
+def was_not_sent(error: Exception | None) -> bool:
+    """Whether no byte of a request can have reached the API: there was no connection."""
+    kinds = (
+        socket.gaierror,
+        ConnectionRefusedError,
+        ssl.SSLCertVerificationError,
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,
+        urllib3.exceptions.LocationValueError,
+        requests.exceptions.InvalidURL,
+        UnicodeError,
+    )
+    return error is not None and any(isinstance(cause, kinds) for cause in _iter_causes(error))
+
+
 def _invalid_response_message(causes: list[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(

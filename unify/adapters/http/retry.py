@@ -82,6 +82,13 @@ def decide(
     return GiveUp()
 
 
+def decide_write(response: Response, attempt: int, now: float, rng: random.Random) -> RetryDecision:
+    """Decide on the response to a request that writes: retry only what was certainly not carried out."""
+    if is_rate_limited(response):
+        return _wait_for_rate_limit(response, attempt, now, rng)
+    return Accept()
+
+
 def _apply_rule(
     rule: ErrorRule, response: Response, attempt: int, now: float, rng: random.Random
 ) -> RetryDecision:

@@ -9,6 +9,8 @@
     page_fetcher     PageFetcher: threads that fetch pages of several scopes, in the order of each scope
     shared_responses  responses that several tables of one request read
     deleted_rows     the list of deleted rows of a table
+    row_writer       RowWriter: rows of a write as requests
+    write_outcomes   reads from a response what became of each row of a write
     incremental      the value of `{cursor}` in a request; time windows; timestamp formats
     pushdown         conditions of a query as parameters of the request
 

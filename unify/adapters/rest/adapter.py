@@ -31,6 +31,7 @@ from unify.adapters.rest.page_fetcher import PageFetcher
 from unify.adapters.rest.pushdown import apply_filters
 from unify.adapters.rest.read_plan import ReadPlan, Scope
 from unify.adapters.rest.request_builder import render_base_url
+from unify.adapters.rest.row_writer import RowWriter
 from unify.adapters.rest.scope_reader import ReadContext, RowLimit, ScopeReader
 from unify.adapters.rest.shared_responses import PageClient, SharedResponses
 from unify.adapters.rest.table_source import TableSource
@@ -193,6 +194,18 @@ class RESTAdapter(Adapter):
             request = plan.first_request(scope)
             return f"{request.method} {self._redactor.redact(request.full_url)}"
 
+    @contextmanager
+    def open_writer(self, table: str) -> Iterator[RowWriter]:
+        """Open a writer of ``table``; ``cancel`` ends its request.
+
+        Raises:
+            UnknownName: there is no such table.
+            ConfigError: the spec does not say how it is written.
+        """
+        found = self._find_table(table)
+        with self._track_read() as stop:
+            yield RowWriter(self._client, self.spec, found, self.options, stop=stop)
+
     def check(self) -> Check:
         """Send the ``check`` request of the spec, else that of the first table without parents."""
         table = self._check_table()
@@ -269,12 +282,16 @@ class RESTAdapter(Adapter):
     def _describe_option(self, name: str, place: str) -> str:
         return f"option {name} of {self.connection} ({place})"
 
+    def _find_table(self, table: str) -> TableSpec:
+        found = self.spec.table(table)
+        if found is None:
+            hint = did_you_mean(table, [known.name for known in self.spec.tables])
+            raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
+        return found
+
     def _table_source(self, table: str, filters: Mapping[str, str] | None = None) -> TableSource:
         with self._lock:
-            table_spec = self.spec.table(table)
-            if table_spec is None:
-                hint = did_you_mean(table, [known.name for known in self.spec.tables])
-                raise UnknownName(f"{self.connection}.{table}: {self.spec.path} has no such table{hint}")
+            table_spec = self._find_table(table)
             if table_spec.filters:
                 spec = apply_filters(self.spec, table_spec, filters or {})
                 return TableSource(self.connection, spec, spec.table(table) or table_spec, self.options)

@@ -3,12 +3,14 @@
     model           AdapterSpec, TableSpec and their parts: the keys of the language, and a spec that was read
     auth            the authentication schemes and their keys
     paging          the pagination styles and their keys
+    write           how rows are written, and its keys
     schema          derives the schema of a Struct's keys: text, number, list, object, union
     formats         the formats of texts: names, durations, URLs, paths, column types, numbers
     loader          finds, reads and checks spec files; caches a summary of each on disk
     parse           reads YAML nodes as Structs; collects every problem with line and column
     validate        checks that the parts of a spec are consistent, such as names, references and views
     validate_table  checks that the parts of one table are consistent, and the variables in its texts
+    validate_write  checks how a table is written
     sql             checks SQL in a spec: one SELECT over the connection's own tables; finds cycles
     template        `{name}` variables in texts and request bodies: found, and replaced by values
 

@@ -6,7 +6,7 @@ A check returns the value of the text, or raises ValueError with a sentence that
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 _METHODS = ("GET", "POST")  # methods of requests that read
+_WRITE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _PATH = re.compile(r"[^\s.{}]+(?:\.[^\s.{}]+)*")
@@ -85,11 +86,21 @@ def check_header_name(value: str) -> str:
 
 def check_request(value: str) -> str:
     """``METHOD /path`` or ``METHOD https://…``, with one space between."""
+    return _check_request_line(value, _METHODS)
+
+
+def check_write_request(value: str) -> str:
+    """The same for a request that writes."""
+    return _check_request_line(value, _WRITE_METHODS)
+
+
+def _check_request_line(value: str, methods: Sequence[str]) -> str:
     words = value.split(maxsplit=1)
-    _require(value, len(words) == 2, "is not a request; write METHOD and path, such as GET /items")
+    example = "GET /items" if methods is _METHODS else "POST /items"
+    _require(value, len(words) == 2, f"is not a request; write METHOD and path, such as {example}")
     method, target = words
-    if method not in _METHODS:
-        hint = did_you_mean(method, _METHODS) or f"; use {' or '.join(_METHODS)}"
+    if method not in methods:
+        hint = did_you_mean(method, methods) or f"; use {' or '.join(methods)}"
         raise ValueError(f"method {method!r} is not supported{hint}")
     if urlsplit(target).scheme in ("http", "https"):
         _check_absolute_url(target)
@@ -265,6 +276,15 @@ ParentRefresh = Annotated[
 ]
 RequestLine = Annotated[
     str, TextFormat("request", check_request, "^(GET|POST) (/|https?://)", "a request such as GET /items")
+]
+WriteRequestLine = Annotated[
+    str,
+    TextFormat(
+        "request",
+        check_write_request,
+        "^(POST|PUT|PATCH|DELETE) (/|https?://)",
+        "a request such as POST /items",
+    ),
 ]
 WebURL = Annotated[str, TextFormat("URL", check_web_url, "^https?://")]
 URLTemplate = Annotated[str, TextFormat("URL", check_url_template, r"^(https?://|\{)")]

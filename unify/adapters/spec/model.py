@@ -36,6 +36,7 @@ from unify.adapters.spec.formats import (
 )
 from unify.adapters.spec.paging import Paging
 from unify.adapters.spec.schema import Named, OneOrMore, doc
+from unify.adapters.spec.write import WriteSpec
 from unify.config.connections import MAX_ROW_LIMIT, ShrinkPolicy
 from unify.model import Column, TableDef
 
@@ -411,6 +412,7 @@ class TableSpec(Struct, frozen=True):
         tuple[ErrorRule, ...], doc("Rules before the adapter's.", "[{status: 410, action: skip}]")
     ] = ()
     format: Annotated[ResponseFormat, doc("Format of responses.", "csv")] = "json"
+    write: Annotated[WriteSpec | None, doc("How rows are written.", "{columns: …, insert: …}")] = None
     more_rows: tuple[str, ...] = ()
     inherited_columns: tuple[InheritedColumn, ...] = ()
     filter_values: Mapping[str, Json] = {}

@@ -19,7 +19,14 @@ from unify.text import did_you_mean
 
 Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 ValueEncoding = Literal["path", "query", "header", "body", "plain"]
-Variables = Mapping[str, Any]  # by name: str, int, float, bool or Secret; None: the variable has no value
+Variables = Mapping[str, Any]  # by name: a JSON value, Secret or NULL; None: the variable has no value
+
+
+class Null:
+    """The JSON value null of a variable; None stands for a variable without a value."""
+
+
+NULL = Null()
 
 
 _BACKSLASH = str.maketrans({each: f"\\{each}" for each in "\\'\""})
@@ -82,7 +89,11 @@ def render_text(text: str, variables: Variables, encoding: ValueEncoding) -> str
         if match[1]:
             return "{" + match[1] + "}"
         name, _, quotes = match[2].partition(":")
-        value = _value_text(_variable_value(name, variables, text))
+        found = _variable_value(name, variables, text)
+        if isinstance(found, Null | list | dict):
+            kind = "null" if isinstance(found, Null) else "a list or object"
+            raise SpecError(f"{text!r}: {{{name}}} is {kind}, which cannot be part of a text")
+        value = _value_text(found)
         value = QUOTE_ENCODERS[quotes](value) if quotes else value
         return encode(name, value) if encode is not None else value
 
@@ -154,6 +165,8 @@ def _variable_value(name: str, variables: Variables, text: str, *, allow_unset: 
 
 
 def _reveal(value: Any) -> Json:
+    if isinstance(value, Null):
+        return None
     return value.reveal() if isinstance(value, Secret) else value
 
 

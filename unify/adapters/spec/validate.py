@@ -21,6 +21,7 @@ from unify.adapters.spec.validate_table import (
     validate_error_rules,
     validate_variables,
 )
+from unify.adapters.spec.validate_write import validate_write
 from unify.config.yaml import NodePath
 from unify.text import did_you_mean
 
@@ -36,6 +37,7 @@ def validate_spec(spec: AdapterSpec, report: ProblemReport) -> AdapterSpec:
     _validate_connection_keys(spec, report)
     for index, table in enumerate(spec.tables):
         TableValidator(table, spec, ("tables", index), report).validate()
+        validate_write(table, spec, ("tables", index), report)
     return replace(spec, views=tuple(_resolve_views(spec, report)))
 
 

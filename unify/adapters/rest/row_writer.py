@@ -1,0 +1,247 @@
+"""RowWriter: rows of a table as requests of the API, and their outcomes. Keeps no state between requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Struct
+
+from unify.adapters.base import LostResponse
+from unify.adapters.formats.records import RecordSelector, parse_body
+from unify.adapters.http.client import HttpClient
+from unify.adapters.http.errors import quote_body
+from unify.adapters.http.messages import QueryParams, Request, Response
+from unify.adapters.rest.request_builder import render_base_url
+from unify.adapters.rest.write_outcomes import OutcomeReader, value_at, value_text
+from unify.adapters.spec import template
+from unify.adapters.spec.model import AdapterSpec, TableSpec
+from unify.adapters.spec.validate_write import ROW_VARIABLE, ROWS_VARIABLE
+from unify.adapters.spec.write import Settle, WriteOperation, WriteRequest, WriteSpec
+from unify.errors import BadResponse, ConfigError, NotFound, SpecError
+from unify.model import PlannedRow, RowOutcome, RowState
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_NAMES_ITS_ROW = frozenset(["PUT", "DELETE"])
+
+
+class RenderedBatch(Struct, frozen=True):
+    """A request, and the value of each row by which its outcome is found in the response."""
+
+    request: Request
+    marks: Sequence[str] = ()
+    bodies: Sequence[object] = ()
+
+
+class RowWriter:
+    """Writes rows to one table of a connection.
+
+    ``stop``  ends a request in another thread.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        spec: AdapterSpec,
+        table: TableSpec,
+        options: Mapping[str, Any],
+        *,
+        stop: threading.Event,
+    ) -> None:
+        if table.write is None:
+            raise ConfigError(f"{spec.path}: {table.name} cannot be written: it has no key write")
+        self._client = client
+        self._spec = spec
+        self._write: WriteSpec = table.write
+        self._options = options
+        self._redactor = client.redactor
+        self._stop = stop
+        self._base = render_base_url(spec, options)
+
+    def batch_size(self, operation: WriteOperation) -> int:
+        """How many rows one request may hold."""
+        batch = self._request(operation).batch
+        return batch.rows if batch is not None else 1
+
+    def fit(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
+        """Return the first rows that fit into one request, at least one."""
+        batch = self._request(operation).batch
+        kept = rows[: self.batch_size(operation)]
+        limit = batch.bytes if batch is not None else None
+        while limit is not None and len(kept) > 1 and _size(self.render(operation, kept).request) > limit:
+            kept = kept[: len(kept) // 2]
+        return kept
+
+    def check(self, operation: WriteOperation, row: PlannedRow) -> str:
+        """Return why the row cannot be sent; "" if it can. Sends nothing."""
+        try:
+            self.render(operation, [row])
+        except SpecError as error:
+            return error.message
+        return ""
+
+    def describe(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> str:
+        """Return the request of ``rows`` with its body, without secrets."""
+        request = self.render(operation, rows).request
+        body = f" {request.body.decode()}" if request.body is not None else ""
+        return self._redactor.redact(f"{request.method} {request.full_url}{body}")
+
+    def send(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
+        """Send one request and return the outcome of each row.
+
+        ``key``  names the request, for APIs that carry out a request with a known key once.
+
+        Raises:
+            ResponseLost: the request was sent, and what became of it is not known.
+            SourceError: the request was not carried out.
+        """
+        spec = self._request(operation)
+        rendered = self.render(operation, rows, key)
+        response = self._client.send_write(rendered.request, self._stop)
+        if len(rows) > 1 and response.status in spec.divide:
+            half = len(rows) // 2
+            first = self.send(operation, rows[:half], f"{key}-1")
+            return [*first, *self.send(operation, rows[half:], f"{key}-2")]
+        reader = OutcomeReader(operation, spec, response, quote_body(response, self._redactor))
+        if spec.batch is not None:
+            return reader.read_batch(rows, rendered.marks)
+        return [reader.read_row(rows[0], rendered.bodies[0])]
+
+    def lost_response(self, operation: WriteOperation, age_s: float) -> LostResponse:
+        """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
+        spec = self._request(operation)
+        if spec.idempotency is not None and age_s < spec.idempotency.lives_s:
+            return LostResponse.SEND_AGAIN
+        if spec.settle is not None:
+            return LostResponse.LOOK
+        if operation != "insert" or spec.method in _NAMES_ITS_ROW:
+            return LostResponse.SEND_AGAIN  # it names its row and sets absolute values
+        return LostResponse.UNKNOWN
+
+    def find(self, operation: WriteOperation, row: PlannedRow) -> RowOutcome | None:
+        """Look for a row whose response was lost. None: the API does not have it, so it was not written.
+
+        Raises SourceError: nothing was found out.
+        """
+        spec = self._request(operation)
+        assert spec.settle is not None
+        request = self._settle_request(spec.settle, row)
+        try:
+            response = self._client.fetch(request, (), self._stop)
+        except NotFound:
+            return None
+        for found in _found_rows(response, spec.settle):
+            if _is_same(found, row, spec.settle.same):
+                state = {"insert": RowState.CREATED, "delete": RowState.UNCHANGED}.get(operation)
+                created = {
+                    column: value
+                    for column, path in spec.created.items()
+                    if (value := value_at(found, path)) is not None
+                }
+                return RowOutcome(row.number, state or RowState.UPDATED, response.status, created)
+        return None
+
+    def render(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str = "") -> RenderedBatch:
+        """Build the request of ``rows``. Raises SpecError for a value that the request cannot hold."""
+        spec = self._request(operation)
+        if spec.batch is None:
+            return self._render_single(spec, rows[0], key)
+        items = [
+            template.render_value(spec.each, {**self._body_variables(row), ROW_VARIABLE: str(row.number)})
+            for row in rows
+        ]
+        variables = {**self._options, ROWS_VARIABLE: items}
+        by = spec.outcomes.by
+        marks = [] if by == "position" else [value_text(value_at(item, by)) for item in items]
+        return RenderedBatch(self._build(spec, variables, variables, key), marks, items)
+
+    def _render_single(self, spec: WriteRequest, row: PlannedRow, key: str) -> RenderedBatch:
+        in_address = {**self._options, **_variables(row.before or {}), **self._body_variables(row)}
+        body_variables = self._body_variables(row)
+        body = template.render_value(spec.body, body_variables) if spec.body is not None else None
+        return RenderedBatch(self._build(spec, in_address, body_variables, key), (), (body,))
+
+    def _build(
+        self, spec: WriteRequest, variables: Mapping[str, Any], in_body: Mapping[str, Any], key: str
+    ) -> Request:
+        headers = _texts(template.render_fields({**self._spec.headers, **spec.headers}, variables, "header"))
+        if spec.idempotency is not None and key:
+            headers[spec.idempotency.header] = key
+        body = None
+        if spec.form is not None:
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+            body = urlencode(template.render_fields(spec.form, in_body, "body"), doseq=True).encode()
+        elif spec.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = _encoder.encode(template.render_value(spec.body, in_body))
+        return Request(
+            spec.method, self._url(spec.path, variables), self._params(spec.params, variables), headers, body
+        )
+
+    def _settle_request(self, settle: Settle, row: PlannedRow) -> Request:
+        method, _, path = settle.find.partition(" ")
+        variables = {**self._options, **_variables(row.before or {}), **self._body_variables(row)}
+        address, _, query = path.partition("?")
+        headers = _texts(template.render_fields(self._spec.headers, variables, "header"))
+        pairs = [pair.partition("=") for pair in query.split("&") if pair]
+        in_path = tuple((name, template.render_text(text, variables, "query")) for name, _, text in pairs)
+        params = (*in_path, *self._params(settle.params, variables))
+        return Request(method, self._url(address, variables), params, headers)
+
+    def _url(self, path: str, variables: Mapping[str, Any]) -> str:
+        rendered = template.render_text(path, variables, "path")
+        return rendered if "://" in rendered else f"{self._base}/{rendered.lstrip('/')}"
+
+    def _params(self, params: Mapping[str, Any], variables: Mapping[str, Any]) -> QueryParams:
+        fields = template.render_fields(params, variables, "query")
+        return tuple(
+            (name, value)
+            for name, values in fields.items()
+            for value in ([values] if isinstance(values, str) else values)
+        )
+
+    def _body_variables(self, row: PlannedRow) -> dict[str, Any]:
+        """Options, the key, and the columns that are set; those that are not have no value."""
+        unset: dict[str, Any] = dict.fromkeys(column.name for column in self._write.columns)
+        return {**self._options, **unset, **_variables(row.key), **_variables(row.values)}
+
+    def _request(self, operation: WriteOperation) -> WriteRequest:
+        found = self._write.request(operation)
+        if found is None:
+            raise ConfigError(f"{self._spec.path}: the API has no {operation} here")
+        return found
+
+
+def _variables(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: template.NULL if value is None else value for name, value in values.items()}
+
+
+def _texts(fields: Mapping[str, str | list[str]]) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else ", ".join(value) for name, value in fields.items()}
+
+
+def _size(request: Request) -> int:
+    return len(request.body or b"")
+
+
+def _found_rows(response: Response, settle: Settle) -> list[Mapping[str, object]]:
+    selector = RecordSelector(path=settle.rows, may_be_empty=True)
+    try:
+        body = parse_body(
+            response.body, response.headers.get("content-type", ""), selector, response.request_line
+        )
+    except BadResponse:
+        return []
+    return [msgspec.json.decode(row, type=dict[str, object]) for row in body.rows]
+
+
+def _is_same(found: Mapping[str, object], row: PlannedRow, columns: Sequence[str]) -> bool:
+    """Whether a row of the API has the values of ``row``; columns that were not set do not count."""
+    wanted = {**row.key, **row.values}
+    compared = [name for name in columns if name in wanted]
+    return bool(compared) and all(
+        value_text(value_at(found, name)) == value_text(wanted[name]) for name in compared
+    )
