@@ -6,6 +6,7 @@
     machine     the identity of the machine's start
     process_limits  open files, processes and memory: what the system refuses, and what to do
     paths       paths as users write them: `~` and relative paths resolved
+    sqlite      SQLite files: named statements, schema versions, messages for errors
     failpoints  named points in the code where a test can kill the process or raise an error
 
 Start with durable.atomic_write and locks.FileLock.

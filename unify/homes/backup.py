@@ -25,6 +25,7 @@ from unify.errors import FileError, StoreError
 from unify.fs import durable
 from unify.fs.failpoints import failpoint
 from unify.fs.locks import acquire_flock
+from unify.fs.sqlite import read_sql_sections
 from unify.homes.archive import (
     CATALOG_MEMBER,
     CONFIGURATION_MEMBERS,
@@ -46,7 +47,7 @@ from unify.lake.integrity.checksums import CHECKSUM_FILE, format_checksum, read_
 from unify.lake.integrity.identity import IDENTITY_FILE
 from unify.lake.protocols import SCHEMA
 from unify.queue.backup import BACKUP_FILE, encode_schedules
-from unify.queue.sqlite import read_sql_sections
+from unify.queue.sqlite import STATEMENTS_FILE
 from unify.version import VERSION
 
 PARTIAL_SUFFIX = ".partial"
@@ -206,7 +207,7 @@ def _add_schedules(settings: Settings, writer: ArchiveWriter, folder: Path) -> I
         try:
             copy_database(settings.queue, copy)
             with closing(open_copy(copy)) as connection:
-                data = encode_schedules(connection, read_sql_sections("queue.sql"))
+                data = encode_schedules(connection, read_sql_sections(STATEMENTS_FILE))
         except sqlite3.DatabaseError as error:
             yield f"{settings.queue}: it is damaged ({error}); the schedules are those of {saved.name}"
         else:

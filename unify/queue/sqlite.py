@@ -6,8 +6,6 @@ flock 0.26 s; it also avoids the WAL-reset fault of SQLite before 3.51.3 (docs/d
 
 Where this user may not write to the file, a copy of it is read, and writing raises StoreError. A database
 opened ``read_only`` changes nothing: it neither creates nor replaces the file.
-
-SQL is kept in files of sections that begin with ``-- name: NAME``.
 """
 
 from __future__ import annotations
@@ -18,19 +16,27 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.errors import NewerVersion, StoreError
 from unify.fs import durable
 from unify.fs.locks import FileLock
+from unify.fs.sqlite import (
+    error_text,
+    is_corruption,
+    migrate,
+    read_sql_sections,
+    roll_back,
+    schema_version,
+)
 from unify.queue.backup import BACKUP_FILE, ScheduleBackup
 
 if TYPE_CHECKING:
     import tempfile
 
-SCHEMA_FILE = "queue_schema.sql"
+SCHEMA_FILE = Path(__file__).with_name("queue_schema.sql")
+STATEMENTS_FILE = Path(__file__).with_name("queue.sql")
 BUSY_TIMEOUT_MS = 10_000  # a reader during a checkpoint; writers wait for the flock instead
 WRITE_LOCK_TIMEOUT_S = 30.0  # a write takes milliseconds; only a suspended process holds the lock longer
 _BACKED_UP_STATEMENTS = frozenset(
@@ -59,7 +65,7 @@ class QueueDatabase:
         self._file_id: tuple[int, ...] | None = None
         self._connection: sqlite3.Connection | None = None
         self._copy_folder: tempfile.TemporaryDirectory[str] | None = None
-        self._statements = read_sql_sections("queue.sql")
+        self._statements = read_sql_sections(STATEMENTS_FILE)
         self._backup = ScheduleBackup(path.with_name(BACKUP_FILE), self._statements)
         self._is_backup_due = False
 
@@ -86,7 +92,7 @@ class QueueDatabase:
                     yield self
                     connection.execute("COMMIT")
                 except BaseException:
-                    _roll_back(connection)
+                    roll_back(connection)
                     raise
                 self._save_backup(connection)
 
@@ -193,7 +199,7 @@ class QueueDatabase:
 
     def _configure(self, connection: sqlite3.Connection, replaced: str) -> None:
         connection.row_factory = sqlite3.Row
-        version = _schema_version(connection)
+        version = schema_version(connection)
         newest = int(list(read_sql_sections(SCHEMA_FILE))[-1])
         if version > newest:
             raise NewerVersion(
@@ -201,14 +207,14 @@ class QueueDatabase:
                 f"{newest}); update Unify"
             )
         if version < newest and self._copy_folder is not None:
-            _migrate(connection)
+            migrate(connection, SCHEMA_FILE)
         elif version < newest and self._read_only:
             raise StoreError(
                 f"{self.path}: created by an older version of Unify; start the daemon to update it"
             )
         elif version < newest:
             with self._write_lock.hold(self.lock_timeout_s):
-                if _migrate(connection) == 0:
+                if migrate(connection, SCHEMA_FILE) == 0:
                     self._restore_backup(connection, replaced)
         connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -260,71 +266,9 @@ class QueueDatabase:
         except sqlite3.DatabaseError as error:
             if is_corruption(error):
                 self._disconnect()  # the next use checks the file and replaces it
-            raise StoreError(f"{self.path}: {_error_text(error)}") from error
+            raise StoreError(f"{self.path}: {error_text(error)}") from error
 
 
 def _modified_ns(path: Path) -> tuple[int, ...]:
     files = (path, path.with_name(path.name + "-wal"))
     return tuple(file.stat().st_mtime_ns for file in files if file.exists())
-
-
-def is_corruption(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is damaged, or not a SQLite database."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)  # None: raised by this module
-    return code in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _schema_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _migrate(connection: sqlite3.Connection) -> int:
-    """Migrate to the newest schema, one transaction a version; return the version before."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    before = _schema_version(connection)
-    for number, script in read_sql_sections(SCHEMA_FILE).items():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if _schema_version(connection) < int(number):
-                for statement in script.split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {int(number)}")
-            connection.execute("COMMIT")
-        except BaseException:
-            _roll_back(connection)
-            raise
-    return before
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    """Roll back an open transaction; a full disk may have rolled it back already."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
-def _error_text(error: sqlite3.DatabaseError) -> str:
-    text = str(error)
-    if "full" in text or "I/O" in text:
-        return f"the disk is full or failing; free space and try again ({text})"
-    if "readonly" in text:
-        return f"read-only for this user ({text})"
-    if "unable to open" in text:
-        return f"cannot be opened by this user ({text})"
-    return text
-
-
-_SECTION_PREFIX = "-- name: "
-
-
-@cache
-def read_sql_sections(filename: str) -> Mapping[str, str]:
-    """Return the sections of a file of this package, in order. Text before the first one is a comment."""
-    text = Path(__file__).with_name(filename).read_text("utf-8")
-    found: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(_SECTION_PREFIX):
-            current = found.setdefault(line.removeprefix(_SECTION_PREFIX).strip(), [])
-        else:
-            current.append(line)
-    return {name: "\n".join(lines).strip() for name, lines in found.items()}
