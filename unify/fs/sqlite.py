@@ -1,4 +1,4 @@
-"""SQLite files: named SQL statements, schema versions, and messages for their errors.
+"""SQLite files: named SQL statements, schema versions, moments, and messages for their errors.
 
 SQL is kept in files of sections that begin with ``-- name: NAME``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,29 @@ def read_sql_sections(file: Path) -> Mapping[str, str]:
         else:
             current.append(line)
     return {name: "\n".join(lines).strip() for name, lines in found.items()}
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_micros_or_none(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)
+
+
+def from_micros_or_none(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the moment; one outside the range of ``datetime`` becomes its nearest end."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return (datetime.max if micros > 0 else datetime.min).replace(tzinfo=UTC)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from unify.fs import durable
-from unify.queue.rows import from_micros_or_none, to_micros_or_none
+from unify.fs.sqlite import from_micros_or_none, to_micros_or_none
 from unify.queue.timing import Timing, advance_timing
 from unify.text import format_count
 

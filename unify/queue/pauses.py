@@ -8,8 +8,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from unify.fs.sqlite import from_micros, to_micros
 from unify.model import TableName
-from unify.queue.rows import from_micros, to_micros
 from unify.queue.sqlite import QueueDatabase
 
 

@@ -15,20 +15,18 @@ from pathlib import Path
 from types import TracebackType
 
 from unify.errors import StoreError
+from unify.fs.sqlite import from_micros_or_none, to_micros, to_micros_or_none
 from unify.model import JobState, LoaderJob, Priority, TableName
 from unify.queue.pauses import Pauses
 from unify.queue.rows import (
     NewJob,
     Schedule,
     encode_origin,
-    from_micros_or_none,
     job_from_row,
     job_from_row_or_none,
     refresh_job,
     schedule_from_row,
     table_key,
-    to_micros,
-    to_micros_or_none,
 )
 from unify.queue.scripts import ScriptSchedules
 from unify.queue.sqlite import QueueDatabase

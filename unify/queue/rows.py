@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
+from unify.fs.sqlite import from_micros, from_micros_or_none
 from unify.model import Action, ConfigPaths, Hold, JobState, LoaderJob, Priority, TableName
 from unify.queue.timing import Timing
 
@@ -105,26 +106,3 @@ def encode_origin(origin: ConfigPaths) -> str:
 
 def decode_origin(text: str) -> ConfigPaths:
     return msgspec.json.decode(text, type=ConfigPaths)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def to_micros_or_none(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
-
-
-def from_micros_or_none(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
-
-
-def from_micros(micros: int) -> datetime:
-    """Return the moment; one outside the range of ``datetime`` becomes its nearest end."""
-    try:
-        return _EPOCH + timedelta(microseconds=micros)
-    except OverflowError:
-        return (datetime.max if micros > 0 else datetime.min).replace(tzinfo=UTC)

@@ -15,14 +15,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from unify.fs.sqlite import from_micros, from_micros_or_none, to_micros, to_micros_or_none
 from unify.model import ConfigPaths
 from unify.queue.rows import (
     decode_origin,
     encode_origin,
-    from_micros,
-    from_micros_or_none,
-    to_micros,
-    to_micros_or_none,
 )
 from unify.queue.sqlite import QueueDatabase
 from unify.queue.timing import Timing, advance_timing, is_due

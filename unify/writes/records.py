@@ -1,0 +1,131 @@
+"""The rows of writes.db as Structs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from unify.fs.sqlite import from_micros, from_micros_or_none
+from unify.model import ConfigPaths, PlannedRow, RowState, TableName, WriteState
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoder = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)  # fractions keep their digits
+
+
+class NewWrite(Struct, frozen=True):
+    """A write to plan. ``mode`` is insert, update, delete, upsert or mirror; ``name`` may be "".
+
+    ``requested_by``  the user, or the agent, that asked for it.
+    """
+
+    tenant: str
+    table: TableName
+    mode: str
+    origin: ConfigPaths
+    requested_by: str = ""
+    name: str = ""
+    undo_of: int | None = None
+
+
+class Write(Struct, frozen=True):
+    """A write. ``attempt`` counts how often a worker has started it; ``requests`` those that were sent."""
+
+    id: int
+    uid: str
+    tenant: str
+    table: TableName
+    mode: str
+    origin: ConfigPaths
+    state: WriteState
+    name: str
+    rows: int
+    requested_by: str
+    approved_by: str
+    attempt: int
+    requests: int
+    undo_of: int | None
+    error: str
+    created_at: datetime
+    approved_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_asked: bool
+
+
+class WriteRow(Struct, frozen=True):
+    """A row of a write with its state. ``batch`` names the request that it was sent with."""
+
+    write: int
+    planned: PlannedRow
+    state: RowState
+    batch: str
+    attempts: int
+    status: int | None
+    created: Mapping[str, object]
+    message: str
+    sent_at: datetime | None
+    settled_at: datetime | None
+
+
+def write_from_row(row: sqlite3.Row) -> Write:
+    return Write(
+        id=row["id"],
+        uid=row["uid"],
+        tenant=row["tenant"],
+        table=TableName(row["connection"], row["table_name"]),
+        mode=row["mode"],
+        origin=decode_origin(row["origin"]),
+        state=WriteState(row["state"]),
+        name=row["name"],
+        rows=row["rows"],
+        requested_by=row["requested_by"],
+        approved_by=row["approved_by"],
+        attempt=row["attempt"],
+        requests=row["requests"],
+        undo_of=row["undo_of"],
+        error=row["error"],
+        created_at=from_micros(row["created_at"]),
+        approved_at=from_micros_or_none(row["approved_at"]),
+        started_at=from_micros_or_none(row["started_at"]),
+        finished_at=from_micros_or_none(row["finished_at"]),
+        cancel_asked=bool(row["cancel_asked"]),
+    )
+
+
+def row_from_row(row: sqlite3.Row) -> WriteRow:
+    before = row["before"]
+    return WriteRow(
+        write=row["write"],
+        planned=PlannedRow(
+            row["number"],
+            row["action"],
+            _decoder.decode(row["vals"]),
+            _decoder.decode(row["key"]),
+            None if before is None else _decoder.decode(before),
+        ),
+        state=RowState(row["state"]),
+        batch=row["batch"] or "",
+        attempts=row["attempts"],
+        status=row["status"],
+        created=_decoder.decode(row["created"]),
+        message=row["message"],
+        sent_at=from_micros_or_none(row["sent_at"]),
+        settled_at=from_micros_or_none(row["settled_at"]),
+    )
+
+
+def encode_values(values: Mapping[str, object]) -> str:
+    return _encoder.encode(values).decode()
+
+
+def encode_origin(origin: ConfigPaths) -> str:
+    return msgspec.json.encode(origin).decode()
+
+
+def decode_origin(text: str) -> ConfigPaths:
+    return msgspec.json.decode(text, type=ConfigPaths)

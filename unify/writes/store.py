@@ -1,0 +1,333 @@
+"""The store of writes: plans, approvals, and the state of each row.
+
+A plan is sealed in one transaction: what is sent is what was shown. A row is ``sent`` on the disk before its
+request leaves, and has an outcome on the disk before the next one does; after a crash, the rows that are
+``sent`` are those of which nobody knows. Every change by a worker names the attempt, so one that was
+suspended and replaced changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from unify.errors import NewerVersion, StoreError
+from unify.fs import durable
+from unify.fs.locks import FileLock
+from unify.fs.sqlite import (
+    error_text,
+    from_micros,
+    migrate,
+    read_sql_sections,
+    roll_back,
+    schema_version,
+    to_micros,
+)
+from unify.model import ConfigPaths, PlannedRow, RowOutcome, RowState, TableName, WriteState
+from unify.writes.records import (
+    NewWrite,
+    Write,
+    WriteRow,
+    decode_origin,
+    encode_origin,
+    encode_values,
+    row_from_row,
+    write_from_row,
+)
+
+SCHEMA_FILE = Path(__file__).with_name("writes_schema.sql")
+STATEMENTS_FILE = Path(__file__).with_name("writes.sql")
+BUSY_TIMEOUT_S = 10.0
+LOCK_TIMEOUT_S = 30.0
+
+Parameters = Mapping[str, object]
+
+
+class AttemptReplaced(StoreError):
+    """Another worker has the write, or it was ended: this one must stop."""
+
+
+class WriteStore:
+    """The writes of one home. Threads may share it; the file is made by the first plan."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread_lock = threading.RLock()
+        self._write_lock = FileLock(path.with_name("writes.lock"), "writes")
+        self._connection: sqlite3.Connection | None = None
+        self._statements = read_sql_sections(STATEMENTS_FILE)
+
+    def __enter__(self) -> WriteStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._thread_lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # Plans
+
+    def plan(self, new: NewWrite, rows: Iterable[PlannedRow], now: datetime) -> Write:
+        """Seal a plan of ``rows``, in one transaction. Memory: one row at a time."""
+        values = {
+            "uid": uuid.uuid4().hex,
+            "tenant": new.tenant,
+            "connection": new.table.schema,
+            "table_name": new.table.table,
+            "mode": new.mode,
+            "origin": encode_origin(new.origin),
+            "name": new.name,
+            "requested_by": new.requested_by,
+            "undo_of": new.undo_of,
+            "now": to_micros(now),
+        }
+        with self._transaction():
+            write = self._fetch_one("insert", values)
+            count = 0
+            for count, row in enumerate(rows, start=1):  # noqa: B007 - the last one is the number of rows
+                self._execute("insert_row", _row_values(write["id"], row))
+            return write_from_row(self._fetch_one("seal", {"id": write["id"], "rows": count}))
+
+    def approve(self, id: int, by: str, now: datetime) -> Write | None:
+        """Let a planned write be sent. None: it does not wait for approval."""
+        with self._transaction():
+            rows = self._fetch_all("approve", {"id": id, "by": by, "now": to_micros(now)})
+        return write_from_row(rows[0]) if rows else None
+
+    def cancel(self, id: int, now: datetime) -> Write | None:
+        """Cancel a write that has not started, or ask a running one to end. None: it has ended."""
+        with self._transaction():
+            rows = self._fetch_all("cancel_waiting", {"id": id, "now": to_micros(now)})
+            if rows:
+                self._execute("end_rows", {"write": id, "now": to_micros(now)})
+            rows = rows or self._fetch_all("ask_cancel", {"id": id})
+        return write_from_row(rows[0]) if rows else None
+
+    def reopen(self, id: int, states: Sequence[RowState], by: str, now: datetime) -> Write | None:
+        """Plan again the rows of an ended write that are in ``states``, and approve it.
+
+        None: it is active, or there is no such write.
+        """
+        with self._transaction():
+            rows = self._fetch_all("reopen", {"id": id, "by": by, "now": to_micros(now)})
+            for state in states if rows else ():
+                self._execute("reset_rows", {"write": id, "state": state.value})
+        return write_from_row(rows[0]) if rows else None
+
+    # Reading
+
+    def find(self, id: int) -> Write | None:
+        if not self.path.exists() or abs(id) >= 2**63:
+            return None
+        rows = self._fetch_all("get", {"id": id})
+        return write_from_row(rows[0]) if rows else None
+
+    def recent(self, tenant: str, count: int) -> Sequence[Write]:
+        """Return the last ``count`` writes, newest first."""
+        if not self.path.exists():
+            return ()
+        return [write_from_row(row) for row in self._fetch_all("recent", {"tenant": tenant, "count": count})]
+
+    def rows(self, id: int) -> Sequence[WriteRow]:
+        return [row_from_row(row) for row in self._fetch_all("rows", {"write": id})]
+
+    def all_rows(self, tenant: str) -> Iterator[WriteRow]:
+        if self.path.exists():
+            yield from map(row_from_row, self._fetch_all("all_rows", {"tenant": tenant}))
+
+    def counts(self, id: int) -> Mapping[RowState, int]:
+        return {RowState(row["state"]): row["rows"] for row in self._fetch_all("counts", {"write": id})}
+
+    def open_tables(self) -> Sequence[tuple[str, TableName, ConfigPaths]]:
+        """Return tenant, table and configuration of the writes that are to be sent."""
+        if not self.path.exists():
+            return ()
+        return [
+            (
+                row["tenant"],
+                TableName(row["connection"], row["table_name"]),
+                decode_origin(row["origin"]),
+            )
+            for row in self._fetch_all("open_tables", {})
+        ]
+
+    def requests_since(self, write: Write, since: datetime) -> tuple[int, datetime | None]:
+        """Return how many requests were sent to the table after ``since``, and when the first of them was."""
+        values = {**_table_values(write.tenant, write.table), "since": to_micros(since)}
+        row = self._fetch_one("requests_since", values)
+        return row["requests"], None if row["first_at"] is None else from_micros(row["first_at"])
+
+    # For the worker
+
+    def next_open(self, tenant: str, table: TableName) -> Write | None:
+        """Return the oldest write of a table that is to be sent."""
+        if not self.path.exists():
+            return None
+        rows = self._fetch_all("next_open", _table_values(tenant, table))
+        return write_from_row(rows[0]) if rows else None
+
+    def start(self, write: Write, now: datetime) -> Write:
+        """Begin an attempt; every earlier one is replaced. Raises AttemptReplaced if the write has ended."""
+        with self._transaction():
+            rows = self._fetch_all("start", {"id": write.id, "now": to_micros(now)})
+        if not rows:
+            raise AttemptReplaced(f"write {write.id} has ended")
+        return write_from_row(rows[0])
+
+    def is_cancel_asked(self, write: Write) -> bool:
+        """Whether the write is to end. Raises AttemptReplaced."""
+        return bool(self._check_attempt(write)["cancel_asked"])
+
+    def planned_rows(self, write: Write, count: int) -> Sequence[PlannedRow]:
+        """Return the first ``count`` rows that are to be sent."""
+        rows = self._fetch_all("planned_rows", {"write": write.id, "count": count})
+        return [row_from_row(row).planned for row in rows]
+
+    def sent_rows(self, write: Write) -> Sequence[WriteRow]:
+        """Return the rows whose response is not known."""
+        return [row_from_row(row) for row in self._fetch_all("sent_rows", {"write": write.id})]
+
+    def mark_sent(self, write: Write, rows: Sequence[PlannedRow], batch: str, now: datetime) -> None:
+        """Record that ``rows`` are about to be sent, in one request. Raises AttemptReplaced."""
+        with self._transaction():
+            self._check_attempt(write)
+            for row in rows:
+                values = {"write": write.id, "number": row.number, "batch": batch, "now": to_micros(now)}
+                self._execute("send", values)
+            self._execute("count_request", {"id": write.id})
+
+    def settle(self, write: Write, outcomes: Sequence[RowOutcome], now: datetime) -> None:
+        """Record the outcomes of rows that were sent. Raises AttemptReplaced."""
+        with self._transaction():
+            self._check_attempt(write)
+            for outcome in outcomes:
+                values = {
+                    "write": write.id,
+                    "number": outcome.number,
+                    "state": outcome.state.value,
+                    "status": outcome.status,
+                    "created": encode_values(outcome.created),
+                    "message": outcome.message,
+                    "now": to_micros(now),
+                }
+                self._execute("settle", values)
+
+    def release(self, write: Write, rows: Sequence[PlannedRow]) -> None:
+        """Record that ``rows`` were not carried out and are to be sent again. Raises AttemptReplaced."""
+        with self._transaction():
+            self._check_attempt(write)
+            for row in rows:
+                self._execute("release", {"write": write.id, "number": row.number})
+
+    def finish(self, write: Write, state: WriteState, now: datetime, error: str = "") -> None:
+        """End a write; rows that were not sent stay so. Raises AttemptReplaced."""
+        with self._transaction():
+            self._check_attempt(write)
+            self._execute("end_rows", {"write": write.id, "now": to_micros(now)})
+            values = {"id": write.id, "attempt": write.attempt, "state": state.value, "error": error}
+            self._execute("finish", {**values, "now": to_micros(now)})
+
+    def delete_old(self, before: datetime) -> int:
+        """Delete the writes that ended before ``before``; return how many."""
+        if not self.path.exists():
+            return 0
+        with self._transaction():
+            ids = [row["id"] for row in self._fetch_all("old_writes", {"before": to_micros(before)})]
+            for id in ids:
+                self._execute("delete_rows", {"id": id})
+                self._execute("delete", {"id": id})
+        return len(ids)
+
+    # The file
+
+    def _check_attempt(self, write: Write) -> sqlite3.Row:
+        rows = self._fetch_all("holds", {"id": write.id, "attempt": write.attempt})
+        if not rows:
+            raise AttemptReplaced(f"write {write.id}: another worker has taken it over")
+        return rows[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._thread_lock, self._translate_errors():
+            connection = self._open()
+            if connection.in_transaction:
+                yield
+                return
+            with self._write_lock.hold(LOCK_TIMEOUT_S):
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    connection.execute("COMMIT")
+                except BaseException:
+                    roll_back(connection)
+                    raise
+
+    def _fetch_all(self, statement: str, parameters: Parameters) -> list[sqlite3.Row]:
+        with self._thread_lock, self._translate_errors():
+            return self._open().execute(self._statements[statement], parameters).fetchall()
+
+    def _fetch_one(self, statement: str, parameters: Parameters) -> sqlite3.Row:
+        [row] = self._fetch_all(statement, parameters)
+        return row
+
+    def _execute(self, statement: str, parameters: Parameters) -> None:
+        self._open().execute(self._statements[statement], parameters)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            durable.create_private_file(self.path)
+            connection = sqlite3.connect(
+                os.fspath(self.path), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._configure(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        newest = int(list(read_sql_sections(SCHEMA_FILE))[-1])
+        if (version := schema_version(connection)) > newest:
+            raise NewerVersion(f"{self.path}: made by a newer version of Unify (schema {version}); update it")
+        if version < newest:
+            with self._write_lock.hold(LOCK_TIMEOUT_S):
+                migrate(connection, SCHEMA_FILE)
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path}: {error_text(error)}") from error
+
+
+def _table_values(tenant: str, table: TableName) -> dict[str, object]:
+    return {"tenant": tenant, "connection": table.schema, "table_name": table.table}
+
+
+def _row_values(write: int, row: PlannedRow) -> dict[str, object]:
+    return {
+        "write": write,
+        "number": row.number,
+        "action": row.action,
+        "vals": encode_values(row.values),
+        "key": encode_values(row.key),
+        "before": None if row.before is None else encode_values(row.before),
+    }

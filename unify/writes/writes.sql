@@ -1,0 +1,116 @@
+-- The statements of writes.db, by name. What a worker changes is fenced by the attempt of the write: one
+-- that was given up changes nothing.
+
+-- name: insert
+INSERT INTO write (uid, tenant, connection, table_name, mode, origin, state, name, rows, requested_by, undo_of,
+                   created_at)
+VALUES (:uid, :tenant, :connection, :table_name, :mode, :origin, 'planned', :name, 0, :requested_by, :undo_of,
+        :now)
+RETURNING *;
+
+-- name: insert_row
+INSERT INTO write_row (write, number, action, vals, key, before)
+VALUES (:write, :number, :action, :vals, :key, :before);
+
+-- name: seal
+UPDATE write SET rows = :rows WHERE id = :id RETURNING *;
+
+-- name: get
+SELECT * FROM write WHERE id = :id;
+
+-- name: recent
+SELECT * FROM write WHERE tenant = :tenant ORDER BY id DESC LIMIT :count;
+
+-- name: rows
+SELECT * FROM write_row WHERE write = :write ORDER BY number;
+
+-- name: all_rows
+SELECT write_row.* FROM write_row JOIN write ON write.id = write_row.write
+WHERE write.tenant = :tenant ORDER BY write, number;
+
+-- name: counts
+SELECT state, count(*) AS rows FROM write_row WHERE write = :write GROUP BY state;
+
+-- name: approve
+UPDATE write SET state = 'approved', approved_by = :by, approved_at = :now
+WHERE id = :id AND state = 'planned'
+RETURNING *;
+
+-- name: cancel_waiting
+UPDATE write SET state = 'cancelled', finished_at = :now
+WHERE id = :id AND (state IN ('planned', 'approved'))
+RETURNING *;
+
+-- name: ask_cancel
+UPDATE write SET cancel_asked = 1 WHERE id = :id AND state = 'running' RETURNING *;
+
+-- name: next_open
+SELECT * FROM write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+  AND state IN ('approved', 'running')
+ORDER BY id LIMIT 1;
+
+-- name: open_tables
+SELECT DISTINCT tenant, connection, table_name, origin FROM write WHERE state IN ('approved', 'running');
+
+-- name: start
+UPDATE write
+SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, :now)
+WHERE id = :id AND state IN ('approved', 'running')
+RETURNING *;
+
+-- name: holds
+SELECT cancel_asked FROM write WHERE id = :id AND attempt = :attempt AND state = 'running';
+
+-- name: planned_rows
+SELECT * FROM write_row WHERE write = :write AND state = 'planned' ORDER BY number LIMIT :count;
+
+-- name: sent_rows
+SELECT * FROM write_row WHERE write = :write AND state = 'sent' ORDER BY number;
+
+-- name: send
+UPDATE write_row SET state = 'sent', batch = :batch, attempts = attempts + 1, sent_at = :now
+WHERE write = :write AND number = :number AND state IN ('planned', 'sent');
+
+-- name: count_request
+UPDATE write SET requests = requests + 1 WHERE id = :id;
+
+-- name: settle
+UPDATE write_row
+SET state = :state, status = :status, created = :created, message = :message, settled_at = :now
+WHERE write = :write AND number = :number AND state = 'sent';
+
+-- name: release
+UPDATE write_row SET state = 'planned' WHERE write = :write AND number = :number AND state = 'sent';
+
+-- name: end_rows
+UPDATE write_row SET state = 'not sent', settled_at = :now WHERE write = :write AND state = 'planned';
+
+-- name: finish
+UPDATE write SET state = :state, error = :error, finished_at = :now, cancel_asked = 0
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+RETURNING *;
+
+-- name: reset_rows
+UPDATE write_row SET state = 'planned', batch = NULL, settled_at = NULL, message = '', status = NULL
+WHERE write = :write AND state = :state;
+
+-- name: reopen
+UPDATE write SET state = 'approved', approved_by = :by, approved_at = :now, finished_at = NULL, error = ''
+WHERE id = :id AND state IN ('done', 'failed', 'cancelled')
+RETURNING *;
+
+-- name: requests_since
+SELECT count(DISTINCT write_row.write || '/' || batch) AS requests, min(sent_at) AS first_at
+FROM write_row JOIN write ON write.id = write_row.write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND sent_at > :since;
+
+-- name: old_writes
+SELECT id FROM write
+WHERE coalesce(finished_at, created_at) < :before AND state IN ('planned', 'done', 'failed', 'cancelled');
+
+-- name: delete_rows
+DELETE FROM write_row WHERE write = :id;
+
+-- name: delete
+DELETE FROM write WHERE id = :id;

@@ -1,0 +1,48 @@
+-- The tables of writes.db, one section a schema version. A released section is never changed.
+-- Moments are microseconds since 1970, UTC.
+
+-- name: 1
+CREATE TABLE write (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid          TEXT NOT NULL UNIQUE,
+    tenant       TEXT NOT NULL,
+    connection   TEXT NOT NULL,
+    table_name   TEXT NOT NULL,
+    mode         TEXT NOT NULL,
+    origin       TEXT NOT NULL,
+    state        TEXT NOT NULL CHECK
+                 (state IN ('planned', 'approved', 'running', 'done', 'failed', 'cancelled')),
+    name         TEXT NOT NULL DEFAULT '',
+    rows         INTEGER NOT NULL,
+    requested_by TEXT NOT NULL DEFAULT '',
+    approved_by  TEXT NOT NULL DEFAULT '',
+    attempt      INTEGER NOT NULL DEFAULT 0,
+    requests     INTEGER NOT NULL DEFAULT 0,
+    cancel_asked INTEGER NOT NULL DEFAULT 0,
+    undo_of      INTEGER,
+    error        TEXT NOT NULL DEFAULT '',
+    created_at   INTEGER NOT NULL,
+    approved_at  INTEGER,
+    started_at   INTEGER,
+    finished_at  INTEGER
+);
+CREATE INDEX write_open ON write (tenant, connection, table_name, id) WHERE state IN ('approved', 'running');
+
+CREATE TABLE write_row (
+    write      INTEGER NOT NULL REFERENCES write (id),
+    number     INTEGER NOT NULL,
+    action     TEXT NOT NULL,
+    vals       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    before     TEXT,
+    state      TEXT NOT NULL DEFAULT 'planned',
+    batch      TEXT,
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    status     INTEGER,
+    created    TEXT NOT NULL DEFAULT '{}',
+    message    TEXT NOT NULL DEFAULT '',
+    sent_at    INTEGER,
+    settled_at INTEGER,
+    PRIMARY KEY (write, number)
+) WITHOUT ROWID;
+CREATE INDEX write_row_open ON write_row (write, state, number) WHERE state IN ('planned', 'sent');
