@@ -55,6 +55,7 @@ class Action(StrEnum):
     LOAD = "load"  # first load, all rows
     REFRESH = "refresh"  # changed rows
     RELOAD = "reload"  # all rows again
+    WRITE = "write"  # send the approved writes of the table
 
 
 class JobState(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,20 @@ class FixedClock(Clock):
 
     def time(self) -> float:
         return self.now
+
+
+class ImpatientClock(Clock):
+    """A clock that a wait sets forward instead of taking time."""
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._skipped_s
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self._skipped_s += seconds
+        return stop.is_set()
 
 
 def table(name: str = "things", path: str = "", **settings: Any) -> TableSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -15,7 +16,7 @@ from msgspec import Struct
 from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
 from unify.adapters.spec.write import WriteOperation
 from unify.config.secrets import Secret
-from unify.errors import SignInNeeded, escape_surrogates
+from unify.errors import ConfigError, SignInNeeded, escape_surrogates
 from unify.model import PlannedRow, RequestRecord, RowOutcome, TableDef
 
 Scalar = str | int | float | bool | None
@@ -212,6 +213,10 @@ class Adapter(ABC):
             SignInNeeded: a user has to sign in first.
             SourceError: the request failed for another reason than the credentials.
         """
+
+    def open_writer(self, table: str) -> AbstractContextManager[TableWriter]:
+        """Open a writer of ``table``. Raises ConfigError: the adapter cannot write it."""
+        raise ConfigError(f"{self.connection}.{table}: its adapter cannot write")
 
     def is_signed_in(self) -> bool:
         """Whether no sign-in by a user is required. Sends no request."""

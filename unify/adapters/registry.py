@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from unify.adapters.built_in import RelationalDefinition, built_in_names, find_built_in
 from unify.adapters.options import check_options, resolve_spec_options
 from unify.adapters.spec.loader import (
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from unify.adapters.base import Adapter, Check, Listeners, TableConfig
     from unify.adapters.plugins import AdapterPlugin
     from unify.adapters.relation import RelationalAdapter
+    from unify.adapters.spec.write import WriteSpec
     from unify.redaction import Redactor
 
 
@@ -157,6 +160,24 @@ def describe_table_config(connection: Connection, folders: Sequence[Path], table
 
     defined = next((known for known in found.list_tables(connection) if known.name == table), None)
     return None if defined is None else plugin_table_config(defined)
+
+
+def describe_write(connection: Connection, folders: Sequence[Path], table: str) -> WriteSpec:
+    """How rows of ``table`` are written. Raises ConfigError if they cannot be, or must not be."""
+    spec = spec_of(connection, folders)
+    found = spec.table(table) if spec is not None else None
+    name = f"{connection.name}.{table}"
+    if spec is None or found is None or found.write is None:
+        writable = [each.name for each in spec.tables if each.write is not None] if spec is not None else []
+        hint = f"; it can write {', '.join(writable)}" if writable else ""
+        raise ConfigError(f"{name}: the adapter {connection.adapter} does not say how it is written{hint}")
+    if table.lower() not in (each.lower() for each in connection.writes):
+        allowed = ", ".join([*connection.writes, table])
+        raise ConfigError(
+            f"{connection.location('writes')}: {name} is not among the tables that may be written; to allow "
+            f"it, set writes: [{allowed}]"
+        )
+    return found.write if found.write.key else replace(found.write, key=found.key)
 
 
 def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:

@@ -32,7 +32,7 @@ from unify.text import did_you_mean
 RESERVED = frozenset(
     ["unify", "_unify", "main", "lake", "memory", "system", "temp", "information_schema", "pg_catalog"]
 )  # schemas and catalogs of DuckDB and Unify
-_KEYS = ("adapter", "options", "refresh", "limits", "tables", "writable")
+_KEYS = ("adapter", "options", "refresh", "limits", "tables", "writable", "writes")
 ShrinkPolicy = Literal["hold", "allow"]  # a new version of a table that has lost most rows or columns
 _REFRESH_KEYS = ("every", "shrink")
 MAX_ROW_LIMIT = 10**15
@@ -49,6 +49,7 @@ class Connection(Struct, frozen=True):
     ``lines``     line of each key by its dotted name (``options.token``).
     ``tables``    of a database or store: settings by table, as written.
     ``writable``  statements may change the database or store.
+    ``writes``    the tables of an API that statements may write.
     ``lists``     the options that are written as lists.
     ``shrink``    what becomes of a version that has lost most rows, by table; overrides the spec.
     """
@@ -63,6 +64,7 @@ class Connection(Struct, frozen=True):
     lines: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, TableSettings] = field(default_factory=dict)
     writable: bool = False
+    writes: tuple[str, ...] = ()
     lists: frozenset[str] = frozenset()
     shrink: Mapping[str, ShrinkPolicy] = field(default_factory=dict)
 
@@ -215,6 +217,7 @@ class _ConnectionsReader:
         limits = self._parse_limits(name, body.entries.get("limits"))
         tables = parse_tables(body.entries.get("tables"), name, self._add_problem)
         writable = self._parse_truth(name, body.entries.get("writable"))
+        writes = self._parse_names(name, body.entries.get("writes"))
         lines = {
             f"{part.key}.{item.key}": item.line
             for part in body.entries.values()
@@ -235,6 +238,7 @@ class _ConnectionsReader:
             lines,
             tables,
             writable,
+            writes,
             _list_options(body.entries.get("options")),
             shrink,
         )
@@ -286,6 +290,17 @@ class _ConnectionsReader:
         if not isinstance(value, bool):
             self._add_problem(entry.value, f"{name}.{entry.key}", "expected true or false")
         return value is True
+
+    def _parse_names(self, name: str, entry: MappingEntry | None) -> tuple[str, ...]:
+        if entry is None:
+            return ()
+        nodes = entry.value.items if isinstance(entry.value, SequenceNode) else [entry.value]
+        texts = [node.text for node in nodes if isinstance(node, ScalarNode) and node.value is not None]
+        if len(texts) < len(nodes):
+            self._add_problem(
+                entry.value, f"{name}.{entry.key}", "expected a list of tables, such as [issues]"
+            )
+        return tuple(texts)
 
     def _check_reference(self, key: str, value: ScalarNode) -> str | None:
         try:

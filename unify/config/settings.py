@@ -74,6 +74,11 @@ class Settings(Struct, frozen=True):
         return self.home / "notify.yaml"
 
     @property
+    def writes(self) -> Path:
+        """The planned and sent writes."""
+        return self.home / "writes.db"
+
+    @property
     def staging(self) -> Path:
         return self.home / "staging"
 

@@ -53,7 +53,7 @@ from unify.load.protocol import (
     make_task,
 )
 from unify.load.staging import StagingArea
-from unify.model import JobState, LoaderJob, TableName
+from unify.model import Action, JobState, LoaderJob, TableName
 
 QUEUE_POLL_INTERVAL_S = 5.0  # finds a job whose shell was killed before it could wake the daemon
 JOB_RETENTION = timedelta(days=30)  # how long `show jobs` lists an ended job
@@ -305,6 +305,7 @@ class Dispatcher:
         self.queue.delete_old_jobs(_now() - JOB_RETENTION)
         self.script_supervisor.interrupt_orphans(_now())
         recover_jobs(self.epoch, self.running_jobs, self.worker_pool, self._staging)
+        self.running_jobs.writes.enqueue_open(_now())
         self._is_queue_synced = True
 
     def _idle_s(self) -> float:
@@ -463,6 +464,10 @@ class Dispatcher:
         return None
 
     def _stop_cancelled_job(self, job: LoaderJob) -> None:
+        if job.action is Action.WRITE:
+            if job.cancel_asked:  # the worker ends by itself, after the response to its request
+                self.running_jobs.writes.cancel(job, _now())
+            return
         run = self.running_jobs.by_id.get(job.id)
         worker = self.worker_pool.find_worker(job.id)
         if run is not None and worker is not None and job.cancel_asked and not run.is_cancelled:

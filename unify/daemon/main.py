@@ -23,6 +23,7 @@ from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.daemon.dispatcher import Dispatcher
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
+from unify.daemon.pending_writes import PendingWrites
 from unify.daemon.publisher import Publisher, PublishHandler
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
@@ -30,16 +31,17 @@ from unify.daemon.worker_pool import Worker, WorkerPool, fork_worker
 from unify.errors import UnifyError
 from unify.fs.memory import disable_core_dumps
 from unify.load.environment import Environment
-from unify.load.loader import LoadRunner
 from unify.load.protocol import make_bug_failure
 from unify.load.staging import StagingArea
 from unify.load.worker import TaskRunner
 from unify.queue.queue import Queue
+from unify.sender.runner import JobRunner
 from unify.status import instance
 from unify.status.messages import DaemonInfo
 from unify.status.server import StatusServer
 from unify.text import escape_text
 from unify.version import VERSION
+from unify.writes.store import WriteStore
 
 STOP_TIMEOUT_S = 5.0  # for workers and publisher; `system stop daemon` promises 10 s in all
 EXIT_ALREADY_RUNNING = 3  # exit status
@@ -67,7 +69,7 @@ def main(
         if not ours:
             sys.stderr.write(f"unify: another daemon is running in {settings.home}\n")
             return EXIT_ALREADY_RUNNING
-        runner = runner or LoadRunner(settings.home, settings.tenant)
+        runner = runner or JobRunner(settings.home, settings.tenant)
         pool = WorkerPool(
             settings.workers, runner, memory_bytes=settings.worker_memory_bytes, first=first_worker
         )
@@ -111,6 +113,7 @@ class Daemon:
                 self._server.publish,
                 notifier,
                 staging=StagingArea(settings.staging),
+                writes=PendingWrites(WriteStore(settings.writes), queue),
             ),
             environment=self._environment,
             script_supervisor=ScriptSupervisor(
@@ -287,7 +290,7 @@ def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> 
         os.umask(0o077)
         disable_core_dumps()  # the first worker inherits it
         settings.create_folders()
-        runner = runner or LoadRunner(settings.home, settings.tenant)
+        runner = runner or JobRunner(settings.home, settings.tenant)
         first_worker = fork_worker(runner, without=[] if given.announce is None else [given.announce])
         return main(settings, runner, lambda: _write_ready_byte(given.announce), first_worker)
     except UnifyError as error:

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from unify.daemon import policies
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
+from unify.daemon.pending_writes import PendingWrites
 from unify.daemon.publisher import (
     DiscardStaged,
     Publisher,
@@ -51,6 +52,7 @@ class RunningJob(Struct):
     ``daemon_died``      the attempt belongs to a daemon that ended without recording its result.
     ``shared_tables``    tables that read the responses of this load.
     ``progressed``       the attempt failed after it had read pages that the next one need not read.
+    ``refreshes``        after a write, the stored table is refreshed.
     """
 
     job: LoaderJob
@@ -63,6 +65,7 @@ class RunningJob(Struct):
     daemon_died: bool = False
     progressed: bool = False
     shared_tables: Sequence[TableName] = ()
+    refreshes: bool = False
 
     @property
     def elapsed_s(self) -> float:
@@ -118,8 +121,10 @@ class RunningJobs:
         notifier: Notifier | None = None,
         *,
         staging: StagingArea,
+        writes: PendingWrites,
     ) -> None:
         self.queue = queue
+        self.writes = writes
         self.publisher = publisher
         self.log = log
         self._publish_status = publish_status
@@ -170,6 +175,9 @@ class RunningJobs:
             case TaskStatus.STAGED:
                 failpoint("daemon.sealed")
                 self.apply(run, JobEvent.STAGED)
+            case TaskStatus.WRITTEN:
+                run.refreshes = result.refreshes
+                self.apply(run, JobEvent.WRITTEN, rows=result.progress.rows)
             case TaskStatus.MISSING_PARENTS:
                 parents = ",".join(map(str, result.missing))
                 self.apply(
@@ -373,6 +381,12 @@ class RunningJobs:
             self.publisher.submit(PublishStaged(run.job, run.progress.bytes))
         elif transition.state is not JobState.RUNNING:
             self.by_id.pop(run.job.id, None)
+        if run.job.action is Action.WRITE:
+            if not transition.state.active:
+                state, refreshes = transition.state, run.refreshes
+                self.writes.job_ended(run.job, state, error, _now(), refreshes=refreshes)
+                self.publisher.submit(DiscardStaged(run.job))
+            return
         if transition.action is JobAction.RECORD_FAILURE:
             self._keep_checkpoint(run.job)
         if not transition.state.active and transition.action is not JobAction.HOLD:

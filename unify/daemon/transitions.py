@@ -23,6 +23,7 @@ class JobEvent(StrEnum):
     CLAIMED = "claimed"
     STAGED = "staged"
     PUBLISHED = "published"
+    WRITTEN = "written"
     PARENTS_MISSING = "parents missing"
     POSTPONED = "postponed"
     CRASHED = "crashed"
@@ -43,6 +44,7 @@ EVENT_DESCRIPTIONS: Mapping[JobEvent, str] = {
     JobEvent.CLAIMED: "the daemon assigns the job to a worker",
     JobEvent.STAGED: "the worker has staged all rows",
     JobEvent.PUBLISHED: "the rows are committed to the lake, by this daemon or the one before",
+    JobEvent.WRITTEN: "the worker has sent the approved writes of the table",
     JobEvent.PARENTS_MISSING: "the tables of `for_each` have to be loaded first",
     JobEvent.POSTPONED: "the attempt failed with an error that may pass",
     JobEvent.CRASHED: "the worker, or the daemon, died during the attempt",
@@ -109,6 +111,7 @@ TRANSITIONS: Mapping[JobState, Mapping[JobEvent, Transition]] = {
     JobState.RUNNING: {
         JobEvent.REQUESTED: Transition(JobState.RUNNING, JobAction.QUEUE),
         JobEvent.STAGED: Transition(JobState.PUBLISHING, JobAction.PUBLISH, "load.staged"),
+        JobEvent.WRITTEN: Transition(JobState.DONE, JobAction.FINISH, "write.done"),
         JobEvent.PARENTS_MISSING: Transition(
             JobState.QUEUED, JobAction.LOAD_PARENTS, "load.waiting_for_parents"
         ),

@@ -96,6 +96,7 @@ class TaskStatus(StrEnum):
     """The outcome of a task for its worker."""
 
     STAGED = "sealed"  # the staging folder is committed
+    WRITTEN = "written"  # every approved write of the table has ended
     MISSING_PARENTS = "missing"  # parent tables are not loaded
     FAILED = "failed"
 
@@ -105,6 +106,7 @@ class TaskResult:
     """The last message about a task. ``every_s`` is the refresh interval in its configuration.
 
     ``parents_action``  what to do with the ``missing`` tables: REFRESH if they are stored and out of date.
+    ``refreshes``       after a write: the stored table is to be refreshed.
     """
 
     job: int
@@ -115,6 +117,7 @@ class TaskResult:
     missing: tuple[TableName, ...] = ()
     every_s: float | None = None
     parents_action: Action = Action.LOAD
+    refreshes: bool = False
 
 
 WorkerMessage = LoadProgress | RequestBatch | TaskResult

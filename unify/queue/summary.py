@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from unify.fs.sqlite import from_micros, from_micros_or_none, to_micros
 from unify.model import JobState, TableName
 from unify.queue.pauses import Pause, Pauses
-from unify.queue.rows import from_micros, from_micros_or_none, to_micros
 from unify.queue.scripts import RunStatus
 from unify.queue.sqlite import QueueDatabase, SqlParameters
 

@@ -21,6 +21,7 @@ class NewWrite(Struct, frozen=True):
     """A write to plan. ``mode`` is insert, update, delete, upsert or mirror; ``name`` may be "".
 
     ``requested_by``  the user, or the agent, that asked for it.
+    ``refreshes``     the table is stored, and is refreshed at the end.
     """
 
     tenant: str
@@ -30,6 +31,7 @@ class NewWrite(Struct, frozen=True):
     requested_by: str = ""
     name: str = ""
     undo_of: int | None = None
+    refreshes: bool = False
 
 
 class Write(Struct, frozen=True):
@@ -49,6 +51,7 @@ class Write(Struct, frozen=True):
     attempt: int
     requests: int
     undo_of: int | None
+    refreshes: bool
     error: str
     created_at: datetime
     approved_at: datetime | None
@@ -88,6 +91,7 @@ def write_from_row(row: sqlite3.Row) -> Write:
         attempt=row["attempt"],
         requests=row["requests"],
         undo_of=row["undo_of"],
+        refreshes=bool(row["refreshes"]),
         error=row["error"],
         created_at=from_micros(row["created_at"]),
         approved_at=from_micros_or_none(row["approved_at"]),

@@ -92,6 +92,7 @@ class WriteStore:
             "name": new.name,
             "requested_by": new.requested_by,
             "undo_of": new.undo_of,
+            "refreshes": new.refreshes,
             "now": to_micros(now),
         }
         with self._transaction():
@@ -112,7 +113,7 @@ class WriteStore:
         with self._transaction():
             rows = self._fetch_all("cancel_waiting", {"id": id, "now": to_micros(now)})
             if rows:
-                self._execute("end_rows", {"write": id, "now": to_micros(now)})
+                self._end_rows(id, now)
             rows = rows or self._fetch_all("ask_cancel", {"id": id})
         return write_from_row(rows[0]) if rows else None
 
@@ -191,10 +192,10 @@ class WriteStore:
         """Whether the write is to end. Raises AttemptReplaced."""
         return bool(self._check_attempt(write)["cancel_asked"])
 
-    def planned_rows(self, write: Write, count: int) -> Sequence[PlannedRow]:
+    def planned_rows(self, write: Write, count: int) -> Sequence[WriteRow]:
         """Return the first ``count`` rows that are to be sent."""
         rows = self._fetch_all("planned_rows", {"write": write.id, "count": count})
-        return [row_from_row(row).planned for row in rows]
+        return [row_from_row(row) for row in rows]
 
     def sent_rows(self, write: Write) -> Sequence[WriteRow]:
         """Return the rows whose response is not known."""
@@ -233,12 +234,23 @@ class WriteStore:
                 self._execute("release", {"write": write.id, "number": row.number})
 
     def finish(self, write: Write, state: WriteState, now: datetime, error: str = "") -> None:
-        """End a write; rows that were not sent stay so. Raises AttemptReplaced."""
+        """End a write; its open rows become ``not sent`` or ``unknown``. Raises AttemptReplaced."""
         with self._transaction():
             self._check_attempt(write)
-            self._execute("end_rows", {"write": write.id, "now": to_micros(now)})
+            self._end_rows(write.id, now)
             values = {"id": write.id, "attempt": write.attempt, "state": state.value, "error": error}
             self._execute("finish", {**values, "now": to_micros(now)})
+
+    def fail_running(self, tenant: str, table: TableName, error: str, now: datetime) -> None:
+        """End the running write of a table, whose job was given up."""
+        with self._transaction():
+            write = self.next_open(tenant, table)
+            if write is not None and write.state is WriteState.RUNNING:
+                self.finish(write, WriteState.FAILED, now, error)
+
+    def _end_rows(self, id: int, now: datetime) -> None:
+        self._execute("end_rows", {"write": id, "now": to_micros(now)})
+        self._execute("forget_sent", {"write": id, "now": to_micros(now)})
 
     def delete_old(self, before: datetime) -> int:
         """Delete the writes that ended before ``before``; return how many."""

@@ -3,9 +3,9 @@
 
 -- name: insert
 INSERT INTO write (uid, tenant, connection, table_name, mode, origin, state, name, rows, requested_by, undo_of,
-                   created_at)
+                   refreshes, created_at)
 VALUES (:uid, :tenant, :connection, :table_name, :mode, :origin, 'planned', :name, 0, :requested_by, :undo_of,
-        :now)
+        :refreshes, :now)
 RETURNING *;
 
 -- name: insert_row
@@ -85,6 +85,10 @@ UPDATE write_row SET state = 'planned' WHERE write = :write AND number = :number
 
 -- name: end_rows
 UPDATE write_row SET state = 'not sent', settled_at = :now WHERE write = :write AND state = 'planned';
+
+-- name: forget_sent
+UPDATE write_row SET state = 'unknown', settled_at = :now, message = 'the write ended before its response was known'
+WHERE write = :write AND state = 'sent';
 
 -- name: finish
 UPDATE write SET state = :state, error = :error, finished_at = :now, cancel_asked = 0

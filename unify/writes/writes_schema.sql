@@ -20,6 +20,7 @@ CREATE TABLE write (
     requests     INTEGER NOT NULL DEFAULT 0,
     cancel_asked INTEGER NOT NULL DEFAULT 0,
     undo_of      INTEGER,
+    refreshes    INTEGER NOT NULL DEFAULT 0,
     error        TEXT NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL,
     approved_at  INTEGER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest, unused_port
-from tests.support.rest_tables import MakeAdapter, table
+from tests.support.rest_tables import ImpatientClock, MakeAdapter, table
 from unify.adapters.base import LostResponse
-from unify.adapters.http.rate_limit import Clock
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.model import AdapterSpec
 from unify.adapters.spec.write import (
@@ -29,12 +27,6 @@ from unify.adapters.spec.write import (
 )
 from unify.errors import ResponseLost, Unauthorized, Unreachable
 from unify.model import PlannedRow, RowOutcome, RowState
-
-
-class ImpatientClock(Clock):
-    def wait(self, stop: threading.Event, seconds: float) -> bool:
-        return stop.is_set()
-
 
 COLUMNS = tuple(map(WriteColumn, ("email", "name", "labels")))
 

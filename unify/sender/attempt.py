@@ -1,0 +1,232 @@
+"""One attempt of a write in a worker: sends its rows in order, one request after the other.
+
+A request whose response is lost is never repeated blindly. In this order: the API carries out a request with
+a known key once; the row can be looked for; the request names its row and sets absolute values; else nobody
+knows, and the row is ``unknown``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, takewhile
+from typing import cast
+
+from msgspec import Struct
+
+from unify.adapters.base import LostResponse, TableWriter
+from unify.adapters.spec.write import WriteLimits, WriteOperation
+from unify.errors import ResponseLost, SourceError, UnifyError
+from unify.fs.failpoints import failpoint
+from unify.load.worker import Reporter
+from unify.model import PlannedRow, RowOutcome, RowState, WriteState
+from unify.writes.records import Write, WriteRow
+from unify.writes.store import WriteStore
+
+MAX_ROWS_READ = 10_000  # rows considered for one request, as many as a batch may have
+CANCEL_CHECK_S = 1.0  # between two looks at whether the write is to end, while waiting for a limit
+SEND_AGAIN_DELAYS_S = (1.0, 4.0, 15.0)  # between attempts to send a request whose response was lost
+LOOK_DELAYS_S = (2.0, 10.0)  # before each look: an index of the API may be behind
+
+
+class WriteTiming(Struct, frozen=True):
+    """The clock of an attempt; tests replace it."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+    send_again_delays_s: Sequence[float] = SEND_AGAIN_DELAYS_S
+    look_delays_s: Sequence[float] = LOOK_DELAYS_S
+
+
+class WriteCancelled(Exception):
+    """The write is to end."""
+
+
+class WriteAttempt:
+    """Sends the rows of ``write``, which this attempt has started."""
+
+    def __init__(
+        self,
+        store: WriteStore,
+        write: Write,
+        writer: TableWriter,
+        reporter: Reporter,
+        *,
+        limits: WriteLimits,
+        timing: WriteTiming,
+    ) -> None:
+        self._store = store
+        self._write = write
+        self._writer = writer
+        self._reporter = reporter
+        self._limits = limits
+        self._timing = timing
+
+    def run(self) -> None:
+        """Give every row an outcome.
+
+        Raises:
+            UnifyError: some rows have none yet. If it is retryable, the next attempt goes on; else the write
+                has failed, and its other rows are not sent.
+        """
+        try:
+            self._settle_lost_rows()
+            while rows := self._next_rows():
+                self._wait_for_limits()
+                self._send(rows)
+            self._store.finish(self._write, WriteState.DONE, self._timing.now())
+        except WriteCancelled:
+            self._store.finish(self._write, WriteState.CANCELLED, self._timing.now())
+        except UnifyError as error:
+            if not error.retryable:
+                message = self._reporter.redactor.redact(error.message)
+                self._store.finish(self._write, WriteState.FAILED, self._timing.now(), message)
+            raise
+
+    def _next_rows(self) -> Sequence[WriteRow]:
+        """Return the rows of the next request."""
+        self._check_cancelled()
+        rows = self._store.planned_rows(self._write, MAX_ROWS_READ)
+        if not rows:
+            return ()
+        action = rows[0].planned.action
+        same = list(takewhile(lambda row: row.planned.action == action, rows))
+        fitting = self._writer.fit(_operation(rows[0]), [row.planned for row in same])
+        return same[: len(fitting)]
+
+    def _send(self, rows: Sequence[WriteRow]) -> None:
+        first = rows[0]
+        key = f"{self._write.uid}-{first.planned.number}-{first.attempts}"
+        planned = [row.planned for row in rows]
+        operation = _operation(first)
+        sent_at = self._timing.now()
+        self._store.mark_sent(self._write, planned, key, sent_at)
+        failpoint("write.marked")
+        try:
+            outcomes = self._writer.send(operation, planned, key)
+        except ResponseLost as error:
+            self._settle_lost(operation, planned, key, sent_at, error)
+        except SourceError:
+            self._store.release(self._write, planned)  # it was not carried out
+            raise
+        else:
+            failpoint("write.answered")
+            self._settle(operation, planned, outcomes)
+        self._count(len(rows))
+
+    def _settle(
+        self, operation: WriteOperation, rows: Sequence[PlannedRow], outcomes: Sequence[RowOutcome]
+    ) -> None:
+        """Record outcomes; rows of which the response says nothing are looked for, if that is possible."""
+        unclear = {outcome.number for outcome in outcomes if outcome.state is RowState.UNKNOWN}
+        can_look = self._writer.lost_response(operation, 0.0) is LostResponse.LOOK
+        if unclear and can_look:
+            known = [outcome for outcome in outcomes if outcome.number not in unclear]
+            self._store.settle(self._write, known, self._timing.now())
+            self._look_for([row for row in rows if row.number in unclear], operation)
+        else:
+            self._store.settle(self._write, outcomes, self._timing.now())
+
+    def _settle_lost_rows(self) -> None:
+        """Settle the rows that an earlier attempt has sent."""
+        for key, group in groupby(self._store.sent_rows(self._write), key=lambda row: row.batch):
+            rows = list(group)
+            sent_at = rows[0].sent_at or self._timing.now()
+            error = ResponseLost("the worker ended before the response arrived")
+            planned = [row.planned for row in rows]
+            self._settle_lost(_operation(rows[0]), planned, key, sent_at, error)
+            self._count(len(rows))
+
+    def _settle_lost(
+        self,
+        operation: WriteOperation,
+        rows: Sequence[PlannedRow],
+        key: str,
+        sent_at: datetime,
+        error: ResponseLost,
+    ) -> None:
+        """Find out what became of a request whose response is not known."""
+        age_s = (self._timing.now() - sent_at).total_seconds()
+        match self._writer.lost_response(operation, age_s):
+            case LostResponse.SEND_AGAIN:
+                self._send_again(operation, rows, key, error)
+            case LostResponse.LOOK:
+                self._look_for(rows, operation)
+            case LostResponse.UNKNOWN:
+                reason = f"sent, and nothing tells what became of it: {error.message}"
+                self._settle_unknown(rows, self._reporter.redactor.redact(reason))
+
+    def _send_again(
+        self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str, error: ResponseLost
+    ) -> None:
+        """Send the same request again. Raises UnsettledWrite if its response is lost, too."""
+        for delay_s in self._timing.send_again_delays_s:
+            self._timing.sleep(delay_s)
+            self._check_cancelled()
+            self._wait_for_limits()
+            sent_at = self._timing.now()
+            self._store.mark_sent(self._write, rows, key, sent_at)
+            try:
+                outcomes = self._writer.send(operation, rows, key)
+            except ResponseLost as again:
+                error = again
+            else:
+                self._store.settle(self._write, outcomes, self._timing.now())
+                return
+        raise UnsettledWrite(f"{error.message}; it is sent again later")
+
+    def _look_for(self, rows: Sequence[PlannedRow], operation: WriteOperation) -> None:
+        """Look for each row; what the API does not have after the last look is sent again."""
+        missing = list(rows)
+        for delay_s in self._timing.look_delays_s:
+            if missing:
+                self._timing.sleep(delay_s)
+            found = [(row, self._writer.find(operation, row)) for row in missing]
+            outcomes = [outcome for _, outcome in found if outcome is not None]
+            self._store.settle(self._write, outcomes, self._timing.now())
+            missing = [row for row, outcome in found if outcome is None]
+        self._store.release(self._write, missing)
+
+    def _settle_unknown(self, rows: Iterable[PlannedRow], reason: str) -> None:
+        outcomes = [RowOutcome(row.number, RowState.UNKNOWN, message=reason) for row in rows]
+        self._store.settle(self._write, outcomes, self._timing.now())
+
+    def _check_cancelled(self) -> None:
+        if self._store.is_cancel_asked(self._write):
+            raise WriteCancelled
+
+    def _wait_for_limits(self) -> None:
+        """Wait until the table's own limits of writes allow a request; those of the API the client keeps."""
+        for maximum, span in (
+            (self._limits.requests_per_minute, timedelta(minutes=1)),
+            (self._limits.requests_per_hour, timedelta(hours=1)),
+        ):
+            while maximum is not None:
+                now = self._timing.now()
+                sent, first_at = self._store.requests_since(self._write, now - span)
+                if sent < maximum or first_at is None:
+                    break
+                self._report_wait(first_at + span)
+                left_s = (first_at + span - now).total_seconds()
+                self._timing.sleep(max(0.01, min(left_s, CANCEL_CHECK_S)))
+                self._check_cancelled()
+        self._report_wait(None)
+
+    def _report_wait(self, until: datetime | None) -> None:
+        if self._reporter.progress.waiting_until != until:
+            self._reporter.update(lambda progress: replace(progress, waiting_until=until), urgent=True)
+
+    def _count(self, rows: int) -> None:
+        self._reporter.update(lambda progress: replace(progress, rows=progress.rows + rows))
+
+
+class UnsettledWrite(SourceError):
+    """The responses to a request were lost several times; a later attempt settles it."""
+
+    retryable = True
+
+
+def _operation(row: WriteRow) -> WriteOperation:
+    return cast("WriteOperation", row.planned.action)

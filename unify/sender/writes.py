@@ -1,0 +1,88 @@
+"""One task of a worker: sends the approved writes of a table, the oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from unify.adapters import registry
+from unify.adapters.base import Adapter, Listeners, TableWriter, Traffic
+from unify.adapters.spec.write import WriteSpec
+from unify.config.connections import Connection
+from unify.config.settings import Settings
+from unify.errors import UnifyError
+from unify.load.environment import find_connection
+from unify.load.protocol import LoadTask, TaskResult, TaskStatus
+from unify.load.worker import Reporter
+from unify.model import WriteState
+from unify.sender.attempt import WriteAttempt, WriteTiming
+from unify.writes.records import Write
+from unify.writes.store import WriteStore
+
+
+def run_writes(
+    task: LoadTask, reporter: Reporter, settings: Settings, timing: WriteTiming | None = None
+) -> TaskResult:
+    """Send the approved writes of the task's table. Memory: the rows of one request.
+
+    Raises UnifyError: the writes so far have their outcomes. Of the others the store says what is left to do.
+    """
+    connection = find_connection(task.origin, task.table)
+    refreshes = False
+    with WriteStore(settings.writes) as store:
+        while (write := store.next_open(task.tenant, task.table)) is not None:
+            started = store.start(write, datetime.now(UTC))
+            with _open_writer(store, started, task, connection, reporter) as (spec, writer):
+                limits = spec.limits
+                timing = timing or WriteTiming()
+                WriteAttempt(store, started, writer, reporter, limits=limits, timing=timing).run()
+            refreshes |= started.refreshes
+    return TaskResult(task.job, task.attempt, TaskStatus.WRITTEN, reporter.progress, refreshes=refreshes)
+
+
+@contextmanager
+def _open_writer(
+    store: WriteStore, write: Write, task: LoadTask, connection: Connection, reporter: Reporter
+) -> Iterator[tuple[WriteSpec, TableWriter]]:
+    """Open the writer of a table; a mistake in the configuration ends the write before it begins."""
+    table = task.table.table
+    try:
+        spec = registry.describe_write(connection, _folders(task), table)
+        adapter = _open_adapter(task, connection, reporter)
+    except UnifyError as error:
+        store.finish(write, WriteState.FAILED, datetime.now(UTC), error.message)
+        raise
+    with closing(adapter), adapter.open_writer(table) as writer:
+        yield spec, writer
+
+
+def _open_adapter(task: LoadTask, connection: Connection, reporter: Reporter) -> Adapter:
+    settings = Settings(Path(task.home), Path(task.origin.connections), tenant=task.tenant)
+
+    def record_request(traffic: Traffic) -> None:
+        reporter.update(
+            lambda progress: replace(
+                progress, requests=progress.requests + 1, bytes=progress.bytes + traffic.bytes
+            )
+        )
+        reporter.add_request(traffic.to_record(task.table.schema, task.job))
+
+    def record_wait(until: datetime | None) -> None:
+        reporter.update(lambda progress: replace(progress, waiting_until=until), urgent=True)
+
+    return registry.open_adapter(
+        connection,
+        _folders(task),
+        task.environment,
+        listeners=Listeners(record_request, record_wait),
+        limits_folder=settings.cache / "limits",
+        tokens_folder=settings.token_folder,
+        redactor=reporter.redactor,
+    )
+
+
+def _folders(task: LoadTask) -> list[Path]:
+    return [Path(folder) for folder in task.origin.specs]
