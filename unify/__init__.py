@@ -19,10 +19,12 @@ Packages, lowest layer first:
     adapters     sources of rows: REST APIs described by YAML specs, adapter classes of Python packages
     lake         the warehouse: DuckLake storage, catalog, load ledger, locking, maintenance
     queue        the job queue in SQLite: loads, schedules, script runs
+    writes       planned and sent writes, and what became of each row
     status       messages between the daemon and its clients
     convert      rows as JSON text to typed Parquet files: schema inference, casts
     load         one attempt of one load job, in a worker process
     interpreter  one session: runs each statement and returns its result
+    sender       sends the rows of approved writes, in a worker process
     publish      makes a staged load visible in the lake, in one transaction
     render       output: result formats, charts, pager, messages, progress
     daemon       the background process: runs jobs, publishes loads, runs scheduled scripts

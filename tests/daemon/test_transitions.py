@@ -13,7 +13,6 @@ from tests.support.jobs import MINUTE, NOON, claim_job, new_job
 from tests.support.paths import CHECKOUT
 from unify.daemon import policies
 from unify.daemon.log import DaemonLog
-from unify.daemon.pending_writes import PendingWrites
 from unify.daemon.publisher import DiscardStaged, Publisher, PublisherCommand, PublishStaged, RecordFailure
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.transitions import (
@@ -30,6 +29,7 @@ from unify.load.protocol import Failure, LoadProgress, TaskResult, TaskStatus
 from unify.load.staging import StagingArea
 from unify.model import Action, JobState, LoaderJob, LoaderStatus, TableName
 from unify.queue.queue import Queue
+from unify.sender.pending_writes import PendingWrites
 from unify.writes.store import WriteStore
 
 QUEUE_EVENTS = {

@@ -96,6 +96,12 @@ COMMANDS: list[tuple[str, Command]] = [
     ("refresh table github.pulls never", commands.RefreshNever(PULLS)),
     ("reload table github.pulls", commands.ReloadTable(PULLS)),
     ("clear table github.pulls", commands.ClearTable(PULLS)),
+    ("show writes", commands.ShowWrites()),
+    ("approve write 7", commands.ApproveWrite(7)),
+    ("retry write 7", commands.RetryWrite(7)),
+    ("RETRY WRITE 7 Unknown", commands.RetryWrite(7, "unknown")),
+    ("retry write 7 rejected", commands.RetryWrite(7, "rejected")),
+    ("cancel write 7", commands.CancelWrite(7)),
     ("accept table github.pulls", commands.AcceptVersion(PULLS)),
     ("system status", commands.SystemStatus()),
     ("system start daemon", commands.StartDaemon()),
@@ -273,7 +279,8 @@ MISTAKES = [
     (
         "show tabels",
         "tabels",
-        "expected columns, connections, files, jobs, schedules, schemas, settings, tables or variables",
+        "expected columns, connections, files, jobs, schedules, schemas, settings, tables, variables or "
+        "writes",
         "tables",
     ),
     ("show conections", "conections", "unexpected", "connections"),
@@ -439,7 +446,7 @@ def test_an_error_is_drawn_with_its_line_and_a_caret() -> None:
         parse("show\n  tabels")
     assert render_error(caught.value) == (
         'unexpected "tabels", expected columns, connections, files, jobs, schedules, schemas, '
-        "settings, tables or variables"
+        "settings, tables, variables or writes"
         "; did you mean tables?\n"
         "LINE 2:   tabels\n"
         "          ^"
@@ -482,6 +489,7 @@ def test_the_expected_words_are_known_at_every_position() -> None:
         "settings",
         "tables",
         "variables",
+        "writes",
     )
     assert expected_next("load table ") == ("a table, written connection.table",)
     assert expected_next("system start") == ("daemon",)

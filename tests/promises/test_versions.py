@@ -15,13 +15,14 @@ from tests.support.daemon_home import DaemonHome
 from unify import version
 from unify.config.settings import Settings
 from unify.errors import NewerVersion
+from unify.fs.sqlite import read_sql_sections
 from unify.interpreter.commands.system import SystemCommands
 from unify.load.protocol import LoadProgress, LoadTask, RequestBatch, TaskResult
 from unify.load.staging import Manifest
 from unify.model import Action, ConfigPaths, JobState, LoaderStatus, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import decode_origin
-from unify.queue.sqlite import read_sql_sections
+from unify.queue.sqlite import SCHEMA_FILE
 from unify.status import launch
 from unify.status.launch import ensure_daemon
 from unify.status.messages import (
@@ -33,7 +34,7 @@ from unify.status.messages import (
     SubscriptionWelcome,
 )
 
-SCHEMA = read_sql_sections("queue_schema.sql")
+SCHEMA = read_sql_sections(SCHEMA_FILE)
 NEWEST = int(list(SCHEMA)[-1])
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INSERT_JOB = """

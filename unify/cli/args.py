@@ -195,6 +195,8 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--keep-going", action="store_true", help="continue after a failed statement")
     add("--strict", action="store_true", help="treat a load that discards rows as an error")
     add("--yes", action="store_true", help="do what a command would ask about, such as remove")
+    add("--max-writes", metavar="N", type=_parse_row_count, help="rows that one statement may write")
+    add("--max-deletes", metavar="N", type=_parse_row_count, help="rows that one statement may delete")
     add("--loads", action="store_true", help="for check: report the last load of each table")
     add("--deep", action="store_true", help="for lake check: read the data files whole")
     add("--repair", action="store_true", help="for lake check: repair what can be repaired without loss")

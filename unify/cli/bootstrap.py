@@ -67,6 +67,8 @@ def open_interpreter(
             strict=invocation.strict,
             stdin_is_script=invocation.reads_stdin and not _is_interactive(invocation),
             yes=invocation.yes,
+            max_writes=invocation.max_writes,
+            max_deletes=invocation.max_deletes,
             variables=dict(invocation.variables),
             stager=stage_pages,
         )

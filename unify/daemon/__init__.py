@@ -5,7 +5,6 @@
     worker_pool     worker processes: started, watched, limited in memory and time, replaced
     transitions     the state machine of a job: state and event to next state, action and log event
     running_jobs    carries out the transitions of the jobs in progress; recovery after a restart
-    pending_writes  jobs for the writes that are to be sent
     policies        decisions without I/O: retry or end after a failure; when to refresh a table next
     publisher       the thread that publishes staged loads and runs maintenance, one after the other
     command_queue   the order of the publisher's commands: short publications first

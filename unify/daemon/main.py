@@ -23,7 +23,6 @@ from unify.config.settings import DEFAULT_TENANT, Settings
 from unify.daemon.dispatcher import Dispatcher
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
-from unify.daemon.pending_writes import PendingWrites
 from unify.daemon.publisher import Publisher, PublishHandler
 from unify.daemon.running_jobs import RunningJobs
 from unify.daemon.scripts import ScriptSupervisor
@@ -35,6 +34,7 @@ from unify.load.protocol import make_bug_failure
 from unify.load.staging import StagingArea
 from unify.load.worker import TaskRunner
 from unify.queue.queue import Queue
+from unify.sender.pending_writes import PendingWrites
 from unify.sender.runner import JobRunner
 from unify.status import instance
 from unify.status.messages import DaemonInfo

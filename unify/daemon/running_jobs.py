@@ -19,7 +19,6 @@ from msgspec import Struct, field
 from unify.daemon import policies
 from unify.daemon.log import DaemonLog
 from unify.daemon.notifier import Notifier
-from unify.daemon.pending_writes import PendingWrites
 from unify.daemon.publisher import (
     DiscardStaged,
     Publisher,
@@ -39,6 +38,7 @@ from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, T
 from unify.publish.plausibility import VersionHeld
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
+from unify.sender.pending_writes import PendingWrites
 
 MAX_PAUSE_NOTICES = 50  # queued loads whose status says why they wait: as many as `system status` shows
 

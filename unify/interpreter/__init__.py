@@ -6,6 +6,7 @@
     query           SQL statements: finds their tables, loads them if necessary, runs or explains
     sources         databases and stores: their tables, stored or live, in a statement
     live            live tables and views of connections, resolved for each statement
+    writing         statements that change rows of an API: plans, approval, outcomes
     commands        the commands of Unify: show, peek, load, connect, system, help …
     files           import from files, export to files
     charts          the data of a chart, and chart files

@@ -40,7 +40,7 @@ from unify.language.parser import parse
 from unify.language.sql.analysis import analyse
 from unify.language.statements import Statement
 from unify.language.table_names import split_table_name
-from unify.model import TableName
+from unify.model import RowState, TableName
 from unify.status import instance
 from unify.text import format_count
 
@@ -54,6 +54,7 @@ class Interpreter:
     ``strict``       a load that discards rows fails the statement that waits for it (--strict).
     ``stdin_is_script``  standard input has the statements, so that none of them can read it.
     ``yes``          do what a command would ask about (--yes).
+    ``max_writes``, ``max_deletes``  rows that one statement may write and delete.
     ``variables``    values of ``$name`` in SQL (--var).
     ``stager``       types the rows of live tables.
     Lake and queue are opened when a statement first needs them.
@@ -71,6 +72,8 @@ class Interpreter:
         strict: bool = False,
         stdin_is_script: bool = False,
         yes: bool = False,
+        max_writes: int | None = None,
+        max_deletes: int | None = None,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
     ) -> None:
@@ -84,6 +87,8 @@ class Interpreter:
             strict=strict,
             stdin_is_script=stdin_is_script,
             yes=yes,
+            max_writes=max_writes,
+            max_deletes=max_deletes,
             variables=variables or {},
             stager=stager,
         )
@@ -136,29 +141,9 @@ class Interpreter:
             self._replace_killed_daemon()
         transactions.refuse_irreversible(command, in_transaction=self.session.in_transaction)
         self.session.early_start.begin(_loaded_tables(command), lambda: self.session.lake)
-        if isinstance(command, commands.ListingCommand):
-            return _run_listing(self.session, command)
-        if isinstance(command, commands.LoadCommand):
-            return _run_load_command(self.session, command)
-        if isinstance(command, commands.SystemCommand):
-            return _run_system_command(self.session, command)
-        if isinstance(command, commands.ConnectionCommand):
-            return _run_connection_command(self.session, command)
-        if isinstance(command, commands.VariableCommand):
-            return _run_variable_command(self.session, command)
-        if isinstance(command, commands.FileCommand):
-            return _run_file_command(self.session, command)
-        if isinstance(command, commands.ScheduleCommand):
-            return _run_schedule_command(self.session, command)
-        if isinstance(command, commands.SessionCommand):
-            return _run_session_command(self.session, command)
-        if isinstance(command, commands.InspectionCommand):
-            return _run_table_command(self.session, command)
-        match command:
-            case commands.RunSql(sql):
-                return self.session.query.run(sql, self.session.max_age, projection)
-            case unknown:
-                assert_never(unknown)
+        if isinstance(command, commands.RunSql):
+            return _run_sql(self.session, command.sql, projection)
+        return _run_command(self.session, command)
 
     def cancel_awaited_loads(self) -> str | None:
         """Cancel the loads that the last statement stopped waiting for; return a message, or None."""
@@ -195,6 +180,41 @@ def _loaded_tables(command: Command) -> Iterator[TableName]:
         yield command.table
 
 
+def _run_command(session: Session, command: commands.UnifyCommand) -> Result:
+    """Run a command of Unify, by its family."""
+    if isinstance(command, commands.ListingCommand):
+        return _run_listing(session, command)
+    if isinstance(command, commands.LoadCommand):
+        return _run_load_command(session, command)
+    if isinstance(command, commands.SystemCommand):
+        return _run_system_command(session, command)
+    if isinstance(command, commands.WriteCommand):
+        return _run_write_command(session, command)
+    if isinstance(command, commands.ConnectionCommand):
+        return _run_connection_command(session, command)
+    if isinstance(command, commands.VariableCommand):
+        return _run_variable_command(session, command)
+    if isinstance(command, commands.FileCommand):
+        return _run_file_command(session, command)
+    if isinstance(command, commands.ScheduleCommand):
+        return _run_schedule_command(session, command)
+    if isinstance(command, commands.SessionCommand):
+        return _run_session_command(session, command)
+    if isinstance(command, commands.InspectionCommand):
+        return _run_table_command(session, command)
+    assert_never(command)
+
+
+def _run_sql(session: Session, sql: str, projection: LineProjection | None) -> Result:
+    """Run SQL; a statement that changes rows of a connection becomes a write."""
+    written = [ref for ref in analyse(sql).tables if ref.is_written and ref.schema]
+    if any(session.connections.has(ref.schema) for ref in written):
+        result = session.write_commands.run_statement(sql, session.max_age)
+        if result is not None:
+            return result
+    return session.query.run(sql, session.max_age, projection)
+
+
 def _run_listing(session: Session, command: commands.ListingCommand) -> Result:
     match command:
         case commands.ShowConnections():
@@ -215,6 +235,8 @@ def _run_listing(session: Session, command: commands.ListingCommand) -> Result:
             return session.listing_commands.schedules()
         case commands.ShowSettings():
             return session.listing_commands.settings(session.max_age)
+        case commands.ShowWrites():
+            return session.write_commands.list_writes()
         case unknown:
             assert_never(unknown)
 
@@ -277,6 +299,18 @@ def _run_system_command(session: Session, command: commands.SystemCommand) -> Re
             return session.system_commands.pause(target)
         case commands.ResumeLoads(target):
             return session.system_commands.resume(target)
+        case unknown:
+            assert_never(unknown)
+
+
+def _run_write_command(session: Session, command: commands.WriteCommand) -> Result:
+    match command:
+        case commands.ApproveWrite(write):
+            return session.write_commands.approve(write)
+        case commands.RetryWrite(write, outcome):
+            return session.write_commands.retry(write, None if outcome is None else RowState(outcome))
+        case commands.CancelWrite(write):
+            return session.write_commands.cancel(write)
         case unknown:
             assert_never(unknown)
 

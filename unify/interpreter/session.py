@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unify.interpreter.files.importer import FileImporter
     from unify.interpreter.files.stores import StoreFiles
     from unify.interpreter.sources.source_tables import SourceTables
+    from unify.interpreter.writing.write_commands import WriteCommands
 
 
 class Session:
@@ -52,6 +53,8 @@ class Session:
         strict: bool,
         stdin_is_script: bool,
         yes: bool,
+        max_writes: int | None,
+        max_deletes: int | None,
         variables: Mapping[str, object],
         stager: Stager,
     ) -> None:
@@ -63,6 +66,8 @@ class Session:
         self.strict = strict
         self.stdin_is_script = stdin_is_script
         self.yes = yes
+        self.max_writes = max_writes
+        self.max_deletes = max_deletes
         self.stager = stager
         self.command_line_variables = dict(variables)
         self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
@@ -76,7 +81,7 @@ class Session:
             self.early_start.wait()
         if "source_tables" in opened:
             self.source_tables.sources.close()
-        for name in ("load_client", "queue", "lake"):
+        for name in ("write_commands", "load_client", "queue", "lake"):
             if name in opened:
                 opened.pop(name).close()
 
@@ -178,6 +183,18 @@ class Session:
             variables=self.variables,
             stager=self.stager,
             get_sources=lambda: self.source_tables,
+        )
+
+    @cached_property
+    def write_commands(self) -> WriteCommands:
+        """Statements that write rows to an API, and their plans."""
+        from unify.interpreter.writing.write_commands import MAX_WRITES, WriteCommands, WriteOptions
+        from unify.writes.store import WriteStore
+
+        options = WriteOptions(self.yes, self.max_writes or MAX_WRITES, self.max_deletes)
+        store = WriteStore(self.settings.writes)
+        return WriteCommands(
+            self.query, self.load_client, store, self.watcher, options=options, wait=self.wait
         )
 
     @cached_property

@@ -12,6 +12,7 @@ SCHEMA = "unify"
 VARCHAR = "VARCHAR"
 BIGINT = "BIGINT"
 TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
+WRITE_OUTCOMES = ("created", "updated", "deleted", "unchanged", "rejected", "unknown")  # states, as columns
 
 
 class SystemTableDef(Struct, frozen=True):
@@ -161,6 +162,44 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
             ("exit_status", BIGINT),
             ("output", VARCHAR),
             ("error", VARCHAR),
+        ),
+    ),
+    "writes": SystemTableDef(
+        "the writes of the last 30 days: what was planned, by whom, and how many rows were written",
+        (
+            ("id", BIGINT),
+            ("connection", VARCHAR),
+            ("table", VARCHAR),
+            ("mode", VARCHAR),
+            ("state", VARCHAR),
+            ("rows", BIGINT),
+            ("requests", BIGINT),
+            *((name, BIGINT) for name in WRITE_OUTCOMES),
+            ("asked_by", VARCHAR),
+            ("approved_by", VARCHAR),
+            ("planned_at", TIMESTAMPTZ),
+            ("started_at", TIMESTAMPTZ),
+            ("finished_at", TIMESTAMPTZ),
+            ("error", VARCHAR),
+            ("undo_of", BIGINT),
+        ),
+    ),
+    "write_rows": SystemTableDef(
+        "the rows of these writes, each with its outcome",
+        (
+            ("write", BIGINT),
+            ("row", BIGINT),
+            ("key", "JSON"),
+            ("action", VARCHAR),
+            ("values", "JSON"),
+            ("state", VARCHAR),
+            ("status", BIGINT),
+            ("created", "JSON"),
+            ("message", VARCHAR),
+            ("attempts", BIGINT),
+            ("sent_at", TIMESTAMPTZ),
+            ("settled_at", TIMESTAMPTZ),
+            ("before", "JSON"),
         ),
     ),
     "settings": SystemTableDef(

@@ -19,15 +19,18 @@ from unify.interpreter import state as interpreter_state
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.state import State
-from unify.interpreter.system_columns import SYSTEM_TABLES
+from unify.interpreter.system_columns import SYSTEM_TABLES, WRITE_OUTCOMES
 from unify.lake import catalog, type_changes
 from unify.lake.lake import Lake
-from unify.model import CONFIGURED_START, TableName
+from unify.model import CONFIGURED_START, RowState, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import Schedule
 from unify.queue.timing import Timing
+from unify.writes.records import encode_values
+from unify.writes.store import WriteStore
 
 Row = tuple[object, ...]
+MAX_WRITES = 10_000  # in unify.writes
 
 
 def _connection_rows(state: State) -> Iterable[Row]:
@@ -112,6 +115,35 @@ def _read_script_runs(state: State) -> Iterable[Row]:
     yield from script_run_rows(state.queue)
 
 
+def _write_rows(state: State) -> Iterable[Row]:
+    settings = state.connections.settings
+    with WriteStore(settings.writes) as store:
+        for write in reversed(store.recent(settings.tenant, MAX_WRITES)):
+            counts = store.counts(write.id)
+            yield (
+                *(write.id, write.table.schema, write.table.table, write.mode, write.state.value),
+                *(write.rows, write.requests),
+                *(counts.get(RowState(name), 0) for name in WRITE_OUTCOMES),
+                *(write.requested_by, write.approved_by or None),
+                *(write.created_at, write.started_at, write.finished_at),
+                *(write.error or None, write.undo_of),
+            )
+
+
+def _written_row_rows(state: State) -> Iterable[Row]:
+    settings = state.connections.settings
+    with WriteStore(settings.writes) as store:
+        for row in store.all_rows(settings.tenant):
+            planned = row.planned
+            yield (
+                *(row.write, planned.number, encode_values(planned.key), planned.action),
+                *(encode_values(planned.values), row.state.value, row.status),
+                *(encode_values(row.created) if row.created else None, row.message or None, row.attempts),
+                *(row.sent_at, row.settled_at),
+                None if planned.before is None else encode_values(planned.before),
+            )
+
+
 _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "connections": _connection_rows,
     "tables": _table_rows,
@@ -120,6 +152,8 @@ _ROW_READERS: Mapping[str, Callable[[State], Iterable[Row]]] = {
     "requests": _request_rows,
     "schedules": _read_schedules,
     "script_runs": _read_script_runs,
+    "writes": _write_rows,
+    "write_rows": _written_row_rows,
 }
 
 

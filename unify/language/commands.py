@@ -181,6 +181,29 @@ class RetryAllJobs(Struct, frozen=True):
     """``system retry all``"""
 
 
+class ShowWrites(Struct, frozen=True):
+    """``show writes``"""
+
+
+class ApproveWrite(Struct, frozen=True):
+    """``approve write 7``: send a planned write."""
+
+    write: int
+
+
+class RetryWrite(Struct, frozen=True):
+    """``retry write 7``: send again what was refused or not sent; or the rows of that outcome alone."""
+
+    write: int
+    outcome: Literal["rejected", "unknown"] | None = None
+
+
+class CancelWrite(Struct, frozen=True):
+    """``cancel write 7``: send nothing more of it."""
+
+    write: int
+
+
 class PauseLoads(Struct, frozen=True):
     """``pause github`` or ``pause github.pulls``: a table name of "" is the whole connection."""
 
@@ -381,6 +404,7 @@ ListingCommand = (
     | ShowVariables
     | ShowSettings
     | ShowSchedules
+    | ShowWrites
 )
 LoadCommand = (
     LoadTable | RefreshTable | ReloadTable | ClearTable | AcceptVersion | RefreshEvery | RefreshNever
@@ -398,19 +422,21 @@ SystemCommand = (
 )
 FileCommand = Import | Export | CopyFiles | RemoveFiles | FileUrl | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
+WriteCommand = ApproveWrite | RetryWrite | CancelWrite
 ConnectionCommand = Connect | Disconnect | QuerySource
 VariableCommand = Assign | ShowVariable | Unset
 SessionCommand = ChangeSetting | ShowHelp | Exit
 InspectionCommand = DescribeTable | PeekTable | CountRows | ShowChanges | CreateChart
-Command = (
-    RunSql
-    | ListingCommand
+UnifyCommand = (
+    ListingCommand
     | InspectionCommand
     | LoadCommand
     | SystemCommand
+    | WriteCommand
     | ConnectionCommand
     | VariableCommand
     | FileCommand
     | ScheduleCommand
     | SessionCommand
 )
+Command = RunSql | UnifyCommand

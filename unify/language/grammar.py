@@ -13,6 +13,7 @@ from datetime import datetime, time
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import VisitError
@@ -123,6 +124,9 @@ class CommandBuilder(Transformer[Token, Command]):
     def show_schedules(self) -> Command:
         return commands.ShowSchedules()
 
+    def show_writes(self) -> Command:
+        return commands.ShowWrites()
+
     def describe(self, table: TableName | None) -> Command:
         return commands.DescribeTable(table)
 
@@ -189,6 +193,23 @@ class CommandBuilder(Transformer[Token, Command]):
 
     def resume(self, target: TableName) -> Command:
         return commands.ResumeLoads(target)
+
+    # --- Writes
+
+    def approve_write(self, write: Token) -> Command:
+        return commands.ApproveWrite(_parse_job(write))
+
+    def retry_write(self, write: Token, outcome: Literal["rejected", "unknown"] | None) -> Command:
+        return commands.RetryWrite(_parse_job(write), outcome)
+
+    def cancel_write(self, write: Token) -> Command:
+        return commands.CancelWrite(_parse_job(write))
+
+    def rejected(self) -> str:
+        return "rejected"
+
+    def unknown(self) -> str:
+        return "unknown"
 
     # --- Connections
 

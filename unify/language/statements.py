@@ -155,6 +155,9 @@ _COMMAND_KEYWORDS = frozenset(
         "clear",
         "system",
         "accept",
+        "approve",
+        "retry",
+        "cancel",
         "pause",
         "resume",
         "unset",
@@ -180,7 +183,10 @@ _SQL_KEYWORDS = keyword_set(
     "vacuum values with"
 )
 _SHOW_LISTINGS = frozenset(
-    {"connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings", "schedules"}
+    {
+        *("connections", "schemas", "tables", "columns", "jobs", "files", "variables", "settings"),
+        *("schedules", "writes"),
+    }
 )
 _SQL_SHOW_LISTINGS = frozenset({"all", "databases", "schemas", "tables"})  # listings of DuckDB's SHOW
 _SQL_CREATE_KEYWORDS = keyword_set(

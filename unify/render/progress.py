@@ -145,7 +145,12 @@ def load_summary(status: LoaderStatus) -> str:
     from unify.durations import format_elapsed
     from unify.model import Action, JobState
 
-    verbs = {Action.LOAD: "Loaded", Action.REFRESH: "Refreshed", Action.RELOAD: "Reloaded"}
+    verbs = {
+        Action.LOAD: "Loaded",
+        Action.REFRESH: "Refreshed",
+        Action.RELOAD: "Reloaded",
+        Action.WRITE: "Wrote",
+    }
     rows = format_count(status.rows, "row")
     match status.state:
         case JobState.DONE:

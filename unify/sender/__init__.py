@@ -1,9 +1,10 @@
 """Sender: sends the rows of approved writes, in a worker process, exactly once or with the outcome unknown.
 
-    runner   JobRunner: what a worker does with a task
-    writes   run_writes: one task, the approved writes of a table
-    attempt  WriteAttempt: the rows of one write, and what became of each
+    runner          JobRunner: what a worker does with a task
+    pending_writes  PendingWrites: the jobs for the writes that are to be sent
+    writes          run_writes: one task, the approved writes of a table
+    attempt         WriteAttempt: the rows of one write, and what became of each
 
 Start with writes.run_writes. The state of each row is in the store of `unify.writes`.
-May import: load, adapters, writes, config, fs and the top-level modules.
+May import: load, adapters, queue, writes, config, fs and the top-level modules.
 """

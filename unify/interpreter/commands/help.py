@@ -36,6 +36,7 @@ TOPICS = (
             "show variables",
             "show settings",
             "show schedules",
+            "show writes",
         ),
         "Lists objects. show tables includes tables that are not loaded yet, with rows, age and state; show "
         "files lists the files of a folder or object store (from CONNECTION), or those that tables were "
@@ -94,6 +95,39 @@ TOPICS = (
         "Publishes a version that was held back. A load that would replace a table is held back if it has no "
         "rows, less than a tenth of the stored rows, or less than half of the stored columns. The stored "
         "version stays until then; a later complete load replaces both.",
+    ),
+    HelpTopic(
+        "write",
+        (
+            "insert into CONNECTION.TABLE (COLUMN, …) values …|select … [returning *];",
+            "update CONNECTION.TABLE set COLUMN = VALUE … [where …];",
+            "delete from CONNECTION.TABLE [where …];",
+            "explain insert …;",
+            "approve write NUMBER",
+            "retry write NUMBER [rejected|unknown]",
+            "cancel write NUMBER",
+        ),
+        "Writes rows to the API behind a connection, if its adapter can and the connection lists the table "
+        "under writes. The rows are planned and shown first; nothing is sent until you agree, or a script "
+        "says --yes. --max-writes and --max-deletes bound the rows of a statement. Each row has an outcome "
+        "of its own in unify.write_rows; a row whose response was lost is never sent again blindly. update "
+        "and delete choose among the stored rows. explain shows the requests and sends nothing.",
+    ),
+    HelpTopic(
+        "approve",
+        ("approve write NUMBER",),
+        "Sends a planned write. show writes lists them. See also: help write.",
+    ),
+    HelpTopic(
+        "retry",
+        ("retry write NUMBER [rejected|unknown]",),
+        "Sends again the rows of a write that were refused or not sent, or those of one outcome. A row that "
+        "is unknown may have been written: look for it in the system before you retry it.",
+    ),
+    HelpTopic(
+        "cancel",
+        ("cancel write NUMBER",),
+        "Sends nothing more of a write. Rows that were sent keep their outcome; undo them in the system.",
     ),
     HelpTopic(
         "system",

@@ -19,7 +19,12 @@ from unify.text import format_count
 MAX_STATUS_LINES = 50  # about one screen; keeps the status fast with 10,000 queued jobs
 MAX_NAMED_JOBS = 10
 STATUS_TIMEOUT_S = 3.0  # afterwards the status comes from the queue alone
-ACTION_VERBS = {Action.LOAD: "Loading", Action.REFRESH: "Refreshing", Action.RELOAD: "Reloading"}
+ACTION_VERBS = {
+    Action.LOAD: "Loading",
+    Action.REFRESH: "Refreshing",
+    Action.RELOAD: "Reloading",
+    Action.WRITE: "Writing",
+}
 
 
 class SystemCommands:

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from unify.status.client import StatusClient
 
 
-_PAST_TENSE_VERBS = {Action.LOAD: "loaded", Action.REFRESH: "refreshed", Action.RELOAD: "reloaded"}
+_PAST_TENSE_VERBS = {
+    Action.LOAD: "loaded",
+    Action.REFRESH: "refreshed",
+    Action.RELOAD: "reloaded",
+    Action.WRITE: "written",
+}
 
 
 def load_outcome_text(job: LoaderJob, record: LoadRecord | None) -> str:
@@ -118,6 +123,12 @@ class LoadClient:
             priority=priority,
             seen_at=request.seen_at,
         )
+        return self._write_and_wake_daemon(lambda: self.queue.enqueue(new, datetime.now(UTC)))
+
+    def enqueue_write(self, table: TableName) -> LoaderJob:
+        """Enqueue a job that sends the approved writes of a table, or join the one that is queued."""
+        self.connections.require_secrets(table.schema)
+        new = NewJob(self.settings.tenant, Action.WRITE, table, self.connections.origin)
         return self._write_and_wake_daemon(lambda: self.queue.enqueue(new, datetime.now(UTC)))
 
     def find_pause(self, table: TableName) -> Pause | None:

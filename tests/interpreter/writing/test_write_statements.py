@@ -1,0 +1,239 @@
+"""INSERT, UPDATE and DELETE of an API's table: planned, approved, sent, reported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.command import CommandResult, UnifyCommand
+from tests.support.fault_server import FaultServer
+from tests.support.writable_api import CRM_SPEC, WritableApi
+
+TOKEN = "s3cret-canary"
+TWO = "insert into crm.people (email, name) values ('a@x', 'Ada'), ('b@x', 'Bob')"
+
+
+@dataclass
+class Crm:
+    unify: UnifyCommand
+    api: WritableApi
+
+    def __call__(self, *statements: str, args: tuple[str, ...] = ("--yes",)) -> CommandResult:
+        return self.unify(*statements, args=args)
+
+    @property
+    def last_write(self) -> str:
+        """The number of the last write; those of earlier tests are listed, too."""
+        return self("show writes").rows[1][0]
+
+    @property
+    def sent(self) -> list[tuple[str, object]]:
+        """Method and body of each request that writes."""
+        requests = [each for each in self.api.server.requests if each.method != "GET"]
+        return [(each.method, json.loads(each.body or b"null")) for each in requests]
+
+
+@pytest.fixture
+def crm(shared_unify: UnifyCommand, api: FaultServer) -> Crm:
+    specs = shared_unify.home / "specs"
+    specs.mkdir(exist_ok=True)
+    (specs / "crm.yaml").write_text(CRM_SPEC, encoding="utf-8")
+    shared_unify.environment |= {"UNIFY_SPECS": str(specs), "CRM_TOKEN": TOKEN}
+    shared_unify.write_connections(
+        f"crm:\n  adapter: crm\n  options: {{base_url: '{api.url}', token: '${{CRM_TOKEN}}'}}\n"
+        "  writes: [people]\n"
+    )
+    return Crm(shared_unify, WritableApi(api))
+
+
+def test_a_script_without_yes_sends_nothing_and_shows_the_plan(crm: Crm) -> None:
+    result = crm(TWO, args=())
+
+    assert result.exit_status == 2
+    assert "2 rows to insert into crm.people" in result.stderr
+    assert f'POST {crm.api.server.url}/people {{"email":"a@x","name":"Ada"}}' in result.stderr
+    assert (
+        f"nothing was sent; send it with --yes, or at a prompt: approve write {crm.last_write}"
+        in result.stderr
+    )
+    assert not crm.sent
+    assert crm("show writes").rows[1][1:5] == ["crm.people", "insert", "planned", "2"]
+
+
+def test_an_approved_plan_is_sent_as_it_was_shown(crm: Crm) -> None:
+    crm("create table source as select 'a@x' as email")
+    crm("insert into crm.people (email) select email from source", args=())
+    crm("update source set email = 'changed'")
+    write = crm.last_write
+
+    result = crm(f"approve write {write}")
+
+    assert f"crm.people: 1 created (write {write})" in result.stderr + result.stdout
+    assert crm.sent == [("POST", {"email": "a@x"})]
+    again = crm(f"approve write {write}")
+    assert again.exit_status == 1
+    assert "only a planned write can be approved" in again.stderr
+
+
+def test_rows_are_created_and_returned(crm: Crm) -> None:
+    result = crm(
+        "insert into crm.people (email, name, tags) "
+        "select 'p' || i || '@x', null, ['x', 'y'] from range(2) t(i) returning *"
+    )
+
+    assert [row[1] for row in result.rows[1:]] == ["created", "created"]
+    assert [json.loads(row[2]) for row in result.rows[1:]] == [{"id": 1}, {"id": 2}]
+    assert crm.sent[0] == ("POST", {"email": "p0@x", "name": None, "tags": ["x", "y"]})
+
+
+def test_a_refused_row_fails_the_statement_and_can_be_retried_alone(crm: Crm) -> None:
+    crm.api.refused_names = frozenset(["Ada"])
+
+    result = crm(TWO)
+
+    assert result.exit_status == 1
+    assert "1 created, 1 rejected" in result.stderr
+    assert 'row 1: status 422 ("Ada is not a name")' in result.stderr
+    crm.api.refused_names = frozenset()
+    assert crm(f"retry write {crm.last_write}").exit_status == 0
+    assert crm.api.emails == ["a@x", "b@x"]
+
+
+def test_update_and_delete_choose_from_the_stored_rows_and_refresh_them(crm: Crm) -> None:
+    crm(TWO)
+    crm("load table crm.people")
+
+    updated = crm("update crm.people p set name = upper(p.name) where email like 'a%'")
+    assert "1 updated" in updated.stderr + updated.stdout
+    assert crm.sent[-1] == ("PATCH", {"name": "ADA"})
+
+    deleted = crm("delete from crm.people where name = 'Bob'", args=("--yes", "--max-deletes", "1"))
+    assert "1 deleted" in deleted.stderr + deleted.stdout
+    assert crm("select email, name from crm.people", args=("--max-age", "0")).rows[1:] == [["a@x", "ADA"]]
+    before = f"select before ->> 'email' from unify.write_rows where write = {crm.last_write}"
+    assert crm(before).single_value == "b@x"
+
+
+def test_explain_shows_the_plan_and_plans_nothing(crm: Crm) -> None:
+    before = crm("select count(*) from unify.writes").single_value
+
+    result = crm(f"explain {TWO}", args=())
+
+    assert "2 rows to insert into crm.people" in result.rows[1][1]
+    assert crm("select count(*) from unify.writes").single_value == before
+    assert not crm.sent
+
+
+def test_outcomes_are_ordinary_tables(crm: Crm) -> None:
+    crm.api.refused_names = frozenset(["Bob"])
+    crm(TWO)
+
+    last = f"= {crm.last_write}"
+    [counts] = crm(
+        f"select state, rows, requests, created, rejected, asked_by is null from unify.writes where id {last}"
+    ).rows[1:]
+    assert counts == ["done", "2", "2", "1", "1", "false"]
+    rows = crm(
+        "select row, state, status, created, message, attempts from unify.write_rows "
+        f"where write {last} order by row"
+    ).rows
+    assert rows[1] == ["1", "created", "201", '{"id":1}', "", "1"]
+    assert rows[2][:3] == ["2", "rejected", "422"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "insert into crm.people (emial) values ('x')",
+            "crm.people.emial cannot be written; did you mean email?",
+        ),
+        ("insert into crm.people (name) values ('x')", "crm.people: insert requires email"),
+        ("insert into crm.people values ('x')", "name the columns"),
+        ("insert into crm.people (email) values ('a'), (null)", "row 2: email is NULL and required"),
+        ("insert into crm.people (email) values ('\\xAA'::blob)", "is a BLOB, which JSON cannot hold"),
+        ("insert into crm.people (email) values ('inf'::double)", "row 1: a value has no JSON form"),
+        ("insert into crm.people (email) select 'x' || i from range(1001) t(i)", "more than 1,000 rows"),
+        ("insert into crm.people (email) values (1) on conflict do nothing", "upsert by KEY"),
+        ("insert into crm.people (email, email) values (1, 2)", "email"),
+        ("update crm.people set tags = ['x']", "crm.people.tags can be set by insert only"),
+        ("update crm.people set id = 7", "crm.people.id cannot be written"),
+        ("insert into crm.notes (a) values (1)", "does not say how it is written; it can write people"),
+        ("insert into crm.peple (a) values (1)", "has no table peple; did you mean people?"),
+        ("begin; insert into crm.people (email) values ('x')", "inside a transaction"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_first_request(
+    crm: Crm, statement: str, message: str
+) -> None:
+    result = crm(statement)
+
+    assert result.exit_status in (1, 2)
+    assert message in result.stderr
+    assert not crm.sent
+
+
+def test_rows_with_the_same_key_are_refused(crm: Crm) -> None:
+    crm(TWO, "load table crm.people")
+
+    result = crm("update crm.people p set name = t.n from (values ('x'), ('y')) t(n) where p.id = 1")
+
+    assert "row 2: has the same id as row 1" in result.stderr
+    assert len(crm.sent) == 2
+
+
+def test_a_script_deletes_nothing_without_a_limit(crm: Crm) -> None:
+    crm(TWO, "load table crm.people")
+
+    result = crm("delete from crm.people")
+
+    assert result.exit_status == 2
+    assert "deletes 2 rows; nothing was sent. Allow it with --max-deletes 2" in result.stderr
+    assert crm("delete from crm.people where id = 99").exit_status == 0
+
+
+def test_a_table_that_the_connection_does_not_list_is_not_written(crm: Crm) -> None:
+    path = crm.unify.home / "connections.yaml"
+    crm.unify.write_connections(path.read_text(encoding="utf-8").replace("  writes: [people]\n", ""))
+
+    result = crm(TWO)
+
+    assert result.exit_status == 2
+    assert "crm.people is not among the tables that may be written" in result.stderr
+    assert "set writes: [people]" in result.stderr
+
+
+def test_permission_withdrawn_after_the_plan_is_respected(crm: Crm) -> None:
+    crm(TWO, args=())
+    path = crm.unify.home / "connections.yaml"
+    crm.unify.write_connections(path.read_text(encoding="utf-8").replace("  writes: [people]\n", ""))
+
+    result = crm(f"approve write {crm.last_write}")
+
+    assert result.exit_status == 1
+    assert "not among the tables that may be written" in result.stderr
+    assert not crm.sent
+
+
+def test_a_planned_write_can_be_cancelled(crm: Crm) -> None:
+    crm(TWO, args=())
+
+    write = crm.last_write
+    assert crm(f"cancel write {write}").exit_status == 0
+    assert crm(f"approve write {write}").exit_status == 1
+    assert crm("show writes").rows[1][3] == "cancelled"
+    assert "there is no write 999" in crm("cancel write 999").stderr
+
+
+def test_no_secret_and_no_value_is_in_a_log(crm: Crm) -> None:
+    crm(TWO.replace("Ada", "private-value"))
+
+    for file in crm.unify.home.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            content = file.read_bytes()
+            assert TOKEN.encode() not in content, file
+            if not file.name.startswith("writes.db"):
+                assert b"private-value" not in content, file
+    assert (crm.unify.home / "writes.db").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,10 @@
+"""Writing: statements that change rows of an API, from the text to a plan, its approval and its outcome.
+
+    write_commands  WriteCommands: runs, plans, approves, cancels and retries writes
+    row_source      the rows of a statement, as JSON values with their keys
+    row_checks      what a plan may contain: columns, values, keys, numbers of rows
+    write_report    plans and outcomes in words
+
+Start with write_commands.WriteCommands.run. Requests are sent by `unify.sender` in a worker.
+May import: what `interpreter.query` may, and query.
+"""

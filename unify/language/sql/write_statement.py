@@ -1,0 +1,251 @@
+"""INSERT, UPDATE and DELETE, cut into their clauses as they are written; nothing is rewritten or run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from unify.errors import QueryError
+from unify.language.sql.refs import TableRef
+from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, statement_tokens, unquote
+
+StatementOperation = Literal["insert", "update", "delete"]
+_OPERATIONS: dict[str, StatementOperation] = {"insert": "insert", "update": "update", "delete": "delete"}
+_CLAUSES = keyword_set("set from where returning using on")
+
+
+class Assignment(Struct, frozen=True):
+    """``column = expression`` of an UPDATE."""
+
+    column: str
+    expression: str
+
+
+class WriteStatement(Struct, frozen=True):
+    """A statement that changes rows of one table.
+
+    ``with_clause``  the CTEs before it, with WITH; "" for none.
+    ``columns``      of an INSERT, as listed; empty: those of the source, by name.
+    ``source``       SELECT or VALUES of an INSERT.
+    ``others``       further tables: FROM of an UPDATE, USING of a DELETE.
+    ``where``        the condition; "" for none.
+    ``returning``    the text after RETURNING; "" for none.
+    """
+
+    operation: StatementOperation
+    target: TableRef
+    with_clause: str = ""
+    alias: str = ""
+    columns: tuple[str, ...] = ()
+    source: str = ""
+    assignments: tuple[Assignment, ...] = ()
+    others: str = ""
+    where: str = ""
+    returning: str = ""
+
+
+def parse_write_statement(sql: str) -> WriteStatement | None:
+    """Parse INSERT, UPDATE or DELETE; None for any other statement.
+
+    Raises QueryError for a form that only DuckDB's own tables have, such as ON CONFLICT.
+    """
+    reader = _Reader(sql)
+    with_clause = reader.take_with_clause()
+    operation = _OPERATIONS.get(reader.keyword)
+    if operation is None:
+        return None
+    reader.advance()
+    match operation:
+        case "insert":
+            found = _parse_insert(reader)
+        case "update":
+            found = _parse_update(reader)
+        case "delete":
+            found = _parse_delete(reader)
+    return None if found is None else replace(found, with_clause=with_clause)
+
+
+class _Reader:
+    """The tokens of a statement outside brackets, one after the other."""
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self._tokens: Sequence[SqlToken] = [token for token in statement_tokens(sql) if token.text != ";"]
+        self._at = 0
+
+    @property
+    def token(self) -> SqlToken | None:
+        return self._tokens[self._at] if self._at < len(self._tokens) else None
+
+    @property
+    def keyword(self) -> str:
+        return self.token.keyword if self.token is not None else ""
+
+    def advance(self) -> None:
+        self._at += 1
+
+    def take_word(self, *words: str) -> bool:
+        """Pass one of ``words`` if it comes next."""
+        if self.keyword in words:
+            self._at += 1
+            return True
+        return False
+
+    def take_with_clause(self) -> str:
+        """Pass ``WITH …`` up to the statement itself; return its text."""
+        if self.keyword != "with":
+            return ""
+        start = self._start
+        while self.token is not None and self.keyword not in _OPERATIONS:
+            self.skip_item()
+        return self.sql[start : self._start]
+
+    def take_table(self) -> TableRef | None:
+        """Pass a dotted name; None if there is none."""
+        parts: list[str] = []
+        while (token := self.token) is not None and token.kind in (TokenKind.WORD, TokenKind.QUOTED):
+            parts.append(unquote(token.text))
+            self._at += 1
+            if self.token is None or self.token.text != ".":
+                break
+            self._at += 1
+        if not parts or len(parts) > 3:
+            return None
+        catalog, schema, table = ["", "", *parts][-3:]
+        return TableRef(schema, table, catalog, is_written=True)
+
+    def take_alias(self) -> str:
+        has_as = self.take_word("as")
+        token = self.token
+        is_name = token is not None and token.kind in (TokenKind.WORD, TokenKind.QUOTED)
+        if token is None or not is_name or (not has_as and token.keyword in _CLAUSES):
+            return ""
+        self._at += 1
+        return unquote(token.text)
+
+    def take_name_list(self) -> tuple[str, ...]:
+        """Pass ``(a, "b")``; empty if no bracket comes next, or one with anything but names."""
+        if self.token is None or self.token.text != "(":
+            return ()
+        names: list[str] = []
+        at = self._at + 1
+        while at + 1 < len(self._tokens):
+            name, after = self._tokens[at], self._tokens[at + 1]
+            if name.kind not in (TokenKind.WORD, TokenKind.QUOTED) or after.text not in (",", ")"):
+                return ()
+            names.append(unquote(name.text))
+            at += 2
+            if after.text == ")":
+                self._at = at
+                return tuple(names)
+        return ()
+
+    def take_until(self, *words: str) -> str:
+        """Pass everything up to one of ``words`` outside brackets; return its text."""
+        start = self._start
+        end = start
+        while self.token is not None and self.keyword not in words:
+            end = self.skip_item()
+        return self.sql[start:end].strip()
+
+    def take_items_until(self, *words: str) -> list[str]:
+        """The same, split at commas outside brackets."""
+        items, start, end = [], self._start, self._start
+        while self.token is not None and self.keyword not in words:
+            if self.token.text == ",":
+                items.append(self.sql[start:end].strip())
+                self._at += 1
+                start = self._start
+                continue
+            end = self.skip_item()
+        return [*items, self.sql[start:end].strip()]
+
+    def skip_item(self) -> int:
+        """Pass a token, or a bracket with its content; return where it ends."""
+        depth, end = 0, self._start
+        while (token := self.token) is not None:
+            depth += token.text in ("(", "[", "{")
+            depth -= token.text in (")", "]", "}")
+            end = token.end
+            self._at += 1
+            if depth <= 0:
+                break
+        return end
+
+    @property
+    def _start(self) -> int:
+        return self.token.start if self.token is not None else len(self.sql)
+
+
+def _parse_insert(reader: _Reader) -> WriteStatement | None:
+    if reader.take_word("or"):
+        raise QueryError(
+            "rows of a connection are replaced by key: export (SELECT …) to SCHEMA.TABLE upsert by KEY"
+        )
+    reader.take_word("into")
+    target = reader.take_table()
+    if target is None:
+        return None
+    alias = reader.take_alias() if reader.keyword == "as" else ""
+    columns = reader.take_name_list()
+    if reader.keyword == "default":
+        raise QueryError(f"insert into {target}: name the columns and their values")
+    if reader.take_word("by"):
+        reader.advance()  # BY NAME, BY POSITION
+    source = reader.take_until("returning", "on")
+    if reader.keyword == "on":
+        raise QueryError(
+            f"ON CONFLICT does not apply to {target}; to change rows that exist: "
+            f"export (SELECT …) to {target} upsert by KEY"
+        )
+    return WriteStatement(
+        "insert", target, alias=alias, columns=columns, source=source, returning=_returning(reader)
+    )
+
+
+def _parse_update(reader: _Reader) -> WriteStatement | None:
+    target = reader.take_table()
+    if target is None:
+        return None
+    alias = reader.take_alias()
+    if not reader.take_word("set"):
+        return None
+    assignments = tuple(map(_assignment, reader.take_items_until("from", "where", "returning")))
+    others = reader.take_until("where", "returning") if reader.take_word("from") else ""
+    where = reader.take_until("returning") if reader.take_word("where") else ""
+    return WriteStatement(
+        "update",
+        target,
+        alias=alias,
+        assignments=assignments,
+        others=others,
+        where=where,
+        returning=_returning(reader),
+    )
+
+
+def _parse_delete(reader: _Reader) -> WriteStatement | None:
+    reader.take_word("from")
+    target = reader.take_table()
+    if target is None:
+        return None
+    alias = reader.take_alias()
+    others = reader.take_until("where", "returning") if reader.take_word("using") else ""
+    where = reader.take_until("returning") if reader.take_word("where") else ""
+    return WriteStatement(
+        "delete", target, alias=alias, others=others, where=where, returning=_returning(reader)
+    )
+
+
+def _assignment(text: str) -> Assignment:
+    column, equals, expression = text.partition("=")
+    if not equals or not expression.strip():
+        raise QueryError(f"SET {text}: expected COLUMN = VALUE")
+    return Assignment(unquote(column.strip()), expression.strip())
+
+
+def _returning(reader: _Reader) -> str:
+    return reader.take_until() if reader.take_word("returning") else ""
