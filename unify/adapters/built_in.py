@@ -32,6 +32,7 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "webdav": ("unify.adapters.files.adapters", "WebDAVAdapter"),
     "duckdb": ("unify.adapters.database.duckdb_file", "DuckDBFileAdapter"),
     "mysql": ("unify.adapters.database.mysql.adapter", "MySQLAdapter"),
+    "sqlite": ("unify.adapters.database.sqlite.adapter", "SQLiteAdapter"),
     "postgres": ("unify.adapters.database.postgres.adapter", "PostgresAdapter"),
 }
 

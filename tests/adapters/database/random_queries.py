@@ -12,7 +12,8 @@ from unify.engine.types import quote_identifier as quoted
 from unify.language.sql.analysis import analyse
 from unify.language.sql.rewrite import TableMention
 
-# Constants by kind of column; many are at or beside a value of a row, some cannot be compared with it.
+# Constants by kind of column; many are at or beside a value of a row. Each can be cast to the type of the
+# column: DuckDB evaluates a cast that fails, or not, by the order of the conditions.
 _NUMBERS = ("0", "1", "-1", "7", "7.0", "2.5", "1e2", "100.005", "9007199254740993", "'7'", "'7.5'", "0.1")
 _TEXTS = ("'a'", "'A'", "'a '", "''", "'Ä'", "'ab'", "'abc'", "'ß'", "'o''x'", r"'b\c'", "'zz'", "7", "'é'")
 _PATTERNS = ("'a%'", "'%b'", "'A%'", "'_b%'", "'ab'", r"'b\%'", "'Ä%'", "'%'", "'ab_'", "''")
@@ -20,7 +21,6 @@ _DATES = (
     "'2024-01-10'",
     "date '2024-01-10'",
     "timestamp '2024-01-10 12:00:00'",
-    "'2024-02-30'",
     "'infinity'",
 )
 _TIMES = (*_DATES, "'2024-01-10 12:00:00'", "'2024-01-10 12:00:00.5'", "timestamptz '2024-01-10 12:00:00+02'")
@@ -30,7 +30,7 @@ CONSTANTS = {
     "date": _DATES,
     "time": _TIMES,
     "boolean": ("true", "false", "'true'", "1"),
-    "uuid": ("'00000000-0000-0000-0000-000000000007'", "'00000000-0000-0000-0000-00000000000A'", "'x'"),
+    "uuid": ("'00000000-0000-0000-0000-000000000007'", "'00000000-0000-0000-0000-00000000000A'"),
 }
 
 

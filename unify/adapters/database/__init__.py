@@ -6,10 +6,11 @@
     conditions    conditions and orders that a server may apply without changing the result
     statement     one SELECT for the server within one SELECT for DuckDB
     sql_sections  named statements in .sql files
-    server        what the adapters of servers have in common
+    adapter       DatabaseAdapter: what the adapters of databases with a language of their own have in common
     bulk          loads: which rows a refresh reads, and how their state goes on
     postgres      adapter `postgres`
     mysql         adapter `mysql`, for MariaDB also
+    sqlite        adapter `sqlite`: a SQLite database file
     duckdb_file   adapter `duckdb`: a DuckDB database file
 
 May import: adapters.relation, base, options and spec; language, config, engine, fs and the top-level modules.

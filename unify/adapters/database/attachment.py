@@ -57,7 +57,7 @@ class ServerAttachment(Struct, frozen=True):
         alias = hidden_alias(self.connection)
         if is_attached(duck, alias):
             return
-        self._load_extension(duck)
+        load_wheel_extension(duck, self.connection, self.extension, self.extra)
         with translate_source_errors(self.connection):
             names = ", ".join(f"{name} ?" for name in self.parameters)
             duck.execute(
@@ -69,16 +69,22 @@ class ServerAttachment(Struct, frozen=True):
                 f"ATTACH IF NOT EXISTS {quote_literal(self.settings)} AS {quoted(alias)} ({choices})"
             )
 
-    def _load_extension(self, duck: DuckDBPyConnection) -> None:
-        from unify.engine import duckdb
 
-        path = extension_path(self.extension, duckdb.__version__)
-        if path is None:
-            raise ConfigError(
-                f"{self.connection}: the extension {self.extension} for DuckDB {duckdb.__version__} is not "
-                f"installed; run pip install 'unify-sql[{self.extra}]'"
-            )
-        load_extension(duck, self.extension, path)
+def load_wheel_extension(duck: DuckDBPyConnection, connection: str, extension: str, extra: str) -> None:
+    """Load an extension of DuckDB from its package; never from the network. Raises ConfigError."""
+    from unify.engine import duckdb
+
+    loaded = "SELECT loaded FROM duckdb_extensions() WHERE extension_name = ?"
+    if duck.execute(loaded, [extension]).fetchone() == (True,):
+        return
+    path = extension_path(extension, duckdb.__version__)
+    if path is None:
+        package = f"'unify-sql[{extra}]'" if extra else f"duckdb-extension-{extension.replace('_', '-')}"
+        raise ConfigError(
+            f"{connection}: the extension {extension} for DuckDB {duckdb.__version__} is not installed; "
+            f"run pip install {package}"
+        )
+    load_extension(duck, extension, path)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ ERROR_MARK = "unify: "  # starts the text of an error that a statement of an ada
 
 _SEVERITY = re.compile(r"\b[A-ZÀ-Ý]{4,}:  ")  # ERROR, FATAL, also in the language of the server
 _MARKED = re.compile(rf'{ERROR_MARK}(?P<text>.*?)"?$', re.DOTALL)
+_SQLITE_ERROR = re.compile(r'^Failed to prepare query ".*?": (?P<text>near ".*|no such .*)$', re.DOTALL)
 _MYSQL_ERROR = re.compile(r'^Failed to (?:prepare|execute|run|fetch)[^"]*".*": (?P<text>[^"].*)$', re.DOTALL)
 _PREFIX = re.compile(
     r'^(?:Unable to connect to Postgres at|Failed to connect to MySQL database with parameters) "[^"]*": '
@@ -91,7 +92,7 @@ def _server_text(message: str) -> str:
     is_own_sql = "COPY (SELECT" not in message
     places = [found.end() for found in _SEVERITY.finditer(message)]
     text = message[places[-1] :] if places else message
-    if not places and (found := _MYSQL_ERROR.match(message)):
+    if not places and (found := _SQLITE_ERROR.match(message) or _MYSQL_ERROR.match(message)):
         text = found["text"]
     text = _PREFIX.sub("", text).partition(_HINT)[0]
     lines = text if is_own_sql else _POSITION.sub("", text)
@@ -100,5 +101,5 @@ def _server_text(message: str) -> str:
 
 def _without_duckdb_position(text: str) -> str:
     """Remove DuckDB's own position: the call of its function, which the user has not written."""
-    found = re.search(r"\n+LINE \d+: .*(?:postgres_query|mysql_query|postgres_execute)", text)
+    found = re.search(r"\n+LINE \d+: .*(?:postgres|mysql|sqlite)_(?:query|execute)", text)
     return text[: found.start()] if found else text

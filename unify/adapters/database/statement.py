@@ -55,7 +55,7 @@ def count_rows_sql(function: str, alias: str, select: SourceSelect, prefix: str 
     """Return a SELECT with as many rows as the source counts; the values are NULL."""
     values = ", ".join(f"CAST(NULL AS {column.type}) AS {quoted(column.name)}" for column in select.columns)
     count = call_sql(function, alias, prefix + select.count_sql)
-    return f"SELECT {values} FROM range((SELECT n FROM {count}))"
+    return f"SELECT {values} FROM range((SELECT CAST(n AS BIGINT) FROM {count}))"
 
 
 def call_sql(function: str, alias: str, sql: str) -> str:

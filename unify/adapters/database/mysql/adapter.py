@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from msgspec.structs import replace
-
+from unify.adapters.database.adapter import DatabaseAdapter, process_name
 from unify.adapters.database.attachment import ServerAttachment
+from unify.adapters.database.columns import DatabaseTable
 from unify.adapters.database.mysql.catalog import MySQLCatalog, is_subquery
 from unify.adapters.database.mysql.dialect import MySQLDialect
-from unify.adapters.database.server import ServerAdapter, process_name
 from unify.adapters.database.statement import SourceSelect, call_sql
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.relation import Relation
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-class MySQLAdapter(ServerAdapter):
+class MySQLAdapter(DatabaseAdapter):
     """The tables of the databases of a MySQL or MariaDB server."""
 
     label = "MySQL"
@@ -75,7 +74,10 @@ class MySQLAdapter(ServerAdapter):
         seconds = f"{max(0.001, self.seconds('statement_timeout')):.3f}"
         return f"{self._mark} /*M! SET STATEMENT max_statement_time={seconds} FOR */ "
 
-    def attachment(self) -> ServerAttachment:
+    def attach(self, duck: DuckDBPyConnection) -> None:
+        self._attachment().attach(duck)
+
+    def _attachment(self) -> ServerAttachment:
         names = ("host", "port", "database", "user")
         parameters = {name.upper(): value for name in names if (value := self.option(name))}
         if password := self.secret("password"):
@@ -95,14 +97,12 @@ class MySQLAdapter(ServerAdapter):
         start = f"{self.prefix}SELECT "
         return sql.replace(start, f"{start}/*+ MAX_EXECUTION_TIME({limit_ms}) */ ", 1)
 
-    def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:
-        relation = super().query(duck, sql)
+    def query_relation(self, duck: DuckDBPyConnection, described: DatabaseTable, sql: str) -> Relation:
         if is_subquery(sql):
-            return relation
-        plain = call_sql(self.function, self.alias, sql.strip().rstrip(";"))
-        described = duck.execute(f"DESCRIBE SELECT * FROM {plain}").fetchall()
-        columns = tuple(Column(str(row[0]), str(row[1])) for row in described)
-        return replace(relation, sql=f"SELECT * FROM {plain}", columns=columns)
+            return super().query_relation(duck, described, sql)
+        plain = f"SELECT * FROM {call_sql(self.function, self.alias, sql)}"
+        rows = duck.execute(f"DESCRIBE {plain}").fetchall()
+        return Relation(plain, tuple(Column(str(row[0]), str(row[1])) for row in rows), (sql,))
 
     def identify(self, duck: DuckDBPyConnection) -> str:
         version, role, may_write, tls = self._catalog.session(duck)
@@ -113,7 +113,7 @@ class MySQLAdapter(ServerAdapter):
     def cancel_statements(self, duck: DuckDBPyConnection) -> int:
         """End them on an attachment of its own: one that is read-only may not send KILL."""
         alias = f"{self.alias}_cancel"
-        attachment = self.attachment()
+        attachment = self._attachment()
         running = list(self._catalog.running_statements(duck, self._mark))
         for id in running:
             duck.execute(

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
+from unify.adapters.database.adapter import DatabaseAdapter, process_name
 from unify.adapters.database.attachment import ServerAttachment, translate_source_errors
 from unify.adapters.database.postgres.bulk import PostgresBulk
 from unify.adapters.database.postgres.catalog import PostgresCatalog
 from unify.adapters.database.postgres.dialect import PostgresDialect
-from unify.adapters.database.server import ServerAdapter, process_name
 from unify.adapters.options import ListOption, PathOption, split_list
 from unify.adapters.relation import SourceLoad, SourceLoadRequest, SourceTable
 from unify.adapters.spec.model import Option
@@ -35,7 +35,7 @@ _SESSION_SETTINGS: Mapping[str, str] = {
 }
 
 
-class PostgresAdapter(ServerAdapter):
+class PostgresAdapter(DatabaseAdapter):
     """The tables of one database of a PostgreSQL server."""
 
     label = "PostgreSQL"
@@ -87,7 +87,10 @@ class PostgresAdapter(ServerAdapter):
         own = f" {process_name()}"
         return name[: _MAX_APPLICATION_CHARS - len(own)] + own
 
-    def attachment(self) -> ServerAttachment:
+    def attach(self, duck: DuckDBPyConnection) -> None:
+        self._attachment().attach(duck)
+
+    def _attachment(self) -> ServerAttachment:
         names = ("host", "port", "database", "user")
         parameters = {name.upper(): value for name in names if (value := self.option(name))}
         if password := self.secret("password"):

@@ -1,4 +1,4 @@
-"""ServerAdapter: what the adapters of database servers have in common.
+"""DatabaseAdapter: what the adapters of databases with a language of their own have in common.
 
 A use of a table is one statement of ours, composed from the server's catalog as it is then. DuckDB's
 extension is attached only as the way to the server: its own view of tables is out of date after a change of
@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from unify.adapters.base import Check
-from unify.adapters.database.attachment import ServerAttachment, hidden_alias, translate_source_errors
+from unify.adapters.database.attachment import hidden_alias, translate_source_errors
 from unify.adapters.database.bulk import cursor_condition, database_load, read_transaction
 from unify.adapters.database.columns import DatabaseTable
 from unify.adapters.database.conditions import ConditionBuilder, ConditionDialect
@@ -56,11 +56,11 @@ class DatabaseCatalog(Protocol):
         """Return the columns of a query in the language of the server, as a table."""
 
 
-class ServerAdapter(RelationalAdapter):
-    """The tables of one database server.
+class DatabaseAdapter(RelationalAdapter):
+    """The tables of one database.
 
-    ``function``  DuckDB's table function that sends SQL to the server.
-    ``dialect``   the server's constants and comparisons.
+    ``function``  DuckDB's table function that sends SQL to the database.
+    ``dialect``   its constants and comparisons.
     ``prefix``    precedes each statement.
     """
 
@@ -86,19 +86,12 @@ class ServerAdapter(RelationalAdapter):
         """The catalog of the server."""
 
     @abstractmethod
-    def attachment(self) -> ServerAttachment:
-        """Return how DuckDB reaches the server. Raises ConfigError for an option with a wrong value."""
-
-    @abstractmethod
     def identify(self, duck: DuckDBPyConnection) -> str:
         """Return version, user, read-only or not, and TLS. Errors are those of DuckDB."""
 
-    @abstractmethod
     def cancel_statements(self, duck: DuckDBPyConnection) -> int:
         """End the running statements of this process; return how many. Errors are those of DuckDB."""
-
-    def attach(self, duck: DuckDBPyConnection) -> None:
-        self.attachment().attach(duck)
+        return 0
 
     def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
         with translate_source_errors(self.connection):
@@ -136,13 +129,14 @@ class ServerAdapter(RelationalAdapter):
 
     def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:
         sql = sql.strip().rstrip(";").rstrip()
-        try:
-            with translate_source_errors(self.connection):
-                described = self.catalog.describe_query(duck, sql)
-        except SourceError as error:
-            if type(error) in (SourceError, NotFound):
-                raise QueryError(error.message) from error
-            raise
+        with self._refused_queries():
+            described = self.catalog.describe_query(duck, sql)
+            relation = self.query_relation(duck, described, sql)
+            duck.execute(f"DESCRIBE {relation.sql}").fetchall()
+        return relation
+
+    def query_relation(self, duck: DuckDBPyConnection, described: DatabaseTable, sql: str) -> Relation:
+        """Return the SELECT over the rows of a query of a user. Errors are those of DuckDB."""
         select = SourceSelect(described, described.fields)
         columns = tuple(column.to_column() for column in described.fields)
         return Relation(self.read_sql(select), columns, (sql,))
@@ -157,6 +151,17 @@ class ServerAdapter(RelationalAdapter):
     def cancel(self, duck: DuckDBPyConnection) -> int:
         with translate_source_errors(self.connection), duck.cursor() as cursor:
             return self.cancel_statements(cursor)
+
+    @contextmanager
+    def _refused_queries(self) -> Iterator[None]:
+        """Raise QueryError for a query that the database refuses."""
+        try:
+            with translate_source_errors(self.connection):
+                yield
+        except SourceError as error:
+            if type(error) in (SourceError, NotFound):
+                raise QueryError(error.message) from error
+            raise
 
     def database_table(self, duck: DuckDBPyConnection, table: SourceTable) -> DatabaseTable:
         """Return what ``find_table`` returned for ``table``, with at least one column."""

@@ -1,0 +1,8 @@
+"""SQLite files as sources.
+
+    adapter   adapter `sqlite`
+    catalog   tables, views and columns
+    types     how a column is read exactly: in SQLite each value has a type of its own
+
+Start with adapter.SQLiteAdapter. May import: the modules of adapters.database, and what they may.
+"""
