@@ -24,7 +24,9 @@ def parse_keys(text: str) -> Keys:
 def read_keys(home: Path) -> Keys:
     """Return the saved key bindings; emacs if there are none or they cannot be read."""
     try:
-        lines = (home / FILE_NAME).read_text(encoding="utf-8").splitlines()
+        from unify.fs.durable import read_regular_file
+
+        lines = read_regular_file(home / FILE_NAME).decode().splitlines()
         return parse_keys(dict(line.split(" = ", 1) for line in lines)["keys"])
     except (OSError, ValueError, KeyError, UsageError):
         return "emacs"

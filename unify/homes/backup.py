@@ -214,7 +214,7 @@ def _add_schedules(settings: Settings, writer: ArchiveWriter, folder: Path) -> I
             writer.add(SCHEDULES_MEMBER, io.BytesIO(data))
             return
     if saved.exists():
-        with saved.open("rb") as file:
+        with durable.open_regular_file(saved) as file:
             writer.add(SCHEDULES_MEMBER, file)
 
 

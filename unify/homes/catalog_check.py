@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from unify.config.settings import Settings
 from unify.errors import StoreError
+from unify.fs import durable
 from unify.fs.locks import FileLock
 from unify.homes.catalog_copy import CatalogCopy, read_catalog_copy
 from unify.homes.databases import copy_database, integrity_error
@@ -123,7 +124,7 @@ def _check_age(catalog: Path, recorded: LakeIdentity | None, found: LakeIdentity
 def _check_marker(settings: Settings) -> tuple[Finding, ...]:
     marker = ready_marker(settings)
     try:
-        version = int(marker.read_text("utf-8"))
+        version = int(durable.read_regular_file(marker))
     except FileNotFoundError:
         return (Finding("lake", marker, "is missing", "any statement creates it again"),)
     except (OSError, ValueError):

@@ -17,6 +17,7 @@ from unify.config.settings import Settings
 from unify.engine import connection as engine_connection
 from unify.engine import errors
 from unify.errors import NewerVersion, StoreError
+from unify.fs import durable
 from unify.homes import data_files, ledger_check
 from unify.homes.catalog_check import LakeView, view_lake
 from unify.homes.catalog_copy import open_reader
@@ -103,7 +104,7 @@ def _check_queue(settings: Settings, folder: Path) -> Iterator[Finding]:
         fault = str(error)
     if not fault and backup.exists():
         try:
-            msgspec.json.decode(backup.read_bytes())
+            msgspec.json.decode(durable.read_regular_file(backup))
         except (OSError, ValueError) as error:
             remedy = "the next change of a schedule writes it again"
             yield Finding("queue", backup, f"cannot be read ({error})", remedy)

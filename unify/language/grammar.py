@@ -64,9 +64,11 @@ def load_parser(cache_folder: Path | None = None) -> Lark:
 def _build_parser(cache_folder: Path | None) -> Lark:
     stored: str | bool = False
     if cache_folder is not None:
-        stored = str(cache_folder / CACHE_FILE)
+        path = cache_folder / CACHE_FILE
         with suppress(OSError):  # Lark keeps the mode of an existing file: created here as 0600
-            Path(stored).touch(mode=0o600)
+            path.touch(mode=0o600)
+        if path.is_file():  # a pipe would block for ever
+            stored = str(path)
     return Lark(grammar_text(), parser="lalr", lexer="contextual", cache=stored)
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from unify.adapters.base import Page, PagePosition, ScopeWindow
 from unify.convert.chunks import CHUNK_FILES, ChunkReader, ChunkWriter, LineParser, MarkerKeys, Segment
+from unify.fs import durable
 
 CHECKPOINT = "checkpoint.jsonl"
 PREVIOUS = "previous"  # the folder of the attempt before, until its rows are taken over
@@ -275,7 +276,7 @@ def _read_lines(folder: Path) -> Generator[Line, None, None]:
     path = folder / CHECKPOINT
     if not path.is_file():
         return
-    with path.open("rb") as file:
+    with durable.open_regular_file(path) as file:
         for text in file:
             try:
                 line = _decode_line(text)

@@ -237,7 +237,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest in ``folder``. Raises StoreError if it is invalid."""
     path = folder / MANIFEST
     with _translate_os_errors(path):
-        data = path.read_bytes()
+        data = durable.read_regular_file(path)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

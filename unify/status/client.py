@@ -45,10 +45,16 @@ RECONNECT_INTERVAL_MS = 20
 
 
 class StatusClient:
-    """One thread may use it at a time. Connects when first used; survives a restart of the daemon."""
+    """One thread may use it at a time. Connects when first used; survives a restart of the daemon.
 
-    def __init__(self, folder: Path, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+    ``explain``  returns why the daemon does not respond, for errors.
+    """
+
+    def __init__(
+        self, folder: Path, timeout_s: float = REPLY_TIMEOUT_S, explain: Callable[[], str] | None = None
+    ) -> None:
         self._folder = folder
+        self._explain = explain or (lambda: f"the daemon does not respond on {folder}")
         self._timeout_s = timeout_s
         self._context = zmq.Context()
         self._commands: zmq.Socket[bytes] | None = None
@@ -106,7 +112,7 @@ class StatusClient:
         while (received := self._receive_event(deadline)) is not None:
             if received[0] != EVENT_TOPIC:
                 return self._load_snapshot()
-        raise DaemonUnreachable(f"the daemon does not respond on {self._folder}")
+        raise DaemonUnreachable(self._explain())
 
     def events(self, timeout_s: float) -> Sequence[LoaderStatus]:
         """Return the statuses since the last call, in order; wait up to ``timeout_s`` for the first.
@@ -214,7 +220,7 @@ class StatusClient:
         if self._commands is not None:
             self._commands.close()
             self._commands = None
-        return DaemonUnreachable(f"the daemon does not respond on {self._folder}")
+        return DaemonUnreachable(self._explain())
 
     def _receive_event(self, deadline: float) -> list[bytes] | None:
         return _receive(self._events, deadline) if self._events is not None else None

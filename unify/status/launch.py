@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from unify import version
 from unify.config.settings import Settings
 from unify.errors import DaemonUnreachable
+from unify.fs.durable import read_regular_file
 from unify.fs.process_limits import shortage_advice
 from unify.status import instance
 
@@ -196,7 +197,7 @@ def _wait_until_ready(
 
 def _last_output_line(settings: Settings) -> str:
     path = settings.logs / OUTPUT_FILE
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = read_regular_file(path).decode(errors="replace").strip().splitlines()
     if not lines:
         return f"see {settings.logs}"
     return f"{shortage_advice(lines[-1]) or lines[-1]} ({path})"

@@ -27,6 +27,7 @@ from unify.adapters.http.concurrency import ConcurrencySlots
 from unify.adapters.http.messages import Request, Response
 from unify.adapters.spec.model import ErrorRule
 from unify.errors import StoreError
+from unify.fs.durable import read_regular_file
 
 SHARED_S = 300.0  # after the load that fetched them; a user who loads two tables wants the same state of both
 
@@ -100,9 +101,9 @@ class _SharingClient:
     ) -> Response:
         path = self._folder / _digest(request)
         used_by = path.with_name(f"{path.name}.{self._table}")
-        if path.exists() and not used_by.exists():
+        kept = _read_response(path) if not used_by.exists() else None
+        if kept is not None:
             used_by.touch(0o600)
-            kept = msgspec.msgpack.decode(path.read_bytes(), type=_KeptResponse)
             headers = CaseInsensitiveDict(kept.headers)
             return Response(kept.status, headers, kept.body, request.full_url, kept.request_line)
         response = self._client.fetch(request, rules, stop)
@@ -125,6 +126,14 @@ class _SharingClient:
         with open(file, "wb") as writer:
             writer.write(msgspec.msgpack.encode(kept))
         unfinished.replace(path)
+
+
+def _read_response(path: Path) -> _KeptResponse | None:
+    """Return a kept response; None if there is none that can be read."""
+    try:
+        return msgspec.msgpack.decode(read_regular_file(path), type=_KeptResponse)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _digest(request: Request) -> str:

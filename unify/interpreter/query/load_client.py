@@ -312,8 +312,11 @@ class LoadClient:
     def _status_client(self) -> StatusClient:
         if self._client is None:
             from unify.status.client import StatusClient
+            from unify.status.launch import unresponsive_message
 
-            self._client = StatusClient(self.settings.socket_folder)
+            self._client = StatusClient(
+                self.settings.socket_folder, explain=lambda: unresponsive_message(self.settings)
+            )
         return self._client
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from unify.config.settings import create_private_folder
 from unify.errors import StoreError
+from unify.fs.durable import read_regular_file
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.sources.open_sources import OpenSources
 from unify.model import TableDef
@@ -81,7 +82,7 @@ class SourceCatalog:
 
     def _load(self, connection: Connection) -> Sequence[TableDef]:
         try:
-            data = self._file(connection).read_bytes()
+            data = read_regular_file(self._file(connection))
             cached = msgspec.json.decode(data, type=CachedTables)
         except (OSError, msgspec.DecodeError):
             return ()  # it is written again by the next list

@@ -33,7 +33,7 @@ class Checksum(Struct, frozen=True):
 def compute_checksum(path: Path) -> Checksum:
     """Read a file. 2 GB/s for a file in the page cache. Raises OSError."""
     crc = size = 0
-    with path.open("rb") as file:
+    with durable.open_regular_file(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
             size += len(chunk)
@@ -44,7 +44,7 @@ def record_checksums(lake: Path, data_path: Path, files: Iterable[Path]) -> None
     """Append the checksums of new files. Call with the writers' lock. Raises OSError."""
     lines = "".join(format_checksum(path.relative_to(data_path), compute_checksum(path)) for path in files)
     if lines:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         with open(os.open(lake / CHECKSUM_FILE, flags, 0o600), "ab") as file:
             file.write(lines.encode("utf-8", "surrogateescape"))
 
@@ -57,7 +57,7 @@ def format_checksum(path: Path, checksum: Checksum) -> str:
 def read_checksums(lake: Path, data_path: Path) -> Mapping[Path, Checksum]:
     """Return the recorded checksums by path. A file that was written again has its last one."""
     try:
-        lines = (lake / CHECKSUM_FILE).read_bytes().decode("utf-8", "surrogateescape").split("\n")
+        lines = durable.read_regular_file(lake / CHECKSUM_FILE).decode("utf-8", "surrogateescape").split("\n")
     except OSError:
         return {}
     matches = filter(None, map(_LINE.fullmatch, lines))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from unify.engine import errors
 from unify.errors import DamagedFile
+from unify.fs import durable
 from unify.lake import ledger
 from unify.lake.protocols import METADATA, SCHEMA
 from unify.model import TableName
@@ -84,7 +85,7 @@ def can_be_read(connection: DuckDBPyConnection, path: Path) -> bool:
     from unify.engine import duckdb
 
     try:
-        with path.open("rb") as file:
+        with durable.open_regular_file(path) as file:
             head = file.read(len(PARQUET_MAGIC))
             file.seek(-len(PARQUET_MAGIC), os.SEEK_END)
             if not head == file.read() == PARQUET_MAGIC:
