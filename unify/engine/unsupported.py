@@ -42,8 +42,38 @@ _PLAIN_WORDS = {"T_AlterObjectSchemaStmt": "a table cannot be moved to another s
 _UNSUPPORTED_TYPE = re.compile(r"Failed to convert DuckDB type to DuckLake - unsupported type (?P<type>.+)")
 
 
+# DuckDB advises to download an extension. What is read by a connection instead, by extension.
+_MISSING_EXTENSION = re.compile(
+    r"exists in the (?P<function>\w+) extension|(?P<file>\w+)\.duckdb_extension\" not found"
+    r"|requires the extension (?P<address>\w+) to be loaded"
+)
+_CONNECTION = "read it through a connection: connect {adapter}, then select … from NAME.TABLE"
+_CONNECTED_INSTEAD = {
+    "postgres_scanner": ("PostgreSQL", "postgres", "postgres"),
+    "mysql_scanner": ("MySQL", "mysql", "mysql"),
+    "httpfs": ("an object store or web server", "s3, gcs or http", "s3"),
+    "azure": ("Azure storage", "azure", "azure"),
+    "odbc_scanner": ("ODBC", "odbc", "odbc"),
+}
+
+
+def _connection_advice(message: str) -> str | None:
+    """Return what to do in place of DuckDB's INSTALL; None for other messages."""
+    found = _MISSING_EXTENSION.search(message)
+    name = next((text for text in found.groups() if text), "") if found is not None else ""
+    if name not in _CONNECTED_INSTEAD:
+        return None
+    system, adapter, extra = _CONNECTED_INSTEAD[name]
+    return (
+        f"DuckDB's own way to {system} is not installed here; {_CONNECTION.format(adapter=adapter)} "
+        f"(pip install 'unify-sql[{extra}]')"
+    )
+
+
 def add_advice(message: str) -> str:
     """Return the message of a failed statement with what works instead, if it is known."""
+    if (connected := _connection_advice(message)) is not None:
+        return connected
     first, line_break, rest = message.partition("\n")
     if found := _UNSUPPORTED_TYPE.fullmatch(first):
         return (

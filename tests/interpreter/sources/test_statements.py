@@ -160,6 +160,9 @@ def test_what_the_database_does_not_have_is_named(session: PythonSession, sql: s
         ("drop table shop.sales.lines", "create table lines as select * from shop.sales.lines"),
         ("create table shop.x as select 1", "Create it in the lake: create table x"),
         ("query shop 'select 1'", "shop is a DuckDB file"),
+        ("attach 'host=x' as pg (type postgres)", "connect postgres, then select"),
+        ("from postgres_scan('', 'a', 'b')", "pip install 'unify-sql[postgres]'"),
+        ("attach 'mysql:host=x' as my", "connect mysql, then select"),
         ("from query('shop', 'select 1')", "shop is a DuckDB file"),
     ],
 )
