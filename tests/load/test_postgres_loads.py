@@ -220,7 +220,7 @@ def test_not_a_number_is_null_and_listed_in_discarded(shop: PostgresShop) -> Non
     assert "1 value stored as NULL" in record.reason
     assert shop.rows("select amount::varchar from shop.sums order by id") == [("1.50",), (None,), (None,)]
     assert shop.rows('select "column", value, reason, "row" from lake._unify.discarded') == [
-        ("amount", "NaN", "NaN is no decimal number", '{"id":2,"amount":"NaN"}')
+        ("amount", "NaN", "DECIMAL(10,2) has no such value", '{"id":2,"amount":"NaN"}')
     ]
 
 

@@ -6,6 +6,7 @@
     conditions    conditions and orders that a server may apply without changing the result
     statement     one SELECT for the server within one SELECT for DuckDB
     sql_sections  named statements in .sql files
+    server_loads  loads of tables that are read by one statement
     adapter       DatabaseAdapter: what the adapters of databases with a language of their own have in common
     bulk          loads: which rows a refresh reads, and how their state goes on
     postgres      adapter `postgres`

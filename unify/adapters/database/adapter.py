@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from unify.adapters.base import Check
 from unify.adapters.database.attachment import hidden_alias, translate_source_errors
-from unify.adapters.database.bulk import cursor_condition, database_load, read_transaction
+from unify.adapters.database.bulk import read_transaction
 from unify.adapters.database.columns import DatabaseTable
 from unify.adapters.database.conditions import ConditionBuilder, ConditionDialect
-from unify.adapters.database.statement import SourceSelect, count_rows_sql, read_sql
+from unify.adapters.database.server_loads import ServerLoads
+from unify.adapters.database.statement import SourceSelect, call_sql, count_rows_sql, read_sql
 from unify.adapters.relation import (
     Relation,
     RelationalAdapter,
@@ -29,7 +30,6 @@ from unify.adapters.relation import (
     SourceLoadRequest,
     SourceTable,
 )
-from unify.adapters.table_settings import plan_refresh
 from unify.config.connection_tables import TableSettings
 from unify.config.secrets import Secret
 from unify.durations import parse_duration
@@ -122,10 +122,9 @@ class DatabaseAdapter(RelationalAdapter):
         self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
     ) -> Iterator[SourceLoad]:
         known = self.database_table(duck, table)
-        rows = self.read_sql(SourceSelect(known, known.fields))
+        loads = ServerLoads(self.dialect, self.read_sql, self.call_sql)
         with translate_source_errors(self.connection), read_transaction(duck):
-            plan = plan_refresh(known, request)
-            yield database_load(plan, known, f"SELECT * FROM ({rows})", cursor_condition(plan))
+            yield loads.plan(duck, known, request)
 
     def query(self, duck: DuckDBPyConnection, sql: str) -> Relation:
         sql = sql.strip().rstrip(";").rstrip()
@@ -175,6 +174,10 @@ class DatabaseAdapter(RelationalAdapter):
     def read_sql(self, select: SourceSelect) -> str:
         """Return the SELECT in DuckDB's SQL that reads the rows of ``select``."""
         return read_sql(self.function, self.alias, select, self.prefix)
+
+    def call_sql(self, sql: str) -> str:
+        """Return the call of DuckDB's function that sends ``sql`` to the server."""
+        return call_sql(self.function, self.alias, self.prefix + sql)
 
     def option(self, name: str) -> str:
         """Return the value of an option that is not secret; "" if it is not set."""

@@ -89,6 +89,14 @@ class ConditionDialect(ABC):
     def order(self, column: DatabaseColumn, order: SortOrder) -> str:
         """Return one item of ORDER BY; ``column.sort`` is not empty."""
 
+    @abstractmethod
+    def value_text(self, column: DatabaseColumn) -> str:
+        """Return an expression for the text of a value as the source has it."""
+
+    @abstractmethod
+    def row_text(self, columns: Sequence[DatabaseColumn]) -> str:
+        """Return an expression for the texts of columns of a row as a JSON object."""
+
 
 class ConditionBuilder:
     """Translates the conditions on one table."""

@@ -71,6 +71,13 @@ class MySQLDialect(ConditionDialect):
         nulls = "" if is_natural or not column.has_null else f"{column.sort} IS {_null_test(order)}NULL, "
         return f"{nulls}{column.sort} {direction}"
 
+    def value_text(self, column: DatabaseColumn) -> str:
+        return f"concat({quote_mysql(column.source_name)})"
+
+    def row_text(self, columns: Sequence[DatabaseColumn]) -> str:
+        pairs = [f"{quote_mysql_text(one.name)}, {self.value_text(one)}" for one in columns]
+        return f"json_object({', '.join(pairs)})"
+
 
 def quote_mysql_text(text: str) -> str:
     """Quote a text; one with a backslash, whose meaning the server may be set to change, as its bytes."""

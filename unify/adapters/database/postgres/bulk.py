@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from unify.adapters.database.bulk import MIB, is_time, kept_cursors, read_transaction
 from unify.adapters.database.columns import DatabaseColumn, DatabaseTable
+from unify.adapters.database.postgres.dialect import PostgresDialect
+from unify.adapters.database.server_loads import rejected_parts
 from unify.adapters.database.sql_sections import render_section
 from unify.adapters.database.statement import SourceSelect, call_sql, read_sql
 from unify.adapters.relation import LoadPart, SourceLoad, SourceLoadRequest
@@ -31,7 +33,6 @@ MIN_PART_BYTES = 4 * MIB
 MAX_VERSION_AGE = 2_000_000_000  # transactions; their numbers in rows repeat after 2**31
 _STATEMENTS = "postgres/bulk.sql"
 _PENDING = "{} pending"  # key of a PendingCursor in the state
-_NOT_A_NUMBER = "NaN is no decimal number"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -135,7 +136,7 @@ class PostgresBulk:
             plan.key,
             cursor_column=plan.cursor.name if plan.cursor is not None else "",
             readers=min(readers, len(selects)),
-            rejected=tuple(self._rejected(whole)),
+            rejected=tuple(rejected_parts(whole, plan.key, PostgresDialect(), self._call)),
             key_parts=(self._keys(table, plan.key),) if needs_keys else (),
         )
 
@@ -205,23 +206,6 @@ class PostgresBulk:
             part = replace(table, sql_name=extent.name)
             for condition in _page_ranges(extent, size):
                 yield SourceSelect(part, table.fields, (condition,) if condition else ())
-
-    def _rejected(self, select: SourceSelect) -> Iterator[LoadPart]:
-        """Yield SELECTs of the values that are read as NULL, by column."""
-        names = ", ".join(quoted(field.source_name) for field in select.columns)
-        for field in select.columns:
-            if not field.read_as_null:
-                continue
-            found = replace(select, conditions=(*select.conditions, field.read_as_null))
-            row = f"row_to_json((SELECT r FROM (SELECT {names}) AS r))::text"
-            sql = (
-                f"SELECT {quote_literal(field.name)}::text AS c0, {quoted(field.source_name)}::text AS c1, "
-                f"{row} AS c2{found.tail}"
-            )
-            values = (
-                f"""c0 AS "column", c1 AS value, {quote_literal(_NOT_A_NUMBER)} AS reason, c2 AS "row\""""
-            )
-            yield LoadPart(f"SELECT '' AS scope, {values} FROM {self._call(sql)}", scope=field.name)
 
     def _keys(self, table: DatabaseTable, key: Sequence[str]) -> LoadPart:
         return LoadPart(self._read(SourceSelect(table, tuple(_field(table, name) for name in key))))

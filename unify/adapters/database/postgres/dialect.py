@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from unify.adapters.database.columns import DatabaseColumn, ValueKind
 from unify.adapters.database.conditions import ConditionDialect
 from unify.adapters.relation import SortOrder
 from unify.engine.connection import quote_literal
+from unify.engine.types import quote_identifier as quoted
 
 _TYPED_LITERALS: Mapping[ValueKind, str] = {
     ValueKind.DATE: "date",
@@ -43,3 +44,10 @@ class PostgresDialect(ConditionDialect):
     def order(self, column: DatabaseColumn, order: SortOrder) -> str:
         direction = "DESC" if order.descending else "ASC"
         return f"{column.sort} {direction} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
+
+    def value_text(self, column: DatabaseColumn) -> str:
+        return f"{quoted(column.source_name)}::text"
+
+    def row_text(self, columns: Sequence[DatabaseColumn]) -> str:
+        names = ", ".join(quoted(column.source_name) for column in columns)
+        return f"row_to_json((SELECT r FROM (SELECT {names}) AS r))::text"

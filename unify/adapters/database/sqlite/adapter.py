@@ -46,6 +46,13 @@ class SQLiteDialect(ConditionDialect):
         direction = "DESC" if order.descending else "ASC"
         return f"{column.sort} {direction} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
 
+    def value_text(self, column: DatabaseColumn) -> str:
+        return f"CAST({quoted(column.source_name)} AS TEXT)"
+
+    def row_text(self, columns: Sequence[DatabaseColumn]) -> str:
+        pairs = [f"{quote_literal(column.name)}, {self.value_text(column)}" for column in columns]
+        return f"json_object({', '.join(pairs)})"
+
 
 class SQLiteAdapter(DatabaseAdapter):
     """The tables of one SQLite file, which is attached read-only; others may write to it."""
