@@ -7,6 +7,7 @@
     types       the type objects and constructors of PEP 249
     exceptions  the exceptions of PEP 249
     columnar    rows with their types for pyarrow, pandas and polars
+    sqlalchemy_dialect   the SQLAlchemy dialect `unify://`
     shortcuts   load() and tables() without a connection
 
 Start with dbapi.connect. pyarrow, pandas, polars and SQLAlchemy are imported when they are used.

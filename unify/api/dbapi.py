@@ -146,6 +146,7 @@ class DatabaseConnection:
         self._session = opened
         self._lock = threading.RLock()
         self._is_closed = False
+        self.autocommit = False  # of SQLAlchemy: True: it begins no transactions
         self._reading: weakref.ref[DatabaseCursor] | None = None  # whose rows are not all read
 
     @property
@@ -178,6 +179,16 @@ class DatabaseConnection:
         """Return the tables that a statement can name, stored or not."""
         with self.running():
             return self._session.tables(schema)
+
+    def schemas(self) -> frozenset[str]:
+        """Return the names of all connections and schemas."""
+        with self.running():
+            return self._session.schemas()
+
+    def has_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        with self._lock:
+            return self._session.has_transaction()
 
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
@@ -318,7 +329,7 @@ class DatabaseCursor:
     def close(self) -> None:
         """Close the cursor; rows that are left are not read."""
         self._is_closed = True
-        self._forget()
+        self._result, self._rows = None, iter(())
 
     def __enter__(self) -> DatabaseCursor:
         return self

@@ -128,6 +128,10 @@ class PythonSession:
         """Return the tables that a statement can name, stored or not; only those of ``schema`` if given."""
         return list(self._interpreter.session.state.table_states(schema))
 
+    def schemas(self) -> frozenset[str]:
+        """Return the names of all connections and schemas."""
+        return self._interpreter.session.state.schemas()
+
     def has_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._interpreter.session.in_transaction
