@@ -15,7 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.rest_tables import table
-from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
+from unify.adapters.formats.body import RecordSelector, ResponseBody
+from unify.adapters.formats.records import parse_body
 from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PageRequest, PagingState
 from unify.adapters.paging.loop_guard import LoopGuard

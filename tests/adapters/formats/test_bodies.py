@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
+from unify.adapters.formats.body import RecordSelector, ResponseBody
+from unify.adapters.formats.records import parse_body
 from unify.adapters.spec.model import CSVFormat, InheritedColumn
 from unify.errors import BadResponse
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from unify.adapters.formats.records import RecordSelector, parse_body
+from unify.adapters.formats.body import RecordSelector
+from unify.adapters.formats.records import parse_body
 
 ONE, TWO, THREE = [{"n": n} for n in range(1)], [{"n": n} for n in range(2)], [{"n": n} for n in range(3)]
 MAP = {f"u{n}": {"n": n} for n in range(25)}

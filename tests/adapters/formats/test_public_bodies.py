@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
+from unify.adapters.formats.body import RecordSelector, ResponseBody
+from unify.adapters.formats.records import parse_body
 from unify.errors import BadResponse
 
 FOLDER = Path(__file__).with_name("bodies")

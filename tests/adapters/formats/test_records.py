@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unify.adapters.formats.body import RecordSelector, ResponseBody
 from unify.adapters.formats.locate import last_value
-from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
+from unify.adapters.formats.records import parse_body
 from unify.adapters.spec.model import ColumnDef
 from unify.adapters.spec.validate import inherited_columns
 from unify.errors import BadResponse

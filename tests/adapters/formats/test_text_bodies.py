@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from unify.adapters.formats.records import RecordSelector, parse_body
+from unify.adapters.formats.body import RecordSelector
+from unify.adapters.formats.records import parse_body
 from unify.adapters.spec.model import ResponseFormat
 from unify.errors import BadResponse
 

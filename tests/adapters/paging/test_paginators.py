@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from unify.adapters.formats.body import ResponseBody
 from unify.adapters.formats.locate import last_value
 from unify.adapters.formats.outside import outside_members
-from unify.adapters.formats.records import ResponseBody
 from unify.adapters.paging.base import Member, PageRequest, PagingState, known_page_count
 from unify.adapters.paging.detect import detect_paging
 from unify.adapters.paging.links import parse_link_header

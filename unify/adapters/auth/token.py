@@ -12,7 +12,8 @@ from unify.adapters.auth.base import AuthConfig, build_static_auth
 from unify.adapters.auth.oauth import FORM_HEADERS
 from unify.adapters.auth.token_cache import CachedToken, TokenCache, TokenCacheFolder
 from unify.adapters.base import Scalar
-from unify.adapters.formats.records import RecordSelector, parse_body
+from unify.adapters.formats.body import RecordSelector
+from unify.adapters.formats.records import parse_body
 from unify.adapters.http.messages import Authentication, AuthFlow, Request, Response, TokenRefused
 from unify.errors import BadResponse
 

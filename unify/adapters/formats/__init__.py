@@ -1,6 +1,8 @@
 """Response formats: the records in a response body. Records stay undecoded JSON.
 
-    records  parse_body() and ResponseBody: the rows of a body, and the values beside them
+    body     RecordSelector and ResponseBody: the rows of a body, and the values beside them
+    row_selection  the rows at the paths of a JSON body
+    records  parse_body(): a body of any format as a ResponseBody; an error instead of rows is refused
     error_envelope  errors with status 200
     error_texts     what a text beside an empty list says
     text     gzip, charsets, guards before JSON; repairs of NaN and half surrogate pairs

@@ -14,7 +14,8 @@ from unify.adapters.auth.factory import build_authentication
 from unify.adapters.auth.hints import request_hint, token_hints
 from unify.adapters.auth.token_cache import TokenCacheFolder
 from unify.adapters.base import Adapter, Check, Listeners, Page, Read, ReadProgress, UserPrompt
-from unify.adapters.formats.records import RecordSelector, ResponseBody, is_markup, parse_body
+from unify.adapters.formats.body import RecordSelector, ResponseBody
+from unify.adapters.formats.records import is_markup, parse_body
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.messages import (
     UNPROTECTED_MESSAGE,

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from unify.adapters.base import LostResponse
-from unify.adapters.formats.records import RecordSelector, parse_body
+from unify.adapters.formats.body import RecordSelector
+from unify.adapters.formats.records import parse_body
 from unify.adapters.http.client import HttpClient
 from unify.adapters.http.errors import quote_body
 from unify.adapters.http.messages import QueryParams, Request, Response

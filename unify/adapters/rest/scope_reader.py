@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct, field
 
 from unify.adapters.base import Listeners, Page, PagePosition, Scalar
+from unify.adapters.formats.body import ResponseBody
 from unify.adapters.formats.locate import last_value, row_value
-from unify.adapters.formats.records import ResponseBody
 from unify.adapters.http.messages import Request, Response
 from unify.adapters.paging.base import Member, PageInfo, PageRequest, Paginator, PagingStart, parse_integer
 from unify.adapters.paging.detect import describe_paging

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from unify.adapters.formats.records import RecordSelector, ResponseBody, parse_body
+from unify.adapters.formats.body import RecordSelector, ResponseBody
+from unify.adapters.formats.records import parse_body
 from unify.adapters.http.messages import Response
 from unify.adapters.paging.base import PagingState, RequestTraits, missing_paths
 from unify.adapters.rest.request_builder import RequestBuilder
