@@ -260,3 +260,25 @@ def test_a_large_object_is_read_and_small_ones_need_little_memory(opener: Opener
     assert source.rows("big", "select length(s) from source") == [(20_000_000,)]
     source.duck.execute("set memory_limit = '200MB'")
     assert source.rows("small", "select s from source") == [("x",)]
+
+
+def test_a_column_named_file_is_hidden_aloud(opener: Opener) -> None:
+    source = opener({"t.csv": "a,_FILE\n1,x\n"})
+    assert source.rows("t") == [(1, "t.csv")]
+    assert source.notices("t") == ("its own column _file is hidden by the path of the file",)
+
+
+def test_many_files_are_read_with_one_pass_for_their_types(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opener({f"t/{number}.csv": "a,b\n1,x\n" for number in range(30)})
+    described: list[str] = []
+    real = source.duck
+
+    class Recording:
+        def execute(self, sql: str, *rest: object) -> object:
+            described.append(sql)
+            return real.execute(sql, *rest)
+
+    source.adapter.find_table(Recording(), "t")  # type: ignore[arg-type]
+    assert sum("/29.csv" in sql and "/0.csv" in sql for sql in described) == 1

@@ -27,7 +27,7 @@ from unify.engine.files.formats import (
     detect_content_format,
     find_format,
 )
-from unify.engine.files.scan import FileScan, build_file_query, list_file_columns
+from unify.engine.files.scan import FileQuery, FileScan, build_file_query, list_file_columns
 from unify.engine.stored_types import stored_type
 from unify.engine.types import parse_type
 from unify.engine.types import quote_identifier as quoted
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 FILE_COLUMN = "_file"
 _PATH_COLUMN = "__unify_path"  # the path as DuckDB has it
-_MAX_COMPARED_FILES = 100  # whose columns are compared, for a notice
+_MAX_COMPARED_FILES = 20  # whose columns are compared, for a notice
+_LINE_BYTES = 100_000  # of a first line, which has the names of columns
 _OBJECT_BYTES, _MAX_OBJECT_BYTES = 16_000_000, 200_000_000  # of one object of a JSON file
 _MAGIC_BYTES = 8  # enough for every compression
 _FORMAT_NAMES = {str(format): format for format in FileFormat} | {
@@ -84,7 +85,7 @@ class TableReader:
             raise SourceError(f"{self._connection}.{table.name}: its files are empty: {table.files[0].path}")
         with self._translate_errors(table.name):
             if format is FileFormat.EXCEL:
-                return _typed_scan(duck, self._workbooks_sql(files), table.settings, ())
+                return _typed_scan(_described(duck, self._workbooks_sql(files)), table.settings, ())
             return _with_enough_memory(
                 lambda max_bytes: self._scan(duck, table.settings, files, format, max_bytes)
             )
@@ -99,15 +100,18 @@ class TableReader:
     ) -> TableScan:
         partitions = partition_types([file.path for file in files])
         groups = self._groups(files, format)
-        selects = []
+        queries, hides_own = [], False
         for group in groups:
             scan = _file_scan(group, format, settings, partitions or {})
-            sql = build_file_query(duck, replace(scan, max_object_bytes=max_object_bytes))
-            selects.append(_with_file_column(duck, sql, group.path_start))
+            query = build_file_query(duck, replace(scan, max_object_bytes=max_object_bytes))
+            hides_own = hides_own or any(name.lower() == FILE_COLUMN for name in query.columns)
+            queries.append(_with_file_column(query, group.path_start))
         notices = [] if partitions is not None else ["folders NAME=VALUE differ and are no columns"]
         if _columns_differ(duck, groups, format, settings):
             notices.append("its files have different columns; those that a file lacks are NULL")
-        return _typed_scan(duck, " UNION ALL BY NAME ".join(selects), settings, tuple(notices))
+        if hides_own:
+            notices.append(f"its own column {FILE_COLUMN} is hidden by the path of the file")
+        return _typed_scan(_union(duck, queries), settings, tuple(notices))
 
     def _format(self, table: FileTable) -> FileFormat:
         if name := table.settings.format:
@@ -213,30 +217,40 @@ def _file_scan(
     )
 
 
-def _with_file_column(duck: DuckDBPyConnection, sql: str, path_start: int) -> str:
-    """Return ``sql`` with the path of the row's file in the last column, ``_file``."""
-    names = [str(row[0]) for row in duck.execute(f"DESCRIBE {sql}").fetchall()]
-    kept = [quoted(name) for name in names if name.lower() not in (_PATH_COLUMN, FILE_COLUMN)]
+def _with_file_column(query: FileQuery, path_start: int) -> FileQuery:
+    """Return ``query`` with the path of the row's file in the last column, ``_file``."""
+    hidden = (_PATH_COLUMN, FILE_COLUMN)
+    kept = {name: type for name, type in query.columns.items() if name.lower() not in hidden}
     path = f"substr({quoted(_PATH_COLUMN)}, {path_start + 1}) AS {FILE_COLUMN}"
-    return f"SELECT {', '.join([*kept, path])} FROM ({sql})"
+    sql = f"SELECT {', '.join([*map(quoted, kept), path])} FROM ({query.sql})"
+    return FileQuery(sql, {**kept, FILE_COLUMN: "VARCHAR"})
 
 
-def _typed_scan(
-    duck: DuckDBPyConnection, sql: str, settings: TableSettings, notices: tuple[str, ...]
-) -> TableScan:
+def _union(duck: DuckDBPyConnection, queries: Sequence[FileQuery]) -> FileQuery:
+    if len(queries) == 1:
+        return queries[0]
+    return _described(duck, " UNION ALL BY NAME ".join(query.sql for query in queries))
+
+
+def _described(duck: DuckDBPyConnection, sql: str) -> FileQuery:
+    rows = duck.execute(f"DESCRIBE {sql}").fetchall()
+    return FileQuery(sql, {str(row[0]): str(row[1]) for row in rows})
+
+
+def _typed_scan(query: FileQuery, settings: TableSettings, notices: tuple[str, ...]) -> TableScan:
     """Return the SELECT with the types that the lake stores, and those of the configuration."""
     declared = {name.lower(): type for name, type in settings.columns.items()}
-    columns = []
-    for row in duck.execute(f"DESCRIBE {sql}").fetchall():
-        name, type = str(row[0]), str(row[1])
-        columns.append(SourceColumn(name, declared.get(name.lower(), stored_type(parse_type(type))), type))
+    columns = [
+        SourceColumn(name, declared.get(name.lower(), stored_type(parse_type(type))), type)
+        for name, type in query.columns.items()
+    ]
     items = (
         quoted(column.name)
         if column.type == column.source_type
         else f"CAST({quoted(column.name)} AS {column.type}) AS {quoted(column.name)}"
         for column in columns
     )
-    return TableScan(f"SELECT {', '.join(items)} FROM ({sql})", tuple(columns), notices)
+    return TableScan(f"SELECT {', '.join(items)} FROM ({query.sql})", tuple(columns), notices)
 
 
 def _columns_differ(
@@ -247,10 +261,23 @@ def _columns_differ(
         return False
     found: set[frozenset[str]] = set()
     for group in groups:
-        for path in group.paths[:_MAX_COMPARED_FILES]:
+        for path in _compared_files(group, format):
             one = _file_scan(_FileGroup((path,), 0, group.compression), format, settings, {})
             found.add(frozenset(list_file_columns(duck, one)))
     return len(found) > 1
+
+
+def _compared_files(group: _FileGroup, format: FileFormat) -> Sequence[str]:
+    """Return the files whose columns are compared: of plain text files, one for each different first line."""
+    if format not in TEXT_FORMATS or group.compression != "uncompressed":
+        return group.paths[:_MAX_COMPARED_FILES]
+    by_line: dict[bytes, str] = {}
+    for path in group.paths:
+        with open(_unescape(path), "rb") as file:
+            by_line.setdefault(file.readline(_LINE_BYTES), path)
+        if len(by_line) == _MAX_COMPARED_FILES:
+            break
+    return list(by_line.values())
 
 
 def _unescape(path: str) -> str:

@@ -63,7 +63,14 @@ class FileScan(Struct, frozen=True):
         return options
 
 
-def build_file_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
+class FileQuery(Struct, frozen=True):
+    """The SELECT that reads files. ``columns``: the type of each, with those that a FileScan adds."""
+
+    sql: str
+    columns: Mapping[str, str]
+
+
+def build_file_query(connection: DuckDBPyConnection, scan: FileScan) -> FileQuery:
     """Return the SELECT that reads the files. DuckDB's errors pass.
 
     Raises ConfigError if Avro files need an optional package.
@@ -75,9 +82,10 @@ def build_file_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
             return _json_query(connection, scan)
         case FileFormat.AVRO:
             load_optional_extension(connection, "avro", "avro", "Avro files")
-            return _select("read_avro", scan, [])
+            sql = _select("read_avro", scan, [])
         case _:
-            return _select("read_parquet", scan, [])
+            sql = _select("read_parquet", scan, [])
+    return FileQuery(sql, _describe(connection, sql))
 
 
 def list_file_columns(connection: DuckDBPyConnection, scan: FileScan) -> Sequence[str]:
@@ -89,7 +97,7 @@ def list_file_columns(connection: DuckDBPyConnection, scan: FileScan) -> Sequenc
             sql = _select("read_avro", scan, [])
         case _:
             sql = _select("read_parquet", scan, [])
-    return list(_own_types(connection, sql, scan))
+    return list(_own_types(_describe(connection, sql), scan))
 
 
 def _select(function: str, scan: FileScan, options: Sequence[str]) -> str:
@@ -106,23 +114,25 @@ def _csv_options(scan: FileScan) -> Sequence[str]:
     return ["allow_quoted_nulls = false", *_compression_option(scan), *given]
 
 
-def _csv_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
+def _csv_query(connection: DuckDBPyConnection, scan: FileScan) -> FileQuery:
     options = ["sample_size = -1", *_csv_options(scan)]
 
     def read(types: Mapping[str, str]) -> str:
         given = [f"types = {_struct_literal(types)}"] if types else []
         return _select("read_csv", scan, [*given, *options])
 
-    types = _own_types(connection, read(scan.types), scan)
+    columns = _describe(connection, read(scan.types))
+    types = _own_types(columns, scan)
     declared = {name.lower() for name in scan.types}
     doubles = [name for name, type in types.items() if type == "DOUBLE" and name.lower() not in declared]
     texts = _select("read_csv", scan, ["all_varchar = true", *options])
-    if not doubles or list(_own_types(connection, texts, scan)) != list(types):
-        return read(scan.types)
-    return read({**scan.types, **_exact_types(connection, texts, doubles)})
+    if not doubles or list(_own_types(_describe(connection, texts), scan)) != list(types):
+        return FileQuery(read(scan.types), columns)
+    exact = _exact_types(connection, texts, doubles)
+    return FileQuery(read({**scan.types, **exact}), {**columns, **exact})
 
 
-def _json_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
+def _json_query(connection: DuckDBPyConnection, scan: FileScan) -> FileQuery:
     options = [
         "sample_size = -1",
         f"maximum_object_size = {scan.max_object_bytes}",
@@ -133,7 +143,8 @@ def _json_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
         return _select("read_json", scan, [f"columns = {_struct_literal(types)}", *options])
 
     query = _select("read_json", scan, options)
-    types = _own_types(connection, query, scan)
+    columns = _describe(connection, query)
+    types = _own_types(columns, scan)
     declared = {name.lower(): type for name, type in scan.types.items()}
     given = {name: declared[name.lower()] for name in types if name.lower() in declared}
     doubtful = [name for name, type in types.items() if "DOUBLE" in type and name not in given]
@@ -141,14 +152,19 @@ def _json_query(connection: DuckDBPyConnection, scan: FileScan) -> str:
     plain = [name for name in doubtful if types[name] == "DOUBLE"]
     exact = _exact_types(connection, texts, plain)
     exact |= _nested_types(connection, texts, [name for name in doubtful if name not in plain])
-    return read({**types, **exact, **given}) if exact or given else query
+    if not exact and not given:
+        return FileQuery(query, columns)
+    return FileQuery(read({**types, **exact, **given}), {**columns, **exact, **given})
 
 
-def _own_types(connection: DuckDBPyConnection, query: str, scan: FileScan) -> dict[str, str]:
+def _describe(connection: DuckDBPyConnection, query: str) -> dict[str, str]:
+    return {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE {query}").fetchall()}
+
+
+def _own_types(columns: Mapping[str, str], scan: FileScan) -> dict[str, str]:
     """Types of the columns that the files themselves have."""
-    rows = connection.execute(f"DESCRIBE {query}").fetchall()
     added = {scan.file_column, *(scan.partitions or ())}
-    return {str(row[0]): str(row[1]) for row in rows if row[0] not in added}
+    return {name: type for name, type in columns.items() if name not in added}
 
 
 def _exact_types(connection: DuckDBPyConnection, texts: str, names: Sequence[str]) -> dict[str, str]:

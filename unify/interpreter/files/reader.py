@@ -32,7 +32,7 @@ from unify.lake.lake import Lake
 
 def build_import_query(lake: Lake, paths: Sequence[Path], format: FileFormat) -> str:
     """Return the SELECT that reads files of one format. Raises QueryError if it cannot read them."""
-    return build_file_query(lake.connection, FileScan(tuple(map(_escape_glob, paths)), format))
+    return build_file_query(lake.connection, FileScan(tuple(map(_escape_glob, paths)), format)).sql
 
 
 @contextmanager
