@@ -28,8 +28,8 @@ TOPICS = (
         "show",
         (
             "show connections",
-            "show schemas",
-            "show tables [from SCHEMA]",
+            "show schemas [from CONNECTION]",
+            "show tables [from SCHEMA|CONNECTION.SCHEMA]",
             "show columns from SCHEMA.TABLE [like 'PATTERN']",
             "show jobs",
             "show files [from SCHEMA] [like 'PATTERN']",

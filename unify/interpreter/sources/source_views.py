@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import UnifyError
+from unify.errors import QueryError, UnifyError
 from unify.interpreter.results import Watcher
 from unify.interpreter.sources.source_tables import SourceTables, SourceUse
 from unify.lake import lake as lake_lake
@@ -36,9 +36,12 @@ class SourceViews:
     def drop(self) -> None:
         """Drop the views of the previous statement."""
         self.tables.sources.in_use.clear()
-        for view in self._views:
-            lake_lake.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
-        self._views.clear()
+        views, self._views = self._views, []
+        for view in views:
+            try:
+                lake_lake.fetch_session_rows(self.lake, f"DROP VIEW IF EXISTS {view}")
+            except QueryError:  # a transaction that has failed refuses everything but its rollback
+                self._views.append(view)
 
     def create(self, use: SourceUse, mention: TableMention | None) -> tuple[str, Relation]:
         """Create the view of a table; return its name, and what it reads."""
