@@ -268,3 +268,16 @@ def _timed(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
+
+
+def test_tables_of_a_database_may_have_a_schema() -> None:
+    tables = {"shop": ("orders", "sales.lines", '"my.schema".lines'), "main": ("a.b",)}
+    names = CompletionNames(("shop", "main"), tables, {}, databases=("shop",))
+
+    def offered(text: str) -> list[str]:
+        return [offer.text for offer in find_completions(text, "", names, expected_next)]
+
+    assert "shop.sales.lines" in offered("select * from sho")
+    assert 'shop."my.schema".lines' in offered("select * from sho")
+    assert offered("select * from shop.sales.") == ["lines"]
+    assert 'main."a.b"' in offered("select * from mai")

@@ -266,7 +266,10 @@ class Watcher(Protocol):
 
 
 class CompletionNames(Struct, frozen=True):
-    """Names for completion; ``columns`` are by "schema.table", ``topics`` are those of ``help``."""
+    """Names for completion; ``columns`` are by "schema.table", ``topics`` are those of ``help``.
+
+    ``databases``  connections whose tables may be in schemas: sales.orders.
+    """
 
     schemas: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -275,3 +278,4 @@ class CompletionNames(Struct, frozen=True):
     schedules: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()

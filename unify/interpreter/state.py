@@ -182,7 +182,12 @@ class State:
                 *catalog.all_columns(self.lake).items(),
             )
         }
-        return CompletionNames(tuple(tables), {name: tuple(found) for name, found in tables.items()}, columns)
+        return CompletionNames(
+            tuple(tables),
+            {name: tuple(found) for name, found in tables.items()},
+            columns,
+            databases=tuple(self.connections.relational_names()),
+        )
 
     def schemas(self) -> frozenset[str]:
         """Return the names of all connections and schemas."""

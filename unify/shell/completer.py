@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from unify.interpreter.results import CompletionNames
 from unify.language.statements import UNIFY_SETTINGS, is_command
+from unify.language.table_names import split_table_name
 from unify.language.tokenizer import SqlToken, TokenKind, significant_tokens, tokenize, unquote
 from unify.render.formats.options import FORMATS
 from unify.shell import completion_scope, meta_commands
@@ -279,7 +280,8 @@ def _quote_schedule_name(name: str) -> str:
 
 def _table_candidates(names: CompletionNames) -> Iterator[CompletionCandidate]:
     for schema, tables in names.tables.items():
-        yield from ((f"{quote_identifier(schema)}.{quote_identifier(table)}", "table") for table in tables)
+        quoted = quote_identifier(schema)
+        yield from ((f"{quoted}.{_quote_table(schema, table, names)}", "table") for table in tables)
     yield from ((f"{quote_identifier(schema)}.", "connection") for schema in names.schemas)
 
 
@@ -290,12 +292,34 @@ def _candidates_after_dot(
     if len(context.tokens_before) < 2:
         return
     owner = unquote(context.tokens_before[-2].text)
-    known = {schema.lower(): tables for schema, tables in names.tables.items()}
-    yield from ((quote_identifier(table), "table") for table in known.get(owner.lower(), ()))
+    for schema, tables in names.tables.items():
+        if schema.lower() == owner.lower():
+            yield from ((_quote_table(schema, table, names), "table") for table in tables)
+    yield from _candidates_in_database_schema(context, names)
     table = dict(context.tables).get(owner.lower())
     if table is None and len(context.tokens_before) >= 4 and context.tokens_before[-3].text == ".":
         table = f"{unquote(context.tokens_before[-4].text)}.{owner}"
     yield from ((column, "column") for column in completion_scope.find_columns(table, names))
+
+
+def _candidates_in_database_schema(
+    context: CompletionContext, names: CompletionNames
+) -> Iterator[CompletionCandidate]:
+    """Yield the tables of ``shop.sales.``"""
+    before = [unquote(token.text).lower() for token in context.tokens_before[-4:]]
+    for database in names.databases:
+        if len(before) == 4 and [before[0], before[1], before[3]] == [database.lower(), ".", "."]:
+            for table in names.tables.get(database, ()):
+                schema, name = split_table_name(table)
+                if schema.lower() == before[2]:
+                    yield quote_identifier(name), "table"
+
+
+def _quote_table(schema: str, table: str, names: CompletionNames) -> str:
+    """Quote the name of a table; that of a database may have a schema."""
+    if schema not in names.databases:
+        return quote_identifier(table)
+    return ".".join(quote_identifier(part) for part in split_table_name(table) if part)
 
 
 def quote_identifier(name: str) -> str:
