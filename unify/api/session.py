@@ -126,7 +126,9 @@ class PythonSession:
 
     def tables(self, schema: str | None = None) -> list[TableState]:
         """Return the tables that a statement can name, stored or not; only those of ``schema`` if given."""
-        return list(self._interpreter.session.state.table_states(schema))
+        state = self._interpreter.session.state
+        state.list_sources(schema)
+        return list(state.table_states(schema))
 
     def schemas(self) -> frozenset[str]:
         """Return the names of all connections and schemas."""
