@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
 from unify.engine import tokens as engine_tokens
+from unify.engine.volatility import is_volatile
 from unify.language.sql.tables import referenced_tables
 from unify.language.statements import split_statements
 from unify.language.tokenizer import find_variables, significant_tokens, statement_tokens
@@ -41,9 +43,24 @@ def test_branches_of_a_long_case_are_no_tokens() -> None:
     assert len(engine_tokens.tokenize(sql)) < 20
 
 
+def test_functions_of_constants_are_named_once() -> None:
+    rows = ", ".join(f"(random(), {i}, 'f(', lower('g({i})'), MyMacro({i}))" for i in range(1000))
+    sql = f"insert into t values (1), {rows}"
+
+    for tokens in (statement_tokens(sql), significant_tokens(sql)):
+        found = list(tokens)
+        assert len(found) < 60
+        names = [
+            one.text for one, bracket in pairwise(found) if bracket.text == "(" and one.text.isidentifier()
+        ]
+        assert list(dict.fromkeys(names)) == ["values", "random", "lower", "MyMacro"]
+    assert is_volatile(sql)
+    assert not is_volatile(sql.replace("random", "upper"))
+
+
 @pytest.mark.parametrize(
     "breaker",
-    ["(select max(a) from jira.issues)", "$n", "f(1)", '"a, 1, 2"', "e'\\'' ", "$$,1,2$$", "x /* , 1 */"],
+    ["(select max(a) from jira.issues)", "$n", "f(a)", '"a, 1, 2"', "e'\\'' ", "$$,1,2$$", "x /* , 1 */"],
 )
 def test_what_is_no_constant_is_found_within_a_long_list(breaker: str) -> None:
     sql = f"select * from github.pulls where a in ({listed('{i}', 500)}, {breaker}, {listed('{i}', 500)})"

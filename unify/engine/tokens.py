@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from unify.engine.constant_runs import FromLists, constant_run, may_have_run
+from unify.engine.constant_runs import FromLists, called_functions, constant_run, may_have_run
 
 _RUN_STARTS = (",", "w", "W")
 _IDENTIFIER = re.compile(r'"(?:[^"]|"")*"|[\w$]+')
@@ -47,7 +47,7 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
     data = sql.encode()  # positions are byte offsets
     starts = [position for position, _ in duckdb.tokenize(sql)]
     ends = [*starts[1:], len(data)]
-    found = []
+    found: list[DuckDBToken] = []
     from_lists = FromLists()
     number, at = 0, len(data[: starts[0]].decode(errors="replace")) if starts else 0
     while number < len(starts):
@@ -55,6 +55,7 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
         can_start = has_runs and text[0] in _RUN_STARTS and not from_lists.is_open
         run = constant_run().match(sql, at) if can_start else None
         if run is not None:
+            found += _call_tokens(run.group(), at)
             end = starts[number] + len(run.group().encode())
             number = bisect_left(starts, end, lo=number)
             at = run.end() + len(data[end : ends[number - 1]].decode(errors="replace"))
@@ -65,6 +66,15 @@ def tokenize(sql: str, *, all_constants: bool = False) -> tuple[DuckDBToken, ...
         from_lists.add(found[-1].word)
         number, at = number + 1, at + len(text)
     return tuple(found)
+
+
+def _call_tokens(run: str, start: int) -> Iterator[DuckDBToken]:
+    """Yield name and brackets of the functions that a run of constants calls, each once."""
+    for begin, end in called_functions(run):
+        bracket = run.index("(", begin)
+        yield DuckDBToken(start + begin, start + bracket, run[begin:bracket].lower())
+        yield DuckDBToken(start + bracket, start + bracket + 1, "(")
+        yield DuckDBToken(start + end - 1, start + end, ")")
 
 
 def top_level_tokens(tokens: Sequence[DuckDBToken]) -> Iterator[tuple[int, DuckDBToken]]:

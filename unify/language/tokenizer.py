@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from unify.engine.constant_runs import PATTERN, FromLists, may_have_run
+from unify.engine.constant_runs import PATTERN, FromLists, called_functions, may_have_run
 
 
 class TokenKind(StrEnum):
@@ -173,7 +173,18 @@ def _scan(pattern: re.Pattern[str], text: str, skipped: frozenset[TokenKind]) ->
             match_at = _TOKEN.match if from_lists.is_open else pattern.match
         if kind not in skipped:
             yield SqlToken(kind, match.group(), position)
+        elif kind is TokenKind.CONSTANTS and skipped == _SKIPPED:
+            yield from _call_tokens(match.group(), position)
         position = match.end()
+
+
+def _call_tokens(run: str, start: int) -> Iterator[SqlToken]:
+    """Yield name and brackets of the functions that a run of constants calls, each once."""
+    for begin, end in called_functions(run):
+        bracket = run.index("(", begin)
+        yield SqlToken(TokenKind.WORD, run[begin:bracket], start + begin)
+        yield SqlToken(TokenKind.SYMBOL, "(", start + bracket)
+        yield SqlToken(TokenKind.SYMBOL, ")", start + end - 1)
 
 
 def _match_block_comment(text: str, position: int) -> SqlToken:
