@@ -57,6 +57,19 @@ def test_a_client_that_does_not_read_its_response_is_cut_off(
         assert count_until_cut_off(slow) < 60 * 500_000
 
 
+def test_a_client_that_does_not_read_does_not_hold_up_the_end_of_the_server(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unify.servers.http.server.GRACEFUL_SHUTDOWN_S", 1)
+    record_many_loads(settings, 1000)
+    with serve_home(settings) as running, running.connect() as slow:
+        assert running.get("/metrics").status_code == 200
+        for _ in range(60):
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert running.get("/health").status_code == 503
+    assert "internal_error" not in running.log.getvalue()
+
+
 def count_until_cut_off(client: socket.socket) -> int:
     """Return the number of bytes until the connection ends."""
     received = 0
@@ -135,11 +148,12 @@ def test_an_unexpected_error_is_in_the_log_and_not_in_the_response(
     assert served.get("/metrics").status_code == 200
 
 
-def test_garbage_leaves_no_traceback_no_connection_and_no_growth(served: ServedHome) -> None:
+@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_garbage_leaves_no_traceback_no_connection_and_no_growth(served: ServedHome, count: int) -> None:
     dice = random.Random(4711)
     served.get("/health")
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(150):
+    for _ in range(count):
         send(served, dice.choice(GARBAGE) + dice.randbytes(dice.randrange(400)) + b"\r\n\r\n")
     answer = served.get("/health")
     assert answer.status_code == 503

@@ -75,6 +75,9 @@ class HttpServer:
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(self._handle_loop_error)
         await self._server.serve([self._listener])
+        for connection in list(self._server.server_state.connections):  # whose clients do not read
+            connection.transport.abort()
+        await asyncio.sleep(0)  # lets the connections end before the loop does
 
     def _handle_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -115,7 +118,7 @@ class _EventHandler(logging.Handler):
         if isinstance(error, Exception):
             fault = make_bug_failure(error, self._log.redactor)
             self._log.write_limited("server.internal_error", error=fault.message, trace=fault.trace)
-        elif message != _INVALID_REQUEST:
+        elif message != _INVALID_REQUEST and not isinstance(error, asyncio.CancelledError):
             self._log.write_limited("server.warning", message=message)
 
 
