@@ -494,12 +494,11 @@ def test_resizing_leaves_no_copies_of_the_prompt(empty_home: Path) -> None:
     def wait_for(text: str) -> None:
         wait_until(lambda: text in run("capture-pane", "-p"))
 
-    def is_painted() -> bool:
-        """Return whether the first line of the statement fills the width."""
-        first = [
-            line for line in run("capture-pane", "-p").splitlines() if line.startswith("unify> select '")
-        ]
-        return bool(first) and abs(len(first[-1]) - min(column, len(f"unify> {typed}"))) <= 1
+    def wait_for_repaint(key: str) -> None:
+        """Wait until the program has shown a key that was typed after its terminal has the new width."""
+        wait_until(lambda: os.get_terminal_size(pane).columns == column)
+        run("send-keys", "-l", key)
+        wait_for(key)
 
     run("new-session", "-d", "-x", str(column), "-y", "30", *FAKE_SESSION_COMMAND)
     try:
@@ -510,9 +509,13 @@ def test_resizing_leaves_no_copies_of_the_prompt(empty_home: Path) -> None:
         typed = f"select '{'a' * 70}' as first, 2 as second, 3 as third"
         run("send-keys", "-l", typed)
         wait_for("third")
-        for column in (60, 110, 45, 100, 70, 120):
-            run("resize-window", "-x", str(column), "-y", "30")
-            wait_until(is_painted)
+        pane = os.open(run("display-message", "-p", "#{pane_tty}").strip(), os.O_RDWR | os.O_NOCTTY)
+        try:
+            for column, key in zip((60, 110, 45, 100, 70, 120), "ZYXWVU", strict=True):
+                run("resize-window", "-x", str(column), "-y", "30")
+                wait_for_repaint(key)
+        finally:
+            os.close(pane)
         history = run("capture-pane", "-p", "-J", "-S", "-")
     finally:
         run("kill-server")
