@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.database import open_cursor
 from tests.support.source_home import SourceHome
 from unify.config.settings import Settings
-from unify.errors import ConfigError, LoadFailed, SourceError, UnifyError, UnknownName
-from unify.load.protocol import TaskStatus
+from unify.errors import ConfigError, LoadFailed, OutOfMemory, SourceError, UnifyError, UnknownName
+from unify.lake.lake import Lake
+from unify.load.loader import TableLoader
+from unify.load.protocol import TaskStatus, make_task
+from unify.load.staging import StagingArea
+from unify.load.worker import Reporter
 from unify.model import Action
 
 pytestmark = pytest.mark.lake
@@ -260,6 +265,19 @@ def test_rows_of_megabytes_are_stored(shop: Shop) -> None:
     shop.run("create table huge as select i, repeat(chr((65 + i)::int), 2000000) as text from range(40) t(i)")
     assert shop.publish("huge").rows_total == 40
     assert shop.rows("select sum(length(text)) from shop.huge") == [(80_000_000,)]
+
+
+def test_rows_that_do_not_fit_into_memory_end_the_load_with_the_remedy(shop: Shop) -> None:
+    shop.run("create table huge as select i, repeat('x', 20000000) as text from range(30) t(i)")
+    home = Shop(replace(shop.settings, worker_memory_bytes=200 * 1024 * 1024))
+    job = home.make_job("huge")
+    folder = StagingArea(home.settings.staging).create_attempt_folder(job)
+    task = make_task(job, home.settings.home, folder, {})
+    with Lake(home.settings, read_only=True) as lake:
+        loader = TableLoader(task, Reporter(task, home.reports.append), lake)
+        with pytest.raises(OutOfMemory, match="UNIFY_WORKER_MEMORY"):
+            loader.load()
+    home.close()
 
 
 def test_a_table_of_another_schema_keeps_its_name(shop: Shop) -> None:

@@ -104,11 +104,17 @@ def copy_rows_sql(source: ChunkSource, target: Path, *, exact_timestamps: bool) 
     )
 
 
-def copy_to_parquet_sql(select: str, target: Path, group_rows: int = ROW_GROUP_ROWS) -> str:
-    """Statement that writes what ``select`` gives into a Parquet file; its result is the number of rows."""
+def copy_to_parquet_sql(
+    select: str, target: Path, group_rows: int = ROW_GROUP_ROWS, group_bytes: int | None = None
+) -> str:
+    """Statement that writes what ``select`` gives into a Parquet file; its result is the number of rows.
+
+    ``group_bytes``  of a row group at most, about; needs preserve_insertion_order = false.
+    """
+    size = f", ROW_GROUP_SIZE_BYTES {group_bytes}" if group_bytes is not None else ""
     return (
         f"COPY ({select}) TO {quote_literal(os.fspath(target))} "
-        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {group_rows}, WRITE_BLOOM_FILTER false)"
+        f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {group_rows}{size}, WRITE_BLOOM_FILTER false)"
     )
 
 

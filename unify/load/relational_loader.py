@@ -57,7 +57,8 @@ class RelationalLoad:
         task, folder = self._task, Path(self._task.folder)
         stored = read_stored_state(self._lake, task.table)
         adapter = registry.open_relational(self._connection, task.environment, self._reporter.redactor)
-        with closing(adapter), PartStage(folder, self._report) as stage:
+        memory_bytes = self._lake.settings.worker_memory_bytes
+        with closing(adapter), PartStage(folder, self._report, memory_bytes) as stage:
 
             def cancel() -> None:
                 with suppress(UnifyError), closing(stage.duck.cursor()) as cursor:  # not attached, or lost

@@ -17,14 +17,19 @@ from unify.adapters.relation import LoadPart, SourceLoad
 from unify.convert.sql import ROW_GROUP_ROWS, copy_to_parquet_sql
 from unify.engine.connection import DUCKDB_CONFIG, open_database, quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import LoadFailed
+from unify.errors import LoadFailed, OutOfMemory
 from unify.fs.failpoints import failpoint
 from unify.model import Column
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY_MB = 512  # limit of DuckDB; a part is copied in some 100 MB, thousands of columns take more
+MEMORY_MB = (
+    512  # limit of DuckDB at first; a part is copied in some 100 MB, columns or rows of megabytes take more
+)
+MIB = 1024 * 1024
+MEMORY_SHARE = 0.75  # of the limit of the worker process, at most
+MAX_ROW_GROUP_BYTES = 64 * MIB
 MAX_ROW_GROUP_CELLS = 4_000_000  # DuckDB holds a row group of each reader in memory
 MIN_ROW_GROUP_ROWS = 2048  # of DuckDB
 PROGRESS_INTERVAL_S = 0.5  # between readings of the size of the staged files
@@ -65,15 +70,16 @@ class CopiedParts(Struct, frozen=True):
 class PartStage:
     """A DuckDB in memory, which reads the source and writes Parquet files into ``folder``.
 
-    ``progress``  called from the caller's thread; it may raise to end the load.
+    ``progress``      called from the caller's thread; it may raise to end the load.
+    ``memory_bytes``  limit of this process.
 
     Memory: a row group of each reader, whatever the size of the table.
     """
 
-    def __init__(self, folder: Path, progress: Callable[[CopiedParts], None]) -> None:
+    def __init__(self, folder: Path, progress: Callable[[CopiedParts], None], memory_bytes: int) -> None:
         self._folder = folder
         self._progress = progress
-        self.duck = _open_worker_database(folder)
+        self.duck = _open_worker_database(folder, int(memory_bytes * MEMORY_SHARE) // MIB)
 
     def __enter__(self) -> PartStage:
         return self
@@ -126,7 +132,9 @@ class PartStage:
                     number = todo.get_nowait()
                 except Empty:
                     return
-                sql = copy_to_parquet_sql(load.parts[number].sql, files[number], group_rows)
+                sql = copy_to_parquet_sql(
+                    load.parts[number].sql, files[number], group_rows, MAX_ROW_GROUP_BYTES
+                )
                 counts[number] = _copied_rows(cursor, sql)
                 copied.append(number)
                 failpoint("relational.part")
@@ -234,16 +242,17 @@ def next_cursors(load: SourceLoad, staged: StagedParts) -> Mapping[str, str]:
     return {**load.cursors, load.cursor_column: staged.cursor}
 
 
-def _open_worker_database(folder: Path) -> DuckDBPyConnection:
+def _open_worker_database(folder: Path, memory_mb: int) -> DuckDBPyConnection:
     """Open the database. Each reader's thread executes its own queries."""
     config: dict[str, str | int | bool] = {
         **DUCKDB_CONFIG,
-        "memory_limit": f"{MEMORY_MB}MB",
+        "memory_limit": f"{memory_mb}MB",
         "threads": 1,
         "temp_directory": os.fspath(folder / "spill"),
     }
     duck = open_database(config)
     duck.execute("SET TimeZone = 'UTC'")
+    duck.execute("SET preserve_insertion_order = false")  # required by ROW_GROUP_SIZE_BYTES
     return duck
 
 
@@ -252,7 +261,16 @@ def _row_group_rows(columns: int) -> int:
 
 
 def _copied_rows(cursor: DuckDBPyConnection, copy_sql: str) -> int:
-    row = cursor.execute(copy_sql).fetchone()
+    """Run a COPY; return the number of rows. Raises OutOfMemory if 2,048 rows do not fit."""
+    from unify.engine import duckdb
+
+    try:
+        row = cursor.execute(copy_sql).fetchone()
+    except duckdb.OutOfMemoryException as error:
+        raise OutOfMemory(
+            "the rows of this table are too long for the memory of a load; give it more "
+            "(UNIFY_WORKER_MEMORY), or load a view without the long columns"
+        ) from error
     if row is None:
         raise LoadFailed("DuckDB did not say how many rows it has copied")
     return int(row[0])

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.stores import make_job
-from unify.interpreter.commands.system import rate_text, task_lines
+from unify.interpreter.commands.system import progress_text, rate_text, task_lines
 from unify.interpreter.query import load_client
 from unify.model import Action, JobState, LoaderStatus, TableName
 
@@ -28,6 +28,15 @@ HALF = LoaderStatus(
 def test_the_remaining_time_is_shown_if_the_pages_are_known() -> None:
     assert rate_text(HALF, NOW) == "144 rows/s  0:00:27 left"
     assert rate_text(replace(HALF, pages_total=None), NOW) == "144 rows/s"
+
+
+def test_the_share_of_the_expected_rows_and_the_remaining_time_are_shown() -> None:
+    load = replace(HALF, rows=250_000, pages=0, pages_total=None, elapsed_s=10.0, rows_total=1_000_000)
+    assert progress_text(load, NOW) == "250,000 rows of about 1,000,000 (25%)  0:00:10"
+    assert rate_text(load, NOW) == "25,000 rows/s  0:00:30 left"
+    more = replace(load, rows=1_200_000)  # the database estimates
+    assert progress_text(more, NOW) == "1,200,000 rows of about 1,000,000 (99%)  0:00:10"
+    assert rate_text(more, NOW) == "120,000 rows/s"
 
 
 @pytest.mark.parametrize(
