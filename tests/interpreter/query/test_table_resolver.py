@@ -114,6 +114,7 @@ def store(session: PythonSession, table: str) -> None:
 DEFINITIONS = (
     "create view v as select * from c.rows; create view v2 as select * from v; "
     "create macro counted() as (select count(*) from c.rows); create macro listed() as table from v2;"
+    "create macro round(a, b) as (select count(*) from c.rows);"
 )
 SESSION_DEFINITIONS = "create temp view tv as from v2; prepare p as select count(*) from tv;"
 
@@ -125,6 +126,7 @@ SESSION_DEFINITIONS = "create temp view tv as from v2; prepare p as select count
         "select count(*) from main.v2",
         "select count(*) from lake.main.v2",
         "select counted()",
+        "select round(1, 2)",
         "select * from listed()",
         "select (select count(*) from tv)",
         "execute p",

@@ -25,11 +25,10 @@ from unify.model import TableName
 if TYPE_CHECKING:
     from unify.interpreter.sources.source_tables import SourceTables
 
-# Functions of DuckDB that most statements call: no reason to look for a macro of that name.
-_COMMON_FUNCTIONS = keyword_set(
-    "select from where in on as values and or not using exists over by filter case count sum min max avg "
-    "cast try_cast coalesce round abs lower upper length substr strftime date_trunc extract range unnest "
-    "list row_number count_star any_value concat replace nullif"
+# Words before a bracket that are syntax: no macro can have their place. One called sum or round can.
+_SYNTAX_WORDS = keyword_set(
+    "select from where in on as values and or not using exists over by filter case "
+    "cast try_cast coalesce extract"
 )
 
 
@@ -207,7 +206,7 @@ class _Expansion:
         return [analyse(sql) for sql in new]
 
     def _definitions_in(self, statement: Analysed) -> Iterator[Definition]:
-        functions = statement.functions - _COMMON_FUNCTIONS
+        functions = statement.functions - _SYNTAX_WORDS
         refs = [ref for ref in statement.tables if self.may_be_view(ref)]
         if not functions and not refs:
             return
