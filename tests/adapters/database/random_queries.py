@@ -130,6 +130,7 @@ def _is_error(rows: Sequence[str]) -> bool:
 def _read(mention: TableMention) -> RelationRead:
     """What the interpreter asks an adapter for."""
     return RelationRead(
+        columns=None if mention.used_names is None else tuple(mention.used_names),
         conditions=mention.conditions,
         order_by=tuple(SortOrder(term.column, term.descending, term.nulls_first) for term in mention.order_by)
         if mention.is_complete

@@ -80,7 +80,11 @@ class SourceViews:
             SortOrder(term.column, term.descending, term.nulls_first) for term in mention.order_by
         )
         is_ordered = all(term.column in known for term in order_by) and self._has_usual_order(order_by)
+        names = mention.used_names
         return RelationRead(
+            columns=None
+            if names is None
+            else tuple(column.name for column in table.columns if column.name.lower() in names),
             conditions=conditions,
             order_by=order_by if is_complete and is_ordered else (),
             limit=mention.first_rows if is_complete and is_ordered else None,

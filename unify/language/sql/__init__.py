@@ -6,6 +6,7 @@
     simple_select  the table of a SELECT with one table, from its tokens, without importing sqlglot
     parse       table names in sqlglot's syntax tree; checks that a text is one SELECT and no more
     predicates  the conditions and joins of a SELECT that limit the rows of each table
+    used_names  the names of a statement that uses columns by name alone: no others are read
     write_statement  INSERT, UPDATE and DELETE, cut into their clauses
     rewrite     every mention of a table with its conditions; replaces the names
 

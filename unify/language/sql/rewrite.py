@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -12,6 +12,7 @@ from unify.language.sql import parse, predicates
 from unify.language.sql.predicates import Condition, Parameters
 from unify.language.sql.refs import TableRef
 from unify.language.sql.tables import unwrap_statement
+from unify.language.sql.used_names import used_names
 from unify.language.tokenizer import SqlToken, TokenKind, statement_tokens, unquote
 
 _NAME_KINDS = (TokenKind.WORD, TokenKind.QUOTED)
@@ -48,6 +49,7 @@ class TableMention:
     ``order_by``         the order in which ``first_rows`` are the ones that the statement needs.
     ``first_rows``       with ``is_complete``: it needs no more than this many rows; None: all of them.
     ``is_counted``       the statement is SELECT count(*) of this table, perhaps with WHERE.
+    ``used_names``       it needs no columns of other names, which are in lower case; None: perhaps all.
     """
 
     ref: TableRef
@@ -63,6 +65,7 @@ class TableMention:
     order_by: tuple[OrderTerm, ...] = ()
     first_rows: int | None = None
     is_counted: bool = False
+    used_names: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,11 @@ def find_mentions(
         asked.update(asking.collect(select))
     numbers = {id(node): number for number, node in enumerate(nodes)}
     offset = len(sql) - len(inner)
-    found = [_build_mention(node, asked.get(id(node)), numbers, offset, tree) for node in nodes]
+    names = used_names(inner, tree)
+    found = [
+        replace(_build_mention(node, asked.get(id(node)), numbers, offset, tree), used_names=names)
+        for node in nodes
+    ]
     lasting = isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() != "TABLE"
     return StatementMentions(sql, tuple(found), lasting)
 
