@@ -21,7 +21,9 @@ def read_sections(file: str) -> Mapping[str, str]:
     text = resources.files("unify.adapters.database").joinpath(file).read_text(encoding="utf-8")
     _, *parts = _SECTION.split(text)
     found = {name: _COMMENT.sub("", body).strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
-    return {name: _INCLUDED.sub(lambda place: found[place[1]], body) for name, body in found.items()}
+    for name, body in found.items():  # a section may include one before it
+        found[name] = _INCLUDED.sub(lambda place: found[place[1]], body)
+    return found
 
 
 def render_section(file: str, name: str, **values: str) -> str:

@@ -71,9 +71,9 @@ class PostgresCatalog:
             return None
         schema = schema or self._schemas[0]
         rows = self._fetch(duck, "table", schema=schema, table=name)
+        rows = rows or self._fetch(duck, "similar_tables", schema=schema, table=name)
         found = [msgspec.json.decode(text, type=CatalogTable) for (text,) in rows]
-        exact = [one for one in found if (one.schema, one.name) == (schema, name)]
-        match exact or found:
+        match found:
             case []:
                 return None
             case [one]:

@@ -53,8 +53,8 @@ LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
 LEFT JOIN pg_catalog.pg_namespace AS es ON es.oid = e.typnamespace
 LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation
 
--- name: table
--- Each table of that name in any case, as one JSON object.
+-- name: table_json
+-- A table as one JSON object.
 SELECT json_build_object(
   'schema', n.nspname,
   'name', c.relname,
@@ -81,6 +81,18 @@ SELECT json_build_object(
       AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
   )
 )::text AS found
+
+-- name: table
+-- The table of exactly that name, which an index finds.
+{table_json}
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = :schema AND c.relname = :table
+  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+
+-- name: similar_tables
+-- Each table of that name in any case.
+{table_json}
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
