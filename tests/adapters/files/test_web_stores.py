@@ -149,7 +149,11 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
         yield server
 
 
-def test_google_cloud_storage_is_read(gcs: ObjectServer) -> None:
+def test_google_cloud_storage_is_read_and_copies_are_deleted(
+    gcs: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = tmp_path
+    monkeypatch.setattr("tempfile.tempdir", str(copies))
     put_gcs_object(gcs, "in/o/a b.csv", b"i,zip\n1,01\n")
     put_gcs_object(gcs, "in/o/b.csv.gz", b"i,zip\n2,02\n")
     put_gcs_object(gcs, "outside.csv", b"x\n1\n")
@@ -159,6 +163,7 @@ def test_google_cloud_storage_is_read(gcs: ObjectServer) -> None:
     assert source.rows("o")[-1] == (7, "07", "o/a b.csv")
     assert source.adapter.store.read_start("o/a b.csv", 3) == b"i,z"
     source.close()
+    assert list(copies.glob("unify-files-*")) == []
     with pytest.raises(ConfigError, match="service_account_key is missing"):
         open_source("gcs", {"bucket": "b"})
 

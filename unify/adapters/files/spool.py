@@ -48,6 +48,7 @@ class FileSpool:
         """
         if len(files) == 1:
             return [self._fetch(files[0])]
+        _ = self.folder  # made here: each thread would make one
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS, thread_name_prefix="unify-files") as pool:
             tasks: list[Callable[[], Path]] = [
                 pool.submit(self._fetch, file).result for file in dict.fromkeys(files)
