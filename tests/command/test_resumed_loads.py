@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 from collections import Counter
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.support.command import UnifyCommand, is_daemon_running
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
+from tests.support.stores import settings_for_home
 from tests.support.waiting import wait_until
 from unify.model import JobState, LoaderJob
 from unify.queue.queue import Queue
+from unify.status.instance import holder_pid
 
 PARENTS = 40
 SPEC = """\
@@ -40,6 +45,7 @@ class Shop:
         self.requests: Counter[int] = Counter()
         self.refused: set[int] = set()
         self.held_from = PARENTS
+        self.delay_s = 0.0
         self.gate = threading.Event()
         api.serve("/orders", MockResponse.json([{"id": order} for order in range(PARENTS)]))
         for order in range(PARENTS):
@@ -47,11 +53,16 @@ class Shop:
 
     def _respond(self, order: int, _request: RecordedRequest) -> MockResponse:
         self.requests[order] += 1
+        threading.Event().wait(self.delay_s)
         if order >= self.held_from:
             self.gate.wait(60)
         if order in self.refused:
             return MockResponse.error(400, "no")
         return MockResponse.json([{"sku": f"{order}-{n}", "price": n / 4} for n in range(2)])
+
+    def has_answered(self, requests: int, unify: UnifyCommand) -> bool:
+        """Whether so many requests have come, or the load has ended."""
+        return self.requests.total() >= requests or not lines_job(unify).state.active
 
 
 @pytest.fixture
@@ -199,3 +210,81 @@ def test_pages_without_end_are_ended_and_the_limit_is_named(unify: UnifyCommand,
         wait_until(lambda: not queue.get(job.id).state.active)
         assert "810 rows" in queue.get(job.id).error
     assert len(api.requests) - before <= 40
+
+
+class Killer:
+    """Kills the daemon or a worker, pauses and resumes, backs up; at random, while a load goes on."""
+
+    def __init__(self, unify: UnifyCommand, rng: random.Random, archive: Path) -> None:
+        self.unify = unify
+        self.rng = rng
+        self.archive = archive
+        self.counts: Counter[str] = Counter()
+
+    def strike(self) -> None:
+        action = self.rng.choice(["daemon", "daemon", "worker", "worker", "pause", "backup"])
+        pid = holder_pid(settings_for_home(self.unify.home).daemon_lock)
+        if pid is None:
+            self.unify("system start daemon")
+            return
+        self.counts[action] += 1
+        match action:
+            case "daemon":
+                self._kill(pid)
+                wait_until(lambda: not is_daemon_running(self.unify.home))
+                self.unify("system start daemon")
+            case "worker":
+                for worker in self._children(pid):
+                    self._kill(worker)
+            case "pause":
+                assert self.unify("pause shop.lines", "resume shop.lines").exit_status == 0
+            case _:
+                assert self.unify.run("backup", str(self.archive), "--force").exit_status == 0
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    @staticmethod
+    def _children(pid: int) -> list[int]:
+        try:
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("rounds", [20])
+def test_loads_under_random_kills_store_what_unbroken_ones_store(
+    unify: UnifyCommand, shop: Shop, tmp_path: Path, rounds: int
+) -> None:
+    seed = int(os.environ.get("UNIFY_SEED", random.randrange(10**6)))
+    print(f"seed {seed}")
+    killer = Killer(unify, random.Random(seed), tmp_path / "home.zip")
+    shop.delay_s = 0.05
+    assert unify("load table shop.orders").exit_status == 0
+    for number in range(rounds):
+        shop.requests.clear()
+        before = killer.counts.copy()
+        assert unify("reload table shop.lines", args=["--no-wait"]).exit_status == 0
+        strikes = 0
+        while lines_job(unify).state.active:
+            goal = shop.requests.total() + killer.rng.randint(3, 12)
+            # A worker that dies three times without having read anything ends its job.
+            wait_until(partial(shop.has_answered, goal, unify))
+            if strikes < 12 and lines_job(unify).state.active:
+                killer.strike()
+                strikes += 1
+        job = lines_job(unify)
+        assert job.state is JobState.DONE, (number, job)
+        assert_complete(unify)
+        kills = sum((killer.counts - before)[kind] for kind in ("daemon", "worker"))
+        assert max(shop.requests.values()) <= kills + 1
+        loads = f"select count(*) from unify.loads where uid = '{job.uid}' and status = 'success'"
+        assert unify(loads).single_value == "1"
+    assert not list((unify.home / "staging").glob("*/*"))
+    checked = unify.run("lake", "check", "--deep")
+    assert checked.exit_status == 0, checked
+    print(f"{rounds} loads, {dict(killer.counts)}")
