@@ -33,6 +33,9 @@ insert into sales.lines values (1, 5, 'a'), (2, 7, null);
 create table changing(a int, b int default 7);
 insert into changing values (1), (2);
 create sequence numbers;
+create table events(id int primary key, kind text);
+insert into events select i, 'k' || i % 100 from generate_series(0, 19999) i;
+analyze events;
 create view slow as select id, pg_sleep(0.02)::text as waited from orders;
 """
 
@@ -176,6 +179,31 @@ def test_the_server_applies_conditions_orders_limits_and_counts(
     ):
         assert rows(session, sql)
         assert any(sent in line for line in postgres_server.statements(database)[-6:]), sql
+
+
+def test_keys_of_a_small_table_limit_what_the_server_sends(
+    session: PythonSession, postgres_server: PostgresServer, database: str
+) -> None:
+    session.execute(
+        "create table few as select * from (values (5, 'k5'), (70, 'k1'), (null, null)) v(id, kind)"
+    )
+    for sql, expected, sent in (
+        (
+            "select e.kind from few f join shop.events e on e.id = f.id order by 1",
+            ["k5", "k70"],
+            '"id" IN (5, 70)',
+        ),
+        ("select e.id from shop.events e join few f on e.kind = f.kind where f.id = 5 limit 1", [5], "'k5'"),
+        (
+            "select e.id from few f left join shop.events e on e.id = f.id order by 1",
+            [5, 70, None],
+            "IN (5, 70)",
+        ),
+        ("select count(*) from shop.events e left join few f on e.id = f.id", [20_000], "FROM"),
+        ("select count(*) from shop.events e join few f on e.id::text = f.kind", [0], "FROM"),
+    ):
+        assert [row[0] for row in rows(session, sql)] == expected, sql
+        assert any(sent in line for line in postgres_server.statements(database)[-8:]), sql
 
 
 def test_a_query_of_the_database_itself(session: PythonSession) -> None:

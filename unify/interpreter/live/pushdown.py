@@ -128,7 +128,7 @@ class PushdownPlanner:
             f"CAST({quoted(column)} AS VARCHAR), typeof({quoted(column)})" for column in columns
         )
         conditions = [f"{quoted(column)} IS NOT NULL" for column in columns]
-        conditions += [_condition_sql(condition) for condition in mention.conditions]
+        conditions += [condition_sql(condition) for condition in mention.conditions]
         sql = f"SELECT DISTINCT {chosen} FROM {relation} WHERE {' AND '.join(conditions)} ORDER BY ALL"
         rows = lake_lake.fetch_session_rows(self.lake, sql)
         return [
@@ -238,7 +238,7 @@ def _merge_requests(requests: Sequence[LiveRequest]) -> LiveRequest:
     return LiveRequest(filters, values)
 
 
-def _condition_sql(condition: Condition) -> str:
+def condition_sql(condition: Condition) -> str:
     """Return the SQL of a condition."""
     column = quoted(condition.column)
     values = [_constant_sql(value) for value in condition.values]

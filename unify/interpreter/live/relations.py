@@ -7,6 +7,7 @@ a view or macro over it, which would outlive it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from unify.engine.types import qualified_name
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import ConfigError, QueryError, UnifyError
 from unify.interpreter.connections import ConnectionCatalog
+from unify.interpreter.live.join_keys import JoinKeys
 from unify.interpreter.live.live_tables import LiveTables
 from unify.interpreter.live.pushdown import LiveTableRef, PushdownPlanner, too_many_requests_message
 from unify.interpreter.live.requests import LiveRead, LiveRelation, filter_parents
@@ -25,6 +27,7 @@ from unify.interpreter.sources.source_tables import SourceUse, source_key
 from unify.interpreter.variables import BoundQuery, parameter_constants
 from unify.lake import catalog
 from unify.lake import lake as lake_lake
+from unify.lake.definitions import find_view
 from unify.lake.lake import Lake
 from unify.language.sql import rewrite, tables
 from unify.language.sql.analysis import StatementKind, analyse
@@ -57,6 +60,7 @@ class RelationResolver:
         self.qualify = qualify
         self.named_databases = named_databases
         self.source_views = named_databases.views
+        self._join_keys = JoinKeys(lake, self._lake_relation)
         self._uses: Mapping[str, SourceUse] = {}
 
     def resolve(self, bound: BoundQuery, uses: Mapping[str, SourceUse]) -> BoundQuery:
@@ -106,7 +110,7 @@ class RelationResolver:
         is_lasting = analyse(bound.sql).is_lasting
         for number, mention in enumerate(statement.mentions):
             if not schema and (use := self._source_use(mention.ref)) is not None:
-                names[number] = self._source_relation(use, mention, is_lasting=is_lasting)
+                names[number] = self._source_relation(use, statement, number, is_lasting=is_lasting)
                 continue
             name = self._connection_table(mention.ref, schema)
             if name is None:
@@ -131,16 +135,34 @@ class RelationResolver:
         name = self.source_views.tables.name_of(ref if ref.schema else self.qualify(ref))
         return None if name is None else self._uses.get(source_key(name))
 
-    def _source_relation(self, use: SourceUse, mention: TableMention, *, is_lasting: bool) -> str:
+    def _source_relation(
+        self, use: SourceUse, statement: StatementMentions, number: int, *, is_lasting: bool
+    ) -> str:
         """Return what the statement reads in place of a table of a source.
 
         ``is_lasting``  the text outlives the statement.
         """
         if is_lasting:
             return self.named_databases.full_name(use)
-        if use.is_live:
-            return self.create_source_view(use, mention)
+        if use.is_live and use.table is not None:
+            mention = statement.mentions[number]
+            keys = self._join_keys.conditions(statement, mention, use.table)
+            limited = dataclasses.replace(mention, conditions=(*mention.conditions, *keys))
+            return self.create_source_view(use, limited)
         return qualified_name(use.name.schema, use.name.table)
+
+    def _lake_relation(self, statement: StatementMentions, number: int) -> str | None:
+        """Return a table of the lake, or a temporary one, as the statement names it; None for others."""
+        mention = statement.mentions[number]
+        if (use := self._source_use(mention.ref)) is not None:
+            return None if use.is_live else qualified_name(use.name.schema, use.name.table)
+        name = self._connection_table(mention.ref, "")
+        if name is not None and (self.connections.view(name) or self.connections.live_table(name)):
+            return None
+        if mention.ref.catalog not in ("", "lake") or "." in mention.ref.table:
+            return None
+        is_view = find_view(self.lake, TableName(mention.ref.schema or "main", mention.ref.table)) is not None
+        return None if is_view else statement.sql[mention.start : mention.end]
 
     def _rename_sources(self, sql: str) -> str:
         """Return a statement that cannot be parsed, with the full names of the tables of sources."""
