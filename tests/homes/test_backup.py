@@ -8,6 +8,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,11 @@ from unify.homes.check import check_home
 from unify.homes.restore import restore_home
 from unify.lake.lake import Lake
 from unify.lake.saved_variables import SavedVariables
-from unify.model import ConfigPaths, TableName
+from unify.model import ConfigPaths, PlannedRow, TableName
 from unify.queue.queue import Queue
 from unify.queue.rows import Schedule
+from unify.writes.records import NewWrite
+from unify.writes.store import WriteStore
 
 
 def back_up(settings: Settings, path: Path, **options: bool) -> BackupResult:
@@ -114,6 +117,25 @@ class TestBackup:
         assert any("the schedules are those of schedules.json" in notice for notice in result.notices)
         with open_archive(result.path) as (archive, _):
             assert b"pulls" in archive.read("schedules.json")
+
+    def test_has_the_writes_and_none_that_is_to_be_sent(
+        self, filled: Settings, target: Settings, tmp_path: Path
+    ) -> None:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        new = NewWrite("default", TableName("crm", "people"), "insert", ConfigPaths("/c"))
+        rows = [PlannedRow(number, "insert", {"email": str(number)}) for number in (1, 2)]
+        with WriteStore(filled.writes) as store:
+            planned, approved = store.plan(new, rows, now), store.plan(new, rows, now)
+            store.approve(approved.id, "ada", now)
+            started = store.start(approved, now)
+            store.mark_sent(started, rows[:1], "k", now)
+
+        restore_home(target, back_up(filled, tmp_path / "home.zip").path)
+
+        with WriteStore(target.writes) as store:
+            assert not store.open_tables()
+            states = [[row.state for row in store.rows(write.id)] for write in (planned, approved)]
+        assert states == [["planned", "planned"], ["unknown", "not sent"]]
 
     def test_does_not_wait_for_an_open_transaction(
         self, filled: Settings, tmp_path: Path, target: Settings, monkeypatch: pytest.MonkeyPatch

@@ -305,7 +305,9 @@ class Dispatcher:
         self.queue.delete_old_jobs(_now() - JOB_RETENTION)
         self.script_supervisor.interrupt_orphans(_now())
         recover_jobs(self.epoch, self.running_jobs, self.worker_pool, self._staging)
-        self.running_jobs.writes.enqueue_open(_now())
+        with self._contain_faults():
+            self.running_jobs.writes.delete_old(_now())
+            self.running_jobs.writes.enqueue_open(_now())
         self._is_queue_synced = True
 
     def _idle_s(self) -> float:

@@ -32,6 +32,7 @@ FORMAT = 1
 MANIFEST_MEMBER = "manifest.json"
 CATALOG_MEMBER = "lake/catalog.sqlite"
 SCHEDULES_MEMBER = "schedules.json"
+WRITES_MEMBER = "writes.db"
 CONFIGURATION_MEMBERS = ("connections.yaml", "notify.yaml")  # they decide where secrets are sent
 MAX_MANIFEST_BYTES = 512_000_000  # some million members
 CHUNK_BYTES = 1_000_000
@@ -41,7 +42,7 @@ _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError
 _FILES = frozenset(
     (
         *(CATALOG_MEMBER, "lake/checksums", "lake/identity.json", "lake/ready", SCHEDULES_MEMBER),
-        *("preferences", *CONFIGURATION_MEMBERS),
+        *(WRITES_MEMBER, "preferences", *CONFIGURATION_MEMBERS),
     )
 )
 _FOLDERS = (("lake", "files"), ("variables",), ("tokens",))

@@ -31,6 +31,7 @@ from unify.homes.archive import (
     CONFIGURATION_MEMBERS,
     FORMAT,
     SCHEDULES_MEMBER,
+    WRITES_MEMBER,
     ArchiveWriter,
     BackupManifest,
     verify_archive,
@@ -49,6 +50,7 @@ from unify.lake.protocols import SCHEMA
 from unify.queue.backup import BACKUP_FILE, encode_schedules
 from unify.queue.sqlite import STATEMENTS_FILE
 from unify.version import VERSION
+from unify.writes.store import end_open_writes
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -107,6 +109,7 @@ def _write_members(
         if view.copy is not None:
             notices += _add_lake(settings, writer, view.copy, progress)
         notices += _add_schedules(settings, writer, Path(temporary))
+        notices += _add_writes(settings, writer, Path(temporary))
         _add_configuration(settings, writer, options)
         notices += _describe_secrets(settings, options)
     tables = () if view.copy is None else view.copy.tables
@@ -216,6 +219,21 @@ def _add_schedules(settings: Settings, writer: ArchiveWriter, folder: Path) -> I
     if saved.exists():
         with durable.open_regular_file(saved) as file:
             writer.add(SCHEDULES_MEMBER, file)
+
+
+def _add_writes(settings: Settings, writer: ArchiveWriter, folder: Path) -> Iterator[str]:
+    """Add the planned and sent writes. Those under way end in the copy: a restored home sends nothing."""
+    if not settings.writes.exists():
+        return
+    copy = folder / settings.writes.name
+    try:
+        copy_database(settings.writes, copy)
+        end_open_writes(copy)
+    except (sqlite3.DatabaseError, StoreError) as error:
+        yield f"{settings.writes}: it is damaged ({error}) and is not in the backup"
+        return
+    with copy.open("rb") as file:
+        writer.add(WRITES_MEMBER, file)
 
 
 def _add_configuration(settings: Settings, writer: ArchiveWriter, options: BackupOptions) -> None:

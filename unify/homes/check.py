@@ -37,7 +37,7 @@ VARIABLES_FOLDER = "variables"
 OWN_FOLDERS = ("cache", "lake", "logs", "run", "staging", "tokens", VARIABLES_FOLDER)
 OWN_FILES = (
     *("connections.yaml", "daemon.", "history", "notify.yaml", "preferences", "queue.", "requests.jsonl"),
-    *("schedules.json", "trusted", "users."),
+    *("schedules.json", "trusted", "users.", "writes."),
 )
 
 
@@ -49,7 +49,7 @@ def check_home(
         folder = Path(temporary)
         view = view_lake(settings, folder)
         findings = [*view.findings, *_check_lake(settings, view, deep, progress)]
-        findings += _check_queue(settings, folder)
+        findings += [*_check_queue(settings, folder), *_check_writes(settings, folder)]
     findings += [*_check_variables(settings.home / VARIABLES_FOLDER), *_check_permissions(settings.home)]
     files = () if view.copy is None else view.copy.files
     notices = (
@@ -86,6 +86,20 @@ def _check_lake(settings: Settings, view: LakeView, deep: bool, progress: Progre
     yield from data_files.check_data_files(view.copy, loads, recorded, progress)
     yield from data_files.find_unknown_files(view, view.copy)
     yield from ledger_findings
+
+
+def _check_writes(settings: Settings, folder: Path) -> Iterator[Finding]:
+    if not settings.writes.exists():
+        return
+    copy = folder / settings.writes.name
+    try:
+        copy_database(settings.writes, copy)
+        fault = integrity_error(copy)
+    except (sqlite3.DatabaseError, OSError) as error:
+        fault = str(error)
+    if fault:
+        remedy = "move it away: what was planned is lost, and what was sent is known to the systems alone"
+        yield Finding("writes", settings.writes, f"is damaged ({fault})", remedy)
 
 
 def _check_queue(settings: Settings, folder: Path) -> Iterator[Finding]:

@@ -6,12 +6,14 @@ last job of its table ends, or while no daemon runs, is found by the next look.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from unify.model import Action, JobState, LoaderJob, Priority
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob
 from unify.writes.store import WriteStore
+
+WRITE_RETENTION = timedelta(days=30)  # as long as `show jobs` lists an ended job
 
 
 class PendingWrites:
@@ -20,6 +22,10 @@ class PendingWrites:
     def __init__(self, store: WriteStore, queue: Queue) -> None:
         self._store = store
         self._queue = queue
+
+    def delete_old(self, now: datetime) -> None:
+        """Delete the writes that ended WRITE_RETENTION ago."""
+        self._store.delete_old(now - WRITE_RETENTION)
 
     def enqueue_open(self, now: datetime) -> None:
         """Queue a job for each table with approved writes that has none."""

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from unify.fs.locks import FileLock
 from unify.fs.sqlite import (
     error_text,
     from_micros,
+    is_corruption,
     migrate,
     read_sql_sections,
     roll_back,
@@ -327,7 +328,8 @@ class WriteStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self.path}: {error_text(error)}") from error
+            hint = "; move it away to plan writes again" if is_corruption(error) else ""
+            raise StoreError(f"{self.path}: {error_text(error)}{hint}") from error
 
 
 def _table_values(tenant: str, table: TableName) -> dict[str, object]:
@@ -343,3 +345,10 @@ def _row_values(write: int, row: PlannedRow) -> dict[str, object]:
         "key": encode_values(row.key),
         "before": None if row.before is None else encode_values(row.before),
     }
+
+
+def end_open_writes(path: Path) -> None:
+    """End the writes of a copy that were to be sent: the original sends them."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in ("cancel_open", "end_open_rows", "forget_open_rows"):
+            connection.execute(read_sql_sections(STATEMENTS_FILE)[statement])

@@ -118,3 +118,15 @@ DELETE FROM write_row WHERE write = :id;
 
 -- name: delete
 DELETE FROM write WHERE id = :id;
+
+-- name: forget_open_rows
+UPDATE write_row SET state = 'unknown', message = 'sent when this copy was made' WHERE state = 'sent';
+
+-- name: end_open_rows
+-- Rows of plans that wait for approval stay planned.
+UPDATE write_row SET state = 'not sent'
+WHERE state = 'planned' AND write NOT IN (SELECT id FROM write WHERE state = 'planned');
+
+-- name: cancel_open
+UPDATE write SET state = 'cancelled', error = 'under way when this copy was made'
+WHERE state IN ('approved', 'running');
