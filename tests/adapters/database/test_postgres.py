@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Thread
+from time import process_time
 
 import duckdb
 import pytest
@@ -543,3 +544,21 @@ def test_an_encrypted_connection_checks_the_certificate(
         other = open_adapter("postgres", options, name="other")
         with pytest.raises(SourceError, match="does not match host name"):
             other.attach(duck)
+
+
+@pytest.mark.slow
+def test_ten_thousand_tables_are_listed_in_half_a_second_of_processor_time(
+    postgres_server: PostgresServer, duck: duckdb.DuckDBPyConnection
+) -> None:
+    database = postgres_server.create_database("many")
+    for first in range(0, 10_000, 1000):  # a transaction can lock only so many tables
+        tables = (
+            f"create table t{number}(id int primary key, a text);" for number in range(first, first + 1000)
+        )
+        postgres_server.run("".join(tables), database)
+    adapter = open_adapter("postgres", postgres_server.options(database), name="many")
+    adapter.attach(duck)
+    began = process_time()
+    assert len(adapter.list_tables(duck)) == 10_000
+    assert adapter.find_table(duck, "T5000") is not None
+    assert process_time() - began < 0.5
