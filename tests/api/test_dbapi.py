@@ -309,6 +309,7 @@ def test_each_thread_has_a_connection_of_its_own(module_home: Path, connection: 
 @pytest.mark.parametrize(
     ("max_age", "shown"),
     [("5m", "5 minutes"), (0, "0 seconds"), (90, "1 minute 30 seconds"), (timedelta(hours=2), "2 hours"),
+     (timedelta(days=30), "30 days"), (1_234_567.5, "14 days 6 hours 56 minutes 7.5 seconds"),
      (None, "default")],
 )  # fmt: skip
 def test_the_maximum_age_is_a_text_a_number_or_a_duration(

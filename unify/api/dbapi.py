@@ -121,7 +121,7 @@ def connect(
 def _age_text(max_age: str | float | timedelta | None) -> str | None:
     if isinstance(max_age, timedelta):
         max_age = max_age.total_seconds()
-    return f"{max_age:g} seconds" if isinstance(max_age, int | float) else max_age
+    return f"{max_age:.6f} seconds" if isinstance(max_age, int | float) else max_age
 
 
 class DatabaseConnection:
