@@ -126,6 +126,15 @@ def test_explain_shows_the_plan_and_plans_nothing(crm: Crm) -> None:
     assert not crm.sent
 
 
+def test_times_within_lists_and_structs_are_sent_as_json(crm: Crm) -> None:
+    values = "[date '2026-01-02', null], {'at': timestamptz '2026-01-02 03:04:05+01', 'n': [1.5]}"
+
+    result = crm(f"explain insert into crm.people (tags, name, email) select {values}, 'x'", args=())
+
+    sent = '"name":{"at":"2026-01-02T02:04:05Z","n":[1.5]},"tags":["2026-01-02",null]'
+    assert sent in result.rows[1][1]
+
+
 def test_outcomes_are_ordinary_tables(crm: Crm) -> None:
     crm.api.refused_names = frozenset(["Bob"])
     crm(TWO)

@@ -37,6 +37,27 @@ ISSUES = TableRef("github", "issues", is_written=True)
             ),
         ),
         (
+            "insert into github.issues (a) select x.a from x join y on x.a = y.a",
+            WriteStatement(
+                "insert",
+                ISSUES,
+                columns=("a",),
+                source="select x.a from x join y on x.a = y.a",
+            ),
+        ),
+        (
+            "update github.issues set a = b is distinct from c, d = e is not distinct from f from g",
+            WriteStatement(
+                "update",
+                ISSUES,
+                assignments=(
+                    Assignment("a", "b is distinct from c"),
+                    Assignment("d", "e is not distinct from f"),
+                ),
+                others="g",
+            ),
+        ),
+        (
             "insert into github.issues (select 1 as a)",
             WriteStatement("insert", ISSUES, source="(select 1 as a)"),
         ),

@@ -12,6 +12,8 @@ from decimal import Decimal
 
 import msgspec
 
+from unify.engine.nested import rebuild_sql
+from unify.engine.types import DuckDBType, parse_type
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.freshness import MaxAge
@@ -22,6 +24,7 @@ from unify.model import PlannedRow, TableName
 
 SOURCE_TABLE = 'temp.main."unify rows to write"'
 _SET_PREFIX, _KEY_PREFIX, _BEFORE = "unify set ", "unify key ", "unify before"
+_REBUILT_TYPES = ("LIST", "ARRAY", "STRUCT", "MAP")
 _TEXT_TYPES = ("DATE", "TIME", "UUID", "INTERVAL", "ENUM", "BIT")
 _decoder = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 
@@ -117,22 +120,27 @@ def _columns_with(columns: Mapping[str, str], prefix: str) -> Mapping[str, tuple
 
 def _json_object(columns: Mapping[str, tuple[str, str]]) -> str:
     """SQL of an object, as text, with a member for each column."""
-    members = [f"{_literal(name)}, {_json_value(column, type)}" for name, (column, type) in columns.items()]
+    members = [
+        f"{_literal(name)}, {_json_value(name, column, type)}" for name, (column, type) in columns.items()
+    ]
     return f"CAST(json_object({', '.join(members)}) AS VARCHAR)"
 
 
-def _json_value(column: str, type: str) -> str:
-    """SQL of a value as JSON: times as ISO 8601, other values without a JSON form as texts."""
-    name, upper = quoted(column), type.upper()
-    if upper == "BLOB":
-        raise QueryError(f"column {column} is a BLOB, which JSON cannot hold; encode it: base64({column})")
-    if upper == "TIMESTAMP WITH TIME ZONE":
-        return f"to_json(replace(CAST({name} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || 'Z')"
-    if upper.startswith("TIMESTAMP"):
-        return f"to_json(replace(CAST({name} AS VARCHAR), ' ', 'T'))"
-    if upper.startswith(_TEXT_TYPES):
-        return f"to_json(CAST({name} AS VARCHAR))"
-    return f"to_json({name})"
+def _json_value(name: str, column: str, type: str) -> str:
+    """SQL of a value as JSON: times as ISO 8601, other values without a JSON form as texts, at any depth."""
+
+    def convert(value: str, part: DuckDBType, depth: int) -> str:
+        if part.name == "BLOB":
+            raise QueryError(f"column {name} has a BLOB, which JSON cannot hold; encode it: base64({name})")
+        if part.name == "TIMESTAMP WITH TIME ZONE":
+            return f"(replace(CAST({value} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || 'Z')"
+        if part.name.startswith("TIMESTAMP"):
+            return f"replace(CAST({value} AS VARCHAR), ' ', 'T')"
+        if part.name.startswith(_TEXT_TYPES):
+            return f"CAST({value} AS VARCHAR)"
+        return rebuild_sql(value, part, convert, depth) if part.name in _REBUILT_TYPES else value
+
+    return f"to_json({convert(quoted(column), parse_type(type), 0)})"
 
 
 def _literal(text: str) -> str:

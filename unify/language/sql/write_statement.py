@@ -143,18 +143,18 @@ class _Reader:
                 return tuple(names)
         return ()
 
-    def take_until(self, *words: str) -> str:
-        """Pass everything up to one of ``words`` outside brackets; return its text."""
+    def take_until(self, *clauses: str) -> str:
+        """Pass everything up to one of ``clauses`` outside brackets; return its text."""
         start = self._start
         end = start
-        while self.token is not None and self.keyword not in words:
+        while self.token is not None and not self._begins(clauses):
             end = self.skip_item()
         return self.sql[start:end].strip()
 
-    def take_items_until(self, *words: str) -> list[str]:
+    def take_items_until(self, *clauses: str) -> list[str]:
         """The same, split at commas outside brackets."""
         items, start, end = [], self._start, self._start
-        while self.token is not None and self.keyword not in words:
+        while self.token is not None and not self._begins(clauses):
             if self.token.text == ",":
                 items.append(self.sql[start:end].strip())
                 self._at += 1
@@ -174,6 +174,13 @@ class _Reader:
             if depth <= 0:
                 break
         return end
+
+    def _begins(self, clauses: Sequence[str]) -> bool:
+        """Whether one of ``clauses``, such as ``on conflict``, comes next (not FROM of IS DISTINCT FROM)."""
+        if self._at and self._tokens[self._at - 1].keyword == "distinct" and self.keyword == "from":
+            return False
+        following = [token.keyword for token in self._tokens[self._at : self._at + 2]]
+        return any(following[: len(words)] == words for words in map(str.split, clauses))
 
     @property
     def _start(self) -> int:
@@ -195,7 +202,7 @@ def _parse_insert(reader: _Reader) -> WriteStatement | None:
         raise QueryError(f"insert into {target}: name the columns and their values")
     if reader.take_word("by"):
         reader.advance()  # BY NAME, BY POSITION
-    source = reader.take_until("returning", "on")
+    source = reader.take_until("returning", "on conflict")
     if reader.keyword == "on":
         raise QueryError(
             f"ON CONFLICT does not apply to {target}; to change rows that exist: "
