@@ -314,3 +314,31 @@ def test_an_api_that_keeps_failing_leaves_the_rows_to_a_later_attempt(make_desk:
 
     desk.attempt()
     assert desk.states(write) == [RowState.CREATED]
+
+
+def test_an_api_that_loses_each_row_is_not_asked_forever(make_desk: MakeDesk) -> None:
+    desk = make_desk("settle", *["500 before"] * 50)
+    write = desk.plan(["a"])
+
+    with pytest.raises(SourceError) as caught:
+        desk.attempt()
+
+    assert caught.value.retryable
+    assert desk.states(write) == [RowState.PLANNED]
+    assert len(desk.api.server.requests) < 20
+
+
+def test_sending_again_does_not_prolong_the_life_of_a_key(make_desk: MakeDesk) -> None:
+    desk = make_desk("key", *["500 before"] * 4)
+    write = desk.plan(["a"])
+    with pytest.raises(SourceError):
+        desk.attempt()
+    desk.clock.moment += timedelta(hours=23)
+    desk.api.faults.extend(["500 before"] * 3)
+    with pytest.raises(SourceError):
+        desk.attempt()
+    desk.clock.moment += timedelta(hours=2)
+
+    desk.attempt()
+
+    assert desk.states(write) == [RowState.UNKNOWN]

@@ -8,6 +8,7 @@ knows, and the row is ``unknown``.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from unify.writes.store import WriteStore
 MAX_ROWS_READ = 10_000  # rows considered for one request, as many as a batch may have
 CANCEL_CHECK_S = 1.0  # between two looks at whether the write is to end, while waiting for a limit
 SEND_AGAIN_DELAYS_S = (1.0, 4.0, 15.0)  # between attempts to send a request whose response was lost
+MAX_LOSSES = 3  # of a row, before the write waits for a later attempt
 LOOK_DELAYS_S = (2.0, 10.0)  # before each look: an index of the API may be behind
 
 
@@ -63,6 +65,7 @@ class WriteAttempt:
         self._reporter = reporter
         self._limits = limits
         self._timing = timing
+        self._losses: Counter[int] = Counter()  # of rows by number, which the API then did not have
 
     def run(self) -> None:
         """Give every row an outcome.
@@ -120,6 +123,9 @@ class WriteAttempt:
         self, operation: WriteOperation, rows: Sequence[PlannedRow], outcomes: Sequence[RowOutcome]
     ) -> None:
         """Record outcomes; rows of which the response says nothing are looked for, if that is possible."""
+        not_sent = {outcome.number for outcome in outcomes if outcome.state is RowState.NOT_SENT}
+        self._store.release(self._write, [row for row in rows if row.number in not_sent])
+        outcomes = [outcome for outcome in outcomes if outcome.number not in not_sent]
         unclear = {outcome.number for outcome in outcomes if outcome.state is RowState.UNKNOWN}
         can_look = self._writer.lost_response(operation, 0.0) is LostResponse.LOOK
         if unclear and can_look:
@@ -178,7 +184,10 @@ class WriteAttempt:
         raise UnsettledWrite(f"{error.message}; it is sent again later")
 
     def _look_for(self, rows: Sequence[PlannedRow], operation: WriteOperation) -> None:
-        """Look for each row; what the API does not have after the last look is sent again."""
+        """Look for each row; what the API does not have after the last look is sent again.
+
+        Raises UnsettledWrite if a row was lost several times.
+        """
         missing = list(rows)
         for delay_s in self._timing.look_delays_s:
             if missing:
@@ -188,6 +197,12 @@ class WriteAttempt:
             self._store.settle(self._write, outcomes, self._timing.now())
             missing = [row for row, outcome in found if outcome is None]
         self._store.release(self._write, missing)
+        self._losses.update(row.number for row in missing)
+        if any(self._losses[row.number] >= MAX_LOSSES for row in missing):
+            raise UnsettledWrite(
+                f"row {missing[0].number}: its response was lost {MAX_LOSSES} times, and the API does not "
+                "have the row; it is sent again later"
+            )
 
     def _settle_unknown(self, rows: Iterable[PlannedRow], reason: str) -> None:
         outcomes = [RowOutcome(row.number, RowState.UNKNOWN, message=reason) for row in rows]

@@ -69,7 +69,10 @@ SELECT * FROM write_row WHERE write = :write AND state = 'planned' ORDER BY numb
 SELECT * FROM write_row WHERE write = :write AND state = 'sent' ORDER BY number;
 
 -- name: send
-UPDATE write_row SET state = 'sent', batch = :batch, attempts = attempts + 1, sent_at = :now
+-- A row that is sent again keeps the time of the first request: the life of its key began then.
+UPDATE write_row
+SET sent_at = CASE WHEN state = 'sent' THEN sent_at ELSE :now END,
+    state = 'sent', batch = :batch, attempts = attempts + 1
 WHERE write = :write AND number = :number AND state IN ('planned', 'sent');
 
 -- name: count_request

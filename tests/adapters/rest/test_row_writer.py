@@ -117,6 +117,12 @@ def test_a_created_row_has_the_ids_of_the_response(api: FaultServer, make_adapte
             "created",
             "",
         ),
+        (
+            {"body": {"name": "{name}", "email": "{email}"}},
+            MockResponse.json({"name": "N1", "email": "NORMALIZED"}),
+            "created",
+            "",
+        ),
     ],
 )
 def test_a_status_alone_is_no_outcome(
@@ -222,6 +228,29 @@ def test_a_refused_batch_is_divided_until_the_refused_row_is_alone(
     assert states(outcomes) == ["created"] * 4 + ["rejected"] + ["created"] * 3
     keys = [request.headers["idempotency-key"] for request in api.requests]
     assert len(set(keys)) == len(keys) == 7
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(MockResponse.error(500), "unknown"), (MockResponse.error(401), "not sent")],
+)
+def test_the_outcomes_of_the_first_half_are_kept_if_the_second_fails(
+    api: FaultServer, make_adapter: MakeAdapter, failure: MockResponse, expected: str
+) -> None:
+    def respond(request: RecordedRequest) -> MockResponse:
+        names = [one["n"] for one in request.json()["rows"]]
+        if len(names) > 2:
+            return MockResponse.error(400, "bad row")
+        return failure if "n3" in names else MockResponse.json({})
+
+    api.serve("/batch", respond)
+    request = WriteRequest(
+        "POST /batch", body={"rows": "{rows}"}, each={"n": "{name}"}, batch=Batch(8), divide=(400,)
+    )
+
+    outcomes = send(make_adapter, request, [insert_row(number) for number in range(1, 5)])
+
+    assert states(outcomes) == ["created"] * 2 + [expected] * 2
 
 
 def test_a_lost_response_and_a_server_failure_tell_nothing(

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.base import LostResponse
 from unify.adapters.formats.body import RecordSelector
@@ -22,7 +23,7 @@ from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.validate_write import ROW_VARIABLE, ROWS_VARIABLE
 from unify.adapters.spec.write import Settle, WriteOperation, WriteRequest, WriteSpec
-from unify.errors import BadResponse, ConfigError, NotFound, SpecError
+from unify.errors import BadResponse, ConfigError, NotFound, ResponseLost, SourceError, SpecError
 from unify.model import PlannedRow, RowOutcome, RowState
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -95,6 +96,8 @@ class RowWriter:
 
         ``key``  names the request, for APIs that carry out a request with a known key once.
 
+        Rows are NOT_SENT if the request was divided and a part of it could not be sent.
+
         Raises:
             ResponseLost: the request was sent, and what became of it is not known.
             SourceError: the request was not carried out.
@@ -103,13 +106,29 @@ class RowWriter:
         rendered = self.render(operation, rows, key)
         response = self._client.send_write(rendered.request, self._stop)
         if len(rows) > 1 and response.status in spec.divide:
-            half = len(rows) // 2
-            first = self.send(operation, rows[:half], f"{key}-1")
-            return [*first, *self.send(operation, rows[half:], f"{key}-2")]
+            return self._send_halves(operation, rows, key)
         reader = OutcomeReader(operation, spec, response, quote_body(response, self._redactor))
         if spec.batch is not None:
-            return reader.read_batch(rows, rendered.marks)
-        return [reader.read_row(rows[0], rendered.bodies[0])]
+            outcomes = reader.read_batch(rows, rendered.marks)
+        else:
+            outcomes = [reader.read_row(rows[0], rendered.bodies[0])]
+        return [replace(outcome, message=self._redactor.redact(outcome.message)) for outcome in outcomes]
+
+    def _send_halves(
+        self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str
+    ) -> Sequence[RowOutcome]:
+        """Send a refused batch in halves. The outcomes of the first are kept if the second fails."""
+        half = len(rows) // 2
+        first = self.send(operation, rows[:half], f"{key}-1")
+        try:
+            second = self.send(operation, rows[half:], f"{key}-2")
+        except ResponseLost as error:
+            if self.lost_response(operation, 0.0) is LostResponse.SEND_AGAIN:
+                raise
+            second = [_without_response(row, RowState.UNKNOWN, error.message) for row in rows[half:]]
+        except SourceError as error:
+            second = [_without_response(row, RowState.NOT_SENT, error.message) for row in rows[half:]]
+        return [*first, *second]
 
     def lost_response(self, operation: WriteOperation, age_s: float) -> LostResponse:
         """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
@@ -214,6 +233,10 @@ class RowWriter:
         if found is None:
             raise ConfigError(f"{self._spec.path}: the API has no {operation} here")
         return found
+
+
+def _without_response(row: PlannedRow, state: RowState, message: str) -> RowOutcome:
+    return RowOutcome(row.number, state, message=message)
 
 
 def _variables(values: Mapping[str, object]) -> dict[str, object]:

@@ -191,7 +191,7 @@ def _is_other_row(sent: object, returned: object) -> bool:
     }
     ids = {name for name in compared if name.lower() in _ID_MEMBERS}
     others = [is_same for name, is_same in compared.items() if name not in ids]
-    return len(compared) > 1 and bool(others) and not any(others) and all(compared[name] for name in ids)
+    return bool(ids) and bool(others) and not any(others) and all(compared[name] for name in ids)
 
 
 def value_at(value: object, path: str) -> object:
