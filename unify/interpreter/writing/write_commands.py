@@ -99,6 +99,8 @@ class WriteCommands:
         ):
             return None
         name = TableName(ref.schema, ref.table)
+        if self._connections.view(name) is not None:
+            return None  # running it says that it is a view
         offered = self._connections.tables(name.schema)
         if name.table.lower() not in offered and catalog.table_columns(self._query.lake, name):
             return None
