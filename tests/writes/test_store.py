@@ -80,7 +80,7 @@ def test_a_write_that_ends_early_has_an_outcome_for_each_row(store: WriteStore) 
     store.mark_sent(started, ROWS[:2], "k", NOW)
     store.settle(started, [RowOutcome(1, RowState.CREATED, 201, {"id": 7})], NOW)
 
-    store.fail_running("default", PEOPLE, "given up", NOW)
+    store.fail_open("default", PEOPLE, "given up", approved_until=NOW, now=NOW)
 
     assert store.counts(write.id) == {"created": 1, "unknown": 1, "not sent": 1}
     ended = store.find(write.id)

@@ -43,9 +43,10 @@ class PendingWrites:
     def job_ended(
         self, job: LoaderJob, state: JobState, error: str, now: datetime, *, refreshes: bool
     ) -> None:
-        """End the write of a job that was given up; refresh the table; queue what was approved meanwhile."""
+        """End the writes of a job that was given up; refresh the table; queue what was approved meanwhile."""
         if state in (JobState.FAILED, JobState.DEAD):
-            self._store.fail_running(job.tenant, job.table, error, now)
+            until = job.started_at or now
+            self._store.fail_open(job.tenant, job.table, error, approved_until=until, now=now)
         elif refreshes:
             new = NewJob(job.tenant, Action.REFRESH, job.table, job.origin, Priority.INTERACTIVE)
             self._queue.enqueue(new, now)

@@ -28,19 +28,33 @@ def run_writes(
 ) -> TaskResult:
     """Send the approved writes of the task's table. Memory: the rows of one request.
 
+    A write that fails does not keep the next one from being sent.
+
     Raises UnifyError: the writes so far have their outcomes. Of the others the store says what is left to do.
     """
     connection = find_connection(task.origin, task.table)
-    refreshes = False
+    refreshes, failure = False, None
     with WriteStore(settings.writes) as store:
         while (write := store.next_open(task.tenant, task.table)) is not None:
             started = store.start(write, datetime.now(UTC))
-            with _open_writer(store, started, task, connection, reporter) as (spec, writer):
-                limits = spec.limits
-                timing = timing or WriteTiming()
-                WriteAttempt(store, started, writer, reporter, limits=limits, timing=timing).run()
+            try:
+                with _open_writer(store, started, task, connection, reporter) as (spec, writer):
+                    limits, used = spec.limits, timing or WriteTiming()
+                    WriteAttempt(store, started, writer, reporter, limits=limits, timing=used).run()
+            except UnifyError as error:
+                if not _has_failed(store, started):
+                    raise
+                failure = failure or error
             refreshes |= started.refreshes
+    if failure is not None:
+        raise failure
     return TaskResult(task.job, task.attempt, TaskStatus.WRITTEN, reporter.progress, refreshes=refreshes)
+
+
+def _has_failed(store: WriteStore, write: Write) -> bool:
+    """Whether this attempt has ended the write."""
+    current = store.find(write.id)
+    return current is not None and current.attempt == write.attempt and current.state is WriteState.FAILED
 
 
 @contextmanager

@@ -242,12 +242,15 @@ class WriteStore:
             values = {"id": write.id, "attempt": write.attempt, "state": state.value, "error": error}
             self._execute("finish", {**values, "now": to_micros(now)})
 
-    def fail_running(self, tenant: str, table: TableName, error: str, now: datetime) -> None:
-        """End the running write of a table, whose job was given up."""
+    def fail_open(
+        self, tenant: str, table: TableName, error: str, *, approved_until: datetime, now: datetime
+    ) -> None:
+        """End the writes of a job that was given up: the running one, and those approved before its start."""
         with self._transaction():
-            write = self.next_open(tenant, table)
-            if write is not None and write.state is WriteState.RUNNING:
-                self.finish(write, WriteState.FAILED, now, error)
+            values = {**_table_values(tenant, table), "before": to_micros(approved_until)}
+            for row in self._fetch_all("open_before", values):
+                self._end_rows(row["id"], now)
+                self._execute("fail", {"id": row["id"], "error": error, "now": to_micros(now)})
 
     def _end_rows(self, id: int, now: datetime) -> None:
         self._execute("end_rows", {"write": id, "now": to_micros(now)})

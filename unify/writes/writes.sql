@@ -50,6 +50,16 @@ WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
   AND state IN ('approved', 'running')
 ORDER BY id LIMIT 1;
 
+-- name: open_before
+SELECT * FROM write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+  AND (state = 'running' OR (state = 'approved' AND approved_at <= :before))
+ORDER BY id;
+
+-- name: fail
+UPDATE write SET state = 'failed', error = :error, finished_at = :now, cancel_asked = 0
+WHERE id = :id AND state IN ('approved', 'running');
+
 -- name: open_tables
 SELECT DISTINCT tenant, connection, table_name, origin FROM write WHERE state IN ('approved', 'running');
 

@@ -236,6 +236,19 @@ def test_a_planned_write_can_be_cancelled(crm: Crm) -> None:
     assert "there is no write 999" in crm("cancel write 999").stderr
 
 
+def test_cancelling_the_job_of_a_waiting_write_cancels_the_write(crm: Crm) -> None:
+    crm("pause crm")
+    waiting = crm("insert into crm.people (email) values ('a@x')")
+    write, job = crm.last_write, crm("select max(job) from unify.jobs").single_value
+
+    cancelled = crm(f"system cancel {job}", "resume crm", "show writes")
+
+    assert waiting.exit_status == 1
+    assert f"write {write} is approved, and is sent later" in waiting.stderr
+    assert cancelled.rows[1][:4] == [write, "crm.people", "insert", "cancelled"]
+    assert not crm.sent
+
+
 def test_no_secret_and_no_value_is_in_a_log(crm: Crm) -> None:
     crm(TWO.replace("Ada", "private-value"))
 

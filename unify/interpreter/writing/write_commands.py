@@ -30,7 +30,7 @@ from unify.lake import catalog
 from unify.language.sql import tables
 from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.write_statement import WriteStatement, parse_write_statement
-from unify.model import PlannedRow, RowState, TableName, WriteState
+from unify.model import LoaderJob, PlannedRow, RowState, TableName, WriteState
 from unify.text import format_count
 from unify.writes.records import NewWrite, Write, WriteRow
 from unify.writes.store import WriteStore
@@ -260,8 +260,7 @@ class WriteCommands:
         job = self._load_client.enqueue_write(write.table)
         if not self._wait:
             return Message(f"write {write.id}: {format_count(write.rows, 'row')} on the way to {write.table}")
-        self._load_client.wait_until_ended(job)
-        ended = self._get(write.id)
+        ended = self._wait_until_ended(write, job)
         counts = self._store.counts(write.id)
         text = write_report.outcome_text(ended, counts)
         if ended.error:
@@ -272,6 +271,21 @@ class WriteCommands:
         if has_returning:
             return listing_rows(_RETURNED_COLUMNS, list(_returned_rows(self._store.rows(write.id))), text)
         return Message(text)
+
+    def _wait_until_ended(self, write: Write, job: LoaderJob) -> Write:
+        """Wait for the outcome. Raises LoadFailed if it is sent later, as while its connection is paused."""
+        while True:
+            reason = ""
+            try:
+                self._load_client.wait([job])
+            except LoadFailed as error:
+                reason = error.message
+            current = self._get(write.id)
+            if current.state not in (WriteState.APPROVED, WriteState.RUNNING):
+                return current
+            if reason:
+                raise LoadFailed(f"write {write.id} is approved, and is sent later: {reason}")
+            job = self._load_client.enqueue_write(write.table)  # it was approved while the last job ended
 
     def _get(self, id: int) -> Write:
         found = self._store.find(id)
