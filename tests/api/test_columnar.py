@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,23 @@ def test_columns_of_one_name_are_numbered(connection: DatabaseConnection) -> Non
 def test_a_statement_without_rows_has_no_frame(connection: DatabaseConnection) -> None:
     with pytest.raises(UsageError, match="this statement has no rows"):
         connection.sql("create or replace table u (i integer)").df()
+
+
+def test_scalars_of_pandas_and_numpy_are_exact_parameters(connection: DatabaseConnection) -> None:
+    pandas, numpy = pytest.importorskip("pandas"), pytest.importorskip("numpy")
+    given = [
+        numpy.datetime64("2026-01-02T03:04:05.000006", "ns"),
+        numpy.timedelta64(1500, "ns") * 2,
+        pandas.Timestamp("2026-01-02"),
+        pandas.NaT,
+        pandas.NA,
+        numpy.int64(7),
+    ]
+
+    [row] = connection.sql("select ?, ?, ?, ?, ?, ?", given).rows()
+
+    moment = datetime(2026, 1, 2, 3, 4, 5, 6)
+    assert row == (moment, timedelta(microseconds=3), datetime(2026, 1, 2), None, None, 7)
+    for nanoseconds in (numpy.datetime64("2026-01-02T00:00:00.000000001"), pandas.Timedelta("1ns")):
+        with pytest.raises(unify.ProgrammingError, match="nanoseconds"):
+            connection.sql("select ?", [nanoseconds])

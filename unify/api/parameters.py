@@ -15,6 +15,8 @@ Parameters = Sequence[object] | Mapping[str, object]
 POSITION_PREFIX = "__p"  # `$__p1` is the first `?`
 MAX_VALUES_ROWS = 500  # of one INSERT that `executemany` makes
 _INTEGER_TYPES = (("INTEGER", 31), ("BIGINT", 63), ("HUGEINT", 127))
+_MISSING_TYPES = ("NaTType", "NAType")  # of pandas.NaT and pandas.NA
+_NUMPY_UNITS = {"datetime64": "datetime64[us]", "timedelta64": "timedelta64[us]"}
 _OPERAND_END = frozenset((TokenKind.WORD, TokenKind.NUMBER, TokenKind.STRING, TokenKind.QUOTED))
 
 
@@ -137,12 +139,27 @@ def _moment_text(value: object) -> tuple[str, str] | None:
 
 
 def _unwrap_scalar(value: object) -> object:
-    """Return the Python value of a scalar of NumPy or pandas."""
-    to_datetime = getattr(value, "to_pydatetime", None)
-    if callable(to_datetime):
-        return to_datetime()
+    """Return the Python value of a scalar of NumPy or pandas. Raises UsageError if it has nanoseconds."""
+    if type(value).__name__ in _MISSING_TYPES:
+        return None
+    to_python = getattr(value, "to_pydatetime", None) or getattr(value, "to_pytimedelta", None)
+    if callable(to_python):
+        _require_microseconds(not any(getattr(value, name, 0) for name in ("nanosecond", "nanoseconds")))
+        return to_python()
     item = getattr(value, "item", None)
-    return item() if callable(item) and getattr(value, "shape", None) == () else value
+    if not callable(item) or getattr(value, "shape", None) != ():
+        return value
+    unit = _NUMPY_UNITS.get(type(value).__name__)
+    if unit is None or not isinstance(item(), int):
+        return item()
+    rounded = value.astype(unit)  # type: ignore[attr-defined]  # item() of nanoseconds is their number
+    _require_microseconds(bool(rounded == value))
+    return rounded.item()
+
+
+def _require_microseconds(is_exact: bool) -> None:
+    if not is_exact:
+        raise UsageError("a time parameter has nanoseconds; pass it as a text and cast it to TIMESTAMP_NS")
 
 
 def _integer_type(value: int) -> str:
