@@ -24,6 +24,9 @@ REFUSED = [
     "accept table c.orders",
     "connect shop as d with base_url = 'http://127.0.0.1:9'",
     "disconnect c",
+    "approve write 1",
+    "retry write 1",
+    "cancel write 1",
 ]
 
 

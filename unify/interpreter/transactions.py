@@ -23,7 +23,7 @@ def refuse_load(lake: Lake, action: str) -> None:
 
 
 def refuse_irreversible(command: Command, *, in_transaction: bool) -> None:
-    """Raise QueryError for a command that changes schedules, pauses or connections, or publishes a load."""
+    """Raise QueryError for a command that changes schedules, pauses, connections or writes, or publishes."""
     if in_transaction and (action := _irreversible_action(command)):
         raise QueryError(
             f"cannot {action} inside a transaction, because rollback would not undo it; "
@@ -49,6 +49,8 @@ def _irreversible_action(command: Command) -> str:
             return f"copy to {target}"
         case commands.RemoveFiles(place):
             return f"remove {place}"
+        case commands.ApproveWrite(write) | commands.RetryWrite(write) | commands.CancelWrite(write):
+            return f"send or cancel write {write}"
         case commands.Connect():
             return "connect"
         case commands.Disconnect(name):
