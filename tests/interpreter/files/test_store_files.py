@@ -94,6 +94,11 @@ def test_files_are_copied_within_and_between_connections_and_this_machine(
     assert (tmp_path / "out.csv").read_text() == "x\n7\n"
     assert "1 file copied" in ok(unify, f"copy '{tmp_path}/out.csv' to bag.'up.csv'")
     assert (tmp_path / "bag" / "up.csv").read_text() == "x\n7\n"
+    for folder in ("p", "q"):
+        (tmp_path / "tree" / folder).mkdir(parents=True)
+        (tmp_path / "tree" / folder / "same.csv").write_text(f"{folder}\n")
+    assert "2 files copied" in ok(unify, f"copy '{tmp_path}/tree/*/same.csv' to bag.'tree/' overwrite")
+    assert (tmp_path / "bag" / "tree" / "p" / "same.csv").read_text() == "p\n"
     assert "exists already" in failure(unify, "copy box.'o/a.csv' to bag.'up.csv'")
     assert "exists already" in failure(unify, f"copy box.'o/a.csv' to '{tmp_path}/out.csv'")
     ok(unify, "copy box.'o/a.csv' to bag.'up.csv' overwrite")

@@ -251,7 +251,10 @@ def _is_same(source: Place, target: Place) -> bool:
 def _plan_copies(origin: FileStore | None, source: str, target: str) -> Sequence[_FileCopy]:
     """Return the files of a copy. Raises FileError without a file, or for several ones into one path."""
     if origin is None:
-        named: list[tuple[StoredFile | Path, str]] = [(one, one.name) for one in find_local_files(source)]
+        folder = absolute_path(fixed_folder(source))
+        named: list[tuple[StoredFile | Path, str]] = [
+            (one, one.relative_to(folder).as_posix()) for one in find_local_files(source)
+        ]
     else:
         start = len(fixed_folder(source))
         named = [(one, one.path[start:]) for one in _match(origin, source)]
