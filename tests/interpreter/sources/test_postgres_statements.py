@@ -274,7 +274,6 @@ def test_no_secret_is_shown(session: PythonSession) -> None:
     for sql in (
         "from shop.nothing",
         "query shop 'select 1/0'",
-        "attach 'x' as __unify_source_shop",
         "detach shop",
     ):
         with pytest.raises(UnifyError) as error:

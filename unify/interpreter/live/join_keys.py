@@ -60,7 +60,7 @@ class JoinKeys:
             found = lake_lake.fetch_session_rows(
                 self.lake,
                 f"SELECT DISTINCT CAST({column} AS VARCHAR), typeof({column}) FROM {relation} WHERE {wanted} "
-                f"LIMIT {MAX_KEYS + 1}",
+                f"ORDER BY ALL LIMIT {MAX_KEYS + 1}",
             )
         except QueryError:  # the statement itself fails for the same reason, with its own position
             return ()
