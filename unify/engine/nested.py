@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unify.engine.connection import quote_literal
-from unify.engine.types import DuckDBType, exact_type_text, is_row, quote_identifier
+from unify.engine.types import DuckDBType, exact_type_text, has_row, is_row, quote_identifier
 
 Converter = Callable[[str, DuckDBType, int], str]  # SQL of a value, its type, its depth → SQL of the result
 
@@ -58,6 +58,19 @@ def rebuild_sql(value: str, type: DuckDBType, convert: Converter, depth: int) ->
                 else _struct_sql(value, type, convert, depth)
             )
             return f"CASE WHEN {value} IS NOT NULL THEN {made} END"
+
+
+def rows_as_lists_sql(value: str, type: DuckDBType, depth: int = 0) -> str:
+    """Return SQL of a value for a JSON file: a struct without names is a list, as it has no member names."""
+    if not has_row(type):
+        return value
+    if not is_row(type):
+        return rebuild_sql(value, type, rows_as_lists_sql, depth)
+    parts = [
+        rows_as_lists_sql(f"struct_extract({value}, {number})", part, depth)
+        for number, part in enumerate(type.children, 1)
+    ]
+    return f"CASE WHEN {value} IS NOT NULL THEN json_array({', '.join(parts)}) END"
 
 
 def as_list_sql(value: str, type: DuckDBType) -> str:

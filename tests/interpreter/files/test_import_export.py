@@ -489,3 +489,12 @@ def test_columns_of_one_name_are_numbered_in_an_object(unify: UnifyCommand, suff
     assert exported.exit_status == 0, exported
     text = (unify.home / f"x.{suffix}").read_text(encoding="utf-8")
     assert '{"a":1,"a_2":2,"A_3":3,"b":4}' in text
+
+
+def test_a_struct_without_names_is_a_list_in_json(unify: UnifyCommand) -> None:
+    query = "select row(1, 'x') as r, [row(2, null)] as l, {'a': row(3, 4)} as s, map {'k': row(5)} as m"
+
+    assert unify(f"export ({query}) to 'rows.jsonl'").exit_status == 0
+
+    text = (unify.home / "rows.jsonl").read_text(encoding="utf-8")
+    assert text == '{"r":[1,"x"],"l":[[2,null]],"s":{"a":[3,4]},"m":{"k":[5]}}\n'

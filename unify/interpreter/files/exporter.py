@@ -8,6 +8,8 @@ from pathlib import Path
 from unify.engine.connection import quote_literal
 from unify.engine.exact import describe_query, exact_parquet_query
 from unify.engine.files.formats import FileFormat, detect_format, is_compressed
+from unify.engine.nested import rows_as_lists_sql
+from unify.engine.types import has_row
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import FileError
 from unify.fs.paths import absolute_path
@@ -78,18 +80,23 @@ class FileExporter:
             if format is FileFormat.PARQUET:
                 query = exact_parquet_query(self.lake.connection, query, parameters)
             elif format in (FileFormat.JSON, FileFormat.JSONL):
-                query = self._with_unique_names(query, parameters)
+                query = self._json_query(query, parameters)
             copy = f"COPY (\n{query}\n) TO {quote_literal(str(new))} ({options})"
             row = self.lake.connection.execute(copy, parameters).fetchone()
         return int(row[0]) if row else 0
 
-    def _with_unique_names(self, query: str, parameters: object) -> str:
-        """Return ``query`` with unique column names: ``a``, ``a_2``."""
-        names = self._column_names(query, parameters)
-        unique = unique_names(names, str.lower)
-        if unique == list(names):
+    def _json_query(self, query: str, parameters: object) -> str:
+        """Return ``query`` with unique column names (``a``, ``a_2``) and structs without names as lists."""
+        columns = describe_query(self.lake.connection, query, parameters)
+        unique = unique_names([name for name, _ in columns], str.lower)
+        if unique == [name for name, _ in columns] and not any(has_row(type) for _, type in columns):
             return query
-        return f"SELECT * FROM (\n{query}\n) AS named({', '.join(map(quoted, unique))})"
+        names = list(map(quoted, unique))
+        values = [
+            f"{rows_as_lists_sql(name, type)} AS {name}"
+            for name, (_, type) in zip(names, columns, strict=True)
+        ]
+        return f"SELECT {', '.join(values)} FROM (\n{query}\n) AS named({', '.join(names)})"
 
     def _join_existing(
         self, query: str, parameters: object, format: FileFormat, target: Path, new: Path
