@@ -74,6 +74,17 @@ def test_a_refresh_reads_new_and_changed_files_and_replaces_their_rows(
     assert plan(source, load.cursors, Action.RELOAD)[0].strategy == "reload"
 
 
+def test_a_refresh_takes_note_of_empty_files(source: FileSource, folder: Path) -> None:
+    first, _ = plan(source, {}, Action.LOAD)
+    write_files(folder, {"o/a.csv": "", "o/c.csv": ""})
+
+    load, rows = plan(source, first.cursors)
+
+    assert rows == []
+    assert (load.parts, load.removed) == ((), ({"_file": "o/a.csv"},))
+    assert plan(source, load.cursors)[0].notes == ("0 files of 3 new or changed",)
+
+
 def test_rows_of_files_that_are_gone_are_kept(source: FileSource, folder: Path) -> None:
     first, _ = plan(source, {}, Action.LOAD)
     (folder / "o" / "a.csv").unlink()

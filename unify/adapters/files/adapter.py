@@ -91,14 +91,15 @@ class FileAdapter(RelationalAdapter):
     def find_table(self, duck: DuckDBPyConnection, table: str) -> SourceTable | None:
         """Return a table with its columns, of all rows as they are now.
 
-        Of a table with ``incremental: files``, the columns are those of its last file alone, so that a load
-        reads no file twice.
+        Of a table with ``incremental: files``, the columns are those of the last file that is not empty, so
+        that a load reads no file twice.
         """
         found = self._finder.find(table)
         if found is None:
             return None
         if found.settings.by_files:
-            last = replace(found, files=found.files[-1:])
+            last_file = next((file for file in reversed(found.files) if file.size), found.files[-1])
+            last = replace(found, files=(last_file,))
             columns = self._reader.scan(duck, last).columns
         else:
             columns = self._scan(duck, found.name)[1].columns
@@ -117,7 +118,9 @@ class FileAdapter(RelationalAdapter):
         """Raises FileChanged at the end of the block if a file is not the one that was listed."""
         found = self._find(table.name)
         changes = plan_changes(found.files, request)
-        if not changes.files:
+        changed = replace(found, files=changes.files)
+        is_partial = found.settings.by_files and changes.strategy != "reload"
+        if is_partial and self._reader.is_empty(changed):
             yield SourceLoad(
                 table,
                 (),
@@ -128,7 +131,7 @@ class FileAdapter(RelationalAdapter):
                 notes=changes.notes,
             )
             return
-        scan = self._reader.scan(duck, replace(found, files=changes.files))
+        scan = self._reader.scan(duck, changed)
         yield SourceLoad(
             replace(table, columns=scan.columns),
             (LoadPart(scan.sql),),

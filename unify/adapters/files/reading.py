@@ -79,8 +79,7 @@ class TableReader:
 
         Raises SourceError for what cannot be read, FileChanged, FileError for an unknown format.
         """
-        format = self._format(table)
-        files = [file for file in table.files if file.size or format not in TEXT_FORMATS]
+        format, files = self._format(table), self._files_with_rows(table)
         if not files:
             raise SourceError(f"{self._connection}.{table.name}: its files are empty: {table.files[0].path}")
         with self._translate_errors(table.name):
@@ -89,6 +88,16 @@ class TableReader:
             return _with_enough_memory(
                 lambda max_bytes: self._scan(duck, table.settings, files, format, max_bytes)
             )
+
+    def is_empty(self, table: FileTable) -> bool:
+        """Whether no file of a table can have rows: each is a text file without a byte."""
+        return not self._files_with_rows(table)
+
+    def _files_with_rows(self, table: FileTable) -> Sequence[StoredFile]:
+        if all(file.size for file in table.files):
+            return table.files
+        is_text = self._format(table) in TEXT_FORMATS
+        return [file for file in table.files if file.size or not is_text]
 
     def _scan(
         self,
