@@ -131,7 +131,10 @@ def _json_value(name: str, column: str, type: str) -> str:
 
     def convert(value: str, part: DuckDBType, depth: int) -> str:
         if part.name == "BLOB":
-            raise QueryError(f"column {name} has a BLOB, which JSON cannot hold; encode it: base64({name})")
+            verb = "is" if depth == 0 else "contains"
+            raise QueryError(
+                f"column {name} {verb} a BLOB, which JSON cannot hold; encode it: base64({name})"
+            )
         if part.name == "TIMESTAMP WITH TIME ZONE":
             return f"(replace(CAST({value} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || 'Z')"
         if part.name.startswith("TIMESTAMP"):
