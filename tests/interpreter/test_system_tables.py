@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.command import UnifyCommand
 from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.waiting import wait_until
 from unify.interpreter.system_columns import SYSTEM_TABLES
 
 SPEC = """
@@ -84,6 +85,7 @@ def test_requests_of_peek_are_recorded_without_a_job(shop: UnifyCommand) -> None
 def test_a_failed_load_has_its_row_in_the_ledger(shop: UnifyCommand, api: FaultServer) -> None:
     api.serve("/orders", MockResponse.error(403))
     assert shop("load table shop.orders").exit_status == 1
+    wait_until(lambda: shop("select count(*) from unify.loads").single_value == "1")
     answer = shop("select \"table\", status, rows_written, requests, error like '%403%' from unify.loads")
     assert answer.rows[1:] == [["orders", "failed", "0", "1", "true"]], answer
 
