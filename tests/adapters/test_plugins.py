@@ -205,10 +205,15 @@ class TestFaultyPackages:
                 registry.describe_adapter(Connection("mine", adapter), [])
 
 
+# PEP 249 gives these names to types and functions that are called otherwise.
+DB_API_ALIASES = {"Binary": ("bytes",), "Date": ("date",), "Time": ("time",), "Timestamp": ("datetime",)}
+
+
 class TestPublicNames:
     @pytest.mark.parametrize("name", [name for name in package.__all__ if not name.startswith("_")])
     def test_can_be_imported(self, name: str) -> None:
-        assert getattr(package, name).__name__ == name
+        found = getattr(package, name)
+        assert getattr(found, "__name__", name).rpartition(".")[2] in (name, *DB_API_ALIASES.get(name, ()))
 
     def test_include_the_documented_names(self) -> None:
         promised = ["Adapter", "TableDef", "RESTAdapter", "Connection", "TableLoader", "LoaderJob"]

@@ -137,7 +137,7 @@ class TestTheFirstQuery(SharedDaemon):
         answer = unify("select order_id, sku from shop.lines order by 1")
         assert answer.rows[1:] == [["1", "s1"], ["2", "s2"], ["3", "s3"]], answer
         assert unify("select count(*) from shop.orders").single_value == "3"
-        assert count_order_requests(shop) == 2
+        assert count_order_requests(shop) == 3  # the last page is short: one more request tells
 
     def test_joins_two_connections(self, unify: UnifyCommand, shop: FaultServer, demo_api: DemoAPI) -> None:
         unify.write_connections(connection("shop", shop.url) + demo_api.connection_yaml())
@@ -176,7 +176,7 @@ class TestOtherShells(SharedDaemon):
             gate.set()
             assert first.communicate(timeout=60)[0].split() == ["count_star()", "3"]
             assert second.communicate(timeout=60)[0].split() == ["count_star()", "3"]
-        assert count_order_requests(shop) == 2
+        assert count_order_requests(shop) == 3  # the last page is short: one more request tells
 
     def test_killed_while_they_wait_do_not_end_the_load(self, unify: UnifyCommand, shop: FaultServer) -> None:
         gate = threading.Event()
@@ -186,7 +186,7 @@ class TestOtherShells(SharedDaemon):
             first.kill()
         gate.set()
         assert unify("select count(*) from shop.orders").single_value == "3"
-        assert count_order_requests(shop) == 2
+        assert count_order_requests(shop) == 3  # the last page is short: one more request tells
 
     def test_see_tables_and_views_of_each_other(self, unify: UnifyCommand) -> None:
         made = unify("create table t as select 41 as a; create view v as select a + 1 as b from t")

@@ -104,7 +104,14 @@ class WriteCommands:
         offered = self._connections.tables(name.schema)
         if name.table.lower() not in offered and catalog.table_columns(self._query.lake, name):
             return None
-        return self._connections.canonical_name(name)
+        name = self._connections.canonical_name(name)
+        return name if self._has_write(name) else None  # running it says what works instead
+
+    def _has_write(self, name: TableName) -> bool:
+        connection = self._connections.connection(name.schema)
+        spec = registry.spec_of(connection, self._connections.settings.specs)
+        table = spec.table(name.table) if spec is not None else None
+        return table is not None and table.write is not None
 
     def run(self, statement: WriteStatement, target: TableName, max_age: MaxAge) -> Result:
         """Plan a statement, have it approved, send its rows and report.
