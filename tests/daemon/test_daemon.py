@@ -412,9 +412,13 @@ def test_a_finished_load_schedules_the_next_refresh(shared_home: DaemonHome) -> 
 def test_an_idle_daemon_uses_no_processor_time(daemon_home: DaemonHome) -> None:
     daemon = daemon_home.start_daemon()
     daemon_home.wait_for_end(daemon_home.enqueue_load("rows"))
-    before = _cpu_ticks(daemon)
-    time.sleep(1)
-    assert _cpu_ticks(daemon) - before <= 2
+
+    def is_idle() -> bool:  # after it has read what its last command has changed
+        before = _cpu_ticks(daemon)
+        time.sleep(1)
+        return _cpu_ticks(daemon) - before <= 2
+
+    assert any(is_idle() for _ in range(5))
 
 
 def test_a_daemon_that_a_paused_load_keeps_from_its_idle_exit_uses_no_processor_time(

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tests.support.stores import create_home
-from tests.support.waiting import scaled_limit_s
+from tests.support.waiting import scaled_limit_s, wait_until
 from unify.errors import DaemonUnreachable
 from unify.lake import catalog
 from unify.lake.lake import Lake
@@ -100,6 +100,17 @@ class DaemonHome:
         """Release every worker that waits at the gate."""
         with open(self.settings.home / "gate", "wb"):
             pass
+
+    def keep_gate_open(self, job: LoaderJob) -> LoaderJob:
+        """Wait until a job has ended, and release the worker of each attempt that waits at the gate."""
+
+        def has_ended() -> bool:
+            with suppress(OSError):  # no worker waits
+                os.close(os.open(self.settings.home / "gate", os.O_WRONLY | os.O_NONBLOCK))
+            return not self.queue.get(job.id).state.active
+
+        wait_until(has_ended)
+        return self.queue.get(job.id)
 
     def count_rows(self, table: str, schema: str = "test") -> int:
         with Lake(self.settings, read_only=True) as lake:
