@@ -168,6 +168,7 @@ class LoaderJob(Struct, frozen=True):
     ``failures`` counts failed and crashed attempts, ``crashes`` those that ended their worker, ``deaths``
     those during which the daemon died. ``boot`` identifies the start of the machine before the claim.
     ``waits_for`` is the id of a job that must end first (the load of a parent table).
+    ``unrecorded``: the job failed, and the ledger does not have it yet.
     """
 
     id: int
@@ -191,6 +192,7 @@ class LoaderJob(Struct, frozen=True):
     crashes: int = 0
     held: Hold = Hold.NONE
     deaths: int = 0
+    unrecorded: bool = False
     boot: str = ""
 
 

@@ -82,6 +82,7 @@ def job_from_row(row: sqlite3.Row) -> LoaderJob:
         crashes=row["crashes"],
         held=Hold(row["held"]),
         deaths=row["deaths"],
+        unrecorded=bool(row["unrecorded"]),
         boot=row["boot"],
     )
 

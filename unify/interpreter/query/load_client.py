@@ -56,6 +56,7 @@ def discarded_text(record: LoadRecord) -> str:
 
 Written = TypeVar("Written")
 
+RECORD_TIMEOUT_S = 3.0  # how long a statement waits until unify.loads has the load that failed
 POLL_INTERVAL_S = 0.25  # of the queue; a lost event delays the result by at most this
 PROGRESS_INTERVAL_S = 0.1  # progress is shown at most ten times a second
 
@@ -247,12 +248,16 @@ class LoadClient:
         latest: dict[int, LoaderStatus] = {status.job: status for status in client.subscribe()}
         followed = {job.id: job for job in jobs}
         started = time.monotonic()
+        ended_at: float | None = None  # when the last job has ended; a failed one is then recorded
         while True:
             followed = self._read_jobs(followed)
             self.watcher.show_progress([_merge_status(job, latest) for job in followed.values()])
             requested = [followed[job.id] for job in jobs]
             if not any(job.state.active for job in requested):
-                return requested
+                ended_at = ended_at or time.monotonic()
+                is_recorded = not any(job.unrecorded for job in requested)
+                if is_recorded or time.monotonic() - ended_at >= RECORD_TIMEOUT_S:
+                    return requested
             self._reject_paused(followed.values())
             if self._wait_limit_s is not None and time.monotonic() - started >= self._wait_limit_s:
                 raise LoadFailed(
