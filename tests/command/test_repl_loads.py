@@ -30,7 +30,7 @@ def test_a_load_interrupted_by_ctrl_c_continues_and_is_announced_once(demo_unify
         terminal.expect_text("1 row")
         terminal.expect_text("Tab completes")
         assert terminal.screen.count("Loaded github.pulls: ") == 1
-        terminal.type(CTRL_D)
+        terminal.type_at_prompt(CTRL_D)
         assert terminal.wait_for_end() == 0
 
 
@@ -41,7 +41,7 @@ def test_a_second_ctrl_c_at_the_prompt_cancels_the_load(demo_unify: UnifyCommand
         terminal.expect_text("Tab completes")
         terminal.type(CTRL_C)
         terminal.expect_text("cancelled: github.pulls")
-        terminal.type(CTRL_D)
+        terminal.type_at_prompt(CTRL_D)
         assert terminal.wait_for_end() == 0
 
     assert "cancelled" in last_job(demo_unify)

@@ -38,7 +38,7 @@ def test_a_tall_result_is_paged_and_closing_the_pager_is_not_an_error(environmen
         terminal.type("select 7 as short;" + ENTER)
         terminal.expect_text("\n7")
         terminal.expect_text("unify>", times=3)
-        terminal.type(CTRL_D)
+        terminal.type_at_prompt(CTRL_D)
         assert terminal.wait_for_end() == 0
         assert terminal.screen.count("paged") == 1
 

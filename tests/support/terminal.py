@@ -64,6 +64,11 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
+    def type_at_prompt(self, keys: str) -> None:
+        """Type ``keys`` when the prompt reads them; between prompts the terminal interprets Ctrl-D."""
+        self._wait_for_mode(lambda local_modes: not local_modes & termios.ICANON, "the prompt to read keys")
+        self.type(keys)
+
     def expect_text(self, text: str, times: int = 1) -> str:
         """Read until ``text`` is on the screen ``times`` times; return the screen."""
         self.wait_until(lambda: self.screen.count(text) >= times, f"{text!r} {times} times")
@@ -82,14 +87,16 @@ class Terminal:
             continue
         return self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
 
-    def wait_for_signals(self) -> bool:
-        """Wait until the terminal turns Ctrl-C into a signal; return False on timeout."""
+    def wait_for_signals(self) -> None:
+        """Wait until the terminal turns Ctrl-C into a signal."""
+        self._wait_for_mode(lambda local_modes: bool(local_modes & termios.ISIG), "Ctrl-C to be a signal")
+
+    def _wait_for_mode(self, is_set: Callable[[int], bool], description: str) -> None:
         deadline = time.monotonic() + scaled_limit_s(TIMEOUT_S)
-        while not termios.tcgetattr(self.master)[3] & termios.ISIG:
+        while not is_set(termios.tcgetattr(self.master)[3]):
             if time.monotonic() > deadline:
-                return False
+                raise AssertionError(f"waited for {description}; the screen is:\n{self.screen}")
             self._read_output(0.01)
-        return True
 
     def resize(self, columns: int, lines: int) -> None:
         _set_size(self.master, columns, lines)
