@@ -145,6 +145,20 @@ COMMANDS: list[tuple[str, Command]] = [
     ("remove s.'a/' recursive", commands.RemoveFiles(commands.StorePath("s", "a/"), True)),
     ("url s.'a'", commands.FileUrl(commands.StorePath("s", "a"))),
     ("url s.'a' for 2 hours", commands.FileUrl(commands.StorePath("s", "a"), 7200.0)),
+    ("export t to crm.people", commands.ExportRows('SELECT * FROM "t"', TableName("crm", "people"))),
+    (
+        'export (select 1) to shop.sales.out upsert by id, "delta" delta when gone clear as n every 1 hour',
+        commands.ExportRows(
+            "select 1", TableName("shop", "sales.out"), "upsert", ("id", "delta"), True, "clear", "n", 3600.0
+        ),
+    ),
+    (
+        "export t to crm.people MIRROR by email when gone delete",
+        commands.ExportRows(
+            'SELECT * FROM "t"', TableName("crm", "people"), "mirror", ("email",), gone="delete"
+        ),
+    ),
+    ("undo write 7", commands.UndoWrite(7)),
     ("export $t to 'a.csv'", commands.Export("SELECT * FROM $t", "a.csv")),
     (
         "export ( select ')' || f((1)) as x ) to 'to).csv'",

@@ -311,6 +311,8 @@ def _run_write_command(session: Session, command: commands.WriteCommand) -> Resu
             return session.write_commands.retry(write, None if outcome is None else RowState(outcome))
         case commands.CancelWrite(write):
             return session.write_commands.cancel(write)
+        case commands.UndoWrite(write):
+            return session.write_commands.undo(write)
         case unknown:
             assert_never(unknown)
 
@@ -339,6 +341,8 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
                 return session.importer.import_files(files, str(place), into, mode)
         case commands.Export(source, place, mode):
             return _export(session, source, place, mode)
+        case commands.ExportRows():
+            return session.write_commands.export_rows(command)
         case commands.CopyFiles(source, target, overwrite):
             return session.store_files.copy(source, target, overwrite=overwrite)
         case commands.RemoveFiles(place, recursive):

@@ -49,7 +49,12 @@ def _irreversible_action(command: Command) -> str:
             return f"copy to {target}"
         case commands.RemoveFiles(place):
             return f"remove {place}"
-        case commands.ApproveWrite(write) | commands.RetryWrite(write) | commands.CancelWrite(write):
+        case (
+            commands.ApproveWrite(write)
+            | commands.RetryWrite(write)
+            | commands.CancelWrite(write)
+            | commands.UndoWrite(write)
+        ):
             return f"send or cancel write {write}"
         case commands.Connect():
             return "connect"

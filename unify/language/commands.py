@@ -15,6 +15,10 @@ from msgspec import Struct
 from unify.model import TableName
 
 ChartKind = Literal["area_chart", "bar_chart", "hbar_chart", "line_chart", "pie_chart", "scatter_chart"]
+RowMode = Literal["insert", "update", "upsert", "mirror", "append", "replace", "merge"]
+ROW_MODES: tuple[RowMode, ...] = get_args(RowMode)
+GoneRows = Literal["nothing", "clear", "delete"]
+GONE_ROWS: tuple[GoneRows, ...] = get_args(GoneRows)
 CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
 
 
@@ -204,6 +208,12 @@ class CancelWrite(Struct, frozen=True):
     write: int
 
 
+class UndoWrite(Struct, frozen=True):
+    """``undo write 7``: plan the write that takes it back."""
+
+    write: int
+
+
 class PauseLoads(Struct, frozen=True):
     """``pause github`` or ``pause github.pulls``: a table name of "" is the whole connection."""
 
@@ -269,6 +279,28 @@ class Export(Struct, frozen=True):
     source: str
     path: Place
     mode: str | None = None
+
+
+class ExportRows(Struct, frozen=True):
+    """``export github.pulls|$name|(SELECT) to S.T [upsert …] [by KEY] [delta] [when gone …] [as NAME] …``
+
+    ``source``  SQL.
+    ``mode``    None: as it suits the target.
+    ``key``     columns that identify a row of the target.
+    ``delta``   only rows that differ from what was written before under this name.
+    ``gone``    what becomes of rows that were written before and are gone from the source.
+    ``name``    "" for the name of the table.
+    ``every_s`` repeat it.
+    """
+
+    source: str
+    table: TableName
+    mode: RowMode | None = None
+    key: tuple[str, ...] = ()
+    delta: bool = False
+    gone: GoneRows | None = None
+    name: str = ""
+    every_s: float | None = None
 
 
 class CopyFiles(Struct, frozen=True):
@@ -420,9 +452,9 @@ SystemCommand = (
     | PauseLoads
     | ResumeLoads
 )
-FileCommand = Import | Export | CopyFiles | RemoveFiles | FileUrl | RunFile
+FileCommand = Import | Export | ExportRows | CopyFiles | RemoveFiles | FileUrl | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
-WriteCommand = ApproveWrite | RetryWrite | CancelWrite
+WriteCommand = ApproveWrite | RetryWrite | CancelWrite | UndoWrite
 ConnectionCommand = Connect | Disconnect | QuerySource
 VariableCommand = Assign | ShowVariable | Unset
 SessionCommand = ChangeSetting | ShowHelp | Exit

@@ -31,6 +31,15 @@ from unify.text import did_you_mean
 GRAMMAR_FILE = "grammar.lark"
 CACHE_FILE = "grammar.cache"
 _CLOCK_PATTERN = re.compile(r"\d{1,2}:\d{2}")
+# The options of an export of rows, as the grammar has them: mode, key, delta, gone, name, every.
+RowOptions = tuple[
+    commands.RowMode | None,
+    tuple[str, ...] | None,
+    bool | None,
+    commands.GoneRows | None,
+    str | None,
+    float | None,
+]
 _build_lock = threading.Lock()
 
 
@@ -207,6 +216,9 @@ class CommandBuilder(Transformer[Token, Command]):
     def cancel_write(self, write: Token) -> Command:
         return commands.CancelWrite(_parse_job(write))
 
+    def undo_write(self, write: Token) -> Command:
+        return commands.UndoWrite(_parse_job(write))
+
     def rejected(self) -> str:
         return "rejected"
 
@@ -244,6 +256,32 @@ class CommandBuilder(Transformer[Token, Command]):
     def export(self, source: TableName | str, place: commands.Place, mode: str | None) -> Command:
         return commands.Export(_select_sql(source), place, mode)
 
+    def export_rows(
+        self,
+        source: TableName | str,
+        table: TableName,
+        *options: *RowOptions,
+    ) -> Command:
+        mode, key, delta, gone, name, every_s = options
+        return commands.ExportRows(
+            _select_sql(source), table, mode, key or (), delta is True, gone, name or "", every_s
+        )
+
+    def row_mode(self, word: Token) -> commands.RowMode:
+        return next(mode for mode in commands.ROW_MODES if mode == word.lower())
+
+    def gone(self, word: Token) -> commands.GoneRows:
+        return next(gone for gone in commands.GONE_ROWS if gone == word.lower())
+
+    def keys(self, *names: Token) -> tuple[str, ...]:
+        return tuple(unquote(name) for name in names)
+
+    def delta(self) -> bool:
+        return True
+
+    def sync(self, name: Token) -> str:
+        return unquote(name)
+
     def copy_files(self, source: commands.Place, target: commands.Place, mode: str | None) -> Command:
         return commands.CopyFiles(source, target, mode == "overwrite")
 
@@ -255,6 +293,12 @@ class CommandBuilder(Transformer[Token, Command]):
 
     def recursive(self) -> bool:
         return True
+
+    def exported_file(self, connection: Token, path: Token) -> commands.StorePath:
+        return self.store_path(connection, path)
+
+    def exported_table(self, connection: Token, table: Token, inner: Token | None) -> TableName:
+        return TableName(unquote(connection), _table_part(table, inner))
 
     def store_path(self, connection: Token, path: Token) -> commands.StorePath:
         return commands.StorePath(unquote(connection), unquote(path))

@@ -158,6 +158,7 @@ _COMMAND_KEYWORDS = frozenset(
         "approve",
         "retry",
         "cancel",
+        "undo",
         "pause",
         "resume",
         "unset",

@@ -27,6 +27,7 @@ from unify.interpreter.results import Message, Result, Rows, Watcher, listing_ro
 from unify.interpreter.writing import row_checks, write_report
 from unify.interpreter.writing.row_source import RowSource
 from unify.lake import catalog
+from unify.language import commands
 from unify.language.sql import tables
 from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.write_statement import WriteStatement, parse_write_statement
@@ -136,6 +137,14 @@ class WriteCommands:
         write = self._seal(statement.operation, target, rows)
         self._require_approval(write, f"write {write.id}: {plan}")
         return self._send(write, has_returning=bool(statement.returning))
+
+    def export_rows(self, command: commands.ExportRows) -> Result:
+        """Write the rows of a SELECT to a table. Raises QueryError."""
+        raise QueryError(f"{command.table}: rows cannot be exported to this table")
+
+    def undo(self, id: int) -> Result:
+        """Plan the write that takes a write back. Raises QueryError."""
+        raise QueryError(f"{self._get(id).table}: write {id} cannot be taken back")
 
     def explain(self, statement: WriteStatement, target: TableName, max_age: MaxAge) -> Rows:
         """Return the plan of a statement; nothing is planned or sent."""
