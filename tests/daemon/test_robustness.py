@@ -32,8 +32,9 @@ from unify.interpreter.commands.system import SystemCommands
 from unify.lake.lake import Lake
 from unify.load.protocol import Failure
 from unify.load.staging import StagingArea
-from unify.model import Action, ConfigPaths, JobState, LoaderJob, TableName
+from unify.model import Action, ConfigPaths, JobState, LoaderJob, Priority, TableName
 from unify.queue.queue import Queue
+from unify.queue.rows import NewJob
 from unify.status import instance
 from unify.status.launch import is_daemon_running
 
@@ -48,6 +49,22 @@ class TestADaemon:
         assert postponed.state is JobState.QUEUED
         assert postponed.start_at - datetime.now(UTC) < timedelta(hours=27)
         assert daemon_home.start_daemon() == pid
+
+    def test_shells_are_answered_while_hundreds_of_jobs_fail_at_once(self, daemon_home: DaemonHome) -> None:
+        """No job has a connection, so none keeps a worker busy, and all 500 are ready."""
+        daemon_home.start_daemon()
+        origin = ConfigPaths(str(daemon_home.settings.home / "missing.yaml"))
+        with daemon_home.queue._database.transaction():  # one transaction, so one fsync
+            for number in range(500):
+                name = TableName("other", f"rows{number}")
+                daemon_home.queue.enqueue(NewJob("default", Action.REFRESH, name, origin, Priority.SCHEDULED))
+        with daemon_home.client() as client:
+            client.poll_queue()
+            client.ping()
+            client.ping()
+        states = {job.state for job in daemon_home.queue.recent_jobs(1_000)}
+        assert states == {JobState.FAILED, JobState.QUEUED}
+        wait_until(lambda: not daemon_home.queue.active_jobs())
 
     def test_a_locked_queue_pauses_the_daemon_which_names_the_holder(self, daemon_home: DaemonHome) -> None:
         pid = daemon_home.start_daemon()

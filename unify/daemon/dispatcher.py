@@ -60,6 +60,7 @@ JOB_RETENTION = timedelta(days=30)  # how long `show jobs` lists an ended job
 LOCK_CHECK_INTERVAL_S = 0.5  # who holds the lake's lock while a load waits for it; a check costs 0.05 ms
 KEPT_CHECK_INTERVAL_S = 600.0  # for what failed loads have read, kept for a day
 MIN_QUEUE_WAIT_S = 0.05  # between two polls of the queue
+CLAIM_SLICE_S = 0.2  # jobs that fail at once keep no worker busy; shells are answered between two slices
 FAULT_LOG_INTERVAL_S = 60.0  # a fault that repeats is logged once in this time
 
 
@@ -334,15 +335,22 @@ class Dispatcher:
         with self._contain_faults():
             self.script_supervisor.start_due_runs(now)
         with self._contain_faults():
-            while self.worker_pool.has_capacity:
-                job = self.queue.claim(
-                    self.epoch, now, self.running_jobs.tables_to_claim_later(), boot=boot_id()
-                )
-                if job is None:
-                    break
-                with self._contain_faults(job.id):
-                    self._start_job(job)
-            self._poll_at = time.monotonic() + self._queue_wait_s(now)
+            is_complete = self._start_ready_jobs(now)
+            self._poll_at = time.monotonic() + (self._queue_wait_s(now) if is_complete else 0.0)
+
+    def _start_ready_jobs(self, now: datetime) -> bool:
+        """Claim and start jobs for at most CLAIM_SLICE_S; return False if more may be ready."""
+        deadline = time.monotonic() + CLAIM_SLICE_S
+        while self.worker_pool.has_capacity:
+            later = self.running_jobs.tables_to_claim_later()
+            job = self.queue.claim(self.epoch, now, later, boot=boot_id())
+            if job is None:
+                break
+            with self._contain_faults(job.id):
+                self._start_job(job)
+            if time.monotonic() >= deadline:
+                return False
+        return True
 
     def _queue_wait_s(self, now: datetime) -> float:
         """Seconds until the queue has something that starts by itself, at most QUEUE_POLL_INTERVAL_S."""
