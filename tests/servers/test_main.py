@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import uvicorn
 import yaml
 
 from tests.support.command import InProcessCommand, UnifyCommand
@@ -26,8 +28,11 @@ from tests.support.served_home import ServedHome, labels, serve_home
 from tests.support.shop import SPEC_WITHOUT_TOKEN, connect_shop
 from tests.support.waiting import scaled_limit_s, wait_until
 from unify.config.settings import Settings
+from unify.errors import StoreError
 from unify.model import JobState
 from unify.queue.queue import Queue
+from unify.servers.event_log import EventLog
+from unify.servers.main import ServeOptions, run_servers
 from unify.servers.users import UserStore
 
 pytestmark = [pytest.mark.process, pytest.mark.socket]
@@ -104,6 +109,23 @@ def test_a_failed_load_is_counted_and_leaves_the_health_alone(
         )
         health = served.get("/health")
         assert (health.status_code, health.json()["tables"]["failed"]) == (200, 1)
+
+
+def test_a_server_that_ends_by_itself_is_an_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_server: uvicorn.Server) -> None:
+        raise RuntimeError("the loop broke")
+
+    monkeypatch.setattr(uvicorn.Server, "main_loop", fail)
+    log = io.StringIO()
+    with pytest.raises(StoreError, match="the HTTP server ended by itself; its log has the reason"):
+        run_servers(settings, ServeOptions(http="0"), EventLog(log))
+    events = [line.split()[1] for line in log.getvalue().splitlines() if line[:2] == "20"]
+    assert {"server.started", "server.internal_error"} < set(events)
+    assert events[-1] == "server.stopped"
+    assert "server.stop_requested" not in events
+    assert "the loop broke" in log.getvalue()
 
 
 def test_two_servers_of_a_home_tell_the_same(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 from msgspec import Struct
 
 from unify.config.settings import Settings
-from unify.errors import UsageError
+from unify.errors import StoreError, UsageError
 from unify.servers.addresses import ServerAddress, bind_socket, bound_address, parse_address
 from unify.servers.event_log import EventLog
 from unify.servers.users import UserStore
@@ -40,14 +40,25 @@ def run_servers(
 ) -> int:
     """Serve until a signal or ``stop``; return the exit status.
 
-    Raises UsageError: an option, port, host, certificate or package is not usable.
+    Raises UsageError: an option, port, host, certificate or package is not usable; StoreError: a server
+    does not start or ends by itself.
     """
     stopped = stop or threading.Event()
+    has_failed = threading.Event()
+
+    def on_server_end() -> None:
+        if not stopped.is_set():
+            has_failed.set()
+            stopped.set()
+
     with ExitStack() as servers, _stop_at_signals(stopped.set):
-        _start_http(settings, options, log, servers, stopped.set)
+        _start_http(settings, options, log, servers, on_server_end)
         stopped.wait()
-        log.write_event("server.stop_requested")
+        if not has_failed.is_set():
+            log.write_event("server.stop_requested")
     log.write_event("server.stopped")
+    if has_failed.is_set():
+        raise StoreError("the HTTP server ended by itself; its log has the reason")
     return 0
 
 
