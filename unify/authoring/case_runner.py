@@ -1,4 +1,4 @@
-"""Runs a recorded case: the adapter over HTTP on loopback, and its rows converted as in a load."""
+"""Runs a recorded case over HTTP on loopback: rows are converted as in a load, or sent as in a write."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from unify.adapters.rest.read_plan import scope_key
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.authoring.cases import Case, option_values
 from unify.authoring.mock_api import MockAPI
+from unify.authoring.write_cases import outcome_differences, send_case_rows
+from unify.config.secrets import Secret
 from unify.convert.preview import Preview, preview_pages
 from unify.errors import UnifyError
+from unify.model import RowOutcome
 
 Json = Any  # a JSON value: dict, list, str, int, float, bool or None
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """The result of a case; it passed if there are no ``differences`` from what it expects."""
+    """The result of a case; it passed if there are no ``differences`` from what it expects.
+
+    ``preview``   the rows that a load would store.
+    ``outcomes``  of the rows of a case with ``write``.
+    """
 
     differences: tuple[str, ...]
     preview: Preview | None = None
+    outcomes: tuple[RowOutcome, ...] = ()
 
 
 def run_case(spec: AdapterSpec, case: Case) -> CaseResult:
@@ -38,6 +46,8 @@ def run_case(spec: AdapterSpec, case: Case) -> CaseResult:
     if table is None:
         return CaseResult((f"{spec.path} has no table {case.table}",))
     options = option_values(case, spec)
+    if case.write is not None:
+        return _run_write_case(spec, table, case, options)
     spec = apply_filters(spec, table, case.filters)
     preview: Preview | None = None
     failure: UnifyError | None = None
@@ -56,6 +66,24 @@ def run_case(spec: AdapterSpec, case: Case) -> CaseResult:
             *_cursor_differences(case, preview),
         ]
     return CaseResult(tuple(differences), preview)
+
+
+def _run_write_case(
+    spec: AdapterSpec, table: TableSpec, case: Case, options: Mapping[str, str | Secret | None]
+) -> CaseResult:
+    outcomes: Sequence[RowOutcome] = ()
+    failure: UnifyError | None = None
+    with MockAPI(spec, options, case.exchanges) as api:
+        try:
+            clock = _FrozenClock(case.now.timestamp())
+            with closing(RESTAdapter(api.spec, options, clock=clock)) as adapter:
+                outcomes = send_case_rows(adapter, table, case)
+        except UnifyError as error:
+            failure = error
+    differences = [*api.differences, *_failure_differences(case, failure, api)]
+    if not differences and case.error is None:
+        differences = list(outcome_differences(case, outcomes, api.to_recorded_origins))
+    return CaseResult(tuple(differences), outcomes=tuple(outcomes))
 
 
 class _FrozenClock(Clock):
@@ -88,11 +116,19 @@ def _restore_origins(page: Page, api: MockAPI) -> Page:
 
 def _failure_differences(case: Case, failure: UnifyError | None, api: MockAPI) -> list[str]:
     if failure is None:
-        return [] if case.error is None else [f"expected an error with {case.error!r}; the load succeeded"]
+        return (
+            []
+            if case.error is None
+            else [f"expected an error with {case.error!r}; the {_noun(case)} succeeded"]
+        )
     message = api.to_recorded_origins(failure.message)
     if case.error is None:
-        return [] if api.differences else [f"the load failed: {message}"]
+        return [] if api.differences else [f"the {_noun(case)} failed: {message}"]
     return [] if case.error in message else [f"expected an error with {case.error!r}, found: {message}"]
+
+
+def _noun(case: Case) -> str:
+    return "load" if case.write is None else "write"
 
 
 def _column_differences(case: Case, actual: Preview) -> list[str]:

@@ -1,24 +1,26 @@
-"""Recorded cases of a spec: requests, the responses of the API, and the rows and cursor that they result in.
+"""Recorded cases of a spec: requests, the responses of the API, and the rows or outcomes that they result in.
 
 The cases of a spec are in the folder beside it: ``tests/NAME/CASE.yaml`` for NAME.yaml. rest_specs/README.md
 documents their keys under "Cases". They contain no secrets: a secret option has the value ``dummy-NAME``.
 """
 # Annotations are not strings here: see unify.adapters.spec.model.
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from msgspec import Struct, field
 
 from unify.adapters.rest.pushdown import missing_filters
 from unify.adapters.spec.auth import FormFields, Json
-from unify.adapters.spec.formats import ColumnName, HeaderName, Name, RequestLine
+from unify.adapters.spec.formats import AnyRequestLine, ColumnName, HeaderName, Name
 from unify.adapters.spec.model import AdapterSpec, Headers, StatusCode
 from unify.adapters.spec.parse import ProblemReport, parse_file
 from unify.adapters.spec.schema import TextFormat, doc
+from unify.adapters.spec.write import WriteOperation
 from unify.config.secrets import Secret
+from unify.model import RowState
 from unify.text import did_you_mean
 
 
@@ -43,12 +45,15 @@ class RecordedResponse(Struct, frozen=True):
     headers: Annotated[Headers, doc("Headers.", "{Link: '<…>; rel=\"next\"'}")] = {}
     body: Annotated[Json, doc("Body, as YAML that is sent as JSON.", "[{id: 1}]")] = None
     text: Annotated[str | None, doc("Body, as it is sent.", "id,name")] = None
+    lost: Annotated[
+        bool, doc("true: the connection ends before the response, as if it were lost.", "true")
+    ] = False
 
 
 class RecordedExchange(Struct, frozen=True):
     """An expected request and its response."""
 
-    request: Annotated[RequestLine, doc("Method and path, or URL for another origin.", "GET /items")]
+    request: Annotated[AnyRequestLine, doc("Method and path, or URL for another origin.", "GET /items")]
     response: Annotated[RecordedResponse, doc("Response.", "{body: []}")] = field(name="answer")
     params: Annotated[Mapping[ColumnName, Json], doc("All query parameters.", "{page: 2}")] = {}
     headers: Annotated[
@@ -66,13 +71,32 @@ class RecordedExchange(Struct, frozen=True):
         return self.request.partition(" ")[2]
 
 
+OutcomeState = Literal["created", "updated", "deleted", "unchanged", "rejected", "unknown", "not sent"]
+assert set(get_args(OutcomeState)) == {state.value for state in RowState if state.is_settled}
+
+
+class RecordedOutcome(Struct, frozen=True):
+    """What became of a row of a write. Keys that are not given are not compared."""
+
+    state: Annotated[OutcomeState, doc("State of the row.", "created")]
+    status: Annotated[StatusCode | None, doc("Status code.", "201")] = None
+    created: Annotated[Mapping[ColumnName, Json] | None, doc("Columns of the response.", "{id: 7}")] = None
+    message: Annotated[str, doc("Text in the message.", "name is taken")] = ""
+
+
 class Case(Struct, frozen=True):
-    """A recorded case. ``columns``, ``rows`` and ``cursor`` of None are not compared."""
+    """A recorded case. ``columns``, ``rows`` and ``cursor`` of None are not compared.
+
+    With ``write``, ``rows`` are written, one for each of ``stored`` if there are some.
+    """
 
     name: str
     path: Path
     table: Annotated[Name, doc("Table to read.", "items")]
-    exchanges: Annotated[tuple[RecordedExchange, ...], doc("Requests in order, with their responses.")]
+    exchanges: Annotated[
+        tuple[RecordedExchange, ...],
+        doc("Requests in order, with their responses.", default="none, for rows of `write` that are refused"),
+    ] = ()
     description: Annotated[str, doc("What the case shows.", "Two pages of items")] = ""
     options: Annotated[Mapping[Name, str], doc("Options that differ from the defaults.", "{org: acme}")] = {}
     parents: Annotated[tuple[Mapping[ColumnName, Json], ...], doc("Rows of for_each.", "[{id: 1}]")] = ()
@@ -86,10 +110,24 @@ class Case(Struct, frozen=True):
     columns: Annotated[Mapping[ColumnName, str] | None, doc("All columns: type.", "{id: BIGINT}")] = None
     rows: Annotated[
         Json,
-        doc("All rows in order, each with columns to compare; timestamps are in UTC.", "[{id: 1}]"),
+        doc(
+            "All rows in order, each with columns to compare; timestamps are in UTC. With `write`: the rows "
+            "that are written.",
+            "[{id: 1}]",
+        ),
     ] = None
     cursor: Annotated[Cursors | None, doc("Cursor after the load, or by parent.", "2026-02-01")] = None
-    error: Annotated[str | None, doc("Text in the error message; the load must fail.", "credentials")] = None
+    error: Annotated[
+        str | None, doc("Text in the error message; the load or write must fail.", "credentials")
+    ] = None
+    write: Annotated[WriteOperation | None, doc("Operation that writes `rows`.", "insert")] = None
+    stored: Annotated[
+        tuple[Mapping[ColumnName, Json], ...],
+        doc("Stored rows that an update or delete has chosen.", "[{id: 1, name: old}]"),
+    ] = ()
+    outcomes: Annotated[
+        tuple[RecordedOutcome, ...], doc("Outcomes of the rows of `write`, in order.", "[{state: created}]")
+    ] = ()
 
 
 def cases_folder(spec_path: Path) -> Path:
@@ -126,8 +164,11 @@ def _validate_case(case: Case, spec: AdapterSpec, report: ProblemReport) -> None
     if case.table and case.table not in tables:
         hint = did_you_mean(case.table, tables)
         report.add_problem(("table",), f"{spec.path} has no table {case.table}{hint}")
+    if not case.exchanges and (case.write is None or case.error is None):
+        report.add_problem((), "exchanges is missing")
     _validate_filters(case, spec, report)
     _validate_options(case, spec, report)
+    _validate_write(case, spec, report)
     rows = case.rows
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         report.add_problem(("rows",), "expected a list of rows, each a mapping; [] for no rows")
@@ -157,3 +198,38 @@ def _validate_filters(case: Case, spec: AdapterSpec, report: ProblemReport) -> N
             )
     for name in missing_filters(table, case.filters):
         report.add_problem(("filters",), f"the filter {name} is missing; {table.name} requires it")
+
+
+_READ_KEYS = ("parents", "filters", "since", "columns", "cursor")
+_WRITE_KEYS = ("stored", "outcomes")
+
+
+def _validate_write(case: Case, spec: AdapterSpec, report: ProblemReport) -> None:
+    if case.write is None:
+        for name in _WRITE_KEYS:
+            if getattr(case, name):
+                report.add_problem((name,), "requires write")
+        return
+    for name in _READ_KEYS:
+        if getattr(case, name):
+            report.add_problem((name,), "not allowed with write")
+    table = spec.table(case.table)
+    if table is not None and (table.write is None or table.write.request(case.write) is None):
+        report.add_problem(("write",), f"{case.table} has no write.{case.write}")
+    chooses = case.write in ("update", "delete")
+    if chooses != bool(case.stored):
+        text = "is missing: the rows that it chooses" if chooses else f"{case.write} chooses no rows"
+        report.add_problem(("stored",), f"stored {text}" if chooses else text)
+    if case.write == "delete" and case.rows is not None:
+        report.add_problem(("rows",), "delete sets no columns")
+    if case.write == "update" and isinstance(case.rows, list) and len(case.rows) != len(case.stored):
+        report.add_problem(("rows",), "expected one row for each of stored")
+    if case.write != "delete" and not case.rows:
+        report.add_problem(("write",), f"{case.write} requires rows")
+    if case.error is None and len(case.outcomes) != len(written_rows(case)):
+        report.add_problem(("outcomes",), "expected one outcome for each row")
+
+
+def written_rows(case: Case) -> Sequence[Mapping[str, Json]]:
+    """The columns that a case with ``write`` sets, by row; for a delete none of each."""
+    return case.rows if isinstance(case.rows, list) else [{} for _ in case.stored]

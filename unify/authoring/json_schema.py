@@ -31,6 +31,7 @@ from unify.adapters.spec.schema import (
     UnionSchema,
     keys_of,
 )
+from unify.adapters.spec.write import WRITE_OPERATIONS, WriteRequest, WriteSpec
 from unify.authoring.cases import Case
 
 Json = dict[str, Any]
@@ -41,6 +42,8 @@ _IS_GET = {"properties": {"request": {"type": "string", "pattern": "^GET "}}}
 # What JSON Schema can check of the rules between keys.
 KEY_CONSTRAINTS: Mapping[type[Struct], Json] = {
     ErrorRule: {"anyOf": [{"required": ["status"]}, {"required": ["body"]}]},
+    WriteSpec: {"anyOf": [{"required": [operation]} for operation in WRITE_OPERATIONS]},
+    WriteRequest: {"not": {"required": ["body", "form"]}},
     ForEach: {"oneOf": [{"required": ["query"]}, {"required": ["rows"]}]},
     TableSpec: {
         "anyOf": [{"required": ["request"]}, {"required": ["shares"]}],
@@ -70,15 +73,21 @@ def render_schema() -> str:
     return json.dumps(spec_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-def render_reference(struct: type[Struct] = AdapterSpec, heading: str = "spec") -> str:
-    """A Markdown table of the keys of each mapping, from the top of a file downwards."""
-    headings = dict(_iter_headings(ObjectSchema(struct), heading))
-    return "\n".join(f"### {heading}\n\n{_render_table(keys_of(each))}" for heading, each in headings.items())
+def render_reference(roots: Mapping[str, type[Struct]] | None = None) -> str:
+    """A Markdown table of the keys of each mapping, from the top of each file downwards.
+
+    ``roots``  what the files hold, by heading; by default the spec.
+    """
+    roots = {"spec": AdapterSpec} if roots is None else roots
+    headings = _headings(roots)
+    return "\n".join(
+        f"### {heading}\n\n{_render_table(keys_of(struct), headings)}" for struct, heading in headings.items()
+    )
 
 
 def render_readme_reference() -> str:
     """The tables of README.md: the keys of specs and of cases."""
-    return f"{render_reference()}\n{render_reference(Case, 'case')}"
+    return render_reference({"spec": AdapterSpec, "case": Case})
 
 
 def write_files(folder: Path) -> None:
@@ -178,48 +187,78 @@ def _describe_key(key: Key) -> str:
 # -- reference ---------------------------------------------------------------------------------------
 
 
-def _iter_headings(schema: Schema, heading: str) -> Iterator[tuple[str, type[Struct]]]:
-    """Each object below ``schema`` with its heading: ``tables[]``, ``columns.NAME``."""
+def _headings(roots: Mapping[str, type[Struct]]) -> Mapping[type[Struct], str]:
+    """The heading of each object: ``tables[]``, ``columns.NAME``, ``insert, update, delete, upsert``.
+
+    An object below several keys has the names of all; a second one of the same name has that of its parent
+    before it: ``write.columns.NAME``.
+    """
+    names: dict[type[Struct], list[str]] = {}
+    parents: dict[type[Struct], type[Struct] | None] = {}
+    for root, struct in roots.items():
+        for name, found, parent in _iter_objects(ObjectSchema(struct), root, None):
+            names.setdefault(found, []).append(name)
+            parents.setdefault(found, parent)
+    headings: dict[type[Struct], str] = {}
+    for struct, found_names in names.items():
+        heading = ", ".join(dict.fromkeys(found_names))
+        if _anchor(heading) in map(_anchor, headings.values()):
+            parent = parents[struct]
+            heading = f"{headings[parent]}.{heading}" if parent is not None else heading
+        headings[struct] = heading
+    return headings
+
+
+def _iter_objects(
+    schema: Schema, name: str, parent: type[Struct] | None
+) -> Iterator[tuple[str, type[Struct], type[Struct] | None]]:
+    """Each object below ``schema`` with the name of its key, and the object that has the key."""
     match schema:
         case ObjectSchema(struct):
-            yield heading, struct
+            yield name, struct, parent
             for key in schema.keys:
-                yield from _iter_headings(key.schema, key.name)
+                yield from _iter_objects(key.schema, key.name, struct)
         case ListSchema(items):
-            yield from _iter_headings(items, f"{heading}[]")
+            yield from _iter_objects(items, f"{name}[]", parent)
         case MapSchema(values=values):
-            yield from _iter_headings(values, f"{heading}.NAME")
+            yield from _iter_objects(values, f"{name}.NAME", parent)
         case UnionSchema(alternatives):
             for each in alternatives:
-                yield from _iter_headings(each, heading)
+                yield from _iter_objects(each, name, parent)
 
 
-def _render_table(keys: Sequence[Key]) -> str:
-    rows = ["| key | type | default | meaning | example |", "|---|---|---|---|---|", *map(_render_row, keys)]
+def _anchor(heading: str) -> str:
+    """The anchor of a heading, as Markdown renderers make it."""
+    return re.sub(r"[^a-z_ -]", "", heading.lower()).replace(" ", "-")
+
+
+def _render_table(keys: Sequence[Key], headings: Mapping[type[Struct], str]) -> str:
+    rows = ["| key | type | default | meaning | example |", "|---|---|---|---|---|"]
+    rows += [_render_row(key, headings) for key in keys]
     return "\n".join(rows) + "\n"
 
 
-def _render_row(key: Key) -> str:
+def _render_row(key: Key, headings: Mapping[type[Struct], str]) -> str:
     name = f"`{key.name}`" + (f" ({', '.join(key.types)})" if key.types else "")
     default = "**required**" if key.required else key.default or "none"
     example = f"`{key.example}`" if key.example else ""
-    cells = (name, _type_label(key.schema, key.name), default, key.description, example)
+    cells = (name, _type_label(key.schema, headings), default, key.description, example)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _type_label(schema: Schema, heading: str) -> str:
+def _type_label(schema: Schema, headings: Mapping[type[Struct], str]) -> str:
     """The type of a key in the reference: objects by their heading."""
     match schema:
-        case ObjectSchema():
-            link = f"[{heading}](#{re.sub(r'[^a-z_]', '', heading.lower())})"
-            return " or ".join([*(_type_label(key.schema, heading) for key in schema.shorthands), link])
+        case ObjectSchema(struct):
+            link = f"[{headings[struct]}](#{_anchor(headings[struct])})"
+            return " or ".join([*(_type_label(key.schema, headings) for key in schema.shorthands), link])
         case ListSchema(items, one_or_more):
-            item = _type_label(items, f"{heading}[]")
+            item = _type_label(items, headings)
             return f"{item} or list of {item}" if one_or_more else f"list of {item}"
         case MapSchema(values=values):
-            return f"mapping of {_type_label(values, f'{heading}.NAME')}"
+            return f"mapping of {_type_label(values, headings)}"
         case UnionSchema(alternatives):
-            return " or ".join(dict.fromkeys(_type_label(each, heading) for each in alternatives))
+            return " or ".join(dict.fromkeys(_type_label(each, headings) for each in alternatives))
         case AnySchema():
             return "any JSON"
         case TextSchema(choices=choices) if choices:

@@ -23,7 +23,8 @@ from unify.adapters.http.messages import origin_of
 from unify.adapters.rest.request_builder import render_base_url
 from unify.adapters.spec import template
 from unify.adapters.spec.auth import Auth, Json
-from unify.adapters.spec.model import AdapterSpec, Limits
+from unify.adapters.spec.model import AdapterSpec, Limits, TableSpec
+from unify.adapters.spec.write import WRITE_OPERATIONS, WriteRequest
 from unify.authoring.cases import RecordedExchange, RecordedResponse
 from unify.errors import ConfigError
 
@@ -80,11 +81,24 @@ class MockAPI:
             allowed_origins=tuple(map(self._to_local_origins, spec.allowed_origins)),
             auth=self._localized_auth(spec.auth, options),
             limits=Limits(concurrency=1),
-            tables=tuple(
-                replace(table, requests=tuple(map(self._to_local_origins, table.requests)))
-                for table in spec.tables
-            ),
+            tables=tuple(map(self._localized_table, spec.tables)),
         )
+
+    def _localized_table(self, table: TableSpec) -> TableSpec:
+        requests = tuple(map(self._to_local_origins, table.requests))
+        write = table.write
+        if write is None:
+            return replace(table, requests=requests)
+        local = {each: self._localized_write(write.request(each)) for each in WRITE_OPERATIONS}
+        return replace(table, requests=requests, write=replace(write, **local))
+
+    def _localized_write(self, request: WriteRequest | None) -> WriteRequest | None:
+        if request is None:
+            return None
+        settle = request.settle
+        if settle is not None:
+            settle = replace(settle, find=self._to_local_origins(settle.find))
+        return replace(request, request=self._to_local_origins(request.request), settle=settle)
 
     def _localized_auth(self, auth: Auth, options: Mapping[str, Any]) -> Auth:
         """The authentication with local addresses. Where a user signs in, a token is given instead."""
@@ -266,6 +280,8 @@ class _MockAPIHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         response = self.respond(_ReceivedRequest(self.command, self.path, headers, body))
+        if response.lost:
+            return
         data = (response.text if response.text is not None else _compact_json(response.body)).encode()
         self.send_response(response.status)
         sent = {"Content-Type": "application/json", **response.headers, "Content-Length": str(len(data))}
@@ -275,6 +291,15 @@ class _MockAPIHandler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def do_PATCH(self) -> None:
+        self.do_GET()
+
+    def do_DELETE(self) -> None:
         self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -106,6 +106,19 @@ def test_a_created_row_has_the_ids_of_the_response(api: FaultServer, make_adapte
             "channel_not_found",
         ),
         (
+            {"outcomes": Outcomes(ok="$.data.add.success", message="errors.0.message")},
+            MockResponse.json({"data": None, "errors": [{"message": "no such team"}]}),
+            "rejected",
+            "no such team",
+        ),
+        ({"outcomes": Outcomes(ok="$.ok", message="error")}, MockResponse.json({}), "unknown", "has no $.ok"),
+        (
+            {"outcomes": Outcomes(ok="$.ok"), "already": (AlreadyDone(200, "already_sent"),)},
+            MockResponse.json({"ok": False, "error": "already_sent"}),
+            "unchanged",
+            "",
+        ),
+        (
             {"body": {"data": {"id": "k", "name": "{name}", "email": "{email}"}}, "returned": "data"},
             MockResponse.json({"data": {"id": "k", "name": "old", "email": "old@x"}}),
             "rejected",

@@ -99,7 +99,7 @@ def test_an_added_key_is_in_the_json_schema() -> None:
 
 
 def test_an_added_key_is_in_the_reference() -> None:
-    reference = render_reference(ExtendedSpec)
+    reference = render_reference({"spec": ExtendedSpec})
 
     assert "| `region` | `eu` `us` | us | Region of the API. | `eu` |" in reference
     assert "| `shards` | whole number from 1 to 16 | none | Number of shards. | `4` |" in reference

@@ -29,10 +29,10 @@ def test_write_keys_are_read(load_spec_text: Load) -> None:
       insert:
         request: POST /orders/batch
         batch: {rows: 100, bytes: 1 MB}
-        each: {id: "{row}", name: "{name}"}
+        each: {id: "{row}", email: "{email}", name: "{name}"}
         body: {inputs: "{rows}"}
         outcomes: {done: results, failed: errors, by: id}
-      update: {request: "PATCH /orders/{id}", body: {state: "{state}"}}
+      update: {request: "PATCH /orders/{id}", body: {email: "{email}", name: "{name}", state: "{state}"}}
       delete: {request: "DELETE /orders/{id}"}
       limits: {requests_per_minute: 60}
 """
@@ -75,6 +75,77 @@ def test_write_keys_are_read(load_spec_text: Load) -> None:
 )
 def test_a_mistake_in_write_is_explained(load_spec_text: Load, added: str, problem: str) -> None:
     problems = load_problems(load_spec_text, SPEC_HEAD + WRITE + added)
+
+    assert any(problem in each for each in problems), problems
+
+
+ORDERS = """\
+    key: id
+    write:
+      columns:
+        email: {required: insert, only: insert}
+        name:
+      insert: {request: POST /orders, body: {email: "{email}", name: "{name}"}}
+      update: {request: "PATCH /orders/{id}", body: {name: "{name}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        (
+            "      update:",
+            "      updaet:",
+            "15:7: tables.orders.write.updaet: unknown key; did you mean update?",
+        ),
+        ("required: insert", "required: delete", "columns.email.required: expected one of true, false"),
+        (
+            "required: insert",
+            "required: upsert",
+            "12:27: tables.orders.write.columns.email.required: there is no upsert here",
+        ),
+        ("required: insert", "required: update", "update requires it, but only insert may set it"),
+        ("only: insert", "only: delete", "columns.email.only: there is no delete here"),
+        (
+            "        name:\n",
+            "        name:\n        town:\n",
+            "14:9: tables.orders.write.columns.town: insert does not send it",
+        ),
+        (
+            "        name:\n",
+            "        name:\n        id: {only: update}\n",
+            "columns.id: update must not set it, because it identifies the row",
+        ),
+        ('body: {name: "{name}"}', 'body: {name: "{nmae}"}', "unknown variable {nmae}; did you mean name?"),
+        ('body: {name: "{name}"}', 'body: {name: "{name}"}, divide: 400', "update.divide: requires batch"),
+        (
+            "POST /orders, body",
+            'POST /orders, settle: {find: GET /orders, body: {a: "{email}"}, same: email}, body',
+            "insert.settle.body: a GET has no body; use params",
+        ),
+        (
+            "POST /orders, body",
+            'POST /orders, settle: {find: GET /orders, params: {q: "{emial}"}, same: email}, body',
+            "insert.settle.params.q: unknown variable {emial}; did you mean email?",
+        ),
+        (
+            'body: {email: "{email}", name: "{name}"}',
+            'batch: {rows: 9}, body: "{rows}", each: {e: "{email}", n: "{name}"}, outcomes: {done: a, by: b}',
+            "insert.outcomes.by: b is not sent by each",
+        ),
+        (
+            'body: {email: "{email}", name: "{name}"}',
+            'batch: {rows: 9}, each: {e: "{email}", n: "{name}"}, body: "{rows}", returned: d, divide: 400',
+            "insert.returned: not allowed with batch",
+        ),
+    ],
+)
+def test_a_wrong_key_below_write_has_its_position(
+    load_spec_text: Load, right: str, wrong: str, problem: str
+) -> None:
+    assert right in ORDERS
+    assert load_spec_text(SPEC_HEAD + ORDERS).tables[0].write is not None
+    problems = load_problems(load_spec_text, SPEC_HEAD + ORDERS.replace(right, wrong, 1))
 
     assert any(problem in each for each in problems), problems
 

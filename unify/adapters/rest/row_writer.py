@@ -179,8 +179,7 @@ class RowWriter:
         return RenderedBatch(self._build(spec, variables, variables, key), marks, items)
 
     def _render_single(self, spec: WriteRequest, row: PlannedRow, key: str) -> RenderedBatch:
-        in_address = {**self._options, **_variables(row.before or {}), **self._body_variables(row)}
-        body_variables = self._body_variables(row)
+        in_address, body_variables = self._address_variables(row), self._body_variables(row)
         body = template.render_value(spec.body, body_variables) if spec.body is not None else None
         return RenderedBatch(self._build(spec, in_address, body_variables, key), (), (body,))
 
@@ -203,13 +202,17 @@ class RowWriter:
 
     def _settle_request(self, settle: Settle, row: PlannedRow) -> Request:
         method, _, path = settle.find.partition(" ")
-        variables = {**self._options, **_variables(row.before or {}), **self._body_variables(row)}
+        variables = self._address_variables(row)
         address, _, query = path.partition("?")
         headers = _texts(template.render_fields(self._spec.headers, variables, "header"))
+        body = None
+        if settle.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = _encoder.encode(template.render_value(settle.body, variables))
         pairs = [pair.partition("=") for pair in query.split("&") if pair]
         in_path = tuple((name, template.render_text(text, variables, "query")) for name, _, text in pairs)
         params = (*in_path, *self._params(settle.params, variables))
-        return Request(method, self._url(address, variables), params, headers)
+        return Request(method, self._url(address, variables), params, headers, body)
 
     def _url(self, path: str, variables: Mapping[str, Any]) -> str:
         rendered = template.render_text(path, variables, "path")
@@ -225,8 +228,15 @@ class RowWriter:
 
     def _body_variables(self, row: PlannedRow) -> dict[str, Any]:
         """Options, the key, and the columns that are set; those that are not have no value."""
-        unset: dict[str, Any] = dict.fromkeys(column.name for column in self._write.columns)
-        return {**self._options, **unset, **_variables(row.key), **_variables(row.values)}
+        return {**self._unset_variables(), **_variables(row.key), **_variables(row.values)}
+
+    def _address_variables(self, row: PlannedRow) -> dict[str, Any]:
+        """The same, and the stored row, by which an update or a deletion may address it."""
+        before = _variables(row.before or {})
+        return {**self._unset_variables(), **before, **_variables(row.key), **_variables(row.values)}
+
+    def _unset_variables(self) -> dict[str, Any]:
+        return {**self._options, **dict.fromkeys(column.name for column in self._write.columns)}
 
     def _request(self, operation: WriteOperation) -> WriteRequest:
         found = self._write.request(operation)

@@ -25,6 +25,7 @@ _DONE_STATES: Mapping[WriteOperation, RowState] = {
 _GONE = (404, 410)
 _CREATED = 201
 _TIMEOUT = 408
+_SUCCESS_FLAGS = ("true", "1", "ok", "success")
 _ID_MEMBERS = frozenset(["id", "_id", "uuid", "key"])
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -49,10 +50,10 @@ class OutcomeReader:
     def read_row(self, row: PlannedRow, sent: object) -> RowOutcome:
         """Return the outcome of a request with one row, whose body is ``sent``."""
         status = self._response.status
-        if self._is_success:
-            return self._read_success(row, sent)
         if self._is_already_done() or (self._operation == "delete" and status in _GONE):
             return RowOutcome(row.number, RowState.UNCHANGED, status)
+        if self._is_success:
+            return self._read_success(row, sent)
         self._raise_if_undecided()
         return self._rejected(row, self._reason)
 
@@ -88,6 +89,10 @@ class OutcomeReader:
         if (refusal := self._refusal(self._body, with_body=True)) is not None:
             return self._rejected(row, refusal)
         status, request = self._response.status, self._request
+        flag = self._outcomes.ok
+        if flag is not None and value_at(self._body, flag.removeprefix("$.")) is None:
+            reason = f"the response has no {flag}, so that nothing tells whether the row was written"
+            return RowOutcome(row.number, RowState.UNKNOWN, status, message=reason)
         returned = self._body if request.returned is None else value_at(self._body, request.returned)
         if self._operation == "insert" and status != _CREATED and _is_other_row(sent, returned):
             return self._rejected(row, "the system has this row already and kept it; nothing was written")
@@ -141,14 +146,20 @@ class OutcomeReader:
         return found
 
     def _refusal(self, item: object, *, with_body: bool) -> str | None:
-        """Return what the flag ``ok`` says against a success; None if nothing."""
+        """Return what the flag ``ok`` says against a success; None if nothing.
+
+        A response without the flag, such as one of GraphQL with ``errors`` only, is refused if it has the
+        message of an error.
+        """
         path = self._outcomes.ok
         in_body = path is not None and path.startswith("$.")
         if path is None or (in_body and not with_body):
             return None
         place = self._body if in_body else item
         flag = value_at(place, path.removeprefix("$."))
-        if flag is None or str(flag).lower() in ("true", "1", "ok", "success"):
+        if flag is None:
+            return self._message(place) or None
+        if str(flag).lower() in _SUCCESS_FLAGS:
             return None
         return self._message(place) or f"{path} is {value_text(flag)}"
 

@@ -94,9 +94,14 @@ def check_write_request(value: str) -> str:
     return _check_request_line(value, _WRITE_METHODS)
 
 
+def check_any_request(value: str) -> str:
+    """The same for a request that reads or writes."""
+    return _check_request_line(value, (*_METHODS[:1], *_WRITE_METHODS))
+
+
 def _check_request_line(value: str, methods: Sequence[str]) -> str:
     words = value.split(maxsplit=1)
-    example = "GET /items" if methods is _METHODS else "POST /items"
+    example = f"{methods[0]} /items"
     _require(value, len(words) == 2, f"is not a request; write METHOD and path, such as {example}")
     method, target = words
     if method not in methods:
@@ -284,6 +289,15 @@ WriteRequestLine = Annotated[
         check_write_request,
         "^(POST|PUT|PATCH|DELETE) (/|https?://)",
         "a request such as POST /items",
+    ),
+]
+AnyRequestLine = Annotated[
+    str,
+    TextFormat(
+        "request",
+        check_any_request,
+        "^(GET|POST|PUT|PATCH|DELETE) (/|https?://)",
+        "a request such as GET /items",
     ),
 ]
 WebURL = Annotated[str, TextFormat("URL", check_web_url, "^https?://")]

@@ -94,6 +94,7 @@ class Settle(Struct, frozen=True):
 
     find: Annotated[RequestLine, doc("Request.", "GET /issues?title={title}")]
     params: Annotated[Mapping[ColumnName, Json], doc("Query parameters.", '{email: "{email}"}')] = {}
+    body: Annotated[Json, doc("JSON body of a POST.", '{filter: {email: "{email}"}}')] = None
     rows: Annotated[DottedPath | None, doc("Path of the list of rows.", "items", default="detected")] = None
     same: Annotated[
         OneOrMore[ColumnName],
