@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,15 @@ def test_rows_staged_by_the_helper_can_be_read(tmp_path: Path) -> None:
     job = make_job()
     found = stage_rows(settings_for_home(tmp_path), job, {"id": "BIGINT"}, [(1,)], [(2,), (3,)])
     assert (found.manifest.files, found.manifest.rows) == (("0.parquet", "1.parquet"), 3)
+
+
+def test_the_folders_of_a_job_can_be_removed_by_two_threads_at_once(staging_area: StagingArea) -> None:
+    for round_number in range(20):
+        job = make_job(uid=f"job{round_number}")
+        folder = staging_area.create_attempt_folder(job)
+        for number in range(50):
+            (folder / f"{number}.parquet").touch()
+        with ThreadPoolExecutor(4) as pool:
+            for removal in [pool.submit(staging_area.remove_attempts, job) for _ in range(4)]:
+                removal.result()
+        assert not folder.parent.exists()

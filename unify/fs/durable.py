@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all it has; other threads and processes may be removing it, too."""
+    while folder.exists():
+        with suppress(FileNotFoundError):  # another one removed an entry first
+            shutil.rmtree(folder)
 
 
 def fsync_new_files(folder: Path, since_ns: int) -> list[Path]:

@@ -146,8 +146,7 @@ class StagingArea:
         """
         folder = self.attempt_folder(job)
         with _translate_os_errors(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
+            durable.remove_tree(folder)
             folder.mkdir(mode=0o700, parents=True)
             before = _last_checkpoint(folder.parent) or self._kept_folder(job)
             if before.exists():
@@ -173,7 +172,7 @@ class StagingArea:
         for kept in (self.folder / KEPT).glob("*"):
             with _translate_os_errors(kept):
                 if kept.stat().st_mtime < older_than.timestamp():
-                    shutil.rmtree(kept)
+                    durable.remove_tree(kept)
 
     def _kept_folder(self, job: Job) -> Path:
         """Return the folder for the job, whatever its ``uid``; another queue may have the same ``id``."""
@@ -188,8 +187,7 @@ class StagingArea:
         """Remove the folders of every attempt of ``job``."""
         folder = self.folder / job.uid
         with _translate_os_errors(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
+            durable.remove_tree(folder)
 
     def remove_other_jobs(self, uids: Collection[str]) -> list[Path]:
         """Remove the folders of every job that is not in ``uids``; return them."""
@@ -198,7 +196,7 @@ class StagingArea:
         with _translate_os_errors(self.folder):
             removed = [each for each in sorted(self.folder.iterdir()) if each.name not in (KEPT, *uids)]
             for folder in removed:
-                shutil.rmtree(folder)
+                durable.remove_tree(folder)
         return removed
 
     def remove_orphaned_attempts(self, owned: Collection[tuple[str, int]]) -> list[Path]:
@@ -212,7 +210,7 @@ class StagingArea:
                     folder.parent.name != KEPT
                     and (folder.parent.name, _attempt_number(folder.name)) not in owned
                 ):
-                    shutil.rmtree(folder)
+                    durable.remove_tree(folder)
                     removed.append(folder)
             for parent in self.folder.iterdir():
                 if parent.is_dir() and not any(parent.iterdir()):
