@@ -166,10 +166,14 @@ class Lake:
             self._lock.release()
         self._attachment.close()
 
-    def cursor(self) -> DuckDBPyConnection:
-        """Return a second connection to the lake, for another thread or beside a running result."""
+    def cursor(self, *, uses_lake: bool = True) -> DuckDBPyConnection:
+        """Return a second connection to the lake, for another thread or beside a running result.
+
+        ``uses_lake``  names without a catalog are looked up in the lake, which costs 2 ms a statement.
+        """
         cursor = self._connection.cursor()
-        cursor.execute(f"USE {CATALOG}")
+        if uses_lake:
+            cursor.execute(f"USE {CATALOG}")
         return cursor
 
     @contextmanager

@@ -328,6 +328,39 @@ def test_a_change_of_columns_is_seen_by_the_next_statement(
         assert duck.execute(f'SELECT min("{others[0]}") FROM ({sql})').fetchall() == [(7,)]
 
 
+def test_columns_are_asked_again_if_the_server_says_that_the_table_has_changed(
+    shop: RelationalAdapter, duck: duckdb.DuckDBPyConnection, postgres_server: PostgresServer, database: str
+) -> None:
+    postgres_server.run(
+        "create type mood as enum ('sad'); create table watched(id int not null, note text);"
+        "grant select on watched to clerk",
+        database,
+    )
+    options = postgres_server.options(database, user="clerk", password="clerk-canary")
+    clerk = open_adapter("postgres", options, name="watcher")
+    clerk.attach(duck)
+    for change in (
+        "analyze watched",  # nothing has changed
+        "alter table watched add primary key (id)",
+        "comment on column watched.note is 'A note'",
+        "comment on table watched is 'A table'",
+        "revoke select on watched from clerk; grant select (note) on watched to clerk",
+        "grant select (id) on watched to clerk",
+        "alter table watched rename note to text",
+        "alter table watched alter text type varchar(9)",
+        "insert into watched values (1, 'a'), (2, 'b'); analyze watched",
+        "alter table watched drop constraint watched_pkey",
+        "alter table watched add feeling mood",
+        "grant select (feeling) on watched to clerk",
+        "alter type mood add value 'glad'",
+        "drop table watched; create table watched(id int); grant select on watched to clerk",
+    ):
+        postgres_server.run(change, database)
+        fresh = open_adapter("postgres", options, name="watcher")
+        assert clerk.find_table(duck, "watched") == fresh.find_table(duck, "watched"), change
+    assert clerk.find_table(duck, "watched") is clerk.find_table(duck, "watched")
+
+
 def test_a_table_that_is_dropped_or_made_again_is_seen(
     shop: RelationalAdapter, duck: duckdb.DuckDBPyConnection, postgres_server: PostgresServer, database: str
 ) -> None:

@@ -59,8 +59,11 @@ def count_rows_sql(function: str, alias: str, select: SourceSelect, prefix: str 
 
 
 def call_sql(function: str, alias: str, sql: str) -> str:
-    """Return the call of the table function that sends ``sql`` to an attached database."""
-    return f"{function}({quote_literal(alias)}, {quote_literal(sql)})"
+    """Return the call of the table function that sends ``sql`` to an attached database.
+
+    With its full name: DuckDB would look a short one up in the lake first, which reads the lake's catalog.
+    """
+    return f"system.main.{function}({quote_literal(alias)}, {quote_literal(sql)})"
 
 
 def _value_sql(column: DatabaseColumn, number: int) -> str:

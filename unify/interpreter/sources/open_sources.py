@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ class OpenSources:
         self.connections = connections
         self.in_use: set[str] = set()  # connections that the current statement reads live
         self._adapters: dict[str, tuple[Connection, RelationalAdapter]] = {}
+        self._attached: dict[str, tuple[object, int]] = {}  # when; see _attach
+        self._shared: tuple[ExitStack, dict[str, DuckDBPyConnection]] | None = None  # within ``together``
         self._pause = Event()  # never set
         lake.interrupt_hooks.append(self.cancel)
 
@@ -46,18 +48,47 @@ class OpenSources:
         Raises ConfigError, UnresolvedSecret or SourceError; Interrupted on Ctrl-C.
         """
         adapter = self._open(self.connections.connection(name))
-        duck = self.lake.connection if self.lake.in_transaction else self.lake.cursor()
-        try:
-            with self.connections.redactor.redact_errors():
-                adapter.attach(duck)
-                yield adapter, duck
-        except KeyboardInterrupt:
-            self.in_use.add(adapter.connection)
-            self.cancel()
-            raise Interrupted("the statement was interrupted") from None
-        finally:
-            if duck is not self.lake.connection:
-                duck.close()
+        with ExitStack() as own:
+            try:
+                with self.connections.redactor.redact_errors():
+                    yield adapter, self._connect(adapter, own)
+            except KeyboardInterrupt:
+                self.in_use.add(adapter.connection)
+                self.cancel()
+                raise Interrupted("the statement was interrupted") from None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Within the block, all uses of a source share one transaction of it, which saves round trips."""
+        with ExitStack() as stack:
+            self._shared = stack, {}
+            try:
+                yield
+            finally:
+                self._shared = None
+
+    def _connect(self, adapter: RelationalAdapter, own: ExitStack) -> DuckDBPyConnection:
+        """Return an attached DuckDB connection, which is closed with ``own`` or the block of ``together``."""
+        if self.lake.in_transaction:
+            self._attach(adapter, self.lake.connection)
+            return self.lake.connection
+        if self._shared is None:
+            duck = own.enter_context(self.lake.cursor(uses_lake=False))
+            self._attach(adapter, duck)
+            return duck
+        stack, known = self._shared
+        if adapter.connection not in known:
+            duck = stack.enter_context(self.lake.cursor(uses_lake=False))
+            self._attach(adapter, duck)
+            known[adapter.connection] = duck.execute("BEGIN")
+        return known[adapter.connection]
+
+    def _attach(self, adapter: RelationalAdapter, duck: DuckDBPyConnection) -> None:
+        """Attach the source, unless it was attached since the lake was opened and a database detached."""
+        state = self.lake.connection, self.lake.statements.definition_version
+        if self._attached.get(adapter.connection) != state:
+            adapter.attach(duck)
+            self._attached[adapter.connection] = state
 
     def cancel(self) -> None:
         """End what the statement runs at its sources, which DuckDB's interrupt does not.
@@ -78,7 +109,7 @@ class OpenSources:
     def _cancel(self, adapter: RelationalAdapter) -> int | None:
         """Return how many statements were ended; None if the source cannot be asked."""
         try:
-            with self.lake.cursor() as duck:
+            with self.lake.cursor(uses_lake=False) as duck:
                 return adapter.cancel(duck)
         except UnifyError:  # it does not respond, and the user is leaving
             return None
@@ -105,6 +136,7 @@ class OpenSources:
 
     def _close(self, name: str) -> None:
         _, adapter = self._adapters.pop(name)
+        self._attached.pop(name, None)
         adapter.close()
         self._detach(name)
 

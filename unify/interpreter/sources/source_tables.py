@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,9 @@ class SourceTables:
 
         Raises UnknownName for a table that the source does not have, SourceError if it cannot be asked.
         """
-        return {source_key(name): self._choose(name, max_age) for name in names}
+        chosen = dict.fromkeys(names)
+        with self.sources.together() if len(chosen) > 1 else nullcontext():
+            return {source_key(name): self._choose(name, max_age) for name in chosen}
 
     def find(self, name: TableName) -> SourceTable:
         """Return a table as the source has it now. Raises UnknownName with the nearest table."""

@@ -48,6 +48,9 @@ class PostgresCatalog:
         self._alias = alias
         self._schemas = schemas
         self._settings_of = settings_of
+        self._known: dict[
+            tuple[str, str], tuple[str, DatabaseTable]
+        ] = {}  # by schema and name; see _known_table
 
     def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
         """Return the schemas that the user may use, the configured ones first."""
@@ -70,6 +73,8 @@ class PostgresCatalog:
         except ValueError:
             return None
         schema = schema or self._schemas[0]
+        if (known := self._known_table(duck, schema, name)) is not None:
+            return known
         rows = self._fetch(duck, "table", schema=schema, table=name)
         rows = rows or self._fetch(duck, "similar_tables", schema=schema, table=name)
         found = [msgspec.json.decode(text, type=CatalogTable) for (text,) in rows]
@@ -84,6 +89,16 @@ class PostgresCatalog:
                     f"{self._connection}.{table}: the tables {names} differ only in case; "
                     "write the name in its own case, in double quotes"
                 )
+
+    def _known_table(self, duck: DuckDBPyConnection, schema: str, name: str) -> DatabaseTable | None:
+        """Return a table that was found before, if the server says that it has not changed.
+
+        This takes the server a tenth of a millisecond, the columns with their types two.
+        """
+        version, table = self._known.get((schema, name), ("", None))
+        if table is None or self._fetch(duck, "table_version", schema=schema, table=name) != [(version,)]:
+            return None
+        return table
 
     def describe_query(self, duck: DuckDBPyConnection, sql: str) -> DatabaseTable:
         """Return the columns of a query of a user, as a table of that query. The query is not run."""
@@ -122,7 +137,7 @@ class PostgresCatalog:
         fields = with_distinct_names(read_columns(found, self._settings_of(name).columns))
         names = {column.source_name: column.name for column in fields}
         is_key_readable = all(column in names for column in found.key)
-        return DatabaseTable(
+        table = DatabaseTable(
             name=name,
             columns=fields,
             key=tuple(names[column] for column in found.key) if is_key_readable else (),
@@ -131,6 +146,9 @@ class PostgresCatalog:
             sql_name=f"{quoted(found.schema)}.{quoted(found.name)}",
             fields=fields,
         )
+        if found.version:
+            self._known[found.schema, found.name] = found.version, table
+        return table
 
     def _fetch(self, duck: DuckDBPyConnection, name: str, **values: str) -> list[tuple[Any, ...]]:
         sql = render_section(_STATEMENTS, name, **values)

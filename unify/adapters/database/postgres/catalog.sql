@@ -53,9 +53,38 @@ LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
 LEFT JOIN pg_catalog.pg_namespace AS es ON es.oid = e.typnamespace
 LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation
 
+-- name: version
+-- A text that is another one after each change of the table c: of its columns, key, descriptions and rows, and of
+-- what this user may read. NULL if it has types that are not built in, which can change on their own.
+(
+  SELECT CASE WHEN pg_catalog.bool_and(a.atttypid < 16384) THEN pg_catalog.concat_ws(' ',
+    c.oid, c.xmin, c.reltuples, pg_catalog.current_setting('lc_monetary'),
+    pg_catalog.string_agg(pg_catalog.concat_ws(',',
+      a.attnum, a.xmin, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')), ' ' ORDER BY a.attnum),
+    'key', (
+      SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.xmin), ' ')
+      FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary
+    ),
+    'descriptions', (
+      SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', d.objsubid, d.xmin), ' ' ORDER BY d.objsubid)
+      FROM pg_catalog.pg_description AS d
+      WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass
+    )) END
+  FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+)
+
+-- name: table_version
+SELECT {version} AS version
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = :schema AND c.relname = :table
+  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+
 -- name: table_json
 -- A table as one JSON object.
 SELECT json_build_object(
+  'version', coalesce({version}, ''),
   'schema', n.nspname,
   'name', c.relname,
   'rows', CASE WHEN c.relkind IN ('r', 'm', 'p') AND c.reltuples >= 0 THEN c.reltuples::int8 END,

@@ -67,7 +67,7 @@ class CatalogColumn(Struct, frozen=True):
 
 
 class CatalogTable(Struct, frozen=True):
-    """A table as that statement returns it."""
+    """A table as that statement returns it. ``version``: see the section of that name in catalog.sql."""
 
     schema: str
     name: str
@@ -77,6 +77,7 @@ class CatalogTable(Struct, frozen=True):
     is_utf8: bool
     key: tuple[str, ...]
     columns: tuple[CatalogColumn, ...]
+    version: str = ""
 
 
 def read_columns(table: CatalogTable, types: Mapping[str, str] = {}) -> Sequence[DatabaseColumn]:
