@@ -25,10 +25,10 @@ from unify.lake.lake import Lake
 from unify.lake.type_changes import ColumnTypeChange
 from unify.load.staging import Manifest, StagedLoad
 from unify.model import Action, Column, Hold, LoaderJob, LoadRecord, TableName
-from unify.publish import merge
-from unify.publish.merge import RowCounts, StagedSource
+from unify.publish.merge import RowCounts, has_inexact_integers, store_rows
 from unify.publish.plausibility import check_new_version
 from unify.publish.schema_evolution import TargetColumn, evolve_columns, replace_columns
+from unify.publish.staged_rows import StagedSource, parquet_files_sql
 from unify.text import format_count
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _publish_in_transaction(
         key_path=staged.key_path,
     )
     complete = load.manifest.complete and not load.manifest.discarded
-    counts = merge.store_rows(
+    counts = store_rows(
         connection, job.table, source, load.strategy, complete=complete, recreate=load.recreates_table
     )
     failpoint("publish.rows")
@@ -258,8 +258,8 @@ def _evolve_columns(
     def is_exact(name: str, place: Place) -> bool:
         sides = [(qualified_name(table.schema, table.table), name)]
         if staged.file_paths:
-            sides.append((merge.parquet_files_sql(staged.file_paths), by_name[name.lower()].name))
-        return not any(merge.has_inexact_integers(connection, *side, place) for side in sides)
+            sides.append((parquet_files_sql(staged.file_paths), by_name[name.lower()].name))
+        return not any(has_inexact_integers(connection, *side, place) for side in sides)
 
     return evolve_columns(
         kept,
