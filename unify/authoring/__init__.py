@@ -5,6 +5,7 @@
     write_cases  sends the rows of a case with ``write`` as a worker does, and compares their outcomes
     mock_api     serves the responses of a case over HTTP on loopback; compares each request
     sample       fetches one page of a table and describes the structure of the response
+    write_sample the requests that write rows to a table, built and not sent
     json_schema  JSON schema of the spec language for editors; reference tables of rest_specs/README.md
     docs         writes docs/adapters.md from the bundled specs
 

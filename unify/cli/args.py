@@ -17,9 +17,10 @@ from unify.cli import usage
 from unify.durations import parse_duration
 from unify.errors import UsageError
 from unify.render.formats.options import FORMATS
-from unify.shell.invocation import Invocation, Step
+from unify.shell.invocation import ALL_OPERATIONS, Invocation, Step
 from unify.text import did_you_mean
 
+WRITE_OPERATIONS = ("insert", "update", "delete", "upsert")  # those of ``adapters.spec``, imported later
 ROLES = ("reader", "loader", "writer")  # those of ``servers.users``, which is imported later
 
 
@@ -237,6 +238,14 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         type=_parse_page_count,
         help="for spec try: fetch N pages, and show how they end",
     )
+    add(
+        "--write",
+        nargs="?",
+        const=ALL_OPERATIONS,
+        choices=(*WRITE_OPERATIONS, ALL_OPERATIONS),
+        help="for spec try: show the requests that write rows, and send nothing",
+    )
+    add("--rows", metavar="FILE", help="for spec try --write: rows as JSON, or a file of JSON or CSV")
     add("--tenant", metavar="NAME", help="use a separate home folder of this name")
     add("--max-age", metavar="DURATION", help="wait for data this fresh; 0 always, none never")
     add(

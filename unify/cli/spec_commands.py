@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from unify.adapters.base import ParentRow, UserPrompt
 from unify.adapters.http.messages import Response
@@ -17,6 +17,7 @@ from unify.adapters.rest.pushdown import apply_filters, missing_filters
 from unify.adapters.spec import template
 from unify.adapters.spec.loader import load_spec
 from unify.adapters.spec.model import AdapterSpec, ErrorRule, TableSpec
+from unify.adapters.spec.write import WriteOperation, WriteSpec
 from unify.authoring.cases import cases_folder, find_cases, load_case
 from unify.authoring.sample import Sample, describe_shape, fetch_sample
 from unify.config.connections import Connection
@@ -24,7 +25,7 @@ from unify.config.secrets import Secret
 from unify.config.trust import require_private_spec
 from unify.errors import ConfigError, SpecError, UnifyError, UnknownName, UsageError
 from unify.redaction import MASK, Redactor
-from unify.shell.invocation import Invocation
+from unify.shell.invocation import ALL_OPERATIONS, Invocation
 from unify.text import did_you_mean, escape_text, excerpt, format_count
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def try_table(
 ) -> int:
     """Fetch the first pages of a table, print request, columns and rows, and return 1 if the request fails.
 
+    With ``--write``, print the requests that would write rows, and send nothing.
+
     Raises SpecError, UnknownName and UsageError before the first request.
     """
     path, name = Path(invocation.words[0]), invocation.words[1]
@@ -55,6 +58,12 @@ def try_table(
         tables = [each.name for each in spec.tables]
         raise UnknownName(f"{path}: unknown table {name}{did_you_mean(name, tables)}")
     option_texts = dict(invocation.options)
+    if invocation.rows is not None and invocation.write is None:
+        raise UsageError("--rows: only with --write")
+    if invocation.write is not None:
+        texts = {**_secret_placeholders(spec, option_texts), **option_texts}
+        options = _resolve_options(spec, texts, environment)
+        return _try_write(spec, table, options, invocation, redactor or Redactor())
     spec, table = _apply_filter_options(spec, table, option_texts)
     parent = _parent_row(table, spec, option_texts)
     options = _resolve_options(spec, option_texts, environment)
@@ -241,6 +250,47 @@ def _redact_cell(value: object, sample: Sample) -> object:
 
 def _print_text(line: str) -> None:
     sys.stdout.write(escape_text(line, allow="\n") + "\n")
+
+
+def _secret_placeholders(spec: AdapterSpec, given: Mapping[str, str]) -> dict[str, str]:
+    """Texts for secret options that were not given: what is not sent needs none."""
+    missing = [option for option in spec.options if option.secret and option.name not in given]
+    return {option.name: f"dummy-{option.name}" for option in missing}
+
+
+def _try_write(
+    spec: AdapterSpec,
+    table: TableSpec,
+    options: Mapping[str, str | Secret | None],
+    invocation: Invocation,
+    redactor: Redactor,
+) -> int:
+    """Print the requests of each operation; return 1 if rows cannot be sent. Raises UsageError, FileError."""
+    write = table.write
+    if write is None:
+        writable = [each.name for each in spec.tables if each.write is not None]
+        hint = f"; it can write {', '.join(writable)}" if writable else ""
+        raise UsageError(f"{spec.path}: {table.name} has no key write{hint}")
+    from unify.authoring.write_sample import describe_sample, read_given_rows, sample_writes
+
+    operations = _write_operations(write, table, invocation.write or ALL_OPERATIONS)
+    rows = read_given_rows(invocation.rows) if invocation.rows is not None else None
+    failed = False
+    for sample in sample_writes(spec, table, options, rows=rows, operations=operations, redactor=redactor):
+        for line in describe_sample(sample, spec, write):
+            _print_text(redactor.redact(line))
+        failed |= bool(sample.problem)
+    _print_text("nothing was sent")
+    return 1 if failed else 0
+
+
+def _write_operations(write: WriteSpec, table: TableSpec, wanted: str) -> tuple[WriteOperation, ...]:
+    if wanted == ALL_OPERATIONS:
+        return write.operations
+    operation = cast("WriteOperation", wanted)
+    if write.request(operation) is None:
+        raise UsageError(f"{table.name}: there is no {operation}; it can {', '.join(write.operations)}")
+    return (operation,)
 
 
 def test_specs(paths: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify check --loads [CONNECTION ...]   report failed and overdue loads
        unify spec check FILE ...         validate adapter specs
        unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N]   fetch pages and show columns and rows
+       unify spec try FILE TABLE --write [--rows ROWS]   show the requests that write rows; sends nothing
        unify spec test FILE ...          run the recorded cases of adapter specs
        unify daemon run|start|stop|status
        unify serve --http [HOST:]PORT    Prometheus metrics and health over HTTP
@@ -80,7 +81,7 @@ COMMAND_HELP = {
         "validate, try and test adapter specs",
         "unify spec check|try|test FILE ... [OPTIONS]",
         "  check FILE ...    validate adapter specs\n"
-        "  try FILE TABLE    fetch one page and show its columns and rows\n"
+        "  try FILE TABLE    show columns and rows of one page, or the requests that write rows\n"
         "  test FILE ...     run the recorded cases of adapter specs",
     ),
     "spec check": CommandHelp(
@@ -92,10 +93,14 @@ COMMAND_HELP = {
     ),
     "spec try": CommandHelp(
         "fetch one page and show its columns and rows",
-        "unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N] [OPTIONS]",
+        "unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N | --write [OPERATION]] [OPTIONS]",
         "Fetches one page of a table of the spec FILE and shows the request, the columns and some rows;\n"
         "with --pages N so many pages, and how they end.\n"
-        "Stores nothing. --option supplies an option of the connection: --option token='${GITHUB_TOKEN}'.",
+        "Stores nothing. --option supplies an option of the connection: --option token='${GITHUB_TOKEN}'.\n"
+        "With --write, shows the requests of insert, update, delete and upsert, or of the OPERATION, and\n"
+        "sends nothing; secret options may be left out. The rows are examples, or those of --rows: JSON\n"
+        'such as \'[{"title": "x"}]\', or a file of JSON, JSON lines or CSV. Rows to update or delete are\n'
+        "stored rows, with the new values of the columns that an update sets.",
         (2, "FILE TABLE"),
     ),
     "spec test": CommandHelp(

@@ -31,6 +31,7 @@ Task = Literal[
 ]
 
 
+ALL_OPERATIONS = "all"
 CANCEL_WITHIN_S = 2.0  # between the Ctrl-C that stops waiting and the Ctrl-C that cancels the load
 
 
@@ -48,6 +49,7 @@ class Invocation(Struct, frozen=True):
     ``options``  the options of ``spec try``, in place of those of a connection.
     ``http``     the address of ``serve``; ``cert`` and ``key`` are files; ``role`` is that of ``user add``.
     ``pages``    the number of pages that ``spec try`` fetches.
+    ``write``    the operation of ``spec try --write``, or ALL_OPERATIONS; ``rows`` are its rows.
     """
 
     task: Task = "shell"
@@ -82,6 +84,8 @@ class Invocation(Struct, frozen=True):
     specs: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     pages: int | None = None
+    write: str | None = None
+    rows: str | None = None
     tenant: str | None = None
     max_age: str | None = None
     wait: bool = True

@@ -56,7 +56,7 @@ class RowSource:
         with self._materialize(source, limit) as (columns, note):
             if not statement.columns and statement.source[:6].lower() == "values":
                 raise QueryError(f"insert into {statement.target}: name the columns: (COLUMN, …) values …")
-            rows = self._fetch([_json_object({name: (name, type) for name, type in columns.items()})])
+            rows = self._fetch([json_object_sql({name: (name, type) for name, type in columns.items()})])
             return [
                 PlannedRow(number, "insert", values) for number, (values,) in enumerate(rows, start=1)
             ], note
@@ -80,8 +80,8 @@ class RowSource:
         with self._materialize(sql, limit) as (columns, note):
             rows = self._fetch(
                 [
-                    _json_object(_columns_with(columns, _SET_PREFIX)),
-                    _json_object(_columns_with(columns, _KEY_PREFIX)),
+                    json_object_sql(_columns_with(columns, _SET_PREFIX)),
+                    json_object_sql(_columns_with(columns, _KEY_PREFIX)),
                     f"CAST({quoted(_BEFORE)} AS VARCHAR)",
                 ]
             )
@@ -108,7 +108,7 @@ class RowSource:
         sql = f"SELECT {', '.join(expressions)} FROM {SOURCE_TABLE} ORDER BY rowid"
         rows = lake_lake.fetch_session_rows(self._query.lake, sql)
         for number, row in enumerate(rows, start=1):
-            yield tuple(_decode(str(text), number) for text in row)
+            yield tuple(decode_json_object(str(text), number) for text in row)
 
 
 def _columns_with(columns: Mapping[str, str], prefix: str) -> Mapping[str, tuple[str, str]]:
@@ -118,7 +118,7 @@ def _columns_with(columns: Mapping[str, str], prefix: str) -> Mapping[str, tuple
     }
 
 
-def _json_object(columns: Mapping[str, tuple[str, str]]) -> str:
+def json_object_sql(columns: Mapping[str, tuple[str, str]]) -> str:
     """SQL of an object, as text, with a member for each column."""
     members = [
         f"{_literal(name)}, {_json_value(name, column, type)}" for name, (column, type) in columns.items()
@@ -150,7 +150,7 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _decode(text: str, number: int) -> Mapping[str, object]:
+def decode_json_object(text: str, number: int) -> Mapping[str, object]:
     try:
         return _decoder.decode(text)
     except msgspec.DecodeError as error:
