@@ -36,23 +36,8 @@ def parse_csv_rows(
     Raises:
         BadResponse: lines that do not fit the header; nothing, markup or JSON instead of CSV.
     """
-    if _NOT_CSV.match(body) or not body.strip() or _BINARY.search(body[:4096]):
-        raise BadResponse(f"{address}: expected CSV, got {_excerpt(body)}")
-    text = body.decode()
-    separator = _SEPARATOR_LINE.match(text)
-    text = text[separator.end() :] if separator is not None else text
-    if settings.skip is None and (comments := _COMMENT_LINES.match(text)) is not None:
-        text = text[comments.end() :]
-    if settings.header and _SENTENCE.fullmatch(text):
-        raise BadResponse(f"{address}: expected CSV, got the text {_excerpt(body)}")
-    delimiter = settings.delimiter or (separator[1] if separator is not None else _detect_delimiter(text))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[list[str]] = []
-    try:
-        for line in reader:
-            lines.append(line)
-    except csv.Error as error:
-        raise BadResponse(f"{address}: line {reader.line_num} of the CSV cannot be read ({error})") from error
+    text, delimiter = _decode_csv(body, address, settings)
+    lines = _read_lines(text, delimiter, address)
     start = settings.skip if settings.skip is not None else _header_index(lines)
     filled = [(number, line) for number, line in enumerate(lines[start:], start=start + 1) if any(line)]
     if settings.header:
@@ -75,6 +60,32 @@ def parse_csv_rows(
         for _, line in filled
     ]
     return rows, names
+
+
+def _decode_csv(body: bytes, address: str, settings: CSVFormat) -> tuple[str, str]:
+    """The text without a ``sep=`` line and comments before the header, and its delimiter."""
+    if _NOT_CSV.match(body) or not body.strip() or _BINARY.search(body[:4096]):
+        raise BadResponse(f"{address}: expected CSV, got {_excerpt(body)}")
+    text = body.decode()
+    separator = _SEPARATOR_LINE.match(text)
+    text = text[separator.end() :] if separator is not None else text
+    if settings.skip is None and (comments := _COMMENT_LINES.match(text)) is not None:
+        text = text[comments.end() :]
+    if settings.header and _SENTENCE.fullmatch(text):
+        raise BadResponse(f"{address}: expected CSV, got the text {_excerpt(body)}")
+    found = separator[1] if separator is not None else None
+    return text, settings.delimiter or found or _detect_delimiter(text)
+
+
+def _read_lines(text: str, delimiter: str, address: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[list[str]] = []
+    try:
+        for line in reader:
+            lines.append(line)
+    except csv.Error as error:
+        raise BadResponse(f"{address}: line {reader.line_num} of the CSV cannot be read ({error})") from error
+    return lines
 
 
 def _detect_delimiter(text: str) -> str:

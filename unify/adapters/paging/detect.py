@@ -19,7 +19,7 @@ from unify.adapters.paging.base import (
     page_size_params,
 )
 from unify.adapters.paging.hint_names import collect_hints
-from unify.adapters.paging.hints import COUNTS_OF_PAGE, HintKind, Hints
+from unify.adapters.paging.hints import COUNTS_OF_PAGE, Hint, HintKind, Hints
 from unify.adapters.paging.links import has_page_links
 from unify.adapters.paging.numbered import numbered_paginator, page_request_at
 from unify.adapters.paging.ways import find_way
@@ -145,19 +145,25 @@ def detect_paging(
         counts_all = total is not None and (total.number or 0) > hints.rows
         return replace(paging, type="page", total_path=total.path if total and counts_all else None)
     if hint is None:
-        if hints.rows >= _LEAST_ROUND and any(hints.rows % each == 0 for each in (10, 25)):
-            state.notes[f"the only page has exactly {hints.rows} rows, which may be a page size"] = None
-        for possible in hints.of(HintKind.POSSIBLE):
-            if possible.number is None or possible.number > hints.rows > 0 or "id" in possible.key:
-                state.notes[f"the response has {possible}, which may indicate more pages"] = None
+        _note_possible_hints(hints, state)
         return None
-    reason = (
-        f"and {hints.rows} rows came"
-        if hint.kind in (HintKind.TOTAL, HintKind.SIZE, HintKind.REMAINING)
-        else "which indicates more pages"
-    )
+    raise _unknown_way(hint, hints.rows)
+
+
+def _note_possible_hints(hints: Hints, state: PagingState) -> None:
+    """Note what may indicate that the only page is not the whole table."""
+    if hints.rows >= _LEAST_ROUND and any(hints.rows % each == 0 for each in (10, 25)):
+        state.notes[f"the only page has exactly {hints.rows} rows, which may be a page size"] = None
+    for possible in hints.of(HintKind.POSSIBLE):
+        if possible.number is None or possible.number > hints.rows > 0 or "id" in possible.key:
+            state.notes[f"the response has {possible}, which may indicate more pages"] = None
+
+
+def _unknown_way(hint: Hint, rows: int) -> BadResponse:
+    is_count = hint.kind in (HintKind.TOTAL, HintKind.SIZE, HintKind.REMAINING)
+    reason = f"and {rows} rows came" if is_count else "which indicates more pages"
     numbering = "; are pages counted from 0 or from 1?" if hint.kind is HintKind.PAGES else ""
-    raise BadResponse(
+    return BadResponse(
         f"paging.type auto: the response has {hint}, {reason}, but how to request them is not known"
         f"{numbering}; set paging.type for this table"
     )

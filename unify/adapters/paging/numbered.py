@@ -148,11 +148,8 @@ def paginate_numbered(
     first_page = frozenset(page_info.rows) if begin is None else frozenset()
     step = step or page_info.row_count or (paging.size or 0)
     believed, empty_pages = not paging.until_empty, 0
-    if believed and not step and (total_rows(paging, page_info) or 0) > 0:
-        raise BadResponse(
-            f"paging.type {positions.paging_type}: the first page has no rows, and the API reports a total "
-            f"of {total_rows(paging, page_info)}; set paging.size_param and paging.size"
-        )
+    if believed and not step:
+        _check_empty_first_page(positions, page_info)
     while True:
         believed = believed and not _exceeds_total(positions, page_info, position, step)
         last = positions.last_position(page_info, step) if believed else None
@@ -183,6 +180,15 @@ def paginate_numbered(
         page_info = yield (page_request_at(positions, position, end_statuses),)
         if repeats.is_end(previous_rows, page_info, is_second=is_second):
             return
+
+
+def _check_empty_first_page(positions: NumberedPaginator, page_info: PageInfo) -> None:
+    total = total_rows(positions.paging, page_info)
+    if total is not None and total > 0:
+        raise BadResponse(
+            f"paging.type {positions.paging_type}: the first page has no rows, and the API reports a total "
+            f"of {total}; set paging.size_param and paging.size"
+        )
 
 
 def _batch_between(
