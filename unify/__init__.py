@@ -9,6 +9,7 @@ Modules that every package may import:
     sizes        parses and formats sizes such as `20 GB`
     redaction    replaces secrets in messages, logs and addresses with ***
     version      the version of Unify
+    imports      keeps packages out of Unify's own processes that nothing there needs
 
 Packages, lowest layer first:
 

@@ -20,6 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     gc.set_threshold(GC_THRESHOLD)
     from unify.cli.bootstrap import open_interpreter, run_command
+    from unify.imports import skip_unneeded_packages
+
+    if argv is None:
+        skip_unneeded_packages()
 
     try:
         return run_command(arguments, open_interpreter)

@@ -29,6 +29,7 @@ from unify.daemon.scripts import ScriptSupervisor
 from unify.daemon.worker_pool import Worker, WorkerPool, fork_worker
 from unify.errors import UnifyError
 from unify.fs.memory import disable_core_dumps
+from unify.imports import skip_unneeded_packages
 from unify.load.environment import Environment
 from unify.load.protocol import make_bug_failure
 from unify.load.staging import StagingArea
@@ -275,6 +276,7 @@ def run_detached(arguments: Sequence[str], runner: TaskRunner | None = None) -> 
         "--announce", type=int, help="descriptor that receives a byte when the daemon is ready"
     )
     given = parser.parse_args(arguments)
+    skip_unneeded_packages()
     options = {
         "workers": given.workers,
         "worker_memory_bytes": given.worker_memory,
