@@ -19,6 +19,7 @@ from tests.support.mysql_server import MySQLServer, run_mysql
 from tests.support.paths import CHECKOUT
 from tests.support.postgres_server import PostgresServer, run_postgres
 from tests.support.stores import create_home, drop_all_tables, settings_for_home
+from tests.support.temporary import use_memory_folder
 from unify.config.settings import Settings
 from unify.lake.lake import Lake
 
@@ -39,6 +40,7 @@ LONGEST_MODULES = (  # run first, so that no worker ends long after the others
 
 
 def pytest_configure() -> None:
+    use_memory_folder()
     quick_tests.install_audit_hook()
 
 
