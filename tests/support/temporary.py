@@ -1,6 +1,6 @@
 """The folder of temporary files: in memory, where a commit or a removed file costs no wait for a disk.
 
-``fsync`` and ``unlink`` take milliseconds on a disk; the homes of all tests need some hundred thousand of them.
+``fsync`` and ``unlink`` take milliseconds on a disk; the homes of the tests need thousands of them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 — a file system in memory on Linux
+MEMORY_FOLDER = Path("/dev/shm")
 NEEDED_BYTES = 3 << 30  # the largest tests write 600 MB each; folders of passed tests are removed
 
 
