@@ -13,7 +13,7 @@ from tests.support.fault_server import FaultServer, MockResponse, RecordedReques
 from tests.support.rest_tables import ImpatientClock, MakeAdapter, table
 from unify.adapters.base import LostResponse
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.model import AdapterSpec
+from unify.adapters.spec.model import AdapterSpec, ErrorRule
 from unify.adapters.spec.write import (
     AlreadyDone,
     Batch,
@@ -153,6 +153,34 @@ def test_a_status_alone_is_no_outcome(
 
     assert outcome.state.value == expected
     assert message in outcome.message
+
+
+def test_a_form_has_the_members_of_an_object_and_an_empty_field_for_null(
+    api: FaultServer, make_adapter: MakeAdapter
+) -> None:
+    api.serve("/people", MockResponse.json({}))
+    form = {"email": "{email}", "name": "{name}", "metadata": "{labels}"}
+    values = {"email": None, "labels": {"a b": 1, "on": True, "list": ["x", "y"]}}
+
+    send(make_adapter, WriteRequest("POST /people", form=form), [insert_row(**values)])
+
+    assert api.requests[0].body == (
+        b"email=&metadata%5Ba+b%5D=1&metadata%5Bon%5D=true"
+        b"&metadata%5Blist%5D%5B%5D=x&metadata%5Blist%5D%5B%5D=y"
+    )
+
+
+def test_a_rate_limit_that_only_the_body_tells_is_waited_for(
+    api: FaultServer, make_adapter: MakeAdapter
+) -> None:
+    limited = MockResponse.json({"errors": [{"extensions": {"code": "RATELIMITED"}}]}, status=400)
+    api.serve("/people", limited.with_headers(Retry_After="0"), MockResponse.json({}, status=201))
+    rule = ErrorRule(action="wait", where={"errors.0.extensions.code": "RATELIMITED"})
+    write = WriteSpec(COLUMNS, insert=POST)
+    with make_adapter(table("people", write=write, errors=(rule,))).open_writer("people") as writer:
+        assert states(writer.send("insert", [insert_row()], "k")) == ["created"]
+
+    assert len(api.requests) == 2
 
 
 def test_deleting_what_is_gone_is_done(api: FaultServer, make_adapter: MakeAdapter) -> None:

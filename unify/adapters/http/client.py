@@ -115,11 +115,13 @@ class HttpClient:
         """
         return self._send_with_retries(request, rules, stop or self._stop, authenticated=True)
 
-    def send_write(self, request: Request, stop: threading.Event | None = None) -> Response:
+    def send_write(
+        self, request: Request, rules: Sequence[ErrorRule] = (), stop: threading.Event | None = None
+    ) -> Response:
         """Return the response, of any status but those of rate limits, to a request that writes.
 
-        It is sent again only if it was not carried out: no connection, a rate limit, a token that has
-        expired.
+        It is sent again only if it was not carried out: no connection, a rate limit, also by one of
+        ``rules``, a token that has expired.
 
         Raises:
             ResponseLost: it was sent, and its response is not known.
@@ -131,7 +133,7 @@ class HttpClient:
         while True:
             attempt += 1
             result = self._send_attempt(request, stop, authenticated=True, writes=True)
-            decision = self._decide_write_retry(result, attempt)
+            decision = self._decide_write_retry(result, rules, attempt)
             if isinstance(result, Response) and not isinstance(decision, retry.Retry):
                 return result
             assert isinstance(decision, retry.Retry)
@@ -249,10 +251,12 @@ class HttpClient:
         except Unreachable as error:
             return error
 
-    def _decide_write_retry(self, result: Response | Unreachable, attempt: int) -> retry.RetryDecision:
+    def _decide_write_retry(
+        self, result: Response | Unreachable, rules: Sequence[ErrorRule], attempt: int
+    ) -> retry.RetryDecision:
         if isinstance(result, Unreachable):
             return retry.Retry(retry.backoff_s(attempt, self._rng), retry.UNREACHABLE_MAX_ATTEMPTS)
-        return retry.decide_write(result, attempt, self.time(), self._rng)
+        return retry.decide_write(result, rules, attempt, self.time(), self._rng)
 
     def _decide_retry(
         self, result: Response | Unreachable, rules: Sequence[ErrorRule], attempt: int

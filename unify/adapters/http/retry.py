@@ -82,9 +82,15 @@ def decide(
     return GiveUp()
 
 
-def decide_write(response: Response, attempt: int, now: float, rng: random.Random) -> RetryDecision:
-    """Decide on the response to a request that writes: retry only what was certainly not carried out."""
-    if is_rate_limited(response):
+def decide_write(
+    response: Response, rules: Sequence[ErrorRule], attempt: int, now: float, rng: random.Random
+) -> RetryDecision:
+    """Decide on the response to a request that writes: retry only what was certainly not carried out.
+
+    Of ``rules``, those with the action wait apply: they tell a rate limit.
+    """
+    waits = matching_rule(response, [rule for rule in rules if rule.action == "wait"]) is not None
+    if waits or is_rate_limited(response):
         return _wait_for_rate_limit(response, attempt, now, rng)
     return Accept()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -58,6 +58,7 @@ class RowWriter:
         self._client = client
         self._spec = spec
         self._write: WriteSpec = table.write
+        self._rules = (*table.errors, *spec.errors)
         self._options = options
         self._redactor = client.redactor
         self._stop = stop
@@ -104,7 +105,7 @@ class RowWriter:
         """
         spec = self._request(operation)
         rendered = self.render(operation, rows, key)
-        response = self._client.send_write(rendered.request, self._stop)
+        response = self._client.send_write(rendered.request, self._rules, self._stop)
         if len(rows) > 1 and response.status in spec.divide:
             return self._send_halves(operation, rows, key)
         reader = OutcomeReader(operation, spec, response, quote_body(response, self._redactor))
@@ -192,7 +193,7 @@ class RowWriter:
         body = None
         if spec.form is not None:
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-            body = urlencode(template.render_fields(spec.form, in_body, "body"), doseq=True).encode()
+            body = urlencode(list(_form_fields(template.render_value(spec.form, in_body)))).encode()
         elif spec.body is not None:
             headers.setdefault("Content-Type", "application/json")
             body = _encoder.encode(template.render_value(spec.body, in_body))
@@ -255,6 +256,18 @@ def _variables(values: Mapping[str, object]) -> dict[str, object]:
 
 def _texts(fields: Mapping[str, str | list[str]]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else ", ".join(value) for name, value in fields.items()}
+
+
+def _form_fields(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Fields of a form: ``a[b]`` for a member of an object, ``a[]`` for an item of a list, "" for null."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from _form_fields(member, f"{name}[{key}]" if name else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _form_fields(item, f"{name}[]")
+    else:
+        yield name, "" if value is None else value_text(value)
 
 
 def _size(request: Request) -> int:
