@@ -13,7 +13,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Struct, field
 
 from unify.adapters.rest.pushdown import missing_filters
-from unify.adapters.spec.auth import FormFields, Json
+from unify.adapters.spec.auth import Json
 from unify.adapters.spec.formats import AnyRequestLine, ColumnName, HeaderName, Name
 from unify.adapters.spec.model import AdapterSpec, Headers, StatusCode
 from unify.adapters.spec.parse import ProblemReport, parse_file
@@ -60,7 +60,9 @@ class RecordedExchange(Struct, frozen=True):
         Mapping[HeaderName, Json], doc("Headers to compare; null: the header is not sent.", "{X-Org: acme}")
     ] = {}
     body: Annotated[Json, doc("JSON body; white space in strings is normalized.", "{first: 10}")] = None
-    form: Annotated[FormFields | None, doc("Form fields.", "{a: 1}")] = None
+    form: Annotated[
+        Mapping[ColumnName, Json] | None, doc("Form fields; a list is a repeated one.", "{a: 1}")
+    ] = None
 
     @property
     def method(self) -> str:

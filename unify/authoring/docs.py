@@ -62,6 +62,9 @@ def _render_adapter(spec: AdapterSpec) -> Iterator[str]:
         yield from _render_table(("option", "", "description"), rows)
         yield ""
     yield from _render_table(("table", "rows", "key", "loads"), map(_table_cells, spec.tables))
+    if writable := [table for table in spec.tables if table.write is not None]:
+        yield ""
+        yield from _render_table(("writes to", "operations", "columns"), map(_write_cells, writable))
     if spec.views:
         yield ""
         yield from _render_table(
@@ -88,6 +91,16 @@ def _option_notes(option: Option) -> str:
 def _table_cells(table: TableSpec) -> tuple[str, ...]:
     key = ", ".join(f"`{column}`" for column in table.key)
     return f"`{table.name}`", table.description, key, _load_description(table)
+
+
+def _write_cells(table: TableSpec) -> tuple[str, ...]:
+    """Operations and columns of a table that can be written; columns of one operation name it."""
+    assert table.write is not None
+    columns = [
+        f"`{column.name}`" + (f" ({', '.join(column.only)})" if column.only else "")
+        for column in table.write.columns
+    ]
+    return f"`{table.name}`", ", ".join(table.write.operations), ", ".join(columns)
 
 
 def _load_description(table: TableSpec) -> str:

@@ -127,7 +127,8 @@ def _json_schema(schema: Schema) -> Json:
 
 def _text_json_schema(schema: TextSchema) -> Json:
     if schema.choices:
-        return {"enum": list(schema.choices)}
+        booleans = [each == "true" for each in schema.choices if each in ("true", "false")]
+        return {"enum": [*schema.choices, *booleans]}
     if schema.format is None or schema.format.pattern is None:
         return {"type": _SCALAR}
     # A number is read as its text: the type admits numbers if the pattern does.

@@ -23,6 +23,7 @@ from unify.authoring.cases import (
     find_cases,
     load_case,
     option_values,
+    written_rows,
 )
 from unify.convert.preview import Preview
 from unify.errors import SourceError
@@ -54,7 +55,7 @@ def test_a_recorded_case_passes(name: str, path: Path) -> None:
 @pytest.mark.parametrize(("spec", "table"), TABLES)
 def test_a_table_has_recorded_cases(spec: AdapterSpec, table: TableSpec) -> None:
     """At least one; one with a second page if it has pages, one of a refresh if it is incremental."""
-    cases = [case for case in _cases(spec.name) if case.table == table.name]
+    cases = [case for case in _cases(spec.name) if case.table == table.name and case.write is None]
 
     assert cases
     if (table.paging or spec.paging).type != "none":
@@ -73,6 +74,30 @@ def test_a_column_with_a_description_has_a_value_in_a_case(spec: AdapterSpec, ta
         seen |= {name for name, value in values if value is not None}
 
     assert [column.name for column in table.columns if column.name not in seen] == []
+
+
+@pytest.mark.parametrize(("spec", "table"), [each for each in TABLES if each.values[1].write is not None])
+def test_each_operation_of_a_writable_table_has_a_case_and_each_column_is_sent_in_one(
+    spec: AdapterSpec, table: TableSpec
+) -> None:
+    """A column that is misspelled in the body would be refused by the API, or ignored."""
+    write = table.write
+    assert write is not None
+    cases = [case for case in _cases(spec.name) if case.table == table.name and case.write is not None]
+    sent = {name for case in cases for row in written_rows(case) for name in row}
+
+    assert {case.write for case in cases} == set(write.operations)
+    assert [column.name for column in write.columns if column.name not in sent] == []
+    assert all(column.description for column in write.columns)
+    for operation in write.operations:
+        request = write.request(operation)
+        assert request is not None
+        settled = [case for case in cases if case.write == operation and _loses_a_response(case)]
+        assert settled or (request.idempotency is None and request.settle is None), operation
+
+
+def _loses_a_response(case: Case) -> bool:
+    return any(each.response.lost or each.response.status >= 500 for each in case.exchanges)
 
 
 @cache

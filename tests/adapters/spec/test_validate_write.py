@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.spec_text import SPEC_HEAD, load_problems
 from unify.adapters.spec.model import AdapterSpec
-from unify.adapters.spec.write import Batch, Outcomes, WriteColumn
+from unify.adapters.spec.write import AlreadyDone, Batch, Outcomes, WriteColumn
 
 Load = Callable[[str], AdapterSpec]
 WRITE = """\
@@ -33,7 +33,7 @@ def test_write_keys_are_read(load_spec_text: Load) -> None:
         body: {inputs: "{rows}"}
         outcomes: {done: results, failed: errors, by: id}
       update: {request: "PATCH /orders/{id}", body: {email: "{email}", name: "{name}", state: "{state}"}}
-      delete: {request: "DELETE /orders/{id}"}
+      delete: {request: "DELETE /orders/{id}", already: {status: 409, body: gone}}
       limits: {requests_per_minute: 60}
 """
     )
@@ -45,6 +45,8 @@ def test_write_keys_are_read(load_spec_text: Load) -> None:
     assert write.insert is not None
     assert write.insert.batch == Batch(100, 1024 * 1024)
     assert write.insert.outcomes == Outcomes(done="results", failed="errors", by="id")
+    assert write.delete is not None
+    assert write.delete.already == (AlreadyDone(409, "gone"),)
     assert write.limits.requests_per_minute == 60
 
 

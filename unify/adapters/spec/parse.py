@@ -173,7 +173,8 @@ class _NodeParser:
             return self._invalid(path, str(error))
 
     def _parse_list(self, schema: ListSchema, node: YamlNode, path: NodePath) -> Any:
-        if schema.one_or_more and isinstance(node, ScalarNode):
+        single = MappingNode if isinstance(schema.items, ObjectSchema) else ScalarNode
+        if schema.one_or_more and isinstance(node, single):
             value = self.parse(schema.items, node, path)
             return INVALID if value is INVALID else (value,)
         if not isinstance(node, SequenceNode):
