@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.support.command import UnifyCommand
+from tests.support.emulators import EMULATE, slack_spec_with_post
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.foreign_servers import free_port, install_npm_program, install_python_program, run_server
 from tests.support.oauth_server import write_browser_script
@@ -29,7 +30,6 @@ from tests.support.paths import CHECKOUT
 from tests.support.terminal import run_on_terminal
 
 SPECS = CHECKOUT / "rest_specs"
-EMULATE = "emulate@0.11.2"
 Row = dict[str, Any]
 
 pytestmark = pytest.mark.timeout(900)  # the first run installs the packages
@@ -473,7 +473,12 @@ class TestEmulatedSlack:
         messages = [(channels["nest"], f"message {number} <&> ünï") for number in range(23)]
         for channel, text in [*messages, (channels["lake"], "quack")]:
             call("chat.postMessage", channel=channel, text=text)
-        connect(unify, self.spec_with_post(), token=self.token, base_url=f"{url}/api")
+        connect(
+            unify,
+            slack_spec_with_post("channels", "messages", "users"),
+            token=self.token,
+            base_url=f"{url}/api",
+        )
 
         names = {row["name"] for row in loaded(unify, "select name from there.channels")}
         assert (
@@ -495,20 +500,6 @@ class TestEmulatedSlack:
             expected, key=lambda row: (row["channel"], row["ts"])
         )
         assert len(expected) >= 24
-
-    def spec_with_post(self) -> Row:
-        """Return the bundled spec with forms, small pages and no rate limit, which would take minutes."""
-        spec: Row = yaml.safe_load((SPECS / "slack.yaml").read_text(encoding="utf-8"))
-        del spec["limits"]
-        spec["paging"] |= {"in": "body", "size": 5}
-        spec["check"]["request"] = "POST /auth.test"
-        tables = [table for table in spec["tables"] if table["name"] in ("channels", "messages", "users")]
-        for table in tables:
-            table["request"] = table["request"].replace("GET", "POST")
-            table["form"] = table.pop("params", {})
-            table.pop("incremental", None)  # a body cannot contain both cursors
-        del spec["views"]
-        return {**spec, "tables": tables}
 
 
 def decoded(part: str) -> bytes:

@@ -119,6 +119,7 @@ def fetch_rows(github: GitHubEmulator) -> Mapping[str, list[Row]]:
         "commits": of_each_repo("commits"),
         "issue_comments": [],  # the emulator returns 404 for this and the next table, which is skipped
         "review_comments": [],
+        "labels": of_each_repo("labels"),
         "releases": of_each_repo("releases"),
         "workflow_runs": [run for repo in repos for run in runs(repo)],
         "users": [github.request("GET", f"/users/{quote(login)}") for login in sorted(logins)],

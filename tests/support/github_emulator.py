@@ -11,9 +11,9 @@ from typing import Any
 import requests
 import yaml
 
+from tests.support.emulators import EMULATE
 from tests.support.foreign_servers import free_port, install_npm_program, run_server
 
-NPM_PACKAGE = "emulate@0.11.2"
 OWNER = "mona"  # the user whose token Unify has
 AUTHORS = ("mona", "hubot", "lin", "søren")  # users who open issues and pull requests
 OTHER_USER_COUNT = 6
@@ -72,7 +72,7 @@ class GitHubEmulator:
 def run_emulator(folder: Path) -> Iterator[GitHubEmulator]:
     """Run the emulator on a free port of this machine, with users and empty repositories."""
     (folder / "seed.yaml").write_text(yaml.safe_dump(_seed_config()), encoding="utf-8")
-    command = [install_npm_program(NPM_PACKAGE), "start", "--port", str(free_port())]
+    command = [install_npm_program(EMULATE), "start", "--port", str(free_port())]
     with run_server([*command, "--service", "github", "--seed", "seed.yaml"], folder) as url:
         emulator = GitHubEmulator(url)
         with emulator.session:

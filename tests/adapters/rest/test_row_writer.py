@@ -162,7 +162,7 @@ def test_a_form_has_the_members_of_an_object_and_an_empty_field_for_null(
     form = {"email": "{email}", "name": "{name}", "metadata": "{labels}"}
     values = {"email": None, "labels": {"a b": 1, "on": True, "list": ["x", "y"]}}
 
-    send(make_adapter, WriteRequest("POST /people", form=form), [insert_row(**values)])
+    send(make_adapter, WriteRequest("POST /people", form=form), [PlannedRow(1, "insert", values)])
 
     assert api.requests[0].body == (
         b"email=&metadata%5Ba+b%5D=1&metadata%5Bon%5D=true"

@@ -35,6 +35,12 @@ TABLES = [
     for spec in SPECS.values()
     for table in spec.tables
 ]
+WRITABLE_TABLES = [
+    pytest.param(spec, table, id=f"{spec.name}-{table.name}")
+    for spec in SPECS.values()
+    for table in spec.tables
+    if table.write is not None
+]
 
 
 # -- the recorded cases ---------------------------------------------------------------------------------
@@ -76,7 +82,7 @@ def test_a_column_with_a_description_has_a_value_in_a_case(spec: AdapterSpec, ta
     assert [column.name for column in table.columns if column.name not in seen] == []
 
 
-@pytest.mark.parametrize(("spec", "table"), [each for each in TABLES if each.values[1].write is not None])
+@pytest.mark.parametrize(("spec", "table"), WRITABLE_TABLES)
 def test_each_operation_of_a_writable_table_has_a_case_and_each_column_is_sent_in_one(
     spec: AdapterSpec, table: TableSpec
 ) -> None:
