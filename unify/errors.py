@@ -222,6 +222,10 @@ class ResponseLost(SourceError):
     """A request that writes was sent, and nothing tells whether it was carried out."""
 
 
+class BatchRefused(SourceError):
+    """A request that writes several rows was refused as a whole."""
+
+
 class ServerFault(SourceError):
     """5xx: error of the server; ``retry_after_s`` is None if unknown."""
 

@@ -119,10 +119,13 @@ class PlannedRow(Struct, frozen=True):
     """A row to be written.
 
     ``number``    counts from 1 in the order of the source.
-    ``action``    insert, update, delete or upsert.
+    ``action``    insert, update, delete, upsert, or restore: take a delete back.
     ``values``    JSON values by column; null is NULL, a missing column is not written.
     ``key``       the values that identify the row, by column.
     ``before``    the stored row of an update or delete, for undo.
+    ``identity``  JSON text of the key within an export that has a name; "": the row is not tracked.
+    ``content``   digest of the row of the source, for ``delta``.
+    ``leaves``    with this, the row is no longer one that the export has written.
     """
 
     number: int
@@ -130,6 +133,9 @@ class PlannedRow(Struct, frozen=True):
     values: Mapping[str, object]
     key: Mapping[str, object] = field(default_factory=dict)
     before: Mapping[str, object] | None = None
+    identity: str = ""
+    content: str = ""
+    leaves: bool = False
 
 
 class RowOutcome(Struct, frozen=True):

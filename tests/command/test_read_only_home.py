@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +17,9 @@ import pytest
 from tests.support.command import CommandResult, UnifyCommand
 from tests.support.paths import CHECKOUT
 from tests.support.waiting import wait_until
+from unify.model import ConfigPaths, PlannedRow, TableName
+from unify.writes.records import NewWrite
+from unify.writes.store import WriteStore
 
 _SPEC = """
 name: shop
@@ -51,6 +55,9 @@ def read_only(home: Path, tmp_path: Path) -> Iterator[UnifyCommand]:
             "create schema mine; create table mine.t as select 42 as a",
         )
         assert (made.exit_status, made.rows) == (0, [["orders"], ["2"]]), made
+        with WriteStore(home / "writes.db") as store:
+            new = NewWrite("default", TableName("shop", "orders"), "insert", ConfigPaths("c"))
+            store.plan(new, [PlannedRow(1, "insert", {"id": 3})], datetime.now(UTC))
         writable.run("daemon", "stop")
         command = ("unshare", "-m", "sh", "-c", _REMOUNT, str(home), *writable.command)
         read_only = UnifyCommand(home, command)
@@ -80,6 +87,7 @@ def test_a_read_only_home_can_be_read_and_refuses_writes(read_only: UnifyCommand
     assert "Read-only file system" in answers[-1].stderr
     read = read_only("select a from mine.t", "select count(*) >= 1 as jobs from unify.jobs")
     assert read.rows == [["a"], ["42"], ["jobs"], ["true"]], read
+    assert read_only("show writes").rows[1][1:4] == ["shop.orders", "insert", "planned"]
     listings = ("show tables", "show jobs", "show schedules", "system status", "describe mine.t")
     assert read_only(*listings).exit_status == 0
     for statement in ("create table mine.u as select 1 as a", "reload table shop.orders"):

@@ -158,6 +158,10 @@ COMMANDS: list[tuple[str, Command]] = [
             'SELECT * FROM "t"', TableName("crm", "people"), "mirror", ("email",), gone="delete"
         ),
     ),
+    (
+        "explain export t to crm.people insert",
+        commands.ExportRows('SELECT * FROM "t"', TableName("crm", "people"), "insert", explain=True),
+    ),
     ("undo write 7", commands.UndoWrite(7)),
     ("export $t to 'a.csv'", commands.Export("SELECT * FROM $t", "a.csv")),
     (
@@ -511,7 +515,7 @@ def test_the_expected_words_are_known_at_every_position() -> None:
 
 
 def test_every_word_the_grammar_starts_with_is_recognised() -> None:
-    words = set(expected_next("")) - {"create"}  # a word of SQL, and of a command before `chart`
+    words = set(expected_next("")) - {"create", "explain"}  # words of SQL, and of a command before `chart`
     assert words - {"??", "$name"} == statements._COMMAND_KEYWORDS | statements._SHARED_KEYWORDS
     assert all(statements.is_command(f"{word}") for word in words - {"set", "$name"})
 

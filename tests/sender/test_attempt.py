@@ -6,14 +6,17 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from tests.support.fault_server import FaultServer, MockResponse
+from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.rest_tables import ImpatientClock, MakeAdapter, table
 from tests.support.writable_api import (
+    PEOPLE,
     Fault,
     Protection,
     WritableApi,
@@ -22,7 +25,7 @@ from tests.support.writable_api import (
 )
 from unify.adapters.base import TableWriter
 from unify.adapters.rest.adapter import RESTAdapter
-from unify.adapters.spec.write import WriteLimits, WriteOperation, WriteSpec
+from unify.adapters.spec.write import Batch, Idempotency, RowOperation, WriteLimits, WriteRequest, WriteSpec
 from unify.errors import SourceError, Unauthorized
 from unify.load.protocol import LoadTask
 from unify.load.worker import Reporter
@@ -49,7 +52,7 @@ class KillingWriter:
         self._rng = rng
         self._share = share
 
-    def send(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
+    def send(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
         if self._rng.random() < self._share:
             raise Killed
         outcomes = self._inner.send(operation, rows, key)
@@ -232,6 +235,89 @@ def test_a_refused_row_does_not_stop_the_others(make_desk: MakeDesk) -> None:
     assert desk.states(write) == [RowState.CREATED, RowState.REJECTED, RowState.CREATED]
     assert 'status 422 ("n b is not a name")' in desk.store.rows(write.id)[1].message
     assert [dict(row.created) for row in desk.store.rows(write.id)] == [{"id": 1}, {}, {"id": 2}]
+
+
+DIVIDED = WriteRequest(
+    "POST /batch",
+    body={"rows": "{rows}"},
+    each={"email": "{email}"},
+    batch=Batch(100),
+    divide=(400,),
+    idempotency=Idempotency("Idempotency-Key"),
+)
+
+
+def test_a_refused_batch_is_divided_until_the_refused_row_is_alone(
+    make_desk: MakeDesk, api: FaultServer
+) -> None:
+    def respond(request: RecordedRequest) -> MockResponse:
+        is_bad = any(row["email"] == "e37" for row in request.json()["rows"])
+        return MockResponse.error(400, "bad row") if is_bad else MockResponse.json({})
+
+    api.serve("/batch", respond)
+    spec = WriteSpec(PEOPLE, ("email",), insert=DIVIDED, limits=WriteLimits(requests_per_minute=5))
+    desk = make_desk("key", spec=spec)
+    write = desk.plan([f"e{number}" for number in range(100)])
+
+    desk.attempt()
+
+    states = desk.states(write)
+    assert states[37] is RowState.REJECTED
+    assert states.count(RowState.CREATED) == 99
+    keys = [request.headers["idempotency-key"] for request in api.requests]
+    assert len(set(keys)) == len(keys) > 10
+    assert desk.clock.moment - NOW >= timedelta(minutes=(len(keys) - 1) // 5), "each request counts"
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"), [(500, [RowState.UNKNOWN] * 2), (401, [RowState.NOT_SENT] * 2)]
+)
+def test_the_outcomes_of_the_first_half_are_kept_if_the_second_fails(
+    make_desk: MakeDesk, api: FaultServer, failure: int, expected: list[RowState]
+) -> None:
+    def respond(request: RecordedRequest) -> MockResponse:
+        emails = [row["email"] for row in request.json()["rows"]]
+        if len(emails) > 2:
+            return MockResponse.error(400, "bad row")
+        return MockResponse.error(failure) if "c" in emails else MockResponse.json({})
+
+    api.serve("/batch", respond)
+    spec = WriteSpec(PEOPLE, ("email",), insert=replace(DIVIDED, idempotency=None))
+    desk = make_desk("key", spec=spec)
+    write = desk.plan(["a", "b", "c", "d"])
+
+    with suppress(Unauthorized):
+        desk.attempt()
+
+    assert desk.states(write) == [RowState.CREATED] * 2 + expected
+
+
+def test_a_request_that_is_sent_again_counts_against_the_limits(make_desk: MakeDesk) -> None:
+    spec = people_spec("key", limits=WriteLimits(requests_per_minute=2))
+    desk = make_desk("key", "lost after", "lost after", "lost after", spec=spec)
+    desk.plan(["a"])
+
+    desk.attempt()
+
+    assert len(desk.api.server.requests) == 4
+    assert desk.clock.moment - NOW >= timedelta(minutes=1)
+
+
+def test_a_write_that_is_cancelled_while_it_waits_ends_at_once(make_desk: MakeDesk) -> None:
+    desk = make_desk("key", *["lost after"] * 9)
+    write = desk.plan(["a", "b"])
+    sleep = desk.clock.sleep
+
+    def cancel_and_sleep(seconds: float) -> None:
+        desk.store.cancel(write.id, NOW)
+        sleep(seconds)
+
+    desk.clock.sleep = cancel_and_sleep  # type: ignore[method-assign]
+    desk.attempt()
+
+    assert desk.states(write) == [RowState.UNKNOWN, RowState.NOT_SENT]
+    assert desk.clock.moment - NOW < timedelta(seconds=2)
+    assert len(desk.api.server.requests) == 1
 
 
 def test_only_the_refused_rows_are_retried(make_desk: MakeDesk) -> None:

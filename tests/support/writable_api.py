@@ -95,7 +95,8 @@ class WritableApi:
         return MockResponse.error(404)
 
     def _delete(self, request: RecordedRequest) -> MockResponse:
-        kept = [each for each in self.people if str(each["id"]) != request.query["id"]]
+        [(name, value)] = request.query.items()
+        kept = [each for each in self.people if str(each[name]) != value]
         status = 404 if len(kept) == len(self.people) else 204
         self.people = kept
         return MockResponse(status=status)
@@ -166,5 +167,19 @@ tables:
         idempotency: {header: Idempotency-Key}
       update: {request: PATCH /person, params: {id: "{id}"}, body: {email: "{email}", name: "{name}"}}
       delete: {request: DELETE /person, params: {id: "{id}"}}
+  - name: contacts
+    request: GET /people
+    key: email
+    write:
+      columns: {email: {required: true}, name: }
+      upsert: {request: PUT /person, body: {email: "{email}", name: "{name}"}}
+      delete: {request: DELETE /person, params: {email: "{email}"}}
+  - name: tickets
+    request: GET /people
+    key: id
+    columns: {id: bigint}
+    write:
+      columns: {email: , name: }
+      delete: {request: PATCH /person, params: {id: "{id}"}, body: {name: closed}, undo: {name: "{name}"}}
   - {name: notes, request: GET /notes}
 """

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
-from unify.adapters.spec.write import WriteOperation
+from unify.adapters.spec.write import RowOperation
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SignInNeeded, escape_surrogates
 from unify.model import PlannedRow, RequestRecord, RowOutcome, TableDef
@@ -303,27 +303,28 @@ class LostResponse(Enum):
 class TableWriter(Protocol):
     """Writes rows to one table of a connection."""
 
-    def fit(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
+    def fit(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
         """Return the first rows that fit into one request, at least one."""
 
-    def check(self, operation: WriteOperation, row: PlannedRow) -> str:
+    def check(self, operation: RowOperation, row: PlannedRow) -> str:
         """Return why the row cannot be sent; "" if it can. Sends nothing."""
 
-    def describe(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> str:
+    def describe(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> str:
         """Return the request for ``rows``, without secrets. Sends nothing."""
 
-    def send(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
+    def send(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
         """Send one request, which ``key`` names, and return the outcome of each row.
 
         Raises:
+            BatchRefused: none of several rows was written; the refused one is found by sending fewer.
             ResponseLost: the request was sent, and what became of it is not known.
             SourceError: the request was not carried out.
         """
 
-    def lost_response(self, operation: WriteOperation, age_s: float) -> LostResponse:
+    def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:
         """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
 
-    def find(self, operation: WriteOperation, row: PlannedRow) -> RowOutcome | None:
+    def find(self, operation: RowOperation, row: PlannedRow) -> RowOutcome | None:
         """Look for a row whose response was lost. None: it was not written. Raises SourceError."""
 
 

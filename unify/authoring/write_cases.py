@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from unify.adapters.base import TableWriter
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.model import TableSpec
-from unify.adapters.spec.write import WriteLimits, WriteOperation, WriteSpec
+from unify.adapters.spec.write import RowOperation, WriteLimits, WriteOperation, WriteSpec
 from unify.authoring.cases import Case, written_rows
 from unify.interpreter.writing import row_checks
 from unify.load.protocol import LoadTask
@@ -124,7 +124,7 @@ class _FixedKeys:
         self.lost_response = inner.lost_response
         self.find = inner.find
 
-    def send(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
+    def send(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
         return self._inner.send(operation, rows, key.replace(self._uid, "dummy"))
 
 

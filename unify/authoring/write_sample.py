@@ -23,7 +23,7 @@ from unify.authoring.write_cases import check_planned_rows, planned_rows
 from unify.config.secrets import Secret
 from unify.engine.connection import open_database, quote_literal
 from unify.errors import FileError, QueryError, SpecError, UsageError
-from unify.interpreter.writing.row_source import decode_json_object, json_object_sql
+from unify.interpreter.writing.rows_to_write import decode_json_object, json_object_sql
 from unify.model import PlannedRow, TableName
 from unify.redaction import MASK, Redactor
 from unify.text import format_count

@@ -342,7 +342,7 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
         case commands.Export(source, place, mode):
             return _export(session, source, place, mode)
         case commands.ExportRows():
-            return session.write_commands.export_rows(command)
+            return session.write_commands.export_rows(command, session.max_age)
         case commands.CopyFiles(source, target, overwrite):
             return session.store_files.copy(source, target, overwrite=overwrite)
         case commands.RemoveFiles(place, recursive):

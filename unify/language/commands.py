@@ -291,6 +291,7 @@ class ExportRows(Struct, frozen=True):
     ``gone``    what becomes of rows that were written before and are gone from the source.
     ``name``    "" for the name of the table.
     ``every_s`` repeat it.
+    ``explain`` show the plan and send nothing.
     """
 
     source: str
@@ -301,6 +302,7 @@ class ExportRows(Struct, frozen=True):
     gone: GoneRows | None = None
     name: str = ""
     every_s: float | None = None
+    explain: bool = False
 
 
 class CopyFiles(Struct, frozen=True):

@@ -17,6 +17,7 @@ from typing import Literal
 
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import VisitError
+from msgspec.structs import replace
 
 from unify.durations import parse_duration
 from unify.engine.types import quote_identifier
@@ -266,6 +267,11 @@ class CommandBuilder(Transformer[Token, Command]):
         return commands.ExportRows(
             _select_sql(source), table, mode, key or (), delta is True, gone, name or "", every_s
         )
+
+    def explain_export(self, source: TableName | str, table: TableName, *options: *RowOptions) -> Command:
+        plain = self.export_rows(source, table, *options)
+        assert isinstance(plain, commands.ExportRows)
+        return replace(plain, explain=True)
 
     def row_mode(self, word: Token) -> commands.RowMode:
         return next(mode for mode in commands.ROW_MODES if mode == word.lower())

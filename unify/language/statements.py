@@ -215,6 +215,8 @@ def is_command(text: str) -> bool:
             return _is_copy_command(rest)
         case "create":
             return bool(rest) and _is_chart(rest[0].keyword)
+        case "explain":
+            return bool(rest) and rest[0].keyword == "export"
         case "load":
             return _is_load_command(rest)
         case "set":

@@ -18,8 +18,8 @@ from typing import cast
 from msgspec import Struct
 
 from unify.adapters.base import LostResponse, TableWriter
-from unify.adapters.spec.write import WriteLimits, WriteOperation
-from unify.errors import ResponseLost, SourceError, UnifyError
+from unify.adapters.spec.write import RowOperation, WriteLimits
+from unify.errors import BatchRefused, Interrupted, ResponseLost, SourceError, UnifyError
 from unify.fs.failpoints import failpoint
 from unify.load.worker import Reporter
 from unify.model import PlannedRow, RowOutcome, RowState, WriteState
@@ -27,7 +27,7 @@ from unify.writes.records import Write, WriteRow
 from unify.writes.store import WriteStore
 
 MAX_ROWS_READ = 10_000  # rows considered for one request, as many as a batch may have
-CANCEL_CHECK_S = 1.0  # between two looks at whether the write is to end, while waiting for a limit
+CANCEL_CHECK_S = 0.5  # between two looks at whether the write is to end, while waiting
 SEND_AGAIN_DELAYS_S = (1.0, 4.0, 15.0)  # between attempts to send a request whose response was lost
 MAX_LOSSES = 3  # of a row, before the write waits for a later attempt
 LOOK_DELAYS_S = (2.0, 10.0)  # before each look: an index of the API may be behind
@@ -78,9 +78,10 @@ class WriteAttempt:
             self._settle_lost_rows()
             while rows := self._next_rows():
                 self._wait_for_limits()
-                self._send(rows)
+                key = f"{self._write.uid}-{rows[0].planned.number}-{rows[0].attempts}"
+                self._send(_operation(rows[0]), [row.planned for row in rows], key)
             self._store.finish(self._write, WriteState.DONE, self._timing.now())
-        except WriteCancelled:
+        except (WriteCancelled, Interrupted):
             self._store.finish(self._write, WriteState.CANCELLED, self._timing.now())
         except UnifyError as error:
             if not error.retryable:
@@ -99,11 +100,7 @@ class WriteAttempt:
         fitting = self._writer.fit(_operation(rows[0]), [row.planned for row in same])
         return same[: len(fitting)]
 
-    def _send(self, rows: Sequence[WriteRow]) -> None:
-        first = rows[0]
-        key = f"{self._write.uid}-{first.planned.number}-{first.attempts}"
-        planned = [row.planned for row in rows]
-        operation = _operation(first)
+    def _send(self, operation: RowOperation, planned: Sequence[PlannedRow], key: str) -> None:
         sent_at = self._timing.now()
         self._store.mark_sent(self._write, planned, key, sent_at)
         failpoint("write.marked")
@@ -111,21 +108,30 @@ class WriteAttempt:
             outcomes = self._writer.send(operation, planned, key)
         except ResponseLost as error:
             self._settle_lost(operation, planned, key, sent_at, error)
-        except SourceError:
+        except BatchRefused:
+            self._store.release(self._write, planned)
+            self._send_halves(operation, planned, key)
+            return
+        except (SourceError, Interrupted):
             self._store.release(self._write, planned)  # it was not carried out
             raise
         else:
             failpoint("write.answered")
             self._settle(operation, planned, outcomes)
-        self._count(len(rows))
+        self._count(len(planned))
+
+    def _send_halves(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str) -> None:
+        """Send the rows of a refused batch in two requests, to find the row that was refused."""
+        half = len(rows) // 2
+        for part, number in ((rows[:half], 1), (rows[half:], 2)):
+            self._check_cancelled()
+            self._wait_for_limits()
+            self._send(operation, part, f"{key}-{number}")
 
     def _settle(
-        self, operation: WriteOperation, rows: Sequence[PlannedRow], outcomes: Sequence[RowOutcome]
+        self, operation: RowOperation, rows: Sequence[PlannedRow], outcomes: Sequence[RowOutcome]
     ) -> None:
         """Record outcomes; rows of which the response says nothing are looked for, if that is possible."""
-        not_sent = {outcome.number for outcome in outcomes if outcome.state is RowState.NOT_SENT}
-        self._store.release(self._write, [row for row in rows if row.number in not_sent])
-        outcomes = [outcome for outcome in outcomes if outcome.number not in not_sent]
         unclear = {outcome.number for outcome in outcomes if outcome.state is RowState.UNKNOWN}
         can_look = self._writer.lost_response(operation, 0.0) is LostResponse.LOOK
         if unclear and can_look:
@@ -147,7 +153,7 @@ class WriteAttempt:
 
     def _settle_lost(
         self,
-        operation: WriteOperation,
+        operation: RowOperation,
         rows: Sequence[PlannedRow],
         key: str,
         sent_at: datetime,
@@ -165,25 +171,27 @@ class WriteAttempt:
                 self._settle_unknown(rows, self._reporter.redactor.redact(reason))
 
     def _send_again(
-        self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str, error: ResponseLost
+        self, operation: RowOperation, rows: Sequence[PlannedRow], key: str, error: ResponseLost
     ) -> None:
         """Send the same request again. Raises UnsettledWrite if its response is lost, too."""
         for delay_s in self._timing.send_again_delays_s:
-            self._timing.sleep(delay_s)
-            self._check_cancelled()
+            self._sleep(delay_s)
             self._wait_for_limits()
-            sent_at = self._timing.now()
-            self._store.mark_sent(self._write, rows, key, sent_at)
+            self._store.mark_sent(self._write, rows, key, self._timing.now())
             try:
                 outcomes = self._writer.send(operation, rows, key)
             except ResponseLost as again:
                 error = again
+            except BatchRefused:  # as a whole, so that it was not carried out before either
+                self._store.release(self._write, rows)
+                self._send_halves(operation, rows, key)
+                return
             else:
                 self._store.settle(self._write, outcomes, self._timing.now())
                 return
         raise UnsettledWrite(f"{error.message}; it is sent again later")
 
-    def _look_for(self, rows: Sequence[PlannedRow], operation: WriteOperation) -> None:
+    def _look_for(self, rows: Sequence[PlannedRow], operation: RowOperation) -> None:
         """Look for each row; what the API does not have after the last look is sent again.
 
         Raises UnsettledWrite if a row was lost several times.
@@ -191,7 +199,7 @@ class WriteAttempt:
         missing = list(rows)
         for delay_s in self._timing.look_delays_s:
             if missing:
-                self._timing.sleep(delay_s)
+                self._sleep(delay_s)
             found = [(row, self._writer.find(operation, row)) for row in missing]
             outcomes = [outcome for _, outcome in found if outcome is not None]
             self._store.settle(self._write, outcomes, self._timing.now())
@@ -211,6 +219,14 @@ class WriteAttempt:
     def _check_cancelled(self) -> None:
         if self._store.is_cancel_asked(self._write):
             raise WriteCancelled
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep unless the write is to end. Raises WriteCancelled."""
+        end = self._timing.now() + timedelta(seconds=seconds)
+        while (left_s := (end - self._timing.now()).total_seconds()) > 0:
+            self._check_cancelled()
+            self._timing.sleep(min(left_s, CANCEL_CHECK_S))
+        self._check_cancelled()
 
     def _wait_for_limits(self) -> None:
         """Wait until the table's own limits of writes allow a request; those of the API the client keeps."""
@@ -243,5 +259,5 @@ class UnsettledWrite(SourceError):
     retryable = True
 
 
-def _operation(row: WriteRow) -> WriteOperation:
-    return cast("WriteOperation", row.planned.action)
+def _operation(row: WriteRow) -> RowOperation:
+    return cast("RowOperation", row.planned.action)

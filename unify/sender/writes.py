@@ -19,6 +19,7 @@ from unify.load.protocol import LoadTask, TaskResult, TaskStatus
 from unify.load.worker import Reporter
 from unify.model import WriteState
 from unify.sender.attempt import WriteAttempt, WriteTiming
+from unify.sender.cancellation import watch_cancellation
 from unify.writes.records import Write
 from unify.writes.store import WriteStore
 
@@ -69,7 +70,11 @@ def _open_writer(
     except UnifyError as error:
         store.finish(write, WriteState.FAILED, datetime.now(UTC), error.message)
         raise
-    with closing(adapter), adapter.open_writer(table) as writer:
+    with (
+        closing(adapter),
+        adapter.open_writer(table) as writer,
+        watch_cancellation(store, write, adapter),
+    ):
         yield spec, writer
 
 

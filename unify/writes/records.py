@@ -111,6 +111,9 @@ def row_from_row(row: sqlite3.Row) -> WriteRow:
             _decoder.decode(row["vals"]),
             _decoder.decode(row["key"]),
             None if before is None else _decoder.decode(before),
+            row["identity"],
+            row["content"],
+            bool(row["leaves"]),
         ),
         state=RowState(row["state"]),
         batch=row["batch"] or "",
@@ -120,6 +123,32 @@ def row_from_row(row: sqlite3.Row) -> WriteRow:
         message=row["message"],
         sent_at=from_micros_or_none(row["sent_at"]),
         settled_at=from_micros_or_none(row["settled_at"]),
+    )
+
+
+class WrittenRow(Struct, frozen=True):
+    """The last state of a row that an export with a name has written.
+
+    ``key``       as the API identifies the row, with what it returned.
+    ``is_known``  False: it was sent to be created, and nothing tells whether it was.
+    """
+
+    identity: str
+    values: Mapping[str, object]
+    key: Mapping[str, object]
+    content: str
+    write: int
+    is_known: bool
+
+
+def written_row_from_row(row: sqlite3.Row) -> WrittenRow:
+    return WrittenRow(
+        row["identity"],
+        _decoder.decode(row["vals"]),
+        _decoder.decode(row["key"]),
+        row["content"],
+        row["write"],
+        bool(row["is_known"]),
     )
 
 

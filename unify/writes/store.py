@@ -8,51 +8,41 @@ suspended and replaced changes nothing.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-from unify.errors import NewerVersion, StoreError
-from unify.fs import durable
-from unify.fs.locks import FileLock
-from unify.fs.sqlite import (
-    error_text,
-    from_micros,
-    is_corruption,
-    migrate,
-    read_sql_sections,
-    roll_back,
-    schema_version,
-    to_micros,
-)
+from unify.errors import StoreError
+from unify.fs.sqlite import from_micros, read_sql_sections, to_micros
 from unify.model import ConfigPaths, PlannedRow, RowOutcome, RowState, TableName, WriteState
+from unify.writes.database import STATEMENTS_FILE, Parameters, WriteDatabase
 from unify.writes.records import (
     NewWrite,
     Write,
     WriteRow,
+    WrittenRow,
     decode_origin,
     encode_origin,
     encode_values,
     row_from_row,
     write_from_row,
+    written_row_from_row,
 )
 
-SCHEMA_FILE = Path(__file__).with_name("writes_schema.sql")
-STATEMENTS_FILE = Path(__file__).with_name("writes.sql")
-BUSY_TIMEOUT_S = 10.0
-LOCK_TIMEOUT_S = 30.0
-
-Parameters = Mapping[str, object]
+_SUCCESSES = frozenset([RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED])
+_NAME_COLUMNS = ("tenant", "connection", "table_name", "name")
 
 
 class AttemptReplaced(StoreError):
     """Another worker has the write, or it was ended: this one must stop."""
+
+
+class NameInUse(StoreError):
+    """A write of the same name is under way: what it will have written is not known yet."""
 
 
 class WriteStore:
@@ -60,10 +50,11 @@ class WriteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._thread_lock = threading.RLock()
-        self._write_lock = FileLock(path.with_name("writes.lock"), "writes")
-        self._connection: sqlite3.Connection | None = None
-        self._statements = read_sql_sections(STATEMENTS_FILE)
+        self._database = WriteDatabase(path)
+        self._transaction = self._database.transaction
+        self._fetch_all = self._database.fetch_all
+        self._fetch_one = self._database.fetch_one
+        self._execute = self._database.execute
 
     def __enter__(self) -> WriteStore:
         return self
@@ -74,15 +65,15 @@ class WriteStore:
         self.close()
 
     def close(self) -> None:
-        with self._thread_lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._database.close()
 
     # Plans
 
     def plan(self, new: NewWrite, rows: Iterable[PlannedRow], now: datetime) -> Write:
-        """Seal a plan of ``rows``, in one transaction. Memory: one row at a time."""
+        """Seal a plan of ``rows``, in one transaction. Memory: one row at a time.
+
+        A plan with the same name that waits for approval is cancelled. Raises NameInUse.
+        """
         values = {
             "uid": uuid.uuid4().hex,
             "tenant": new.tenant,
@@ -97,11 +88,19 @@ class WriteStore:
             "now": to_micros(now),
         }
         with self._transaction():
+            if new.name:
+                self._replace_planned(values, now)
             write = self._fetch_one("insert", values)
             count = 0
             for count, row in enumerate(rows, start=1):  # noqa: B007 - the last one is the number of rows
                 self._execute("insert_row", _row_values(write["id"], row))
             return write_from_row(self._fetch_one("seal", {"id": write["id"], "rows": count}))
+
+    def _replace_planned(self, named: Parameters, now: datetime) -> None:
+        for row in self._fetch_all("active_of_name", _only(named, *_NAME_COLUMNS)):
+            raise NameInUse(f"write {row['id']} of {row['name']} is under way; wait until it has ended")
+        for row in self._fetch_all("replace_planned", _only(named, *_NAME_COLUMNS, "now")):
+            self._end_rows(row["id"], now)
 
     def approve(self, id: int, by: str, now: datetime) -> Write | None:
         """Let a planned write be sent. None: it does not wait for approval."""
@@ -127,6 +126,8 @@ class WriteStore:
             rows = self._fetch_all("reopen", {"id": id, "by": by, "now": to_micros(now)})
             for state in states if rows else ():
                 self._execute("reset_rows", {"write": id, "state": state.value})
+                if state is RowState.UNKNOWN:
+                    self._execute("drop_retried", {"write": id})
         return write_from_row(rows[0]) if rows else None
 
     # Reading
@@ -151,7 +152,23 @@ class WriteStore:
             yield from map(row_from_row, self._fetch_all("all_rows", {"tenant": tenant}))
 
     def counts(self, id: int) -> Mapping[RowState, int]:
-        return {RowState(row["state"]): row["rows"] for row in self._fetch_all("counts", {"write": id})}
+        """Return the number of rows by state, in the order of the states."""
+        counted = {row["state"]: row["rows"] for row in self._fetch_all("counts", {"write": id})}
+        return {state: counted[state] for state in RowState if state in counted}
+
+    def written_rows(self, tenant: str, table: TableName, name: str) -> Mapping[str, WrittenRow]:
+        """Return what the exports of this name have written, by identity."""
+        if not self.path.exists():
+            return {}
+        values = {**_table_values(tenant, table), "name": name}
+        rows = map(written_row_from_row, self._fetch_all("written_rows", values))
+        return {row.identity: row for row in rows}
+
+    def forget_name(self, tenant: str, name: str) -> None:
+        """Forget what the exports of this name have written."""
+        if self.path.exists():
+            with self._transaction():
+                self._execute("forget_name", {"tenant": tenant, "name": name})
 
     def open_tables(self) -> Sequence[tuple[str, TableName, ConfigPaths]]:
         """Return tenant, table and configuration of the writes that are to be sent."""
@@ -210,6 +227,7 @@ class WriteStore:
                 values = {"write": write.id, "number": row.number, "batch": batch, "now": to_micros(now)}
                 self._execute("send", values)
             self._execute("count_request", {"id": write.id})
+            self._execute("insert_request", {"id": write.id, "now": to_micros(now)})
 
     def settle(self, write: Write, outcomes: Sequence[RowOutcome], now: datetime) -> None:
         """Record the outcomes of rows that were sent. Raises AttemptReplaced."""
@@ -226,6 +244,21 @@ class WriteStore:
                     "now": to_micros(now),
                 }
                 self._execute("settle", values)
+                self._track(write, outcome)
+            self._execute("put_unknown", {"write": write.id})
+
+    def _track(self, write: Write, outcome: RowOutcome) -> None:
+        """Record what an export with a name has now written."""
+        if not write.name or outcome.state not in _SUCCESSES:
+            return
+        for row in self._fetch_all("tracked_rows", {"write": write.id, "number": outcome.number}):
+            named = _only(dict(row), "tenant", "connection", "table_name", "name", "identity")
+            if row["leaves"]:
+                self._execute("drop_written", named)
+                continue
+            key = {**row_from_row(row).planned.key, **outcome.created}
+            values = _only(dict(row), "vals", "content", "write")
+            self._execute("put_written", {**named, **values, "key": encode_values(key)})
 
     def release(self, write: Write, rows: Sequence[PlannedRow]) -> None:
         """Record that ``rows`` were not carried out and are to be sent again. Raises AttemptReplaced."""
@@ -255,6 +288,7 @@ class WriteStore:
     def _end_rows(self, id: int, now: datetime) -> None:
         self._execute("end_rows", {"write": id, "now": to_micros(now)})
         self._execute("forget_sent", {"write": id, "now": to_micros(now)})
+        self._execute("put_unknown", {"write": id})
 
     def delete_old(self, before: datetime) -> int:
         """Delete the writes that ended before ``before``; return how many."""
@@ -264,75 +298,15 @@ class WriteStore:
             ids = [row["id"] for row in self._fetch_all("old_writes", {"before": to_micros(before)})]
             for id in ids:
                 self._execute("delete_rows", {"id": id})
+                self._execute("delete_requests", {"id": id})
                 self._execute("delete", {"id": id})
         return len(ids)
-
-    # The file
 
     def _check_attempt(self, write: Write) -> sqlite3.Row:
         rows = self._fetch_all("holds", {"id": write.id, "attempt": write.attempt})
         if not rows:
             raise AttemptReplaced(f"write {write.id}: another worker has taken it over")
         return rows[0]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._thread_lock, self._translate_errors():
-            connection = self._open()
-            if connection.in_transaction:
-                yield
-                return
-            with self._write_lock.hold(LOCK_TIMEOUT_S):
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield
-                    connection.execute("COMMIT")
-                except BaseException:
-                    roll_back(connection)
-                    raise
-
-    def _fetch_all(self, statement: str, parameters: Parameters) -> list[sqlite3.Row]:
-        with self._thread_lock, self._translate_errors():
-            return self._open().execute(self._statements[statement], parameters).fetchall()
-
-    def _fetch_one(self, statement: str, parameters: Parameters) -> sqlite3.Row:
-        [row] = self._fetch_all(statement, parameters)
-        return row
-
-    def _execute(self, statement: str, parameters: Parameters) -> None:
-        self._open().execute(self._statements[statement], parameters)
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            durable.create_private_file(self.path)
-            connection = sqlite3.connect(
-                os.fspath(self.path), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._configure(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _configure(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = sqlite3.Row
-        newest = int(list(read_sql_sections(SCHEMA_FILE))[-1])
-        if (version := schema_version(connection)) > newest:
-            raise NewerVersion(f"{self.path}: made by a newer version of Unify (schema {version}); update it")
-        if version < newest:
-            with self._write_lock.hold(LOCK_TIMEOUT_S):
-                migrate(connection, SCHEMA_FILE)
-        connection.execute("PRAGMA synchronous = FULL")
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            hint = "; move it away to plan writes again" if is_corruption(error) else ""
-            raise StoreError(f"{self.path}: {error_text(error)}{hint}") from error
 
 
 def _table_values(tenant: str, table: TableName) -> dict[str, object]:
@@ -347,11 +321,18 @@ def _row_values(write: int, row: PlannedRow) -> dict[str, object]:
         "vals": encode_values(row.values),
         "key": encode_values(row.key),
         "before": None if row.before is None else encode_values(row.before),
+        "identity": row.identity,
+        "content": row.content,
+        "leaves": row.leaves,
     }
+
+
+def _only(values: Parameters, *names: str) -> dict[str, object]:
+    return {name: values[name] for name in names}
 
 
 def end_open_writes(path: Path) -> None:
     """End the writes of a copy that were to be sent: the original sends them."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in ("cancel_open", "end_open_rows", "forget_open_rows"):
+        for statement in ("put_unknown_rows", "cancel_open", "end_open_rows", "forget_open_rows"):
             connection.execute(read_sql_sections(STATEMENTS_FILE)[statement])

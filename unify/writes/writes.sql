@@ -9,8 +9,8 @@ VALUES (:uid, :tenant, :connection, :table_name, :mode, :origin, 'planned', :nam
 RETURNING *;
 
 -- name: insert_row
-INSERT INTO write_row (write, number, action, vals, key, before)
-VALUES (:write, :number, :action, :vals, :key, :before);
+INSERT INTO write_row (write, number, action, vals, key, before, identity, content, leaves)
+VALUES (:write, :number, :action, :vals, :key, :before, :identity, :content, :leaves);
 
 -- name: seal
 UPDATE write SET rows = :rows WHERE id = :id RETURNING *;
@@ -88,6 +88,9 @@ WHERE write = :write AND number = :number AND state IN ('planned', 'sent');
 -- name: count_request
 UPDATE write SET requests = requests + 1 WHERE id = :id;
 
+-- name: insert_request
+INSERT INTO request (write, at) VALUES (:id, :now);
+
 -- name: settle
 UPDATE write_row
 SET state = :state, status = :status, created = :created, message = :message, settled_at = :now
@@ -118,9 +121,55 @@ WHERE id = :id AND state IN ('done', 'failed', 'cancelled')
 RETURNING *;
 
 -- name: requests_since
-SELECT count(DISTINCT write_row.write || '/' || batch) AS requests, min(sent_at) AS first_at
+SELECT count(*) AS requests, min(at) AS first_at
+FROM request JOIN write ON write.id = request.write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND at > :since;
+
+-- name: active_of_name
+SELECT * FROM write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND name = :name
+  AND state IN ('approved', 'running');
+
+-- name: replace_planned
+UPDATE write SET state = 'cancelled', error = 'replaced by a newer plan of the same name', finished_at = :now
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND name = :name
+  AND state = 'planned'
+RETURNING *;
+
+-- name: written_rows
+SELECT * FROM written_row
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND name = :name;
+
+-- name: tracked_rows
+-- Of the rows with these numbers, those that their write tracks.
+SELECT write_row.*, write.tenant, write.connection, write.table_name, write.name
 FROM write_row JOIN write ON write.id = write_row.write
-WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND sent_at > :since;
+WHERE write_row.write = :write AND number = :number AND identity <> '';
+
+-- name: put_written
+INSERT OR REPLACE INTO written_row
+    (tenant, connection, table_name, name, identity, vals, key, content, write, is_known)
+VALUES (:tenant, :connection, :table_name, :name, :identity, :vals, :key, :content, :write, 1);
+
+-- name: drop_written
+DELETE FROM written_row
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name AND name = :name
+  AND identity = :identity;
+
+-- name: put_unknown
+-- Inserts of which nobody knows: a later export must not repeat them.
+INSERT OR REPLACE INTO written_row
+    (tenant, connection, table_name, name, identity, vals, key, content, write, is_known)
+SELECT tenant, connection, table_name, name, identity, vals, key, content, write.id, 0
+FROM write_row JOIN write ON write.id = write_row.write
+WHERE write_row.write = :write AND write_row.state = 'unknown' AND action = 'insert' AND identity <> '';
+
+-- name: drop_retried
+-- Rows that are planned again are no longer unknown.
+DELETE FROM written_row WHERE write = :write AND is_known = 0;
+
+-- name: forget_name
+DELETE FROM written_row WHERE tenant = :tenant AND name = :name;
 
 -- name: old_writes
 SELECT id FROM write
@@ -129,11 +178,22 @@ WHERE coalesce(finished_at, created_at) < :before AND state IN ('planned', 'done
 -- name: delete_rows
 DELETE FROM write_row WHERE write = :id;
 
+-- name: delete_requests
+DELETE FROM request WHERE write = :id;
+
 -- name: delete
 DELETE FROM write WHERE id = :id;
 
 -- name: forget_open_rows
 UPDATE write_row SET state = 'unknown', message = 'sent when this copy was made' WHERE state = 'sent';
+
+-- name: put_unknown_rows
+-- The same, of every write in a copy.
+INSERT OR REPLACE INTO written_row
+    (tenant, connection, table_name, name, identity, vals, key, content, write, is_known)
+SELECT tenant, connection, table_name, name, identity, vals, key, content, write.id, 0
+FROM write_row JOIN write ON write.id = write_row.write
+WHERE write_row.state = 'sent' AND action = 'insert' AND identity <> '';
 
 -- name: end_open_rows
 -- Rows of plans that wait for approval stay planned.

@@ -47,3 +47,27 @@ CREATE TABLE write_row (
     PRIMARY KEY (write, number)
 ) WITHOUT ROWID;
 CREATE INDEX write_row_open ON write_row (write, state, number) WHERE state IN ('planned', 'sent');
+
+-- name: 2
+-- What an export with a name has written: the last acknowledged state of each row.
+ALTER TABLE write_row ADD COLUMN identity TEXT NOT NULL DEFAULT '';
+ALTER TABLE write_row ADD COLUMN content TEXT NOT NULL DEFAULT '';
+ALTER TABLE write_row ADD COLUMN leaves INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE written_row (
+    tenant     TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    identity   TEXT NOT NULL,
+    vals       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    content    TEXT NOT NULL,
+    write      INTEGER NOT NULL,
+    is_known   INTEGER NOT NULL,
+    PRIMARY KEY (tenant, connection, table_name, name, identity)
+) WITHOUT ROWID;
+CREATE TABLE request (
+    write INTEGER NOT NULL REFERENCES write (id),
+    at    INTEGER NOT NULL
+);
+CREATE INDEX request_at ON request (at);

@@ -25,7 +25,7 @@ from unify.adapters.spec.write import (
     WriteRequest,
     WriteSpec,
 )
-from unify.errors import ResponseLost, Unauthorized, Unreachable
+from unify.errors import BatchRefused, ResponseLost, Unauthorized, Unreachable
 from unify.model import PlannedRow, RowOutcome, RowState
 
 COLUMNS = tuple(map(WriteColumn, ("email", "name", "labels")))
@@ -247,51 +247,18 @@ def test_a_row_that_a_batch_response_does_not_mention_is_unknown(
     assert states(send(make_adapter, BATCH, [insert_row(1), insert_row(2)])) == ["created", "unknown"]
 
 
-def test_a_refused_batch_is_divided_until_the_refused_row_is_alone(
+def test_a_batch_that_is_refused_as_a_whole_is_to_be_divided(
     api: FaultServer, make_adapter: MakeAdapter
 ) -> None:
-    def answer(request: RecordedRequest) -> MockResponse:
-        bad = any(one["n"] == "n5" for one in request.json()["rows"])
-        return MockResponse.error(400, "bad row") if bad else MockResponse.json({})
-
-    api.serve("/batch", answer)
-    request = WriteRequest(
-        "POST /batch",
-        body={"rows": "{rows}"},
-        each={"n": "{name}"},
-        batch=Batch(8),
-        divide=(400,),
-        idempotency=Idempotency("Idempotency-Key"),
-    )
-
-    outcomes = send(make_adapter, request, [insert_row(number) for number in range(1, 9)])
-
-    assert states(outcomes) == ["created"] * 4 + ["rejected"] + ["created"] * 3
-    keys = [request.headers["idempotency-key"] for request in api.requests]
-    assert len(set(keys)) == len(keys) == 7
-
-
-@pytest.mark.parametrize(
-    ("failure", "expected"),
-    [(MockResponse.error(500), "unknown"), (MockResponse.error(401), "not sent")],
-)
-def test_the_outcomes_of_the_first_half_are_kept_if_the_second_fails(
-    api: FaultServer, make_adapter: MakeAdapter, failure: MockResponse, expected: str
-) -> None:
-    def respond(request: RecordedRequest) -> MockResponse:
-        names = [one["n"] for one in request.json()["rows"]]
-        if len(names) > 2:
-            return MockResponse.error(400, "bad row")
-        return failure if "n3" in names else MockResponse.json({})
-
-    api.serve("/batch", respond)
+    api.serve("/batch", MockResponse.error(400, "bad row"))
     request = WriteRequest(
         "POST /batch", body={"rows": "{rows}"}, each={"n": "{name}"}, batch=Batch(8), divide=(400,)
     )
 
-    outcomes = send(make_adapter, request, [insert_row(number) for number in range(1, 5)])
+    with pytest.raises(BatchRefused):
+        send(make_adapter, request, [insert_row(1), insert_row(2)])
 
-    assert states(outcomes) == ["created"] * 2 + [expected] * 2
+    assert states(send(make_adapter, request, [insert_row(1)])) == ["rejected"]
 
 
 def test_a_lost_response_and_a_server_failure_tell_nothing(

@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
 import pytest
 
-from tests.support.command import CommandResult, UnifyCommand
-from tests.support.fault_server import FaultServer
-from tests.support.writable_api import CRM_SPEC, WritableApi
+from tests.support.crm import TOKEN, Crm
+from tests.support.waiting import wait_until
 
-TOKEN = "s3cret-canary"
 TWO = "insert into crm.people (email, name) values ('a@x', 'Ada'), ('b@x', 'Bob')"
-
-
-@dataclass
-class Crm:
-    unify: UnifyCommand
-    api: WritableApi
-
-    def __call__(self, *statements: str, args: tuple[str, ...] = ("--yes",)) -> CommandResult:
-        return self.unify(*statements, args=args)
-
-    @property
-    def last_write(self) -> str:
-        """The number of the last write; those of earlier tests are listed, too."""
-        return self("show writes").rows[1][0]
-
-    @property
-    def sent(self) -> list[tuple[str, object]]:
-        """Method and body of each request that writes."""
-        requests = [each for each in self.api.server.requests if each.method != "GET"]
-        return [(each.method, json.loads(each.body or b"null")) for each in requests]
-
-
-@pytest.fixture
-def crm(shared_unify: UnifyCommand, api: FaultServer) -> Crm:
-    specs = shared_unify.home / "specs"
-    specs.mkdir(exist_ok=True)
-    (specs / "crm.yaml").write_text(CRM_SPEC, encoding="utf-8")
-    shared_unify.environment |= {"UNIFY_SPECS": str(specs), "CRM_TOKEN": TOKEN}
-    shared_unify.write_connections(
-        f"crm:\n  adapter: crm\n  options: {{base_url: '{api.url}', token: '${{CRM_TOKEN}}'}}\n"
-        "  writes: [people]\n"
-    )
-    return Crm(shared_unify, WritableApi(api))
 
 
 def test_a_script_without_yes_sends_nothing_and_shows_the_plan(crm: Crm) -> None:
@@ -80,11 +42,14 @@ def test_an_approved_plan_is_sent_as_it_was_shown(crm: Crm) -> None:
 def test_rows_are_created_and_returned(crm: Crm) -> None:
     result = crm(
         "insert into crm.people (email, name, tags) "
-        "select 'p' || i || '@x', null, ['x', 'y'] from range(2) t(i) returning *"
+        "select 'p' || i || '@x', null, ['x', 'y'] from range(2) t(i) returning id, upper(email) as e, *"
     )
 
-    assert [row[1] for row in result.rows[1:]] == ["created", "created"]
-    assert [json.loads(row[2]) for row in result.rows[1:]] == [{"id": 1}, {"id": 2}]
+    assert result.rows == [
+        ["id", "e", "row", "outcome", "email", "name", "tags", "id", "reason"],
+        ["1", "P0@X", "1", "created", "p0@x", "", "[x, y]", "1", ""],
+        ["2", "P1@X", "2", "created", "p1@x", "", "[x, y]", "2", ""],
+    ]
     assert crm.sent[0] == ("POST", {"email": "p0@x", "name": None, "tags": ["x", "y"]})
 
 
@@ -208,7 +173,9 @@ def test_a_script_deletes_nothing_without_a_limit(crm: Crm) -> None:
 
 def test_a_table_that_the_connection_does_not_list_is_not_written(crm: Crm) -> None:
     path = crm.unify.home / "connections.yaml"
-    crm.unify.write_connections(path.read_text(encoding="utf-8").replace("  writes: [people]\n", ""))
+    crm.unify.write_connections(
+        path.read_text(encoding="utf-8").replace("  writes: [people, contacts, tickets]\n", "")
+    )
 
     result = crm(TWO)
 
@@ -220,7 +187,9 @@ def test_a_table_that_the_connection_does_not_list_is_not_written(crm: Crm) -> N
 def test_permission_withdrawn_after_the_plan_is_respected(crm: Crm) -> None:
     crm(TWO, args=())
     path = crm.unify.home / "connections.yaml"
-    crm.unify.write_connections(path.read_text(encoding="utf-8").replace("  writes: [people]\n", ""))
+    crm.unify.write_connections(
+        path.read_text(encoding="utf-8").replace("  writes: [people, contacts, tickets]\n", "")
+    )
 
     result = crm(f"approve write {crm.last_write}")
 
@@ -252,8 +221,20 @@ def test_cancelling_the_job_of_a_waiting_write_cancels_the_write(crm: Crm) -> No
     assert not crm.sent
 
 
+def test_cancelling_a_waiting_job_cancels_one_write_and_sends_the_others(crm: Crm) -> None:
+    crm("pause crm", "insert into crm.people (email) values ('a@x')")
+    job = crm("select max(job) from unify.jobs").single_value
+    crm("insert into crm.people (email) values ('b@x')")
+
+    crm(f"system cancel {job}", "resume crm")
+
+    wait_until(lambda: [row[3] for row in crm("show writes").rows[1:3]] == ["done", "cancelled"])
+    assert crm.people == [("b@x", None)]
+
+
 def test_no_secret_and_no_value_is_in_a_log(crm: Crm) -> None:
     crm(TWO.replace("Ada", "private-value"))
+    crm.unify.stop_daemon()
 
     for file in crm.unify.home.rglob("*"):
         if file.is_file() and not file.is_symlink():

@@ -22,8 +22,8 @@ from unify.adapters.rest.write_outcomes import OutcomeReader, value_at, value_te
 from unify.adapters.spec import template
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.validate_write import ROW_VARIABLE, ROWS_VARIABLE
-from unify.adapters.spec.write import Settle, WriteOperation, WriteRequest, WriteSpec
-from unify.errors import BadResponse, ConfigError, NotFound, ResponseLost, SourceError, SpecError
+from unify.adapters.spec.write import RowOperation, Settle, WriteRequest, WriteSpec
+from unify.errors import BadResponse, BatchRefused, ConfigError, NotFound, SpecError
 from unify.model import PlannedRow, RowOutcome, RowState
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -64,12 +64,12 @@ class RowWriter:
         self._stop = stop
         self._base = render_base_url(spec, options)
 
-    def batch_size(self, operation: WriteOperation) -> int:
+    def batch_size(self, operation: RowOperation) -> int:
         """How many rows one request may hold."""
         batch = self._request(operation).batch
         return batch.rows if batch is not None else 1
 
-    def fit(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
+    def fit(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
         """Return the first rows that fit into one request, at least one."""
         batch = self._request(operation).batch
         kept = rows[: self.batch_size(operation)]
@@ -78,7 +78,7 @@ class RowWriter:
             kept = kept[: len(kept) // 2]
         return kept
 
-    def check(self, operation: WriteOperation, row: PlannedRow) -> str:
+    def check(self, operation: RowOperation, row: PlannedRow) -> str:
         """Return why the row cannot be sent; "" if it can. Sends nothing."""
         try:
             self.render(operation, [row])
@@ -86,20 +86,19 @@ class RowWriter:
             return error.message
         return ""
 
-    def describe(self, operation: WriteOperation, rows: Sequence[PlannedRow]) -> str:
+    def describe(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> str:
         """Return the request of ``rows`` with its body, without secrets."""
         request = self.render(operation, rows).request
         body = f" {request.body.decode()}" if request.body is not None else ""
         return self._redactor.redact(f"{request.method} {request.full_url}{body}")
 
-    def send(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
+    def send(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str) -> Sequence[RowOutcome]:
         """Send one request and return the outcome of each row.
 
         ``key``  names the request, for APIs that carry out a request with a known key once.
 
-        Rows are NOT_SENT if the request was divided and a part of it could not be sent.
-
         Raises:
+            BatchRefused: none of the rows was written; the refused one is found by sending fewer.
             ResponseLost: the request was sent, and what became of it is not known.
             SourceError: the request was not carried out.
         """
@@ -107,7 +106,7 @@ class RowWriter:
         rendered = self.render(operation, rows, key)
         response = self._client.send_write(rendered.request, self._rules, self._stop)
         if len(rows) > 1 and response.status in spec.divide:
-            return self._send_halves(operation, rows, key)
+            raise BatchRefused(f"{response.request_line}: status {response.status}")
         reader = OutcomeReader(operation, spec, response, quote_body(response, self._redactor))
         if spec.batch is not None:
             outcomes = reader.read_batch(rows, rendered.marks)
@@ -115,23 +114,7 @@ class RowWriter:
             outcomes = [reader.read_row(rows[0], rendered.bodies[0])]
         return [replace(outcome, message=self._redactor.redact(outcome.message)) for outcome in outcomes]
 
-    def _send_halves(
-        self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str
-    ) -> Sequence[RowOutcome]:
-        """Send a refused batch in halves. The outcomes of the first are kept if the second fails."""
-        half = len(rows) // 2
-        first = self.send(operation, rows[:half], f"{key}-1")
-        try:
-            second = self.send(operation, rows[half:], f"{key}-2")
-        except ResponseLost as error:
-            if self.lost_response(operation, 0.0) is LostResponse.SEND_AGAIN:
-                raise
-            second = [_without_response(row, RowState.UNKNOWN, error.message) for row in rows[half:]]
-        except SourceError as error:
-            second = [_without_response(row, RowState.NOT_SENT, error.message) for row in rows[half:]]
-        return [*first, *second]
-
-    def lost_response(self, operation: WriteOperation, age_s: float) -> LostResponse:
+    def lost_response(self, operation: RowOperation, age_s: float) -> LostResponse:
         """Decide what to do with rows sent ``age_s`` ago whose response is not known."""
         spec = self._request(operation)
         if spec.idempotency is not None and age_s < spec.idempotency.lives_s:
@@ -142,7 +125,7 @@ class RowWriter:
             return LostResponse.SEND_AGAIN  # it names its row and sets absolute values
         return LostResponse.UNKNOWN
 
-    def find(self, operation: WriteOperation, row: PlannedRow) -> RowOutcome | None:
+    def find(self, operation: RowOperation, row: PlannedRow) -> RowOutcome | None:
         """Look for a row whose response was lost. None: the API does not have it, so it was not written.
 
         Raises SourceError: nothing was found out.
@@ -165,7 +148,7 @@ class RowWriter:
                 return RowOutcome(row.number, state or RowState.UPDATED, response.status, created)
         return None
 
-    def render(self, operation: WriteOperation, rows: Sequence[PlannedRow], key: str = "") -> RenderedBatch:
+    def render(self, operation: RowOperation, rows: Sequence[PlannedRow], key: str = "") -> RenderedBatch:
         """Build the request of ``rows``. Raises SpecError for a value that the request cannot hold."""
         spec = self._request(operation)
         if spec.batch is None:
@@ -228,7 +211,12 @@ class RowWriter:
         )
 
     def _body_variables(self, row: PlannedRow) -> dict[str, Any]:
-        """Options, the key, and the columns that are set; those that are not have no value."""
+        """Options, the key, and the columns that are set; those that are not have no value.
+
+        Of a row to restore, those that it had before it was deleted.
+        """
+        if row.action == "restore":
+            return self._address_variables(row)
         return {**self._unset_variables(), **_variables(row.key), **_variables(row.values)}
 
     def _address_variables(self, row: PlannedRow) -> dict[str, Any]:
@@ -239,15 +227,11 @@ class RowWriter:
     def _unset_variables(self) -> dict[str, Any]:
         return {**self._options, **dict.fromkeys(column.name for column in self._write.columns)}
 
-    def _request(self, operation: WriteOperation) -> WriteRequest:
+    def _request(self, operation: RowOperation) -> WriteRequest:
         found = self._write.request(operation)
         if found is None:
             raise ConfigError(f"{self._spec.path}: the API has no {operation} here")
         return found
-
-
-def _without_response(row: PlannedRow, state: RowState, message: str) -> RowOutcome:
-    return RowOutcome(row.number, state, message=message)
 
 
 def _variables(values: Mapping[str, object]) -> dict[str, object]:

@@ -12,15 +12,16 @@ from functools import cached_property
 import msgspec
 
 from unify.adapters.http.messages import Response
-from unify.adapters.spec.write import WriteOperation, WriteRequest
+from unify.adapters.spec.write import RowOperation, WriteRequest
 from unify.errors import ResponseLost, Unauthorized
 from unify.model import PlannedRow, RowOutcome, RowState
 
-_DONE_STATES: Mapping[WriteOperation, RowState] = {
+_DONE_STATES: Mapping[RowOperation, RowState] = {
     "insert": RowState.CREATED,
     "update": RowState.UPDATED,
     "delete": RowState.DELETED,
     "upsert": RowState.UPDATED,
+    "restore": RowState.UPDATED,
 }
 _GONE = (404, 410)
 _CREATED = 201
@@ -39,7 +40,7 @@ class OutcomeReader:
     """
 
     def __init__(
-        self, operation: WriteOperation, request: WriteRequest, response: Response, message: str
+        self, operation: RowOperation, request: WriteRequest, response: Response, message: str
     ) -> None:
         self._operation = operation
         self._request = request

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, cast
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from unify.adapters.spec.auth import FormFields, Json
 from unify.adapters.spec.formats import (
@@ -20,6 +21,7 @@ from unify.adapters.spec.formats import (
 from unify.adapters.spec.schema import Named, OneOrMore, doc
 
 WriteOperation = Literal["insert", "update", "delete", "upsert"]
+RowOperation = Literal["insert", "update", "delete", "upsert", "restore"]  # restore: take a delete back
 WRITE_OPERATIONS: tuple[WriteOperation, ...] = ("insert", "update", "delete", "upsert")
 BatchRows = Annotated[int, Meta(ge=1, le=10_000)]
 Rate = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -43,10 +45,10 @@ class WriteColumn(Struct, frozen=True):
     ] = ()
     description: Annotated[str, doc("Description.", "Title of the issue")] = ""
 
-    def is_allowed_in(self, operation: WriteOperation) -> bool:
+    def is_allowed_in(self, operation: RowOperation) -> bool:
         return not self.only or operation in self.only
 
-    def is_required_in(self, operation: WriteOperation) -> bool:
+    def is_required_in(self, operation: RowOperation) -> bool:
         return self.required in ("true", operation)
 
 
@@ -192,9 +194,14 @@ class WriteSpec(Struct, frozen=True):
     ] = None
     limits: Annotated[WriteLimits, doc("Rate limits of writes.", "{requests_per_minute: 60}")] = WriteLimits()
 
-    def request(self, operation: WriteOperation) -> WriteRequest | None:
-        """The request of an operation, if the API has it."""
-        return cast("WriteRequest | None", getattr(self, operation))
+    def request(self, operation: RowOperation) -> WriteRequest | None:
+        """The request of an operation, if the API has it; ``restore`` is delete with the body ``undo``."""
+        if operation != "restore":
+            return cast("WriteRequest | None", getattr(self, operation))
+        if self.delete is None or self.delete.undo is None:
+            return None
+        part = "body" if self.delete.batch is None else "each"
+        return replace(self.delete, already=(), undo=None, **{part: self.delete.undo})
 
     @property
     def operations(self) -> tuple[WriteOperation, ...]:

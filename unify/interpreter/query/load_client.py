@@ -19,7 +19,7 @@ from unify.interpreter import adapter_access
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.query.early_start import EarlyStart
 from unify.interpreter.results import Watcher
-from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, Priority, TableName, WriteState
+from unify.model import Action, JobState, LoaderJob, LoaderStatus, LoadRecord, Priority, TableName
 from unify.queue.pauses import Pause
 from unify.queue.queue import Queue
 from unify.queue.rows import NewJob, Schedule
@@ -219,24 +219,27 @@ class LoadClient:
     def cancel(self, job: int) -> LoaderJob | None:
         """Cancel a job: a queued one directly, a running one through the daemon.
 
-        With a queued job that sends writes, the approved writes are cancelled that it was to send.
+        With a queued job that sends writes, the write is cancelled that it was to send first; another job
+        sends the others.
         """
         before = self.queue.find(job)
         cancelled = self.queue.cancel(job, datetime.now(UTC))
         if before is not None and before.state is JobState.QUEUED and before.action is Action.WRITE:
-            self._cancel_approved_writes(before)
+            self._cancel_waiting_write(before)
         if cancelled is not None and cancelled.state.active and instance.is_locked(self.settings.daemon_lock):
             self._status_client().cancel(job)
         return cancelled
 
-    def _cancel_approved_writes(self, job: LoaderJob) -> None:
+    def _cancel_waiting_write(self, job: LoaderJob) -> None:
         from unify.writes.store import WriteStore
 
         with WriteStore(self.settings.writes) as store:
-            while (write := store.next_open(job.tenant, job.table)) is not None:
-                cancelled = store.cancel(write.id, datetime.now(UTC))
-                if cancelled is None or cancelled.state is not WriteState.CANCELLED:
-                    return  # an attempt has begun: the next one ends it
+            write = store.next_open(job.tenant, job.table)
+            if write is not None:
+                store.cancel(write.id, datetime.now(UTC))
+            if store.next_open(job.tenant, job.table) is not None:
+                new = NewJob(job.tenant, Action.WRITE, job.table, job.origin)
+                self._write_and_wake_daemon(lambda: self.queue.enqueue(new, datetime.now(UTC)))
 
     def close(self) -> None:
         if self._client is not None:

@@ -2,6 +2,11 @@
 
     write_commands  WriteCommands: runs, plans, approves, cancels and retries writes
     row_source      the rows of a statement, as JSON values with their keys
+    rows_to_write   a SELECT, run once into a temporary table
+    export_planner  the rows of an export that are inserted, updated, deleted
+    undo_planner    the rows that take a write back
+    plan            WritePlan: what a statement writes, and how many rows it removes
+    returning       RETURNING over the rows of a write
     row_checks      what a plan may contain: columns, values, keys, numbers of rows
     write_report    plans and outcomes in words
 

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from unify.adapters.base import TableWriter
-from unify.adapters.spec.write import WriteOperation, WriteSpec
+from unify.adapters.spec.write import RowOperation, WriteSpec
 from unify.errors import QueryError
+from unify.language.sql.merge_statement import MergeStatement
+from unify.language.sql.write_statement import WriteStatement
 from unify.model import PlannedRow, TableName
 from unify.text import did_you_mean, format_count
 
 MAX_LISTED_PROBLEMS = 10
 
 
-def check_operation(target: TableName, spec: WriteSpec, operation: WriteOperation) -> None:
+def check_operation(target: TableName, spec: WriteSpec, operation: RowOperation) -> None:
     """Raise QueryError if the API cannot do this."""
     if spec.request(operation) is None:
         can = ", ".join(spec.operations)
@@ -23,7 +25,7 @@ def check_operation(target: TableName, spec: WriteSpec, operation: WriteOperatio
 
 
 def check_columns(
-    target: TableName, spec: WriteSpec, operation: WriteOperation, columns: Sequence[str]
+    target: TableName, spec: WriteSpec, operation: RowOperation, columns: Sequence[str]
 ) -> None:
     """Raise QueryError for a column that cannot be written, or is required and missing."""
     for name in columns:
@@ -44,20 +46,54 @@ def check_columns(
         raise QueryError(f"{target}: {operation} requires {', '.join(missing)}")
 
 
+def check_statement(target: TableName, spec: WriteSpec, statement: WriteStatement | MergeStatement) -> None:
+    """Raise QueryError for what the API cannot do, before any table is loaded."""
+    if isinstance(statement, MergeStatement):
+        for clause in statement.clauses:
+            if clause.action != "nothing":
+                check_operation(target, spec, clause.action)
+                check_columns(target, spec, clause.action, [each.column for each in clause.assignments])
+        return
+    check_operation(target, spec, statement.operation)
+    if statement.operation == "update":
+        check_columns(target, spec, "update", [each.column for each in statement.assignments])
+
+
+def check_row_columns(target: TableName, spec: WriteSpec, rows: Sequence[PlannedRow]) -> None:
+    """Raise QueryError for columns of rows that cannot be written, or are missing."""
+    checked: set[tuple[str, tuple[str, ...]]] = set()
+    for row in rows:
+        columns = (row.action, tuple(row.values))
+        if row.action not in ("delete", "restore") and columns not in checked:
+            checked.add(columns)
+            check_columns(target, spec, cast("RowOperation", row.action), columns[1])
+
+
+def too_many_rows(target: TableName, limit: int) -> str:
+    return (
+        f"{target}: the statement writes more than {format_count(limit, 'row')}; nothing was sent. "
+        "Allow more with --max-writes"
+    )
+
+
+def listed(problems: Sequence[str]) -> str:
+    """The first problems, one a line."""
+    more = len(problems) - MAX_LISTED_PROBLEMS
+    rest = [f"and {format_count(more, 'further problem')}"] if more > 0 else []
+    return "\n  ".join([*problems[:MAX_LISTED_PROBLEMS], *rest])
+
+
 def check_rows(target: TableName, spec: WriteSpec, rows: Sequence[PlannedRow], writer: TableWriter) -> None:
     """Raise QueryError with row and column of what cannot be sent."""
     problems = [*_null_problems(spec, rows), *_key_problems(spec, rows)]
     problems += _request_problems(rows, writer)
     if problems:
-        shown = problems[:MAX_LISTED_PROBLEMS]
-        more = len(problems) - len(shown)
-        listed = [*shown, *([f"and {format_count(more, 'further problem')}"] if more else [])]
-        raise QueryError(f"{target}: nothing was sent:\n  " + "\n  ".join(listed))
+        raise QueryError(f"{target}: nothing was sent:\n  {listed(problems)}")
 
 
 def _null_problems(spec: WriteSpec, rows: Sequence[PlannedRow]) -> Iterator[str]:
     for row in rows:
-        operation = cast("WriteOperation", row.action)
+        operation = cast("RowOperation", row.action)
         for column in spec.columns:
             value = row.values.get(column.name, "")
             if value is None and column.is_required_in(operation):
@@ -83,5 +119,5 @@ def _key_problems(spec: WriteSpec, rows: Sequence[PlannedRow]) -> Iterator[str]:
 
 def _request_problems(rows: Sequence[PlannedRow], writer: TableWriter) -> Iterator[str]:
     for row in rows:
-        if problem := writer.check(cast("WriteOperation", row.action), row):
+        if problem := writer.check(cast("RowOperation", row.action), row):
             yield f"row {row.number}: {problem}"

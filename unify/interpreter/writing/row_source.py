@@ -1,32 +1,24 @@
-"""The rows of INSERT, UPDATE and DELETE as JSON values, read once into a temporary table.
+"""The rows of INSERT, UPDATE, DELETE and MERGE as JSON values.
 
-UPDATE and DELETE choose among the stored rows of their table, which a SELECT finds and refreshes like any
-other; so the rows are those of the statement's moment, whatever the table becomes before they are sent.
+UPDATE, DELETE and MERGE choose among the stored rows of their table, which a SELECT finds and refreshes like
+any other; so the rows are those of the statement's moment, whatever the table becomes before they are sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from decimal import Decimal
+from collections.abc import Sequence
 
-import msgspec
-
-from unify.engine.nested import rebuild_sql
-from unify.engine.types import DuckDBType, parse_type
 from unify.engine.types import quote_identifier as quoted
 from unify.errors import QueryError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.query.query import QueryRunner
-from unify.lake import lake as lake_lake
+from unify.interpreter.writing.rows_to_write import STORED_ROW, open_rows, target_sql
+from unify.language.sql.merge_statement import MergeClause, MergeStatement
 from unify.language.sql.write_statement import WriteStatement
 from unify.model import PlannedRow, TableName
 
-SOURCE_TABLE = 'temp.main."unify rows to write"'
-_SET_PREFIX, _KEY_PREFIX, _BEFORE = "unify set ", "unify key ", "unify before"
-_REBUILT_TYPES = ("LIST", "ARRAY", "STRUCT", "MAP")
-_TEXT_TYPES = ("DATE", "TIME", "UUID", "INTERVAL", "ENUM", "BIT")
-_decoder = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
+_SET_PREFIX, _KEY_PREFIX = "unify set ", "unify key "
+_CLAUSE, _IN_SOURCE = "unify clause", "unify in source"
 
 
 class RowSource:
@@ -37,12 +29,14 @@ class RowSource:
         self._max_age = max_age
 
     def read(
-        self, statement: WriteStatement, target: TableName, key: Sequence[str], limit: int
+        self, statement: WriteStatement | MergeStatement, target: TableName, key: Sequence[str], limit: int
     ) -> tuple[list[PlannedRow], str]:
         """Return at most ``limit`` rows, and the age of the table that they were chosen from.
 
         Raises QueryError; LoadFailed if a table cannot be loaded.
         """
+        if isinstance(statement, MergeStatement):
+            return self._read_merged(statement, target, key, limit)
         match statement.operation:
             case "insert":
                 return self._read_inserted(statement, limit)
@@ -53,13 +47,13 @@ class RowSource:
         source = f"SELECT * FROM (\n{statement.with_clause}{statement.source}\n) AS source"
         if statement.columns:
             source += f"({', '.join(map(quoted, statement.columns))})"
-        with self._materialize(source, limit) as (columns, note):
+        with open_rows(self._query, source, self._max_age, limit) as table:
             if not statement.columns and statement.source[:6].lower() == "values":
                 raise QueryError(f"insert into {statement.target}: name the columns: (COLUMN, …) values …")
-            rows = self._fetch([json_object_sql({name: (name, type) for name, type in columns.items()})])
+            rows = table.rows(table.object_of())
             return [
                 PlannedRow(number, "insert", values) for number, (values,) in enumerate(rows, start=1)
-            ], note
+            ], table.note
 
     def _read_chosen(
         self, statement: WriteStatement, target: TableName, key: Sequence[str], limit: int
@@ -69,91 +63,87 @@ class RowSource:
             f"({assignment.expression}) AS {quoted(_SET_PREFIX + assignment.column)}"
             for assignment in statement.assignments
         ]
-        chosen += [f"{quoted(name)}.{quoted(column)} AS {quoted(_KEY_PREFIX + column)}" for column in key]
+        chosen += _target_columns(name, key)
         others = f", {statement.others}" if statement.others else ""
         where = f" WHERE {statement.where}" if statement.where else ""
-        chosen.append(f"to_json({quoted(name)}) AS {quoted(_BEFORE)}")
         sql = (
             f"{statement.with_clause}SELECT {', '.join(chosen)} "
-            f"FROM {quoted(target.schema)}.{quoted(target.table)} AS {quoted(name)}{others}{where}"
+            f"FROM {target_sql(target)} AS {quoted(name)}{others}{where}"
         )
-        with self._materialize(sql, limit) as (columns, note):
-            rows = self._fetch(
-                [
-                    json_object_sql(_columns_with(columns, _SET_PREFIX)),
-                    json_object_sql(_columns_with(columns, _KEY_PREFIX)),
-                    f"CAST({quoted(_BEFORE)} AS VARCHAR)",
-                ]
-            )
+        with open_rows(self._query, sql, self._max_age, limit) as table:
+            rows = table.rows(table.object_of(_SET_PREFIX), table.object_of(_KEY_PREFIX), table.stored_row())
             return [
                 PlannedRow(number, statement.operation, values, keys, before)
                 for number, (values, keys, before) in enumerate(rows, start=1)
-            ], note
+            ], table.note
 
-    @contextmanager
-    def _materialize(self, sql: str, limit: int) -> Iterator[tuple[Mapping[str, str], str]]:
-        """Run a SELECT once, into a temporary table; yield its column types and the note about ages."""
-        bound, note = self._query.prepare(sql, self._max_age)
-        lake = self._query.lake
-        create = f"CREATE OR REPLACE TEMP TABLE {SOURCE_TABLE.rpartition('.')[2]} AS"
-        limited = f"{create} SELECT * FROM (\n{bound.sql}\n) LIMIT {limit:d}"
-        lake_lake.fetch_session_rows(lake, limited, bound.parameters)
-        try:
-            described = lake_lake.fetch_session_rows(lake, f"DESCRIBE {SOURCE_TABLE}")
-            yield {str(row[0]): str(row[1]) for row in described}, note
-        finally:
-            lake_lake.fetch_session_rows(lake, f"DROP TABLE IF EXISTS {SOURCE_TABLE}")
-
-    def _fetch(self, expressions: Sequence[str]) -> Iterator[tuple[Mapping[str, object], ...]]:
-        sql = f"SELECT {', '.join(expressions)} FROM {SOURCE_TABLE} ORDER BY rowid"
-        rows = lake_lake.fetch_session_rows(self._query.lake, sql)
-        for number, row in enumerate(rows, start=1):
-            yield tuple(decode_json_object(str(text), number) for text in row)
-
-
-def _columns_with(columns: Mapping[str, str], prefix: str) -> Mapping[str, tuple[str, str]]:
-    """Columns by their name without ``prefix``."""
-    return {
-        name.removeprefix(prefix): (name, type) for name, type in columns.items() if name.startswith(prefix)
-    }
-
-
-def json_object_sql(columns: Mapping[str, tuple[str, str]]) -> str:
-    """SQL of an object, as text, with a member for each column."""
-    members = [
-        f"{_literal(name)}, {_json_value(name, column, type)}" for name, (column, type) in columns.items()
-    ]
-    return f"CAST(json_object({', '.join(members)}) AS VARCHAR)"
-
-
-def _json_value(name: str, column: str, type: str) -> str:
-    """SQL of a value as JSON: times as ISO 8601, other values without a JSON form as texts, at any depth."""
-
-    def convert(value: str, part: DuckDBType, depth: int) -> str:
-        if part.name == "BLOB":
-            verb = "is" if depth == 0 else "contains"
-            raise QueryError(
-                f"column {name} {verb} a BLOB, which JSON cannot hold; encode it: base64({name})"
+    def _read_merged(
+        self, statement: MergeStatement, target: TableName, key: Sequence[str], limit: int
+    ) -> tuple[list[PlannedRow], str]:
+        with open_rows(self._query, _merge_sql(statement, target, key), self._max_age, limit) as table:
+            clauses = range(len(statement.clauses))
+            rows = table.rows(
+                table.object_of(columns=[_CLAUSE]),
+                table.object_of(_KEY_PREFIX),
+                table.stored_row(),
+                *(table.object_of(_set_prefix(clause)) for clause in clauses),
             )
-        if part.name == "TIMESTAMP WITH TIME ZONE":
-            return f"(replace(CAST({value} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || 'Z')"
-        if part.name.startswith("TIMESTAMP"):
-            return f"replace(CAST({value} AS VARCHAR), ' ', 'T')"
-        if part.name.startswith(_TEXT_TYPES):
-            return f"CAST({value} AS VARCHAR)"
-        return rebuild_sql(value, part, convert, depth) if part.name in _REBUILT_TYPES else value
-
-    return f"to_json({convert(quoted(column), parse_type(type), 0)})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            planned: list[PlannedRow] = []
+            for number, (chosen, keys, before, *values) in enumerate(rows, start=1):
+                clause = chosen[_CLAUSE]
+                assert isinstance(clause, int)
+                action = statement.clauses[clause].action
+                known = {} if action == "insert" else keys
+                stored = None if action == "insert" else before
+                planned.append(PlannedRow(number, action, values[clause], known, stored))
+            return planned, table.note
 
 
-def decode_json_object(text: str, number: int) -> Mapping[str, object]:
-    try:
-        return _decoder.decode(text)
-    except msgspec.DecodeError as error:
-        raise QueryError(
-            f"row {number}: a value has no JSON form, such as an infinite number ({error})"
-        ) from error
+def _merge_sql(statement: MergeStatement, target: TableName, key: Sequence[str]) -> str:
+    """SELECT the rows of source and target with the number of the first clause that applies to each."""
+    name = statement.alias or target.table
+    is_matched = f"({quoted(name)}.{quoted(STORED_ROW)} IS NOT NULL)"
+    in_source = f"({quoted(statement.source_name)}.{quoted(_IN_SOURCE)} IS NOT NULL)"
+    tests = [
+        f"WHEN {_clause_condition(clause, is_matched, in_source)} THEN {number}"
+        for number, clause in enumerate(statement.clauses)
+    ]
+    chosen = [f"CASE {' '.join(tests)} END AS {quoted(_CLAUSE)}", *_target_columns(name, key)]
+    for number, clause in enumerate(statement.clauses):
+        chosen += [
+            f"CASE WHEN {quoted(_CLAUSE)} = {number} THEN ({assignment.expression}) END "
+            f"AS {quoted(_set_prefix(number) + assignment.column)}"
+            for assignment in clause.assignments
+        ]
+    join = "FULL" if any(clause.match == "not matched by source" for clause in statement.clauses) else "LEFT"
+    kept = [str(number) for number, clause in enumerate(statement.clauses) if clause.action != "nothing"]
+    source = f"(SELECT *, true AS {quoted(_IN_SOURCE)} FROM {statement.source})"
+    joined = (
+        f"SELECT {', '.join(chosen)} FROM {source} AS {quoted(statement.source_name)} "
+        f"{join} JOIN {target_sql(target)} AS {quoted(name)} {statement.condition}"
+    )
+    return (
+        f"{statement.with_clause}SELECT * FROM (\n{joined}\n) WHERE {quoted(_CLAUSE)} IN ({', '.join(kept)})"
+    )
+
+
+def _clause_condition(clause: MergeClause, is_matched: str, in_source: str) -> str:
+    match clause.match:
+        case "matched":
+            met = f"{is_matched} AND {in_source}"
+        case "not matched":
+            met = f"NOT {is_matched}"
+        case "not matched by source":
+            met = f"NOT {in_source}"
+    return f"{met} AND ({clause.condition})" if clause.condition else met
+
+
+def _set_prefix(clause: int) -> str:
+    return f"unify set {clause} "
+
+
+def _target_columns(name: str, key: Sequence[str]) -> list[str]:
+    """The key and the whole stored row of the target."""
+    stored = quoted(STORED_ROW)
+    keys = [f"{quoted(name)}.{quoted(column)} AS {quoted(_KEY_PREFIX + column)}" for column in key]
+    return [*keys, f"{quoted(name)}.{stored} AS {stored}"]

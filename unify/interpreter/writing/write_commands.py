@@ -7,17 +7,15 @@ or by ``approve write`` later. What is sent is the sealed plan, whatever its SEL
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import cast
 
-import msgspec
 from msgspec import Struct
 
 from unify.adapters import registry
 from unify.adapters.base import TableWriter
-from unify.adapters.spec.write import WriteOperation, WriteSpec
+from unify.adapters.spec.write import WriteSpec
 from unify.errors import LoadFailed, QueryError, UnknownName, UsageError
 from unify.interpreter import adapter_access
 from unify.interpreter.freshness import MaxAge
@@ -25,20 +23,25 @@ from unify.interpreter.query.load_client import LoadClient
 from unify.interpreter.query.query import QueryRunner
 from unify.interpreter.results import Message, Result, Rows, Watcher, listing_rows
 from unify.interpreter.writing import row_checks, write_report
+from unify.interpreter.writing.export_planner import ExportPlanner, export_name
+from unify.interpreter.writing.plan import WritePlan, check_removals, use_declared_names
+from unify.interpreter.writing.returning import returned_rows, then_raise
 from unify.interpreter.writing.row_source import RowSource
+from unify.interpreter.writing.undo_planner import UndoPlanner
 from unify.lake import catalog
-from unify.language import commands
+from unify.language.commands import ExportRows
 from unify.language.sql import tables
 from unify.language.sql.analysis import StatementKind, analyse
+from unify.language.sql.merge_statement import MergeStatement, parse_merge_statement
+from unify.language.sql.refs import TableRef
 from unify.language.sql.write_statement import WriteStatement, parse_write_statement
-from unify.model import LoaderJob, PlannedRow, RowState, TableName, WriteState
+from unify.model import JobState, LoaderJob, RowState, TableName, WriteState
 from unify.text import format_count
 from unify.writes.records import NewWrite, Write, WriteRow
 from unify.writes.store import WriteStore
 
 MAX_WRITES = 1_000  # rows of one statement, without --max-writes
 RETRIED_STATES = (RowState.REJECTED, RowState.NOT_SENT)
-_RETURNED_COLUMNS = [("row", "BIGINT"), ("state", "VARCHAR"), ("created", "JSON"), ("message", "VARCHAR")]
 
 
 class WriteOptions(Struct, frozen=True):
@@ -79,20 +82,22 @@ class WriteCommands:
         self._store.close()
 
     def run_statement(self, sql: str, max_age: MaxAge) -> Result | None:
-        """Run or explain INSERT, UPDATE or DELETE of a table of an API; None for any other statement."""
+        """Run or explain a statement that writes rows to a table of an API; None for any other one."""
         is_explained = analyse(sql).kind is StatementKind.EXPLAIN
-        statement = parse_write_statement(tables.unwrap_statement(sql) if is_explained else sql)
-        target = self._find_target(statement) if statement is not None else None
+        text = tables.unwrap_statement(sql) if is_explained else sql
+        statement = parse_write_statement(text) or parse_merge_statement(text)
+        target = self._find_target(statement.target) if statement is not None else None
         if statement is None or target is None:
             return None
-        return (self.explain if is_explained else self.run)(statement, target, max_age)
+        if is_explained:
+            return self.explain(statement, target, max_age)
+        return self.run(statement, target, max_age)
 
-    def _find_target(self, statement: WriteStatement) -> TableName | None:
+    def _find_target(self, ref: TableRef) -> TableName | None:
         """Return the table of an API that a statement writes to; None for other tables.
 
         Raises UnknownName for a table that neither the API nor the lake has.
         """
-        ref = statement.target
         if (
             ref.catalog
             or not self._connections.has(ref.schema)
@@ -114,7 +119,7 @@ class WriteCommands:
         table = spec.table(name.table) if spec is not None else None
         return table is not None and table.write is not None
 
-    def run(self, statement: WriteStatement, target: TableName, max_age: MaxAge) -> Result:
+    def run(self, statement: WriteStatement | MergeStatement, target: TableName, max_age: MaxAge) -> Result:
         """Plan a statement, have it approved, send its rows and report.
 
         Raises:
@@ -122,40 +127,43 @@ class WriteCommands:
             UsageError: a script without --yes; the message is the plan.
             LoadFailed: rows were refused, or nobody knows what became of them.
         """
-        if self._query.lake.in_transaction:
-            raise QueryError(
-                f"cannot write to {target} inside a transaction: what is sent cannot be rolled back; "
-                "commit or roll back first"
-            )
-        spec = self._describe(target)
-        rows, note = self._plan_rows(statement, target, spec, max_age)
-        if not rows:
-            return Message(f"{target}: no rows to write")
-        with self._open_writer(target) as writer:
-            row_checks.check_rows(target, spec, rows, writer)
-            plan = write_report.plan_text(target, statement.operation, rows, writer, note)
-        write = self._seal(statement.operation, target, rows)
-        self._require_approval(write, f"write {write.id}: {plan}")
-        return self._send(write, has_returning=bool(statement.returning))
+        self._refuse_transaction(target)
+        return self._carry_out(self._plan_statement(statement, target, max_age), statement.returning)
 
-    def export_rows(self, command: commands.ExportRows) -> Result:
-        """Write the rows of a SELECT to a table. Raises QueryError."""
-        raise QueryError(f"{command.table}: rows cannot be exported to this table")
+    def explain(self, statement: WriteStatement | MergeStatement, target: TableName, max_age: MaxAge) -> Rows:
+        """Return the plan of a statement; nothing is planned or sent."""
+        return self._explain(self._plan_statement(statement, target, max_age))
+
+    def export_rows(self, command: ExportRows, max_age: MaxAge) -> Result:
+        """Write the rows of a SELECT to a table of an API. Raises as ``run`` does."""
+        target = self._connections.canonical_name(command.table)
+        self._refuse_transaction(target)
+        spec = self._describe(target)
+        tenant, name = self._load_client.settings.tenant, export_name(command, target)
+        written = self._store.written_rows(tenant, target, name) if name else {}
+        planner = ExportPlanner(command, target, spec, written, name=name)
+        plan = planner.plan(self._query, max_age, self._options.max_writes)
+        self._check_plan(plan, spec)
+        return self._explain(plan) if command.explain else self._carry_out(plan)
 
     def undo(self, id: int) -> Result:
-        """Plan the write that takes a write back. Raises QueryError."""
-        raise QueryError(f"{self._get(id).table}: write {id} cannot be taken back")
-
-    def explain(self, statement: WriteStatement, target: TableName, max_age: MaxAge) -> Rows:
-        """Return the plan of a statement; nothing is planned or sent."""
-        spec = self._describe(target)
-        rows, note = self._plan_rows(statement, target, spec, max_age)
-        with self._open_writer(target) as writer:
-            row_checks.check_rows(target, spec, rows, writer)
-            text = write_report.plan_text(target, statement.operation, rows, writer, note)
-        return listing_rows(
-            [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")], [("write", text)], "nothing was sent"
-        )
+        """Plan and send the write that takes a write back. Raises as ``run`` does."""
+        write = self._get(id)
+        if write.state in (WriteState.PLANNED, WriteState.APPROVED, WriteState.RUNNING):
+            raise UnknownName(f"write {id} is {write.state}; cancel write {id}")
+        target, spec = write.table, self._describe(write.table)
+        stored = target in catalog.stored_tables(self._query.lake)
+        undone = UndoPlanner(target, spec, stored=stored).plan(self._query, self._store.rows(id))
+        problems = row_checks.listed(undone.problems)
+        if not undone.rows:
+            reason = f":\n  {problems}" if problems else ": it has written no row"
+            raise QueryError(f"{target}: write {id} cannot be taken back{reason}")
+        remarks = [f"left as they are:\n  {problems}"] if problems else []
+        if not stored:
+            remarks.append(f"whether rows were changed since is not known: {target} is not stored")
+        plan = WritePlan(target, "undo", undone.rows, remarks=remarks, name=write.name, undo_of=id)
+        self._check_plan(plan, spec)
+        return self._carry_out(plan)
 
     def approve(self, id: int) -> Result:
         """Send a planned write. Raises UnknownName, LoadFailed."""
@@ -214,48 +222,64 @@ class WriteCommands:
         connection = self._connections.connection(target.schema)
         return registry.describe_write(connection, self._connections.settings.specs, target.table)
 
-    def _plan_rows(
-        self, statement: WriteStatement, target: TableName, spec: WriteSpec, max_age: MaxAge
-    ) -> tuple[list[PlannedRow], str]:
-        operation = cast("WriteOperation", statement.operation)
-        row_checks.check_operation(target, spec, operation)
-        for_update = [each.column for each in statement.assignments]
-        if operation == "update":
-            row_checks.check_columns(target, spec, operation, for_update)
+    def _refuse_transaction(self, target: TableName) -> None:
+        if self._query.lake.in_transaction:
+            raise QueryError(
+                f"cannot write to {target} inside a transaction: what is sent cannot be rolled back; "
+                "commit or roll back first"
+            )
+
+    def _plan_statement(
+        self, statement: WriteStatement | MergeStatement, target: TableName, max_age: MaxAge
+    ) -> WritePlan:
+        spec = self._describe(target)
+        row_checks.check_statement(target, spec, statement)
         limit = self._options.max_writes
         rows, note = RowSource(self._query, max_age).read(statement, target, spec.key, limit + 1)
         if len(rows) > limit:
-            raise QueryError(
-                f"{target}: the statement writes more than {format_count(limit, 'row')}; nothing was sent. "
-                "Allow more with --max-writes"
-            )
-        if rows and operation == "insert":
-            row_checks.check_columns(target, spec, operation, list(rows[0].values))
-        if operation == "delete":
-            self._check_deletes(target, len(rows))
-        return rows, note
+            raise QueryError(row_checks.too_many_rows(target, limit))
+        plan = WritePlan(target, statement.operation, use_declared_names(spec, rows), note)
+        self._check_plan(plan, spec)
+        return plan
 
-    def _check_deletes(self, target: TableName, count: int) -> None:
-        """Raise UsageError if a script deletes more rows than it may."""
-        limit = self._options.max_deletes
+    def _check_plan(self, plan: WritePlan, spec: WriteSpec) -> None:
+        """Raise QueryError or UsageError for what cannot be sent, or must not be."""
+        row_checks.check_row_columns(plan.target, spec, plan.rows)
         is_script = self._watcher.user_prompt() is None
-        if count and (count > limit if limit is not None else is_script):
-            raise UsageError(
-                f"{target}: the statement deletes {format_count(count, 'row')}; nothing was sent. "
-                f"Allow it with --max-deletes {count}"
-            )
+        check_removals(plan, self._options.max_deletes, is_script=is_script)
+        with self._open_writer(plan.target) as writer:
+            row_checks.check_rows(plan.target, spec, plan.rows, writer)
 
-    def _seal(self, operation: str, target: TableName, rows: Sequence[PlannedRow]) -> Write:
+    def _plan_text(self, plan: WritePlan) -> str:
+        with self._open_writer(plan.target) as writer:
+            return write_report.plan_text(plan, writer)
+
+    def _explain(self, plan: WritePlan) -> Rows:
+        columns = [("explain_key", "VARCHAR"), ("explain_value", "VARCHAR")]
+        return listing_rows(columns, [("write", self._plan_text(plan))], "nothing was sent")
+
+    def _carry_out(self, plan: WritePlan, returning: str = "") -> Result:
+        """Seal a plan, have it approved and send it."""
+        if not plan.rows:
+            remarks = "".join(f"; {remark}" for remark in plan.remarks)
+            return Message(f"{plan.target}: no rows to write{remarks}")
+        write = self._seal(plan)
+        self._require_approval(write, f"write {write.id}: {self._plan_text(plan)}")
+        return self._send(write, returning)
+
+    def _seal(self, plan: WritePlan) -> Write:
         settings = self._load_client.settings
         new = NewWrite(
             settings.tenant,
-            target,
-            operation,
+            plan.target,
+            plan.mode,
             self._connections.origin,
             requested_by=getpass.getuser(),
-            refreshes=target in catalog.stored_tables(self._query.lake),
+            name=plan.name,
+            undo_of=plan.undo_of,
+            refreshes=plan.target in catalog.stored_tables(self._query.lake),
         )
-        return self._store.plan(new, rows, self._now())
+        return self._store.plan(new, plan.rows, self._now())
 
     def _require_approval(self, write: Write, plan: str) -> None:
         """Approve a plan, or raise UsageError with it."""
@@ -272,21 +296,29 @@ class WriteCommands:
 
     # Sending
 
-    def _send(self, write: Write, *, has_returning: bool = False) -> Result:
+    def _send(self, write: Write, returning: str = "") -> Result:
         job = self._load_client.enqueue_write(write.table)
         if not self._wait:
             return Message(f"write {write.id}: {format_count(write.rows, 'row')} on the way to {write.table}")
         ended = self._wait_until_ended(write, job)
         counts = self._store.counts(write.id)
         text = write_report.outcome_text(ended, counts)
-        if ended.error:
-            raise LoadFailed(f"{text}: {ended.error}")
-        if write_report.has_failures(counts):
-            reason = _first_reason(self._store.rows(write.id))
-            raise LoadFailed(f"{text}{reason}; select * from unify.write_rows where write = {write.id}")
-        if has_returning:
-            return listing_rows(_RETURNED_COLUMNS, list(_returned_rows(self._store.rows(write.id))), text)
-        return Message(text)
+        failure = self._failure_text(ended, counts)
+        if not returning and failure:
+            raise LoadFailed(f"{text}{failure}")
+        if not returning:
+            return Message(text)
+        rows = returned_rows(self._query.lake, returning, self._store.rows(write.id))
+        return then_raise(rows, LoadFailed(f"{text}{failure}")) if failure else rows
+
+    def _failure_text(self, write: Write, counts: Mapping[RowState, int]) -> str:
+        """Why a write is no success; "" if it is one."""
+        if write.error:
+            return f": {write.error}"
+        if not write_report.has_failures(counts):
+            return ""
+        reason = _first_reason(self._store.rows(write.id))
+        return f"{reason}; select * from unify.write_rows where write = {write.id}"
 
     def _wait_until_ended(self, write: Write, job: LoaderJob) -> Write:
         """Wait for the outcome. Raises LoadFailed if it is sent later, as while its connection is paused."""
@@ -299,7 +331,7 @@ class WriteCommands:
             current = self._get(write.id)
             if current.state not in (WriteState.APPROVED, WriteState.RUNNING):
                 return current
-            if reason:
+            if reason and self._load_client.queue.get(job.id).state is not JobState.CANCELLED:
                 raise LoadFailed(f"write {write.id} is approved, and is sent later: {reason}")
             job = self._load_client.enqueue_write(write.table)  # it was approved while the last job ended
 
@@ -317,12 +349,6 @@ class WriteCommands:
             adapter.open_writer(target.table) as writer,
         ):
             yield writer
-
-
-def _returned_rows(rows: Sequence[WriteRow]) -> Iterator[tuple[object, ...]]:
-    for row in rows:
-        created = msgspec.json.encode(row.created).decode() if row.created else None
-        yield row.planned.number, row.state.value, created, row.message or None
 
 
 def _first_reason(rows: Sequence[WriteRow]) -> str:

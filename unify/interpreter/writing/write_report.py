@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from unify.adapters.base import TableWriter
-from unify.adapters.spec.write import WriteOperation
-from unify.model import PlannedRow, RowState, TableName
+from unify.adapters.spec.write import RowOperation
+from unify.interpreter.writing.plan import WritePlan
+from unify.model import PlannedRow, RowState
 from unify.text import excerpt, format_count
 from unify.writes.records import Write
 
 SHOWN_REQUESTS = 3
 MAX_REQUEST_CHARS = 400
-_VERBS = {"insert": "insert into", "update": "update in", "delete": "delete from", "upsert": "upsert into"}
+_VERBS: Mapping[str, str] = {
+    "insert": "insert into",
+    "update": "update in",
+    "delete": "delete from",
+    "upsert": "upsert into",
+    "restore": "restore in",
+}
 _SUCCESSES = (RowState.CREATED, RowState.UPDATED, RowState.DELETED, RowState.UNCHANGED)
 
 
-def plan_text(
-    target: TableName, operation: str, rows: Sequence[PlannedRow], writer: TableWriter, note: str
-) -> str:
-    """``3 rows to insert into github.issues``, and the first requests."""
-    age = f" (chosen from rows {note})" if note and operation != "insert" else ""
-    lines = [f"{format_count(len(rows), 'row')} to {_VERBS[operation]} {target}{age}"]
-    rest: Sequence[PlannedRow] = rows
+def plan_text(plan: WritePlan, writer: TableWriter) -> str:
+    """``3 rows to insert into github.issues``, and the first requests of each operation."""
+    by_action: dict[str, list[PlannedRow]] = {}
+    for row in plan.rows:
+        by_action.setdefault(row.action, []).append(row)
+    counts = [
+        f"{format_count(len(rows), 'row')} to {_VERBS[action]} {plan.target}"
+        for action, rows in by_action.items()
+    ]
+    has_age = plan.note and any(action != "insert" for action in by_action)
+    age = f" (chosen from rows {plan.note})" if has_age else ""
+    lines = [", ".join(counts) + age]
+    for action, rows in by_action.items():
+        lines += _request_lines(cast("RowOperation", action), rows, writer)
+    return "\n".join([*lines, *(f"  {remark}" for remark in plan.remarks)])
+
+
+def _request_lines(operation: RowOperation, rows: Sequence[PlannedRow], writer: TableWriter) -> Iterator[str]:
+    rest = rows
     for _ in range(SHOWN_REQUESTS):
         if not rest:
-            break
-        action = cast("WriteOperation", rest[0].action)
-        batch = writer.fit(action, rest)
-        lines.append(f"  {excerpt(writer.describe(action, batch), MAX_REQUEST_CHARS)}")
+            return
+        batch = writer.fit(operation, rest)
+        yield f"  {excerpt(writer.describe(operation, batch), MAX_REQUEST_CHARS)}"
         rest = rest[len(batch) :]
     if rest:
-        lines.append(f"  and requests for {format_count(len(rest), 'more row')}")
-    return "\n".join(lines)
+        yield f"  and requests for {format_count(len(rest), 'more row')}"
 
 
 def outcome_text(write: Write, counts: Mapping[RowState, int]) -> str:

@@ -14,7 +14,7 @@ from unify.language.tokenizer import SqlToken, TokenKind, keyword_set, statement
 
 StatementOperation = Literal["insert", "update", "delete"]
 _OPERATIONS: dict[str, StatementOperation] = {"insert": "insert", "update": "update", "delete": "delete"}
-_CLAUSES = keyword_set("set from where returning using on")
+_CLAUSES = keyword_set("set from where returning using on when")
 
 
 class Assignment(Struct, frozen=True):
@@ -52,7 +52,7 @@ def parse_write_statement(sql: str) -> WriteStatement | None:
 
     Raises QueryError for a form that only DuckDB's own tables have, such as ON CONFLICT.
     """
-    reader = _Reader(sql)
+    reader = StatementReader(sql)
     with_clause = reader.take_with_clause()
     operation = _OPERATIONS.get(reader.keyword)
     if operation is None:
@@ -68,7 +68,7 @@ def parse_write_statement(sql: str) -> WriteStatement | None:
     return None if found is None else replace(found, with_clause=with_clause)
 
 
-class _Reader:
+class StatementReader:
     """The tokens of a statement outside brackets, one after the other."""
 
     def __init__(self, sql: str) -> None:
@@ -98,10 +98,10 @@ class _Reader:
         """Pass ``WITH …`` up to the statement itself; return its text."""
         if self.keyword != "with":
             return ""
-        start = self._start
-        while self.token is not None and self.keyword not in _OPERATIONS:
+        start = self.start
+        while self.token is not None and self.keyword not in (*_OPERATIONS, "merge"):
             self.skip_item()
-        return self.sql[start : self._start]
+        return self.sql[start : self.start]
 
     def take_table(self) -> TableRef | None:
         """Pass a dotted name; None if there is none."""
@@ -145,7 +145,7 @@ class _Reader:
 
     def take_until(self, *clauses: str) -> str:
         """Pass everything up to one of ``clauses`` outside brackets; return its text."""
-        start = self._start
+        start = self.start
         end = start
         while self.token is not None and not self._begins(clauses):
             end = self.skip_item()
@@ -153,22 +153,29 @@ class _Reader:
 
     def take_items_until(self, *clauses: str) -> list[str]:
         """The same, split at commas outside brackets."""
-        items, start, end = [], self._start, self._start
+        items, start, end = [], self.start, self.start
         while self.token is not None and not self._begins(clauses):
             if self.token.text == ",":
                 items.append(self.sql[start:end].strip())
                 self._at += 1
-                start = self._start
+                start = self.start
                 continue
             end = self.skip_item()
         return [*items, self.sql[start:end].strip()]
 
+    def take_bracket_items(self) -> list[str]:
+        """Pass a bracket; return its content, split at commas. Empty if none comes next."""
+        if self.token is None or self.token.text != "(":
+            return []
+        inner = StatementReader(self.sql[self.start + 1 : self.skip_item() - 1])
+        return inner.take_items_until()
+
     def skip_item(self) -> int:
-        """Pass a token, or a bracket with its content; return where it ends."""
-        depth, end = 0, self._start
+        """Pass a token, or a bracket or CASE with its content; return where it ends."""
+        depth, end = 0, self.start
         while (token := self.token) is not None:
-            depth += token.text in ("(", "[", "{")
-            depth -= token.text in (")", "]", "}")
+            depth += token.text in ("(", "[", "{") or token.keyword == "case"
+            depth -= token.text in (")", "]", "}") or token.keyword == "end"
             end = token.end
             self._at += 1
             if depth <= 0:
@@ -183,11 +190,11 @@ class _Reader:
         return any(following[: len(words)] == words for words in map(str.split, clauses))
 
     @property
-    def _start(self) -> int:
+    def start(self) -> int:
         return self.token.start if self.token is not None else len(self.sql)
 
 
-def _parse_insert(reader: _Reader) -> WriteStatement | None:
+def _parse_insert(reader: StatementReader) -> WriteStatement | None:
     if reader.take_word("or"):
         raise QueryError(
             "rows of a connection are replaced by key: export (SELECT …) to SCHEMA.TABLE upsert by KEY"
@@ -213,14 +220,14 @@ def _parse_insert(reader: _Reader) -> WriteStatement | None:
     )
 
 
-def _parse_update(reader: _Reader) -> WriteStatement | None:
+def _parse_update(reader: StatementReader) -> WriteStatement | None:
     target = reader.take_table()
     if target is None:
         return None
     alias = reader.take_alias()
     if not reader.take_word("set"):
         return None
-    assignments = tuple(map(_assignment, reader.take_items_until("from", "where", "returning")))
+    assignments = tuple(map(parse_assignment, reader.take_items_until("from", "where", "returning")))
     others = reader.take_until("where", "returning") if reader.take_word("from") else ""
     where = reader.take_until("returning") if reader.take_word("where") else ""
     return WriteStatement(
@@ -234,7 +241,7 @@ def _parse_update(reader: _Reader) -> WriteStatement | None:
     )
 
 
-def _parse_delete(reader: _Reader) -> WriteStatement | None:
+def _parse_delete(reader: StatementReader) -> WriteStatement | None:
     reader.take_word("from")
     target = reader.take_table()
     if target is None:
@@ -247,12 +254,12 @@ def _parse_delete(reader: _Reader) -> WriteStatement | None:
     )
 
 
-def _assignment(text: str) -> Assignment:
+def parse_assignment(text: str) -> Assignment:
     column, equals, expression = text.partition("=")
     if not equals or not expression.strip():
         raise QueryError(f"SET {text}: expected COLUMN = VALUE")
     return Assignment(unquote(column.strip()), expression.strip())
 
 
-def _returning(reader: _Reader) -> str:
+def _returning(reader: StatementReader) -> str:
     return reader.take_until() if reader.take_word("returning") else ""
