@@ -7,6 +7,7 @@
     spec      the YAML language that describes a REST API
     built_in  the adapters of databases and stores by name
     relation  the contract of databases and stores: RelationalAdapter, whose tables DuckDB reads
+    table_writes  the contract of databases whose tables are written: DatabaseWriter
     table_settings  the settings of a table against its columns: what is wrong, and what a load reads
     database  databases: the built-in relational adapters
     files     folders of files and object stores: further built-in relational adapters
@@ -18,6 +19,6 @@
 
 Start with base.Adapter, then registry.open_adapter.
 Layers within the package, top first: registry; built_in; database, files and rest; table_settings;
-relation, auth and plugins; http; formats; paging, base and options; spec.
+relation, auth and plugins; http; formats; paging, base, options and table_writes; spec.
 May import: language, config, engine, fs and the top-level modules.
 """

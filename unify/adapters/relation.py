@@ -23,6 +23,7 @@ from unify.adapters.base import Check
 from unify.adapters.spec.model import Option, RefreshStrategy
 from unify.config.connection_tables import DEFAULT_TABLE_SETTINGS, TableSettings
 from unify.config.secrets import Secret
+from unify.errors import QueryError
 from unify.language.table_names import join_table_name as join_table_name  # noqa: PLC0414 - for adapters
 from unify.language.table_names import split_table_name as split_table_name  # noqa: PLC0414
 from unify.model import Action, Column, TableDef
@@ -30,6 +31,7 @@ from unify.model import Action, Column, TableDef
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from unify.adapters.table_writes import DatabaseWriter
     from unify.language.sql.predicates import Condition
 
 HIDDEN_PREFIX = "__unify_"  # of the aliases of attached databases; they are not shown to users
@@ -226,6 +228,14 @@ class RelationalAdapter(ABC):
     @abstractmethod
     def check(self, duck: DuckDBPyConnection) -> Check:
         """Test the credentials; ``identity`` is version, user, read-only or not, and TLS."""
+
+    def open_writer(self, duck: DuckDBPyConnection) -> DatabaseWriter:
+        """Return the writer of the tables of a database, for one statement. Connects when it has to.
+
+        ``duck``  reads the catalog. Raises QueryError if statements cannot write the tables of this source.
+        """
+        del duck
+        raise QueryError(f"{self.connection}: tables of {self.label} cannot be written by statements")
 
     def cancel(self, duck: DuckDBPyConnection) -> int | None:
         """End the statements of this process that run at the source, on a connection of its own.

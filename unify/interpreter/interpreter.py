@@ -208,6 +208,10 @@ def _run_command(session: Session, command: commands.UnifyCommand) -> Result:
 def _run_sql(session: Session, sql: str, projection: LineProjection | None) -> Result:
     """Run SQL; a statement that changes rows of a connection becomes a write."""
     written = [ref for ref in analyse(sql).tables if ref.is_written and ref.schema]
+    if any(session.connections.is_relational(ref.catalog or ref.schema) for ref in written):
+        result = session.database_writes.run_statement(sql, session.max_age)
+        if result is not None:
+            return result
     if any(session.connections.has(ref.schema) for ref in written):
         result = session.write_commands.run_statement(sql, session.max_age)
         if result is not None:
@@ -341,6 +345,8 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
                 return session.importer.import_files(files, str(place), into, mode)
         case commands.Export(source, place, mode):
             return _export(session, source, place, mode)
+        case commands.ExportRows() if session.connections.is_relational(command.table.schema):
+            return session.database_writes.export(command, session.max_age)
         case commands.ExportRows():
             return session.write_commands.export_rows(command, session.max_age)
         case commands.CopyFiles(source, target, overwrite):

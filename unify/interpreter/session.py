@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unify.interpreter.files.importer import FileImporter
     from unify.interpreter.files.stores import StoreFiles
     from unify.interpreter.sources.source_tables import SourceTables
+    from unify.interpreter.writing.database.writes import DatabaseWrites
     from unify.interpreter.writing.write_commands import WriteCommands
 
 
@@ -196,6 +197,16 @@ class Session:
         return WriteCommands(
             self.query, self.load_client, store, self.watcher, options=options, wait=self.wait
         )
+
+    @cached_property
+    def database_writes(self) -> DatabaseWrites:
+        """Statements that write to databases."""
+        from unify.interpreter.writing.database.copies import StoredCopies
+        from unify.interpreter.writing.database.writes import DatabaseWriteOptions, DatabaseWrites
+
+        options = DatabaseWriteOptions(self.yes, self.max_writes, self.max_deletes)
+        copies = StoredCopies(self.source_tables, self.load_client, self.watcher)
+        return DatabaseWrites(self.query, self.source_tables, copies, self.watcher, options)
 
     @cached_property
     def peek_command(self) -> PeekCommand:

@@ -444,6 +444,16 @@ def _roll_back(connection: DuckDBPyConnection) -> None:
 def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[tuple[object, ...]]:
     """Return all rows of a statement on the user's connection. Takes no lock.
 
+    Raises the errors of ``translate_session_errors``.
+    """
+    with translate_session_errors(lake):
+        return lake.connection.execute(sql, parameters).fetchall()
+
+
+@contextmanager
+def translate_session_errors(lake: Lake) -> Iterator[None]:
+    """Translate errors of statements on the user's connection.
+
     Raises:
         QueryError: DuckDB refused the statement.
         Interrupted: Ctrl-C.
@@ -452,7 +462,7 @@ def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[
     from unify.engine import duckdb
 
     try:
-        return lake.connection.execute(sql, parameters).fetchall()
+        yield
     except (KeyboardInterrupt, RuntimeError) as error:
         if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise

@@ -11,7 +11,7 @@ import pytest
 import unify
 from tests.support.stores import create_home
 from unify.api.session import PythonSession
-from unify.errors import QueryError, SourceError, UnknownName
+from unify.errors import QueryError, SourceError, UnifyError, UnknownName
 
 pytestmark = pytest.mark.lake
 
@@ -155,10 +155,11 @@ def test_what_the_database_does_not_have_is_named(session: PythonSession, sql: s
     [
         (
             "insert into shop.orders values (1)",
-            "opened read-only. Work on a copy: create table orders as select",
+            "writable: true allows statements to change it. Or work on a copy: create table orders as select",
         ),
         ("drop table shop.sales.lines", "create table lines as select * from shop.sales.lines"),
-        ("create table shop.x as select 1", "Create it in the lake: create table x"),
+        ("create table shop.x as select 1", "Or create it in the lake: create table x"),
+        ("alter table shop.orders add column x int", "takes insert, update, delete, truncate, drop table"),
         ("query shop 'select 1'", "shop is a DuckDB file"),
         ("attach 'host=x' as pg (type postgres)", "connect postgres, then select"),
         ("from postgres_scan('', 'a', 'b')", "pip install 'unify-sql[postgres]'"),
@@ -167,7 +168,7 @@ def test_what_the_database_does_not_have_is_named(session: PythonSession, sql: s
     ],
 )
 def test_what_a_database_cannot_do_is_said(session: PythonSession, sql: str, expected: str) -> None:
-    with pytest.raises(QueryError) as error:
+    with pytest.raises(UnifyError) as error:
         session.execute(sql)
     assert expected in error.value.message
 

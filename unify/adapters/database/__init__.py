@@ -9,6 +9,7 @@
     server_loads  loads of tables that are read by one statement
     adapter       DatabaseAdapter: what the adapters of databases with a language of their own have in common
     bulk          loads: which rows a refresh reads, and how their state goes on
+    writing       how rows become one transaction at a database
     postgres      adapter `postgres`
     mysql         adapter `mysql`, for MariaDB also
     sqlite        adapter `sqlite`: a SQLite database file

@@ -75,7 +75,7 @@ class TableResolver:
                 system.append(ref.table)
             if (source := self._source_name(ref)) is not None:
                 if ref.is_written:
-                    raise QueryError(_source_write_message(source, is_new=statement.creates_table))
+                    raise QueryError(_source_write_message(source))
                 sources[source] = None
                 continue
             if ref.catalog not in ("", "lake") or not self._is_connection(ref):
@@ -237,19 +237,10 @@ def _without_lake(table: TableName) -> TableName:
     return TableName(schema, name) if schema else table
 
 
-def _source_write_message(name: TableName, *, is_new: bool) -> str:
-    try:
-        copy = split_table_name(name.table)[1]
-    except ValueError:
-        copy = name.table
-    if is_new:
-        return (
-            f"{name} would be a table of the source {name.schema}, which is opened read-only. "
-            f"Create it in the lake: create table {copy} …"
-        )
+def _source_write_message(name: TableName) -> str:
     return (
-        f"{name} is a table of the source {name.schema}, which is opened read-only. "
-        f"Work on a copy: create table {copy} as select * from {name}"
+        f"{name} is a table of the source {name.schema}, which takes insert, update, delete, truncate, drop "
+        "table and create table … as from Unify; use its own tools for other changes"
     )
 
 

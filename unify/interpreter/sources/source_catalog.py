@@ -73,6 +73,11 @@ class SourceCatalog:
         if not schema:
             self._save(self.connections.connection(connection), found)
 
+    def forget(self, connection: str) -> None:
+        """Ask a source again: its tables have changed."""
+        for key in [key for key in self._listed_s if key[0] == connection.lower()]:
+            del self._listed_s[key]
+
     def read_saved(self) -> None:
         """Have ``ConnectionCatalog.tables`` know what the last list of each source had. Asks no source."""
         for name in self.connections.relational_names():

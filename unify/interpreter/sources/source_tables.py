@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,7 @@ class SourceTables:
         self.catalog = source_catalog
         self.lake = sources.lake
         self.connections: ConnectionCatalog = sources.connections
+        self._changed_at: dict[str, datetime] = {}  # by this session; older stored rows are outdated
 
     def name_of(self, ref: TableRef) -> TableName | None:
         """Return the name, as written, of a table of a source; None for other tables."""
@@ -108,6 +109,27 @@ class SourceTables:
         """Return the columns of a table as the source has it now."""
         return _table_def(self.find(name)).columns
 
+    def note_change(self, name: TableName) -> None:
+        """Read a table that this session has changed from its source, until it is stored again."""
+        self._changed_at[source_key(self.stored_name(name) or name)] = datetime.now(UTC)
+
+    @contextmanager
+    def read_from_source(self, name: TableName) -> Iterator[None]:
+        """Within the block, read a table from its source, even if it is stored."""
+        key = source_key(self.stored_name(name) or name)
+        before = self._changed_at.get(key)
+        self._changed_at[key] = datetime.now(UTC)
+        try:
+            yield
+        finally:
+            self._changed_at.pop(key)
+            if before is not None:
+                self._changed_at[key] = before
+
+    def _is_outdated(self, stored_name: TableName, stored: StoredTable) -> bool:
+        changed_at = self._changed_at.get(source_key(stored_name))
+        return changed_at is not None and stored.loaded_at <= changed_at
+
     def _choose(self, name: TableName, max_age: MaxAge) -> SourceUse:
         now = datetime.now(UTC)
         stored_name = self.stored_name(name)
@@ -120,6 +142,8 @@ class SourceTables:
             now,
             is_kept=settings.mode == "stored",
         )
+        if stored_name and stored and not max_age.never and self._is_outdated(stored_name, stored):
+            decision = FreshnessDecision.READ_SOURCE
         if stored_name is not None and decision is not FreshnessDecision.READ_SOURCE:
             return SourceUse(stored_name, decision, now, stored=stored)
         if max_age.never and stored is None and settings.mode != "stored":

@@ -9,6 +9,7 @@
     returning       RETURNING over the rows of a write
     row_checks      what a plan may contain: columns, values, keys, numbers of rows
     write_report    plans and outcomes in words
+    database        statements that write to a database
 
 Start with write_commands.WriteCommands.run. Requests are sent by `unify.sender` in a worker.
 May import: what `interpreter.query` may, and query.

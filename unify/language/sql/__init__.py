@@ -8,6 +8,7 @@
     predicates  the conditions and joins of a SELECT that limit the rows of each table
     used_names  the names of a statement that uses columns by name alone: no others are read
     write_statement  INSERT, UPDATE and DELETE, cut into their clauses
+    table_changes  CREATE TABLE … AS, DROP TABLE and TRUNCATE, cut into their clauses
     merge_statement  MERGE INTO, cut into its clauses
     rewrite     every mention of a table with its conditions; replaces the names
 

@@ -89,11 +89,6 @@ class Analysed(Struct, frozen=True, dict=True):
         return is_prepared or self.kind is StatementKind.DEFINITION
 
     @property
-    def creates_table(self) -> bool:
-        """Whether it is CREATE TABLE, or another CREATE."""
-        return bool(self.tokens) and self.tokens[0].keyword == "create"
-
-    @property
     def prepared_name(self) -> str:
         """The name after EXECUTE; "" in other statements."""
         if self.kind is not StatementKind.EXECUTE or len(self.tokens) < 2:

@@ -28,7 +28,7 @@ class WriteStatement(Struct, frozen=True):
     """A statement that changes rows of one table.
 
     ``with_clause``  the CTEs before it, with WITH; "" for none.
-    ``columns``      of an INSERT, as listed; empty: those of the source, by name.
+    ``columns``      of an INSERT, as listed; empty: those of the source. ``by_name``: BY NAME is written.
     ``source``       SELECT or VALUES of an INSERT.
     ``others``       further tables: FROM of an UPDATE, USING of a DELETE.
     ``where``        the condition; "" for none.
@@ -40,6 +40,7 @@ class WriteStatement(Struct, frozen=True):
     with_clause: str = ""
     alias: str = ""
     columns: tuple[str, ...] = ()
+    by_name: bool = False
     source: str = ""
     assignments: tuple[Assignment, ...] = ()
     others: str = ""
@@ -207,8 +208,10 @@ def _parse_insert(reader: StatementReader) -> WriteStatement | None:
     columns = reader.take_name_list()
     if reader.keyword == "default":
         raise QueryError(f"insert into {target}: name the columns and their values")
+    by_name = False
     if reader.take_word("by"):
-        reader.advance()  # BY NAME, BY POSITION
+        by_name = reader.keyword == "name"
+        reader.advance()  # NAME or POSITION
     source = reader.take_until("returning", "on conflict")
     if reader.keyword == "on":
         raise QueryError(
@@ -216,7 +219,13 @@ def _parse_insert(reader: StatementReader) -> WriteStatement | None:
             f"export (SELECT …) to {target} upsert by KEY"
         )
     return WriteStatement(
-        "insert", target, alias=alias, columns=columns, source=source, returning=_returning(reader)
+        "insert",
+        target,
+        alias=alias,
+        columns=columns,
+        by_name=by_name,
+        source=source,
+        returning=_returning(reader),
     )
 
 

@@ -21,6 +21,8 @@ from unify.engine.connection import quote_literal
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from unify.adapters.database.postgres.writer import PostgresWriter
+
 _MAX_APPLICATION_CHARS = 63
 _NO_SCHEMA = "__unify_none"  # DuckDB lists the tables of this schema only: none, so it reads no catalog
 # Of each session: texts of values have one form, whatever the server, database or user has as default.
@@ -40,7 +42,7 @@ class PostgresAdapter(DatabaseAdapter):
 
     label = "PostgreSQL"
     extra = "postgres"
-    requires = ("duckdb_extension_postgres_scanner",)
+    requires = ("duckdb_extension_postgres_scanner", "psycopg")
     function = "postgres_query"
     dialect = PostgresDialect()
     asks = ("host", "port", "database", "user", "password", "schemas", "sslmode")
@@ -114,6 +116,21 @@ class PostgresAdapter(DatabaseAdapter):
     def cancel_statements(self, duck: DuckDBPyConnection) -> int:
         return self._catalog.cancel(duck, self.application)
 
+    def open_writer(self, duck: DuckDBPyConnection) -> PostgresWriter:
+        from unify.adapters.database.postgres.writer import PostgresWriter
+
+        names = {"host": "host", "port": "port", "database": "dbname", "user": "user"}
+        parameters = {libpq: value for name, libpq in names.items() if (value := self.option(name))}
+        if password := self.secret("password"):
+            parameters["password"] = password
+        session = {**self._session_settings(), "default_transaction_read_only": "off", "lc_monetary": "C"}
+        return PostgresWriter(
+            self.connection,
+            {**parameters, **self._settings(session)},
+            lambda name: self.find_table(duck, name),
+            self._catalog.first_schema,
+        )
+
     @contextmanager
     def plan_load(
         self, duck: DuckDBPyConnection, table: SourceTable, request: SourceLoadRequest
@@ -125,8 +142,13 @@ class PostgresAdapter(DatabaseAdapter):
 
     def _settings_text(self) -> str:
         """The settings of the connection in libpq's form."""
+        values = self._settings(self._session_settings())
+        return " ".join(f"{name}={_quote_setting(value)}" for name, value in values.items())
+
+    def _settings(self, session: Mapping[str, str]) -> Mapping[str, str]:
+        """The settings of a connection by libpq's names, without who connects. ``session``: of the server."""
         values = {
-            "options": " ".join(f"-c{name}={value}" for name, value in self._session_settings().items()),
+            "options": " ".join(f"-c{name}={value}" for name, value in session.items()),
             "application_name": self.application,
             "connect_timeout": f"{max(1, round(self.seconds('connect_timeout')))}",
             "client_encoding": "UTF8",
@@ -135,7 +157,7 @@ class PostgresAdapter(DatabaseAdapter):
             "keepalives_count": "3",
             **{name: self.option(name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")},
         }
-        return " ".join(f"{name}={_quote_setting(value)}" for name, value in values.items() if value)
+        return {name: value for name, value in values.items() if value}
 
     def _session_settings(self) -> Mapping[str, str]:
         if not self.option("statement_timeout"):

@@ -52,6 +52,11 @@ class PostgresCatalog:
             tuple[str, str], tuple[str, DatabaseTable]
         ] = {}  # by schema and name; see _known_table
 
+    @property
+    def first_schema(self) -> str:
+        """The schema of tables whose name has none."""
+        return self._schemas[0]
+
     def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
         """Return the schemas that the user may use, the configured ones first."""
         rows = self._fetch(duck, "schemas")

@@ -1,0 +1,187 @@
+"""SqlWriter: a write as statements within one transaction, for databases with a language of their own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from unify.adapters.database.writing.conversions import convert
+from unify.adapters.database.writing.statements import StatementBuilder
+from unify.adapters.table_writes import (
+    ConfirmDeletes,
+    DatabaseWriter,
+    RowFetcher,
+    TableWrite,
+    ValueConversion,
+    WritableColumn,
+    WritableTable,
+    WriteCounts,
+)
+from unify.errors import QueryError
+from unify.text import format_count
+
+
+class SqlWriter(DatabaseWriter):
+    """Rows that need no row of the table go straight into it; others are staged in a temporary table."""
+
+    connection: str
+    builder: StatementBuilder
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Run the block in one transaction; an exception rolls back."""
+
+    @abstractmethod
+    def execute(self, sql: str) -> int:
+        """Run a statement; return how many rows it changed."""
+
+    @abstractmethod
+    def fetch_numbers(self, sql: str) -> Sequence[int]:
+        """Return the only row of a SELECT of numbers."""
+
+    @abstractmethod
+    def load_rows(
+        self,
+        sql_name: str,
+        names: Sequence[str],
+        columns: Sequence[WritableColumn],
+        values: Sequence[str],
+        rows: RowFetcher,
+    ) -> int:
+        """Send all rows into a table; return how many. ``names`` are its columns."""
+
+    @abstractmethod
+    def load_text(self, sql_name: str, names: Sequence[str]) -> str:
+        """Return the statement that ``load_rows`` sends, without the rows."""
+
+    def convert(self, value: str, type: str, column: WritableColumn) -> ValueConversion:
+        return convert(value, type, column)
+
+    def write(
+        self, write: TableWrite, values: Sequence[str], rows: RowFetcher, confirm_deletes: ConfirmDeletes
+    ) -> WriteCounts:
+        if not write.target.exists:
+            return WriteCounts(inserted=self.create(write, values, rows))
+        with self.transaction():
+            if write.operation == "replace":
+                deleted = self.execute(self.builder.delete_all(write.target))
+                return WriteCounts(inserted=self._insert(write, values, rows), deleted=deleted)
+            if write.operation == "insert":
+                return WriteCounts(inserted=self._insert(write, values, rows))
+            self.stage(write, values, rows)
+            counts = self._apply_staged(write, confirm_deletes)
+            self.execute(self.builder.drop_staged())
+            return counts
+
+    def create(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
+        """Create a table with its rows; return how many there are."""
+        target = write.target
+        with self.transaction():
+            name = self.new_name(target) if target.replaces else target.sql_name
+            self.execute(self.builder.create_table(target, name))
+            count = self._load(name, write, values, rows)
+            if target.replaces:
+                self.execute(self.builder.drop(target))
+                self.execute(self.rename_text(name, target))
+        return count
+
+    @abstractmethod
+    def new_name(self, target: WritableTable) -> str:
+        """Return a name in SQL for a table that takes the place of ``target`` once it has its rows."""
+
+    @abstractmethod
+    def rename_text(self, sql_name: str, target: WritableTable) -> str:
+        """Return the statement that gives a table the name of ``target``."""
+
+    def stage(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> None:
+        """Load the rows into a temporary table."""
+        self.execute(self.builder.create_staged(write))
+        self._load(self.builder.staged, write, values, rows)
+
+    def upsert(self, write: TableWrite) -> WriteCounts:
+        """Update the rows whose key the table has, and insert the others."""
+        updated = self._update(write)
+        return WriteCounts(inserted=self.execute(self.builder.insert_missing(write)), updated=updated)
+
+    def truncate(self, target: WritableTable) -> int:
+        with self.transaction():
+            return self.execute(self.builder.delete_all(target))
+
+    def drop(self, target: WritableTable) -> None:
+        with self.transaction():
+            self.execute(self.builder.drop(target))
+
+    def statements(self, write: TableWrite) -> Sequence[str]:
+        build, target = self.builder, write.target
+        names = [column.name for column in write.columns]
+        load = self.load_text(target.sql_name, names)
+        if not target.exists:
+            drop = [build.drop(target)] if target.replaces else []
+            return [*drop, build.create_table(target, target.sql_name), load]
+        if write.operation in ("insert", "replace"):
+            return [*([build.delete_all(target)] if write.operation == "replace" else []), load]
+        staged = [build.create_staged(write), self.load_text(build.staged, build.staged_names(write))]
+        return [*staged, *self.staged_statements(write)]
+
+    def staged_statements(self, write: TableWrite) -> Sequence[str]:
+        """Return what is sent after the rows are staged."""
+        build = self.builder
+        match write.operation:
+            case "update":
+                return [build.update_matching(write)]
+            case "delete":
+                return [build.delete_matching(write)]
+            case "mirror":
+                return [*self.upsert_statements(write), build.delete_gone(write)]
+            case _:
+                return self.upsert_statements(write)
+
+    def upsert_statements(self, write: TableWrite) -> Sequence[str]:
+        update = [self.builder.update_matching(write)] if write.changed else []
+        return [*update, self.builder.insert_missing(write)]
+
+    def _insert(self, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
+        if write.target.is_loadable:
+            return self._load(write.target.sql_name, write, values, rows)
+        self.stage(write, values, rows)
+        count = self.execute(self.builder.insert_staged(write))
+        self.execute(self.builder.drop_staged())
+        return count
+
+    def _load(self, sql_name: str, write: TableWrite, values: Sequence[str], rows: RowFetcher) -> int:
+        names = self.builder.staged_names(write)
+        return self.load_rows(sql_name, names, (*write.columns, *write.compared), values, rows)
+
+    def _apply_staged(self, write: TableWrite, confirm_deletes: ConfirmDeletes) -> WriteCounts:
+        match write.operation:
+            case "update":
+                updated = self._update(write)
+                self._check_matched(write, updated)
+                return WriteCounts(updated=updated, unmatched=write.row_count - updated)
+            case "delete":
+                deleted = self.execute(self.builder.delete_matching(write))
+                self._check_matched(write, deleted)
+                return WriteCounts(deleted=deleted, unmatched=write.row_count - deleted)
+            case "mirror":
+                gone, total = self.fetch_numbers(self.builder.count_gone(write))
+                confirm_deletes(gone, total)
+                counts = self.upsert(write)
+                deleted = self.execute(self.builder.delete_gone(write)) if gone else 0
+                return WriteCounts(counts.inserted, counts.updated, deleted)
+            case _:
+                return self.upsert(write)
+
+    def _update(self, write: TableWrite) -> int:
+        """Update the rows whose key the table has; return how many there are."""
+        if not write.changed:
+            return self.fetch_numbers(self.builder.count_matching(write))[0]
+        return self.execute(self.builder.update_matching(write))
+
+    def _check_matched(self, write: TableWrite, count: int) -> None:
+        if write.must_match and count != write.row_count:
+            lost = format_count(abs(write.row_count - count), "row")
+            raise QueryError(
+                f"{self.connection}.{write.target.name}: {lost} changed since they were read; "
+                "nothing was written. Run the statement again"
+            )
