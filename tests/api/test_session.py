@@ -9,8 +9,8 @@ import pytest
 
 import unify
 from tests.support.paths import CHECKOUT
-from unify.api.columnar import to_relation
 from unify.errors import UsageError
+from unify.render.columnar import to_relation
 
 
 def test_the_documented_session_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

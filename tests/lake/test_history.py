@@ -10,8 +10,9 @@ from duckdb import DuckDBPyConnection
 
 from unify.config.settings import Settings
 from unify.errors import NoSuchVersion
-from unify.lake import attach, discards, ledger, table_layouts, type_changes
-from unify.lake.attach import OLDEST_READABLE_VERSION, ready_marker
+from unify.lake import discards, ledger, table_layouts, type_changes
+from unify.lake.attachment import attach, new_lake
+from unify.lake.attachment.attach import OLDEST_READABLE_VERSION, ready_marker
 from unify.lake.lake import Lake
 from unify.model import LoadRecord, TableName
 
@@ -54,7 +55,7 @@ def settings(tmp_path: Path) -> Settings:
 def after_first_load(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> datetime:
     """A lake as earlier versions made it, with two loads; the time between them."""
     with monkeypatch.context() as patched:
-        patched.setattr(attach, "_create_tables", create_tables_of_an_earlier_version)
+        patched.setattr(new_lake, "create_tables", create_tables_of_an_earlier_version)
         with Lake(settings) as lake:
             moment = load(lake, "first")
         with Lake(settings) as lake:

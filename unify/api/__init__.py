@@ -2,11 +2,9 @@
 
     dbapi       connect(): connections and cursors of PEP 249
     session     open(): sessions that run the statements of the shell, and their results
-    parameters  placeholders in statements, and values as DuckDB takes them
     values      dates, times and intervals as values of Python
     types       the type objects and constructors of PEP 249
     exceptions  the exceptions of PEP 249
-    columnar    rows with their types for pyarrow, pandas and polars
     sqlalchemy_dialect   the SQLAlchemy dialect `unify://`
     shortcuts   load() and tables() without a connection
 

@@ -29,8 +29,7 @@ from unify.api.exceptions import (
     Warning,
     database_errors,
 )
-from unify.api.parameters import MAX_VALUES_ROWS, Parameters, count_positions, repeat_values
-from unify.api.session import ProgressCallback, PythonSession, QueryResult
+from unify.api.session import PythonSession, QueryResult
 from unify.api.types import (
     BINARY,
     DATETIME,
@@ -45,6 +44,8 @@ from unify.api.types import (
     Timestamp,
     TimestampFromTicks,
 )
+from unify.interpreter.parameters import MAX_VALUES_ROWS, Parameters, count_positions, repeat_values
+from unify.interpreter.quiet_watcher import ProgressCallback
 from unify.interpreter.state import TableState
 from unify.model import LoadRecord
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from unify.api import columnar
-from unify.api.parameters import Parameters, bind_parameters
 from unify.api.values import row_converter
 from unify.cli.bootstrap import stage_pages
 from unify.cli.environment import build_settings
@@ -17,12 +15,14 @@ from unify.engine.types import quote_identifier as quoted
 from unify.errors import UsageError
 from unify.interpreter.freshness import MaxAge
 from unify.interpreter.interpreter import Interpreter
+from unify.interpreter.parameters import Parameters, bind_parameters
+from unify.interpreter.quiet_watcher import ProgressCallback, QuietWatcher
 from unify.interpreter.results import Message, ResultColumn, Rows, RunScript, ScheduleScript, TextOutput
 from unify.interpreter.state import TableState
 from unify.lake import ledger
 from unify.language.statements import split_statements
 from unify.model import LoadRecord, TableName
-from unify.redaction import Redactor
+from unify.render import columnar
 from unify.shell.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-    from unify.adapters.base import UserPrompt
     from unify.interpreter.results import Result
-    from unify.model import LoaderStatus
-
-ProgressCallback = Callable[[Sequence["LoaderStatus"]], None]
 
 
 def open(
@@ -72,7 +68,7 @@ def open(
     notices: list[str] = []
     interpreter = Interpreter(
         build_settings(invocation, environment),
-        _NoticeCollector(notices, on_progress),
+        QuietWatcher(notices, on_progress),
         environment=environment,
         max_age=MaxAge.parse("default" if max_age is None else max_age),
         wait=wait,
@@ -216,29 +212,3 @@ class QueryResult:
     def _batches(self, rows: int = columnar.BATCH_ROWS) -> Iterator[Sequence[tuple[object, ...]]]:
         while batch := list(islice(self._exact_rows, rows)):
             yield batch
-
-
-class _NoticeCollector:
-    """The watcher of a session without a terminal: keeps notices, asks nothing."""
-
-    def __init__(self, notices: list[str], on_progress: ProgressCallback | None) -> None:
-        self.redactor = Redactor()
-        self._notices = notices
-        self._on_progress = on_progress
-
-    def notice(self, text: str) -> None:
-        self._notices.append(text)
-
-    def show_progress(self, statuses: Sequence[LoaderStatus]) -> None:
-        if self._on_progress is not None:
-            self._on_progress(statuses)
-
-    def end_progress(self, reported_jobs: Collection[int] = ()) -> None:
-        del reported_jobs
-
-    def ask_user(self, question: str, *, secret: bool = False) -> str | None:
-        del question, secret
-        return None
-
-    def user_prompt(self) -> UserPrompt | None:
-        return None

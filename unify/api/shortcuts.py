@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from unify.api import session
-from unify.api.session import ProgressCallback
+from unify.interpreter.quiet_watcher import ProgressCallback
 from unify.interpreter.state import TableState
 from unify.model import LoadRecord
 

@@ -49,6 +49,7 @@ def connect(
     temp_folder: Path | None = None,
     threads: int | None = None,
     notice: Callable[[str], None] | None = None,
+    extensions: Sequence[str] = EXTENSIONS,
 ) -> DuckDBPyConnection:
     """Open an in-memory DuckDB with the extensions of the lake; unsigned ones are refused afterwards.
 
@@ -62,7 +63,7 @@ def connect(
     """
     from unify.engine import duckdb
 
-    wheels = {name: extension_path(name, duckdb.__version__) for name in EXTENSIONS}
+    wheels = {name: extension_path(name, duckdb.__version__) for name in extensions}
     trusted = all(wheels.values())
     config: dict[str, str | int | bool] = {**DUCKDB_CONFIG, "allow_unsigned_extensions": trusted}
     if temp_folder is not None:

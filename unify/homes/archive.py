@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from unify.errors import FileError
 from unify.homes.report import Progress
-from unify.lake.attach import LAKE_SCHEMA_VERSION
+from unify.lake.attachment.attach import LAKE_SCHEMA_VERSION
 from unify.lake.integrity.checksums import Checksum
 from unify.version import VERSION
 

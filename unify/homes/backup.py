@@ -43,7 +43,7 @@ from unify.homes.databases import copy_database, open_copy
 from unify.homes.ledger_check import loaded_tables
 from unify.homes.literal_secrets import find_literal_secrets
 from unify.homes.report import Progress, show_no_progress
-from unify.lake.attach import LAKE_SCHEMA_VERSION, ready_marker
+from unify.lake.attachment.attach import LAKE_SCHEMA_VERSION, ready_marker
 from unify.lake.integrity.checksums import CHECKSUM_FILE, format_checksum, read_checksums
 from unify.lake.integrity.identity import IDENTITY_FILE
 from unify.lake.protocols import SCHEMA

@@ -16,7 +16,7 @@ from unify.fs.locks import FileLock
 from unify.homes.catalog_copy import CatalogCopy, read_catalog_copy
 from unify.homes.databases import copy_database, integrity_error
 from unify.homes.report import Finding
-from unify.lake.attach import CATALOG_PAGE_BYTES, LAKE_SCHEMA_VERSION, ready_marker
+from unify.lake.attachment.attach import CATALOG_PAGE_BYTES, LAKE_SCHEMA_VERSION, ready_marker
 from unify.lake.integrity.identity import LakeIdentity, read_identity
 
 # How long to wait for a writer. A publish takes less; a shell's open transaction must not prevent a check or

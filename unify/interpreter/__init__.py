@@ -12,7 +12,10 @@
     charts          the data of a chart, and chart files
     connections     ConnectionCatalog: the configured connections and the tables they offer
     variables       `$name` variables: values bound as parameters, or rows used as a table
+    restriction     what statements from outside a shell may do
     transactions    what an open transaction may not contain
+    parameters      placeholders in statements of programs, and values as DuckDB takes them
+    quiet_watcher   the watcher of a session without a terminal
     freshness       decides whether stored rows are recent enough for a query
     state           State: every table and connection with its load state; hints for unknown tables
     adapter_access  opens the adapter of a connection, signs in, logs its requests
@@ -21,8 +24,8 @@
 
 Start with interpreter.Interpreter.run.
 Layers within the package, top first: interpreter; session; commands; query; charts, live and system_tables;
-files, adapter_access and state; sources; connections and variables; results, freshness, transactions and
-system_columns.
+files, adapter_access and state; sources and restriction; connections and variables; results, freshness,
+transactions and system_columns.
 May import: adapters, lake, queue, status, language, config, engine, fs and the top-level modules; not convert
 or load.
 """

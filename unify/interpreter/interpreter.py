@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from msgspec.structs import replace
 
@@ -44,6 +44,9 @@ from unify.model import RowState, TableName
 from unify.status import instance
 from unify.text import format_count
 
+if TYPE_CHECKING:
+    from unify.interpreter.restriction import Restriction
+
 
 class Interpreter:
     """One session: runs statements, which share its state.
@@ -57,6 +60,7 @@ class Interpreter:
     ``max_writes``, ``max_deletes``  rows that one statement may write and delete.
     ``variables``    values of ``$name`` in SQL (--var).
     ``stager``       types the rows of live tables.
+    ``restriction``  the statements come from outside a shell; what they may do.
     Lake and queue are opened when a statement first needs them.
     """
 
@@ -76,6 +80,7 @@ class Interpreter:
         max_deletes: int | None = None,
         variables: Mapping[str, object] | None = None,
         stager: Stager,
+        restriction: Restriction | None = None,
     ) -> None:
         self.session = Session(
             settings,
@@ -91,6 +96,7 @@ class Interpreter:
             max_deletes=max_deletes,
             variables=variables or {},
             stager=stager,
+            restriction=restriction,
         )
         self._daemon_checked = False
 
@@ -120,6 +126,7 @@ class Interpreter:
         """
         command = parse(Statement(statement, line), self.session.settings.cache)
         try:
+            self._check(command, parameters or {})
             if not parameters:
                 return self.execute(command, projection)
             with self.session.variables.statement_parameters(parameters):
@@ -134,6 +141,13 @@ class Interpreter:
             if not isinstance(error, NoSuchVersion):
                 error.message = state.explain_missing_table(error.message, self.session.state, statement)
             raise
+
+    def _check(self, command: Command, parameters: Mapping[str, object]) -> None:
+        """Check a statement from outside a shell, on the lake as it is now."""
+        if self.session.restriction is not None:
+            self.session.lake.refresh()
+            if (check := self.session.statement_check) is not None:
+                check.check(command, parameters)
 
     def execute(self, command: Command, projection: LineProjection | None = None) -> Result:
         """Run one command. A query runs while its rows are read, after this returns."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unify.interpreter.commands.peek import PeekCommand
     from unify.interpreter.files.importer import FileImporter
     from unify.interpreter.files.stores import StoreFiles
+    from unify.interpreter.restriction import Restriction, StatementCheck
     from unify.interpreter.sources.source_tables import SourceTables
     from unify.interpreter.writing.database.writes import DatabaseWrites
     from unify.interpreter.writing.write_commands import WriteCommands
@@ -58,6 +59,7 @@ class Session:
         max_deletes: int | None,
         variables: Mapping[str, object],
         stager: Stager,
+        restriction: Restriction | None = None,
     ) -> None:
         self.settings = settings
         self.watcher = watcher
@@ -70,6 +72,7 @@ class Session:
         self.max_writes = max_writes
         self.max_deletes = max_deletes
         self.stager = stager
+        self.restriction = restriction
         self.command_line_variables = dict(variables)
         self.connections = ConnectionCatalog(settings, environment, watcher.notice, lambda: watcher.redactor)
 
@@ -97,7 +100,12 @@ class Session:
 
     @cached_property
     def lake(self) -> Lake:
-        lake = Lake(self.settings, purpose="a shell", notice=self.watcher.notice)
+        lake = Lake(
+            self.settings,
+            restricted=self.restriction is not None,
+            purpose="a shell",
+            notice=self.watcher.notice,
+        )
         if self.stdin_is_script:
             lake.statements.script_stream = sources.open_stream_id("/dev/stdin")
         return lake
@@ -120,7 +128,11 @@ class Session:
             early_start=self.early_start,
             find_record=(lambda uid: ledger.find_load(self.lake, uid)) if self.strict else None,
             wait_limit_s=self.wait_limit_s,
+            after_wait=self._refresh_lake,
         )
+
+    def _refresh_lake(self) -> None:
+        self.lake.refresh()
 
     @cached_property
     def source_tables(self) -> SourceTables:
@@ -184,7 +196,17 @@ class Session:
             variables=self.variables,
             stager=self.stager,
             get_sources=lambda: self.source_tables,
+            restriction=self.restriction,
         )
+
+    @cached_property
+    def statement_check(self) -> StatementCheck | None:
+        """The check of statements from outside a shell; None for those of a shell."""
+        if self.restriction is None:
+            return None
+        from unify.interpreter.restriction import StatementCheck
+
+        return StatementCheck(self.restriction, self.lake, self.connections)
 
     @cached_property
     def write_commands(self) -> WriteCommands:

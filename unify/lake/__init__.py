@@ -1,7 +1,7 @@
 """Warehouse: a DuckLake (SQLite catalog, Parquet files), its locking, metadata and maintenance.
 
     lake             Lake: one process's connections to the warehouse, its transactions and its writer lock
-    attach           attaches the lake to DuckDB, read-write or read-only; creates it if it is missing
+    attachment       attaches the lake to DuckDB: read-write, read-only or restricted; creates it (a package)
     integrity        lost catalogs and damaged data files (a package)
     protocols        names of catalogs and schemas; Reader and Writer: the methods of Lake used here
     statements       runs the user's SQL; detects statements that write and holds the writer lock for them

@@ -24,7 +24,8 @@ from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
 from unify.lake import system_schema
-from unify.lake.attach import CatalogVersion, LakeAttachment
+from unify.lake.attachment.attach import CatalogVersion, LakeAttachment
+from unify.lake.attachment.restricted import RESTRICTED_EXTENSIONS, restrict_connection
 from unify.lake.integrity import checksums, damage, identity
 from unify.lake.protocols import CATALOG, RowProjection
 from unify.lake.selects import LakeStatementResult
@@ -46,6 +47,7 @@ class Lake:
 
     ``read_only`` is also True if the folder cannot be written; ``read_only_reason`` says why.
     ``create``: without it, a lake that does not exist is an error.
+    ``restricted``: for SQL from outside a shell: read-only, and it can reach nothing but the lake's files.
     Each thread uses its own ``cursor()``; the lock can be used from any thread.
     """
 
@@ -55,6 +57,7 @@ class Lake:
         *,
         read_only: bool = False,
         create: bool = True,
+        restricted: bool = False,
         purpose: str = "",
         notice: Callable[[str], None] | None = None,
     ) -> None:
@@ -62,8 +65,10 @@ class Lake:
         self.path = settings.lake
         self._lock = FileLock(settings.lake_lock, purpose)
         self._attachment = LakeAttachment(
-            settings, self._lock, read_only=read_only, create=create, notice=notice
+            settings, self._lock, read_only=read_only or restricted, create=create, notice=notice
         )
+        self.is_restricted = restricted
+        self.openings = 0  # how often it was opened: each time, temporary relations are lost
         self._internal_connection: DuckDBPyConnection | None = (
             None  # for Unify's own questions, beside the user's statements
         )
@@ -147,8 +152,15 @@ class Lake:
         self._cache.clear()
         self._attachment.close()
         self._has_all_threads = False
+        self.openings += 1
         self._connection = self._open_connection()
         self._is_usable = True
+
+    def refresh(self) -> None:
+        """See later commits in a restricted lake, which reads a copy of the catalog; others see them."""
+        if self.is_restricted and self.is_outdated:
+            self._connection.close()
+            self._reset_connection()
 
     def interrupt(self) -> None:
         """End the user's statement: DuckDB's part of it, and what it runs at other systems."""
@@ -397,12 +409,20 @@ class Lake:
 
     def _open_connection(self) -> DuckDBPyConnection:
         connection = engine_connection.connect(
-            temp_folder=self.settings.cache / "duckdb", threads=1, notice=self._notice
+            temp_folder=self.settings.cache / "duckdb",
+            threads=None if self.is_restricted else 1,
+            notice=self._notice,
+            extensions=RESTRICTED_EXTENSIONS if self.is_restricted else engine_connection.EXTENSIONS,
         )
+        attachment = self._attachment
         try:
             with self._translate_errors():
-                self._attachment.attach(connection)
+                (attachment.attach_restricted if self.is_restricted else attachment.attach)(connection)
                 system_schema.attach_system_schema(connection)
+                if self.is_restricted:
+                    self._has_all_threads = True  # the configuration cannot be changed afterwards
+                    folders = (self.settings.data_path, self.settings.cache)
+                    restrict_connection(connection, folders, self.settings.worker_memory_bytes)
         except BaseException:
             connection.close()
             raise
@@ -414,7 +434,9 @@ class Lake:
         Checking two files takes 0.02 ms, a catalog query 3 ms. A commit within the resolution of file times
         would be missed, so times of the last second are not used.
         """
-        version = () if self._attachment.is_copy else self._attachment.catalog_version()
+        if self._attachment.is_copy:
+            return self._attachment.copied_version or None
+        version = self._attachment.catalog_version()
         if not version:
             return None
         settled = max(version)[0] < time.time_ns() - FILE_TIME_RESOLUTION_S * 1e9

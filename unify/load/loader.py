@@ -33,7 +33,6 @@ from unify.load.plan import (
     LoadSource,
     PlannedLoad,
     plan_load,
-    restrict_to_lake_files,
     spec_folders,
 )
 from unify.load.protocol import LoadTask, TaskResult, TaskStatus
@@ -70,10 +69,9 @@ class LoadRunner:
             self._lake = None
 
     def _open_lake(self) -> Lake:
-        """Return the lake, opened for reading, with access to its own files only: SQL of specs runs on it."""
+        """Return the lake, opened for reading."""
         if self._lake is None:
             self._lake = Lake(self._settings, read_only=True)
-            restrict_to_lake_files(self._lake)
         return self._lake
 
 

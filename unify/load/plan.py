@@ -1,12 +1,11 @@
 """Load plan: what one load reads, by action, spec and ledger; stored columns and parent rows.
 
-The SELECT of ``for_each`` was checked when the spec was read. It runs on a connection that cannot open a
-file, load an extension or attach a database.
+The SELECT of ``for_each`` was checked when the spec was read. It runs in a restricted lake, which cannot open
+other files, load an extension or attach a database.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from unify.adapters.rest.incremental import is_later, may_replace_cursor
 from unify.adapters.spec.model import AdapterSpec, RefreshStrategy
 from unify.config.connections import Connection
 from unify.convert.selection import StoredSchema
-from unify.engine.connection import fetch_distinct_rows, quote_literal
+from unify.engine.connection import fetch_distinct_rows
 from unify.engine.types import quote_identifier as quoted
 from unify.engine.widening import text_places
 from unify.errors import LoadFailed, UnknownName
@@ -123,15 +122,6 @@ def read_stored_columns(lake: Lake, table: TableName, last: LoadRecord | None) -
     return catalog.value_types(lake.read, table, columns, known)
 
 
-def restrict_to_lake_files(lake: Lake) -> None:
-    """Restrict this lake's DuckDB to reading the lake's own files, irrevocably."""
-    own = ", ".join(quote_literal(os.fspath(folder)) for folder in _lake_folders(lake))
-    connection = lake.cursor()  # one thread is enough for the ledger and for parent rows
-    connection.execute(f"SET allowed_directories = [{own}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-
-
 def read_parent_rows(lake: Lake, table: TableName, query: str) -> Sequence[ParentRow]:
     """Return the distinct rows of ``query`` over the tables of ``table``'s connection, in a fixed order.
 
@@ -139,18 +129,12 @@ def read_parent_rows(lake: Lake, table: TableName, query: str) -> Sequence[Paren
     """
     from unify.engine import duckdb
 
-    cursor = lake.cursor()
-    try:
-        cursor.execute(f"USE lake.{quoted(table.schema)}")
-        return fetch_distinct_rows(cursor, query)
-    except duckdb.Error as error:
-        raise LoadFailed(f"{table}: the query of for_each failed: {error}") from error
-    finally:
-        cursor.close()
-
-
-def _lake_folders(lake: Lake) -> Sequence[os.PathLike[str]]:
-    return (lake.settings.data_path, lake.settings.cache)
+    with Lake(lake.settings, restricted=True) as restricted:
+        try:
+            restricted.connection.execute(f"USE lake.{quoted(table.schema)}")
+            return fetch_distinct_rows(restricted.connection, query)
+        except duckdb.Error as error:
+            raise LoadFailed(f"{table}: the query of for_each failed: {error}") from error
 
 
 class LoadSource(Struct, frozen=True):

@@ -5,6 +5,7 @@
     progress  ProgressDisplay: shows running loads, as live lines on a terminal
     pager     sends long output to $PAGER
     terminal  the size and abilities of the terminal; prompts the user to sign in
+    columnar  rows with their types for pyarrow, pandas and polars
     formats   result formats: box, CSV, JSON, Markdown, HTML, vertical
     charts    charts as text
 

@@ -264,14 +264,13 @@ MISTAKES = [
     ("    for_each: select * from read_csv('/etc/passwd')\n", "table functions are not allowed"),
     ("    for_each: select * from read_text('/etc/passwd')\n", "table functions are not allowed"),
     ("    for_each: select * from glob('/*')\n", "table functions are not allowed"),
-    ("    for_each: select getenv('HOME') as x\n", "the function getenv is not allowed"),
-    ("    for_each: select current_setting('threads') as x\n", "the function current_setting is not allowed"),
+    ("    for_each: select getenv('HOME') as x\n", "calls the function getenv, which is not allowed"),
     (
-        '    for_each: with "/etc/x.csv" as (select 1 as a) select a from y\n',
-        "a name after WITH must be a plain identifier",
+        "    for_each: select current_setting('threads') as x\n",
+        "calls the function current_setting, which is not allowed",
     ),
     (
-        "    for_each: with duckdb_settings as (select 1 as a) select a from y\n",
+        '    for_each: with "/etc/x.csv" as (select 1 as a) select a from y\n',
         "a name after WITH must be a plain identifier",
     ),
     ("    for_each: select ? as x\n", "a SELECT in a spec cannot have parameters"),

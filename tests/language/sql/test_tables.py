@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.support.database import open_cursor
 from unify.language.sql import tables as sql_tables
 from unify.language.sql.refs import TableRef
-from unify.language.sql.tables import referenced_tables, select_tables
+from unify.language.sql.tables import referenced_tables
+from unify.language.sql.untrusted import select_tables
 from unify.language.tokenizer import keyword_set
 
 # A statement and its tables as `name`, `name*` where it is written, `name*!` where its rows are not read.

@@ -1,6 +1,6 @@
-"""Checks the SQL of specs: a single SELECT over the connection's own tables, without external access.
+"""Checks the SQL of specs: a single SELECT over the connection's own tables.
 
-Queries also run on a locked connection; this check gives authors the reason.
+``language.sql.untrusted`` decides what such SQL may contain; this module finds its tables and columns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unify.language.sql.untrusted import check_select
 from unify.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 _PLAIN_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_SQL_CHARS = 10_000
-# Functions that access files, settings, catalogs or other statements.
-_EXTERNAL_FUNCTIONS = re.compile(
-    r"(read|write|json_execute|duckdb|pragma|parquet|sqlite|postgres|pg|mysql|iceberg|delta|sniff|st_read"
-    r"|http|query|glob|seq_scan|getenv|getvariable|current_setting|set_config|nextval|currval|which_secret"
-    r"|load_aws|force_checkpoint|checkpoint|copy_database|sql_auto_complete|test_all_types|repeat_row"
-    r"|summary|in_search_path|txid_current|current_(?:catalog|database|schemas?|user|role|query)|user"
-    r"|session_user|version)(?:_.*)?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +46,10 @@ def analyze_select(sql: str, own_tables: Collection[str]) -> SelectInfo:
             name = _own_table(node, own_tables, cte_names)
             if name is not None:
                 tables[name] = None
+    try:
+        check_select(sql)
+    except ValueError as error:
+        raise ValueError(f"the SELECT {error}") from error
     referenced = frozenset(column.name for column in query.find_all(exp.Column))
     return SelectInfo(tuple(tables), None if query.is_star else tuple(query.named_selects), referenced)
 
@@ -87,9 +84,9 @@ def _error_position(error: Exception) -> str:
 
 
 def _cte_name(name: str) -> str:
-    """The name of a CTE. Names that could refer to a file or a system table are rejected."""
-    if not _PLAIN_IDENTIFIER.fullmatch(name) or _EXTERNAL_FUNCTIONS.fullmatch(name.lower()):
-        raise ValueError(f"{name!r}: a name after WITH must be a plain identifier, not that of a function")
+    """The name of a CTE. Names that could refer to a file are rejected."""
+    if not _PLAIN_IDENTIFIER.fullmatch(name):
+        raise ValueError(f"{name!r}: a name after WITH must be a plain identifier")
     return name.lower()
 
 
@@ -100,12 +97,6 @@ def _reject_node(node: exp.Expr) -> None:
         raise ValueError(f"only a SELECT is allowed here, not {node.key.upper()!r}")
     if isinstance(node, (exp.Placeholder, exp.Parameter)):
         raise ValueError("a SELECT in a spec cannot have parameters")
-    if isinstance(node, (exp.Anonymous, exp.Func)):
-        name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
-        if _EXTERNAL_FUNCTIONS.fullmatch(name):
-            raise ValueError(
-                f"the function {name} is not allowed: it accesses more than the connection's tables"
-            )
 
 
 def _own_table(node: exp.Table, own_tables: Collection[str], cte_names: set[str]) -> str | None:

@@ -43,7 +43,16 @@ _PLACEHOLDER_COLUMN = "no_rows_yet BOOLEAN"  # a table requires a column even if
 class LiveTables:
     """Fetches rows and caches them for the duration of the spec's ``live.cache``."""
 
-    def __init__(self, lake: Lake, connections: ConnectionCatalog, watcher: Watcher, stager: Stager) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        connections: ConnectionCatalog,
+        watcher: Watcher,
+        stager: Stager,
+        *,
+        may_fetch: bool = True,
+    ) -> None:
+        self.may_fetch = may_fetch
         self.lake = lake
         self.connections = connections
         self.watcher = watcher
@@ -65,6 +74,8 @@ class LiveTables:
         """
         if (cached := self.find_cached(name, table, live_read)) is not None:
             return cached
+        if not self.may_fetch:
+            raise QueryError(f"{name} is read from its API by each statement, which needs the role loader")
         fetched = self._fetch_from_api(name, table, live_read)
         cache_s = table.live.cache_s if table.live and fetched.rows else 0.0
         if cache_s and not self.lake.in_transaction:  # a rollback would drop the table

@@ -29,7 +29,7 @@ from unify.lake import catalog
 from unify.lake import lake as lake_lake
 from unify.lake.definitions import find_view
 from unify.lake.lake import Lake
-from unify.language.sql import rewrite, tables
+from unify.language.sql import rewrite, untrusted
 from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.refs import TableRef
 from unify.language.sql.rewrite import KnownColumns, StatementMentions, TableMention
@@ -204,7 +204,7 @@ class RelationResolver:
         Raises ConfigError if it is not a SELECT or reads tables of other connections.
         """
         try:
-            refs = tables.select_tables(query)
+            refs = untrusted.select_tables(query)
         except ValueError as error:
             raise ConfigError(f"{description} {error}") from error
         foreign = [ref for ref in refs if ref.schema]

@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 from unify.config.settings import Settings
 from unify.interpreter.connections import ConnectionCatalog
-from unify.lake.attach import ready_marker
+from unify.lake.attachment.attach import ready_marker
 from unify.model import TableName
 
 

@@ -73,7 +73,10 @@ class LoadRequest(Struct, frozen=True):
 
 
 class LoadClient:
-    """The interpreter's only access to the daemon: enqueues jobs, and follows status events."""
+    """The interpreter's only access to the daemon: enqueues jobs, and follows status events.
+
+    ``after_wait``  called when the loads that a statement waits for have ended.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class LoadClient:
         early_start: EarlyStart,
         find_record: Callable[[str], LoadRecord | None] | None = None,
         wait_limit_s: float | None = None,
+        after_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.queue = queue
@@ -93,6 +97,7 @@ class LoadClient:
         self._early_start = early_start
         self._find_record = find_record
         self._wait_limit_s = wait_limit_s
+        self._after_wait = after_wait
         self._client: StatusClient | None = None
         self._abandoned_jobs: list[int] = []  # jobs that Ctrl-C stopped waiting for
 
@@ -154,6 +159,7 @@ class LoadClient:
             raise StoppedWaiting(_still_loading_message(jobs)) from None
         finally:
             self.watcher.end_progress(reported)
+        self._after_wait()
         if failed is not None:
             raise LoadFailed(_failure_message(failed))
         for job in ended if self._find_record is not None else ():

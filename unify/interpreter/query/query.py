@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
-from unify.errors import DaemonUnreachable, LoadFailed, StoreError
+from unify.errors import DaemonUnreachable, LoadFailed, QueryError, StoreError
 from unify.interpreter.connections import ConnectionCatalog
 from unify.interpreter.freshness import DEFAULT_MAX_AGE, FreshnessDecision, MaxAge, decide_freshness
 from unify.interpreter.query.load_client import (
@@ -35,6 +35,7 @@ from unify.text import format_age, format_count
 
 if TYPE_CHECKING:
     from unify.interpreter.live.relations import RelationResolver
+    from unify.interpreter.restriction import Restriction
     from unify.interpreter.sources.source_tables import SourceTables, SourceUse
 
 
@@ -70,7 +71,10 @@ class QueryRunner:
         variables: Variables,
         stager: Stager,
         get_sources: Callable[[], SourceTables],
+        restriction: Restriction | None = None,
     ) -> None:
+        self.restriction = restriction
+        self._openings = lake.openings
         self.lake = lake
         self.connections = connections
         self.load_client = load_client
@@ -120,6 +124,7 @@ class QueryRunner:
         self.system_tables.refresh(used.system, max_age)
         uses = self._choose_sources(used, max_age)
         note = self._load_stale([*self._check_freshness(used.stored, max_age), *_source_freshness(uses)])
+        self._forget_lost_relations()
         bound = replace(bound, definitions=used.definitions)
         if not is_expression:
             self.lake.statements.claim_sources(bound.sql, used.definitions, bound.parameters)
@@ -130,6 +135,12 @@ class QueryRunner:
         if used.relations or self._needs_views(uses, used, statement):
             bound = self.relations.resolve(bound, uses)
         return bound, note
+
+    def _forget_lost_relations(self) -> None:
+        """Forget the temporary relations of a lake that was opened again: it does not have them any more."""
+        if self.lake.openings != self._openings:
+            self._openings = self.lake.openings
+            vars(self).pop("relations", None)
 
     def _prepare_again(self, sql: str, max_age: MaxAge) -> tuple[BoundQuery, str] | None:
         """Prepare the statement that EXECUTE names again, if it reads databases or stores; else None.
@@ -177,6 +188,13 @@ class QueryRunner:
         return replace(bound, sql=replace_direct_queries(bound.sql, self.relations.source_views))
 
     def _choose_sources(self, used: UsedTables, max_age: MaxAge) -> Mapping[str, SourceUse]:
+        if self.restriction is not None:
+            for name in used.sources:  # a restricted lake cannot connect to a database
+                if self.get_sources().stored_name(name) is None:
+                    raise QueryError(
+                        f"{name}: only stored rows can be read here; load table {name} in a shell"
+                    )
+            max_age = MaxAge.parse("none")
         return self.get_sources().choose(used.sources, max_age) if used.sources else {}
 
     def _needs_views(self, uses: Mapping[str, SourceUse], used: UsedTables, statement: Analysed) -> bool:
@@ -235,7 +253,8 @@ class QueryRunner:
         from unify.interpreter.sources.named_databases import NamedDatabases
         from unify.interpreter.sources.source_views import SourceViews
 
-        live = LiveTables(self.lake, self.connections, self.watcher, self.stager)
+        may_fetch = self.restriction is None or self.restriction.may_load
+        live = LiveTables(self.lake, self.connections, self.watcher, self.stager, may_fetch=may_fetch)
         planner = PushdownPlanner(self.lake, self.watcher)
         named = NamedDatabases(SourceViews(self.get_sources(), self.watcher))
         return RelationResolver(
@@ -263,6 +282,8 @@ class QueryRunner:
 
     def _resolve_tables(self, statement: Analysed) -> UsedTables:
         used = self.resolver.resolve(statement)
+        if self.restriction is not None:
+            self.restriction.check_tables([*used.stored, *used.relations, *used.sources])
         self.last_table = next(iter([*used.relations, *used.stored, *used.sources]), self.last_table)
         return used
 
@@ -293,6 +314,9 @@ class QueryRunner:
             for table in tables
             if table.decision in (FreshnessDecision.LOAD_AND_WAIT, FreshnessDecision.REFRESH_AND_WAIT)
         ]
+        if needed and self.restriction is not None and not self.restriction.may_load:
+            name = needed[0].name
+            raise QueryError(f"{name} is not loaded, and loading it needs the role loader: load table {name}")
         if needed and self.wait:
             refuse_load(self.lake, f"load {needed[0].name}")
         jobs = [self.load_client.enqueue(table.load_request()) for table in needed]

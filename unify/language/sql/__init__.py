@@ -4,8 +4,9 @@
     refs        TableRef and Constant: a table and a constant value as a statement names them
     tables      the tables that a statement reads or writes; by sqlglot, else by its keywords
     simple_select  the table of a SELECT with one table, from its tokens, without importing sqlglot
-    parse       table names in sqlglot's syntax tree; checks that a text is one SELECT and no more
+    parse       table names in the syntax tree of sqlglot
     predicates  the conditions and joins of a SELECT that limit the rows of each table
+    untrusted   the check that SQL from outside a shell is one SELECT of tables
     used_names  the names of a statement that uses columns by name alone: no others are read
     write_statement  INSERT, UPDATE and DELETE, cut into their clauses
     table_changes  CREATE TABLE … AS, DROP TABLE and TRUNCATE, cut into their clauses

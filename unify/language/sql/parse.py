@@ -1,27 +1,19 @@
-"""Parsing with sqlglot: the tables in a syntax tree, and the check that a text is one SELECT.
+"""Parsing with sqlglot: the tables in a syntax tree.
 
-Imported late: sqlglot takes 90 ms. The check for SELECTs of spec authors uses two parsers. DuckDB's own
-decides what would run, so that differences about comments and quotes cannot hide anything; sqlglot finds
-the tables. Both must report the same names.
+Imported late: sqlglot takes 90 ms.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
 
-from unify.language.sql.refs import TableRef, merge_refs
+from unify.language.sql.refs import TableRef
 from unify.language.tokenizer import blank_comments
-
-if TYPE_CHECKING:
-    import duckdb
-
 
 # sqlglot warns on stderr about syntax it cannot parse; the fallback makes the warning useless.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
@@ -77,6 +69,12 @@ def table_nodes(tree: exp.Expr) -> list[exp.Table]:
     """Return the nodes of those references."""
     nodes = sorted(filter(is_table_node, tree.find_all(exp.Table)), key=_text_position)
     return [node for node in nodes if not _is_cte_name(node)]
+
+
+def all_table_names(tree: exp.Expr) -> set[tuple[str, str, str]]:
+    """Return catalog, schema and name of every table and CTE that the tree names, in lower case."""
+    nodes = [node for node in tree.find_all(exp.Table) if is_table_node(node)]
+    return {(node.catalog.lower(), node.db.lower(), node.name.lower()) for node in nodes}
 
 
 def is_table_node(node: exp.Table) -> bool:
@@ -137,98 +135,3 @@ def is_write_target(node: exp.Table) -> bool:
 
 def _is_row_change_target(node: exp.Table) -> bool:
     return isinstance(_parent_statement(node)[0], _ROW_CHANGE_STATEMENTS)
-
-
-_ALLOWED_FUNCTIONS = frozenset({"unnest"})  # reads only the current row
-_FILE_CHARACTERS = frozenset("./\\:*?[")  # DuckDB opens unknown names such as 'a.csv' as files
-
-
-def single_select_tables(sql: str) -> tuple[TableRef, ...]:
-    """Return the tables of the single SELECT in ``sql``.
-
-    Raises:
-        ValueError: ``sql`` is anything else; the message says what.
-    """
-    tree = _single_statement(sql)
-    functions = sorted(_table_functions(tree) - _ALLOWED_FUNCTIONS)
-    if functions:
-        raise ValueError(f"calls the table function {functions[0]}; only tables can be read here")
-    if any(node.get("type") == "SHOW_REF" for node in _walk_nodes(tree)):
-        raise ValueError("is not a SELECT but a SHOW, DESCRIBE or SUMMARIZE")
-    found = _agreed_tables(
-        sql, {_table_key(node) for node in _walk_nodes(tree) if node.get("type") == "BASE_TABLE"}
-    )
-    files = [table.table for table in found if _FILE_CHARACTERS & set(table.table)]
-    if files:
-        raise ValueError(f"reads {files[0]!r}, which is no table's name; only tables can be read here")
-    return found
-
-
-def _single_statement(sql: str) -> Any:
-    """Return DuckDB's serialized tree of the only statement in ``sql``."""
-    parsed = _serialize_sql(sql)
-    if parsed["error"] and parsed.get("error_type") == "parser":
-        raise ValueError(f"cannot be read: {_first_line(str(parsed['error_message']))}")
-    if parsed["error"]:
-        raise ValueError("is not a SELECT; nothing else is allowed here")
-    if len(parsed["statements"]) != 1:
-        raise ValueError(f"holds {len(parsed['statements'])} statements; exactly one SELECT is allowed here")
-    return parsed["statements"][0]
-
-
-def _serialize_sql(sql: str) -> Any:
-    if "\x00" in sql:
-        raise ValueError("holds a NUL character, after which DuckDB would stop reading")
-    with _parser_connection().cursor() as cursor:
-        answer = cursor.execute("select json_serialize_sql(?)", [sql]).fetchone()
-    assert answer is not None  # one row by definition
-    try:
-        return json.loads(answer[0])
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    except json.JSONDecodeError:  # seen with control characters in names
-        raise ValueError("cannot be read: it has characters that belong in no SQL") from None
-
-
-@cache
-def _parser_connection() -> duckdb.DuckDBPyConnection:
-    """Return an empty in-memory database without external access, used only for parsing."""
-    from unify.engine import duckdb
-
-    return duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
-
-
-def _agreed_tables(sql: str, duckdb_names: set[tuple[str, ...]]) -> tuple[TableRef, ...]:
-    """Return the tables sqlglot finds, if they are the same names as DuckDB's."""
-    tree = parse_sql(sql)
-    if tree is None:
-        raise ValueError("uses syntax whose tables cannot be determined; rewrite it in simpler SQL")
-    nodes = [node for node in tree.find_all(exp.Table) if is_table_node(node)]
-    if {(node.catalog.lower(), node.db.lower(), node.name.lower()) for node in nodes} != duckdb_names:
-        raise ValueError("is ambiguous; rewrite it in simpler SQL, without unusual comments and quotes")
-    return merge_refs(list(tree_table_refs(tree)))
-
-
-def _table_functions(tree: Any) -> set[str]:
-    calls = (node for node in _walk_nodes(tree) if node.get("type") == "TABLE_FUNCTION")
-    return {str(call["function"]["function_name"]).lower() for call in calls}
-
-
-def _table_key(table: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(table[part]).lower() for part in ("catalog_name", "schema_name", "table_name"))
-
-
-def _walk_nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object in a JSON value, without recursion: the depth comes from outside."""
-    waiting = [tree]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            yield value
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-
-
-def _first_line(message: str) -> str:
-    return message.splitlines()[0] if message else "it is empty"

@@ -50,17 +50,6 @@ def referenced_tables(sql: str) -> tuple[TableRef, ...]:
     return merge_refs([ref for text in texts for ref in _statement_tables(text)])
 
 
-def select_tables(sql: str) -> tuple[TableRef, ...]:
-    """Return the tables of a SELECT from an untrusted source.
-
-    Raises:
-        ValueError: the text is not exactly one SELECT, or calls a table function.
-    """
-    from unify.language.sql import parse
-
-    return parse.single_select_tables(sql)
-
-
 def _statement_tables(sql: str) -> Sequence[TableRef]:
     inner = unwrap_statement(sql)
     tokens = statement_tokens(inner)

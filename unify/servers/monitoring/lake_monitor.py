@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from unify.config.settings import Settings
 from unify.errors import StoreError
-from unify.lake.attach import ready_marker
+from unify.lake.attachment.attach import ready_marker
 from unify.lake.lake import Lake
 from unify.lake.protocols import METADATA
 from unify.model import TableName

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unify.config.settings import Settings
+from unify.engine import connection as engine_connection
 from unify.engine import errors
 from unify.engine.connection import quote_literal
 from unify.errors import StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
 from unify.fs.locks import FileLock
-from unify.lake import discards, ledger, table_layouts, type_changes
+from unify.lake.attachment import catalog_copy, new_lake, restricted
 from unify.lake.integrity import history, identity
-from unify.lake.protocols import CATALOG, SCHEMA
+from unify.lake.protocols import CATALOG
 
 if TYPE_CHECKING:
-    import tempfile
-
     from duckdb import DuckDBPyConnection
 
 LAKE_SCHEMA_VERSION = 5  # of Unify's own tables in the lake
@@ -32,19 +32,6 @@ CATALOG_BUSY_TIMEOUT_MS = 10_000  # how long a reader waits while a commit is wr
 CATALOG_PAGE_BYTES = (
     4096  # SQLite reads a file that ends within a page, without the rows of the missing bytes
 )
-
-# Row groups of this many rows make `limit 100` and point queries 3-6 times faster than the default
-# of 122,880 at the same size (design.md). Small inserts must not be kept in the catalog instead of
-# Parquet: DuckLake 1.0 keeps them as text there and loses quotes inside a STRUCT ('x''y' came back
-# as xy; tests/test_lake.py). The plain columns of INLINED_TABLES are safe and would be a file a load.
-DUCKLAKE_OPTIONS = {
-    "parquet_row_group_size": 20_000,
-    "target_file_size": "128MB",
-    "data_inlining_row_limit": 0,
-}
-INLINED_TABLES = ("loads", "table_layouts")  # of the schema _unify
-INLINED_ROWS = 1000
-
 
 CatalogVersion = tuple[tuple[int, int], ...]
 
@@ -78,7 +65,7 @@ class LakeAttachment:
         self._notice = notice
         self._attached_file: tuple[int, int] | None = None  # device and inode of the attached catalog
         self._catalog_copy: tempfile.TemporaryDirectory[str] | None = None
-        self._copied_version: CatalogVersion = ()
+        self.copied_version: CatalogVersion = ()  # of the catalog when it was copied
 
     @property
     def catalog_file(self) -> Path | None:
@@ -104,7 +91,7 @@ class LakeAttachment:
     @property
     def is_outdated(self) -> bool:
         """Whether commits are not visible any more: the catalog was replaced, or its copy is older."""
-        return self.is_replaced or (self.is_copy and self.catalog_version() != self._copied_version)
+        return self.is_replaced or (self.is_copy and self.catalog_version() != self.copied_version)
 
     def catalog_version(self) -> CatalogVersion:
         """Return modification time in nanoseconds and size of the catalog file and its WAL."""
@@ -132,6 +119,18 @@ class LakeAttachment:
             raise self._catalog_error(damage) from error
         self._attached_file = _file_id(self.catalog_file)
         connection.execute(f"USE {CATALOG}")
+
+    def attach_restricted(self, connection: DuckDBPyConnection) -> None:
+        """Attach a copy of the catalog, which needs no extension but DuckLake's. Errors as of ``attach``."""
+        with closing(engine_connection.connect(threads=1, notice=self._notice)) as source:
+            self.attach(source)
+            readable, self._catalog_copy = self._catalog_copy, None
+            catalog = self._new_copy_folder() / "catalog.duckdb"
+            with private_umask():
+                catalog_copy.copy_to_duckdb(source, catalog, self.settings.data_path)
+        if readable is not None:
+            readable.cleanup()
+        restricted.attach_copy(connection, catalog, self.settings.data_path)
 
     def _attach_or_create(self, connection: DuckDBPyConnection) -> None:
         if self.is_disk_full:
@@ -199,8 +198,8 @@ class LakeAttachment:
                 durable.create_private_file(self.catalog_file)
             self._attach_writable(connection, create=True)
             repaired = is_older and history.repair_history(connection)
-            _create_tables(connection)
-            _set_options(connection)
+            new_lake.create_tables(connection)
+            new_lake.set_options(connection)
             if repaired:
                 connection.execute(f"DETACH {CATALOG}")
                 self._attach_writable(connection)
@@ -278,58 +277,18 @@ class LakeAttachment:
 
     def _copy_catalog(self) -> str:
         """Copy the current catalog to a folder where SQLite may write."""
-        import shutil
-        import tempfile
-
         catalog = self.catalog_file
         if catalog is None:
             return self.settings.catalog_url
+        folder = self._new_copy_folder()
+        with self._lock.hold() if self._is_writable() else nullcontext():
+            return f"ducklake:sqlite:{catalog_copy.copy_files(catalog, folder)}"
+
+    def _new_copy_folder(self) -> Path:
         self.close()
         self._catalog_copy = tempfile.TemporaryDirectory(prefix="unify-catalog-")
-        self._copied_version = self.catalog_version()
-        with self._lock.hold() if self._is_writable() else nullcontext():
-            for suffix in ("", "-wal"):
-                source = catalog.with_name(catalog.name + suffix)
-                if source.exists():
-                    target = Path(self._catalog_copy.name) / source.name
-                    shutil.copyfile(source, target)
-                    target.chmod(0o600)
-        return f"ducklake:sqlite:{Path(self._catalog_copy.name) / catalog.name}"
-
-
-def _create_tables(connection: DuckDBPyConnection) -> None:
-    """Create Unify's own tables in one commit, while DuckLake also creates their tables of inlined rows.
-
-    DuckLake 1.5.5 would otherwise create those with the first row, in that commit. In the commit of a load
-    this would hide the load's own table from AT: readers cache the older catalog for its version.
-
-    A row is inserted into each table and deleted again, which leaves statistics: without them DuckLake reads
-    the statistics of a table twice for each column of each query, 55 ms of CPU for the ledger.
-    """
-    connection.execute("BEGIN")
-    connection.execute(f"CALL {CATALOG}.set_option('data_inlining_row_limit', {INLINED_ROWS})")
-    ledger.create_table(connection)
-    discards.create_table(connection)
-    type_changes.create_table(connection)
-    table_layouts.create_table(connection)
-    for table in (ledger.TABLE, discards.TABLE, type_changes.TABLE, table_layouts.TABLE):
-        connection.execute(f"INSERT INTO {table} DEFAULT VALUES")
-        connection.execute(f"DELETE FROM {table} WHERE connection IS NULL")
-    connection.execute("COMMIT")
-
-
-def _set_options(connection: DuckDBPyConnection) -> None:
-    """Set the lake's options, in one commit; those of a table only once it is committed."""
-    connection.execute("BEGIN")
-    for table in INLINED_TABLES:
-        connection.execute(
-            f"CALL {CATALOG}.set_option('data_inlining_row_limit', {INLINED_ROWS}, "
-            "schema => ?, table_name => ?)",
-            [SCHEMA, table],
-        )
-    for name, value in DUCKLAKE_OPTIONS.items():
-        connection.execute(f"CALL {CATALOG}.set_option(?, ?)", [name, value])
-    connection.execute("COMMIT")
+        self.copied_version = self.catalog_version()
+        return Path(self._catalog_copy.name)
 
 
 def _file_state(path: Path) -> tuple[int, int]:
