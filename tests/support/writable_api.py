@@ -30,7 +30,8 @@ class WritableApi:
     people: list[dict[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     refused_names: frozenset[str] = frozenset()
-    _by_key: dict[str, MockResponse] = field(default_factory=dict)
+    reused_keys: int = 0  # requests whose key was used with another body before
+    _by_key: dict[str, tuple[bytes, MockResponse]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.server.serve("/people", self._respond)
@@ -76,7 +77,9 @@ class WritableApi:
     def _create(self, request: RecordedRequest) -> MockResponse:
         key = request.headers.get("idempotency-key", "")
         if key and key in self._by_key:
-            return self._by_key[key]
+            body, response = self._by_key[key]
+            self.reused_keys += body != request.body
+            return response if body == request.body else MockResponse.error(409, "key with another body")
         person = request.json()
         if person.get("name") in self.refused_names:
             response = MockResponse.error(422, f"{person['name']} is not a name")
@@ -84,7 +87,7 @@ class WritableApi:
             self.people.append({**person, "id": len(self.people) + 1})
             response = MockResponse.json(self.people[-1], status=201)
         if key:
-            self._by_key[key] = response
+            self._by_key[key] = (request.body, response)
         return response
 
     def _change(self, request: RecordedRequest) -> MockResponse:

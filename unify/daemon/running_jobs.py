@@ -230,7 +230,13 @@ class RunningJobs:
             self._apply_decision(run, decision, JobEvent.POSTPONED)
 
     def _check_progress(self, run: RunningJob) -> None:
-        """Find out whether the failure of this attempt counts: not if it has read more than those before."""
+        """Find out whether the failure of this attempt counts: not if it has got further than those before.
+
+        Each attempt of a write that gets further gives a row its outcome, so that they end.
+        """
+        if run.job.action is Action.WRITE:
+            run.progressed = self.writes.has_progress(run.job)
+            return
         run.progressed = run.job.attempt < policies.MAX_ATTEMPTS_WITH_PROGRESS and self._staging.has_progress(
             run.job
         )

@@ -34,6 +34,11 @@ class PendingWrites:
             if (tenant, table) not in active:
                 self._queue.enqueue(NewJob(tenant, Action.WRITE, table, origin), now)
 
+    def has_progress(self, job: LoaderJob) -> bool:
+        """Whether the current attempt of a job has given a row its outcome."""
+        since = job.started_at or job.created_at
+        return self._store.has_settled_rows(job.tenant, job.table, since)
+
     def cancel(self, job: LoaderJob, now: datetime) -> None:
         """Ask the running write of a table to end; its worker settles the request that it has sent."""
         write = self._store.next_open(job.tenant, job.table)

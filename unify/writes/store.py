@@ -183,6 +183,11 @@ class WriteStore:
             for row in self._fetch_all("open_tables", {})
         ]
 
+    def has_settled_rows(self, tenant: str, table: TableName, since: datetime) -> bool:
+        """Whether a row of the open writes of a table got its outcome after ``since``."""
+        values = {**_table_values(tenant, table), "since": to_micros(since)}
+        return self.path.exists() and bool(self._fetch_all("settled_since", values))
+
     def requests_since(self, write: Write, since: datetime) -> tuple[int, datetime | None]:
         """Return how many requests were sent to the table after ``since``, and when the first of them was."""
         values = {**_table_values(write.tenant, write.table), "since": to_micros(since)}

@@ -120,6 +120,12 @@ UPDATE write SET state = 'approved', approved_by = :by, approved_at = :now, fini
 WHERE id = :id AND state IN ('done', 'failed', 'cancelled')
 RETURNING *;
 
+-- name: settled_since
+SELECT 1 FROM write_row JOIN write ON write.id = write_row.write
+WHERE tenant = :tenant AND connection = :connection AND table_name = :table_name
+  AND write.state IN ('approved', 'running') AND settled_at > :since
+LIMIT 1;
+
 -- name: requests_since
 SELECT count(*) AS requests, min(at) AS first_at
 FROM request JOIN write ON write.id = request.write
