@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import InProcessCommand, UnifyCommand
-from tests.support.fault_server import FaultServer
+from tests.support.crm import make_crm
+from tests.support.fault_server import FaultServer, MockResponse
 from tests.support.paths import CHECKOUT
+from tests.support.waiting import scaled_limit_s, wait_until
 from tests.support.writable_api import Protection
 from tests.support.write_campaign import CampaignResult, run_campaign
+from unify.model import RowState, WriteState
+from unify.writes.store import WriteStore
 
 
 @pytest.fixture
@@ -51,3 +56,32 @@ def test_two_hundred_kills_double_and_lose_nothing(
     sys.stderr.write(f"{protection}: {result}, seed {seed}\n")
     assert result.kills >= 200, (result, seed)
     require_nothing_doubled_or_lost(result, protection, seed)
+
+
+@pytest.mark.parametrize(
+    ("response", "first"),
+    [
+        (MockResponse.json({"id": 1}, status=201, delay_s=120), RowState.UNKNOWN),
+        (MockResponse.error(429, Retry_After="120"), RowState.NOT_SENT),
+    ],
+    ids=["during a request", "during a wait"],
+)
+def test_a_cancelled_write_sends_nothing_more(
+    quick_writes: UnifyCommand, api: FaultServer, response: MockResponse, first: RowState
+) -> None:
+    crm = make_crm(quick_writes, api)
+    api.serve("/people", response)
+    crm("insert into crm.people (email) values ('a@x'), ('b@x')", args=("--yes", "--no-wait"))
+    wait_until(lambda: bool(crm.sent))
+
+    cancelled_at = time.monotonic()
+    crm("cancel write 1")
+    with WriteStore(quick_writes.home / "writes.db") as store:
+        wait_until(lambda: store.counts(1).get(RowState.NOT_SENT, 0) > 0, timeout_s=30)
+        elapsed_s = time.monotonic() - cancelled_at
+        assert [row.state for row in store.rows(1)] == [first, RowState.NOT_SENT]
+        ended = store.find(1)
+        assert ended is not None
+        assert ended.state is WriteState.CANCELLED
+    assert elapsed_s < scaled_limit_s(2)
+    assert len(crm.sent) == 1

@@ -163,12 +163,17 @@ tables:
         email: {required: insert}
         name:
         tags: {only: insert}
+        age: {type: utinyint}
+        born: {type: date}
       insert:
         request: POST /people
-        body: {email: "{email}", name: "{name}", tags: "{tags}"}
+        body: {email: "{email}", name: "{name}", tags: "{tags}", age: "{age}", born: "{born}"}
         created: {id: id}
         idempotency: {header: Idempotency-Key}
-      update: {request: PATCH /person, params: {id: "{id}"}, body: {email: "{email}", name: "{name}"}}
+      update:
+        request: PATCH /person
+        params: {id: "{id}"}
+        body: {email: "{email}", name: "{name}", age: "{age}", born: "{born}"}
       delete: {request: DELETE /person, params: {id: "{id}"}}
   - name: contacts
     request: GET /people

@@ -120,18 +120,26 @@ def _has_ended(store: WriteStore, id: int) -> bool:
 def _kill_workers(
     store: WriteStore, write: int, api: FaultServer, pid_file: Path, kills: int, rng: random.Random
 ) -> int:
-    """Kill the worker a moment after it has sent something, until the write has ended; return how often."""
-    killed, last_pid, seen = 0, 0, 0
+    """Kill the worker a moment after it has sent something, until the write has ended; return how often.
+
+    Every other worker lives until a row has got its outcome: a job whose workers die without is given up.
+    """
+    killed, last_pid, sent, settled = 0, 0, 0, 0
     deadline = time.monotonic() + scaled_limit_s(60.0 + 5.0 * kills)
     while killed < kills and not _has_ended(store, write):
         assert time.monotonic() < deadline, killed
         pid = int(pid_file.read_text()) if pid_file.exists() else 0
-        if pid == last_pid or len(api.requests) == seen:
+        lives = killed % 2 == 0 and _count_settled(store, write) <= settled
+        if pid == last_pid or len(api.requests) == sent or lives:
             time.sleep(0.002)
             continue
         time.sleep(rng.uniform(0, LONGEST_DELAY_S))
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             killed += 1
-        last_pid, seen = pid, len(api.requests)
+        last_pid, sent, settled = pid, len(api.requests), _count_settled(store, write)
     return killed
+
+
+def _count_settled(store: WriteStore, write: int) -> int:
+    return sum(count for state, count in store.counts(write).items() if state.is_settled)

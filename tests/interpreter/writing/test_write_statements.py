@@ -132,6 +132,18 @@ def test_outcomes_are_ordinary_tables(crm: Crm) -> None:
         ("insert into crm.people (email) select 'x' || i from range(1001) t(i)", "more than 1,000 rows"),
         ("insert into crm.people (email) values (1) on conflict do nothing", "upsert by KEY"),
         ("insert into crm.people (email, email) values (1, 2)", "email"),
+        (
+            "insert into crm.people (email, age) values ('a', 7), ('b', -1)",
+            "row 2: age is '-1', which is no utinyint",
+        ),
+        ("insert into crm.people (email, age) values ('a', 'x')", "row 1: age is 'x', which is no utinyint"),
+        ("insert into crm.people (email, age) values ('a', 300)", "row 1: age is '300'"),
+        (
+            "insert into crm.people (email, born) values ('a', '2026-02-28'), ('b', '2026-02-30')",
+            "row 2: born is '2026-02-30', which is no date",
+        ),
+        ("insert into crm.people (EMAIL, born) values ('a', 'soon')", "row 1: born is 'soon'"),
+        ("insert into crm.people (email, tags) values ('a', ['\\xAA'::blob])", "contains a BLOB"),
         ("update crm.people set tags = ['x']", "crm.people.tags can be set by insert only"),
         ("update crm.people set id = 7", "crm.people.id cannot be written"),
         (

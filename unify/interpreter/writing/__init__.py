@@ -8,6 +8,7 @@
     plan            WritePlan: what a statement writes, and how many rows it removes
     returning       RETURNING over the rows of a write
     row_checks      what a plan may contain: columns, values, keys, numbers of rows
+    type_checks     values that do not fit the declared types
     write_report    plans and outcomes in words
     database        statements that write to a database
 

@@ -87,6 +87,11 @@ def check_rows(target: TableName, spec: WriteSpec, rows: Sequence[PlannedRow], w
     """Raise QueryError with row and column of what cannot be sent."""
     problems = [*_null_problems(spec, rows), *_key_problems(spec, rows)]
     problems += _request_problems(rows, writer)
+    refuse(target, problems)
+
+
+def refuse(target: TableName, problems: Sequence[str]) -> None:
+    """Raise QueryError with ``problems`` if there are any."""
     if problems:
         raise QueryError(f"{target}: nothing was sent:\n  {listed(problems)}")
 

@@ -27,6 +27,7 @@ from unify.interpreter.writing.export_planner import ExportPlanner, export_name
 from unify.interpreter.writing.plan import WritePlan, check_removals, use_declared_names
 from unify.interpreter.writing.returning import returned_rows, then_raise
 from unify.interpreter.writing.row_source import RowSource
+from unify.interpreter.writing.type_checks import type_problems
 from unify.interpreter.writing.undo_planner import UndoPlanner
 from unify.lake import catalog
 from unify.language.commands import ExportRows
@@ -245,6 +246,7 @@ class WriteCommands:
     def _check_plan(self, plan: WritePlan, spec: WriteSpec) -> None:
         """Raise QueryError or UsageError for what cannot be sent, or must not be."""
         row_checks.check_row_columns(plan.target, spec, plan.rows)
+        row_checks.refuse(plan.target, list(type_problems(self._query.lake, spec, plan.rows)))
         is_script = self._watcher.user_prompt() is None
         check_removals(plan, self._options.max_deletes, is_script=is_script)
         with self._open_writer(plan.target) as writer:
