@@ -129,20 +129,11 @@ def people_spec(protection: Protection, operation: WriteOperation = "insert", **
     return WriteSpec(PEOPLE, ("email",), **{operation: request, **keys})
 
 
-def random_faults(seed: int, count: int) -> list[Fault]:
-    """Faults in a random order, with more requests that succeed than any other."""
-    kinds: list[Fault] = [
-        "none",
-        "none",
-        "none",
-        "lost before",
-        "lost after",
-        "500 before",
-        "500 after",
-        "429",
-    ]
+def random_faults(seed: int, count: int, share: float = 0.6) -> list[Fault]:
+    """Return what happens to requests, in a random order; ``share`` of them have a fault."""
+    kinds: list[Fault] = ["lost before", "lost after", "500 before", "500 after", "429"]
     rng = random.Random(seed)
-    return [rng.choice(kinds) for _ in range(count)]
+    return [rng.choice(kinds) if rng.random() < share else "none" for _ in range(count)]
 
 
 CRM_SPEC = """\

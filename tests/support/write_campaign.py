@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +25,9 @@ from unify.writes.records import NewWrite
 from unify.writes.store import WriteStore
 
 PEOPLE = TableName("crm", "people")
+FAULT_SHARE = 0.2  # of the requests
 LONGEST_DELAY_S = 0.05  # between a request and the kill: some requests, or none
-_REQUESTS = {
+_REQUESTS: Mapping[Protection, Mapping[str, object]] = {
     "key": {"request": "POST /people", "idempotency": {"header": "Idempotency-Key"}},
     "settle": {
         "request": "POST /people",
@@ -58,7 +60,7 @@ def run_campaign(
 ) -> CampaignResult:
     """Send ``rows`` rows through the daemon, and kill the worker that sends them ``kills`` times."""
     rng = random.Random(seed)
-    system = WritableApi(api, faults=random_faults(seed, 4 * rows))
+    system = WritableApi(api, faults=random_faults(seed, 4 * rows, FAULT_SHARE))
     _connect(unify, api, protection)
     origin = ConfigPaths(str(unify.home / "connections.yaml"), (str(unify.home / "specs"),))
     emails = [f"{number}@x" for number in range(rows)]

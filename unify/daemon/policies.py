@@ -77,6 +77,8 @@ def decide_after_daemon_death(deaths: int, reason: str, now: datetime) -> RetryL
 def _max_attempts(job: LoaderJob, failure: Failure) -> int:
     if failure.kind == "RateLimited" and failure.retry_after_s is not None:
         return MAX_ATTEMPTS_RATE_LIMITED
+    if failure.kind == "UnsettledWrite":  # given up, its rows would be unknown
+        return MAX_ATTEMPTS_SCHEDULED
     return MAX_ATTEMPTS_INTERACTIVE if job.priority <= Priority.INTERACTIVE else MAX_ATTEMPTS_SCHEDULED
 
 
