@@ -193,6 +193,13 @@ class State:
         """Return the names of all connections and schemas."""
         return frozenset({*self.connections.names, *catalog.schemas(self.lake), SCHEMA})
 
+    def expected_columns(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
+        """Yield the columns of the tables of connections that are not stored: declared, and recorded ones."""
+        stored = catalog.all_columns(self.lake)
+        for name, columns in self._declared_columns():
+            if columns and name not in stored:
+                yield name, columns
+
     def _declared_columns(self) -> Iterator[tuple[TableName, Sequence[Column]]]:
         """Yield the columns that adapters declare; tables that were never loaded have no others."""
         for connection in self.connections.names:

@@ -48,7 +48,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
         ),
     ),
     "columns": SystemTableDef(
-        "the columns of stored tables, and the types they had before a load changed them",
+        "the columns of all tables: stored ones, with their earlier types, and those that a first load finds",
         (
             ("schema", VARCHAR),
             ("table", VARCHAR),

@@ -69,6 +69,10 @@ def _column_rows(state: State) -> Iterable[Row]:
                 previous,
                 changed_at,
             )
+    for name, expected in state.expected_columns():
+        for position, column in enumerate(expected, 1):
+            described = (column.name, column.type or None, column.description or None)
+            yield (name.schema, name.table, position, *described, None, None)
 
 
 def _job_rows(state: State) -> Iterable[Row]:

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from unify.adapters.spec.model import AdapterSpec, Option, View, table_defs
 from unify.config.settings import create_private_folder
 from unify.config.trust import require_private_spec
 from unify.errors import StoreError, UnknownName
 from unify.fs import durable
-from unify.model import TableDef
+from unify.model import Column, TableDef
 from unify.text import did_you_mean, format_count
 from unify.version import VERSION
 
@@ -138,7 +139,36 @@ def summarize_spec(spec: AdapterSpec) -> SpecSummary:
     )
     live = frozenset(table.name for table in spec.tables if table.live)
     shared = {table.name: table.shares for table in spec.tables if table.shares is not None}
-    return SpecSummary(options, table_defs(spec), live, spec.views, shared)
+    return SpecSummary(options, _with_recorded_columns(spec), live, spec.views, shared)
+
+
+def recorded_columns_file(spec_path: Path) -> Path:
+    """The file with the columns that the recorded cases of a spec have."""
+    return spec_path.parent / "columns" / f"{spec_path.stem}.json"
+
+
+def _with_recorded_columns(spec: AdapterSpec) -> tuple[TableDef, ...]:
+    """Return the tables with the columns of the recorded cases, whose declarations take precedence."""
+    tables = table_defs(spec)
+    try:
+        content = recorded_columns_file(Path(spec.path)).read_bytes()
+    except OSError:  # specs of users have none
+        return tables
+    recorded = msgspec.json.decode(content, type=dict[str, dict[str, str]])
+    return tuple(
+        replace(table, columns=_merge_columns(table, recorded.get(table.name, {}))) for table in tables
+    )
+
+
+def _merge_columns(table: TableDef, recorded: Mapping[str, str]) -> tuple[Column, ...]:
+    declared = {column.name: column for column in table.columns}
+    found = [
+        Column(name, declared[name].type or type, declared[name].description)
+        if name in declared
+        else Column(name, type)
+        for name, type in recorded.items()
+    ]
+    return (*found, *(column for column in table.columns if column.name not in recorded))
 
 
 def _file_version(path: Path) -> SpecFileVersion:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from unify.durations import format_duration
 from unify.errors import QueryError, UnknownName
 from unify.interpreter import state as interpreter_state
@@ -106,7 +108,7 @@ class ListingCommands:
         elif stored:
             note = self._detection_note(table)
         elif self._is_offered(table):
-            note = "types are detected by the first load"
+            note = "not loaded: the first load may find other columns and types"
         return listing_rows(
             [("column_name", VARCHAR), ("column_type", VARCHAR), ("description", VARCHAR)], rows, note
         )
@@ -180,7 +182,7 @@ class ListingCommands:
         if stored := catalog.table_columns(self.state.lake, name):
             return stored
         if connections.has(table.schema):
-            return (*connections.table(table).columns, *self._filter_columns(table))
+            return self._columns_with_filters(table)
         if own := system_columns.system_table_columns(name):
             return own
         if (view := find_view(self.state.lake, name)) is not None:
@@ -209,6 +211,17 @@ class ListingCommands:
                 if inner not in seen:
                     seen.append(inner)
         return f"the columns of the view {display_name(name)} cannot be found"
+
+    def _columns_with_filters(self, table: TableName) -> tuple[Column, ...]:
+        """Return the columns of a table that is not stored; those that are filters are described as such."""
+        filters = {column.name.lower(): column for column in self._filter_columns(table)}
+        columns = [
+            replace(filters.pop(column.name.lower()), type=column.type)
+            if column.name.lower() in filters
+            else column
+            for column in self.state.connections.table(table).columns
+        ]
+        return (*columns, *filters.values())
 
     def _filter_columns(self, table: TableName) -> Sequence[Column]:
         """Return the filters of a live table that are not among its columns."""
