@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -12,12 +13,16 @@ from unify.engine.volatility import is_volatile
 from unify.errors import QueryError
 from unify.text import format_count
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, Statement
+
 _READ_ONLY_KINDS = frozenset(
     {"SELECT", "EXPLAIN", "SET", "VARIABLE_SET", "PRAGMA", "LOAD", "ATTACH", "DETACH"}
 )
 _INTERNAL_READ_ONLY_KINDS = frozenset(
     {"EXPORT", "PREPARE", "RELATION", "LOGICAL_PLAN", "EXTENSION", "TRANSACTION"}
 )
+_WRAPPER_KINDS = frozenset({"TRANSACTION", "SET"})  # around the parts of a compound statement
 _KINDS_RETURNING_ROWS = frozenset({"CALL", "EXECUTE", "PRAGMA"})
 # Words of a select that may see every row before it gives its first; of others, the start costs nothing.
 _BLOCKING_WORDS = frozenset(
@@ -43,6 +48,7 @@ DONE_TEXTS = {"CREATE": "created", "DROP": "dropped", "ALTER": "altered", "ATTAC
 class ParsedStatement(Struct, frozen=True):
     """A statement as DuckDB's parser sees it: ``kind`` is its StatementType.
 
+    ``is_compound``  it is neither described nor run twice, because each run creates its enumeration again.
     ``runs_once``    a SELECT that may take its whole time before its first row, or act again in a second
                      run: it is described first.
     ``reads_once``   one of its sources may be a pipe: it is neither described nor run twice.
@@ -52,7 +58,7 @@ class ParsedStatement(Struct, frozen=True):
     kind: str
     words: tuple[str, ...]  # its tokens outside brackets, in lower case, without comments
     is_write: bool
-    has_own_transaction: bool = False  # DuckDB runs it as several statements in a transaction
+    is_compound: bool = False  # several statements to DuckDB: a PIVOT creates an enumeration first
     runs_once: bool = False
     returns_rows: bool = False  # rows that only the statement itself gives: RETURNING, CALL, EXECUTE …
     reads_once: bool = False
@@ -68,8 +74,8 @@ def parse_statement(
     """
     if not kinds:
         raise QueryError("there is no statement here")
-    acting = [kind for kind in kinds if kind != "TRANSACTION"]  # PIVOT is several, in a transaction
-    kind = acting[-1] if acting else "TRANSACTION"
+    acting = [kind for kind in kinds if kind not in _WRAPPER_KINDS]
+    kind = acting[-1] if acting else kinds[-1]
     tokens = tokenize(sql)
     words = tuple(token.word for _, token in top_level_tokens(tokens))
     return ParsedStatement(
@@ -77,13 +83,28 @@ def parse_statement(
         kind,
         words,
         _is_write(kind, words),
-        has_own_transaction=len(acting) < len(kinds) and bool(acting),
+        is_compound=len(acting) > 1,
         runs_once=has_own_definitions
         or any(token.word in _BLOCKING_WORDS for token in tokens)
         or is_volatile(sql, definitions),
         returns_rows=_returns_rows(kind, words, [token.word for token in tokens]),
         reads_once=kind in ("SELECT", "CREATE", "EXECUTE") and sources.reads_once(sql, definitions),
     )
+
+
+def run_before_last(connection: DuckDBPyConnection, sql: str) -> str | Statement:
+    """Run all but the last part of a compound statement; return what is left to run, which has the result.
+
+    What DuckDB puts around the parts, a transaction or settings, is left out: its end would have the result.
+    """
+    if "pivot" not in sql.lower():
+        return sql
+    parts = [part for part in connection.extract_statements(sql) if part.type.name not in _WRAPPER_KINDS]
+    if len(parts) < 2:
+        return sql
+    for part in parts[:-1]:
+        connection.execute(part)  # it has no parameters: DuckDB refuses them in the source of such a PIVOT
+    return parts[-1]
 
 
 def summary_text(kind: str, columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]) -> str:

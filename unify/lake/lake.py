@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from unify.config.settings import Settings
 from unify.engine import connection as engine_connection
 from unify.engine import errors
+from unify.engine.statements import run_before_last
 from unify.errors import Interrupted, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
@@ -469,7 +470,7 @@ def fetch_session_rows(lake: Lake, sql: str, parameters: object = None) -> list[
     Raises the errors of ``translate_session_errors``.
     """
     with translate_session_errors(lake):
-        return lake.connection.execute(sql, parameters).fetchall()
+        return lake.connection.execute(run_before_last(lake.connection, sql), parameters).fetchall()
 
 
 @contextmanager

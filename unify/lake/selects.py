@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from unify.engine import errors
 from unify.engine.nested import exact_cast_sql
+from unify.engine.statements import run_before_last
 from unify.engine.types import parse_type
 from unify.errors import Interrupted, QueryError, StoreError, UnifyError
 from unify.lake.protocols import RowProjection, Writer
@@ -127,7 +128,7 @@ class SelectRunner:
 
     def execute(self, sql: str, parameters: object = None, *, lines_before: int = 0) -> DuckDBPyConnection:
         with self.translate_errors(lines_before):
-            return self.lake.connection.execute(sql, parameters)
+            return self.lake.connection.execute(run_before_last(self.lake.connection, sql), parameters)
 
     def translate_errors(self, lines_before: int = 0) -> _StatementErrorTranslator:
         """See ``stream`` for ``lines_before``."""

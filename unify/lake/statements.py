@@ -19,6 +19,7 @@ from unify.engine.statements import (
     ParsedStatement,
     is_write_word,
     parse_statement,
+    run_before_last,
     summary_text,
 )
 from unify.engine.tokens import (
@@ -132,7 +133,7 @@ class StatementRunner:
         The rows of a source that can be read once only are in a temporary table meanwhile, and so are all
         rows with ``spool``.
         """
-        if not spool and not sources.reads_once(sql, definitions):
+        if not spool and not sources.reads_once(sql, definitions) and not self.parse(sql).is_compound:
             yield sql, parameters
             return
         table = self.selects.spool(sql, parameters)
@@ -202,11 +203,11 @@ class StatementRunner:
                 statement.sql,
                 parameters,
                 projection,
-                reads_once=statement.reads_once,
+                reads_once=statement.reads_once or statement.is_compound,
                 runs_once=statement.runs_once,
             )
         if statement.kind in ("CREATE", "ALTER"):
-            run = self._run_create_as if statement.reads_once else self._run_ddl
+            run = self._run_create_as if statement.reads_once or statement.is_compound else self._run_ddl
             return run(statement, parameters)
         if statement.kind == "EXECUTE" and self._is_exact_execute(statement):
             return self.selects.stream(statement.sql, parameters)
@@ -245,12 +246,7 @@ class StatementRunner:
     def _run_to_end(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         """Run a statement to its end: one that writes, in a transaction of its own."""
         run = self._fetch_returned_rows if statement.returns_rows else self._fetch_summary
-        if (
-            self.in_transaction
-            or not statement.is_write
-            or statement.has_own_transaction
-            or statement.kind not in _TRANSACTIONAL_KINDS
-        ):
+        if self.in_transaction or not statement.is_write or statement.kind not in _TRANSACTIONAL_KINDS:
             return run(statement, parameters)
         began_ns = durable.new_files_since_ns()
         self.selects.execute("BEGIN")
@@ -277,7 +273,8 @@ class StatementRunner:
     def _fetch_returned_rows(self, statement: ParsedStatement, parameters: object) -> LakeStatementResult:
         """Run a statement that cannot be part of a SELECT; its rows are kept in memory."""
         with self.selects.translate_errors():
-            found = self.lake.connection.sql(statement.sql, params=parameters)
+            last = run_before_last(self.lake.connection, statement.sql)
+            found = self.lake.connection.sql(last, params=parameters)
             relation = cast("DuckDBPyRelation | None", found)  # None, which its stub leaves out: no rows
             if relation is None:
                 return LakeStatementResult(None, DONE_TEXTS.get(statement.kind, "done"), _no_batches)
@@ -345,7 +342,7 @@ class StatementRunner:
         statement, reader = self.parse(sql, definitions), ""
         if statement.kind == "PREPARE" or DEFINITION_WORDS.intersection(statement.words[:5]):
             reader = "a view, macro or prepared statement reads it when it is created, too"
-        elif statement.has_own_transaction or statement.words[0] in _TWICE_READING_WORDS:
+        elif statement.is_compound or statement.words[0] in _TWICE_READING_WORDS:
             reader = f"{statement.words[0]} reads it twice"
         if reader:
             raise QueryError(f"{streams[0]} is a pipe, and {reader}; {_STREAM_ADVICE}")
