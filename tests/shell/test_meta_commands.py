@@ -8,19 +8,22 @@ from pathlib import Path
 import pytest
 
 from tests.support.prompt import run_prompt
-from tests.support.terminal import ENTER, Terminal
+from tests.support.terminal import CTRL_C, ENTER, Terminal
 from unify.errors import UsageError
 from unify.language.parser import parse as parse_statement
+from unify.shell.meta_command_list import META_COMMANDS, REPLACEMENTS, MetaCommand
 from unify.shell.meta_commands import (
-    META_COMMANDS,
     ParsedMetaCommand,
+    assignment,
     is_meta_command,
     meta_command_help,
     parse_format,
     parse_meta_command,
     parse_row_limit,
+    parse_seconds,
     parse_switch,
-    split_run_suffix,
+    script_replacement,
+    split_suffix,
 )
 
 BECOMES = [
@@ -45,6 +48,10 @@ BECOMES = [
         "copy (select 'to x' as a from t) TO 'my out.csv'",
     ),
     (r"\copy t from it's.csv", "copy t from 'it''s.csv'"),
+    (r"\ir sub.sql", "run 'sub.sql'"),
+    (r"\conninfo", "show connections"),
+    (r"\c github", "use github"),
+    (r"\unset name", "unset $name"),
 ]
 
 
@@ -56,8 +63,6 @@ def test_a_meta_command_becomes_a_statement(line: str, statement: str) -> None:
 
 @pytest.mark.parametrize("meta_command", META_COMMANDS, ids=lambda command: command.names[0])
 def test_every_meta_command_has_an_effect_and_help(meta_command: object) -> None:
-    from unify.shell.meta_commands import MetaCommand
-
     assert isinstance(meta_command, MetaCommand)
     for name in meta_command.names:
         argument = "t to 'x.csv'" if name == r"\copy" else "box"
@@ -70,13 +75,16 @@ def test_every_meta_command_has_an_effect_and_help(meta_command: object) -> None
     ("line", "message"),
     [
         (r"\dtt", "unknown command \\dtt; did you mean \\dt"),
+        (r"\du", "unify user list"),
+        (r"\gset", "$name = SELECT"),
+        (".import a b", "import 'FILE' into TABLE"),
         (".tabels", "did you mean .tables"),
         (r"\i", r"\i FILE"),
         (r"\q now", "takes no argument"),
-        (r"\dx", "unknown command \\dx"),
+        (r"\dx", "duckdb_extensions()"),
+        (r"\dq", "unknown command \\dq"),
         (r"\copy t", r"\copy TABLE|(SELECT) to|from FILE"),
         (r"\copy t to stdout", "name a file"),
-        (r"\!ls -l", "unknown command \\!ls"),
     ],
 )
 def test_a_mistake_in_a_meta_command_is_explained(line: str, message: str) -> None:
@@ -156,21 +164,115 @@ def test_meta_commands_run_at_the_prompt(empty_home: Path) -> None:
         (r"select 1; \gx", "select 1;", "run expanded", ""),
         ("select\n1 \\G out.csv ;", "select\n1", "run", "out.csv"),
         (r"select '\g' \gx 'two words.csv'", r"select '\g'", "run expanded", "two words.csv"),
+        (r"select 1 \watch 5", "select 1", "watch", "5"),
+        (r"select (1 \r", "select (1", "reset", ""),
+        (r"select 1 \gdesc", "select 1", "describe", ""),
+        (r"select 1; \echo two words", "select 1;", "echo", "two words"),
+        (r"select (1, \timing on", "select (1,", "timing", "on"),
+        ("select 1;\n\\! ls -l", "select 1;", "shell", "ls -l"),
     ],
 )
 def test_g_ends_a_statement(text: str, statement: str, action: str, argument: str) -> None:
-    split = split_run_suffix(text)
+    split = split_suffix(text)
 
     assert split is not None
     assert split[0] == statement
-    assert (split[1].action, split[1].argument) == (action, argument)
+    assert parse_meta_command(split[1]) == ParsedMetaCommand(action=action, argument=argument)
 
 
 @pytest.mark.parametrize(
-    "text", [r"select '\g", r"select 1 -- \g", r"select (1 \g", r"\g", "select 1;", r"a \gy"]
+    "text", [r"select '\g", r"select 1 -- \g", r"select (1 \g", r"\g", "select 1;", r"select '1 \dt"]
 )
 def test_other_text_does_not_end_a_statement(text: str) -> None:
-    assert split_run_suffix(text) is None
+    assert split_suffix(text) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "where"),
+    [
+        ("t*", "\"table\" glob 't*'"),
+        ("c.it?", "schema glob 'c' and \"table\" glob 'it?'"),
+    ],
+)
+def test_tables_are_listed_by_a_pattern(pattern: str, where: str) -> None:
+    statement = parse_meta_command(rf"\dt {pattern}").statement
+    assert where in statement
+    parse_statement(statement)
+
+
+@pytest.mark.parametrize(
+    ("argument", "statement"),
+    [("a 5", "$a = 5"), ("a -1.5", "$a = -1.5"), ("a it's", "$a = 'it''s'"), ("a", "$a = ''")],
+)
+def test_set_assigns_numbers_and_texts(argument: str, statement: str) -> None:
+    assert assignment(argument) == statement
+    parse_statement(statement)
+
+
+@pytest.mark.parametrize(("word", "seconds"), [("", 2.0), ("0.5", 0.5), ("i=3", 3.0)])
+def test_watch_takes_seconds(word: str, seconds: float) -> None:
+    assert parse_seconds(word) == seconds
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "x", "nan", "1e99"])
+def test_other_intervals_of_watch_are_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="must be a number of seconds"):
+        parse_seconds(word)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (r"\dt", "show tables"),
+        (r"\d github.pulls", "describe github.pulls"),
+        ("\\dt\nselect 1;", "show tables"),
+        (r"select 1 \gx", "--format vertical"),
+        (".tables", "show tables"),
+        (".mode csv", "--format FORMAT"),
+        ("?", "help"),
+        (r"\du", "unify user list"),
+        (r"\i a.sql", "run 'a.sql'"),
+        (r"\nonsense", "scripts read SQL"),
+    ],
+)
+def test_a_script_says_what_replaces_a_meta_command(text: str, advice: str) -> None:
+    assert advice in (script_replacement(text) or "")
+
+
+@pytest.mark.parametrize("text", ["select '\\d'", ".5", "select 1", "", "select \\", ".5 \n"])
+def test_other_syntax_errors_of_scripts_are_shown_as_they_are(text: str) -> None:
+    assert script_replacement(text) is None
+
+
+@pytest.mark.parametrize("name", REPLACEMENTS)
+def test_a_replacement_stands_for_a_command_that_is_not_here(name: str) -> None:
+    with pytest.raises(UsageError, match="does not exist here: "):
+        parse_meta_command(name)
+
+
+@pytest.mark.process
+def test_commands_of_psql_run_at_the_prompt(empty_home: Path) -> None:
+    with run_prompt(empty_home, lines=90, SHELL="/bin/sh") as terminal:
+        ask(terminal, r"\p", "no statement has been run yet")
+        ask(terminal, r"select 51 as a; \echo done with it", "done with it")
+        ask(terminal, r"\p", "select 51 as a;")
+        ask(terminal, r"select 52 as b \gdesc", "column_name")
+        ask(terminal, r"select (1 \r", "what was typed is forgotten")
+        ask(terminal, r"\! echo from the $((40+2)) shell", "from the 42 shell")
+        ask(terminal, r"\!exit 3", "exit status 3")
+        ask(terminal, r"\t on", "column names: off")
+        ask(terminal, r"\pset format csv", "format: csv")
+        ask(terminal, "select 53 as hidden;", "53")
+        ask(terminal, r"\pset null (none)", "text of NULL: (none)")
+        ask(terminal, r"\pset border 2", "not supported; use format")
+        ask(terminal, r"\o |less", "output is written to files only")
+        ask(terminal, r"select 54 as watched \watch 0.05", "54\n54\n54")
+        terminal.type(CTRL_C)
+        ask(terminal, r"\du", "unify user list")
+        ask(terminal, r"select 61, \echo between", "between")
+        ask(terminal, "62;", "61,62")
+        terminal.type(r"\q" + ENTER)
+        assert terminal.wait_for_end() == 0
 
 
 @pytest.mark.process

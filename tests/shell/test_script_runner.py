@@ -61,6 +61,14 @@ def test_an_error_in_a_script_has_file_and_line(shell: UnifyCommand) -> None:
     assert shell.run("-f", "c.sql").stderr.startswith("c.sql:3: github.pulls: 401")
 
 
+def test_a_meta_command_in_a_script_says_what_to_use(unify: UnifyCommand) -> None:
+    (unify.home / "d.sql").write_text("select 1;\n\\dt\nselect 2;\n")
+
+    assert unify.run("-f", "d.sql").stderr.startswith(
+        r"d.sql:2: \dt is a command of the prompt; in a script use: show tables"
+    )
+
+
 def test_an_error_in_a_script_without_a_name_has_no_file() -> None:
     assert ScriptText("select 1").name == ""
     assert read_script(os.devnull).text == ""

@@ -10,7 +10,9 @@
     completion_scope  tables and columns in the statement being typed; SQL functions; files
     highlight         colours for the text being typed
     history           the history file: private, without statements that contain a secret
-    meta_commands     commands of psql and of DuckDB's shell, such as `.tables` and `.mode`
+    meta_commands     parses commands of psql and of DuckDB's shell, such as `.tables` and `.mode`
+    meta_command_list  those that the prompt has, and what to use in place of the others
+    output_commands   the meta commands about the output, such as `.mode` and `.maxrows`
     activity          the toolbar: running and ended loads, problems of connections
 
 Start with repl.run_repl and script_runner.ScriptRunner.

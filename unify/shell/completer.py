@@ -16,6 +16,7 @@ from unify.language.table_names import split_table_name
 from unify.language.tokenizer import SqlToken, TokenKind, significant_tokens, tokenize, unquote
 from unify.render.formats.options import FORMATS
 from unify.shell import completion_scope, meta_commands
+from unify.shell.meta_command_list import META_COMMAND_NAMES
 
 STATEMENT_STARTS: tuple[str, ...] = (
     *("select", "from", "with", "create table", "create view", "insert into", "update", "delete from"),
@@ -120,7 +121,7 @@ def _complete_meta_command(text: str, names: CompletionNames, list_files: ListFi
     if not blank:
         return [
             CompletionItem(command, len(name), "command")
-            for command in meta_commands.META_COMMAND_NAMES
+            for command in META_COMMAND_NAMES
             if command.startswith(name.lower())
         ]
     argument = argument.lstrip()

@@ -76,9 +76,9 @@ class InputCleared(Exception):
 def is_ready_to_run(text: str) -> bool:
     """Whether Enter runs ``text``: a meta command, or complete statements."""
     from unify.language.statements import is_complete
-    from unify.shell.meta_commands import is_meta_command, split_run_suffix
+    from unify.shell.meta_commands import is_meta_command, split_suffix
 
-    return is_meta_command(text) or is_complete(text) or split_run_suffix(text) is not None
+    return is_meta_command(text) or is_complete(text) or split_suffix(text) is not None
 
 
 class Editor:
@@ -163,6 +163,10 @@ class Editor:
         """Open ``text`` in $VISUAL or $EDITOR at the next prompt, which shows the edited text."""
         self._accepted_text = text
         self._editor_requested = True
+
+    def type_next(self, text: str) -> None:
+        """Show ``text`` at the next prompt, as if it had been typed."""
+        self._accepted_text = text
 
     def discard_accepted(self) -> None:
         """Forget the accepted text, because it runs or will not run."""

@@ -52,6 +52,9 @@ class PlainEditor:
     def edit_next(self, _text: str) -> None:
         raise UsageError("editing is not available on this terminal (TERM=dumb)")
 
+    def type_next(self, _text: str) -> None:
+        """No text can be shown to be continued."""
+
     def discard_accepted(self) -> None:
         """No text is kept."""
 

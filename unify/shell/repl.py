@@ -6,28 +6,30 @@ Ctrl-C clears the line; a second Ctrl-C soon after one that stopped waiting canc
 from __future__ import annotations
 
 import os
+import threading
 import time
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from functools import cached_property
 
-from msgspec.structs import replace
 from prompt_toolkit.history import History, InMemoryHistory
 
 from unify.config.preferences import read_keys
 from unify.config.settings import Settings
 from unify.durations import format_elapsed
 from unify.errors import UnifyError, UsageError
-from unify.fs.paths import expand_home
-from unify.render.formats.options import Format
 from unify.render.messages import Messages
-from unify.render.output import Output, OutputClosed, open_output
+from unify.render.output import Output, OutputClosed
 from unify.render.progress import load_summary
 from unify.shell import meta_commands
 from unify.shell.activity import ActivityMonitor, ActivityProbe
 from unify.shell.editor import Editor, InputCleared
 from unify.shell.history import invalid_byte, open_history
 from unify.shell.invocation import CANCEL_WITHIN_S, Invocation
+from unify.shell.meta_command_list import ShellAction
+from unify.shell.output_commands import OutputCommands
 from unify.shell.plain_editor import PlainEditor
 from unify.shell.startup import BackgroundSession, OpenSession
+from unify.text import escape_text
 
 WELCOME = (
     "No connections are configured. Type connect to add one, or help for a list of statements. "
@@ -75,7 +77,7 @@ def run_repl(
         repl.run()
     finally:
         try:
-            repl.close_file()
+            repl.display.close_file()
         finally:
             monitor.close()
             background.close()
@@ -100,15 +102,17 @@ class Repl:
         self.background = background
         self.monitor = monitor
         editor.on_paint = self._after_paint
-        self.output = output
+        self.display = OutputCommands(output, messages, invocation)
         self.messages = messages
         self.invocation = invocation
         self.has_exited = False
         self.timing = False
-        self._default_output = output  # the destination of rows unless \o selects a file
-        self._format_before_expanded: Format = "box"
         self._last_text = ""
         self._stopped_waiting_at: float | None = None
+
+    @property
+    def output(self) -> Output:
+        return self.display.current
 
     def run(self) -> None:
         while not self.has_exited:
@@ -131,15 +135,33 @@ class Repl:
                 self._stopped_waiting_at = None
                 self.editor.discard_accepted()
                 self._run_meta_command(meta_commands.parse_meta_command(text))
-            elif split := meta_commands.split_run_suffix(text):
-                self._last_text, command = split
-                self._run_meta_command(command)
+            elif split := meta_commands.split_suffix(text):
+                self._run_with_suffix(*split)
             else:
                 self._last_text = text
                 self._run_text(text)
         except UnifyError as error:
             self.editor.discard_accepted()
             self.messages.error(error)
+
+    def _run_with_suffix(self, text: str, suffix: str) -> None:
+        r"""Run a text with a command at its end: ``select 1 \gx``, ``select 1; \dt``.
+
+        A command that is not about the statement leaves an unfinished one at the prompt.
+        """
+        from unify.language.statements import is_complete
+
+        command = meta_commands.parse_meta_command(suffix)
+        is_about_it = meta_commands.is_about_statement(command)
+        is_unfinished = not is_about_it and not is_complete(text)
+        if command.action == "reset" or is_unfinished:
+            self.editor.discard_accepted()
+        else:
+            self._last_text = text
+        if is_about_it or is_unfinished or self._run_text(text):
+            self._run_meta_command(command)
+        if is_unfinished:
+            self.editor.type_next(text)
 
     def _after_paint(self) -> None:
         """Start background work after the prompt is on screen."""
@@ -158,82 +180,81 @@ class Repl:
 
     def _run_meta_command(self, command: meta_commands.ParsedMetaCommand) -> None:
         """Run the statement or the action of a meta command. Raises UnifyError."""
-        argument = command.argument
-        match command.action:
-            case None:
-                self._run_text(command.statement)
-            case "help":
-                self.output.write_text(meta_commands.meta_command_help())
-            case "edit":
-                self.editor.edit_next(self._last_text)
-            case "run" | "run expanded":
-                self._run_last_text(argument, expanded=command.action == "run expanded")
-            case "timing":
-                self.timing = meta_commands.parse_switch(argument, self.timing)
-                self.messages.notice(f"timing: {'on' if self.timing else 'off'}")
-            case "expanded":
-                is_expanded = self.output.format == "vertical"
-                before = self._format_before_expanded if is_expanded else self.output.format
-                expanded = meta_commands.parse_switch(argument, is_expanded)
-                self._set_format("vertical" if expanded else before)
-            case "mode" if argument:
-                self._set_format(meta_commands.parse_format(argument))
-            case "mode":
-                self.messages.notice(f"format: {self.output.format}")
-            case "rows":
-                self._set_row_limit(argument)
-            case "output":
-                self._redirect_output(argument)
-            case unknown:
-                assert_never(unknown)
+        if command.action is None:
+            self._run_text(command.statement)
+        else:
+            self._actions[command.action](command.argument)
 
-    def _run_last_text(self, path: str, *, expanded: bool) -> None:
-        r"""``\g`` and ``\gx``: run the last statement once with this destination and format."""
+    @cached_property
+    def _actions(self) -> Mapping[ShellAction, Callable[[str], object]]:
+        """What each action does with its argument."""
+        display = self.display
+        return {
+            "help": lambda _: self.output.write_text(meta_commands.meta_command_help()),
+            "edit": lambda _: self.editor.edit_next(self._last_text),
+            "run": self._run_last_text,
+            "run expanded": lambda path: self._run_last_text(path, expanded=True),
+            "describe": lambda _: self._run_text(f"describe {self._require_last_text()}"),
+            "watch": self._watch,
+            "print": lambda _: self.output.write_text(self._require_last_text()),
+            "reset": lambda _: self.messages.notice("what was typed is forgotten"),
+            "echo": self.output.write_text,
+            "warn": lambda text: self.messages.write(escape_text(text)),
+            "shell": self._run_command_of_system,
+            "set": self._set_variable,
+            "timing": self._set_timing,
+            "expanded": display.expand,
+            "mode": display.mode,
+            "rows": display.limit_rows,
+            "header": display.show_header,
+            "null": display.set_null,
+            "option": display.set_option,
+            "output": display.redirect,
+        }
+
+    def _set_timing(self, word: str) -> None:
+        self.timing = meta_commands.parse_switch(word, self.timing)
+        self.messages.notice(f"timing: {'on' if self.timing else 'off'}")
+
+    def _run_last_text(self, path: str = "", *, expanded: bool = False) -> bool:
+        r"""``\g`` and ``\gx``: run the last statement once; return whether it ended without an error."""
+        text = self._require_last_text()
+        with self.display.used_once(path, expanded=expanded):
+            return self._run_text(text)
+
+    def _require_last_text(self) -> str:
         if not self._last_text:
             raise UsageError("no statement has been run yet")
-        output, format = self.output, self.output.format
-        if path:
-            self.output = self._open_file(path)
-        if expanded:
-            self.output.format = "vertical"
+        return self._last_text
+
+    def _watch(self, argument: str) -> None:
+        r"""``\watch``: run the last statement until Ctrl-C or an error."""
+        text, seconds = self._require_last_text(), meta_commands.parse_seconds(argument)
+        pause = threading.Event()
         try:
-            self._run_text(self._last_text)
-        finally:
-            file, self.output = self.output, output
-            self.output.format = format
-            if file is not output:
-                file.close()
+            while self._run_text(text):
+                pause.wait(seconds)
+        except KeyboardInterrupt:
+            return
 
-    def _set_format(self, format: Format) -> None:
-        if self.output.format != "vertical":
-            self._format_before_expanded = self.output.format
-        self.output.format = format
-        self.messages.notice(f"format: {format}")
+    def _set_variable(self, argument: str) -> None:
+        r"""``\set``: list variables, or set one."""
+        self._run_text(meta_commands.assignment(argument) if argument else "show variables")
 
-    def _set_row_limit(self, argument: str) -> None:
-        limit = meta_commands.parse_row_limit(argument)
-        self.output.all_rows = limit == "all"
-        self.output.max_rows = None if isinstance(limit, str) else limit
-        self.messages.notice(f"rows in a box: {limit if isinstance(limit, str) else f'at most {limit:,}'}")
+    def _run_command_of_system(self, command: str) -> None:
+        r"""``\!``: run a command line with the user's shell, or that shell alone."""
+        import subprocess
 
-    def _redirect_output(self, path: str) -> None:
-        r"""``\o``: write rows to a file from now on; "" selects the default output again."""
-        opened = self._open_file(path) if path else self._default_output
-        self.close_file()
-        self.output = opened
-        self.messages.notice(f"rows are written to {opened.name}" if path else "rows are shown here")
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        try:
+            status = subprocess.run([shell, *(["-c", command] if command else [])], check=False).returncode
+        except OSError as error:
+            raise UsageError(f"{shell}: cannot be run: {error.strerror}") from error
+        if status:
+            self.messages.notice(f"exit status {status}")
 
-    def _open_file(self, path: str) -> Output:
-        options = replace(self.invocation.output_options(), path=os.fspath(expand_home(path)), format=None)
-        return open_output(options, {}, save_each_result=True)
-
-    def close_file(self) -> None:
-        r"""Close the file of ``\o``. Raises UnifyError if it cannot be written completely."""
-        file, self.output = self.output, self._default_output
-        if file is not self._default_output:
-            file.close()
-
-    def _run_text(self, text: str) -> None:
+    def _run_text(self, text: str) -> bool:
+        """Run statements; return whether all of them ended without an error."""
         from unify.shell.script_runner import ScriptRunner, ScriptText
 
         self._stopped_waiting_at = None
@@ -263,6 +284,8 @@ class Repl:
                 self._stopped_waiting_at = time.monotonic()
             if self.timing:
                 self.messages.notice(f"Time: {format_elapsed(time.monotonic() - started_at)}")
+            return not runner.exit_status
+        return False
 
     def _cancel_on_second_interrupt(self) -> None:
         """Cancel the awaited loads if Ctrl-C stopped waiting for them less than CANCEL_WITHIN_S ago."""

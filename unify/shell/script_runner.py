@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from msgspec import Struct
 
-from unify.errors import FileError, StoppedWaiting, UnifyError, UsageError
+from unify.errors import FileError, QueryError, StoppedWaiting, UnifyError, UsageError
 from unify.fs.paths import absolute_path, expand_home
 from unify.interpreter.results import (
     Chart,
@@ -137,7 +137,7 @@ class ScriptRunner:
             try:
                 self.run_statement(statement)
             except UnifyError as error:
-                self.messages.error(error, script.name, statement.line)
+                self.messages.error(_explain_meta_command(error, statement), script.name, statement.line)
                 self.exit_status = self.exit_status or error.exit_status
                 self.stopped_waiting |= isinstance(error, StoppedWaiting)
             if self.has_exited or (self.exit_status and not self.keep_going):
@@ -198,6 +198,16 @@ class ScriptRunner:
             self.output.write_text(text)
         else:
             self.messages.notice(text)
+
+
+def _explain_meta_command(error: UnifyError, statement: Statement) -> UnifyError:
+    """Return an error that names what a script uses instead, if ``error`` is about a meta command."""
+    if isinstance(error, QueryError) and "syntax error" in error.message:
+        from unify.shell.meta_commands import script_replacement
+
+        if (replacement := script_replacement(statement.text)) is not None:
+            return QueryError(replacement)
+    return error
 
 
 def _read_named_script(path: Path) -> ScriptText:
