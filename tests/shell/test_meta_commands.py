@@ -11,7 +11,7 @@ from tests.support.prompt import run_prompt
 from tests.support.terminal import CTRL_C, ENTER, Terminal
 from unify.errors import UsageError
 from unify.language.parser import parse as parse_statement
-from unify.shell.meta_command_list import META_COMMANDS, REPLACEMENTS, MetaCommand
+from unify.shell.meta_command_list import META_COMMANDS, REPLACEMENTS, MetaCommand, ShellAction
 from unify.shell.meta_commands import (
     ParsedMetaCommand,
     assignment,
@@ -172,7 +172,7 @@ def test_meta_commands_run_at_the_prompt(empty_home: Path) -> None:
         ("select 1;\n\\! ls -l", "select 1;", "shell", "ls -l"),
     ],
 )
-def test_g_ends_a_statement(text: str, statement: str, action: str, argument: str) -> None:
+def test_g_ends_a_statement(text: str, statement: str, action: ShellAction, argument: str) -> None:
     split = split_suffix(text)
 
     assert split is not None
