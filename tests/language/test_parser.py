@@ -145,6 +145,18 @@ COMMANDS: list[tuple[str, Command]] = [
     ("remove s.'a/' recursive", commands.RemoveFiles(commands.StorePath("s", "a/"), True)),
     ("url s.'a'", commands.FileUrl(commands.StorePath("s", "a"))),
     ("url s.'a' for 2 hours", commands.FileUrl(commands.StorePath("s", "a"), 7200.0)),
+    (
+        "export t to mail 'a@b.c'",
+        commands.ExportMail('SELECT * FROM "t"', "mail", ("a@b.c",)),
+    ),
+    (
+        "export (select 1) to mail 'a@b.c', 'd@e.f' subject 'It''s new' as csv",
+        commands.ExportMail("select 1", "mail", ("a@b.c", "d@e.f"), "It's new", "csv"),
+    ),
+    (
+        "explain export (select 1) to \"My Post\" 'a@b.c' as EXCEL",
+        commands.ExportMail("select 1", "My Post", ("a@b.c",), "", "excel", explain=True),
+    ),
     ("export t to crm.people", commands.ExportRows('SELECT * FROM "t"', TableName("crm", "people"))),
     (
         'export (select 1) to shop.sales.out upsert by id, "delta" delta when gone clear as n every 1 hour',

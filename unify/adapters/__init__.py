@@ -5,12 +5,13 @@
     registry  opens the adapter of a connection: a spec, a built-in class or that of an installed package
     plugins   adapter classes of installed packages (entry point group `unify.adapters`)
     spec      the YAML language that describes a REST API
-    built_in  the adapters of databases and stores by name
+    built_in  the adapters of databases, stores and mail by name
     relation  the contract of databases and stores: RelationalAdapter, whose tables DuckDB reads
     table_writes  the contract of databases whose tables are written: DatabaseWriter
     table_settings  the settings of a table against its columns: what is wrong, and what a load reads
     database  databases: the built-in relational adapters
     files     folders of files and object stores: further built-in relational adapters
+    mail      results as mails over SMTP
     rest      RESTAdapter: reads the tables of a spec
     paging    pagination: which request comes next
     formats   records of a response body: JSON, JSON lines, CSV, XML
@@ -18,7 +19,7 @@
     auth      authentication: static credentials, OAuth 2, JWT, AWS signatures
 
 Start with base.Adapter, then registry.open_adapter.
-Layers within the package, top first: registry; built_in; database, files and rest; table_settings;
+Layers within the package, top first: registry; built_in; database, files, mail and rest; table_settings;
 relation, auth and plugins; http; formats; paging, base, options and table_writes; spec.
 May import: language, config, engine, fs and the top-level modules.
 """

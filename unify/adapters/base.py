@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from unify.adapters.spec.model import ColumnDef, DeletedRows, ForEach, Incremental, Option, RefreshSpec
-from unify.adapters.spec.write import RowOperation
+from unify.adapters.spec.write import RowOperation, WriteSpec
 from unify.config.secrets import Secret
 from unify.errors import ConfigError, SignInNeeded, escape_surrogates
 from unify.model import PlannedRow, RequestRecord, RowOutcome, TableDef
@@ -185,6 +185,7 @@ class Adapter(ABC):
     """
 
     takes: ClassVar[tuple[Option, ...]] = ()
+    sends_only: ClassVar[bool] = False  # a connection to it may write without the key ``writes``
 
     def __init__(
         self, connection: str, options: Mapping[str, str | Secret | None], listeners: Listeners
@@ -213,6 +214,10 @@ class Adapter(ABC):
             SignInNeeded: a user has to sign in first.
             SourceError: the request failed for another reason than the credentials.
         """
+
+    def write_spec(self, table: str) -> WriteSpec | None:  # noqa: ARG002 - of the contract
+        """Return the columns and operations of a table that can be written. Sends no request."""
+        return None
 
     def open_writer(self, table: str) -> AbstractContextManager[TableWriter]:
         """Open a writer of ``table``. Raises ConfigError: the adapter cannot write it."""

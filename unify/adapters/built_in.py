@@ -1,4 +1,4 @@
-"""The built-in adapters of databases and stores, by name. Their modules are imported when one is used."""
+"""The built-in adapters: databases and stores, and mail. Their modules are imported when one is used."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from unify.model import TableDef
 
 if TYPE_CHECKING:
     from unify.adapters.base import TableConfig
+    from unify.adapters.plugins import AdapterPlugin
     from unify.adapters.relation import RelationalAdapter
     from unify.adapters.spec.model import Option
     from unify.redaction import Redactor
@@ -37,9 +38,23 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
 }
 
 
+# Adapters that send, and have no tables to read.
+_SENDERS: Mapping[str, tuple[str, str]] = {"smtp": ("unify.adapters.mail.adapter", "SmtpAdapter")}
+
+
 def built_in_names() -> tuple[str, ...]:
     """Return the names of all built-in adapters, sorted."""
-    return tuple(sorted(_CLASSES))
+    return tuple(sorted({**_CLASSES, **_SENDERS}))
+
+
+def find_sender(adapter: str) -> AdapterPlugin | None:
+    """Return a built-in adapter that sends, such as mails; None if there is none of that name."""
+    if adapter not in _SENDERS:
+        return None
+    from unify.adapters.plugins import AdapterPlugin
+
+    module, class_name = _SENDERS[adapter]
+    return AdapterPlugin(adapter, adapter, getattr(importlib.import_module(module), class_name))
 
 
 def has_files(adapter: str) -> bool:
@@ -48,7 +63,7 @@ def has_files(adapter: str) -> bool:
 
 
 def find_built_in(adapter: str) -> RelationalDefinition | None:
-    """Return a built-in adapter; None if there is none of that name."""
+    """Return a built-in adapter of a database or store; None if there is none of that name."""
     return RelationalDefinition(adapter, *_CLASSES[adapter]) if adapter in _CLASSES else None
 
 

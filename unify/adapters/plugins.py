@@ -6,7 +6,7 @@ Their results are checked, and their exceptions become errors that name the pack
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
@@ -14,10 +14,11 @@ from typing import TypeVar
 import msgspec
 from msgspec import structs
 
-from unify.adapters.base import Adapter, Check, Listeners, Page, Read, Traffic
+from unify.adapters.base import Adapter, Check, Listeners, Page, Read, TableWriter, Traffic
 from unify.adapters.formats.locate import OPEN_OBJECT, first_char
 from unify.adapters.options import check_plugin_options, check_refresh_tables, resolve_options
 from unify.adapters.spec.model import Option
+from unify.adapters.spec.write import WriteSpec
 from unify.config.connections import Connection
 from unify.config.secrets import Secret
 from unify.errors import BadResponse, ConfigError, SourceError, UnifyError
@@ -62,6 +63,10 @@ class PluginAdapter(Adapter):
         finally:
             if isinstance(pages, Generator):
                 pages.close()
+
+    def open_writer(self, table: str) -> AbstractContextManager[TableWriter]:
+        with translate_errors(self._where, self._redactor):
+            return self.inner.open_writer(table)
 
     def check(self) -> Check:
         with translate_errors(self._where, self._redactor):
@@ -182,6 +187,14 @@ class AdapterPlugin:
             structs.replace(table, refresh_every_s=connection.refresh.get(table.name, table.refresh_every_s))
             for table in tables
         )
+
+    def write_spec(self, connection: Connection, table: str) -> WriteSpec | None:
+        """How rows of a table are written, from an instance without secrets. Raises ConfigError."""
+        adapter = self._build_adapter(connection, self._public_values(connection), Listeners(), Redactor())
+        try:
+            return adapter.inner.write_spec(table)
+        finally:
+            adapter.close()
 
     def open_adapter(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from unify.adapters.built_in import RelationalDefinition, built_in_names, find_built_in
+from unify.adapters.built_in import RelationalDefinition, built_in_names, find_built_in, find_sender
 from unify.adapters.options import check_options, resolve_spec_options
 from unify.adapters.spec.loader import (
     SpecSummary,
@@ -164,20 +164,28 @@ def describe_table_config(connection: Connection, folders: Sequence[Path], table
 
 def describe_write(connection: Connection, folders: Sequence[Path], table: str) -> WriteSpec:
     """How rows of ``table`` are written. Raises ConfigError if they cannot be, or must not be."""
-    spec = spec_of(connection, folders)
-    found = spec.table(table) if spec is not None else None
-    name = f"{connection.name}.{table}"
-    if spec is None or found is None or found.write is None:
-        writable = [each.name for each in spec.tables if each.write is not None] if spec is not None else []
+    found = _find_definition(connection, folders)
+    name, hint, sends_only = f"{connection.name}.{table}", "", False
+    write: WriteSpec | None = None
+    if isinstance(found, Path):
+        spec = load_cached_spec(found)
+        known = spec.table(table)
+        write = known.write if known is not None else None
+        if known is not None and write is not None and not write.key:
+            write = replace(write, key=known.key)
+        writable = [each.name for each in spec.tables if each.write is not None]
         hint = f"; it can write {', '.join(writable)}" if writable else ""
+    elif not isinstance(found, RelationalDefinition):
+        write, sends_only = found.write_spec(connection, table), found.adapter_class.sends_only
+    if write is None:
         raise ConfigError(f"{name}: the adapter {connection.adapter} does not say how it is written{hint}")
-    if table.lower() not in (each.lower() for each in connection.writes):
+    if not sends_only and table.lower() not in (each.lower() for each in connection.writes):
         allowed = ", ".join([*connection.writes, table])
         raise ConfigError(
             f"{connection.location('writes')}: {name} is not among the tables that may be written; to allow "
             f"it, set writes: [{allowed}]"
         )
-    return found.write if found.write.key else replace(found.write, key=found.key)
+    return write
 
 
 def check_secrets(connection: Connection, folders: Sequence[Path], environment: Mapping[str, str]) -> None:
@@ -241,6 +249,8 @@ def _find_definition(
     """The spec of the adapter, else the built-in class, else that of a package. Raises ConfigError."""
     if (built_in := find_built_in(connection.adapter)) is not None:
         return _find_spec(connection.adapter, folders) or built_in
+    if (sender := find_sender(connection.adapter)) is not None:
+        return _find_spec(connection.adapter, folders) or sender
     try:
         return find_spec(connection.adapter, folders)
     except UnknownName as error:

@@ -363,6 +363,8 @@ def _run_file_command(session: Session, command: commands.FileCommand) -> Result
             return session.database_writes.export(command, session.max_age)
         case commands.ExportRows():
             return session.write_commands.export_rows(command, session.max_age)
+        case commands.ExportMail():
+            return session.write_commands.export_mail(command, session.max_age)
         case commands.CopyFiles(source, target, overwrite):
             return session.store_files.copy(source, target, overwrite=overwrite)
         case commands.RemoveFiles(place, recursive):

@@ -305,6 +305,27 @@ class ExportRows(Struct, frozen=True):
     explain: bool = False
 
 
+MailFormat = Literal["csv", "excel", "html"]
+MAIL_FORMATS: tuple[MailFormat, ...] = ("csv", "excel", "html")
+
+
+class ExportMail(Struct, frozen=True):
+    """``[explain] export github.pulls|$name|(SELECT) to mail 'a@b', … [subject '…'] [as csv|excel|html]``
+
+    ``source``   SQL.
+    ``mailer``   ``mail``, or the connection that sends it.
+    ``subject``  "" for one that says what the rows are.
+    ``explain``  show the plan and send nothing.
+    """
+
+    source: str
+    mailer: str
+    to: tuple[str, ...]
+    subject: str = ""
+    format: MailFormat = "html"
+    explain: bool = False
+
+
 class CopyFiles(Struct, frozen=True):
     """``copy exports.'a.csv'|'a.csv' to archive.'a.csv'|'a.csv' [overwrite]``"""
 
@@ -454,7 +475,7 @@ SystemCommand = (
     | PauseLoads
     | ResumeLoads
 )
-FileCommand = Import | Export | ExportRows | CopyFiles | RemoveFiles | FileUrl | RunFile
+FileCommand = Import | Export | ExportRows | ExportMail | CopyFiles | RemoveFiles | FileUrl | RunFile
 ScheduleCommand = RunEvery | RunAt | Unschedule
 WriteCommand = ApproveWrite | RetryWrite | CancelWrite | UndoWrite
 ConnectionCommand = Connect | Disconnect | QuerySource

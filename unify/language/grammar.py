@@ -273,6 +273,31 @@ class CommandBuilder(Transformer[Token, Command]):
         assert isinstance(plain, commands.ExportRows)
         return replace(plain, explain=True)
 
+    def export_mail(
+        self,
+        source: TableName | str,
+        mailer: str,
+        *options: str | commands.MailFormat | None,
+    ) -> commands.ExportMail:
+        *addresses, subject, format = options
+        to = tuple(address for address in addresses if address is not None)
+        kind: commands.MailFormat = next((each for each in commands.MAIL_FORMATS if each == format), "html")
+        return commands.ExportMail(_select_sql(source), mailer, to, subject or "", kind)
+
+    def explain_mail(
+        self, source: TableName | str, mailer: str, *options: str | commands.MailFormat | None
+    ) -> Command:
+        return replace(self.export_mail(source, mailer, *options), explain=True)
+
+    def mailer(self, name: Token) -> str:
+        return unquote(name)
+
+    def subject(self, text: str) -> str:
+        return text
+
+    def mail_format(self, word: Token) -> commands.MailFormat:
+        return next(format for format in commands.MAIL_FORMATS if format == word.lower())
+
     def row_mode(self, word: Token) -> commands.RowMode:
         return next(mode for mode in commands.ROW_MODES if mode == word.lower())
 

@@ -23,7 +23,7 @@ _TERMINAL_TEXTS = {
     "TABLE": "a table's name",
     "SCHEMA": "a schema's name",
     "STORE": "a file written 'PATH' or CONNECTION.'PATH'",
-    "DESTINATION": "a file written 'PATH' or CONNECTION.'PATH', or a table written connection.table",
+    "DESTINATION": "a file written 'PATH' or CONNECTION.'PATH', a table written connection.table, or mail",
     "KEY": "a column",
     "SYNC": "a name",
     "WRITE": "the number of a write",

@@ -194,6 +194,8 @@ def _path_prefix(text: str) -> str | None:
 def _expects_file(tokens_before: Sequence[SqlToken]) -> bool:
     """Whether a quote in this statement, or at this position of it, starts a file name."""
     first, second = tokens_before[0].keyword, tokens_before[1].keyword if len(tokens_before) > 1 else ""
+    if any(token.keyword == "mail" for token in tokens_before[2:]):
+        return False  # export … to mail 'ADDRESS'
     return first in _FILE_STATEMENTS or (
         (first, second) == ("create", "chart") and tokens_before[-1].keyword == "to"
     )
@@ -254,6 +256,8 @@ def _command_candidates(
                 yield from _table_candidates(names)
             case text if text.startswith("a file written"):
                 yield from ((f"{quote_identifier(schema)}.", "connection") for schema in names.schemas)
+                if text != expected:  # of an export
+                    yield "mail", "word"
             case "a connection":
                 yield from _table_candidates(names)
                 yield from ((quote_identifier(schema), "connection") for schema in names.schemas)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from unify.adapters import registry
 from unify.adapters.auth.token_cache import TokenCacheFolder
-from unify.adapters.built_in import built_in_names, find_built_in
+from unify.adapters.built_in import built_in_names, find_built_in, find_sender
 from unify.adapters.options import check_options, check_plugin_options, known_options
 from unify.adapters.spec import loader
 from unify.config import connections_edit, keyring, trust
@@ -103,6 +103,11 @@ class ConnectionCommands:
             return ConnectTarget(
                 adapter, built_in.asked_options(), known, lambda one: check_plugin_options(one, options)
             )
+        sender = find_sender(adapter)
+        if sender is not None and adapter not in loader.known_specs(folders):
+            options = sender.adapter_class.takes
+            known = {option.name: option for option in options}
+            return ConnectTarget(adapter, options, known, lambda one: check_plugin_options(one, options))
         try:
             spec = loader.load_spec(loader.find_spec(adapter, folders))
         except UnknownName as error:

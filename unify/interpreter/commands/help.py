@@ -205,6 +205,18 @@ TOPICS = (
         "its folder or object store, which needs writable: true in connections.yaml.",
     ),
     HelpTopic(
+        "mail",
+        (
+            "export SCHEMA.TABLE|$NAME|(SELECT …) to mail 'ADDRESS' [, 'ADDRESS' …] [subject 'TEXT']",
+            "    [as csv|excel|html]",
+        ),
+        "Sends rows as a mail, through the connection of adapter smtp (connect smtp as mail; with several, "
+        "write the name of one instead of mail). html, the default, shows up to 1,000 rows in the mail; csv "
+        "and excel attach a file. The mail is planned and shown, and sent once you agree or a script says "
+        "--yes. unify.writes lists it. If the reply of the server is lost it is unknown, and is not sent "
+        "again unless you say so (retry write N unknown).",
+    ),
+    HelpTopic(
         "copy",
         ("copy 'FILE'|CONNECTION.'FILE' to 'FILE'|CONNECTION.'FILE' [overwrite]",),
         "Copies files within a folder or object store, between two of them, or from and to this machine. "

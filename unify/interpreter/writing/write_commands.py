@@ -30,7 +30,7 @@ from unify.interpreter.writing.row_source import RowSource
 from unify.interpreter.writing.type_checks import type_problems
 from unify.interpreter.writing.undo_planner import UndoPlanner
 from unify.lake import catalog
-from unify.language.commands import ExportRows
+from unify.language.commands import ExportMail, ExportRows
 from unify.language.sql import tables
 from unify.language.sql.analysis import StatementKind, analyse
 from unify.language.sql.merge_statement import MergeStatement, parse_merge_statement
@@ -145,6 +145,15 @@ class WriteCommands:
         planner = ExportPlanner(command, target, spec, written, name=name)
         plan = planner.plan(self._query, max_age, self._options.max_writes)
         self._check_plan(plan, spec)
+        return self._explain(plan) if command.explain else self._carry_out(plan)
+
+    def export_mail(self, command: ExportMail, max_age: MaxAge) -> Result:
+        """Send the rows of a SELECT as a mail. Raises as ``run`` does."""
+        from unify.interpreter.writing.mail_planner import MailPlanner  # imports what only mails need
+
+        plan = MailPlanner(self._query, self._connections).plan(command, max_age)
+        self._refuse_transaction(plan.target)
+        self._check_plan(plan, self._describe(plan.target))
         return self._explain(plan) if command.explain else self._carry_out(plan)
 
     def undo(self, id: int) -> Result:
