@@ -9,11 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
 from unify.model import Column
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 TableOperation = Literal["insert", "update", "upsert", "mirror", "replace", "delete"]
 
@@ -121,6 +124,10 @@ class RowFetcher(Protocol):
     @property
     def relation(self) -> str:
         """The table with the rows in DuckDB's SQL, for databases that DuckDB writes itself."""
+
+    @property
+    def duck(self) -> DuckDBPyConnection:
+        """The connection that has that table."""
 
     def fetch(self, expressions: Sequence[str]) -> Iterator[Sequence[tuple[object, ...]]]:
         """Yield batches of the rows, in their order, as the values of expressions in DuckDB's SQL."""

@@ -97,6 +97,9 @@ def connect(
     specs: Sequence[str | os.PathLike[str]] = (),
     tenant: str | None = None,
     environment: Mapping[str, str] | None = None,
+    yes: bool = False,
+    max_writes: int | None = None,
+    max_deletes: int | None = None,
 ) -> DatabaseConnection:
     """Open a connection. None means the default of the command line; see ``unify.open`` for the others.
 
@@ -115,6 +118,9 @@ def connect(
             environment=environment,
             on_progress=on_progress,
             python_values=True,
+            yes=yes,
+            max_writes=max_writes,
+            max_deletes=max_deletes,
         )
     return DatabaseConnection(opened)
 

@@ -45,6 +45,9 @@ def open(
     environment: Mapping[str, str] | None = None,
     on_progress: ProgressCallback | None = None,
     python_values: bool = False,
+    yes: bool = False,
+    max_writes: int | None = None,
+    max_deletes: int | None = None,
 ) -> PythonSession:
     """Open a session. The arguments are those of the command line; None means its default.
 
@@ -56,6 +59,7 @@ def open(
     ``on_progress``  called with the status of each load that a statement waits for, at most ten times a
                      second.
     ``python_values``  dates and times are objects of Python where it can hold them, not DuckDB's text.
+    ``yes``, ``max_writes``, ``max_deletes``  what statements may write and delete, as on the command line.
     Raises UsageError for an invalid value. Nothing is opened before the first statement.
     """
     environment = dict(os.environ if environment is None else environment)
@@ -73,6 +77,9 @@ def open(
         max_age=MaxAge.parse("default" if max_age is None else max_age),
         wait=wait,
         variables=variables,
+        yes=yes,
+        max_writes=max_writes,
+        max_deletes=max_deletes,
         stager=stage_pages,
     )
     return PythonSession(interpreter, notices, python_values=python_values)

@@ -14,6 +14,7 @@
     mysql         adapter `mysql`, for MariaDB also
     sqlite        adapter `sqlite`: a SQLite database file
     duckdb_file   adapter `duckdb`: a DuckDB database file
+    duckdb_writer  DuckDBFileWriter: writes such a file
 
 May import: adapters.relation, base, options and spec; language, config, engine, fs and the top-level modules.
 """

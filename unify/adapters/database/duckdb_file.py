@@ -39,6 +39,8 @@ from unify.model import Column, TableDef
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from unify.adapters.database.duckdb_writer import DuckDBFileWriter
+
 _SCHEMAS_SQL = "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND NOT internal ORDER BY 1"
 _RELATIONS_SQL = (
     "SELECT schema_name, table_name, coalesce(comment, '') FROM duckdb_tables() WHERE database_name = $alias "
@@ -135,6 +137,18 @@ class DuckDBFileAdapter(RelationalAdapter):
             f"select … from {self.connection}.TABLE"
         )
 
+    def open_writer(self, duck: DuckDBPyConnection) -> DuckDBFileWriter:
+        from unify.adapters.database.duckdb_writer import DuckDBFileWriter
+
+        return DuckDBFileWriter(
+            self.connection,
+            self._path,
+            duck,
+            find_table=lambda name: self.find_table(duck, name),
+            names_of=self._parts,
+            attach=self.attach,
+        )
+
     def check(self, duck: DuckDBPyConnection) -> Check:
         tables = self.list_tables(duck)
         return Check(accepted=True, identity=f"{len(tables)} tables of {self._path}, read-only")
@@ -165,8 +179,12 @@ class DuckDBFileAdapter(RelationalAdapter):
         )
 
     def _sql_name(self, name: str) -> str:
+        return ".".join(map(quoted, self._parts(name)))
+
+    def _parts(self, name: str) -> tuple[str, str, str]:
+        """Return alias, schema and table of a canonical name."""
         schema, table = split_table_name(name)
-        return ".".join(map(quoted, (self._alias, schema or self._schemas[0], table)))
+        return self._alias, schema or self._schemas[0], table
 
     def _canonical_name(self, schema: str, table: str) -> str:
         return join_table_name("" if schema == self._schemas[0] else schema, table)

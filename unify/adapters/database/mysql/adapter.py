@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unify.adapters.database.adapter import DatabaseAdapter, process_name
 from unify.adapters.database.attachment import ServerAttachment
@@ -21,7 +21,11 @@ from unify.engine.types import quote_identifier as quoted
 from unify.model import Column
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from duckdb import DuckDBPyConnection
+
+    from unify.adapters.database.mysql.writer import MySQLWriter
 
 
 class MySQLAdapter(DatabaseAdapter):
@@ -29,7 +33,7 @@ class MySQLAdapter(DatabaseAdapter):
 
     label = "MySQL"
     extra = "mysql"
-    requires = ("duckdb_extension_mysql_scanner",)
+    requires = ("duckdb_extension_mysql_scanner", "pymysql")
     function = "mysql_query"
     dialect = MySQLDialect()
     asks = ("host", "port", "database", "user", "password")
@@ -76,6 +80,38 @@ class MySQLAdapter(DatabaseAdapter):
 
     def attach(self, duck: DuckDBPyConnection) -> None:
         self._attachment().attach(duck)
+
+    def open_writer(self, duck: DuckDBPyConnection) -> MySQLWriter:
+        from unify.adapters.database.mysql.writer import MySQLWriter
+
+        return MySQLWriter(
+            self.connection,
+            self._connect_parameters(),
+            self._mark,
+            lambda name: self.find_table(duck, name),
+            self._catalog.first_schema,
+        )
+
+    def _connect_parameters(self) -> Mapping[str, Any]:
+        """The options as PyMySQL names them; TLS by ``ssl_mode``, as DuckDB's extension has it."""
+        mode = self.option("ssl_mode")
+        tls: dict[str, Any] = {
+            name: value for name in ("ssl_ca", "ssl_cert", "ssl_key") if (value := self.option(name))
+        }
+        if mode == "disabled":
+            tls = {"ssl_disabled": True}
+        elif mode == "required" and not tls:
+            tls = {"ssl": _unverified_context()}
+        elif mode in ("verify_ca", "verify_identity"):
+            tls |= {"ssl_verify_cert": True, "ssl_verify_identity": mode == "verify_identity"}
+        return {
+            "host": self.option("host"),
+            "port": int(self.option("port")),
+            "user": self.option("user"),
+            "password": self.secret("password"),
+            "database": self.option("database"),
+            **tls,
+        }
 
     def _attachment(self) -> ServerAttachment:
         names = ("host", "port", "database", "user")
@@ -127,6 +163,15 @@ class MySQLAdapter(DatabaseAdapter):
     @property
     def _mark(self) -> str:
         return f"/* unify {self.connection} {process_name()} */"
+
+
+def _unverified_context() -> SSLContext:
+    """TLS without a check of the certificate: ``required`` asks for encryption only."""
+    import ssl
+
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _quote_setting(value: str) -> str:

@@ -30,6 +30,11 @@ class MySQLCatalog:
         self._alias = alias
         self._schemas = schemas
 
+    @property
+    def first_schema(self) -> str:
+        """The schema of tables whose name has none."""
+        return self._schemas[0]
+
     def list_schemas(self, duck: DuckDBPyConnection) -> Sequence[str]:
         """Return the schemas that the user may see, the configured ones first."""
         rows = self._fetch(duck, "schemas")

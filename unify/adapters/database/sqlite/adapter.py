@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from unify.adapters.database.adapter import DatabaseAdapter
@@ -20,6 +21,8 @@ from unify.engine.types import quote_identifier as quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from unify.adapters.database.sqlite.writer import SQLiteWriter
 
 _PATTERN_CHARACTERS = frozenset("*?[]")
 
@@ -82,6 +85,12 @@ class SQLiteAdapter(DatabaseAdapter):
         with translate_source_errors(self.connection):
             path = quote_literal(self.option("path"))
             duck.execute(f"ATTACH IF NOT EXISTS {path} AS {quoted(self.alias)} (TYPE sqlite, READ_ONLY)")
+
+    def open_writer(self, duck: DuckDBPyConnection) -> SQLiteWriter:
+        from unify.adapters.database.sqlite.writer import SQLiteWriter
+
+        path = Path(self.option("path"))
+        return SQLiteWriter(self.connection, path, lambda name: self.find_table(duck, name))
 
     def identify(self, duck: DuckDBPyConnection) -> str:
         tables = len(self._catalog.list_tables(duck, ""))

@@ -121,8 +121,12 @@ class SqlWriter(DatabaseWriter):
             return [*drop, build.create_table(target, target.sql_name), load]
         if write.operation in ("insert", "replace"):
             return [*([build.delete_all(target)] if write.operation == "replace" else []), load]
-        staged = [build.create_staged(write), self.load_text(build.staged, build.staged_names(write))]
-        return [*staged, *self.staged_statements(write)]
+        return [*self.staging_statements(write), *self.staged_statements(write)]
+
+    def staging_statements(self, write: TableWrite) -> Sequence[str]:
+        """Return what is sent to stage the rows."""
+        build = self.builder
+        return [build.create_staged(write), self.load_text(build.staged, build.staged_names(write))]
 
     def staged_statements(self, write: TableWrite) -> Sequence[str]:
         """Return what is sent after the rows are staged."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -15,6 +16,9 @@ from unify.lake import lake as lake_lake
 from unify.lake.lake import Lake
 from unify.model import Column
 from unify.text import format_count
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 TABLE = 'temp.main."unify checked rows"'
 BATCH_ROWS = 10_000
@@ -40,6 +44,10 @@ class CheckedRows:
     @property
     def relation(self) -> str:
         return TABLE
+
+    @property
+    def duck(self) -> DuckDBPyConnection:
+        return self._lake.connection
 
     def fetch(self, expressions: Sequence[str]) -> Iterator[Sequence[tuple[object, ...]]]:
         """Yield batches of the rows in their order. Raises Interrupted, QueryError."""

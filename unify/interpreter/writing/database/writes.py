@@ -111,7 +111,7 @@ class DatabaseWrites:
             found = self._require(target, name)
             key = self._planner.key_columns(found, (), name)
             rows = statements.statement_of_choice(statement, name, found, key)
-            with self._sources.read_from_source(name):
+            with self._sources.read_from_source(name), _without_position():
                 return self._run_rows(writer, found, rows, max_age, explain=explain)
 
     def _run_change(self, change: TableChange, name: TableName, max_age: MaxAge, *, explain: bool) -> Result:
@@ -274,6 +274,16 @@ class DatabaseWrites:
             raise UsageError(f"{question} Without a terminal, --yes is the answer ({statement})")
         if answer.strip().lower() not in ("y", "yes"):
             raise QueryError("nothing was written")
+
+
+@contextmanager
+def _without_position() -> Iterator[None]:
+    """Leave out the position in a SELECT that the user has not written."""
+    try:
+        yield
+    except QueryError as error:
+        error.message = error.message.partition("\nLINE ")[0]
+        raise
 
 
 def _alternative(name: TableName, *, is_new: bool) -> str:
