@@ -33,6 +33,7 @@ Packages, lowest layer first:
     servers      servers: HTTP with metrics and health; users and tokens
     shell        the interactive prompt and the script runner
     authoring    tools for authors of specs: test cases, mock API, sample, JSON schema, documentation
+    importers    foreign descriptions of APIs as specs: Airbyte, OpenAPI, dlt, Postman, HAR, curl
     cli          the `unify` command: arguments, subcommands, wiring of the parts
     api          Python programs: unify.connect (DB-API 2.0), unify.open, data frames
     demo         a sample API, for trying Unify without an account

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from msgspec import Struct, field
@@ -21,6 +21,7 @@ from unify.shell.invocation import ALL_OPERATIONS, Invocation, Step
 from unify.text import did_you_mean
 
 WRITE_OPERATIONS = ("insert", "update", "delete", "upsert")  # those of ``adapters.spec``, imported later
+IMPORT_FORMATS = ("airbyte", "openapi", "dlt", "postman", "har", "curl")  # those of ``importers``, likewise
 ROLES = ("reader", "loader", "writer")  # those of ``servers.users``, which is imported later
 
 
@@ -48,6 +49,7 @@ def parse_arguments(arguments: Sequence[str]) -> Invocation:
         variables=tuple(repeatable.variables),
         specs=tuple(repeatable.specs),
         options=tuple(repeatable.options),
+        tables=tuple(repeatable.tables),
     )
 
 
@@ -58,6 +60,7 @@ class _RepeatableOptions(Struct, frozen=True):
     variables: list[tuple[str, str]] = field(default_factory=list)
     specs: list[str] = field(default_factory=list)
     options: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -201,7 +204,7 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("--loads", action="store_true", help="for check: report the last load of each table")
     add("--deep", action="store_true", help="for lake check: read the data files whole")
     add("--repair", action="store_true", help="for lake check: repair what can be repaired without loss")
-    add("--force", action="store_true", help="for backup and restore: replace the file, move the home aside")
+    add("--force", action="store_true", help="for backup, restore, spec import: replace what is there")
     add("--with-tokens", action="store_true", help="for backup: include the tokens of sign-ins")
     add(
         "--without-connections",
@@ -230,8 +233,9 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
         repeatable.options,
         metavar="NAME=VALUE",
         type=_parse_option,
-        help="for spec try: an option of the connection",
+        help="for spec try: an option of the connection; for spec import: a default",
     )
+    _add_import_options(add, add_repeatable, repeatable)
     add(
         "--pages",
         metavar="N",
@@ -260,6 +264,23 @@ def _build_option_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentPar
     add("-h", "--help", action=_PrintAction, help="show this help and exit")
     add("--version", action=_PrintAction, help="show the version and exit")
     return options
+
+
+def _add_import_options(
+    add: Callable[..., Any], add_repeatable: Callable[..., Any], repeatable: _RepeatableOptions
+) -> None:
+    """The options of ``spec import``."""
+    add("--from", dest="from_format", choices=IMPORT_FORMATS, help="for spec import: format of the files")
+    add("--name", metavar="NAME", help="for spec import: name of the adapter")
+    add_repeatable(
+        "--tables",
+        repeatable.tables,
+        metavar="GLOB",
+        help="for spec import: tables to take, with their parents; repeatable",
+    )
+    add("--auth", metavar="NAME", help="for spec import: authentication, if the source offers several")
+    add("--live", action="store_true", help="for spec import: GET /x/{id} becomes a live table")
+    add("--report", choices=("text", "json"), help="for spec import: form of the report")
 
 
 def _statements_step(text: str) -> Step:

@@ -161,15 +161,8 @@ def _dispatch_task(
             from unify.cli.check import check_specs
 
             return check_specs(invocation.words)
-        case "spec try":
-            from unify.cli.spec_commands import try_table
-
-            prompt = terminal.terminal_prompt(messages)
-            return try_table(invocation, environment, prompt, messages.redactor)
-        case "spec test":
-            from unify.cli.spec_commands import test_specs
-
-            return test_specs(invocation.words)
+        case "spec try" | "spec test" | "spec import":
+            return _run_spec_task(invocation, environment, messages)
         case "trust":
             from unify.cli.trust import trust_files
 
@@ -190,6 +183,23 @@ def _dispatch_task(
             from unify.cli.home_commands import run_home_task
 
             return run_home_task(invocation, build_settings(invocation, environment), messages)
+
+
+def _run_spec_task(invocation: Invocation, environment: Environment, messages: Messages) -> int:
+    if invocation.task == "spec import":
+        from unify.importers.command import ImportCommand, run_import
+        from unify.importers.model import ImportSettings
+
+        given = invocation
+        settings = ImportSettings(given.name, given.auth, dict(given.options), given.live)
+        about = (given.words, settings, given.from_format, given.tables, given.output, given.report)
+        return run_import(ImportCommand(*about, force=given.force))
+    from unify.cli.spec_commands import test_specs, try_table
+
+    if invocation.task == "spec test":
+        return test_specs(invocation.words)
+    prompt = terminal.terminal_prompt(messages)
+    return try_table(invocation, environment, prompt, messages.redactor)
 
 
 def run_shell(

@@ -15,6 +15,7 @@ unify [OPTIONS]                   interactive shell (a script on stdin when stdi
        unify spec try FILE TABLE [--option NAME=VALUE ...] [--pages N]   fetch pages and show columns and rows
        unify spec try FILE TABLE --write [--rows ROWS]   show the requests that write rows; sends nothing
        unify spec test FILE ...          run the recorded cases of adapter specs
+       unify spec import FILE ...        adapter spec from a manifest, an API description, curl or HAR
        unify daemon run|start|stop|status
        unify serve --http [HOST:]PORT    Prometheus metrics and health over HTTP
        unify user add|list|remove        users of the servers, and their tokens
@@ -79,10 +80,11 @@ COMMAND_HELP = {
     ),
     "spec": CommandHelp(
         "validate, try and test adapter specs",
-        "unify spec check|try|test FILE ... [OPTIONS]",
+        "unify spec check|try|test|import FILE ... [OPTIONS]",
         "  check FILE ...    validate adapter specs\n"
         "  try FILE TABLE    show columns and rows of one page, or the requests that write rows\n"
-        "  test FILE ...     run the recorded cases of adapter specs",
+        "  test FILE ...     run the recorded cases of adapter specs\n"
+        "  import FILE ...   write a spec from an Airbyte manifest, OpenAPI, dlt, Postman, HAR or curl",
     ),
     "spec check": CommandHelp(
         "validate adapter specs",
@@ -108,6 +110,25 @@ COMMAND_HELP = {
         "unify spec test FILE ... [OPTIONS]",
         "Runs the recorded cases of adapter specs: reads responses from files and compares the rows.\n"
         "Sends no requests. Exit status 1 if a case fails.",
+        ("+", "FILE"),
+    ),
+    "spec import": CommandHelp(
+        "write a spec from a foreign description of an API",
+        "unify spec import FILE ... [--from FORMAT] [--name NAME] [-o FILE|-] [--tables GLOB] [OPTIONS]",
+        "Converts a description of an API to NAME.yaml: an Airbyte manifest, an OpenAPI document, a dlt\n"
+        "rest_api configuration, a Postman collection, a HAR recording or curl commands. FILE is a file, or\n"
+        "- for standard input. Sends no requests, runs no code of the files and writes no secrets. The spec\n"
+        "is validated before it is written. Prints a report: tables, what is left and why, options.\n"
+        "  --from FORMAT          airbyte|openapi|dlt|postman|har|curl; default: found from the content\n"
+        "  --name NAME            name of the adapter\n"
+        "  -o FILE                file to write; - is stdout, the report then goes to stderr\n"
+        "  --tables GLOB          tables to take, with their parents; repeatable\n"
+        "  --auth NAME            one of several ways to authenticate\n"
+        "  --option NAME=VALUE    default of an option\n"
+        "  --live                 also single objects (GET /x/{id}), as live tables with a required filter\n"
+        "  --report text|json     form of the report\n"
+        "  --force                replace a file that exists\n"
+        "Exit status: 0 everything is taken; 1 something is left; 2 a file cannot be read or written.",
         ("+", "FILE"),
     ),
     "daemon": CommandHelp("manage the background loader", _DAEMON_USAGE, _DAEMON),

@@ -15,6 +15,7 @@ Task = Literal[
     "spec check",
     "spec try",
     "spec test",
+    "spec import",
     "daemon run",
     "daemon start",
     "daemon stop",
@@ -48,6 +49,7 @@ class Invocation(Struct, frozen=True):
     ``words``    the arguments of a command: connections to check, spec files.
     ``options``  the options of ``spec try``, in place of those of a connection.
     ``http``     the address of ``serve``; ``cert`` and ``key`` are files; ``role`` is that of ``user add``.
+    ``name``, ``auth``, ``tables``, ``from_format``, ``report`` and ``live`` are those of ``spec import``.
     ``pages``    the number of pages that ``spec try`` fetches.
     ``write``    the operation of ``spec try --write``, or ALL_OPERATIONS; ``rows`` are its rows.
     """
@@ -85,6 +87,12 @@ class Invocation(Struct, frozen=True):
     options: tuple[tuple[str, str], ...] = ()
     pages: int | None = None
     write: str | None = None
+    name: str | None = None
+    auth: str | None = None
+    tables: tuple[str, ...] = ()
+    from_format: str | None = None
+    report: str | None = None
+    live: bool = False
     rows: str | None = None
     tenant: str | None = None
     max_age: str | None = None
