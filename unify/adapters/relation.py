@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from unify.adapters.table_writes import DatabaseWriter
+    from unify.language.sql.aggregates import AggregateUse
     from unify.language.sql.predicates import Condition
 
 HIDDEN_PREFIX = "__unify_"  # of the aliases of attached databases; they are not shown to users
@@ -79,6 +80,8 @@ class RelationRead(Struct, frozen=True):
                     every condition, and the order, exactly as DuckDB does.
     ``count_only``  the statement needs no column: the relation has as many rows as the table, whose values
                     are not used.
+    ``aggregates``  the statement needs no more than counts, sums, minima and maxima of groups of rows: the
+                    relation may have fewer rows that give the same ones.
     """
 
     columns: tuple[str, ...] | None = None
@@ -86,6 +89,7 @@ class RelationRead(Struct, frozen=True):
     order_by: tuple[SortOrder, ...] = ()
     limit: int | None = None
     count_only: bool = False
+    aggregates: AggregateUse | None = None
 
 
 class Relation(Struct, frozen=True):

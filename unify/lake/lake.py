@@ -23,6 +23,7 @@ from unify.engine.statements import run_before_last
 from unify.errors import Interrupted, StoreError
 from unify.fs import durable
 from unify.fs.durable import private_umask
+from unify.fs.interrupts import InterruptWatch
 from unify.fs.locks import FileLock
 from unify.lake import system_schema
 from unify.lake.attachment.attach import CatalogVersion, LakeAttachment
@@ -79,6 +80,7 @@ class Lake:
         self._has_all_threads = False
         self._is_usable = False
         self.interrupt_hooks: list[Callable[[], None]] = []  # end what a statement runs at other systems
+        self._interrupt_watch = InterruptWatch(self.interrupt)
         self._connection = self._open_connection()
         self._recorded_files: frozenset[Path] = frozenset()  # of the last commit; a next one may see them
         self._is_usable = True
@@ -169,6 +171,22 @@ class Lake:
         for hook in self.interrupt_hooks:
             hook()
 
+    @contextmanager
+    def watch_interrupts(self) -> Iterator[None]:
+        """Within the block, Ctrl-C ends the user's statement at once, also one that waits for a server.
+
+        Raises Interrupted, wherever Python raises the KeyboardInterrupt.
+        """
+        if not self.interrupt_hooks:
+            yield
+            return
+        try:
+            with self._interrupt_watch.active():
+                yield
+        except KeyboardInterrupt:
+            self.interrupt()
+            raise Interrupted("the statement was interrupted") from None
+
     def close(self) -> None:
         """Close the lake. An open transaction is rolled back and its lock released."""
         self._is_usable = False
@@ -178,6 +196,7 @@ class Lake:
         while self._lock.is_held:
             self._lock.release()
         self._attachment.close()
+        self._interrupt_watch.close()
 
     def cursor(self, *, uses_lake: bool = True) -> DuckDBPyConnection:
         """Return a second connection to the lake, for another thread or beside a running result.
@@ -485,7 +504,8 @@ def translate_session_errors(lake: Lake) -> Iterator[None]:
     from unify.engine import duckdb
 
     try:
-        yield
+        with lake.watch_interrupts():
+            yield
     except (KeyboardInterrupt, RuntimeError) as error:
         if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise

@@ -120,14 +120,14 @@ class SelectRunner:
         self, result: DuckDBPyConnection | DuckDBPyRelation, *, lines_before: int = 0
     ) -> Batches:
         while True:
-            with self.translate_errors(lines_before):
+            with self.lake.watch_interrupts(), self.translate_errors(lines_before):
                 rows = result.fetchmany(BATCH_ROWS)
             if not rows:
                 return
             yield rows
 
     def execute(self, sql: str, parameters: object = None, *, lines_before: int = 0) -> DuckDBPyConnection:
-        with self.translate_errors(lines_before):
+        with self.lake.watch_interrupts(), self.translate_errors(lines_before):
             return self.lake.connection.execute(run_before_last(self.lake.connection, sql), parameters)
 
     def translate_errors(self, lines_before: int = 0) -> _StatementErrorTranslator:

@@ -173,7 +173,7 @@ def test_the_server_applies_conditions_orders_limits_and_counts(
         ("select customer from shop.orders where id = 5", 'WHERE ("id" = 5)'),
         (
             "select * from shop.orders order by id desc limit 2 offset 1",
-            'ORDER BY "id" DESC NULLS LAST LIMIT 3',
+            'ORDER BY "id" DESC LIMIT 3',
         ),
         ("select count(*) from shop.orders", "count(*)"),
     ):
@@ -253,6 +253,7 @@ def test_ctrl_c_ends_the_statement_on_the_server(
     try:
         with pytest.raises(Interrupted):
             rows(session, sql)
+        assert time.monotonic() - interrupted_at[0] < 10  # they take 20 seconds and more
     finally:
         thread.join()
     assert postgres_server.run(active) == "0\n"

@@ -4,6 +4,7 @@
     error_messages  messages of servers within errors of DuckDB
     columns       a column with the SQL that reads it exactly, and what it is compared as
     conditions    conditions and orders that a server may apply without changing the result
+    aggregates    groups of rows that the server counts and sums, in place of rows
     statement     one SELECT for the server within one SELECT for DuckDB
     sql_sections  named statements in .sql files
     server_loads  loads of tables that are read by one statement

@@ -16,10 +16,11 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from unify.adapters.base import Check
+from unify.adapters.database.aggregates import plan_groups
 from unify.adapters.database.attachment import hidden_alias, translate_source_errors
 from unify.adapters.database.bulk import read_transaction
 from unify.adapters.database.columns import DatabaseTable
-from unify.adapters.database.conditions import ConditionBuilder, ConditionDialect
+from unify.adapters.database.conditions import ConditionBuilder, ConditionDialect, SentConditions
 from unify.adapters.database.server_loads import ServerLoads
 from unify.adapters.database.statement import SourceSelect, call_sql, count_rows_sql, read_sql
 from unify.adapters.relation import (
@@ -62,10 +63,12 @@ class DatabaseAdapter(RelationalAdapter):
     ``function``  DuckDB's table function that sends SQL to the database.
     ``dialect``   its constants and comparisons.
     ``prefix``    precedes each statement.
+    ``groups_rows``  whether it may count and sum for a statement, see ``aggregates``.
     """
 
     function: ClassVar[str]
     dialect: ClassVar[ConditionDialect]
+    groups_rows: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -113,7 +116,14 @@ class DatabaseAdapter(RelationalAdapter):
             return Relation(
                 count_rows_sql(self.function, self.alias, select, self.prefix), columns, (select.count_sql,)
             )
-        select = self._select(duck, known, read)
+        builder = ConditionBuilder(duck, known.fields_by_name(), self.dialect)
+        sent = builder.build(read.conditions)
+        groups = plan_groups(known, read, sent) if self.groups_rows else None
+        if groups is not None:
+            return Relation(
+                groups.duckdb_sql(self.call_sql(groups.source_sql)), columns, (groups.source_sql,)
+            )
+        select = self._select(builder, known, read, sent)
         shown = tuple(column.to_column() for column in select.columns)
         return Relation(self.read_sql(select), shown, (select.sql,))
 
@@ -196,9 +206,9 @@ class DatabaseAdapter(RelationalAdapter):
         except ValueError as error:
             raise ConfigError(f"{self.connection}.options.{name}: {error}") from error
 
-    def _select(self, duck: DuckDBPyConnection, table: DatabaseTable, read: RelationRead) -> SourceSelect:
-        builder = ConditionBuilder(duck, table.fields_by_name(), self.dialect)
-        sent = builder.build(read.conditions)
+    def _select(
+        self, builder: ConditionBuilder, table: DatabaseTable, read: RelationRead, sent: SentConditions
+    ) -> SourceSelect:
         order = builder.build_order(read.order_by) if read.limit is not None and sent.is_exact else None
         return SourceSelect(
             table,
@@ -206,6 +216,7 @@ class DatabaseAdapter(RelationalAdapter):
             sent.sql,
             order or (),
             read.limit if order is not None else None,
+            builder.index_order(read.order_by[0]) if order else None,
         )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from unify.adapters.relation import SourceColumn, SourceTable
+from unify.engine.types import quote_identifier as quoted
 from unify.model import Column
 
 
@@ -40,6 +41,8 @@ class DatabaseColumn(SourceColumn, frozen=True, kw_only=True):
     ``labels``       of a column whose kind is LABEL.
     ``read_as_null`` the condition that finds values such as NaN that are read as NULL; "" if none can be.
     ``has_null``     whether the column may be NULL at the source.
+    ``is_indexed``   an index of the source has the values in the order of ``sort``.
+    ``distinct_values``  how many values the column has, as the source estimates; None: it does not know.
     """
 
     source_name: str
@@ -53,6 +56,14 @@ class DatabaseColumn(SourceColumn, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     read_as_null: str = ""
     has_null: bool = True
+    is_indexed: bool = False
+    distinct_values: float | None = None
+
+    def value_sql(self, fetched: str) -> str:
+        """Return the column of a SELECT of DuckDB, made of what was fetched."""
+        value = f"{self.function}({fetched})"
+        value = f"CAST({value} AS {self.cast_to})" if self.cast_to else value
+        return f"{value} AS {quoted(self.name)}"
 
     def to_column(self) -> Column:
         """The column of the relation."""

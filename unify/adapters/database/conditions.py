@@ -62,6 +62,13 @@ class SentConditions(Struct, frozen=True):
     is_exact: bool
 
 
+class IndexOrder(Struct, frozen=True):
+    """``item`` sorts by ``expression`` the rows in which it is not NULL."""
+
+    expression: str
+    item: str
+
+
 class ConditionDialect(ABC):
     """How one database writes constants and compares texts."""
 
@@ -88,6 +95,10 @@ class ConditionDialect(ABC):
     @abstractmethod
     def order(self, column: DatabaseColumn, order: SortOrder) -> str:
         """Return one item of ORDER BY; ``column.sort`` is not empty."""
+
+    def index_order(self, column: DatabaseColumn, order: SortOrder) -> str:
+        """Return the item for rows with a value, if an index gives that order only; else ""."""
+        return ""
 
     @abstractmethod
     def value_text(self, column: DatabaseColumn) -> str:
@@ -126,6 +137,12 @@ class ConditionBuilder:
                 return None
             found.append(self._dialect.order(column, order))
         return tuple(found)
+
+    def index_order(self, order: SortOrder) -> IndexOrder | None:
+        """Return the order of an index for the rows with a value; None if the usual order is as good."""
+        column = self._columns[order.column.lower()]
+        item = self._dialect.index_order(column, order)
+        return IndexOrder(column.sort, item) if item else None
 
     def _translate(self, condition: Condition) -> SentCondition | None:
         column = self._columns.get(condition.column)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from unify.adapters.database.columns import DatabaseColumn, DatabaseTable
+from unify.adapters.database.conditions import IndexOrder
 from unify.engine.connection import quote_literal
 from unify.engine.types import quote_identifier as quoted
 
@@ -17,26 +20,37 @@ class SourceSelect(Struct, frozen=True):
     conditions: tuple[str, ...] = ()
     order_by: tuple[str, ...] = ()
     limit: int | None = None
+    index_order: IndexOrder | None = None  # in place of the first of ``order_by``
 
     @property
     def sql(self) -> str:
         """The SELECT with its columns."""
         chosen = ", ".join(f"{column.fetch} AS c{number}" for number, column in enumerate(self.columns))
-        return f"SELECT {chosen}{self.tail}"
+        if self.index_order is None:
+            return f"SELECT {chosen}{self.tail}"
+        known, others = self.index_order, self.order_by[1:]
+        parts = (
+            self._tail((*self.conditions, f"{known.expression} IS NOT NULL"), (known.item, *others)),
+            self._tail((*self.conditions, f"{known.expression} IS NULL"), others),
+        )
+        return " UNION ALL ".join(f"(SELECT {chosen}{part})" for part in parts)
 
     @property
     def count_sql(self) -> str:
         """The SELECT that counts the rows, as ``n``."""
-        return f"SELECT count(*) AS n{self.tail}"
+        return f"SELECT count(*) AS n{self._tail(self.conditions, ())}"
 
     @property
     def tail(self) -> str:
         """FROM and what follows."""
+        return self._tail(self.conditions, self.order_by)
+
+    def _tail(self, conditions: Sequence[str], order_by: Sequence[str]) -> str:
         parts = [f" FROM {self.table.sql_name}"]
-        if self.conditions:
-            parts.append(" WHERE " + " AND ".join(f"({condition})" for condition in self.conditions))
-        if self.order_by:
-            parts.append(" ORDER BY " + ", ".join(self.order_by))
+        if conditions:
+            parts.append(" WHERE " + " AND ".join(f"({condition})" for condition in conditions))
+        if order_by:
+            parts.append(" ORDER BY " + ", ".join(order_by))
         if self.limit is not None:
             parts.append(f" LIMIT {self.limit}")
         return "".join(parts)
@@ -47,7 +61,7 @@ def read_sql(function: str, alias: str, select: SourceSelect, prefix: str = "") 
 
     ``function``  the table function that sends SQL to the source. ``prefix``: what precedes that SQL.
     """
-    values = ", ".join(_value_sql(column, number) for number, column in enumerate(select.columns))
+    values = ", ".join(column.value_sql(f"c{number}") for number, column in enumerate(select.columns))
     return f"SELECT {values} FROM {call_sql(function, alias, prefix + select.sql)}"
 
 
@@ -64,9 +78,3 @@ def call_sql(function: str, alias: str, sql: str) -> str:
     With its full name: DuckDB would look a short one up in the lake first, which reads the lake's catalog.
     """
     return f"system.main.{function}({quote_literal(alias)}, {quote_literal(sql)})"
-
-
-def _value_sql(column: DatabaseColumn, number: int) -> str:
-    value = f"{column.function}(c{number})"
-    value = f"CAST({value} AS {column.cast_to})" if column.cast_to else value
-    return f"{value} AS {quoted(column.name)}"

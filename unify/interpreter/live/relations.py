@@ -62,6 +62,7 @@ class RelationResolver:
         self.source_views = named_databases.views
         self._join_keys = JoinKeys(lake, self._lake_relation)
         self._uses: Mapping[str, SourceUse] = {}
+        self._uses_definitions = False  # a macro may have the name of a function, such as sum
 
     def resolve(self, bound: BoundQuery, uses: Mapping[str, SourceUse]) -> BoundQuery:
         """Return ``bound`` with its views and live tables replaced by temporary relations.
@@ -72,6 +73,7 @@ class RelationResolver:
         """
         self.live.drop_uncached()
         self._uses = uses
+        self._uses_definitions = bool(bound.definitions)
         statement = analyse(bound.sql)
         if uses and (bound.definitions or statement.is_lasting):
             self.named_databases.provide(uses.values())
@@ -148,6 +150,8 @@ class RelationResolver:
             mention = statement.mentions[number]
             keys = self._join_keys.conditions(statement, mention, use.table)
             limited = dataclasses.replace(mention, conditions=(*mention.conditions, *keys))
+            if self._uses_definitions:
+                limited = dataclasses.replace(limited, aggregates=None, is_counted=False)
             return self.create_source_view(use, limited)
         return qualified_name(use.name.schema, use.name.table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from unify.engine.types import quote_identifier as quoted
@@ -37,6 +37,8 @@ class OpenSources:
         self._adapters: dict[str, tuple[Connection, RelationalAdapter]] = {}
         self._attached: dict[str, tuple[object, int]] = {}  # when; see _attach
         self._shared: tuple[ExitStack, dict[str, DuckDBPyConnection]] | None = None  # within ``together``
+        self._cancelling = Lock()  # the main thread and one that sees Ctrl-C may both cancel a statement
+        self._is_cancelled = False
         self._pause = Event()  # never set
         lake.interrupt_hooks.append(self.cancel)
 
@@ -96,6 +98,17 @@ class OpenSources:
         A thread of DuckDB may be about to send it, so that sources are asked again until they had something
         to end and have nothing more, at most CANCEL_TIMEOUT_S.
         """
+        with self._cancelling:
+            if not self._is_cancelled:
+                self._is_cancelled = True
+                self._cancel_statements()
+
+    def end_statement(self) -> None:
+        """Forget what the previous statement read."""
+        self.in_use.clear()
+        self._is_cancelled = False
+
+    def _cancel_statements(self) -> None:
         until = time.monotonic() + CANCEL_TIMEOUT_S
         asked = [self._adapters[name][1] for name in self.in_use if name in self._adapters]
         ended = 0

@@ -35,7 +35,7 @@ class SourceViews:
 
     def drop(self) -> None:
         """Drop the views of the previous statement."""
-        self.tables.sources.in_use.clear()
+        self.tables.sources.end_statement()
         views, self._views = self._views, []
         for view in views:
             try:
@@ -89,6 +89,7 @@ class SourceViews:
             order_by=order_by if is_complete and is_ordered else (),
             limit=mention.first_rows if is_complete and is_ordered else None,
             count_only=is_complete and mention.is_counted,
+            aggregates=mention.aggregates if is_complete else None,
         )
 
     def _has_usual_order(self, order_by: Sequence[object]) -> bool:

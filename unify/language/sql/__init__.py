@@ -7,6 +7,7 @@
     parse       table names in the syntax tree of sqlglot
     predicates  the conditions and joins of a SELECT that limit the rows of each table
     untrusted   the check that SQL from outside a shell is one SELECT of tables
+    aggregates  a SELECT that needs counts, sums, minima and maxima of its table, and no single rows
     used_names  the names of a statement that uses columns by name alone: no others are read
     write_statement  INSERT, UPDATE and DELETE, cut into their clauses
     table_changes  CREATE TABLE … AS, DROP TABLE and TRUNCATE, cut into their clauses

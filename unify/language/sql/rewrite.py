@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from unify.engine.types import quote_identifier
 from unify.language.sql import parse, predicates
+from unify.language.sql.aggregates import AggregateUse, find_aggregate_use
 from unify.language.sql.predicates import Condition, Parameters
 from unify.language.sql.refs import TableRef
 from unify.language.sql.tables import unwrap_statement
@@ -49,6 +50,7 @@ class TableMention:
     ``order_by``         the order in which ``first_rows`` are the ones that the statement needs.
     ``first_rows``       with ``is_complete``: it needs no more than this many rows; None: all of them.
     ``is_counted``       the statement is SELECT count(*) of this table, perhaps with WHERE.
+    ``aggregates``       of groups of its rows it needs no more than that; None: it may need each row.
     ``used_names``       it needs no columns of other names, which are in lower case; None: perhaps all.
     """
 
@@ -66,6 +68,7 @@ class TableMention:
     first_rows: int | None = None
     is_counted: bool = False
     used_names: frozenset[str] | None = None
+    aggregates: AggregateUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ def _build_mention(
         order_by=order_by,
         first_rows=first_rows,
         is_counted=_is_counted(node, tree),
+        aggregates=find_aggregate_use(node) if is_complete else None,
     )
 
 

@@ -45,6 +45,7 @@ class PostgresAdapter(DatabaseAdapter):
     requires = ("duckdb_extension_postgres_scanner", "psycopg")
     function = "postgres_query"
     dialect = PostgresDialect()
+    groups_rows = True
     asks = ("host", "port", "database", "user", "password", "schemas", "sslmode")
     takes: ClassVar[tuple[Option, ...]] = (
         Option("host", "Name or address of the server, or the folder of its socket", default="localhost"),

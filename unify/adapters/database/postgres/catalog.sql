@@ -54,16 +54,16 @@ LEFT JOIN pg_catalog.pg_namespace AS es ON es.oid = e.typnamespace
 LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation
 
 -- name: version
--- A text that is another one after each change of the table c: of its columns, key, descriptions and rows, and of
+-- A text that is another one after each change of the table c: of its columns, indexes, descriptions and rows, and of
 -- what this user may read. NULL if it has types that are not built in, which can change on their own.
 (
   SELECT CASE WHEN pg_catalog.bool_and(a.atttypid < 16384) THEN pg_catalog.concat_ws(' ',
     c.oid, c.xmin, c.reltuples, pg_catalog.current_setting('lc_monetary'),
     pg_catalog.string_agg(pg_catalog.concat_ws(',',
       a.attnum, a.xmin, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')), ' ' ORDER BY a.attnum),
-    'key', (
-      SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.xmin), ' ')
-      FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary
+    'indexes', (
+      SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', i.indexrelid, i.xmin), ' ' ORDER BY i.indexrelid)
+      FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid
     ),
     'descriptions', (
       SELECT pg_catalog.string_agg(pg_catalog.concat_ws(',', d.objsubid, d.xmin), ' ' ORDER BY d.objsubid)
@@ -102,6 +102,18 @@ SELECT json_build_object(
       'name', a.attname,
       'source_type', pg_catalog.format_type(a.atttypid, a.atttypmod),
       'description', coalesce(pg_catalog.col_description(a.attrelid, a.attnum), ''),
+      'not_null', a.attnotnull,
+      'is_indexed', EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+        JOIN pg_catalog.pg_am AS m ON m.oid = x.relam AND m.amname = 'btree'
+        WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indoption[0] IN (0, 3)
+          AND i.indisvalid AND i.indpred IS NULL
+      ),
+      'distinct', (
+        SELECT pg_catalog.max(st.n_distinct) FROM pg_catalog.pg_stats AS st
+        WHERE st.schemaname = n.nspname AND st.tablename = c.relname AND st.attname = a.attname
+      ),
       {type_fields}
     ) ORDER BY a.attnum), '[]')
     FROM pg_catalog.pg_attribute AS a

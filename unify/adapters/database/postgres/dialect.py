@@ -18,6 +18,10 @@ _TYPED_LITERALS: Mapping[ValueKind, str] = {
 }
 
 
+def _sorted(column: DatabaseColumn, order: SortOrder) -> str:
+    return f"{column.sort} {'DESC' if order.descending else 'ASC'}"
+
+
 class PostgresDialect(ConditionDialect):
     """PostgreSQL's constants; texts are compared as bytes by the collation C."""
 
@@ -42,8 +46,13 @@ class PostgresDialect(ConditionDialect):
         return f"{column.compare} LIKE {quote_literal(pattern)}"
 
     def order(self, column: DatabaseColumn, order: SortOrder) -> str:
-        direction = "DESC" if order.descending else "ASC"
-        return f"{column.sort} {direction} NULLS {'FIRST' if order.nulls_first else 'LAST'}"
+        nulls = f" NULLS {'FIRST' if order.nulls_first else 'LAST'}" if column.has_null else ""
+        return f"{_sorted(column, order)}{nulls}"
+
+    def index_order(self, column: DatabaseColumn, order: SortOrder) -> str:
+        """PostgreSQL's indexes have NULL as the greatest value, DuckDB's order has it last."""
+        is_usual = order.descending == order.nulls_first
+        return "" if is_usual or not column.is_indexed or not column.has_null else _sorted(column, order)
 
     def value_text(self, column: DatabaseColumn) -> str:
         return f"{quoted(column.source_name)}::text"

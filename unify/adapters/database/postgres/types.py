@@ -64,6 +64,9 @@ class CatalogColumn(Struct, frozen=True):
     element: str
     is_deterministic: bool
     labels: tuple[str, ...] | None
+    distinct: float | None = None  # n_distinct of pg_stats: below 0, a share of the rows
+    not_null: bool = False
+    is_indexed: bool = False  # the first column of an index with the usual order of NULL
 
 
 class CatalogTable(Struct, frozen=True):
@@ -305,7 +308,14 @@ class _ColumnReader:
             same_text=same_text,
             labels=labels,
             read_as_null=read_as_null,
+            distinct_values=self._distinct_values(),
+            has_null=not column.not_null or bool(read_as_null),
+            is_indexed=column.is_indexed and sort == self._name,
         )
+
+    def _distinct_values(self) -> float | None:
+        distinct = self._column.distinct
+        return -distinct * (self._table.rows or 0) if distinct is not None and distinct < 0 else distinct
 
 
 def _numeric_size(modifier: int) -> tuple[int, int]:
