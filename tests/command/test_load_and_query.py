@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,13 +72,17 @@ class SharedDaemon:
         return shared_unify
 
 
-def test_the_first_query_in_a_new_home_loads_the_table_and_returns_its_rows(
-    unify: UnifyCommand, shop: FaultServer
+def test_the_first_query_in_a_new_home_loads_the_table_and_stores_no_secret(
+    unify: UnifyCommand, shop: FaultServer, home: Path
 ) -> None:
     answer = unify("select id, customer_name from shop.orders order by id")
     assert answer.rows == [["id", "customer_name"], ["1", "Ada"], ["2", "Bob"], ["3", ""]], answer
     assert "shop.orders" in answer.stderr
     assert {request.headers["authorization"] for request in shop.requests} == {"Bearer s3cret-canary"}
+    with_canary = [
+        path for path in home.rglob("*") if path.is_file() and b"s3cret-canary" in path.read_bytes()
+    ]
+    assert with_canary == []
 
 
 def test_shell_daemon_and_worker_of_a_first_query_do_not_sleep(
@@ -155,6 +160,14 @@ class TestTheFirstQuery(SharedDaemon):
                 "union all select 'outlet', count(*) from outlet.orders"
             )
             assert sorted(unify(sql).rows[1:]) == [["outlet", "1"], ["shop", "3"]]
+
+    def test_large_integers_stay_exact_from_api_to_output(
+        self, unify: UnifyCommand, shop: FaultServer
+    ) -> None:
+        big = 2**63 + 1
+        shop.serve("/orders", pages=[[{"id": 9007199254740993, "n": big}, {"id": 1, "n": 1}]])
+        answer = unify("select id, n from shop.orders order by id desc limit 1", args=["--format", "json"])
+        assert json.loads(answer.stdout) == [{"id": 9007199254740993, "n": big}], answer
 
     def test_of_an_empty_table_returns_no_rows(self, unify: UnifyCommand, shop: FaultServer) -> None:
         shop.serve("/orders", pages=[[]])
@@ -277,14 +290,6 @@ class TestWithAnOwnDaemon:
         assert not is_daemon_running(unify.home)
         assert unify("system stop daemon").exit_status == 0
 
-    def test_system_tables_can_be_joined(self, unify: UnifyCommand, shop: FaultServer) -> None:
-        assert unify("load table shop.orders").exit_status == 0
-        sql = (
-            "select l.status, l.rows_read, j.state from unify.loads l join unify.jobs j on j.uid = l.uid "
-            "where l.connection = 'shop'"
-        )
-        assert unify(sql).rows[1:] == [["success", "3", "done"]]
-
 
 class TestErrors(SharedDaemon):
     def test_a_missing_connections_file_suggests_the_demo(self, unify: UnifyCommand) -> None:
@@ -391,6 +396,14 @@ class TestCommands(SharedDaemon):
         assert states["orders"] == "not loaded"
         assert unify("count shop.orders").single_value == "3"
 
+    def test_system_tables_can_be_joined(self, unify: UnifyCommand, shop: FaultServer) -> None:
+        assert unify("load table shop.orders").exit_status == 0
+        sql = (
+            "select l.status, l.rows_read, j.state from unify.loads l join unify.jobs j on j.uid = l.uid "
+            "where l.connection = 'shop'"
+        )
+        assert unify(f"{sql} order by l.finished_at desc limit 1").rows[1:] == [["success", "3", "done"]]
+
     def test_a_loaded_table_cannot_be_changed_by_sql(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert unify("load table shop.orders").exit_status == 0
         answer = unify("delete from shop.orders")
@@ -447,13 +460,6 @@ class TestCommands(SharedDaemon):
         assert unify("count shop.orders", args=["--max-age", "0"]).single_value == "1"
 
 
-def test_large_integers_stay_exact_from_api_to_output(unify: UnifyCommand, shop: FaultServer) -> None:
-    big = 2**63 + 1
-    shop.serve("/orders", pages=[[{"id": 9007199254740993, "n": big}, {"id": 1, "n": 1}]])
-    answer = unify("select id, n from shop.orders order by id desc limit 1", args=["--format", "json"])
-    assert json.loads(answer.stdout) == [{"id": 9007199254740993, "n": big}], answer
-
-
 def respond_after(
     gate: threading.Event, api: FaultServer, path: str, pages: list[list[dict[str, object]]]
 ) -> Callable[[RecordedRequest], MockResponse]:
@@ -478,27 +484,26 @@ def daemon_pid(unify: UnifyCommand) -> int:
     return int(text.split("pid ")[1].split()[0].strip(",)"))
 
 
-def test_the_home_folder_contains_no_secret(unify: UnifyCommand, shop: FaultServer, home: Path) -> None:
-    assert unify("count shop.orders").single_value == "3"
-    with_canary = [
-        path for path in home.rglob("*") if path.is_file() and b"s3cret-canary" in path.read_bytes()
-    ]
-    assert with_canary == []
-
-
-class TestRetryAll:
+class TestRetryAll(SharedDaemon):
     def test_loads_every_table_whose_last_load_failed(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert "no load to retry" in unify("system retry all").stderr
         for path, rows in {"/orders": ORDERS[0], "/customers": [{"id": 7}]}.items():
             shop.serve(path, MockResponse.error(422), MockResponse.json(rows), MockResponse.json([]))
             assert unify(f"load table shop.{path.strip('/')}").exit_status == 1
-        retried = unify("system retry all")
-        assert "2 loads queued again: shop.orders (job 1), shop.customers (job 2)" in retried.stderr
+        retried = unify("system retry all").stderr
+        assert re.search(
+            r"2 loads queued again: shop.orders \(job \d+\), shop.customers \(job \d+\)", retried
+        )
         assert unify("count shop.orders").single_value == "2"
         assert unify("count shop.customers").single_value == "1"
 
 
-class TestAPausedConnection:
+class TestAPausedConnection(SharedDaemon):
+    @pytest.fixture(autouse=True)
+    def _resume(self, unify: UnifyCommand, shop: FaultServer) -> Iterator[None]:
+        yield
+        unify("resume shop.orders", "resume shop", args=["--keep-going"])
+
     def test_is_not_loaded_until_it_is_resumed(self, unify: UnifyCommand, shop: FaultServer) -> None:
         assert "shop is paused" in unify("pause SHOP").stderr
         refused = unify("select * from shop.orders")
@@ -548,14 +553,15 @@ class TestAPausedConnection:
         assert unify("pause shop.nope").exit_status == 1
 
 
-class TestAVersionThatLosesMostRows:
+class TestAVersionThatLosesMostRows(SharedDaemon):
     @pytest.fixture
-    def held(self, unify: UnifyCommand, shop: FaultServer) -> CommandResult:
+    def held(self, unify: UnifyCommand, shop: FaultServer) -> Iterator[CommandResult]:
         """The result of a reload that brings no rows to a table of 30."""
         rows = [{"id": number} for number in range(30)]
         shop.serve("/customers", MockResponse.json(rows), MockResponse.json([]), MockResponse.json([]))
         assert unify("count shop.customers").single_value == "30"
-        return unify("reload table shop.customers")
+        yield unify("reload table shop.customers")
+        unify("accept table shop.customers")
 
     def test_is_held_back(self, unify: UnifyCommand, held: CommandResult) -> None:
         assert held.exit_status == 1
@@ -634,6 +640,7 @@ def test_two_shells_and_a_schedule_ask_for_two_tables_of_one_request_once(
     with Queue(Settings(unify.home, unify.home / "connections.yaml").queue) as queue:
         for schedule in queue.schedules():
             queue.set_schedule(replace(schedule, next_at=datetime.now(UTC)))
+    wait_until(lambda: len(zones.requests) == 2)
     versions = "select zones.v || ' ' || records.v as v from shop.zones, shop.records"
     wait_until(lambda: unify(versions).single_value == "2 2")
     assert len(zones.requests) == 2
