@@ -97,7 +97,7 @@ def run_mysql() -> Iterator[MySQLServer]:
 @contextmanager
 def _run_server(server: MySQLServer) -> Iterator[None]:
     folder, user = server.folder, _OWNER if os.geteuid() == 0 else None
-    data = ["--no-defaults", f"--datadir={folder / 'data'}"]
+    data = ["--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}"]
     create = ["mariadb-install-db", *data, "--auth-root-authentication-method=normal", "--skip-test-db"]
     subprocess.run(create, user=user, capture_output=True, check=True, cwd="/")
     command = ["mariadbd", *_SETTINGS, *data[1:], f"--port={server.port}", f"--socket={folder / 'socket'}"]
