@@ -16,7 +16,7 @@ TABLES = 10  # loaded in turn, so that loads are published while others are read
 @pytest.mark.parametrize(
     ("loads", "growth_mb"),
     [
-        pytest.param(60, 60),  # the first loads import and allocate what the daemon keeps
+        pytest.param(30, 60),  # the first loads import and allocate what the daemon keeps
         pytest.param(1_500, 60, marks=(pytest.mark.slow, pytest.mark.timeout(3600))),
     ],
 )

@@ -268,7 +268,7 @@ def test_rows_of_megabytes_are_stored(shop: Shop) -> None:
 
 
 def test_rows_that_do_not_fit_into_memory_end_the_load_with_the_remedy(shop: Shop) -> None:
-    shop.run("create table huge as select i, repeat('x', 20000000) as text from range(30) t(i)")
+    shop.run("create table huge as select i, repeat('x', 20000000) as text from range(15) t(i)")
     home = Shop(replace(shop.settings, worker_memory_bytes=200 * 1024 * 1024))
     job = home.make_job("huge")
     folder = StagingArea(home.settings.staging).create_attempt_folder(job)

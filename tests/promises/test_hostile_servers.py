@@ -29,6 +29,7 @@ from unify.errors import BadResponse
 from unify.redaction import Redactor
 
 LARGE = 5_000_000
+BODY = 2_000_000  # a parser that takes quadratic time would need hours
 HEADER = 65_000  # as much as one line of the headers may have
 
 SPEC = """\
@@ -55,7 +56,7 @@ def _pages(text: str, size: int) -> str:
 
 PARSERS: dict[str, Callable[[], object]] = {
     **{
-        f"a body of {text!r}": (lambda text=text: _forbidden(_pages(text, LARGE).encode()))  # type: ignore[misc]
+        f"a body of {text!r}": (lambda text=text: _forbidden(_pages(text, BODY).encode()))  # type: ignore[misc]
         for text in ("<", "<script>", "limit-", "exceed_", "hit -", "eyJ-", "sesame-", "&#", "\\u00", "%41")
     },
     "a message": lambda: _forbidden(json.dumps({"message": "exceed" + "- " * 30_000}).encode()),
@@ -63,11 +64,11 @@ PARSERS: dict[str, Callable[[], object]] = {
         f"a Link header of {text!r}": (lambda text=text: parse_link_header(_pages(text, HEADER)))  # type: ignore[misc]
         for text in ("<a>,", "<a>;'", "<a>;a='", '<a>;a="\\', "<", "<a>;;;", "<a>; a", "<a>; a= ")
     },
-    "a guard": lambda: without_guard(b"throw" + b" " * LARGE),
-    "an unfinished text": lambda: repair_json(b'{"a": NaN, "b": "' + b'\\"' * (LARGE // 2)),
-    "a name": lambda: simplify("a." * (LARGE // 2)),
-    "a link": lambda: is_url("x?" + "=" * LARGE + " "),
-    "a date": lambda: parse_timestamp(" (" * (LARGE // 2)),
+    "a guard": lambda: without_guard(b"throw" + b" " * BODY),
+    "an unfinished text": lambda: repair_json(b'{"a": NaN, "b": "' + b'\\"' * (BODY // 2)),
+    "a name": lambda: simplify("a." * (BODY // 2)),
+    "a link": lambda: is_url("x?" + "=" * BODY + " "),
+    "a date": lambda: parse_timestamp(" (" * (BODY // 2)),
 }
 
 
@@ -84,15 +85,18 @@ def test_link_headers_of_five_megabytes_are_refused() -> None:
         parse_link_header("<a>," * (LARGE // 4))
 
 
-@pytest.fixture
-def bad(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
+def connect_bad(unify: UnifyCommand, url: str) -> UnifyCommand:
     specs = unify.home / "specs"
-    specs.mkdir()
+    specs.mkdir(exist_ok=True)
     (specs / "bad.yaml").write_text(SPEC)
     unify.environment["UNIFY_SPECS"] = str(specs)
-    unify.write_connections(f"bad:\n  adapter: bad\n  options: {{base_url: '{api.url}'}}\n")
-    api.serve("/good", MockResponse.json([{"id": 1}]))
+    unify.write_connections(f"bad:\n  adapter: bad\n  options: {{base_url: '{url}'}}\n")
     return unify
+
+
+@pytest.fixture
+def bad(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
+    return connect_bad(unify, api.url)
 
 
 WIDE = json.dumps([{"id": 1, **{f"k{number}": number for number in range(20_000)}}]).encode()
@@ -116,9 +120,11 @@ RESPONSES = {
 
 @pytest.mark.parametrize(("response", "message"), RESPONSES.values(), ids=list(RESPONSES))
 def test_a_poisonous_response_fails_its_load_at_once_and_no_other(
-    bad: UnifyCommand, api: FaultServer, response: MockResponse, message: str
+    shared_unify: UnifyCommand, api: FaultServer, response: MockResponse, message: str
 ) -> None:
+    bad = connect_bad(shared_unify, api.url)
     api.serve("/t", response)
+    api.serve("/good", MockResponse.json([{"id": 1}]))
     result = bad("load table bad.t")
     assert result.exit_status == 1
     assert message in result.stderr
@@ -171,7 +177,7 @@ def endless() -> Iterator[ChunkedServer]:
 def test_a_chunked_body_with_a_content_length_has_a_size_limit(
     bad: UnifyCommand, endless: ChunkedServer, tmp_path: Path, statement: str
 ) -> None:
-    bad.write_connections(f"bad:\n  adapter: bad\n  options: {{base_url: '{endless.url}'}}\n")
+    connect_bad(bad, endless.url)
     result, peak_mb = run_and_measure(bad, tmp_path, "-c", statement)
     print(f"{statement}: {peak_mb} MB at most")
     assert result.exit_status == 1

@@ -21,8 +21,8 @@ _BOMS = (
 )
 # Written before JSON against its inclusion as a script: )]}' of Google and Gerrit, loops of Facebook.
 _GUARD = re.compile(
-    rb"\s*(?:\)\]\}'?,?|while\s*\(\s*(?:1|true)\s*\)\s*;?|for\s*\(;;\)\s*;|throw\s+[^;\n]*;?(?:\s*<[^>]*>)?"
-    rb"|&&&\w+&&&|\{\}\s*&&|\]\)\}while\(1\);</x>|/\*.*?\*/)\s*(?=[\[{])",
+    rb"\s*+(?:\)\]\}'?,?|while\s*\(\s*(?:1|true)\s*\)\s*;?|for\s*\(;;\)\s*;|throw\s++[^;\n]*;?(?:\s*+<[^>]*+>)?"
+    rb"|&&&\w+&&&|\{\}\s*&&|\]\)\}while\(1\);</x>|/\*.*?\*/)\s*+(?=[\[{])",
     re.DOTALL,
 )
 _CALLBACK = re.compile(rb"\s*(?:/\*.*?\*/\s*)?[A-Za-z_$][\w$.]*\(\s*(?=[\[{])", re.DOTALL)  # JSONP
