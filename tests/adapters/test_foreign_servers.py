@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,12 @@ def session() -> Iterator[requests.Session]:
     with requests.Session() as made:
         made.trust_env = False
         yield made
+
+
+@pytest.fixture
+def unify(shared_unify: UnifyCommand) -> UnifyCommand:
+    shutil.rmtree(shared_unify.home / "tokens", ignore_errors=True)
+    return shared_unify
 
 
 def connect(unify: UnifyCommand, spec: Row | str, **options: str) -> None:

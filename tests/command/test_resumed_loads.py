@@ -66,9 +66,13 @@ class Shop:
 
 
 @pytest.fixture
-def unify(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
+def unify(shared_unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
+    return connect(shared_unify, api)
+
+
+def connect(unify: UnifyCommand, api: FaultServer) -> UnifyCommand:
     specs = unify.home / "specs"
-    specs.mkdir()
+    specs.mkdir(exist_ok=True)
     (specs / "shop.yaml").write_text(SPEC)
     unify.environment["UNIFY_SPECS"] = str(specs)
     unify.write_connections(f"shop:\n  adapter: shop\n  options: {{base_url: '{api.url}'}}\n")
@@ -82,12 +86,17 @@ def shop(api: FaultServer) -> Shop:
 
 def lines_job(unify: UnifyCommand) -> LoaderJob:
     with Queue(unify.home / "queue.db") as queue:
-        return next(job for job in queue.recent_jobs(10) if job.table.table == "lines")
+        return _last_lines_job(queue)
+
+
+def _last_lines_job(queue: Queue) -> LoaderJob:
+    return next(job for job in queue.recent_jobs(10) if job.table.table == "lines")
 
 
 def wait_for_end(unify: UnifyCommand) -> LoaderJob:
-    wait_until(lambda: not lines_job(unify).state.active)
-    return lines_job(unify)
+    with Queue(unify.home / "queue.db") as queue:
+        wait_until(lambda: not _last_lines_job(queue).state.active)
+        return _last_lines_job(queue)
 
 
 def assert_complete(unify: UnifyCommand) -> None:
@@ -127,6 +136,7 @@ def test_the_next_daemon_reads_only_what_the_killed_one_had_not(unify: UnifyComm
 
 def test_workers_that_are_killed_again_and_again_complete_the_load(unify: UnifyCommand, shop: Shop) -> None:
     """Each worker dies after six pages: three crashes would end a load that makes no progress."""
+    unify.stop_daemon()  # the next one and its workers have the failpoint
     unify.environment["UNIFY_FAILPOINT"] = "loader.page:kill@7"
     unify("load table shop.lines", args=["--no-wait"])
     job = wait_for_end(unify)
@@ -134,6 +144,7 @@ def test_workers_that_are_killed_again_and_again_complete_the_load(unify: UnifyC
     assert job.attempt >= 6
     assert max(shop.requests.values()) <= 2
     assert_complete(unify)
+    unify.stop_daemon()
 
 
 def test_system_retry_goes_on_and_reload_starts_anew(unify: UnifyCommand, shop: Shop) -> None:
@@ -200,7 +211,7 @@ def test_pages_without_end_are_ended_and_the_limit_is_named(unify: UnifyCommand,
     assert "shop.orders: the load has read 510 rows; the limit is 500 rows (" in result.stderr
     assert "connections.yaml:4: shop.limits.rows)" in result.stderr
     with Queue(unify.home / "queue.db") as queue:
-        (job,) = queue.recent_jobs(10)
+        job = queue.recent_jobs(10)[0]
     assert (job.state, job.attempt) == (JobState.FAILED, 1)
 
     unify.write_connections(connection.replace("500", "800"))
