@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.loader_shop import LoaderHome
-from unify.config.settings import Settings
+from tests.support.stores import create_home
 from unify.errors import UnifyError
 from unify.fs.failpoints import FailpointHit
 from unify.load.protocol import LoadProgress, TaskStatus
@@ -110,8 +110,7 @@ def open_shop(
     folder: Path, orders: int, seed: int, paging: str, errors: str = "", concurrency: int = 1
 ) -> Iterator[tuple[LoaderHome, Shop]]:
     with FaultServer() as api:
-        settings = Settings(folder, folder / "connections.yaml")
-        home = LoaderHome(settings, api)
+        home = LoaderHome(create_home(folder), api)
         spec = (
             ITEM_SPEC.replace("PAGING", PAGINGS[paging])
             .replace("ERRORS", errors)

@@ -20,12 +20,12 @@ from tests.support.authenticated_api import KEY, OPTIONS, SECRET, STATIC_AUTHS
 from tests.support.fault_server import FaultServer, MockResponse, RecordedRequest
 from tests.support.loader_shop import LoaderHome
 from tests.support.rest_tables import PAGE_FAULTS
+from tests.support.stores import create_home
 from unify.adapters.base import Read
 from unify.adapters.rest.adapter import RESTAdapter
 from unify.adapters.spec.auth import Auth
 from unify.adapters.spec.model import AdapterSpec, TableSpec
 from unify.adapters.spec.paging import Paging
-from unify.config.settings import Settings
 from unify.errors import SourceError, UnifyError
 from unify.lake.lake import Lake
 from unify.load.staging import StagingArea
@@ -52,7 +52,7 @@ def test_an_error_is_never_a_shorter_table(
     rng = random.Random(seed)
     monkeypatch.setattr("unify.adapters.http.retry.INITIAL_BACKOFF_S", 0.0001)
     monkeypatch.setattr("unify.adapters.http.retry.MAX_WAIT_S", 0.0)
-    shop = LoaderHome(Settings(tmp_path / "home", tmp_path / "home" / "connections.yaml"), api)
+    shop = LoaderHome(create_home(tmp_path), api)
     api.serve("/orders", pages=[[{"id": 1}, {"id": 2}], [{"id": 3}]])
     shop.publish("orders")
     short = []

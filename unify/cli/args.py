@@ -36,8 +36,9 @@ class HelpRequested(Exception):
 def parse_arguments(arguments: Sequence[str]) -> Invocation:
     """Parse the command line. Raises UsageError, or HelpRequested with the text to print."""
     repeatable = _RepeatableOptions()
-    _reject_unknown_options(arguments, repeatable)
-    values = vars(_build_parser(repeatable).parse_args(arguments))
+    options = _build_option_parser(repeatable)
+    _reject_unknown_options(arguments, options)
+    values = vars(_build_parser(options, arguments).parse_args(arguments))
     values.pop("action", None)  # the second word of a command; ``task`` has both
     if (group := values.pop("group", "")) and "task" not in values:
         about = usage.COMMAND_HELP[group]
@@ -104,8 +105,8 @@ def _help_text(parser: argparse.ArgumentParser) -> str:
     return f"usage: {parser.usage}\n\n{parser.description}\n\nunify --help lists the options.\n"
 
 
-def _build_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
-    options = _build_option_parser(repeatable)
+def _build_parser(options: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of the command line; only commands that ``arguments`` name get their options."""
     root = _Parser(
         prog="unify",
         usage=usage.USAGE,
@@ -122,7 +123,7 @@ def _build_parser(repeatable: _RepeatableOptions) -> argparse.ArgumentParser:
         actions = () if about.choices else usage.second_words(task)
         parser = groups[group].add_parser(
             word,
-            parents=[] if actions else [options],
+            parents=[options] if word in arguments and not actions else [],
             add_help=False,
             allow_abbrev=False,
             help=about.summary,
@@ -335,9 +336,9 @@ _INVALID_CHOICE = re.compile(
 )
 
 
-def _reject_unknown_options(arguments: Sequence[str], repeatable: _RepeatableOptions) -> None:
+def _reject_unknown_options(arguments: Sequence[str], options: argparse.ArgumentParser) -> None:
     """Report an unknown option before argparse takes its value for a command. Raises UsageError."""
-    known = [name for action in _build_option_parser(repeatable)._actions for name in action.option_strings]
+    known = [name for action in options._actions for name in action.option_strings]
     for argument in arguments:
         name = argument.partition("=")[0]
         if argument.startswith("--") and " " not in argument and name not in known and name != "--":
