@@ -75,6 +75,16 @@ def test_invalid_yaml_is_an_error_with_its_position(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "options", ["{token: ${TOKEN}}", "{host: h, token: ${TOKEN}, org: o}", "{ids: [${TOKEN}]}"]
+)
+def test_a_variable_without_quotes_in_a_flow_mapping_is_named(file: Path, options: str) -> None:
+    with pytest.raises(ConfigError, match=r"connections.yaml:3:\d+: .*invalid YAML") as caught:
+        read(file, f"github:\n  adapter: github\n  options: {options}\n")
+
+    assert 'within {…} and […], write "${TOKEN}" in quotes' in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "explained"),
     [
         ("b:\n  adapter: x\n  optons: {}\n", ":3:3: b.optons: unknown key; did you mean options?"),

@@ -24,6 +24,7 @@ MAX_DEPTH = 40
 MAX_NODES = 100_000  # aliases count at each use
 # A password without quotes may begin with ! or *
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+_UNQUOTED_VARIABLE = re.compile(r"[\[{].*[:,\[]\s*(\$\{[^}\"']*\})")
 _UNICODE_LINE_BREAK = re.compile("[\x85\u2028\u2029]")  # line breaks in YAML only
 _TAG_NOT_ALLOWED = "a tag (!…) is not allowed; put the text in quotes"
 _UNKNOWN_ALIAS = "an alias (*…) of nothing written above; put the text in quotes"
@@ -167,7 +168,15 @@ class _YamlNodeBuilder:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         too_deep = "nesting depth" in reason  # libyaml has a limit of its own, 1,000 levels
         text = _TOO_DEEP if too_deep else f"invalid YAML: {reason}"
+        if not too_deep and (variable := self._unquoted_variable(line)):
+            text += f'; within {{…}} and […], write "{variable}" in quotes'
         return Flaw(self._path_at_line(line), line, column, text)
+
+    def _unquoted_variable(self, line: int) -> str:
+        """Return the variable without quotes on ``line``, whose } ends a flow mapping for YAML; "": none."""
+        lines = self._text.split("\n")
+        found = _UNQUOTED_VARIABLE.search(lines[line - 1]) if line <= len(lines) else None
+        return "" if found is None else found[1]
 
     def _path_at_line(self, line: int) -> NodePath:
         """Return the path of the node on ``line``: the parser reads ahead of its events."""

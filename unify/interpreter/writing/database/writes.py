@@ -261,7 +261,7 @@ class DatabaseWrites:
         if limit is not None or is_script or too_many:
             of_all = f" of {total:,}" if is_mirror else ""
             raise UsageError(
-                f"{name}: the statement deletes {count:,}{of_all} rows; nothing was written. "
+                f"{name}: the statement deletes {format_count(count, 'row')}{of_all}; nothing was written. "
                 f"Allow it with --max-deletes {count}"
             )
         self._confirm(f"Delete {format_count(count, 'row')} of {name}?", f"--max-deletes {count}")
