@@ -26,6 +26,8 @@ from unify.errors import ConfigError, UnknownName
 from unify.model import TableDef
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from unify.adapters.base import Adapter, Check, Listeners, TableConfig
     from unify.adapters.plugins import AdapterPlugin
     from unify.adapters.relation import RelationalAdapter
@@ -104,14 +106,13 @@ def check_relational(
 ) -> Check:
     """Test a database or store in a DuckDB of its own, and the settings of its tables.
 
-    A store that is to be writable is written to.
+    A store that is to be writable is written to; a database gets an empty transaction.
 
     Raises the errors of ``open_relational``, ConfigError for the settings of a table, SourceError.
     """
     from contextlib import closing
     from dataclasses import replace
 
-    from unify.adapters.files.adapter import FileAdapter
     from unify.adapters.table_settings import check_tables
     from unify.engine.connection import open_database
 
@@ -123,10 +124,22 @@ def check_relational(
         result = adapter.check(duck)
         if result.accepted:
             check_tables(connection, adapter, duck)
-            if connection.writable and isinstance(adapter, FileAdapter):
-                adapter.check_writing()
-                result = replace(result, identity=f"{result.identity}, writable")
+            if connection.writable:
+                _check_writing(adapter, duck)
+                identity = result.identity.removesuffix(", read-only")
+                result = replace(result, identity=f"{identity}, writable")
     return result
+
+
+def _check_writing(adapter: RelationalAdapter, duck: DuckDBPyConnection) -> None:
+    """Raise what refuses to let the source be written."""
+    from unify.adapters.files.adapter import FileAdapter
+
+    if isinstance(adapter, FileAdapter):
+        adapter.check_writing()
+        return
+    with adapter.open_writer(duck) as writer:
+        writer.check()
 
 
 def import_rest_adapter() -> None:

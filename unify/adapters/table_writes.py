@@ -156,6 +156,10 @@ class DatabaseWriter(ABC):
         """Close the connection; an open transaction is rolled back."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Begin and end a transaction that writes. Raises what refuses it."""
+
+    @abstractmethod
     def find_target(self, table: str) -> WritableTable | None:
         """Return a table by its name in any case; QueryError for one that cannot be written, as a view."""
 

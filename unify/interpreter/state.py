@@ -54,12 +54,16 @@ class TableState(Struct, frozen=True):
 
 
 class ConnectionState(Struct, frozen=True):
-    """A connection. ``state`` is "ok", "paused" or "broken"; ``problem`` is the reason."""
+    """A connection. ``state`` is "ok", "paused" or "broken"; ``problem`` is the reason.
+
+    ``writable``  statements may write to it, or to some tables of an API.
+    """
 
     name: str
     adapter: str
     tables: int
     stored: int
+    writable: bool
     state: str
     problem: str = ""
 
@@ -162,6 +166,7 @@ class State:
                 adapter=known.adapter if known else "",
                 tables=offered,
                 stored=sum(1 for table in stored if table.schema == name),
+                writable=known is not None and (known.writable or bool(known.writes)),
                 state="broken" if name in problems else "paused" if name in paused else "ok",
                 problem=problems.get(name) or paused.get(name, ""),
             )

@@ -11,6 +11,7 @@ from unify.model import Column, TableName
 SCHEMA = "unify"
 VARCHAR = "VARCHAR"
 BIGINT = "BIGINT"
+BOOLEAN = "BOOLEAN"
 TIMESTAMPTZ = "TIMESTAMP WITH TIME ZONE"
 WRITE_OUTCOMES = ("created", "updated", "deleted", "unchanged", "rejected", "unknown")  # states, as columns
 
@@ -30,6 +31,7 @@ SYSTEM_TABLES: Mapping[str, SystemTableDef] = {
             ("adapter", VARCHAR),
             ("tables", BIGINT),
             ("stored", BIGINT),
+            ("writable", BOOLEAN),
             ("state", VARCHAR),
             ("problem", VARCHAR),
         ),

@@ -35,7 +35,7 @@ MAX_WRITES = 10_000  # in unify.writes
 
 def _connection_rows(state: State) -> Iterable[Row]:
     for one in state.connection_states():
-        yield one.name, one.adapter, one.tables, one.stored, one.state, one.problem or None
+        yield one.name, one.adapter, one.tables, one.stored, one.writable, one.state, one.problem or None
 
 
 def _table_rows(state: State) -> Iterable[Row]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import unify
 from tests.adapters.database.test_mysql import CASES
+from tests.support.cut_connection import cutting_proxy
 from tests.support.mysql_server import MySQLServer
 from tests.support.stores import create_home
 from unify.api.session import PythonSession
-from unify.errors import QueryError
+from unify.errors import QueryError, SourceError
 
 pytestmark = [pytest.mark.lake, pytest.mark.process, pytest.mark.socket]
 
@@ -22,15 +24,19 @@ def database(mysql_server: MySQLServer) -> str:
     return mysql_server.create_database()
 
 
+def write_connections(folder: Path, options: dict[str, str]) -> Path:
+    path = folder / "connections.yaml"
+    path.write_text(f"shop:\n  adapter: mysql\n  options: {json.dumps(options)}\n  writable: true\n")
+    path.chmod(0o600)
+    return path
+
+
 @pytest.fixture(scope="module")
 def session(
     mysql_server: MySQLServer, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PythonSession]:
     folder = tmp_path_factory.mktemp("mysql")
-    path = folder / "connections.yaml"
-    options = json.dumps(mysql_server.options(database))
-    path.write_text(f"shop:\n  adapter: mysql\n  options: {options}\n  writable: true\n")
-    path.chmod(0o600)
+    path = write_connections(folder, mysql_server.options(database))
     with unify.open(create_home(folder).home, connections=path, environment={}) as opened:
         yield opened
 
@@ -92,3 +98,32 @@ def test_a_table_without_transactions_is_refused(
     mysql_server.run("create table plain(v int) engine=MyISAM", database)
     with pytest.raises(QueryError, match="engine MyISAM, which has no transactions"):
         session.execute("insert into shop.plain values (1)")
+
+
+def test_a_connection_lost_at_commit_leaves_an_unknown_outcome(
+    mysql_server: MySQLServer, database: str, tmp_path: Path
+) -> None:
+    mysql_server.run("create table lost(id int)", database)
+    with cutting_proxy(mysql_server.port, b"COMMIT", after=b"INSERT INTO", passes_on=True) as proxy:
+        options = {**mysql_server.options(database), "port": str(proxy.port)}
+        path = write_connections(tmp_path, options)
+        with (
+            unify.open(create_home(tmp_path).home, connections=path, environment={}) as opened,
+            pytest.raises(SourceError, match="whether they are there is not known"),
+        ):
+            opened.execute("insert into shop.lost values (1), (2)")
+
+
+def test_rows_larger_than_a_packet_are_refused_and_large_ones_are_divided(
+    session: PythonSession, mysql_server: MySQLServer, database: str
+) -> None:
+    mysql_server.run("create table wide(t longtext); set global max_allowed_packet = 1048576", database)
+    try:
+        session.execute("insert into shop.wide select repeat('é', 100000) from range(20)")
+        with pytest.raises(QueryError, match="row 2 has more bytes than the server accepts"):
+            session.execute(
+                "insert into shop.wide select repeat('x', i) from range(1, 1100000, 1099998) r(i)"
+            )
+    finally:
+        mysql_server.run("set global max_allowed_packet = 16777216", database)
+    assert mysql_server.run("select count(*), min(length(t)) from wide", database) == "20\t200000\n"

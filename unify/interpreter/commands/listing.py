@@ -37,7 +37,7 @@ class ListingCommands:
 
     def connections(self) -> Rows:
         rows = [
-            (one.name, one.adapter, one.tables, one.stored, one.state, one.problem or None)
+            (one.name, one.adapter, one.tables, one.stored, one.writable, one.state, one.problem or None)
             for one in self.state.connection_states()
         ]
         return listing_rows(SYSTEM_TABLES["connections"].columns, rows, self._no_connections_note())

@@ -343,7 +343,7 @@ class MySQLWriter(SqlWriter):
         """Return the error of the server as a refusal, or as a lost connection."""
         code, text = error.args[0], str(error.args[-1])
         if code in _LOST_CODES or not isinstance(code, int) or 2000 <= code < 3000:
-            return server_error(self.connection, f"Lost connection: {text}")
+            return server_error(self.connection, f"{text}; nothing was written")
         text = _AT_ROW.sub(lambda found: f"at row {int(found[1]) + self._sent_rows}", text)
         refusal = server_error(self.connection, text)
         if type(refusal) is not SourceError:

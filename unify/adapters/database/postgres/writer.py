@@ -6,10 +6,13 @@ takes the text of each value, which the server reads as its own type.
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from secrets import token_hex
+from threading import Event
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -45,6 +48,13 @@ if TYPE_CHECKING:
 
 _CONTEXT = re.compile(r"^COPY [^,]+, line (?P<row>\d+)(?:, column (?P<column>[^:]+))?", re.MULTILINE)
 _VIEWS = ("v", "m")
+OUTCOME_TIMEOUT_S = 10.0  # how long to ask what became of a transaction
+OUTCOME_INTERVAL_S = 0.05
+_TRANSACTION = "SELECT pg_catalog.txid_current(), pg_catalog.pg_backend_pid()"
+_END_SESSION = (
+    "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+    "WHERE pid = %s AND application_name = %s"
+)
 _OUTCOMES = {"committed": True, "aborted": False}
 
 
@@ -141,9 +151,7 @@ class PostgresWriter(SqlWriter):
             session.execute("BEGIN")
             try:
                 yield
-                number = session.execute("SELECT pg_catalog.txid_current()").fetchone()
-                assert number is not None
-                self._commit(int(number[0]))
+                self._commit(*self.fetch_numbers(_TRANSACTION))
             except BaseException as error:
                 self._abandon(error)
                 raise
@@ -208,12 +216,14 @@ class PostgresWriter(SqlWriter):
             import psycopg
             from psycopg.conninfo import make_conninfo
 
+            logging.getLogger("psycopg").addHandler(logging.NullHandler())  # errors are raised as well
+
             with self._translate_errors():
                 settings = make_conninfo("", **self._parameters)
                 self._session = psycopg.connect(settings, autocommit=True)
         return self._session
 
-    def _commit(self, transaction: int) -> None:
+    def _commit(self, transaction: int, process: int) -> None:
         """Commit; if the connection is lost meanwhile, ask the server what became of the transaction."""
         import psycopg
 
@@ -223,19 +233,24 @@ class PostgresWriter(SqlWriter):
             if not self._open().closed:
                 raise
             self._session = None
-            if not self._was_committed(transaction):
+            if not self._was_committed(transaction, process):
                 raise self._server_error(error) from error
 
-    def _was_committed(self, transaction: int) -> bool:
-        """Return what became of a transaction. Raises SourceError if nobody knows."""
+    def _was_committed(self, transaction: int, process: int) -> bool:
+        """Return what became of a transaction, whose session is ended. Raises SourceError if nobody knows."""
+        import psycopg
+
+        pause, until = Event(), time.monotonic() + OUTCOME_TIMEOUT_S
         try:
-            row = self._open().execute("SELECT pg_catalog.txid_status(%s)", [transaction]).fetchone()
-        except UnifyError as error:
-            raise self._unknown_outcome(error.message) from error
-        outcome = _OUTCOMES.get(str(row[0])) if row is not None else None
-        if outcome is None:
-            raise self._unknown_outcome("the server does not know")
-        return outcome
+            while time.monotonic() < until:
+                self._open().execute(_END_SESSION, [process, self._parameters["application_name"]])
+                row = self._open().execute("SELECT pg_catalog.txid_status(%s)", [transaction]).fetchone()
+                if row is not None and (outcome := _OUTCOMES.get(str(row[0]))) is not None:
+                    return outcome
+                pause.wait(OUTCOME_INTERVAL_S)
+        except (psycopg.Error, UnifyError) as error:
+            raise self._unknown_outcome(str(error)) from error
+        raise self._unknown_outcome("the server does not say")
 
     def _unknown_outcome(self, reason: str) -> SourceError:
         return SourceError(
@@ -272,7 +287,8 @@ class PostgresWriter(SqlWriter):
         """Return the error of the server as a refusal, or as a lost connection."""
         detail = error.diag
         if error.sqlstate is None or error.sqlstate[:2] in ("08", "57", "28", "53"):
-            return server_error(self.connection, detail.message_primary or str(error).strip())
+            text = (detail.message_primary or str(error)).strip().partition("\n")[0]
+            return server_error(self.connection, f"{text}; nothing was written")
         place = _CONTEXT.search(detail.context or "")
         text = detail.message_primary or str(error)
         if place is not None:

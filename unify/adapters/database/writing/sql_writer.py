@@ -55,6 +55,10 @@ class SqlWriter(DatabaseWriter):
     def load_text(self, sql_name: str, names: Sequence[str]) -> str:
         """Return the statement that ``load_rows`` sends, without the rows."""
 
+    def check(self) -> None:
+        with self.transaction():
+            pass
+
     def convert(self, value: str, type: str, column: WritableColumn) -> ValueConversion:
         return convert(value, type, column)
 
