@@ -221,6 +221,35 @@ def test_each_row_of_a_batch_has_its_own_outcome(api: FaultServer, make_adapter:
     assert len(api.requests) == 1
 
 
+def test_a_refused_row_is_named_at_another_path_and_a_flag_tells_what_an_upsert_created(
+    api: FaultServer, make_adapter: MakeAdapter
+) -> None:
+    results = [{"trace": "1", "new": True, "id": "a"}, {"trace": "2", "new": False, "id": "b"}]
+    errors = [{"context": {"trace": ["3", "4"]}, "message": "bad"}]
+    api.serve("/batch", MockResponse.json({"results": results, "errors": errors}, status=207))
+    outcomes = Outcomes("results", "errors", "trace", "context.trace", "new", message="message")
+    request = replace(BATCH, outcomes=outcomes)
+    rows = [replace(insert_row(number), action="upsert") for number in range(1, 5)]
+
+    assert states(send(make_adapter, request, rows, "upsert")) == [
+        "created",
+        "updated",
+        "rejected",
+        "rejected",
+    ]
+
+
+def test_a_batch_has_rows_of_one_address(api: FaultServer, make_adapter: MakeAdapter) -> None:
+    request = replace(BATCH, request="POST /lists/{email}", each={"n": "{name}"})
+    write = WriteSpec(COLUMNS, insert=request)
+    rows = [insert_row(number, email=f"list{number // 3}", name="x") for number in range(1, 8)]
+    with make_adapter(table("people", write=write)).open_writer("people") as writer:
+        assert [len(writer.fit("insert", rows[at:])) for at in (0, 2, 5)] == [2, 3, 2]
+        described = writer.describe("insert", rows[2:5])
+
+    assert described == f'POST {api.url}/lists/list1 {{"inputs":[{{"n":"x"}},{{"n":"x"}},{{"n":"x"}}]}}'
+
+
 def test_outcomes_by_position_have_a_status_of_their_own(api: FaultServer, make_adapter: MakeAdapter) -> None:
     api.serve(
         "/batch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,12 +72,24 @@ class RowWriter:
 
     def fit(self, operation: RowOperation, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
         """Return the first rows that fit into one request, at least one."""
-        batch = self._request(operation).batch
-        kept = rows[: self.batch_size(operation)]
+        spec = self._request(operation)
+        batch = spec.batch
+        kept = self._with_same_address(spec, rows[: self.batch_size(operation)])
         limit = batch.bytes if batch is not None else None
         while limit is not None and len(kept) > 1 and _size(self.render(operation, kept).request) > limit:
             kept = kept[: len(kept) // 2]
         return kept
+
+    def _with_same_address(self, spec: WriteRequest, rows: Sequence[PlannedRow]) -> Sequence[PlannedRow]:
+        """Return the first rows whose columns in the address of a batch are equal."""
+        names = template.variable_names_in([spec.request, dict(spec.params), dict(spec.headers)])
+        shared = [name for name in names if name not in self._options]
+        if spec.batch is None or not shared:
+            return rows
+        first, *_ = addresses = [
+            {name: self._address_variables(row).get(name) for name in shared} for row in rows
+        ]
+        return [row for row, _ in takewhile(lambda pair: pair[1] == first, zip(rows, addresses, strict=True))]
 
     def check(self, operation: RowOperation, row: PlannedRow) -> str:
         """Return why the row cannot be sent; "" if it can. Sends nothing."""
@@ -157,7 +170,7 @@ class RowWriter:
             template.render_value(spec.each, {**self._body_variables(row), ROW_VARIABLE: str(row.number)})
             for row in rows
         ]
-        variables = {**self._options, ROWS_VARIABLE: items}
+        variables = {**self._address_variables(rows[0]), ROWS_VARIABLE: items}
         by = spec.outcomes.by
         marks = [] if by == "position" else [value_text(value_at(item, by)) for item in items]
         return RenderedBatch(self._build(spec, variables, variables, key), marks, items)

@@ -66,8 +66,9 @@ class OutcomeReader:
             return [self._rejected(row, self._reason) for row in rows]
         if (refusal := self._refusal({}, with_body=True)) is not None:
             return [self._rejected(row, refusal) for row in rows]
-        done = self._by_row(rows, marks, done_items)
-        failed = self._by_row(rows, marks, failed_items)
+        by = self._outcomes.by
+        done = self._by_row(rows, marks, done_items, by)
+        failed = self._by_row(rows, marks, failed_items, self._outcomes.failed_by or by)
         return [self._read_item(row, done.get(row.number), failed.get(row.number)) for row in rows]
 
     @property
@@ -102,7 +103,7 @@ class OutcomeReader:
             missing = ", ".join(path for column, path in request.created.items() if column not in created)
             reason = f"the response has no {missing}, so that nothing tells whether the row was created"
             return RowOutcome(row.number, RowState.UNKNOWN, status, created, reason)
-        return RowOutcome(row.number, self._done_state(status), status, created)
+        return RowOutcome(row.number, self._done_state(status, returned), status, created)
 
     def _read_item(self, row: PlannedRow, done: object, failed: object) -> RowOutcome:
         outcomes, status = self._outcomes, self._response.status
@@ -121,10 +122,12 @@ class OutcomeReader:
         created = self._created(done)
         if outcomes.id is not None and (id := value_at(done, outcomes.id)) is not None:
             created = {"id": id, **created}
-        return RowOutcome(row.number, self._done_state(status), status, created)
+        return RowOutcome(row.number, self._done_state(status, done), status, created)
 
-    def _done_state(self, status: int) -> RowState:
-        if self._operation == "upsert" and status == _CREATED:
+    def _done_state(self, status: int, returned: object = None) -> RowState:
+        new = self._outcomes.new
+        is_new = value_at(returned, new) is True if new is not None else status == _CREATED
+        if self._operation == "upsert" and is_new:
             return RowState.CREATED
         return _DONE_STATES[self._operation]
 
@@ -132,15 +135,15 @@ class OutcomeReader:
         return RowOutcome(row.number, RowState.REJECTED, self._response.status, message=reason)
 
     def _by_row(
-        self, rows: Sequence[PlannedRow], marks: Sequence[str], items: Sequence[object]
+        self, rows: Sequence[PlannedRow], marks: Sequence[str], items: Sequence[object], by: str
     ) -> Mapping[int, object]:
         """Return the items of a list by the number of their row."""
-        if self._outcomes.by == "position":
+        if by == "position":
             return {row.number: item for row, item in zip(rows, items, strict=False)}
         numbers = {mark: row.number for mark, row in zip(marks, rows, strict=True)}
         found: dict[int, object] = {}
         for item in items:
-            value = value_at(item, self._outcomes.by)
+            value = value_at(item, by)
             for mark in map(value_text, value if isinstance(value, list) else [value]):
                 if mark in numbers:
                     found[numbers[mark]] = item

@@ -84,18 +84,23 @@ class _WriteValidator:
         in_body = self._settable_variables(operation)
         # An address may also have columns of the stored row, whatever they are.
         in_address = None if operation in ("update", "delete") else in_body
-        shared = self._options | {ROWS_VARIABLE} if request.batch is not None else None
-        self._validate_texts(request.request, shared or in_address, operation, "request")
+        if request.batch is not None:  # its rows have the columns in the address in common
+            shared = {*self._options, *_address_variables(request), ROWS_VARIABLE}
+            self._validate_texts(request.body, shared, operation, "body")
+            in_address = None if in_address is None else in_address | {ROWS_VARIABLE}
+        self._validate_texts(request.request, in_address, operation, "request")
         for name in _ROW_TEXTS:
-            if (value := getattr(request, name)) is not None:
+            if (value := getattr(request, name)) is not None and (name != "body" or request.batch is None):
                 known = in_body if name in ("body", "form") else in_address
-                self._validate_texts(value, shared or known, operation, name)
+                self._validate_texts(value, known, operation, name)
         if request.each is not None:
             self._validate_texts(request.each, in_body | {ROW_VARIABLE}, operation, "each")
         if request.body is not None and request.form is not None:
             self._add("expected body or form, not both", operation, "form")
         self._validate_batch(operation, request)
         self._validate_settle(operation, request, in_address)
+        if operation != "upsert" and request.outcomes.new is not None:
+            self._add("only for upsert", operation, "outcomes", "new")
         if operation != "insert" and request.created:
             self._add("only an insert creates rows", operation, "created")
 
@@ -116,7 +121,7 @@ class _WriteValidator:
                 self._add("requires batch", operation, "each")
             if request.divide:
                 self._add("requires batch", operation, "divide")
-            for name in ("done", "failed", "status"):
+            for name in ("done", "failed", "failed_by", "status"):
                 if getattr(outcomes, name) is not None:
                     text = "requires batch: a single row has the status of its response"
                     self._add(text, operation, "outcomes", name)
@@ -150,6 +155,10 @@ class _WriteValidator:
         for name in settle.same:
             if name not in self._columns and name not in self._key:
                 self._add(f"{name} is not a column of write", operation, "settle", "same")
+
+
+def _address_variables(request: WriteRequest) -> tuple[str, ...]:
+    return template.variable_names_in([request.request, dict(request.params), dict(request.headers)])
 
 
 def _sent_variables(request: WriteRequest) -> set[str]:

@@ -72,6 +72,18 @@ class Outcomes(Struct, frozen=True):
             "objectWriteTraceId",
         ),
     ] = "position"
+    failed_by: Annotated[
+        DottedPath | None,
+        doc(
+            "The same path in an item of `failed`; a list has the values of several rows.",
+            "context.objectWriteTraceId",
+            default="by",
+        ),
+    ] = None
+    new: Annotated[
+        DottedPath | None,
+        doc("Path in an item, or the row, of the flag that an upsert has created it.", "new"),
+    ] = None
     id: Annotated[DottedPath | None, doc("Path in an item of the id of the row.", "id")] = None
     status: Annotated[DottedPath | None, doc("Path in an item of its status code.", "status")] = None
     ok: Annotated[
